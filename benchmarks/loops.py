@@ -177,25 +177,25 @@ class FoldedFleet:
 
     def __init__(self) -> None:
         """Nothing happened."""
-        self._now = fleet.NowRow(fleet.NOW)
-        self._providers: dict[str, fleet.ProviderRow] = {}
-        self._hours: dict[int, fleet.HourRow] = {}
-        self._times: dict[tuple[int, int], fleet.RunTimeRow] = {}
+        self._now = fleet.CurrentCountsRow(fleet.NOW)
+        self._providers: dict[str, fleet.ProviderCountsRow] = {}
+        self._hours: dict[int, fleet.HourCountsRow] = {}
+        self._times: dict[tuple[int, int], fleet.RunTimeCountRow] = {}
         self._spends: dict[tuple[str, str, str], fleet.SpendRow] = {}
         self.tables: dict[Table[Any], dict[Any, Any]] = {
-            fleet.NOW_TABLE: {fleet.NOW: self._now},
+            fleet.CURRENT: {fleet.NOW: self._now},
             fleet.PROVIDER: self._providers,
             fleet.HOUR: self._hours,
             fleet.RUN_TIME: self._times,
             fleet.SPEND: self._spends,
         }
 
-    def _counts(self, provider: str, at: int) -> tuple[fleet.ProviderRow, fleet.HourRow]:
+    def _counts(self, provider: str, at: int) -> tuple[fleet.ProviderCountsRow, fleet.HourCountsRow]:
         hour = at // fleet.HOUR_MS
         if provider not in self._providers:
-            self._providers[provider] = fleet.ProviderRow(provider)
+            self._providers[provider] = fleet.ProviderCountsRow(provider)
         if hour not in self._hours:
-            self._hours[hour] = fleet.HourRow(hour)
+            self._hours[hour] = fleet.HourCountsRow(hour)
         return self._providers[provider], self._hours[hour]
 
     def admitted(self, provider: str, at: int) -> None:
@@ -230,7 +230,7 @@ class FoldedFleet:
             counts.completed += 1
         key = at // fleet.HOUR_MS, fleet.bucket_of(at - began)
         if key not in self._times:
-            self._times[key] = fleet.RunTimeRow(*key, 0)
+            self._times[key] = fleet.RunTimeCountRow(*key, 0)
         self._times[key].runs += 1
 
     def keep(self, sessions: set[str]) -> None:
@@ -338,7 +338,7 @@ class Folded:
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}") for row in rows
         ]
         many(ACTIVE.insert, active)
-        still = [fleet.OpenRow(row[1], row[2], row[6], row[7], False, row[4], row[4]) for row in rows]
+        still = [fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4]) for row in rows]
         many(fleet.OPEN.insert, list(map(astuple, still)))
         self._connection.execute("COMMIT")
 

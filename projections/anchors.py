@@ -64,10 +64,10 @@ OLDEST = Keyset(kind="anchors", oldest_first=True)
 def list_anchors(connection: Connection, *, log_id: str | None, cursor: str | None, limit: int) -> Page[KeptAnchor]:
     """Return kept anchors, oldest first."""
     where = (("log_id = ?", log_id),)
-    return OLDEST.page(connection, ANCHOR.all, where, cursor=cursor, limit=limit, show=_shown)
+    return OLDEST.page(connection, ANCHOR.all, where, cursor=cursor, limit=limit, show=_to_view)
 
 
-def _shown(values: tuple[Cell, ...]) -> KeptAnchor:
+def _to_view(values: tuple[Cell, ...]) -> KeptAnchor:
     row = ANCHOR.load(values)
     return KeptAnchor(
         log_id=row.log_id,

@@ -67,7 +67,7 @@ REQUEST = "request"
 """The detail of a rejection that is text."""
 
 
-class Entry(NamedTuple):
+class AuditContent(NamedTuple):
     """What an event says to auditors beside its envelope; values become JSON."""
 
     kind: Kind
@@ -79,136 +79,140 @@ class Entry(NamedTuple):
     details: object = None
 
 
-Of: TypeAlias = Callable[[Recorded[Any]], Entry]
+Describe: TypeAlias = Callable[[Recorded[Any]], AuditContent]
 
 
-def _policy(recorded: Recorded[PolicyUpdated]) -> Entry:
+def _policy(recorded: Recorded[PolicyUpdated]) -> AuditContent:
     event = recorded.event
-    return Entry("policy", "policy", event.audit_comment, before=event.before, after=event.after)
+    return AuditContent("policy", "policy", event.audit_comment, before=event.before, after=event.after)
 
 
-def _cancel(recorded: Recorded[RunCancelRequested]) -> Entry:
+def _cancel(recorded: Recorded[RunCancelRequested]) -> AuditContent:
     event = recorded.event
     details = {"status": event.status} | ({"cause": event.cause} if event.cause else {})
-    return Entry("cancel", event.run_id or recorded.run_id or recorded.session_id, event.note, details=details)
+    return AuditContent("cancel", event.run_id or recorded.run_id or recorded.session_id, event.note, details=details)
 
 
-def _resume(recorded: Recorded[RunResumed]) -> Entry:
-    return Entry("resume", recorded.run_id, after={"budgetMicroUsd": recorded.event.budget_micro_usd})
+def _resume(recorded: Recorded[RunResumed]) -> AuditContent:
+    return AuditContent("resume", recorded.run_id, after={"budgetMicroUsd": recorded.event.budget_micro_usd})
 
 
-def _denial(recorded: Recorded[AuthzDenied]) -> Entry:
+def _denial(recorded: Recorded[AuthzDenied]) -> AuditContent:
     event = recorded.event
     details = {"role": event.role, "requiredRoles": event.required_roles}
-    return Entry("denial", event.operation, event.deny_reason, details=details)
+    return AuditContent("denial", event.operation, event.deny_reason, details=details)
 
 
-def _rejection(recorded: Recorded[PolicyRejected]) -> Entry:
+def _rejection(recorded: Recorded[PolicyRejected]) -> AuditContent:
     event = recorded.event
     asked = {} if event.request is None else {REQUEST: event.request}
     plan = {} if event.plan is None else {"plan": event.plan}
-    return Entry("rejection", recorded.run_id, event.rejection.reason, details={**plan, **asked} or None)
+    return AuditContent("rejection", recorded.run_id, event.rejection.reason, details={**plan, **asked} or None)
 
 
-def _suppression(recorded: Recorded[RequestsSuppressed]) -> Entry:
+def _suppression(recorded: Recorded[RequestsSuppressed]) -> AuditContent:
     event = recorded.event
     since = {} if event.since is None else {"since": event.since}
-    return Entry("suppression", event.operation, details={"count": event.count, **since})
+    return AuditContent("suppression", event.operation, details={"count": event.count, **since})
 
 
-def _server(recorded: Recorded[AuthzModeActive]) -> Entry:
-    return Entry("server", after={"mode": recorded.event.mode})
+def _server(recorded: Recorded[AuthzModeActive]) -> AuditContent:
+    return AuditContent("server", after={"mode": recorded.event.mode})
 
 
-def _roles(recorded: Recorded[RolesLoaded]) -> Entry:
+def _roles(recorded: Recorded[RolesLoaded]) -> AuditContent:
     event = recorded.event
     counts = {"viewers": event.viewers, "operators": event.operators, "admins": event.admins}
-    return Entry("roles", event.source, after={**counts, "everybodyElse": event.everybody_else, "sha256": event.sha256})
+    return AuditContent(
+        "roles", event.source, after={**counts, "everybodyElse": event.everybody_else, "sha256": event.sha256}
+    )
 
 
-def _redaction(recorded: Recorded[PayloadRedacted]) -> Entry:
-    return Entry("redaction", reason=recorded.event.note, details={"position": recorded.event.target})
+def _redaction(recorded: Recorded[PayloadRedacted]) -> AuditContent:
+    return AuditContent("redaction", reason=recorded.event.note, details={"position": recorded.event.target})
 
 
-def _fork(recorded: Recorded[LogForked]) -> Entry:
+def _fork(recorded: Recorded[LogForked]) -> AuditContent:
     event = recorded.event
     details = None if event.anchor is None else {"anchor": event.anchor}
-    return Entry("fork", before={"head": event.expected}, after={"head": event.head}, details=details)
+    return AuditContent("fork", before={"head": event.expected}, after={"head": event.head}, details=details)
 
 
-def _anchor(recorded: Recorded[AnchorConflicted]) -> Entry:
+def _anchor(recorded: Recorded[AnchorConflicted]) -> AuditContent:
     event = recorded.event
     details = {"position": event.position, "from": event.sender}
-    return Entry("anchor", event.log_id, before={"chain": event.kept}, after={"chain": event.chain}, details=details)
+    return AuditContent(
+        "anchor", event.log_id, before={"chain": event.kept}, after={"chain": event.chain}, details=details
+    )
 
 
-def _clock(recorded: Recorded[ClockAccepted]) -> Entry:
+def _clock(recorded: Recorded[ClockAccepted]) -> AuditContent:
     event = recorded.event
-    return Entry("clock", after={"clock": iso(event.clock_ms)}, details={"aheadMs": event.ahead_ms})
+    return AuditContent("clock", after={"clock": iso(event.clock_ms)}, details={"aheadMs": event.ahead_ms})
 
 
-def _requeue(recorded: Recorded[DeadLetterRequeued]) -> Entry:
-    return Entry("dead-letter", recorded.event.id, details={"decision": "requeued"})
+def _requeue(recorded: Recorded[DeadLetterRequeued]) -> AuditContent:
+    return AuditContent("dead-letter", recorded.event.id, details={"decision": "requeued"})
 
 
-def _discard(recorded: Recorded[DeadLetterDiscarded]) -> Entry:
-    return Entry("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "discarded"})
+def _discard(recorded: Recorded[DeadLetterDiscarded]) -> AuditContent:
+    return AuditContent("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "discarded"})
 
 
-def _restore(recorded: Recorded[DeadLetterRestored]) -> Entry:
-    return Entry("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "restored"})
+def _restore(recorded: Recorded[DeadLetterRestored]) -> AuditContent:
+    return AuditContent("dead-letter", recorded.event.id, recorded.event.note, details={"decision": "restored"})
 
 
-def _redrive(recorded: Recorded[RedriveStarted]) -> Entry:
+def _redrive(recorded: Recorded[RedriveStarted]) -> AuditContent:
     event = recorded.event
     details = {"decision": "redrive", "filter": event.filter, "total": event.total}
-    return Entry("dead-letter", event.redrive_id, details=details)
+    return AuditContent("dead-letter", event.redrive_id, details=details)
 
 
-def _stop(recorded: Recorded[RedriveCancelled]) -> Entry:
-    return Entry("dead-letter", recorded.event.redrive_id, details={"decision": "redrive-cancelled"})
+def _stop(recorded: Recorded[RedriveCancelled]) -> AuditContent:
+    return AuditContent("dead-letter", recorded.event.redrive_id, details={"decision": "redrive-cancelled"})
 
 
-def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> Entry:
+def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> AuditContent:
     event = recorded.event
     verdict = "approved" if isinstance(event, WorkflowApprovalGranted) else "rejected"
     details = {"stepId": event.step_id, "cause": event.cause, "subjectHash": event.subject_sha256}
-    return Entry("approval", recorded.stream, after={"verdict": verdict}, details=details)
+    return AuditContent("approval", recorded.stream, after={"verdict": verdict}, details=details)
 
 
-def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> Entry:
-    return Entry("cancel", recorded.stream, recorded.event.note)
+def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> AuditContent:
+    return AuditContent("cancel", recorded.stream, recorded.event.note)
 
 
-def _workflow_resume(recorded: Recorded[WorkflowResumed]) -> Entry:
-    return Entry("resume", recorded.stream, details={"reset": recorded.event.reset})
+def _workflow_resume(recorded: Recorded[WorkflowResumed]) -> AuditContent:
+    return AuditContent("resume", recorded.stream, details={"reset": recorded.event.reset})
 
 
-def _schedule_put(recorded: Recorded[ScheduleUpserted]) -> Entry:
+def _schedule_put(recorded: Recorded[ScheduleUpserted]) -> AuditContent:
     event = recorded.event
-    return Entry("schedule", event.id, after={"enabled": event.enabled, "definition": event.definition})
+    return AuditContent("schedule", event.id, after={"enabled": event.enabled, "definition": event.definition})
 
 
-def _schedule_removed(recorded: Recorded[ScheduleRemoved]) -> Entry:
-    return Entry("schedule", recorded.event.id, details={"removed": recorded.event.removed})
+def _schedule_removed(recorded: Recorded[ScheduleRemoved]) -> AuditContent:
+    return AuditContent("schedule", recorded.event.id, details={"removed": recorded.event.removed})
 
 
-def _schedule_switched(recorded: Recorded[ScheduleEnabled | ScheduleDisabled]) -> Entry:
+def _schedule_switched(recorded: Recorded[ScheduleEnabled | ScheduleDisabled]) -> AuditContent:
     event = recorded.event
     enabled = isinstance(event, ScheduleEnabled)
     if not event.updated:
-        return Entry("schedule", event.id, details={"updated": False})
-    return Entry("schedule", event.id, before={"enabled": not enabled}, after={"enabled": enabled})
+        return AuditContent("schedule", event.id, details={"updated": False})
+    return AuditContent("schedule", event.id, before={"enabled": not enabled}, after={"enabled": enabled})
 
 
-def _schedule_paused(recorded: Recorded[SchedulePaused | ScheduleResumed]) -> Entry:
+def _schedule_paused(recorded: Recorded[SchedulePaused | ScheduleResumed]) -> AuditContent:
     event = recorded.event
     paused = isinstance(event, SchedulePaused)
     details = {"cause": event.cause} if isinstance(event, SchedulePaused) else None
-    return Entry("schedule", event.id, before={"paused": not paused}, after={"paused": paused}, details=details)
+    return AuditContent("schedule", event.id, before={"paused": not paused}, after={"paused": paused}, details=details)
 
 
-ENTRIES: dict[type[Event], Of] = {
+ENTRIES: dict[type[Event], Describe] = {
     PolicyUpdated: _policy,
     RunCancelRequested: _cancel,
     WorkflowRunCancelRequested: _workflow_cancel,
@@ -268,7 +272,7 @@ AUDIT_ENTRY = Table(
 AUDIT = Projection("audit", version=6, tables=(AUDIT_ENTRY,))
 
 
-def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
+def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
     """The handler of an event that is an entry."""
 
     def keep(rows: Rows, recorded: Recorded[Any]) -> None:
@@ -299,7 +303,7 @@ def _shown_by(of: Of) -> Callable[[Rows, Recorded[Any]], None]:
 @AUDIT.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Show who erased, and forget the reason of an entry that was erased; of a rejection what was asked for."""
-    _shown_by(ENTRIES[PayloadRedacted])(rows, recorded)
+    _handler(ENTRIES[PayloadRedacted])(rows, recorded)
     erased = rows.get(AUDIT_ENTRY, recorded.event.target)
     if erased is None:
         return
@@ -314,7 +318,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 for _event, _of in ENTRIES.items():
     if _event is not PayloadRedacted:
-        AUDIT.on(_event, _shown_by(_of))
+        AUDIT.on(_event, _handler(_of))
 
 
 # From rows to what clients see
@@ -369,12 +373,12 @@ def audit_trail(
         where,
         cursor=cursor,
         limit=limit,
-        show=lambda values: _entry(values, log_id),
+        show=lambda values: _to_view(values, log_id),
         bytes_max=bytes_max,
     )
 
 
-def _entry(values: tuple[Cell, ...], log_id: str) -> AuditEntry:
+def _to_view(values: tuple[Cell, ...], log_id: str) -> AuditEntry:
     row = AUDIT_ENTRY.load(values)
     return AuditEntry(
         id=event_id(log_id, row.position, row.mark),

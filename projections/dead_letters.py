@@ -22,7 +22,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json
 Status: TypeAlias = Literal["pending", "requeued", "discarded"]
 
 
-class LetterRow(msgspec.Struct, gc=False):
+class DeadLetterRow(msgspec.Struct, gc=False):
     """A dead letter; ``items``, ``attempts`` and ``item_ids`` (of what was requeued) are JSON, as is the payload."""
 
     position: int
@@ -50,14 +50,14 @@ class LetterRow(msgspec.Struct, gc=False):
     decided_at: int | None = None
 
 
-class NoteRow(msgspec.Struct, gc=False):
+class DecisionRow(msgspec.Struct, gc=False):
     """The letter that an event decided about, by the position where it was added."""
 
     position: int
     letter: int
 
 
-class PlaceRow(msgspec.Struct, gc=False):
+class LetterPositionRow(msgspec.Struct, gc=False):
     """Which event added a letter."""
 
     id: str
@@ -66,7 +66,7 @@ class PlaceRow(msgspec.Struct, gc=False):
 
 LETTER = Table(
     "dead_letter",
-    LetterRow,
+    DeadLetterRow,
     key=("position",),
     indexes=(
         ("status", "position"),
@@ -75,9 +75,9 @@ LETTER = Table(
         ("source_persona", "position"),
     ),
 )
-PLACE = Table("dead_letter_place", PlaceRow, key=("id",))
-NOTE = Table("dead_letter_note", NoteRow, key=("position",))
-DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, PLACE, NOTE))
+POSITION = Table("dead_letter_place", LetterPositionRow, key=("id",))
+DECISION = Table("dead_letter_note", DecisionRow, key=("position",))
+DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, POSITION, DECISION))
 
 SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
 COUNT = "SELECT count(*) FROM dead_letter"
@@ -91,7 +91,7 @@ LETTERS = Keyset(kind="dead-letters", oldest_first=True)
 def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     """Work could not be done."""
     event, at = recorded.event, recorded.at
-    row = LetterRow(
+    row = DeadLetterRow(
         position=recorded.position,
         id=event.id,
         created_at=at,
@@ -112,13 +112,13 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
         payload=event.payload,
     )
     rows.append(LETTER, row)
-    rows.append(PLACE, PlaceRow(event.id, recorded.position))
+    rows.append(POSITION, LetterPositionRow(event.id, recorded.position))
 
 
 @DEAD_LETTERS.handler
 def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
     """Its work waits again."""
-    row = _decided(rows, recorded, "requeued", None)
+    row = _decide(rows, recorded, "requeued", None)
     row.retry_count = recorded.event.retry_count
     row.item_ids, row.new_message_id = to_json(recorded.event.item_ids), recorded.event.message_id
 
@@ -126,13 +126,13 @@ def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
 @DEAD_LETTERS.handler
 def letter_discarded(rows: Rows, recorded: Recorded[DeadLetterDiscarded]) -> None:
     """Its work will not be done."""
-    _decided(rows, recorded, "discarded", recorded.event.note)
+    _decide(rows, recorded, "discarded", recorded.event.note)
 
 
 @DEAD_LETTERS.handler
 def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
     """Nothing is decided about it."""
-    _decided(rows, recorded, "pending", recorded.event.note)
+    _decide(rows, recorded, "pending", recorded.event.note)
 
 
 @DEAD_LETTERS.handler
@@ -144,23 +144,23 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
         row.attempts = to_json([replace(attempt, message=ERASED) for attempt in attempts])
         rows.put(LETTER, row)
-    note = rows.get(NOTE, recorded.event.target)
+    note = rows.get(DECISION, recorded.event.target)
     if note is not None:
         letter = rows.change(LETTER, note.letter)
         if letter.decided_at == note.position:
             letter.audit_note = None
 
 
-def _decided(
+def _decide(
     rows: Rows,
     recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored],
     status: Status,
     note: str | None,
-) -> LetterRow:
-    row = rows.change(LETTER, rows.need(PLACE, recorded.event.id).position)
+) -> DeadLetterRow:
+    row = rows.change(LETTER, rows.need(POSITION, recorded.event.id).position)
     row.status, row.updated_at = status, recorded.at
     row.decided_by, row.audit_note, row.decided_at = recorded.actor, note, recorded.position
-    rows.append(NOTE, NoteRow(recorded.position, row.position))
+    rows.append(DECISION, DecisionRow(recorded.position, row.position))
     return row
 
 
@@ -255,7 +255,7 @@ def list_dead_letters(
     connection: Connection, wanted: DeadLetterFilter, *, cursor: str | None, limit: int
 ) -> Page[DeadLetter]:
     """Dead letters, oldest first."""
-    return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_shown)
+    return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_to_view)
 
 
 def count_pending(connection: Connection, wanted: DeadLetterFilter) -> int:
@@ -285,10 +285,10 @@ def _pending(wanted: DeadLetterFilter) -> tuple[str, list[Cell]]:
 
 def dead_letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
     """A dead letter."""
-    return first(connection, SELECT_BY_ID, (letter_id,), _shown)
+    return first(connection, SELECT_BY_ID, (letter_id,), _to_view)
 
 
-def _shown(values: tuple[Cell, ...]) -> DeadLetter:
+def _to_view(values: tuple[Cell, ...]) -> DeadLetter:
     row = LETTER.load(values)
     attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
     last = LetterError(code=row.code, message=row.error, at=iso(row.created_at))

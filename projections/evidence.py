@@ -40,7 +40,7 @@ class EvidenceRow(msgspec.Struct, gc=False):
     content_salt: str | None
 
 
-class ChangeRow(msgspec.Struct, gc=False):
+class WorkspaceChangeRow(msgspec.Struct, gc=False):
     """Where a run last changed the workspace: evidence of the workspace from before is stale."""
 
     run_id: str
@@ -48,7 +48,7 @@ class ChangeRow(msgspec.Struct, gc=False):
 
 
 EVIDENCE = Table("evidence", EvidenceRow, key=("position",), indexes=(("run_id", "position"),))
-CHANGE = Table("evidence_change", ChangeRow, key=("run_id",))
+CHANGE = Table("evidence_change", WorkspaceChangeRow, key=("run_id",))
 EVIDENCES = Projection("evidence", version=2, tables=(EVIDENCE, CHANGE))
 
 RECORD = EVIDENCE.columns[: EVIDENCE.columns.index("content")]
@@ -97,7 +97,7 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
     """A tool that changed the workspace makes stale what was shown of it before."""
     if recorded.event.changed:
-        rows.put(CHANGE, ChangeRow(recorded.stream, recorded.position))
+        rows.put(CHANGE, WorkspaceChangeRow(recorded.stream, recorded.position))
 
 
 @EVIDENCES.handler
@@ -176,7 +176,7 @@ def list_evidence(
         (("run_id = ?", run_id),),
         cursor=cursor,
         limit=limit,
-        show=lambda values: EvidenceRecord(**_shown(EVIDENCE.load((*values[:-1], None, None)), values[-1], log_id)),
+        show=lambda values: EvidenceRecord(**_fields(EVIDENCE.load((*values[:-1], None, None)), values[-1], log_id)),
     )
 
 
@@ -184,11 +184,11 @@ def evidence_by_id(connection: Connection, log_id: str, run_id: str, evidence_id
     """One thing that a run showed."""
     for values in connection.execute(SELECT_ONE, (run_id, evidence_id)):
         row = EVIDENCE.load(values[:-1])
-        return Evidence(**_shown(row, values[-1], log_id), content=_content(row), content_salt=row.content_salt)
+        return Evidence(**_fields(row, values[-1], log_id), content=_content(row), content_salt=row.content_salt)
     return None
 
 
-def _shown(row: EvidenceRow, stale: Cell, log_id: str) -> dict[str, Any]:
+def _fields(row: EvidenceRow, stale: Cell, log_id: str) -> dict[str, Any]:
     """The fields of a record."""
     return {
         "schema_version": 1,

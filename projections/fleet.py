@@ -13,20 +13,20 @@ from projections.fleet_rows import (
     BY_PROFILE,
     BY_PROVIDER,
     BY_SESSION,
+    CURRENT,
     DAY,
     HOUR,
     HOUR_MS,
     NOW,
-    NOW_TABLE,
     OVERALL,
     PROVIDER,
     REFUSAL,
     SPEND,
     BudgetRow,
-    HourRow,
-    NowRow,
-    ProviderRow,
-    RefusalRow,
+    CurrentCountsRow,
+    HourCountsRow,
+    ProviderCountsRow,
+    RefusalCountRow,
     SpendRow,
     longest_of,
 )
@@ -205,18 +205,18 @@ class FleetSummary(Value):
 class FleetCounts(Value):
     """The counters since the beginning, for who measures changes."""
 
-    now: NowRow
-    providers: tuple[ProviderRow, ...]
-    refusals: tuple[RefusalRow, ...]
+    now: CurrentCountsRow
+    providers: tuple[ProviderCountsRow, ...]
+    refusals: tuple[RefusalCountRow, ...]
 
 
 def fleet_counts(connection: Connection) -> FleetCounts:
     """All counters."""
-    now = [NOW_TABLE.load(values) for values in connection.execute(NOW_TABLE.all)]
+    now = [CURRENT.load(values) for values in connection.execute(CURRENT.all)]
     return FleetCounts(
-        now=now[0] if now else NowRow(NOW),
+        now=now[0] if now else CurrentCountsRow(NOW),
         providers=tuple(PROVIDER.load(values) for values in connection.execute(PROVIDER.scan)),
-        refusals=tuple(RefusalRow(*values) for values in connection.execute(REFUSAL.scan)),  # type: ignore[arg-type]
+        refusals=tuple(RefusalCountRow(*values) for values in connection.execute(REFUSAL.scan)),  # type: ignore[arg-type]
     )
 
 
@@ -260,7 +260,7 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
     )
 
 
-def _outcomes(rows: Sequence[ProviderRow | HourRow]) -> Outcomes:
+def _outcomes(rows: Sequence[ProviderCountsRow | HourCountsRow]) -> Outcomes:
     return Outcomes(
         completed=sum(row.completed for row in rows),
         failed=sum(row.failed for row in rows),
@@ -273,7 +273,7 @@ def _outcomes(rows: Sequence[ProviderRow | HourRow]) -> Outcomes:
 def _recent(connection: Connection, now: int) -> Recent:
     before = now // HOUR_MS - WINDOW_HOURS
     ((*sums,),) = list(connection.execute(SELECT_HOURS, (before,)))
-    window = HourRow(before, *(int(number or 0) for number in sums))
+    window = HourCountsRow(before, *(int(number or 0) for number in sums))
     return Recent(
         window_start=iso((before + 1) * HOUR_MS),
         admitted=window.admitted,
@@ -312,16 +312,17 @@ def _cost(connection: Connection, now: int) -> CostSummary:
         window_end=moment,
         total_estimated_spend_usd=_dollars(total.cost_micro_usd),
         persona_breakdown=tuple(
-            PersonaSpend(persona_name=row.name, **_spend(row)) for row in _most(connection, month, BY_PERSONA)
+            PersonaSpend(persona_name=row.name, **_spend_fields(row)) for row in _most(connection, month, BY_PERSONA)
         ),
         provider_breakdown=tuple(
-            ProviderSpend(provider=row.name, **_spend(row)) for row in _most(connection, month, BY_PROVIDER)
+            ProviderSpend(provider=row.name, **_spend_fields(row)) for row in _most(connection, month, BY_PROVIDER)
         ),
         profile_breakdown=tuple(
-            ProfileSpend(harness_profile_id=row.name, **_spend(row)) for row in _most(connection, month, BY_PROFILE)
+            ProfileSpend(harness_profile_id=row.name, **_spend_fields(row))
+            for row in _most(connection, month, BY_PROFILE)
         ),
         session_breakdown=tuple(
-            SessionSpend(session_id=row.name, **_spend(row)) for row in _most(connection, month, BY_SESSION)
+            SessionSpend(session_id=row.name, **_spend_fields(row)) for row in _most(connection, month, BY_SESSION)
         ),
         token_mix=TokenMix(
             input_tokens=total.input_tokens,
@@ -353,7 +354,7 @@ def _most(connection: Connection, month: str, dimension: str) -> list[SpendRow]:
     return [SPEND.load(found) for found in connection.execute(SELECT_MOST, values)]
 
 
-def _spend(row: SpendRow) -> dict[str, Any]:
+def _spend_fields(row: SpendRow) -> dict[str, Any]:
     return {
         "estimated_spend_usd": _dollars(row.cost_micro_usd),
         "input_tokens": row.input_tokens,

@@ -38,7 +38,7 @@ HOUR_MS = 3_600_000
 NOW = 1
 
 
-class NowRow(msgspec.Struct, gc=False):
+class CurrentCountsRow(msgspec.Struct, gc=False):
     """What is at work and what waits (there is one row); ``pending`` counts sessions in which runs or items wait."""
 
     row: int
@@ -55,7 +55,7 @@ class NowRow(msgspec.Struct, gc=False):
     buried: int = 0
 
 
-class OpenRow(msgspec.Struct, gc=False):
+class OpenRunRow(msgspec.Struct, gc=False):
     """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless it stands, since ``since``."""
 
     run_id: str
@@ -78,21 +78,21 @@ class BudgetRow(msgspec.Struct, gc=False):
     budget_micro_usd: int | None = None
 
 
-class DayRow(msgspec.Struct, gc=False):
+class DaySpendRow(msgspec.Struct, gc=False):
     """What was spent on a UTC day (``2026-01-31``)."""
 
     day: str
     spent_micro_usd: int = 0
 
 
-class PendingRow(msgspec.Struct, gc=False):
+class WaitingSessionRow(msgspec.Struct, gc=False):
     """A session in which runs wait, or items of its queue, and how many."""
 
     session_id: str
     waiting: int
 
 
-class ProviderRow(msgspec.Struct, gc=False):
+class ProviderCountsRow(msgspec.Struct, gc=False):
     """What became of the runs that asked for a provider, and what its calls consumed, since the beginning."""
 
     provider: str
@@ -108,14 +108,14 @@ class ProviderRow(msgspec.Struct, gc=False):
     unpriced_calls: int = 0
 
 
-class RefusalRow(msgspec.Struct, gc=False):
+class RefusalCountRow(msgspec.Struct, gc=False):
     """How many runs were refused for a reason."""
 
     reason: str
     runs: int = 0
 
 
-class HourRow(msgspec.Struct, gc=False):
+class HourCountsRow(msgspec.Struct, gc=False):
     """What happened within an hour since 1970 UTC."""
 
     hour: int
@@ -130,7 +130,7 @@ class HourRow(msgspec.Struct, gc=False):
     suppressed: int = 0
 
 
-class RunTimeRow(msgspec.Struct, gc=False):
+class RunTimeCountRow(msgspec.Struct, gc=False):
     """How many runs that completed within an hour took so long; the number of the bucket says how long."""
 
     hour: int
@@ -152,20 +152,20 @@ class SpendRow(msgspec.Struct, gc=False):
     unpriced_calls: int = 0
 
 
-NOW_TABLE = Table("fleet_now", NowRow, key=("row",), kept=True)
-OPEN = Table("fleet_open", OpenRow, key=("run_id",), indexes=(("waiting", "queued_at"),), kept=True)
-PENDING = Table("fleet_pending", PendingRow, key=("session_id",))
-PROVIDER = Table("fleet_provider", ProviderRow, key=("provider",))
-REFUSAL = Table("fleet_refusal", RefusalRow, key=("reason",))
-HOUR = Table("fleet_hour", HourRow, key=("hour",))
-RUN_TIME = Table("fleet_run_time", RunTimeRow, key=("hour", "bucket"))
+CURRENT = Table("fleet_now", CurrentCountsRow, key=("row",), kept=True)
+OPEN = Table("fleet_open", OpenRunRow, key=("run_id",), indexes=(("waiting", "queued_at"),), kept=True)
+PENDING = Table("fleet_pending", WaitingSessionRow, key=("session_id",))
+PROVIDER = Table("fleet_provider", ProviderCountsRow, key=("provider",))
+REFUSAL = Table("fleet_refusal", RefusalCountRow, key=("reason",))
+HOUR = Table("fleet_hour", HourCountsRow, key=("hour",))
+RUN_TIME = Table("fleet_run_time", RunTimeCountRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
 BUDGET = Table("fleet_budget", BudgetRow, key=("row",), kept=True)
-DAY = Table("fleet_day", DayRow, key=("day",))
+DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
-    "fleet", version=4, tables=(NOW_TABLE, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)
+    "fleet", version=4, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)
 )
 
 OVERALL = "all"
@@ -200,8 +200,8 @@ def longest_of(bucket: int) -> int:
 @FLEET.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """A run waits."""
-    rows.append(OPEN, _open(recorded, recorded.event, waiting=True))
-    _wait(rows, recorded.event.session_id, 1)
+    rows.append(OPEN, _open_run(recorded, recorded.event, waiting=True))
+    _change_queued(rows, recorded.event.session_id, 1)
 
 
 @FLEET.handler
@@ -209,12 +209,12 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """A run was admitted, at once or after it waited."""
     event = recorded.event
     if recorded.version == 1:
-        rows.append(OPEN, _open(recorded, event, waiting=False))
+        rows.append(OPEN, _open_run(recorded, event, waiting=False))
     else:
         row = rows.change(OPEN, recorded.stream)
         row.waiting, row.since = False, recorded.at
-        _wait(rows, event.session_id, -1)
-    now = _now(rows)
+        _change_queued(rows, event.session_id, -1)
+    now = _current(rows)
     now.running += 1
     rows.tally(PROVIDER, event.provider).admitted += 1
     _hour(rows, recorded).admitted += 1
@@ -242,7 +242,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
     row = rows.change(OPEN, recorded.stream)
     row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
     _release(rows, row)
-    now = _now(rows)
+    now = _current(rows)
     now.running -= 1
     now.paused += 1
 
@@ -252,7 +252,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """A run's clock goes on."""
     row = rows.change(OPEN, recorded.stream)
     row.since = recorded.at
-    now = _now(rows)
+    now = _current(rows)
     now.running += 1
     now.paused -= 1
 
@@ -294,7 +294,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 @FLEET.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """A run ended with an answer: it counts in the times that runs take."""
-    row = _ended(rows, recorded, "completed")
+    row = _finish(rows, recorded, "completed")
     took = row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
     hour, bucket = recorded.at // HOUR_MS, bucket_of(took)
     rows.tally(RUN_TIME, hour, bucket).runs += 1
@@ -303,55 +303,55 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 @FLEET.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """A run ended with an error."""
-    _ended(rows, recorded, "failed")
+    _finish(rows, recorded, "failed")
 
 
 @FLEET.handler
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """A run was stopped, or withdrawn before it was admitted."""
-    _ended(rows, recorded, "cancelled")
+    _finish(rows, recorded, "cancelled")
 
 
 @FLEET.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     """A run took too long."""
-    _ended(rows, recorded, "timed_out")
+    _finish(rows, recorded, "timed_out")
 
 
 @FLEET.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """A run lost its executor."""
-    _ended(rows, recorded, "crashed")
+    _finish(rows, recorded, "crashed")
 
 
 @FLEET.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     """An item waits."""
-    _now(rows).items += 1
-    _pend(rows, recorded.session_id or "", 1)
+    _current(rows).items += 1
+    _change_pending(rows, recorded.session_id or "", 1)
 
 
 @FLEET.handler
 def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
     """An item is done."""
-    now = _now(rows)
+    now = _current(rows)
     now.items -= 1
     now.drained += 1
-    _pend(rows, recorded.session_id or "", -1)
+    _change_pending(rows, recorded.session_id or "", -1)
 
 
 @FLEET.handler
 def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
     """Items became a dead letter."""
     count = len(recorded.event.item_ids)
-    _now(rows).items -= count
-    _pend(rows, recorded.session_id or "", -count)
+    _current(rows).items -= count
+    _change_pending(rows, recorded.session_id or "", -count)
 
 
 @FLEET.handler
 def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
     """Something could not be done."""
-    now = _now(rows)
+    now = _current(rows)
     now.letters += 1
     now.buried += 1
 
@@ -361,7 +361,7 @@ def dead_letter_decided(
     rows: Rows, recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored]
 ) -> None:
     """Something was decided about it, or that was taken back."""
-    _now(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
+    _current(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
 
 
 @FLEET.handler
@@ -375,7 +375,7 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
 @FLEET.handler
 def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
     """An identity was denied an operation."""
-    now, hour = _now(rows), _hour(rows, recorded)
+    now, hour = _current(rows), _hour(rows, recorded)
     now.denied += 1
     hour.denied += 1
 
@@ -383,13 +383,13 @@ def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
 @FLEET.handler
 def requests_suppressed(rows: Rows, recorded: Recorded[RequestsSuppressed]) -> None:
     """Refusals that were not recorded one by one."""
-    now, hour = _now(rows), _hour(rows, recorded)
+    now, hour = _current(rows), _hour(rows, recorded)
     now.suppressed += recorded.event.count
     hour.suppressed += recorded.event.count
 
 
-def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: bool) -> OpenRow:
-    return OpenRow(
+def _open_run(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: bool) -> OpenRunRow:
+    return OpenRunRow(
         run_id=recorded.stream,
         session_id=event.session_id,
         harness_profile_id=event.harness_profile_id,
@@ -401,7 +401,7 @@ def _open(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiting: 
     )
 
 
-def _release(rows: Rows, row: OpenRow) -> None:
+def _release(rows: Rows, row: OpenRunRow) -> None:
     """What a run has set aside is free."""
     if row.reserved_micro_usd:
         _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
@@ -416,16 +416,16 @@ def _budget(rows: Rows) -> BudgetRow:
     return row
 
 
-def _wait(rows: Rows, session_id: str, change: int) -> None:
+def _change_queued(rows: Rows, session_id: str, change: int) -> None:
     """One more run waits in a session, or one less."""
-    _now(rows).queued += change
-    _pend(rows, session_id, change)
+    _current(rows).queued += change
+    _change_pending(rows, session_id, change)
 
 
-def _pend(rows: Rows, session_id: str, change: int) -> None:
+def _change_pending(rows: Rows, session_id: str, change: int) -> None:
     """More or less waits in a session."""
-    now = _now(rows)
-    pending = rows.get(PENDING, session_id) or PendingRow(session_id, 0)
+    now = _current(rows)
+    pending = rows.get(PENDING, session_id) or WaitingSessionRow(session_id, 0)
     now.pending += (pending.waiting + change > 0) - (pending.waiting > 0)
     pending.waiting += change
     if pending.waiting:
@@ -434,14 +434,14 @@ def _pend(rows: Rows, session_id: str, change: int) -> None:
         rows.delete(PENDING, session_id)
 
 
-def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
+def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
     """Count an ending; what was never admitted is only withdrawn."""
     row = rows.need(OPEN, recorded.stream)
     _release(rows, row)
     rows.delete(OPEN, recorded.stream)
-    now = _now(rows)
+    now = _current(rows)
     if row.waiting:
-        _wait(rows, row.session_id, -1)
+        _change_queued(rows, row.session_id, -1)
         now.withdrawn += 1
         return row
     if row.since is None:
@@ -453,13 +453,13 @@ def _ended(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRow:
     return row
 
 
-def _now(rows: Rows) -> NowRow:
+def _current(rows: Rows) -> CurrentCountsRow:
     """The row of the present, as changed from here on."""
-    row = rows.get(NOW_TABLE, NOW) or NowRow(NOW)
-    rows.put(NOW_TABLE, row)
+    row = rows.get(CURRENT, NOW) or CurrentCountsRow(NOW)
+    rows.put(CURRENT, row)
     return row
 
 
-def _hour(rows: Rows, recorded: Recorded[Event]) -> HourRow:
+def _hour(rows: Rows, recorded: Recorded[Event]) -> HourCountsRow:
     """What is added to an hour."""
     return rows.tally(HOUR, recorded.at // HOUR_MS)

@@ -23,7 +23,7 @@ class MemoryRow(msgspec.Struct, gc=False):
     metadata: str | None
 
 
-class ErasedRow(msgspec.Struct, gc=False):
+class ErasureRow(msgspec.Struct, gc=False):
     """An event whose text was erased, by the event that says so; who searches elsewhere has to forget it too."""
 
     position: int
@@ -33,8 +33,8 @@ class ErasedRow(msgspec.Struct, gc=False):
 MEMORY_ENTRY = Table(
     "memory_entry", MemoryRow, key=("position",), indexes=(("entry_id",), ("changed_position", "position"))
 )
-ERASED = Table("memory_erased", ErasedRow, key=("position",))
-MEMORY = Projection("memory", version=1, tables=(MEMORY_ENTRY, ERASED))
+ERASURE = Table("memory_erased", ErasureRow, key=("position",))
+MEMORY = Projection("memory", version=1, tables=(MEMORY_ENTRY, ERASURE))
 
 KNOWN = "text IS NOT NULL"
 SELECT_ENTRY = f"{MEMORY_ENTRY.all} WHERE entry_id = ? AND {KNOWN}"
@@ -69,7 +69,7 @@ def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what an entry said, and have it forgotten where it is searched."""
     target = recorded.event.target
-    rows.append(ERASED, ErasedRow(recorded.position, target))
+    rows.append(ERASURE, ErasureRow(recorded.position, target))
     row = rows.erase(MEMORY_ENTRY, target, "text", "metadata")
     if row is not None:
         row.changed_position = recorded.position
@@ -95,12 +95,12 @@ NEWEST = Keyset(kind="memory")
 def list_entries(connection: Connection, *, cursor: str | None, limit: int) -> Page[MemoryEntry]:
     """What is known, newest first."""
     known = ((f"{KNOWN} AND position > ?", 0),)
-    return NEWEST.page(connection, MEMORY_ENTRY.all, known, cursor=cursor, limit=limit, show=_entry)
+    return NEWEST.page(connection, MEMORY_ENTRY.all, known, cursor=cursor, limit=limit, show=_to_view)
 
 
 def entry_by_id(connection: Connection, entry_id: str) -> MemoryEntry | None:
     """One entry; None once it was forgotten."""
-    return first(connection, SELECT_ENTRY, (entry_id,), _entry)
+    return first(connection, SELECT_ENTRY, (entry_id,), _to_view)
 
 
 def changed_after(connection: Connection, position: Position, limit: int) -> list[tuple[Position, str, str | None]]:
@@ -118,7 +118,7 @@ def place_of(entry_id: str) -> str:
     return f"entries/{entry_id}"
 
 
-def _entry(values: tuple[Cell, ...]) -> MemoryEntry:
+def _to_view(values: tuple[Cell, ...]) -> MemoryEntry:
     row = MEMORY_ENTRY.load(values)
     return MemoryEntry(
         id=row.entry_id,

@@ -37,14 +37,14 @@ class MessageRow(msgspec.Struct, gc=False):
     error: str | None = None
 
 
-class PlaceRow(msgspec.Struct, gc=False):
+class MessagePositionRow(msgspec.Struct, gc=False):
     """Which event sent a message."""
 
     message_id: str
     position: int
 
 
-class FailureRow(msgspec.Struct, gc=False):
+class MessageFailureRow(msgspec.Struct, gc=False):
     """Which message failed with an event, by the position where it was sent."""
 
     position: int
@@ -57,9 +57,9 @@ MESSAGE = Table(
     key=("position",),
     indexes=(("status", "position"), ("to_persona", "position"), ("from_persona", "position")),
 )
-PLACE = Table("message_place", PlaceRow, key=("message_id",))
-FAILURE = Table("message_failure", FailureRow, key=("position",))
-MESSAGES = Projection("messages", version=2, tables=(MESSAGE, PLACE, FAILURE))
+POSITION = Table("message_place", MessagePositionRow, key=("message_id",))
+FAILURE = Table("message_failure", MessageFailureRow, key=("position",))
+MESSAGES = Projection("messages", version=2, tables=(MESSAGE, POSITION, FAILURE))
 
 SELECT_BY_ID = f"{MESSAGE.all} WHERE position = (SELECT position FROM message_place WHERE message_id = ?)"
 NEWEST = Keyset(kind="messages")
@@ -89,21 +89,21 @@ def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
         requeued_from=event.dead_letter_id,
     )
     rows.append(MESSAGE, row)
-    rows.append(PLACE, PlaceRow(event.message_id, recorded.position))
+    rows.append(POSITION, MessagePositionRow(event.message_id, recorded.position))
 
 
 @MESSAGES.handler
 def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
     """A run works on a message, or did, or will not."""
     event = recorded.event
-    row = rows.change(MESSAGE, rows.need(PLACE, event.message_id).position)
+    row = rows.change(MESSAGE, rows.need(POSITION, event.message_id).position)
     row.status, row.updated_at = event.status, recorded.at
     row.run_id = recorded.run_id or row.run_id
     if isinstance(event, MessageStarted):
         row.attempts = event.attempt
     if isinstance(event, MessageFailed):
         row.dead_letter_id, row.code, row.error = event.dead_letter_id, event.code, or_erased(event.error_text)
-        rows.append(FAILURE, FailureRow(recorded.position, row.position))
+        rows.append(FAILURE, MessageFailureRow(recorded.position, row.position))
 
 
 @MESSAGES.handler
@@ -162,15 +162,15 @@ def list_messages(
 ) -> Page[Message]:
     """Messages, newest first."""
     where = (("from_persona = ?", from_persona), ("to_persona = ?", to_persona), ("status = ?", status))
-    return NEWEST.page(connection, MESSAGE.all, where, cursor=cursor, limit=limit, show=_shown)
+    return NEWEST.page(connection, MESSAGE.all, where, cursor=cursor, limit=limit, show=_to_view)
 
 
 def message_by_id(connection: Connection, message_id: str) -> Message | None:
     """A message."""
-    return first(connection, SELECT_BY_ID, (message_id,), _shown)
+    return first(connection, SELECT_BY_ID, (message_id,), _to_view)
 
 
-def _shown(values: tuple[Cell, ...]) -> Message:
+def _to_view(values: tuple[Cell, ...]) -> Message:
     row = MESSAGE.load(values)
     return Message(
         message_id=row.message_id,

@@ -25,7 +25,7 @@ class PolicyRow(msgspec.Struct, gc=False):
     document: str
 
 
-class ProviderRow(msgspec.Struct, gc=False):
+class ProfileProviderRow(msgspec.Struct, gc=False):
     """The provider of a harness profile, to name it in refusals."""
 
     profile_id: str
@@ -59,7 +59,7 @@ class RejectionRow(msgspec.Struct, gc=False):
 
 
 DOCUMENT = Table("policy", PolicyRow, key=("row",))
-PROVIDER = Table("policy_provider", ProviderRow, key=("profile_id",))
+PROVIDER = Table("policy_provider", ProfileProviderRow, key=("profile_id",))
 REJECTION = Table(
     "policy_rejection",
     RejectionRow,
@@ -87,7 +87,7 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Remember whom it asks."""
     event = recorded.event
-    rows.append(PROVIDER, ProviderRow(event.harness_profile_id, event.provider))
+    rows.append(PROVIDER, ProfileProviderRow(event.harness_profile_id, event.provider))
 
 
 @POLICY.handler
@@ -242,11 +242,11 @@ def list_rejections(
         cursor=cursor,
         limit=limit,
         offset=offset,
-        show=lambda values: _rejection(values, log_id),
+        show=lambda values: _to_rejection(values, log_id),
     )
 
 
-def _rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
+def _to_rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
     row = REJECTION.load(values)
     event = msgspec.json.decode(row.event, type=RejectionEvent)
     return Rejection(

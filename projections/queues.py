@@ -30,7 +30,7 @@ class QueueRow(msgspec.Struct, gc=False):
     drain_id: str | None = None
 
 
-class ItemRow(msgspec.Struct, gc=False):
+class WorkItemRow(msgspec.Struct, gc=False):
     """An item that waits; ``run_id`` is there while a run has it, its payload until it is redacted."""
 
     item_id: str
@@ -45,14 +45,14 @@ class ItemRow(msgspec.Struct, gc=False):
     run_id: str | None = None
 
 
-class PlaceRow(msgspec.Struct, gc=False):
+class ItemPositionRow(msgspec.Struct, gc=False):
     """Which item an event enqueued, as long as it waits."""
 
     position: int
     item_id: str
 
 
-class FailureRow(msgspec.Struct, gc=False):
+class DrainFailureRow(msgspec.Struct, gc=False):
     """Which drain failed with an event."""
 
     position: int
@@ -80,10 +80,10 @@ class DrainRow(msgspec.Struct, gc=False):
 
 
 QUEUE = Table("work_queue", QueueRow, key=("session_id",))
-ITEM = Table("work_item", ItemRow, key=("item_id",), indexes=(("session_id", "position"),))
-PLACE = Table("work_place", PlaceRow, key=("position",))
+ITEM = Table("work_item", WorkItemRow, key=("item_id",), indexes=(("session_id", "position"),))
+PLACE = Table("work_place", ItemPositionRow, key=("position",))
 DRAIN = Table("work_drain", DrainRow, key=("drain_id",))
-FAILURE = Table("work_failure", FailureRow, key=("position",))
+FAILURE = Table("work_failure", DrainFailureRow, key=("position",))
 QUEUES = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILURE))
 
 SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
@@ -96,7 +96,7 @@ COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP B
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
     """An item waits."""
     event = recorded.event
-    row = ItemRow(
+    row = WorkItemRow(
         item_id=event.item_id,
         session_id=recorded.session_id or "",
         position=recorded.position,
@@ -107,7 +107,7 @@ def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
         dead_letter_id=event.dead_letter_id,
     )
     rows.append(ITEM, row)
-    rows.append(PLACE, PlaceRow(recorded.position, event.item_id))
+    rows.append(PLACE, ItemPositionRow(recorded.position, event.item_id))
     _touch(rows, recorded)
 
 
@@ -177,7 +177,7 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
     drain.status = "ok"
     if isinstance(event, WorkDrainFailed):
         drain.status, drain.code, drain.message = "failed", event.code, or_erased(event.error_text)
-        rows.append(FAILURE, FailureRow(recorded.position, event.drain_id))
+        rows.append(FAILURE, DrainFailureRow(recorded.position, event.drain_id))
         drain.run_id = event.run_id
     drain.queue_depth_after, drain.finished_at = event.queue_depth_after, recorded.at
     _touch(rows, recorded).drain_id = None
@@ -204,7 +204,7 @@ def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
     return row
 
 
-def _lease(rows: Rows, item_id: str, run_id: str | None) -> ItemRow:
+def _lease(rows: Rows, item_id: str, run_id: str | None) -> WorkItemRow:
     row = rows.change(ITEM, item_id)
     row.run_id = run_id
     return row
@@ -290,7 +290,7 @@ def queue_by_session(
     """
     queue = QUEUE.one(connection, session_id)
     where = (("session_id = ?", session_id),)
-    page = ITEMS.page(connection, SELECT_ITEMS, where, cursor=cursor, limit=limit, show=_item)
+    page = ITEMS.page(connection, SELECT_ITEMS, where, cursor=cursor, limit=limit, show=_to_item)
     counts = {str(mode): int(count or 0) for mode, count in connection.execute(COUNT_ITEMS, (session_id,))}
     return WorkQueueState(
         schema_version=1,
@@ -326,7 +326,7 @@ def drain_by_id(connection: Connection, drain_id: str) -> WorkDrain | None:
     )
 
 
-def _item(values: tuple[Cell, ...]) -> WorkItem:
+def _to_item(values: tuple[Cell, ...]) -> WorkItem:
     row = ITEM.load(values[1:])
     return WorkItem(
         id=row.item_id,

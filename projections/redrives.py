@@ -26,7 +26,7 @@ class RedriveRow(msgspec.Struct, gc=False):
     finished_at: int | None = None
 
 
-class ResultRow(msgspec.Struct, gc=False):
+class RedriveResultRow(msgspec.Struct, gc=False):
     """What became of one letter, by the position of that event."""
 
     position: int
@@ -38,7 +38,7 @@ class ResultRow(msgspec.Struct, gc=False):
 
 
 REDRIVE = Table("redrive", RedriveRow, key=("redrive_id",))
-RESULT = Table("redrive_result", ResultRow, key=("position",), indexes=(("redrive_id", "position"),))
+RESULT = Table("redrive_result", RedriveResultRow, key=("position",), indexes=(("redrive_id", "position"),))
 REDRIVES = Projection("redrives", version=1, tables=(REDRIVE, RESULT))
 
 RESULTS = Keyset(kind="redrive-results", oldest_first=True)
@@ -68,7 +68,9 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     event = recorded.event
     row = rows.change(REDRIVE, event.redrive_id)
     setattr(row, event.result, getattr(row, event.result) + 1)
-    result = ResultRow(recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.at)
+    result = RedriveResultRow(
+        recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.at
+    )
     rows.append(RESULT, result)
 
 
@@ -132,7 +134,7 @@ def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None
     for values in connection.execute(REDRIVE.select, (redrive_id,)):
         row = REDRIVE.load(values)
         page = RESULTS.page(
-            connection, RESULT.all, (("redrive_id = ?", redrive_id),), cursor=cursor, limit=limit, show=_result
+            connection, RESULT.all, (("redrive_id = ?", redrive_id),), cursor=cursor, limit=limit, show=_to_result
         )
         return Redrive(
             id=row.redrive_id,
@@ -162,6 +164,6 @@ def wanted_letters(text: bytes) -> WantedLetters:
     return msgspec.convert(fields, WantedLetters)
 
 
-def _result(values: tuple[Cell, ...]) -> RedriveResult:
+def _to_result(values: tuple[Cell, ...]) -> RedriveResult:
     row = RESULT.load(values)
     return RedriveResult(dead_letter_id=row.dead_letter_id, result=row.result, at=iso(row.at), code=row.code)

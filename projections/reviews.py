@@ -15,7 +15,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json
 PREFIX = "persona:"
 
 
-class PersonaRunRow(msgspec.Struct, gc=False):
+class ReviewRow(msgspec.Struct, gc=False):
     """A review; ``began`` is the position of its first event, and artifacts are JSON."""
 
     run_id: str
@@ -36,7 +36,7 @@ class PersonaRunRow(msgspec.Struct, gc=False):
     artifacts: str | None = None
 
 
-class PersonaResultRow(msgspec.Struct, gc=False):
+class ReviewResultRow(msgspec.Struct, gc=False):
     """What a review came to, as JSON, by the position where it ended; gone once it was redacted."""
 
     position: int
@@ -44,11 +44,11 @@ class PersonaResultRow(msgspec.Struct, gc=False):
     result: str | None
 
 
-PERSONA_RUN = Table("persona_run", PersonaRunRow, key=("run_id",), indexes=(("began",), ("persona_name", "began")))
-PERSONA_RESULT = Table("persona_result", PersonaResultRow, key=("position",), indexes=(("run_id",),))
-REVIEWS = Projection("personas", version=1, tables=(PERSONA_RUN, PERSONA_RESULT))
+REVIEW = Table("persona_run", ReviewRow, key=("run_id",), indexes=(("began",), ("persona_name", "began")))
+RESULT = Table("persona_result", ReviewResultRow, key=("position",), indexes=(("run_id",),))
+REVIEWS = Projection("personas", version=1, tables=(REVIEW, RESULT))
 
-SELECT_RUNS = f"SELECT began, {', '.join(PERSONA_RUN.columns)} FROM persona_run"
+SELECT_RUNS = f"SELECT began, {', '.join(REVIEW.columns)} FROM persona_run"
 SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
 
 # From events to rows
@@ -59,8 +59,8 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
     """A review began."""
     event = recorded.event
     rows.append(
-        PERSONA_RUN,
-        PersonaRunRow(
+        REVIEW,
+        ReviewRow(
             run_id=recorded.stream.removeprefix(PREFIX),
             began=recorded.position,
             persona_name=event.persona_name,
@@ -77,7 +77,7 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
 @REVIEWS.handler
 def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
     """The model is asked once more."""
-    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row = rows.change(REVIEW, recorded.stream.removeprefix(PREFIX))
     row.repair_run_id = recorded.event.repair_run_id
 
 
@@ -85,17 +85,17 @@ def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) 
 def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
     """The review ended."""
     event = recorded.event
-    row = rows.change(PERSONA_RUN, recorded.stream.removeprefix(PREFIX))
+    row = rows.change(REVIEW, recorded.stream.removeprefix(PREFIX))
     row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
     row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
     row.artifacts = to_json(event.artifacts)
-    rows.append(PERSONA_RESULT, PersonaResultRow(recorded.position, row.run_id, event.result))
+    rows.append(RESULT, ReviewResultRow(recorded.position, row.run_id, event.result))
 
 
 @REVIEWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a review came to."""
-    rows.erase(PERSONA_RESULT, recorded.event.target, "result")
+    rows.erase(RESULT, recorded.event.target, "result")
 
 
 # From rows to what clients see
@@ -148,7 +148,7 @@ def list_reviews(
 
 def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
     """One review."""
-    for values in connection.execute(PERSONA_RUN.select, (run_id,)):
+    for values in connection.execute(REVIEW.select, (run_id,)):
         result = None
         for (text,) in connection.execute(SELECT_RESULT, (run_id,)):
             result = None if text is None else msgspec.json.decode(str(text))
@@ -157,7 +157,7 @@ def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | Non
 
 
 def _fields(values: tuple[Cell, ...]) -> dict[str, Any]:
-    row = PERSONA_RUN.load(values)
+    row = REVIEW.load(values)
     found = None if row.p1 is None else FindingCounts(p1=row.p1, p2=row.p2 or 0, p3=row.p3 or 0)
     return {
         "run_id": row.run_id,

@@ -64,21 +64,21 @@ class RunRow(msgspec.Struct, gc=False):
     error_position: int | None = None
 
 
-class InputRow(msgspec.Struct, gc=False):
+class RunInputRow(msgspec.Struct, gc=False):
     """The run whose input preview comes from an entry of a transcript."""
 
     entry_position: int
     run_id: str
 
 
-class WordsRow(msgspec.Struct, gc=False):
+class RunTextRow(msgspec.Struct, gc=False):
     """The run whose error or cancel has words from an event."""
 
     position: int
     run_id: str
 
 
-class OutputRow(msgspec.Struct, gc=False):
+class RunOutputRow(msgspec.Struct, gc=False):
     """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
 
     entry_position: int
@@ -86,7 +86,7 @@ class OutputRow(msgspec.Struct, gc=False):
     text: str | None
 
 
-class ActiveRow(msgspec.Struct, gc=False):
+class ActiveRunRow(msgspec.Struct, gc=False):
     """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is.
 
     ``places`` are those that limits by key count it at, with spaces between.
@@ -101,7 +101,7 @@ class ActiveRow(msgspec.Struct, gc=False):
     places: str = ""
 
 
-class WaitingRow(msgspec.Struct, gc=False):
+class QueuedRunRow(msgspec.Struct, gc=False):
     """A run that was queued and not yet admitted."""
 
     run_id: str
@@ -118,7 +118,7 @@ class LimitsRow(msgspec.Struct, gc=False):
     limits: str
 
 
-class CancelRow(msgspec.Struct, gc=False):
+class CancelRequestRow(msgspec.Struct, gc=False):
     """A request to cancel a run that has not ended; ``position`` is that of its event."""
 
     position: int
@@ -137,14 +137,14 @@ RUN = Table(
     indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
     kept=True,
 )
-INPUT = Table("run_input", InputRow, key=("entry_position",))
-WORDS = Table("run_words", WordsRow, key=("position",))
-OUTPUT = Table("run_output", OutputRow, key=("entry_position",))
-ACTIVE = Table("run_active", ActiveRow, key=("run_id",), indexes=(("session_id",),), kept=True)
-WAITING = Table("run_waiting", WaitingRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
-CANCEL = Table("run_cancel", CancelRow, key=("run_id",))
+INPUT = Table("run_input", RunInputRow, key=("entry_position",))
+TEXT = Table("run_words", RunTextRow, key=("position",))
+OUTPUT = Table("run_output", RunOutputRow, key=("entry_position",))
+ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_id",),), kept=True)
+WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
+CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, WORDS))
+RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 IN_FORCE = 1
 CANCELLED = "the run was cancelled"
 
@@ -155,23 +155,23 @@ CANCELLED = "the run was cancelled"
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """The run waits."""
     event = recorded.event
-    rows.append(RUN, _request_row(recorded, event, "queued"))
+    rows.append(RUN, _requested_row(recorded, event, "queued"))
     places = " ".join(event.places)
-    rows.append(WAITING, WaitingRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
+    rows.append(WAITING, QueuedRunRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
 
 
 @RUNS.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     """The run was admitted, at once or after it waited."""
     if recorded.version == 1:
-        row = _request_row(recorded, recorded.event, "running")
+        row = _requested_row(recorded, recorded.event, "running")
         rows.append(RUN, row)
     else:
         row = rows.change(RUN, recorded.stream)
         row.status = "running"
         rows.delete(WAITING, recorded.stream)
     places = " ".join(recorded.event.places)
-    active = ActiveRow(recorded.at, row.session_id, row.run_id, 0, row.trace_id, places=places)
+    active = ActiveRunRow(recorded.at, row.session_id, row.run_id, 0, row.trace_id, places=places)
     rows.append(ACTIVE, active)
 
 
@@ -216,11 +216,11 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
         row.output_position = recorded.position
         row.output_preview = None if content is None else content[:PREVIEW_CHARS]
         row.output_chars = None if content is None else len(content)
-        rows.append(OUTPUT, OutputRow(recorded.position, row.run_id, content))
+        rows.append(OUTPUT, RunOutputRow(recorded.position, row.run_id, content))
     elif row.input_position is None:
         row.input_position = recorded.position
         row.input_preview = None if content is None else content[:PREVIEW_CHARS]
-        rows.append(INPUT, InputRow(recorded.position, row.run_id))
+        rows.append(INPUT, RunInputRow(recorded.position, row.run_id))
 
 
 @RUNS.handler
@@ -258,7 +258,7 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
     """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
     if recorded.event.status == "cancelled":
         row = rows.need(RUN, recorded.stream)
-        cancel = CancelRow(
+        cancel = CancelRequestRow(
             position=recorded.position,
             requested_at=recorded.at,
             session_id=row.session_id,
@@ -268,14 +268,14 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
             started_at=row.started_at,
         )
         rows.put(CANCEL, cancel)
-        rows.append(WORDS, WordsRow(recorded.position, row.run_id))
+        rows.append(TEXT, RunTextRow(recorded.position, row.run_id))
 
 
 @RUNS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """The run ended with an answer."""
     event = recorded.event
-    row = _ended(rows, recorded, "completed")
+    row = _finish(rows, recorded, "completed")
     row.provider, row.model = event.provider, event.model
     row.evidence_count = event.evidence_count
     row.verification_status = event.verification_status
@@ -289,10 +289,10 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     """The run ended with an error."""
     event = recorded.event
-    row = _ended(rows, recorded, "failed")
+    row = _finish(rows, recorded, "failed")
     row.error = to_json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
     row.error_position = recorded.position
-    rows.append(WORDS, WordsRow(recorded.position, row.run_id))
+    rows.append(TEXT, RunTextRow(recorded.position, row.run_id))
 
 
 @RUNS.handler
@@ -300,7 +300,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """The run was stopped, or withdrawn before it started."""
     event = recorded.event
     asked = rows.get(CANCEL, recorded.stream)
-    row = _ended(rows, recorded, "cancelled")
+    row = _finish(rows, recorded, "cancelled")
     kind: type[errors.AthenaError] = errors.RunCancelledError
     message = CANCELLED
     if asked is not None:
@@ -318,7 +318,7 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     """The run took too long."""
-    row = _ended(rows, recorded, "timed-out")
+    row = _finish(rows, recorded, "timed-out")
     kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
     row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
@@ -326,7 +326,7 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
 @RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     """The run lost its executor."""
-    row = _ended(rows, recorded, "crashed")
+    row = _finish(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run died"
     row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
@@ -341,9 +341,9 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget an output or an input and its preview, the words of an error or of a cancel."""
     target = recorded.event.target
-    words = rows.get(WORDS, target)
+    words = rows.get(TEXT, target)
     if words is not None:
-        _forget_words(rows, words)
+        _erase_text(rows, words)
     output = rows.erase(OUTPUT, target, "text")
     if output is not None:
         run = rows.change(RUN, output.run_id)
@@ -353,7 +353,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         rows.change(RUN, source.run_id).input_preview = None
 
 
-def _forget_words(rows: Rows, words: WordsRow) -> None:
+def _erase_text(rows: Rows, words: RunTextRow) -> None:
     asked = rows.get(CANCEL, words.run_id)
     if asked is not None and asked.position == words.position:
         asked.reason = None
@@ -365,7 +365,7 @@ def _forget_words(rows: Rows, words: WordsRow) -> None:
         run.error = to_json(RunError(code=error.code, message=message, retryable=error.retryable))
 
 
-def _request_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
     return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
 
 
@@ -396,7 +396,7 @@ def _row(run_id: str, event: RunQueued | RunCreated, at: int, status: str, *, po
     )
 
 
-def _ended(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
+def _finish(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
     row = rows.change(RUN, recorded.stream)
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
     rows.delete(CANCEL, recorded.stream)

@@ -148,11 +148,11 @@ class CancelRequest(Value):
 
 
 NEWEST = Keyset(kind="runs")
-LATEST = Keyset(
+LATEST_ACTIVE = Keyset(
     kind="active",
     columns=(("startedAt", "started_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
 )
-ASKED = Keyset(
+LATEST_REQUESTS = Keyset(
     kind="cancel",
     columns=(("requestedAt", "requested_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
 )
@@ -204,7 +204,7 @@ def list_runs(
         connection,
         SELECT_RUNS,
         where,
-        within=_within(scope),
+        within=_in_scope(scope),
         cursor=cursor,
         limit=limit,
         show=show_with_output if with_output else show,
@@ -222,7 +222,9 @@ def active_runs(
 ) -> Page[ActiveRun]:
     """Runs that hold a slot, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id), ("paused = ?", 0))
-    return LATEST.page(connection, ACTIVE.all, where, within=_within(scope), cursor=cursor, limit=limit, show=_active)
+    return LATEST_ACTIVE.page(
+        connection, ACTIVE.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=_to_active_run
+    )
 
 
 def cancel_requests(
@@ -236,10 +238,12 @@ def cancel_requests(
 ) -> Page[CancelRequest]:
     """Requests to cancel runs that have not ended, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id))
-    return ASKED.page(connection, CANCEL.all, where, within=_within(scope), cursor=cursor, limit=limit, show=_cancel)
+    return LATEST_REQUESTS.page(
+        connection, CANCEL.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=_to_cancel_request
+    )
 
 
-def _within(scope: Scope | None) -> dict[str, frozenset[str] | None]:
+def _in_scope(scope: Scope | None) -> dict[str, frozenset[str] | None]:
     """What of the runs a narrowed identity may see."""
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
@@ -327,7 +331,7 @@ class WaitReasons:
             return None
         scope, key = place.split(":", 1) if ":" in place else ("session", place)
         runs_max = self._limits.get((scope, key), self._limits.get((scope, None)))
-        runs = self._active.get(place, [])
+        runs = self._active_runs.get(place, [])
         if runs_max is None or len(runs) < runs_max:
             return None
         return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), self._named(*runs[0])
@@ -340,7 +344,7 @@ class WaitReasons:
         return {(limit["scope"], limit.get("key")): limit["max"] for limit in limits}
 
     @cached_property
-    def _active(self) -> dict[str, list[tuple[str, str]]]:
+    def _active_runs(self) -> dict[str, list[tuple[str, str]]]:
         """The runs with a slot by place, with their sessions, the longest active first."""
         runs: dict[str, list[tuple[str, str]]] = {}
         for run_id, session_id, places in self._connection.execute(SELECT_PLACES):
@@ -363,7 +367,7 @@ def _count(connection: Connection, statement: str, *values: Cell) -> int:
     return int(count or 0)
 
 
-def _active(values: tuple[Cell, ...]) -> ActiveRun:
+def _to_active_run(values: tuple[Cell, ...]) -> ActiveRun:
     row = ACTIVE.load(values)
     return ActiveRun(
         session_id=row.session_id,
@@ -374,7 +378,7 @@ def _active(values: tuple[Cell, ...]) -> ActiveRun:
     )
 
 
-def _cancel(values: tuple[Cell, ...]) -> CancelRequest:
+def _to_cancel_request(values: tuple[Cell, ...]) -> CancelRequest:
     row = CANCEL.load(values)
     return CancelRequest(
         session_id=row.session_id,

@@ -61,7 +61,7 @@ class ScheduleRow(msgspec.Struct, gc=False):
     last_run_at: int | None = None
 
 
-class TextRow(msgspec.Struct, gc=False):
+class ScheduleTextRow(msgspec.Struct, gc=False):
     """Which schedule shows the text of an event, so that it can be forgotten."""
 
     position: int
@@ -91,14 +91,14 @@ class SlotRow(msgspec.Struct, gc=False):
     error_code: str | None = None
 
 
-class FailureRow(msgspec.Struct, gc=False):
+class SlotFailureRow(msgspec.Struct, gc=False):
     """Which slot failed with an event, by its own position."""
 
     position: int
     slot: int
 
 
-class FlightRow(msgspec.Struct, gc=False):
+class RunningSlotRow(msgspec.Struct, gc=False):
     """A run in flight, and where the log of its schedule has it."""
 
     run_id: str
@@ -106,7 +106,7 @@ class FlightRow(msgspec.Struct, gc=False):
     position: int
 
 
-class BufferedRow(msgspec.Struct, gc=False):
+class BufferedSlotRow(msgspec.Struct, gc=False):
     """A slot that waits, and where the log of its schedule has it."""
 
     schedule_id: str
@@ -115,11 +115,11 @@ class BufferedRow(msgspec.Struct, gc=False):
 
 
 SCHEDULE = Table("schedule", ScheduleRow, key=("schedule_id",), indexes=(("position",),))
-TEXT = Table("schedule_text", TextRow, key=("position",))
-FAILURE = Table("schedule_failure", FailureRow, key=("position",))
+TEXT = Table("schedule_text", ScheduleTextRow, key=("position",))
+FAILURE = Table("schedule_failure", SlotFailureRow, key=("position",))
 SLOT = Table("schedule_slot", SlotRow, key=("position",), indexes=(("schedule_id", "position"), ("run_id",)))
-FLIGHT = Table("schedule_flight", FlightRow, key=("run_id",), indexes=(("schedule_id",),))
-BUFFERED = Table("schedule_buffered", BufferedRow, key=("schedule_id", "slot_ms"))
+FLIGHT = Table("schedule_flight", RunningSlotRow, key=("run_id",), indexes=(("schedule_id",),))
+BUFFERED = Table("schedule_buffered", BufferedSlotRow, key=("schedule_id", "slot_ms"))
 SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
 
 
@@ -154,7 +154,7 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
     row.input, row.params = event.input, to_json_or_null(event.params)
     row.cursor_ms = max(row.cursor_ms, event.after_ms)
     rows.put(SCHEDULE, row)
-    rows.append(TEXT, TextRow(recorded.position, event.id))
+    rows.append(TEXT, ScheduleTextRow(recorded.position, event.id))
 
 
 @SCHEDULES.handler
@@ -167,7 +167,7 @@ def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
 def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
     """Slots come due from now on."""
     event = recorded.event
-    row = _changed(rows, recorded, event.id) if event.updated else None
+    row = _change(rows, recorded, event.id) if event.updated else None
     if row is not None:
         row.enabled = True
         row.cursor_ms = max(row.cursor_ms, event.after_ms or 0)
@@ -180,7 +180,7 @@ def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
 @SCHEDULES.handler
 def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
     """No more slots come due."""
-    row = _changed(rows, recorded, recorded.event.id) if recorded.event.updated else None
+    row = _change(rows, recorded, recorded.event.id) if recorded.event.updated else None
     if row is not None:
         row.enabled = False
 
@@ -188,35 +188,35 @@ def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
 @SCHEDULES.handler
 def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResumed]) -> None:
     """Slots do not run, or run again."""
-    row = _changed(rows, recorded, recorded.event.id)
+    row = _change(rows, recorded, recorded.event.id)
     if row is not None:
         row.paused = isinstance(recorded.event, SchedulePaused)
         row.note, row.note_at = recorded.event.note, recorded.position
-        rows.append(TEXT, TextRow(recorded.position, recorded.event.id))
+        rows.append(TEXT, ScheduleTextRow(recorded.position, recorded.event.id))
 
 
 @SCHEDULES.handler
 def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
     """A slot runs."""
     event = recorded.event
-    row = _slot(rows, recorded, event.id, event.slot_ms)
+    row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
-    rows.put(FLIGHT, FlightRow(event.target_run_id, event.id, row.position))
+    rows.put(FLIGHT, RunningSlotRow(event.target_run_id, event.id, row.position))
 
 
 @SCHEDULES.handler
 def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
     """A slot waits for the runs in flight."""
     event = recorded.event
-    row = _slot(rows, recorded, event.id, event.slot_ms)
+    row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status = "buffered"
-    rows.put(BUFFERED, BufferedRow(event.id, event.slot_ms, row.position))
+    rows.put(BUFFERED, BufferedSlotRow(event.id, event.slot_ms, row.position))
 
 
 @SCHEDULES.handler
 def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
     """A slot will not run."""
-    row = _slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
+    row = _change_slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
     row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
 
 
@@ -225,7 +225,7 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
     """Slots will not run; the trigger of now says which they are."""
     event = recorded.event
     known = rows.need(SCHEDULE, event.id)
-    row = _slot(rows, recorded, event.id, event.to_ms)
+    row = _change_slot(rows, recorded, event.id, event.to_ms)
     row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.at
     row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
     row.trigger = to_json(_definition(known).trigger)
@@ -234,7 +234,7 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
 @SCHEDULES.handler
 def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted]) -> None:
     """A run ended with an answer."""
-    row = _landed(rows, recorded, recorded.event.target_run_id)
+    row = _finish_slot(rows, recorded, recorded.event.target_run_id)
     row.status = "ok"
     known = rows.get(SCHEDULE, recorded.event.id)
     if known is not None:
@@ -246,17 +246,17 @@ def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted])
 def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> None:
     """A run ended without one, or was refused."""
     event = recorded.event
-    row = _landed(rows, recorded, event.target_run_id)
+    row = _finish_slot(rows, recorded, event.target_run_id)
     row.status, row.reason, row.error_code = "failed", event.reason, event.code
     row.error = or_erased(event.error_text)
-    rows.append(FAILURE, FailureRow(recorded.position, row.position))
+    rows.append(FAILURE, SlotFailureRow(recorded.position, row.position))
 
 
 @SCHEDULES.handler
 def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
     """Somebody was told that it runs already; other answers are in the row of their run."""
     if recorded.event.status == "already-running":
-        row = _slot(rows, recorded, recorded.event.id, None)
+        row = _change_slot(rows, recorded, recorded.event.id, None)
         row.status, row.finished_at = recorded.event.status, recorded.at
 
 
@@ -277,7 +277,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     rows.put(SCHEDULE, row)
 
 
-def _changed(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> ScheduleRow | None:
+def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> ScheduleRow | None:
     """The row of a schedule, as changed from here on."""
     row = rows.get(SCHEDULE, schedule_id)
     if row is not None:
@@ -286,7 +286,7 @@ def _changed(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> Schedul
     return row
 
 
-def _slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
+def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
     """The row of a slot, as changed from here on: the one in which it waited, or a new one."""
     waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
     if waiting is not None:
@@ -310,7 +310,7 @@ def _slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | N
     return row
 
 
-def _landed(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
+def _finish_slot(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
     """The row of the slot whose run has ended, as changed from here on."""
     flight = rows.need(FLIGHT, run_id)
     rows.delete(FLIGHT, run_id)
@@ -417,7 +417,7 @@ SELECT_COUNTS = (
 def schedule_by_id(connection: Connection, schedule_id: str) -> ScheduledTask | None:
     """One schedule."""
     row = SCHEDULE.one(connection, schedule_id)
-    return None if row is None else _task(connection, row)
+    return None if row is None else _to_view(connection, row)
 
 
 def list_schedules(connection: Connection, *, cursor: str | None, limit: int) -> Page[ScheduledTask]:
@@ -428,7 +428,7 @@ def list_schedules(connection: Connection, *, cursor: str | None, limit: int) ->
         (),
         cursor=cursor,
         limit=limit,
-        show=lambda values: _task(connection, SCHEDULE.load(values[1:])),
+        show=lambda values: _to_view(connection, SCHEDULE.load(values[1:])),
     )
 
 
@@ -454,7 +454,7 @@ def schedule_counts(connection: Connection) -> ScheduleCounts:
 
 def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRunLog | None:
     """What became of the slot for which a run was started, or of the run by hand."""
-    return first(connection, SELECT_BY_RUN, (run_id,), lambda values: _log(SLOT.load(values), log_id))
+    return first(connection, SELECT_BY_RUN, (run_id,), lambda values: _to_log(SLOT.load(values), log_id))
 
 
 def schedule_logs(
@@ -467,7 +467,7 @@ def schedule_logs(
     found: list[ScheduleRunLog] = []
     if after is None:
         for values in connection.execute(SELECT_NEWEST, (schedule_id, limit)):
-            for entry in _newest(SLOT.load(values), log_id):
+            for entry in _newest_first(SLOT.load(values), log_id):
                 found.append(entry)
                 if len(found) == limit:
                     return found
@@ -476,36 +476,36 @@ def schedule_logs(
     for values in connection.execute(SELECT_AFTER, (schedule_id, position, limit + 1)):
         row = SLOT.load(values)
         if row.position > position:
-            found += _oldest(row, log_id, 0, limit - len(found))
+            found += _oldest_first(row, log_id, 0, limit - len(found))
         elif slot and row.to_ms is not None:
-            found += _oldest(row, log_id, slot, limit)
+            found += _oldest_first(row, log_id, slot, limit)
         if len(found) >= limit:
             break
     return found[:limit][::-1]
 
 
-def _newest(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
+def _newest_first(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
     """The entries of a row, newest first."""
     if row.trigger is None or row.slot_ms is None or row.to_ms is None:
-        yield _log(row, log_id)
+        yield _to_log(row, log_id)
         return
     trigger = msgspec.json.decode(row.trigger, type=Trigger)
     slot = last_slot(trigger, row.slot_ms - 1, row.to_ms)
     while slot is not None:
-        yield _log(row, log_id, slot)
+        yield _to_log(row, log_id, slot)
         slot = last_slot(trigger, row.slot_ms - 1, slot - 1)
 
 
-def _oldest(row: SlotRow, log_id: str, after: int, limit: int) -> list[ScheduleRunLog]:
+def _oldest_first(row: SlotRow, log_id: str, after: int, limit: int) -> list[ScheduleRunLog]:
     """The first entries of a row after a slot, oldest first."""
     if row.trigger is None or row.slot_ms is None or row.to_ms is None:
-        return [_log(row, log_id)]
+        return [_to_log(row, log_id)]
     trigger = msgspec.json.decode(row.trigger, type=Trigger)
     slots = slots_between(trigger, max(after, row.slot_ms - 1), row.to_ms, limit)
-    return [_log(row, log_id, slot) for slot in slots]
+    return [_to_log(row, log_id, slot) for slot in slots]
 
 
-def _log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
+def _to_log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
     of_many = "" if slot is None else f".{slot}"
     nominal = row.slot_ms if slot is None else slot
     return ScheduleRunLog(
@@ -523,7 +523,7 @@ def _log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
     )
 
 
-def _task(connection: Connection, row: ScheduleRow) -> ScheduledTask:
+def _to_view(connection: Connection, row: ScheduleRow) -> ScheduledTask:
     definition = _definition(row)
     trigger, target = definition.trigger, definition.target
     slot = next_slot(trigger, row.cursor_ms) if row.enabled and not row.paused else None

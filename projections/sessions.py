@@ -51,7 +51,7 @@ class SessionRunRow(msgspec.Struct, gc=False):
     citations: str | None = None
 
 
-class EntryRow(msgspec.Struct, gc=False):
+class TranscriptEntryRow(msgspec.Struct, gc=False):
     """Something that was said, or a call of a tool; ``mark`` belongs to its event's id.
 
     Content and unknown names of tools are gone once redacted; ``remarks`` are words separated by spaces.
@@ -75,7 +75,7 @@ class EntryRow(msgspec.Struct, gc=False):
 
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), kept=True)
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), kept=True)
-ENTRY = Table("session_entry", EntryRow, key=("position",), indexes=(("session_id", "position"),))
+ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
 SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
@@ -150,14 +150,14 @@ def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
 @SESSIONS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """The session got an answer."""
-    run = _ended(rows, recorded)
+    run = _finish(rows, recorded)
     _touch(rows, recorded, run.session_id, recorded.event.provider, recorded.event.model)
 
 
 @SESSIONS.handler
 def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | RunTimedOut | RunCrashed]) -> None:
     """What was said in the run stays visible."""
-    _ended(rows, recorded)
+    _finish(rows, recorded)
 
 
 @SESSIONS.handler
@@ -180,7 +180,7 @@ def _append(
     failed = event.is_error if isinstance(event, TranscriptAppended) else event.refused is not None or None
     rows.append(
         ENTRY,
-        EntryRow(
+        TranscriptEntryRow(
             position=recorded.position,
             mark=recorded.mark,
             session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
@@ -204,7 +204,7 @@ def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str
     row.updated_at, row.provider, row.model = recorded.at, provider, model
 
 
-def _ended(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
+def _finish(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
     row = rows.change(SESSION_RUN, recorded.stream)
     row.status = STATUSES[recorded.type]
     return row
@@ -247,7 +247,7 @@ LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id
 
 def session_by_id(connection: Connection, session_id: str) -> Session | None:
     """One session."""
-    return first(connection, SESSION.select, (session_id,), _session)
+    return first(connection, SESSION.select, (session_id,), _to_view)
 
 
 def list_sessions(
@@ -255,7 +255,7 @@ def list_sessions(
 ) -> Page[Session]:
     """Sessions, latest used first."""
     within = None if scope is None else {"session_id": scope.sessions}
-    return LATEST.page(connection, SESSION.all, (), within=within, cursor=cursor, limit=limit, show=_session)
+    return LATEST.page(connection, SESSION.all, (), within=within, cursor=cursor, limit=limit, show=_to_view)
 
 
 def transcript(
@@ -274,7 +274,7 @@ def transcript(
     """
 
     def show(values: tuple[Cell, ...]) -> TranscriptEntry:
-        return _entry(values, log_id)
+        return _to_entry(values, log_id)
 
     if after is None:
         items, _, _ = fill_page(connection.stream(ENTRIES_LAST, (session_id, limit)), limit, show, bytes_max)
@@ -288,14 +288,14 @@ def said_after(
 ) -> list[tuple[Position, str, str, str | None]]:
     """What users and assistants said after a position: where, in which session, as which entry; None once redacted."""
     found = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
-    return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _line(row)) for row in found]
+    return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _to_line(row)) for row in found]
 
 
-def _line(row: EntryRow) -> str | None:
+def _to_line(row: TranscriptEntryRow) -> str | None:
     return None if row.content is None else f"{row.role}: {row.content}"
 
 
-def _session(values: tuple[Cell, ...]) -> Session:
+def _to_view(values: tuple[Cell, ...]) -> Session:
     row = SESSION.load(values)
     return Session(
         id=row.session_id,
@@ -308,7 +308,7 @@ def _session(values: tuple[Cell, ...]) -> Session:
     )
 
 
-def _entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
+def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
     row, (trace_id, status, citations) = ENTRY.load(values[:-3]), values[-3:]
     metadata = {"runId": row.run_id, "runTraceId": str(trace_id)}
     if citations is not None and row.role == "assistant" and row.kind == "message":

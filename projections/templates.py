@@ -22,7 +22,7 @@ class TemplateRow(msgspec.Struct, gc=False):
     created_at: int
 
 
-class VersionRow(msgspec.Struct, gc=False):
+class TemplateVersionRow(msgspec.Struct, gc=False):
     """A version, by position; what people wrote is gone once it was redacted."""
 
     position: int
@@ -36,7 +36,7 @@ class VersionRow(msgspec.Struct, gc=False):
 
 
 TEMPLATE = Table("run_template", TemplateRow, key=("template_id",), indexes=(("position",),))
-VERSION = Table("run_template_version", VersionRow, key=("position",), indexes=(("template_id", "version"),))
+VERSION = Table("run_template_version", TemplateVersionRow, key=("position",), indexes=(("template_id", "version"),))
 TEMPLATES = Projection("templates", version=1, tables=(TEMPLATE, VERSION))
 
 COLUMNS = "t.position, t.template_id, t.created_at, v.version, v.made_at, v.harness_profile_id, v.params_schema"
@@ -53,7 +53,7 @@ def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None
     """Keep the template with its first version."""
     position, template_id = recorded.position, recorded.event.run_template_id
     rows.append(TEMPLATE, TemplateRow(position, template_id, position, recorded.at))
-    _keep(rows, recorded)
+    _append_version(rows, recorded)
 
 
 @TEMPLATES.handler
@@ -61,14 +61,14 @@ def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None
     """Keep another version."""
     row = rows.change(TEMPLATE, recorded.event.run_template_id)
     row.newest = recorded.position
-    _keep(rows, recorded)
+    _append_version(rows, recorded)
 
 
-def _keep(rows: Rows, recorded: Recorded[Any]) -> None:
+def _append_version(rows: Rows, recorded: Recorded[Any]) -> None:
     event: RunTemplateCreated | RunTemplateUpdated = recorded.event
     rows.append(
         VERSION,
-        VersionRow(
+        TemplateVersionRow(
             position=recorded.position,
             template_id=event.run_template_id,
             version=event.version,
@@ -109,16 +109,16 @@ NEWEST = Keyset(kind="run-templates", columns=(("position", "t.position", int),)
 def template_by_id(connection: Connection, template_id: str, version: int | None = None) -> RunTemplate | None:
     """A version of a template, or its newest."""
     if version is None:
-        return first(connection, f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,), _template)
-    return first(connection, SELECT_VERSION, (template_id, version), _template)
+        return first(connection, f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,), _to_view)
+    return first(connection, SELECT_VERSION, (template_id, version), _to_view)
 
 
 def list_templates(connection: Connection, *, cursor: str | None, limit: int) -> Page[RunTemplate]:
     """The newest version of each template, newest template first."""
-    return NEWEST.page(connection, SELECT_NEWEST, (), cursor=cursor, limit=limit, show=_template)
+    return NEWEST.page(connection, SELECT_NEWEST, (), cursor=cursor, limit=limit, show=_to_view)
 
 
-def _template(values: tuple[Cell, ...]) -> RunTemplate:
+def _to_view(values: tuple[Cell, ...]) -> RunTemplate:
     _, template_id, created_at, version, made_at, profile_id, schema, text, params = values
     row: dict[str, Any] = {
         "id": template_id,

@@ -9,7 +9,7 @@ from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowGraph
 from athena_core.event import Value
 from athena_core.protocols import Connection
-from projections.workflow_rows import QUANTILES, FlowRow, StepRow, estimate
+from projections.workflow_rows import QUANTILES, StepRow, WorkflowRunRow, estimate
 
 HELD_RUNS_MAX = 50
 """Over how many of the last runs it is told how often an estimate held."""
@@ -43,7 +43,7 @@ class Eta(Value):
 
 
 def estimated(
-    connection: Connection, graph: WorkflowGraph, row: FlowRow, steps: Mapping[str, StepRow], now: int
+    connection: Connection, graph: WorkflowGraph, row: WorkflowRunRow, steps: Mapping[str, StepRow], now: int
 ) -> Eta:
     """Return when a run will be through, from how long its steps took before."""
     common: dict[str, Any] = {"computed_at": iso(now), "held": _held(connection, row.workflow_id)}

@@ -45,14 +45,14 @@ class WorkflowRow(msgspec.Struct, gc=False):
     definition: str
 
 
-class WorkflowTextRow(msgspec.Struct, gc=False):
+class WorkflowMetadataRow(msgspec.Struct, gc=False):
     """What was written about the steps of a workflow, by its position, as JSON; NULL once redacted."""
 
     position: int
     metadata: str | None
 
 
-class FlowRow(msgspec.Struct, gc=False):
+class WorkflowRunRow(msgspec.Struct, gc=False):
     """A run of a workflow; the estimates are those that were made when it began, in milliseconds."""
 
     position: int
@@ -90,7 +90,7 @@ class StepRow(msgspec.Struct, gc=False):
     error_at: int | None = None
 
 
-class ItemRow(msgspec.Struct, gc=False):
+class StepItemRow(msgspec.Struct, gc=False):
     """How far one item of a step is."""
 
     run_id: str
@@ -103,7 +103,7 @@ class ItemRow(msgspec.Struct, gc=False):
     error_at: int | None = None
 
 
-class WordsRow(msgspec.Struct, gc=False):
+class WorkflowRunTextRow(msgspec.Struct, gc=False):
     """Whose words an event has: those of a step (or of one of its items) that failed, or of a cancel."""
 
     position: int
@@ -113,7 +113,7 @@ class WordsRow(msgspec.Struct, gc=False):
     item: int | None = None
 
 
-class LineRow(msgspec.Struct, gc=False):
+class LogLineRow(msgspec.Struct, gc=False):
     """A line of the log of a run, by the position of its event."""
 
     position: int
@@ -124,7 +124,7 @@ class LineRow(msgspec.Struct, gc=False):
     step_id: str | None
 
 
-class HistoryRow(msgspec.Struct, gc=False):
+class StepDurationsRow(msgspec.Struct, gc=False):
     """How long a step took, the last times; a list of milliseconds as JSON."""
 
     workflow_id: str
@@ -133,14 +133,14 @@ class HistoryRow(msgspec.Struct, gc=False):
 
 
 WORKFLOW = Table("workflow", WorkflowRow, key=("workflow_id",), indexes=(("position",),))
-TEXT = Table("workflow_text", WorkflowTextRow, key=("position",))
-FLOW = Table("workflow_run", FlowRow, key=("run_id",), indexes=(("workflow_id", "position"), ("position",)))
+METADATA = Table("workflow_text", WorkflowMetadataRow, key=("position",))
+RUN = Table("workflow_run", WorkflowRunRow, key=("run_id",), indexes=(("workflow_id", "position"), ("position",)))
 STEP = Table("workflow_step", StepRow, key=("run_id", "step_id"))
-ITEM = Table("workflow_item", ItemRow, key=("run_id", "step_id", "item"))
-LINE = Table("workflow_line", LineRow, key=("position",), indexes=(("run_id", "position"),))
-HISTORY = Table("workflow_history", HistoryRow, key=("workflow_id", "step_id"))
-WORDS = Table("workflow_words", WordsRow, key=("position",))
-WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, TEXT, FLOW, STEP, ITEM, LINE, HISTORY, WORDS))
+ITEM = Table("workflow_item", StepItemRow, key=("run_id", "step_id", "item"))
+LINE = Table("workflow_line", LogLineRow, key=("position",), indexes=(("run_id", "position"),))
+DURATIONS = Table("workflow_history", StepDurationsRow, key=("workflow_id", "step_id"))
+RUN_TEXT = Table("workflow_words", WorkflowRunTextRow, key=("position",))
+WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
 
 TO_CANCEL = "to be cancelled"
 
@@ -163,7 +163,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
         ),
     )
     if event.metadata is not None:
-        rows.append(TEXT, WorkflowTextRow(recorded.position, to_json(event.metadata)))
+        rows.append(METADATA, WorkflowMetadataRow(recorded.position, to_json(event.metadata)))
 
 
 @WORKFLOWS.handler
@@ -171,11 +171,11 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
     """A run begins, with an estimate of how long it will take."""
     event = recorded.event
     graph = graph_of(rows.need(WORKFLOW, event.workflow_id))
-    history = {step_id: _durations(rows.get(HISTORY, event.workflow_id, step_id)) for step_id in graph.ids}
+    history = {step_id: _durations(rows.get(DURATIONS, event.workflow_id, step_id)) for step_id in graph.ids}
     estimates = estimate(graph, history)
     rows.append(
-        FLOW,
-        FlowRow(
+        RUN,
+        WorkflowRunRow(
             position=recorded.position,
             run_id=recorded.stream,
             workflow_id=event.workflow_id,
@@ -190,13 +190,13 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
             resumed=0,
         ),
     )
-    _line(rows, recorded, "info", "the run was created")
+    _log(rows, recorded, "info", "the run was created")
 
 
 @WORKFLOWS.handler
 def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
     """Steps begin again."""
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     row.status, row.finished_at = "running", None
     failed = None
     for step_id in recorded.event.reset:
@@ -218,126 +218,126 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
         why = [f"input {name!r} has another value" for name in reopened.input_names]
         why += [f"step {step_id!r} begins again" for step_id in reopened.step_ids]
         said.append(f"{reopened.step_id!r} is to be approved again: {', '.join(why)}")
-    _line(rows, recorded, "info", "; ".join(said), failed)
+    _log(rows, recorded, "info", "; ".join(said), failed)
 
 
 @WORKFLOWS.handler
 def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
     """A step has a run."""
     event = recorded.event
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     if row.began_at is None:
         row.began_at = recorded.at
     step = _step(rows, recorded, event.step_id)
     if event.item is None:
         step.status, step.started_at, step.finished_at = "running", recorded.at, None
         step.attempt, step.step_run_id, step.error = event.attempt, event.step_run_id, None
-        _line(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
+        _log(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
         return
     step.attempt = max(step.attempt, event.attempt)
     one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
     one.status, one.attempt, one.step_run_id = "running", event.attempt, event.step_run_id
     message = f"attempt {event.attempt} of item {event.item} started as {event.step_run_id}"
-    _line(rows, recorded, "info", message, event.step_id)
+    _log(rows, recorded, "info", message, event.step_id)
 
 
 @WORKFLOWS.handler
 def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     """A step runs once for each item."""
     event = recorded.event
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     if row.began_at is None:
         row.began_at = recorded.at
     step = _step(rows, recorded, event.step_id)
     known = step.items == event.items  # it was held: what is ok stays so
     step.status, step.started_at, step.items = "running", recorded.at, event.items
     for item in () if known else range(event.items):
-        rows.put(ITEM, ItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
-    _line(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
+        rows.put(ITEM, StepItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
+    _log(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
 
 
 @WORKFLOWS.handler
 def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> None:
     """A step, or one of its items, came to an output."""
     event = recorded.event
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     if event.item is not None:
         one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status = "ok"
         step.output_chars += event.output_chars
         step.provider, step.model = event.provider, event.model
-        _line(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
+        _log(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
         return
     step.status, step.finished_at = "ok", recorded.at
     if event.step_run_id is not None:
         step.output_chars, step.provider, step.model = event.output_chars, event.provider, event.model
     if step.started_at is not None:
-        history = rows.get(HISTORY, row.workflow_id, event.step_id)
+        history = rows.get(DURATIONS, row.workflow_id, event.step_id)
         durations = [*_durations(history), recorded.at - step.started_at][-SAMPLES_MAX:]
-        rows.put(HISTORY, HistoryRow(row.workflow_id, event.step_id, to_json(durations)))
-    _line(rows, recorded, "info", "ok", event.step_id)
+        rows.put(DURATIONS, StepDurationsRow(row.workflow_id, event.step_id, to_json(durations)))
+    _log(rows, recorded, "info", "ok", event.step_id)
 
 
 @WORKFLOWS.handler
 def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     """An attempt came to nothing."""
     event = recorded.event
-    _moved(rows, recorded)
+    _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     error = f"{event.code}: {or_erased(event.error_text)}"
     status = "pending" if event.will_retry else "failed"
-    rows.append(WORDS, WordsRow(recorded.position, recorded.stream, event.code, event.step_id, event.item))
+    rows.append(RUN_TEXT, WorkflowRunTextRow(recorded.position, recorded.stream, event.code, event.step_id, event.item))
     if event.item is not None:
         one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status, one.attempt, one.error, one.error_at = status, event.attempt, error, recorded.position
-        _line(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
+        _log(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
         return
     step.status, step.attempt, step.error, step.error_at = status, event.attempt, error, recorded.position
     step.finished_at = None if event.will_retry else recorded.at
-    _line(rows, recorded, "error", error, event.step_id)
+    _log(rows, recorded, "error", error, event.step_id)
 
 
 @WORKFLOWS.handler
 def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
     """A step was left out."""
     event = recorded.event
-    _moved(rows, recorded)
+    _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     step.status, step.finished_at, step.note = "skipped", recorded.at, event.reason
-    _line(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
+    _log(rows, recorded, "info", f"skipped: {event.reason}", event.step_id)
 
 
 @WORKFLOWS.handler
 def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
     """A step was stopped."""
     event = recorded.event
-    _moved(rows, recorded)
+    _touch(rows, recorded)
     if event.item is not None:
         one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status = "cancelled"
         return
     step = _step(rows, recorded, event.step_id)
     step.status, step.finished_at = "cancelled", recorded.at
-    _line(rows, recorded, "info", "cancelled", event.step_id)
+    _log(rows, recorded, "info", "cancelled", event.step_id)
 
 
 @WORKFLOWS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
     """A step waits for somebody."""
     event = recorded.event
-    _moved(rows, recorded)
+    _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.at
-    step.approval = to_json(Asked(event.subject_sha256, recorded.at, event.expires_at_ms))
-    _line(rows, recorded, "info", "waits for an approval", event.step_id)
+    step.approval = to_json(ApprovalRequest(event.subject_sha256, recorded.at, event.expires_at_ms))
+    _log(rows, recorded, "info", "waits for an approval", event.step_id)
 
 
 @WORKFLOWS.handler
 def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
     """Somebody decided, or nobody did in time."""
     event = recorded.event
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     row.status = "running" if row.status == "waiting" else row.status
     step = _step(rows, recorded, event.step_id)
     granted = isinstance(event, WorkflowApprovalGranted)
@@ -347,40 +347,40 @@ def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | Wo
     if not granted:
         step.error = f"{'APPROVAL_EXPIRED' if event.cause == 'expiry' else 'APPROVAL_REJECTED'}: {says}"
         step.error_at = None
-    _line(rows, recorded, "info" if granted else "error", says, event.step_id)
+    _log(rows, recorded, "info" if granted else "error", says, event.step_id)
 
 
 @WORKFLOWS.handler
 def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
     """Nothing goes on until somebody has decided."""
-    _moved(rows, recorded).status = "waiting"
+    _touch(rows, recorded).status = "waiting"
 
 
 @WORKFLOWS.handler
 def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
     """Somebody wants it to stop."""
-    _moved(rows, recorded)
+    _touch(rows, recorded)
     reason = recorded.event.note
-    _line(rows, recorded, "info", TO_CANCEL if reason is None else f"{TO_CANCEL}: {reason}")
-    rows.append(WORDS, WordsRow(recorded.position, recorded.stream))
+    _log(rows, recorded, "info", TO_CANCEL if reason is None else f"{TO_CANCEL}: {reason}")
+    rows.append(RUN_TEXT, WorkflowRunTextRow(recorded.position, recorded.stream))
 
 
 @WORKFLOWS.handler
 def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
     """It is at its end."""
-    row = _moved(rows, recorded)
+    row = _touch(rows, recorded)
     statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
     row.status, row.finished_at = statuses[type(recorded.event)], recorded.at
-    _line(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
+    _log(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
 
 
 @WORKFLOWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what was written about the steps of a workflow, why a step failed, or why a run was cancelled."""
     target = recorded.event.target
-    if rows.get(TEXT, target) is not None:
-        rows.delete(TEXT, target)  # a replay finds no text, and makes no row
-    words = rows.get(WORDS, target)
+    if rows.get(METADATA, target) is not None:
+        rows.delete(METADATA, target)  # a replay finds no text, and makes no row
+    words = rows.get(RUN_TEXT, target)
     if words is None:
         return
     line = rows.change(LINE, target)
@@ -389,7 +389,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         return
     error = f"{words.code}: {ERASED}"
     line.message = error if words.item is None else f"item {words.item}: {error}"
-    row: StepRow | ItemRow
+    row: StepRow | StepItemRow
     if words.item is None:
         row = rows.change(STEP, words.run_id, words.step_id)
     else:
@@ -398,8 +398,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         row.error = error
 
 
-def _moved(rows: Rows, recorded: Recorded[Any]) -> FlowRow:
-    row = rows.change(FLOW, recorded.stream)
+def _touch(rows: Rows, recorded: Recorded[Any]) -> WorkflowRunRow:
+    row = rows.change(RUN, recorded.stream)
     row.updated_at = recorded.at
     return row
 
@@ -415,12 +415,12 @@ def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
     return row
 
 
-def _line(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
-    line = LineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
+def _log(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
+    line = LogLineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
     rows.append(LINE, line)
 
 
-class Asked(msgspec.Struct, rename="camel"):
+class ApprovalRequest(msgspec.Struct, rename="camel"):
     """What an approval is about, by hash, and how long it may be given."""
 
     subject_sha256: str
@@ -436,7 +436,7 @@ def graph_of(row: WorkflowRow) -> WorkflowGraph:
     return WorkflowGraph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
 
 
-def _durations(row: HistoryRow | None) -> list[int]:
+def _durations(row: StepDurationsRow | None) -> list[int]:
     return [] if row is None else msgspec.json.decode(row.durations, type=list[int])
 
 

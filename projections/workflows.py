@@ -13,15 +13,15 @@ from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
 from projections.workflow_estimates import Eta, estimated
 from projections.workflow_rows import (
-    FLOW,
     ITEM,
     LINE,
+    RUN,
     STEP,
     WORKFLOW,
-    Asked,
-    FlowRow,
-    ItemRow,
+    ApprovalRequest,
+    StepItemRow,
     StepRow,
+    WorkflowRunRow,
     graph_of,
 )
 
@@ -46,9 +46,9 @@ COUNT_ITEMS = (
 )
 COUNT_LINES = "SELECT count(*) FROM workflow_line WHERE run_id = ?"
 SELECT_LINES = f"{LINE.all} WHERE run_id = ? ORDER BY position DESC LIMIT ?"
-SELECT_NEWEST_RUN = f"{FLOW.all} WHERE workflow_id = ? ORDER BY position DESC LIMIT 1"
-SELECT_NEWEST_UNFINISHED = f"{FLOW.all} WHERE workflow_id = ? AND status <> 'ok' ORDER BY position DESC LIMIT 1"
-SELECT_NEWEST_OK = f"{FLOW.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
+SELECT_NEWEST_RUN = f"{RUN.all} WHERE workflow_id = ? ORDER BY position DESC LIMIT 1"
+SELECT_NEWEST_UNFINISHED = f"{RUN.all} WHERE workflow_id = ? AND status <> 'ok' ORDER BY position DESC LIMIT 1"
+SELECT_NEWEST_OK = f"{RUN.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
 
 
 # From rows to what clients see
@@ -254,42 +254,42 @@ ITEMS = Keyset(kind="workflow-items", columns=(("item", "item", int),), oldest_f
 
 def list_workflows(connection: Connection, *, cursor: str | None, limit: int) -> Page[Workflow]:
     """Workflows, newest first."""
-    return NEWEST.page(connection, SELECT_WORKFLOWS, (), cursor=cursor, limit=limit, show=_workflow)
+    return NEWEST.page(connection, SELECT_WORKFLOWS, (), cursor=cursor, limit=limit, show=_to_view)
 
 
 def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
     """One workflow."""
-    return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _workflow)
+    return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _to_view)
 
 
 def list_workflow_runs(connection: Connection, workflow_id: str, *, cursor: str | None, limit: int) -> Page[RunSummary]:
     """The runs of a workflow, newest first."""
     where = (("workflow_id = ?", workflow_id),)
-    return RUNS.page(connection, FLOW.all, where, cursor=cursor, limit=limit, show=_summary)
+    return RUNS.page(connection, RUN.all, where, cursor=cursor, limit=limit, show=_to_summary)
 
 
-def newest_run(connection: Connection, workflow_id: str) -> FlowRow | None:
+def newest_run(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
     """The newest run of a workflow."""
-    return _flow(connection, SELECT_NEWEST_RUN, workflow_id)
+    return _run(connection, SELECT_NEWEST_RUN, workflow_id)
 
 
-def newest_unfinished(connection: Connection, workflow_id: str) -> FlowRow | None:
+def newest_unfinished(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
     """The newest run of a workflow that is not ok."""
-    return _flow(connection, SELECT_NEWEST_UNFINISHED, workflow_id)
+    return _run(connection, SELECT_NEWEST_UNFINISHED, workflow_id)
 
 
-def newest_ok(connection: Connection, workflow_id: str) -> FlowRow | None:
+def newest_ok(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
     """The newest run of a workflow that is ok."""
-    return _flow(connection, SELECT_NEWEST_OK, workflow_id)
+    return _run(connection, SELECT_NEWEST_OK, workflow_id)
 
 
-def run_row(connection: Connection, run_id: str) -> FlowRow | None:
+def run_row(connection: Connection, run_id: str) -> WorkflowRunRow | None:
     """The row of a run."""
-    return _flow(connection, FLOW.select, run_id)
+    return _run(connection, RUN.select, run_id)
 
 
-def _flow(connection: Connection, statement: str, value: str) -> FlowRow | None:
-    return first(connection, statement, (value,), FLOW.load)
+def _run(connection: Connection, statement: str, value: str) -> WorkflowRunRow | None:
+    return first(connection, statement, (value,), RUN.load)
 
 
 def list_items(
@@ -305,7 +305,7 @@ def list_items(
         where,
         cursor=cursor,
         limit=limit,
-        show=lambda values: _item_status(ITEM.load(values[1:])),
+        show=lambda values: _to_item_status(ITEM.load(values[1:])),
     )
 
 
@@ -315,11 +315,11 @@ def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
     return workflow is not None and step_id in graph_of(workflow).steps
 
 
-def _item_status(row: ItemRow) -> ItemStatus:
+def _to_item_status(row: StepItemRow) -> ItemStatus:
     return ItemStatus(item=row.item, status=row.status, attempt=row.attempt, run_id=row.step_run_id, error=row.error)
 
 
-def _workflow(values: tuple[Cell, ...]) -> Workflow:
+def _to_view(values: tuple[Cell, ...]) -> Workflow:
     row, text = WORKFLOW.load(values[:-1]), values[-1]
     definition = msgspec.json.decode(row.definition, type=WorkflowDefinition)
     if text is not None:
@@ -338,11 +338,11 @@ def _with_metadata(step: Step, metadata: dict[str, str] | None) -> Step:
     return msgspec.structs.replace(step, execution=msgspec.structs.replace(step.execution, metadata=metadata))
 
 
-def _summary(values: tuple[Cell, ...]) -> RunSummary:
-    return RunSummary(**_times(FLOW.load(values)))
+def _to_summary(values: tuple[Cell, ...]) -> RunSummary:
+    return RunSummary(**_common_fields(RUN.load(values)))
 
 
-def _times(row: FlowRow) -> dict[str, Any]:
+def _common_fields(row: WorkflowRunRow) -> dict[str, Any]:
     return {
         "id": row.run_id,
         "workflow_id": row.workflow_id,
@@ -359,7 +359,7 @@ def _times(row: FlowRow) -> dict[str, Any]:
 class WorkflowRunReader:
     """A run with its workflow, read at one moment; what it shows is bounded, however large the run is."""
 
-    def __init__(self, connection: Connection, row: FlowRow, output_of: OutputOf) -> None:
+    def __init__(self, connection: Connection, row: WorkflowRunRow, output_of: OutputOf) -> None:
         """Read what belongs to a run."""
         self._row = row
         workflow = WORKFLOW.one(connection, row.workflow_id)
@@ -372,7 +372,7 @@ class WorkflowRunReader:
         self._counts: dict[str, dict[str, int]] = {}
         for step_id, status, count in connection.execute(COUNT_ITEMS, (row.run_id,)):
             self._counts.setdefault(str(step_id), {})[str(status)] = int(count or 0)
-        self._items: dict[str, list[ItemRow]] = {}
+        self._items: dict[str, list[StepItemRow]] = {}
         room = RUN_ITEMS_MAX
         for step_id in self.graph.ids:
             if step_id in self._counts:
@@ -404,7 +404,7 @@ class WorkflowRunReader:
             step_states={node.step_id: node for node in self.nodes()},
             execution_log=log,
             execution_log_truncated=self._lines_cut or None,
-            **_times(self._row),
+            **_common_fields(self._row),
         )
 
     def nodes(self) -> tuple[StepState, ...]:
@@ -435,12 +435,12 @@ class WorkflowRunReader:
             checkpoint=None if row is None or row.attempt == 0 else self._checkpoint(row),
             run_id=None if row is None else row.step_run_id,
             note=None if row is None else row.note,
-            items=None if items is None else tuple(map(_item_status, items)),
+            items=None if items is None else tuple(map(_to_item_status, items)),
             item_counts=None if total is None else _item_counts(total, self._counts.get(step.id, {})),
             items_truncated=self._items_cut(step.id) or None,
             approval=None
             if row is None or row.approval is None or step.approval is None
-            else _pending(row.approval, step.approval),
+            else _to_pending_approval(row.approval, step.approval),
         )
 
     def _checkpoint(self, row: StepRow) -> Checkpoint:
@@ -512,8 +512,8 @@ def _has_output(row: StepRow) -> bool:
     return row.status == "ok" and (row.step_run_id is not None or row.items is not None)
 
 
-def _pending(text: str, approval: Approval) -> PendingApproval:
-    asked = msgspec.json.decode(text, type=Asked)
+def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
+    asked = msgspec.json.decode(text, type=ApprovalRequest)
     return PendingApproval(
         subject_hash=asked.subject_sha256,
         requested_at=iso(asked.requested_at),

@@ -17,7 +17,7 @@ from projections import runs, workflows
 from projections.engine.page import Page
 from projections.engine.views import at_least
 from projections.workflow_estimates import Eta
-from projections.workflow_rows import FlowRow
+from projections.workflow_rows import WorkflowRunRow
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -153,7 +153,7 @@ async def list_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -
     return Reply(data=page, position=position)
 
 
-def _view(rows: Connection, row: FlowRow) -> workflows.WorkflowRunReader:
+def _view(rows: Connection, row: WorkflowRunRow) -> workflows.WorkflowRunReader:
     return workflows.WorkflowRunReader(rows, row, partial(runs.output_of, rows))
 
 
@@ -177,7 +177,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
         if not plane.workflows.exists(workflow_id):
             raise NotFound(f"no workflow or workflow run {target!r} exists")
 
-        def newest(rows: Connection) -> tuple[FlowRow | None, FlowRow | None]:
+        def newest(rows: Connection) -> tuple[WorkflowRunRow | None, WorkflowRunRow | None]:
             return workflows.newest_unfinished(rows, workflow_id), workflows.newest_ok(rows, workflow_id)
 
         (unfinished, ok), _ = await plane.read(("workflows",), plane.reader.head(), newest)
