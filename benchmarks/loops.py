@@ -26,7 +26,7 @@ from projections import ALL
 from projections import fleet_rows as fleet
 from projections.directives import DIRECTIVE
 from projections.engine.generation import GenerationFiles
-from projections.engine.projection import Table
+from projections.engine.projection import ONLY_ROW, Table
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
@@ -177,13 +177,13 @@ class FoldedFleet:
 
     def __init__(self) -> None:
         """Nothing happened."""
-        self._now = fleet.CurrentCountsRow(fleet.NOW)
+        self._now = fleet.CurrentCountsRow(ONLY_ROW)
         self._providers: dict[str, fleet.ProviderCountsRow] = {}
         self._hours: dict[int, fleet.HourCountsRow] = {}
         self._times: dict[tuple[int, int], fleet.RunTimeCountRow] = {}
         self._spends: dict[tuple[str, str, str], fleet.SpendRow] = {}
         self.tables: dict[Table[Any], dict[Any, Any]] = {
-            fleet.CURRENT: {fleet.NOW: self._now},
+            fleet.CURRENT: {ONLY_ROW: self._now},
             fleet.PROVIDER: self._providers,
             fleet.HOUR: self._hours,
             fleet.RUN_TIME: self._times,

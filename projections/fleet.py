@@ -7,6 +7,7 @@ from athena_core.clock import iso
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import MICRO_USD
+from projections.engine.projection import ONLY_ROW
 from projections.fleet_rows import (
     BUDGET,
     BY_PERSONA,
@@ -17,7 +18,6 @@ from projections.fleet_rows import (
     DAY,
     HOUR,
     HOUR_MS,
-    NOW,
     OVERALL,
     PROVIDER,
     REFUSAL,
@@ -214,9 +214,9 @@ def fleet_counts(connection: Connection) -> FleetCounts:
     """All counters."""
     now = [CURRENT.load(values) for values in connection.execute(CURRENT.all)]
     return FleetCounts(
-        now=now[0] if now else CurrentCountsRow(NOW),
+        now=now[0] if now else CurrentCountsRow(ONLY_ROW),
         providers=tuple(PROVIDER.load(values) for values in connection.execute(PROVIDER.scan)),
-        refusals=tuple(RefusalCountRow(*values) for values in connection.execute(REFUSAL.scan)),  # type: ignore[arg-type]
+        refusals=tuple(REFUSAL.load(values) for values in connection.execute(REFUSAL.scan)),
     )
 
 
@@ -339,7 +339,7 @@ def _cost(connection: Connection, now: int) -> CostSummary:
 def day_spend(connection: Connection, now: int) -> DaySpend:
     """The UTC day of a moment, in milliseconds since 1970."""
     found = [BUDGET.load(values) for values in connection.execute(BUDGET.all)]
-    row, today = found[0] if found else BudgetRow(NOW), iso(now)[:10]
+    row, today = found[0] if found else BudgetRow(ONLY_ROW), iso(now)[:10]
     spent = [DAY.load(values).spent_micro_usd for values in connection.execute(DAY.select, (today,))]
     return DaySpend(
         day=today,

@@ -32,10 +32,9 @@ from athena_core.domain.run import (
 )
 from athena_core.event import Event, Recorded
 from athena_core.values import MICRO_USD
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import ONLY_ROW, Projection, Rows, Table
 
 HOUR_MS = 3_600_000
-NOW = 1
 
 
 class CurrentCountsRow(msgspec.Struct, gc=False):
@@ -411,7 +410,7 @@ def _release(rows: Rows, row: OpenRunRow) -> None:
 
 def _budget(rows: Rows) -> BudgetRow:
     """The row of the budget, as changed from here on."""
-    row = rows.get(BUDGET, NOW) or BudgetRow(NOW)
+    row = rows.get(BUDGET, ONLY_ROW) or BudgetRow(ONLY_ROW)
     rows.put(BUDGET, row)
     return row
 
@@ -455,7 +454,7 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
 
 def _current(rows: Rows) -> CurrentCountsRow:
     """The row of the present, as changed from here on."""
-    row = rows.get(CURRENT, NOW) or CurrentCountsRow(NOW)
+    row = rows.get(CURRENT, ONLY_ROW) or CurrentCountsRow(ONLY_ROW)
     rows.put(CURRENT, row)
     return row
 

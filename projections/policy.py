@@ -12,9 +12,7 @@ from athena_core.protocols import Cell, Connection
 from athena_core.values import RefusedPlan, RefusedRequest
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
-from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
-
-IN_FORCE = 1
+from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json, to_json_or_null
 
 
 class PolicyRow(msgspec.Struct, gc=False):
@@ -80,7 +78,7 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Another policy is in force."""
     event = recorded.event
     document = msgspec.to_builtins(event.after) | {"updatedAt": event.updated_at}
-    rows.put(DOCUMENT, PolicyRow(IN_FORCE, recorded.version, to_json(document)))
+    rows.put(DOCUMENT, PolicyRow(ONLY_ROW, version=recorded.version, document=to_json(document)))
 
 
 @POLICY.handler

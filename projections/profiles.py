@@ -28,9 +28,16 @@ PROFILES = Projection("catalog", version=2, tables=(PROFILE,))
 @PROFILES.handler
 def profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
     """Keep the profile."""
-    profile = to_json(recorded.event.profile)
-    row = ProfileRow(recorded.position, recorded.event.harness_profile_id, recorded.at, profile)
-    rows.append(PROFILE, row)
+    event = recorded.event
+    rows.append(
+        PROFILE,
+        ProfileRow(
+            position=recorded.position,
+            profile_id=event.harness_profile_id,
+            created_at=recorded.at,
+            profile=to_json(event.profile),
+        ),
+    )
 
 
 NEWEST = Keyset(kind="harness-profiles")

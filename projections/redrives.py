@@ -68,10 +68,17 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
     event = recorded.event
     row = rows.change(REDRIVE, event.redrive_id)
     setattr(row, event.result, getattr(row, event.result) + 1)
-    result = RedriveResultRow(
-        recorded.position, event.redrive_id, event.dead_letter_id, event.result, event.code, recorded.at
+    rows.append(
+        RESULT,
+        RedriveResultRow(
+            position=recorded.position,
+            redrive_id=event.redrive_id,
+            dead_letter_id=event.dead_letter_id,
+            result=event.result,
+            code=event.code,
+            at=recorded.at,
+        ),
     )
-    rows.append(RESULT, result)
 
 
 @REDRIVES.handler

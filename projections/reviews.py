@@ -89,7 +89,7 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
     row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
     row.p1, row.p2, row.p3 = event.p1, event.p2, event.p3
     row.artifacts = to_json(event.artifacts)
-    rows.append(RESULT, ReviewResultRow(recorded.position, row.run_id, event.result))
+    rows.append(RESULT, ReviewResultRow(position=recorded.position, run_id=row.run_id, result=event.result))
 
 
 @REVIEWS.handler

@@ -25,7 +25,7 @@ from athena_core.domain.template import RunTemplateRun
 from athena_core.event import Event, Recorded, Value
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PREVIEW_CHARS, Usage
-from projections.engine.projection import Projection, Rows, Table, to_json
+from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
 
 
 class RunRow(msgspec.Struct, gc=False):
@@ -145,7 +145,6 @@ WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("positio
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
 RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
-IN_FORCE = 1
 CANCELLED = "the run was cancelled"
 
 # From events to rows. A run's events are in the stream of its id; a refused run has none of these (decisions E12).
@@ -156,8 +155,16 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """The run waits."""
     event = recorded.event
     rows.append(RUN, _requested_row(recorded, event, "queued"))
-    places = " ".join(event.places)
-    rows.append(WAITING, QueuedRunRow(recorded.stream, recorded.position, event.session_id, event.reason, places))
+    rows.append(
+        WAITING,
+        QueuedRunRow(
+            run_id=recorded.stream,
+            position=recorded.position,
+            session_id=event.session_id,
+            reason=event.reason,
+            places=" ".join(event.places),
+        ),
+    )
 
 
 @RUNS.handler
@@ -171,8 +178,17 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         row.status = "running"
         rows.delete(WAITING, recorded.stream)
     places = " ".join(recorded.event.places)
-    active = ActiveRunRow(recorded.at, row.session_id, row.run_id, 0, row.trace_id, places=places)
-    rows.append(ACTIVE, active)
+    rows.append(
+        ACTIVE,
+        ActiveRunRow(
+            started_at=recorded.at,
+            session_id=row.session_id,
+            run_id=row.run_id,
+            pid=0,
+            trace_id=row.trace_id,
+            places=places,
+        ),
+    )
 
 
 @RUNS.handler
@@ -216,7 +232,7 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
         row.output_position = recorded.position
         row.output_preview = None if content is None else content[:PREVIEW_CHARS]
         row.output_chars = None if content is None else len(content)
-        rows.append(OUTPUT, RunOutputRow(recorded.position, row.run_id, content))
+        rows.append(OUTPUT, RunOutputRow(recorded.position, run_id=row.run_id, text=content))
     elif row.input_position is None:
         row.input_position = recorded.position
         row.input_preview = None if content is None else content[:PREVIEW_CHARS]
@@ -334,7 +350,7 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
 @RUNS.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     """Other limits hold: whoever waits has to know which."""
-    rows.put(LIMITS, LimitsRow(IN_FORCE, to_json(recorded.event.after.limits or ())))
+    rows.put(LIMITS, LimitsRow(ONLY_ROW, to_json(recorded.event.after.limits or ())))
 
 
 @RUNS.handler

@@ -201,7 +201,7 @@ def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> 
     event = recorded.event
     row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
-    rows.put(FLIGHT, RunningSlotRow(event.target_run_id, event.id, row.position))
+    rows.put(FLIGHT, RunningSlotRow(event.target_run_id, schedule_id=event.id, position=row.position))
 
 
 @SCHEDULES.handler
@@ -210,7 +210,7 @@ def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -
     event = recorded.event
     row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status = "buffered"
-    rows.put(BUFFERED, BufferedSlotRow(event.id, event.slot_ms, row.position))
+    rows.put(BUFFERED, BufferedSlotRow(event.id, event.slot_ms, position=row.position))
 
 
 @SCHEDULES.handler

@@ -114,7 +114,13 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
     """The session has a run; one that waited is told of again when it is admitted."""
     event = recorded.event
     if recorded.version == 1:
-        row = SessionRunRow(recorded.stream, event.session_id, event.provider, event.model, recorded.correlation)
+        row = SessionRunRow(
+            run_id=recorded.stream,
+            session_id=event.session_id,
+            provider=event.provider,
+            model=event.model,
+            trace_id=recorded.correlation,
+        )
         rows.append(SESSION_RUN, row)
 
 

@@ -39,11 +39,10 @@ TEMPLATE = Table("run_template", TemplateRow, key=("template_id",), indexes=(("p
 VERSION = Table("run_template_version", TemplateVersionRow, key=("position",), indexes=(("template_id", "version"),))
 TEMPLATES = Projection("templates", version=1, tables=(TEMPLATE, VERSION))
 
-COLUMNS = "t.position, t.template_id, t.created_at, v.version, v.made_at, v.harness_profile_id, v.params_schema"
-TEXTS = "v.directive_template, v.default_params"
-SELECT_NEWEST = f"SELECT {COLUMNS}, {TEXTS} FROM run_template t JOIN run_template_version v ON v.position = t.newest"
+COLUMNS = ", ".join(("t.position", "t.created_at", *(f"v.{column}" for column in VERSION.columns)))
+SELECT_NEWEST = f"SELECT {COLUMNS} FROM run_template t JOIN run_template_version v ON v.position = t.newest"
 SELECT_VERSION = (
-    f"SELECT {COLUMNS}, {TEXTS} FROM run_template t JOIN run_template_version v ON v.template_id = t.template_id"
+    f"SELECT {COLUMNS} FROM run_template t JOIN run_template_version v ON v.template_id = t.template_id"
     " WHERE t.template_id = ? AND v.version = ?"
 )
 
@@ -51,8 +50,13 @@ SELECT_VERSION = (
 @TEMPLATES.handler
 def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
     """Keep the template with its first version."""
-    position, template_id = recorded.position, recorded.event.run_template_id
-    rows.append(TEMPLATE, TemplateRow(position, template_id, position, recorded.at))
+    row = TemplateRow(
+        position=recorded.position,
+        template_id=recorded.event.run_template_id,
+        newest=recorded.position,
+        created_at=recorded.at,
+    )
+    rows.append(TEMPLATE, row)
     _append_version(rows, recorded)
 
 
@@ -119,15 +123,14 @@ def list_templates(connection: Connection, *, cursor: str | None, limit: int) ->
 
 
 def _to_view(values: tuple[Cell, ...]) -> RunTemplate:
-    _, template_id, created_at, version, made_at, profile_id, schema, text, params = values
-    row: dict[str, Any] = {
-        "id": template_id,
-        "version": version,
-        "harnessProfileId": profile_id,
-        "directiveTemplate": text,
-        "defaultParams": None if params is None else msgspec.json.decode(str(params)),
-        "createdAt": iso(int(created_at or 0)),
-        "updatedAt": iso(int(made_at or 0)),
-        "paramsSchema": None if schema is None else msgspec.json.decode(str(schema)),
-    }
-    return msgspec.convert(row, RunTemplate)
+    created_at, row = values[1], VERSION.load(values[2:])
+    return RunTemplate(
+        id=row.template_id,
+        version=row.version,
+        harness_profile_id=row.harness_profile_id,
+        directive_template=row.directive_template,
+        default_params=None if row.default_params is None else msgspec.json.decode(row.default_params),
+        created_at=iso(int(created_at or 0)),
+        updated_at=iso(row.made_at),
+        params_schema=None if row.params_schema is None else msgspec.json.decode(row.params_schema),
+    )

@@ -74,19 +74,19 @@ class StepRow(msgspec.Struct, gc=False):
 
     run_id: str
     step_id: str
-    status: str
-    attempt: int
-    updated_at: int
-    started_at: int | None
-    finished_at: int | None
-    step_run_id: str | None
-    error: str | None
-    provider: str | None
-    model: str | None
-    output_chars: int
-    items: int | None
-    note: str | None
-    approval: str | None
+    status: str = "pending"
+    attempt: int = 0
+    updated_at: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+    step_run_id: str | None = None
+    error: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    output_chars: int = 0
+    items: int | None = None
+    note: str | None = None
+    approval: str | None = None
     error_at: int | None = None
 
 
@@ -96,10 +96,10 @@ class StepItemRow(msgspec.Struct, gc=False):
     run_id: str
     step_id: str
     item: int
-    status: str
-    attempt: int
-    step_run_id: str | None
-    error: str | None
+    status: str = "pending"
+    attempt: int = 0
+    step_run_id: str | None = None
+    error: str | None = None
     error_at: int | None = None
 
 
@@ -252,7 +252,7 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     known = step.items == event.items  # it was held: what is ok stays so
     step.status, step.started_at, step.items = "running", recorded.at, event.items
     for item in () if known else range(event.items):
-        rows.put(ITEM, StepItemRow(recorded.stream, event.step_id, item, "pending", 0, None, None))
+        rows.put(ITEM, StepItemRow(recorded.stream, event.step_id, item))
     _log(rows, recorded, "info", f"runs for {event.items} items", event.step_id)
 
 
@@ -275,7 +275,7 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
     if step.started_at is not None:
         history = rows.get(DURATIONS, row.workflow_id, event.step_id)
         durations = [*_durations(history), recorded.at - step.started_at][-SAMPLES_MAX:]
-        rows.put(DURATIONS, StepDurationsRow(row.workflow_id, event.step_id, to_json(durations)))
+        rows.put(DURATIONS, StepDurationsRow(row.workflow_id, event.step_id, durations=to_json(durations)))
     _log(rows, recorded, "info", "ok", event.step_id)
 
 
@@ -287,7 +287,16 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     step = _step(rows, recorded, event.step_id)
     error = f"{event.code}: {or_erased(event.error_text)}"
     status = "pending" if event.will_retry else "failed"
-    rows.append(RUN_TEXT, WorkflowRunTextRow(recorded.position, recorded.stream, event.code, event.step_id, event.item))
+    rows.append(
+        RUN_TEXT,
+        WorkflowRunTextRow(
+            position=recorded.position,
+            run_id=recorded.stream,
+            code=event.code,
+            step_id=event.step_id,
+            item=event.item,
+        ),
+    )
     if event.item is not None:
         one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
         one.status, one.attempt, one.error, one.error_at = status, event.attempt, error, recorded.position
@@ -329,7 +338,9 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
     _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.at
-    step.approval = to_json(ApprovalRequest(event.subject_sha256, recorded.at, event.expires_at_ms))
+    step.approval = to_json(
+        ApprovalRequest(subject_sha256=event.subject_sha256, requested_at=recorded.at, expires_at=event.expires_at_ms)
+    )
     _log(rows, recorded, "info", "waits for an approval", event.step_id)
 
 
@@ -408,15 +419,21 @@ def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
     """The row of a step, which is about to change."""
     row = rows.get(STEP, recorded.stream, step_id)
     if row is None:
-        nothing = (None,) * 6
-        row = StepRow(recorded.stream, step_id, "pending", 0, 0, *nothing, 0, None, None, None)
+        row = StepRow(recorded.stream, step_id)
     row.updated_at = recorded.at
     rows.put(STEP, row)
     return row
 
 
 def _log(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
-    line = LogLineRow(recorded.position, recorded.stream, level, message, recorded.at, step_id)
+    line = LogLineRow(
+        position=recorded.position,
+        run_id=recorded.stream,
+        level=level,
+        message=message,
+        created_at=recorded.at,
+        step_id=step_id,
+    )
     rows.append(LINE, line)
 
 

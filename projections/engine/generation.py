@@ -25,12 +25,6 @@ CREATE = (
 )
 INSERT_GENERATION = "INSERT INTO generation (log_id, created_at) VALUES (?, ?)"
 SELECT_LOG_ID = "SELECT log_id FROM generation"
-SELECT_CHECKPOINTS = "SELECT projection, version, position, chain, error, error_position FROM checkpoint"
-UPSERT_CHECKPOINT = (
-    "INSERT INTO checkpoint (projection, version, position, chain, error, error_position) VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (projection) DO UPDATE SET version = excluded.version, position = excluded.position,"
-    " chain = excluded.chain, error = excluded.error, error_position = excluded.error_position"
-)
 
 GONE = (FileNotFoundError, NotADirectoryError)
 FILE = re.compile(r"views-([1-9][0-9]{0,14})\.db")
@@ -44,6 +38,14 @@ class ProjectionCheckpoint(msgspec.Struct, frozen=True):
     chain: bytes = b""
     error: str | None = None
     error_position: Position | None = None
+
+
+COLUMNS = ProjectionCheckpoint.__struct_fields__
+SELECT_CHECKPOINTS = f"SELECT projection, {', '.join(COLUMNS)} FROM checkpoint"
+UPSERT_CHECKPOINT = (
+    f"INSERT INTO checkpoint (projection, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
+    f" ON CONFLICT (projection) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in COLUMNS)}"
+)
 
 
 def create(connection: Connection, projections: Iterable[Projection], log_id: str, created_at: int) -> None:

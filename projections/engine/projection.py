@@ -17,6 +17,9 @@ E = TypeVar("E", bound=Event)
 
 COLUMN_TYPES: dict[object, str] = {str: "TEXT", int: "INTEGER", bool: "INTEGER", bytes: "BLOB"}
 
+ONLY_ROW = 1
+"""The key of a table with one row."""
+
 INSERT, UPSERT, DELETE = range(3)
 UNKNOWN: Any = object()
 CACHED_ROWS_MAX = 200
