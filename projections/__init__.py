@@ -1,8 +1,8 @@
 """The read models: what clients see, folded from the log, disposable at any time.
 
-What lives here: the machinery (``projection``, ``projector``, ``generation``, ``views``, ``keeper``, ``replay``), what
-read models share (``page``, ``cursor``), and one file per read model. What may not: anything of the core but events,
-values, errors and protocols; read models do not know each other. Read first: ``projection.py``, then ``directives.py``.
+What lives here: one file per read model, and ``<noun>_rows.py`` beside it where tables and handlers need a file of
+their own; the machinery is in ``engine``. What may not: anything of the core but events, values, errors and protocols;
+read models do not know each other. Read first: ``engine/projection.py``, then ``directives.py``.
 """
 
 from projections.anchors import ANCHORS

@@ -262,6 +262,14 @@ def read_models_do_not_know_each_other(sources: Sources) -> Iterator[Breach]:
                 )
 
 
+def the_engine_knows_no_read_model(sources: Sources) -> Iterator[Breach]:
+    """What folds and serves read models is handed them."""
+    for source in python(sources, "projections/engine"):
+        for name, line in imported(source.tree):
+            if name.startswith("projections.") and not name.startswith("projections.engine."):
+                yield Breach(source.path, line, f"it knows {name}", "let the caller pass it in")
+
+
 def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """The dotted names in import statements, with their lines."""
     for node in ast.walk(tree):
@@ -311,6 +319,7 @@ RULES: tuple[Rule, ...] = (
     the_glossary_is_spoken,
     projections_know_only_events,
     read_models_do_not_know_each_other,
+    the_engine_knows_no_read_model,
     nothing_names_a_machine,
     the_command_line_has_one_writer,
 )
@@ -398,9 +407,17 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "projections/engine/page.py": "",
             "projections/runs.py": USES_EVENT + "from projections.engine.page import Page",
             "projections/queues.py": USES_EVENT + "from projections.runs import COUNT\nfrom projections import runs",
-            "projections/engine/projector.py": "from projections import runs",
         },
         ["projections/queues.py:2", "projections/queues.py:3"],
+    ),
+    (
+        the_engine_knows_no_read_model,
+        {
+            "projections/engine/replay.py": "from projections.engine import generation\nfrom projections import ALL",
+            "projections/engine/views.py": "from projections.runs import RUNS",
+            "projections/runs.py": "from projections import sessions",
+        },
+        ["projections/engine/replay.py:2", "projections/engine/views.py:1"],
     ),
     (
         nothing_names_a_machine,

@@ -1,5 +1,6 @@
-"""The machinery of read models: folding, generations, reading, replaying.
+"""The engine of the read models: folding the log into rows, keeping generations of views, reading and replaying them.
 
-What lives here: projections and the projector, generations of views and who updates them, replay, pages and
-cursors. What may not: read models, events of the domain. Read first: ``projection.py``, then ``projector.py``.
+What lives here: the declaration of a read model (``projection``), what folds it (``projector``, ``generation``,
+``updater``, ``replay``), what serves it (``views``), and what lists share (``page``, ``cursor``, ``ids``). What may
+not: read models, events of the domain. Read first: ``projection.py``, then ``projector.py``, then ``views.py``.
 """
