@@ -126,7 +126,7 @@ def request(
     if reshape is not None:
         data = json.encode(reshape(json.decode(data)))
     if (parts.get("query") or {}).get("format") == "csv":
-        render.write_sheet(data)
+        render.write_csv(data)
         if following is not None:
             render.note(f"More: --cursor {following}")
     else:
@@ -141,14 +141,14 @@ def request_all(
     """Send requests for all pages of a list and show them as one list."""
 
     async def work(transport: "Transport") -> None:
-        pages = render.Pages(output_of(connection))
+        pages = render.ListOutput(output_of(connection))
         query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
         if query.get("format") == "csv":
-            render.write_sheet(await transport.request(operation_id, query=query, **parts))
+            render.write_csv(await transport.request(operation_id, query=query, **parts))
             while transport.following is not None:
                 query["cursor"] = transport.following
                 page = await transport.request(operation_id, query=query, **parts)
-                render.write_sheet(page.partition(b"\n")[2])  # without the names of the columns
+                render.write_csv(page.partition(b"\n")[2])  # without the names of the columns
             return
         while following := pages.add(await transport.request(operation_id, query=query, **parts)):
             query["cursor"] = following

@@ -119,7 +119,7 @@ def write_lines(lines: Iterable[bytes]) -> None:
     sys.stdout.buffer.writelines(map(escape_json, lines))
 
 
-def write_sheet(data: bytes) -> None:
+def write_csv(data: bytes) -> None:
     """Write comma-separated values, whose lines end with CR LF, to standard output, at once."""
     lines = data.decode().rstrip("\r\n").split("\r\n")
     sys.stdout.buffer.write("".join(f"{printable(line)}\r\n" for line in lines).encode())
@@ -142,11 +142,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-class Pages:
+class ListOutput:
     """Shows pages of a list as one list of the same shape, without keeping them."""
 
     def __init__(self, output: str | None = None) -> None:
-        """Nothing was shown yet."""
+        """Show pages as ``output``; without one as a table on a terminal, else as JSON."""
         self._output = output or ("table" if on_terminal() else "json")
         self._opened = self._filled = False
 
