@@ -109,18 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def join_switch_values(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with `--flag true` as `--flag=true`, so that a switch takes a value like any option."""
-    found: list[str] = []
+    words: list[str] = []
     for argument in arguments:
-        flag = found[-1] if found else ""
+        flag = words[-1] if words else ""
         if argument in {"true", "false"} and flag.startswith("--") and len(flag) > 2 and "=" not in flag:
-            found[-1] = f"{flag}={argument}"
+            words[-1] = f"{flag}={argument}"
         else:
-            found.append(argument)
-    return found
+            words.append(argument)
+    return words
 
 
 def _open_closed_streams() -> None:
-    """Lead standard streams that are closed nowhere, or files of ours take their place and are written our words."""
+    """Open standard streams that are closed on nothing, or files opened later take their place and receive output."""
     while (lowest := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(lowest, True)
     os.close(lowest)

@@ -67,15 +67,15 @@ def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
         "ATHENA_CLI_API_TIMEOUT_MS": ("--api-timeout-ms", flags.api_timeout_ms),
         "ATHENA_CLI_IDENTITY": ("--identity", flags.identity),
     }
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for setting in SETTINGS:
         flag, text = given.get(setting.variable, ("", None))
         if text is not None:
             try:
-                found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+                changes[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
             except ValueError as error:
                 raise Misused(f"{flag}: {error} (it is {text!r})") from error
-    return replace(settings, **found)
+    return replace(settings, **changes)
 
 
 def call(

@@ -78,62 +78,62 @@ Parameters = dict[str, tuple[Part, inspect.Parameter]]
 
 
 def _paths(places: list[str]) -> Parameters:
-    found: Parameters = {}
+    parameters: Parameters = {}
     for name in places:
-        one = inspect.Parameter(_snake(name), inspect.Parameter.POSITIONAL_ONLY, annotation=str)
+        parameter = inspect.Parameter(_snake(name), inspect.Parameter.POSITIONAL_ONLY, annotation=str)
         if name in FLAGGED:
             note = Annotated[str, Parameter(name=FLAGGED[name])]
-            one = one.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
-        found[name] = ("path", one)
-    return found
+            parameter = parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
+        parameters[name] = ("path", parameter)
+    return parameters
 
 
 def _queries(row: AnyOperation) -> Parameters:
-    found: Parameters = {}
+    parameters: Parameters = {}
     if row.query is not NoQuery:
         for field in _fields(row.query):
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
             chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # all else the plane reads better
-            found[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
-    return found
+            parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
+    return parameters
 
 
 def _bodies(row: AnyOperation) -> Parameters:
-    found: Parameters = {}
+    parameters: Parameters = {}
     if row.body is NoBody:
-        return found
+        return parameters
     for field in sorted(_fields(row.body), key=lambda field: not field.required):
         hints = [hint for hint in (_hint(field.type), "required" if field.required else "") if hint]
         words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
-        found[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
+        parameters[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
     words = "The body as JSON, from a file; `-` reads standard input. Options go before it."
     note = Parameter(group=BODY, help=words, allow_leading_hyphen=True)
-    found["body"] = ("raw", _keyword("body", note, str))
-    return found
+    parameters["body"] = ("raw", _keyword("body", note, str))
+    return parameters
 
 
 def _other_parameters(row: AnyOperation) -> Parameters:
-    found: Parameters = {}
+    parameters: Parameters = {}
     if row.paging is not None:
         place, begin = ("cursor", "Go on where a page ended, at its `nextCursor`.")
         if row.paging == "tail":
             place, begin = ("after", "Only what follows this entry (its id).")
-        found[place] = ("page", _keyword(place, Parameter(group=PAGE, help=begin), str))
+        parameters[place] = ("page", _keyword(place, Parameter(group=PAGE, help=begin), str))
         usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
         many = f"How many, at most {client.PAGE_ITEMS_MAX}{usual}."
-        found["limit"] = ("page", _keyword("limit", Parameter(group=PAGE, help=many), int))
+        parameters["limit"] = ("page", _keyword("limit", Parameter(group=PAGE, help=many), int))
         if row.paging == "cursor":
             note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
-            found["everything"] = ("everything", _keyword("everything", note, bool))
+            parameters["everything"] = ("everything", _keyword("everything", note, bool))
     if row.versioned and row.method != "GET":
         note = Parameter(help="Only while the version in force has this ETag.")
-        found["ifMatch"] = ("match", _keyword("if_match", note, str))
+        parameters["ifMatch"] = ("match", _keyword("if_match", note, str))
     if row.accepted is not None:
         note = Parameter(name="--async", negative="", help="Do not wait; a server goes on with it.")
-        found["detach"] = ("detach", _keyword("detach", note, bool))
-    return found
+        parameters["detach"] = ("detach", _keyword("detach", note, bool))
+    return parameters
 
 
 def _keyword(name: str, note: Parameter, kind: Any) -> inspect.Parameter:

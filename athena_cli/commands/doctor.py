@@ -25,8 +25,8 @@ def doctor(*, options: OutputOptions | None = None) -> None:
     if output == "table" or (output is None and render.on_terminal()):
         _list(findings)
     else:
-        show_value({"ok": all(found.status != "wrong" for found in findings), "findings": findings}, options)
-    wrong = [found for found in findings if found.status == "wrong"]
+        show_value({"ok": all(result.status != "wrong" for result in findings), "findings": findings}, options)
+    wrong = [result for result in findings if result.status == "wrong"]
     if wrong:
         raise Failed(f"{wrong[0].check}: {wrong[0].says}")
 
@@ -39,9 +39,9 @@ def _list(findings: "list[CheckResult]") -> None:
 
     colours = {"ok": "green", "notice": "yellow", "wrong": "red"}
     console = Console()
-    for found in findings:
-        line = Text(f"{found.status:>6}  ", style=colours[found.status])
-        line.append(f"{found.check}: {printable(found.says)}", style="default")
+    for result in findings:
+        line = Text(f"{result.status:>6}  ", style=colours[result.status])
+        line.append(f"{result.check}: {printable(result.says)}", style="default")
         console.print(line)
-        if found.remedy:
-            console.print(Text(f"        {printable(found.remedy)}", style="dim"))
+        if result.remedy:
+            console.print(Text(f"        {printable(result.remedy)}", style="dim"))

@@ -85,14 +85,14 @@ def _erase(
             plane = inside.plane
             meta = Meta(actor=settings.cli_identity or "local", correlation=plane.ids.trace())
             if run is not None:
-                found = redaction.text_of_run(plane.reader, plane.log.codec, run)
+                text = redaction.text_of_run(plane.reader, plane.log.codec, run)
             elif session is not None:
-                found = redaction.text_of_session(plane.reader, plane.log.codec, session)
+                text = redaction.text_of_session(plane.reader, plane.log.codec, session)
             else:
-                found = redaction.text_of_event(plane.reader, position or 0)
-            done, copies = await redaction.redact(plane.log, plane.reader, found, reason, meta)
-            left = (*await plane.scrub(done, wait), *copies, *found.public)
-            return {"redacted": len(found.rows), "position": done, "left": msgspec.to_builtins(left)}
+                text = redaction.text_of_event(plane.reader, position or 0)
+            done, copies = await redaction.redact(plane.log, plane.reader, text, reason, meta)
+            left = (*await plane.scrub(done, wait), *copies, *text.public)
+            return {"redacted": len(text.rows), "position": done, "left": msgspec.to_builtins(left)}
 
     return asyncio.run(work())
 

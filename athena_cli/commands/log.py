@@ -112,7 +112,7 @@ def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
     from athena_core.errors import CursorInvalid
     from projections.engine.cursor import parse_cursor
 
-    found = []
+    forks = []
     for text in ids:
         try:
             cursor = parse_cursor(text)
@@ -120,8 +120,8 @@ def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
             raise Misused("--forked: expected the id of a log.forked") from error
         if cursor.mark is None or cursor.log_id != log_id:
             raise Misused("--forked: expected the id of a log.forked of this log")
-        found.append((cursor.position, cursor.mark))
-    return found
+        forks.append((cursor.position, cursor.mark))
+    return forks
 
 
 def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
@@ -132,14 +132,14 @@ def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkNam
     from athena_core.services.proof.witnesses import Witnesses, read_anchors
 
     sender = Sender.of(settings_of())
-    found = destinations_of(places, "--against")
+    destinations = destinations_of(places, "--against")
 
     def lines() -> "Iterator[Witness]":
-        for place in found:
+        for place in destinations:
             with asyncio.run(fetch_anchors(place, log_id, sender)) as file:
                 yield from read_anchors(place.shown, file)
 
-    return Witnesses(lines(), [place.shown for place in found], forks)
+    return Witnesses(lines(), [place.shown for place in destinations], forks)
 
 
 def _compare_ids(path: Path, reader: "StoreReader") -> "IdComparison":

@@ -28,9 +28,9 @@ def search_memory(
 
     numbers = {"maxResults": max_results, "minScore": min_score}
     given = {"query": query} | {name: str(number) for name, number in numbers.items() if number is not None}
-    found = request_data(connection, "searchMemory", query=given)
-    count = len(msgspec.json.decode(found, type=list[msgspec.Raw]))
-    answer = {"query": query, "count": count, "results": msgspec.Raw(found)}
+    passages = request_data(connection, "searchMemory", query=given)
+    count = len(msgspec.json.decode(passages, type=list[msgspec.Raw]))
+    answer = {"query": query, "count": count, "results": msgspec.Raw(passages)}
     render.show(msgspec.json.encode(answer), output_of(connection))
 
 

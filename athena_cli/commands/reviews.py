@@ -118,6 +118,6 @@ def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> Non
     from athena_core.tools.workspace import open_workspace
 
     settings = settings_of()
-    found = PersonaFiles(open_workspace(settings)).read(id, "id")
-    place = "/".join(found.folder)
-    show_value({"status": "valid", "id": id, "folder": place, "definition": found.persona}, options)
+    definition = PersonaFiles(open_workspace(settings)).read(id, "id")
+    place = "/".join(definition.folder)
+    show_value({"status": "valid", "id": id, "folder": place, "definition": definition.persona}, options)

@@ -165,8 +165,8 @@ class RunFollower:
         import msgspec
 
         data = await self._transport.request("getRun", path={"runId": self._run_id}, query=query)
-        found: dict[str, Any] = msgspec.json.decode(data)
-        return found
+        record: dict[str, Any] = msgspec.json.decode(data)
+        return record
 
     async def _wait_for_end(self, record: dict[str, Any]) -> dict[str, Any]:
         while record["status"] in {"queued", "running"}:

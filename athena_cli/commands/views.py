@@ -39,9 +39,9 @@ def replay(
     from projections import ALL
     from projections.engine import replay as replaying
 
-    unknown = set(projection or ()) - {one.name for one in ALL}
+    unknown = set(projection or ()) - {projection.name for projection in ALL}
     if unknown:
-        known = ", ".join(one.name for one in ALL)
+        known = ", ".join(projection.name for projection in ALL)
         raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
     log = open_offline_log(settings_of())
     views = log.views()

@@ -89,7 +89,6 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
   void redraws.value;
   const [, admitted, well, ended, refused] = chartSeries();
   const { recent, queue, costSummary } = fleet;
-  const { today } = costSummary;
   const others = recent.outcomes.failed + recent.outcomes.timedOut + recent.outcomes.crashed;
   const times = recent.runTimes;
   const requests = recent.admitted + recent.refused;
@@ -131,21 +130,28 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
         class={recent.refused ? "warn" : ""}
         spark={refused ?? []}
       />
-      <div class="tile">
-        <span class="label">Spend today (UTC)</span>
-        <strong>{dollars(today.spentUsd * 1e6)}</strong>
-        {today.budgetUsd ? (
-          <Bar
-            label="of the day's budget"
-            limit
-            value={today.spentUsd + today.reservedUsd}
-            max={today.budgetUsd}
-            text={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}
-          />
-        ) : (
-          <span class="quiet">{dollars(costSummary.totalEstimatedSpendUsd * 1e6)} this month, no budget</span>
-        )}
-      </div>
+      <SpendTile summary={costSummary} />
+    </div>
+  );
+}
+
+function SpendTile({ summary }: { summary: FleetSummary["costSummary"] }): JSX.Element {
+  const { today } = summary;
+  return (
+    <div class="tile">
+      <span class="label">Spend today (UTC)</span>
+      <strong>{dollars(today.spentUsd * 1e6)}</strong>
+      {today.budgetUsd ? (
+        <Bar
+          label="of the day's budget"
+          limit
+          value={today.spentUsd + today.reservedUsd}
+          max={today.budgetUsd}
+          text={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}
+        />
+      ) : (
+        <span class="quiet">{dollars(summary.totalEstimatedSpendUsd * 1e6)} this month, no budget</span>
+      )}
     </div>
   );
 }

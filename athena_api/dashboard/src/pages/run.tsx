@@ -49,17 +49,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
   const timeline = useMemo(() => runTimeline(folded), [folded]);
   const record = run.data.value;
-  if (run.error.value && !record) {
-    return (
-      <>
-        <h1>Run</h1>
-        <ErrorMessage error={run.error.value} />
-        <p>
-          A run that was refused never existed: <a href={href("rejections")}>the rejections</a> tell why.
-        </p>
-      </>
-    );
-  }
+  if (run.error.value && !record) return <NoRun error={run.error.value} />;
   if (!record || !all.length) return <p class="empty">Loading …</p>;
   const horizon = folded[folded.length - 1];
   return (
@@ -92,6 +82,18 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
           <EventList events={folded} />
         </Panel>
       </div>
+    </>
+  );
+}
+
+function NoRun({ error }: { error: ApiError }): JSX.Element {
+  return (
+    <>
+      <h1>Run</h1>
+      <ErrorMessage error={error} />
+      <p>
+        A run that was refused never existed: <a href={href("rejections")}>the rejections</a> tell why.
+      </p>
     </>
   );
 }
