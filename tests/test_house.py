@@ -307,6 +307,44 @@ def the_command_line_has_one_writer(sources: Sources) -> Iterator[Breach]:
                 yield Breach(source.path, node.lineno, f"it uses {ast.unparse(node)}", remedy)
 
 
+NOUNS = {  # of the glossary, with their plurals
+    **{noun: f"{noun}s" for noun in ("anchor", "backup", "bundle", "dead_letter", "directive", "event", "message")},
+    **{noun: f"{noun}s" for noun in ("profile", "queue", "redrive", "rejection", "review", "run", "schedule")},
+    **{noun: f"{noun}s" for noun in ("session", "template", "view", "workflow", "workflow_run")},
+    **{noun: noun for noun in ("audit", "erasure", "evidence", "fleet", "identity", "log", "memory", "policy")},
+}
+NOUN_FOLDERS = {  # in which each file is a noun
+    "athena_core/domain": "singular",
+    "projections": "plural",
+    "athena_api/operations": "plural",
+    "athena_cli/commands": "plural",
+    "athena_api/dashboard/src/pages": "plural",
+}
+NO_NOUN = {
+    "athena_core/domain/plane.py": "the facts of the plane itself: its start, its clock, who was denied what",
+    "projections/feed.py": "events as they are published, to readers and streams; it keeps no rows",
+    "athena_api/operations/core.py": "health, capabilities, the caller: the server itself",
+    "athena_cli/commands/doctor.py": "the set-up around the log, not a record in it",
+    "athena_cli/commands/server.py": "the programs: server, worker, the document of the API",
+    "athena_api/dashboard/src/pages/run.tsx": "one run, beside the list of them",
+    "athena_api/dashboard/src/pages/system.tsx": "the server: health, views, workers, limits",
+}
+"""Files in such a folder that are no noun, and why."""
+
+
+def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
+    """Domain, view, operations, commands and page of a noun carry the same noun; a part of its room begins with it."""
+    for source in sources:
+        folder, _, file = source.path.rpartition("/")
+        name, _, ending = file.partition(".")
+        if folder not in NOUN_FOLDERS or ending not in {"py", "tsx"} or name == "__init__" or source.path in NO_NOUN:
+            continue
+        known = NOUNS if NOUN_FOLDERS[folder] == "singular" else NOUNS.values()
+        if name not in known and not any(name.startswith(f"{noun}_") for noun in NOUNS):
+            form = NOUN_FOLDERS[folder]
+            yield Breach(source.path, 1, f"'{name}' is no {form} noun of the glossary", "use the noun of the domain")
+
+
 RULES: tuple[Rule, ...] = (
     modules_say_what_they_are,
     modules_are_nouns,
@@ -322,6 +360,7 @@ RULES: tuple[Rule, ...] = (
     the_engine_knows_no_read_model,
     nothing_names_a_machine,
     the_command_line_has_one_writer,
+    a_noun_has_one_name,
 )
 
 EVENT = 'class Begun(Event):\n    TYPE: ClassVar[str] = "run.begun"\n'
@@ -426,6 +465,20 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "Makefile": f"cd {ROOT}",
         },
         ["README.md:2", "README.md:3", "Makefile:1"],
+    ),
+    (
+        a_noun_has_one_name,
+        {
+            "athena_core/domain/run.py": "",
+            "athena_core/domain/run_refusals.py": "",
+            "athena_core/domain/runs.py": "",
+            "projections/letters.py": "",
+            "projections/dead_letters.py": "",
+            "projections/engine/projector.py": "",
+            "athena_api/dashboard/src/pages/letters.tsx": "",
+            "athena_cli/commands/doctor.py": "",
+        },
+        ["athena_core/domain/runs.py:1", "projections/letters.py:1", "athena_api/dashboard/src/pages/letters.tsx:1"],
     ),
 )
 
