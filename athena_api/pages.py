@@ -9,7 +9,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from athena_api import docs, openapi
+from athena_api import openapi, static_files
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.etag import unchanged
 from athena_api.metrics import CONTENT_TYPE, exposition
@@ -80,26 +80,26 @@ async def document(request: HttpRequest) -> Response:
 
 
 @functools.cache
-def openapi_file() -> docs.StaticFile:
+def openapi_file() -> static_files.StaticFile:
     """Build the OpenAPI document, once: it follows from this release, and takes 40 ms."""
-    return docs.StaticFile.of(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), ".json")
+    return static_files.StaticFile.of(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), ".json")
 
 
 async def console(request: HttpRequest) -> Response:
     """The console, which shows what the API tells to whoever looks at it."""
-    await _built(docs.static_files)
-    return _file(request, docs.console_page())
+    await _built(static_files.static_files)
+    return _file(request, static_files.console_page())
 
 
 async def docs_page(request: HttpRequest) -> Response:
     """The documentation page."""
-    return _file(request, docs.docs_page())
+    return _file(request, static_files.docs_page())
 
 
 async def static(request: HttpRequest) -> Response:
     """A file of a page."""
-    await _built(docs.static_files)
-    file = docs.static_file(request.path_params["path"])
+    await _built(static_files.static_files)
+    file = static_files.static_file(request.path_params["path"])
     if file is None:
         error = UnknownRoute("Not found")
         return _json(failure(error, request.scope["athena.trace"]), status_of(error))
@@ -110,8 +110,8 @@ def _json(body: bytes, status: int) -> Response:
     return Response(body, status, media_type="application/json; charset=utf-8")
 
 
-def _file(request: HttpRequest, file: docs.StaticFile) -> Response:
-    headers = {"etag": file.etag, **dict(docs.SECURITY_HEADERS)}
+def _file(request: HttpRequest, file: static_files.StaticFile) -> Response:
+    headers = {"etag": file.etag, **dict(static_files.SECURITY_HEADERS)}
     if file.immutable:
         headers["cache-control"] = "public, max-age=31536000, immutable"
     if unchanged(request.headers.get("if-none-match"), file.etag):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from athena_api.docs import ROOT, SECURITY_HEADERS, console_page, docs_page, static_file, static_files
+from athena_api.static_files import ROOT, SECURITY_HEADERS, console_page, docs_page, static_file, static_files
 
 CONSOLE_BYTES_MAX = 60_000  # compressed, all files together
 

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from athena_api.docs import SECURITY_HEADERS, StaticFile, console_page, static_file
 from athena_api.server import listen
+from athena_api.static_files import SECURITY_HEADERS, StaticFile, console_page, static_file
 from athena_core.clock import SystemClock, iso
 from projections.engine.cursor import event_id
 from tests.support.api import Api, Json

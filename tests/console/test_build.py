@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_api.docs import ROOT
+from athena_api.static_files import ROOT
 
 SOURCES = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard"
 TOOLS = SOURCES / "node_modules" / ".bin"
