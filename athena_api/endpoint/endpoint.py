@@ -207,13 +207,13 @@ class Endpoint:
     async def _answer(
         self, plane: ControlPlane, operation: Operation[Any, Any], scope: Scope, call: ApiCall[Any, Any]
     ) -> Reply:
-        """What is said, from views that are as far as the call wants; or was said since the log last moved."""
+        """Return a cached reply if the log has not moved; otherwise wait for the views and call the handler."""
         if not operation.reads:
             return await operation.handle(plane, call)
         question = (scope["path"], scope["query_string"], call.who.scope)
-        kept: Reply | None = plane.answer_cache.find(question, call.position)
-        if kept is not None:
-            return kept
+        cached: Reply | None = plane.answer_cache.find(question, call.position)
+        if cached is not None:
+            return cached
         if not call.stale:
             await plane.caught_up(operation.reads, call.position)
         with at_least(0 if call.stale else call.position):
