@@ -17,7 +17,7 @@ from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.values import Role
 from projections.engine.updater import ViewUpdater
 
-KEEPER_JOIN_SECONDS = 5.0
+UPDATER_JOIN_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -28,8 +28,8 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
-    keeper = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
-    thread = threading.Thread(target=keeper.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
+    updater = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
+    thread = threading.Thread(target=updater.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
     thread.start()
     try:
         async with anyio.create_task_group() as tasks:
@@ -56,7 +56,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
     finally:
         stop.set()
         parts.log.signal.nudge()
-        thread.join(KEEPER_JOIN_SECONDS)
+        thread.join(UPDATER_JOIN_SECONDS)
         for provider in parts.providers.values():
             await provider.close()
         parts.close()

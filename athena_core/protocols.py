@@ -146,14 +146,14 @@ class LeaderLock(Protocol):
 class Generations(Protocol):
     """Keeps whole sets of views by their names, and which one serves, and which one waits to.
 
-    What changes them is done under a latch, which its holder gives along: so who has lost it can change nothing.
+    What changes them is done under a lock, which its holder gives along: so who has lost it can change nothing.
     """
 
-    def keeper(self) -> LeaderLock:
-        """The lock of whoever brings the current generation up to the head and switches to another."""
+    def updater_lock(self) -> LeaderLock:
+        """Return the lock under which the current generation is updated and another one begins to serve."""
 
-    def builder(self) -> LeaderLock:
-        """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
+    def builder_lock(self) -> LeaderLock:
+        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
 
     def stamp(self) -> object:
         """Something that changes whenever another generation serves; None while none does."""
@@ -165,21 +165,21 @@ class Generations(Protocol):
         """Return what tells a generation from another one of its name; None where it is gone."""
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the keeper's lock is to take up."""
+        """A complete generation that the holder of the updater lock is to take up."""
 
     def condemned(self) -> str | None:
         """The generation that a reader found damaged, until another one serves."""
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
 
-    def switch(self, name: str, latch: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
+    def switch(self, name: str, lock: LeaderLock) -> None:
+        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
 
-    def offer(self, name: str, latch: LeaderLock) -> None:
+    def offer(self, name: str, lock: LeaderLock) -> None:
         """Let a generation be the candidate."""
 
-    def withdraw(self, latch: LeaderLock) -> None:
+    def withdraw(self, lock: LeaderLock) -> None:
         """Let there be no candidate."""
 
     def all(self) -> list[str]:
@@ -188,20 +188,20 @@ class Generations(Protocol):
     def fresh(self) -> str:
         """The name of the next generation."""
 
-    def remove(self, name: str, latch: LeaderLock) -> None:
+    def remove(self, name: str, lock: LeaderLock) -> None:
         """Delete a generation; whoever is reading it is not hindered."""
 
     def leftovers(self) -> list[str]:
         """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
 
-    def write(self, name: str, latch: LeaderLock) -> Connection:
+    def write(self, name: str, lock: LeaderLock) -> Connection:
         """Open for writing, creating it if needed."""
 
     def read(self, name: str) -> Connection:
         """Open read-only; it must exist."""
 
-    def scratch(self, latch: LeaderLock) -> AbstractContextManager[Connection]:
-        """An empty place for views that will never serve. Call with the builder's lock."""
+    def scratch(self, lock: LeaderLock) -> AbstractContextManager[Connection]:
+        """An empty place for views that will never serve. Call with the builder lock."""
 
     def scrub(self, name: str, seconds: float) -> None:
         """Rewrite a generation, so that no erased text is left in its files. Raises OSError after ``seconds``."""

@@ -151,8 +151,8 @@ class SpendRow(msgspec.Struct, gc=False):
     unpriced_calls: int = 0
 
 
-CURRENT = Table("fleet_now", CurrentCountsRow, key=("row",), kept=True)
-OPEN = Table("fleet_open", OpenRunRow, key=("run_id",), indexes=(("waiting", "queued_at"),), kept=True)
+CURRENT = Table("fleet_now", CurrentCountsRow, key=("row",), cached=True)
+OPEN = Table("fleet_open", OpenRunRow, key=("run_id",), indexes=(("waiting", "queued_at"),), cached=True)
 PENDING = Table("fleet_pending", WaitingSessionRow, key=("session_id",))
 PROVIDER = Table("fleet_provider", ProviderCountsRow, key=("provider",))
 REFUSAL = Table("fleet_refusal", RefusalCountRow, key=("reason",))
@@ -161,7 +161,7 @@ RUN_TIME = Table("fleet_run_time", RunTimeCountRow, key=("hour", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
-BUDGET = Table("fleet_budget", BudgetRow, key=("row",), kept=True)
+BUDGET = Table("fleet_budget", BudgetRow, key=("row",), cached=True)
 DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
     "fleet", version=4, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)

@@ -135,12 +135,12 @@ RUN = Table(
     RunRow,
     key=("run_id",),
     indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
-    kept=True,
+    cached=True,
 )
 INPUT = Table("run_input", RunInputRow, key=("entry_position",))
 TEXT = Table("run_words", RunTextRow, key=("position",))
 OUTPUT = Table("run_output", RunOutputRow, key=("entry_position",))
-ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_id",),), kept=True)
+ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_id",),), cached=True)
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))

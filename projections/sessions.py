@@ -73,8 +73,8 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
     created_at: int
 
 
-SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), kept=True)
-SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), kept=True)
+SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), cached=True)
+SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), cached=True)
 ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
 SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
 

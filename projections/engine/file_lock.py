@@ -21,7 +21,7 @@ class FileLock:
         return self._descriptor is not None
 
     def acquire(self) -> bool:
-        """Try to take the lock, without waiting; tell whether this object holds it now."""
+        """Try to take the lock, without waiting. Return True if this object holds it now."""
         if self._descriptor is not None:
             return True
         self._path.parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)  # it may have been moved away with the lock

@@ -103,12 +103,12 @@ class GenerationFiles:
         self._pointed: tuple[tuple[int, int], str] | None = None
         """What the pointer named when it was read last, and by what it is known that it is the same."""
 
-    def keeper(self) -> FileLock:
-        """The lock of whoever brings the current generation up to the head and switches to another."""
+    def updater_lock(self) -> FileLock:
+        """Return the lock under which the current generation is updated and another one begins to serve."""
         return FileLock(self.directory / "projector.lock")
 
-    def builder(self) -> FileLock:
-        """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
+    def builder_lock(self) -> FileLock:
+        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
         return FileLock(self.directory / "rebuild.lock")
 
     def path(self, name: str) -> Path:
@@ -131,7 +131,7 @@ class GenerationFiles:
         return None if identity is None else (pointer, identity)
 
     def identity(self, name: str) -> tuple[int, int] | None:
-        """Return what tells a generation from another one of its name; None where it is gone."""
+        """Return what distinguishes a generation from another one of its name; None where it is gone."""
         try:
             status = self.path(name).stat()
         except GONE:
@@ -143,7 +143,7 @@ class GenerationFiles:
         return self._named(self._current)
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the keeper's lock is to take up."""
+        """A complete generation that the holder of the updater lock is to take up."""
         return self._named(self._candidate)
 
     def condemned(self) -> str | None:
@@ -151,7 +151,7 @@ class GenerationFiles:
         return self._named(self._damaged)
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
         self._point(self._damaged, name)
 
     def _named(self, pointer: Path) -> str | None:
@@ -175,18 +175,18 @@ class GenerationFiles:
         finally:
             os.close(descriptor)
 
-    def switch(self, name: str, latch: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
+    def switch(self, name: str, lock: LeaderLock) -> None:
+        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
         self._point(self._current, name)
         self._damaged.unlink(missing_ok=True)
         if self.candidate() == name:
             self._candidate.unlink(missing_ok=True)
 
-    def offer(self, name: str, latch: LeaderLock) -> None:
+    def offer(self, name: str, lock: LeaderLock) -> None:
         """Let a generation be the candidate."""
         self._point(self._candidate, name)
 
-    def withdraw(self, latch: LeaderLock) -> None:
+    def withdraw(self, lock: LeaderLock) -> None:
         """Let there be no candidate."""
         self._candidate.unlink(missing_ok=True)
 
@@ -203,8 +203,8 @@ class GenerationFiles:
         number = int(newest[0].removeprefix("views-").removesuffix(".db")) + 1 if newest else 1
         return f"views-{number}.db"
 
-    def remove(self, name: str, latch: LeaderLock) -> None:
-        """Delete a generation; whoever still has it open goes on reading it."""
+    def remove(self, name: str, lock: LeaderLock) -> None:
+        """Delete a generation; readers that have it open can go on."""
         for suffix in ("", "-wal", "-shm"):
             self.path(name + suffix).unlink(missing_ok=True)
 
@@ -213,7 +213,7 @@ class GenerationFiles:
         kept = (self.current(), self.candidate())
         return [name for name in self.all() if name not in kept]
 
-    def write(self, name: str, latch: LeaderLock) -> Connection:
+    def write(self, name: str, lock: LeaderLock) -> Connection:
         """Open for writing, creating it if needed."""
         return self._databases.write(self.path(name))
 
@@ -222,8 +222,8 @@ class GenerationFiles:
         return self._databases.read(self.path(name))
 
     @contextmanager
-    def scratch(self, latch: LeaderLock) -> Iterator[Connection]:
-        """A new empty place for views that will never serve. Call with the builder's lock."""
+    def scratch(self, lock: LeaderLock) -> Iterator[Connection]:
+        """A new empty place for views that will never serve. Call with the builder lock."""
         self._discard_scratch()
         path = self.directory / "scratch"
         path.mkdir(mode=private_file.DIRECTORY_MODE)

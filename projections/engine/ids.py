@@ -1,4 +1,4 @@
-"""Event ids as witnesses: what a consumer kept of the feed is compared with the log."""
+"""Event ids as witnesses: what a consumer stored of the feed is compared with the log."""
 
 from collections.abc import Callable
 from typing import BinaryIO
@@ -22,8 +22,8 @@ PAGE_EVENTS = 1_000
 SHOWN_CHARS = 80
 
 
-class Line(msgspec.Struct):
-    """What a consumer kept of an event."""
+class ConsumedEvent(msgspec.Struct):
+    """What a consumer stored of an event."""
 
     id: str
     type: str | None = None
@@ -51,7 +51,7 @@ def compare_ids(lines: BinaryIO, log: LogReader) -> IdComparison:
 
     A page of rows is all that is remembered.
     """
-    rows_at = Rows(log)
+    rows_at = RowsByPosition(log)
     checked = unknown_count = number = 0
     unknown: list[UnknownId] = []
     while line := lines.readline(LINE_BYTES_MAX + 1):
@@ -70,7 +70,7 @@ def compare_ids(lines: BinaryIO, log: LogReader) -> IdComparison:
     return IdComparison(checked=checked, unknown_count=unknown_count, unknown=tuple(unknown))
 
 
-class Rows:
+class RowsByPosition:
     """Rows by position: a page at a time while positions come in order, else one by one."""
 
     def __init__(self, log: LogReader) -> None:
@@ -94,17 +94,21 @@ def _compare(text: bytes, long: bool, log_id: str, row_at: Callable[[Position], 
     if long:
         return "", f"the line is longer than {LINE_BYTES_MAX} bytes"
     try:
-        kept = msgspec.json.decode(text, type=Line) if text.startswith(b"{") else Line(id=text.decode())
-        cursor = parse_cursor(kept.id)
+        consumed = (
+            msgspec.json.decode(text, type=ConsumedEvent) if text.startswith(b"{") else ConsumedEvent(id=text.decode())
+        )
+        cursor = parse_cursor(consumed.id)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return text[:SHOWN_CHARS].decode(errors="replace"), "the line is neither an event id nor JSON with one"
     except CursorInvalid:
-        return kept.id, "it is no event id"
-    return kept.id, _difference(kept, cursor, log_id, row_at)
+        return consumed.id, "it is no event id"
+    return consumed.id, _difference(consumed, cursor, log_id, row_at)
 
 
-def _difference(kept: Line, cursor: Cursor, log_id: str, row_at: Callable[[Position], Row | None]) -> str | None:
-    """Return how the log differs from what was kept of an event; None if it does not."""
+def _difference(
+    consumed: ConsumedEvent, cursor: Cursor, log_id: str, row_at: Callable[[Position], Row | None]
+) -> str | None:
+    """Return how the log differs from what a consumer stored of an event; None if it does not."""
     if cursor.mark is None:
         return "it is a position, which proves nothing"
     if cursor.log_id != log_id:
@@ -114,8 +118,8 @@ def _difference(kept: Line, cursor: Cursor, log_id: str, row_at: Callable[[Posit
         return f"the log has no position {cursor.position}"
     if row.chain[:MARK_BYTES] != cursor.mark:
         return f"the log holds another event at position {cursor.position}"
-    if kept.position not in {None, cursor.position}:
-        return f"it is that of position {cursor.position}, not {kept.position}"
-    if kept.type not in {None, row.type}:
-        return f"the event at position {cursor.position} is {row.type}, not {kept.type}"
+    if consumed.position not in {None, cursor.position}:
+        return f"it is that of position {cursor.position}, not {consumed.position}"
+    if consumed.type not in {None, row.type}:
+        return f"the event at position {cursor.position} is {row.type}, not {consumed.type}"
     return None

@@ -39,8 +39,8 @@ def to_json_or_null(value: object) -> str | None:
 class Table(Generic[R]):
     """A table of a projection; the annotations of its row class are the columns, in order.
 
-    Its rows are ``kept`` between two pages where later events soon ask for what earlier ones wrote. Such rows are
-    short.
+    With ``cached`` its rows stay in memory between two pages: where later events soon need what earlier ones wrote.
+    Such rows are short.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Table(Generic[R]):
         *,
         key: tuple[str, ...],
         indexes: tuple[tuple[str, ...], ...] = (),
-        kept: bool = False,
+        cached: bool = False,
     ) -> None:
         """Derive the statements. Columns hold text, integers, booleans or bytes; only ``| None`` ones may be NULL."""
         fields = {field.name: field.type for field in msgspec.structs.fields(row)}
         self.name = name
         self.row = row
         self.key = key
-        self.kept = kept
+        self.cached = cached
         self.columns = tuple(fields)
         self.key_of: Callable[[R], Any] = attrgetter(*key)
         self._flags = tuple(index for index, kind in enumerate(fields.values()) if _stored(kind)[0] is bool)
@@ -132,7 +132,7 @@ class _Buffer:
 
 
 class Buffers(dict[Table[Any], _Buffer]):
-    """What is known of the rows of a projection; from one page to the next, of the tables whose rows are kept."""
+    """The rows of a projection in memory, by table; cached tables keep theirs from one page to the next."""
 
     def __missing__(self, table: Table[Any]) -> _Buffer:
         buffer = self[table] = _Buffer()
@@ -230,7 +230,7 @@ class Rows:
         return row
 
     def flush(self) -> None:
-        """Write what changed; the buffer holds only rows afterwards that are kept, as they are stored."""
+        """Write what changed; afterwards the buffer holds the rows of cached tables only, as they are stored."""
         many, astuple = self._connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
             if buffer.cells:
@@ -250,7 +250,7 @@ class Rows:
             if kinds[INSERT]:
                 many(table.insert, [astuple(rows[key]) for key in kinds[INSERT]])
             buffer.changes = {}
-            if not table.kept:
+            if not table.cached:
                 buffer.rows = {}
             elif (excess := len(rows) - CACHED_ROWS_MAX) > 0:
                 for key in list(islice(rows, excess)):

@@ -15,13 +15,13 @@ PAGE_EVENTS_MAX = 10_000
 RETRY_SECONDS_MAX = 60.0
 ERROR_CHARS_MAX = 500
 
-Work: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
+Calls: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
 """What a projection has to do for a page: its handlers with the events that they take."""
 
-Page: TypeAlias = tuple[list[Projection], list[Row]]
+ReadPage: TypeAlias = tuple[list[Projection], list[Row]]
 """Projections that stand at one place, and the rows after it."""
 
-Fold: TypeAlias = Callable[[Projection, list[Row], Work], ProjectionCheckpoint]
+Fold: TypeAlias = Callable[[Projection, list[Row], Calls], ProjectionCheckpoint]
 
 
 class Projector:
@@ -51,10 +51,10 @@ class Projector:
         self._page_events = min(PAGE_EVENTS, page_events_max)
         self._retries: dict[str, tuple[float, float]] = {}
         self._buffers = {projection.name: Buffers() for projection in self.projections}
-        self._takers: dict[str, list[tuple[int, Handler[Any]]]] = {}
+        self._handlers: dict[str, list[tuple[int, Handler[Any]]]] = {}
         for index, projection in enumerate(self.projections):
             for kind, handler in projection.handlers.items():
-                self._takers.setdefault(kind, []).append((index, handler))
+                self._handlers.setdefault(kind, []).append((index, handler))
 
     @property
     def position(self) -> Position:
@@ -100,7 +100,7 @@ class Projector:
         self._page_events = min(self._page_events * 2 if full else PAGE_EVENTS, self.page_events_max)
         return self.position if moved else None
 
-    def _write(self, pages: Sequence[Page], fold: Fold) -> dict[str, ProjectionCheckpoint]:
+    def _write(self, pages: Sequence[ReadPage], fold: Fold) -> dict[str, ProjectionCheckpoint]:
         """Apply pages in one transaction; how far each projection is then."""
         reached: dict[str, ProjectionCheckpoint] = {}
         try:
@@ -114,7 +114,7 @@ class Projector:
             raise
         return reached
 
-    def _pages(self, until: Position | None) -> list[Page]:
+    def _pages(self, until: Position | None) -> list[ReadPage]:
         """The next rows of each group of projections that stand at the same place; normally there is one group."""
         now = self._clock.monotonic()
         groups: dict[Position, list[Projection]] = {}
@@ -132,45 +132,45 @@ class Projector:
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
     def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, ProjectionCheckpoint]:
-        """Hand each event, decoded once, to whoever takes it; a page without any costs a projection nothing."""
-        work: list[Work] = [[] for _ in self.projections]
-        takers_of, decode = self._takers.get, self._decode
+        """Decode each event once and hand it to its handlers; a page without any costs a projection nothing."""
+        calls: list[Calls] = [[] for _ in self.projections]
+        handlers_of, decode = self._handlers.get, self._decode
         for row in rows:
-            takers = takers_of(row.type)
-            if takers is not None:
+            handlers = handlers_of(row.type)
+            if handlers is not None:
                 try:
                     recorded = decode(row)
                 except ValueError as error:
-                    for index, _ in takers:
-                        work[index].append((_refuse, error))
+                    for index, _ in handlers:
+                        calls[index].append((_refuse, error))
                 else:
-                    for index, handler in takers:
-                        work[index].append((handler, recorded))
+                    for index, handler in handlers:
+                        calls[index].append((handler, recorded))
         last = rows[-1]
         return {
-            projection.name: fold(projection, rows, todo)
-            if projection.every is not None or todo
+            projection.name: fold(projection, rows, due)
+            if projection.every is not None or due
             else ProjectionCheckpoint(projection.version, last.position, last.chain)
-            for projection, todo in zip(self.projections, work, strict=True)
+            for projection, due in zip(self.projections, calls, strict=True)
             if projection in projections
         }
 
-    def _fold(self, projection: Projection, rows: list[Row], work: Work) -> ProjectionCheckpoint:
+    def _fold(self, projection: Projection, rows: list[Row], calls: Calls) -> ProjectionCheckpoint:
         """Apply a page at once."""
         buffer = Rows(self.connection, self._buffers[projection.name])
         if projection.every is not None:
             projection.every(buffer, rows)
-        for handler, recorded in work:
+        for handler, recorded in calls:
             handler(buffer, recorded)
         buffer.flush()
         return ProjectionCheckpoint(projection.version, rows[-1].position, rows[-1].chain)
 
-    def _fold_apart(self, projection: Projection, rows: list[Row], work: Work) -> ProjectionCheckpoint:
+    def _fold_apart(self, projection: Projection, rows: list[Row], calls: Calls) -> ProjectionCheckpoint:
         """Apply a page at once; where that fails, event by event up to the one that is the cause."""
         execute = self.connection.execute
         execute("SAVEPOINT page")
         try:
-            checkpoint = self._fold(projection, rows, work)
+            checkpoint = self._fold(projection, rows, calls)
         except (OSError, DatabaseDamaged):
             raise
         except Exception:

@@ -101,18 +101,18 @@ def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
             stopwatch = _Stopwatch(views, log)
             yield from stopwatch.follow(projector, None)
             _refuse_poisoned(projector)
-            keeper = generations.keeper()
+            updater = generations.updater_lock()
             try:
-                if keeper.acquire():
+                if updater.acquire():
                     for _ in stopwatch.follow(projector, None):
                         pass
                     _refuse_poisoned(projector)
-                    generations.switch(name, keeper)
-                    generations.withdraw(keeper)  # an older one, that no keeper lived to take up
+                    generations.switch(name, updater)
+                    generations.withdraw(updater)  # an older one, that no updater lived to take up
                 else:
                     generations.offer(name, builder)
             finally:
-                keeper.release()
+                updater.release()
             handed_over = True
         finally:
             connection.close()
@@ -228,8 +228,8 @@ def _refuse_poisoned(projector: Projector) -> None:
 
 @contextmanager
 def _building(views: Views) -> Iterator[tuple[LogReader, LeaderLock]]:
-    """The builder's lock and a reader of the log; what earlier replays left behind is gone."""
-    lock = views.generations.builder()
+    """The builder lock and a reader of the log; what earlier replays left behind is gone."""
+    lock = views.generations.builder_lock()
     try:
         if not lock.acquire():
             raise ReplayRunning("another replay is running")

@@ -1,4 +1,4 @@
-"""The keeper: whoever holds the projector lock; follows the log, builds new generations, switches to them."""
+"""The updater of the views: follows the log, builds new generations and switches to them, under the updater lock."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from projections.engine.projector import PAGE_EVENTS_MAX, Projector
 from projections.engine.views import DAMAGED, Views
 
 LOCK_SECONDS = 1.0
-LOOK_SECONDS = 0.25
+CHECK_SECONDS = 0.25
 HURRY_SECONDS = 0.01
 GATHER_SECONDS = 0.05
 RETIRE_SECONDS = 60.0
@@ -35,20 +35,20 @@ LOOP = "views"
 
 
 class ViewUpdater:
-    """Keeps the views of one state directory, a page a turn: the current generation first, then the next one.
+    """Brings the views up to the log, a page a turn: the current generation first, then the next one.
 
-    ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` tells whether no other process
-    reads these views: only then, and while nobody waits here, commits are gathered.
+    ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` returns True if no other process
+    reads these views: only then, and while no reader waits here, commits are gathered.
     """
 
     def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
-        """Keep nothing yet."""
+        """Open nothing yet."""
         self._views = views
         self._problems = problems
         self._generations = views.generations
         self._alone = alone
-        self._lock = views.generations.keeper()
-        self._builder = views.generations.builder()
+        self._lock = views.generations.updater_lock()
+        self._builder = views.generations.builder_lock()
         self._log: LogReader | None = None
         self._name: str | None = None
         self._identity: object = None
@@ -62,50 +62,50 @@ class ViewUpdater:
         """Whether the generation that serves is damaged, so that another one is built beside it."""
         self._rest_seconds = REST_SECONDS_MIN
         self._rests_until = 0.0
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._retired: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Keep until told to stop (set ``stop`` and nudge the log's signal).
+        """Update the views until ``stop`` is set (nudge the log's signal then).
 
-        In trouble with the database (a full disk) readers are told, the lock is free, and it tries again each second.
+        While the database fails (a full disk) readers get the error, the lock is free, and it tries again each second.
         """
         while not stop.is_set():
             try:
-                self._keep(stop)
+                self._update(stop)
             except Exception as failure:
                 error = self._rebuilding(failure) if isinstance(failure, DatabaseDamaged) else failure
-                said = error.strerror if isinstance(error, OSError) and error.strerror else error
-                self._views.failure = f"{type(error).__name__}: {said}"  # answers quote it, so it names no path
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+                self._views.failure = f"{type(error).__name__}: {reason}"  # answers quote it, so it names no path
                 self._problems.report(LOOP, error)
             finally:
                 self.close()
             stop.wait(TROUBLE_SECONDS)
 
-    def _keep(self, stop: threading.Event) -> None:
+    def _update(self, stop: threading.Event) -> None:
         signal = self._views.log_signal
         while not stop.is_set():
             seen = signal.position
-            keeping = self.start()
-            more = keeping and self.turn()
+            updating = self.start()
+            more = updating and self.turn()
             self._views.failure = None  # it went well, or it is another process's matter
             if not self._condemned:
                 self._problems.recovered(LOOP)
-            if not keeping:
+            if not updating:
                 self._pause(FAR, LOCK_SECONDS)
             elif not more:
-                self._pause(seen + 1, LOOK_SECONDS)
-                self._gather()
+                self._pause(seen + 1, CHECK_SECONDS)
+                self._gather_commits()
 
     def _pause(self, position: Position, seconds: float) -> None:
         self._views.log_signal.wait_in_thread(position, HURRY_SECONDS if self._views.hurry.is_set() else seconds)
 
-    def _gather(self) -> None:
+    def _gather_commits(self) -> None:
         if self._alone():
             self._views.hurry.wait(GATHER_SECONDS)
 
     def start(self) -> bool:
-        """Try to become the keeper, and open the current generation (the first one is made); tell whether it is."""
+        """Take the lock if it is free, and open the current generation or make the first. Return True if held."""
         if self._lock.held:
             return True
         if not self._lock.acquire():
@@ -114,7 +114,7 @@ class ViewUpdater:
         self._name = None if self._lost else self._generations.current()
         if self._name is None:
             self._stale = True
-            self._begin()
+            self._begin_next()
             if self._next is not None:
                 self._switch()
         else:
@@ -123,23 +123,23 @@ class ViewUpdater:
         if self._builder.acquire():
             self._retired = {name: due for name in self._generations.leftovers()}
             self._builder.release()
-        self._views.kept_here = True
+        self._views.updated_here = True
         return True
 
     def _open(self, name: str) -> None:
         """Go on with the current generation as far as it fits this log and these projections."""
-        projector = self._projector(name)
+        projector = self._open_projector(name)
         self._identity = self._generations.identity(name)
         if projector is None:
             self._stale = True
             return
         self._stale = not projector.fits()
         if self._stale:
-            projector = self._over(projector.connection, projector.fitting())
+            projector = self._projector_over(projector.connection, projector.fitting())
         self._live = projector
         self._views.signal.advance(projector.position)
 
-    def _projector(self, name: str) -> Projector | None:
+    def _open_projector(self, name: str) -> Projector | None:
         """A projector of a generation; None if that is not of this log."""
         connection = self._generations.write(name, self._lock)
         try:
@@ -149,9 +149,9 @@ class ViewUpdater:
         if not ours:
             connection.close()
             return None
-        return self._over(connection, self._views.projections)
+        return self._projector_over(connection, self._views.projections)
 
-    def _over(self, connection: Connection, projections: tuple[Projection, ...]) -> Projector:
+    def _projector_over(self, connection: Connection, projections: tuple[Projection, ...]) -> Projector:
         views = self._views
         return Projector(connection, projections, self._reader(), views.decode, views.clock)
 
@@ -160,14 +160,14 @@ class ViewUpdater:
         return self._log
 
     def turn(self) -> bool:
-        """Do what is due, at most a page of each generation; tell whether there may be more."""
+        """Do what is due, at most a page of each generation. Return True if there may be more."""
         moved = False
         if self._live is not None and (position := self._live.step()) is not None:
             self._views.signal.advance(position)
             moved = True
-        self._look()
+        self._check()
         if self._stale and self._next is None:
-            self._begin()
+            self._begin_next()
         if self._next is not None:
             head = self._reader().head()  # writers may never let anybody reach the head of the moment
             position = self._next.step()
@@ -177,15 +177,15 @@ class ViewUpdater:
                 moved = True
         return moved
 
-    def _look(self) -> None:
-        """From time to time: does what serves stand, is there a candidate, are there generations to delete?
+    def _check(self) -> None:
+        """From time to time, check the generation that serves, delete retired ones and take up a candidate.
 
-        Raises ViewsLost.
+        Raise ViewsLost if the generation that serves is gone.
         """
         now = self._views.clock.monotonic()
-        if now < self._look_at:
+        if now < self._check_at:
             return
-        self._look_at = now + LOOK_SECONDS
+        self._check_at = now + CHECK_SECONDS
         self._check_place()
         self._check_condemned()
         for name in [name for name, due in self._retired.items() if due <= now]:
@@ -197,14 +197,14 @@ class ViewUpdater:
         if candidate == self._name:
             self._generations.withdraw(self._lock)
             return
-        projector = self._projector(candidate)
+        projector = self._open_projector(candidate)
         if projector is None or not projector.fits():
             if projector is not None:
                 projector.connection.close()
             self._generations.withdraw(self._lock)
             return
-        self._abandon()
-        self._adopt(candidate, projector)
+        self._drop_next()
+        self._take_next(candidate, projector)
 
     def _check_place(self) -> None:
         """Raise ViewsLost where the generation that serves is no longer the one that was opened.
@@ -235,7 +235,7 @@ class ViewUpdater:
         self._lost = True
         return ViewsLost(f"{self._name} cannot be used: {error}; the views are rebuilt")
 
-    def _begin(self) -> None:
+    def _begin_next(self) -> None:
         """Begin to build a generation, unless another process is building one."""
         if not self._builder.acquire():
             return
@@ -246,13 +246,13 @@ class ViewUpdater:
         connection = self._generations.write(name, self._lock)
         projections = self._views.projections
         generation.create(connection, projections, self._reader().log_id, self._views.clock.now())
-        self._adopt(name, self._over(connection, projections))
+        self._take_next(name, self._projector_over(connection, projections))
 
-    def _adopt(self, name: str, projector: Projector) -> None:
+    def _take_next(self, name: str, projector: Projector) -> None:
         projector.page_events_max = BACKGROUND_EVENTS_MAX
         self._next_name, self._next = name, projector
 
-    def _abandon(self) -> None:
+    def _drop_next(self) -> None:
         if self._next is not None and self._next_name is not None:
             self._next.connection.close()
             with suppress(Exception):  # whatever the trouble is: the next one to build removes it
@@ -272,14 +272,14 @@ class ViewUpdater:
         self._name, self._live, self._stale = self._next_name, self._next, False
         self._identity = self._generations.identity(self._name)
         if self._condemned:
-            self._rest()
+            self._begin_rest()
         self._lost = self._condemned = False
         self._live.page_events_max = PAGE_EVENTS_MAX
         self._next_name, self._next = None, None
         self._builder.release()
         self._views.signal.advance(self._live.position)
 
-    def _rest(self) -> None:
+    def _begin_rest(self) -> None:
         """Begin a rest, twice as long as the last one if that ended only just now."""
         now = self._views.clock.monotonic()
         soon = now < self._rests_until + REST_SECONDS_MAX and self._rests_until > 0
@@ -287,9 +287,9 @@ class ViewUpdater:
         self._rests_until = now + self._rest_seconds
 
     def close(self) -> None:
-        """Stop keeping: close everything and let another process take over."""
-        self._views.kept_here = False
-        self._abandon()
+        """Close everything and let another process take over."""
+        self._views.updated_here = False
+        self._drop_next()
         if self._live is not None:
             self._live.connection.close()
         if self._log is not None:

@@ -51,7 +51,7 @@ class Views:
         projections: Iterable[Projection],
         log_signal: Signal,
     ) -> None:
-        """Wire it; nothing is opened yet. ``logs`` opens a reader of the log, ``log_signal`` tells of new events."""
+        """Open nothing yet. ``logs`` opens a reader of the log, ``log_signal`` is advanced by new events."""
         self.generations = generations
         self.logs = logs
         self.decode = decode
@@ -59,17 +59,17 @@ class Views:
         self.projections = tuple(projections)
         self.log_signal = log_signal
         self.signal = Signal()
-        """How far the current generation is, while this process keeps it."""
-        self.kept_here = False
+        """How far the current generation is, while this process updates it."""
+        self.updated_here = False
         self.failure: str | None = None
-        """What is in the way of the keeper of this process, if anything."""
+        """What is in the way of the updater of this process, if anything."""
         self.hurry = threading.Event()
         """Set while a reader of this process waits."""
         self._waiting = 0
         self._lock = threading.Lock()
 
     def condemn(self, name: str) -> None:
-        """Have the keeper of the views replace a generation that cannot be read, if it serves."""
+        """Have the updater of the views replace a generation that cannot be read, if it serves."""
         with suppress(Exception):  # no space, or no connection: the next read that fails tries again
             if self.generations.current() == name != self.generations.condemned():
                 self.generations.condemn(name)
@@ -145,7 +145,7 @@ class ViewsReader:
 
     @property
     def trouble(self) -> str | None:
-        """Why the views are not kept, or cannot be read here, if so."""
+        """Why the views are not updated, or cannot be read here, if so."""
         return self._views.failure or self._unreachable or self._views.condemned()
 
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
@@ -177,7 +177,7 @@ class ViewsReader:
                 left = deadline - loop.time()
                 if left <= 0 or self.error(names) is not None:
                     raise self._not_caught_up(names)
-                if self._views.kept_here and self._views.signal.position < position:
+                if self._views.updated_here and self._views.signal.position < position:
                     await self._signalled(position, min(left, POLL_SECONDS_MAX))
                 else:
                     await asyncio.sleep(min(pause, left))
@@ -190,7 +190,7 @@ class ViewsReader:
             async with asyncio.timeout(timeout):
                 await self._views.signal.wait(position)
         except TimeoutError:
-            pass  # the keeper may have moved to another process: look again
+            pass  # the updater may have moved to another process: look again
 
     def close(self) -> None:
         """Close the connection."""

@@ -91,9 +91,9 @@ def test_a_server_is_not_ready_while_its_views_are_damaged(
     if store == "postgres":
         settings["ATHENA_DATABASE_URL"] = request.getfixturevalue("database")
     parts = wire(load(settings, tmp_path), SystemClock(), SystemIds())
-    keeper = ViewUpdater(parts.views, lambda: False, parts.log.problems)
-    assert keeper.start()
-    while keeper.turn():
+    updater = ViewUpdater(parts.views, lambda: False, parts.log.problems)
+    assert updater.start()
+    while updater.turn():
         pass
     check_ready(parts)
     damaged = parts.views.generations.current()
@@ -104,9 +104,9 @@ def test_a_server_is_not_ready_while_its_views_are_damaged(
     health = health_of(parts, 0)
     assert (health.status, health.reason) == ("degraded", DAMAGED.format(name=damaged))
     for _ in soon():
-        keeper.turn()
+        updater.turn()
         if parts.views.generations.current() != damaged:
             break
     check_ready(parts)
-    keeper.close()
+    updater.close()
     parts.close()

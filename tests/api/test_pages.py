@@ -332,11 +332,11 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
         for number in range(40):
             assert inside.ask("POST", "/directives", {"input": f"{number}" * 8_000}).status_code == 200
         assert len(inside.ask("GET", "/directives?limit=40").json()["data"]["items"]) == 40
-        monkeypatch.setattr(ViewUpdater, "turn", lambda keeper: False)  # what is rebuilt stays empty for a while
+        monkeypatch.setattr(ViewUpdater, "turn", lambda updater: False)  # what is rebuilt stays empty for a while
         generations, log = plane.views.generations, plane.log
         served, name = generations.current(), generations.fresh()
         assert served is not None
-        with closing(generations.write(name, generations.keeper())) as connection:
+        with closing(generations.write(name, generations.updater_lock())) as connection:
             generation.create(connection, plane.views.projections, log.log_id, 0)
 
         async def replaced(path: str) -> httpx2.Response:
@@ -347,13 +347,13 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
             asked = asyncio.create_task(inside.send("GET", path))
             while not plane.large_reads.statistics().tasks_waiting:
                 await asyncio.sleep(0.001)
-            generations.switch(name, generations.keeper())
+            generations.switch(name, generations.updater_lock())
             for place in places:
                 plane.large_reads.release_on_behalf_of(place)
             try:
                 return await asked
             finally:
-                generations.switch(served, generations.keeper())
+                generations.switch(served, generations.updater_lock())
 
         least = f"minPosition={plane.log.signal.position}"
         answer = inside.call(replaced, f"/directives?limit=40&{least}")

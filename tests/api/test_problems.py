@@ -125,10 +125,10 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("schedules.alarm", parts.timer._board, "take")
     faults.into("views", Projector, "step")
     for module, name in (
-        *((log_module, "KEEPER_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
+        *((log_module, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),
         *((reactors, "LEADER_SECONDS"), (refusal_limits, "WINDOW_SECONDS"), (live_relay, "GATHER_SECONDS")),
         *((live_relay, "TROUBLE_SECONDS"), (runner, "SWEEP_SECONDS"), (timer, "LOOK_SECONDS")),
-        *((updater, "TROUBLE_SECONDS"), (updater, "LOOK_SECONDS")),
+        *((updater, "TROUBLE_SECONDS"), (updater, "CHECK_SECONDS")),
     ):
         monkeypatch.setattr(module, name, SOON_SECONDS)
     monkeypatch.setattr(runner, "SWEEPS_BETWEEN_LOOKS", 1)

@@ -36,14 +36,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         yield chosen
         return
     schemas: PostgresGenerations = request.getfixturevalue("schemas")
-    latch = schemas.builder()
-    assert latch.acquire()
-    shown_in.append((schemas, latch))
+    lock = schemas.builder_lock()
+    assert lock.acquire()
+    shown_in.append((schemas, lock))
     yield chosen
     shown_in.clear()
     for name in schemas.all():
-        schemas.remove(name, latch)
-    latch.release()
+        schemas.remove(name, lock)
+    lock.release()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

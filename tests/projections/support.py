@@ -63,9 +63,9 @@ def digests(connection: Connection, projections: Iterable[Projection] = ALL) -> 
     return {projection.name: digest(connection, projection).sha256 for projection in projections}
 
 
-def in_database(schemas: PostgresGenerations, latch: LeaderLock, history: History) -> Projector:
+def in_database(schemas: PostgresGenerations, lock: LeaderLock, history: History) -> Projector:
     """A projector of a new generation in a schema."""
-    connection = schemas.write(schemas.fresh(), latch)
+    connection = schemas.write(schemas.fresh(), lock)
     generation.create(connection, ALL, history.log_id, 0)
     return Projector(connection, ALL, history, CODEC.decode, FixedClock())
 
@@ -92,14 +92,14 @@ class Plane:
             GenerationFiles(directory, DATABASES), lambda: history, CODEC.decode, self.clock, projections, Signal()
         )
         self.problems = Problems(FixedClock())
-        self.keeper = ViewUpdater(self.views, lambda: False, self.problems)
+        self.updater = ViewUpdater(self.views, lambda: False, self.problems)
         self.reader = self.views.reader(history)
         self.names = tuple(projection.name for projection in projections)
 
     def keep(self) -> None:
-        """Become the keeper and do all there is to do."""
-        assert self.keeper.start()
-        while self.keeper.turn():
+        """Become the updater and do all there is to do."""
+        assert self.updater.start()
+        while self.updater.turn():
             pass
 
     def digests(self) -> dict[str, str]:

@@ -8,13 +8,13 @@ from tests.projections.support import DATABASES
 
 def test_a_switch_forgets_its_own_candidate_and_keeps_a_newer_one(tmp_path: Path) -> None:
     files = GenerationFiles(tmp_path, DATABASES)
-    latch = files.keeper()
+    lock = files.updater_lock()
     first, second = "views-1.db", "views-2.db"
     files.path(first).touch()
     files.path(second).touch()
-    files.offer(first, latch)
-    files.switch(first, latch)
+    files.offer(first, lock)
+    files.switch(first, lock)
     assert (files.current(), files.candidate()) == (first, None)
-    files.offer(second, latch)  # a replay that ends while the keeper is still switching
-    files.switch(first, latch)
+    files.offer(second, lock)  # a replay that ends while the updater is still switching
+    files.switch(first, lock)
     assert (files.current(), files.candidate()) == (first, second)

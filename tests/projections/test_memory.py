@@ -37,7 +37,7 @@ class Corner:
         (self.workspace / "memory").mkdir(parents=True)
         (directory / "views").mkdir()
         self.plane = Plane(directory / "views", History())
-        assert self.plane.keeper.start()
+        assert self.plane.updater.start()
         self.history = self.plane.history
         self.path = directory / "index" / "memory.sqlite"
         self.transcripts = transcripts
@@ -58,7 +58,7 @@ class Corner:
 
     def find(self, query: str, *, seconds: float = 60.0, limit: int = 50) -> list[Passage]:
         """What is found after the views and the list of files were looked at."""
-        while self.plane.keeper.turn():
+        while self.plane.updater.turn():
             pass
         self.index._walked = None
         terms = query.split()

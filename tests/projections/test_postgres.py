@@ -14,8 +14,8 @@ from athena_core.errors import NotCaughtUp, StoreUnreachable
 from athena_core.log.postgres.store import SELECT_HOLDERS, PostgresStore, _vacuum
 from athena_core.log.postgres.views import (
     FROZEN_SECONDS,
-    KEEPER_LOCK,
     LOOK_SECONDS_MAX,
+    UPDATER_LOCK,
     PostgresGenerations,
     PostgresLeaderLock,
 )
@@ -49,13 +49,13 @@ class Kept:
         self.history = history
         self.clock = FixedClock()
         self.views = Views(self.schemas, lambda: history, CODEC.decode, self.clock, ALL, Signal())
-        self.keeper = ViewUpdater(self.views, lambda: False, Problems(FixedClock()))
+        self.updater = ViewUpdater(self.views, lambda: False, Problems(FixedClock()))
         self.reader = self.views.reader(history)
 
     def keep(self) -> None:
-        """Become the keeper and do all there is to do."""
-        assert self.keeper.start()
-        while self.keeper.turn():
+        """Become the updater and do all there is to do."""
+        assert self.updater.start()
+        while self.updater.turn():
             pass
 
     def digests(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Kept:
     def close(self) -> None:
         """End in order."""
         self.reader.close()
-        self.keeper.close()
+        self.updater.close()
         self.schemas.close()
 
 
@@ -98,24 +98,24 @@ def on_sqlite(history: History) -> dict[str, str]:
 
 @pytest.mark.heavy
 def test_the_same_history_gives_the_same_digests_on_both(schemas: PostgresGenerations) -> None:
-    latch = schemas.builder()
-    assert latch.acquire()
+    lock = schemas.builder_lock()
+    assert lock.acquire()
 
     @settings(deadline=None, max_examples=sized(4, 60, 400), suppress_health_check=list(HealthCheck))
     @given(HISTORIES, HISTORIES)
     def same(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
         history = History().play(first)
-        projector = in_database(schemas, latch, history)
+        projector = in_database(schemas, lock, history)
         catch_up(projector)
         for move in then:  # followed live, with redactions of what is shown
             history.play([move])
             catch_up(projector)
         assert digests(projector.connection) == on_sqlite(history)
         for name in schemas.all():
-            schemas.remove(name, latch)
+            schemas.remove(name, lock)
 
     same()
-    latch.release()
+    lock.release()
 
 
 def test_views_are_kept_read_verified_and_built_anew(kept: Kept, history: History) -> None:
@@ -135,14 +135,14 @@ def test_views_are_kept_read_verified_and_built_anew(kept: Kept, history: Histor
     assert kept.digests() == on_sqlite(history)
 
 
-def test_a_keeper_whose_tables_are_gone_leaves_in_order_and_the_next_one_begins_anew(
+def test_a_updater_whose_tables_are_gone_leaves_in_order_and_the_next_one_begins_anew(
     kept: Kept, history: History, url: str
 ) -> None:
     kept.keep()
-    kept.keeper._begin()
+    kept.updater._begin_next()
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("ALTER TABLE athena.views RENAME TO gone")
-        kept.keeper.close()
+        kept.updater.close()
         session.execute("ALTER TABLE athena.gone RENAME TO views")
     other = Kept(url, history)
     other.keep()
@@ -162,8 +162,8 @@ def test_views_whose_schema_was_dropped_are_noticed_at_the_next_look_and_rebuilt
         kept.reader.query(NAMES, digests)
     kept.clock.advance(250)
     with pytest.raises(ViewsLost, match=f"{name} was moved, deleted or replaced"):
-        kept.keeper.turn()
-    kept.keeper.close()
+        kept.updater.turn()
+    kept.updater.close()
     kept.keep()
     assert kept.digests() == before
     assert kept.schemas.current() != name
@@ -174,23 +174,26 @@ def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(
 ) -> None:
     other = Kept(url, history)
     kept.keep()
-    assert not other.keeper.start()
+    assert not other.updater.start()
     end_holder(url)
     history.directive("later")
     with pytest.raises(StoreUnreachable):
-        kept.keeper.turn()
+        kept.updater.turn()
     other.keep()
     assert other.reader.position(NAMES) == history.head()
     assert kept.reader.position(NAMES) == history.head()
-    kept.keeper.close()
-    assert not kept.keeper.start()
+    kept.updater.close()
+    assert not kept.updater.start()
     other.close()
-    assert kept.keeper.start()
+    assert kept.updater.start()
 
 
 def test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds(url: str) -> None:
     now = 0.0
-    frozen, waiting = PostgresLeaderLock(url, KEEPER_LOCK), PostgresLeaderLock(url, KEEPER_LOCK, monotonic=lambda: now)
+    frozen, waiting = (
+        PostgresLeaderLock(url, UPDATER_LOCK),
+        PostgresLeaderLock(url, UPDATER_LOCK, monotonic=lambda: now),
+    )
     assert frozen.acquire()
     looks = 0
     for _ in soon():  # the database takes a moment to end a session
@@ -217,11 +220,11 @@ def test_a_reader_goes_on_after_its_session_was_ended(kept: Kept, history: Histo
 
 
 def end_holder(url: str) -> None:
-    """End the session that holds the keeper's lock."""
+    """End the session that holds the updater lock."""
     with psycopg.connect(url, autocommit=True) as session:
         found = session.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
-            (KEEPER_LOCK,),
+            (UPDATER_LOCK,),
         ).fetchall()
     assert found == [(True,)]
 

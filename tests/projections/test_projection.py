@@ -36,7 +36,7 @@ class Number(msgspec.Struct):
 
 
 NOTE = Table("note", Note, key=("shelf", "number"), indexes=(("text", "number"),))
-KEPT = Table("kept", Note, key=("shelf", "number"), kept=True)
+KEPT = Table("kept", Note, key=("shelf", "number"), cached=True)
 TALLY = Table("tally", Tally, key=("shelf", "number"))
 NUMBER = Table("number", Number, key=("number",))
 

@@ -129,7 +129,7 @@ class Count(msgspec.Struct):
     events: int = 0
 
 
-COUNT = Table("count", Count, key=("name",), kept=True)
+COUNT = Table("count", Count, key=("name",), cached=True)
 
 
 def fragile(breaks: Callable[[Recorded[DirectiveCreated]], bool]) -> Projection:

@@ -26,9 +26,9 @@ def plane(tmp_path: Path, history: History) -> Plane:
     return plane
 
 
-def test_a_rebuild_without_a_keeper_switches_by_itself(tmp_path: Path, plane: Plane) -> None:
+def test_a_rebuild_without_an_updater_switches_by_itself(tmp_path: Path, plane: Plane) -> None:
     before = plane.digests()
-    plane.keeper.close()
+    plane.updater.close()
     progress = list(rebuild(plane.views))
     assert progress[-1].outcome == "switched"
     assert progress[-1].position == progress[-1].head == plane.history.head()
@@ -38,7 +38,7 @@ def test_a_rebuild_without_a_keeper_switches_by_itself(tmp_path: Path, plane: Pl
     Plane(tmp_path, plane.history).keep()
 
 
-def test_a_rebuild_beside_a_keeper_leaves_a_candidate_that_it_catches_up(tmp_path: Path, plane: Plane) -> None:
+def test_a_rebuild_beside_an_updater_leaves_a_candidate_that_it_catches_up(tmp_path: Path, plane: Plane) -> None:
     other = Plane(tmp_path, plane.history)  # another process
     progress = []
     for step in rebuild(other.views):

@@ -55,7 +55,7 @@ def history() -> History:
     return history
 
 
-def test_the_first_keeper_makes_the_first_generation(tmp_path: Path, history: History) -> None:
+def test_the_first_updater_makes_the_first_generation(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     assert plane.reader.position(plane.names) == 0
     with pytest.raises(NotCaughtUp):
@@ -78,9 +78,9 @@ def test_what_was_seen_of_a_generation_does_not_outlive_it(tmp_path: Path, histo
 def test_one_process_keeps_and_the_next_takes_over(tmp_path: Path, history: History) -> None:
     first, second = Plane(tmp_path, history), Plane(tmp_path, history)
     first.keep()
-    assert not second.keeper.start()
-    assert (first.views.kept_here, second.views.kept_here) == (True, False)
-    first.keeper.close()
+    assert not second.updater.start()
+    assert (first.views.updated_here, second.views.updated_here) == (True, False)
+    first.updater.close()
     history.directive("later")
     second.keep()
     assert first.reader.position(first.names) == history.head()
@@ -101,13 +101,13 @@ def test_an_answer_tells_the_position_that_it_reflects(tmp_path: Path, history: 
 def test_while_a_raised_version_is_built_only_that_projection_waits(tmp_path: Path, history: History) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     for number in range(6_000):
         history.directive(str(number))
     plane = Plane(tmp_path, history, raised(CATALOG))
-    assert plane.keeper.start()
+    assert plane.updater.start()
     for _ in range(4):
-        assert plane.keeper.turn()
+        assert plane.updater.turn()
     assert plane.reader.position(["runs", "sessions", "feed"]) == history.head()
     assert plane.reader.position(["catalog"]) == 0
     with pytest.raises(NotCaughtUp):
@@ -128,14 +128,14 @@ def test_while_raised_versions_are_built_the_others_show_what_they_should(
 ) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     for number in range(600):
         history.directive(str(number))
         history.whole_run(f"s{number}")
     plane = Plane(tmp_path, history, tuple(again(one) if one.name in renewed else one for one in ALL))
-    assert plane.keeper.start()
+    assert plane.updater.start()
     while plane.reader.position(["feed"]) < history.head():
-        assert plane.keeper.turn()
+        assert plane.updater.turn()
     assert (tmp_path / "current").read_text() == "views-1.db\n"
     others = [one for one in ALL if one.name not in renewed]
     fresh = new_generation(tmp_path / "fresh.db", history)
@@ -150,7 +150,7 @@ def test_while_raised_versions_are_built_the_others_show_what_they_should(
 def test_the_old_generation_is_deleted_after_a_minute(tmp_path: Path, history: History) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     plane = Plane(tmp_path, history, raised(CATALOG))
     plane.keep()
     plane.clock.advance(59_000)
@@ -165,14 +165,14 @@ def test_the_old_generation_is_deleted_after_a_minute(tmp_path: Path, history: H
 def test_views_of_another_log_are_never_served(tmp_path: Path, history: History) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     other = History("fedcba9876543210")
     for number in range(600):
         other.directive(str(number))
     plane = Plane(tmp_path, other)
     assert plane.reader.checkpoints() == {}
-    assert plane.keeper.start()
-    assert plane.keeper.turn()
+    assert plane.updater.start()
+    assert plane.updater.turn()
     assert plane.reader.checkpoints() == {}
     plane.keep()
     assert plane.reader.position(plane.names) == other.head()
@@ -183,7 +183,7 @@ def test_views_of_another_history_of_the_log_are_never_served(tmp_path: Path, hi
     """A restored backup: shorter than the checkpoint, or grown again past it."""
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     restored = History()
     for number in range(kept * 3):
         restored.directive(f"other {number}")
@@ -217,7 +217,7 @@ def test_a_pointer_to_nothing_is_no_pointer(tmp_path: Path, history: History, co
 def test_a_build_that_was_cut_short_leaves_nothing(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
-    plane.keeper.close()
+    plane.updater.close()
     new_generation(tmp_path / "views-2.db", history).step()  # its process died here
     again = Plane(tmp_path, history)
     again.keep()
@@ -227,28 +227,28 @@ def test_a_build_that_was_cut_short_leaves_nothing(tmp_path: Path, history: Hist
     assert again.files() == ["views-1.db"]
 
 
-def test_a_keeper_that_leaves_takes_its_unfinished_build_along(tmp_path: Path, history: History) -> None:
+def test_a_updater_that_leaves_takes_its_unfinished_build_along(tmp_path: Path, history: History) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     for number in range(2_000):
         history.directive(str(number))
     plane = Plane(tmp_path, history, raised(CATALOG))
-    assert plane.keeper.start()
-    assert plane.keeper.turn()
+    assert plane.updater.start()
+    assert plane.updater.turn()
     assert plane.files() == ["views-1.db", "views-2.db"]
-    plane.keeper.close()
+    plane.updater.close()
     assert plane.files() == ["views-1.db"]
 
 
 def test_a_generation_that_would_take_something_away_is_not_switched_to(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
-    plane.keeper.close()
+    plane.updater.close()
     broken = Plane(tmp_path, history, raised(CATALOG, version=CATALOG.version, breaks=True))
     name = broken.views.generations.fresh()
     new_generation(tmp_path / name, history, broken.views.projections).connection.close()
-    broken.views.generations.offer(name, broken.views.generations.builder())
+    broken.views.generations.offer(name, broken.views.generations.builder_lock())
     broken.keep()
     assert (tmp_path / "current").read_text() == "views-1.db\n"
     assert broken.reader.position(broken.names) == history.head()
@@ -261,33 +261,33 @@ def test_a_candidate_that_does_not_fit_is_dropped(tmp_path: Path, history: Histo
     name = plane.views.generations.fresh()
     other = History("fedcba9876543210") if wrong == "log" else history
     new_generation(tmp_path / name, other, raised(CATALOG) if wrong == "version" else ALL).connection.close()
-    plane.views.generations.offer(name, plane.views.generations.builder())
+    plane.views.generations.offer(name, plane.views.generations.builder_lock())
     plane.clock.advance(250)
     plane.keep()
     assert (tmp_path / "current").read_text() == "views-1.db\n"
     assert not (tmp_path / "candidate").exists()
 
 
-def test_a_candidate_replaces_what_the_keeper_builds_itself(tmp_path: Path, history: History) -> None:
+def test_a_candidate_replaces_what_the_updater_builds_itself(tmp_path: Path, history: History) -> None:
     old = Plane(tmp_path, history)
     old.keep()
-    old.keeper.close()
+    old.updater.close()
     for number in range(2_000):
         history.directive(str(number))
     projections = raised(CATALOG)
     plane = Plane(tmp_path, history, projections)
-    assert plane.keeper.start()
-    assert plane.keeper.turn()
+    assert plane.updater.start()
+    assert plane.updater.turn()
     name = plane.views.generations.fresh()
     new_generation(tmp_path / name, history, projections).connection.close()
-    plane.views.generations.offer(name, plane.views.generations.builder())
+    plane.views.generations.offer(name, plane.views.generations.builder_lock())
     plane.clock.advance(250)
     plane.keep()
     assert (tmp_path / "current").read_text() == "views-3.db\n"
     assert plane.files() == ["views-1.db", "views-3.db"]
 
 
-def test_a_reader_waits_until_the_keeper_of_its_process_is_there(tmp_path: Path, history: History) -> None:
+def test_a_reader_waits_until_the_updater_of_its_process_is_there(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
     history.directive("later")
@@ -317,14 +317,14 @@ def test_a_reader_of_an_empty_log_waits_until_there_are_views(tmp_path: Path) ->
     asyncio.run(read())
 
 
-def test_a_reader_waits_for_a_keeper_in_another_process(tmp_path: Path, history: History) -> None:
-    keeper, plane = Plane(tmp_path, history), Plane(tmp_path, history)
+def test_a_reader_waits_for_an_updater_in_another_process(tmp_path: Path, history: History) -> None:
+    updater, plane = Plane(tmp_path, history), Plane(tmp_path, history)
 
     async def read() -> None:
         waiting = asyncio.ensure_future(plane.reader.wait(plane.names, history.head(), 30))
         await asyncio.sleep(0)
         assert not waiting.done()
-        keeper.keep()
+        updater.keep()
         await waiting
 
     asyncio.run(read())
@@ -352,7 +352,7 @@ def test_a_reader_of_a_stopped_projection_is_told_at_once(tmp_path: Path, histor
 def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     stop = threading.Event()
-    thread = threading.Thread(target=plane.keeper.run, args=(stop,))
+    thread = threading.Thread(target=plane.updater.run, args=(stop,))
     thread.start()
 
     async def read() -> None:
@@ -366,11 +366,11 @@ def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: Hist
     plane.views.log_signal.nudge()
     thread.join(30)
     assert not thread.is_alive()
-    assert (plane.views.failure, plane.views.kept_here) == (None, False)
+    assert (plane.views.failure, plane.views.updated_here) == (None, False)
 
 
 class Troubled(threading.Event):
-    """A stop that comes while the keeper waits in its trouble, after ``repair``."""
+    """A stop that comes while the updater waits in its trouble, after ``repair``."""
 
     def __init__(self, repair: Callable[[], bool]) -> None:
         super().__init__()
@@ -397,7 +397,7 @@ def test_readers_are_told_of_trouble_with_the_database_and_it_is_tried_again(tmp
         if len(failures) == 1:
             with pytest.raises(NotCaughtUp, match="the disk is gone"):
                 asyncio.run(plane.views.reader(history).wait(plane.names, history.head(), 3600.0))
-            other = Plane(tmp_path, History()).keeper
+            other = Plane(tmp_path, History()).updater
             assert other.start()  # the lock is free
             other.close()
         elif len(failures) == 2:
@@ -405,7 +405,7 @@ def test_readers_are_told_of_trouble_with_the_database_and_it_is_tried_again(tmp
         return False
 
     stop = Troubled(repair)
-    thread = threading.Thread(target=plane.keeper.run, args=(stop,))
+    thread = threading.Thread(target=plane.updater.run, args=(stop,))
     thread.start()
     asyncio.run(wait_for_recovery(plane, history))
     stop.set()
@@ -453,15 +453,15 @@ def test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt(
     vanish(directory)
     plane.clock.advance(250)
     with pytest.raises(ViewsLost, match=r"views-1\.db was moved, deleted or replaced"):
-        plane.keeper.turn()
-    plane.keeper.close()
+        plane.updater.turn()
+    plane.updater.close()
     plane.keep()
     assert plane.digests() == before
     history.directive("later")
     plane.keep()
     assert plane.reader.position(plane.names) == history.head()
     plane.clock.advance(250)
-    assert not plane.keeper.turn(), "what serves now stays"
+    assert not plane.updater.turn(), "what serves now stays"
 
 
 @pytest.mark.parametrize("vanish", VANISH)
@@ -476,8 +476,8 @@ def test_another_process_goes_on_with_views_that_vanished(
     vanish(directory)
     first.clock.advance(250)
     with pytest.raises(ViewsLost):
-        first.keeper.turn()
-    first.keeper.close()
+        first.updater.turn()
+    first.updater.close()
     history.directive("later")
     second.keep()
     assert first.digests() == second.digests() != before
@@ -527,7 +527,7 @@ def test_damage_that_only_readers_meet_is_healed_while_the_rest_serves(tmp_path:
         other.reader.query(["catalog"], directives)  # by a process that does not keep the views
     assert {plane.reader.trouble, other.reader.trouble} == {DAMAGED.format(name="views-1.db")}
     plane.clock.advance(250)
-    assert plane.keeper.turn()
+    assert plane.updater.turn()
     assert other.reader.query(["runs"], lambda rows: True) == (True, history.head())
     plane.keep()
     assert plane.digests() == other.digests() == before
@@ -535,7 +535,7 @@ def test_damage_that_only_readers_meet_is_healed_while_the_rest_serves(tmp_path:
     assert not (tmp_path / "damaged").exists()
     assert plane.files() == ["views-1.db", "views-2.db"]
     plane.clock.advance(250)
-    assert not plane.keeper.turn(), "what serves now stays"
+    assert not plane.updater.turn(), "what serves now stays"
 
 
 def test_a_generation_that_is_damaged_again_soon_is_replaced_after_a_rest_that_doubles(
@@ -598,7 +598,7 @@ def test_the_thread_reports_damage_until_another_generation_serves(tmp_path: Pat
     with pytest.raises(NotCaughtUp):
         plane.reader.query(["catalog"], directives)
     problems: list[tuple[str, ...]] = []
-    step = plane.keeper.turn
+    step = plane.updater.turn
 
     def turn() -> bool:
         more = step()
@@ -608,9 +608,9 @@ def test_the_thread_reports_damage_until_another_generation_serves(tmp_path: Pat
         return more
 
     plane.clock.advance(250)
-    plane.keeper.turn = turn  # type: ignore[method-assign]
+    plane.updater.turn = turn  # type: ignore[method-assign]
     stop = threading.Event()
-    plane.keeper.run(stop)
+    plane.updater.run(stop)
     assert problems[0] == ("NOT_CAUGHT_UP: views-1.db is damaged; another generation is built beside it",)
     assert plane.problems.failing() == ()
 
@@ -635,7 +635,7 @@ def test_the_thread_says_that_the_views_vanished_and_rebuilds_them(tmp_path: Pat
         return False
 
     stop = Troubled(repair)
-    thread = threading.Thread(target=plane.keeper.run, args=(stop,), daemon=True)
+    thread = threading.Thread(target=plane.updater.run, args=(stop,), daemon=True)
     thread.start()
     asyncio.run(wait_for_recovery(plane, history))
     moved(tmp_path / "views")

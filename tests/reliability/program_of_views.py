@@ -19,16 +19,16 @@ from tests.support.records import wired
 
 
 def project(state_dir: Path) -> None:
-    """Bring the views up to the head as their keeper does, twice, with events in between."""
+    """Bring the views up to the head as their updater does, twice, with events in between."""
     with wired(state_dir) as plane:
-        keeper = ViewUpdater(plane.views, lambda: False, plane.log.problems)
-        assert keeper.start()
-        while keeper.turn():
+        updater = ViewUpdater(plane.views, lambda: False, plane.log.problems)
+        assert updater.start()
+        while updater.turn():
             pass
         append(state_dir, "p", "0", "4")
-        while keeper.turn():
+        while updater.turn():
             pass
-        keeper.close()
+        updater.close()
 
 
 def rebuild(state_dir: Path) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from athena_core.log.postgres.store import LOCK_CLASS
-from athena_core.log.postgres.views import FROZEN_SECONDS, KEEPER_LOCK, REACTOR_LOCK
+from athena_core.log.postgres.views import FROZEN_SECONDS, REACTOR_LOCK, UPDATER_LOCK
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Refused, soon
@@ -19,7 +19,7 @@ from tests.support.server import Server
 
 LEADERS = f"""
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = {LOCK_CLASS} AND granted
-    AND objid IN ({KEEPER_LOCK}, {REACTOR_LOCK})
+    AND objid IN ({UPDATER_LOCK}, {REACTOR_LOCK})
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 AT_ONCE_SECONDS = FROZEN_SECONDS

@@ -136,7 +136,7 @@ def fragile(poisoned: set[int]) -> Projection:
 
 @contextmanager
 def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iterator[Views]:
-    """Views of a log with these projections, and their keeper at work."""
+    """Views of a log with these projections, and their updater at work."""
     directory.mkdir()
     views = Views(
         GenerationFiles(directory, SqliteDatabases()),
@@ -147,8 +147,8 @@ def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iter
         log.signal,
     )
     stop = threading.Event()
-    keeper = ViewUpdater(views, lambda: False, log.problems)
-    thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
+    updater = ViewUpdater(views, lambda: False, log.problems)
+    thread = threading.Thread(target=updater.run, args=(stop,), daemon=True)
     thread.start()
     try:
         yield views
@@ -239,7 +239,7 @@ def test_views_that_are_damaged_or_vanish_under_a_server_are_rebuilt_while_it_ru
         with psycopg.connect(url, autocommit=True) as session:
             session.execute(DAMAGED.format(generation=health["generation"]).encode())
     with pytest.raises(Refused, match="NOT_CAUGHT_UP"):
-        api.get(f"/directives/{created['id']}")  # nothing is written that the keeper could stumble over
+        api.get(f"/directives/{created['id']}")  # nothing is written that the updater could stumble over
     for _ in soon():
         with suppress(Refused):
             assert api.get(f"/directives/{created['id']}") == created

@@ -106,11 +106,11 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
 def bring_up(state_dir: Path) -> None:
     """Bring the views of a state directory up to the head, as the next start does."""
     with wired(state_dir) as plane:
-        keeper = ViewUpdater(plane.views, lambda: False, plane.log.problems)
-        assert keeper.start()
-        while keeper.turn():
+        updater = ViewUpdater(plane.views, lambda: False, plane.log.problems)
+        assert updater.start()
+        while updater.turn():
             pass
-        keeper.close()
+        updater.close()
 
 
 def fresh(scene: Scene, directory: Path) -> Path:

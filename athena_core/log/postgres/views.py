@@ -1,7 +1,7 @@
 """Views on PostgreSQL: each generation is a schema of its own, and a row says which one serves.
 
-A latch is a session that holds an advisory lock, and what is done under it is done by that session. So whoever lost the
-lock lost the means to change anything: a keeper that slept and wakes finds its session gone, and its transaction too.
+A lock is a session that holds an advisory lock, and what is done under it is done by that session. So whoever lost the
+lock lost the means to change anything: an updater that slept and wakes finds its session gone, and its transaction too.
 """
 
 import re
@@ -30,7 +30,7 @@ from athena_core.log.postgres.store import (
 )
 from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock
 
-KEEPER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
+UPDATER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
 NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
 SCRATCH = "athena_scratch"
@@ -356,12 +356,12 @@ class PostgresGenerations:
         self._pointers: dict[str, str] = {}
         self._read_at = -STAMP_SECONDS
 
-    def keeper(self) -> PostgresLeaderLock:
-        """The lock of whoever brings the current generation up to the head and switches to another."""
-        return PostgresLeaderLock(self._url, KEEPER_LOCK)
+    def updater_lock(self) -> PostgresLeaderLock:
+        """Return the lock under which the current generation is updated and another one begins to serve."""
+        return PostgresLeaderLock(self._url, UPDATER_LOCK)
 
-    def builder(self) -> PostgresLeaderLock:
-        """The lock of whoever builds a generation or a scratch set; only its holder removes leftovers."""
+    def builder_lock(self) -> PostgresLeaderLock:
+        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
         return PostgresLeaderLock(self._url, BUILDER_LOCK)
 
     def _ask(self) -> dict[str, str]:
@@ -383,7 +383,7 @@ class PostgresGenerations:
         return next((oid for (oid,) in self._line.read(SELECT_SCHEMA, (name,))), None)
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the keeper's lock is to take up."""
+        """A complete generation that the holder of the updater lock is to take up."""
         return self._ask().get("candidate")
 
     def condemned(self) -> str | None:
@@ -391,28 +391,28 @@ class PostgresGenerations:
         return self._ask().get("damaged")
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the keeper's lock replace a damaged generation. Raises OSError."""
+        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
         with connection_errors():
             self._line.connection().execute(PUT_POINTER, ("damaged", name))
 
-    def switch(self, name: str, latch: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the keeper's lock; a newer candidate stays."""
-        session = _session_of(latch)
+    def switch(self, name: str, lock: LeaderLock) -> None:
+        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
+        session = _session_of(lock)
         with connection_errors(), session.transaction():
             session.execute(PUT_POINTER, ("current", name))
             session.execute(DELETE_CANDIDATE, (name,))
             session.execute(DELETE_POINTER, ("damaged",))
         self._read_at = -STAMP_SECONDS
 
-    def offer(self, name: str, latch: LeaderLock) -> None:
+    def offer(self, name: str, lock: LeaderLock) -> None:
         """Let a generation be the candidate."""
         with connection_errors():
-            _session_of(latch).execute(PUT_POINTER, ("candidate", name))
+            _session_of(lock).execute(PUT_POINTER, ("candidate", name))
 
-    def withdraw(self, latch: LeaderLock) -> None:
+    def withdraw(self, lock: LeaderLock) -> None:
         """Let there be no candidate."""
         with connection_errors():
-            _session_of(latch).execute(DELETE_POINTER, ("candidate",))
+            _session_of(lock).execute(DELETE_POINTER, ("candidate",))
 
     def all(self) -> list[str]:
         """Every generation, oldest first."""
@@ -425,11 +425,11 @@ class PostgresGenerations:
         """The name of the next generation; none is ever used twice."""
         return f"{PREFIX}{self._line.read(NEXT_NUMBER)[0][0]}"
 
-    def remove(self, name: str, latch: LeaderLock) -> None:
+    def remove(self, name: str, lock: LeaderLock) -> None:
         """Delete a generation, once nobody reads it any more. Raises OSError where somebody does for long."""
         try:
             with connection_errors():
-                _session_of(latch).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+                _session_of(lock).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
         except pg.LockNotAvailable as error:
             raise OSError(f"{name} is still being read") from error
 
@@ -438,17 +438,17 @@ class PostgresGenerations:
         kept = self._ask().values()
         return [name for name in self.all() if name not in kept]
 
-    def write(self, name: str, latch: LeaderLock) -> Connection:
-        """Open for writing, creating it if needed, by the session of a latch."""
-        assert isinstance(latch, PostgresLeaderLock)
+    def write(self, name: str, lock: LeaderLock) -> Connection:
+        """Open for writing, creating it if needed, by the session of a lock."""
+        assert isinstance(lock, PostgresLeaderLock)
         with connection_errors():
-            latch.session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
+            lock.session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
 
         def session() -> DriverConnection:
-            found = latch.session
-            if latch.path != name:
+            found = lock.session
+            if lock.path != name:
                 found.execute(f"SET search_path TO {name}".encode())
-                latch.path = name
+                lock.path = name
             return found
 
         return PostgresViewConnection(session, lambda: None)
@@ -479,16 +479,16 @@ class PostgresGenerations:
         return PostgresViewConnection(found, leave)
 
     @contextmanager
-    def scratch(self, latch: LeaderLock) -> Iterator[Connection]:
-        """An empty place for views that will never serve. Call with the builder's lock."""
-        self.remove(SCRATCH, latch)
-        connection = self.write(SCRATCH, latch)
+    def scratch(self, lock: LeaderLock) -> Iterator[Connection]:
+        """An empty place for views that will never serve. Call with the builder lock."""
+        self.remove(SCRATCH, lock)
+        connection = self.write(SCRATCH, lock)
         try:
             yield connection
         finally:
             connection.close()
             with suppress(StoreUnreachable):
-                self.remove(SCRATCH, latch)
+                self.remove(SCRATCH, lock)
 
     def scrub(self, name: str, seconds: float) -> None:
         """Vacuum a generation (``postgres.vacuum``). Raises OSError after ``seconds``."""
@@ -502,6 +502,6 @@ class PostgresGenerations:
                 self._idle.pop().close()
 
 
-def _session_of(latch: LeaderLock) -> DriverConnection:
-    assert isinstance(latch, PostgresLeaderLock)
-    return latch.session
+def _session_of(lock: LeaderLock) -> DriverConnection:
+    assert isinstance(lock, PostgresLeaderLock)
+    return lock.session

@@ -134,7 +134,7 @@ def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     """Rewrite the generation that serves; delete those that do not, unless one is being built."""
     generations = erasure.generations
-    builder = generations.builder()
+    builder = generations.builder_lock()
     until = time.monotonic() + seconds
     while not (free := builder.acquire()) and time.monotonic() < until:
         time.sleep(RETRY_SECONDS)
