@@ -16,7 +16,7 @@ from athena_api.edge.protocol import ConnectionLimits
 from athena_api.edge.replies import failure, status_of, with_cache_headers
 from athena_api.edge.request_filter import RequestFilter
 from athena_api.endpoint.endpoint import Endpoint
-from athena_api.lifespan import roles_loaded, running
+from athena_api.lifespan import plane_lifespan, roles_loaded
 from athena_api.operations import OPERATIONS
 from athena_api.pages import PAGES, static, unserved
 from athena_api.plane import ControlPlane
@@ -36,7 +36,7 @@ from athena_core.values import Identity
 READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
 
 
-class Edge:
+class AthenaApp:
     """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
 
     def __init__(self, gate: RequestFilter, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
@@ -140,7 +140,7 @@ class Edge:
         return body, with_cache_headers(headers)
 
 
-class Application:
+class Dispatcher:
     """The whole as ASGI: the API goes straight to its endpoint, pages and the life of the process to Starlette."""
 
     def __init__(self, endpoint: Endpoint, pages: Starlette) -> None:
@@ -171,7 +171,7 @@ def build(
     access_log: AccessLog | None = None,
     serving: bool = True,
     frozen_seconds: float = FROZEN_SECONDS,
-) -> Edge:
+) -> AthenaApp:
     """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
@@ -179,7 +179,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(parts, serving=serving):
+        async with plane_lifespan(parts, serving=serving):
             yield
 
     pages = Starlette(
@@ -191,8 +191,8 @@ def build(
     proxies = TrustedProxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
     header, roster = settings.auth_identity_header, parts.access.roster
     gate = RequestFilter(
-        Application(Endpoint(parts, OPERATIONS, lines), pages),
+        Dispatcher(Endpoint(parts, OPERATIONS, lines), pages),
         browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
         identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
     )
-    return Edge(gate, parts, clock, ids, lines)
+    return AthenaApp(gate, parts, clock, ids, lines)

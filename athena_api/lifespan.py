@@ -21,7 +21,7 @@ UPDATER_JOIN_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
+async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
     """Everything that runs beside the requests; ``serving`` tells a server from a command that works alone."""
     forked = parts.log.mismatch() if parts.settings.accept_fork else None
     if forked is not None:
@@ -63,7 +63,7 @@ async def running(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def working(parts: ControlPlane) -> AsyncIterator[None]:
+async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
     """What runs in a worker: it executes runs, and leaves requests, views and whatever follows to servers."""
     parts.log.raise_format()  # a server writes at once, a worker maybe not for hours
     parts.log.start()

@@ -152,11 +152,11 @@ FAMILIES = (
 
 def exposition(plane: "ControlPlane") -> bytes:
     """All families with at least one sample, as text."""
-    samples = measured(plane)
-    return "".join(line for family in FAMILIES for line in lines(family, samples[family])).encode()
+    samples = collect(plane)
+    return "".join(line for family in FAMILIES for line in render_family(family, samples[family])).encode()
 
 
-def measured(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
+def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     """What there is to say now. The counters of the fleet are left out while the views are not there."""
     log, head = plane.log, plane.reader.head()
     health = health_of(plane, head)
@@ -195,12 +195,12 @@ def measured(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[RESERVED].append(((), today.reserved_usd))
     if today.budget_usd is not None:
         samples[BUDGET].append(((), today.budget_usd))
-    for family, sample in fleet(counts):
+    for family, sample in fleet_samples(counts):
         samples[family].append(sample)
     return samples
 
 
-def fleet(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
+def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
     """The counters of the fleet."""
     for row in counts.providers:
         yield ADMITTED, ((row.provider,), row.admitted)
@@ -226,7 +226,7 @@ def fleet(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
 # The text format
 
 
-def lines(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
+def render_family(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
     """A family and its samples; nothing where there are none."""
     begun = False
     for values, value in samples:

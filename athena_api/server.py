@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from athena_api.app import Edge
+from athena_api.app import AthenaApp
 from athena_api.edge.access_log import STDERR, log_lines
 from athena_api.edge.protocol import HttpProtocol
 from athena_core.errors import ConfigError
@@ -29,7 +29,7 @@ PORT_MAX = 65_535
 class Server(uvicorn.Server):
     """Leaves what the start made to itself; tells every stream to end before it waits for the connections to close."""
 
-    def __init__(self, config: uvicorn.Config, app: Edge) -> None:
+    def __init__(self, config: uvicorn.Config, app: AthenaApp) -> None:
         """Take the application that the streams belong to."""
         super().__init__(config)
         self._app = app
@@ -142,7 +142,7 @@ def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
     return listener
 
 
-def serve(app: Edge, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
+def serve(app: AthenaApp, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
     """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well.
 
     Raises SystemExit where it could not start, or not go on.

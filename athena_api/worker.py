@@ -13,7 +13,7 @@ from collections.abc import Callable
 import anyio
 
 from athena_api.edge.access_log import STDERR, log_lines
-from athena_api.lifespan import working
+from athena_api.lifespan import worker_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -51,7 +51,7 @@ async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], le
 
     for number in SIGNALS:
         loop.add_signal_handler(number, tell)
-    async with working(parts):
+    async with worker_lifespan(parts):
         ready(parts)
         await told.wait()
         leaving(parts.runner.busy)

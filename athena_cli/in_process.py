@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx2
 
-from athena_api.app import Edge, build
+from athena_api.app import AthenaApp, build
 from athena_api.edge.access_log import AccessLog, AccessRecord, JsonLines
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock
@@ -49,7 +49,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
 
     async def live() -> None:
         """Beside the command, in a task of its own, so that neither's errors are the other's."""
-        async with running(app.plane, serving=False):
+        async with plane_lifespan(app.plane, serving=False):
             begun.set()
             await over.wait()
             await transport.aclose()
@@ -121,7 +121,7 @@ async def cancel_workflow_runs(plane: ControlPlane) -> None:
 class InProcess(httpx2.AsyncBaseTransport):
     """Calls an ASGI application, one task for each request; answers stream as they are sent."""
 
-    def __init__(self, app: Edge) -> None:
+    def __init__(self, app: AthenaApp) -> None:
         """Take the application."""
         self._app = app
         self.plane = app.plane

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -40,7 +40,7 @@ async def measure(name: str, count: int, once: Callable[[ControlPlane], Awaitabl
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         plane = wire(load({"ATHENA_STATE_DIR": folder}), SystemClock(), SystemIds())
-        async with running(plane, serving=True):
+        async with plane_lifespan(plane, serving=True):
             await repeat(count, lambda: once(plane))
             await plane.caught_up(tuple(projection.name for projection in plane.views.projections), plane.reader.head())
             rows = plane.reader.rows(1, 2**31)

@@ -54,12 +54,12 @@ class InputRules(NamedTuple):
 INPUT_RULES = InputRules(Mask())
 
 
-def decode_body(type_: type[T], raw: bytes, context: str, intake: InputRules = INPUT_RULES) -> T:
+def decode_body(type_: type[T], raw: bytes, context: str, rules: InputRules = INPUT_RULES) -> T:
     """A value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
     try:
         struct: type = type_
         shape = shape_of(struct)
-        return msgspec.convert(shape.check(_parse(raw, shape, intake)), type_)
+        return msgspec.convert(shape.check(_parse(raw, shape, rules)), type_)
     except InputError as wrong:
         raise wrong.error(context) from None
     except msgspec.ValidationError as error:  # a rule that only msgspec knows
@@ -80,13 +80,13 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
         raise wrong.error(context) from None
 
 
-def check_path(path: Mapping[str, str], context: str, intake: InputRules = INPUT_RULES) -> None:
+def check_path(path: Mapping[str, str], context: str, rules: InputRules = INPUT_RULES) -> None:
     """Refuse path parameters that are no ids, or secrets. Raises ConfigError."""
     for name, text in path.items():
         if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
             remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
             raise InputError(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
-        if intake.mask.hide(text) != text:
+        if rules.mask.hide(text) != text:
             raise InputError("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
 
 
@@ -99,17 +99,17 @@ def clamp_limit(text: str | None, default: int) -> int:
 # JSON
 
 
-def _parse(raw: bytes, shape: ObjectShape, intake: InputRules) -> Any:
+def _parse(raw: bytes, shape: ObjectShape, rules: InputRules) -> Any:
     if not raw:
         return {}
-    if raw.count(b"[") + raw.count(b"{") > intake.depth_max:
-        _check_depth(raw, intake.depth_max)
+    if raw.count(b"[") + raw.count(b"{") > rules.depth_max:
+        _check_depth(raw, rules.depth_max)
     try:
         value = msgspec.json.decode(raw)
     except UnicodeDecodeError:
         raise InputError("is not valid UTF-8", "JSON in UTF-8") from None
     except RecursionError:
-        raise _too_deep(intake.depth_max) from None
+        raise _too_deep(rules.depth_max) from None
     except msgspec.ValidationError:
         raise _too_large(raw, shape) from None
     except msgspec.DecodeError as error:
@@ -121,8 +121,8 @@ def _parse(raw: bytes, shape: ObjectShape, intake: InputRules) -> Any:
     if isinstance(value, dict):
         for name in REASONS:
             if name in value and name in shape.shapes:
-                _check_reason(value[name], intake.reason_chars_max, name)
-    return intake.mask.hide_in(value) if intake.mask.suspects(raw) else value
+                _check_reason(value[name], rules.reason_chars_max, name)
+    return rules.mask.hide_in(value) if rules.mask.suspects(raw) else value
 
 
 def _check_reason(text: Any, chars_max: int, name: str) -> None:

@@ -101,7 +101,7 @@ class Endpoint:
         self._router = Router(operations)
         self._access_log = access_log
         settings = plane.settings
-        self._intake = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
+        self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
         self._key_chars_max = settings.idempotency_key_chars_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -228,13 +228,17 @@ class Endpoint:
     ) -> ApiCall[Any, Any]:
         operation, path = match
         context = operation.context
-        check_path(path, context, self._intake)
+        check_path(path, context, self._input_rules)
         headers = dict(scope["headers"])
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
-        body = decode_body(operation.body, content, context, self._intake) if operation.body is not NoBody else NoBody()
+        body = (
+            decode_body(operation.body, content, context, self._input_rules)
+            if operation.body is not NoBody
+            else NoBody()
+        )
         call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:

@@ -31,12 +31,12 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
         proof["personas"] = (persona_of_directive(plane, call.path[first]),)
     elif first is None:
         for kind in operation.narrows:
-            proof[kind] = () if operation.method == "GET" else named(plane, kind, call.body)
+            proof[kind] = () if operation.method == "GET" else names_in_body(plane, kind, call.body)
         session_id = getattr(call.body, "session_id", None)
     await plane.access.require_scope(call.who, operation.id, proof, call.meta, session_id, run_id)
 
 
-def named(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
+def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
     """What of this kind a command names in its body; nothing is as good as something that nobody may have."""
     if kind == "personas":
         personas = [persona_named(getattr(body, "metadata", None)) or ""]

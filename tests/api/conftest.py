@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -34,5 +34,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates) -> Ite
 async def parts(tmp_path: Path) -> AsyncIterator[ControlPlane]:
     """The parts of a running plane, in this process."""
     found = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
-    async with running(found, serving=True):
+    async with plane_lifespan(found, serving=True):
         yield found

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_api.endpoint.operation import Operation
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.operations import OPERATIONS
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -222,7 +222,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
     settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), **environment}, tmp_path)
     parts = wire(settings, SystemClock(), SystemIds())
     gate, key = gates["in-progress"], Key.of("local", "createRun", "key", b"")
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         hasty = msgspec.convert(PROFILE, HarnessSpec)
         policies = HarnessPolicies(timeout_ms=1_000, retry_limit=1, budget_usd=0)
         created = await parts.catalog.create_profile(replace(hasty, policies=policies), META, None)

@@ -9,7 +9,7 @@ import pytest
 
 from athena_api.edge.traffic import OTHER, Traffic
 from athena_api.endpoint.operation import PREFIX
-from athena_api.metrics import BLOCKED, BLOCKS, FAMILIES, MetricFamily, lines, measured
+from athena_api.metrics import BLOCKED, BLOCKS, FAMILIES, MetricFamily, collect, render_family
 from athena_api.operations import OPERATIONS
 from athena_api.operations.core import health_of
 from athena_api.plane import ControlPlane
@@ -127,7 +127,7 @@ def test_runs_refusals_and_denials_are_counted_since_the_log_began(serve: Serve,
 async def test_blocks_of_the_event_loop_are_counted_by_operation_and_shown_by_the_health(parts: ControlPlane) -> None:
     parts.watchdog._note(LoopBlock(0.25, 0.24, "listRuns", "projections/runs.py:1"))
     parts.watchdog._note(LoopBlock(0.125, 0.12, "listRuns", "projections/runs.py:1"))
-    samples = measured(parts)
+    samples = collect(parts)
     assert dict(samples[BLOCKS])["listRuns",] == 2
     assert max(value for _, value in samples[BLOCKED] if not isinstance(value, Histogram)) >= 0.25
     assert health_of(parts, parts.log.signal.position).loop_block_ms >= 250
@@ -197,9 +197,9 @@ def test_prometheus_itself_finds_nothing_to_complain_about(busy: str) -> None:
 
 def test_what_a_label_holds_cannot_end_it() -> None:
     family = MetricFamily("made_up_total", "counter", "Made up.", ("provider",))
-    (_, line) = lines(family, [(('a"b\\c\nd',), 1)])
+    (_, line) = render_family(family, [(('a"b\\c\nd',), 1)])
     assert line == 'made_up_total{provider="a\\"b\\\\c\\nd"} 1\n'
-    assert list(lines(family, [])) == [], "a family without a sample is left out"
+    assert list(render_family(family, [])) == [], "a family without a sample is left out"
 
 
 def test_a_value_counts_up_to_and_including_its_bound() -> None:
@@ -207,7 +207,7 @@ def test_a_value_counts_up_to_and_including_its_bound() -> None:
     for value in (0, 1, 1.5, 2, 5, 6):
         histogram.observe(value)
     family = MetricFamily("made_up_seconds", "histogram", "Made up.")
-    assert [line.split() for line in lines(family, [((), histogram)])][1:] == [
+    assert [line.split() for line in render_family(family, [((), histogram)])][1:] == [
         ['made_up_seconds_bucket{le="1"}', "2"],
         ['made_up_seconds_bucket{le="2"}', "4"],
         ['made_up_seconds_bucket{le="5"}', "5"],

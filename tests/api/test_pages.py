@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from athena_api.edge.replies import success
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.operations.workflows import get_workflow_run
 from athena_api.plane import LARGE_READS_MAX, ControlPlane
 from athena_api.wiring import wire
@@ -296,7 +296,7 @@ async def test_only_a_large_page_is_read_beside_the_loop(
     url = "" if store == "files" else request.getfixturevalue("database")
     settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_DATABASE_URL": url}, tmp_path)
     parts = wire(settings, SystemClock(), SystemIds())
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         await _read_pages(parts)
 
 

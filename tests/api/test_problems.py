@@ -11,7 +11,7 @@ import pytest
 
 from athena_api import metrics
 from athena_api.edge.access_log import JsonLines
-from athena_api.lifespan import running, working
+from athena_api.lifespan import plane_lifespan, worker_lifespan
 from athena_api.operations.core import check_ready, health_of, workers_of
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
@@ -284,7 +284,7 @@ async def test_a_failure_of_any_loop_is_logged_counted_and_shown_until_it_is_ove
     arrange(parts, faults, monkeypatch)
     faults.on = {"memory.index"}  # this one works only at the start
     began = parts.clock.now()
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         await until(lambda: parts.reactors.leads and failing(parts) == {"memory.index"}, lambda: failing(parts))
         assert set(measured(parts, "athena_background_failures_total")) == set(LOOPS)
         assert measured(parts, "athena_background_failing") == {loop: loop == "memory.index" for loop in LOOPS}
@@ -310,7 +310,7 @@ async def test_a_worker_has_its_failures_shown_by_servers(tmp_path: Path, monkey
             while await shown() != {"server": (), "worker": loops}:
                 await anyio.sleep(SOON_SECONDS)
 
-    async with running(server, serving=True), working(worker):
+    async with plane_lifespan(server, serving=True), worker_lifespan(worker):
         await until_shown(())
         worker.log.problems.report("memory.index", OSError(28, "No space left on device"))
         await until_shown(("memory.index",))

@@ -12,7 +12,7 @@ import pytest
 
 from athena_api.app import build
 from athena_api.edge.access_log import AccessLog
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_core.clock import SystemClock
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
@@ -154,7 +154,7 @@ async def test_a_wait_costs_no_thread_and_ends_when_its_client_leaves_or_the_ser
     app = build(settings, access_log=AccessLog(SystemClock(), lambda line: None))
     plane, gate = app.plane, gates["held"]
     with anyio.fail_after(60):
-        async with running(plane, serving=True):
+        async with plane_lifespan(plane, serving=True):
             body = RunBody(input=gate.order, session_id="one")
             started = await plane.runs.start(body, Identity(subject="ada", role=Role.ADMIN), META, None, wait=False)
             run_id = started.subject or ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock
 from athena_core.decider import Key
@@ -45,7 +45,7 @@ def begin(state_dir: Path, mark: str = "begin") -> None:
 
     async def main() -> None:
         plane = wire(load({"ATHENA_STATE_DIR": str(state_dir)}, state_dir.parent), SystemClock(), IDS)
-        async with running(plane, serving=True):
+        async with plane_lifespan(plane, serving=True):
             say("try", mark)
             who = Identity(subject="test", role=Role.ADMIN)
             body = RunBody(input="hello", metadata={MARK: mark})

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -127,7 +127,7 @@ async def plane(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]
     """A plane at work in this event loop."""
     named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")} | named, directory), SystemClock(), SystemIds())
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         yield parts
 
 

@@ -10,9 +10,9 @@ import anyio
 import httpx2
 from anyio.from_thread import start_blocking_portal
 
-from athena_api.app import Edge, build
+from athena_api.app import AthenaApp, build
 from athena_api.edge.access_log import AccessLog
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_core.clock import Clock, SystemClock
 from athena_core.settings import load
 
@@ -36,7 +36,7 @@ class Inside:
         """Begin to answer."""
         self._portal = self._stack.enter_context(start_blocking_portal())
         self.app = self._portal.call(self._build)
-        self._stack.enter_context(self._portal.wrap_async_context_manager(running(self.app.plane, serving=True)))
+        self._stack.enter_context(self._portal.wrap_async_context_manager(plane_lifespan(self.app.plane, serving=True)))
         self._client = self._portal.call(self._connect)
 
     def stop(self) -> None:
@@ -44,7 +44,7 @@ class Inside:
         self._stack.close()
         assert b"raceback" not in self.log, self.log.decode()
 
-    async def _build(self) -> Edge:
+    async def _build(self) -> AthenaApp:
         return build(self._settings, clock=self._clock, access_log=AccessLog(SystemClock(), self.log.extend))
 
     async def _connect(self) -> httpx2.AsyncClient:

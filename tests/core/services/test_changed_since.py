@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
@@ -157,7 +157,7 @@ async def place(directory: Path, clock: FixedClock | None = None, *, auth: bool 
     if auth:
         settings |= {"ATHENA_AUTH_ENABLED": "true", "ATHENA_AUTH_ROLE_MAP_FILE": str(roles)}
     parts = wire(load(settings, directory), clock or FixedClock(), SystemIds())
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         yield Place(parts, roles)
 
 

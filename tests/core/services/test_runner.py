@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from athena_api.edge.replies import status_of
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
@@ -34,7 +34,7 @@ META = Meta(actor="alice", correlation="trace")
 async def plane_at_work(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]:
     named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")} | named, directory), SystemClock(), SystemIds())
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         yield parts
 
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from athena_api.lifespan import running
+from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds, iso
@@ -87,7 +87,7 @@ async def hours(directory: Path, time: FixedDate | None = None, /, **settings: s
     home = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_SCHEDULER": "off"}
     parts = wire(load(home | named, directory), clock, SystemIds())
     parts.timer.ticking = True
-    async with running(parts, serving=True):
+    async with plane_lifespan(parts, serving=True):
         yield Hours(parts, clock)
 
 
