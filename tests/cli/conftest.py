@@ -1,5 +1,6 @@
 """Fixtures of the tests of the command line."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def here(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
             for name, value in terminal.environment(settings).items():
                 patch.setenv(name, value)
             patch.chdir(terminal.directory)
+            patch.setattr(logging.root, "handlers", list(logging.root.handlers))  # a server configures them for good
             code = app.main(arguments)
         out, err = capsys.readouterr()
         return Result(code, out, err)
