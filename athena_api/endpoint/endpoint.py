@@ -227,18 +227,14 @@ class Endpoint:
         self, plane: ControlPlane, match: RouteMatch, scope: Scope, receive: Receive, meta: Meta
     ) -> ApiCall[Any, Any]:
         operation, path = match
-        context = operation.context
-        check_path(path, context, self._input_rules)
+        context, rules = operation.context, self._input_rules
+        check_path(path, context, rules)
         headers = dict(scope["headers"])
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
         reading = operation.method == "GET"
         content = b"" if reading else await read_body(scope, headers, receive, plane.settings.body_bytes_max)
-        body = (
-            decode_body(operation.body, content, context, self._input_rules)
-            if operation.body is not NoBody
-            else NoBody()
-        )
+        body = decode_body(operation.body, content, context, rules) if operation.body is not NoBody else NoBody()
         call = ApiCall(who=scope["athena.identity"], meta=meta, path=path, query=query, body=body, receive=receive)
         parameters = dict(pairs)
         if operation.paging is not None:
