@@ -65,53 +65,64 @@ Digests: TypeAlias = tuple[str | None, dict[str, Position], dict[str, replay.Pro
 class ControlPlane(NamedTuple):
     """Everything an operation may need. ``reader`` and ``views_reader`` belong to the event loop."""
 
+    # Shared
     settings: Settings
     mask: Mask
     clock: Clock
     ids: Ids
     operations: tuple[str, ...]
     """The ids of the table of operations, in its order."""
+    providers: Mapping[str, Provider]
+    watchdog: Watchdog
+
+    # The log and the views
     log: Log
     tail: Tail
     reader: StoreReader
     views: Views
     views_reader: ViewsReader
+    digests: SingleFlight[Digests]
+    """The digests of the views: the largest read that there is, shared by concurrent callers."""
+    large_reads: anyio.CapacityLimiter
+    """How many large pages are read at a time: each competes with the event loop for the interpreter."""
+
+    # Answers and streams
     answer_cache: AnswerCache
     answers_in_flight: ByteBudget
     streams: Streams
     feed: Feed
+    transcripts: Transcripts
     live: LiveText
     relay: LiveRelay
-    transcripts: Transcripts
     traffic: Traffic
+
+    # Who may ask for what, and how often
     access: Access
-    refusal_limits: RefusalLimits
     rate_limits: RateLimits
+    refusal_limits: RefusalLimits
+
+    # What commands are given to
+    anchors: Anchors
     catalog: Catalog
-    policies: Policies
-    memory: Memory
-    runs: Runs
-    templates: Templates
-    workflows: Workflows
-    workflow_stepper: WorkflowStepper
-    erasure: Erasure
-    runner: Runner
-    queues: Queues
-    messages: Messages
+    clock_jumps: ClockJumps
     dead_letters: DeadLetters
+    erasure: Erasure
+    memory: Memory
+    messages: Messages
+    policies: Policies
+    queues: Queues
     redrives: Redrives
     reviews: Reviews
+    runs: Runs
     schedules: Schedules
-    anchors: Anchors
-    clock_jumps: ClockJumps
-    timer: Timer
+    templates: Templates
+    workflows: Workflows
+
+    # What acts on events and on time
     reactors: Reactors
-    providers: Mapping[str, Provider]
-    digests: SingleFlight[Digests]
-    """The digests of the views: the largest read that there is, shared by concurrent callers."""
-    watchdog: Watchdog
-    large_reads: anyio.CapacityLimiter
-    """How many large pages are read at a time: each competes with the event loop for the interpreter."""
+    runner: Runner
+    timer: Timer
+    workflow_stepper: WorkflowStepper
 
     async def reached(self, position: Position) -> None:
         """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
