@@ -22,14 +22,14 @@ UPDATER_JOIN_SECONDS = 5.0
 
 @asynccontextmanager
 async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
-    """Everything that runs beside the requests; ``serving`` tells a server from a command that works alone."""
+    """Run what is beside the requests; ``serving`` is true for a server, false for a command that works alone."""
     forked = parts.log.mismatch() if parts.settings.accept_fork else None
     if forked is not None:
         parts.log.accept_fork()
     parts.log.start()
     stop = threading.Event()
     updater = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)
-    thread = threading.Thread(target=updater.run, args=(stop,), name="athena-keeper-of-views", daemon=True)
+    thread = threading.Thread(target=updater.run, args=(stop,), name="athena-view-updater", daemon=True)
     thread.start()
     try:
         async with anyio.create_task_group() as tasks:
@@ -64,7 +64,7 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
 
 @asynccontextmanager
 async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
-    """What runs in a worker: it executes runs, and leaves requests, views and whatever follows to servers."""
+    """Run what is in a worker: it executes runs, and leaves requests, views and reactors to servers."""
     parts.log.raise_format()  # a server writes at once, a worker maybe not for hours
     parts.log.start()
     try:
