@@ -1,4 +1,8 @@
-"""The runs as clients see them: every run, the active ones, why one waits, and the requests to cancel."""
+"""The runs as clients see them: every run, the active ones, why one waits, and the requests to cancel.
+
+Hot: a page costs 4 µs for each of its runs, up to 500 (docs/performance.md). A run and its links are made by place,
+which costs half of what names cost; the places come from the order of the fields of ``Run``.
+"""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -55,7 +59,7 @@ class Paused(Value):
     since: str
 
 
-class Links(Value):
+class Links(Value, kw_only=False):
     """Where to go from a run."""
 
     self: str
@@ -265,10 +269,7 @@ OUTPUT_POSITION = BESIDE.index("output_position")
 
 
 def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
-    """Return a run from ``_columns``; its cells become the fields in their order.
-
-    By place, which costs half of what names cost (a page has up to 500); no place is written down but in ``Run``.
-    """
+    """Return a run from ``_columns``: the cells become the fields in their order."""
     position, _, paused_at, template_version, *cells = values
     for place, decode in DECODERS:
         if cells[place] is not None:
@@ -287,11 +288,11 @@ def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cel
 
 
 def _links(run_id: str, session_id: str) -> Links:
-    return Links(
-        self=f"/api/v1/runs/{run_id}",
-        session=f"/api/v1/sessions/{session_id}",
-        events=f"/api/v1/events?runId={run_id}",
-        cancel=f"/api/v1/run-control/by-run/{run_id}/cancel",
+    return Links(  # self, session, events, cancel
+        f"/api/v1/runs/{run_id}",
+        f"/api/v1/sessions/{session_id}",
+        f"/api/v1/events?runId={run_id}",
+        f"/api/v1/run-control/by-run/{run_id}/cancel",
     )
 
 
