@@ -105,9 +105,9 @@ def _denial(recorded: Recorded[AuthzDenied]) -> AuditContent:
 
 def _rejection(recorded: Recorded[PolicyRejected]) -> AuditContent:
     event = recorded.event
-    asked = {} if event.request is None else {REQUEST: event.request}
+    request = {} if event.request is None else {REQUEST: event.request}
     plan = {} if event.plan is None else {"plan": event.plan}
-    return AuditContent("rejection", recorded.run_id, event.rejection.reason, details={**plan, **asked} or None)
+    return AuditContent("rejection", recorded.run_id, event.rejection.reason, details={**plan, **request} or None)
 
 
 def _suppression(recorded: Recorded[RequestsSuppressed]) -> AuditContent:
@@ -398,5 +398,4 @@ def _to_view(values: tuple[Cell, ...], log_id: str) -> AuditEntry:
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = None if text is None else msgspec.json.decode(text)
-    return found
+    return None if text is None else msgspec.json.decode(text, type=dict[str, Any])

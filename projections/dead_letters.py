@@ -165,10 +165,10 @@ def _decide(
 
 
 def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
-    words = event.attempt_errors or (ERASED,) * len(event.attempts)
+    texts = event.attempt_errors or (ERASED,) * len(event.attempts)
     return [
-        LetterError(code=one.code, message=said, at=one.at, run_id=one.run_id)
-        for one, said in zip(event.attempts, words, strict=True)
+        LetterError(code=attempt.code, message=text, at=attempt.at, run_id=attempt.run_id)
+        for attempt, text in zip(event.attempts, texts, strict=True)
     ]
 
 

@@ -212,9 +212,8 @@ class FleetCounts(Value):
 
 def fleet_counts(connection: Connection) -> FleetCounts:
     """All counters."""
-    now = [CURRENT.load(values) for values in connection.execute(CURRENT.all)]
     return FleetCounts(
-        now=now[0] if now else CurrentCountsRow(ONLY_ROW),
+        now=CURRENT.one(connection, ONLY_ROW) or CurrentCountsRow(ONLY_ROW),
         providers=tuple(PROVIDER.load(values) for values in connection.execute(PROVIDER.scan)),
         refusals=tuple(REFUSAL.load(values) for values in connection.execute(REFUSAL.scan)),
     )
@@ -303,8 +302,7 @@ def _percentile(buckets: list[tuple[int, int]], total: int, percent: int) -> int
 def _cost(connection: Connection, now: int) -> CostSummary:
     moment = iso(now)
     month = moment[:7]
-    everything = [SPEND.load(values) for values in connection.execute(SELECT_SPEND, (month, OVERALL))]
-    total = everything[0] if everything else SpendRow(month, OVERALL, "")
+    total = SPEND.one(connection, month, OVERALL, "") or SpendRow(month, OVERALL, "")
     both = total.input_tokens + total.output_tokens
     return CostSummary(
         month=month,
@@ -338,12 +336,11 @@ def _cost(connection: Connection, now: int) -> CostSummary:
 
 def day_spend(connection: Connection, now: int) -> DaySpend:
     """The UTC day of a moment, in milliseconds since 1970."""
-    found = [BUDGET.load(values) for values in connection.execute(BUDGET.all)]
-    row, today = found[0] if found else BudgetRow(ONLY_ROW), iso(now)[:10]
-    spent = [DAY.load(values).spent_micro_usd for values in connection.execute(DAY.select, (today,))]
+    row, today = BUDGET.one(connection, ONLY_ROW) or BudgetRow(ONLY_ROW), iso(now)[:10]
+    day = DAY.one(connection, today)
     return DaySpend(
         day=today,
-        spent_usd=_dollars(sum(spent)),
+        spent_usd=_dollars(0 if day is None else day.spent_micro_usd),
         reserved_usd=_dollars(row.reserved_micro_usd),
         budget_usd=None if row.budget_micro_usd is None else _dollars(row.budget_micro_usd),
     )
@@ -351,7 +348,7 @@ def day_spend(connection: Connection, now: int) -> DaySpend:
 
 def _most(connection: Connection, month: str, dimension: str) -> list[SpendRow]:
     values: tuple[Cell, ...] = (month, dimension, BREAKDOWN_ROWS_MAX)
-    return [SPEND.load(found) for found in connection.execute(SELECT_MOST, values)]
+    return [SPEND.load(row) for row in connection.execute(SELECT_MOST, values)]
 
 
 def _spend_fields(row: SpendRow) -> dict[str, Any]:

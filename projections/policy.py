@@ -201,10 +201,8 @@ NEWEST = Keyset(kind="rejections-newest", columns=OLDEST.columns)
 
 def policy_in_force(connection: Connection) -> tuple[bytes, int]:
     """The policy in force as JSON (``null`` where there is none), and its version."""
-    for values in connection.execute(DOCUMENT.all):
-        row = DOCUMENT.load(values)
-        return row.document.encode(), row.version
-    return b"null", 0
+    row = DOCUMENT.one(connection, ONLY_ROW)
+    return (b"null", 0) if row is None else (row.document.encode(), row.version)
 
 
 def list_rejections(

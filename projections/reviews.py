@@ -158,7 +158,7 @@ def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | Non
 
 def _fields(values: tuple[Cell, ...]) -> dict[str, Any]:
     row = REVIEW.load(values)
-    found = None if row.p1 is None else FindingCounts(p1=row.p1, p2=row.p2 or 0, p3=row.p3 or 0)
+    findings = None if row.p1 is None else FindingCounts(p1=row.p1, p2=row.p2 or 0, p3=row.p3 or 0)
     return {
         "run_id": row.run_id,
         "persona_name": row.persona_name,
@@ -171,6 +171,6 @@ def _fields(values: tuple[Cell, ...]) -> dict[str, Any]:
         "finished_at": iso_or_none(row.finished_at),
         "repair_run_id": row.repair_run_id,
         "merge_gate": row.merge_gate,
-        "findings": found,
+        "findings": findings,
         "artifacts": None if row.artifacts is None else msgspec.json.decode(row.artifacts),
     }

@@ -315,13 +315,13 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
     """The run was stopped, or withdrawn before it started."""
     event = recorded.event
-    asked = rows.get(CANCEL, recorded.stream)
+    request = rows.get(CANCEL, recorded.stream)
     row = _finish(rows, recorded, "cancelled")
     kind: type[errors.AthenaError] = errors.RunCancelledError
     message = CANCELLED
-    if asked is not None:
-        row.error_position = asked.position
-        message = CANCELLED if asked.reason is None else f"{CANCELLED}: {asked.reason}"
+    if request is not None:
+        row.error_position = request.position
+        message = CANCELLED if request.reason is None else f"{CANCELLED}: {request.reason}"
     if event.cause == "session-busy":
         kind, message = errors.SessionLockTimeout, "another run held the session"
     elif event.cause == "executor":
@@ -357,9 +357,9 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget an output or an input and its preview, the words of an error or of a cancel."""
     target = recorded.event.target
-    words = rows.get(TEXT, target)
-    if words is not None:
-        _erase_text(rows, words)
+    text = rows.get(TEXT, target)
+    if text is not None:
+        _erase_text(rows, text)
     output = rows.erase(OUTPUT, target, "text")
     if output is not None:
         run = rows.change(RUN, output.run_id)
@@ -369,13 +369,13 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         rows.change(RUN, source.run_id).input_preview = None
 
 
-def _erase_text(rows: Rows, words: RunTextRow) -> None:
-    asked = rows.get(CANCEL, words.run_id)
-    if asked is not None and asked.position == words.position:
-        asked.reason = None
-        rows.put(CANCEL, asked)
-    run = rows.change(RUN, words.run_id)
-    if run.error is not None and run.error_position == words.position:
+def _erase_text(rows: Rows, text: RunTextRow) -> None:
+    request = rows.get(CANCEL, text.run_id)
+    if request is not None and request.position == text.position:
+        request.reason = None
+        rows.put(CANCEL, request)
+    run = rows.change(RUN, text.run_id)
+    if run.error is not None and run.error_position == text.position:
         error = msgspec.json.decode(run.error, type=RunError)
         message = ERASED if run.status == "failed" else CANCELLED
         run.error = to_json(RunError(code=error.code, message=message, retryable=error.retryable))

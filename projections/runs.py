@@ -16,6 +16,7 @@ from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, Usage, VerificationFailure
 from projections.engine.page import Keyset, Page, first
+from projections.engine.projection import ONLY_ROW
 from projections.run_rows import ACTIVE, CANCEL, LIMITS, WAITING, RunError, RunRow
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
@@ -311,7 +312,7 @@ class WaitReasons:
         holder = [str(active) for (active,) in self._connection.execute(SELECT_HOLDER, (session_id,))]
         place = _count(self._connection, COUNT_WAITING_IN_SESSION, session_id, position)
         if holder or place != 1:
-            blocker = self._named(holder[0], session_id) if holder else None
+            blocker = self._if_covered(holder[0], session_id) if holder else None
             return Waiting(reason="session-busy", position=place, blocked_by=blocker)
         for key in waiter.places.split():
             reached = self._reached(key)
@@ -322,44 +323,44 @@ class WaitReasons:
         reason = "executor" if waiter.reason == "executor" else "concurrency"
         return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
-    def _named(self, run_id: str, session_id: str) -> str | None:
-        """A run that stands in the way, if the scope covers it."""
+    def _if_covered(self, run_id: str, session_id: str) -> str | None:
+        """The id of a run that blocks, if the scope covers it."""
         return run_id if self._scope is None or self._scope.shows(session_id, run_id) else None
 
-    def _reached(self, place: str) -> tuple[ReachedLimit, str | None] | None:
-        """The limit of a place, if it is reached, and the oldest run there."""
+    def _reached(self, limit_key: str) -> tuple[ReachedLimit, str | None] | None:
+        """The limit of a key, if it is reached, and the oldest run that counts."""
         if not self._limits:
             return None
-        scope, key = place.split(":", 1) if ":" in place else ("session", place)
+        scope, key = limit_key.split(":", 1) if ":" in limit_key else ("session", limit_key)
         runs_max = self._limits.get((scope, key), self._limits.get((scope, None)))
-        runs = self._active_runs.get(place, [])
+        runs = self._active_runs.get(limit_key, [])
         if runs_max is None or len(runs) < runs_max:
             return None
-        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), self._named(*runs[0])
+        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), self._if_covered(*runs[0])
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:
         """How many runs may be active, by scope and key."""
-        found = [LIMITS.load(values).limits for values in self._connection.execute(LIMITS.all)]
-        limits = msgspec.json.decode(found[0]) if found else []
+        row = LIMITS.one(self._connection, ONLY_ROW)
+        limits = [] if row is None else msgspec.json.decode(row.limits)
         return {(limit["scope"], limit.get("key")): limit["max"] for limit in limits}
 
     @cached_property
     def _active_runs(self) -> dict[str, list[tuple[str, str]]]:
-        """The runs with a slot by place, with their sessions, the longest active first."""
+        """The runs with a slot by limit key, with their sessions, the longest active first."""
         runs: dict[str, list[tuple[str, str]]] = {}
         for run_id, session_id, places in self._connection.execute(SELECT_PLACES):
-            for place in str(places).split():
-                runs.setdefault(place, []).append((str(run_id), str(session_id)))
+            for key in str(places).split():
+                runs.setdefault(key, []).append((str(run_id), str(session_id)))
         return runs
 
     @cached_property
     def _waiters(self) -> dict[str, list[int]]:
-        """The positions of waiting runs by place, in order."""
+        """The positions of waiting runs by limit key, in order."""
         waiters: dict[str, list[int]] = {}
         for position, places in self._connection.execute(SELECT_WAITERS):
-            for place in str(places).split():
-                waiters.setdefault(place, []).append(int(position or 0))
+            for key in str(places).split():
+                waiters.setdefault(key, []).append(int(position or 0))
         return waiters
 
 

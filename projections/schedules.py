@@ -464,24 +464,24 @@ def schedule_logs(
 
     An entry is a position, and for one of many missed slots the slot (else 0).
     """
-    found: list[ScheduleRunLog] = []
+    entries: list[ScheduleRunLog] = []
     if after is None:
         for values in connection.execute(SELECT_NEWEST, (schedule_id, limit)):
             for entry in _newest_first(SLOT.load(values), log_id):
-                found.append(entry)
-                if len(found) == limit:
-                    return found
-        return found
+                entries.append(entry)
+                if len(entries) == limit:
+                    return entries
+        return entries
     position, slot = after
     for values in connection.execute(SELECT_AFTER, (schedule_id, position, limit + 1)):
         row = SLOT.load(values)
         if row.position > position:
-            found += _oldest_first(row, log_id, 0, limit - len(found))
+            entries += _oldest_first(row, log_id, 0, limit - len(entries))
         elif slot and row.to_ms is not None:
-            found += _oldest_first(row, log_id, slot, limit)
-        if len(found) >= limit:
+            entries += _oldest_first(row, log_id, slot, limit)
+        if len(entries) >= limit:
             break
-    return found[:limit][::-1]
+    return entries[:limit][::-1]
 
 
 def _newest_first(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:

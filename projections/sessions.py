@@ -293,8 +293,8 @@ def said_after(
     connection: Connection, position: Position, limit: int, *, log_id: str
 ) -> list[tuple[Position, str, str, str | None]]:
     """What users and assistants said after a position: where, in which session, as which entry; None once redacted."""
-    found = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
-    return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _to_line(row)) for row in found]
+    entries = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
+    return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _to_line(row)) for row in entries]
 
 
 def _to_line(row: TranscriptEntryRow) -> str | None:

@@ -62,12 +62,12 @@ def estimated(
     }
     size = sum(map(len, all_history.values()))
     through = {step_id for step_id, step in steps.items() if step.status in {"ok", "skipped"}}
-    gone = {
+    elapsed = {
         step_id: float(now - (step.started_at or now)) for step_id, step in steps.items() if step.status == "running"
     }
     overall = [duration for durations in all_history.values() for duration in durations]
     history = {step_id: all_history.get(step_id) or overall for step_id in graph.ids if step_id not in through}
-    estimates = estimate(graph, history, gone) if overall else None
+    estimates = estimate(graph, history, elapsed) if overall else None
     if estimates is None:
         return Eta(source="insufficient-history", historical_sample_size=size, **common)
     remaining = estimates.pop("mean")
@@ -82,14 +82,16 @@ def estimated(
 
 
 def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
-    found = [
+    estimated_runs = [
         (msgspec.json.decode(str(estimates), type=dict[str, int]), int(took or 0))
         for estimates, took in connection.execute(SELECT_HELD, (workflow_id, HELD_RUNS_MAX))
     ]
-    if not found:
+    if not estimated_runs:
         return None
     shares = {
-        f"p{quantile}": round(sum(took <= estimates[f"p{quantile}"] for estimates, took in found) / len(found), 4)
+        f"p{quantile}": round(
+            sum(took <= estimates[f"p{quantile}"] for estimates, took in estimated_runs) / len(estimated_runs), 4
+        )
         for quantile in QUANTILES
     }
-    return EtaHeld(runs=len(found), **shares)
+    return EtaHeld(runs=len(estimated_runs), **shares)

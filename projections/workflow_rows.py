@@ -204,21 +204,21 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
         if step.status == "failed" and failed is None:
             failed = step_id
         for item in range(step.items or 0):
-            one = rows.need(ITEM, recorded.stream, step_id, item)
-            if one.status != "ok":
-                one.status, one.error = "pending", None
-                rows.put(ITEM, one)
-        held = step.items is None or step_id in (recorded.event.held or ())
-        step.status = "pending" if held else "running"
+            item_row = rows.need(ITEM, recorded.stream, step_id, item)
+            if item_row.status != "ok":
+                item_row.status, item_row.error = "pending", None
+                rows.put(ITEM, item_row)
+        stays_pending = step.items is None or step_id in (recorded.event.held or ())
+        step.status = "pending" if stays_pending else "running"
         step.updated_at, step.finished_at, step.error, step.note = recorded.at, None, None, None
         step.approval = None
     row.resumed += 1 if recorded.event.reset else 0
-    said = [f"resumed at step {failed!r}" if failed else "resumed"]
+    parts = [f"resumed at step {failed!r}" if failed else "resumed"]
     for reopened in recorded.event.reopened or ():
         why = [f"input {name!r} has another value" for name in reopened.input_names]
         why += [f"step {step_id!r} begins again" for step_id in reopened.step_ids]
-        said.append(f"{reopened.step_id!r} is to be approved again: {', '.join(why)}")
-    _log(rows, recorded, "info", "; ".join(said), failed)
+        parts.append(f"{reopened.step_id!r} is to be approved again: {', '.join(why)}")
+    _log(rows, recorded, "info", "; ".join(parts), failed)
 
 
 @WORKFLOWS.handler
@@ -235,8 +235,8 @@ def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
         _log(rows, recorded, "info", f"attempt {event.attempt} started as {event.step_run_id}", event.step_id)
         return
     step.attempt = max(step.attempt, event.attempt)
-    one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-    one.status, one.attempt, one.step_run_id = "running", event.attempt, event.step_run_id
+    item_row = rows.change(ITEM, recorded.stream, event.step_id, event.item)
+    item_row.status, item_row.attempt, item_row.step_run_id = "running", event.attempt, event.step_run_id
     message = f"attempt {event.attempt} of item {event.item} started as {event.step_run_id}"
     _log(rows, recorded, "info", message, event.step_id)
 
@@ -263,8 +263,8 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
     row = _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status = "ok"
+        item_row = rows.change(ITEM, recorded.stream, event.step_id, event.item)
+        item_row.status = "ok"
         step.output_chars += event.output_chars
         step.provider, step.model = event.provider, event.model
         _log(rows, recorded, "info", f"item {event.item} is ok", event.step_id)
@@ -298,8 +298,9 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
         ),
     )
     if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status, one.attempt, one.error, one.error_at = status, event.attempt, error, recorded.position
+        item_row = rows.change(ITEM, recorded.stream, event.step_id, event.item)
+        item_row.status, item_row.attempt = status, event.attempt
+        item_row.error, item_row.error_at = error, recorded.position
         _log(rows, recorded, "error", f"item {event.item}: {error}", event.step_id)
         return
     step.status, step.attempt, step.error, step.error_at = status, event.attempt, error, recorded.position
@@ -323,8 +324,8 @@ def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> Non
     event = recorded.event
     _touch(rows, recorded)
     if event.item is not None:
-        one = rows.change(ITEM, recorded.stream, event.step_id, event.item)
-        one.status = "cancelled"
+        item_row = rows.change(ITEM, recorded.stream, event.step_id, event.item)
+        item_row.status = "cancelled"
         return
     step = _step(rows, recorded, event.step_id)
     step.status, step.finished_at = "cancelled", recorded.at
@@ -458,26 +459,26 @@ def _durations(row: StepDurationsRow | None) -> list[int]:
 
 
 def estimate(
-    graph: WorkflowGraph, history: Mapping[str, Sequence[int]], gone: Mapping[str, float] | None = None
+    graph: WorkflowGraph, history: Mapping[str, Sequence[int]], elapsed: Mapping[str, float] | None = None
 ) -> dict[str, int] | None:
     """How long the longest way will take, by quantile, and on average; None where no step was ever through.
 
-    ``gone`` is how long each step has been at work already; a step that is through is not in ``history``.
+    ``elapsed`` is how long each step has been at work already; a step that is through is not in ``history``.
     """
     every = sorted(duration for durations in history.values() for duration in durations)
     if not every:
         return None
-    found: dict[str, int] = {}
+    estimates: dict[str, int] = {}
     for name, measure in (
         *((f"p{quantile}", _quantile(quantile)) for quantile in QUANTILES),
         ("mean", lambda durations: sum(durations) / len(durations)),
     ):
         lengths = {
-            step_id: max(measure(sorted(durations) or every) - (gone or {}).get(step_id, 0.0), 0.0)
+            step_id: max(measure(sorted(durations) or every) - (elapsed or {}).get(step_id, 0.0), 0.0)
             for step_id, durations in history.items()
         }
-        found[name] = round(graph.longest(lengths))
-    return found
+        estimates[name] = round(graph.longest(lengths))
+    return estimates
 
 
 def _quantile(percent: int) -> Any:

@@ -376,10 +376,10 @@ class WorkflowRunReader:
         room = RUN_ITEMS_MAX
         for step_id in self.graph.ids:
             if step_id in self._counts:
-                wanted = (row.run_id, step_id, min(room, STEP_ITEMS_MAX, sum(self._counts[step_id].values())))
-                found = [ITEM.load(values) for values in connection.execute(SELECT_ITEMS, wanted)]
-                self._items[step_id] = found
-                room -= len(found)
+                key_and_limit = (row.run_id, step_id, min(room, STEP_ITEMS_MAX, sum(self._counts[step_id].values())))
+                items = [ITEM.load(values) for values in connection.execute(SELECT_ITEMS, key_and_limit)]
+                self._items[step_id] = items
+                room -= len(items)
         lines = connection.execute(SELECT_LINES, (row.run_id, RUN_LINES_MAX))
         self._lines = list(map(LINE.load, lines))[::-1]
         ((total,),) = connection.execute(COUNT_LINES, (row.run_id,))
@@ -472,20 +472,20 @@ class WorkflowRunReader:
         """Return the output of a step, or of its items as a list in JSON, and whether it was cut."""
         fits = row.output_chars <= self._chars_left and not self._items_cut(row.step_id)
         items = self._items.get(row.step_id, ())
-        runs = [row.step_run_id] if row.items is None else [one.step_run_id for one in items]
-        found = [self._output_of(run_id or "", self._chars_left if fits else 0) for run_id in runs]
-        texts = [whole if fits else preview for preview, whole in found]
+        runs = [row.step_run_id] if row.items is None else [item.step_run_id for item in items]
+        outputs = [self._output_of(run_id or "", self._chars_left if fits else 0) for run_id in runs]
+        texts = [whole if fits else preview for preview, whole in outputs]
         text = None if None in texts else texts[0] if row.items is None else to_json(texts)
         self._chars_left -= len(text or "") if fits else 0
         return text, text is not None and not fits
 
     def refs(self) -> tuple[ArtifactRef, ...]:
         """The outputs of the steps, by reference."""
-        found = []
+        refs = []
         for step_id in self.graph.ids:
             row = self._steps.get(step_id)
             if row is not None and _has_output(row):
-                found.append(
+                refs.append(
                     ArtifactRef(
                         step_id=step_id,
                         artifact_ref=f"workflow-run:{self._row.run_id}:step:{step_id}:artifact:{ARTIFACT}",
@@ -496,7 +496,7 @@ class WorkflowRunReader:
                         output_chars=row.output_chars,
                     )
                 )
-        return tuple(found)
+        return tuple(refs)
 
     def eta(self, now: int) -> Eta:
         """When it will be through, as far as that can be told."""
@@ -513,11 +513,11 @@ def _has_output(row: StepRow) -> bool:
 
 
 def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
-    asked = msgspec.json.decode(text, type=ApprovalRequest)
+    request = msgspec.json.decode(text, type=ApprovalRequest)
     return PendingApproval(
-        subject_hash=asked.subject_sha256,
-        requested_at=iso(asked.requested_at),
-        expires_at=iso_or_none(asked.expires_at),
+        subject_hash=request.subject_sha256,
+        requested_at=iso(request.requested_at),
+        expires_at=iso_or_none(request.expires_at),
         message=approval.message,
         approvers=approval.approvers,
         role=approval.role or "Operator",

@@ -192,10 +192,10 @@ class GenerationFiles:
 
     def all(self) -> list[str]:
         """Every generation file, oldest first."""
-        found = [
+        numbered = [
             (int(match[1]), path.name) for path in self.directory.iterdir() if (match := FILE.fullmatch(path.name))
         ]
-        return [name for _, name in sorted(found)]
+        return [name for _, name in sorted(numbered)]
 
     def fresh(self) -> str:
         """The name of the next generation."""
@@ -210,8 +210,8 @@ class GenerationFiles:
 
     def leftovers(self) -> list[str]:
         """Generations that no pointer names: replaced ones, and those whose building was cut short."""
-        kept = (self.current(), self.candidate())
-        return [name for name in self.all() if name not in kept]
+        in_use = (self.current(), self.candidate())
+        return [name for name in self.all() if name not in in_use]
 
     def write(self, name: str, lock: LeaderLock) -> Connection:
         """Open for writing, creating it if needed."""

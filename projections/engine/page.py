@@ -81,10 +81,10 @@ class PageItems(list[T]):
 
     def backwards(self) -> "PageItems[T]":
         """Return the items in the reverse order."""
-        found: PageItems[T] = PageItems()
-        found += reversed(self)
-        found.json += b",".join([self.json[place] for place in reversed(self._places)])
-        return found
+        items: PageItems[T] = PageItems()
+        items += reversed(self)
+        items.json += b",".join([self.json[place] for place in reversed(self._places)])
+        return items
 
 
 def fill_page(
@@ -125,8 +125,8 @@ def first(
     connection: Connection, statement: str, values: Sequence[Cell], show: Callable[[tuple[Cell, ...]], T]
 ) -> T | None:
     """Return the first row of a query as it is shown, if there is one."""
-    found = list(connection.execute(statement, values))
-    return show(found[0]) if found else None
+    rows = list(connection.execute(statement, values))
+    return show(rows[0]) if rows else None
 
 
 class Keyset(Value):

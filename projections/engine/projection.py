@@ -89,8 +89,8 @@ class Table(Generic[R]):
 
     def one(self, connection: Connection, *key: Cell) -> R | None:
         """Return the stored row with this key."""
-        found = list(connection.execute(self.select, key))
-        return self.load(found[0]) if found else None
+        rows = list(connection.execute(self.select, key))
+        return self.load(rows[0]) if rows else None
 
 
 def _stored(kind: object) -> tuple[object, bool]:
@@ -158,10 +158,10 @@ class Rows:
         """The row with this key as the events so far left it."""
         known = self._buffers[table].rows
         where = key if len(key) > 1 else key[0]
-        found: R | None = known.get(where, UNKNOWN)
-        if found is UNKNOWN:
-            found = known[where] = table.one(self._connection, *key)
-        return found
+        row: R | None = known.get(where, UNKNOWN)
+        if row is UNKNOWN:
+            row = known[where] = table.one(self._connection, *key)
+        return row
 
     def need(self, table: Table[R], *key: Cell) -> R:
         """The row with this key; raises LookupError (which stops the projection) where the log never made it."""

@@ -101,18 +101,18 @@ def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
             stopwatch = _Stopwatch(views, log)
             yield from stopwatch.follow(projector, None)
             _refuse_poisoned(projector)
-            updater = generations.updater_lock()
+            updater_lock = generations.updater_lock()
             try:
-                if updater.acquire():
+                if updater_lock.acquire():
                     for _ in stopwatch.follow(projector, None):
                         pass
                     _refuse_poisoned(projector)
-                    generations.switch(name, updater)
-                    generations.withdraw(updater)  # an older one, that no updater lived to take up
+                    generations.switch(name, updater_lock)
+                    generations.withdraw(updater_lock)  # an older one, that no updater lived to take up
                 else:
                     generations.offer(name, builder)
             finally:
-                updater.release()
+                updater_lock.release()
             handed_over = True
         finally:
             connection.close()
@@ -193,7 +193,7 @@ def _replayed(
     views: Views, log: LogReader, builder: LeaderLock, projections: list[Projection], positions: Mapping[str, Position]
 ) -> dict[str, ProjectionDigest]:
     """The digests of a replay, each projection at its own position (they differ where one is stopped)."""
-    found: dict[str, ProjectionDigest] = {}
+    replayed: dict[str, ProjectionDigest] = {}
     with views.generations.scratch(builder) as connection:
         generation.create(connection, projections, log.log_id, views.clock.now())
         for position in sorted(set(positions.values())):
@@ -203,8 +203,8 @@ def _replayed(
                 pass
             for projection in due:
                 if positions[projection.name] == position:
-                    found[projection.name] = digest(connection, projection)
-    return found
+                    replayed[projection.name] = digest(connection, projection)
+    return replayed
 
 
 def _redacted(log: LogReader, after: Position) -> bool:
