@@ -321,9 +321,6 @@ for _event, _of in ENTRIES.items():
         AUDIT.on(_event, _handler(_of))
 
 
-# From rows to what clients see
-
-
 class AuditEntry(Value):
     """Something that somebody changed or tried to change; ``id`` is that of its event in the feed.
 

@@ -84,8 +84,6 @@ COUNT = "SELECT count(*) FROM dead_letter"
 SELECT_PLACES = "SELECT id, position FROM dead_letter"
 LETTERS = Keyset(kind="dead-letters", oldest_first=True)
 
-# From events to rows
-
 
 @DEAD_LETTERS.handler
 def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
@@ -170,9 +168,6 @@ def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
         LetterError(code=attempt.code, message=text, at=attempt.at, run_id=attempt.run_id)
         for attempt, text in zip(event.attempts, texts, strict=True)
     ]
-
-
-# From rows to what clients see
 
 
 class LetterError(Value):

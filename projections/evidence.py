@@ -59,8 +59,6 @@ SELECT_ONE = (
     " WHERE run_id = ? AND evidence_id = ?"
 )
 
-# From events to rows
-
 
 @EVIDENCES.handler
 def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
@@ -106,9 +104,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     row = rows.erase(EVIDENCE, recorded.event.target, "free_label", "content", "content_salt")
     if row is not None:
         row.redacted = True
-
-
-# From rows to what clients see
 
 
 class EvidenceRecord(Value):

@@ -44,9 +44,6 @@ SELECT_SPEND = f"{SPEND.all} WHERE month = ? AND dimension = ?"
 SELECT_MOST = f"{SELECT_SPEND} ORDER BY cost_micro_usd DESC, name DESC LIMIT ?"
 
 
-# From rows to what clients see
-
-
 class FleetCapabilities(Value):
     """What can be known of the machines beneath."""
 

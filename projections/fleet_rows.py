@@ -193,9 +193,6 @@ def longest_of(bucket: int) -> int:
     return ((bucket - shift * FINE + 1) << shift) - 1
 
 
-# From events to rows
-
-
 @FLEET.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     """A run waits."""

@@ -44,8 +44,6 @@ SELECT_CHANGED = (
 )
 SELECT_ERASED = "SELECT position, target FROM memory_erased WHERE position > ? ORDER BY position LIMIT ?"
 
-# From events to rows
-
 
 @MEMORY.handler
 def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
@@ -73,9 +71,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     row = rows.erase(MEMORY_ENTRY, target, "text", "metadata")
     if row is not None:
         row.changed_position = recorded.position
-
-
-# From rows to what clients see
 
 
 class MemoryEntry(Value):

@@ -64,8 +64,6 @@ MESSAGES = Projection("messages", version=2, tables=(MESSAGE, POSITION, FAILURE)
 SELECT_BY_ID = f"{MESSAGE.all} WHERE position = (SELECT position FROM message_place WHERE message_id = ?)"
 NEWEST = Keyset(kind="messages")
 
-# From events to rows
-
 
 @MESSAGES.handler
 def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
@@ -113,9 +111,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     failure = rows.get(FAILURE, recorded.event.target)
     if failure is not None:
         rows.change(MESSAGE, failure.message).error = ERASED
-
-
-# From rows to what clients see
 
 
 class MessageError(Value):

@@ -128,9 +128,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     rows.erase(REJECTION, recorded.event.target, "request")
 
 
-# From rows to what clients see
-
-
 class Origin(Value):
     """Which rule of which engine refused (contract 4.10, PolicyOriginDetails)."""
 

@@ -89,8 +89,6 @@ QUEUES = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILUR
 SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
 COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
 
-# From events to rows
-
 
 @QUEUES.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
@@ -214,9 +212,6 @@ def _remove(rows: Rows, item_id: str) -> None:
     row = rows.need(ITEM, item_id)
     rows.delete(PLACE, row.position)
     rows.delete(ITEM, item_id)
-
-
-# From rows to what clients see
 
 
 class WorkItem(Value):

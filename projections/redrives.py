@@ -43,8 +43,6 @@ REDRIVES = Projection("redrives", version=1, tables=(REDRIVE, RESULT))
 
 RESULTS = Keyset(kind="redrive-results", oldest_first=True)
 
-# From events to rows
-
 
 @REDRIVES.handler
 def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
@@ -87,9 +85,6 @@ def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCance
     row = rows.change(REDRIVE, recorded.event.redrive_id)
     row.status = "completed" if isinstance(recorded.event, RedriveCompleted) else "cancelled"
     row.finished_at = recorded.at
-
-
-# From rows to what clients see
 
 
 class WantedLetters(Value):

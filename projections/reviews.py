@@ -51,8 +51,6 @@ REVIEWS = Projection("personas", version=1, tables=(REVIEW, RESULT))
 SELECT_RUNS = f"SELECT began, {', '.join(REVIEW.columns)} FROM persona_run"
 SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
 
-# From events to rows
-
 
 @REVIEWS.handler
 def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
@@ -96,9 +94,6 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Forget what a review came to."""
     rows.erase(RESULT, recorded.event.target, "result")
-
-
-# From rows to what clients see
 
 
 class FindingCounts(Value):

@@ -123,9 +123,6 @@ BUFFERED = Table("schedule_buffered", BufferedSlotRow, key=("schedule_id", "slot
 SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
 
 
-# From events to rows
-
-
 @SCHEDULES.handler
 def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
     """It was put."""
@@ -321,9 +318,6 @@ def _finish_slot(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
 
 def _definition(row: ScheduleRow) -> ScheduleDefinition:
     return msgspec.json.decode(row.definition, type=ScheduleDefinition)
-
-
-# From rows to what clients see
 
 
 class ScheduledTask(Value):

@@ -99,8 +99,6 @@ SELECT_SAID = (
 )
 ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 
-# From events to rows
-
 
 @SESSIONS.handler
 def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
@@ -214,9 +212,6 @@ def _finish(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
     row = rows.change(SESSION_RUN, recorded.stream)
     row.status = STATUSES[recorded.type]
     return row
-
-
-# From rows to what clients see
 
 
 class Session(Value):

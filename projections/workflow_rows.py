@@ -145,9 +145,6 @@ WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, METADATA, RUN, 
 TO_CANCEL = "to be cancelled"
 
 
-# From events to rows
-
-
 @WORKFLOWS.handler
 def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
     """Keep the definition."""

@@ -51,8 +51,6 @@ SELECT_NEWEST_UNFINISHED = f"{RUN.all} WHERE workflow_id = ? AND status <> 'ok' 
 SELECT_NEWEST_OK = f"{RUN.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
 
 
-# From rows to what clients see
-
 ARTIFACT = "run-result"
 
 
