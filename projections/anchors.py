@@ -28,7 +28,6 @@ ANCHORS = Projection("anchors", version=1, tables=(ANCHOR,))
 
 @ANCHORS.handler
 def anchor_kept(rows: Rows, recorded: Recorded[AnchorKept]) -> None:
-    """Keep the anchor."""
     event = recorded.event
     rows.append(
         ANCHOR,

@@ -87,7 +87,6 @@ LETTERS = Keyset(kind="dead-letters", oldest_first=True)
 
 @DEAD_LETTERS.handler
 def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
-    """Work could not be done."""
     event, at = recorded.event, recorded.at
     row = DeadLetterRow(
         position=recorded.position,
@@ -115,7 +114,6 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
 
 @DEAD_LETTERS.handler
 def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
-    """Its work waits again."""
     row = _decide(rows, recorded, "requeued", None)
     row.retry_count = recorded.event.retry_count
     row.item_ids, row.new_message_id = to_json(recorded.event.item_ids), recorded.event.message_id
@@ -123,13 +121,11 @@ def letter_requeued(rows: Rows, recorded: Recorded[DeadLetterRequeued]) -> None:
 
 @DEAD_LETTERS.handler
 def letter_discarded(rows: Rows, recorded: Recorded[DeadLetterDiscarded]) -> None:
-    """Its work will not be done."""
     _decide(rows, recorded, "discarded", recorded.event.note)
 
 
 @DEAD_LETTERS.handler
 def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
-    """Nothing is decided about it."""
     _decide(rows, recorded, "pending", recorded.event.note)
 
 
@@ -249,7 +245,6 @@ class DeadLetterFilter(Value):
 def list_dead_letters(
     connection: Connection, wanted: DeadLetterFilter, *, cursor: str | None, limit: int
 ) -> Page[DeadLetter]:
-    """Dead letters, oldest first."""
     return LETTERS.page(connection, LETTER.all, wanted.where(), cursor=cursor, limit=limit, show=_to_view)
 
 
@@ -279,7 +274,6 @@ def _pending(wanted: DeadLetterFilter) -> tuple[str, list[Cell]]:
 
 
 def dead_letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | None:
-    """A dead letter."""
     return first(connection, SELECT_BY_ID, (letter_id,), _to_view)
 
 

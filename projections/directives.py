@@ -32,7 +32,6 @@ DIRECTIVES = Projection("catalog", version=2, tables=(DIRECTIVE,))
 
 @DIRECTIVES.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
-    """Keep the directive."""
     event = recorded.event
     rows.append(
         DIRECTIVE,
@@ -51,7 +50,6 @@ def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
 
 @DIRECTIVES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a redacted directive said."""
     rows.erase(DIRECTIVE, recorded.event.target, "input", "context_refs", "metadata", "persona")
 
 
@@ -70,7 +68,6 @@ NEWEST = Keyset(kind="directives")
 
 
 def directive_by_id(connection: Connection, directive_id: str) -> Directive | None:
-    """One directive."""
     return first(connection, f"{DIRECTIVE.all} WHERE directive_id = ?", (directive_id,), _to_view)
 
 

@@ -62,7 +62,6 @@ SELECT_ONE = (
 
 @EVIDENCES.handler
 def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
-    """Keep what was shown."""
     event = recorded.event
     rows.append(
         EVIDENCE,

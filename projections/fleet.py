@@ -208,7 +208,6 @@ class FleetCounts(Value):
 
 
 def fleet_counts(connection: Connection) -> FleetCounts:
-    """All counters."""
     return FleetCounts(
         now=CURRENT.one(connection, ONLY_ROW) or CurrentCountsRow(ONLY_ROW),
         providers=tuple(PROVIDER.load(values) for values in connection.execute(PROVIDER.scan)),

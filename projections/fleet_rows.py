@@ -195,7 +195,6 @@ def longest_of(bucket: int) -> int:
 
 @FLEET.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
-    """A run waits."""
     rows.append(OPEN, _open_run(recorded, recorded.event, waiting=True))
     _change_queued(rows, recorded.event.session_id, 1)
 
@@ -218,7 +217,6 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
 
 @FLEET.handler
 def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
-    """A part of the day's budget is set aside."""
     row = rows.change(OPEN, recorded.stream)
     _release(rows, row)
     row.reserved_micro_usd = recorded.event.reserved_micro_usd
@@ -227,14 +225,12 @@ def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
 
 @FLEET.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
-    """Another budget holds."""
     dollars = recorded.event.after.cost_budget_daily_usd
     _budget(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
 
 
 @FLEET.handler
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
-    """A run's clock stands."""
     row = rows.change(OPEN, recorded.stream)
     row.since, row.elapsed_ms = None, recorded.event.elapsed_ms
     _release(rows, row)
@@ -245,7 +241,6 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 
 @FLEET.handler
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
-    """A run's clock goes on."""
     row = rows.change(OPEN, recorded.stream)
     row.since = recorded.at
     now = _current(rows)
@@ -255,7 +250,6 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
 
 @FLEET.handler
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
-    """Tokens and money went."""
     event = recorded.event
     row = rows.need(OPEN, recorded.stream)
     given, taken = event.usage.input_tokens or 0, event.usage.output_tokens or 0
@@ -298,7 +292,6 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 
 @FLEET.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
-    """A run ended with an error."""
     _finish(rows, recorded, "failed")
 
 
@@ -310,26 +303,22 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 
 @FLEET.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
-    """A run took too long."""
     _finish(rows, recorded, "timed_out")
 
 
 @FLEET.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
-    """A run lost its executor."""
     _finish(rows, recorded, "crashed")
 
 
 @FLEET.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
-    """An item waits."""
     _current(rows).items += 1
     _change_pending(rows, recorded.session_id or "", 1)
 
 
 @FLEET.handler
 def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
-    """An item is done."""
     now = _current(rows)
     now.items -= 1
     now.drained += 1
@@ -338,7 +327,6 @@ def work_item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
 
 @FLEET.handler
 def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
-    """Items became a dead letter."""
     count = len(recorded.event.item_ids)
     _current(rows).items -= count
     _change_pending(rows, recorded.session_id or "", -count)
@@ -346,7 +334,6 @@ def work_batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> 
 
 @FLEET.handler
 def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
-    """Something could not be done."""
     now = _current(rows)
     now.letters += 1
     now.buried += 1
@@ -356,13 +343,11 @@ def dead_letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
 def dead_letter_decided(
     rows: Rows, recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored]
 ) -> None:
-    """Something was decided about it, or that was taken back."""
     _current(rows).letters += 1 if isinstance(recorded.event, DeadLetterRestored) else -1
 
 
 @FLEET.handler
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
-    """A run was refused."""
     reason = recorded.event.rejection.reason
     rows.tally(REFUSAL, reason).runs += 1
     _hour(rows, recorded).refused += 1
@@ -370,7 +355,6 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
 
 @FLEET.handler
 def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
-    """An identity was denied an operation."""
     now, hour = _current(rows), _hour(rows, recorded)
     now.denied += 1
     hour.denied += 1
@@ -378,7 +362,6 @@ def authz_denied(rows: Rows, recorded: Recorded[AuthzDenied]) -> None:
 
 @FLEET.handler
 def requests_suppressed(rows: Rows, recorded: Recorded[RequestsSuppressed]) -> None:
-    """Refusals that were not recorded one by one."""
     now, hour = _current(rows), _hour(rows, recorded)
     now.suppressed += recorded.event.count
     hour.suppressed += recorded.event.count

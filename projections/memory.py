@@ -47,7 +47,6 @@ SELECT_ERASED = "SELECT position, target FROM memory_erased WHERE position > ? O
 
 @MEMORY.handler
 def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
-    """Keep the entry."""
     event = recorded.event
     rows.append(
         MEMORY_ENTRY,

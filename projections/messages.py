@@ -67,7 +67,6 @@ NEWEST = Keyset(kind="messages")
 
 @MESSAGES.handler
 def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
-    """A message was accepted."""
     event, at = recorded.event, recorded.at
     row = MessageRow(
         position=recorded.position,
@@ -92,7 +91,6 @@ def message_sent(rows: Rows, recorded: Recorded[MessageSent]) -> None:
 
 @MESSAGES.handler
 def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageCompleted | MessageFailed]) -> None:
-    """A run works on a message, or did, or will not."""
     event = recorded.event
     row = rows.change(MESSAGE, rows.need(POSITION, event.message_id).position)
     row.status, row.updated_at = event.status, recorded.at
@@ -155,13 +153,11 @@ def list_messages(
     cursor: str | None,
     limit: int,
 ) -> Page[Message]:
-    """Messages, newest first."""
     where = (("from_persona = ?", from_persona), ("to_persona = ?", to_persona), ("status = ?", status))
     return NEWEST.page(connection, MESSAGE.all, where, cursor=cursor, limit=limit, show=_to_view)
 
 
 def message_by_id(connection: Connection, message_id: str) -> Message | None:
-    """A message."""
     return first(connection, SELECT_BY_ID, (message_id,), _to_view)
 
 

@@ -75,7 +75,6 @@ POLICY = Projection("policy", version=4, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 @POLICY.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
-    """Another policy is in force."""
     event = recorded.event
     document = msgspec.to_builtins(event.after) | {"updatedAt": event.updated_at}
     rows.put(DOCUMENT, PolicyRow(ONLY_ROW, version=recorded.version, document=to_json(document)))
@@ -83,7 +82,7 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 
 @POLICY.handler
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
-    """Remember whom it asks."""
+    """Keep the provider of the profile, to name it in refusals."""
     event = recorded.event
     rows.append(PROVIDER, ProfileProviderRow(event.harness_profile_id, event.provider))
 
@@ -124,7 +123,6 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
 
 @POLICY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a refused request said."""
     rows.erase(REJECTION, recorded.event.target, "request")
 
 

@@ -27,7 +27,6 @@ PROFILES = Projection("catalog", version=2, tables=(PROFILE,))
 
 @PROFILES.handler
 def profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
-    """Keep the profile."""
     event = recorded.event
     rows.append(
         PROFILE,
@@ -44,12 +43,10 @@ NEWEST = Keyset(kind="harness-profiles")
 
 
 def profile_by_id(connection: Connection, profile_id: str) -> HarnessProfile | None:
-    """One harness profile."""
     return first(connection, f"{PROFILE.all} WHERE profile_id = ?", (profile_id,), _to_view)
 
 
 def list_profiles(connection: Connection, *, cursor: str | None, limit: int) -> Page[HarnessProfile]:
-    """Harness profiles, newest first."""
     return NEWEST.page(connection, PROFILE.all, (), cursor=cursor, limit=limit, show=_to_view)
 
 

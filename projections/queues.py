@@ -92,7 +92,6 @@ COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP B
 
 @QUEUES.handler
 def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
-    """An item waits."""
     event = recorded.event
     row = WorkItemRow(
         item_id=event.item_id,
@@ -111,7 +110,6 @@ def work_enqueued(rows: Rows, recorded: Recorded[WorkEnqueued]) -> None:
 
 @QUEUES.handler
 def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
-    """A queue is drained."""
     event = recorded.event
     row = DrainRow(
         drain_id=event.drain_id,
@@ -130,7 +128,6 @@ def drain_started(rows: Rows, recorded: Recorded[WorkDrainStarted]) -> None:
 
 @QUEUES.handler
 def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
-    """A run has items."""
     event = recorded.event
     for item_id in event.item_ids:
         _lease(rows, item_id, event.run_id)
@@ -141,7 +138,6 @@ def batch_started(rows: Rows, recorded: Recorded[WorkBatchStarted]) -> None:
 
 @QUEUES.handler
 def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
-    """An item is done."""
     event = recorded.event
     _remove(rows, event.item_id)
     drain = rows.change(DRAIN, event.drain_id)
@@ -151,7 +147,6 @@ def item_drained(rows: Rows, recorded: Recorded[WorkItemDrained]) -> None:
 
 @QUEUES.handler
 def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
-    """Items wait again."""
     event = recorded.event
     for item_id in event.item_ids:
         row = _lease(rows, item_id, None)
@@ -161,7 +156,6 @@ def batch_returned(rows: Rows, recorded: Recorded[WorkBatchReturned]) -> None:
 
 @QUEUES.handler
 def batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
-    """Items became a dead letter."""
     for item_id in recorded.event.item_ids:
         _remove(rows, item_id)
     _touch(rows, recorded)
@@ -169,7 +163,6 @@ def batch_buried(rows: Rows, recorded: Recorded[WorkBatchDeadLettered]) -> None:
 
 @QUEUES.handler
 def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -> None:
-    """A drain ended."""
     event = recorded.event
     drain = rows.change(DRAIN, event.drain_id)
     drain.status = "ok"
@@ -194,7 +187,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 def _touch(rows: Rows, recorded: Recorded[Event]) -> QueueRow:
-    """The queue changed."""
     session_id = recorded.session_id or ""
     row = rows.get(QUEUE, session_id) or QueueRow(session_id, recorded.at)
     row.updated_at = recorded.at
@@ -299,7 +291,6 @@ def queue_by_session(
 
 
 def drain_by_id(connection: Connection, drain_id: str) -> WorkDrain | None:
-    """A drain."""
     row = DRAIN.one(connection, drain_id)
     if row is None:
         return None

@@ -46,7 +46,6 @@ RESULTS = Keyset(kind="redrive-results", oldest_first=True)
 
 @REDRIVES.handler
 def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
-    """A job began."""
     event = recorded.event
     row = RedriveRow(
         redrive_id=event.redrive_id,
@@ -62,7 +61,6 @@ def redrive_started(rows: Rows, recorded: Recorded[RedriveStarted]) -> None:
 
 @REDRIVES.handler
 def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
-    """A letter was seen to."""
     event = recorded.event
     row = rows.change(REDRIVE, event.redrive_id)
     setattr(row, event.result, getattr(row, event.result) + 1)
@@ -81,7 +79,6 @@ def redrive_advanced(rows: Rows, recorded: Recorded[RedriveAdvanced]) -> None:
 
 @REDRIVES.handler
 def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> None:
-    """A job ended."""
     row = rows.change(REDRIVE, recorded.event.redrive_id)
     row.status = "completed" if isinstance(recorded.event, RedriveCompleted) else "cancelled"
     row.finished_at = recorded.at

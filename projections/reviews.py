@@ -54,7 +54,6 @@ SELECT_RESULT = "SELECT result FROM persona_result WHERE run_id = ?"
 
 @REVIEWS.handler
 def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
-    """A review began."""
     event = recorded.event
     rows.append(
         REVIEW,
@@ -74,14 +73,12 @@ def review_started(rows: Rows, recorded: Recorded[PersonaRunStarted]) -> None:
 
 @REVIEWS.handler
 def repair_requested(rows: Rows, recorded: Recorded[PersonaRunRepairRequested]) -> None:
-    """The model is asked once more."""
     row = rows.change(REVIEW, recorded.stream.removeprefix(PREFIX))
     row.repair_run_id = recorded.event.repair_run_id
 
 
 @REVIEWS.handler
 def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> None:
-    """The review ended."""
     event = recorded.event
     row = rows.change(REVIEW, recorded.stream.removeprefix(PREFIX))
     row.status, row.merge_gate, row.finished_at = event.status, event.merge_gate, recorded.at
@@ -92,7 +89,6 @@ def review_completed(rows: Rows, recorded: Recorded[PersonaRunCompleted]) -> Non
 
 @REVIEWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a review came to."""
     rows.erase(RESULT, recorded.event.target, "result")
 
 
@@ -134,7 +130,6 @@ NEWEST = Keyset(kind="persona-runs", columns=(("began", "began", int),))
 def list_reviews(
     connection: Connection, *, persona_name: str | None, status: str | None, cursor: str | None, limit: int
 ) -> Page[PersonaRun]:
-    """Reviews, newest first."""
     where = (("persona_name = ?", persona_name), ("status = ?", status))
     return NEWEST.page(
         connection, SELECT_RUNS, where, cursor=cursor, limit=limit, show=lambda row: PersonaRun(**_fields(row[1:]))
@@ -142,7 +137,6 @@ def list_reviews(
 
 
 def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
-    """One review."""
     for values in connection.execute(REVIEW.select, (run_id,)):
         result = None
         for (text,) in connection.execute(SELECT_RESULT, (run_id,)):

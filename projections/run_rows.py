@@ -152,7 +152,6 @@ CANCELLED = "the run was cancelled"
 
 @RUNS.handler
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
-    """The run waits."""
     event = recorded.event
     rows.append(RUN, _requested_row(recorded, event, "queued"))
     rows.append(
@@ -193,14 +192,12 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
 
 @RUNS.handler
 def run_template_run(rows: Rows, recorded: Recorded[RunTemplateRun]) -> None:
-    """The run is one of a template."""
     row = rows.change(RUN, recorded.stream)
     row.template_id, row.template_version = recorded.event.run_template_id, recorded.event.version
 
 
 @RUNS.handler
 def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
-    """An executor has the run."""
     row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
     active = rows.change(ACTIVE, recorded.stream)
@@ -209,7 +206,6 @@ def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
 
 @RUNS.handler
 def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
-    """The run is executed, maybe not for the first time."""
     row = rows.change(RUN, recorded.stream)
     row.attempt = recorded.event.attempt
     if row.started_at is None:
@@ -252,7 +248,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 
 @RUNS.handler
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
-    """The run has no slot, but its session; its executor has left it."""
+    """The run holds its session but no slot, and its executor has left it."""
     row = rows.change(RUN, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "paused", recorded.at, recorded.event.reason
     active = rows.change(ACTIVE, recorded.stream)
@@ -271,7 +267,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
 
 @RUNS.handler
 def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
-    """Somebody wants the run to stop; a request that found nothing to stop is not shown."""
+    """A request that found nothing to stop is not shown."""
     if recorded.event.status == "cancelled":
         row = rows.need(RUN, recorded.stream)
         cancel = CancelRequestRow(
@@ -289,7 +285,6 @@ def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> 
 
 @RUNS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
-    """The run ended with an answer."""
     event = recorded.event
     row = _finish(rows, recorded, "completed")
     row.provider, row.model = event.provider, event.model
@@ -303,7 +298,6 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 
 @RUNS.handler
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
-    """The run ended with an error."""
     event = recorded.event
     row = _finish(rows, recorded, "failed")
     row.error = to_json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
@@ -333,7 +327,6 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
 
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
-    """The run took too long."""
     row = _finish(rows, recorded, "timed-out")
     kind, message = errors.RunTimeout, f"the run took longer than {recorded.event.timeout_ms} ms"
     row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
@@ -341,7 +334,6 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
 
 @RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
-    """The run lost its executor."""
     row = _finish(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run died"
     row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
@@ -349,7 +341,7 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
 
 @RUNS.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
-    """Other limits hold: whoever waits has to know which."""
+    """Keep the limits by key: they decide why a run waits."""
     rows.put(LIMITS, LimitsRow(ONLY_ROW, to_json(recorded.event.after.limits or ())))
 
 

@@ -125,7 +125,6 @@ SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLI
 
 @SCHEDULES.handler
 def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
-    """It was put."""
     event = recorded.event
     row = rows.get(SCHEDULE, event.id)
     if row is None:
@@ -162,7 +161,6 @@ def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
 
 @SCHEDULES.handler
 def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
-    """Slots come due from now on."""
     event = recorded.event
     row = _change(rows, recorded, event.id) if event.updated else None
     if row is not None:
@@ -176,7 +174,6 @@ def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
 
 @SCHEDULES.handler
 def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
-    """No more slots come due."""
     row = _change(rows, recorded, recorded.event.id) if recorded.event.updated else None
     if row is not None:
         row.enabled = False
@@ -184,7 +181,6 @@ def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
 
 @SCHEDULES.handler
 def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResumed]) -> None:
-    """Slots do not run, or run again."""
     row = _change(rows, recorded, recorded.event.id)
     if row is not None:
         row.paused = isinstance(recorded.event, SchedulePaused)
@@ -194,7 +190,6 @@ def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResu
 
 @SCHEDULES.handler
 def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
-    """A slot runs."""
     event = recorded.event
     row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
@@ -203,7 +198,6 @@ def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> 
 
 @SCHEDULES.handler
 def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
-    """A slot waits for the runs in flight."""
     event = recorded.event
     row = _change_slot(rows, recorded, event.id, event.slot_ms)
     row.status = "buffered"
@@ -212,7 +206,6 @@ def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -
 
 @SCHEDULES.handler
 def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
-    """A slot will not run."""
     row = _change_slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
     row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
 
@@ -230,7 +223,6 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
 
 @SCHEDULES.handler
 def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted]) -> None:
-    """A run ended with an answer."""
     row = _finish_slot(rows, recorded, recorded.event.target_run_id)
     row.status = "ok"
     known = rows.get(SCHEDULE, recorded.event.id)
@@ -241,7 +233,6 @@ def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted])
 
 @SCHEDULES.handler
 def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> None:
-    """A run ended without one, or was refused."""
     event = recorded.event
     row = _finish_slot(rows, recorded, event.target_run_id)
     row.status, row.reason, row.error_code = "failed", event.reason, event.code
@@ -251,7 +242,7 @@ def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> No
 
 @SCHEDULES.handler
 def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
-    """Somebody was told that it runs already; other answers are in the row of their run."""
+    """Show a refusal because a run is active; other answers are in the row of their run."""
     if recorded.event.status == "already-running":
         row = _change_slot(rows, recorded, recorded.event.id, None)
         row.status, row.finished_at = recorded.event.status, recorded.at
@@ -259,7 +250,6 @@ def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered])
 
 @SCHEDULES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a redacted event said."""
     failure = rows.get(FAILURE, recorded.event.target)
     if failure is not None:
         rows.change(SLOT, failure.slot).error = ERASED
@@ -409,7 +399,6 @@ SELECT_COUNTS = (
 
 
 def schedule_by_id(connection: Connection, schedule_id: str) -> ScheduledTask | None:
-    """One schedule."""
     row = SCHEDULE.one(connection, schedule_id)
     return None if row is None else _to_view(connection, row)
 
@@ -440,7 +429,6 @@ def preview(connection: Connection, schedule_id: str, begin: int, count: int) ->
 
 
 def schedule_counts(connection: Connection) -> ScheduleCounts:
-    """How many there are."""
     (values,) = connection.execute(SELECT_COUNTS)
     enabled, paused, disabled = map(int, values)  # type: ignore[arg-type]
     return ScheduleCounts(enabled=enabled, paused=paused, disabled=disabled)

@@ -102,14 +102,13 @@ ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 
 @SESSIONS.handler
 def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
-    """The session exists."""
     at = recorded.at
     rows.append(SESSION, SessionRow(updated_at=at, session_id=recorded.event.session_id, created_at=at))
 
 
 @SESSIONS.handler
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
-    """The session has a run; one that waited is told of again when it is admitted."""
+    """Append the run once; a run that waited is created a second time when it is admitted."""
     event = recorded.event
     if recorded.version == 1:
         row = SessionRunRow(
@@ -124,21 +123,18 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
 
 @SESSIONS.handler
 def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
-    """The session is in use."""
     run = rows.need(SESSION_RUN, recorded.stream)
     _touch(rows, recorded, run.session_id, run.provider, run.model)
 
 
 @SESSIONS.handler
 def memory_recalled(rows: Rows, recorded: Recorded[MemoryRecalled]) -> None:
-    """The run was reminded of notes."""
     run = rows.change(SESSION_RUN, recorded.stream)
     run.citations = ", ".join(recorded.event.citations)
 
 
 @SESSIONS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """Keep what was said, and what a tool came to."""
     event = recorded.event
     remarks = " ".join(name for name in REMARKS if getattr(event, name))
     _append(rows, recorded, event.role, event.kind, event.content, remarks or None)
@@ -153,7 +149,6 @@ def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
 
 @SESSIONS.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
-    """The session got an answer."""
     run = _finish(rows, recorded)
     _touch(rows, recorded, run.session_id, recorded.event.provider, recorded.event.model)
 
@@ -166,7 +161,6 @@ def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | R
 
 @SESSIONS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what was said."""
     row = rows.erase(ENTRY, recorded.event.target, "content", "unknown_name")
     if row is not None:
         row.redacted = True
@@ -247,14 +241,12 @@ LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id
 
 
 def session_by_id(connection: Connection, session_id: str) -> Session | None:
-    """One session."""
     return first(connection, SESSION.select, (session_id,), _to_view)
 
 
 def list_sessions(
     connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
 ) -> Page[Session]:
-    """Sessions, latest used first."""
     within = None if scope is None else {"session_id": scope.sessions}
     return LATEST.page(connection, SESSION.all, (), within=within, cursor=cursor, limit=limit, show=_to_view)
 

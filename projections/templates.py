@@ -49,7 +49,6 @@ SELECT_VERSION = (
 
 @TEMPLATES.handler
 def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None:
-    """Keep the template with its first version."""
     row = TemplateRow(
         position=recorded.position,
         template_id=recorded.event.run_template_id,
@@ -62,7 +61,6 @@ def template_created(rows: Rows, recorded: Recorded[RunTemplateCreated]) -> None
 
 @TEMPLATES.handler
 def template_updated(rows: Rows, recorded: Recorded[RunTemplateUpdated]) -> None:
-    """Keep another version."""
     row = rows.change(TEMPLATE, recorded.event.run_template_id)
     row.newest = recorded.position
     _append_version(rows, recorded)
@@ -87,7 +85,6 @@ def _append_version(rows: Rows, recorded: Recorded[Any]) -> None:
 
 @TEMPLATES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a redacted version said."""
     rows.erase(VERSION, recorded.event.target, "directive_template", "default_params")
 
 

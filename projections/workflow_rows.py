@@ -147,7 +147,6 @@ TO_CANCEL = "to be cancelled"
 
 @WORKFLOWS.handler
 def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
-    """Keep the definition."""
     event = recorded.event
     rows.append(
         WORKFLOW,
@@ -192,7 +191,6 @@ def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
 
 @WORKFLOWS.handler
 def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
-    """Steps begin again."""
     row = _touch(rows, recorded)
     row.status, row.finished_at = "running", None
     failed = None
@@ -220,7 +218,6 @@ def run_resumed(rows: Rows, recorded: Recorded[WorkflowResumed]) -> None:
 
 @WORKFLOWS.handler
 def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
-    """A step has a run."""
     event = recorded.event
     row = _touch(rows, recorded)
     if row.began_at is None:
@@ -240,7 +237,6 @@ def step_started(rows: Rows, recorded: Recorded[WorkflowStepStarted]) -> None:
 
 @WORKFLOWS.handler
 def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
-    """A step runs once for each item."""
     event = recorded.event
     row = _touch(rows, recorded)
     if row.began_at is None:
@@ -255,7 +251,6 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
 
 @WORKFLOWS.handler
 def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> None:
-    """A step, or one of its items, came to an output."""
     event = recorded.event
     row = _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
@@ -278,7 +273,6 @@ def step_completed(rows: Rows, recorded: Recorded[WorkflowStepCompleted]) -> Non
 
 @WORKFLOWS.handler
 def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
-    """An attempt came to nothing."""
     event = recorded.event
     _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
@@ -307,7 +301,6 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
 
 @WORKFLOWS.handler
 def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
-    """A step was left out."""
     event = recorded.event
     _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
@@ -317,7 +310,6 @@ def step_skipped(rows: Rows, recorded: Recorded[WorkflowStepSkipped]) -> None:
 
 @WORKFLOWS.handler
 def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
-    """A step was stopped."""
     event = recorded.event
     _touch(rows, recorded)
     if event.item is not None:
@@ -331,7 +323,6 @@ def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> Non
 
 @WORKFLOWS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
-    """A step waits for somebody."""
     event = recorded.event
     _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
@@ -344,7 +335,7 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
 
 @WORKFLOWS.handler
 def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
-    """Somebody decided, or nobody did in time."""
+    """A decision of an identity, or the expiry."""
     event = recorded.event
     row = _touch(rows, recorded)
     row.status = "running" if row.status == "waiting" else row.status
@@ -361,13 +352,11 @@ def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | Wo
 
 @WORKFLOWS.handler
 def run_suspended(rows: Rows, recorded: Recorded[WorkflowRunSuspended]) -> None:
-    """Nothing goes on until somebody has decided."""
     _touch(rows, recorded).status = "waiting"
 
 
 @WORKFLOWS.handler
 def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested]) -> None:
-    """Somebody wants it to stop."""
     _touch(rows, recorded)
     reason = recorded.event.note
     _log(rows, recorded, "info", TO_CANCEL if reason is None else f"{TO_CANCEL}: {reason}")
@@ -376,7 +365,6 @@ def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested])
 
 @WORKFLOWS.handler
 def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
-    """It is at its end."""
     row = _touch(rows, recorded)
     statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
     row.status, row.finished_at = statuses[type(recorded.event)], recorded.at

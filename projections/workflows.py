@@ -251,12 +251,10 @@ ITEMS = Keyset(kind="workflow-items", columns=(("item", "item", int),), oldest_f
 
 
 def list_workflows(connection: Connection, *, cursor: str | None, limit: int) -> Page[Workflow]:
-    """Workflows, newest first."""
     return NEWEST.page(connection, SELECT_WORKFLOWS, (), cursor=cursor, limit=limit, show=_to_view)
 
 
 def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
-    """One workflow."""
     return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _to_view)
 
 
