@@ -208,7 +208,7 @@ class Wiring:
             databases,
             self.views,
             notes,
-            partial(sessions.said_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
+            partial(sessions.messages_after, log_id=log.log_id) if settings.memory_include_transcripts else None,
             snippet_chars_max=settings.memory_max_snippet_chars,
         )
         self.memory = Memory(log, self.ids, settings, notes, self.index)

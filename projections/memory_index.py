@@ -74,8 +74,8 @@ WITHIN = """
 others neither displace it nor show by its absence that they are there."""
 SELECT_CHUNK = "SELECT number, first, last, kind, place, source FROM chunk JOIN source ON name = source WHERE id = ?"
 
-Said = Callable[[Connection, Position, int], list[tuple[Position, str, str, str | None]]]
-"""What was said after a position: where, in which session, as which entry, and the words (None: erased)."""
+MessagesAfter = Callable[[Connection, Position, int], list[tuple[Position, str, str, str | None]]]
+"""Messages of transcripts after a position: position, session, id of the entry, and text (None: erased)."""
 
 
 class MemoryIndex:
@@ -87,16 +87,16 @@ class MemoryIndex:
         databases: Databases,
         views: Views,
         notes: NoteSource,
-        said: Said | None,
+        messages_after: MessagesAfter | None,
         *,
         snippet_chars_max: int,
     ) -> None:
-        """Open nothing yet; without ``said`` transcripts are left out."""
+        """Open nothing yet; without ``messages_after`` transcripts are left out."""
         self._path = path
         self._databases = databases
         self._views = views
         self._notes = notes
-        self._said = said
+        self._messages_after = messages_after
         self._snippet_chars_max = snippet_chars_max
         self._lock = threading.Lock()
         self._writing: Connection | None = None
@@ -120,21 +120,21 @@ class MemoryIndex:
         """The passages that hold ``least`` of the terms at least, best first, from transcripts of ``sessions``."""
         until = time.monotonic() + seconds
         every = least >= len(terms)
-        wanted = match(terms, every=every)
-        if not wanted:
+        pattern = match(terms, every=every)
+        if not pattern:
             return []
         try:
-            self._bring_up(until)
+            self._refresh(until)
             with self._reading() as connection, connection.within(max(until - time.monotonic(), 0.0)):
-                sought: tuple[str | int, ...] = (OPEN, CLOSE, wanted, limit)
+                parameters: tuple[str | int, ...] = (OPEN, CLOSE, pattern, limit)
                 ranked, within = (SELECT_EVERY if every else SELECT_FOUND), ""
                 if sessions is not None:
                     places = [transcript_of(session_id) for session_id in sessions]
-                    sought, within = (*sought, CANDIDATES_MAX, to_json(places)), WITHIN
+                    parameters, within = (*parameters, CANDIDATES_MAX, to_json(places)), WITHIN
                 elif every:
-                    sought = (*sought, CANDIDATES_MAX)
-                found: list[Any] = list(connection.execute(ranked.format(within=within), sought))
-                passages = [self._passage(connection, *row) for row in found if every or _distinct(row[2]) >= least]
+                    parameters = (*parameters, CANDIDATES_MAX)
+                hits: list[Any] = list(connection.execute(ranked.format(within=within), parameters))
+                passages = [self._passage(connection, *row) for row in hits if every or _distinct(row[2]) >= least]
         except DatabaseDamaged:
             self._discard()
             raise NotCaughtUp("the index of the memory was damaged and is built anew") from None
@@ -162,7 +162,7 @@ class MemoryIndex:
         """Make ready what is searched, however long it takes."""
         with suppress(NotCaughtUp):
             try:
-                self._bring_up(None)
+                self._refresh(None)
             except DatabaseDamaged:
                 self._discard()
 
@@ -187,11 +187,11 @@ class MemoryIndex:
         connection = self._open()
         reader = self._reader
         assert reader is not None
-        names = ("memory",) if self._said is None else ("memory", "sessions")
+        names = ("memory",) if self._messages_after is None else ("memory", "sessions")
         reader.query(names, lambda rows: self._follow(connection, rows, until))
         return connection
 
-    def _bring_up(self, until: float | None) -> None:
+    def _refresh(self, until: float | None) -> None:
         with self._lock:
             connection = self._follow_views(until)
             if self._walked is None or time.monotonic() - self._walked >= WALK_SECONDS:
@@ -200,7 +200,7 @@ class MemoryIndex:
                 self._walked = began
 
     def _follow(self, connection: Connection, rows: Connection, until: float | None) -> None:
-        """Take in what changed in the views: entries, what was said, and what was erased."""
+        """Index what changed in the views: entries, messages of transcripts, and erasures."""
         position = _number(connection, "entries")
         while changed := memory.changed_after(rows, position, PAGE_ROWS):
             with connection.transaction():
@@ -209,15 +209,15 @@ class MemoryIndex:
                 position = changed[-1][0]
                 connection.execute(PUT_META, ("entries", str(position)))
             self._in_time(until)
-        if self._said is None:
+        if self._messages_after is None:
             return
         position = _number(connection, "said")
-        while said := self._said(rows, position, PAGE_ROWS):
+        while messages := self._messages_after(rows, position, PAGE_ROWS):
             with connection.transaction():
-                for at, session_id, entry_id, words in said:
+                for at, session_id, entry_id, text in messages:
                     place = f"{transcript_of(session_id)}#{entry_id}"
-                    _put(connection, f"said:{at}", "transcript", place, "", words)
-                position = said[-1][0]
+                    _put(connection, f"said:{at}", "transcript", place, "", text)
+                position = messages[-1][0]
                 connection.execute(PUT_META, ("said", str(position)))
             self._in_time(until)
         position = _number(connection, "erased")
@@ -276,10 +276,10 @@ class MemoryIndex:
             with connection.transaction():
                 for statement in SCHEMA:
                     connection.execute(statement)
-                mine = f"{self._log_id} {VERSION} {self._said is not None}"
-                if (_meta(connection, "belongs") or mine) != mine:
+                owner = f"{self._log_id} {VERSION} {self._messages_after is not None}"
+                if (_meta(connection, "belongs") or owner) != owner:
                     raise LookupError(self._path)
-                connection.execute(PUT_META, ("belongs", mine))
+                connection.execute(PUT_META, ("belongs", owner))
         except BaseException:
             connection.close()
             raise
@@ -301,7 +301,7 @@ class MemoryIndex:
     def _discard(self) -> None:
         """Begin anew."""
         with self._lock:
-            self._let_go()
+            self._close_connections()
             self._delete()
             self._walked = None
 
@@ -309,7 +309,7 @@ class MemoryIndex:
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    def _let_go(self) -> None:
+    def _close_connections(self) -> None:
         while self._idle:
             self._idle.pop().close()
         if self._writing is not None:
@@ -320,7 +320,7 @@ class MemoryIndex:
         """Stop getting ready, and close what is open."""
         self._closed = True
         with self._lock:
-            self._let_go()
+            self._close_connections()
             if self._reader is not None:
                 self._reader.close()
                 self._close_log()

@@ -276,10 +276,10 @@ def transcript(
     return Page(items=items, next_cursor=items[-1].id if more else None)
 
 
-def said_after(
+def messages_after(
     connection: Connection, position: Position, limit: int, *, log_id: str
 ) -> list[tuple[Position, str, str, str | None]]:
-    """What users and assistants said after a position: where, in which session, as which entry; None once redacted."""
+    """Return the messages of transcripts after a position: position, session, id, and text (None once redacted)."""
     entries = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
     return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _to_line(row)) for row in entries]
 

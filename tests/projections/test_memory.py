@@ -46,7 +46,7 @@ class Corner:
     def another(self) -> MemoryIndex:
         """The index as another process would open it."""
         notes = NoteFiles(Workspace(self.workspace), SystemClock(), Mask())
-        said = partial(sessions.said_after, log_id=LOG_ID) if self.transcripts else None
+        said = partial(sessions.messages_after, log_id=LOG_ID) if self.transcripts else None
         return MemoryIndex(self.path, DATABASES, self.plane.views, notes, said, snippet_chars_max=40)
 
     def note(self, name: str, text: str | bytes) -> Path:
