@@ -1,12 +1,9 @@
 """The work queue: what is enqueued, what a drain came to, and waiting for it."""
 
-import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import anyio
 import msgspec
 
 from athena_core.clock import Ids
@@ -23,6 +20,7 @@ from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.runs import Runs
+from athena_core.services.waiters import OneShot, Waiters
 from athena_core.text import or_erased
 from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
 
@@ -58,14 +56,6 @@ class PayloadsUnread(Exception):
     """Items wait whose payloads have to be read, so that it can be told whether one is the same."""
 
 
-class Waiting:
-    """Somebody waits for a drain: to end, or to have its run paused."""
-
-    def __init__(self) -> None:
-        """Nothing happened yet."""
-        self.settled = asyncio.Event()
-
-
 class Queues:
     """Enqueues items and begins drains; the reactor of ``drains.py`` works them off."""
 
@@ -79,14 +69,13 @@ class Queues:
         self._providers = providers
         self._reader = reader
         self._digests: OrderedDict[str, bytes] = OrderedDict()
-        self._waiting: dict[str, list[Waiting]] = {}
+        self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a drain that ended, or for a run of its session that was paused."""
         for row in rows:
-            for waiting in self._waiting.get(row.session_id or "", ()):
-                waiting.settled.set()
+            self._waiters.wake(row.session_id or "")
 
     # Enqueueing
 
@@ -184,10 +173,9 @@ class Queues:
 
     async def settled(self, session_id: str, began: Position, seconds: float) -> None:
         """Return once the drain that began at a position has ended or its run is paused, or after so many seconds."""
-        with self._wait(session_id) as waiting:
+        with self._waiters.wait(session_id) as waiter:
             if self._ending(session_id, began) is None:
-                with anyio.move_on_after(seconds):
-                    await waiting.settled.wait()
+                await waiter.within(seconds)
 
     def result(self, session_id: str, began: Position) -> tuple[DrainResult, Position] | None:
         """What the drain that began at a position came to, and where it ended; None while it is at work.
@@ -208,18 +196,6 @@ class Queues:
                 details = {"drainId": failed.drain_id} | ({"runId": failed.run_id} if failed.run_id else {})
                 raise recorded_error(failed.code, or_erased(failed.error_text), details)
         return None
-
-    @contextmanager
-    def _wait(self, session_id: str) -> Iterator[Waiting]:
-        """Be told of a session."""
-        waiting = Waiting()
-        self._waiting.setdefault(session_id, []).append(waiting)
-        try:
-            yield waiting
-        finally:
-            self._waiting[session_id].remove(waiting)
-            if not self._waiting[session_id]:
-                del self._waiting[session_id]
 
     def _ending(self, session_id: str, began: Position) -> Recorded[Event] | None:
         """The end of the drain that began at a position."""

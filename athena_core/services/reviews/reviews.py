@@ -1,14 +1,11 @@
 """Reviews: persona runs from the request over the runs of their models to the files that they leave."""
 
-import asyncio
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
@@ -29,6 +26,7 @@ from athena_core.services.reviews import preparation
 from athena_core.services.reviews.definitions import CONTEXT_FILE_BYTES_MAX, LoadedPersona, PersonaFiles
 from athena_core.services.reviews.git import Repository
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.waiters import OneShot, Waiters
 from athena_core.settings import Settings
 from athena_core.system import private_file
 from athena_core.text import clean
@@ -90,7 +88,7 @@ class Reviews:
         self._state_dir = settings.state_dir
         self._workspace = workspace
         self._following: dict[str, str] = {}
-        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
 
     # Beginning
@@ -357,29 +355,16 @@ class Reviews:
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a review that ended, or whose run was paused."""
         for row in rows:
-            for waiting in self._waiting.get(row.run_id or "", ()):
-                waiting.set()
-
-    @contextmanager
-    def _wait(self, key: str) -> Iterator[asyncio.Event]:
-        waiting = asyncio.Event()
-        self._waiting.setdefault(key, []).append(waiting)
-        try:
-            yield waiting
-        finally:
-            self._waiting[key].remove(waiting)
-            if not self._waiting[key]:
-                del self._waiting[key]
+            self._waiters.wake(row.run_id or "")
 
     async def settled(self, key: str) -> None:
         """Return once a review has ended, or its run is paused, or after as long as its runs may take."""
-        with self._wait(key) as waiting:
+        with self._waiters.wait(key) as waiter:
             if self.state(key).status != "running":
                 return
             request = self._runs.state(key).request
             seconds = 2 * (request.timeout_ms if request else 0) / 1000 + WAIT_GRACE_SECONDS
-            with anyio.move_on_after(seconds):
-                await waiting.wait()
+            await waiter.within(seconds)
 
     def state(self, key: str) -> review.ReviewState:
         """Where a review is, as committed."""

@@ -1,11 +1,8 @@
 """Workflows: kept, walked, resumed, cancelled, approved, and waited for; what follows by itself is the walker's."""
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anyio
 import msgspec
 
 from athena_core.clock import Ids
@@ -23,6 +20,7 @@ from athena_core.services.access.access import Access, violation_of
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import Runs
+from athena_core.services.waiters import OneShot, Waiters
 from athena_core.values import Identity, Role, pinned
 
 RANK = {role: rank for rank, role in enumerate(Role)}
@@ -76,14 +74,13 @@ class Workflows:
         self._access = access
         self._ids = ids
         self._reader = log.reader()
-        self._waiting: dict[str, list[asyncio.Event]] = {}
+        self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._notice, workflow_run.SETTLING_TYPES)
 
     def _notice(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a workflow run that ended or waits for somebody."""
         for row in rows:
-            for waiting in self._waiting.get(row.stream, ()):
-                waiting.set()
+            self._waiters.wake(row.stream)
 
     # Definitions
 
@@ -337,26 +334,11 @@ class Workflows:
 
     # Waiting
 
-    @contextmanager
-    def _wait(self, run_id: str) -> Iterator[asyncio.Event]:
-        waiting = asyncio.Event()
-        self._waiting.setdefault(run_id, []).append(waiting)
-        try:
-            yield waiting
-        finally:
-            self._waiting[run_id].remove(waiting)
-            if not self._waiting[run_id]:
-                del self._waiting[run_id]
-
     async def settled(self, run_id: str, seconds: float) -> bool:
         """Return once a run has ended or waits for somebody, or after so many seconds; tell which."""
-        with self._wait(run_id) as waiting:
+        with self._waiters.wait(run_id) as waiter:
             state, _ = await self.look(run_id)
-            if state.status != "running":
-                return True
-            with anyio.move_on_after(seconds):
-                await waiting.wait()
-            return waiting.is_set()
+            return state.status != "running" or await waiter.within(seconds)
 
     async def waits(self, run_id: str) -> bool:
         """Whether a run waits for somebody. Raises NotFound."""
