@@ -11,6 +11,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Value
 
 S = TypeVar("S")
+C = TypeVar("C", contravariant=True)
 
 
 class Context(Value):
@@ -95,6 +96,46 @@ class Outcome(Value):
 
 
 Transaction = Callable[[Reader, Context], Outcome]
+
+
+def facts_of(
+    stream: str, events: Iterable[Event], *, session_id: str | None = None, run_id: str | None = None
+) -> tuple[Fact, ...]:
+    """Put events into the envelope of their stream."""
+    return tuple([Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events])
+
+
+class DomainRoom(Protocol[S, C]):
+    """A module of ``domain`` as a type: its decider, and how it decides."""
+
+    DECIDER: Decider[S]
+
+    def decide(self, command: C, state: S, context: Context, /) -> tuple[Event, ...]:
+        """Return the events that follow a command."""
+
+
+def transact(
+    room: DomainRoom[S, C],
+    stream: str,
+    command: C,
+    *,
+    session_id: str | None = None,
+    run_id: str | None = None,
+    subject: str | None = None,
+) -> Transaction:
+    """Return the transaction that gives a command to one stream and records what follows."""
+
+    def transaction(reader: Reader, context: Context) -> Outcome:
+        events = room.decide(command, reader.state(room.DECIDER, stream), context)
+        return Outcome(facts=facts_of(stream, events, session_id=session_id, run_id=run_id), subject=subject)
+
+    return transaction
+
+
+def record(stream: str, *events: Event, answer: object = None) -> Transaction:
+    """Return the transaction that records events whatever the state is."""
+    outcome = Outcome(facts=facts_of(stream, events), answer=answer)
+    return lambda reader, context: outcome
 
 
 class Rejected(Exception):

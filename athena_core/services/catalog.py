@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from athena_core import schema
 from athena_core.clock import Ids
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Reader, facts_of, transact
 from athena_core.domain import directive, profile
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta
@@ -27,23 +27,16 @@ class Catalog:
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the outcome is its id."""
         directive_id = self._ids.new("dir")
-
-        def create(reader: Reader, context: Context) -> Outcome:
-            return Outcome(facts=directive_facts(reader, context, directive_id, spec), subject=directive_id)
-
+        command = directive.CreateDirective(directive_id=directive_id, spec=spec, shadow=False)
+        create = transact(directive, directive_id, command, subject=directive_id)
         return await self._log.submit(create, meta, key, frozenset((directive_id,)))
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
         normal = profile.normalise_profile(spec, self._providers, schema.check)
         profile_id = self._ids.new("hp")
-
-        def create(reader: Reader, context: Context) -> Outcome:
-            command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
-            events = profile.decide(command, reader.state(profile.DECIDER, profile_id), context)
-            facts = tuple(Fact(stream=profile_id, event=event) for event in events)
-            return Outcome(facts=facts, subject=profile_id)
-
+        command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
+        create = transact(profile, profile_id, command, subject=profile_id)
         return await self._log.submit(create, meta, key, frozenset((profile_id,)))
 
     def directive(self, directive_id: str, field: str) -> tuple[directive.DirectiveCreated, int]:
@@ -73,4 +66,4 @@ def directive_facts(
     """The events that create a directive."""
     command = directive.CreateDirective(directive_id=directive_id, spec=spec, shadow=shadow)
     events = directive.decide(command, reader.state(directive.DECIDER, directive_id), context)
-    return tuple(Fact(stream=directive_id, event=event) for event in events)
+    return facts_of(directive_id, events)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from athena_core.clock import Clock, iso
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Key, record
 from athena_core.domain import plane
-from athena_core.event import Fact, Meta, Value
+from athena_core.event import Meta, Value
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
@@ -37,12 +37,8 @@ class ClockJumps:
         """Record that the machine's clock is right, and go by it from now on; the answer is an ``AcceptedClock``."""
         now, ahead = self._clock.now(), self._clock.ahead
         event = plane.ClockAccepted(clock_ms=now + ahead, ahead_ms=ahead)
-
-        def accept(reader: Reader, context: Context) -> Outcome:
-            answer = AcceptedClock(clock=iso(event.clock_ms), ahead_ms=ahead)
-            return Outcome(facts=(Fact(stream=plane.STREAM, event=event),), answer=answer)
-
-        committed = await self._log.submit(accept, meta, key)
+        answer = AcceptedClock(clock=iso(event.clock_ms), ahead_ms=ahead)
+        committed = await self._log.submit(record(plane.STREAM, event, answer=answer), meta, key)
         if not committed.replayed:
             self._clock.accept(event.clock_ms)
         return committed

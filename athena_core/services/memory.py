@@ -11,11 +11,11 @@ import anyio
 from anyio import to_thread
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.definitions.memory_chunks import lines_of
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
-from athena_core.event import Fact, Meta, Position, Value
+from athena_core.event import Meta, Position, Value
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import DatabaseDamaged, MemorySearch, NoteFile, Passage, Row
 from athena_core.providers.mask import Mask
@@ -132,12 +132,8 @@ class Memory:
         """Note something down; the subject of the outcome is the id of the entry. Raises ConfigError."""
         self._enabled("text")
         entry_id = self._ids.new("mem")
-
-        def record(reader: Reader, context: Context) -> Outcome:
-            command = memory.RecordMemory(entry_id=entry_id, body=body)
-            events = memory.decide(command, reader.state(memory.DECIDER, entry_id), context)
-            return Outcome(facts=tuple(Fact(stream=entry_id, event=event) for event in events), subject=entry_id)
-
+        command = memory.RecordMemory(entry_id=entry_id, body=body)
+        record = transact(memory, entry_id, command, subject=entry_id)
         return await self._log.submit(record, meta, key, frozenset((entry_id,)))
 
     async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed:
@@ -149,11 +145,10 @@ class Memory:
             if not state.exists:
                 raise NotFound(f"no memory entry {entry_id!r} exists")
             events = memory.decide(memory.ForgetMemory(entry_id=entry_id), state, context)
-            facts = tuple(Fact(stream=entry_id, event=event) for event in events)
-            if not facts:
+            if not events:
                 return Outcome(answer=Forgotten(id=entry_id, removed=False))
             erased = copies.noted(plane.PayloadRedacted(target=position, note="forgotten"))
-            facts += (Fact(stream=plane.STREAM, event=erased),)
+            facts = facts_of(entry_id, events) + facts_of(plane.STREAM, (erased,))
             return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
 
         rows, copies, begun = await to_thread.run_sync(self._copies, entry_id)

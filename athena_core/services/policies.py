@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from athena_core.clock import iso
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import policy
 from athena_core.errors import PreconditionFailed
-from athena_core.event import Fact, Meta, Value
+from athena_core.event import Meta, Value
 from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction
@@ -63,7 +63,7 @@ class Policies:
                 state = policy.evolve(state, event)
             document = policy.policy_document(state)
             draft = RunTransaction(reader, context, room)
-            draft.add([Fact(stream=policy.STREAM, event=event) for event in events])
+            draft.add(facts_of(policy.STREAM, events))
             if events:
                 draft.settle(state)
             return Outcome(facts=tuple(draft.facts), answer=PolicyInForce(version=state.version, document=document))

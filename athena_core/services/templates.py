@@ -5,11 +5,11 @@ from typing import Any
 
 from athena_core import schema
 from athena_core.clock import Ids
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.definitions.placeholder import as_text, fill
 from athena_core.domain import template
 from athena_core.errors import ConfigError, NotFound, PreconditionFailed
-from athena_core.event import Fact, Meta
+from athena_core.event import Meta
 from athena_core.log.writer import Committed, Log
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.runs import PreparedRun, Runs
@@ -34,12 +34,7 @@ class Templates:
         normal = self._checked(spec)
         template_id = self._ids.new("tpl")
         command = template.CreateTemplate(run_template_id=template_id, spec=normal)
-
-        def create(reader: Reader, context: Context) -> Outcome:
-            events = template.decide(command, reader.state(template.DECIDER, template_id), context)
-            facts = tuple(Fact(stream=template_id, event=event) for event in events)
-            return Outcome(facts=facts, subject=template_id)
-
+        create = transact(template, template_id, command, subject=template_id)
         return await self._log.submit(create, meta, key, frozenset((template_id,)))
 
     async def update(
@@ -65,7 +60,7 @@ class Templates:
             if expected is not None and not expected(state.version):
                 raise PreconditionFailed("the template was changed meanwhile", {"version": state.version})
             events = template.decide(command, state, context)
-            facts = tuple(Fact(stream=template_id, event=event) for event in events)
+            facts = facts_of(template_id, events)
             return Outcome(facts=facts, subject=template_id, answer=state.version + len(events))
 
         return await self._log.submit(update, meta, key)

@@ -6,7 +6,7 @@ from typing import Literal, NoReturn, TypeAlias
 from msgspec.structs import replace
 
 from athena_core.clock import iso
-from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import plane
 from athena_core.errors import AthenaError, AuthzDeniedError
 from athena_core.event import Fact, Meta
@@ -97,8 +97,7 @@ class Access:
         """Raise that a role is missing for what is done on somebody's behalf, as the first events of a transaction."""
         denied, message = self._missing(who, operation)
         violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", denied.deny_reason)
-        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (denied, violation))
-        raise Rejected(AuthzDeniedError(message), facts)
+        raise Rejected(AuthzDeniedError(message), facts_of(plane.STREAM, (denied, violation)))
 
     async def require_scope(
         self, who: Identity, operation: str, proof: ScopeProof, meta: Meta, session_id: str | None, run_id: str | None
@@ -168,7 +167,7 @@ class Access:
             denied.deny_reason,
             behind=0 if guarded else behind,
         )
-        facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in (denied, violation))
+        facts = facts_of(plane.STREAM, (denied, violation), session_id=session_id)
         if guarded:
             raise Rejected(AuthzDeniedError(f"{why}: {message}"), facts)
         return facts
@@ -189,10 +188,7 @@ class Access:
             outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
             reason = denied.deny_reason
             violation = violation_of(reader, context, denied.TYPE, who, "authorization", outcome, reason)
-            facts = tuple(
-                Fact(stream=plane.STREAM, event=event, session_id=session_id, run_id=run_id)
-                for event in (denied, violation)
-            )
+            facts = facts_of(plane.STREAM, (denied, violation), session_id=session_id, run_id=run_id)
             if guarded:
                 raise Rejected(AuthzDeniedError(message), facts)
             return Outcome(facts=facts)

@@ -3,10 +3,10 @@
 import anyio
 
 from athena_core.clock import Clock, Ids, iso
-from athena_core.decider import Context, Outcome, Reader, Transaction
+from athena_core.decider import record
 from athena_core.domain import plane
 from athena_core.errors import AthenaError, RateLimited
-from athena_core.event import Fact, Meta
+from athena_core.event import Meta
 from athena_core.log.writer import Log
 
 WINDOW_SECONDS = 1.0
@@ -180,7 +180,7 @@ class RefusalLimits:
             subject, operation = key
             event = plane.RequestsSuppressed(count=left[key], subject=subject, operation=operation, since=iso(since))
             try:
-                await self._log.submit(_record(event), Meta(actor=subject, correlation=self._ids.trace()))
+                await self._log.submit(record(plane.STREAM, event), Meta(actor=subject, correlation=self._ids.trace()))
             except AthenaError as error:
                 self._log.problems.report(LOOP, error)
                 break
@@ -201,12 +201,3 @@ def _summary(suppressed: dict[CallerOperation, int]) -> dict[CallerOperation, in
     operation = operations.pop() if len(operations) == 1 else EVERYTHING_ELSE
     summary[subject, operation] = summary.get((subject, operation), 0) + sum(count for _, count in rest)
     return summary
-
-
-def _record(event: plane.RequestsSuppressed) -> Transaction:
-    outcome = Outcome(facts=(Fact(stream=plane.STREAM, event=event),))
-
-    def record(reader: Reader, context: Context) -> Outcome:
-        return outcome
-
-    return record

@@ -10,7 +10,7 @@ import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
 
-from athena_core.decider import Context, Outcome, Reader
+from athena_core.decider import Context, Outcome, Reader, facts_of
 from athena_core.domain import (
     dead_letter,
     directive,
@@ -23,7 +23,7 @@ from athena_core.domain import (
     workflow_run,
 )
 from athena_core.errors import NotFound
-from athena_core.event import Fact, Meta, Position
+from athena_core.event import Meta, Position
 from athena_core.log.codec import MOVED_WORDS, Codec, public_words
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
@@ -185,7 +185,7 @@ async def _erase(log: Log, positions: Sequence[Position], reason: str | None, me
         def erase(reader: Reader, context: Context, targets: tuple[Position, ...] = targets) -> Outcome:
             first = copies.noted(plane.PayloadRedacted(target=targets[0], note=reason))
             events = (first, *(plane.PayloadRedacted(target=target, note=reason) for target in targets[1:]))
-            return Outcome(facts=tuple(Fact(stream=plane.STREAM, event=event) for event in events), erase=targets)
+            return Outcome(facts=facts_of(plane.STREAM, events), erase=targets)
 
         done = (await log.submit(erase, meta)).position
     return done

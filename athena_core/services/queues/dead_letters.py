@@ -1,18 +1,18 @@
 """Dead letters: what becomes one, and what people decide about it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import dead_letter, message, queue
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Committed, Log
-from athena_core.services.queues.queues import facts_of
+from athena_core.services.queues.queues import queue_facts
 from athena_core.text import or_erased
 from athena_core.values import Body, Identity, Label, narrower, pinned, unpinned
 
@@ -38,14 +38,13 @@ class LetterDecision(Value):
 
 def message_facts(
     reader: Reader, context: Context, message_id: str | None, command: message.MessageCommand, run_id: str | None
-) -> Iterator[Fact]:
+) -> tuple[Fact, ...]:
     """What follows for the message that an item delivers, if it does."""
     if message_id is None:
-        return
+        return ()
     state = reader.state(message.DECIDER, message_id)
-    for event in message.decide(command, state, context):
-        session_id = PERSONA_SESSION + state.sent.to_agent if state.sent else None
-        yield Fact(stream=message_id, event=event, session_id=session_id, run_id=run_id)
+    session_id = PERSONA_SESSION + state.sent.to_agent if state.sent else None
+    return facts_of(message_id, message.decide(command, state, context), session_id=session_id, run_id=run_id)
 
 
 def give_up_facts(
@@ -56,7 +55,7 @@ def give_up_facts(
     items: Sequence[queue.QueueItem],
     payloads: Mapping[str, str],
     errors: Mapping[str, str],
-) -> Iterator[Fact]:
+) -> tuple[Fact, ...]:
     """The dead letter of items that left their queue undone, and the failure of the message among them."""
     attempts = list(queue.attempts_of(items))
     if event.run_id is not None and event.run_id not in {attempt.run_id for attempt in attempts}:
@@ -92,16 +91,14 @@ def give_up_facts(
         scope=pinned(narrower(*(unpinned(item.scope) for item in items))),
         payload=msgspec.json.encode(holds).decode(),
     )
-    yield from letter_facts(
-        reader, context, dead_letter.AddDeadLetter(letter=letter), letter.id, session_id, event.run_id
-    )
+    added = letter_facts(reader, context, dead_letter.AddDeadLetter(letter=letter), letter.id, session_id, event.run_id)
     failed = message.FailMessage(
         reason=event.reason,
         code=event.code,
         error=or_erased(event.error_text),
         dead_letter_id=event.dead_letter_id,
     )
-    yield from message_facts(reader, context, message_id, failed, event.run_id)
+    return added + message_facts(reader, context, message_id, failed, event.run_id)
 
 
 def payload_object(said: str | None) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def letter_facts(
     if state.added is not None:
         session_id = state.added.session_id
     events = dead_letter.decide(command, state, context)
-    return tuple(Fact(stream=letter_id, event=event, session_id=session_id, run_id=run_id) for event in events)
+    return facts_of(letter_id, events, session_id=session_id, run_id=run_id)
 
 
 # What people decide
@@ -234,7 +231,7 @@ def requeue_facts(reader: Reader, context: Context, again: RequeuePlan, who: Ide
         for event in queue.decide(enqueue, state, context):
             state = queue.evolve(state, event)
             enqueued += (event,)
-    facts += facts_of(letter.session_id, enqueued)
+    facts += queue_facts(letter.session_id, enqueued)
     if again.message_id is None:
         return facts
     old = reader.state(message.DECIDER, letter.message_id or "").sent
@@ -253,7 +250,7 @@ def requeue_facts(reader: Reader, context: Context, again: RequeuePlan, who: Ide
         payload=again.said[0][1],
     )
     events = message.decide(message.SendMessage(sent=sent), message.DECIDER.initial, context)
-    return facts + tuple(Fact(stream=again.message_id, event=event, session_id=letter.session_id) for event in events)
+    return facts + facts_of(again.message_id, events, session_id=letter.session_id)
 
 
 def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome:

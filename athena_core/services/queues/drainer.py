@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.decider import Context, Outcome, Reader, Rejected, transact
 from athena_core.domain import message, queue, run
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Meta, Position
@@ -14,7 +14,7 @@ from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import give_up_facts, message_facts
 from athena_core.services.queues.messages import Messages
-from athena_core.services.queues.queues import ENDED_TYPES, Queues, facts_of
+from athena_core.services.queues.queues import ENDED_TYPES, Queues, queue_facts
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
 from athena_core.values import Identity, RunBody, narrower, unpinned
 
@@ -139,12 +139,7 @@ class QueueDrainer:
         """A message waits: its queue is drained by itself."""
         sender = next(item.enqueued_by for item in state.items if item.message_id is not None)
         command = queue.StartDrain(drain_id=self._ids.new("drn"), requested_by=sender, automatic=True)
-
-        def start(reader: Reader, context: Context) -> Outcome:
-            events = queue.decide(command, reader.state(queue.DECIDER, queue.stream(session_id)), context)
-            return Outcome(facts=facts_of(session_id, events))
-
-        await self._log.submit(start, self._meta)
+        await self._log.submit(transact(queue, queue.stream(session_id), command, session_id=session_id), self._meta)
 
     # The next batch
 
@@ -314,7 +309,7 @@ class QueueTransaction:
     def decide(self, command: queue.QueueCommand) -> tuple[Event, ...]:
         """Decide about the queue."""
         events = queue.decide(command, self.state, self._context)
-        for event, fact in zip(events, facts_of(self._session_id, events), strict=True):
+        for event, fact in zip(events, queue_facts(self._session_id, events), strict=True):
             self.facts.append(fact)
             self.facts += self._followed(event)
             self.state = queue.evolve(self.state, event)

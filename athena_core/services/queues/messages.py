@@ -5,16 +5,16 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from athena_core.clock import Ids
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import dead_letter, message, queue, run
 from athena_core.errors import ConfigError
-from athena_core.event import Fact, Meta, Position
+from athena_core.event import Meta, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.queues.dead_letters import HOPS_BEGIN, PERSONA_SESSION, letter_facts, payload_object
-from athena_core.services.queues.queues import facts_of
+from athena_core.services.queues.queues import queue_facts
 from athena_core.services.reviews.definitions import PersonaDefinition, PersonaFiles
 from athena_core.services.runs.runs import Runs
 from athena_core.values import (
@@ -109,7 +109,7 @@ class Messages:
                     dead_letter_id=letter.id,
                 )
                 events += message.decide(failed, message.evolve(message.DECIDER.initial, events[0]), context)
-            facts = tuple(Fact(stream=sent.message_id, event=event, session_id=session_id) for event in events)
+            facts = facts_of(sent.message_id, events, session_id=session_id)
             if far:
                 added = letter_facts(reader, context, dead_letter.AddDeadLetter(letter=letter), letter.id, session_id)
                 return Outcome(facts=(facts[0], *added, *facts[1:]), subject=sent.message_id)
@@ -122,7 +122,7 @@ class Messages:
                 scope=pinned(scope),
             )
             enqueued = queue.decide(enqueue, reader.state(queue.DECIDER, queue.stream(session_id)), context)
-            return Outcome(facts=facts + facts_of(session_id, enqueued), subject=sent.message_id)
+            return Outcome(facts=facts + queue_facts(session_id, enqueued), subject=sent.message_id)
 
         return await self._log.submit(send, meta, key, frozenset((sent.message_id,)))
 

@@ -20,6 +20,7 @@ from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.runs import Runs
+from athena_core.services.states import at_head
 from athena_core.services.waiters import OneShot, Waiters
 from athena_core.text import or_erased
 from athena_core.values import Body, ClientId, Identity, Label, LongText, pinned
@@ -104,7 +105,7 @@ class Queues:
                 scope=pinned(who.scope),
             )
             events = queue.decide(command, state, context)
-            return Outcome(facts=facts_of(session_id, events), subject=same or item_id)
+            return Outcome(facts=queue_facts(session_id, events), subject=same or item_id)
 
         while True:
             try:
@@ -164,7 +165,7 @@ class Queues:
                 return Outcome(answer=_nothing("already-draining", depth))
             if not depth:
                 return Outcome(answer=_nothing("ok", 0))
-            return Outcome(facts=facts_of(session_id, queue.decide(command, state, context)), subject=drain_id)
+            return Outcome(facts=queue_facts(session_id, queue.decide(command, state, context)), subject=drain_id)
 
         committed = await self._log.submit(drain, meta, key)
         if committed.subject is not None:
@@ -208,12 +209,8 @@ class Queues:
 
     async def state(self, session_id: str) -> queue.QueueState:
         """The queue as it is at the head."""
-
-        def look(reader: Reader, context: Context) -> Outcome:
-            return Outcome(answer=reader.state(queue.DECIDER, queue.stream(session_id)))
-
-        found: queue.QueueState = (await self._log.submit(look, Meta(actor="system:work", correlation=""))).answer
-        return found
+        stream = queue.stream(session_id)
+        return await at_head(self._log, lambda reader: reader.state(queue.DECIDER, stream))
 
     def cause(self, session_id: str, drain: queue.QueueDrain) -> tuple[Position, str]:
         """Where a drain began, and on whose request."""
@@ -247,7 +244,7 @@ class Queues:
         }
 
 
-def facts_of(session_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
+def queue_facts(session_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     """The events of a queue in their envelope; those about a run name it."""
     stream = queue.stream(session_id)
     return tuple(

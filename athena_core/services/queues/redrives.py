@@ -8,15 +8,16 @@ import msgspec
 from msgspec.structs import asdict
 
 from athena_core.clock import Clock, Ids, milliseconds
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.domain import dead_letter, redrive
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, Contradicted, NotFound
-from athena_core.event import Event, Fact, Meta, Position, Value
+from athena_core.event import Meta, Position, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts
+from athena_core.services.states import at_head
 from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
 
 RATE_DEFAULT = 10
@@ -124,7 +125,7 @@ class Redrives:
             if active is not None:
                 raise Contradicted(f"{active[0]} is at work on the same dead letters", {"id": active[0]})
             events = redrive.decide(redrive.StartRedrive(started=started), redrive.DECIDER.initial, context)
-            return Outcome(facts=_facts(started.redrive_id, events), subject=started.redrive_id)
+            return Outcome(facts=facts_of(started.redrive_id, events), subject=started.redrive_id)
 
         return await self._log.submit(start, meta, key, frozenset((started.redrive_id,)))
 
@@ -138,7 +139,7 @@ class Redrives:
             if not state.status:
                 raise _unknown(redrive_id)
             events = redrive.decide(redrive.CancelRedrive(), state, context)
-            return Outcome(facts=_facts(redrive_id, events), subject=redrive_id)
+            return Outcome(facts=facts_of(redrive_id, events), subject=redrive_id)
 
         return await self._log.submit(cancel, meta, key)
 
@@ -155,7 +156,7 @@ class Redrives:
     async def act(self, key: str) -> float | None:
         """Put the next letter of a job back, when it is due."""
         while True:
-            state = await self._state(key)
+            state = await at_head(self._log, lambda reader: reader.state(redrive.DECIDER, key))
             started = state.started
             if state.status != "running" or started is None:
                 self._due.pop(key, None)
@@ -172,19 +173,8 @@ class Redrives:
             due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
             self._due[key] = due + 1 / started.rate_per_second
 
-    async def _state(self, redrive_id: str) -> redrive.RedriveState:
-        def look(reader: Reader, context: Context) -> Outcome:
-            return Outcome(answer=reader.state(redrive.DECIDER, redrive_id))
-
-        found: redrive.RedriveState = (await self._log.submit(look, self._meta)).answer
-        return found
-
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
-        def record(reader: Reader, context: Context) -> Outcome:
-            events = redrive.decide(command, reader.state(redrive.DECIDER, redrive_id), context)
-            return Outcome(facts=_facts(redrive_id, events))
-
-        await self._log.submit(record, self._meta)
+        await self._log.submit(transact(redrive, redrive_id, command), self._meta)
 
     async def _see_to(self, redrive_id: str, started: redrive.RedriveStarted, found: MatchedLetter) -> None:
         """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
@@ -207,7 +197,7 @@ class Redrives:
                 decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
                 facts = () if decided else requeue_facts(reader, context, again, who)
                 events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
-                return Outcome(facts=(*_facts(redrive_id, events), *facts))
+                return Outcome(facts=(*facts_of(redrive_id, events), *facts))
 
             await self._log.submit(requeue, self._meta)
         except AthenaError as error:
@@ -228,10 +218,6 @@ def _wanted(body: RedriveFilter) -> redrive.RedriveSelection:
                     f"filter.{field}", "is no time", "ISO-8601, such as 2026-01-01T00:00:00Z"
                 ) from error
     return redrive.RedriveSelection(**fields)
-
-
-def _facts(redrive_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
-    return tuple(Fact(stream=redrive_id, event=event) for event in events)
 
 
 def _unknown(redrive_id: str) -> NotFound:

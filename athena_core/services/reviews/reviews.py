@@ -11,7 +11,7 @@ from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected, fold
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, fold
 from athena_core.domain import review, run
 from athena_core.errors import AthenaError, ConfigError, NotFound
 from athena_core.event import Event, Fact, Meta, Recorded
@@ -26,6 +26,7 @@ from athena_core.services.reviews import preparation
 from athena_core.services.reviews.definitions import CONTEXT_FILE_BYTES_MAX, LoadedPersona, PersonaFiles
 from athena_core.services.reviews.git import Repository
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.states import committed
 from athena_core.services.waiters import OneShot, Waiters
 from athena_core.settings import Settings
 from athena_core.system import private_file
@@ -117,12 +118,12 @@ class Reviews:
 
         mine = False
         try:
-            committed = await self._runs.launch(launch, meta, key, start)
-            mine = committed.subject == run_id
+            done = await self._runs.launch(launch, meta, key, start)
+            mine = done.subject == run_id
         finally:
             if not mine:
                 await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
-        return committed
+        return done
 
     async def _refuse(self, run_id: str, body: PersonaRunBody, error: AthenaError, meta: Meta) -> None:
         fact = Fact(stream=review.stream(run_id), event=self._failed(body, error), session_id=body.session_id)
@@ -368,8 +369,7 @@ class Reviews:
 
     def state(self, key: str) -> review.ReviewState:
         """Where a review is, as committed."""
-        rows = self._reader.stream(review.stream(key))
-        return fold(review.DECIDER, (self._log.codec.decode(row, text=False).event for row in rows))
+        return committed(self._log, self._reader, review.DECIDER, review.stream(key))
 
     def outcome(self, key: str) -> tuple[Any, PersonaStdout, int] | None:
         """The result of a review that ended as decoded JSON, how it is printed, and its position.
@@ -467,10 +467,7 @@ class Reviews:
                 events = review.decide(requested, reader.state(review.DECIDER, stream), context)
                 if not events:
                     return Outcome()
-                facts = tuple(
-                    Fact(stream=stream, event=event, session_id=began.session_id, run_id=launch.run_id)
-                    for event in events
-                )
+                facts = facts_of(stream, events, session_id=began.session_id, run_id=launch.run_id)
                 return Outcome(facts=(*facts, *launch.admit(reader, context, len(facts))), subject=launch.run_id)
 
             await self._runs.launch(launch, meta, None, repair)
@@ -513,9 +510,7 @@ class Reviews:
         def finish(reader: Reader, context: Context) -> Outcome:
             stream = review.stream(key)
             events = review.decide(completed, reader.state(review.DECIDER, stream), context)
-            return Outcome(
-                facts=tuple(Fact(stream=stream, event=one, session_id=began.session_id, run_id=key) for one in events)
-            )
+            return Outcome(facts=facts_of(stream, events, session_id=began.session_id, run_id=key))
 
         await self._log.submit(finish, _meta(began))
 

@@ -6,14 +6,13 @@ and a repetition after a crash agree on it. What is kept beside the log is a hin
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import anyio
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
 from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
 from athena_core.definitions.trigger import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
 from athena_core.domain import plane, run, schedule, workflow_run
@@ -329,8 +328,7 @@ class Schedules:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             events = schedule.decide(command, state, context)
             if not state.exists:  # somebody asked, and there was nothing
-                facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
-                return Outcome(facts=facts, answer=ScheduleChange(updated=False, exists=False))
+                return Outcome(facts=facts_of(plane.STREAM, events), answer=ScheduleChange(updated=False, exists=False))
             return Outcome(
                 facts=_facts(schedule_id, state.definition, events),
                 answer=ScheduleChange(updated=bool(events), exists=True),
@@ -380,7 +378,7 @@ class Schedules:
             skipped = len(reader.guards("schedule").keys() - dict(started).keys())
             ticked = TickSummary(at=iso(at), runs=tuple(started), skipped=skipped)
             event = schedule.ScheduleTickExecuted(at=ticked.at, run=len(started), skipped=skipped)
-            return Outcome(facts=(Fact(stream=plane.STREAM, event=event),), answer=ticked)
+            return Outcome(facts=facts_of(plane.STREAM, (event,)), answer=ticked)
 
         return await self._log.submit(tick, meta, key)
 
@@ -552,9 +550,9 @@ class Schedules:
                 finish = replace(finish, code=self.board.step_failure(flight.target_run_id))
             meta = Meta(actor=ACTOR, correlation=row.correlation, causation=row.position)
 
-            await self._log.submit(
-                partial(_end, schedule_id=schedule_id, finish=finish, session_id=row.session_id), meta
-            )
+            stream, run_id = schedule.stream(schedule_id), finish.target_run_id
+            end = transact(schedule, stream, finish, session_id=row.session_id, run_id=run_id)
+            await self._log.submit(end, meta)
 
     async def _see_through(self, run_ids: Iterable[str]) -> None:
         """Return once runs have ended or are paused, or have taken longer than they may."""
@@ -582,15 +580,6 @@ def _raising(error: AthenaError) -> Callable[[Reader, Context, int], tuple[Fact,
         raise error
 
     return admit
-
-
-def _end(
-    reader: Reader, context: Context, *, schedule_id: str, finish: schedule.FinishScheduledRun, session_id: str | None
-) -> Outcome:
-    stream, run_id = schedule.stream(schedule_id), finish.target_run_id
-    events = schedule.decide(finish, reader.state(schedule.DECIDER, stream), context)
-    facts = [Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events]
-    return Outcome(facts=tuple(facts))
 
 
 def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishScheduledRun:

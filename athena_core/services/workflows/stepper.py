@@ -32,7 +32,7 @@ from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
-from athena_core.services.workflows.workflows import Workflows, facts_of
+from athena_core.services.workflows.workflows import Workflows, workflow_run_facts
 from athena_core.values import RunBody, Scope, narrower, unpinned
 
 OPERATION = "runWorkflow"
@@ -478,9 +478,9 @@ class WorkflowStepper:
             if refusal is not None and wanted is not None:
                 failed = _failed(wanted, refusal.error.code, refusal.error.message)
                 events = workflow_run.decide(_plus(advance, failed), state, context)
-                facts = (*refusal.facts, *facts_of(key, events))
+                facts = (*refusal.facts, *workflow_run_facts(key, events))
             else:
-                facts = (*facts_of(key, events), *facts)
+                facts = (*workflow_run_facts(key, events), *facts)
             for event in events:
                 state = workflow_run.evolve(state, event)
             return Outcome(facts=facts, answer=state)

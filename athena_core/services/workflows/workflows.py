@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from athena_core.clock import Ids
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
 from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import names_in
 from athena_core.definitions.workflow_graph import WorkflowDefinition
@@ -20,6 +20,7 @@ from athena_core.services.access.access import Access, violation_of
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import Runs
+from athena_core.services.states import at_head
 from athena_core.services.waiters import OneShot, Waiters
 from athena_core.values import Identity, Role, pinned
 
@@ -39,10 +40,10 @@ class WorkflowLaunch:
     def admit(self, reader: Reader, context: Context) -> tuple[Fact, ...]:
         """The events that begin it; its steps follow by themselves."""
         state = reader.state(workflow_run.DECIDER, self.run_id)
-        return facts_of(self.run_id, workflow_run.decide(self._command, state, context))
+        return workflow_run_facts(self.run_id, workflow_run.decide(self._command, state, context))
 
 
-def facts_of(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
+def workflow_run_facts(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     """The events of a workflow run in their envelope, which names the run of a step."""
     return tuple([Fact(stream=run_id, event=event, run_id=getattr(event, "step_run_id", None)) for event in events])
 
@@ -53,7 +54,7 @@ def cancel_workflow_run(
     """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
     state = reader.state(workflow_run.DECIDER, run_id)
     events = workflow_run.decide(workflow_run.CancelWorkflowRun(reason=reason), state, context)
-    draft.add(facts_of(run_id, events))
+    draft.add(workflow_run_facts(run_id, events))
     if events:
         command = run.CancelRun(reason=reason, cause="parent")
         for step in state.steps.values():
@@ -91,12 +92,7 @@ class Workflows:
         command = workflow.CreateWorkflow(
             workflow_id=workflow_id, definition=definition, by=who.subject, scope=pinned(who.scope)
         )
-
-        def create(reader: Reader, context: Context) -> Outcome:
-            events = workflow.decide(command, reader.state(workflow.DECIDER, workflow_id), context)
-            facts = tuple(Fact(stream=workflow_id, event=event) for event in events)
-            return Outcome(facts=facts, subject=workflow_id)
-
+        create = transact(workflow, workflow_id, command, subject=workflow_id)
         return await self._log.submit(create, meta, key, frozenset((workflow_id,)))
 
     def _check(self, definition: WorkflowDefinition) -> None:
@@ -218,21 +214,21 @@ class Workflows:
                     scope=pinned(who.scope),
                 )
                 events = workflow_run.decide(command, state, context)
-            return Outcome(facts=facts_of(chosen, events), subject=chosen, answer=bool(events))
+            return Outcome(facts=workflow_run_facts(chosen, events), subject=chosen, answer=bool(events))
 
         return await self._log.submit(resume, meta, key)
 
     async def look(self, run_id: str) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
         """How far a run is at this moment, and its workflow. Raises NotFound."""
 
-        def look(reader: Reader, context: Context) -> Outcome:
+        def read(reader: Reader) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
             state = reader.state(workflow_run.DECIDER, run_id)
             found = reader.state(workflow.DECIDER, state.workflow_id) if state.status else workflow.DECIDER.initial
-            return Outcome(answer=(state, found))
+            return state, found
 
         if not run_id.startswith("wfr_"):
             raise NotFound(f"no workflow run {run_id!r} exists")
-        state, found = (await self._log.submit(look, Meta(actor="system:workflows", correlation=""))).answer
+        state, found = await at_head(self._log, read)
         if not state.status:
             raise NotFound(f"no workflow run {run_id!r} exists")
         return state, found
@@ -328,7 +324,9 @@ class Workflows:
                 raise NotFound(f"no approval {command.step_id!r} exists")
             if enabled and not may_judge(step.approval, who, state.requesters):
                 raise approval_denied(reader, context, who, operation, step.approval)
-            return Outcome(facts=facts_of(run_id, workflow_run.decide(command, state, context)), subject=run_id)
+            return Outcome(
+                facts=workflow_run_facts(run_id, workflow_run.decide(command, state, context)), subject=run_id
+            )
 
         return await self._log.submit(judge, meta, key)
 
@@ -379,7 +377,7 @@ def approval_denied(
     )
     code = "SCOPED_ACCESS_VIOLATION"
     violation = violation_of(reader, context, refusal.TYPE, who, "authorization", "denied", code)
-    facts = tuple(Fact(stream=plane.STREAM, event=event) for event in (refusal, violation))
+    facts = facts_of(plane.STREAM, (refusal, violation))
     other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
     message = f"{operation}: {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
     error: AthenaError = AuthzDeniedError(message)

@@ -1,0 +1,34 @@
+"""States: reading a stream outside of a transaction, in one of two ways.
+
+``at_head`` asks the writer, which keeps states in memory: for streams that grow long, such as a queue. It waits for a
+batch. ``committed`` folds the stored events: for short streams, such as a run.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from athena_core.decider import Context, Decider, Outcome, Reader, fold
+from athena_core.event import Meta
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import Log
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+META = Meta(actor="system:reader", correlation="")
+"""Nothing is recorded under it."""
+
+
+async def at_head(log: Log, read: Callable[[Reader], T]) -> T:
+    """Return what ``read`` finds at the head of the log. Raise AthenaError where the log cannot be read now."""
+
+    def transaction(reader: Reader, context: Context) -> Outcome:
+        return Outcome(answer=read(reader))
+
+    found: T = (await log.submit(transaction, META)).answer
+    return found
+
+
+def committed(log: Log, reader: StoreReader, decider: Decider[S], stream: str) -> S:
+    """Return the state of a stream as committed, without its text."""
+    return fold(decider, (log.codec.decode(row, text=False).event for row in reader.stream(stream)))
