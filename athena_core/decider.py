@@ -56,6 +56,10 @@ class Decider(Value, Generic[S], dict=True):
         occupies = self.occupies.get(type(recorded.event))
         return () if occupies is None else occupies(recorded)
 
+    def owns(self, stream: str) -> bool:
+        """Return True if this is the id of a stream of the category, by how it begins."""
+        return stream.startswith((f"{self.category}_", f"{self.category}:"))
+
 
 def fold(decider: Decider[S], events: Iterable[Event]) -> S:
     """The state of a stream after its events."""

@@ -9,8 +9,6 @@ from athena_core.errors import Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
 
-DEAD_LETTER_PREFIX = "dlq_"
-
 DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
 DeadLetterReason: TypeAlias = Literal[
     "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"

@@ -140,7 +140,7 @@ class Memory:
         """Forget an entry and erase its text; the answer is a ``Forgotten``. Raises NotFound."""
 
         def forget(reader: Reader, context: Context) -> Outcome:
-            known = entry_id.startswith("mem_")
+            known = memory.DECIDER.owns(entry_id)
             state = reader.state(memory.DECIDER, entry_id) if known else memory.DECIDER.initial
             if not state.exists:
                 raise NotFound(f"no memory entry {entry_id!r} exists")

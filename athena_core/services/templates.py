@@ -72,7 +72,7 @@ class Templates:
 
     def newest(self, template_id: str) -> tuple[TemplateVersion, int]:
         """The newest version of a template with its text, and when it was made. Raises NotFound."""
-        rows = self._reader.stream(template_id) if template_id.startswith("tpl_") else []
+        rows = self._reader.stream(template_id) if template.DECIDER.owns(template_id) else []
         if not rows:
             raise NotFound(f"no run template {template_id!r} exists")
         recorded = self._log.codec.decode(rows[-1])

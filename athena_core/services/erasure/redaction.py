@@ -73,7 +73,7 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     Raises NotFound.
     """
     rows = reader.stream(run_id)
-    if not rows or not run_id.startswith("run_"):
+    if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
     rows += [*_shadows(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
     return _found([*rows, *_around(reader, codec, rows)])
@@ -110,7 +110,7 @@ def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row
 
 def _around(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
     """Find what repeats text of runs in other streams: their errors, the items and messages that they worked on."""
-    runs = {row.stream.encode() for row in rows if row.stream.startswith("run_")}
+    runs = {row.stream.encode() for row in rows if run.DECIDER.owns(row.stream)}
     position, head = max(min(row.position for row in rows) - TOGETHER, 0), reader.head()
     while runs and (page := reader.of_types(AROUND, position, head, PAGE_ROWS)):
         for row in page:

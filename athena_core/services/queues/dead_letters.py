@@ -258,7 +258,7 @@ def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: st
 
 
 def _check(letter_id: str) -> None:
-    if not letter_id.startswith(dead_letter.DEAD_LETTER_PREFIX):
+    if not dead_letter.DECIDER.owns(letter_id):
         raise _unknown(letter_id)
 
 

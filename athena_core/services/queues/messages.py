@@ -167,7 +167,7 @@ class Messages:
 
     def _request(self, run_id: str) -> tuple[Row, run.RunRequest]:
         """Return the request of a run, and its row. Raise ConfigError for an unknown run."""
-        rows = self._reader.stream(run_id, 0, 1) if run_id.startswith("run_") else []
+        rows = self._reader.stream(run_id, 0, 1) if run.DECIDER.owns(run_id) else []
         event = self._log.codec.decode(rows[0], text=False).event if rows else None
         if not isinstance(event, run.RunRequest):
             raise ConfigError.of("parentRunId", f"no run {run_id!r} exists", "the id of a run")

@@ -131,7 +131,7 @@ class Redrives:
 
     async def cancel(self, redrive_id: str, meta: Meta, key: Key | None) -> Committed:
         """Stop a job; what it put back stays so. Raises NotFound."""
-        if not redrive_id.startswith("rdr_"):
+        if not redrive.DECIDER.owns(redrive_id):
             raise _unknown(redrive_id)
 
         def cancel(reader: Reader, context: Context) -> Outcome:

@@ -28,7 +28,7 @@ from athena_core.errors import (
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log, category
+from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
@@ -528,7 +528,7 @@ class Schedules:
                 displaced += event.cancels or ()
         reason = "the next slot of its schedule is due"
         for run_id in displaced:
-            if _is_workflow(run_id):
+            if workflow_run.DECIDER.owns(run_id):
                 cancel_workflow_run(draft, reader, context, run_id, reason)
                 continue
             state = draft.state(run_id)
@@ -559,16 +559,12 @@ class Schedules:
         seconds = self._settings.schedule_run_timeout_ms / 1000 + GRACE_SECONDS
         async with anyio.create_task_group() as tasks:
             for run_id in run_ids:
-                settled = self._workflows.settled if _is_workflow(run_id) else self._runs.settled
+                settled = self._workflows.settled if workflow_run.DECIDER.owns(run_id) else self._runs.settled
                 tasks.start_soon(settled, run_id, seconds)
 
     def close(self) -> None:
         """Close the connection."""
         self.board.close()
-
-
-def _is_workflow(run_id: str) -> bool:
-    return category(run_id) == workflow_run.DECIDER.category
 
 
 class UnboundKey(Exception):

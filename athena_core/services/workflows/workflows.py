@@ -125,7 +125,7 @@ class Workflows:
 
     def exists(self, workflow_id: str) -> bool:
         """Whether there is such a workflow."""
-        return bool(workflow_id.startswith("wf_") and self._reader.stream(workflow_id))
+        return bool(workflow.DECIDER.owns(workflow_id) and self._reader.stream(workflow_id))
 
     # Commands
 
@@ -226,7 +226,7 @@ class Workflows:
             found = reader.state(workflow.DECIDER, state.workflow_id) if state.status else workflow.DECIDER.initial
             return state, found
 
-        if not run_id.startswith("wfr_"):
+        if not workflow_run.DECIDER.owns(run_id):
             raise NotFound(f"no workflow run {run_id!r} exists")
         state, found = await at_head(self._log, read)
         if not state.status:
