@@ -44,7 +44,7 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
                 tasks.start_soon(parts.memory.serve)
                 tasks.start_soon(parts.anchors.serve)
             if serving and parts.settings.scheduler:
-                tasks.start_soon(parts.timer.serve)
+                tasks.start_soon(parts.timer.serve, partial(parts.reactors.ask, parts.timer.name))
             tasks.start_soon(partial(parts.reactors.serve, everything=serving))
             yield
             parts.streams.drain()

@@ -301,7 +301,6 @@ class Wiring:
             self.log.problems,
             self.log.reader,
         )
-        self.timer.ask = partial(self.reactors.ask, self.timer.name)
 
     def wire_erasure(self) -> None:
         """Connect what removes erased text from every other place."""

@@ -60,7 +60,7 @@ class Plane:
         for first in range(0, self._schedules, PUT_AT_ONCE):
             numbers = range(first, min(first + PUT_AT_ONCE, self._schedules))
             await asyncio.gather(*(self._put(number, HOURLY if number % stride == 0 else YEARLY) for number in numbers))
-        await self.parts.schedules.board.refresh()
+        await self.parts.schedules.due.refresh()
 
     async def _put(self, number: int, cron: str) -> None:
         spec = ScheduleSpec(session_id=f"session-{number}", input="Summarise the last hour.", cron=cron)
@@ -69,12 +69,12 @@ class Plane:
     async def tick(self, ticks: int) -> Ticked:
         """Let so many hours pass; at each, decide what the timer of a server decides."""
         found = Ticked(0, 0, 0.0, 0.0)
-        board, timer = self.parts.schedules.board, self.parts.timer
+        schedules, timer = self.parts.schedules.due, self.parts.timer
         for _ in range(ticks):
             self._clock.advance(HOUR)
             began, cpu = time.perf_counter(), time.process_time()
-            await board.refresh()
-            due = board.take(self._clock.now())
+            await schedules.refresh()
+            due = schedules.pop_due(self._clock.now())
             for key in due:
                 await timer.act(key)
             found.seconds += time.perf_counter() - began
@@ -87,7 +87,7 @@ class Plane:
         """End what was started, so that the next hour finds every schedule at rest; the answer is how many ran."""
         running = 0
         for key in keys:
-            for flight in self.parts.schedules.board.know(key).state.running:
+            for flight in self.parts.schedules.due.read(key).state.running:
                 await self.parts.runs.cancel_run(flight.target_run_id, None, META, None)
                 running += 1
             await self.parts.schedules.bring_back(key)

@@ -122,7 +122,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("runner.run", parts.runner._agent, "work")
     faults.into("runner.sweep", parts.runner.executors, "tidy")
     faults.into("runner.take-over", runner, "take_over")
-    faults.into("schedules.alarm", parts.timer._board, "take")
+    faults.into("schedules.alarm", parts.timer._due, "pop_due")
     faults.into("views", Projector, "step")
     for module, name in (
         *((log_module, "WATCH_SECONDS"), (log_module, "PROBE_SECONDS"), (memory, "RETRY_SECONDS")),

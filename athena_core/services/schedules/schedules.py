@@ -4,7 +4,6 @@ What a slot does is decided at the head of the log (``domain/schedule.py``), so 
 and a repetition after a crash agree on it. What is kept beside the log is a hint: which schedules to ask, and when.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,21 +18,19 @@ from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import (
     AthenaError,
     ConfigError,
-    InternalError,
     NotFound,
     ProviderError,
     ProviderNotFound,
     RunCancelledError,
 )
 from athena_core.event import Event, Fact, Meta, Value
-from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
-from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
+from athena_core.services.due_schedules import DueSchedules, KnownSchedule
 from athena_core.services.runs.admission import RunTransaction
-from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.runs.runs import PreparedRun, Runs, run_error
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, cancel_workflow_run
 from athena_core.settings import Settings
@@ -43,12 +40,8 @@ ACTOR = "system:scheduler"
 RUN_OPERATION = "runSchedule"
 """What the last writer of a schedule must be allowed when a slot runs on their behalf."""
 
-PREFIX = schedule.stream("")
 GRACE_SECONDS = 15.0
 MESSAGE_CHARS_MAX = 500
-ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES
-"""What ends a run of a schedule."""
-
 YEAR_MS = 366 * 24 * 60 * MINUTE
 
 
@@ -57,15 +50,6 @@ class RunScheduleBody(Body):
 
     provider: Label | None = None
     model: Label | None = None
-
-
-class Known(NamedTuple):
-    """A schedule as far as it was read: its state after so many events, and where its text is."""
-
-    state: schedule.ScheduleState = schedule.DECIDER.initial
-    version: int = 0
-    put_at: int = 0
-    """The position at which it was last put."""
 
 
 class SlotLaunch(NamedTuple):
@@ -77,10 +61,6 @@ class SlotLaunch(NamedTuple):
     run_id: str
     admit: Callable[[Reader, Context, int], tuple[Fact, ...]]
     launch: PreparedRun | None = None
-
-
-KNOWN_AT_ONCE = 50
-"""Schedules that are read in one iteration of the event loop."""
 
 
 class SlotResult(Value):
@@ -112,126 +92,6 @@ class TickSummary(Value):
     skipped: int
 
 
-def keys_of(reader: StoreReader) -> list[str]:
-    """The schedules that exist, in the order in which they were put."""
-    return [key for _, key, _ in reader.guards("schedule")]
-
-
-def flights_of(reader: StoreReader) -> dict[str, str]:
-    """The runs in flight, and whose each is."""
-    return {key: str(value[0]) for _, key, value in reader.guards("scheduled")}
-
-
-class Board:
-    """When each schedule is due next, as far as this process has heard; kept by whoever asks for it."""
-
-    def __init__(self, log: Log, tail: Tail) -> None:
-        """Read nothing yet."""
-        self._codec = log.codec
-        self._reader = log.reader()
-        self._tail = tail
-        self._known: dict[str, Known] = {}
-        self._due: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []
-        self._news: set[str] = set()
-        self._begun = False
-        tail.subscribe(self._notice, frozenset(event.TYPE for event in schedule.DECIDER.events))
-
-    def _notice(self, rows: Sequence[Row]) -> None:
-        if self._begun:
-            self._news.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
-
-    def know(self, key: str) -> Known:
-        """A schedule as it is now."""
-        known = self._known.get(key) or Known()
-        state, version, put_at = known
-        for row in self._reader.stream(schedule.stream(key), version):
-            state, version = schedule.evolve(state, self._codec.decode(row, text=False).event), row.version
-            if row.type == schedule.ScheduleUpserted.TYPE:
-                put_at = row.position
-        if version == known.version:
-            return known
-        found = Known(state, version, put_at)
-        if state.exists or state.running:
-            self._known[key] = found
-        else:
-            self._known.pop(key, None)
-        self.look_at(key, schedule.next_due(state))
-        return found
-
-    def look_at(self, key: str, due: int | None) -> None:
-        """Note when a schedule is due next."""
-        if due is None:
-            self._due.pop(key, None)
-        elif self._due.get(key) != due:
-            self._due[key] = due
-            heapq.heappush(self._heap, (due, key))
-
-    async def refresh(self) -> None:
-        """Take in what changed; the first time, all that there is."""
-        self._tail.look()
-        if not self._begun:
-            self._news.update(keys_of(self._reader))
-            self._begun = True
-        for count, key in enumerate(list(self._news), 1):
-            if count % KNOWN_AT_ONCE == 0:
-                await anyio.sleep(0)  # there may be many
-            self.know(key)
-            self._news.discard(key)  # not before it is known: the database may be away
-
-    def first(self) -> int | None:
-        """When the next one is due."""
-        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
-    def due(self, at: int) -> list[str]:
-        """The schedules that are due at a time, those that were due first in front."""
-        found: list[tuple[int, str]] = []
-        while (first := self.first()) is not None and first <= at:
-            if not found or found[-1] != self._heap[0]:
-                found.append(self._heap[0])
-            heapq.heappop(self._heap)
-        for entry in found:
-            heapq.heappush(self._heap, entry)
-        return [key for _, key in found]
-
-    def take(self, at: int) -> list[str]:
-        """The same, off the board: whoever takes them looks at each, which puts it back."""
-        found = self.due(at)
-        for key in found:
-            del self._due[key]
-        return found
-
-    def text_of(self, known: Known) -> schedule.ScheduleUpserted | None:
-        """The schedule as it was last put, with its text."""
-        row = self._reader.row(known.put_at) if known.put_at else None
-        event = None if row is None else self._codec.decode(row).event
-        return event if isinstance(event, schedule.ScheduleUpserted) else None
-
-    def ending(self, run_id: str) -> tuple[Event, Row, str | None] | None:
-        """Return how a run ended, and the note of its cancel; None while it is open."""
-        rows = self._reader.stream(run_id)
-        for row in reversed(rows):
-            if row.type in ENDING_TYPES:
-                cancels = [one for one in rows if one.type == run.RunCancelRequested.TYPE]
-                note = cancel_note(self._codec.decode(one).event for one in cancels)
-                return self._codec.decode(row).event, row, note
-        return None
-
-    def step_failure(self, run_id: str) -> str:
-        """The code with which a step of a workflow run failed last."""
-        for row in reversed(self._reader.stream(run_id)):
-            event = self._codec.decode(row, text=False).event
-            if isinstance(event, workflow_run.WorkflowStepFailed):
-                return event.code
-        return InternalError.code
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._reader.close()
-
-
 class Schedules:
     """Changes schedules, and sees to their slots."""
 
@@ -258,7 +118,7 @@ class Schedules:
         self._clock = clock
         self._ids = ids
         self._settings = settings
-        self.board = Board(log, tail)
+        self.due = DueSchedules(log, tail)
 
     # Changing
 
@@ -267,8 +127,8 @@ class Schedules:
     ) -> Committed:
         """Create or replace a schedule; the subject is its id. Raises ConfigError."""
         definition = self._checked(spec)
-        known = self.board.know(schedule_id)
-        before = self.board.text_of(known)
+        known = self.due.read(schedule_id)
+        before = self.due.text_of(known)
         same = before is not None and (before.input, before.params) == (spec.input, spec.params)
         most = self._settings.schedules_max
 
@@ -346,7 +206,7 @@ class Schedules:
         With ``wait`` the run is seen through. Raises NotFound, ProviderNotFound.
         """
         while True:
-            known = self.board.know(schedule_id)
+            known = self.due.read(schedule_id)
             if not known.state.exists:
                 raise NotFound(f"no schedule {schedule_id!r} exists")
             scope = narrower(who.scope, unpinned(known.state.scope))
@@ -366,9 +226,9 @@ class Schedules:
             return before
         now = self._clock.now()
         at = now if at is None else at
-        await self.board.refresh()
+        await self.due.refresh()
         started: list[tuple[str, str]] = []
-        for schedule_id in self.board.due(at):
+        for schedule_id in self.due.due_at(at):
             started += [(schedule_id, run_id) for run_id in await self.advance(schedule_id, at, asked, meta)]
         await self._see_through([run_id for _, run_id in started])
         for schedule_id in dict(started):
@@ -403,9 +263,9 @@ class Schedules:
         meta = Meta(actor=ACTOR, correlation=self._ids.trace() if meta is None else meta.correlation)
         started: list[str] = []
         while True:
-            known = self.board.know(schedule_id)
+            known = self.due.read(schedule_id)
             due, now = schedule.next_due(known.state), self._clock.now()
-            self.board.look_at(schedule_id, due)
+            self.due.set_due(schedule_id, due)
             if due is None or due > at:
                 return started
             who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
@@ -417,10 +277,12 @@ class Schedules:
             if not step.moved and (due > now or not step.changed):
                 return started
 
-    def _attempt(self, known: Known, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False) -> SlotLaunch:
+    def _attempt(
+        self, known: KnownSchedule, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False
+    ) -> SlotLaunch:
         """What a schedule would start, if ``who`` may."""
         target = known.state.definition.target if known.state.definition else None
-        put = self.board.text_of(known)
+        put = self.due.text_of(known)
         if not self._access.allows(who, RUN_OPERATION):
             return SlotLaunch(
                 self._ids.new("run"),
@@ -465,7 +327,7 @@ class Schedules:
 
     async def _step(
         self,
-        known: Known,
+        known: KnownSchedule,
         attempt: SlotLaunch,
         command: schedule.RunSchedule | schedule.TickSchedule,
         meta: Meta,
@@ -540,14 +402,14 @@ class Schedules:
 
     async def bring_back(self, schedule_id: str) -> None:
         """Tell a schedule which of its runs have ended."""
-        for flight in self.board.know(schedule_id).state.running:
-            found = self.board.ending(flight.target_run_id)
+        for flight in self.due.read(schedule_id).state.running:
+            found = self.due.ending(flight.target_run_id)
             if found is None:
                 continue
             ending, row, note = found
             finish = _finish(flight.target_run_id, ending, note)
             if isinstance(ending, workflow_run.WorkflowRunFailed):
-                finish = replace(finish, code=self.board.step_failure(flight.target_run_id))
+                finish = replace(finish, code=self.due.step_failure(flight.target_run_id))
             meta = Meta(actor=ACTOR, correlation=row.correlation, causation=row.position)
 
             stream, run_id = schedule.stream(schedule_id), finish.target_run_id
@@ -564,7 +426,7 @@ class Schedules:
 
     def close(self) -> None:
         """Close the connection."""
-        self.board.close()
+        self.due.close()
 
 
 class UnboundKey(Exception):

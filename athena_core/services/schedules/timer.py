@@ -1,7 +1,7 @@
 """The timer: has schedules looked at when they are due; the door of APScheduler, which is the alarm clock and no more.
 
 There is one alarm, for the moment at which something is due next. APScheduler knows of no schedule, no trigger and no
-slot; what is due is asked of the board, and what follows is decided at the head of the log.
+slot; ``DueSchedules`` knows what is due, and what follows is decided at the head of the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,8 @@ from athena_core.domain import schedule
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.schedules.schedules import ENDING_TYPES, PREFIX, Schedules, flights_of, keys_of
+from athena_core.services.due_schedules import ENDING_TYPES, PREFIX, runs_in_flight, schedule_ids
+from athena_core.services.schedules.schedules import Schedules
 from athena_core.system.problems import Problems
 
 LOOK_SECONDS = 1.0
@@ -42,7 +43,7 @@ class Alarm:
         self._at: int | None = None
 
     async def serve(self) -> None:
-        """Be an alarm clock, for ever."""
+        """Call the function at each time that is set, until cancelled."""
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.start()
         try:
@@ -90,26 +91,27 @@ class Timer:
     types = ENDING_TYPES | {event.TYPE for event in schedule.DECIDER.events}
 
     def __init__(self, log: Log, schedules: Schedules, clock: Clock) -> None:
-        """Take the parts; ``ask`` and ``ticking`` are set by who wires them."""
+        """Take the parts."""
         self._codec = log.codec
         self._schedules = schedules
-        self._board = schedules.board
+        self._due = schedules.due
         self._clock = clock
         self._flights: dict[str, str] = {}
         self._alarm = Alarm(self._ring, clock, log.problems)
         self.ticking = False
-        self.ask: Callable[[str], None] = lambda key: None
+        self._ask: Callable[[str], None] | None = None
 
-    async def serve(self) -> None:
-        """Let the clock decide from now on, for ever, wherever this process leads."""
+    async def serve(self, ask: Callable[[str], None]) -> None:
+        """Let the clock decide from now on; ``ask`` has the reactor look at a schedule where this process leads."""
         self.ticking = True
+        self._ask = ask
         await self._alarm.serve()
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """All schedules, and those that were removed while a run was in flight."""
-        flights = flights_of(reader)
+        flights = runs_in_flight(reader)
         self._flights.update(flights)  # some may have been added meanwhile
-        return [*keys_of(reader), *flights.values()]
+        return [*schedule_ids(reader), *flights.values()]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Those that changed, and those of which a run ended."""
@@ -132,10 +134,11 @@ class Timer:
             self._wind()
 
     def _ring(self) -> None:
-        for key in self._board.take(self._clock.now()):
-            self.ask(key)
+        assert self._ask is not None
+        for key in self._due.pop_due(self._clock.now()):
+            self._ask(key)
         self._wind()
 
     def _wind(self) -> None:
-        first = self._board.first()
+        first = self._due.first()
         self._alarm.set(None if first is None else max(first, self._clock.now() + REST_MS))

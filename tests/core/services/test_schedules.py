@@ -77,7 +77,7 @@ class Hours:
 
     @property
     def state(self) -> schedule.ScheduleState:
-        return self.parts.schedules.board.know("a").state
+        return self.parts.schedules.due.read("a").state
 
 
 @asynccontextmanager

@@ -1,0 +1,152 @@
+"""Due schedules: which schedules to ask, and when; a hint that is kept in memory beside the log."""
+
+import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import anyio
+
+from athena_core.domain import run, schedule, workflow_run
+from athena_core.errors import InternalError
+from athena_core.event import Event
+from athena_core.log.port import StoreReader
+from athena_core.log.tail import Tail
+from athena_core.log.writer import Log
+from athena_core.protocols import Row
+from athena_core.services.runs.runs import cancel_note
+
+PREFIX = schedule.stream("")
+ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES
+"""What ends a run of a schedule."""
+
+READ_AT_ONCE = 50
+"""Schedules that are read in one iteration of the event loop."""
+
+
+class KnownSchedule(NamedTuple):
+    """A schedule as far as it was read: its state after so many events, and where its text is."""
+
+    state: schedule.ScheduleState = schedule.DECIDER.initial
+    version: int = 0
+    put_at: int = 0
+    """The position at which it was last put."""
+
+
+def schedule_ids(reader: StoreReader) -> list[str]:
+    """The schedules that exist, in the order in which they were put."""
+    return [key for _, key, _ in reader.guards("schedule")]
+
+
+def runs_in_flight(reader: StoreReader) -> dict[str, str]:
+    """The runs in flight, and whose each is."""
+    return {key: str(value[0]) for _, key, value in reader.guards("scheduled")}
+
+
+class DueSchedules:
+    """When each schedule is due next, as far as this process has heard; kept by whoever asks for it."""
+
+    def __init__(self, log: Log, tail: Tail) -> None:
+        """Read nothing yet."""
+        self._codec = log.codec
+        self._reader = log.reader()
+        self._tail = tail
+        self._known: dict[str, KnownSchedule] = {}
+        self._due: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+        self._changed: set[str] = set()
+        self._complete = False
+        tail.subscribe(self._on_rows, frozenset(event.TYPE for event in schedule.DECIDER.events))
+
+    def _on_rows(self, rows: Sequence[Row]) -> None:
+        if self._complete:
+            self._changed.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
+
+    def read(self, key: str) -> KnownSchedule:
+        """A schedule as it is now."""
+        known = self._known.get(key) or KnownSchedule()
+        state, version, put_at = known
+        for row in self._reader.stream(schedule.stream(key), version):
+            state, version = schedule.evolve(state, self._codec.decode(row, text=False).event), row.version
+            if row.type == schedule.ScheduleUpserted.TYPE:
+                put_at = row.position
+        if version == known.version:
+            return known
+        found = KnownSchedule(state, version, put_at)
+        if state.exists or state.running:
+            self._known[key] = found
+        else:
+            self._known.pop(key, None)
+        self.set_due(key, schedule.next_due(state))
+        return found
+
+    def set_due(self, key: str, due: int | None) -> None:
+        """Note when a schedule is due next."""
+        if due is None:
+            self._due.pop(key, None)
+        elif self._due.get(key) != due:
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+
+    async def refresh(self) -> None:
+        """Take in what changed; the first time, all that there is."""
+        self._tail.look()
+        if not self._complete:
+            self._changed.update(schedule_ids(self._reader))
+            self._complete = True
+        for count, key in enumerate(list(self._changed), 1):
+            if count % READ_AT_ONCE == 0:
+                await anyio.sleep(0)  # there may be many
+            self.read(key)
+            self._changed.discard(key)  # not before it is known: the database may be away
+
+    def first(self) -> int | None:
+        """When the next one is due."""
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due_at(self, at: int) -> list[str]:
+        """The schedules that are due at a time, those that were due first in front."""
+        found: list[tuple[int, str]] = []
+        while (first := self.first()) is not None and first <= at:
+            if not found or found[-1] != self._heap[0]:
+                found.append(self._heap[0])
+            heapq.heappop(self._heap)
+        for entry in found:
+            heapq.heappush(self._heap, entry)
+        return [key for _, key in found]
+
+    def pop_due(self, at: int) -> list[str]:
+        """Return and forget the schedules that are due at a time; ``read`` and ``set_due`` note them again."""
+        found = self.due_at(at)
+        for key in found:
+            del self._due[key]
+        return found
+
+    def text_of(self, known: KnownSchedule) -> schedule.ScheduleUpserted | None:
+        """The schedule as it was last put, with its text."""
+        row = self._reader.row(known.put_at) if known.put_at else None
+        event = None if row is None else self._codec.decode(row).event
+        return event if isinstance(event, schedule.ScheduleUpserted) else None
+
+    def ending(self, run_id: str) -> tuple[Event, Row, str | None] | None:
+        """Return how a run ended, and the note of its cancel; None while it is open."""
+        rows = self._reader.stream(run_id)
+        for row in reversed(rows):
+            if row.type in ENDING_TYPES:
+                cancels = [one for one in rows if one.type == run.RunCancelRequested.TYPE]
+                note = cancel_note(self._codec.decode(one).event for one in cancels)
+                return self._codec.decode(row).event, row, note
+        return None
+
+    def step_failure(self, run_id: str) -> str:
+        """The code with which a step of a workflow run failed last."""
+        for row in reversed(self._reader.stream(run_id)):
+            event = self._codec.decode(row, text=False).event
+            if isinstance(event, workflow_run.WorkflowStepFailed):
+                return event.code
+        return InternalError.code
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
