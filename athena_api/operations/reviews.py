@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
-from athena_core.services.reviews.preparation import ReviewResult, printed
-from athena_core.services.reviews.reviews import PersonaRunBody
+from athena_core.services.review_result import ReviewResult, rendered
+from athena_core.services.reviews.preparation import PersonaRunBody
 from athena_core.values import Label
 from projections import reviews
 from projections.engine.page import Page
@@ -37,7 +37,7 @@ async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQue
         outcome = plane.reviews.outcome(run_id)
         if outcome is not None:
             result, form, position = outcome
-            answer: dict[str, Any] = {"result": result, "stdout": printed(result, form)}
+            answer: dict[str, Any] = {"result": result, "stdout": rendered(result, form)}
             return Reply(data=answer, position=max(position, started.position), replayed=started.replayed)
     record, position = await plane.read(
         ("personas",), plane.reader.head(), lambda rows: reviews.review_by_id(rows, run_id)

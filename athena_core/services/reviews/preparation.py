@@ -1,37 +1,36 @@
-"""The review: what a persona is asked, how its answer is read, and what becomes of it; nothing here asks anybody."""
+"""The preparation of a review: what is checked of a request, what the persona is shown, and what the model is asked."""
 
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Any
 
 import msgspec
+from anyio import to_thread
 from msgspec.structs import replace
 
-from athena_core.domain.review import FOLDER, MergeGate, PersonaArtifacts, PersonaRunStarted
-from athena_core.event import Value
+from athena_core.domain import review
+from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.conversation import cut
-from athena_core.services.reviews.definitions import PersonaDefinition
-from athena_core.text import escape_json
-from athena_core.values import PERSONA_REVIEW, ContextMeta, PersonaStdout, Usage
+from athena_core.services.review_result import ContextFile, PreparedReview, ReviewFiles, Snapshot
+from athena_core.services.reviews.definitions import (
+    CONTEXT_FILE_BYTES_MAX,
+    LoadedPersona,
+    PersonaDefinition,
+    PersonaFiles,
+)
+from athena_core.services.reviews.git import Repository
+from athena_core.services.runs.runs import PreparedRun, Runs
+from athena_core.settings import Settings
+from athena_core.text import clean
+from athena_core.tools.refusal import PathRefused, ToolRefused
+from athena_core.tools.workspace import Parts, Workspace, parts_of
+from athena_core.values import PERSONA_REVIEW, Body, ClientId, Identity, Label, PersonaStdout, RunBody, pinned
 
-FINDINGS_MAX = 500
 DIFF_CHARS_MIN = 1_000
 ANSWER_QUOTED_CHARS = 4_000
-FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
-MANIFESTS = {
-    "package.json": "npm",
-    "pyproject.toml": "python",
-    "requirements.txt": "python",
-    "setup.py": "python",
-    "Cargo.toml": "rust",
-    "go.mod": "go",
-    "pom.xml": "java",
-    "build.gradle": "java",
-    "Gemfile": "ruby",
-    "composer.json": "php",
-}
 SHAPE = """{
   "schemaVersion": 1,
   "mergeGate": "pass" or "fail",
@@ -41,125 +40,253 @@ SHAPE = """{
      "suggestion": "... or null", "file": "path or null", "line": number or null}
   ]
 }"""
+PROMPT_SHARE = 0.9
+"""Which part of the largest context a prompt may have; the rest is for what a run is reminded of."""
 
 
-class Finding(Value):
-    """Something that a reviewer found; P1 forbids a merge."""
+class PersonaRunBody(Body):
+    """Which persona reviews what (contract 4.13); paths are relative to the workspace."""
 
-    priority: Literal["P1", "P2", "P3"]
-    confidence: float
-    title: str
-    message: str
-    suggestion: str | None = None
-    file: str | None = None
-    line: int | None = None
-
-
-class DependencyInspection(Value):
-    """What became of dependencies."""
-
-    status: Literal["ok", "skipped"]
-    detected_ecosystem: str | None = None
-    notes: str | None = None
-    added_imports: tuple[str, ...] | None = None
-    changed_manifests: tuple[str, ...] | None = None
+    name: ClientId
+    repo_path: Label
+    head_ref: Label
+    base_ref: Label | None = None
+    session_id: ClientId | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    out_json_path: Label | None = None
+    out_markdown_path: Label | None = None
+    stdout: PersonaStdout | None = None
 
 
-class Answer(Value):
-    """What the model has to answer."""
+class Preparation:
+    """Finds out all that may be wrong with a request, and what the model is asked, before anything is recorded."""
 
-    schema_version: Literal[1]
-    merge_gate: MergeGate
-    report_markdown: str
-    findings: Annotated[tuple[Finding, ...], msgspec.Meta(max_length=FINDINGS_MAX)]
-    dependency_inspection: DependencyInspection | None = None
+    def __init__(
+        self,
+        runs: Runs,
+        personas: PersonaFiles,
+        files: ReviewFiles,
+        settings: Settings,
+        mask: Mask,
+        workspace: Workspace,
+    ) -> None:
+        """Take the parts."""
+        self._runs = runs
+        self._personas = personas
+        self._files = files
+        self._mask = mask
+        self._root = settings.workspace_root
+        self._state_dir = settings.state_dir
+        self._workspace = workspace
 
+    async def prepare(self, body: PersonaRunBody, who: Identity) -> tuple[PreparedRun, review.PersonaRunStarted]:
+        """Return the run that asks the model, and what is recorded of the review; write its diff. Raise ConfigError."""
+        definition = await to_thread.run_sync(self._personas.read, body.name, "name")
+        spec = definition.persona
+        out_json = self._out(body.out_json_path or spec.output.write_json_file, "outJsonPath")
+        out_markdown = self._out(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
+        directory = await to_thread.run_sync(self._directory, body.repo_path)
+        async with Repository.open(directory, self._root, "repoPath", self._state_dir) as repository:
+            head = await repository.commit(body.head_ref, "headRef")
+            base_ref, found_by, base = await self._base(repository, body, definition)
+            if spec.git.require_clean_worktree:
+                dirty = await repository.dirty(self._own(body.repo_path))
+                if dirty:
+                    more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
+                    remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
+                    raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
+            place = await self._place(repository)
+            prepared, diff = await self._show(repository, place, definition, body.head_ref, base_ref, base, head)
+        named = body.provider is not None or body.model is not None
+        profile = None if named else spec.harness_profile_id
+        asked = RunBody(
+            session_id=body.session_id,
+            input=prepared.prompt,
+            harness_profile_id=profile,
+            provider=body.provider,
+            model=body.model,
+            metadata={"personaName": body.name, "trigger": "persona-run"},
+        )
+        launch = self._runs.prepare(asked, who)
+        started = review.PersonaRunStarted(
+            persona_name=body.name,
+            repo_path=body.repo_path,
+            head_ref=body.head_ref,
+            base_ref=base_ref,
+            base_ref_resolved_from=found_by,
+            head_commit=head,
+            base_commit=base,
+            files=len(prepared.changed),
+            requested_by=who.subject,
+            stdout=body.stdout or spec.output.stdout_default or "summary",
+            harness_profile_id=profile,
+            provider=body.provider,
+            model=body.model,
+            out_json_path=out_json,
+            out_markdown_path=out_markdown,
+            scope=pinned(who.scope),
+            prepared=msgspec.json.encode(replace(prepared, prompt="")).decode(),
+        )
+        await to_thread.run_sync(self._files.write, launch.run_id, {"diff.patch": diff})
+        return launch, started
 
-class ContextFile(Value):
-    """A file that the persona was shown."""
+    def _directory(self, path: str) -> Path:
+        """A directory of the workspace. Raises ConfigError."""
+        parts = self._inside(path, "repoPath")
+        try:
+            with self._workspace.directory(parts):
+                return self._root.joinpath(*parts)
+        except PathRefused as refusal:
+            raise ConfigError.of("repoPath", refusal.problem, "a repository in the workspace") from refusal
+        except OSError as error:
+            raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
 
-    path: str
-    kind: str
-    """``prompt``, ``skill``, ``doc``, ``workspace-doc``, ``changed`` or ``diff``."""
-    chars: int
-    sha256: str
-    truncated: bool
+    def _inside(self, path: str, field: str) -> Parts:
+        """The names in a path of the workspace; an absolute one may lead into it, too. Raises ConfigError."""
+        if field == "repoPath" and path.startswith("/"):
+            with_root = Path(path)
+            for root in (self._root, self._root.resolve()):
+                if with_root.is_relative_to(root):
+                    path = with_root.relative_to(root).as_posix()
+                    break
+        try:
+            return parts_of(path)
+        except PathRefused as refusal:
+            raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
 
+    def _own(self, repo_path: str) -> tuple[str, ...]:
+        """What is ours in a repository, and no change of anybody: the state directory."""
+        top = self._root.joinpath(*self._inside(repo_path, "repoPath")).resolve()
+        state = self._state_dir.resolve()
+        return (".athena", *((state.relative_to(top).as_posix(),) if state.is_relative_to(top) else ()))
 
-class Snapshot(Value):
-    """A changed file as it is in the head."""
+    def _out(self, path: str | None, field: str) -> str | None:
+        if path is None:
+            return None
+        parts = self._inside(path, field)
+        if not parts:
+            raise ConfigError.of(field, f"{path!r} is no place for a report", "a file in the workspace")
+        try:
+            self._workspace.check(parts, write=True)
+        except PathRefused as refusal:
+            raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
+        return "/".join(parts)
 
-    path: str
-    content: str
-    truncated: bool
+    async def _base(
+        self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
+    ) -> tuple[str, Any, str]:
+        """What the head is compared with, how that was found out, and its commit."""
+        git = definition.persona.git
+        if body.base_ref is not None:
+            return body.base_ref, "flag", await repository.commit(body.base_ref, "baseRef")
+        try:
+            return git.base_ref_default, "main", await repository.commit(git.base_ref_default, "baseRef")
+        except ConfigError:
+            origin = await repository.origin_head() if git.base_ref_autodetect else None
+            if origin is None:
+                raise
+            return origin, "origin-head", await repository.commit(origin, "baseRef")
 
+    async def _show(
+        self,
+        repository: Repository,
+        place: Parts,
+        definition: LoadedPersona,
+        head_ref: str,
+        base_ref: str,
+        base: str,
+        head: str,
+    ) -> tuple[PreparedReview, str]:
+        """What the persona is shown, and the whole diff; of files that are closed only the names."""
+        spec = definition.persona
+        globs = tuple(f":(top,glob){glob}" for glob in spec.review.include_globs)
+        globs += tuple(f":(top,exclude,glob){glob}" for glob in spec.review.exclude_globs)
+        fork = await repository.fork(base, head)
+        changed = await repository.changed(fork, head, globs)
+        closed = {found[0][len(place) :] for _, path in changed if (found := self._closed(place, path)) is not None}
+        globs += tuple(f":(top,exclude,glob){_glob(parts)}{end}" for parts in sorted(closed) for end in ("", "/**"))
+        diff, was_cut = await repository.diff(fork, head, globs)
+        diff = self._mask.hide_cut(clean(diff)) if was_cut else self._mask.hide(clean(diff))
+        diff += "".join(f"[{clean('/'.join(parts))} changed and is closed: not shown]\n" for parts in sorted(closed))
+        files = await to_thread.run_sync(self._read_context, definition)
+        visible = [(how, path) for how, path in changed if self._closed(place, path) is None]
+        snapshots = await self._snapshots(repository, definition, head, visible)
+        files += [("changed", one.path, one.content, one.truncated) for one in snapshots]
+        room = int(self._runs.compiler.chars_max * PROMPT_SHARE)
+        told = [(kind, path, content) for kind, path, content, _ in files]
+        prompt, shown = review_prompt(spec, head_ref, base_ref, told, changed, diff, room)
+        manifest = [
+            ContextFile(path=path, kind=kind, chars=len(content), sha256=sha256_of(content), truncated=shortened)
+            for kind, path, content, shortened in files
+        ]
+        less = was_cut or shown < len(diff)
+        whole = ContextFile(path="diff.patch", kind="diff", chars=shown, sha256=sha256_of(diff), truncated=less)
+        prepared = PreparedReview(
+            prompt=self._mask.hide(prompt),
+            context=(*manifest, whole),
+            snapshots=tuple(snapshots),
+            changed=tuple(clean(path) for _, path in changed),
+            diff_sha256=sha256_of(diff),
+            diff_bytes=len(diff.encode(errors="replace")),
+        )
+        return prepared, diff
 
-class EvidenceFile(Value):
-    """A file of the review that shows what it is about."""
+    def _read_context(self, definition: LoadedPersona) -> list[tuple[str, str, str, bool]]:
+        """The files of the definition: kind, path, content, whether that was cut. Raises ConfigError."""
+        spec = definition.persona.context
+        wanted = [("prompt", name) for name in spec.prompt_files]
+        wanted += [("skill", name) for name in spec.skill_files]
+        wanted += [("doc", name) for name in spec.doc_files]
+        wanted += [("workspace-doc", name) for name in spec.workspace_doc_files]
+        found: list[tuple[str, str, str, bool]] = []
+        left = spec.max_total_chars
+        for kind, name in wanted:
+            try:
+                if kind == "workspace-doc":
+                    parts = parts_of(name)
+                    data = self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
+                else:
+                    parts, data = self._personas.context(definition, name)
+            except (OSError, ToolRefused) as error:
+                raise ConfigError.of("name", f"{name!r} of the definition cannot be read: {error}") from error
+            text = self._mask.hide(clean(data.decode(errors="replace")))
+            kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
+            left -= len(kept)
+            found.append((kind, "/".join(parts), kept, len(kept) < len(text)))
+        return found
 
-    id: str
-    label: str
-    sha256: str
-    artifact_path: str
-    type: str
-    size_bytes: int
-    created_at: str
+    async def _snapshots(
+        self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
+    ) -> list[Snapshot]:
+        """Changed files as they are in the head, as many as the definition wants."""
+        spec = definition.persona.review
+        found: list[Snapshot] = []
+        for how, path in changed:
+            if len(found) >= spec.max_referenced_files:
+                break
+            if how == "D":
+                continue
+            text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
+            text = self._mask.hide_cut(clean(text)) if was_cut else self._mask.hide(clean(text))
+            kept = cut(text, spec.max_referenced_file_chars)
+            found.append(Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
+        return found
 
+    async def _place(self, repository: Repository) -> Parts:
+        """Where the paths of a repository begin, from the workspace."""
+        top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
+        return top.resolve().relative_to(self._root.resolve()).parts
 
-class Prepared(Value):
-    """What was found out before the model was asked."""
-
-    prompt: str
-    context: tuple[ContextFile, ...]
-    snapshots: tuple[Snapshot, ...]
-    changed: tuple[str, ...]
-    diff_sha256: str
-    diff_bytes: int
-
-
-class ReviewError(Value):
-    """Why there is no review."""
-
-    message: str
-
-
-class ReviewResult(Value):
-    """The result of a persona run (contract 4.13)."""
-
-    schema_version: int
-    run_id: str
-    persona_name: str
-    session_id: str
-    status: Literal["ok", "failed"]
-    started_at: str
-    finished_at: str
-    findings: tuple[Finding, ...]
-    merge_gate: MergeGate
-    report_markdown: str
-    repo_path: str
-    head_ref: str
-    base_ref: str
-    base_ref_resolved_from: Literal["flag", "main", "origin-head"]
-    artifacts: PersonaArtifacts
-    context_manifest: tuple[ContextFile, ...]
-    referenced_file_meta: tuple[ContextFile, ...]
-    referenced_file_snapshots: tuple[Snapshot, ...]
-    evidence_manifest: tuple[EvidenceFile, ...]
-    dependency_inspection: DependencyInspection
-    model_output_raw: str
-    parse_retry_attempted: bool
-    model_output_parsed: Answer | None = None
-    parse_error: str | None = None
-    repair_run_id: str | None = None
-    usage: Usage | None = None
-    context_meta: ContextMeta | None = None
-    error: ReviewError | None = None
+    def _closed(self, place: Parts, path: str) -> tuple[Parts, str] | None:
+        """What of the workspace's path of a file in a repository is closed, and why."""
+        return self._workspace.closed((*place, *path.split("/")))
 
 
 # Asking
 
 
-def prompt(
+def review_prompt(
     persona: PersonaDefinition,
     head: str,
     base: str,
@@ -192,7 +319,7 @@ def prompt(
     return head_part + shown, min(len(diff), room)
 
 
-def repair(problem: str, answer: str) -> str:
+def repair_prompt(problem: str, answer: str) -> str:
     """What the model is asked when its answer could not be read."""
     return (
         f"{PERSONA_REVIEW}\n\nYour last answer could not be read: {problem}. Give the same review again, as one JSON"
@@ -200,80 +327,11 @@ def repair(problem: str, answer: str) -> str:
     )
 
 
-# Reading
-
-
-def read(output: str, mask: Mask) -> Answer:
-    """The answer of a model, wherever it hid the object; masked, as JSON's escapes may have hidden a secret.
-
-    Raises ValueError with what is wrong.
-    """
-    fenced = FENCE.match(output)
-    text = fenced[1] if fenced else output
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
-        raise ValueError("it holds no JSON object")
-    try:
-        answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise ValueError(str(error) or "it is nested too deeply") from None
-    findings = tuple(replace(found, confidence=min(max(found.confidence, 0.0), 1.0)) for found in answer.findings)
-    return replace(answer, findings=findings)
-
-
-def gate(answer: Answer) -> MergeGate:
-    """Whether the change may be merged: never with a P1."""
-    return "fail" if any(found.priority == "P1" for found in answer.findings) else answer.merge_gate
-
-
-def dependencies(changed: Sequence[str], told: DependencyInspection | None) -> DependencyInspection:
-    """What the model says of dependencies, and which manifests changed."""
-    manifests = tuple(path for path in changed if path.rpartition("/")[2] in MANIFESTS)
-    if told is not None:
-        return replace(told, changed_manifests=told.changed_manifests or manifests or None)
-    if not manifests:
-        return DependencyInspection(status="skipped", notes="no manifest of dependencies changed")
-    ecosystem = MANIFESTS[manifests[0].rpartition("/")[2]]
-    return DependencyInspection(status="ok", detected_ecosystem=ecosystem, changed_manifests=manifests)
-
-
-def mark(content: str) -> str:
+def sha256_of(content: str) -> str:
     """The SHA-256 of a text."""
     return hashlib.sha256(content.encode(errors="replace")).hexdigest()
 
 
-def artifacts_of(run_id: str, started: PersonaRunStarted) -> PersonaArtifacts:
-    """Where the files of a review are."""
-    place = f".athena/{FOLDER}/{run_id}"
-    return PersonaArtifacts(
-        audit_dir=place,
-        result_json_path=f"{place}/result.json",
-        report_markdown_path=f"{place}/report.md",
-        out_json_path=started.out_json_path,
-        out_markdown_path=started.out_markdown_path,
-    )
-
-
-# Showing
-
-
-def printed(result: Any, form: PersonaStdout) -> str:
-    """A result, as a terminal shows it: ``result`` is its JSON, decoded."""
-    match form:
-        case "none":
-            return ""
-        case "json":
-            return escape_json(msgspec.json.format(msgspec.json.encode(result), indent=2)).decode()
-        case "md":
-            return str(result["reportMarkdown"])
-        case "summary":
-            lines = {
-                "name": result["personaName"],
-                "runId": result["runId"],
-                "status": result["status"],
-                "compare": f"{result['baseRef']}..{result['headRef']}",
-                "evidence": len(result["evidenceManifest"]),
-                "result": result["artifacts"]["resultJsonPath"],
-                "report": result["artifacts"]["reportMarkdownPath"],
-            }
-            return "\n".join(f"{name}: {value}" for name, value in lines.items())
+def _glob(parts: Parts) -> str:
+    """A pattern of git for one path; U+FFFD stands for bytes that are not UTF-8."""
+    return re.sub(r"[*?\[\\]", r"\\\g<0>", "/".join(parts)).replace("\ufffd", "*")

@@ -8,8 +8,8 @@ import pytest
 
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
+from athena_core.services.review_result import parse_answer
 from athena_core.services.reviews.definitions import DEFINITION_BYTES_MAX, PersonaFiles
-from athena_core.services.reviews.preparation import read
 from athena_core.tools.workspace import Workspace
 from tests.support.canaries import SECRETS
 
@@ -72,4 +72,4 @@ def test_a_link_is_not_followed(tmp_path: Path, files: PersonaFiles) -> None:
 
 def test_a_review_is_masked_once_its_escapes_are_read() -> None:
     answer = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": f"uses {SECRETS[0]}", "findings": []}
-    assert read(json.dumps(answer).replace("-", "\\u002d"), Mask()).report_markdown == "uses ***"
+    assert parse_answer(json.dumps(answer).replace("-", "\\u002d"), Mask()).report_markdown == "uses ***"

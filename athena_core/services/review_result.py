@@ -1,0 +1,364 @@
+"""The result of a review: how the model's answer is read, what is made of it, and how that is shown."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from athena_core.clock import iso
+from athena_core.domain import run
+from athena_core.domain.review import FOLDER, MergeGate, PersonaArtifacts, PersonaRunStarted
+from athena_core.event import Event, Recorded, Value
+from athena_core.providers.mask import Mask
+from athena_core.services.runs.runs import cancel_note, run_error
+from athena_core.system import private_file
+from athena_core.text import escape_json
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.workspace import Workspace, parts_of
+from athena_core.values import ContextMeta, PersonaStdout, Usage
+
+FINDINGS_MAX = 500
+FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
+MANIFESTS = {
+    "package.json": "npm",
+    "pyproject.toml": "python",
+    "requirements.txt": "python",
+    "setup.py": "python",
+    "Cargo.toml": "rust",
+    "go.mod": "go",
+    "pom.xml": "java",
+    "build.gradle": "java",
+    "Gemfile": "ruby",
+    "composer.json": "php",
+}
+
+
+class Finding(Value):
+    """Something that a reviewer found; P1 forbids a merge."""
+
+    priority: Literal["P1", "P2", "P3"]
+    confidence: float
+    title: str
+    message: str
+    suggestion: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+class DependencyInspection(Value):
+    """What became of dependencies."""
+
+    status: Literal["ok", "skipped"]
+    detected_ecosystem: str | None = None
+    notes: str | None = None
+    added_imports: tuple[str, ...] | None = None
+    changed_manifests: tuple[str, ...] | None = None
+
+
+class Answer(Value):
+    """What the model has to answer."""
+
+    schema_version: Literal[1]
+    merge_gate: MergeGate
+    report_markdown: str
+    findings: Annotated[tuple[Finding, ...], msgspec.Meta(max_length=FINDINGS_MAX)]
+    dependency_inspection: DependencyInspection | None = None
+
+
+class ContextFile(Value):
+    """A file that the persona was shown."""
+
+    path: str
+    kind: str
+    """``prompt``, ``skill``, ``doc``, ``workspace-doc``, ``changed`` or ``diff``."""
+    chars: int
+    sha256: str
+    truncated: bool
+
+
+class Snapshot(Value):
+    """A changed file as it is in the head."""
+
+    path: str
+    content: str
+    truncated: bool
+
+
+class EvidenceFile(Value):
+    """A file of the review that shows what it is about."""
+
+    id: str
+    label: str
+    sha256: str
+    artifact_path: str
+    type: str
+    size_bytes: int
+    created_at: str
+
+
+class PreparedReview(Value):
+    """What was found out before the model was asked."""
+
+    prompt: str
+    context: tuple[ContextFile, ...]
+    snapshots: tuple[Snapshot, ...]
+    changed: tuple[str, ...]
+    diff_sha256: str
+    diff_bytes: int
+
+
+class ReviewError(Value):
+    """Why there is no review."""
+
+    message: str
+
+
+class ReviewResult(Value):
+    """The result of a persona run (contract 4.13)."""
+
+    schema_version: int
+    run_id: str
+    persona_name: str
+    session_id: str
+    status: Literal["ok", "failed"]
+    started_at: str
+    finished_at: str
+    findings: tuple[Finding, ...]
+    merge_gate: MergeGate
+    report_markdown: str
+    repo_path: str
+    head_ref: str
+    base_ref: str
+    base_ref_resolved_from: Literal["flag", "main", "origin-head"]
+    artifacts: PersonaArtifacts
+    context_manifest: tuple[ContextFile, ...]
+    referenced_file_meta: tuple[ContextFile, ...]
+    referenced_file_snapshots: tuple[Snapshot, ...]
+    evidence_manifest: tuple[EvidenceFile, ...]
+    dependency_inspection: DependencyInspection
+    model_output_raw: str
+    parse_retry_attempted: bool
+    model_output_parsed: Answer | None = None
+    parse_error: str | None = None
+    repair_run_id: str | None = None
+    usage: Usage | None = None
+    context_meta: ContextMeta | None = None
+    error: ReviewError | None = None
+
+
+class ModelAnswer(NamedTuple):
+    """What the model of a review answered: its text, what is wrong with it, and the answer that it holds.
+
+    Both are None where the run of the model itself failed.
+    """
+
+    text: str
+    problem: str | None
+    answer: Answer | None
+
+
+# Building
+
+
+def build_result(
+    key: str,
+    began: Recorded[Event],
+    last: Sequence[Recorded[Event]],
+    earlier: Sequence[Recorded[Event]],
+    repair_run_id: str | None,
+    model: ModelAnswer,
+) -> ReviewResult:
+    """Return the result, which follows from what is recorded alone.
+
+    ``last`` are the events of the model's last run, ``earlier`` those of the run that it repairs.
+    """
+    started = began.event
+    assert isinstance(started, PersonaRunStarted)
+    shown = None if started.prepared is None else msgspec.json.decode(started.prepared, type=PreparedReview)
+    ended = next((recorded for recorded in last if recorded.type in run.ENDING_TYPES), last[-1])
+    done = ended.event if isinstance(ended.event, run.RunCompleted) else None
+    message = None
+    if model.problem is not None:
+        message = f"the answer of the model could not be read: {model.problem}"
+    elif model.answer is None:
+        note = cancel_note(recorded.event for recorded in last)
+        message = run_error(repair_run_id or key, ended.event, note).message
+    artifacts = artifacts_of(key, started)
+    context = shown.context if shown else ()
+    answer = model.answer
+    return ReviewResult(
+        schema_version=1,
+        run_id=key,
+        persona_name=started.persona_name,
+        session_id=began.session_id or "",
+        status="ok" if answer else "failed",
+        started_at=iso(began.at),
+        finished_at=iso(ended.at),
+        findings=answer.findings if answer else (),
+        merge_gate=merge_gate(answer) if answer else "fail",
+        report_markdown=answer.report_markdown if answer else f"# The review failed\n\n{message}\n",
+        repo_path=started.repo_path,
+        head_ref=started.head_ref,
+        base_ref=started.base_ref,
+        base_ref_resolved_from=started.base_ref_resolved_from,
+        artifacts=artifacts,
+        context_manifest=context,
+        referenced_file_meta=tuple(file for file in context if file.kind == "changed"),
+        referenced_file_snapshots=shown.snapshots if shown else (),
+        evidence_manifest=(_diff_evidence(shown, artifacts, iso(began.at)),) if shown else (),
+        dependency_inspection=inspect_dependencies(
+            shown.changed if shown else (), answer.dependency_inspection if answer else None
+        ),
+        model_output_raw=model.text,
+        model_output_parsed=answer,
+        parse_retry_attempted=repair_run_id is not None,
+        parse_error=model.problem,
+        repair_run_id=repair_run_id,
+        usage=_usage(done, earlier),
+        context_meta=done.context_meta if done else None,
+        error=None if message is None else ReviewError(message=message),
+    )
+
+
+def _diff_evidence(shown: PreparedReview, artifacts: PersonaArtifacts, created_at: str) -> EvidenceFile:
+    return EvidenceFile(
+        id="diff",
+        label="What changed",
+        sha256=shown.diff_sha256,
+        artifact_path=f"{artifacts.audit_dir}/diff.patch",
+        type="text",
+        size_bytes=shown.diff_bytes,
+        created_at=created_at,
+    )
+
+
+def _usage(done: run.RunCompleted | None, earlier: Sequence[Recorded[Event]]) -> Usage | None:
+    """Add up the usage of the model's runs."""
+    usage = done.usage if done else None
+    for recorded in earlier:
+        if isinstance(recorded.event, run.RunCompleted) and recorded.event.usage is not None:
+            usage = recorded.event.usage if usage is None else recorded.event.usage.plus(usage)
+    return usage
+
+
+# Reading
+
+
+def parse_answer(output: str, mask: Mask) -> Answer:
+    """The answer of a model, wherever it hid the object; masked, as JSON's escapes may have hidden a secret.
+
+    Raises ValueError with what is wrong.
+    """
+    fenced = FENCE.match(output)
+    text = fenced[1] if fenced else output
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or end < start:
+        raise ValueError("it holds no JSON object")
+    try:
+        answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error) or "it is nested too deeply") from None
+    findings = tuple(replace(found, confidence=min(max(found.confidence, 0.0), 1.0)) for found in answer.findings)
+    return replace(answer, findings=findings)
+
+
+def merge_gate(answer: Answer) -> MergeGate:
+    """Whether the change may be merged: never with a P1."""
+    return "fail" if any(found.priority == "P1" for found in answer.findings) else answer.merge_gate
+
+
+def inspect_dependencies(changed: Sequence[str], inspected: DependencyInspection | None) -> DependencyInspection:
+    """What the model says of dependencies, and which manifests changed."""
+    manifests = tuple(path for path in changed if path.rpartition("/")[2] in MANIFESTS)
+    if inspected is not None:
+        return replace(inspected, changed_manifests=inspected.changed_manifests or manifests or None)
+    if not manifests:
+        return DependencyInspection(status="skipped", notes="no manifest of dependencies changed")
+    ecosystem = MANIFESTS[manifests[0].rpartition("/")[2]]
+    return DependencyInspection(status="ok", detected_ecosystem=ecosystem, changed_manifests=manifests)
+
+
+def artifacts_of(run_id: str, started: PersonaRunStarted) -> PersonaArtifacts:
+    """Where the files of a review are."""
+    place = f".athena/{FOLDER}/{run_id}"
+    return PersonaArtifacts(
+        audit_dir=place,
+        result_json_path=f"{place}/result.json",
+        report_markdown_path=f"{place}/report.md",
+        out_json_path=started.out_json_path,
+        out_markdown_path=started.out_markdown_path,
+    )
+
+
+# Showing
+
+
+def rendered(result: Any, form: PersonaStdout) -> str:
+    """A result, as a terminal shows it: ``result`` is its JSON, decoded."""
+    match form:
+        case "none":
+            return ""
+        case "json":
+            return escape_json(msgspec.json.format(msgspec.json.encode(result), indent=2)).decode()
+        case "md":
+            return str(result["reportMarkdown"])
+        case "summary":
+            lines = {
+                "name": result["personaName"],
+                "runId": result["runId"],
+                "status": result["status"],
+                "compare": f"{result['baseRef']}..{result['headRef']}",
+                "evidence": len(result["evidenceManifest"]),
+                "result": result["artifacts"]["resultJsonPath"],
+                "report": result["artifacts"]["reportMarkdownPath"],
+            }
+            return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+# Files
+
+
+class ReviewFiles:
+    """The files of reviews: in a folder of the state directory for each, and where the request wants them."""
+
+    def __init__(self, state_dir: Path, workspace: Workspace) -> None:
+        """Write nothing yet."""
+        self._folders = state_dir / FOLDER
+        self._workspace = workspace
+
+    def write(self, run_id: str, files: Mapping[str, str]) -> None:
+        """Write files into the folder of a review."""
+        folder = self._folders / run_id
+        private_file.make_directory(folder, folder.parents[1])
+        for name, text in files.items():
+            private_file.write(folder / name, text.encode("utf-8", "replace"))
+
+    def remove(self, run_id: str) -> None:
+        """Remove the folder of a review that did not begin."""
+        shutil.rmtree(self._folders / run_id, ignore_errors=True)
+
+    def write_result(self, result: ReviewResult) -> ReviewResult:
+        """Write the files of a result and return it; one that cannot be written into the workspace fails it."""
+        artifacts = result.artifacts
+        try:
+            if artifacts.out_markdown_path is not None:
+                self._write_out(artifacts.out_markdown_path, result.report_markdown)
+            if artifacts.out_json_path is not None:
+                self._write_out(artifacts.out_json_path, _pretty(result))
+        except (OSError, ToolRefused) as error:
+            alone = replace(artifacts, out_json_path=None, out_markdown_path=None)
+            failure = ReviewError(message=f"the report could not be written into the workspace: {error}")
+            result = replace(result, status="failed", artifacts=alone, error=failure)
+        self.write(result.run_id, {"report.md": result.report_markdown, "result.json": _pretty(result)})
+        return result
+
+    def _write_out(self, path: str, text: str) -> None:
+        self._workspace.write(parts_of(path), text.encode(errors="replace"))
+
+
+def _pretty(result: ReviewResult) -> str:
+    return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"
