@@ -12,7 +12,7 @@ from athena_core.services import memory
 from athena_core.services.erasure import erasure
 from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
-from athena_core.services.workflows.stepper import About
+from athena_core.services.step_inputs import WorkflowInput
 from tests.support.inside import Inside
 from tests.support.records import CODEC, META, opened_log
 
@@ -67,7 +67,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
         "histories": plane.runs.compiler.histories.kept != (0, 0),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
-        "inputs of workflows": bool(plane.workflow_stepper._about),
+        "inputs of workflows": bool(plane.workflow_stepper._inputs._inputs),
     }
 
 
@@ -78,7 +78,7 @@ def fill(inside: Inside) -> None:
         assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
     oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
     assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
-    plane.workflow_stepper._about["wfr_1"] = About({"said": CANARY}, frozenset(), "", 0)
+    plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)
 
@@ -135,9 +135,9 @@ def test_what_a_workflow_was_asked_with_is_read_again_by_who_leads_again(tmp_pat
     inside.start()
     try:
         plane = inside.app.plane
-        plane.workflow_stepper._about["wfr_1"] = About({"said": CANARY}, frozenset(), "", 0)
+        plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
         with closing(plane.log.reader()) as reader:
             assert list(plane.workflow_stepper.open(reader)) == []
-        assert not plane.workflow_stepper._about
+        assert not plane.workflow_stepper._inputs._inputs
     finally:
         inside.stop()

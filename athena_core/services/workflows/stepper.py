@@ -1,7 +1,7 @@
 """The walker: the reactor that takes workflow runs from step to step."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -12,7 +12,7 @@ from athena_core.decider import Context, Outcome, Reader, Rejected
 from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import as_text, fill, names_in
 from athena_core.definitions.workflow_graph import OutputMismatch, Step, WorkflowGraph
-from athena_core.domain import run, workflow, workflow_run
+from athena_core.domain import run, workflow_run
 from athena_core.domain.workflow_run import (
     ExpandStep,
     FailStep,
@@ -25,13 +25,14 @@ from athena_core.domain.workflow_run import (
     WorkflowRunState,
 )
 from athena_core.errors import AthenaError
-from athena_core.event import Meta, Recorded
+from athena_core.event import Meta
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import SALT_BYTES, Committed, Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.step_inputs import StepInputs, StepRefused, input_erased, missing_outputs, output_of
 from athena_core.services.workflows.workflows import Workflows, workflow_run_facts
 from athena_core.values import RunBody, Scope, narrower, unpinned
 
@@ -51,25 +52,6 @@ FROM_OUTSIDE = frozenset(
     )
 )
 """What others than the walker record, and what it has to look at then."""
-
-
-class Refused(Exception):
-    """A step cannot begin: the code and the message that are recorded."""
-
-    def __init__(self, code: str, message: str) -> None:
-        """Carry them."""
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class About(NamedTuple):
-    """What a workflow run was asked with, without what was erased, and what its steps say of their origin."""
-
-    values: dict[str, Any]
-    erased: frozenset[str]
-    correlation: str
-    causation: int
 
 
 class DueStart(NamedTuple):
@@ -120,7 +102,7 @@ class WorkflowStepper:
         self._known: set[str] = set()
         self._owners: dict[str, tuple[str, str, int | None]] = {}
         self._over: dict[str, dict[str, tuple[str, int | None]]] = {}
-        self._about: dict[str, About] = {}
+        self._inputs = StepInputs(log, self._reader, runs, ids)
         self._limit = anyio.CapacityLimiter(STARTS_AT_ONCE)
 
     # What concerns whom
@@ -138,7 +120,7 @@ class WorkflowStepper:
                 if isinstance(started, workflow_run.WorkflowStepStarted):
                     self._owners[started.step_run_id] = (row.stream, started.step_id, started.item)
             elif row.type in FROM_OUTSIDE:
-                self._about.pop(row.stream, None)
+                self._inputs.forget(row.stream)
                 yield row.stream
             elif row.stream in self._owners:
                 key, step_id, item = self._owners.pop(row.stream)
@@ -150,12 +132,12 @@ class WorkflowStepper:
     async def act(self, key: str) -> float | None:
         """Take a workflow run as far as it goes by itself; in how many seconds an approval of it expires."""
         try:
-            seen = await self._look(key)
+            seen = await self._load(key)
             while seen is not None and seen.state.open:
-                ended = self._ended(key, seen)
-                ahead = self._ahead(seen, ended)
+                ended = self._ended_steps(key, seen)
+                ahead = self._state_after(seen, ended)
                 moves, wanted = self._due(key, seen.graph, ahead)
-                if not ended and not moves and not wanted and ahead == seen.state and not _stands_still(ahead):
+                if not ended and not moves and not wanted and ahead == seen.state and not _stalled(ahead):
                     return self._expiry(seen.state)
                 seen = await self._commit(key, seen, ended, moves, wanted)
         except BaseException:
@@ -166,14 +148,14 @@ class WorkflowStepper:
 
     def forget(self) -> None:
         """Forget what all runs were asked with, because text was erased; it is read again."""
-        self._about.clear()
+        self._inputs.forget_all()
 
     def _forget(self, key: str) -> None:
         self._known.discard(key)
         self._over.pop(key, None)
-        self._about.pop(key, None)
+        self._inputs.forget(key)
 
-    async def _look(self, key: str) -> LoadedWorkflowRun | None:
+    async def _load(self, key: str) -> LoadedWorkflowRun | None:
         state, found = await self._workflows.look(key)
         return (
             None
@@ -185,7 +167,7 @@ class WorkflowStepper:
         times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
         return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
 
-    def _ended(self, key: str, seen: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
+    def _ended_steps(self, key: str, seen: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
         """What became of the runs that are over."""
         over = self._over.pop(key, {})
         if key not in self._known:
@@ -196,13 +178,13 @@ class WorkflowStepper:
                     over[run_id] = (step_id, item)
         found = []
         for run_id, (step_id, item) in over.items():
-            ended = self._outcome(seen.graph.steps[step_id], item, run_id)
+            ended = self._end_of(seen.graph.steps[step_id], item, run_id)
             if ended is not None:
                 self._owners.pop(run_id, None)
                 found.append(ended)
         return tuple(found)
 
-    def _outcome(self, step: Step, item: int | None, run_id: str) -> StepRunEnded | None:
+    def _end_of(self, step: Step, item: int | None, run_id: str) -> StepRunEnded | None:
         recorded = self._runs.recorded(run_id)
         ending = next((one.event for one in reversed(recorded) if one.type in run.ENDING_TYPES), None)
         if ending is None:
@@ -213,8 +195,8 @@ class WorkflowStepper:
             return StepRunEnded(
                 step_id=step.id, run_id=run_id, item=item, code=error.code, message=error.message, cancelled=cancelled
             )
-        output = _said(recorded)
-        missing = _missing(step, output)
+        output = output_of(recorded)
+        missing = missing_outputs(step, output)
         if missing:
             return StepRunEnded(step_id=step.id, run_id=run_id, item=item, code="OUTPUT_MISSING", message=missing)
         return StepRunEnded(
@@ -226,7 +208,7 @@ class WorkflowStepper:
             model=ending.model,
         )
 
-    def _ahead(self, seen: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
+    def _state_after(self, seen: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
         """How far it will be once that is noted."""
         context = Context(now=self._clock.now(), ids=self._ids, meta=Meta(actor="", correlation=""))
         state = seen.state
@@ -258,18 +240,18 @@ class WorkflowStepper:
                         moves.append(SkipStep(step_id=step_id, reason="condition", looked=looked))
                         continue
                 if step.approval is not None:
-                    moves.append(self._ask(key, graph, state, step, step.approval, looked))
+                    moves.append(self._approval(key, graph, state, step, step.approval, looked))
                 elif step.map is not None:
-                    items, seen = self._items(key, graph, state, step.map)
+                    items, seen = self._inputs.items(key, graph, state, step.map)
                     moves.append(ExpandStep(step_id=step_id, items=len(items), looked=looked or seen))
                 else:
                     wanted.append(DueStart(step, looked=looked))
-            except Refused as refused:
+            except StepRefused as refused:
                 failed = FailStep(step_id=step_id, code=refused.code, message=refused.message, looked=looked)
                 moves.append(failed)
         for step_id, one in state.steps.items():
             if one.status == "running" and one.items is not None:
-                wanted += _items_due(graph.steps[step_id], one)
+                wanted += _due_items(graph.steps[step_id], one)
         return tuple(moves), wanted
 
     def _holds(
@@ -278,51 +260,15 @@ class WorkflowStepper:
         if state.step(condition.step).status != "ok":
             if condition.op == "exists":
                 return condition.value is False, None
-            raise Refused("CONDITION_ERROR", f"step {condition.step!r} has no output to look at")
-        output = self._output(graph, state, condition.step)
-        looked = self._looked(condition.step, output)
+            raise StepRefused("CONDITION_ERROR", f"step {condition.step!r} has no output to look at")
+        output = self._inputs.output(graph, state, condition.step)
+        looked = self._inputs.hashed(condition.step, output)
         try:
             return workflow_graph.condition_holds(condition, output), looked
         except OutputMismatch as unfit:
-            raise Refused("CONDITION_ERROR", f"the output of step {condition.step!r}: {unfit}") from None
+            raise StepRefused("CONDITION_ERROR", f"the output of step {condition.step!r}: {unfit}") from None
 
-    def _looked(self, step_id: str, text: str) -> SaltedOutputHash:
-        salt = self._ids.salt(SALT_BYTES)
-        sha256 = hashlib.sha256(salt + text.encode()).hexdigest()
-        return SaltedOutputHash(held=workflow_graph.OutputHash(step_id=step_id, sha256=sha256), salt=salt.hex())
-
-    def _items(
-        self, key: str, graph: WorkflowGraph, state: WorkflowRunState, over: workflow_graph.MapOver
-    ) -> tuple[list[Any], SaltedOutputHash | None]:
-        """The list of a map. Raises Refused."""
-        looked = None
-        try:
-            if over.step is not None:
-                if state.step(over.step).status != "ok":
-                    raise Refused("MAP_ERROR", f"step {over.step!r} has no output to look at")
-                output = self._output(graph, state, over.step)
-                looked = self._looked(over.step, output)
-                found = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
-                where = f"the output of step {over.step!r}"
-            else:
-                about, where = self._asked(key), f"the input {over.input!r}"
-                values = about.values
-                if over.input in about.erased:
-                    raise _input_erased(over.input)
-                if over.input not in values:
-                    raise Refused("MAP_ERROR", f"{where} is not given")
-                found = workflow_graph.part_of(values[over.input], over.path or "/")
-        except OutputMismatch as unfit:
-            raise Refused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
-        if not isinstance(found, list):
-            raise Refused("MAP_ERROR", f"{where} is no list")
-        if len(found) > workflow_graph.MAP_ITEMS_MAX:
-            raise Refused(
-                "MAP_ERROR", f"{where} has {len(found)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
-            )
-        return found, looked
-
-    def _ask(
+    def _approval(
         self,
         key: str,
         graph: WorkflowGraph,
@@ -341,12 +287,12 @@ class WorkflowStepper:
             one = state.step(parent)
             shown: dict[str, Any] = {"stepId": parent, "status": one.status}
             if one.status == "ok" and graph.steps[parent].approval is None:
-                output = self._output(graph, state, parent)
+                output = self._inputs.output(graph, state, parent)
                 shown["outputSha256"] = hashlib.sha256(salt + output.encode()).hexdigest()
             inputs.append(shown)
         after = graph.after((step.id,))
         behind = [graph.steps[step_id] for step_id in graph.ids if step_id in after]
-        asked = self._asked(key)
+        asked = self._inputs.given(key)
         names = sorted({name for one in behind for name in self._workflows.uses(one)})
         values = {name: asked.values[name] for name in names if name in asked.values}
         runs = [[one.id, one.directive_id, one.harness_profile_id] for one in behind]
@@ -368,62 +314,11 @@ class WorkflowStepper:
             resumed=state.resumed,
         )
 
-    # Texts
-
-    def _output(self, graph: WorkflowGraph, state: WorkflowRunState, step_id: str) -> str:
-        """What a step came to; of one with items, a list of what these came to, as JSON. Raises Refused."""
-        step = state.step(step_id)
-        if step.items is None:
-            return self._text(step_id, step.run_id or "")
-        return msgspec.json.encode([self._text(step_id, one.run_id or "") for one in step.items]).decode()
-
-    def _text(self, step_id: str, run_id: str) -> str:
-        output = _said(self._runs.recorded(run_id))
-        if output is None:
-            raise Refused("INPUT_REDACTED", f"input-redacted: the output of step {step_id!r} was erased")
-        return output
-
-    def _asked(self, key: str) -> About:
-        """What the run was asked with, as it was resumed last."""
-        about = self._about.get(key)
-        if about is None:
-            values: dict[str, Any] = {}
-            erased: set[str] = set()
-            correlation, causation = "", 0
-            for row in self._reader.stream(key):
-                if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
-                    recorded = self._log.codec.decode(row)
-                    correlation, causation = recorded.correlation, recorded.position
-                    if isinstance(recorded.event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
-                        names, given = set(recorded.event.input_names), recorded.event.input or {}
-                        values = {name: value for name, value in values.items() if name not in names} | given
-                        erased = (erased | names) - given.keys()
-            about = self._about[key] = About(values, frozenset(erased), correlation, causation)
-        return about
-
-    def _values(self, key: str, graph: WorkflowGraph, state: WorkflowRunState, wanted: DueStart) -> dict[str, Any]:
-        """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
-        step = wanted.step
-        values = dict(self._asked(key).values)
-        for edge in graph.mappings.get(step.id, ()):
-            source = graph.steps[edge.source]
-            if state.step(source.id).status != "ok":
-                continue
-            output = self._output(graph, state, source.id)
-            for mapping in edge.mappings or ():
-                values[mapping.to_input] = _named(source, output, mapping.from_output)
-        if wanted.item is not None and step.map is not None:
-            items, _ = self._items(key, graph, state, step.map)
-            if wanted.item >= len(items):
-                raise Refused("MAP_ERROR", f"the list has {len(items)} items now; item {wanted.item} is gone")
-            values |= {step.map.item_name or "item": items[wanted.item], "index": wanted.item}
-        return values
-
     # Committing
 
     def _meta(self, key: str) -> Meta:
-        about = self._asked(key)
-        return Meta(actor="system:workflows", correlation=about.correlation, causation=about.causation)
+        given = self._inputs.given(key)
+        return Meta(actor="system:workflows", correlation=given.correlation, causation=given.causation)
 
     async def _commit(
         self,
@@ -446,7 +341,7 @@ class WorkflowStepper:
         async with anyio.create_task_group() as tasks:
             for one in wanted[1:]:
                 tasks.start_soon(start, one)
-        return await self._look(key)
+        return await self._load(key)
 
     async def _start(
         self,
@@ -460,8 +355,8 @@ class WorkflowStepper:
         launch: PreparedRun | None = None
         if wanted is not None:
             try:
-                launch = self._launch(key, seen, self._ahead(seen, ended), wanted)
-            except Refused as refused:
+                launch = self._launch(key, seen, self._state_after(seen, ended), wanted)
+            except StepRefused as refused:
                 moves = (*moves, _failed(wanted, refused.code, refused.message))
         advance = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
 
@@ -491,31 +386,31 @@ class WorkflowStepper:
         return await self._runs.launch(launch, meta, None, go_on)
 
     def _launch(self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart) -> PreparedRun:
-        """The run of a step, checked. Raises Refused, and AthenaError where it may work later."""
+        """The run of a step, checked. Raises StepRefused, and AthenaError where it may work later."""
         step = wanted.step
         who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
         if not self._access.allows(who, OPERATION):
-            raise Refused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
+            raise StepRefused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
         try:
             directive, _ = self._catalog.directive(step.directive_id or "", "directiveId")
             if directive.input is None:
-                raise Refused("INPUT_REDACTED", f"input-redacted: the text of {step.directive_id} was erased")
+                raise StepRefused("INPUT_REDACTED", f"input-redacted: the text of {step.directive_id} was erased")
             names = names_in(directive.input)
-            values = self._values(key, seen.graph, state, wanted) if names else {}
+            values = self._inputs.values(key, seen.graph, state, step, wanted.item) if names else {}
             for name in names:
-                if name not in values and name in self._asked(key).erased:
-                    raise _input_erased(name)
+                if name not in values and name in self._inputs.given(key).erased:
+                    raise input_erased(name)
             metadata = {"workflowId": seen.state.workflow_id, "workflowRunId": key, "workflowStepId": step.id}
             body = RunBody(
                 session_id=self._ids.new("wf").replace("_", "-"),
                 directive_id=step.directive_id,
                 harness_profile_id=step.harness_profile_id,
-                metadata={**self._metadata(seen.state.workflow_id, step), **metadata},
+                metadata={**self._inputs.metadata(seen.state.workflow_id, step), **metadata},
             )
             if any(name in values for name in names):
                 said = as_text(fill(directive.input, values, f"steps.{step.id}"))
                 if not said.strip():
-                    raise Refused("INPUT_BLANK", "nothing is left of the directive")
+                    raise StepRefused("INPUT_BLANK", "nothing is left of the directive")
                 body = msgspec.structs.replace(body, directive_id=None, input=said)
                 launch = self._runs.prepare(body, who, references=directive.context_refs)
             else:
@@ -523,21 +418,11 @@ class WorkflowStepper:
         except AthenaError as error:
             if error.retryable:
                 raise
-            raise Refused(error.code, error.message) from error
+            raise StepRefused(error.code, error.message) from error
         launch.plan.patient = True
         if step.execution is not None:
             launch.plan.timeout_ms = step.execution.timeout_ms
         return launch
-
-    def _metadata(self, workflow_id: str, step: Step) -> Mapping[str, str]:
-        """What the author of a step wrote about it."""
-        if step.execution is None:
-            return {}
-        for row in self._reader.stream(workflow_id):
-            created = self._log.codec.decode(row).event
-            if isinstance(created, workflow.WorkflowCreated):
-                return (created.metadata or {}).get(step.id, {})
-        return {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -549,11 +434,7 @@ def _salted(salt: bytes, value: Any) -> str:
     return hashlib.sha256(salt + msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
-def _input_erased(name: str) -> Refused:
-    return Refused("INPUT_REDACTED", f"input-redacted: the input {name!r} of the workflow run was erased")
-
-
-def _stands_still(state: WorkflowRunState) -> bool:
+def _stalled(state: WorkflowRunState) -> bool:
     """Return True if the run is marked running and no step is, or a step and none of its items: that has to end."""
     running = [step for step in state.steps.values() if step.status == "running"]
     if any(step.items is not None and not step.running() for step in running):
@@ -561,7 +442,7 @@ def _stands_still(state: WorkflowRunState) -> bool:
     return not running and (state.status == "running" or state.cancel is not None)
 
 
-def _items_due(step: Step, state: workflow_run.WorkflowStepState) -> Iterable[DueStart]:
+def _due_items(step: Step, state: workflow_run.WorkflowStepState) -> Iterable[DueStart]:
     """The items that may begin now, beside those that are at work; none once one has failed."""
     items = state.items or ()
     statuses = [one.status for one in items]
@@ -591,40 +472,3 @@ def _plus(advance: workflow_run.AdvanceWorkflowRun, move: StepCommand) -> workfl
 
 def _starts(events: Sequence[Any], run_id: str) -> bool:
     return any(isinstance(one, workflow_run.WorkflowStepStarted) and one.step_run_id == run_id for one in events)
-
-
-def _said(recorded: Sequence[Recorded[Any]]) -> str | None:
-    """The output of a run: what the assistant said last; None where it was redacted."""
-    for one in reversed(recorded):
-        event = one.event
-        if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
-            return event.content
-    return ""
-
-
-def _missing(step: Step, output: str | None) -> str | None:
-    """What an output lacks of what its step declares."""
-    names = [name for name in step.outputs or () if name != workflow_graph.OUTPUT]
-    if not names:
-        return None
-    try:
-        found = workflow_graph.parse_output(output or "")
-    except OutputMismatch:
-        found = None
-    if not isinstance(found, dict):
-        return f"the output is no JSON object; it has to have {', '.join(names)}"
-    missing = [name for name in names if name not in found]
-    return f"the output lacks {', '.join(missing)}" if missing else None
-
-
-def _named(step: Step, output: str, name: str) -> Any:
-    """An output of a step by name; of a step with items, that of each. Raises Refused."""
-    try:
-        if step.map is not None:
-            texts = workflow_graph.parse_output(output)
-            return (
-                texts if name == workflow_graph.OUTPUT else [workflow_graph.parse_output(text)[name] for text in texts]
-            )
-        return output if name == workflow_graph.OUTPUT else workflow_graph.parse_output(output)[name]
-    except (OutputMismatch, KeyError, TypeError):
-        raise Refused("OUTPUT_MISSING", f"the output of step {step.id!r} has no {name!r}") from None

@@ -17,7 +17,8 @@ from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
-from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _failed, _stands_still
+from athena_core.services.step_inputs import StepInputs
+from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _failed, _stalled
 from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case
 from tests.core.test_flow import approval, graph, step
@@ -39,16 +40,23 @@ SHAPES = st.tuples(
 )
 
 
+class CountedItems(StepInputs):
+    """Lists of which only the length is known."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self._counts = counts
+
+    def items(
+        self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, over: MapOver
+    ) -> tuple[list[Any], None]:
+        return [None] * self._counts[over.input or ""], None
+
+
 class Looking(WorkflowStepper):
     """The walker's own view of what is due, over lists and approvals that nobody wrote."""
 
     def __init__(self, items: dict[str, int]) -> None:
-        self._counts = items
-
-    def _items(
-        self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, over: MapOver
-    ) -> tuple[list[Any], None]:
-        return [None] * self._counts[over.input or ""], None
+        self._inputs = CountedItems(items)
 
     def _holds(
         self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, condition: Condition
@@ -57,7 +65,7 @@ class Looking(WorkflowStepper):
             return super()._holds(key, graph, state, condition)
         return state.resumed % 2 == condition.value, None
 
-    def _ask(
+    def _approval(
         self, key: str, graph: WorkflowGraph, state: wr.WorkflowRunState, step: Any, approval: Approval, looked: Any
     ) -> wr.RequestApproval:
         return wr.RequestApproval(
@@ -127,7 +135,7 @@ class Flow(Story):
         ):
             ahead = wr.evolve(ahead, event)
         moves, wanted = self.looking._due("wfr_1", self.graph, ahead)
-        if not ended and not moves and not wanted and ahead == state and not _stands_still(ahead):
+        if not ended and not moves and not wanted and ahead == state and not _stalled(ahead):
             return False
         self.over.clear()
         self.wanted = wanted[1:]

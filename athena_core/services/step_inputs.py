@@ -1,0 +1,194 @@
+"""Step inputs: what the steps of a workflow run are given, from its input and from what other steps came to."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from athena_core.clock import Ids
+from athena_core.definitions import workflow_graph
+from athena_core.definitions.workflow_graph import OutputMismatch, Step, WorkflowGraph
+from athena_core.domain import run, workflow, workflow_run
+from athena_core.domain.workflow_run import SaltedOutputHash, WorkflowRunState
+from athena_core.event import Recorded
+from athena_core.log.port import StoreReader
+from athena_core.log.writer import SALT_BYTES, Log
+from athena_core.services.runs.runs import Runs
+
+
+class StepRefused(Exception):
+    """A step cannot begin: the code and the message that are recorded."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Carry them."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class WorkflowInput(NamedTuple):
+    """What a workflow run was asked with, without what was erased, and what its steps say of their origin."""
+
+    values: dict[str, Any]
+    erased: frozenset[str]
+    correlation: str
+    causation: int
+
+
+class StepInputs:
+    """Reads the texts of workflow runs: their input, outputs of steps, and lists of items."""
+
+    def __init__(self, log: Log, reader: StoreReader, runs: Runs, ids: Ids) -> None:
+        """Take the parts."""
+        self._codec = log.codec
+        self._reader = reader
+        self._runs = runs
+        self._ids = ids
+        self._inputs: dict[str, WorkflowInput] = {}
+
+    def forget(self, key: str) -> None:
+        """Read the input of a run again before the next use."""
+        self._inputs.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Read all inputs again before the next use, because text was erased."""
+        self._inputs.clear()
+
+    def output(self, graph: WorkflowGraph, state: WorkflowRunState, step_id: str) -> str:
+        """What a step came to; of one with items, a list of what these came to, as JSON. Raises StepRefused."""
+        step = state.step(step_id)
+        if step.items is None:
+            return self._text(step_id, step.run_id or "")
+        return msgspec.json.encode([self._text(step_id, one.run_id or "") for one in step.items]).decode()
+
+    def _text(self, step_id: str, run_id: str) -> str:
+        output = output_of(self._runs.recorded(run_id))
+        if output is None:
+            raise StepRefused("INPUT_REDACTED", f"input-redacted: the output of step {step_id!r} was erased")
+        return output
+
+    def given(self, key: str) -> WorkflowInput:
+        """What the run was asked with, as it was resumed last."""
+        given = self._inputs.get(key)
+        if given is None:
+            values: dict[str, Any] = {}
+            erased: set[str] = set()
+            correlation, causation = "", 0
+            for row in self._reader.stream(key):
+                if row.type in (workflow_run.WorkflowRunCreated.TYPE, workflow_run.WorkflowResumed.TYPE):
+                    recorded = self._codec.decode(row)
+                    correlation, causation = recorded.correlation, recorded.position
+                    if isinstance(recorded.event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed):
+                        names, present = set(recorded.event.input_names), recorded.event.input or {}
+                        values = {name: value for name, value in values.items() if name not in names} | present
+                        erased = (erased | names) - present.keys()
+            given = self._inputs[key] = WorkflowInput(values, frozenset(erased), correlation, causation)
+        return given
+
+    def values(
+        self, key: str, graph: WorkflowGraph, state: WorkflowRunState, step: Step, item: int | None
+    ) -> dict[str, Any]:
+        """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
+        values = dict(self.given(key).values)
+        for edge in graph.mappings.get(step.id, ()):
+            source = graph.steps[edge.source]
+            if state.step(source.id).status != "ok":
+                continue
+            output = self.output(graph, state, source.id)
+            for mapping in edge.mappings or ():
+                values[mapping.to_input] = _named(source, output, mapping.from_output)
+        if item is not None and step.map is not None:
+            items, _ = self.items(key, graph, state, step.map)
+            if item >= len(items):
+                raise StepRefused("MAP_ERROR", f"the list has {len(items)} items now; item {item} is gone")
+            values |= {step.map.item_name or "item": items[item], "index": item}
+        return values
+
+    def items(
+        self, key: str, graph: WorkflowGraph, state: WorkflowRunState, over: workflow_graph.MapOver
+    ) -> tuple[list[Any], SaltedOutputHash | None]:
+        """The list of a map, and the hash of the output that it was taken from. Raises StepRefused."""
+        looked = None
+        try:
+            if over.step is not None:
+                if state.step(over.step).status != "ok":
+                    raise StepRefused("MAP_ERROR", f"step {over.step!r} has no output to look at")
+                output = self.output(graph, state, over.step)
+                looked = self.hashed(over.step, output)
+                found = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
+                where = f"the output of step {over.step!r}"
+            else:
+                given, where = self.given(key), f"the input {over.input!r}"
+                if over.input in given.erased:
+                    raise input_erased(over.input)
+                if over.input not in given.values:
+                    raise StepRefused("MAP_ERROR", f"{where} is not given")
+                found = workflow_graph.part_of(given.values[over.input], over.path or "/")
+        except OutputMismatch as unfit:
+            raise StepRefused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
+        if not isinstance(found, list):
+            raise StepRefused("MAP_ERROR", f"{where} is no list")
+        if len(found) > workflow_graph.MAP_ITEMS_MAX:
+            raise StepRefused(
+                "MAP_ERROR", f"{where} has {len(found)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
+            )
+        return found, looked
+
+    def hashed(self, step_id: str, output: str) -> SaltedOutputHash:
+        """Return the salted hash of an output that something was decided by."""
+        salt = self._ids.salt(SALT_BYTES)
+        sha256 = hashlib.sha256(salt + output.encode()).hexdigest()
+        return SaltedOutputHash(held=workflow_graph.OutputHash(step_id=step_id, sha256=sha256), salt=salt.hex())
+
+    def metadata(self, workflow_id: str, step: Step) -> Mapping[str, str]:
+        """What the author of a step wrote about it."""
+        if step.execution is None:
+            return {}
+        for row in self._reader.stream(workflow_id):
+            created = self._codec.decode(row).event
+            if isinstance(created, workflow.WorkflowCreated):
+                return (created.metadata or {}).get(step.id, {})
+        return {}
+
+
+def input_erased(name: str) -> StepRefused:
+    """Return the refusal of a step whose input was erased."""
+    return StepRefused("INPUT_REDACTED", f"input-redacted: the input {name!r} of the workflow run was erased")
+
+
+def output_of(recorded: Sequence[Recorded[Any]]) -> str | None:
+    """The output of a run: what the assistant said last; None where it was redacted."""
+    for one in reversed(recorded):
+        event = one.event
+        if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
+            return event.content
+    return ""
+
+
+def missing_outputs(step: Step, output: str | None) -> str | None:
+    """What an output lacks of what its step declares."""
+    names = [name for name in step.outputs or () if name != workflow_graph.OUTPUT]
+    if not names:
+        return None
+    try:
+        found = workflow_graph.parse_output(output or "")
+    except OutputMismatch:
+        found = None
+    if not isinstance(found, dict):
+        return f"the output is no JSON object; it has to have {', '.join(names)}"
+    missing = [name for name in names if name not in found]
+    return f"the output lacks {', '.join(missing)}" if missing else None
+
+
+def _named(step: Step, output: str, name: str) -> Any:
+    """An output of a step by name; of a step with items, that of each. Raises StepRefused."""
+    try:
+        if step.map is not None:
+            texts = workflow_graph.parse_output(output)
+            return (
+                texts if name == workflow_graph.OUTPUT else [workflow_graph.parse_output(text)[name] for text in texts]
+            )
+        return output if name == workflow_graph.OUTPUT else workflow_graph.parse_output(output)[name]
+    except (OutputMismatch, KeyError, TypeError):
+        raise StepRefused("OUTPUT_MISSING", f"the output of step {step.id!r} has no {name!r}") from None
