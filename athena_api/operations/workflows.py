@@ -170,7 +170,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
     run_id: str | None = target if exactly else None
     after: str | None = None
     if exactly:
-        state, _ = await plane.workflows.look(target)
+        state, _ = await plane.workflows.load(target)
         workflow_id = state.workflow_id
     else:
         workflow_id = target

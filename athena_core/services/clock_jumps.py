@@ -25,9 +25,9 @@ class ClockJumps:
         """Follow the log."""
         self._log = log
         self._clock = clock
-        tail.subscribe(self._notice, frozenset((plane.ClockAccepted.TYPE,)))
+        tail.subscribe(self._on_rows, frozenset((plane.ClockAccepted.TYPE,)))
 
-    def _notice(self, rows: Sequence[Row]) -> None:
+    def _on_rows(self, rows: Sequence[Row]) -> None:
         for row in rows:
             event = self._log.codec.decode(row, text=False).event
             if isinstance(event, plane.ClockAccepted):

@@ -92,9 +92,9 @@ class ReactorLoop:
                     break
                 del self._due[key]
                 self._busy.add(key)
-                self._tasks.start_soon(self._see_to, key)
+                self._tasks.start_soon(self._act_on, key)
 
-    async def _see_to(self, key: str) -> None:
+    async def _act_on(self, key: str) -> None:
         delay, again = BACKOFF_SECONDS, None
         try:
             while True:
@@ -146,7 +146,7 @@ class Reactors:
         self._concerned = asyncio.Event()
         self._asking = False
         for reactor in reactors:
-            tail.subscribe(partial(self._notice, reactor), reactor.types)
+            tail.subscribe(partial(self._on_rows, reactor), reactor.types)
 
     @property
     def leads(self) -> bool:
@@ -166,7 +166,7 @@ class Reactors:
         with closing(self._open_reader()) as log:
             return [key for key in reactor.open(log) if key in self._heard_of[name]]
 
-    def _notice(self, reactor: Reactor, rows: Sequence[Row]) -> None:
+    def _on_rows(self, reactor: Reactor, rows: Sequence[Row]) -> None:
         duty = self._duties.get(reactor.name)
         if duty is None and self._heard_of is None and self._meanwhile is None:
             return

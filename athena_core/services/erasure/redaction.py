@@ -75,8 +75,8 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     rows = reader.stream(run_id)
     if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
-    rows += [*_shadows(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
-    return _found([*rows, *_around(reader, codec, rows)])
+    rows += [*_shadow_directives(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
+    return _erasable([*rows, *_repeated_errors(reader, codec, rows)])
 
 
 def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> ErasableText:
@@ -84,7 +84,7 @@ def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Erasa
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
         raise NotFound(f"no session {session_id!r} exists")
-    return _found([*rows, *_shadows(reader, codec, rows), *_around(reader, codec, rows)])
+    return _erasable([*rows, *_shadow_directives(reader, codec, rows), *_repeated_errors(reader, codec, rows)])
 
 
 def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
@@ -92,10 +92,10 @@ def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
     row = reader.row(position)
     if row is None:
         raise NotFound(f"there is no event at position {position}")
-    return _found([row])
+    return _erasable([row])
 
 
-def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
+def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
     """Return the events of directives that were made of plain input."""
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -108,7 +108,7 @@ def _shadows(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row
     return [row for made in found.values() for row in made]
 
 
-def _around(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
+def _repeated_errors(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
     """Find what repeats text of runs in other streams: their errors, the items and messages that they worked on."""
     runs = {row.stream.encode() for row in rows if run.DECIDER.owns(row.stream)}
     position, head = max(min(row.position for row in rows) - TOGETHER, 0), reader.head()
@@ -132,7 +132,7 @@ def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str
                 yield from reader.stream(event.message_id, 0, 1)
 
 
-def _found(rows: Iterable[Row]) -> ErasableText:
+def _erasable(rows: Iterable[Row]) -> ErasableText:
     each = dict(sorted((row.position, row) for row in rows))
     public = [_public(row, names) for row in each.values() if (names := public_words(row))]
     erased = (row.position for row in each.values() if row.text is None and row.text_hash is not None)
@@ -141,7 +141,7 @@ def _found(rows: Iterable[Row]) -> ErasableText:
 
 def _public(row: Row, names: Sequence[str]) -> Trace:
     return Trace(
-        place=_place(row.position),
+        place=_place_of(row.position),
         reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in its public payload",
         remedy=IN_THE_CHAIN,
     )
@@ -221,12 +221,12 @@ def copies_of(
                 places[position] = public or places.get(position, False)
     texts = sorted(places.keys() - {row.position for row in rows})
     known = {one.place for one in named}
-    payloads = sorted(position for position, public in places.items() if public and _place(position) not in known)
+    payloads = sorted(position for position, public in places.items() if public and _place_of(position) not in known)
     more = len(wanted) > COPIES_OF_MAX or max(len(texts), len(payloads)) > COPIES_MAX
     return Copies(tuple(texts[:COPIES_MAX]), tuple(payloads[:COPIES_MAX]), more)
 
 
-def _place(position: Position) -> str:
+def _place_of(position: Position) -> str:
     return f"position {position}"
 
 
@@ -255,12 +255,12 @@ def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
     """Name the copies that were not erased since, and those that cannot be."""
     for position in copies.public:
         reason = "its public payload repeats a text that was erased"
-        yield Trace(place=_place(position), reason=reason, remedy=IN_THE_CHAIN)
+        yield Trace(place=_place_of(position), reason=reason, remedy=IN_THE_CHAIN)
     for position in copies.positions:
         row = reader.row(position)
         if row is not None and row.text is not None:
             remedy = f"athena redact --position {position}"
-            yield Trace(place=_place(position), reason="it repeats a text that was erased", remedy=remedy)
+            yield Trace(place=_place_of(position), reason="it repeats a text that was erased", remedy=remedy)
     if copies.more:
         reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeated them"
         yield Trace(place="log", reason=reason, remedy="redact other runs that may repeat them")

@@ -152,10 +152,10 @@ class DeadLetters:
 
         Raises NotFound, Contradicted where it was discarded or its text is gone, WorkQueueFull.
         """
-        again = self.again(letter_id)
+        plan = self.plan(letter_id)
 
         def requeue(reader: Reader, context: Context) -> Outcome:
-            facts = requeue_facts(reader, context, again, who)
+            facts = requeue_facts(reader, context, plan, who)
             return _decided(reader, letter_id, facts, "requeued")
 
         return await self._log.submit(requeue, meta, key)
@@ -180,7 +180,7 @@ class DeadLetters:
 
         return await self._log.submit(decide, meta, key)
 
-    def again(self, letter_id: str) -> RequeuePlan:
+    def plan(self, letter_id: str) -> RequeuePlan:
         """What a requeue of a letter would put back. Raises NotFound, Contradicted."""
         _check(letter_id)
         rows = self._reader.stream(letter_id, 0, 1)
@@ -190,7 +190,7 @@ class DeadLetters:
         message_id = None
         if added.source == "a2a":
             message_id = self._ids.new("msg")
-            text = None if added.payload is None else self._said(added.message_id or "")
+            text = None if added.payload is None else self._message_payload(added.message_id or "")
             said: list[tuple[queue.QueueMode, str | None]] = [("followup", text)]
         else:
             holds = msgspec.json.decode(added.payload) if added.payload is not None else {"items": [{}]}
@@ -200,7 +200,7 @@ class DeadLetters:
             raise Contradicted(f"what {letter_id} held was redacted: nothing can be put back", {"id": letter_id})
         return RequeuePlan(added, texts, tuple(self._ids.new("wi") for _ in texts), message_id)
 
-    def _said(self, message_id: str) -> str | None:
+    def _message_payload(self, message_id: str) -> str | None:
         for row in self._reader.stream(message_id, 0, 1):
             event = self._log.codec.decode(row).event
             if isinstance(event, message.MessageSent):
@@ -208,23 +208,23 @@ class DeadLetters:
         return None
 
 
-def requeue_facts(reader: Reader, context: Context, again: RequeuePlan, who: Identity) -> tuple[Fact, ...]:
+def requeue_facts(reader: Reader, context: Context, plan: RequeuePlan, who: Identity) -> tuple[Fact, ...]:
     """The events of a requeue; none where it was requeued before. Raises Contradicted, WorkQueueFull."""
-    letter, subject = again.letter, who.subject
+    letter, subject = plan.letter, who.subject
     scope = pinned(narrower(who.scope, unpinned(letter.scope)))
-    command = dead_letter.RequeueDeadLetter(id=letter.id, item_ids=again.item_ids, message_id=again.message_id)
+    command = dead_letter.RequeueDeadLetter(id=letter.id, item_ids=plan.item_ids, message_id=plan.message_id)
     facts = letter_facts(reader, context, command, letter.id)
     if not facts:
         return ()
     state = reader.state(queue.DECIDER, queue.stream(letter.session_id))
     enqueued: tuple[Event, ...] = ()
-    for item_id, (mode, text) in zip(again.item_ids, again.said, strict=True):
+    for item_id, (mode, text) in zip(plan.item_ids, plan.said, strict=True):
         enqueue = queue.EnqueueWork(
             item_id=item_id,
             mode=mode,
             payload=text,
             enqueued_by=subject,
-            message_id=again.message_id,
+            message_id=plan.message_id,
             dead_letter_id=letter.id,
             scope=scope,
         )
@@ -232,25 +232,25 @@ def requeue_facts(reader: Reader, context: Context, again: RequeuePlan, who: Ide
             state = queue.evolve(state, event)
             enqueued += (event,)
     facts += queue_facts(letter.session_id, enqueued)
-    if again.message_id is None:
+    if plan.message_id is None:
         return facts
     old = reader.state(message.DECIDER, letter.message_id or "").sent
     sent = message.MessageSent(
-        message_id=again.message_id,
+        message_id=plan.message_id,
         from_agent=letter.source_persona or "",
         to_agent=letter.target_persona or "",
         status="sent",
         hops=HOPS_BEGIN,
         sent_by=subject,
-        item_id=again.item_ids[0],
+        item_id=plan.item_ids[0],
         dead_letter_id=letter.id,
         step_id=old.step_id if old else None,
         task_id=old.task_id if old else None,
         parent_run_id=old.parent_run_id if old else None,
-        payload=again.said[0][1],
+        payload=plan.said[0][1],
     )
     events = message.decide(message.SendMessage(sent=sent), message.DECIDER.initial, context)
-    return facts + facts_of(again.message_id, events, session_id=letter.session_id)
+    return facts + facts_of(plan.message_id, events, session_id=letter.session_id)
 
 
 def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome:

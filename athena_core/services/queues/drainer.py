@@ -76,7 +76,7 @@ class QueueDrainer:
         self._reader = reader
         self._meta = Meta(actor="system:drains", correlation=ids.trace())
         self._draining: set[str] = set()
-        self._resting: dict[str, QueueBackoff] = {}
+        self._backoffs: dict[str, QueueBackoff] = {}
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """The sessions in which a drain is at work, or a message waits."""
@@ -109,22 +109,22 @@ class QueueDrainer:
             state = await self._work.state(session_id)
             if state.drain is None:
                 if not state.automatic:
-                    self._resting.pop(session_id, None)
+                    self._backoffs.pop(session_id, None)
                     return None
-                rest = self._resting.get(session_id)
+                rest = self._backoffs.get(session_id)
                 if rest is not None and (left := rest.until - self._clock.monotonic()) > 0:
                     return left
                 await self._start(session_id, state)
             elif state.batch is None:
-                await self._go_on(session_id, state, None)
+                await self._advance(session_id, state, None)
             else:
                 found = self._ending(state.batch.run_id)
                 if found is None:
                     return None  # its end is heard of
                 ending, note = found
                 if isinstance(ending, run.RunCompleted):
-                    self._resting.pop(session_id, None)
-                    await self._go_on(session_id, state, state.batch.run_id)
+                    self._backoffs.pop(session_id, None)
+                    await self._advance(session_id, state, state.batch.run_id)
                 else:
                     await self._give_back(session_id, state, state.batch, ending, note)
 
@@ -143,7 +143,7 @@ class QueueDrainer:
 
     # The next batch
 
-    async def _go_on(self, session_id: str, state: queue.QueueState, completed: str | None) -> None:
+    async def _advance(self, session_id: str, state: queue.QueueState, completed: str | None) -> None:
         """Acknowledge what a run completed, if one did, and start the next, in one transaction; or end the drain."""
         after = queue.acknowledged(state) if completed else state
         items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.has_more(after) else ()
@@ -154,7 +154,7 @@ class QueueDrainer:
         meta = self._meta
         if items:
             try:
-                body, who, meta = self._order(session_id, after, items, payloads)
+                body, who, meta = self._batch_run(session_id, after, items, payloads)
                 launch = self._runs.prepare(body, who)
             except UnrunnableItems as unfit:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
@@ -191,9 +191,9 @@ class QueueDrainer:
         else:
             committed = await self._runs.launch(launch, meta, None, go_on)
         if committed.answer:
-            self._rest(session_id)
+            self._back_off(session_id)
 
-    def _order(
+    def _batch_run(
         self, session_id: str, state: queue.QueueState, items: tuple[queue.QueueItem, ...], payloads: Mapping[str, str]
     ) -> tuple[RunBody, Identity, Meta]:
         """The run that items are done by, on whose behalf, and because of what. Raises Unfit, ConfigError."""
@@ -275,15 +275,15 @@ class QueueDrainer:
 
         committed = await self._log.submit(give_back, self._meta)
         if committed.answer:
-            self._rest(session_id)
+            self._back_off(session_id)
         else:
-            self._resting.pop(session_id, None)
+            self._backoffs.pop(session_id, None)
 
-    def _rest(self, session_id: str) -> None:
+    def _back_off(self, session_id: str) -> None:
         """Wait twice as long each time before the queue is drained by itself again."""
-        failures = self._resting[session_id].failures + 1 if session_id in self._resting else 1
+        failures = self._backoffs[session_id].failures + 1 if session_id in self._backoffs else 1
         seconds = min(self._retry_seconds * 2 ** min(failures - 1, 16), RETRY_SECONDS_MAX)
-        self._resting[session_id] = QueueBackoff(failures, self._clock.monotonic() + seconds)
+        self._backoffs[session_id] = QueueBackoff(failures, self._clock.monotonic() + seconds)
 
 
 class QueueTransaction:
@@ -311,11 +311,11 @@ class QueueTransaction:
         events = queue.decide(command, self.state, self._context)
         for event, fact in zip(events, queue_facts(self._session_id, events), strict=True):
             self.facts.append(fact)
-            self.facts += self._followed(event)
+            self.facts += self._consequences(event)
             self.state = queue.evolve(self.state, event)
         return events
 
-    def _followed(self, event: Event) -> Iterable[Fact]:
+    def _consequences(self, event: Event) -> Iterable[Fact]:
         """What follows for the messages and the dead letter of items."""
         reader, context = self._reader, self._context
         match event:

@@ -74,7 +74,7 @@ class Messages:
 
         Raises ConfigError, ContextOverflow, WorkQueueFull.
         """
-        said = _said(body.payload)
+        said = _payload_text(body.payload)
         self._runs.compiler.check(said, ResolvedReferences(b""))
         self._personas.read(body.from_persona, "fromPersona")
         self._personas.read(body.to_persona, "toPersona")
@@ -97,7 +97,7 @@ class Messages:
             parent_run_id=body.parent_run_id,
             payload=said,
         )
-        letter = self._too_far(sent, session_id, pinned(scope))
+        letter = self._hop_limit_letter(sent, session_id, pinned(scope))
 
         def send(reader: Reader, context: Context) -> Outcome:
             events = message.decide(message.SendMessage(sent=sent), message.DECIDER.initial, context)
@@ -126,7 +126,7 @@ class Messages:
 
         return await self._log.submit(send, meta, key, frozenset((sent.message_id,)))
 
-    def _too_far(
+    def _hop_limit_letter(
         self, sent: message.MessageSent, session_id: str, scope: PinnedScope | None
     ) -> dead_letter.DeadLetterAdded:
         error = f"the message is {sent.hops} messages away from the first; at most {self._hops_max} are delivered"
@@ -185,7 +185,7 @@ class Messages:
         return Delivery(row.position, row.correlation, persona)
 
 
-def _said(payload: Any) -> str:
+def _payload_text(payload: Any) -> str:
     """What the persona is told: a text as it is, an object as compact JSON. Raises ConfigError."""
     if isinstance(payload, str) and payload.strip():
         return payload.strip()

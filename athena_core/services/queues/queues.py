@@ -71,9 +71,9 @@ class Queues:
         self._reader = reader
         self._digests: OrderedDict[str, bytes] = OrderedDict()
         self._waiters = Waiters[str, OneShot](OneShot)
-        tail.subscribe(self._notice, ENDED_TYPES | {run.RunPaused.TYPE})
+        tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})
 
-    def _notice(self, rows: Sequence[Row]) -> None:
+    def _on_rows(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a drain that ended, or for a run of its session that was paused."""
         for row in rows:
             self._waiters.wake(row.session_id or "")
@@ -88,12 +88,12 @@ class Queues:
         self._runs.compiler.check(body.payload, ResolvedReferences(b""))
         session_id, item_id = body.session_id, self._ids.new("wi")
         stream, digest = queue.stream(session_id), _digest(body.mode, body.payload)
-        self._know(item_id, digest)
+        self._remember(item_id, digest)
         looked = False
 
         def enqueue(reader: Reader, context: Context) -> Outcome:
             state = reader.state(queue.DECIDER, stream)
-            same = self._same(state, digest)
+            same = self._item_like(state, digest)
             if same is not None and not looked:
                 raise PayloadsUnread("it may have been erased since")
             command = queue.EnqueueWork(
@@ -114,12 +114,12 @@ class Queues:
                 self._read_payloads(session_id, (await self.state(session_id)).items)
                 looked = True
 
-    def _know(self, item_id: str, digest: bytes) -> None:
+    def _remember(self, item_id: str, digest: bytes) -> None:
         self._digests[item_id] = digest
         while len(self._digests) > KNOWN_PAYLOADS_MAX:
             self._digests.popitem(last=False)
 
-    def _same(self, state: queue.QueueState, digest: bytes) -> str | None:
+    def _item_like(self, state: queue.QueueState, digest: bytes) -> str | None:
         """The item that holds the same. Raises Unread; called in the thread of the writer."""
         for item in state.items:
             known = self._digests.get(item.id)
@@ -134,7 +134,7 @@ class Queues:
         for item in items:
             payload = payloads.get(item.id)
             # what was erased is the same as nothing
-            self._know(item.id, b"" if payload is None else _digest(item.mode, payload))
+            self._remember(item.id, b"" if payload is None else _digest(item.mode, payload))
 
     # Draining
 
@@ -162,9 +162,9 @@ class Queues:
             state = reader.state(queue.DECIDER, queue.stream(session_id))
             depth = len(state.items)
             if state.drain is not None:
-                return Outcome(answer=_nothing("already-draining", depth))
+                return Outcome(answer=_nothing_drained("already-draining", depth))
             if not depth:
-                return Outcome(answer=_nothing("ok", 0))
+                return Outcome(answer=_nothing_drained("ok", 0))
             return Outcome(facts=queue_facts(session_id, queue.decide(command, state, context)), subject=drain_id)
 
         committed = await self._log.submit(drain, meta, key)
@@ -257,5 +257,5 @@ def _digest(mode: str, payload: str) -> bytes:
     return hashlib.sha256(f"{mode}\0{payload}".encode()).digest()
 
 
-def _nothing(status: str, depth: int) -> DrainResult:
+def _nothing_drained(status: str, depth: int) -> DrainResult:
     return DrainResult(status=status, drained_items=0, queue_depth_before=depth, queue_depth_after=depth)

@@ -99,7 +99,7 @@ class Redrives:
 
     async def plan(self, body: RedriveBody) -> RedrivePlan:
         """How many letters a redrive would put back. Raises ConfigError."""
-        total, position = await self._pending.count(_wanted(body.filter))
+        total, position = await self._pending.count(_selection(body.filter))
         return RedrivePlan(total=total, position=position)
 
     async def start(self, body: RedriveBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
@@ -107,7 +107,7 @@ class Redrives:
 
         Raises ConfigError, and Contradicted while another one with the same filter is at work.
         """
-        wanted = _wanted(body.filter)
+        wanted = _selection(body.filter)
         total, position = await self._pending.count(wanted)
         started = redrive.RedriveStarted(
             redrive_id=self._ids.new("rdr"),
@@ -168,7 +168,7 @@ class Redrives:
             if found is None:
                 await self._record(key, redrive.CompleteRedrive())
                 continue
-            await self._see_to(key, started, found)
+            await self._redrive_letter(key, started, found)
             # from the time when it was due, so that the rate holds though each takes its time
             due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
             self._due[key] = due + 1 / started.rate_per_second
@@ -176,7 +176,7 @@ class Redrives:
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)
 
-    async def _see_to(self, redrive_id: str, started: redrive.RedriveStarted, found: MatchedLetter) -> None:
+    async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, found: MatchedLetter) -> None:
         """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
 
         def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
@@ -188,14 +188,14 @@ class Redrives:
         try:
             if not self._access.allows(who, REQUEUE):
                 raise AuthzDeniedError(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
-            again = self._letters.again(found.id)
+            plan = self._letters.plan(found.id)
 
             def requeue(reader: Reader, context: Context) -> Outcome:
                 state = reader.state(redrive.DECIDER, redrive_id)
                 if not redrive.decide(advance("requeued"), state, context):
                     return Outcome()
                 decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
-                facts = () if decided else requeue_facts(reader, context, again, who)
+                facts = () if decided else requeue_facts(reader, context, plan, who)
                 events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
                 return Outcome(facts=(*facts_of(redrive_id, events), *facts))
 
@@ -206,7 +206,7 @@ class Redrives:
             await self._record(redrive_id, advance("failed", error.code))
 
 
-def _wanted(body: RedriveFilter) -> redrive.RedriveSelection:
+def _selection(body: RedriveFilter) -> redrive.RedriveSelection:
     """The filter with times in milliseconds. Raises ConfigError."""
     fields = asdict(body)
     for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):

@@ -84,20 +84,20 @@ class Preparation:
         """Return the run that asks the model, and what is recorded of the review; write its diff. Raise ConfigError."""
         definition = await to_thread.run_sync(self._personas.read, body.name, "name")
         spec = definition.persona
-        out_json = self._out(body.out_json_path or spec.output.write_json_file, "outJsonPath")
-        out_markdown = self._out(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
+        out_json = self._output_path(body.out_json_path or spec.output.write_json_file, "outJsonPath")
+        out_markdown = self._output_path(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
         directory = await to_thread.run_sync(self._directory, body.repo_path)
         async with Repository.open(directory, self._root, "repoPath", self._state_dir) as repository:
             head = await repository.commit(body.head_ref, "headRef")
-            base_ref, found_by, base = await self._base(repository, body, definition)
+            base_ref, found_by, base = await self._base_commit(repository, body, definition)
             if spec.git.require_clean_worktree:
-                dirty = await repository.dirty(self._own(body.repo_path))
+                dirty = await repository.dirty(self._own_paths(body.repo_path))
                 if dirty:
                     more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
                     remedy = "a clean worktree, or git.requireCleanWorktree false in the definition"
                     raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
-            place = await self._place(repository)
-            prepared, diff = await self._show(repository, place, definition, body.head_ref, base_ref, base, head)
+            place = await self._path_in_workspace(repository)
+            prepared, diff = await self._gather(repository, place, definition, body.head_ref, base_ref, base, head)
         named = body.provider is not None or body.model is not None
         profile = None if named else spec.harness_profile_id
         asked = RunBody(
@@ -133,7 +133,7 @@ class Preparation:
 
     def _directory(self, path: str) -> Path:
         """A directory of the workspace. Raises ConfigError."""
-        parts = self._inside(path, "repoPath")
+        parts = self._workspace_parts(path, "repoPath")
         try:
             with self._workspace.directory(parts):
                 return self._root.joinpath(*parts)
@@ -142,7 +142,7 @@ class Preparation:
         except OSError as error:
             raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
 
-    def _inside(self, path: str, field: str) -> Parts:
+    def _workspace_parts(self, path: str, field: str) -> Parts:
         """The names in a path of the workspace; an absolute one may lead into it, too. Raises ConfigError."""
         if field == "repoPath" and path.startswith("/"):
             with_root = Path(path)
@@ -155,16 +155,16 @@ class Preparation:
         except PathRefused as refusal:
             raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
 
-    def _own(self, repo_path: str) -> tuple[str, ...]:
+    def _own_paths(self, repo_path: str) -> tuple[str, ...]:
         """What is ours in a repository, and no change of anybody: the state directory."""
-        top = self._root.joinpath(*self._inside(repo_path, "repoPath")).resolve()
+        top = self._root.joinpath(*self._workspace_parts(repo_path, "repoPath")).resolve()
         state = self._state_dir.resolve()
         return (".athena", *((state.relative_to(top).as_posix(),) if state.is_relative_to(top) else ()))
 
-    def _out(self, path: str | None, field: str) -> str | None:
+    def _output_path(self, path: str | None, field: str) -> str | None:
         if path is None:
             return None
-        parts = self._inside(path, field)
+        parts = self._workspace_parts(path, field)
         if not parts:
             raise ConfigError.of(field, f"{path!r} is no place for a report", "a file in the workspace")
         try:
@@ -173,7 +173,7 @@ class Preparation:
             raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
         return "/".join(parts)
 
-    async def _base(
+    async def _base_commit(
         self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
     ) -> tuple[str, Any, str]:
         """What the head is compared with, how that was found out, and its commit."""
@@ -188,7 +188,7 @@ class Preparation:
                 raise
             return origin, "origin-head", await repository.commit(origin, "baseRef")
 
-    async def _show(
+    async def _gather(
         self,
         repository: Repository,
         place: Parts,
@@ -273,7 +273,7 @@ class Preparation:
             found.append(Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return found
 
-    async def _place(self, repository: Repository) -> Parts:
+    async def _path_in_workspace(self, repository: Repository) -> Parts:
         """Where the paths of a repository begin, from the workspace."""
         top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
         return top.resolve().relative_to(self._root.resolve()).parts

@@ -78,7 +78,7 @@ class Reviews:
         try:
             launch, started = await self._preparation.prepare(body, who)
         except AthenaError as error:
-            await self._refuse(self._ids.new("run"), body, error, meta)
+            await self._record_refusal(self._ids.new("run"), body, error, meta)
             raise
         run_id, session_id = launch.run_id, launch.session_id
 
@@ -87,7 +87,7 @@ class Reviews:
             try:
                 return Outcome(facts=(fact, *launch.admit(reader, context, 1)), subject=run_id)
             except Rejected as refusal:
-                failed = replace(fact, event=self._failed(body, refusal.error))
+                failed = replace(fact, event=self._failure(body, refusal.error))
                 raise Rejected(refusal.error, (*refusal.facts, failed)) from None
 
         mine = False
@@ -99,15 +99,15 @@ class Reviews:
                 await to_thread.run_sync(self._files.remove, run_id)
         return done
 
-    async def _refuse(self, run_id: str, body: PersonaRunBody, error: AthenaError, meta: Meta) -> None:
-        fact = Fact(stream=review.stream(run_id), event=self._failed(body, error), session_id=body.session_id)
+    async def _record_refusal(self, run_id: str, body: PersonaRunBody, error: AthenaError, meta: Meta) -> None:
+        fact = Fact(stream=review.stream(run_id), event=self._failure(body, error), session_id=body.session_id)
 
         def refuse(reader: Reader, context: Context) -> Outcome:
             raise Rejected(error, (fact,))
 
         await self._log.submit(refuse, meta)
 
-    def _failed(self, body: PersonaRunBody, error: AthenaError) -> review.PersonaRunFailed:
+    def _failure(self, body: PersonaRunBody, error: AthenaError) -> review.PersonaRunFailed:
         return review.PersonaRunFailed(
             persona_name=body.name,
             repo_path=body.repo_path,

@@ -216,7 +216,7 @@ class Schedules:
             if committed.replayed or not committed.answer.moved:
                 break
         if wait and committed.subject:
-            await self._see_through((committed.subject,))
+            await self._wait_for_runs((committed.subject,))
             await self.bring_back(schedule_id)
         return committed
 
@@ -230,7 +230,7 @@ class Schedules:
         started: list[tuple[str, str]] = []
         for schedule_id in self.due.due_at(at):
             started += [(schedule_id, run_id) for run_id in await self.advance(schedule_id, at, asked, meta)]
-        await self._see_through([run_id for _, run_id in started])
+        await self._wait_for_runs([run_id for _, run_id in started])
         for schedule_id in dict(started):
             await self.bring_back(schedule_id)
 
@@ -416,7 +416,7 @@ class Schedules:
             end = transact(schedule, stream, finish, session_id=row.session_id, run_id=run_id)
             await self._log.submit(end, meta)
 
-    async def _see_through(self, run_ids: Iterable[str]) -> None:
+    async def _wait_for_runs(self, run_ids: Iterable[str]) -> None:
         """Return once runs have ended or are paused, or have taken longer than they may."""
         seconds = self._settings.schedule_run_timeout_ms / 1000 + GRACE_SECONDS
         async with anyio.create_task_group() as tasks:

@@ -156,7 +156,7 @@ class WorkflowStepper:
         self._inputs.forget(key)
 
     async def _load(self, key: str) -> LoadedWorkflowRun | None:
-        state, found = await self._workflows.look(key)
+        state, found = await self._workflows.load(key)
         return (
             None
             if found.graph is None
@@ -357,7 +357,7 @@ class WorkflowStepper:
             try:
                 launch = self._launch(key, seen, self._state_after(seen, ended), wanted)
             except StepRefused as refused:
-                moves = (*moves, _failed(wanted, refused.code, refused.message))
+                moves = (*moves, _fail_step(wanted, refused.code, refused.message))
         advance = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
 
         def go_on(reader: Reader, context: Context) -> Outcome:
@@ -371,7 +371,7 @@ class WorkflowStepper:
                 except Rejected as rejected:
                     refusal = rejected
             if refusal is not None and wanted is not None:
-                failed = _failed(wanted, refusal.error.code, refusal.error.message)
+                failed = _fail_step(wanted, refusal.error.code, refusal.error.message)
                 events = workflow_run.decide(_plus(advance, failed), state, context)
                 facts = (*refusal.facts, *workflow_run_facts(key, events))
             else:
@@ -453,7 +453,7 @@ def _due_items(step: Step, state: workflow_run.WorkflowStepState) -> Iterable[Du
     return [DueStart(step, item=index) for index in pending[: max(most - statuses.count("running"), 0)]]
 
 
-def _failed(wanted: DueStart, code: str, message: str) -> FailStep:
+def _fail_step(wanted: DueStart, code: str, message: str) -> FailStep:
     return FailStep(step_id=wanted.step.id, item=wanted.item, code=code, message=message, looked=wanted.looked)
 
 

@@ -76,9 +76,9 @@ class Workflows:
         self._ids = ids
         self._reader = log.reader()
         self._waiters = Waiters[str, OneShot](OneShot)
-        tail.subscribe(self._notice, workflow_run.SETTLING_TYPES)
+        tail.subscribe(self._on_rows, workflow_run.SETTLING_TYPES)
 
-    def _notice(self, rows: Sequence[Row]) -> None:
+    def _on_rows(self, rows: Sequence[Row]) -> None:
         """Wake whoever waits for a workflow run that ended or waits for somebody."""
         for row in rows:
             self._waiters.wake(row.stream)
@@ -172,53 +172,56 @@ class Workflows:
         uses, same, seen = self._overridden(workflow_id, run_id, given)
 
         def resume(reader: Reader, context: Context) -> Outcome:
-            chosen = run_id
             if not exactly:
-                open_ = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
-                if open_:
-                    workflow_run.check_overrides(given, reader.state(workflow_run.DECIDER, open_[-1]))
-                    return Outcome(subject=open_[-1], answer=False)
-            state = reader.state(workflow_run.DECIDER, chosen) if chosen else workflow_run.DECIDER.initial
+                active = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
+                if active:
+                    workflow_run.check_overrides(given, reader.state(workflow_run.DECIDER, active[-1]))
+                    return Outcome(subject=active[-1], answer=False)
+            state = reader.state(workflow_run.DECIDER, run_id) if run_id else workflow_run.DECIDER.initial
             graph = reader.state(workflow.DECIDER, workflow_id).graph
-            if graph is None or (chosen is not None and not state.status):
-                raise NotFound(f"no workflow run {chosen or workflow_id!r} exists")
-            events: tuple[Event, ...] = ()
-            if chosen is None:
-                chosen = fresh
-                create = workflow_run.CreateWorkflowRun(
-                    workflow_id=workflow_id,
-                    requested_by=who.subject,
-                    input=given,
-                    resumed_from_run_id=after,
-                    scope=pinned(who.scope),
-                )
-                events = workflow_run.decide(create, state, context)
-                again = workflow_run.WorkflowResumed(
-                    workflow_id=workflow_id,
-                    workflow_run_id=chosen,
-                    status="running",
-                    requested_by=who.subject,
-                    reset=(),
-                    input_names=(),
-                )
-                events = (*events, again)
-            else:
-                command = workflow_run.ResumeWorkflowRun(
-                    workflow_run_id=chosen,
-                    requested_by=who.subject,
-                    graph=graph,
-                    input=given,
-                    uses=uses,
-                    same=same,
-                    seen=seen,
-                    scope=pinned(who.scope),
-                )
-                events = workflow_run.decide(command, state, context)
-            return Outcome(facts=workflow_run_facts(chosen, events), subject=chosen, answer=bool(events))
+            if graph is None or (run_id is not None and not state.status):
+                raise NotFound(f"no workflow run {run_id or workflow_id!r} exists")
+            if run_id is None:
+                events = self._begin(workflow_id, fresh, given, who, after, context)
+                return Outcome(facts=workflow_run_facts(fresh, events), subject=fresh, answer=True)
+            command = workflow_run.ResumeWorkflowRun(
+                workflow_run_id=run_id,
+                requested_by=who.subject,
+                graph=graph,
+                input=given,
+                uses=uses,
+                same=same,
+                seen=seen,
+                scope=pinned(who.scope),
+            )
+            events = workflow_run.decide(command, state, context)
+            return Outcome(facts=workflow_run_facts(run_id, events), subject=run_id, answer=bool(events))
 
         return await self._log.submit(resume, meta, key)
 
-    async def look(self, run_id: str) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
+    @staticmethod
+    def _begin(
+        workflow_id: str, run_id: str, given: dict[str, Any], who: Identity, after: str | None, context: Context
+    ) -> tuple[Event, ...]:
+        """The events of a resume that starts a new run."""
+        create = workflow_run.CreateWorkflowRun(
+            workflow_id=workflow_id,
+            requested_by=who.subject,
+            input=given,
+            resumed_from_run_id=after,
+            scope=pinned(who.scope),
+        )
+        resumed = workflow_run.WorkflowResumed(
+            workflow_id=workflow_id,
+            workflow_run_id=run_id,
+            status="running",
+            requested_by=who.subject,
+            reset=(),
+            input_names=(),
+        )
+        return (*workflow_run.decide(create, workflow_run.DECIDER.initial, context), resumed)
+
+    async def load(self, run_id: str) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
         """How far a run is at this moment, and its workflow. Raises NotFound."""
 
         def read(reader: Reader) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
@@ -235,7 +238,7 @@ class Workflows:
 
     async def would_reset(self, run_id: str, values: Mapping[str, Any] | None) -> tuple[str, ...]:
         """The steps that a resume would begin again. Raises NotFound, ConfigError."""
-        state, found = await self.look(run_id)
+        state, found = await self.load(run_id)
         if found.graph is None:
             return ()
         given = dict(values or {})
@@ -289,7 +292,7 @@ class Workflows:
 
     async def cancel(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
         """Have a run stop, with the runs of its steps; the subject of the outcome is its id. Raises NotFound."""
-        await self.look(run_id)
+        await self.load(run_id)
         room = self._runs.room
 
         def cancel(reader: Reader, context: Context) -> Outcome:
@@ -313,7 +316,7 @@ class Workflows:
 
         Raises NotFound, Contradicted, AuthzDenied for who may not.
         """
-        await self.look(run_id)
+        await self.load(run_id)
         enabled = self._access.roster.enabled
 
         def judge(reader: Reader, context: Context) -> Outcome:
@@ -335,12 +338,12 @@ class Workflows:
     async def settled(self, run_id: str, seconds: float) -> bool:
         """Return once a run has ended or waits for somebody, or after so many seconds; tell which."""
         with self._waiters.wait(run_id) as waiter:
-            state, _ = await self.look(run_id)
+            state, _ = await self.load(run_id)
             return state.status != "running" or await waiter.within(seconds)
 
     async def waits(self, run_id: str) -> bool:
         """Whether a run waits for somebody. Raises NotFound."""
-        state, _ = await self.look(run_id)
+        state, _ = await self.load(run_id)
         return state.status == "waiting"
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
 from athena_core.services.step_inputs import StepInputs
-from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _failed, _stalled
+from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _fail_step, _stalled
 from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case
 from tests.core.test_flow import approval, graph, step
@@ -154,7 +154,7 @@ class Flow(Story):
         if wanted is not None:
             name, run_id = wanted.step.id, self.ids.new("run")
             start: wr.StepCommand = wr.StartStep(step_id=name, run_id=run_id, item=wanted.item)
-            moves = (*moves, _failed(wanted, "X", "no") if refused else start)
+            moves = (*moves, _fail_step(wanted, "X", "no") if refused else start)
         for event in self.do(wr.AdvanceWorkflowRun(graph=self.graph, ended=ended, moves=moves)):
             if isinstance(event, wr.WorkflowStepStarted):
                 self.at_work[event.step_run_id] = wr.StepRunEnded(

@@ -72,7 +72,7 @@ class Place:
 
     async def judge(self, run_id: str, step_id: str = "ask", *, who: Identity = LOCAL, approve: bool = True) -> str:
         """Decide about what a step asks for; the status of the run once it goes on no more."""
-        state, _ = await self.parts.workflows.look(run_id)
+        state, _ = await self.parts.workflows.load(run_id)
         command = workflow_run.DecideApproval(
             step_id=step_id,
             subject_sha256=state.step(step_id).subject_sha256 or "",
@@ -85,7 +85,7 @@ class Place:
     async def ended(self, run_id: str) -> str:
         """The status of a workflow run once it has ended."""
         await self.until(workflow_run.WorkflowRunCompleted, workflow_run.WorkflowRunFailed, stream=run_id)
-        return (await self.parts.workflows.look(run_id))[0].status
+        return (await self.parts.workflows.load(run_id))[0].status
 
     async def until(self, *kinds: type[E], stream: str | None = None) -> E:
         """The first event of these kinds, once there is one."""
@@ -182,7 +182,7 @@ async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Pat
         mapped = edge("a", "b", "found") if what == "output" else edge("a", "b")
         ask = asks(expires_after_ms=HOUR, on_expiry="approve")  # what goes on by itself knows what it read before
         run_id = await at.start(first, ask, second, edge("a", "ask"), edge("ask", "b"), mapped, secret="the secret")
-        state, _ = await at.parts.workflows.look(run_id)
+        state, _ = await at.parts.workflows.load(run_id)
         erased = {"directive": second.directive_id, "input": run_id, "output": state.step("a").run_id}
         await at.erase(erased[what] or "")
         clock.advance(HOUR)
@@ -199,7 +199,7 @@ async def test_an_erased_input_is_missed_by_the_steps_that_need_it_until_a_resum
     async with place(tmp_path) as at:
         needs, does_not = await at.step("b", "about {{secret}}"), await at.step("c", "on {{topic}}")
         run_id = await at.start(asks(), needs, does_not, edge("ask", "b"), edge("ask", "c"), secret="x", topic="y")
-        workflow_id = (await at.parts.workflows.look(run_id))[0].workflow_id
+        workflow_id = (await at.parts.workflows.load(run_id))[0].workflow_id
         await at.erase(run_id)
         assert await at.judge(run_id) == "failed"
         given = {"secret": "another"}
@@ -208,7 +208,7 @@ async def test_an_erased_input_is_missed_by_the_steps_that_need_it_until_a_resum
         assert await at.parts.workflows.waits(run_id), "another value is to be approved again"
         await at.judge(run_id)
         assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
-        state, _ = await at.parts.workflows.look(run_id)
+        state, _ = await at.parts.workflows.load(run_id)
         assert [(name, state.step(name).status) for name in "bc"] == [("b", "ok"), ("c", "failed")]
 
 
@@ -272,7 +272,7 @@ async def test_a_step_whose_author_lost_the_role_is_refused_when_it_would_begin(
         workflow_id = failed.workflow_id
         await at.parts.workflows.resume(workflow_id, run_id, None, ROOT, META, None, exactly=True)
         assert await at.parts.workflows.settled(run_id, PATIENCE_SECONDS)
-        assert (await at.parts.workflows.look(run_id))[0].status == "ok"
+        assert (await at.parts.workflows.load(run_id))[0].status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -336,11 +336,11 @@ async def test_an_approval_outlives_the_server_that_asked_for_it(
             edge("ask", "b"),
         )
         run_id = await at.start(*flow)
-        asked = (await at.parts.workflows.look(run_id))[0].step("ask")
+        asked = (await at.parts.workflows.load(run_id))[0].step("ask")
     clock.advance(2 * HOUR)
     async with place(tmp_path, clock) as at:
         if expires is None:
-            state, _ = await at.parts.workflows.look(run_id)
+            state, _ = await at.parts.workflows.load(run_id)
             assert (state.status, state.step("ask")) == ("waiting", asked)
             assert await at.judge(run_id) == status
         else:
@@ -348,4 +348,4 @@ async def test_an_approval_outlives_the_server_that_asked_for_it(
             decided = at.told(run_id)
             causes = [one.event.cause for one in decided if isinstance(one.event, workflow_run.WorkflowApprovalGranted)]
             assert causes == (["expiry"] if status == "ok" else [])
-        assert (await at.parts.workflows.look(run_id))[0].step("a").attempt == 1
+        assert (await at.parts.workflows.load(run_id))[0].step("a").attempt == 1
