@@ -71,13 +71,13 @@ class DueSchedules:
                 put_at = row.position
         if version == known.version:
             return known
-        found = KnownSchedule(state, version, put_at)
+        fresh = KnownSchedule(state, version, put_at)
         if state.exists or state.running:
-            self._known[key] = found
+            self._known[key] = fresh
         else:
             self._known.pop(key, None)
         self.set_due(key, schedule.next_due(state))
-        return found
+        return fresh
 
     def set_due(self, key: str, due: int | None) -> None:
         """Note when a schedule is due next."""
@@ -107,21 +107,21 @@ class DueSchedules:
 
     def due_at(self, at: int) -> list[str]:
         """The schedules that are due at a time, those that were due first in front."""
-        found: list[tuple[int, str]] = []
+        entries: list[tuple[int, str]] = []
         while (first := self.first()) is not None and first <= at:
-            if not found or found[-1] != self._heap[0]:
-                found.append(self._heap[0])
+            if not entries or entries[-1] != self._heap[0]:
+                entries.append(self._heap[0])
             heapq.heappop(self._heap)
-        for entry in found:
+        for entry in entries:
             heapq.heappush(self._heap, entry)
-        return [key for _, key in found]
+        return [key for _, key in entries]
 
     def pop_due(self, at: int) -> list[str]:
         """Return and forget the schedules that are due at a time; ``read`` and ``set_due`` note them again."""
-        found = self.due_at(at)
-        for key in found:
+        keys = self.due_at(at)
+        for key in keys:
             del self._due[key]
-        return found
+        return keys
 
     def text_of(self, known: KnownSchedule) -> schedule.ScheduleUpserted | None:
         """The schedule as it was last put, with its text."""

@@ -194,20 +194,22 @@ class Memory:
             return self._recall.search(terms, least=len(terms), limit=wanted, seconds=self._seconds)
 
         try:
-            found = await to_thread.run_sync(search)
+            passages = await to_thread.run_sync(search)
         except TimeoutError:
-            told = f"the search took longer than {self._settings.memory_search_timeout_ms} ms; search for rarer words"
-            raise Overloaded(told) from None
-        return [passage for passage in found if passage.score >= score_min]
+            message = (
+                f"the search took longer than {self._settings.memory_search_timeout_ms} ms; search for rarer words"
+            )
+            raise Overloaded(message) from None
+        return [passage for passage in passages if passage.score >= score_min]
 
     # Reminding
 
-    async def recall(self, said: str, chars_max: int, sessions: frozenset[str] | None = None) -> tuple[Passage, ...]:
+    async def recall(self, text: str, chars_max: int, sessions: frozenset[str] | None = None) -> tuple[Passage, ...]:
         """What a run is reminded of by what its user said, within so many characters; nothing rather than late.
 
         With ``sessions`` only transcripts of these are searched: no notes and no entries, which are everybody's.
         """
-        words = recall_words(said)
+        words = recall_words(text)
         if not self._settings.memory_enabled or not words or sessions == frozenset():
             return ()
         least = min(2, len(words))
@@ -217,7 +219,7 @@ class Memory:
             return self._recall.search(words, least=least, limit=limit, seconds=seconds, sessions=sessions)
 
         try:
-            found = await to_thread.run_sync(search)
+            passages = await to_thread.run_sync(search)
         except (TimeoutError, NotCaughtUp):
             return ()
         except (DatabaseDamaged, OSError) as error:
@@ -226,7 +228,7 @@ class Memory:
         self._log.problems.recovered(LOOP)
         kept: list[Passage] = []
         left = min(chars_max, self._settings.memory_max_injected_chars)
-        for passage in found:
+        for passage in passages:
             left -= len(passage.snippet)
             if left < 0:
                 break
@@ -257,8 +259,8 @@ class Memory:
             raise ConfigError.of(field, "the memory is disabled", "a server with ATHENA_MEMORY_ENABLED=true")
 
 
-def recall_words(said: str) -> Sequence[str]:
+def recall_words(text: str) -> Sequence[str]:
     """The words by which notes are recalled: long enough, not too common, each once, the first ones."""
-    words = (word.casefold() for word in WORD.findall(said))
+    words = (word.casefold() for word in WORD.findall(text))
     fit = (word for word in words if len(word) >= RECALL_WORD_CHARS_MIN and word not in COMMON)
     return list(islice(dict.fromkeys(fit), RECALL_WORDS_MAX))

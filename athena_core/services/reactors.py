@@ -239,10 +239,10 @@ class Reactors:
 
         meanwhile = self._meanwhile = {reactor.name: {} for reactor in self._reactors}
         try:
-            found = await to_thread.run_sync(work)
+            keys_by_name = await to_thread.run_sync(work)
         finally:
             self._meanwhile = None
-        return {name: dict.fromkeys(keys) | meanwhile[name] for name, keys in found.items()}
+        return {name: dict.fromkeys(keys) | meanwhile[name] for name, keys in keys_by_name.items()}
 
     def _held(self) -> bool:
         try:

@@ -262,13 +262,13 @@ def parse_answer(output: str, mask: Mask) -> Answer:
         answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error) or "it is nested too deeply") from None
-    findings = tuple(replace(found, confidence=min(max(found.confidence, 0.0), 1.0)) for found in answer.findings)
+    findings = tuple(replace(finding, confidence=min(max(finding.confidence, 0.0), 1.0)) for finding in answer.findings)
     return replace(answer, findings=findings)
 
 
 def merge_gate(answer: Answer) -> MergeGate:
     """Whether the change may be merged: never with a P1."""
-    return "fail" if any(found.priority == "P1" for found in answer.findings) else answer.merge_gate
+    return "fail" if any(finding.priority == "P1" for finding in answer.findings) else answer.merge_gate
 
 
 def inspect_dependencies(changed: Sequence[str], inspected: DependencyInspection | None) -> DependencyInspection:

@@ -99,10 +99,10 @@ class StepInputs:
             for mapping in edge.mappings or ():
                 values[mapping.to_input] = _named(source, output, mapping.from_output)
         if item is not None and step.map is not None:
-            items, _ = self.items(key, graph, state, step.map)
-            if item >= len(items):
-                raise StepRefused("MAP_ERROR", f"the list has {len(items)} items now; item {item} is gone")
-            values |= {step.map.item_name or "item": items[item], "index": item}
+            elements, _ = self.items(key, graph, state, step.map)
+            if item >= len(elements):
+                raise StepRefused("MAP_ERROR", f"the list has {len(elements)} items now; item {item} is gone")
+            values |= {step.map.item_name or "item": elements[item], "index": item}
         return values
 
     def items(
@@ -116,7 +116,7 @@ class StepInputs:
                     raise StepRefused("MAP_ERROR", f"step {over.step!r} has no output to look at")
                 output = self.output(graph, state, over.step)
                 looked = self.hashed(over.step, output)
-                found = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
+                elements = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
                 where = f"the output of step {over.step!r}"
             else:
                 given, where = self.given(key), f"the input {over.input!r}"
@@ -124,16 +124,16 @@ class StepInputs:
                     raise input_erased(over.input)
                 if over.input not in given.values:
                     raise StepRefused("MAP_ERROR", f"{where} is not given")
-                found = workflow_graph.part_of(given.values[over.input], over.path or "/")
+                elements = workflow_graph.part_of(given.values[over.input], over.path or "/")
         except OutputMismatch as unfit:
             raise StepRefused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
-        if not isinstance(found, list):
+        if not isinstance(elements, list):
             raise StepRefused("MAP_ERROR", f"{where} is no list")
-        if len(found) > workflow_graph.MAP_ITEMS_MAX:
+        if len(elements) > workflow_graph.MAP_ITEMS_MAX:
             raise StepRefused(
-                "MAP_ERROR", f"{where} has {len(found)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
+                "MAP_ERROR", f"{where} has {len(elements)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
             )
-        return found, looked
+        return elements, looked
 
     def hashed(self, step_id: str, output: str) -> SaltedOutputHash:
         """Return the salted hash of an output that something was decided by."""
@@ -159,8 +159,8 @@ def input_erased(name: str) -> StepRefused:
 
 def output_of(recorded: Sequence[Recorded[Any]]) -> str | None:
     """The output of a run: what the assistant said last; None where it was redacted."""
-    for one in reversed(recorded):
-        event = one.event
+    for entry in reversed(recorded):
+        event = entry.event
         if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
             return event.content
     return ""
@@ -172,12 +172,12 @@ def missing_outputs(step: Step, output: str | None) -> str | None:
     if not names:
         return None
     try:
-        found = workflow_graph.parse_output(output or "")
+        value = workflow_graph.parse_output(output or "")
     except OutputMismatch:
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         return f"the output is no JSON object; it has to have {', '.join(names)}"
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in value]
     return f"the output lacks {', '.join(missing)}" if missing else None
 
 

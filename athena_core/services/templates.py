@@ -93,12 +93,12 @@ class Templates:
         values = template.resolve_params(
             newest.default_params or {}, params or {}, newest.params_schema, schema.problems
         )
-        said = as_text(fill(newest.directive_template, values, "params"))
-        if not said.strip():
+        text = as_text(fill(newest.directive_template, values, "params"))
+        if not text.strip():
             raise ConfigError.of("params", "leave nothing of the directive", "values that are not blank")
         fresh = f"template-{template_id}-{self._ids.trace().replace('-', '')[-12:]}"
         profile_id = newest.harness_profile_id
-        body = RunBody(session_id=session_id or fresh, input=said, harness_profile_id=profile_id)
+        body = RunBody(session_id=session_id or fresh, input=text, harness_profile_id=profile_id)
         launch = self._runs.prepare(body, who)
         launch.origin = template.RunTemplateRun(
             run_template_id=template_id,

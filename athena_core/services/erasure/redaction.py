@@ -97,15 +97,15 @@ def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
 
 def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
     """Return the events of directives that were made of plain input."""
-    found: dict[str, list[Row]] = {}
+    directives: dict[str, list[Row]] = {}
     for row in rows:
         event = codec.decode(row, text=False).event
-        if isinstance(event, run.RunCreated | run.RunQueued) and event.directive_id not in found:
+        if isinstance(event, run.RunCreated | run.RunQueued) and event.directive_id not in directives:
             made = reader.stream(event.directive_id)
             first = codec.decode(made[0], text=False).event if made else None
             shadow = isinstance(first, directive.DirectiveCreated) and first.shadow
-            found[event.directive_id] = made if shadow else []
-    return [row for made in found.values() for row in made]
+            directives[event.directive_id] = made if shadow else []
+    return [row for made in directives.values() for row in made]
 
 
 def _repeated_errors(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
@@ -133,10 +133,12 @@ def _items(reader: StoreReader, codec: Codec, batch: Row, item_ids: Sequence[str
 
 
 def _erasable(rows: Iterable[Row]) -> ErasableText:
-    each = dict(sorted((row.position, row) for row in rows))
-    public = [_public(row, names) for row in each.values() if (names := public_words(row))]
-    erased = (row.position for row in each.values() if row.text is None and row.text_hash is not None)
-    return ErasableText(tuple(row for row in each.values() if row.text is not None), tuple(public), frozenset(erased))
+    by_position = dict(sorted((row.position, row) for row in rows))
+    public = [_public(row, names) for row in by_position.values() if (names := public_words(row))]
+    erased = (row.position for row in by_position.values() if row.text is None and row.text_hash is not None)
+    return ErasableText(
+        tuple(row for row in by_position.values() if row.text is not None), tuple(public), frozenset(erased)
+    )
 
 
 def _public(row: Row, names: Sequence[str]) -> Trace:
@@ -148,17 +150,17 @@ def _public(row: Row, names: Sequence[str]) -> Trace:
 
 
 async def redact(
-    log: Log, reader: StoreReader, found: ErasableText, reason: str, meta: Meta
+    log: Log, reader: StoreReader, text: ErasableText, reason: str, meta: Meta
 ) -> tuple[Position, tuple[Trace, ...]]:
     """Erase the texts that were found, each recorded as ``payload.redacted``.
 
     Return the position after which it is done, and the events that still repeat a text that was erased, now or before.
     """
     begun = reader.head()
-    copies = copies_of(reader, found.rows, 0, begun, named=found.public)
-    done = await _erase(log, found.positions, reason, meta, copies)
-    done = await note_late(log, found.rows, begun, done, meta)
-    return done, tuple(remaining_copies(reader, noted_copies(reader, log.codec, found.erased.union(found.positions))))
+    copies = copies_of(reader, text.rows, 0, begun, named=text.public)
+    done = await _erase(log, text.positions, reason, meta, copies)
+    done = await note_late(log, text.rows, begun, done, meta)
+    return done, tuple(remaining_copies(reader, noted_copies(reader, log.codec, text.erased.union(text.positions))))
 
 
 async def note_late(log: Log, rows: Sequence[Row], begun: Position, done: Position, meta: Meta) -> Position:
@@ -232,7 +234,7 @@ def _place_of(position: Position) -> str:
 
 def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
     """Return the copies that were noted by the commands which erased any of these positions."""
-    found: set[Position] = set()
+    texts: set[Position] = set()
     payloads: set[Position] = set()
     more = False
     position, head = 0, reader.head()
@@ -243,12 +245,12 @@ def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position
             assert isinstance(event, plane.PayloadRedacted)
             first = commands.setdefault(row.command_id, event)
             if event.target in erased:
-                found.update(first.copies or ())
+                texts.update(first.copies or ())
                 payloads.update(first.public or ())
                 more = more or bool(first.more)
         commands = {rows[-1].command_id: commands[rows[-1].command_id]}
         position = rows[-1].position
-    return Copies(tuple(sorted(found)), tuple(sorted(payloads)), more)
+    return Copies(tuple(sorted(texts)), tuple(sorted(payloads)), more)
 
 
 def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[Trace]:

@@ -101,13 +101,13 @@ def give_up_facts(
     return added + message_facts(reader, context, message_id, failed, event.run_id)
 
 
-def payload_object(said: str | None) -> dict[str, Any]:
+def payload_object(text: str | None) -> dict[str, Any]:
     """The payload of a message as an object: as it was sent, or around the text that it was."""
     try:
-        found = msgspec.json.decode(said or "")
+        value = msgspec.json.decode(text or "")
     except msgspec.DecodeError:
-        found = None
-    return found if isinstance(found, dict) else {"text": said}
+        value = None
+    return value if isinstance(value, dict) else {"text": text}
 
 
 def letter_facts(

@@ -87,20 +87,20 @@ class QueueDrainer:
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The sessions where a drain or a message has begun, or a run of a drain has ended."""
-        found = []
+        sessions = []
         for row in rows:
             if row.session_id is None:
                 continue
             if row.type == queue.WorkDrainStarted.TYPE:
                 self._draining.add(row.session_id)
-                found.append(row.session_id)
+                sessions.append(row.session_id)
             elif row.type == message.MessageSent.TYPE or (
                 row.type in run.ENDING_TYPES and row.session_id in self._draining
             ):
-                found.append(row.session_id)
+                sessions.append(row.session_id)
             elif row.type in ENDED_TYPES:
                 self._draining.discard(row.session_id)
-        return found
+        return sessions
 
     async def act(self, key: str) -> float | None:
         """Go on with the drain of a session, or begin one where a message waits."""
@@ -118,10 +118,10 @@ class QueueDrainer:
             elif state.batch is None:
                 await self._advance(session_id, state, None)
             else:
-                found = self._ending(state.batch.run_id)
-                if found is None:
+                ended = self._ending(state.batch.run_id)
+                if ended is None:
                     return None  # its end is heard of
-                ending, note = found
+                ending, note = ended
                 if isinstance(ending, run.RunCompleted):
                     self._backoffs.pop(session_id, None)
                     await self._advance(session_id, state, state.batch.run_id)
@@ -202,23 +202,23 @@ class QueueDrainer:
         erased = tuple(item for item in items if item.id not in payloads)
         if erased:
             raise UnrunnableItems(erased, ConfigError("what the item said was redacted"), "unrunnable")
-        said = queue.PAYLOAD_SEPARATOR.join(payloads[item.id] for item in items)
+        text = queue.PAYLOAD_SEPARATOR.join(payloads[item.id] for item in items)
         if first.message_id is not None:
-            return self._delivery(first, session_id, said)
+            return self._delivery(first, session_id, text)
         subject = first.enqueued_by if drain.automatic else drain.requested_by
         scopes = (drain.scope, *(item.scope for item in items))
         who = self._access.on_behalf(subject, narrower(*map(unpinned, scopes)))
         operation = ENQUEUE if drain.automatic else DRAIN
         if not self._access.allows(who, operation):
             raise UnrunnableItems(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
-        body = RunBody(session_id=session_id, input=said, provider=drain.provider, model=drain.model)
+        body = RunBody(session_id=session_id, input=text, provider=drain.provider, model=drain.model)
         position, correlation = self._work.cause(session_id, drain)
         return body, who, self._caused(position, correlation)
 
     def _caused(self, position: Position, correlation: str) -> Meta:
         return Meta(actor=self._meta.actor, correlation=correlation, causation=position)
 
-    def _delivery(self, item: queue.QueueItem, session_id: str, said: str) -> tuple[RunBody, Identity, Meta]:
+    def _delivery(self, item: queue.QueueItem, session_id: str, text: str) -> tuple[RunBody, Identity, Meta]:
         """The run of a message, with the profile of its persona."""
         who = self._access.on_behalf(item.enqueued_by, unpinned(item.scope))
         if not self._access.allows(who, SEND):
@@ -229,7 +229,7 @@ class QueueDrainer:
             raise UnrunnableItems((item,), gone, "unknown-persona")
         body = RunBody(
             session_id=session_id,
-            input=said,
+            input=text,
             harness_profile_id=delivery.persona.harness_profile_id,
             metadata={"personaName": delivery.persona.id},
         )

@@ -74,8 +74,8 @@ class Messages:
 
         Raises ConfigError, ContextOverflow, WorkQueueFull.
         """
-        said = _payload_text(body.payload)
-        self._runs.compiler.check(said, ResolvedReferences(b""))
+        text = _payload_text(body.payload)
+        self._runs.compiler.check(text, ResolvedReferences(b""))
         self._personas.read(body.from_persona, "fromPersona")
         self._personas.read(body.to_persona, "toPersona")
         hops, scope = HOPS_BEGIN, who.scope
@@ -95,7 +95,7 @@ class Messages:
             step_id=body.step_id,
             task_id=body.task_id,
             parent_run_id=body.parent_run_id,
-            payload=said,
+            payload=text,
         )
         letter = self._hop_limit_letter(sent, session_id, pinned(scope))
 
@@ -116,7 +116,7 @@ class Messages:
             enqueue = queue.EnqueueWork(
                 item_id=sent.item_id or "",
                 mode="followup",
-                payload=said,
+                payload=text,
                 enqueued_by=who.subject,
                 message_id=sent.message_id,
                 scope=pinned(scope),

@@ -89,12 +89,12 @@ class Queues:
         session_id, item_id = body.session_id, self._ids.new("wi")
         stream, digest = queue.stream(session_id), _digest(body.mode, body.payload)
         self._remember(item_id, digest)
-        looked = False
+        compared = False
 
         def enqueue(reader: Reader, context: Context) -> Outcome:
             state = reader.state(queue.DECIDER, stream)
             same = self._item_like(state, digest)
-            if same is not None and not looked:
+            if same is not None and not compared:
                 raise PayloadsUnread("it may have been erased since")
             command = queue.EnqueueWork(
                 item_id=item_id,
@@ -112,7 +112,7 @@ class Queues:
                 return await self._log.submit(enqueue, meta, key)
             except PayloadsUnread:
                 self._read_payloads(session_id, (await self.state(session_id)).items)
-                looked = True
+                compared = True
 
     def _remember(self, item_id: str, digest: bytes) -> None:
         self._digests[item_id] = digest
@@ -223,13 +223,13 @@ class Queues:
             return {}
         versions = [item.version for item in items]
         rows = self._reader.stream(queue.stream(session_id), min(versions) - 1, max(versions))
-        found = {}
+        payloads = {}
         for row in rows:
             if row.type == queue.WorkEnqueued.TYPE:
                 event = self._log.codec.decode(row).event
                 if isinstance(event, queue.WorkEnqueued) and event.payload is not None:
-                    found[event.item_id] = event.payload
-        return {item.id: found[item.id] for item in items if item.id in found}
+                    payloads[event.item_id] = event.payload
+        return {item.id: payloads[item.id] for item in items if item.id in payloads}
 
     def errors(self, session_id: str, items: Sequence[queue.QueueItem]) -> dict[str, str]:
         """Return what the failed attempts of items said, by run; an attempt whose words were erased is left out."""

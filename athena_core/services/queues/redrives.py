@@ -164,11 +164,11 @@ class Redrives:
             left = self._due.get(key, 0.0) - self._clock.monotonic()
             if left > 0:
                 return left
-            found = await self._pending.next(started.filter, state.after, started.until)
-            if found is None:
+            match = await self._pending.next(started.filter, state.after, started.until)
+            if match is None:
                 await self._record(key, redrive.CompleteRedrive())
                 continue
-            await self._redrive_letter(key, started, found)
+            await self._redrive_letter(key, started, match)
             # from the time when it was due, so that the rate holds though each takes its time
             due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
             self._due[key] = due + 1 / started.rate_per_second
@@ -176,25 +176,25 @@ class Redrives:
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)
 
-    async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, found: MatchedLetter) -> None:
+    async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, match: MatchedLetter) -> None:
         """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
 
         def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
             return redrive.AdvanceRedrive(
-                dead_letter_id=found.id, letter_position=found.position, result=result, code=code
+                dead_letter_id=match.id, letter_position=match.position, result=result, code=code
             )
 
         who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         try:
             if not self._access.allows(who, REQUEUE):
                 raise AuthzDeniedError(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
-            plan = self._letters.plan(found.id)
+            plan = self._letters.plan(match.id)
 
             def requeue(reader: Reader, context: Context) -> Outcome:
                 state = reader.state(redrive.DECIDER, redrive_id)
                 if not redrive.decide(advance("requeued"), state, context):
                     return Outcome()
-                decided = reader.state(dead_letter.DECIDER, found.id).status != "pending"
+                decided = reader.state(dead_letter.DECIDER, match.id).status != "pending"
                 facts = () if decided else requeue_facts(reader, context, plan, who)
                 events = redrive.decide(advance("skipped" if decided else "requeued"), state, context)
                 return Outcome(facts=(*facts_of(redrive_id, events), *facts))

@@ -106,9 +106,9 @@ class Repository:
                 git = await to_thread.run_sync(_mirror, place, private)
             except OSError as error:
                 raise ConfigError.of(field, f"cannot be read: {error.strerror}") from error
-            found = cls(directory, field, {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)})
-            await found._copy_settings(place, private)
-            yield found
+            repository = cls(directory, field, {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)})
+            await repository._copy_settings(place, private)
+            yield repository
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(lambda: shutil.rmtree(private, ignore_errors=True))
@@ -137,9 +137,9 @@ class Repository:
         """Read a file of settings without what it includes; names are in lower case."""
         if not path.exists():
             return {}
-        found = await self.ask("config", "--file", str(path), "--no-includes", "--null", "--list")
-        self._expect(found, "config")
-        pairs = (line.partition("\n") for line in found.text.split("\0") if line)
+        output = await self.ask("config", "--file", str(path), "--no-includes", "--null", "--list")
+        self._expect(output, "config")
+        pairs = (line.partition("\n") for line in output.text.split("\0") if line)
         return {key: value for key, _, value in pairs}
 
     async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> GitOutput:
@@ -170,48 +170,48 @@ class Repository:
         """The commit that a reference means. Raises ConfigError naming ``field``."""
         if len(ref) > REF_CHARS_MAX or not REF.fullmatch(ref) or ".." in ref:
             raise ConfigError.of(field, f"{ref[:80]!r} is no reference", "a branch, a tag or a commit")
-        found = await self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
-        if found.status != 0 or not HASH.fullmatch(found.text):
+        output = await self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
+        if output.status != 0 or not HASH.fullmatch(output.text):
             raise ConfigError.of(field, f"no commit {ref!r} exists in the repository", "a branch, a tag or a commit")
-        return found.text
+        return output.text
 
     async def origin_head(self) -> str | None:
         """What the remote ``origin`` regards as its main branch."""
-        found = await self.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
-        return found.text if found.status == 0 else None
+        output = await self.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        return output.text if output.status == 0 else None
 
     async def dirty(self, but: tuple[str, ...]) -> list[str]:
         """What is changed or unknown in the worktree, apart from these paths."""
         left_out = [f":(exclude,top){path}" for path in but]
         options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")  # dirty: asks no submodule
-        found = await self.ask("status", *options, "--", ":(top)", *left_out)
-        if found.status != 0:
-            raise ConfigError.of(self._field, f"git status failed: {found.ending}")
-        return found.text.splitlines()
+        output = await self.ask("status", *options, "--", ":(top)", *left_out)
+        if output.status != 0:
+            raise ConfigError.of(self._field, f"git status failed: {output.ending}")
+        return output.text.splitlines()
 
     async def fork(self, base: str, head: str) -> str:
         """Where a head left its base; the base itself where they have nothing in common."""
-        found = await self.ask("merge-base", base, head)
-        return found.text if found.status == 0 and HASH.fullmatch(found.text) else base
+        output = await self.ask("merge-base", base, head)
+        return output.text if output.status == 0 and HASH.fullmatch(output.text) else base
 
     async def diff(self, base: str, head: str, globs: tuple[str, ...]) -> tuple[str, bool]:
         """What changed between two commits, as a patch; and whether it was cut."""
         options = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--submodule=short")
-        found = await self.ask("diff", *options, base, head, "--", *globs, bytes_max=DIFF_BYTES_MAX)
-        self._expect(found, "diff")
-        return found.data.decode(errors="replace"), found.cut
+        output = await self.ask("diff", *options, base, head, "--", *globs, bytes_max=DIFF_BYTES_MAX)
+        self._expect(output, "diff")
+        return output.data.decode(errors="replace"), output.cut
 
     async def changed(self, base: str, head: str, globs: tuple[str, ...]) -> list[tuple[str, str]]:
         """The files that changed: a letter that says how (A, M, D, T), and the path."""
-        found = await self.ask("diff", "--name-status", "-z", "--no-renames", base, head, "--", *globs)
-        self._expect(found, "diff")
-        parts = found.data.decode(errors="replace").split("\0")
+        output = await self.ask("diff", "--name-status", "-z", "--no-renames", base, head, "--", *globs)
+        self._expect(output, "diff")
+        parts = output.data.decode(errors="replace").split("\0")
         return list(zip(parts[0::2], parts[1::2], strict=False))
 
     async def file(self, commit: str, path: str, bytes_max: int) -> tuple[str, bool]:
         """A file as it is in a commit, and whether it was cut."""
-        found = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
-        return (found.data.decode(errors="replace"), found.cut) if found.status == 0 else ("", False)
+        output = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
+        return (output.data.decode(errors="replace"), output.cut) if output.status == 0 else ("", False)
 
     async def record(self, path: str, message: str) -> None:
         """Commit a file of the worktree, and nothing else, to the branch of ``HEAD``. Raise ConfigError.
@@ -242,9 +242,9 @@ class Repository:
         options = (f"--receive-pack={RECEIVE_PACK}",) if near else ()
         self._expect(await self.ask(*WAYS, "push", "--quiet", *options, url, f"HEAD:{merge}"), "push")
 
-    def _expect(self, found: GitOutput, what: str) -> None:
-        if found.status != 0:
-            raise ConfigError.of(self._field, f"git {what} failed: {found.ending}")
+    def _expect(self, output: GitOutput, what: str) -> None:
+        if output.status != 0:
+            raise ConfigError.of(self._field, f"git {what} failed: {output.ending}")
 
 
 def _find(directory: Path, root: Path, field: str) -> GitPaths:
@@ -256,7 +256,7 @@ def _find(directory: Path, root: Path, field: str) -> GitPaths:
             continue
         common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
         place = GitPaths(worktree, git.resolve(), common.resolve())
-        if not all(one.is_relative_to(root) for one in place):
+        if not all(path.is_relative_to(root) for path in place):
             raise ConfigError.of(field, "belongs to a repository outside of the workspace")
         if not ((git / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()):
             break
@@ -284,11 +284,11 @@ def _mirror(place: GitPaths, private: Path) -> Path:
 
 def _link(source: Path, target: Path) -> None:
     (target / "info").mkdir(parents=True)
-    for one in source.iterdir():
-        if one.name.endswith("HEAD") and one.is_file():
-            (target / one.name).write_bytes(one.read_bytes()[:LINK_BYTES_MAX])  # git takes no link for these
-        elif one.name in LINKED or one.name.startswith("sharedindex."):
-            (target / one.name).symlink_to(one)
+    for entry in source.iterdir():
+        if entry.name.endswith("HEAD") and entry.is_file():
+            (target / entry.name).write_bytes(entry.read_bytes()[:LINK_BYTES_MAX])  # git takes no link for these
+        elif entry.name in LINKED or entry.name.startswith("sharedindex."):
+            (target / entry.name).symlink_to(entry)
     if not (source / "index").exists():
         (target / "index").symlink_to(source / "index")  # the first commit makes it
     for name in LINKED_INFO:

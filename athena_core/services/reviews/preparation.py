@@ -214,8 +214,8 @@ class Preparation:
         snapshots = await self._snapshots(repository, definition, head, visible)
         files += [("changed", one.path, one.content, one.truncated) for one in snapshots]
         room = int(self._runs.compiler.chars_max * PROMPT_SHARE)
-        told = [(kind, path, content) for kind, path, content, _ in files]
-        prompt, shown = review_prompt(spec, head_ref, base_ref, told, changed, diff, room)
+        texts = [(kind, path, content) for kind, path, content, _ in files]
+        prompt, shown = review_prompt(spec, head_ref, base_ref, texts, changed, diff, room)
         manifest = [
             ContextFile(path=path, kind=kind, chars=len(content), sha256=sha256_of(content), truncated=shortened)
             for kind, path, content, shortened in files
@@ -239,7 +239,7 @@ class Preparation:
         wanted += [("skill", name) for name in spec.skill_files]
         wanted += [("doc", name) for name in spec.doc_files]
         wanted += [("workspace-doc", name) for name in spec.workspace_doc_files]
-        found: list[tuple[str, str, str, bool]] = []
+        files: list[tuple[str, str, str, bool]] = []
         left = spec.max_total_chars
         for kind, name in wanted:
             try:
@@ -253,25 +253,25 @@ class Preparation:
             text = self._mask.hide(clean(data.decode(errors="replace")))
             kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
             left -= len(kept)
-            found.append((kind, "/".join(parts), kept, len(kept) < len(text)))
-        return found
+            files.append((kind, "/".join(parts), kept, len(kept) < len(text)))
+        return files
 
     async def _snapshots(
         self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
     ) -> list[Snapshot]:
         """Changed files as they are in the head, as many as the definition wants."""
         spec = definition.persona.review
-        found: list[Snapshot] = []
+        snapshots: list[Snapshot] = []
         for how, path in changed:
-            if len(found) >= spec.max_referenced_files:
+            if len(snapshots) >= spec.max_referenced_files:
                 break
             if how == "D":
                 continue
             text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
             text = self._mask.hide_cut(clean(text)) if was_cut else self._mask.hide(clean(text))
             kept = cut(text, spec.max_referenced_file_chars)
-            found.append(Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
-        return found
+            snapshots.append(Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
+        return snapshots
 
     async def _path_in_workspace(self, repository: Repository) -> Parts:
         """Where the paths of a repository begin, from the workspace."""

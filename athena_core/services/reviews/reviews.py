@@ -90,12 +90,12 @@ class Reviews:
                 failed = replace(fact, event=self._failure(body, refusal.error))
                 raise Rejected(refusal.error, (*refusal.facts, failed)) from None
 
-        mine = False
+        began = False
         try:
             done = await self._runs.launch(launch, meta, key, start)
-            mine = done.subject == run_id
+            began = done.subject == run_id
         finally:
-            if not mine:
+            if not began:
                 await to_thread.run_sync(self._files.remove, run_id)
         return done
 
@@ -156,9 +156,9 @@ class Reviews:
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """The reviews that are at work."""
-        found = {str(waits[0]): key for _, key, waits in reader.guards("review")}
-        self._following.update(found)  # some may have been added meanwhile
-        return list(found.values())
+        keys = {str(waits[0]): key for _, key, waits in reader.guards("review")}
+        self._following.update(keys)  # some may have been added meanwhile
+        return list(keys.values())
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """The reviews that began or are to be repaired, and those whose run has ended."""

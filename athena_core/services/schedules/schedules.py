@@ -344,15 +344,15 @@ class Schedules:
             events = schedule.decide(command, state, context)
             for event in events:
                 state = schedule.evolve(state, event)
-            said = _facts(schedule_id, definition, events)
+            facts = _facts(schedule_id, definition, events)
             draft = RunTransaction(reader, context, room)
-            draft.add(said)
+            draft.add(facts)
             last = events[-1] if events else None
             starts = last if isinstance(last, schedule.ScheduleRunStarted) else None
             refused = False
             if starts is not None:
                 try:
-                    draft.add(attempt.admit(reader, context, len(said)))
+                    draft.add(attempt.admit(reader, context, len(facts)))
                 except (Rejected, AthenaError) as error:
                     refused = True
                     finish = _refusal(starts.target_run_id, error)
@@ -360,7 +360,7 @@ class Schedules:
                     for event in ends:
                         state = schedule.evolve(state, event)
                     why = error.facts if isinstance(error, Rejected) else ()  # a violation names the first event
-                    draft.facts = [*why, *said, *_facts(schedule_id, definition, ends)]
+                    draft.facts = [*why, *facts, *_facts(schedule_id, definition, ends)]
             self._make_way(draft, reader, context, events, refused=refused)
             return Outcome(
                 facts=tuple(draft.facts),
@@ -403,10 +403,10 @@ class Schedules:
     async def bring_back(self, schedule_id: str) -> None:
         """Tell a schedule which of its runs have ended."""
         for flight in self.due.read(schedule_id).state.running:
-            found = self.due.ending(flight.target_run_id)
-            if found is None:
+            ended = self.due.ending(flight.target_run_id)
+            if ended is None:
                 continue
-            ending, row, note = found
+            ending, row, note = ended
             finish = _finish(flight.target_run_id, ending, note)
             if isinstance(ending, workflow_run.WorkflowRunFailed):
                 finish = replace(finish, code=self.due.step_failure(flight.target_run_id))

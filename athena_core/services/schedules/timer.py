@@ -115,16 +115,16 @@ class Timer:
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
         """Those that changed, and those of which a run ended."""
-        found: list[str] = []
+        keys: list[str] = []
         for row in rows:
             if row.stream.startswith(PREFIX):
                 key = row.stream[len(PREFIX) :]
                 if row.type == schedule.ScheduleRunStarted.TYPE and row.run_id is not None:
                     self._flights[row.run_id] = key
-                found.append(key)
+                keys.append(key)
             elif row.stream in self._flights:
-                found.append(self._flights.pop(row.stream))
-        return found
+                keys.append(self._flights.pop(row.stream))
+        return keys
 
     async def act(self, key: str) -> None:
         """Bring back what ended, do what is due."""

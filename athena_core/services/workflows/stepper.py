@@ -132,14 +132,14 @@ class WorkflowStepper:
     async def act(self, key: str) -> float | None:
         """Take a workflow run as far as it goes by itself; in how many seconds an approval of it expires."""
         try:
-            seen = await self._load(key)
-            while seen is not None and seen.state.open:
-                ended = self._ended_steps(key, seen)
-                ahead = self._state_after(seen, ended)
-                moves, wanted = self._due(key, seen.graph, ahead)
-                if not ended and not moves and not wanted and ahead == seen.state and not _stalled(ahead):
-                    return self._expiry(seen.state)
-                seen = await self._commit(key, seen, ended, moves, wanted)
+            loaded = await self._load(key)
+            while loaded is not None and loaded.state.open:
+                ended = self._ended_steps(key, loaded)
+                after = self._state_after(loaded, ended)
+                moves, wanted = self._due(key, loaded.graph, after)
+                if not ended and not moves and not wanted and after == loaded.state and not _stalled(after):
+                    return self._expiry(loaded.state)
+                loaded = await self._commit(key, loaded, ended, moves, wanted)
         except BaseException:
             self._known.discard(key)  # what was heard of may have been forgotten on the way: look at everything again
             raise
@@ -156,33 +156,31 @@ class WorkflowStepper:
         self._inputs.forget(key)
 
     async def _load(self, key: str) -> LoadedWorkflowRun | None:
-        state, found = await self._workflows.load(key)
-        return (
-            None
-            if found.graph is None
-            else LoadedWorkflowRun(state, found.graph, found.created_by, unpinned(found.scope))
-        )
+        state, definition = await self._workflows.load(key)
+        if definition.graph is None:
+            return None
+        return LoadedWorkflowRun(state, definition.graph, definition.created_by, unpinned(definition.scope))
 
     def _expiry(self, state: WorkflowRunState) -> float | None:
         times = [step.expires_at_ms for step in state.steps.values() if step.expires_at_ms is not None]
         return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
 
-    def _ended_steps(self, key: str, seen: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
+    def _ended_steps(self, key: str, loaded: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
         """What became of the runs that are over."""
         over = self._over.pop(key, {})
         if key not in self._known:
             self._known.add(key)
-            for step_id, step in seen.state.steps.items():
+            for step_id, step in loaded.state.steps.items():
                 for item, run_id in step.running():
                     self._owners[run_id] = (key, step_id, item)
                     over[run_id] = (step_id, item)
-        found = []
+        steps = []
         for run_id, (step_id, item) in over.items():
-            ended = self._end_of(seen.graph.steps[step_id], item, run_id)
+            ended = self._end_of(loaded.graph.steps[step_id], item, run_id)
             if ended is not None:
                 self._owners.pop(run_id, None)
-                found.append(ended)
-        return tuple(found)
+                steps.append(ended)
+        return tuple(steps)
 
     def _end_of(self, step: Step, item: int | None, run_id: str) -> StepRunEnded | None:
         recorded = self._runs.recorded(run_id)
@@ -208,11 +206,11 @@ class WorkflowStepper:
             model=ending.model,
         )
 
-    def _state_after(self, seen: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
+    def _state_after(self, loaded: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
         """How far it will be once that is noted."""
         context = Context(now=self._clock.now(), ids=self._ids, meta=Meta(actor="", correlation=""))
-        state = seen.state
-        command = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, close=False)
+        state = loaded.state
+        command = workflow_run.AdvanceWorkflowRun(graph=loaded.graph, ended=ended, close=False)
         for event in workflow_run.decide(command, state, context):
             state = workflow_run.evolve(state, event)
         return state
@@ -284,18 +282,18 @@ class WorkflowStepper:
         salt = self._ids.salt(SALT_BYTES)
         inputs = []
         for parent in graph.parents[step.id]:
-            one = state.step(parent)
-            shown: dict[str, Any] = {"stepId": parent, "status": one.status}
-            if one.status == "ok" and graph.steps[parent].approval is None:
+            before = state.step(parent)
+            shown: dict[str, Any] = {"stepId": parent, "status": before.status}
+            if before.status == "ok" and graph.steps[parent].approval is None:
                 output = self._inputs.output(graph, state, parent)
                 shown["outputSha256"] = hashlib.sha256(salt + output.encode()).hexdigest()
             inputs.append(shown)
         after = graph.after((step.id,))
         behind = [graph.steps[step_id] for step_id in graph.ids if step_id in after]
         asked = self._inputs.given(key)
-        names = sorted({name for one in behind for name in self._workflows.uses(one)})
+        names = sorted({name for later in behind for name in self._workflows.uses(later)})
         values = {name: asked.values[name] for name in names if name in asked.values}
-        runs = [[one.id, one.directive_id, one.harness_profile_id] for one in behind]
+        runs = [[later.id, later.directive_id, later.harness_profile_id] for later in behind]
         content = {
             "stepId": step.id,
             "message": approval.message,

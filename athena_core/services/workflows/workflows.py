@@ -104,8 +104,8 @@ class Workflows:
             field = f"definition.steps[{index}]"
             try:
                 if step.directive_id is not None and step.directive_id not in texts:
-                    found, _ = self._catalog.directive(step.directive_id, f"{field}.directiveId")
-                    texts[step.directive_id] = names_in(found.input or "")
+                    directive, _ = self._catalog.directive(step.directive_id, f"{field}.directiveId")
+                    texts[step.directive_id] = names_in(directive.input or "")
                 if step.harness_profile_id is not None and step.harness_profile_id not in profiles:
                     self._catalog.profile(step.harness_profile_id, f"{field}.harnessProfileId")
                     profiles.add(step.harness_profile_id)
@@ -226,27 +226,27 @@ class Workflows:
 
         def read(reader: Reader) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
             state = reader.state(workflow_run.DECIDER, run_id)
-            found = reader.state(workflow.DECIDER, state.workflow_id) if state.status else workflow.DECIDER.initial
-            return state, found
+            definition = reader.state(workflow.DECIDER, state.workflow_id) if state.status else workflow.DECIDER.initial
+            return state, definition
 
         if not workflow_run.DECIDER.owns(run_id):
             raise NotFound(f"no workflow run {run_id!r} exists")
-        state, found = await at_head(self._log, read)
+        state, definition = await at_head(self._log, read)
         if not state.status:
             raise NotFound(f"no workflow run {run_id!r} exists")
-        return state, found
+        return state, definition
 
     async def would_reset(self, run_id: str, values: Mapping[str, Any] | None) -> tuple[str, ...]:
         """The steps that a resume would begin again. Raises NotFound, ConfigError."""
-        state, found = await self.load(run_id)
-        if found.graph is None:
+        state, definition = await self.load(run_id)
+        if definition.graph is None:
             return ()
         given = dict(values or {})
         uses, same, seen = self._overridden(state.workflow_id, run_id, given)
         command = workflow_run.ResumeWorkflowRun(
             workflow_run_id=run_id,
             requested_by="",
-            graph=found.graph,
+            graph=definition.graph,
             input=given,
             uses=uses,
             same=same,
@@ -262,8 +262,8 @@ class Workflows:
         """Return the names of the inputs that a step may take: its placeholders, and the list of its items."""
         names: tuple[str, ...] = ()
         if step.directive_id is not None:
-            found, _ = self._catalog.directive(step.directive_id, "directiveId")
-            names = names_in(found.input or "")
+            directive, _ = self._catalog.directive(step.directive_id, "directiveId")
+            names = names_in(directive.input or "")
         over = step.map.input if step.map is not None else None
         return frozenset(names if over is None else (*names, over))
 
@@ -351,9 +351,9 @@ class Workflows:
         self._reader.close()
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(left: Any, right: Any) -> bool:
     """Return True for the same JSON: 1 is neither true nor 1.0."""
-    first, second = (msgspec.json.encode(value, order="deterministic") for value in (one, other))
+    first, second = (msgspec.json.encode(value, order="deterministic") for value in (left, right))
     return first == second
 
 
