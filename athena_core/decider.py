@@ -103,10 +103,22 @@ Transaction = Callable[[Reader, Context], Outcome]
 
 
 def facts_of(
-    stream: str, events: Iterable[Event], *, session_id: str | None = None, run_id: str | None = None
+    stream: str,
+    events: Iterable[Event],
+    *,
+    session_id: str | None = None,
+    run_id: str | None = None,
+    run_field: str | None = None,
 ) -> tuple[Fact, ...]:
-    """Put events into the envelope of their stream."""
-    return tuple([Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events])
+    """Put events into the envelope of their stream. Their run is ``run_id``, or what each has in ``run_field``."""
+    if run_field is None:
+        return tuple([Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events])
+    return tuple(
+        [
+            Fact(stream=stream, event=event, session_id=session_id, run_id=getattr(event, run_field, None))
+            for event in events
+        ]
+    )
 
 
 class DomainRoom(Protocol[S, C]):

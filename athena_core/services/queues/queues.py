@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from athena_core.clock import Ids
-from athena_core.decider import Context, Key, Outcome, Reader
+from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import queue, run
 from athena_core.errors import (
     ProviderNotFound,
@@ -246,11 +246,7 @@ class Queues:
 
 def queue_facts(session_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     """The events of a queue in their envelope; those about a run name it."""
-    stream = queue.stream(session_id)
-    return tuple(
-        Fact(stream=stream, event=event, session_id=session_id, run_id=getattr(event, "run_id", None))
-        for event in events
-    )
+    return facts_of(queue.stream(session_id), events, session_id=session_id, run_field="run_id")
 
 
 def _digest(mode: str, payload: str) -> bytes:

@@ -473,12 +473,4 @@ def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishSche
 def _facts(schedule_id: str, definition: ScheduleDefinition | None, events: Sequence[Event]) -> tuple[Fact, ...]:
     """The events of a schedule in their envelope: the session of its target, the run that they are about."""
     session_id = definition.target.session_id if definition else None
-    return tuple(
-        Fact(
-            stream=schedule.stream(schedule_id),
-            event=event,
-            session_id=session_id,
-            run_id=getattr(event, "target_run_id", None),
-        )
-        for event in events
-    )
+    return facts_of(schedule.stream(schedule_id), events, session_id=session_id, run_field="target_run_id")

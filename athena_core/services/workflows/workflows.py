@@ -45,7 +45,7 @@ class WorkflowLaunch:
 
 def workflow_run_facts(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
     """The events of a workflow run in their envelope, which names the run of a step."""
-    return tuple([Fact(stream=run_id, event=event, run_id=getattr(event, "step_run_id", None)) for event in events])
+    return facts_of(run_id, events, run_field="step_run_id")
 
 
 def cancel_workflow_run(
