@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
-from athena_core.services.review_result import ReviewResult, rendered
 from athena_core.services.reviews.preparation import PersonaRunBody
+from athena_core.services.reviews.result import ReviewResult, rendered
 from athena_core.values import Label
 from projections import reviews
 from projections.engine.page import Page

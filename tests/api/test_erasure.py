@@ -12,7 +12,7 @@ from athena_core.services import memory
 from athena_core.services.erasure import erasure
 from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
-from athena_core.services.step_inputs import WorkflowInput
+from athena_core.services.workflows.step_inputs import WorkflowInput
 from tests.support.inside import Inside
 from tests.support.records import CODEC, META, opened_log
 

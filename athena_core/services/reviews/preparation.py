@@ -14,7 +14,6 @@ from athena_core.domain import review
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.conversation import cut
-from athena_core.services.review_result import ContextFile, PreparedReview, ReviewFiles, Snapshot
 from athena_core.services.reviews.definitions import (
     CONTEXT_FILE_BYTES_MAX,
     LoadedPersona,
@@ -22,6 +21,7 @@ from athena_core.services.reviews.definitions import (
     PersonaFiles,
 )
 from athena_core.services.reviews.git import Repository
+from athena_core.services.reviews.result import ContextFile, PreparedReview, ReviewFiles, Snapshot
 from athena_core.services.runs.runs import PreparedRun, Runs
 from athena_core.settings import Settings
 from athena_core.text import clean

@@ -18,9 +18,9 @@ from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access
-from athena_core.services.review_result import ModelAnswer, ReviewFiles, build_result, parse_answer
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.preparation import PersonaRunBody, Preparation, repair_prompt
+from athena_core.services.reviews.result import ModelAnswer, ReviewFiles, build_result, parse_answer
 from athena_core.services.runs.runs import Runs
 from athena_core.services.states import committed
 from athena_core.services.waiters import OneShot, Waiters

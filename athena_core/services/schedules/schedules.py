@@ -28,9 +28,9 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Committed, Log
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.due_schedules import DueSchedules, KnownSchedule
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import PreparedRun, Runs, run_error
+from athena_core.services.schedules.due_schedules import DueSchedules, KnownSchedule
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, cancel_workflow_run
 from athena_core.settings import Settings

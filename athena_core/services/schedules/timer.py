@@ -16,7 +16,7 @@ from athena_core.domain import schedule
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.due_schedules import ENDING_TYPES, PREFIX, runs_in_flight, schedule_ids
+from athena_core.services.schedules.due_schedules import ENDING_TYPES, PREFIX, runs_in_flight, schedule_ids
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.system.problems import Problems
 

@@ -32,7 +32,7 @@ from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
-from athena_core.services.step_inputs import StepInputs, StepRefused, input_erased, missing_outputs, output_of
+from athena_core.services.workflows.step_inputs import StepInputs, StepRefused, input_erased, missing_outputs, output_of
 from athena_core.services.workflows.workflows import Workflows, workflow_run_facts
 from athena_core.values import RunBody, Scope, narrower, unpinned
 

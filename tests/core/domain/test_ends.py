@@ -17,7 +17,7 @@ from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
-from athena_core.services.step_inputs import StepInputs
+from athena_core.services.workflows.step_inputs import StepInputs
 from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _fail_step, _stalled
 from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case

@@ -8,8 +8,8 @@ import pytest
 
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
-from athena_core.services.review_result import parse_answer
 from athena_core.services.reviews.definitions import DEFINITION_BYTES_MAX, PersonaFiles
+from athena_core.services.reviews.result import parse_answer
 from athena_core.tools.workspace import Workspace
 from tests.support.canaries import SECRETS
 
