@@ -153,7 +153,6 @@ class Noun(NamedTuple):
         self,
         context: str,
         route: str,
-        id: str,
         handle: Handler[B, Q],
         *,
         answer: Any,
@@ -173,16 +172,17 @@ class Noun(NamedTuple):
     ) -> Operation[B, Q]:
         """Return a row of the table; ``route`` is its method and path, such as ``POST /runs``.
 
-        The docstring of the handler is the summary, and the types of its call are those of body and query. Every role
-        may use a GET, operators and admins the other methods. A GET reads the projections of the noun; one whose path
-        ends in a parameter may answer NOT_FOUND.
+        The handler gives the id (``createRun`` from ``create_run``), the summary (its docstring), and the types of body
+        and query (those of its call). Every role may use a GET, operators and admins the other methods. A GET reads the
+        projections of the noun; one whose path ends in a parameter may answer NOT_FOUND.
         """
         method, path = route.split()
         reading = method == "GET"
         body, query = get_args(handle.__annotations__["call"])
+        verb, *words = handle.__name__.split("_")
         one = reading and path.rpartition("/")[2].startswith(":")
         return Operation(
-            id=id,
+            id="".join((verb, *map(str.capitalize, words))),
             context=context,
             method=cast(Method, method),
             path=path,

@@ -38,11 +38,10 @@ async def list_anchors(plane: "ControlPlane", call: ApiCall[NoBody, AnchorsQuery
 row = Noun("governance", reads=("anchors",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("anchors.list", "GET /anchors", "listAnchors", list_anchors, answer=Page[anchors.KeptAnchor], paging="cursor"),
+    row("anchors.list", "GET /anchors", list_anchors, answer=Page[anchors.KeptAnchor], paging="cursor"),
     row(
         "anchors.keep",
         "POST /anchors",
-        "keepAnchor",
         keep_anchor,
         answer=AnchorReceipt,
         errors=("ANCHOR_CONFLICT", "ANCHOR_LIMIT"),

@@ -65,7 +65,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "governance.audit.list",
         "GET /governance/audit-trail",
-        "getAuditTrail",
         get_audit_trail,
         answer=Page[audit.AuditEntry],
         roles=ADMINS,

@@ -201,7 +201,7 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
     return Reply(data=caller, position=call.position)
 
 
-async def get_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_admin_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Whether the server is well, and how far each projection is."""
     return Reply(data=health_of(plane, call.position), position=call.position)
 
@@ -212,7 +212,7 @@ async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def get_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_view_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The digest of each view at its position. Reads every row; concurrent requests share one scan."""
     generation, positions, digests = await plane.digests.result(call.position)
     shown = {
@@ -366,22 +366,13 @@ row = Noun("core").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
-        "capabilities",
-        "GET /capabilities",
-        "getCapabilities",
-        get_capabilities,
-        answer=Capabilities,
-        command="capabilities",
-        shared=True,
+        "capabilities", "GET /capabilities", get_capabilities, answer=Capabilities, command="capabilities", shared=True
     ),
-    row("caller", "GET /caller", "getCaller", get_caller, answer=Caller, command="whoami", shared=True),
-    row(
-        "admin.health", "GET /admin/health", "getAdminHealth", get_health, answer=Health, command="health", shared=True
-    ),
+    row("caller", "GET /caller", get_caller, answer=Caller, command="whoami", shared=True),
+    row("admin.health", "GET /admin/health", get_admin_health, answer=Health, command="health", shared=True),
     row(
         "admin.clock",
         "POST /admin/clock/accept",
-        "acceptClock",
         accept_clock,
         answer=AcceptedClock,
         roles=ADMINS,
@@ -390,11 +381,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "admin.digests",
         "GET /admin/digests",
-        "getViewDigests",
-        get_digests,
+        get_view_digests,
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),
         command="digests",
     ),
-    row("workers.list", "GET /workers", "listWorkers", list_workers, answer=Workers, command="workers"),
+    row("workers.list", "GET /workers", list_workers, answer=Workers, command="workers"),
 )

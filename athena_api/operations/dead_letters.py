@@ -38,7 +38,7 @@ class DecidedLetter(Value):
     item: dead_letters.DeadLetter
 
 
-async def list_letters(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery]) -> Reply:
+async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery]) -> Reply:
     """Dead letters: work and messages that could not be done, oldest first."""
     wanted = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(call.query))
     page, position = await plane.query(
@@ -48,7 +48,7 @@ async def list_letters(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery
     return Reply(data=page, position=position)
 
 
-async def get_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One dead letter."""
     letter_id = call.path["id"]
     letter, position = await plane.query(
@@ -57,20 +57,20 @@ async def get_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
     return Reply(data=existing(letter, "dead letter", letter_id), position=position)
 
 
-async def requeue_letter(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def requeue_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Put the work of a dead letter back, once."""
     return await _decision_reply(
         plane, await plane.dead_letters.requeue(call.path["id"], call.who, call.meta, call.key)
     )
 
 
-async def discard_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
+async def discard_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
     """Decide that the work of a dead letter will not be done."""
     note = call.body.audit_note
     return await _decision_reply(plane, await plane.dead_letters.discard(call.path["id"], note, call.meta, call.key))
 
 
-async def restore_letter(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
+async def restore_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
     """Take a discard back."""
     note = call.body.audit_note
     return await _decision_reply(plane, await plane.dead_letters.restore(call.path["id"], note, call.meta, call.key))
@@ -93,25 +93,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq",
         "GET /a2a/dlq",
-        "listA2aDlq",
-        list_letters,
+        list_a2a_dlq,
         answer=Page[dead_letters.DeadLetter],
         paging="cursor",
         command="a2a dlq",
     ),
-    row(
-        "a2a.dlq",
-        "GET /a2a/dlq/:id",
-        "getA2aDlqItem",
-        get_letter,
-        answer=dead_letters.DeadLetter,
-        command="a2a dlq-get",
-    ),
+    row("a2a.dlq", "GET /a2a/dlq/:id", get_a2a_dlq_item, answer=dead_letters.DeadLetter, command="a2a dlq-get"),
     row(
         "a2a.dlq",
         "POST /a2a/dlq/:id/requeue",
-        "requeueA2aDlqItem",
-        requeue_letter,
+        requeue_a2a_dlq_item,
         answer=DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
         command="a2a requeue",
@@ -119,8 +110,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq",
         "POST /a2a/dlq/:id/discard",
-        "discardA2aDlqItem",
-        discard_letter,
+        discard_a2a_dlq_item,
         answer=DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT"),
         command="a2a discard",
@@ -128,8 +118,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq",
         "POST /a2a/dlq/:id/restore",
-        "restoreA2aDlqItem",
-        restore_letter,
+        restore_a2a_dlq_item,
         answer=DecidedLetter,
         errors=("NOT_FOUND", "CONFLICT"),
         command="a2a restore",

@@ -47,19 +47,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "directives.list",
         "GET /directives",
-        "listDirectives",
         list_directives,
         answer=Page[directives.Directive],
         paging="cursor",
         narrows={"personas"},
     ),
-    row(
-        "directives.create",
-        "POST /directives",
-        "createDirective",
-        create_directive,
-        answer=directives.Directive,
-        narrows={"personas"},
-    ),
-    row("directives.get", "GET /directives/:directiveId", "getDirective", get_directive, answer=directives.Directive),
+    row("directives.create", "POST /directives", create_directive, answer=directives.Directive, narrows={"personas"}),
+    row("directives.get", "GET /directives/:directiveId", get_directive, answer=directives.Directive),
 )

@@ -124,7 +124,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "events.list",
         "GET /events",
-        "listEvents",
         list_events,
         answer=EventsPage,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
@@ -134,7 +133,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "events.stream",
         "GET /events/stream",
-        "streamEvents",
         stream_events,
         answer=EventRecord,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),

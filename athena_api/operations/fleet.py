@@ -19,12 +19,5 @@ async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
 row = Noun("fleet", reads=("fleet",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row(
-        "fleet.summary",
-        "GET /fleet/summary",
-        "getFleetSummary",
-        get_fleet_summary,
-        answer=fleet.FleetSummary,
-        command="fleet",
-    ),
+    row("fleet.summary", "GET /fleet/summary", get_fleet_summary, answer=fleet.FleetSummary, command="fleet"),
 )

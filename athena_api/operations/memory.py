@@ -89,37 +89,21 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
 row = Noun("memory", reads=("memory",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row(
-        "memory.search",
-        "GET /memory/search",
-        "searchMemory",
-        search_memory,
-        answer=list[Passage],
-        reads=("memory", "sessions"),
-    ),
-    row("memory.get", "POST /memory/get", "getMemory", get_memory, answer=NoteText, roles=EVERYBODY),
-    row("memory.list", "GET /memory", "listMemory", list_memory, answer=Page[memory.MemoryEntry], paging="cursor"),
+    row("memory.search", "GET /memory/search", search_memory, answer=list[Passage], reads=("memory", "sessions")),
+    row("memory.get", "POST /memory/get", get_memory, answer=NoteText, roles=EVERYBODY),
+    row("memory.list", "GET /memory", list_memory, answer=Page[memory.MemoryEntry], paging="cursor"),
     row(
         "memory.record",
         "POST /memory",
-        "recordMemory",
         record_memory,
         answer=memory.MemoryEntry,
         errors=("NOT_FOUND",),
         command="memory add",
     ),
-    row(
-        "memory.entry.get",
-        "GET /memory/:entryId",
-        "getMemoryEntry",
-        get_memory_entry,
-        answer=memory.MemoryEntry,
-        command="memory show",
-    ),
+    row("memory.entry.get", "GET /memory/:entryId", get_memory_entry, answer=memory.MemoryEntry, command="memory show"),
     row(
         "memory.forget",
         "DELETE /memory/:entryId",
-        "forgetMemory",
         forget_memory,
         answer=Forgotten,
         errors=("NOT_FOUND",),

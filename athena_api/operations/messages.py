@@ -21,7 +21,7 @@ class MessagesQuery(Value):
     status: Literal["sent", "started", "completed", "failed"] | None = None
 
 
-async def send_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:
+async def send_a2a_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:
     """Hand a message to a persona; its session's queue is worked off by itself."""
     done = await plane.messages.send(call.body, call.who, call.meta, call.key)
     message_id = done.subject or ""
@@ -31,7 +31,7 @@ async def send_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery
     return Reply(data=message, position=position, replayed=done.replayed)
 
 
-async def list_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQuery]) -> Reply:
+async def list_a2a_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQuery]) -> Reply:
     """Messages between personas, newest first."""
     query = call.query
     page, position = await plane.query(
@@ -48,7 +48,7 @@ async def list_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQue
     return Reply(data=page, position=position)
 
 
-async def get_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_a2a_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One message."""
     message_id = call.path["messageId"]
     message, position = await plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
@@ -61,18 +61,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.messages.send",
         "POST /a2a/messages",
-        "sendA2aMessage",
-        send_message,
+        send_a2a_message,
         answer=messages.Message,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
     ),
-    row(
-        "a2a.messages.list",
-        "GET /a2a/messages",
-        "listA2aMessages",
-        list_messages,
-        answer=Page[messages.Message],
-        paging="cursor",
-    ),
-    row("a2a.messages.get", "GET /a2a/messages/:messageId", "getA2aMessage", get_message, answer=messages.Message),
+    row("a2a.messages.list", "GET /a2a/messages", list_a2a_messages, answer=Page[messages.Message], paging="cursor"),
+    row("a2a.messages.get", "GET /a2a/messages/:messageId", get_a2a_message, answer=messages.Message),
 )

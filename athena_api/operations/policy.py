@@ -83,7 +83,7 @@ def _since(text: str, log: "StoreReader") -> Position:
         raise ConfigError.of("since", f"{text[:40]!r} is no time and no place in the log", remedy) from error
 
 
-async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
+async def list_policy_concurrency_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
     """Runs that the policy refused, oldest first unless `order=newest` is asked for."""
     query = call.query
     page, position = await plane.query(
@@ -110,14 +110,11 @@ async def list_rejections(plane: "ControlPlane", call: ApiCall[NoBody, Rejection
 row = Noun("policy", reads=("policy",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row(
-        "policy.get", "GET /policy", "getPolicy", get_policy, answer=PolicyDocument | None, shared=True, versioned=True
-    ),
-    row("policy.put", "PUT /policy", "putPolicy", put_policy, answer=PolicyDocument, roles=ADMINS, versioned=True),
+    row("policy.get", "GET /policy", get_policy, answer=PolicyDocument | None, shared=True, versioned=True),
+    row("policy.put", "PUT /policy", put_policy, answer=PolicyDocument, roles=ADMINS, versioned=True),
     row(
         "policy.simulate",
         "POST /policy/simulate",
-        "simulatePolicy",
         simulate_policy,
         answer=simulate.Simulation,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
@@ -125,8 +122,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "policy.rejections",
         "GET /policy/rejections",
-        "listPolicyConcurrencyRejections",
-        list_rejections,
+        list_policy_concurrency_rejections,
         answer=Page[policy.Rejection],
         paging="cursor",
     ),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 
-async def create_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQuery]) -> Reply:
+async def create_harness_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQuery]) -> Reply:
     """Create a harness profile."""
     created = await plane.catalog.create_profile(call.body, call.meta, call.key)
     profile_id = created.subject or ""
@@ -22,7 +22,7 @@ async def create_profile(plane: "ControlPlane", call: ApiCall[HarnessSpec, NoQue
     return Reply(data=record, position=created.position, replayed=created.replayed)
 
 
-async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def list_harness_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Harness profiles, newest first."""
     page, position = await plane.query(
         ("catalog",), lambda rows: profiles.list_profiles(rows, cursor=call.cursor, limit=call.limit)
@@ -30,7 +30,7 @@ async def list_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     return Reply(data=page, position=position)
 
 
-async def get_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_harness_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One harness profile."""
     profile_id = call.path["harnessProfileId"]
     profile, position = await plane.query(("catalog",), lambda rows: profiles.profile_by_id(rows, profile_id))
@@ -43,24 +43,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "harnessProfiles.list",
         "GET /harness-profiles",
-        "listHarnessProfiles",
-        list_profiles,
+        list_harness_profiles,
         answer=Page[HarnessProfile],
         paging="cursor",
         shared=True,
     ),
-    row(
-        "harnessProfiles.create",
-        "POST /harness-profiles",
-        "createHarnessProfile",
-        create_profile,
-        answer=HarnessProfile,
-    ),
+    row("harnessProfiles.create", "POST /harness-profiles", create_harness_profile, answer=HarnessProfile),
     row(
         "harnessProfiles.get",
         "GET /harness-profiles/:harnessProfileId",
-        "getHarnessProfile",
-        get_profile,
+        get_harness_profile,
         answer=HarnessProfile,
         shared=True,
     ),

@@ -27,7 +27,7 @@ async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery
     return Reply(data=queue, position=position, replayed=done.replayed)
 
 
-async def get_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What waits in a session's queue, oldest first."""
     session_id, now = call.path["sessionId"], plane.clock.now()
     queue, position = await plane.query(
@@ -59,7 +59,7 @@ async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -
     return Reply(data=drain, position=position, status=202, replayed=began.replayed)
 
 
-async def get_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_work_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One drain."""
     drain_id = call.path["drainId"]
     drain, position = await plane.query(("work",), lambda rows: queues.drain_by_id(rows, drain_id))
@@ -72,7 +72,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "work.enqueue",
         "POST /work/enqueue",
-        "enqueueWork",
         enqueue_work,
         answer=queues.WorkQueueState,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
@@ -81,8 +80,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "work.status",
         "GET /sessions/:sessionId/work-queue",
-        "getSessionWorkQueue",
-        get_work_queue,
+        get_session_work_queue,
         answer=queues.WorkQueueState,
         paging="full",
         command="work status",
@@ -90,7 +88,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "work.drain",
         "POST /work/:sessionId/drain",
-        "drainWork",
         drain_work,
         answer=DrainResult,
         accepted=queues.WorkDrain,
@@ -101,8 +98,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "work.drains.get",
         "GET /work/drains/:drainId",
-        "getWorkDrain",
-        get_drain,
+        get_work_drain,
         answer=queues.WorkDrain,
         command="work drain-get",
     ),

@@ -46,7 +46,7 @@ class DeadLetterFinder:
         return None if match is None else MatchedLetter(*match)
 
 
-async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:
+async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:
     """Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them."""
     body = call.body
     if body.dry_run:
@@ -68,7 +68,7 @@ async def redrive_letters(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
     return await _redrive_reply(plane, await plane.redrives.start(body, call.who, call.meta, call.key))
 
 
-async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """How far a redrive is, and what became of each dead letter."""
     redrive_id = call.path["id"]
     job, position = await plane.query(
@@ -78,7 +78,7 @@ async def get_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     return Reply(data=existing(job, "redrive", redrive_id), position=position)
 
 
-async def cancel_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def cancel_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Stop a redrive; what it put back stays so."""
     return await _redrive_reply(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
 
@@ -100,8 +100,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq.redrive",
         "POST /a2a/dlq/redrive",
-        "redriveA2aDlq",
-        redrive_letters,
+        redrive_a2a_dlq,
         answer=redrives.Redrive,
         errors=("CONFLICT",),
         command="a2a redrive",
@@ -109,8 +108,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq.redrive",
         "GET /a2a/dlq/redrive/:id",
-        "getA2aDlqRedrive",
-        get_redrive,
+        get_a2a_dlq_redrive,
         answer=redrives.Redrive,
         paging="cursor",
         command="a2a redrive-get",
@@ -118,8 +116,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "a2a.dlq.redrive",
         "DELETE /a2a/dlq/redrive/:id",
-        "cancelA2aDlqRedrive",
-        cancel_redrive,
+        cancel_a2a_dlq_redrive,
         answer=redrives.Redrive,
         errors=("NOT_FOUND",),
         command="a2a redrive-cancel",

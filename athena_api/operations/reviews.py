@@ -70,7 +70,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "personas.run",
         "POST /personas/run",
-        "runPersona",
         run_persona,
         answer=PersonaRunAnswer,
         accepted=reviews.PersonaRunDetails,
@@ -80,17 +79,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         ),
     ),
     row(
-        "personas.runs.list",
-        "GET /personas/runs",
-        "listPersonaRuns",
-        list_persona_runs,
-        answer=Page[reviews.PersonaRun],
-        paging="cursor",
+        "personas.runs.list", "GET /personas/runs", list_persona_runs, answer=Page[reviews.PersonaRun], paging="cursor"
     ),
     row(
         "personas.runs.get",
         "GET /personas/runs/:runId",
-        "getPersonaRun",
         get_persona_run,
         answer=reviews.PersonaRunDetails,
         command="persona show",

@@ -140,7 +140,7 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
     return Reply(data=record, position=position, steady=not call.query.wait)
 
 
-async def list_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def list_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What a run showed, newest first, without contents."""
     run_id = call.path["runId"]
 
@@ -152,7 +152,7 @@ async def list_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     return Reply(data=page, position=position)
 
 
-async def get_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """One thing that a run showed, with its content."""
     run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
     record, position = await plane.query(
@@ -206,7 +206,7 @@ async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQu
     return Reply(data=page, position=position, steady=True)
 
 
-async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
+async def list_cancellation_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
     """Cancel requests of runs that have not ended, newest first."""
     query = call.query
     page, position = await plane.query(
@@ -223,13 +223,13 @@ async def list_cancel_requests(plane: "ControlPlane", call: ApiCall[NoBody, Acti
     return Reply(data=page, position=position, steady=True)
 
 
-async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
+async def cancel_run_by_run_id(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
     """Ask for the cancel of a run; the answer says whether there was anything to cancel."""
     done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def cancel_session(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
+async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
     """Ask for the cancel of the admitted run of a session."""
     done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
@@ -269,7 +269,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runs.create",
         "POST /runs",
-        "createRun",
         create_run,
         answer=RunResult,
         accepted=runs.Run,
@@ -278,21 +277,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         narrows={"sessions", "personas"},
         command="run",
     ),
-    row(
-        "runs.list",
-        "GET /runs",
-        "listRuns",
-        list_runs,
-        answer=Page[runs.Run],
-        paging="cursor",
-        narrows={"sessions", "runs"},
-    ),
-    row("runs.get", "GET /runs/:runId", "getRun", get_run, answer=runs.Run),
+    row("runs.list", "GET /runs", list_runs, answer=Page[runs.Run], paging="cursor", narrows={"sessions", "runs"}),
+    row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run),
     row(
         "runs.evidence.list",
         "GET /runs/:runId/evidence",
-        "listRunEvidence",
-        list_evidence,
+        list_run_evidence,
         answer=Page[evidence.EvidenceRecord],
         reads=("runs", "evidence"),
         errors=("NOT_FOUND",),
@@ -301,24 +291,15 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runs.evidence.get",
         "GET /runs/:runId/evidence/:evidenceId",
-        "getRunEvidence",
-        get_evidence,
+        get_run_evidence,
         answer=evidence.Evidence,
         reads=("evidence",),
         command="runs evidence-get",
     ),
-    row(
-        "runs.explain",
-        "GET /runs/:runId/explain",
-        "explainRun",
-        explain_run,
-        answer=explain.Explanation,
-        errors=("NOT_FOUND",),
-    ),
+    row("runs.explain", "GET /runs/:runId/explain", explain_run, answer=explain.Explanation, errors=("NOT_FOUND",)),
     row(
         "runs.active",
         "GET /runs/active",
-        "listActiveRuns",
         list_active_runs,
         answer=Page[runs.ActiveRun],
         paging="cursor",
@@ -327,8 +308,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runs.cancelRequests",
         "GET /runs/cancel-requests",
-        "listCancellationRequests",
-        list_cancel_requests,
+        list_cancellation_requests,
         answer=Page[runs.CancelRequest],
         paging="cursor",
         narrows={"sessions", "runs"},
@@ -336,16 +316,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runs.cancel",
         "POST /run-control/by-run/:runId/cancel",
-        "cancelRunByRunId",
-        cancel_run,
+        cancel_run_by_run_id,
         answer=Cancelled,
         command="cancel",
     ),
     row(
         "runs.cancel",
         "POST /runs/:sessionId/cancel",
-        "cancelRun",
-        cancel_session,
+        cancel_run,
         answer=Cancelled,
         command="cancel",
         successor="/run-control/by-run/:runId/cancel",
@@ -353,7 +331,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runs.resume",
         "POST /runs/:runId/resume",
-        "resumeRun",
         resume_run,
         answer=runs.Run,
         accepted=runs.Run,

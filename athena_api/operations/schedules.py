@@ -107,7 +107,7 @@ async def _schedule_at(
     return await plane.read(("schedules",), done.position, lambda rows: schedules.schedule_by_id(rows, schedule_id))
 
 
-async def remove_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def delete_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Remove a schedule; its runs in flight go on, and its log stays."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
@@ -216,7 +216,7 @@ async def get_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     return Reply(data=existing(task, "schedule", schedule_id), position=position)
 
 
-async def list_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """What became of every slot that came due, newest first: the newest, or those that follow an entry."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
     after = None if call.cursor is None else _parse_cursor(plane, call.cursor)
@@ -249,28 +249,13 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
 row = Noun("schedules", reads=("schedules",), word="schedule").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row(
-        "schedules.list",
-        "GET /schedules",
-        "listSchedules",
-        list_schedules,
-        answer=Page[schedules.ScheduledTask],
-        paging="cursor",
-    ),
-    row(
-        "schedules.create",
-        "POST /schedules",
-        "createSchedule",
-        create_schedule,
-        answer=schedules.ScheduledTask,
-        command="schedule add",
-    ),
-    row("schedules.tick", "POST /schedules/tick", "tickSchedules", tick_schedules, answer=TickResult),
-    row("schedules.get", "GET /schedules/:scheduleId", "getSchedule", get_schedule, answer=schedules.ScheduledTask),
+    row("schedules.list", "GET /schedules", list_schedules, answer=Page[schedules.ScheduledTask], paging="cursor"),
+    row("schedules.create", "POST /schedules", create_schedule, answer=schedules.ScheduledTask, command="schedule add"),
+    row("schedules.tick", "POST /schedules/tick", tick_schedules, answer=TickResult),
+    row("schedules.get", "GET /schedules/:scheduleId", get_schedule, answer=schedules.ScheduledTask),
     row(
         "schedules.update",
         "PUT /schedules/:scheduleId",
-        "updateSchedule",
         update_schedule,
         answer=schedules.ScheduledTask,
         command="schedule put",
@@ -278,38 +263,23 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "schedules.delete",
         "DELETE /schedules/:scheduleId",
-        "deleteSchedule",
-        remove_schedule,
+        delete_schedule,
         answer=RemovedSchedule,
         command="schedule remove",
     ),
     row(
         "schedules.run",
         "POST /schedules/:scheduleId/run",
-        "runSchedule",
         run_schedule,
         answer=ScheduleRunResult,
         accepted=ScheduleRunResult,
         errors=("NOT_FOUND", "PROVIDER_NOT_FOUND"),
     ),
-    row(
-        "schedules.enable",
-        "POST /schedules/:scheduleId/enable",
-        "enableSchedule",
-        enable_schedule,
-        answer=UpdatedSchedule,
-    ),
-    row(
-        "schedules.disable",
-        "POST /schedules/:scheduleId/disable",
-        "disableSchedule",
-        disable_schedule,
-        answer=UpdatedSchedule,
-    ),
+    row("schedules.enable", "POST /schedules/:scheduleId/enable", enable_schedule, answer=UpdatedSchedule),
+    row("schedules.disable", "POST /schedules/:scheduleId/disable", disable_schedule, answer=UpdatedSchedule),
     row(
         "schedules.pause",
         "POST /schedules/:scheduleId/pause",
-        "pauseSchedule",
         pause_schedule,
         answer=UpdatedSchedule,
         errors=("NOT_FOUND",),
@@ -317,7 +287,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "schedules.resume",
         "POST /schedules/:scheduleId/resume",
-        "resumeSchedule",
         resume_schedule,
         answer=UpdatedSchedule,
         errors=("NOT_FOUND",),
@@ -325,8 +294,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "schedules.logs",
         "GET /schedules/:scheduleId/logs",
-        "getScheduleLogs",
-        list_schedule_logs,
+        get_schedule_logs,
         answer=list[schedules.ScheduleRunLog],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         paging="tail",
@@ -334,7 +302,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "schedules.preview",
         "GET /schedules/:scheduleId/preview",
-        "previewSchedule",
         preview_schedule,
         answer=Page[schedules.FireTime],
         errors=("NOT_FOUND",),

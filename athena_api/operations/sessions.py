@@ -35,7 +35,7 @@ async def get_session(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
     return Reply(data=existing(session, "session", session_id), position=position, steady=True)
 
 
-async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def get_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """The newest entries of a session, or those after one, in the order of time."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
@@ -46,7 +46,7 @@ async def get_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
     return Reply(data=page, position=position)
 
 
-async def stream_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
+async def stream_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
     """A transcript from any entry, live, as server-sent events, with the text that a model is writing."""
     subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
     return Reply(data=subscription, position=call.position)
@@ -58,18 +58,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "sessions.list",
         "GET /sessions",
-        "listSessions",
         list_sessions,
         answer=Page[sessions.Session],
         paging="cursor",
         narrows={"sessions"},
     ),
-    row("sessions.get", "GET /sessions/:sessionId", "getSession", get_session, answer=sessions.Session),
+    row("sessions.get", "GET /sessions/:sessionId", get_session, answer=sessions.Session),
     row(
         "sessions.transcript",
         "GET /sessions/:sessionId/transcript",
-        "getSessionTranscript",
-        get_transcript,
+        get_session_transcript,
         answer=Page[sessions.TranscriptEntry],
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         paging="tail",
@@ -77,8 +75,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "sessions.transcript.stream",
         "GET /sessions/:sessionId/transcript/stream",
-        "streamSessionTranscript",
-        stream_transcript,
+        stream_session_transcript,
         answer=sessions.TranscriptEntry,
         transient=TranscriptDelta,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),

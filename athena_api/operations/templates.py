@@ -31,7 +31,7 @@ class RunTemplateBody(Body):
     session_id: ClientId | None = None
 
 
-async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+async def list_run_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Run templates in their newest version, newest first."""
     page, position = await plane.query(
         ("templates",), lambda rows: templates.list_templates(rows, cursor=call.cursor, limit=call.limit)
@@ -39,13 +39,13 @@ async def list_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
     return Reply(data=page, position=position)
 
 
-async def create_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
+async def create_run_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
     """Create a run template: a directive with placeholders, and the profile that runs it."""
     created = await plane.templates.create(call.body, call.meta, call.key)
     return await _template_reply(plane, created)
 
 
-async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
+async def get_run_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
     """One run template, in its newest version or in another."""
     template_id, version = call.path["templateId"], call.query.version
     record, position = await plane.query(
@@ -56,7 +56,7 @@ async def get_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuer
     return Reply(data=shown, position=position, headers=(etag(shown.version),))
 
 
-async def update_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
+async def update_run_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
     """Make another version of a run template; runs of earlier versions stay what they were."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
@@ -84,27 +84,22 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "runTemplates.list",
         "GET /run-templates",
-        "listRunTemplates",
-        list_templates,
+        list_run_templates,
         answer=Page[templates.RunTemplate],
         paging="cursor",
     ),
-    row(
-        "runTemplates.create", "POST /run-templates", "createRunTemplate", create_template, answer=templates.RunTemplate
-    ),
+    row("runTemplates.create", "POST /run-templates", create_run_template, answer=templates.RunTemplate),
     row(
         "runTemplates.get",
         "GET /run-templates/:templateId",
-        "getRunTemplate",
-        get_template,
+        get_run_template,
         answer=templates.RunTemplate,
         versioned=True,
     ),
     row(
         "runTemplates.update",
         "PUT /run-templates/:templateId",
-        "updateRunTemplate",
-        update_template,
+        update_run_template,
         answer=templates.RunTemplate,
         errors=("NOT_FOUND",),
         versioned=True,
@@ -112,7 +107,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "templates.run",
         "POST /templates/:templateId/run",
-        "runTemplate",
         run_template,
         answer=RunResult,
         accepted=runs.Run,

@@ -139,7 +139,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
     return Reply(data=observed, position=position)
 
 
-async def list_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -> Reply:
+async def list_workflow_run_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -> Reply:
     """List the items of a step that runs once for each item of a list, in their order."""
     target, step_id = call.path["id"], call.path["step"]
 
@@ -157,7 +157,7 @@ def _view(rows: Connection, row: WorkflowRunRow) -> workflows.WorkflowRunReader:
     return workflows.WorkflowRunReader(rows, row, partial(runs.output_of, rows))
 
 
-async def start_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
+async def run_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
     """Start a run of a workflow; waits until it has ended, or waits for an approval."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
     return await _reply_when_settled(plane, call, started)
@@ -220,12 +220,12 @@ async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQ
     return await reply_with_record(plane, done, 200)
 
 
-async def approve_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
+async def approve_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Approve just what has this hash."""
     return await _judge(plane, call, approve=True)
 
 
-async def reject_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
+async def reject_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
     """Reject just what has this hash: the step fails."""
     return await _judge(plane, call, approve=False)
 
@@ -269,20 +269,12 @@ async def reply_with_record(plane: "ControlPlane", done: "Committed", status: in
 row = Noun("workflows", reads=("workflows",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row(
-        "workflows.list",
-        "GET /workflows",
-        "listWorkflows",
-        list_workflows,
-        answer=Page[workflows.Workflow],
-        paging="cursor",
-    ),
-    row("workflows.create", "POST /workflows", "createWorkflow", create_workflow, answer=workflows.Workflow),
-    row("workflows.get", "GET /workflows/:workflowId", "getWorkflow", get_workflow, answer=workflows.Workflow),
+    row("workflows.list", "GET /workflows", list_workflows, answer=Page[workflows.Workflow], paging="cursor"),
+    row("workflows.create", "POST /workflows", create_workflow, answer=workflows.Workflow),
+    row("workflows.get", "GET /workflows/:workflowId", get_workflow, answer=workflows.Workflow),
     row(
         "workflows.runs",
         "GET /workflows/:workflowId/runs",
-        "listWorkflowRuns",
         list_workflow_runs,
         answer=Page[workflows.RunSummary],
         errors=("NOT_FOUND",),
@@ -292,8 +284,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.run",
         "POST /workflows/:workflowId/run",
-        "runWorkflow",
-        start_workflow,
+        run_workflow,
         answer=workflows.WorkflowRun,
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
@@ -302,7 +293,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.status",
         "GET /workflows/run/:id",
-        "getWorkflowRun",
         get_workflow_run,
         answer=workflows.Observed,
         reads=("workflows", "runs"),
@@ -311,7 +301,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.resume",
         "POST /workflows/run/:id/resume",
-        "resumeWorkflow",
         resume_workflow,
         answer=workflows.WorkflowRun | None,
         accepted=workflows.WorkflowRun,
@@ -321,7 +310,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.cancel",
         "POST /workflows/run/:id/cancel",
-        "cancelWorkflowRun",
         cancel_workflow_run,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
@@ -330,8 +318,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.items",
         "GET /workflows/run/:id/steps/:step/items",
-        "listWorkflowRunItems",
-        list_items,
+        list_workflow_run_items,
         answer=Page[workflows.ItemStatus],
         errors=("NOT_FOUND",),
         paging="cursor",
@@ -340,8 +327,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.approve",
         "POST /workflows/run/:id/steps/:step/approve",
-        "approveWorkflowStep",
-        approve_step,
+        approve_workflow_step,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
         command="workflow approve",
@@ -349,8 +335,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
         "workflows.reject",
         "POST /workflows/run/:id/steps/:step/reject",
-        "rejectWorkflowStep",
-        reject_step,
+        reject_workflow_step,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
         command="workflow reject",
