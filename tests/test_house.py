@@ -232,8 +232,20 @@ def event_classes(sources: Sources) -> set[str]:
         for node in source.tree.body:
             if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id in events for b in node.bases):
                 events.add(node.name)
-                found.add(f"{source.module}.{node.name}")
+                room = ".".join(source.module.split(".")[:3])  # a room may be a folder, which is entered by its door
+                found.add(f"{room}.{node.name}")
     return found
+
+
+def rooms_are_entered_by_their_door(sources: Sources) -> Iterator[Breach]:
+    """A room of the domain that is a folder is one room: only its own files know of each other."""
+    inner = {source.module for source in python(sources, "athena_core/domain") if source.module.count(".") > 2}
+    for source in python(sources, *PACKAGES, "tests"):
+        for name, line in imported(source.tree):
+            owner = name if name in inner else name.rpartition(".")[0]
+            room = ".".join(owner.split(".")[:3])
+            if owner in inner and not f"{source.module}.".startswith(f"{room}."):
+                yield Breach(source.path, line, f"it imports {owner}", f"import from {room}")
 
 
 def projections_know_only_events(sources: Sources) -> Iterator[Breach]:
@@ -355,6 +367,7 @@ RULES: tuple[Rule, ...] = (
     events_are_past_tense,
     events_have_names_of_their_own,
     the_glossary_is_spoken,
+    rooms_are_entered_by_their_door,
     projections_know_only_events,
     read_models_do_not_know_each_other,
     the_engine_knows_no_read_model,
@@ -421,6 +434,17 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
         the_glossary_is_spoken,
         {"athena_core/event_bus.py": "class HTTPBackend: ...\nclass Business: ...", "tests/bus.py": ""},
         ["athena_core/event_bus.py:1", "athena_core/event_bus.py:1"],
+    ),
+    (
+        rooms_are_entered_by_their_door,
+        {
+            "athena_core/domain/run/__init__.py": "from athena_core.domain.run.events import *",
+            "athena_core/domain/run/events.py": "class RunFact(Event): ...",
+            "athena_core/domain/run/state.py": "from athena_core.domain.run.events import RunFact",
+            "athena_core/services/runs/runs.py": "from athena_core.domain.run import RunFact, events",
+            "projections/runs.py": "from athena_core.domain.run.events import RunFact",
+        },
+        ["athena_core/services/runs/runs.py:1", "projections/runs.py:1"],
     ),
     (
         projections_know_only_events,

@@ -1,7 +1,8 @@
 """The rules, one room per noun, pure: values in, values out.
 
-What lives here: stored events, states, ``evolve``, commands, ``decide``, in that order in each room. What may not:
-input and output, clocks, randomness, threads; and rooms do not know each other. Read first: ``directive.py``.
+What lives here: stored events, states, ``evolve``, commands, ``decide``, in that order in each room; a long room is a
+folder of ``events.py``, ``state.py`` and ``commands.py``. What may not: input and output, clocks, randomness, threads;
+and rooms do not know each other. Read first: ``directive.py``.
 """
 
 from typing import Any

@@ -113,7 +113,11 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a reopened approval does not shut what is behind its children",
         f"{WORKFLOW_RUN}::test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok",
-        ("athena_core/domain/workflow_run.py", 'if self.step(step_id).status not in {"ok", "skipped"}:', "if False:"),
+        (
+            "athena_core/domain/workflow_run/state.py",
+            'if self.step(step_id).status not in {"ok", "skipped"}:',
+            "if False:",
+        ),
     ),
     of(
         "decisions go by the time of recording",
@@ -284,12 +288,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "a run ends twice",
         f"{PROMISES}::test_a_run_ends_once_whoever_ends_it",
         (
-            "athena_core/domain/run.py",
+            "athena_core/domain/run/commands.py",
             "            if not state.open:\n                return ()\n            if state.token",
             "            if state.token",
         ),
         (
-            "athena_core/domain/run.py",
+            "athena_core/domain/run/commands.py",
             " or state.executor is None:\n                raise LeaseLost",
             ":\n                raise LeaseLost",
         ),
@@ -298,7 +302,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the token of a lease is not looked at",
         f"{PROMISES}::test_an_executor_with_an_old_token_is_refused",
         (
-            "athena_core/domain/run.py",
+            "athena_core/domain/run/commands.py",
             "            if state.token != command.token or state.executor is None:\n",
             "            if state.token < command.token or state.executor is None:\n",
         ),
@@ -466,7 +470,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a stored event name is changed",
         f"{GOLDEN}::test_it_holds_what_a_release_could_record",
-        ("athena_core/domain/schedule.py", '"schedule.paused"', '"schedule.halted"'),
+        ("athena_core/domain/schedule/events.py", '"schedule.paused"', '"schedule.halted"'),
     ),
     of(
         "a projection forgets an event that it showed",
@@ -545,7 +549,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "each map of a workflow run has the limit of items for itself",
         "tests/core/domain/test_workflow_run.py::test_the_items_of_all_maps_of_a_run_are_limited_together",
         (
-            "athena_core/domain/workflow_run.py",
+            "athena_core/domain/workflow_run/commands.py",
             "if others + move.items > items_max and",
             "if move.items > items_max and",
         ),
@@ -554,7 +558,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a cancel leaves the steps none of whose items runs",
         f"{WORKFLOW_RUN}::test_the_last_item_that_ends_after_a_cancel_ends_the_steps_that_had_none",
         (
-            "athena_core/domain/workflow_run.py",
+            "athena_core/domain/workflow_run/commands.py",
             "    if state.cancel is not None or (command.close and",
             "    if (command.close and",
         ),

@@ -1,6 +1,6 @@
 """Schedules: putting them, and what becomes of their slots: runs, started in the commit that says so.
 
-What a slot does is decided at the head of the log (``domain/schedule.py``), so a tick by hand, the timer of any process
+What a slot does is decided at the head of the log (``domain/schedule``), so a tick by hand, the timer of any process
 and a repetition after a crash agree on it. What is kept beside the log is a hint: which schedules to ask, and when.
 """
 

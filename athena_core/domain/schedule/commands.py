@@ -1,10 +1,10 @@
-"""The schedule: a rule that says when something runs, and what became of each of its slots."""
+"""Commands of a schedule: its definition, and which of its slots run."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
-from athena_core.decider import Context, Decider
+from athena_core.decider import Context
 from athena_core.definitions.slots import (
     INSTANT_MAX,
     Trigger,
@@ -16,301 +16,40 @@ from athena_core.definitions.slots import (
     slots_between,
 )
 from athena_core.definitions.trigger import ScheduleDefinition
+from athena_core.domain.schedule.events import (
+    ScheduleDisabled,
+    ScheduleEnabled,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleRunBuffered,
+    ScheduleRunCompleted,
+    ScheduleRunFailed,
+    ScheduleRunSkipped,
+    ScheduleRunStarted,
+    ScheduleRunTriggered,
+    ScheduleSlotsMissed,
+    ScheduleUpserted,
+    SlotSkipReason,
+)
+from athena_core.domain.schedule.state import ScheduleState, evolve
 from athena_core.errors import ConfigError, NotFound
-from athena_core.event import EXTRA, TEXT, Event, Guard, Recorded, Shows, Text, Value
+from athena_core.event import Event, Value
 from athena_core.values import PinnedScope
 
 SCHEDULES_MAX = 10_000
+
+
 BUFFERED_SLOTS_MAX = 100
+
+
 RUNS_IN_FLIGHT_MAX = 100
+
+
 ON_TIME_SECONDS = 60  # a slot that is later than this was missed
 
-SlotSkipReason: TypeAlias = Literal[
-    "overlap-skip",  # a run was in flight
-    "buffer-full",  # a run was in flight, and the buffer had no place for this one
-    "catchup-latest",  # a later one was due too, and only the latest is caught up
-    "catchup-window-exceeded",  # it was too late
-    "paused",
-    "outside-start-end",  # it was buffered when the start or the end moved
-    "superseded",  # it was due, and before it ran, the trigger was changed
-    "disabled",
-    "removed",
-]
-"""Why a slot did not run."""
+
 ScheduledOutcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejected"]
-
-# Stored events. Their TYPE is storage: never rename one.
-
-
-class ScheduleUpserted(Event):
-    """A schedule was created or replaced by ``updated_by``; its slots are those after ``after_ms``."""
-
-    TYPE: ClassVar[str] = "schedule.upserted"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    enabled: bool
-    definition: ScheduleDefinition
-    after_ms: int
-    updated_by: str
-    scope: Annotated[PinnedScope | None, EXTRA] = None
-    input: Text = None
-    params: Annotated[dict[str, str] | None, TEXT] = None
-
-
-class ScheduleRemoved(Event):
-    """A schedule was to be removed; ``removed`` is false where none was."""
-
-    TYPE: ClassVar[str] = "schedule.removed"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    removed: bool
-
-
-class ScheduleEnabled(Event):
-    """A schedule was to be enabled; unless none was, its slots are those after ``after_ms``, from ``anchor_ms`` on."""
-
-    TYPE: ClassVar[str] = "schedule.enabled"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    updated: bool
-    anchor_ms: int | None = None
-    after_ms: int | None = None
-
-
-class ScheduleDisabled(Event):
-    """A schedule was to be disabled; ``updated`` is false where none was."""
-
-    TYPE: ClassVar[str] = "schedule.disabled"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    updated: bool
-
-
-class SchedulePaused(Event):
-    """Slots do not run until the schedule is resumed: on request, or because a run failed."""
-
-    TYPE: ClassVar[str] = "schedule.paused"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    cause: Literal["requested", "failure"]
-    note: Text = None
-
-
-class ScheduleResumed(Event):
-    """Slots run again."""
-
-    TYPE: ClassVar[str] = "schedule.resumed"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
-    id: str
-    note: Text = None
-
-
-class ScheduleTickExecuted(Event):
-    """Somebody had the clock looked at as if it were ``at``: how many slots ran, how many schedules had none."""
-
-    TYPE: ClassVar[str] = "schedule.tick.executed"
-    SHOWS: ClassVar[Shows] = Shows(views="the logs of the schedules show what their slots did")
-    at: str
-    run: int
-    skipped: int
-
-
-class ScheduleRunStarted(Event):
-    """A slot runs, or without one somebody ran the schedule by hand; the runs that it ``terminates`` make way."""
-
-    TYPE: ClassVar[str] = "schedule.run.started"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
-    id: str
-    target_run_id: str
-    slot_ms: int | None = None
-    terminates: tuple[str, ...] | None = None
-
-
-class ScheduleRunBuffered(Event):
-    """A slot waits for the runs in flight; those that it ``cancels`` are asked to end."""
-
-    TYPE: ClassVar[str] = "schedule.run.buffered"
-    SHOWS: ClassVar[Shows] = Shows()
-    id: str
-    slot_ms: int
-    cancels: tuple[str, ...] | None = None
-
-
-class ScheduleRunSkipped(Event):
-    """A slot will not run."""
-
-    TYPE: ClassVar[str] = "schedule.run.skipped"
-    SHOWS: ClassVar[Shows] = Shows(console=True)
-    id: str
-    slot_ms: int
-    reason: SlotSkipReason
-
-
-class ScheduleSlotsMissed(Event):
-    """The slots from one to another, both included, will not run."""
-
-    TYPE: ClassVar[str] = "schedule.slots.missed"
-    SHOWS: ClassVar[Shows] = Shows()
-    id: str
-    from_ms: int
-    to_ms: int
-    count: int
-    reason: SlotSkipReason
-
-
-class ScheduleRunCompleted(Event):
-    """A run of the schedule ended with an answer."""
-
-    TYPE: ClassVar[str] = "schedule.run.completed"
-    SHOWS: ClassVar[Shows] = Shows()
-    id: str
-    target_run_id: str
-    slot_ms: int | None = None
-
-
-class ScheduleRunFailed(Event):
-    """A run of the schedule ended without an answer; ``reason`` is there where the schedule is not to blame."""
-
-    TYPE: ClassVar[str] = "schedule.run.failed"
-    SCHEMA: ClassVar[int] = 2
-    SHOWS: ClassVar[Shows] = Shows(console=True)
-    id: str
-    target_run_id: str
-    code: str
-    slot_ms: int | None = None
-    reason: Literal["cancelled", "policy-rejected"] | None = None
-    error_text: Text = None
-
-
-class ScheduleRunTriggered(Event):
-    """Somebody ran the schedule by hand, and this came of it."""
-
-    TYPE: ClassVar[str] = "schedule.run.triggered"
-    SHOWS: ClassVar[Shows] = Shows()
-    id: str
-    status: Literal["ok", "failed", "already-running"]
-
-
-# State
-
-
-class RunInFlight(Value):
-    """A run of the schedule that has not ended; without a slot it was started by hand."""
-
-    target_run_id: str
-    slot_ms: int | None = None
-
-
-class ScheduleState(Value):
-    """The rule, and what became of its slots: each up to ``cursor_ms`` ran, waits in ``buffer`` or was explained.
-
-    The cursor never goes back, whatever the clock does, so no slot is looked at twice; it outlives a removal.
-    ``revision`` counts what was put; who put it last is who the runs are on behalf of.
-    """
-
-    id: str = ""
-    definition: ScheduleDefinition | None = None
-    enabled: bool = False
-    paused: bool = False
-    revision: int = 0
-    updated_by: str = ""
-    scope: PinnedScope | None = None
-    cursor_ms: int = 0
-    running: tuple[RunInFlight, ...] = ()
-    buffer: tuple[int, ...] = ()
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is a schedule: it was put and not removed since."""
-        return self.definition is not None
-
-    @property
-    def live(self) -> bool:
-        """Whether slots run."""
-        return self.exists and self.enabled and not self.paused
-
-
-def evolve(state: ScheduleState, event: Event) -> ScheduleState:
-    """Follow one event."""
-    match event:
-        case ScheduleUpserted():
-            return replace(
-                state,
-                id=event.id,
-                definition=event.definition,
-                enabled=event.enabled,
-                revision=state.revision + 1,
-                updated_by=event.updated_by,
-                scope=event.scope,
-                cursor_ms=max(state.cursor_ms, event.after_ms),
-            )
-        case ScheduleRemoved(removed=True):
-            return ScheduleState(id=state.id, revision=state.revision, cursor_ms=state.cursor_ms, running=state.running)
-        case ScheduleEnabled(updated=True):
-            return _reopened(state, event)
-        case ScheduleDisabled(updated=True):
-            return replace(state, enabled=False)
-        case SchedulePaused():
-            return replace(state, paused=True)
-        case ScheduleResumed():
-            return replace(state, paused=False)
-        case ScheduleRunStarted(slot_ms=slot):
-            flight = RunInFlight(target_run_id=event.target_run_id, slot_ms=slot)
-            return replace(_passed(state, slot), running=(*state.running, flight))
-        case ScheduleRunBuffered(slot_ms=slot):
-            return replace(_passed(state, slot), buffer=(*state.buffer, slot))
-        case ScheduleRunSkipped(slot_ms=slot):
-            return _passed(state, slot)
-        case ScheduleSlotsMissed():
-            return replace(state, cursor_ms=max(state.cursor_ms, event.to_ms))
-        case ScheduleRunCompleted() | ScheduleRunFailed():
-            running = tuple(flight for flight in state.running if flight.target_run_id != event.target_run_id)
-            return replace(state, running=running)
-        case _:
-            return state
-
-
-def _reopened(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
-    definition = state.definition
-    if definition is not None and event.anchor_ms is not None:
-        definition = replace(definition, trigger=replace(definition.trigger, anchor_ms=event.anchor_ms))
-    cursor = max(state.cursor_ms, event.after_ms or 0)
-    return replace(state, definition=definition, enabled=True, cursor_ms=cursor)
-
-
-def _passed(state: ScheduleState, slot: int | None) -> ScheduleState:
-    """The slot is behind, whether it came from the clock or from the buffer."""
-    if slot is None:
-        return state
-    buffer = tuple(waiting for waiting in state.buffer if waiting != slot)
-    return replace(state, cursor_ms=max(state.cursor_ms, slot), buffer=buffer)
-
-
-# Guards: ``schedule`` and ``fired``, the slot that ran last, by the id of the schedule; ``scheduled`` by that of a run
-# until the run ends.
-
-
-def _put_guards(recorded: Recorded[ScheduleUpserted]) -> tuple[Guard, ...]:
-    return (Guard(kind="schedule", key=recorded.event.id, value=(recorded.position,)),)
-
-
-def _started_guards(recorded: Recorded[ScheduleRunStarted]) -> tuple[Guard, ...]:
-    key, slot = recorded.event.id, recorded.event.slot_ms
-    flight = Guard(kind="scheduled", key=recorded.event.target_run_id, value=(key,))
-    return (flight,) if slot is None else (flight, Guard(kind="fired", key=key, value=(slot,)))
-
-
-def _ended_guards(recorded: Recorded[ScheduleRunCompleted | ScheduleRunFailed]) -> tuple[Guard, ...]:
-    return (Guard(kind="scheduled", key=recorded.event.target_run_id, value=None),)
-
-
-def _removed_guards(recorded: Recorded[ScheduleRemoved]) -> tuple[Guard, ...]:
-    if not recorded.event.removed:
-        return ()
-    return tuple(Guard(kind=kind, key=recorded.event.id, value=None) for kind in ("schedule", "fired"))
-
-
-# Commands
 
 
 class UpsertSchedule(Value):
@@ -665,38 +404,3 @@ def _finished(command: FinishScheduledRun, state: ScheduleState) -> tuple[Event,
     if outcome == "failed" and state.live and state.definition and state.definition.pause_on_failure:
         return (end, SchedulePaused(id=state.id, cause="failure"))
     return (end,)
-
-
-def stream(schedule_id: str) -> str:
-    """The stream of a schedule (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
-    return "schedule:" + schedule_id
-
-
-DECIDER: Decider[ScheduleState] = Decider(
-    category="schedule",
-    events=(
-        ScheduleUpserted,
-        ScheduleRemoved,
-        ScheduleEnabled,
-        ScheduleDisabled,
-        SchedulePaused,
-        ScheduleResumed,
-        ScheduleTickExecuted,
-        ScheduleRunStarted,
-        ScheduleRunBuffered,
-        ScheduleRunSkipped,
-        ScheduleSlotsMissed,
-        ScheduleRunCompleted,
-        ScheduleRunFailed,
-        ScheduleRunTriggered,
-    ),
-    initial=ScheduleState(),
-    evolve=evolve,
-    occupies={
-        ScheduleUpserted: _put_guards,
-        ScheduleRunStarted: _started_guards,
-        ScheduleRunCompleted: _ended_guards,
-        ScheduleRunFailed: _ended_guards,
-        ScheduleRemoved: _removed_guards,
-    },
-)

@@ -1,0 +1,288 @@
+"""Commands of a run: who may take it on, pause, resume and end it."""
+
+from typing import Literal
+
+from athena_core.decider import Context
+from athena_core.domain.run.events import (
+    BudgetReserved,
+    CancelCause,
+    EvidenceAttached,
+    LossReason,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunLeased,
+    RunPaused,
+    RunQueued,
+    RunRequest,
+    RunResumed,
+    RunStarted,
+    RunStep,
+    RunTimedOut,
+    TranscriptAppended,
+    UsageRecorded,
+    WaitReason,
+)
+from athena_core.domain.run.state import RunState, request_fields
+from athena_core.errors import LeaseLost
+from athena_core.event import Event, Value
+
+
+class RequestRun(Value):
+    """Admit the run, or queue it when it has to wait."""
+
+    request: RunRequest
+    wait: WaitReason | None = None
+
+
+class AdmitRun(Value):
+    """The wait is over."""
+
+
+class LeaseRun(Value):
+    """An executor takes a run that nobody has (``pid`` of its process); the first lease says what the user said."""
+
+    executor: str
+    pid: int
+    said: str
+
+
+class TakeRun(Value):
+    """An executor takes a run from the one that holds ``token``, which is lost.
+
+    A run that was lost by ``attempts_max`` executors ends instead; so does one that was to be cancelled.
+    """
+
+    executor: str
+    pid: int
+    token: int
+    because: LossReason
+    attempts_max: int
+
+
+class RecordStep(Value):
+    """The executor that holds ``token`` got on: what it asked, did and paid."""
+
+    token: int
+    steps: tuple[RunStep, ...]
+
+
+class ReserveBudget(Value):
+    """The executor that holds ``token`` is about to ask a model, which may cost ``reserved_micro_usd`` at most."""
+
+    token: int
+    turn: int
+    provider: str
+    model: str
+    reserved_micro_usd: int
+
+
+class PauseRun(Value):
+    """The executor that holds ``token`` has no budget left; its run's clock stands at ``elapsed_ms``.
+
+    Without ``reached`` it is the run's own budget; with it, that of the day.
+    """
+
+    token: int
+    elapsed_ms: int
+    reached: "DayReached | None" = None
+
+
+class DayReached(Value):
+    """The day's budget leaves no room for a model call; or its price is unknown (``reason``). Sums of the UTC day."""
+
+    reason: Literal["daily-budget", "unpriced-model"]
+    spent_micro_usd: int
+    budget_micro_usd: int
+
+
+class ResumeRun(Value):
+    """Let a paused run go on, with another budget or with none; ``executor`` will lease it."""
+
+    executor: str
+    budget_micro_usd: int | None = None
+
+
+class EndRun(Value):
+    """The executor that holds ``token`` ends the run, with what it still has to say before."""
+
+    token: int
+    last: tuple[RunStep, ...]
+    ending: RunCompleted | RunFailed | RunCancelled | RunTimedOut
+
+
+class CancelRun(Value):
+    """Ask for a cancel, by run or by session; without a lease it is done at once."""
+
+    reason: str | None = None
+    by_run: str | None = None
+    cause: CancelCause = "requested"
+
+
+class ForceCancel(Value):
+    """The executor did not end a run that was to be cancelled in time."""
+
+
+class WithdrawRun(Value):
+    """A synchronous caller waited long enough for its turn."""
+
+    cause: CancelCause
+
+
+RunCommand = (
+    RequestRun
+    | AdmitRun
+    | LeaseRun
+    | TakeRun
+    | RecordStep
+    | ReserveBudget
+    | PauseRun
+    | ResumeRun
+    | EndRun
+    | CancelRun
+    | ForceCancel
+    | WithdrawRun
+)
+
+
+def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where the command is late. Raises LeaseLost for a token that is not the present one."""
+    match command:
+        case RequestRun():
+            return () if state.status else (_requested(command),)
+        case LeaseRun():
+            return _leased(command, state)
+        case EndRun() | RecordStep() | ReserveBudget() | PauseRun():
+            if not state.open:
+                return ()
+            if state.token != command.token or state.executor is None:
+                raise LeaseLost("the run was taken over by another executor")
+            return _gone_on(command, state)
+        case AdmitRun():
+            return (state.request,) if state.status == "queued" and state.request else ()
+        case TakeRun():
+            return _taken(command, state)
+        case ResumeRun():
+            return _resumed(command, state)
+        case CancelRun():
+            return _cancelled(command, state)
+        case ForceCancel():
+            return (_done(state.cancel, forced=True),) if state.open and state.cancel else ()
+        case WithdrawRun():
+            return (RunCancelled(cause=command.cause),) if state.status == "queued" else ()
+
+
+def _resumed(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
+    request = state.request
+    if state.status != "paused" or request is None:
+        return ()
+    budget = command.budget_micro_usd
+    if budget is None and state.paused != "budget":  # its own budget was not what it waited for
+        budget = state.budget_micro_usd
+    resumed = RunResumed(
+        requested_by=command.executor,
+        budget_micro_usd=budget,
+        harness_profile_id=request.harness_profile_id if request.profile_named else None,
+        provider=request.provider,
+        fallbacks=request.fallbacks,
+    )
+    return (resumed,)
+
+
+def _requested(command: RequestRun) -> Event:
+    request = command.request
+    if command.wait is not None:
+        return RunQueued(reason=command.wait, **request_fields(request))
+    return request if isinstance(request, RunCreated) else RunCreated(**request_fields(request))
+
+
+def _leased(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
+    if state.status != "running" or state.executor is not None:
+        return ()
+    attempt = state.attempt or 1
+    leased = RunLeased(executor=command.executor, token=state.token + 1, attempt=attempt, pid=command.pid)
+    started = RunStarted(attempt=attempt)
+    if state.token:
+        return leased, started
+    said = TranscriptAppended(role="user", kind="message", chars=len(command.said), content=command.said)
+    return leased, started, said
+
+
+def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
+    if state.status != "running" or state.executor is None or state.token != command.token:
+        return ()
+    if state.cancel is not None:
+        return (_done(state.cancel),)
+    attempt = state.attempt + (command.because != "left")
+    if attempt > command.attempts_max:
+        return (RunCrashed(executor=state.executor, attempt=state.attempt),)
+    leased = RunLeased(
+        executor=command.executor,
+        token=state.token + 1,
+        attempt=attempt,
+        pid=command.pid,
+        taken_from=state.executor,
+        because=command.because,
+    )
+    return leased, RunStarted(attempt=attempt)
+
+
+def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
+    """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
+    match command:
+        case EndRun():
+            steps: tuple[RunStep, ...] = command.last
+            end: tuple[Event, ...] = (command.ending,)
+        case RecordStep():
+            steps, end = command.steps, ()
+        case ReserveBudget():
+            reserved = BudgetReserved(
+                turn=command.turn,
+                provider=command.provider,
+                model=command.model,
+                reserved_micro_usd=command.reserved_micro_usd,
+            )
+            steps, end = (), (reserved,)
+        case PauseRun():
+            paused = _paused(command, state)
+            if paused is None and state.cancel is None:
+                return ()
+            steps, end = (), () if paused is None else (paused,)
+    if state.cancel is None:
+        return (*steps, *end)
+    return (*(step for step in steps if _was_done(step)), _done(state.cancel))
+
+
+def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
+    reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
+    if reached is not None:
+        return RunPaused(
+            reason=reached.reason,
+            elapsed_ms=command.elapsed_ms,
+            spent_micro_usd=reached.spent_micro_usd,
+            budget_micro_usd=reached.budget_micro_usd,
+        )
+    if budget is None or (spent < budget and not state.cut):
+        return None
+    return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
+
+
+def _was_done(step: RunStep) -> bool:
+    """Whether something was done or paid, beside being said or meant."""
+    return isinstance(step, UsageRecorded | EvidenceAttached) or (
+        isinstance(step, TranscriptAppended) and step.kind == "tool-result"
+    )
+
+
+def _cancelled(command: CancelRun, state: RunState) -> tuple[Event, ...]:
+    status: Literal["cancelled", "not-running"] = "cancelled" if state.open else "not-running"
+    cause = None if command.cause == "requested" else command.cause
+    asked = RunCancelRequested(status=status, run_id=command.by_run, cause=cause, note=command.reason)
+    return (asked, _done(asked)) if state.open and state.executor is None else (asked,)
+
+
+def _done(asked: RunCancelRequested, *, forced: bool = False) -> RunCancelled:
+    return RunCancelled(cause=asked.cause or "requested", forced=forced or None)

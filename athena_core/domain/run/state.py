@@ -1,0 +1,242 @@
+"""The state of a run, and what its events occupy: slots, turns, leases, budgets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from athena_core.clock import iso
+from athena_core.decider import Decider
+from athena_core.domain.run.events import (
+    ENDINGS,
+    STATUS_OF_ENDING,
+    WITHDRAWN_CAUSES,
+    BudgetReserved,
+    EvidenceAttached,
+    MemoryRecalled,
+    PauseReason,
+    PolicyConcurrencyRejected,
+    PolicyRejected,
+    RunCancelled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunEnding,
+    RunFailed,
+    RunLeased,
+    RunPaused,
+    RunQueued,
+    RunRequest,
+    RunResumed,
+    RunStarted,
+    RunTimedOut,
+    ToolCalled,
+    TranscriptAppended,
+    UsageRecorded,
+    limit_keys,
+)
+from athena_core.event import Event, Guard, Recorded, Value, parts_of
+
+DAY_MS = 86_400_000
+
+
+SPENT_DAYS = 40
+"""How many days of spending are kept for the daily budget: a clock that goes back within them opens no budget anew."""
+
+
+LAST_SPENT_KEY = "day"
+"""The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""
+
+
+class RunState(Value):
+    """Where the run is. ``status`` is empty before the first event; ``request`` never holds text.
+
+    ``executor`` is there while the run is leased, ``paused`` while it is paused; money in millionths of a dollar;
+    ``cut`` tells that the budget ended what the model said last.
+    """
+
+    status: str = ""
+    request: RunCreated | None = None
+    executor: str | None = None
+    token: int = 0
+    attempt: int = 0
+    budget_micro_usd: int | None = None
+    spent_micro_usd: int = 0
+    cut: bool = False
+    cancel: RunCancelRequested | None = None
+    withdrawn: bool = False
+    paused: PauseReason | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a terminal event is still to come."""
+        return self.status in {"queued", "running", "paused"}
+
+
+def evolve(state: RunState, event: Event) -> RunState:
+    """Follow one event: the frequent ones come first, because to be none of a type takes time."""
+    match event:
+        case TranscriptAppended():
+            told = event.role == "assistant" and (state.cut or event.interrupted)
+            return replace(state, cut=bool(event.interrupted)) if told else state
+        case RunStarted():
+            return state
+        case UsageRecorded():
+            cost = max(event.cost_micro_usd or 0, 0)
+            return replace(state, spent_micro_usd=state.spent_micro_usd + cost) if cost else state
+        case RunLeased():
+            return replace(state, executor=event.executor, token=event.token, attempt=event.attempt)
+        case RunCreated() | RunQueued():
+            status = "queued" if isinstance(event, RunQueued) else "running"
+            request = without_text(event)
+            return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
+        case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
+            withdrawn = isinstance(event, RunCancelled) and event.cause in WITHDRAWN_CAUSES
+            return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
+        case RunPaused():
+            return replace(state, status="paused", executor=None, paused=event.reason)
+        case RunResumed():
+            budget = event.budget_micro_usd
+            return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None)
+        case RunCancelRequested() if state.open and event.status == "cancelled":
+            return replace(state, cancel=replace(event, note=None))
+        case _:
+            return state
+
+
+NO_TEXT: dict[str, Any] = {name: None for name, part in parts_of(RunRequest).items() if part == "text"}
+
+
+def without_text(request: RunRequest) -> RunCreated:
+    """The request as states keep it, and as it is repeated when a queued run is admitted."""
+    if isinstance(request, RunCreated):
+        return replace(request, **NO_TEXT)
+    return RunCreated(**{**request_fields(request), **NO_TEXT})
+
+
+def request_fields(request: RunRequest) -> dict[str, Any]:
+    """Return the fields of a request, without those that only a queued run has."""
+    return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
+
+
+# Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
+#
+# A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
+# budget, ``spent`` what all runs spent on a UTC day: a ring of as many rows as days are kept.
+
+
+def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
+    run_id, event = recorded.stream, recorded.event
+    waiting = Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places))
+    return (waiting, *_child(run_id, event))
+
+
+def _created_guards(recorded: Recorded[RunCreated]) -> tuple[Guard, ...]:
+    run_id, event = recorded.stream, recorded.event
+    return (
+        Guard(kind="waiting", key=run_id, value=None),
+        Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
+        Guard(kind="turn", key=event.session_id, value=(run_id,)),
+        *_child(run_id, event),
+    )
+
+
+def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
+    parent = request.parent_run_id
+    return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
+
+
+def _leased_guards(recorded: Recorded[RunLeased]) -> tuple[Guard, ...]:
+    return (Guard(kind="lease", key=recorded.stream, value=(recorded.event.executor, recorded.event.token)),)
+
+
+def _reserved_guards(recorded: Recorded[BudgetReserved]) -> tuple[Guard, ...]:
+    return (Guard(kind="reserved", key=recorded.stream, value=(recorded.event.reserved_micro_usd,)),)
+
+
+def _paid_guards(recorded: Recorded[UsageRecorded]) -> tuple[Guard, ...]:
+    settled = Guard(kind="reserved", key=recorded.stream, value=None)
+    cost = recorded.event.cost_micro_usd or 0
+    if cost <= 0:  # a provider that reports less than nothing gives nothing back
+        return (settled,)
+    return settled, Guard(kind="spent", key=spent_key(recorded.at), value=(day_of(recorded.at), cost), adds=True)
+
+
+def _paused_guards(recorded: Recorded[RunPaused]) -> tuple[Guard, ...]:
+    return tuple(Guard(kind=kind, key=recorded.stream, value=None) for kind in ("slot", "lease", "reserved"))
+
+
+def _resumed_guards(recorded: Recorded[RunResumed]) -> tuple[Guard, ...]:
+    event = recorded.event
+    places = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+    return (Guard(kind="slot", key=recorded.stream, value=(recorded.position, *places)),)
+
+
+def _ended_guards(recorded: Recorded[RunEnding]) -> tuple[Guard, ...]:
+    run_id = recorded.stream
+    return (
+        Guard(kind="waiting", key=run_id, value=None),
+        Guard(kind="slot", key=run_id, value=None),
+        Guard(kind="turn", key=recorded.session_id or "", value=None, held=(run_id,)),
+        Guard(kind="lease", key=run_id, value=None),
+        Guard(kind="child", key=run_id, value=None),
+        Guard(kind="reserved", key=run_id, value=None),
+    )
+
+
+def day_of(at: int) -> str:
+    """The UTC day of a time in milliseconds, ``2026-01-31``."""
+    return iso(at)[:10]
+
+
+def spent_key(at: int) -> str:
+    """The ``spent`` row of the UTC day of a time in milliseconds."""
+    return str(at // DAY_MS % SPENT_DAYS)
+
+
+def spent_on(rows: Mapping[str, tuple[str | int, ...]], at: int) -> int:
+    """What the UTC day of a time cost by the ``spent`` rows, in millionths of a dollar."""
+    day = day_of(at)
+    found = [row for key in (spent_key(at), LAST_SPENT_KEY) if (row := rows.get(key)) is not None]
+    return sum(int(row[1]) for row in found if row[0] == day)
+
+
+DECIDER: Decider[RunState] = Decider(
+    category="run",
+    events=(
+        RunQueued,
+        RunCreated,
+        RunLeased,
+        RunStarted,
+        MemoryRecalled,
+        TranscriptAppended,
+        ToolCalled,
+        EvidenceAttached,
+        UsageRecorded,
+        BudgetReserved,
+        RunPaused,
+        RunResumed,
+        RunCancelRequested,
+        RunCompleted,
+        RunFailed,
+        RunCancelled,
+        RunTimedOut,
+        RunCrashed,
+        PolicyConcurrencyRejected,
+        PolicyRejected,
+    ),
+    initial=RunState(),
+    evolve=evolve,
+    occupies={
+        RunQueued: _queued_guards,
+        RunCreated: _created_guards,
+        RunLeased: _leased_guards,
+        BudgetReserved: _reserved_guards,
+        UsageRecorded: _paid_guards,
+        RunPaused: _paused_guards,
+        RunResumed: _resumed_guards,
+        **dict.fromkeys(ENDINGS, _ended_guards),
+    },
+    over=lambda state: not state.open,
+)

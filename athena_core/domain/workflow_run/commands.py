@@ -1,0 +1,465 @@
+"""Commands of a workflow run: its start and end, the moves of its steps, approvals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from athena_core.clock import iso
+from athena_core.decider import Context
+from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX, OutputHash, SkipReason, WorkflowGraph
+from athena_core.domain.workflow_run.events import (
+    ReopenedApproval,
+    WorkflowApprovalGranted,
+    WorkflowApprovalRejected,
+    WorkflowApprovalRequested,
+    WorkflowResumed,
+    WorkflowRunCancelled,
+    WorkflowRunCancelRequested,
+    WorkflowRunCompleted,
+    WorkflowRunCreated,
+    WorkflowRunFailed,
+    WorkflowRunSuspended,
+    WorkflowStepCancelled,
+    WorkflowStepCompleted,
+    WorkflowStepExpanded,
+    WorkflowStepFailed,
+    WorkflowStepSkipped,
+    WorkflowStepStarted,
+)
+from athena_core.domain.workflow_run.state import WorkflowRunState, WorkflowStepState, evolve
+from athena_core.errors import ConfigError, Contradicted, NotFound
+from athena_core.event import Event, Value
+from athena_core.values import PinnedScope
+
+
+class CreateWorkflowRun(Value):
+    """Walk a workflow from its beginning."""
+
+    workflow_id: str
+    requested_by: str
+    input: dict[str, Any]
+    resumed_from_run_id: str | None = None
+    scope: PinnedScope | None = None
+
+
+class ResumeWorkflowRun(Value):
+    """Go on from what failed, or was cancelled; what is ok is not repeated.
+
+    ``uses`` names the inputs that each step may take. ``same`` names the inputs whose value is that of before, as long
+    as the run was resumed ``seen`` times.
+    """
+
+    workflow_run_id: str
+    requested_by: str
+    graph: WorkflowGraph
+    input: dict[str, Any]
+    uses: Mapping[str, frozenset[str]] = {}
+    same: frozenset[str] = frozenset()
+    seen: int = 0
+    scope: PinnedScope | None = None
+
+
+class StepRunEnded(Value):
+    """The run of a step is over: with an output, or with an error."""
+
+    step_id: str
+    run_id: str
+    item: int | None = None
+    code: str | None = None
+    message: str = ""
+    cancelled: bool = False
+    output_chars: int = 0
+    provider: str | None = None
+    model: str | None = None
+
+
+class SaltedOutputHash(Value):
+    """What was looked at before a step was begun or left out, and the salt of its hash."""
+
+    held: OutputHash
+    salt: str
+
+
+class StartStep(Value):
+    """Begin a step, or one of its items, with a run."""
+
+    step_id: str
+    run_id: str
+    item: int | None = None
+    looked: SaltedOutputHash | None = None
+
+
+class ExpandStep(Value):
+    """Begin a step that runs once for each item of a list."""
+
+    step_id: str
+    items: int
+    looked: SaltedOutputHash | None = None
+
+
+class SkipStep(Value):
+    """Leave a step out."""
+
+    step_id: str
+    reason: SkipReason
+    looked: SaltedOutputHash | None = None
+
+
+class RequestApproval(Value):
+    """Have somebody approve; its subject holds the input of a run that was ``resumed`` so often."""
+
+    step_id: str
+    subject: str
+    subject_sha256: str
+    subject_salt: str
+    expires_after_ms: int | None = None
+    looked: SaltedOutputHash | None = None
+    resumed: int = 0
+
+
+class FailStep(Value):
+    """A step, or one of its items, cannot be begun."""
+
+    step_id: str
+    code: str
+    message: str
+    item: int | None = None
+    looked: SaltedOutputHash | None = None
+
+
+StepCommand = StartStep | ExpandStep | SkipStep | RequestApproval | FailStep
+
+
+class AdvanceWorkflowRun(Value):
+    """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet).
+
+    A map that would bring the items of the run above ``items_max`` fails.
+    """
+
+    graph: WorkflowGraph
+    ended: tuple[StepRunEnded, ...] = ()
+    moves: tuple[StepCommand, ...] = ()
+    close: bool = True
+    items_max: int = RUN_ITEMS_MAX
+
+
+class DecideApproval(Value):
+    """Somebody approves or rejects just what has this hash."""
+
+    step_id: str
+    subject_sha256: str
+    approve: bool
+    by: str
+    note: str | None = None
+
+
+class CancelWorkflowRun(Value):
+    """Stop it."""
+
+    reason: str | None = None
+
+
+WorkflowRunCommand = CreateWorkflowRun | ResumeWorkflowRun | AdvanceWorkflowRun | DecideApproval | CancelWorkflowRun
+
+
+def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+    """What follows; nothing where the command is late. Raises NotFound, Contradicted."""
+    match command:
+        case CreateWorkflowRun():
+            if state.status:
+                return ()
+            return (
+                WorkflowRunCreated(
+                    workflow_id=command.workflow_id,
+                    requested_by=command.requested_by,
+                    input_names=tuple(command.input),
+                    resumed_from_run_id=command.resumed_from_run_id,
+                    scope=command.scope,
+                    input=command.input or None,
+                ),
+            )
+        case ResumeWorkflowRun():
+            return _resumed(command, state)
+        case AdvanceWorkflowRun():
+            return _advanced(command, state, context) if state.open else ()
+        case DecideApproval():
+            return _judged(command, state, context.now)
+        case CancelWorkflowRun():
+            if not state.open or state.cancel is not None:
+                return ()
+            return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, note=command.reason),)
+
+
+def _resumed(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event, ...]:
+    if state.status not in {"failed", "cancelled"}:
+        check_overrides(command.input, state)
+        return ()
+    graph = command.graph
+    for step_id, step in state.steps.items():
+        over = graph.steps[step_id].map if step_id in graph.steps else None
+        if over is not None and over.input in command.input and step.items is not None:
+            reason = f"the items of step {step_id!r} come from it, and some of them were begun"
+            raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start another run of the workflow")
+    lost = [step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"}]
+    reopened = _reopened(command, state, lost)
+    lost += [one.step_id for one in reopened]
+    below = graph.after(lost)
+    reset = tuple(
+        step_id
+        for step_id in graph.ids
+        if step_id in state.steps and (step_id in lost or (step_id in below and state.step(step_id).status != "ok"))
+    )
+    behind = graph.after(one.step_id for one in reopened)
+    held = tuple(step_id for step_id in reset if step_id in behind and state.step(step_id).items is not None)
+    return (
+        WorkflowResumed(
+            workflow_id=state.workflow_id,
+            workflow_run_id=command.workflow_run_id,
+            status="running",
+            requested_by=command.requested_by,
+            reset=reset,
+            input_names=tuple(command.input),
+            reopened=reopened or None,
+            held=held or None,
+            scope=command.scope,
+            input=command.input or None,
+        ),
+    )
+
+
+def check_overrides(values: Mapping[str, Any], state: WorkflowRunState) -> None:
+    """Return if there are no values for a run that takes none now. Raises Contradicted."""
+    if values:
+        how = "ended" if state.status == "ok" else f"is {state.status}"
+        raise Contradicted(
+            f"inputOverrides were not taken: the workflow run {how}. Only a run that failed or was cancelled takes"
+            " them. Cancel it first, or start another run with this input."
+        )
+
+
+def _reopened(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[str]) -> tuple[ReopenedApproval, ...]:
+    """The granted approvals that no longer cover what follows them: values that changed, or steps that begin again.
+
+    An approval is left alone where nothing behind it is still to begin.
+    """
+    graph = command.graph
+    same = command.same if command.seen == state.resumed else frozenset()
+    changed = command.input.keys() - same
+    begins = {step_id for step_id in {*lost, *graph.after(lost)} if state.step(step_id).status != "ok"}
+    found: list[ReopenedApproval] = []
+    for step_id in graph.order:
+        if graph.steps[step_id].approval is None or state.step(step_id).status != "ok":
+            continue
+        ahead = [
+            other
+            for other in graph.after((step_id,))
+            if other in begins or state.step(other).status not in {"ok", "skipped"}
+        ]
+        names = {name for other in ahead for name in command.uses.get(other, ()) if name in changed}
+        steps = tuple(parent for parent in graph.parents[step_id] if parent in begins)
+        if ahead and (names or steps):
+            begins.add(step_id)
+            found.append(ReopenedApproval(step_id=step_id, input_names=tuple(sorted(names)), step_ids=steps))
+    return tuple(found)
+
+
+class _Walk:
+    """What one command makes of a workflow run, event by event."""
+
+    def __init__(self, graph: WorkflowGraph, state: WorkflowRunState, now: int) -> None:
+        """Begin."""
+        self.graph = graph
+        self.state = state
+        self.now = now
+        self.events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        """Another event."""
+        self.events.append(event)
+        self.state = evolve(self.state, event)
+
+
+def _advanced(command: AdvanceWorkflowRun, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+    walk = _Walk(command.graph, state, context.now)
+    for step_id, step in state.steps.items():
+        if step.status == "waiting" and step.expires_at_ms is not None and step.expires_at_ms <= context.now:
+            walk.add(_expired(walk, step_id, step))
+    for ended in command.ended:
+        _note(walk, ended)
+    for step_id in _settling(command, walk.state):
+        _gather(walk, step_id)
+    for move in command.moves if walk.state.cancel is None else ():
+        _move(walk, move, command.items_max)
+    if command.close:
+        _close(walk)
+    return tuple(walk.events)
+
+
+def _settling(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[str]:
+    """Return the steps whose items may all be at their end.
+
+    An item that ends settles its step. A cancel settles every step: one that has no item running gets no other event.
+    So does a command without ends and moves: release 0.1 left steps behind that wait for nothing.
+    """
+    if state.cancel is not None or (command.close and not command.ended and not command.moves):
+        return tuple(state.steps)
+    return dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None)
+
+
+def _expired(walk: _Walk, step_id: str, step: WorkflowStepState) -> Event:
+    approval = walk.graph.steps[step_id].approval
+    granted = approval is not None and approval.on_expiry == "approve"
+    kind = WorkflowApprovalGranted if granted else WorkflowApprovalRejected
+    workflow_id, sha256 = walk.state.workflow_id, step.subject_sha256 or ""
+    return kind(workflow_id=workflow_id, step_id=step_id, subject_sha256=sha256, cause="expiry")
+
+
+def _note(walk: _Walk, ended: StepRunEnded) -> None:
+    """The run of a step is over."""
+    step = walk.state.step(ended.step_id)
+    if not step.waits_for(ended.run_id, ended.item):
+        return
+    one = step if ended.item is None or step.items is None else step.items[ended.item]
+    fields: dict[str, Any] = {
+        "workflow_id": walk.state.workflow_id,
+        "step_id": ended.step_id,
+        "attempt": one.attempt,
+        "step_run_id": ended.run_id,
+        "item": ended.item,
+    }
+    if ended.code is None:
+        fields |= {"output_chars": ended.output_chars, "provider": ended.provider, "model": ended.model}
+        walk.add(WorkflowStepCompleted(**fields))
+    elif ended.cancelled and walk.state.cancel is not None:
+        walk.add(WorkflowStepCancelled(**fields))
+    else:
+        execution = walk.graph.steps[ended.step_id].execution
+        most = (execution and execution.max_attempts) or 1
+        again = one.spent < most and not ended.cancelled and walk.state.cancel is None
+        walk.add(WorkflowStepFailed(**fields, code=ended.code, error_text=ended.message, will_retry=again))
+
+
+def _gather(walk: _Walk, step_id: str) -> None:
+    """A step may be at its end with its items."""
+    step = walk.state.step(step_id)
+    if step.status != "running" or step.items is None or any(one.status == "running" for one in step.items):
+        return
+    statuses = [one.status for one in step.items]
+    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": step_id, "attempt": step.attempt}
+    if all(status == "ok" for status in statuses):
+        walk.add(WorkflowStepCompleted(**fields, output_chars=0))
+    elif "failed" in statuses:
+        failed = [str(index) for index, status in enumerate(statuses) if status == "failed"]
+        message = f"{len(failed)} of {len(statuses)} items failed: {', '.join(failed[:20])}"
+        walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", error_text=message, will_retry=False))
+    elif walk.state.cancel is not None:
+        walk.add(WorkflowStepCancelled(**fields))
+
+
+def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
+    """Make a move, if it is still to be made."""
+    step = walk.state.step(move.step_id)
+    item = move.item if isinstance(move, StartStep | FailStep) else None
+    if item is None:
+        what = walk.state.verdict(walk.graph, move.step_id).what
+        if step.status != "pending" or what != ("skip" if _is_upstream(move) else "ready"):
+            return
+        attempt = step.attempt
+    else:
+        if step.status != "running" or not step.items or step.items[item].status != "pending":
+            return
+        attempt = step.items[item].attempt
+    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": move.step_id}
+    if move.looked is not None:
+        fields |= {"condition": move.looked.held, "condition_salt": move.looked.salt}
+    match move:
+        case StartStep():
+            walk.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
+        case ExpandStep():
+            every = sum(len(one.items) for one in walk.state.steps.values() if one.items is not None)
+            known = len(step.items or ())  # it was held after it was expanded
+            others = every - known
+            if others + move.items > items_max and move.items > known:
+                message = (
+                    f"{move.items} items are too many: the other steps of the run have {others}, and"
+                    f" ATHENA_WORKFLOW_ITEMS_MAX allows a run {items_max}"
+                )
+                fields |= {"code": "MAP_ERROR", "error_text": message, "attempt": attempt + 1}
+                walk.add(WorkflowStepFailed(**fields, will_retry=False))
+                return
+            walk.add(WorkflowStepExpanded(**fields, items=move.items))
+            _gather(walk, move.step_id)
+        case SkipStep():
+            walk.add(WorkflowStepSkipped(**fields, reason=move.reason))
+        case RequestApproval(resumed=resumed) if resumed == walk.state.resumed:
+            expires = None if move.expires_after_ms is None else walk.now + move.expires_after_ms
+            asked = WorkflowApprovalRequested(
+                **fields,
+                attempt=attempt + 1,
+                subject_sha256=move.subject_sha256,
+                expires_at_ms=expires,
+                subject=move.subject,
+                subject_salt=move.subject_salt,
+            )
+            walk.add(asked)
+        case FailStep():
+            fields |= {"code": move.code, "error_text": move.message, "attempt": attempt + 1, "item": item}
+            walk.add(WorkflowStepFailed(**fields, will_retry=False))
+            if item is not None:
+                _gather(walk, move.step_id)
+
+
+def _is_upstream(move: StepCommand) -> bool:
+    return isinstance(move, SkipStep) and move.reason != "condition"
+
+
+def _close(walk: _Walk) -> None:
+    """End the run if nothing goes on, or say that it waits for somebody."""
+    state = walk.state
+    statuses = [step.status for step in state.steps.values()]
+    if "running" in statuses:
+        return
+    workflow_id = state.workflow_id
+    waiting = tuple(step_id for step_id, step in state.steps.items() if step.status == "waiting")
+    if state.cancel is not None:
+        for step_id in waiting:
+            attempt = state.step(step_id).attempt
+            walk.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
+        walk.add(WorkflowRunCancelled(workflow_id=workflow_id))
+        return
+    if state.due(walk.graph):
+        return
+    if waiting:
+        if state.status != "waiting":
+            walk.add(WorkflowRunSuspended(workflow_id=workflow_id, step_ids=waiting))
+        return
+    failed = tuple(step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"})
+    if failed:
+        walk.add(WorkflowRunFailed(workflow_id=workflow_id, failed_steps=failed))
+    else:
+        walk.add(WorkflowRunCompleted(workflow_id=workflow_id))
+
+
+def _judged(command: DecideApproval, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
+    step = state.steps.get(command.step_id)
+    if step is None or step.subject_sha256 is None:
+        raise NotFound(f"no approval is asked for at step {command.step_id!r}")
+    decided = {True: "ok", False: "failed"}[command.approve]
+    if step.subject_sha256 != command.subject_sha256:
+        raise Contradicted("what is to be approved is not what has this hash; look at it again")
+    if step.status == decided:
+        return ()
+    if step.status != "waiting" or not state.open or state.cancel is not None:
+        raise Contradicted(f"step {command.step_id!r} is {step.status}: somebody decided, or it expired")
+    if step.expires_at_ms is not None and step.expires_at_ms <= now:
+        raise Contradicted(f"the approval of step {command.step_id!r} expired at {iso(step.expires_at_ms)}")
+    kind = WorkflowApprovalGranted if command.approve else WorkflowApprovalRejected
+    return (
+        kind(
+            workflow_id=state.workflow_id,
+            step_id=command.step_id,
+            subject_sha256=command.subject_sha256,
+            cause="identity",
+            by=command.by,
+            note=command.note,
+        ),
+    )
