@@ -13,8 +13,8 @@ from athena_core.event import NOT_OF_A_RUN, Event, Position, Recorded, Shows
 from athena_core.log.codec import Encoded
 from athena_core.protocols import LogReader
 from athena_core.services.proof.explain import Timeline
+from athena_core.services.proof.recorded_requests import RunCourse
 from athena_core.services.proof.rules import STANDS_IN_RUNS, Rules
-from athena_core.services.proof.simulate import RunCourse
 from projections import ALL
 from projections.audit import AUDIT
 from tests.core.log.test_codec import CODEC, row_of, samples

@@ -12,6 +12,7 @@ from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBod
 from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.services.proof import simulate
+from athena_core.services.proof.recorded_requests import HistoryReader
 from athena_core.values import INTEGER_MAX, ClientId, Label
 from projections import feed, policy
 from projections.engine.page import Page
@@ -63,7 +64,7 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
 
     def read(log: "StoreReader") -> simulate.Simulation:
         since = _since(call.body.since or yesterday, log)
-        history = simulate.HistoryReader(log, plane.log.codec.decode, since).collect()
+        history = HistoryReader(log, plane.log.codec.decode, since).collect()
         return simulate.simulate(history, limits, runs_max=runs_max, run_id=call.body.run_id)
 
     simulation = await plane.scan(read)

@@ -18,17 +18,14 @@ from athena_core.log.codec import Codec, with_decided_at
 from athena_core.log.writer import Guards, category
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
-from athena_core.services.proof.simulate import (
-    NOT_SIMULATED,
+from athena_core.services.proof.recorded_requests import (
     STRATEGY_REASON,
     HistoryReader,
     RecordedRequest,
     RequestHistory,
-    RunEstimates,
-    Simulation,
-    Simulator,
-    simulate,
 )
+from athena_core.services.proof.simulate import NOT_SIMULATED, Simulation, simulate
+from athena_core.services.proof.simulator import RunEstimates, Simulator
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import BudgetRequest, ExecutorCapacity, Plan, facts_of
 from athena_core.values import LOCAL, RunBody
