@@ -22,10 +22,10 @@ from athena_api.pages import PAGES, static, unserved
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
-from athena_core.decider import Outcome
+from athena_core.decider import record
 from athena_core.domain import plane
 from athena_core.errors import AthenaError
-from athena_core.event import Fact, Meta
+from athena_core.event import Meta
 from athena_core.log.shortage import ERRORS as SHORTAGES
 from athena_core.proxies import TrustedProxies
 from athena_core.services.execution.liveness import FROZEN_SECONDS
@@ -102,9 +102,8 @@ class AthenaApp:
         try:
             if not access.roster.enabled or not access.roster.reload():
                 return
-            facts = (Fact(stream=plane.STREAM, event=roles_loaded(access.roster)),)
             meta = Meta(actor="system:server", correlation=self._ids.trace())
-            await self.plane.log.submit(lambda reader, context: Outcome(facts=facts), meta)
+            await self.plane.log.submit(record(plane.STREAM, roles_loaded(access.roster)), meta)
         except AthenaError as error:
             self._log.warning(f"the roles were not read anew: {error.message}")
         finally:

@@ -9,9 +9,9 @@ from functools import partial
 import anyio
 
 from athena_api.plane import ControlPlane
-from athena_core.decider import Context, Outcome, Reader
+from athena_core.decider import record
 from athena_core.domain import plane
-from athena_core.event import Event, Fact, Meta
+from athena_core.event import Event, Meta
 from athena_core.log.anchor import AnchorMismatch
 from athena_core.roles import EVERYBODY_ELSE, Roster
 from athena_core.values import Role
@@ -95,12 +95,8 @@ async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, servin
         if parts.access.roster.enabled:
             events.append(roles_loaded(parts.access.roster))
     if events:
-        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
-
-        def record(reader: Reader, context: Context) -> Outcome:
-            return Outcome(facts=facts)
-
-        await parts.log.submit(record, Meta(actor="system:server", correlation=parts.ids.trace()))
+        meta = Meta(actor="system:server", correlation=parts.ids.trace())
+        await parts.log.submit(record(plane.STREAM, *events), meta)
 
 
 def roles_loaded(roster: Roster) -> plane.RolesLoaded:

@@ -18,6 +18,7 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_cli.render import note
 from athena_core.clock import SystemClock
+from athena_core.domain import workflow_run
 from athena_core.errors import AthenaError
 from athena_core.event import Meta
 from athena_core.settings import Settings
@@ -92,7 +93,7 @@ async def finish_follow_up_work(plane: ControlPlane, life: "asyncio.Task[None]")
     while not (is_idle(plane) or life.done()):
         await asyncio.sleep(REST_SECONDS)
     left = [key for name in FOLLOW_UP_REACTORS for key in plane.reactors.left(name)]
-    waiting = [key for key in left if key.startswith("wfr_") and await plane.workflows.waits(key)]
+    waiting = [key for key in left if workflow_run.DECIDER.owns(key) and await plane.workflows.waits(key)]
     left = [key for key in left if key not in waiting]
     if left:
         note(f"Left for a server on this state directory: {', '.join(left)}")

@@ -6,6 +6,7 @@ import msgspec
 
 from athena_api.endpoint.operation import ApiCall, Operation
 from athena_api.plane import ControlPlane
+from athena_core.domain import run
 from athena_core.errors import ConfigError
 from athena_core.values import persona_named
 
@@ -51,7 +52,7 @@ def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
 
 def session_of(plane: ControlPlane, run_id: str) -> str:
     """The session of a run, or an empty text."""
-    rows = plane.reader.stream(run_id) if run_id.startswith("run_") else []
+    rows = plane.reader.stream(run_id) if run.DECIDER.owns(run_id) else []
     return (rows[0].session_id or "") if rows else ""
 
 

@@ -8,6 +8,7 @@ import msgspec
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.definitions.workflow_graph import WorkflowDefinition
+from athena_core.domain import workflow_run
 from athena_core.domain.workflow_run import DecideApproval
 from athena_core.errors import NotFound
 from athena_core.event import Value
@@ -166,7 +167,7 @@ async def run_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery])
 async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBody, NoQuery]) -> Reply:
     """Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end."""
     target, body = call.path["id"], call.body
-    exactly = target.startswith("wfr_")
+    exactly = workflow_run.DECIDER.owns(target)
     run_id: str | None = target if exactly else None
     after: str | None = None
     if exactly:

@@ -14,7 +14,7 @@ from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.policy import PolicyRules
 from athena_core.values import Usage
 
-PREFIX = "run_"
+PREFIX = f"{run.DECIDER.category}_"
 COUNTED_MAX = 10_000
 STANDING: tuple[type[Event], ...] = (*run.DECIDER.events, template.RunTemplateRun, plane.SafetyViolation)
 """The event types of a run's stream."""
