@@ -7,6 +7,7 @@ which costs half of what names cost; the places come from the order of the field
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, Usage, VerificationFailure
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import ONLY_ROW
-from projections.run_rows import ACTIVE, CANCEL, LIMITS, WAITING, RunError, RunRow
+from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, RunError, RunRow
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
 RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
@@ -119,6 +120,10 @@ BESIDE = ("position", "output_position", "paused_at", "template_version")
 """The columns before those of the fields."""
 
 
+COLUMNS = (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS))
+_in_order = itemgetter(*(RUN.columns.index(column) if column in RUN.columns else -1 for column in COLUMNS))
+
+
 def _columns(**instead: str) -> str:
     """The columns from which ``_to_view`` makes a run, in the order of the fields; some from elsewhere."""
     return ", ".join((*BESIDE, *(instead.get(name) or SOURCES.get(name, name) for name in FIELDS)))
@@ -171,8 +176,7 @@ def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -
 
 def run_of(row: RunRow) -> Run:
     """The run of a row that does not wait and has no output."""
-    cells = (getattr(row, column, None) for column in (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS)))
-    return _to_view(None, tuple(cells))
+    return _to_view(None, _in_order((*msgspec.structs.astuple(row), None)))
 
 
 def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str | None, str | None]:
