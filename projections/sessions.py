@@ -94,7 +94,7 @@ SELECT_ENTRIES = (
     " FROM session_entry e LEFT JOIN session_run r ON r.run_id = e.run_id WHERE e.session_id = ?"
 )
 ENTRIES_AFTER = f"{SELECT_ENTRIES} AND e.position > ? ORDER BY e.position LIMIT ?"
-SELECT_SAID = (
+SELECT_MESSAGES = (
     f"{ENTRY.all} WHERE position > ? AND kind = 'message' AND role IN ('user', 'assistant') ORDER BY position LIMIT ?"
 )
 ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
@@ -280,7 +280,7 @@ def messages_after(
     connection: Connection, position: Position, limit: int, *, log_id: str
 ) -> list[tuple[Position, str, str, str | None]]:
     """Return the messages of transcripts after a position: position, session, id, and text (None once redacted)."""
-    entries = map(ENTRY.load, connection.execute(SELECT_SAID, (position, limit)))
+    entries = map(ENTRY.load, connection.execute(SELECT_MESSAGES, (position, limit)))
     return [(row.position, row.session_id, event_id(log_id, row.position, row.mark), _to_line(row)) for row in entries]
 
 
