@@ -13,7 +13,7 @@ from tests.support.postgres import Cluster
 
 READS = tuple(
     f"test_{name}"
-    for name in ("catalog", "runs", "sessions", "fleet", "queues", "memory", "evidence", "templates", "policy", "feed")
+    for name in ("directives", "runs", "sessions", "fleet", "queues", "memory", "evidence", "templates", "policy", "feed")
 )
 
 
