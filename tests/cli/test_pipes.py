@@ -1,7 +1,6 @@
 """What a command writes to a pipe may end on a terminal: nothing of it is a command to that terminal."""
 
 import json
-import logging
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,9 +74,8 @@ def test_text_sheets_and_complaints_hold_none_of_it(hostile: Terminal, here: Her
 
 
 async def test_a_command_says_what_fails_beside_it_without_secrets(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(logging.root, "handlers", [])  # an earlier test may have served in this process
     secret = "a-key-that-nobody-may-see"
     named = {"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_OPENAI_API_KEY": secret}
     async with in_process(load(named, tmp_path)) as transport:
