@@ -1,4 +1,4 @@
-"""A run that is watched as it is written, and the board of the fleet."""
+"""A run that is watched as it is written, and the fleet at a glance."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_board_shows_the_fleet_once(terminal: Terminal, gates: Gates, transport: str) -> None:
+def test_top_shows_the_fleet_once(terminal: Terminal, gates: Gates, transport: str) -> None:
     gate = gates["shown"]
     with terminal.served(**gates.settings):
         api = Api(terminal.settings["api_base_url"])
@@ -95,7 +95,7 @@ def attending(state_dir: Path, kind: ProcessKind, pid: int, loop: str) -> Iterat
 
 
 @pytest.mark.heavy
-def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Terminal) -> None:
+def test_a_loop_that_fails_is_shown_by_top_and_the_doctor(terminal: Terminal) -> None:
     with terminal.served() as server:
         anchor = server.state_dir / "log.anchor"
         for _ in soon():  # a server replaces it from time to time
@@ -111,13 +111,13 @@ def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Termin
         with ExitStack() as stack:
             for loop, (kind, pid) in others.items():
                 stack.enter_context(attending(server.state_dir, kind, pid, loop))
-            board = terminal.run("top", "--once", "--transport", "api").out
+            frame = terminal.run("top", "--once", "--transport", "api").out
             doctor = terminal.run("doctor")
-        assert board.count("log.anchor fails (") == 1, "it is in the health and in the list of workers"
+        assert frame.count("log.anchor fails (") == 1, "it is in the health and in the list of workers"
         (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background log.anchor"]
         assert (doctor.code, found["status"], "Is a directory" in found["says"]) == (1, "wrong", True)
         for loop, (kind, pid) in others.items():
-            assert f"vm:{pid} {loop} fails (3 times" in board
+            assert f"vm:{pid} {loop} fails (3 times" in frame
             (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == f"background {loop}"]
             assert found["says"].startswith(f"{kind} {pid} on vm: fails since ")
         anchor.rmdir()
@@ -127,5 +127,5 @@ def test_a_loop_that_fails_is_shown_by_the_board_and_the_doctor(terminal: Termin
         assert "background" not in terminal.run("doctor").out
 
 
-def test_the_board_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:
+def test_top_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:
     assert terminal.run("top").code == 2
