@@ -159,7 +159,7 @@ _cells = itemgetter(*map(Row._fields.index, ("position", "type", "session_id", "
 
 @FEED.on_every_row
 def every_row(rows: Rows, page: Sequence[Row]) -> None:
-    """Every event is in the feed, also one that nobody can read."""
+    """Index every event, also one that cannot be decoded."""
     rows.extend(FEED_EVENT, map(_cells, page))
 
 

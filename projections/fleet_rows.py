@@ -1,7 +1,7 @@
-"""The rows of the fleet: how many runs there are and were, how long they took and what they cost, in counters.
+"""The rows of the fleet: counters of runs, their durations and their cost.
 
-Nothing is scanned: the cost of a summary does not grow with the number of runs. Rows of runs are kept while they are
-open; what happened is counted by hour, so that a window of 24 hours is the present hour and the 23 before it.
+Nothing is scanned: the cost of a summary does not grow with the number of runs. A run has a row while it is open.
+Events are counted by hour, so that a window of 24 hours is the present hour and the 23 before it.
 """
 
 import msgspec
@@ -38,7 +38,7 @@ HOUR_MS = 3_600_000
 
 
 class CurrentCountsRow(msgspec.Struct, gc=False):
-    """What is at work and what waits (there is one row); ``pending`` counts sessions in which runs or items wait."""
+    """The present counts (there is one row); ``pending`` counts sessions in which runs or items wait."""
 
     row: int
     running: int = 0
@@ -55,7 +55,7 @@ class CurrentCountsRow(msgspec.Struct, gc=False):
 
 
 class OpenRunRow(msgspec.Struct, gc=False):
-    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless it stands, since ``since``."""
+    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, from ``since`` on."""
 
     run_id: str
     session_id: str
@@ -78,21 +78,21 @@ class BudgetRow(msgspec.Struct, gc=False):
 
 
 class DaySpendRow(msgspec.Struct, gc=False):
-    """What was spent on a UTC day (``2026-01-31``)."""
+    """The cost of a UTC day (``2026-01-31``)."""
 
     day: str
     spent_micro_usd: int = 0
 
 
 class WaitingSessionRow(msgspec.Struct, gc=False):
-    """A session in which runs wait, or items of its queue, and how many."""
+    """A session with runs or queue items that wait, and their number."""
 
     session_id: str
     waiting: int
 
 
 class ProviderCountsRow(msgspec.Struct, gc=False):
-    """What became of the runs that asked for a provider, and what its calls consumed, since the beginning."""
+    """The outcomes of the runs of a provider and what its calls consumed, since the beginning."""
 
     provider: str
     admitted: int = 0
@@ -108,14 +108,14 @@ class ProviderCountsRow(msgspec.Struct, gc=False):
 
 
 class RefusalCountRow(msgspec.Struct, gc=False):
-    """How many runs were refused for a reason."""
+    """The number of runs refused for a reason."""
 
     reason: str
     runs: int = 0
 
 
 class HourCountsRow(msgspec.Struct, gc=False):
-    """What happened within an hour since 1970 UTC."""
+    """The counts of an hour, numbered since 1970 UTC."""
 
     hour: int
     admitted: int = 0
@@ -130,7 +130,7 @@ class HourCountsRow(msgspec.Struct, gc=False):
 
 
 class RunTimeCountRow(msgspec.Struct, gc=False):
-    """How many runs that completed within an hour took so long; the number of the bucket says how long."""
+    """The number of runs that completed within an hour, by the bucket of their duration."""
 
     hour: int
     bucket: int
@@ -138,7 +138,7 @@ class RunTimeCountRow(msgspec.Struct, gc=False):
 
 
 class SpendRow(msgspec.Struct, gc=False):
-    """What was consumed in a month (``2026-01``, UTC) by a provider, profile, session, persona, or all (no name)."""
+    """The consumption of a month (``2026-01``, UTC) by a provider, profile, session, persona, or all (no name)."""
 
     month: str
     dimension: str
@@ -181,14 +181,14 @@ FINE = 1 << FINE_BITS
 
 
 def bucket_of(milliseconds: int) -> int:
-    """The number of the bucket of a duration."""
+    """Return the number of the bucket of a duration."""
     length = max(milliseconds, 0)
     shift = max(length.bit_length() - FINE_BITS - 1, 0)
     return shift * FINE + (length >> shift)
 
 
 def longest_of(bucket: int) -> int:
-    """The longest duration in a bucket, in milliseconds."""
+    """Return the longest duration in a bucket, in milliseconds."""
     shift = max(bucket // FINE - 1, 0)
     return ((bucket - shift * FINE + 1) << shift) - 1
 
@@ -283,7 +283,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 
 @FLEET.handler
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
-    """A run ended with an answer: it counts in the times that runs take."""
+    """Count the run and its duration."""
     row = _finish(rows, recorded, "completed")
     took = row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
     hour, bucket = recorded.at // HOUR_MS, bucket_of(took)
@@ -381,7 +381,7 @@ def _open_run(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiti
 
 
 def _release(rows: Rows, row: OpenRunRow) -> None:
-    """What a run has set aside is free."""
+    """Free what a run has reserved."""
     if row.reserved_micro_usd:
         _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
         row.reserved_micro_usd = 0
@@ -389,20 +389,20 @@ def _release(rows: Rows, row: OpenRunRow) -> None:
 
 
 def _budget(rows: Rows) -> BudgetRow:
-    """The row of the budget, as changed from here on."""
+    """Return the row of the budget, marked as changed."""
     row = rows.get(BUDGET, ONLY_ROW) or BudgetRow(ONLY_ROW)
     rows.put(BUDGET, row)
     return row
 
 
 def _change_queued(rows: Rows, session_id: str, change: int) -> None:
-    """One more run waits in a session, or one less."""
+    """Count runs that wait in a session."""
     _current(rows).queued += change
     _change_pending(rows, session_id, change)
 
 
 def _change_pending(rows: Rows, session_id: str, change: int) -> None:
-    """More or less waits in a session."""
+    """Count runs and items that wait in a session."""
     now = _current(rows)
     pending = rows.get(PENDING, session_id) or WaitingSessionRow(session_id, 0)
     now.pending += (pending.waiting + change > 0) - (pending.waiting > 0)
@@ -414,7 +414,7 @@ def _change_pending(rows: Rows, session_id: str, change: int) -> None:
 
 
 def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
-    """Count an ending; what was never admitted is only withdrawn."""
+    """Count an ending; a run that was never admitted counts as withdrawn."""
     row = rows.need(OPEN, recorded.stream)
     _release(rows, row)
     rows.delete(OPEN, recorded.stream)
@@ -433,12 +433,12 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
 
 
 def _current(rows: Rows) -> CurrentCountsRow:
-    """The row of the present, as changed from here on."""
+    """Return the row of the present counts, marked as changed."""
     row = rows.get(CURRENT, ONLY_ROW) or CurrentCountsRow(ONLY_ROW)
     rows.put(CURRENT, row)
     return row
 
 
 def _hour(rows: Rows, recorded: Recorded[Event]) -> HourCountsRow:
-    """What is added to an hour."""
+    """Return what the page adds to the hour of an event."""
     return rows.tally(HOUR, recorded.at // HOUR_MS)

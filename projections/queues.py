@@ -1,4 +1,4 @@
-"""Work: what waits in the queues of sessions, and what drains came to."""
+"""The queues of sessions: items that wait, and drains with their outcome."""
 
 import msgspec
 
@@ -23,7 +23,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class QueueRow(msgspec.Struct, gc=False):
-    """A session that had work; ``drain_id`` is there while it is drained."""
+    """The queue of a session; ``drain_id`` is set while it is drained."""
 
     session_id: str
     updated_at: int
@@ -31,7 +31,7 @@ class QueueRow(msgspec.Struct, gc=False):
 
 
 class WorkItemRow(msgspec.Struct, gc=False):
-    """An item that waits; ``run_id`` is there while a run has it, its payload until it is redacted."""
+    """An item that waits; ``run_id`` is set while a run has it, the payload until it is redacted."""
 
     item_id: str
     session_id: str
@@ -46,14 +46,14 @@ class WorkItemRow(msgspec.Struct, gc=False):
 
 
 class ItemPositionRow(msgspec.Struct, gc=False):
-    """Which item an event enqueued, as long as it waits."""
+    """The item that an event enqueued, while it waits."""
 
     position: int
     item_id: str
 
 
 class DrainFailureRow(msgspec.Struct, gc=False):
-    """Which drain failed with an event."""
+    """The drain that failed with an event."""
 
     position: int
     drain_id: str

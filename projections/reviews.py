@@ -37,7 +37,7 @@ class ReviewRow(msgspec.Struct, gc=False):
 
 
 class ReviewResultRow(msgspec.Struct, gc=False):
-    """What a review came to, as JSON, by the position where it ended; gone once it was redacted."""
+    """The result of a review as JSON, by the position where it ended; NULL once redacted."""
 
     position: int
     run_id: str

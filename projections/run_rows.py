@@ -72,7 +72,7 @@ class RunInputRow(msgspec.Struct, gc=False):
 
 
 class RunTextRow(msgspec.Struct, gc=False):
-    """The run whose error or cancel has words from an event."""
+    """The run whose error or cancel has text from an event."""
 
     position: int
     run_id: str
@@ -216,7 +216,7 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
 
 @RUNS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """Keep the last message of the assistant as the output, and the beginning of the user's first one."""
+    """Store the last message of the assistant as the output, and a preview of the first one of the user."""
     event = recorded.event
     if event.kind != "message":
         return
@@ -237,7 +237,7 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 
 @RUNS.handler
 def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
-    """Usage and cost add up over the model calls of a run."""
+    """Add up usage and cost over the model calls of a run."""
     event = recorded.event
     row = rows.change(RUN, recorded.stream)
     usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
@@ -347,7 +347,7 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 
 @RUNS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget an output or an input and its preview, the words of an error or of a cancel."""
+    """Erase an output, a preview, or the text of an error or a cancel."""
     target = recorded.event.target
     text = rows.get(TEXT, target)
     if text is not None:

@@ -169,7 +169,7 @@ LATEST_REQUESTS = Keyset(
 
 
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
-    """One run, as it is shown to whoever is narrowed to a scope."""
+    """Return a run as an identity with this scope may see it."""
     reasons = WaitReasons(connection, scope)
     return first(connection, SELECT_RUN, (run_id,), lambda values: _to_view(reasons, values))
 

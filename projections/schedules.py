@@ -1,4 +1,4 @@
-"""Schedules: each as it is now, and the log of its slots: what became of every one that came due, and why."""
+"""Schedules, and the outcome of each of their slots that came due."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -62,16 +62,16 @@ class ScheduleRow(msgspec.Struct, gc=False):
 
 
 class ScheduleTextRow(msgspec.Struct, gc=False):
-    """Which schedule shows the text of an event, so that it can be forgotten."""
+    """The schedule that shows the text of an event, to erase it."""
 
     position: int
     schedule_id: str
 
 
 class SlotRow(msgspec.Struct, gc=False):
-    """What became of a slot, or of all ``slots`` from one to another that were missed (then with the trigger as JSON).
+    """The outcome of a slot, or of ``slots`` missed ones from one to another (then with the trigger as JSON).
 
-    ``position`` is that of the first event about it. Without a slot it is about somebody who ran the schedule by hand.
+    ``position`` is that of the first event about it. Without a slot it is a run by hand.
     """
 
     position: int
@@ -92,7 +92,7 @@ class SlotRow(msgspec.Struct, gc=False):
 
 
 class SlotFailureRow(msgspec.Struct, gc=False):
-    """Which slot failed with an event, by its own position."""
+    """The slot that failed with an event, by the position of its row."""
 
     position: int
     slot: int
@@ -265,7 +265,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> ScheduleRow | None:
-    """The row of a schedule, as changed from here on."""
+    """Return the row of a schedule, marked as changed."""
     row = rows.get(SCHEDULE, schedule_id)
     if row is not None:
         row.updated_at = recorded.at
@@ -274,7 +274,7 @@ def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> Schedule
 
 
 def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
-    """The row of a slot, as changed from here on: the one in which it waited, or a new one."""
+    """Return the row of a slot, marked as changed: the one in which it waited, or a new one."""
     waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
     if waiting is not None:
         rows.delete(BUFFERED, schedule_id, slot)
@@ -298,7 +298,7 @@ def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: 
 
 
 def _finish_slot(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
-    """The row of the slot whose run has ended, as changed from here on."""
+    """Return the row of the slot whose run has ended, marked as changed."""
     flight = rows.need(FLIGHT, run_id)
     rows.delete(FLIGHT, run_id)
     row = rows.change(SLOT, flight.position)

@@ -12,7 +12,7 @@ from athena_core.protocols import Connection
 from projections.workflow_rows import QUANTILES, StepRow, WorkflowRunRow, estimate
 
 HELD_RUNS_MAX = 50
-"""Over how many of the last runs it is told how often an estimate held."""
+"""The last runs of which ``EtaHeld`` counts how often an estimate held."""
 SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
 SELECT_HELD = (
     "SELECT estimates, finished_at - created_at FROM workflow_run"

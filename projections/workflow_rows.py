@@ -1,4 +1,4 @@
-"""The rows of workflows: their definitions, how far each run of them is, and how long their steps took."""
+"""The rows of workflows: definitions, the progress of each run, and the durations of steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ from athena_core.text import ERASED, or_erased
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 SAMPLES_MAX = 50
-"""How many of the last durations of a step are kept."""
+"""Durations stored of a step, the last ones."""
 QUANTILES = (50, 80, 95)
 
 
@@ -46,14 +46,14 @@ class WorkflowRow(msgspec.Struct, gc=False):
 
 
 class WorkflowMetadataRow(msgspec.Struct, gc=False):
-    """What was written about the steps of a workflow, by its position, as JSON; NULL once redacted."""
+    """The metadata of the steps of a workflow as JSON, by its position; NULL once redacted."""
 
     position: int
     metadata: str | None
 
 
 class WorkflowRunRow(msgspec.Struct, gc=False):
-    """A run of a workflow; the estimates are those that were made when it began, in milliseconds."""
+    """A run of a workflow; ``estimates`` are JSON of milliseconds, made when it was created."""
 
     position: int
     run_id: str
@@ -70,7 +70,7 @@ class WorkflowRunRow(msgspec.Struct, gc=False):
 
 
 class StepRow(msgspec.Struct, gc=False):
-    """How far a step of a run is; without one it is pending."""
+    """The progress of a step of a run; a step without a row is pending."""
 
     run_id: str
     step_id: str
@@ -91,7 +91,7 @@ class StepRow(msgspec.Struct, gc=False):
 
 
 class StepItemRow(msgspec.Struct, gc=False):
-    """How far one item of a step is."""
+    """The progress of one item of a step."""
 
     run_id: str
     step_id: str
@@ -104,7 +104,7 @@ class StepItemRow(msgspec.Struct, gc=False):
 
 
 class WorkflowRunTextRow(msgspec.Struct, gc=False):
-    """Whose words an event has: those of a step (or of one of its items) that failed, or of a cancel."""
+    """The owner of the text of an event: a step (or one of its items) that failed, or the cancel of a run."""
 
     position: int
     run_id: str
@@ -125,7 +125,7 @@ class LogLineRow(msgspec.Struct, gc=False):
 
 
 class StepDurationsRow(msgspec.Struct, gc=False):
-    """How long a step took, the last times; a list of milliseconds as JSON."""
+    """The last durations of a step: a list of milliseconds as JSON."""
 
     workflow_id: str
     step_id: str
@@ -164,7 +164,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
 
 @WORKFLOWS.handler
 def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
-    """A run begins, with an estimate of how long it will take."""
+    """Append the run with an estimate of its duration."""
     event = recorded.event
     graph = graph_of(rows.need(WORKFLOW, event.workflow_id))
     history = {step_id: _durations(rows.get(DURATIONS, event.workflow_id, step_id)) for step_id in graph.ids}
@@ -373,7 +373,7 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
 
 @WORKFLOWS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what was written about the steps of a workflow, why a step failed, or why a run was cancelled."""
+    """Erase the metadata of steps, or the text of an error or a cancel."""
     target = recorded.event.target
     if rows.get(METADATA, target) is not None:
         rows.delete(METADATA, target)  # a replay finds no text, and makes no row
@@ -402,7 +402,7 @@ def _touch(rows: Rows, recorded: Recorded[Any]) -> WorkflowRunRow:
 
 
 def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
-    """The row of a step, which is about to change."""
+    """Return the row of a step, marked as changed."""
     row = rows.get(STEP, recorded.stream, step_id)
     if row is None:
         row = StepRow(recorded.stream, step_id)
@@ -424,7 +424,7 @@ def _log(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id:
 
 
 class ApprovalRequest(msgspec.Struct, rename="camel"):
-    """What an approval is about, by hash, and how long it may be given."""
+    """The subject of an approval, by hash, and until when it may be given."""
 
     subject_sha256: str
     requested_at: int
@@ -446,7 +446,7 @@ def _durations(row: StepDurationsRow | None) -> list[int]:
 def estimate(
     graph: WorkflowGraph, history: Mapping[str, Sequence[int]], elapsed: Mapping[str, float] | None = None
 ) -> dict[str, int] | None:
-    """How long the longest way will take, by quantile, and on average; None where no step was ever through.
+    """Return the duration of the longest way by quantile, and on average; None without any history.
 
     ``elapsed`` is how long each step has been at work already; a step that is through is not in ``history``.
     """
@@ -467,5 +467,5 @@ def estimate(
 
 
 def _quantile(percent: int) -> Any:
-    """The measure that so many of a hundred durations stay within (sorted ones)."""
+    """Return the percentile of sorted durations as a function of them."""
     return lambda durations: float(durations[min(len(durations) * percent // 100, len(durations) - 1)])

@@ -495,7 +495,7 @@ class WorkflowRunReader:
         return tuple(refs)
 
     def eta(self, now: int) -> Eta:
-        """When it will be through, as far as that can be told."""
+        """Return the estimated end of the run."""
         return estimated(self._connection, self.graph, self._row, self._steps, now)
 
 

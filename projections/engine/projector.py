@@ -90,7 +90,7 @@ class Projector:
             reached = self._write(pages, self._fold)
         except (OSError, DatabaseDamaged):
             raise
-        except Exception:  # nothing was written; now each projection by itself, to find the one that is the cause
+        except Exception:  # nothing was written; now each projection apart, to find the one that fails
             reached = self._write(pages, self._fold_apart)
         moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
         self.checkpoints |= reached

@@ -13,7 +13,18 @@ from tests.support.postgres import Cluster
 
 READS = tuple(
     f"test_{name}"
-    for name in ("directives", "runs", "sessions", "fleet", "queues", "memory", "evidence", "templates", "policy", "feed")
+    for name in (
+        "directives",
+        "runs",
+        "sessions",
+        "fleet",
+        "queues",
+        "memory",
+        "evidence",
+        "templates",
+        "policy",
+        "feed",
+    )
 )
 
 
