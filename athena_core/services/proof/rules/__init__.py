@@ -7,7 +7,8 @@ rule names says why: ``Shows.verify``.
 
 from collections.abc import Mapping
 
-from athena_core.domain import DECIDERS, plane, run, template
+from athena_core.domain import DECIDERS, plane, template
+from athena_core.domain.run import DECIDER as RUN
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
@@ -34,7 +35,7 @@ def _streams() -> dict[type[Event], tuple[str, ...]]:
     found: dict[type[Event], tuple[str, ...]] = {}
     for decider in DECIDERS:
         for kind in decider.events:
-            more = (f"{run.DECIDER.category}_",) if kind in STANDS_IN_RUNS else ()
+            more = (f"{RUN.category}_",) if kind in STANDS_IN_RUNS else ()
             found[kind] = (f"{decider.category}_", f"{decider.category}:", decider.category, plane.STREAM, *more)
     return found
 
