@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from athena_core.clock import Ids
 from athena_core.errors import AthenaError
@@ -12,6 +12,14 @@ from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Valu
 
 S = TypeVar("S")
 C = TypeVar("C", contravariant=True)
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    A = typing_extensions.TypeVar("A", covariant=True, default=Any)
+else:
+    A = TypeVar("A", covariant=True)
+"""The type of an answer; a plain ``Outcome``, ``Transaction`` or ``Committed`` has any."""
 
 
 class Context(Value):
@@ -86,20 +94,22 @@ class Reader(Protocol):
         """How many guard rows of one kind hold a word, without looking at each."""
 
 
-class Outcome(Value):
+class Outcome(Value, Generic[A]):
     """What a transaction decided.
 
     ``answer`` is given back to the caller and stored under the command's key as JSON (it never holds text);
     ``subject`` is the id of the record that a repeated key is answered from; ``erase`` names positions whose text goes.
+    ``handover`` goes to the caller as well, but under no key: it may hold text.
     """
 
     facts: tuple[Fact, ...] = ()
     subject: str | None = None
-    answer: object = None
+    answer: A = None  # type: ignore[assignment]
     erase: tuple[Position, ...] = ()
+    handover: object = None
 
 
-Transaction = Callable[[Reader, Context], Outcome]
+Transaction = Callable[[Reader, Context], Outcome[A]]
 
 
 def facts_of(

@@ -16,13 +16,13 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Context, Decider, Key, Rejected, Transaction
+from athena_core.decider import A, Context, Decider, Key, Rejected, Transaction
 from athena_core.errors import (
     AthenaError,
     ClockJumped,
@@ -96,14 +96,18 @@ class CommitUnknown(Exception):
     """Nobody can say now what became of a batch."""
 
 
-class Committed(Value):
-    """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it."""
+class Committed(Value, Generic[A]):
+    """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it.
+
+    The answer of a repeated key is of the same type as that of the first; there is no ``handover`` then.
+    """
 
     position: Position
     at: int
     subject: str | None = None
-    answer: Any = None
+    answer: A = None  # type: ignore[assignment]
     replayed: bool = False
+    handover: object = None
 
 
 class Place(NamedTuple):
@@ -124,17 +128,21 @@ class CachedState(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits."""
+    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits.
 
-    transaction: Transaction
+    ``answers`` is the type of its answer, in which that of a repeated key is decoded.
+    """
+
+    transaction: Transaction[Any]
     meta: Meta
     key: Key | None
     fresh: frozenset[str]
     loop: asyncio.AbstractEventLoop | None
     future: Any
+    answers: Any = Any
 
 
-SubmissionResult = Committed | BaseException
+SubmissionResult = Committed[Any] | BaseException
 
 
 class CommitNotice(NamedTuple):
@@ -477,21 +485,49 @@ class Log:
 
     # Submitting
 
+    @overload
     async def submit(
         self, transaction: Transaction, meta: Meta, key: Key | None = None, fresh: frozenset[str] = frozenset()
-    ) -> Committed:
+    ) -> Committed: ...
+
+    @overload
+    async def submit(
+        self, transaction: Transaction[A], meta: Meta, key: None = None, fresh: frozenset[str] = frozenset()
+    ) -> Committed[A]: ...
+
+    @overload
+    async def submit(
+        self,
+        transaction: Transaction[A],
+        meta: Meta,
+        key: Key | None,
+        fresh: frozenset[str] = frozenset(),
+        *,
+        answers: type[A],
+    ) -> Committed[A]: ...
+
+    async def submit(
+        self,
+        transaction: Transaction[Any],
+        meta: Meta,
+        key: Key | None = None,
+        fresh: frozenset[str] = frozenset(),
+        *,
+        answers: Any = Any,
+    ) -> Committed[Any]:
         """Have a transaction decided and committed; return what became of it, or raise its error.
 
         ``fresh`` names streams under ids that the caller has just made: nobody needs to look whether they exist.
+        ``answers`` is the type of an answer that a key keeps.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Committed] = loop.create_future()
-        self._enqueue(Submission(transaction, meta, key, fresh, loop, future))
+        future: asyncio.Future[Committed[Any]] = loop.create_future()
+        self._enqueue(Submission(transaction, meta, key, fresh, loop, future, answers))
         return await future
 
-    def submit_in_thread(self, transaction: Transaction, meta: Meta, key: Key | None = None) -> Committed:
+    def submit_in_thread(self, transaction: Transaction[A], meta: Meta, key: Key | None = None) -> Committed[A]:
         """The same for a thread, which blocks."""
-        future: Future[Committed] = Future()
+        future: Future[Committed[A]] = Future()
         self._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
         return future.result()
 
@@ -689,11 +725,11 @@ class Log:
         last = batch.rows[-1]
         return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
-    def _run(self, job: Submission, batch: WriteBatch) -> Committed:
+    def _run(self, job: Submission, batch: WriteBatch) -> Committed[Any]:
         now = self._clock.now()
         view = TransactionReader(self, batch)
         if job.key is not None:
-            known = self._known(job.key, view, batch, now)
+            known = self._known(job.key, job.answers, view, batch, now)
             if known is not None:
                 return known
         for stream in job.fresh:
@@ -718,9 +754,17 @@ class Log:
             bound_at, subject = batch.key_time, outcome.subject
             key = BoundKey(job.key.fingerprint, bound_at, first, count, subject, stored, now, None)
             batch.keys[job.key.hash] = key
-        return Committed(position=batch.head, at=now, subject=outcome.subject, answer=outcome.answer)
+        return Committed(
+            position=batch.head,
+            at=now,
+            subject=outcome.subject,
+            answer=outcome.answer,
+            handover=outcome.handover,
+        )
 
-    def _known(self, key: Key, view: TransactionReader, batch: WriteBatch, now: int) -> Committed | None:
+    def _known(
+        self, key: Key, answers: Any, view: TransactionReader, batch: WriteBatch, now: int
+    ) -> Committed[Any] | None:
         """What a key led to before, if it is bound."""
         found = batch.keys.get(key.hash) or self.store.key(key.hash)
         if found is None:
@@ -730,7 +774,7 @@ class Log:
             return None
         if not key.fits(fingerprint):
             raise IdempotencyMismatch("the idempotency key was used before with another input")
-        before = msgspec.json.decode(stored) if stored is not None else None
+        before = msgspec.json.decode(stored, type=answers) if stored is not None else None
         end = first + count - 1
         at = decided_or(recorded_at, extra) if count else now
         return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)

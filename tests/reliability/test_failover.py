@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -199,7 +200,7 @@ def test_with_a_synchronous_standby_nothing_that_was_acknowledged_is_lost(tmp_pa
         server.stop()
 
 
-def begun(log: Log, cluster: Cluster, key: Key | None = None) -> tuple[Future[Committed], threading.Thread]:
+def begun(log: Log, cluster: Cluster, key: Key | None = None) -> tuple[Future[Committed[Any]], threading.Thread]:
     """A commit that waits for a standby, and the thread that makes it; earlier ones did not know of it yet."""
     for _ in soon():
         waits = enqueue(log, fill(), key)

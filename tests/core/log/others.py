@@ -45,7 +45,7 @@ def append(directory: Path, mine: str, theirs: str, count: int) -> None:
     print("ready", flush=True)
     sys.stdin.read()
 
-    def transaction(reader: Reader, context: Context) -> Outcome:
+    def transaction(reader: Reader, context: Context) -> Outcome[int]:
         seen = reader.state(POTS, theirs).level
         return Outcome(facts=(Fact(stream=mine, event=Filled(amount=1)),), answer=seen)
 

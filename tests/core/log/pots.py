@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import apsw
 import psycopg
@@ -167,14 +167,16 @@ def new_log(
     )
 
 
-def enqueue(log: Log, transaction: Transaction, key: Key | None = None, meta: Meta = META) -> "Future[Committed]":
+def enqueue(
+    log: Log, transaction: Transaction[Any], key: Key | None = None, meta: Meta = META, answers: Any = Any
+) -> "Future[Committed[Any]]":
     """Let a transaction wait."""
-    future: Future[Committed] = Future()
-    log._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
+    future: Future[Committed[Any]] = Future()
+    log._enqueue(Submission(transaction, meta, key, frozenset(), None, future, answers))
     return future
 
 
-def commit(log: Log, *transactions: Transaction) -> list[Committed]:
+def commit(log: Log, *transactions: Transaction[Any]) -> list[Committed[Any]]:
     """Have transactions committed together, by the thread of the test."""
     futures = [enqueue(log, transaction) for transaction in transactions]
     log._commit()
@@ -192,7 +194,7 @@ def place(log: Log) -> Place:
     return log._place
 
 
-def fill(pot: str = "pot_a", amount: int = 1, label: str | None = None) -> Transaction:
+def fill(pot: str = "pot_a", amount: int = 1, label: str | None = None) -> Transaction[dict[str, int]]:
     """Pour."""
     fact = Fact(stream=pot, event=Filled(amount=amount, label=label))
     return lambda reader, context: Outcome(facts=(fact,), subject=pot, answer={"amount": amount})
@@ -220,7 +222,7 @@ def erase(position: int) -> Transaction:
     return lambda reader, context: Outcome(erase=(position,))
 
 
-def level(pot: str = "pot_a") -> Transaction:
+def level(pot: str = "pot_a") -> Transaction[int]:
     """Only look."""
     return lambda reader, context: Outcome(answer=reader.state(POTS, pot).level)
 

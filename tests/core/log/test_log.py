@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -29,7 +29,7 @@ from athena_core.errors import (
     StoreFull,
     StoreMoved,
 )
-from athena_core.event import Event, Fact
+from athena_core.event import Event, Fact, Value
 from athena_core.log.anchor import BYTES_MAX, Anchor, read_anchor
 from athena_core.log.codec import Codec, at_of
 from athena_core.log.key_clock import KEPT_MS
@@ -191,7 +191,7 @@ def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
         return True
 
     connection(log).set_exec_trace(trace)
-    future: Future[Committed] = Future()
+    future: Future[Committed[Any]] = Future()
     log._enqueue(Submission(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
     enqueue(log, fill("pot_new"))
     log._commit()
@@ -269,11 +269,29 @@ def test_time_never_goes_back(tmp_path: Path) -> None:
 # Keys
 
 
-def keyed(log: Log, name: Key, amount: int = 1) -> Committed:
+def keyed(log: Log, name: Key, amount: int = 1) -> Committed[Any]:
     """Fill under a key."""
     future = enqueue(log, fill(amount=amount), name)
     log._commit()
     return future.result(timeout=0)
+
+
+class Poured(Value):
+    """An answer of a type of its own."""
+
+    amount: int
+
+
+def test_a_repeated_key_is_answered_in_the_type_of_the_first_answer(log: Log) -> None:
+    def pour(reader: Reader, context: Context) -> Outcome[Poured]:
+        fact = Fact(stream="pot_a", event=Filled(amount=1))
+        return Outcome(facts=(fact,), answer=Poured(amount=1), handover="of no concern to a key")
+
+    futures = [enqueue(log, pour, key("k"), answers=Poured) for _ in range(2)]
+    log._commit()
+    first, second = (future.result(timeout=0) for future in futures)
+    assert first.answer == second.answer == Poured(amount=1)
+    assert (first.handover, second.handover) == ("of no concern to a key", None)
 
 
 def bound_to(log: Log, name: str) -> BoundKey:

@@ -92,7 +92,7 @@ plans = st.builds(
 )
 
 
-def act(step: Step, reader: Reader, context: Context, shown: list[Any]) -> Outcome:
+def act(step: Step, reader: Reader, context: Context, shown: list[Any]) -> Outcome[Any]:
     """The transaction itself: writes down what it was shown, then decides."""
     states = [reader.state(POTS, name) for name in NAMES]
     taken = dict(reader.guards("slot"))
@@ -225,7 +225,7 @@ def key_of(step: Step, shown: list[Any]) -> Key | None:
     return Key(hash=bytes([step.key[0]]), fingerprint=bytes([step.key[1]]), released=released)
 
 
-def outcome(future: "Future[Committed]") -> object:
+def outcome(future: "Future[Committed[Any]]") -> object:
     """What became of a transaction, as the model says it."""
     error = future.exception(timeout=0)
     if error is not None:
@@ -280,7 +280,7 @@ class World:
         futures = []
         for step in plan.steps:
 
-            def transaction(reader: Reader, context: Context, step: Step = step) -> Outcome:
+            def transaction(reader: Reader, context: Context, step: Step = step) -> Outcome[Any]:
                 return act(step, reader, context, shown)
 
             futures.append(enqueue(log, transaction, key_of(step, shown)))
