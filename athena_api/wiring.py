@@ -27,7 +27,7 @@ from athena_core.errors import ConfigError
 from athena_core.log.codec import Codec
 from athena_core.log.engine import open_generations, open_leader_lock, open_store, register_executor
 from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, AthenaError):
             return _report(f"{error.code}: {error.message}", FAILED)
         from athena_core.log.codec import Undecodable
-        from athena_core.log.sqlite.store import DatabaseError
+        from athena_core.log.sqlite.connection import DatabaseError
 
         if isinstance(error, DatabaseError | Undecodable):
             return _report(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)

@@ -21,7 +21,8 @@ from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
-from athena_core.log.sqlite.store import NETWORK_FILE_SYSTEMS, check_library, file_system
+from athena_core.log.sqlite.connection import check_library
+from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 from athena_core.settings import Settings, load, replaced
 from athena_core.system.private_file import open_to_others
 from athena_core.text import printable

@@ -10,7 +10,7 @@ from athena_core.log.anchor import Anchor, read_anchor
 from athena_core.log.codec import Codec
 from athena_core.log.engine import open_archive, open_generations
 from athena_core.log.port import Archive, StoreReader, check_schema
-from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.settings import Settings
 from athena_core.system import private_file
 from athena_core.system.signal import Signal

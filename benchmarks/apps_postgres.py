@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from athena_core.clock import SystemIds
-from athena_core.log.postgres.views import dialect
+from athena_core.log.postgres.dialect import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.directives import DIRECTIVE
 from projections.feed import FEED_EVENT as FEED

@@ -17,7 +17,9 @@ from msgspec.structs import astuple
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.domain import EVENTS
 from athena_core.log.codec import Codec
-from athena_core.log.sqlite.store import SELECT_PAGE, SqliteDatabases, SqliteStore
+from athena_core.log.sqlite.reader import SELECT_PAGE
+from athena_core.log.sqlite.store import SqliteStore
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.system import gc_tuning
 from athena_core.system.signal import Signal
 from athena_core.values import PREVIEW_CHARS

@@ -15,7 +15,7 @@ from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain.directive import DirectiveSpec
 from athena_core.event import Meta
-from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 

@@ -8,14 +8,11 @@ from typing import Literal, TypeAlias
 from athena_core.clock import Ids
 from athena_core.errors import ConfigError
 from athena_core.log.port import Archive, ExecutorRegistry, SnapshotStore, Store
-from athena_core.log.sqlite.store import (
-    FileExecutorRegistry,
-    FileLeaderLock,
-    SqliteArchive,
-    SqliteSnapshotStore,
-    SqliteStore,
-    check_regular,
-)
+from athena_core.log.sqlite.files import check_regular
+from athena_core.log.sqlite.locks import FileExecutorRegistry, FileLeaderLock
+from athena_core.log.sqlite.reader import SqliteArchive
+from athena_core.log.sqlite.snapshots import SqliteSnapshotStore
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.tools.move import MoveSource, MoveTarget
 from athena_core.log.tools.move_files import FileMoveSource, FileMoveTarget
 from athena_core.protocols import Generations, LeaderLock
@@ -37,7 +34,7 @@ def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
     if url is None:
         return SqliteStore(directory, ids)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store: Store = _postgres().PostgresStore(url, directory, ids)
+    store: Store = _postgres("postgres.store").PostgresStore(url, directory, ids)
     return store
 
 
@@ -49,7 +46,7 @@ def open_archive(directory: Path, url: str | None) -> Archive:
         if not path.exists():
             raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
         return SqliteArchive(path)
-    archive: Archive = _postgres().PostgresArchive(url, directory)
+    archive: Archive = _postgres("postgres.reader").PostgresArchive(url, directory)
     return archive
 
 
@@ -58,7 +55,7 @@ def open_snapshots(directory: Path, url: str | None, purpose: str) -> SnapshotSt
     if url is None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return SqliteSnapshotStore(directory / "snapshots.db", purpose)
-    shelf: SnapshotStore = _postgres().PostgresSnapshotStore(url, purpose)
+    shelf: SnapshotStore = _postgres("postgres.snapshots").PostgresSnapshotStore(url, purpose)
     return shelf
 
 
@@ -72,7 +69,7 @@ def open_leader_lock(directory: Path, url: str | None, name: LeaderLockName) -> 
     """A lock between all processes that share a log."""
     if url is None:
         return FileLeaderLock(directory / f"{name}.lock")
-    latch: LeaderLock = _postgres("postgres.views").named_lock(url, name)
+    latch: LeaderLock = _postgres("postgres.leader_lock").named_lock(url, name)
     return latch
 
 
@@ -80,7 +77,9 @@ def register_executor(directory: Path, url: str | None, executor: str, about: by
     """Be among those who are at work on a log; ``about`` is what others are told."""
     if url is None:
         return FileExecutorRegistry(directory, executor, about)
-    attendance: ExecutorRegistry = _postgres("postgres.attendance").PostgresExecutorRegistry(url, executor, about)
+    attendance: ExecutorRegistry = _postgres("postgres.executor_registry").PostgresExecutorRegistry(
+        url, executor, about
+    )
     return attendance
 
 
@@ -105,7 +104,7 @@ def open_move(directory: Path, url: str | None, to: str) -> tuple[MoveSource, Mo
     return origin, target
 
 
-def _postgres(part: str = "postgres.store") -> ModuleType:
+def _postgres(part: str) -> ModuleType:
     """A part that needs the driver, which is not installed everywhere. Raises ConfigError."""
     try:
         return import_module(f"athena_core.log.{part}")

@@ -1,4 +1,4 @@
-"""The port: what the log asks of a database. ``sqlite.py`` and ``postgres.py`` answer; nobody knows which one it is.
+"""The port: what the log asks of a database. ``sqlite/`` and ``postgres/`` answer; nobody knows which one it is.
 
 A store has one writing connection, which is the writer's alone. Everything else is read through readers, each with a
 connection of its own for one thread.

@@ -8,18 +8,16 @@ import asyncio
 import logging
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import msgspec
-from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import A, Context, Decider, Key, Rejected, Transaction
@@ -39,9 +37,11 @@ from athena_core.event import Fact, Guard, Meta, Position, Value
 from athena_core.log.anchor import ACCEPT, Anchor, AnchorMismatch, read_anchor, write_anchor
 from athena_core.log.chain import digest, follows, link
 from athena_core.log.codec import Codec, decided_or, envelope, with_decided_at
+from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS, LOOK_SECONDS, KeyClock
-from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, Store, StoredGuard, StoreReader
+from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, Store, StoreReader
 from athena_core.log.recent import RecentReader, RecentRows
+from athena_core.log.state_cache import CachedState, StateCache
 from athena_core.protocols import Row, row_of
 from athena_core.system.histogram import Histogram
 from athena_core.system.problems import Problems
@@ -52,8 +52,6 @@ S = TypeVar("S")
 QUEUE_TRANSACTIONS_MAX = 8_192
 BATCH_EVENTS_MAX = 512
 BATCH_BYTES_MAX = 1 << 20
-CACHE_BYTES_MAX = 64 << 20
-CACHED_STATE_BYTES = 1_024
 CATCH_UP_EVENTS_MAX = 10_000
 LOCK_WAIT_SECONDS_MAX = 5.0
 WAL_PAGES_MAX = 1_000
@@ -118,15 +116,6 @@ class Place(NamedTuple):
     chain: bytes
 
 
-class CachedState(NamedTuple):
-    """A cached stream; ``size`` is what it takes in memory, by a guess: its stored bytes and what an entry needs."""
-
-    decider: Decider[Any]
-    state: Any
-    version: int
-    size: int = CACHED_STATE_BYTES
-
-
 class Submission(NamedTuple):
     """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits.
 
@@ -158,96 +147,6 @@ class CommitSubscriber(NamedTuple):
 
     loop: asyncio.AbstractEventLoop
     hear: Callable[[CommitNotice], None]
-
-
-class Guards:
-    """The guard rows at the head, in memory: what is occupied, by kind and key, oldest first."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._kinds: dict[str, dict[str, tuple[str | int, ...]]] = {}
-        self._words: dict[str, dict[str, int]] = {}
-
-    def load(self, rows: Iterable[StoredGuard]) -> None:
-        """Replace everything by what is stored."""
-        self._kinds.clear()
-        self._words.clear()
-        for kind, key, value in rows:
-            self._kinds.setdefault(kind, {})[key] = value
-            self._tally(kind, value, 1)
-
-    def of(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
-        """The rows of a kind by key, oldest first; read-only."""
-        return MappingProxyType(self._kinds.get(kind) or {})
-
-    def count(self, kind: str, word: str) -> int:
-        """How many rows of a kind hold a word."""
-        words = self._words.get(kind)
-        return words.get(word, 0) if words else 0
-
-    def apply(self, guard: Guard) -> Guard | None:
-        """Make one change; the change as the row has it then, None if it changed nothing."""
-        rows = self._kinds.setdefault(guard.kind, {})
-        old = rows.get(guard.key)
-        if guard.value is None and (old is None or guard.held not in (None, old)):
-            return None
-        if guard.adds:
-            guard = _added(guard, old)
-        if old is not None:
-            del rows[guard.key]
-            self._tally(guard.kind, old, -1)
-        if guard.value is not None:
-            rows[guard.key] = guard.value
-            self._tally(guard.kind, guard.value, 1)
-        return guard
-
-    def _tally(self, kind: str, value: tuple[str | int, ...], change: int) -> None:
-        """Count the words of a row in or out."""
-        words = self._words.setdefault(kind, {})
-        for word in value:
-            if type(word) is str:
-                count = words.get(word, 0) + change
-                if count:
-                    words[word] = count
-                else:
-                    del words[word]
-
-
-class StateCache:
-    """Committed states by stream, least recently used out first, bounded by their bytes."""
-
-    def __init__(self, limit: int = CACHE_BYTES_MAX) -> None:
-        """Start empty; ``limit`` in bytes."""
-        self._entries: OrderedDict[str, CachedState] = OrderedDict()
-        self._limit = limit
-        self._size = 0
-
-    def get(self, stream: str) -> CachedState | None:
-        """The entry, which becomes the most recently used."""
-        entry = self._entries.get(stream)
-        if entry is not None:
-            self._entries.move_to_end(stream)
-        return entry
-
-    def put(self, stream: str, entry: CachedState) -> None:
-        """Keep an entry, and let go of others if the limit is passed."""
-        old = self._entries.pop(stream, None)
-        self._size += entry.size - (old.size if old else 0)
-        self._entries[stream] = entry
-        while self._size > self._limit and len(self._entries) > 1:
-            _, dropped = self._entries.popitem(last=False)
-            self._size -= dropped.size
-
-    def drop(self, stream: str) -> None:
-        """Forget an entry, if there is one."""
-        entry = self._entries.pop(stream, None)
-        if entry is not None:
-            self._size -= entry.size
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-        self._size = 0
 
 
 class WriteBatch:
@@ -1044,13 +943,6 @@ def fork_error(head: Position, known: Position) -> InternalError:
     if head < known:
         return InternalError(f"the log ends at position {head}; {known} was acknowledged")
     return InternalError(f"the log ends at position {head}, but does not continue what was acknowledged at {known}")
-
-
-def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:
-    """The change that sets a row to its sum."""
-    if guard.value is None or old is None or old[:-1] != guard.value[:-1]:
-        return guard
-    return replace(guard, value=(*old[:-1], int(old[-1]) + int(guard.value[-1])))
 
 
 def resolve(

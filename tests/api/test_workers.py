@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from athena_core.log.postgres.attendance import EXECUTOR_LOCK_CLASS
+from athena_core.log.postgres.executor_registry import EXECUTOR_LOCK_CLASS
 from tests.conftest import Serve
 from tests.support.api import Api, Json, soon
 from tests.support.gate import Gates, gone

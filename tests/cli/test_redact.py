@@ -10,7 +10,9 @@ import pytest
 
 from athena_core.domain import plane, review
 from athena_core.log.engine import open_archive
-from athena_core.log.sqlite.store import SqliteDatabases, SqliteSnapshotStore, open_reader
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.snapshots import SqliteSnapshotStore
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.services.erasure.erasure import PLACES
 from projections.engine.generation import GenerationFiles
 from tests.cli.conftest import Here

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.store import FileExecutorRegistry
+from athena_core.log.sqlite.locks import FileExecutorRegistry
 from athena_core.services.execution.liveness import ProcessInfo, ProcessKind
 from athena_core.system.problems import Problem
 from tests.cli.terminal import Terminal

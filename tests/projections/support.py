@@ -6,7 +6,7 @@ from pathlib import Path
 from athena_core.clock import FixedClock
 from athena_core.event import Position
 from athena_core.log.postgres.views import PostgresGenerations
-from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.protocols import Connection, LeaderLock, Row
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal

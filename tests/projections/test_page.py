@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.errors import CursorInvalid
-from athena_core.log.sqlite.store import SqliteViewConnection
+from athena_core.log.sqlite.views import SqliteViewConnection
 from projections.engine.page import (
     INLINE_BYTES_MAX,
     Keyset,

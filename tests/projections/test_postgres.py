@@ -11,14 +11,10 @@ from hypothesis import HealthCheck, given, settings
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import NotCaughtUp, StoreUnreachable
-from athena_core.log.postgres.store import SELECT_HOLDERS, PostgresStore, _vacuum
-from athena_core.log.postgres.views import (
-    FROZEN_SECONDS,
-    LOOK_SECONDS_MAX,
-    UPDATER_LOCK,
-    PostgresGenerations,
-    PostgresLeaderLock,
-)
+from athena_core.log.postgres.leader_lock import FROZEN_SECONDS, LOOK_SECONDS_MAX, UPDATER_LOCK, PostgresLeaderLock
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.postgres.vacuum import SELECT_HOLDERS, _vacuum
+from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.system.problems import Problems
 from athena_core.system.signal import Signal
 from projections import ALL

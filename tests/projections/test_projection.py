@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.event import Recorded
-from athena_core.log.sqlite.store import SqliteViewConnection
+from athena_core.log.sqlite.views import SqliteViewConnection
 from projections.engine.projection import CACHED_ROWS_MAX, Buffers, Projection, Rows, Table, joined
 from tests.projections.support import DATABASES
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from athena_core.domain import directive, run
 from athena_core.event import MARK_BYTES
 from athena_core.log import chain
-from athena_core.log.sqlite.store import SELECT_META, SqliteReader, open_reader
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.reader import SELECT_META, SqliteReader
 from athena_core.protocols import Row
 from projections.engine.cursor import event_id
 from tests.reliability.oracle import Entry

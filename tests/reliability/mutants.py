@@ -20,6 +20,7 @@ PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothes
 
 LOG = "athena_core/log/writer.py"
 SQLITE = "athena_core/log/sqlite/store.py"
+SQLITE_READER = "athena_core/log/sqlite/reader.py"
 PROTOCOL = "athena_api/edge/protocol.py"
 ADMISSION = "tests/core/services/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
@@ -86,7 +87,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a WAL that a reader keeps counts as emptied",
         f"{REDACT}::test_a_reader_with_an_old_snapshot_is_named_until_it_ends",
         (
-            SQLITE,
+            "athena_core/log/sqlite/scrub.py",
             "            if time.monotonic() >= until:\n                raise\n",
             "            if time.monotonic() >= until:\n                return\n",
         ),
@@ -165,7 +166,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a database takes its mode from the umask",
         "tests/cli/test_private_files.py::test_every_file_is_private_in_a_directory_that_is_open",
-        (SQLITE, "    private_file.create(path)  #", "    #"),
+        ("athena_core/log/sqlite/connection.py", "    private_file.create(path)  #", "    #"),
     ),
     of(
         "a sweep that finds no descriptor ends the server",
@@ -274,7 +275,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a page begins with the cursor's own event",
         f"{PROMISES}::test_pages_of_any_size_join_without_seams",
         (
-            SQLITE,
+            SQLITE_READER,
             "FROM log WHERE position > ? AND position <= ? ORDER",
             "FROM log WHERE position >= ? AND position <= ? ORDER",
         ),
@@ -282,7 +283,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a reader does not look whether something was committed",
         f"{PROMISES}::test_a_reader_sees_what_was_acknowledged_at_once",
-        (SQLITE, "        if seen != self._seen:\n", "        if self._seen < 0:\n"),
+        (SQLITE_READER, "        if seen != self._seen:\n", "        if self._seen < 0:\n"),
     ),
     of(
         "a run ends twice",
@@ -347,7 +348,11 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a missing database is begun anew",
         "tests/reliability/test_disk.py::test_a_server_notices_that_its_database_was_moved",
-        (SQLITE, "    if left and not path.exists():\n", "    if left and path.name == '':\n"),
+        (
+            "athena_core/log/sqlite/files.py",
+            "    if left and not path.exists():\n",
+            "    if left and path.name == '':\n",
+        ),
     ),
     of(
         "nobody looks where the database is",
@@ -432,13 +437,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "who was forgotten after losing its session stays away",
         "tests/api/test_workers.py::test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again",
         (
-            "athena_core/log/postgres/attendance.py",
+            "athena_core/log/postgres/executor_registry.py",
             "            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
             "            if self._session is None:\n"
             "                connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
         ),
         (
-            "athena_core/log/postgres/attendance.py",
+            "athena_core/log/postgres/executor_registry.py",
             "                self._session = None  # it",
             "                pass  # it",
         ),
@@ -447,7 +452,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a leader that stands still leads for ever",
         "tests/projections/test_postgres.py::test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds",
         (
-            "athena_core/log/postgres/views.py",
+            "athena_core/log/postgres/leader_lock.py",
             "if self._still_seconds >= FROZEN_SECONDS:",
             "if self._still_seconds < 0:",
         ),

@@ -10,7 +10,8 @@ import apsw
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.log import chain
 from athena_core.log.anchor import read_anchor
-from athena_core.log.sqlite.store import SELECT_META, SqliteStore
+from athena_core.log.sqlite.reader import SELECT_META
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.protocols import Row
 from athena_core.services.proof import verify
 from tests.reliability.history import opened, rows_of

@@ -15,7 +15,8 @@ from athena_core.clock import CountingIds, FixedClock
 from athena_core.decider import Key
 from athena_core.errors import ConfigError, OutcomeUnknown
 from athena_core.log.anchor import read_anchor
-from athena_core.log.postgres.store import ANCHOR, PostgresStore
+from athena_core.log.postgres.reader import ANCHOR
+from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.writer import Committed, Log
 from tests.core.log.pots import commit, enqueue, fill, key, new_log
 from tests.reliability.test_postgres import command

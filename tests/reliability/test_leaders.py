@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from athena_core.log.postgres.store import LOCK_CLASS
-from athena_core.log.postgres.views import FROZEN_SECONDS, REACTOR_LOCK, UPDATER_LOCK
+from athena_core.log.postgres.leader_lock import FROZEN_SECONDS, REACTOR_LOCK, UPDATER_LOCK
+from athena_core.log.postgres.session import LOCK_CLASS
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Refused, soon

@@ -16,7 +16,7 @@ from athena_core.clock import SystemClock
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Recorded
-from athena_core.log.sqlite.store import SqliteDatabases
+from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.writer import Log
 from projections import ALL
 from projections.engine import replay

@@ -16,7 +16,8 @@ from athena_core.clock import FixedDate
 from athena_core.log.chain import ChainBroken
 from athena_core.log.engine import open_archive
 from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.store import SELECT_PAGE, open_reader
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.reader import SELECT_PAGE
 from athena_core.protocols import Row
 from athena_core.services.proof.bundle import BundleScope, export, prove
 from athena_core.services.proof.verify import NOT_LOOKED_AT

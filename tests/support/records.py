@@ -13,8 +13,9 @@ from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
 from athena_core.event import Event, Fact, Guard, Meta, Recorded
 from athena_core.log.chain import verify
 from athena_core.log.codec import Codec
+from athena_core.log.guards import Guards
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import Guards, Log, category
+from athena_core.log.writer import Log, category
 from athena_core.protocols import LogReader, Row
 from athena_core.settings import load
 from projections.engine import replay

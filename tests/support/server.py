@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from athena_core.log.sqlite.store import ProcessLock
+from athena_core.log.sqlite.locks import ProcessLock
 from tests.support.api import Api, soon
 from tests.support.process import Process
 from tests.support.records import judge

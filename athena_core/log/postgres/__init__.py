@@ -1,5 +1,6 @@
-"""The log and the views in a database of PostgreSQL; the door of psycopg.
+"""The log in a database of PostgreSQL (psycopg 3), which is not installed everywhere: ``engine.py`` loads it by need.
 
-What lives here: the store, its readers, sessions and notifications, the schemas of the views. What may not: rules
-of the domain, what both stores share (it is in the folder above). Read first: ``store.py``, then ``views.py``.
+What lives here: sessions, the schema, readers, the store of the writer, notifications, locks of leaders, the
+generations of views. What may not: SQLite, the writer, rules of the domain. Read first: ``store.py``, then
+``session.py``.
 """

@@ -1,58 +1,31 @@
-"""Views on PostgreSQL: each generation is a schema of its own, and a row says which one serves.
-
-A lock is a session that holds an advisory lock, and what is done under it is done by that session. So whoever lost the
-lock lost the means to change anything: an updater that slept and wakes finds its session gone, and its transaction too.
-"""
+"""Views on PostgreSQL: each generation is a schema of its own, and a row says which one serves."""
 
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
 
 from athena_core.errors import StoreUnreachable
-from athena_core.log.postgres.store import (
-    LOCK_CLASS,
-    PLANS,
-    SCHEMA,
-    PostgresSession,
-    connect,
-    connection_errors,
-    unnest,
-    vacuum,
-)
+from athena_core.log.postgres.dialect import INSERTING, DriverConnection, _number, dialect, prepared
+from athena_core.log.postgres.leader_lock import BUILDER_LOCK, UPDATER_LOCK, PostgresLeaderLock
+from athena_core.log.postgres.schema import unnest
+from athena_core.log.postgres.session import PostgresSession, connect, connection_errors
+from athena_core.log.postgres.vacuum import vacuum
 from athena_core.protocols import Cell, Connection, DatabaseDamaged, LeaderLock
 
-UPDATER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 PREFIX = "athena_views_"
 NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
 SCRATCH = "athena_scratch"
 STAMP_SECONDS = 0.05
 """How long it is believed which generation serves; one that was replaced can still be read."""
-
-BEAT_SECONDS = 2.0
-FROZEN_SECONDS = 10.0
-"""After how long without a sign a holder is taken for frozen, and its session is ended."""
-
-LOOK_SECONDS_MAX = 2.0
 IDLE_MAX = 4
 STREAM_ROWS = 8
 """How many rows of a page are fetched at a time; each may hold megabytes."""
-OPTIONS = {
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "60s",
-    "client_min_messages": "warning",
-    "synchronous_commit": "off",
-    **PLANS,
-}
-"""Views can be built anew: their commits need not wait for the disk."""
 
 READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on"}
 
@@ -69,156 +42,12 @@ NEXT_NUMBER = (
 )
 SELECT_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname ~ %s"
 SELECT_SCHEMA = "SELECT oid::bigint FROM pg_namespace WHERE nspname = %s"
-TRY_LOCK = f"SELECT pg_try_advisory_lock({LOCK_CLASS}, %s)"
-SELECT_HOLDER = f"""
-    SELECT pid, state_change::text FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND classid = {LOCK_CLASS} AND objid = %s AND objsubid = 2 AND granted
-    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-END_SESSION = "SELECT pg_terminate_backend(%s)"
 
 DAMAGE = (pg.UndefinedTable, pg.InvalidSchemaName, pg.DataCorrupted, pg.IndexCorrupted)
-
-DriverConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
-
-
-class BoolDumper(Dumper):
-    """Stores a boolean as SQLite does, as 0 or 1."""
-
-    oid = psycopg.adapters.types["int8"].oid
-
-    def dump(self, obj: bool) -> bytes:
-        """One digit."""
-        return b"1" if obj else b"0"
-
-
-class BoolLoader(Loader):
-    """Reads a boolean as SQLite gives it, as 0 or 1."""
-
-    def load(self, data: Buffer) -> int:
-        """From its letter."""
-        return int(bytes(data) == b"t")
-
-
-class NumericLoader(Loader):
-    """Reads sums of whole numbers as whole numbers."""
-
-    def load(self, data: Buffer) -> int | float:
-        """From its digits."""
-        text = bytes(data)
-        return float(text) if b"." in text else int(text)
-
-
-TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
-OF_SQLITE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
-TABLE_OPTIONS = re.compile(r"\) STRICT(, WITHOUT ROWID)?$")
-INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)")
 SELECT_KINDS = (
     "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
     " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
 )
-QUOTED = re.compile(r"'[^']*'|\?|%")
-
-
-@lru_cache(maxsize=4_096)
-def dialect(statement: str) -> str:
-    """A statement of the views as PostgreSQL and its driver read it."""
-    if statement.startswith("CREATE TABLE"):
-        statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
-    return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
-
-
-def _number(cell: Cell) -> Cell:
-    """A cell of whole numbers, where truth is one."""
-    return int(cell) if cell is True or cell is False else cell
-
-
-def prepared(session: DriverConnection) -> DriverConnection:
-    """A session that gives and takes the values that SQLite does."""
-    session.adapters.register_dumper(bool, BoolDumper)
-    session.adapters.register_loader("bool", BoolLoader)
-    session.adapters.register_loader("numeric", NumericLoader)
-    return session
-
-
-class PostgresLeaderLock:
-    """An advisory lock, held by a session that works under it (``protocols.Latch``)."""
-
-    def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Connect nothing yet."""
-        self._url = url
-        self._number = number
-        self._monotonic = monotonic
-        self._session: DriverConnection | None = None
-        self._holds = False
-        self._beat_at = 0.0
-        self.path = SCHEMA
-        """Where the session looks for tables."""
-        self._seen: tuple[Any, ...] | None = None
-        self._looked_at = 0.0
-        self._still_seconds = 0.0
-
-    @property
-    def session(self) -> DriverConnection:
-        """The session that holds the lock. Raises StoreUnreachable where it does not any more."""
-        if self._session is None or self._session.closed or not self._holds:
-            raise StoreUnreachable("the session that held a lock is over")
-        return self._session
-
-    @property
-    def held(self) -> bool:
-        """Whether this object holds it; from time to time it gives a sign of life. Raises StoreUnreachable."""
-        if not self._holds:
-            return False
-        now = self._monotonic()
-        if now - self._beat_at >= BEAT_SECONDS:
-            with connection_errors():
-                self.session.execute("SELECT 1")
-            self._beat_at = now
-        return True
-
-    def acquire(self) -> bool:
-        """Try to take it, without waiting; tell whether this object holds it now."""
-        if self._holds and self._session is not None and not self._session.closed:
-            return True
-        self._holds = False
-        with connection_errors():
-            if self._session is None or self._session.closed:
-                self._session = prepared(connect(self._url, OPTIONS))
-                self.path = SCHEMA
-            self._holds = self._session.execute(TRY_LOCK, (self._number,)).fetchone() == (True,)
-            if not self._holds:
-                self._end_frozen(self._session)
-        self._beat_at = self._monotonic()
-        return self._holds
-
-    def _end_frozen(self, session: DriverConnection) -> None:
-        """End the session of a holder that gives no sign of life; our own clock says for how long."""
-        now = self._monotonic()
-        seen = session.execute(SELECT_HOLDER, (self._number,)).fetchone()
-        if seen is None or seen != self._seen or seen[1] is None:
-            self._seen, self._still_seconds = seen, 0.0
-        else:
-            self._still_seconds += min(now - self._looked_at, LOOK_SECONDS_MAX)
-            if self._still_seconds >= FROZEN_SECONDS:
-                session.execute(END_SESSION, (seen[0],))
-        self._looked_at = now
-
-    def release(self) -> None:
-        """Let go, if held; a transaction that is open is rolled back."""
-        held, self._holds = self._holds, False
-        if self._session is not None:
-            with suppress(psycopg.Error):
-                if held:
-                    self._session.execute("ROLLBACK")
-                    self._session.execute("SELECT pg_advisory_unlock_all()")  # the end of a session comes later
-                self._session.close()
-            self._session = None
-
-
-def named_lock(url: str, name: str) -> PostgresLeaderLock:
-    """The lock of that name."""
-    return PostgresLeaderLock(url, {"reactor": REACTOR_LOCK}[name])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""The log and the views in files of SQLite; a door of apsw.
+"""The log in files of SQLite (apsw).
 
-What lives here: the store, its readers and its locks. What may not: rules of the domain, what both stores share (it
-is in the folder above). Read first: ``store.py``.
+What lives here: connections and what they distrust, the schema, readers, the store of the writer, locks between
+processes, the databases of views. What may not: PostgreSQL, the writer, rules of the domain. Read first: ``store.py``,
+then ``reader.py``.
 """

@@ -13,15 +13,11 @@ from athena_core.event import Position, Value
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
 from athena_core.log.chain import GENESIS
 from athena_core.log.port import check_schema
-from athena_core.log.sqlite.store import (
-    SELECT_META,
-    ProcessLock,
-    SqliteReader,
-    check_regular,
-    distrust,
-    open_reader,
-    schema_of,
-)
+from athena_core.log.sqlite.connection import distrust, open_reader
+from athena_core.log.sqlite.files import check_regular
+from athena_core.log.sqlite.locks import ProcessLock
+from athena_core.log.sqlite.reader import SELECT_META, SqliteReader
+from athena_core.log.sqlite.schema import schema_of
 from athena_core.system import private_file
 
 PAGES_A_STEP = 1_024

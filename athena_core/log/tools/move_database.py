@@ -11,23 +11,11 @@ from psycopg import errors as pg
 
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.log.port import MOVED_TO, check_schema
-from athena_core.log.postgres.attendance import SELECT_RUNNING
-from athena_core.log.postgres.store import (
-    ANCHOR,
-    INSERT_META,
-    LOCK_CLASS,
-    LOG_LOCK,
-    PUT_META,
-    SCHEMA,
-    SCHEMA_LOCK,
-    TABLES,
-    TYPES,
-    PostgresReader,
-    PostgresSession,
-    check_server,
-    check_unmade,
-    schema_of,
-)
+from athena_core.log.postgres.executor_registry import SELECT_RUNNING
+from athena_core.log.postgres.reader import ANCHOR, PostgresReader
+from athena_core.log.postgres.schema import LOG_LOCK, SCHEMA_LOCK, TABLES, TYPES, check_unmade, schema_of
+from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession, check_server
+from athena_core.log.postgres.store import INSERT_META, PUT_META
 from athena_core.log.tools.move import Cells, MovedTable
 
 META = "SELECT name, value FROM meta"

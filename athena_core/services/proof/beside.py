@@ -13,9 +13,9 @@ import msgspec
 from athena_core.clock import milliseconds
 from athena_core.domain import run
 from athena_core.event import Position
+from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS
 from athena_core.log.port import FORMAT, KEY_CLOCK, MOVED_TO
-from athena_core.log.writer import Guards
 from athena_core.protocols import LogReader, Row, StoredKey
 
 PAGE_EVENTS = 1_000

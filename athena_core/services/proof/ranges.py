@@ -21,7 +21,7 @@ from athena_core.errors import InternalError
 from athena_core.event import Position, Value
 from athena_core.log import chain
 from athena_core.log.engine import open_archive
-from athena_core.log.sqlite.store import SqliteReader
+from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.protocols import LogReader
 from athena_core.services.proof.pages import Pages
 from athena_core.services.proof.rule import Violation

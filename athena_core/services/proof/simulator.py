@@ -19,7 +19,7 @@ from athena_core.decider import Context, Decider, Rejected
 from athena_core.domain import policy, run
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Fact, Meta, Position, Recorded
-from athena_core.log.writer import Guards
+from athena_core.log.guards import Guards
 from athena_core.services.proof.recorded_requests import RUN, RecordedRequest, RequestHistory
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import (

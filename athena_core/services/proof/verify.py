@@ -18,8 +18,9 @@ from athena_core.event import Position, Recorded, Unknown, Value
 from athena_core.log import chain
 from athena_core.log.anchor import Anchor
 from athena_core.log.codec import Codec
+from athena_core.log.guards import Guards
 from athena_core.log.port import SchemaReport
-from athena_core.log.writer import Guards, category
+from athena_core.log.writer import category
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.beside import (
     CommandIndex,

@@ -13,7 +13,7 @@ from athena_core.decider import Context, Decider
 from athena_core.domain import EVENTS
 from athena_core.event import Event, Meta
 from athena_core.log.codec import Codec
-from athena_core.log.writer import Guards
+from athena_core.log.guards import Guards
 from athena_core.protocols import Row
 from tests.core.domain.given import NOW
 from tests.scale import SCALE, sized

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from athena_core.log.postgres.store import PostgresChannel
+from athena_core.log.postgres.notify import PostgresChannel
 from tests.support import pgbouncer
 
 PATIENCE_SECONDS = 20.0

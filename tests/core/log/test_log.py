@@ -34,8 +34,10 @@ from athena_core.log.anchor import BYTES_MAX, Anchor, read_anchor
 from athena_core.log.codec import Codec, at_of
 from athena_core.log.key_clock import KEPT_MS
 from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey
-from athena_core.log.postgres.store import SCHEMA, PostgresStore
-from athena_core.log.sqlite.store import SqliteStore, open_reader
+from athena_core.log.postgres.session import SCHEMA
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.writer import (
     BATCH_EVENTS_MAX,
     CATCH_UP_EVENTS_MAX,

@@ -6,27 +6,28 @@ from pathlib import Path
 import psycopg
 
 from athena_core.clock import CountingIds
-from athena_core.log.postgres import store as postgres
+from athena_core.log.postgres import reader
+from athena_core.log.postgres.store import EXPIRE_KEYS, SELECT_BOUND, SELECT_HEAD, WRITER_OPTIONS, PostgresStore
 from athena_core.protocols import Row
 
 EVENTS, KEYS = 5_000, 20_000
 STATEMENTS = {
-    "a page": (postgres.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
+    "a page": (reader.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
     "what is shown of a page": (
-        postgres.SELECT_SHOWN,
+        reader.SELECT_SHOWN,
         "bigint, bigint, bigint, bigint, bigint",
         "4000, 5000, 500, 9999, 4001",
     ),
-    "a stream": (postgres.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
-    "a session": (postgres.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
-    "the head": (postgres.SELECT_HEAD, "", ""),
-    "the last position": (postgres.SELECT_POSITION, "", ""),
-    "some keys": (postgres.SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
-    "keys that are too old": (postgres.EXPIRE_KEYS, "bigint", "5"),
+    "a stream": (reader.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
+    "a session": (reader.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
+    "the head": (SELECT_HEAD, "", ""),
+    "the last position": (reader.SELECT_POSITION, "", ""),
+    "some keys": (SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
+    "keys that are too old": (EXPIRE_KEYS, "bigint", "5"),
 }
 
 
-def fill(store: postgres.PostgresStore) -> None:
+def fill(store: PostgresStore) -> None:
     """Let the log and its keys be many, none of them old."""
     columns = [
         (*(number, f"dir_{number}", 1, "x", 1, number, "cmd", "t", None, "a", f"s_{number}", None), b"{}", None, b"h")
@@ -39,8 +40,8 @@ def fill(store: postgres.PostgresStore) -> None:
 
 def test_no_statement_reads_a_table_from_end_to_end(database: str, tmp_path: Path) -> None:
     """Also where a session has made its plans while the tables were empty, and keeps them."""
-    store = postgres.PostgresStore(database, tmp_path, CountingIds())
-    options = " ".join(f"-c {name}={value}" for name, value in postgres.WRITER_OPTIONS.items())
+    store = PostgresStore(database, tmp_path, CountingIds())
+    options = " ".join(f"-c {name}={value}" for name, value in WRITER_OPTIONS.items())
     with psycopg.connect(database, autocommit=True, options=f"{options} -c search_path=athena") as session:
         session.execute("SET plan_cache_mode = force_generic_plan")  # that of a statement that is often run
         explained = {}

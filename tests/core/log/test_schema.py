@@ -14,9 +14,13 @@ from athena_core.errors import ConfigError
 from athena_core.log import chain
 from athena_core.log.engine import is_url, open_archive, open_store
 from athena_core.log.port import ROW_BYTES_MAX
-from athena_core.log.postgres import store as postgres
-from athena_core.log.postgres.store import PostgresSnapshotStore, PostgresStore
-from athena_core.log.sqlite.store import SqliteStore, check_regular, open_reader, open_writer
+from athena_core.log.postgres import schema
+from athena_core.log.postgres.session import SCHEMA
+from athena_core.log.postgres.snapshots import PostgresSnapshotStore
+from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.sqlite.connection import open_reader, open_writer
+from athena_core.log.sqlite.files import check_regular
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.tools.backup import open_log_file, restore_log
 from athena_core.log.tools.move_database import DatabaseMoveSource
 from athena_core.log.tools.move_files import FileMoveSource
@@ -209,8 +213,8 @@ def test_the_shapes_of_a_database_are_those_of_its_tables(tmp_path: Path, databa
     PostgresSnapshotStore(database, "applications").close()
     store = PostgresStore(database, tmp_path, CountingIds())
     with closing(store):
-        found = store.reader()._line.read(postgres.SELECT_SCHEMA, {"schema": postgres.SCHEMA})
-    assert {name: (kind, words) for kind, name, words in found} == postgres.SHAPES
+        found = store.reader()._line.read(schema.SELECT_SCHEMA, {"schema": SCHEMA})
+    assert {name: (kind, words) for kind, name, words in found} == schema.SHAPES
     assert is_url(database)
 
 

@@ -14,8 +14,10 @@ from athena_core.clock import CountingIds
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.log.engine import open_archive, open_move
 from athena_core.log.port import ExecutorHeartbeat
-from athena_core.log.postgres.attendance import RESTART_SECONDS, UP, PostgresExecutorRegistry
-from athena_core.log.postgres.store import SCHEMA, TABLES, PostgresSession, PostgresStore
+from athena_core.log.postgres.executor_registry import RESTART_SECONDS, UP, PostgresExecutorRegistry
+from athena_core.log.postgres.schema import TABLES
+from athena_core.log.postgres.session import SCHEMA, PostgresSession
+from athena_core.log.postgres.store import PostgresStore
 from tests.core.log.pots import commit, fill, new_log
 from tests.support import pgbouncer
 from tests.support.api import soon

@@ -18,7 +18,7 @@ from athena_core.errors import ConfigError
 from athena_core.event import Position
 from athena_core.log.anchor import Anchor
 from athena_core.log.chain import LEAF_COLUMNS, ChainBroken, leaf
-from athena_core.log.sqlite.store import SqliteReader
+from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.protocols import Row
 from athena_core.services.proof import bundle
 from athena_core.services.proof.bundle import LINE_BYTES_MAX, BundleProof, BundleScope, export, prove, read_lines

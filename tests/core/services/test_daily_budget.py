@@ -14,7 +14,7 @@ from athena_core.clock import CountingIds, milliseconds
 from athena_core.decider import Context, Decider
 from athena_core.domain import policy, run
 from athena_core.event import Meta
-from athena_core.log.writer import Guards
+from athena_core.log.guards import Guards
 from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, ExecutorCapacity, day_totals, reserve
 from tests.core.domain.given import NOW, Given
 from tests.core.domain.test_run import CREATED, DEAR, LEASED, STARTED, recorded

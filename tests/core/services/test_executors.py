@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import FixedClock
-from athena_core.log.sqlite.store import FileExecutorRegistry
+from athena_core.log.sqlite.locks import FileExecutorRegistry
 from athena_core.services.execution.liveness import FROZEN_SECONDS, HEARTBEATS, SWEEP_SECONDS, Executors, ProcessInfo
 from athena_core.system.problems import LOOPS, MESSAGE_CHARS_MAX, Problem
 

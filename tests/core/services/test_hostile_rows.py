@@ -15,7 +15,7 @@ from athena_core.event import Position
 from athena_core.log.chain import GENESIS, LEAF_COLUMNS, digest, link
 from athena_core.log.engine import open_archive, open_store
 from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX
-from athena_core.log.sqlite.store import READ_ROWS, SqliteReader
+from athena_core.log.sqlite.reader import READ_ROWS, SqliteReader
 from athena_core.protocols import Row, row_of
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.pages import UNREADABLE_MAX

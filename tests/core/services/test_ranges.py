@@ -17,7 +17,7 @@ from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import InternalError
 from athena_core.log import chain
 from athena_core.log.engine import open_archive, open_store
-from athena_core.log.sqlite.store import SqliteReader
+from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.protocols import Row
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.ranges import (

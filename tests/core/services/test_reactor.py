@@ -10,7 +10,7 @@ import anyio
 
 from athena_core.errors import Overloaded
 from athena_core.log.port import StoreReader
-from athena_core.log.sqlite.store import FileLeaderLock
+from athena_core.log.sqlite.locks import FileLeaderLock
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row

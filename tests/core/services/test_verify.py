@@ -18,10 +18,11 @@ from athena_core.event import MARK_BYTES, Event, Guard, Position
 from athena_core.log.anchor import Anchor
 from athena_core.log.chain import GENESIS, digest, link
 from athena_core.log.codec import Codec, Encoded
+from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS
 from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.store import SqliteReader, SqliteStore
-from athena_core.log.writer import Guards
+from athena_core.log.sqlite.reader import SqliteReader
+from athena_core.log.sqlite.store import SqliteStore
 from athena_core.protocols import Row, StoredKey
 from athena_core.services.proof import rules
 from athena_core.services.proof import verify as verifying

@@ -6,7 +6,7 @@ from contextlib import suppress
 import psycopg
 
 from athena_core.log.port import ExecutorHeartbeat, RegisteredExecutor
-from athena_core.log.postgres.store import LOCK_CLASS, PostgresSession, connection_errors
+from athena_core.log.postgres.session import LOCK_CLASS, PostgresSession, connection_errors
 
 EXECUTOR_LOCK_CLASS = LOCK_CLASS + 1
 """The first half of the locks of those who attend; the second is the number of their row."""

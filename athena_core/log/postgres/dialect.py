@@ -1,0 +1,68 @@
+"""The dialect: statements and values of the views, which are written for SQLite, as PostgreSQL reads them."""
+
+import re
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper, Loader
+
+from athena_core.protocols import Cell
+
+DriverConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+
+class BoolDumper(Dumper):
+    """Stores a boolean as SQLite does, as 0 or 1."""
+
+    oid = psycopg.adapters.types["int8"].oid
+
+    def dump(self, obj: bool) -> bytes:
+        """One digit."""
+        return b"1" if obj else b"0"
+
+
+class BoolLoader(Loader):
+    """Reads a boolean as SQLite gives it, as 0 or 1."""
+
+    def load(self, data: Buffer) -> int:
+        """From its letter."""
+        return int(bytes(data) == b"t")
+
+
+class NumericLoader(Loader):
+    """Reads sums of whole numbers as whole numbers."""
+
+    def load(self, data: Buffer) -> int | float:
+        """From its digits."""
+        text = bytes(data)
+        return float(text) if b"." in text else int(text)
+
+
+TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
+OF_SQLITE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
+TABLE_OPTIONS = re.compile(r"\) STRICT(, WITHOUT ROWID)?$")
+INSERTING = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)")
+QUOTED = re.compile(r"'[^']*'|\?|%")
+
+
+@lru_cache(maxsize=4_096)
+def dialect(statement: str) -> str:
+    """A statement of the views as PostgreSQL and its driver read it."""
+    if statement.startswith("CREATE TABLE"):
+        statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
+    return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
+
+
+def _number(cell: Cell) -> Cell:
+    """A cell of whole numbers, where truth is one."""
+    return int(cell) if cell is True or cell is False else cell
+
+
+def prepared(session: DriverConnection) -> DriverConnection:
+    """A session that gives and takes the values that SQLite does."""
+    session.adapters.register_dumper(bool, BoolDumper)
+    session.adapters.register_loader("bool", BoolLoader)
+    session.adapters.register_loader("numeric", NumericLoader)
+    return session

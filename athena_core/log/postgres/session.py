@@ -1,0 +1,222 @@
+"""Sessions of a database of PostgreSQL: how one is made, how long it is waited for, and how a lost one is told."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from athena_core.errors import NO_CONNECTIONS, ConfigError, StoreUnreachable
+from athena_core.log.port import ErrorKinds
+
+SERVER_VERSION_MIN = 140_000
+LOCK_CLASS = 0x61746865
+"""The first half of all advisory locks of ours; they are the database's, so a database holds one plane."""
+SCHEMA = "athena"
+
+PLANS = {"enable_seqscan": "off", "jit": "off"}
+"""Every statement has its index, and a session keeps the plan that it made while its tables were empty."""
+PATIENCE: dict[str, str | int] = {
+    "application_name": "athena",
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+DURABLE = {"fsync": "on", "full_page_writes": "on"}
+TOO_MANY = re.compile("too many connections|too many clients|connection slots|no more connections|query_wait_timeout")
+"""What PostgreSQL or a pooler answers where a limit on connections is reached."""
+READ_ONLY = re.compile("server is in hot standby mode|session is read-only")
+"""How libpq says that a server is not the one that may write."""
+PRIMARY = {"any": "primary", "primary": "primary", "read-write": "read-write"}
+"""The values of ``target_session_attrs`` that leave the primary among the hosts of a URL, and what libpq is given."""
+DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
+
+
+STANDBY = "the database is a standby or read-only; the plane is served from the primary only"
+
+ERROR_KINDS: ErrorKinds = (
+    ((psycopg.IntegrityError,), "IntegrityError"),
+    ((psycopg.DataError, UnicodeError, OverflowError), "DataError"),
+    ((StoreUnreachable, psycopg.OperationalError), "OperationalError"),
+    ((psycopg.InterfaceError,), "InterfaceError"),
+    ((psycopg.Error,), "DatabaseError"),
+)
+
+StatementValues: TypeAlias = Sequence[Any]
+
+
+class PostgresSession:
+    """One connection to the database. Where it is lost, the next statement gets a new one."""
+
+    def __init__(self, url: str, options: dict[str, str]) -> None:
+        """Connect at the first statement; ``options`` are settings of its sessions."""
+        self._url = url
+        self._options = options
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._pid: int | None = None
+        self.pinned = False
+        """Whether it is in a transaction, which a new connection could not go on with."""
+        self._over = False
+
+    def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The connection. Raises StoreUnreachable."""
+        if self._over:
+            raise psycopg.InterfaceError("it was closed")
+        if self._connection is None or (self._connection.closed and not self.pinned):
+            self._connection = connect(self._url, self._options)
+            self._pid = session_pid(self._connection)
+        return self._connection
+
+    def read(self, statement: str, values: StatementValues | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """What a statement finds, in a transaction of its own; asked again once where the connection was lost."""
+        if self._over:
+            raise psycopg.InterfaceError("it was closed")
+        used = self._connection is not None and not self._connection.closed
+        with connection_errors():
+            try:
+                return self._read(statement, values)
+            except psycopg.Error:
+                if self.pinned or not used or not self.lost:
+                    raise
+                return self._read(statement, values)
+
+    def _read(self, statement: str, values: StatementValues | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with self.connection().cursor(binary=True) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was a connection that is over."""
+        return self._connection is not None and self._connection.closed
+
+    @property
+    def session_pid(self) -> int | None:
+        """Which session it has, if any."""
+        return None if self._connection is None or self._connection.closed else self._pid
+
+    def close(self) -> None:
+        """Close it for good."""
+        self._over = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        self.close()  # eventsourcing's runners leave their views open
+
+
+CLOSED = PostgresSession("", {})
+CLOSED.close()
+
+
+def conninfo(url: str) -> str:
+    """Return a connection string that leads to the primary among the hosts of a URL. Raise ConfigError.
+
+    A host that is down or a standby is passed over, so a new primary is found at the next connection.
+    """
+    wanted = str(conninfo_to_dict(url).get("target_session_attrs") or "any")
+    if wanted not in PRIMARY:
+        raise ConfigError(
+            f"ATHENA_DATABASE_URL: target_session_attrs={wanted} asks for a server that may not write; the plane is"
+            f" served from the primary only: leave it out, or use {' or '.join(sorted(PRIMARY))}"
+        )
+    return make_conninfo(url, target_session_attrs=PRIMARY[wanted], **PATIENCE)
+
+
+def connect(url: str, options: Mapping[str, str]) -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect to the primary; ``options`` are settings of the session. Raise StoreUnreachable or ConfigError.
+
+    The settings follow in a statement: as parameters of the start, poolers refuse or drop them, and libpq takes a
+    session that only reads for one of a standby.
+    """
+    with connection_errors():
+        connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=2)
+        try:
+            if session_pid(connection) != connection.info.backend_pid:  # what a pooler says of itself
+                check_pooler(url)
+            settings = {"search_path": SCHEMA, **options}.items()
+            calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+            (standby, *_) = connection.execute(
+                f"SELECT pg_is_in_recovery(), {calls}".encode(), [word for setting in settings for word in setting]
+            ).fetchone() or (None,)
+            if standby is not False:  # a pooler may answer from what it knew before a failover
+                raise StoreUnreachable(STANDBY)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def session_pid(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    """Return which session serves a connection at this moment."""
+    found = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@lru_cache(maxsize=16)
+def check_pooler(url: str) -> None:
+    """Raise ConfigError if a pooler lends sessions for single transactions. Once it passed, it is not repeated.
+
+    Nothing is written. Two connections are open together, so with sessions of their own they answer 1, 2, 2, 1. A
+    pooler that lends the session used last answers 1, 1, and one that takes turns never 2, 2 and 1 again.
+    """
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(psycopg.connect(conninfo(url), autocommit=True)) for _ in range(2))
+        first, second, *again = map(session_pid, (one, two, two, one))
+    if first == second or again != [second, first]:
+        raise ConfigError(
+            "ATHENA_DATABASE_URL: a pooler in transaction mode is in front of the database, but locks and notifications"
+            " need sessions of their own: use a pool in session mode (pgbouncer: pool_mode = session), or connect to"
+            " PostgreSQL itself; nothing was written"
+        )
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """Turn a connection that was lost, or is not to be had, into ``StoreUnreachable``."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, pg.IdleInTransactionSessionTimeout) as error:
+        if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled | pg.DiskFull):
+            raise
+        if TOO_MANY.search(str(error)):
+            raise StoreUnreachable(f"{NO_CONNECTIONS}: {_said(error)}") from error
+        if len(READ_ONLY.findall(_said(error))) == max(1, _said(error).count("host: ")):  # no host is the primary
+            raise StoreUnreachable(f"{STANDBY}: {_said(error)}") from error
+        raise StoreUnreachable(f"the database cannot be reached: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what an error says, or what each host of a URL said; no password is among it."""
+    lines = str(error).strip().splitlines() or [""]
+    return "; ".join(line.removeprefix("- ") for line in lines if line.startswith("- host: ")) or lines[0]
+
+
+def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Raise ConfigError for a server that may lose what it acknowledged, or is too old."""
+    version = connection.info.server_version
+    if version < SERVER_VERSION_MIN:
+        raise ConfigError(f"ATHENA_DATABASE_URL: PostgreSQL {version // 10_000} is too old; 14 or newer is needed")
+    encoding = connection.info.parameter_status("server_encoding")  # of SQL_ASCII a query answers bytes, not text
+    if encoding != "UTF8":
+        raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
+    for name, wanted in DURABLE.items():
+        found = _value(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
+        if found != wanted:
+            raise ConfigError(
+                f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
+            )
+    commits = _value(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
+    if commits not in DURABLE_COMMITS:
+        raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")
+
+
+def _value(row: tuple[Any, ...] | None) -> str | None:
+    return None if row is None else row[0]

@@ -1,0 +1,87 @@
+"""Vacuums the tables of a schema after an erasure, without holding up who writes."""
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+
+from athena_core.log.postgres.session import _said, _value, connect, connection_errors
+
+VACUUM_RETRY_SECONDS = 0.05
+VACUUM_LOCK_TIMEOUT = "200ms"
+"""How long one attempt to lock a table holds up those who come after it."""
+
+REWRITE_RETRY_SECONDS = 2.0
+"""The pause after a failed attempt to rewrite a table: writers are held up for a tenth of the time at most."""
+
+REWRITE_BYTES_MAX = 64 << 20
+"""Up to which size a table is rewritten after an erasure; nobody can use it meanwhile, for about a second."""
+SELECT_TABLES = """
+    SELECT tablename, pg_total_relation_size(format('%%I.%%I', schemaname, tablename)::regclass)
+    FROM pg_tables WHERE schemaname = %s
+"""
+SELECT_OLDER = """
+    SELECT 'the transaction of process ' || pid FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND age(backend_xmin) > age(%(horizon)s::text::xid)
+    UNION ALL
+    SELECT 'the replication slot ' || slot_name FROM pg_replication_slots WHERE age(xmin) > age(%(horizon)s::text::xid)
+    UNION ALL
+    SELECT 'the prepared transaction ' || gid FROM pg_prepared_xacts
+    WHERE age(transaction) > age(%(horizon)s::text::xid)
+    LIMIT 1
+"""
+"""Who may still read rows that were replaced before a transaction id."""
+
+SELECT_HOLDERS = f"""
+    SELECT locked.pid FROM pg_locks locked JOIN pg_stat_activity USING (pid)
+    JOIN pg_database ON pg_database.oid = locked.database AND pg_database.datname = current_database()
+    WHERE locked.relation = %(table)s::text::regclass AND locked.granted AND pid <> pg_backend_pid()
+    AND coalesce(xact_start < clock_timestamp() - interval '{VACUUM_LOCK_TIMEOUT}', TRUE) LIMIT 1
+"""
+"""Who holds a lock on a table for so long that an attempt to lock it would probably fail, too."""
+
+
+def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
+    """Vacuum the tables of a schema once no transaction can see erased rows; delete all rows of some of them before.
+
+    Tables up to ``REWRITE_BYTES_MAX`` are rewritten. In larger ones free space of pages holds remains until PostgreSQL
+    reuses it, or ``VACUUM FULL`` rewrites them. Raises TimeoutError where a transaction is open or a table in use for
+    longer than ``seconds``, OSError where there is no space.
+    """
+    until = time.monotonic() + seconds
+    with connection_errors(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:
+        tables = {str(name): int(size) for name, size in connection.execute(SELECT_TABLES, (schema,)).fetchall()}
+        for name in set(tables).intersection(emptied):
+            connection.execute(f"DELETE FROM {schema}.{name}".encode())
+        horizon = _value(connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone())
+        while holder := connection.execute(SELECT_OLDER, {"horizon": horizon}).fetchone():
+            if time.monotonic() >= until:
+                raise TimeoutError(f"{holder[0]} kept old rows of the database for longer than {seconds:g} s")
+            time.sleep(VACUUM_RETRY_SECONDS)
+        try:
+            for table, size in tables.items():
+                _vacuum(connection, f"{schema}.{table}", until, full=size <= REWRITE_BYTES_MAX)
+        except pg.LockNotAvailable:
+            raise TimeoutError(f"{table} of the database was in use for longer than {seconds:g} s") from None
+        except pg.DiskFull as error:
+            raise OSError(_said(error)) from error
+
+
+def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float, *, full: bool) -> None:
+    """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up.
+
+    ``full`` rewrites it. Writers queue behind that attempt, so none is made while somebody holds the table for long.
+    """
+    while True:
+        pause = VACUUM_RETRY_SECONDS
+        if not full or connection.execute(SELECT_HOLDERS.encode(), {"table": table}).fetchone() is None:
+            try:
+                connection.execute(f"VACUUM {'FULL ' * full}{table}".encode())
+                return
+            except pg.LockNotAvailable:
+                pause = REWRITE_RETRY_SECONDS if full else VACUUM_RETRY_SECONDS
+        left = until - time.monotonic()
+        if left <= 0:
+            raise pg.LockNotAvailable(table)
+        time.sleep(min(pause, left))

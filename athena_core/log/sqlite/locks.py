@@ -1,0 +1,153 @@
+"""Locks between the processes on a state directory: files with ``flock`` on them."""
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from athena_core.log.port import ABOUT_BYTES_MAX, ExecutorHeartbeat, RegisteredExecutor
+
+COUNTER_BYTES = 8
+
+
+class ProcessLock:
+    """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open the file, creating it unless told not to. Raises FileNotFoundError then."""
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+
+    @classmethod
+    def own(cls, path: Path) -> "ProcessLock":
+        """A lock that is held, on the file that has this name (somebody may tidy up files that nobody holds)."""
+        while True:
+            lock = cls(path)
+            if lock.try_acquire() and path.exists() and path.stat().st_ino == os.fstat(lock._file).st_ino:
+                return lock
+            lock.close()
+
+    def acquire(self) -> None:
+        """Wait for it (a blocked thread can only be freed by the holder)."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def try_acquire(self) -> bool:
+        """Take it if nobody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give it up."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give it up and close the file."""
+        os.close(self._file)
+
+
+class FileLeaderLock:
+    """A lock on a file that is named first and opened when it is taken (``protocols.Latch``)."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file."""
+        self._path = path
+        self._lock: ProcessLock | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._lock is not None
+
+    def acquire(self) -> bool:
+        """Try to take it, without waiting; tell whether this object holds it now."""
+        if self._lock is None:
+            lock = ProcessLock(self._path)
+            if lock.try_acquire():
+                self._lock = lock
+            else:
+                lock.close()
+        return self._lock is not None
+
+    def release(self) -> None:
+        """Let go, if held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+class FileExecutorRegistry:
+    """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``).
+
+    Behind the counter stands what they say of themselves.
+    """
+
+    def __init__(self, directory: Path, executor: str, about: bytes) -> None:
+        """Take the lock of ``executor`` below ``directory``."""
+        self.executor = executor
+        self._directory = directory / "executors"
+        self._directory.mkdir(exist_ok=True, mode=0o700)
+        self._path = self._directory / f"{executor}.lock"
+        self._lock = ProcessLock.own(self._path)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        self.count(0, about)
+
+    def count(self, count: int, about: bytes) -> None:
+        """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError.
+
+        It is one write of one block, blanks behind the JSON. The block is taken at the start, so that no later write
+        needs space, and readers find whole JSON.
+        """
+        written = count.to_bytes(COUNTER_BYTES, "big") + about.ljust(ABOUT_BYTES_MAX)
+        if os.pwrite(self._file, written, 0) < len(written):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+    def look(self, executor: str) -> ExecutorHeartbeat | None:
+        """How somebody else is; None where they left in order, and took the file along."""
+        path = self._directory / f"{executor}.lock"
+        try:
+            count = int.from_bytes(path.read_bytes()[:COUNTER_BYTES], "big")
+            free = self._free(path)
+        except FileNotFoundError:
+            return None
+        return ExecutorHeartbeat(count, free) if not free or path.exists() else None
+
+    def _free(self, path: Path) -> bool:
+        """Whether nobody holds a lock. Raises FileNotFoundError."""
+        lock = ProcessLock(path, create=False)
+        try:
+            return lock.try_acquire()
+        finally:
+            lock.close()
+
+    def everybody(self) -> list[RegisteredExecutor]:
+        """All who attend, and those who are lost and not forgotten yet."""
+        found: list[RegisteredExecutor] = []
+        for path in sorted(self._directory.glob("exe_*.lock")):
+            with suppress(FileNotFoundError):
+                about, counted_at = path.read_bytes()[COUNTER_BYTES:], path.stat().st_mtime_ns // 1_000_000
+                found.append(RegisteredExecutor(path.stem, about, counted_at, self._free(path)))
+        return found
+
+    def forget(self, kept: set[str]) -> None:
+        """Forget those whose locks are free, but for some."""
+        for path in self._directory.glob("exe_*.lock"):
+            if path.stem != self.executor and path.stem not in kept:
+                with suppress(FileNotFoundError):
+                    if self._free(path):
+                        path.unlink()
+
+    def alone(self) -> bool:
+        """Whether nobody else attends."""
+        try:
+            return sum(1 for _ in self._directory.iterdir()) == 1
+        except OSError:  # nobody can tell, and to be gathered is only a saving
+            return False
+
+    def leave(self) -> None:
+        """Leave in order."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+        self._lock.close()

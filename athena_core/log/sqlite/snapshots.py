@@ -1,0 +1,49 @@
+"""What foreign applications keep beside a log, in a file of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from athena_core.log.port import StoredSnapshot
+from athena_core.log.sqlite.connection import ERROR_KINDS, open_writer
+
+CREATE_STORED = (
+    "CREATE TABLE IF NOT EXISTS stored ("
+    "purpose TEXT NOT NULL, originator_id TEXT NOT NULL, originator_version INTEGER NOT NULL,"
+    " topic TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version)"
+    ") STRICT, WITHOUT ROWID"
+)
+INSERT_STORED = "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
+SELECT_STORED = (
+    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
+    " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version LIMIT ?"
+)
+SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
+
+
+class SqliteSnapshotStore:
+    """Keeps what foreign applications put beside a log, in a file of its own."""
+
+    troubles = ERROR_KINDS
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        """Open or create the file."""
+        self._purpose = purpose
+        self._connection = open_writer(path, "FULL")
+        self._connection.pragma("wal_autocheckpoint", 1_000)
+        self._connection.execute(CREATE_STORED)
+
+    def put(self, rows: Sequence[StoredSnapshot]) -> None:
+        """Store all or none."""
+        with self._connection:
+            self._connection.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
+
+    def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
+        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+        statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
+        found: list[Any] = self._connection.execute(statement, (self._purpose, owner, after, until, limit)).fetchall()
+        return found
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()

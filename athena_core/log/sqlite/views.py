@@ -1,0 +1,134 @@
+"""Databases of views in files of SQLite (``protocols.Databases``)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from athena_core.log.sqlite.connection import DAMAGE_ERRORS, DISK_ERRORS, open_reader, open_writer
+from athena_core.log.sqlite.scrub import scrub
+from athena_core.protocols import Cell, Connection, DatabaseDamaged
+
+VIEWS_BUSY_MS = 60_000
+"""How long who writes views waits for another process that writes them, or rewrites the file after an erasure."""
+NO_TABLE = "no such table"
+VIEW_ERRORS = (*DISK_ERRORS, *DAMAGE_ERRORS, apsw.SQLError)
+
+STEPS_BETWEEN_LOOKS = 1_000
+"""How many instructions of SQLite's machine (some microseconds) pass between two looks at the clock."""
+
+
+class SqliteViewConnection:
+    """A connection to a database of views (``protocols.Connection``); trouble with the disk is an OSError."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Wrap it."""
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement and iterate its rows."""
+        try:
+            found = self._connection.execute(statement, tuple(values))
+        except VIEW_ERRORS as error:
+            raise _view_error(error) from error
+        return _rows(found)
+
+    def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Run one statement; SQLite reads a row when it is asked for."""
+        return self.execute(statement, values)
+
+    def executemany(self, statement: str, rows: Any) -> object:
+        """Run one statement for many rows."""
+        try:
+            return self._connection.executemany(statement, rows)
+        except VIEW_ERRORS as error:
+            raise _view_error(error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the block, roll back if it raises."""
+        self.execute("BEGIN IMMEDIATE" if not self._connection.readonly("main") else "BEGIN")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Every statement in the block sees the same rows."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
+
+    def changed(self) -> int:
+        """A number that changes when another connection has committed."""
+        try:
+            return int(self._connection.execute("PRAGMA data_version").get)
+        except VIEW_ERRORS as error:
+            raise _view_error(error) from error
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        until = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        except apsw.InterruptError as error:
+            raise TimeoutError from error
+        finally:
+            self._connection.set_progress_handler(None)
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
+
+def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
+    """Iterate rows, each of which may lie in a page that cannot be read."""
+    try:
+        yield from found
+    except VIEW_ERRORS as error:
+        raise _view_error(error) from error
+
+
+def _view_error(error: apsw.Error) -> Exception:
+    """Return what an error of SQLite means for a database that can be built anew."""
+    if isinstance(error, DISK_ERRORS):
+        return OSError(str(error))
+    if isinstance(error, DAMAGE_ERRORS) or NO_TABLE in str(error):
+        return DatabaseDamaged(str(error))
+    return error
+
+
+class SqliteDatabases:
+    """Opens databases of views (``protocols.Databases``): WAL, synchronous NORMAL, they can be rebuilt (E9)."""
+
+    def write(self, path: Path) -> Connection:
+        """Open for writing, creating it if needed; SQLite checkpoints it by itself."""
+        try:
+            connection = open_writer(path, "NORMAL")
+        except DAMAGE_ERRORS as error:
+            raise DatabaseDamaged(str(error)) from error
+        connection.pragma("wal_autocheckpoint", 1_000)
+        connection.set_busy_timeout(VIEWS_BUSY_MS)
+        return SqliteViewConnection(connection)
+
+    def scrub(self, path: Path, seconds: float) -> None:
+        """Rewrite a database and empty its WAL: erased text may be left between rows that a page had to move.
+
+        A server goes on meanwhile. Raises OSError where that was not possible within ``seconds``.
+        """
+        scrub(path, seconds, "VACUUM")
+
+    def read(self, path: Path) -> Connection:
+        """Open read-only; the file must exist."""
+        return SqliteViewConnection(open_reader(path))
