@@ -210,3 +210,8 @@ class Key(Value):
     def fits(self, fingerprint: bytes) -> bool:
         """Return True if a stored fingerprint matches this input."""
         return fingerprint == (self.unkeyed if len(fingerprint) == UNKEYED_BYTES else self.fingerprint)
+
+
+def category(stream: str) -> str:
+    """The category of a stream, the prefix of its name."""
+    return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]

@@ -15,6 +15,8 @@ from msgspec.structs import force_setattr, replace
 from athena_core.event import MARK_BYTES, Event, Recorded, Unknown, parts_of
 from athena_core.protocols import Row
 
+SALT_BYTES = 16
+
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 

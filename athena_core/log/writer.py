@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 import msgspec
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import A, Context, Decider, Key, Rejected, Transaction
+from athena_core.decider import A, Context, Decider, Key, Rejected, Transaction, category
 from athena_core.errors import (
     AthenaError,
     ClockJumped,
@@ -36,7 +36,7 @@ from athena_core.errors import (
 from athena_core.event import Fact, Guard, Meta, Position, Value
 from athena_core.log.anchor import ACCEPT, Anchor, AnchorMismatch, read_anchor, write_anchor
 from athena_core.log.chain import digest, follows, link
-from athena_core.log.codec import Codec, decided_or, envelope, with_decided_at
+from athena_core.log.codec import SALT_BYTES, Codec, decided_or, envelope, with_decided_at
 from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS, LOOK_SECONDS, KeyClock
 from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, Store, StoreReader
@@ -65,7 +65,6 @@ IDLE_PROBE_SECONDS = 10.0
 IDLE_PROBE_BYTES = 8_192
 """The space that it takes for a moment, and gives back."""
 
-SALT_BYTES = 16
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -965,11 +964,6 @@ def resolve(
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             after = partial(follower.hear, news) if follower and news and follower.loop is loop else None
             loop.call_soon_threadsafe(_resolve, jobs, after)
-
-
-def category(stream: str) -> str:
-    """The category of a stream, the prefix of its name."""
-    return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]
 
 
 def _resolve(jobs: list[tuple[Submission, SubmissionResult]], after: Callable[[], None] | None) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
-from athena_core.decider import Context, Outcome, Reader, Transaction
+from athena_core.decider import Context, Outcome, Reader, Transaction, category
 from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
 from athena_core.event import Event, Fact, Guard, Meta, Recorded
 from athena_core.log.chain import verify
 from athena_core.log.codec import Codec
 from athena_core.log.guards import Guards
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import Log, category
+from athena_core.log.writer import Log
 from athena_core.protocols import LogReader, Row
 from athena_core.settings import load
 from projections.engine import replay

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from athena_core.clock import Ids
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event, Value
-from athena_core.log.writer import SALT_BYTES
+from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.schema import problems
 from athena_core.tools.refusal import ToolRefused

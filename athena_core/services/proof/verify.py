@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from athena_core.clock import Clock
-from athena_core.decider import Decider
+from athena_core.decider import Decider, category
 from athena_core.domain import DECIDERS, plane
 from athena_core.errors import Overloaded
 from athena_core.event import Position, Recorded, Unknown, Value
@@ -20,7 +20,6 @@ from athena_core.log.anchor import Anchor
 from athena_core.log.codec import Codec
 from athena_core.log.guards import Guards
 from athena_core.log.port import SchemaReport
-from athena_core.log.writer import category
 from athena_core.protocols import LogReader, Row, StoredKey
 from athena_core.services.proof.beside import (
     CommandIndex,

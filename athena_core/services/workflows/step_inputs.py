@@ -12,8 +12,9 @@ from athena_core.definitions.workflow_graph import OutputMismatch, Step, Workflo
 from athena_core.domain import run, workflow, workflow_run
 from athena_core.domain.workflow_run import SaltedOutputHash, WorkflowRunState
 from athena_core.event import Recorded
+from athena_core.log.codec import SALT_BYTES
 from athena_core.log.port import StoreReader
-from athena_core.log.writer import SALT_BYTES, Log
+from athena_core.log.writer import Log
 from athena_core.services.runs.runs import Runs
 
 

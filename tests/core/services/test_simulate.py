@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
-from athena_core.decider import Context, Decider, Outcome, Reader, Rejected
+from athena_core.decider import Context, Decider, Outcome, Reader, Rejected, category
 from athena_core.domain import DECIDERS, EVENTS, policy, run, workflow_run
 from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.codec import Codec, with_decided_at
 from athena_core.log.guards import Guards
-from athena_core.log.writer import category
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.proof.recorded_requests import (
