@@ -1,5 +1,6 @@
 """The anchor: the head that a log once had, in a file beside it, so that a cut or replaced log is noticed."""
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 
 from athena_core.errors import ConfigError
 from athena_core.event import Position, Value
+from athena_core.log.port import FORMAT, LogHead, Store
 from athena_core.system import private_file
 from athena_core.values import ChainValue, LogId
 
@@ -22,6 +24,11 @@ AnchorPosition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position that a log once reached."""
 
 ACCEPT = "If this is meant, start once with ATHENA_ACCEPT_FORK=true to go on from here."
+
+
+FIRST_ANCHOR = "%s: this log had no anchor here. It has one now, at position %d."
+
+_log = logging.getLogger(__name__)
 
 
 class Anchor(Value):
@@ -70,3 +77,74 @@ def read_anchor(path: Path) -> Anchor | None:
         raise ConfigError(f"{path}: cannot be read as an anchor: {error.strerror}") from error
     except (msgspec.MsgspecError, RecursionError):
         raise ConfigError(f"{path}: is no anchor: it is torn or damaged") from None
+
+
+class AnchorFile:
+    """The anchor of a log that is open: compared with it at the start, and moved on behind its head."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the log's database, which knows where its anchor is."""
+        self.path = store.anchor
+        self._store = store
+
+    def of(self, head: LogHead) -> Anchor:
+        """Return the anchor that vouches for a head."""
+        return Anchor(log_id=self._store.log_id, position=head.position, chain=head.chain.hex())
+
+    def check(self, head: LogHead) -> None:
+        """Raise ConfigError if the log is not what its anchor vouches for. Record the anchor where there is none yet.
+
+        It is recorded before the first row, so a log of this release with rows always has one.
+        """
+        mismatch = self.mismatch(head.position)
+        if mismatch is not None:
+            raise ConfigError(f"ATHENA_STATE_DIR: {mismatch.reason}")
+        if read_anchor(self.path) is None:
+            self.record(head)
+            if head.position:
+                _log.warning(FIRST_ANCHOR, self.path, head.position)
+
+    def mismatch(self, head: Position) -> AnchorMismatch | None:
+        """Compare the log with its anchor.
+
+        A log of an older release may have none, because it was written half a second after the first row. A database
+        has one on each machine, which its first start there records.
+        """
+        try:
+            anchor = read_anchor(self.path)
+        except ConfigError as error:
+            return AnchorMismatch(head, f"{error.message}. {ACCEPT}", "unreadable")
+        if anchor is None:
+            if head == 0 or self._store.remote or self._store.format < FORMAT:
+                return None
+            lost = f"{self.path} is missing, so nothing shows whether the log is whole"
+            return AnchorMismatch(head, f"{lost} (it ends at position {head}). {ACCEPT}", "missing")
+        if anchor.log_id != self._store.log_id:
+            other = f"{self.path} is the anchor of another log, {anchor.log_id}; this one is {self._store.log_id}"
+            return AnchorMismatch(head, f"{other}. {ACCEPT}", "foreign")
+        rows = self._store.rows(anchor.position - 1, 1) if anchor.position else []
+        if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):
+            return None
+        different = f"holds another event at {anchor.position} than it once did"
+        lost = f"once reached {anchor.position}" if head < anchor.position else different
+        reason = (
+            f"the log ends at position {head} but {lost} (a restored backup, a failover to a standby that was behind,"
+            " or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
+        )
+        return AnchorMismatch(anchor.position, reason)
+
+    def record(self, head: LogHead) -> None:
+        """Replace the anchor, whatever it vouches for. Raise ConfigError."""
+        try:
+            write_anchor(self.path, self.of(head))
+        except OSError as error:
+            raise ConfigError(f"ATHENA_STATE_DIR: {self.path} cannot be written: {error.strerror}") from error
+
+    def advance(self, head: LogHead) -> None:
+        """Vouch for the head, unless the anchor already vouches for it or for more. Raise OSError."""
+        try:
+            known = read_anchor(self.path)
+        except ConfigError:
+            known = None  # it is replaced
+        if known is None or known.log_id != self._store.log_id or known.position < head.position:
+            write_anchor(self.path, self.of(head))

@@ -13,6 +13,7 @@ import msgspec
 
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
+from athena_core.log.chain import GENESIS
 from athena_core.protocols import LogReader, Row, StoredKey
 
 FORMAT = 2
@@ -45,11 +46,16 @@ ErrorKind: TypeAlias = Literal["IntegrityError", "OperationalError", "InterfaceE
 ErrorKinds: TypeAlias = tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...]
 """Kinds of exceptions, and what they mean; the first that fits."""
 
-LogHead: TypeAlias = tuple[Position, int, bytes]
-"""Position, time and chain of the last row."""
-
 KeyRow: TypeAlias = tuple[bytes, bytes, int, int, int, str | None, bytes | None]
 """A stored key: its hash, fingerprint, time on the clock of keys, first position, count, subject, answer."""
+
+
+class LogHead(NamedTuple):
+    """The last row of a log: its position, time and chain; before the first row those of an empty log."""
+
+    position: Position = 0
+    recorded_at: int = 0
+    chain: bytes = GENESIS
 
 
 class BoundKey(NamedTuple):
@@ -308,7 +314,7 @@ class Store(Protocol):
         """Make what earlier transactions wrote as durable as what this one writes, even if it writes nothing."""
 
     def head(self) -> LogHead:
-        """Position, time and chain of the last row."""
+        """Return the last row's position, time and chain."""
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""

@@ -9,7 +9,8 @@ import anyio
 
 from athena_core.event import Position
 from athena_core.log.chain import GENESIS
-from athena_core.log.writer import CommitNotice, CommitSubscriber, Log
+from athena_core.log.submission import CommitNotice, CommitSubscriber
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 
 RowsHandler = Callable[[Sequence[Row]], None]

@@ -18,6 +18,7 @@ from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.errors import InternalError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Meta
+from athena_core.log import anchor
 from athena_core.log import writer as log_module
 from athena_core.protocols import LeaderLock
 from athena_core.services import memory, reactors
@@ -105,9 +106,9 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
     faults.into("anchors.send", anchors, "anchor_at_head")
     monkeypatch.setattr(parts.anchors, "_seconds", SOON_SECONDS)
-    faults.into("log.anchor", log_module, "write_anchor", OSError)
+    faults.into("log.anchor", anchor, "write_anchor", OSError)
     faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
-    faults.into("log.clock", parts.log, "_check_clock")
+    faults.into("log.clock", parts.log._store_watch, "_check_clock")
     faults.into("log.keeper", store, "check_place")
     faults.into("log.watch", parts.tail, "look", StoreUnreachable)
     faults.into("log.write", store, "insert", store.full[0])

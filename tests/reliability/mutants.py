@@ -19,6 +19,8 @@ FAILED = 1
 PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")  # they start slowly
 
 LOG = "athena_core/log/writer.py"
+BATCH = "athena_core/log/batch.py"
+COMMITTED_STATE = "athena_core/log/committed_state.py"
 SQLITE = "athena_core/log/sqlite/store.py"
 SQLITE_READER = "athena_core/log/sqlite/reader.py"
 PROTOCOL = "athena_api/edge/protocol.py"
@@ -56,7 +58,7 @@ TIME = "tests/reliability/test_time.py"
 SUPERVISOR = "athena_core/system/supervisor.py"
 SHELLS = "tests/core/tools/test_shell.py"
 
-DECIDED = "                    batch = self._decide(results)\n"
+DECIDED = "                batch = self._decide(results)\n"
 
 CAUSED = "tests/api/test_caused.py"
 WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
@@ -181,7 +183,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "answers before the commit",
         POWER,
-        (LOG, DECIDED, f"{DECIDED}                    answer(results)\n                    results = []\n"),
+        (LOG, DECIDED, f"{DECIDED}                answer(results)\n                results.clear()\n"),
     ),
     of("a commit is not synced", POWER, (SQLITE, 'open_writer(self.path, "FULL")', 'open_writer(self.path, "NORMAL")')),
     of(
@@ -192,16 +194,20 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "states are published before the commit",
         f"{PROMISES}::test_what_a_failed_commit_decided_is_forgotten",
-        (LOG, DECIDED, f"{DECIDED}                    self._publish(batch)\n"),
-        (LOG, "            self._cache.clear()\n            self.guards.load", "            self.guards.load"),
+        (LOG, DECIDED, f"{DECIDED}                self._publish(batch)\n"),
+        (
+            COMMITTED_STATE,
+            "            self.cache.clear()\n            self.guards.load",
+            "            self.guards.load",
+        ),
     ),
     of(
         "guards of a failed commit stay",
         f"{PROMISES}::test_a_slot_that_a_failed_commit_took_is_free",
         (
-            LOG,
+            COMMITTED_STATE,
             "        self._forgetful = True\n",
-            "        self._cache.clear()\n",
+            "        self.cache.clear()\n",
         ),
     ),
     of(
@@ -216,18 +222,18 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "guards do not change inside a batch",
         f"{PROMISES}::test_a_slot_that_is_taken_in_a_batch_is_seen_by_the_next_in_it",
-        (LOG, "[(made, at) for guard, at in guards if (made := self.guards.apply(guard))]", "guards"),
+        (BATCH, "[(made, at) for guard, at in guards if (made := apply(guard))]", "guards"),
         (
             LOG,
-            "        self._place = Place(batch.head, batch.recorded_at, batch.chain)\n",
-            "        self._place = Place(batch.head, batch.recorded_at, batch.chain)\n"
+            "        self._state.head = LogHead(batch.head, batch.recorded_at, batch.chain)\n",
+            "        self._state.head = LogHead(batch.head, batch.recorded_at, batch.chain)\n"
             "        for guard, _ in batch.guards:\n            self.guards.apply(guard)\n",
         ),
     ),
     of(
         "states do not change inside a batch",
         f"{PROMISES}::test_a_state_that_is_changed_in_a_batch_is_seen_by_the_next_in_it",
-        (LOG, "entry = batch.ahead.get(stream) or self._cache.get(stream)", "entry = self._cache.get(stream)"),
+        (BATCH, "return self.ahead.get(stream) or committed.cache", "return committed.cache"),
     ),
     of(
         "a key is looked up in the database only",
@@ -239,8 +245,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{PROMISES}::test_a_refusal_binds_no_key",
         (
             LOG,
-            "            self._append(rejected.facts, batch, context)\n",
-            "            self._append(rejected.facts, batch, context)\n            if job.key is not None:\n"
+            "                batch.append(rejected.facts, context)\n",
+            "                batch.append(rejected.facts, context)\n            if job.key is not None:\n"
             "                bound = (batch.key_time, batch.head, 1, None, None, now, None)\n"
             "                batch.keys[job.key.hash] = BoundKey(job.key.fingerprint, *bound)\n",
         ),
@@ -248,13 +254,13 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "no catch-up with other processes",
         f"{PROMISES}::test_two_processes_decide_at_the_same_head",
-        (LOG, "        elif missed:\n", "        elif missed < 0:\n"),
+        (COMMITTED_STATE, "        elif missed:\n", "        elif missed < 0:\n"),
     ),
     of(
         "a log that went on past the head is taken for the same history",
         "tests/core/log/test_log.py::"
         "test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it[sqlite-1]",
-        (LOG, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
+        (COMMITTED_STATE, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
     ),
     of(
         "a commit that no standby has confirmed is acknowledged",
@@ -266,7 +272,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "guards of other processes are not taken in",
         f"{PROMISES}::test_two_processes_share_the_slots",
         (
-            LOG,
+            COMMITTED_STATE,
             "            for guard in decider.guards(self.codec.decode(row, text=False)):\n",
             "            for guard in ():\n",
         ),
@@ -317,7 +323,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "the anchor is not compared",
         "tests/reliability/test_tampering.py::test_a_cut_tail_is_found_by_the_anchor",
         (
-            LOG,
+            "athena_core/log/anchor.py",
             "        if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):\n",
             "        if anchor:\n",
         ),
@@ -610,8 +616,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/log/test_log.py::test_what_reads_alone_is_no_proof_that_writes_work",
         (
             LOG,
-            "                if not batch.empty:\n                    self._succeed()\n",
-            "                self._succeed()\n",
+            "        if not batch.empty:\n            self._succeed()\n",
+            "        self._succeed()\n",
         ),
     ),
     of(

@@ -205,7 +205,7 @@ def begun(log: Log, cluster: Cluster, key: Key | None = None) -> tuple[Future[Co
     """A commit that waits for a standby, and the thread that makes it; earlier ones did not know of it yet."""
     for _ in soon():
         waits = enqueue(log, fill(), key)
-        writer = threading.Thread(target=log._commit, daemon=True)
+        writer = threading.Thread(target=log.commit_waiting, daemon=True)
         writer.start()
         while writer.is_alive():
             if cluster.ask(WAITING):

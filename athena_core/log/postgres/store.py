@@ -18,7 +18,6 @@ from athena_core.clock import Ids
 from athena_core.decider import UNKEYED_BYTES
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Guard, Position
-from athena_core.log.chain import GENESIS
 from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
@@ -220,7 +219,7 @@ class PostgresStore(PostgresReads):
                     cursor = connection.cursor(binary=True)
                     cursor.execute(SELECT_HEAD)
                     found = connection.execute(SELECT_FORMAT_AND_KEY_CLOCK)
-                self._head = cursor.fetchone() or (0, 0, GENESIS)
+                self._head = LogHead(*cursor.fetchone() or ())
                 self._meta = {str(name): str(value) for name, value in found.fetchall()}
                 self.format = check_still(self._meta["format"])
                 yield
@@ -272,11 +271,11 @@ class PostgresStore(PostgresReads):
             connection.close()
 
     def head(self) -> LogHead:
-        """Position, time and chain of the last row."""
+        """Return the last row's position, time and chain."""
         if self._head is not None:
             return self._head
         found = self._line.read(SELECT_HEAD)
-        return (found[0][0], found[0][1], found[0][2]) if found else (0, 0, GENESIS)
+        return LogHead._make(found[0]) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""

@@ -13,7 +13,6 @@ from athena_core.clock import Ids
 from athena_core.decider import UNKEYED_BYTES
 from athena_core.errors import ConfigError, StoreMoved
 from athena_core.event import Guard, Position
-from athena_core.log.chain import GENESIS
 from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
@@ -209,9 +208,9 @@ class SqliteStore(SqliteReads):
             raise StoreMoved("the log was moved or replaced while it was in use")
 
     def head(self) -> LogHead:
-        """Position, time and chain of the last row."""
+        """Return the last row's position, time and chain."""
         found = self._connection.execute(SELECT_HEAD).fetchone()
-        return found if found else (0, 0, GENESIS)
+        return LogHead._make(found) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.event import Fact
+from athena_core.log.batch import BATCH_EVENTS_MAX
 from athena_core.log.codec import Codec
-from athena_core.log.writer import BATCH_EVENTS_MAX, Log
+from athena_core.log.writer import Log
 from tests.core.log.pots import META, POTS, Filled, enqueue, store_at
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -15,10 +15,11 @@ from athena_core.errors import ConcurrencyLimitExceeded
 from athena_core.event import EXTRA, TEXT, Event, Fact, Guard, Meta, Recorded, Text, Value
 from athena_core.log import chain
 from athena_core.log.codec import Codec
-from athena_core.log.port import Store
+from athena_core.log.port import LogHead, Store
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import Committed, Log, Place, Submission
+from athena_core.log.submission import Submission
+from athena_core.log.writer import Committed, Log
 from athena_core.protocols import Row
 
 SLOTS_MAX = 2
@@ -179,7 +180,7 @@ def enqueue(
 def commit(log: Log, *transactions: Transaction[Any]) -> list[Committed[Any]]:
     """Have transactions committed together, by the thread of the test."""
     futures = [enqueue(log, transaction) for transaction in transactions]
-    log._commit()
+    log.commit_waiting()
     return [future.result(timeout=0) for future in futures]
 
 
@@ -189,9 +190,9 @@ def connection(log: Log) -> apsw.Connection:
     return log.store._connection
 
 
-def place(log: Log) -> Place:
+def place(log: Log) -> LogHead:
     """Where the log believes to be."""
-    return log._place
+    return log._state.head
 
 
 def fill(pot: str = "pot_a", amount: int = 1, label: str | None = None) -> Transaction[dict[str, int]]:

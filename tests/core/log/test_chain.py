@@ -27,7 +27,7 @@ def history(tmp_path: Path) -> Path:
         return Outcome(facts=(Fact(stream="pot_a", event=event, session_id="s", run_id="r"),) * 5)
 
     enqueue(log, transaction, meta=Meta(actor="ada", correlation="trace-1", causation=1))
-    log._commit()
+    log.commit_waiting()
     log.close()
     return tmp_path
 

@@ -31,22 +31,17 @@ from athena_core.errors import (
 )
 from athena_core.event import Event, Fact, Value
 from athena_core.log.anchor import BYTES_MAX, Anchor, read_anchor
+from athena_core.log.batch import BATCH_EVENTS_MAX
 from athena_core.log.codec import Codec, at_of
+from athena_core.log.committed_state import CATCH_UP_EVENTS_MAX
 from athena_core.log.key_clock import KEPT_MS
 from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey
 from athena_core.log.postgres.session import SCHEMA
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.connection import open_reader
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import (
-    BATCH_EVENTS_MAX,
-    CATCH_UP_EVENTS_MAX,
-    IDLE_PROBE_BYTES,
-    REFUSALS,
-    Committed,
-    Log,
-    Submission,
-)
+from athena_core.log.submission import Submission
+from athena_core.log.writer import IDLE_PROBE_BYTES, REFUSALS, Committed, Log
 from tests.core.log.others import other
 from tests.core.log.pots import (
     META,
@@ -119,7 +114,7 @@ def test_a_transaction_sees_what_the_one_before_it_in_the_same_commit_decided(lo
 
 def test_a_guard_that_is_taken_in_the_same_commit_counts(log: Log, tmp_path: Path) -> None:
     futures = [enqueue(log, take(slot)) for slot in "wxyz"]
-    log._commit()
+    log.commit_waiting()
     assert [type(future.exception(timeout=0)) for future in futures] == [type(None)] * 2 + [
         ConcurrencyLimitExceeded
     ] * 2
@@ -137,7 +132,7 @@ def test_a_limit_is_kept_by_two_logs_together(tmp_path: Path) -> None:
             taken.remove(slot)
             continue
         future = enqueue(log, take(f"slot {number:02}"))
-        log._commit()
+        log.commit_waiting()
         if future.exception(timeout=0) is None:
             taken.add(f"slot {number:02}")
         assert len(taken) <= SLOTS_MAX
@@ -196,7 +191,7 @@ def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
     future: Future[Committed[Any]] = Future()
     log._enqueue(Submission(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
     enqueue(log, fill("pot_new"))
-    log._commit()
+    log.commit_waiting()
     assert future.result(timeout=0).position == 1
     assert not [statement for statement in looked if "WHERE stream = ?" in statement]
     connection(log).set_exec_trace(None)
@@ -210,14 +205,14 @@ def test_an_event_that_is_not_registered_is_named(log: Log) -> None:
         TYPE: ClassVar[str] = "pot.strayed"
 
     future = enqueue(log, lambda reader, context: Outcome(facts=(Fact(stream="pot_a", event=Stray()),)))
-    log._commit()
+    log.commit_waiting()
     with pytest.raises(KeyError, match=r"Stray \('pot.strayed'\) is not a registered event"):
         future.result(timeout=0)
 
 
 def test_a_stream_of_no_category_is_named(log: Log) -> None:
     future = enqueue(log, fill("pan_a"))
-    log._commit()
+    log.commit_waiting()
     with pytest.raises(InternalError, match="'pan_a' belongs to no category"):
         future.result(timeout=0)
 
@@ -228,7 +223,7 @@ def test_a_transaction_that_fails_affects_nobody_else(log: Log, tmp_path: Path) 
         return Outcome(facts=(good, Fact(stream="pot_b", event=Filled(amount=1, label="\ud800"))))
 
     futures = [enqueue(log, transaction) for transaction in (fill(), half, fill(), level())]
-    log._commit()
+    log.commit_waiting()
     assert isinstance(futures[1].exception(timeout=0), UnicodeEncodeError)
     assert futures[3].result(timeout=0).answer == 2
     assert [(row.stream, row.version) for row in rows(tmp_path)] == [("pot_a", 1), ("pot_a", 2)]
@@ -274,7 +269,7 @@ def test_time_never_goes_back(tmp_path: Path) -> None:
 def keyed(log: Log, name: Key, amount: int = 1) -> Committed[Any]:
     """Fill under a key."""
     future = enqueue(log, fill(amount=amount), name)
-    log._commit()
+    log.commit_waiting()
     return future.result(timeout=0)
 
 
@@ -290,7 +285,7 @@ def test_a_repeated_key_is_answered_in_the_type_of_the_first_answer(log: Log) ->
         return Outcome(facts=(fact,), answer=Poured(amount=1), handover="of no concern to a key")
 
     futures = [enqueue(log, pour, key("k"), answers=Poured) for _ in range(2)]
-    log._commit()
+    log.commit_waiting()
     first, second = (future.result(timeout=0) for future in futures)
     assert first.answer == second.answer == Poured(amount=1)
     assert (first.handover, second.handover) == ("of no concern to a key", None)
@@ -347,17 +342,17 @@ def test_expired_keys_are_forgotten_as_fast_as_new_ones_come(tmp_path: Path) -> 
 def test_a_refusal_never_binds_a_key(log: Log) -> None:
     commit(log, take("x"), take("y"))
     refused = enqueue(log, take("z"), key("k"))
-    log._commit()
+    log.commit_waiting()
     assert isinstance(refused.exception(timeout=0), ConcurrencyLimitExceeded)
     commit(log, free("x"))
     admitted = enqueue(log, take("z"), key("k", b"other"))
-    log._commit()
+    log.commit_waiting()
     assert not admitted.result(timeout=0).replayed
 
 
 def test_two_with_the_same_key_in_one_commit_are_one(log: Log) -> None:
     futures = [enqueue(log, fill(), name) for name in (key("k"), key("k"), key("k", b"other"))]
-    log._commit()
+    log.commit_waiting()
     assert [future.result(timeout=0).replayed for future in futures[:2]] == [False, True]
     assert isinstance(futures[2].exception(timeout=0), IdempotencyMismatch)
 
@@ -371,7 +366,7 @@ def test_a_released_key_binds_anew(log: Log) -> None:
 def test_a_key_without_events_binds_too(log: Log) -> None:
     for replayed in (False, True):
         future = enqueue(log, level(), key("k"))
-        log._commit()
+        log.commit_waiting()
         assert future.result(timeout=0).replayed is replayed
 
 
@@ -469,18 +464,18 @@ async def test_what_waits_together_is_committed_together(working: Log, tmp_path:
 def test_a_full_batch_leaves_the_rest_to_the_next(log: Log) -> None:
     commits = Commits(log)
     futures = [enqueue(log, fill()) for _ in range(BATCH_EVENTS_MAX + 1)]
-    log._commit()
+    log.commit_waiting()
     assert [future.done() for future in futures[-2:]] == [True, False]
-    log._commit()
+    log.commit_waiting()
     assert futures[-1].result(timeout=0).position == BATCH_EVENTS_MAX + 1
     assert commits.count == 2
 
 
 def test_large_transactions_are_not_gathered_without_end(log: Log) -> None:
     futures = [enqueue(log, fill(label="x" * 600_000)) for _ in range(3)]
-    log._commit()
+    log.commit_waiting()
     assert [future.done() for future in futures] == [True, True, False]
-    log._commit()
+    log.commit_waiting()
 
 
 def test_threads_and_event_loops_may_submit_at_once(working: Log, tmp_path: Path) -> None:
@@ -609,7 +604,7 @@ def test_nothing_is_written_once_a_newer_release_has_raised_the_format(tmp_path:
     commit(log, fill())
     alter(tmp_path, f"UPDATE meta SET value = '{FORMAT + 1}' WHERE name = 'format'")
     waiting = enqueue(log, fill())
-    log._commit()
+    log.commit_waiting()
     with pytest.raises(Overloaded, match="nothing was written"):
         waiting.result(timeout=0)
     raised = f"a newer release has raised the log's format to {FORMAT + 1}; this release writes {FORMAT}"
@@ -787,9 +782,20 @@ def test_a_log_of_an_older_format_may_have_rows_without_an_anchor(
     last.close()
 
 
+@pytest.mark.skipif(not __debug__, reason="assertions are off")
+def test_only_the_writers_thread_writes_once_the_log_has_started(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    log.commit_waiting()  # until then the thread of the test stands for it
+    log.start()
+    for write in (log.commit_waiting, log._probe):
+        with pytest.raises(AssertionError, match="only the writer's thread"):
+            write()
+    log.close()
+
+
 def test_the_first_anchor_has_to_be_written(tmp_path: Path) -> None:
     log = new_log(tmp_path)
-    log.store.anchor = log._anchor_path = tmp_path / "nowhere" / "log.anchor"
+    log.store.anchor = log._anchor.path = tmp_path / "nowhere" / "log.anchor"
     with pytest.raises(ConfigError, match=r"log.anchor cannot be written: No such file"):
         log.start()
     log.store.close()
@@ -812,7 +818,7 @@ def test_a_tail_cut_while_at_work_stops_the_log(tmp_path: Path) -> None:
     commit(log, fill(), fill())
     cut(tmp_path, after=1)
     future = enqueue(log, fill())
-    log._commit()
+    log.commit_waiting()
     assert isinstance(future.exception(timeout=0), Overloaded)
     assert "ends at position 1; 2 was acknowledged" in deaths[0]
     log.store.close()
@@ -830,7 +836,7 @@ def test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it(tm
     commit(awake, lambda reader, context: Outcome(facts=facts))
     awake.store.close()
     future = enqueue(asleep, fill())
-    asleep._commit()
+    asleep.commit_waiting()
     assert isinstance(future.exception(timeout=0), Overloaded)
     assert deaths == [
         f"the log cannot go on: InternalError: the log ends at position {more + 2},"
@@ -894,7 +900,7 @@ def test_whoever_waits_behind_a_commit_that_fails_is_surely_not_written(tmp_path
     log = new_log(tmp_path)
     futures = [enqueue(log, fill()) for _ in range(BATCH_EVENTS_MAX + 1)]
     connection(log).set_commit_hook(fails)
-    log._commit()
+    log.commit_waiting()
     kinds = [type(future.exception(timeout=0)) for future in futures]
     assert kinds == [OutcomeUnknown] * BATCH_EVENTS_MAX + [Overloaded]
     log.store.close()
@@ -911,7 +917,7 @@ def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path)
     log = new_log(tmp_path, deaths=deaths)
     waits = enqueue(log, fill())
     enqueue(log, transaction)
-    log._commit()
+    log.commit_waiting()
     assert "Exhausted" in deaths[0]
     assert isinstance(waits.exception(timeout=0), AthenaError)
     log.store.close()
@@ -1017,7 +1023,7 @@ END_SESSIONS = (
 def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(log, log.store.full[0], monkeypatch)
     refused = enqueue(log, fill())
-    log._commit()
+    log.commit_waiting()
     assert isinstance(refused.exception(timeout=0), StoreFull)
     commit(log, level())
     log._probe()

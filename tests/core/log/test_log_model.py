@@ -269,7 +269,7 @@ class World:
     def open(self) -> Log:
         """A process starts; its cache is so small that states come and go."""
         log = new_log(self.directory, clock=self.clock, deaths=self.deaths, key_hours=KEY_HOURS)
-        log._cache = StateCache(limit=3 * CACHED_STATE_BYTES)
+        log._state.cache = StateCache(limit=3 * CACHED_STATE_BYTES)
         return log
 
     def run(self, plan: Plan) -> None:
@@ -286,7 +286,7 @@ class World:
 
             futures.append(enqueue(log, transaction, key_of(step, shown)))
         self.arrange(log, plan.failure)
-        log._commit()
+        log.commit_waiting()
         self.arrange(log, None)
         expected = [self.model.run(step, self.clock.now(), expected_shown) for step in plan.steps]
         self.model.expire(before)
@@ -353,10 +353,10 @@ class World:
             starts.add(found.bound_at - self.model.bound[key])
         assert len(starts) <= 1, "keys are as old as time has passed"
         for log in self.logs:
-            log._commit()  # nothing waits: it only catches up
+            log.commit_waiting()  # nothing waits: it only catches up
             assert place(log).position == len(rows)
             assert list(log.guards.of("slot").items()) == list(self.model.guards.items())
-            for stream, entry in log._cache._entries.items():
+            for stream, entry in log._state.cache._entries.items():
                 events = [event for name, event in decoded if name == stream]
                 assert (entry.state, entry.version) == (fold(POTS, events), len(events))
         reader.close()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from athena_core.clock import SystemIds
+from athena_core.log.batch import BATCH_EVENTS_MAX
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import BATCH_EVENTS_MAX
 from tests.core.log.others import other
 from tests.core.log.pots import new_log, rows
 

@@ -13,8 +13,10 @@ import pytest
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.errors import StoreFull
 from athena_core.event import Fact
+from athena_core.log.batch import WriteBatch
+from athena_core.log.submission import CommitNotice
 from athena_core.log.tail import PAGE_EVENTS, Tail
-from athena_core.log.writer import CommitNotice, Log, WriteBatch
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from tests.core.log.pots import META, Deaths, Filled, alter, commit, fill, new_log
 

@@ -1,0 +1,155 @@
+"""The batch: what the transactions of one commit decided so far, in memory.
+
+Hot: every event of the log is encoded, chained and folded in ``append``, about MEASURE. So columns are one tuple
+without names, rows are made without a frame of ``Row.__new__``, and what a loop needs is looked up before it.
+"""
+
+from collections.abc import Mapping
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from athena_core.clock import Ids
+from athena_core.decider import Context, Decider
+from athena_core.event import Fact, Guard, Position
+from athena_core.log.chain import digest, link
+from athena_core.log.codec import SALT_BYTES, envelope, with_decided_at
+from athena_core.log.committed_state import CommittedState
+from athena_core.log.port import BoundKey
+from athena_core.log.state_cache import CachedState
+from athena_core.protocols import Row, row_of
+
+S = TypeVar("S")
+
+BATCH_EVENTS_MAX = 512
+BATCH_BYTES_MAX = 1 << 20
+
+_stream_of = attrgetter("stream")
+
+
+class WriteBatch:
+    """What the transactions of one commit decided so far. The database and the cache hold nothing of it yet.
+
+    The guards do, because the next transaction has to see them: a batch that fails is followed by ``forget``.
+    """
+
+    def __init__(self, committed: CommittedState, ids: Ids, key_time: int) -> None:
+        """Start at the head; ``key_time`` is the time on the clock of keys."""
+        self._committed = committed
+        self._ids = ids
+        self.head, self.recorded_at, self.chain = committed.head
+        self.key_time = key_time
+        self.rows: list[Row] = []
+        self.size = 0
+        self.ahead: dict[str, CachedState] = {}
+        self.guards: list[tuple[Guard, Position]] = []
+        self.keys: dict[bytes, BoundKey] = {}
+        self.erase: list[Position] = []
+        self.decided_at = 0.0
+        """When it was complete, in seconds on the monotonic clock."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the next transaction belongs to the next batch."""
+        return len(self.rows) >= BATCH_EVENTS_MAX or self.size >= BATCH_BYTES_MAX
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not self.rows and not self.keys and not self.erase
+
+    def begin(self, stream: str) -> None:
+        """Let a stream be empty without a look whether it exists: its id was just made."""
+        if stream not in self.ahead:
+            decider = self._committed.decider(stream)
+            self.ahead[stream] = CachedState(decider, decider.initial, 0)
+
+    def entry(self, stream: str, decider: Decider[Any] | None = None) -> CachedState:
+        """Return the state of a stream: of this batch, of the cache, or folded from what is stored."""
+        committed = self._committed
+        return self.ahead.get(stream) or committed.cache.get(stream) or committed.load(stream, decider)
+
+    def append(self, facts: tuple[Fact, ...], context: Context) -> None:
+        """Encode and fold the events of one transaction; the batch takes them all or none."""
+        mine: dict[str, CachedState] = {}
+        rows: list[Row] = []
+        guards: list[tuple[Guard, Position]] = []
+        command_id = self._ids.new("cmd") if facts else ""
+        meta, encode, salt = context.meta, self._committed.codec.encode, self._salt
+        position, chain, added = self.head, self.chain, 0
+        now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
+        recorded_at = max(now, self.recorded_at)  # the order of the log; decisions go by ``now``
+        for stream, group in groupby(facts, _stream_of):  # most follow another one of their stream
+            decider, state, version, size = mine.get(stream) or self.entry(stream)
+            for fact in group:
+                event = fact.event
+                kind, schema_version, data, extra, text = encode(event, salt)
+                if now != recorded_at:
+                    extra = with_decided_at(extra, now)
+                position += 1
+                version += 1
+                columns = (
+                    position,
+                    stream,
+                    version,
+                    kind,
+                    schema_version,
+                    recorded_at,
+                    command_id,
+                    correlation,
+                    causation,
+                    actor,
+                    fact.session_id,
+                    fact.run_id,
+                    data,
+                    extra,
+                    digest(data),
+                    None if text is None else digest(text),
+                )
+                chain = link(chain, columns)
+                row = row_of((*columns, chain, text))
+                rows.append(row)
+                if kind in decider.guarded:
+                    for guard in decider.guards(envelope(row, event)):
+                        guards.append((guard, position))
+                state = decider.evolve(state, event)
+                stored = len(data) if text is None else len(data) + len(text)
+                size += stored
+                added += stored
+            mine[stream] = CachedState(decider, state, version, size)
+        self.rows += rows
+        self.head, self.chain, self.size = position, chain, self.size + added
+        self.recorded_at = recorded_at
+        self.ahead |= mine
+        apply = self._committed.guards.apply
+        self.guards += [(made, at) for guard, at in guards if (made := apply(guard))]
+
+    def _salt(self) -> bytes:
+        return self._ids.salt(SALT_BYTES)
+
+
+class TransactionReader:
+    """What one transaction sees (``decider.Reader``): the batch before it, then what is committed."""
+
+    def __init__(self, batch: WriteBatch, committed: CommittedState) -> None:
+        """Look through a batch."""
+        self._batch = batch
+        self._guards = committed.guards
+
+    @property
+    def head(self) -> Position:
+        """The position of the last event before this transaction."""
+        return self._batch.head
+
+    def state(self, decider: Decider[S], stream: str) -> S:
+        """Return the state of a stream."""
+        state: S = self._batch.entry(stream, decider).state
+        return state
+
+    def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
+        """Return the guard rows of one kind by key, oldest first."""
+        return self._guards.of(kind)
+
+    def count(self, kind: str, word: str) -> int:
+        """Return how many guard rows of one kind hold a word."""
+        return self._guards.count(kind, word)

@@ -1,0 +1,59 @@
+"""The watch: what no write would show is looked at between writes."""
+
+from contextlib import closing, suppress
+
+from athena_core.clock import Clock
+from athena_core.errors import ClockJumped, StoreMoved
+from athena_core.log.key_clock import LOOK_SECONDS, KeyClock
+from athena_core.log.port import Store
+from athena_core.system.problems import Problems
+
+JUMPED = (
+    "the machine's clock jumped {seconds} s ahead. Events carry the time that has passed instead. If the clock is"
+    " right, run 'athena clock accept', or wait until it has kept step for ten minutes. If it is wrong, set it back."
+)
+
+
+class StoreWatch:
+    """Checks of the database's place and of the clocks; for one thread, which is not the writer's."""
+
+    def __init__(self, store: Store, clock: Clock, key_clock: KeyClock, problems: Problems) -> None:
+        """Take what is checked, and where failures are reported."""
+        self._store = store
+        self._clock = clock
+        self._key_clock = key_clock
+        self._problems = problems
+        self._keys_checked_at: float | None = None
+
+    def check(self) -> None:
+        """Check everything once and report what fails. Raise StoreMoved if the database is no longer in its place."""
+        try:
+            self._store.check_place()
+            self._check_keys()
+        except StoreMoved:
+            raise
+        except Exception as error:
+            self._problems.report("log.keeper", error)
+        else:
+            self._problems.recovered("log.keeper")
+        try:
+            self._check_clock()
+        except Exception as error:
+            self._problems.report("log.clock", error)
+        else:
+            self._problems.recovered("log.clock")
+
+    def _check_keys(self) -> None:
+        """Read the clock of keys once a minute, where other machines may set it."""
+        now = self._clock.monotonic()
+        if self._store.remote and (self._keys_checked_at is None or now - self._keys_checked_at >= LOOK_SECONDS):
+            self._keys_checked_at = now
+            with suppress(*self._store.lost), closing(self._store.reader()) as reader:  # the writer reports these
+                self._key_clock.look(reader.key_stamp())
+
+    def _check_clock(self) -> None:
+        """Raise ClockJumped while a jump of the machine's clock is not accepted, also while nothing is written."""
+        self._clock.now()
+        ahead = self._clock.ahead
+        if ahead:
+            raise ClockJumped(JUMPED.format(seconds=ahead // 1000))

@@ -1,0 +1,75 @@
+"""Submissions: transactions that wait for the writer, and how its answers reach those who wait for them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+from athena_core.decider import Key, Transaction
+from athena_core.event import Meta, Position
+from athena_core.protocols import Row
+
+
+class Submission(NamedTuple):
+    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits.
+
+    ``answers`` is the type of its answer, in which that of a repeated key is decoded.
+    """
+
+    transaction: Transaction[Any]
+    meta: Meta
+    key: Key | None
+    fresh: frozenset[str]
+    loop: asyncio.AbstractEventLoop | None
+    future: Any
+    answers: Any = Any
+
+
+class CommitNotice(NamedTuple):
+    """A commit of this process that is over: its number, the head after it, its rows (or none: they are in the log)."""
+
+    commit: int
+    head: Position
+    rows: Sequence[Row]
+
+
+class CommitSubscriber(NamedTuple):
+    """Who hears of every commit of this process in its event loop, after everybody there who waited for an answer."""
+
+    loop: asyncio.AbstractEventLoop
+    hear: Callable[[CommitNotice], None]
+
+
+def resolve(
+    results: Sequence[tuple[Submission, object]],
+    follower: CommitSubscriber | None = None,
+    news: CommitNotice | None = None,
+) -> None:
+    """Give everybody their result: threads directly, each event loop with one call; then the follower hears of it."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Submission, object]]] = {}
+    if follower is not None:
+        loops[follower.loop] = []
+    for job, result in results:
+        if job.loop is not None:
+            loops.setdefault(job.loop, []).append((job, result))
+        elif isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+    for loop, jobs in loops.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            after = partial(follower.hear, news) if follower and news and follower.loop is loop else None
+            loop.call_soon_threadsafe(_resolve, jobs, after)
+
+
+def _resolve(jobs: list[tuple[Submission, object]], after: Callable[[], None] | None) -> None:
+    for job, result in jobs:
+        if job.future.done():
+            continue
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+    if after is not None:
+        asyncio.get_running_loop().call_soon(after)  # callers that waited for an answer continue before it
