@@ -14,7 +14,7 @@ from projections import dead_letters, redrives
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
     from athena_core.log.port import StoreReader
-    from athena_core.log.writer import Committed
+    from athena_core.log.submission import Committed
     from projections.engine.views import ViewsReader
 
 PENDING_SECONDS_MAX = 5.0

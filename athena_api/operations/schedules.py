@@ -19,7 +19,7 @@ from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.writer import Committed
+    from athena_core.log.submission import Committed
 
 
 class PreviewQuery(Value):

@@ -22,7 +22,7 @@ from projections.workflow_rows import WorkflowRunRow
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
-    from athena_core.log.writer import Committed
+    from athena_core.log.submission import Committed
 
 
 class ItemsQuery(Value):

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
-from athena_core.decider import Key, Transaction
-from athena_core.event import Meta, Position
+from athena_core.decider import A, Key, Transaction
+from athena_core.event import Meta, Position, Value
 from athena_core.protocols import Row
 
 
@@ -39,6 +39,23 @@ class CommitSubscriber(NamedTuple):
 
     loop: asyncio.AbstractEventLoop
     hear: Callable[[CommitNotice], None]
+
+
+class Committed(Value, Generic[A]):
+    """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it.
+
+    The answer of a repeated key is of the same type as that of the first; there is no ``handover`` then.
+    """
+
+    position: Position
+    at: int
+    subject: str | None = None
+    answer: A = None  # type: ignore[assignment]
+    replayed: bool = False
+    handover: object = None
+
+
+SubmissionResult = Committed[Any] | BaseException
 
 
 def resolve(

@@ -29,7 +29,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, overload
+from typing import Any, overload
 
 import msgspec
 
@@ -44,7 +44,7 @@ from athena_core.errors import (
     StoreMoved,
     StoreUnreachable,
 )
-from athena_core.event import Meta, Position, Value
+from athena_core.event import Meta, Position
 from athena_core.log.anchor import Anchor, AnchorFile, AnchorMismatch
 from athena_core.log.batch import BATCH_EVENTS_MAX, TransactionReader, WriteBatch
 from athena_core.log.chain import follows
@@ -55,7 +55,14 @@ from athena_core.log.key_clock import KEPT_MS, KeyClock
 from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, LogHead, Store, StoreReader
 from athena_core.log.recent import RecentReader, RecentRows
 from athena_core.log.store_watch import StoreWatch
-from athena_core.log.submission import CommitNotice, CommitSubscriber, Submission, resolve
+from athena_core.log.submission import (
+    CommitNotice,
+    CommitSubscriber,
+    Committed,
+    Submission,
+    SubmissionResult,
+    resolve,
+)
 from athena_core.protocols import Row
 from athena_core.system.histogram import Histogram
 from athena_core.system.problems import Problems
@@ -94,23 +101,6 @@ REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
 
 class CommitUnknown(Exception):
     """Nobody can say now what became of a batch."""
-
-
-class Committed(Value, Generic[A]):
-    """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it.
-
-    The answer of a repeated key is of the same type as that of the first; there is no ``handover`` then.
-    """
-
-    position: Position
-    at: int
-    subject: str | None = None
-    answer: A = None  # type: ignore[assignment]
-    replayed: bool = False
-    handover: object = None
-
-
-SubmissionResult = Committed[Any] | BaseException
 
 
 def abort_process(reason: str) -> None:

@@ -8,7 +8,8 @@ from athena_core.decider import Context, Key, Reader, facts_of, transact
 from athena_core.domain import directive, profile
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.values import HarnessSpec
 
 E = TypeVar("E", bound=Event)

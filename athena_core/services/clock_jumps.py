@@ -6,8 +6,9 @@ from athena_core.clock import Clock, iso
 from athena_core.decider import Key, record
 from athena_core.domain import plane
 from athena_core.event import Meta, Value
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 
 

@@ -16,7 +16,8 @@ from athena_core.definitions.memory_chunks import lines_of
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Meta, Position, Value
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import DatabaseDamaged, MemorySearch, NoteFile, Passage, Row
 from athena_core.providers.mask import Mask
 from athena_core.services.erasure.erasure import Trace

@@ -7,7 +7,8 @@ from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import policy
 from athena_core.errors import PreconditionFailed
 from athena_core.event import Meta, Value
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction
 from athena_core.values import Identity

@@ -10,7 +10,8 @@ from athena_core.definitions.placeholder import as_text, fill
 from athena_core.domain import template
 from athena_core.errors import ConfigError, NotFound, PreconditionFailed
 from athena_core.event import Meta
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.runs import PreparedRun, Runs
 from athena_core.values import Identity, RunBody

@@ -17,7 +17,8 @@ from athena_core.errors import ConfigError, OutcomeUnknown
 from athena_core.log.anchor import read_anchor
 from athena_core.log.postgres.reader import ANCHOR
 from athena_core.log.postgres.store import PostgresStore
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from tests.core.log.pots import commit, enqueue, fill, key, new_log
 from tests.reliability.test_postgres import command
 from tests.scale import sized

@@ -14,7 +14,8 @@ from athena_core.domain.plane import AuthzModeActive
 from athena_core.errors import AthenaError, ConcurrencyLimitExceeded, IdempotencyMismatch, StoreFull
 from athena_core.event import Event, Fact
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import PublicRow
 from athena_core.services.runs.admission import facts_of, shadow_profile
 from tests.reliability.history import history_of, judge_log, rows_of

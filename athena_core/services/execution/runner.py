@@ -18,8 +18,9 @@ from athena_core.domain import run
 from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.port import FORMAT
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
 from athena_core.services.execution.agent import (

@@ -28,7 +28,8 @@ from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
 from athena_core.event import Fact, Meta, Position, Value
 from athena_core.log.anchor import LINE_BYTES_MAX, Anchor
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import LogReader
 from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.services.reviews.git import Repository

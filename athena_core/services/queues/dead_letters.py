@@ -11,7 +11,8 @@ from athena_core.domain import dead_letter, message, queue
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.port import StoreReader
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.services.queues.queues import queue_facts
 from athena_core.text import or_erased
 from athena_core.values import Body, Identity, Label, narrower, pinned, unpinned

@@ -10,7 +10,8 @@ from athena_core.domain import dead_letter, message, queue, run
 from athena_core.errors import ConfigError
 from athena_core.event import Meta, Position
 from athena_core.log.port import StoreReader
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.queues.dead_letters import HOPS_BEGIN, PERSONA_SESSION, letter_facts, payload_object

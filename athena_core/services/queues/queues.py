@@ -15,8 +15,9 @@ from athena_core.errors import (
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded, Value
 from athena_core.log.port import StoreReader
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.runs import Runs

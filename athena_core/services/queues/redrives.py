@@ -13,7 +13,8 @@ from athena_core.domain import dead_letter, redrive
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, Contradicted, NotFound
 from athena_core.event import Meta, Position, Value
 from athena_core.log.port import StoreReader
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts

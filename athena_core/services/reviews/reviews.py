@@ -13,8 +13,9 @@ from athena_core.domain import review, run
 from athena_core.errors import AthenaError, NotFound
 from athena_core.event import Event, Fact, Meta, Recorded
 from athena_core.log.port import StoreReader
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access

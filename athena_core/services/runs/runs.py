@@ -26,8 +26,9 @@ from athena_core.errors import (
 )
 from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.codec import SALT_BYTES
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.providers.prices import Prices

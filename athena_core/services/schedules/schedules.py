@@ -24,8 +24,9 @@ from athena_core.errors import (
     RunCancelledError,
 )
 from athena_core.event import Event, Fact, Meta, Value
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import RunTransaction

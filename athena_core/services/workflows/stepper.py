@@ -28,7 +28,8 @@ from athena_core.errors import AthenaError
 from athena_core.event import Meta
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.port import StoreReader
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog

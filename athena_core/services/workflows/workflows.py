@@ -13,8 +13,9 @@ from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain import plane, run, workflow, workflow_run
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, NotFound
 from athena_core.event import Event, Fact, Meta
+from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
-from athena_core.log.writer import Committed, Log
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access, violation_of
 from athena_core.services.catalog import Catalog

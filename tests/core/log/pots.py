@@ -18,8 +18,8 @@ from athena_core.log.codec import Codec
 from athena_core.log.port import LogHead, Store
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.submission import Submission
-from athena_core.log.writer import Committed, Log
+from athena_core.log.submission import Committed, Submission
+from athena_core.log.writer import Log
 from athena_core.protocols import Row
 
 SLOTS_MAX = 2

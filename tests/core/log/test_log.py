@@ -40,8 +40,8 @@ from athena_core.log.postgres.session import SCHEMA
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.connection import open_reader
 from athena_core.log.sqlite.store import SqliteStore
-from athena_core.log.submission import Submission
-from athena_core.log.writer import IDLE_PROBE_BYTES, REFUSALS, Committed, Log
+from athena_core.log.submission import Committed, Submission
+from athena_core.log.writer import IDLE_PROBE_BYTES, REFUSALS, Log
 from tests.core.log.others import other
 from tests.core.log.pots import (
     META,
