@@ -9,14 +9,18 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
+import msgspec
+
 from athena_core.clock import Ids
-from athena_core.decider import Context, Decider
+from athena_core.decider import Context, Decider, Key, Rejected
+from athena_core.errors import IdempotencyMismatch
 from athena_core.event import Fact, Guard, Position
 from athena_core.log.chain import digest, link
-from athena_core.log.codec import SALT_BYTES, envelope, with_decided_at
+from athena_core.log.codec import SALT_BYTES, decided_or, envelope, with_decided_at
 from athena_core.log.committed_state import CommittedState
-from athena_core.log.port import BoundKey
+from athena_core.log.port import BoundKey, Store
 from athena_core.log.state_cache import CachedState
+from athena_core.log.submission import Committed, Submission
 from athena_core.protocols import Row, row_of
 
 S = TypeVar("S")
@@ -33,12 +37,14 @@ class WriteBatch:
     The guards do, because the next transaction has to see them: a batch that fails is followed by ``forget``.
     """
 
-    def __init__(self, committed: CommittedState, ids: Ids, key_time: int) -> None:
-        """Start at the head; ``key_time`` is the time on the clock of keys."""
+    def __init__(self, committed: CommittedState, store: Store, ids: Ids, key_time: int, key_ms: int) -> None:
+        """Start at the head. Keys bind for ``key_ms`` milliseconds; ``key_time`` is the time on their clock."""
         self._committed = committed
+        self._store = store
         self._ids = ids
         self.head, self.recorded_at, self.chain = committed.head
         self.key_time = key_time
+        self.keys_since = key_time - key_ms
         self.rows: list[Row] = []
         self.size = 0
         self.ahead: dict[str, CachedState] = {}
@@ -58,11 +64,57 @@ class WriteBatch:
         """Whether there is nothing to commit."""
         return not self.rows and not self.keys and not self.erase
 
-    def begin(self, stream: str) -> None:
-        """Let a stream be empty without a look whether it exists: its id was just made."""
-        if stream not in self.ahead:
-            decider = self._committed.decider(stream)
-            self.ahead[stream] = CachedState(decider, decider.initial, 0)
+    def run(self, job: Submission, now: int) -> Committed[Any]:
+        """Decide a transaction and take in its events, or find what its key led to before. Raise its error."""
+        view = TransactionReader(self, self._committed)
+        if job.key is not None:
+            known = self._known(job.key, job.answers, view, now)
+            if known is not None:
+                return known
+        for stream in job.fresh:
+            if stream not in self.ahead:
+                decider = self._committed.decider(stream)
+                self.ahead[stream] = CachedState(decider, decider.initial, 0)
+        context = Context(now=now, ids=self._ids, meta=job.meta)
+        try:
+            outcome = job.transaction(view, context)
+        except Rejected as rejected:
+            rejected.error.recorded = not job.meta.quiet
+            if rejected.error.recorded:
+                self.append(rejected.facts, context)
+            raise rejected.error from None
+        first = self.head + 1
+        bound = job.key is not None and outcome.answer is not None
+        stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise: before anything is appended
+        self.append(outcome.facts, context)
+        self.erase += outcome.erase
+        if job.key is not None:
+            count = self.head + 1 - first
+            bound_at, subject = self.key_time, outcome.subject
+            key = BoundKey(job.key.fingerprint, bound_at, first, count, subject, stored, now, None)
+            self.keys[job.key.hash] = key
+        return Committed(
+            position=self.head,
+            at=now,
+            subject=outcome.subject,
+            answer=outcome.answer,
+            handover=outcome.handover,
+        )
+
+    def _known(self, key: Key, answers: Any, view: "TransactionReader", now: int) -> Committed[Any] | None:
+        """Return what a key led to before, if it is bound."""
+        found = self.keys.get(key.hash) or self._store.key(key.hash)
+        if found is None:
+            return None
+        fingerprint, bound_at, first, count, subject, stored, recorded_at, extra = found
+        if bound_at < self.keys_since or key.released(view, subject):
+            return None
+        if not key.fits(fingerprint):
+            raise IdempotencyMismatch("the idempotency key was used before with another input")
+        before = msgspec.json.decode(stored, type=answers) if stored is not None else None
+        end = first + count - 1
+        at = decided_or(recorded_at, extra) if count else now
+        return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
 
     def entry(self, stream: str, decider: Decider[Any] | None = None) -> CachedState:
         """Return the state of a stream: of this batch, of the cache, or folded from what is stored."""

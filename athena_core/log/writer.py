@@ -31,13 +31,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, overload
 
-import msgspec
-
 from athena_core.clock import Clock, Ids
-from athena_core.decider import A, Context, Decider, Key, Rejected, Transaction
+from athena_core.decider import A, Decider, Key, Transaction
 from athena_core.errors import (
     AthenaError,
-    IdempotencyMismatch,
     OutcomeUnknown,
     Overloaded,
     StoreFull,
@@ -46,13 +43,13 @@ from athena_core.errors import (
 )
 from athena_core.event import Meta, Position
 from athena_core.log.anchor import Anchor, AnchorFile, AnchorMismatch
-from athena_core.log.batch import BATCH_EVENTS_MAX, TransactionReader, WriteBatch
+from athena_core.log.batch import BATCH_EVENTS_MAX, WriteBatch
 from athena_core.log.chain import follows
-from athena_core.log.codec import Codec, decided_or
+from athena_core.log.codec import Codec
 from athena_core.log.committed_state import CommittedState, fork_error
 from athena_core.log.guards import Guards
 from athena_core.log.key_clock import KEPT_MS, KeyClock
-from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey, LogHead, Store, StoreReader
+from athena_core.log.port import FORMAT, REHEARSAL_BYTES, LogHead, Store, StoreReader
 from athena_core.log.recent import RecentReader, RecentRows
 from athena_core.log.store_watch import StoreWatch
 from athena_core.log.submission import (
@@ -404,14 +401,14 @@ class Log:
             self.store.expect([job.key.hash for job in waiting if job.key is not None])
         stamp = self.store.key_stamp()
         newest = self.store.newest_key() if stamp is None else 0
-        batch = WriteBatch(self._state, self._ids, self._key_clock.look(stamp, newest))
+        batch = WriteBatch(self._state, self.store, self._ids, self._key_clock.look(stamp, newest), self._key_ms)
         while not batch.full:
             try:
                 job = self._queue.popleft()
             except IndexError:  # also the watcher takes from the queue
                 break
             try:
-                result: SubmissionResult = self._run(job, batch)
+                result: SubmissionResult = batch.run(job, self._clock.now())
             except Exception as error:
                 result = error
             results.append((job, result))
@@ -500,58 +497,6 @@ class Log:
         last = batch.rows[-1]
         return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
-    def _run(self, job: Submission, batch: WriteBatch) -> Committed[Any]:
-        now = self._clock.now()
-        view = TransactionReader(batch, self._state)
-        if job.key is not None:
-            known = self._known(job.key, job.answers, view, batch, now)
-            if known is not None:
-                return known
-        for stream in job.fresh:
-            batch.begin(stream)
-        context = Context(now=now, ids=self._ids, meta=job.meta)
-        try:
-            outcome = job.transaction(view, context)
-        except Rejected as rejected:
-            rejected.error.recorded = not job.meta.quiet
-            if rejected.error.recorded:
-                batch.append(rejected.facts, context)
-            raise rejected.error from None
-        first = batch.head + 1
-        bound = job.key is not None and outcome.answer is not None
-        stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise: before anything is appended
-        batch.append(outcome.facts, context)
-        batch.erase += outcome.erase
-        if job.key is not None:
-            count = batch.head + 1 - first
-            bound_at, subject = batch.key_time, outcome.subject
-            key = BoundKey(job.key.fingerprint, bound_at, first, count, subject, stored, now, None)
-            batch.keys[job.key.hash] = key
-        return Committed(
-            position=batch.head,
-            at=now,
-            subject=outcome.subject,
-            answer=outcome.answer,
-            handover=outcome.handover,
-        )
-
-    def _known(
-        self, key: Key, answers: Any, view: TransactionReader, batch: WriteBatch, now: int
-    ) -> Committed[Any] | None:
-        """What a key led to before, if it is bound."""
-        found = batch.keys.get(key.hash) or self.store.key(key.hash)
-        if found is None:
-            return None
-        fingerprint, bound_at, first, count, subject, stored, recorded_at, extra = found
-        if bound_at < batch.key_time - self._key_ms or key.released(view, subject):
-            return None
-        if not key.fits(fingerprint):
-            raise IdempotencyMismatch("the idempotency key was used before with another input")
-        before = msgspec.json.decode(stored, type=answers) if stored is not None else None
-        end = first + count - 1
-        at = decided_or(recorded_at, extra) if count else now
-        return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
-
     def check_follows(self, known: Position, chain: bytes, head: Position, rows: Sequence[Row]) -> bool:
         """Return True if the log, up to ``head`` and with ``rows`` next, continues what this process knows; else leave.
 
@@ -568,7 +513,7 @@ class Log:
         self.store.insert(batch.rows)
         if batch.keys:
             self.store.put_keys([(key, *bound[:6]) for key, bound in batch.keys.items()])
-            self.store.expire_keys(batch.key_time - self._key_ms)
+            self.store.expire_keys(batch.keys_since)
         stamp = self._key_clock.stamp(self.store.key_stamp(), batch.key_time, binds=bool(batch.keys))
         if stamp is not None:
             self.store.put_key_stamp(stamp)

@@ -127,8 +127,8 @@ MUTANTS: tuple[Mutant, ...] = (
         f"{TIME}::test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none[files-year]",
         (
             LOG,
-            "        now = self._clock.now()\n        view",
-            "        now = max(self._clock.now(), batch.recorded_at)\n        view",
+            "batch.run(job, self._clock.now())",
+            "batch.run(job, max(self._clock.now(), batch.recorded_at))",
         ),
     ),
     of(
@@ -238,17 +238,17 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a key is looked up in the database only",
         f"{PROMISES}::test_a_key_twice_in_a_batch_is_one_command",
-        (LOG, "found = batch.keys.get(key.hash) or self.store.key(key.hash)", "found = self.store.key(key.hash)"),
+        (BATCH, "found = self.keys.get(key.hash) or self._store.key(key.hash)", "found = self._store.key(key.hash)"),
     ),
     of(
         "a refusal binds its key",
         f"{PROMISES}::test_a_refusal_binds_no_key",
         (
-            LOG,
-            "                batch.append(rejected.facts, context)\n",
-            "                batch.append(rejected.facts, context)\n            if job.key is not None:\n"
-            "                bound = (batch.key_time, batch.head, 1, None, None, now, None)\n"
-            "                batch.keys[job.key.hash] = BoundKey(job.key.fingerprint, *bound)\n",
+            BATCH,
+            "                self.append(rejected.facts, context)\n",
+            "                self.append(rejected.facts, context)\n            if job.key is not None:\n"
+            "                bound = (self.key_time, self.head, 1, None, None, now, None)\n"
+            "                self.keys[job.key.hash] = BoundKey(job.key.fingerprint, *bound)\n",
         ),
     ),
     of(
