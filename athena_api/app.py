@@ -26,7 +26,7 @@ from athena_core.decider import record
 from athena_core.domain import plane
 from athena_core.errors import AthenaError
 from athena_core.event import Meta
-from athena_core.log.shortage import ERRORS as SHORTAGES
+from athena_core.log.sqlite.shortage import ERRORS as SHORTAGES
 from athena_core.proxies import TrustedProxies
 from athena_core.services.execution.liveness import FROZEN_SECONDS
 from athena_core.settings import Settings

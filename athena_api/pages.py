@@ -19,7 +19,7 @@ from athena_api.plane import ControlPlane
 from athena_core import __version__
 from athena_core.errors import AthenaError, Overloaded, StoreDamaged, UnknownRoute
 from athena_core.event import Meta
-from athena_core.log.shortage import is_shortage
+from athena_core.log.sqlite.shortage import is_shortage
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ from athena_core.errors import (
     UnknownRoute,
 )
 from athena_core.event import Meta
-from athena_core.log.shortage import REMEDY, is_shortage
+from athena_core.log.sqlite.shortage import REMEDY, is_shortage
 from athena_core.system.watchdog import name_operation
 from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAIL_ITEMS_DEFAULT
 from projections.engine.views import at_least

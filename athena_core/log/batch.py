@@ -17,9 +17,8 @@ from athena_core.errors import IdempotencyMismatch
 from athena_core.event import Fact, Guard, Position
 from athena_core.log.chain import digest, link
 from athena_core.log.codec import SALT_BYTES, decided_or, envelope, with_decided_at
-from athena_core.log.committed_state import CommittedState
+from athena_core.log.committed_state import CachedState, CommittedState
 from athena_core.log.port import BoundKey, Store
-from athena_core.log.state_cache import CachedState
 from athena_core.log.submission import Committed, Submission
 from athena_core.protocols import Row, row_of
 

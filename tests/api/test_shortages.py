@@ -21,7 +21,7 @@ from athena_api.endpoint.endpoint import Endpoint
 from athena_api.plane import ControlPlane
 from athena_core.clock import FixedClock
 from athena_core.errors import AthenaError, InternalError, OutcomeUnknown, Overloaded, StoreDamaged
-from athena_core.log.shortage import is_shortage
+from athena_core.log.sqlite.shortage import is_shortage
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.services.execution.liveness import SWEEP_SECONDS
 from tests.conftest import Serve

@@ -18,8 +18,8 @@ from athena_core.errors import ConcurrencyLimitExceeded, OutcomeUnknown
 from athena_core.event import Event, Fact
 from athena_core.log import chain
 from athena_core.log.codec import decided_or
+from athena_core.log.committed_state import CACHED_STATE_BYTES, StateCache
 from athena_core.log.key_clock import KEPT_MS
-from athena_core.log.state_cache import CACHED_STATE_BYTES, StateCache
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from tests.core.log.pots import (
