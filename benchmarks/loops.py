@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 from athena_core.clock import SystemClock, SystemIds, iso
 from athena_core.domain import EVENTS
 from athena_core.log.codec import Codec
-from athena_core.log.sqlite.reader import SELECT_PAGE
+from athena_core.log.sqlite.statements import SQL
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.system import gc_tuning
@@ -74,7 +74,7 @@ def scan(directory: Path, seconds: float) -> Done:
     connection = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)
     stopwatch, position, events = Stopwatch(), 0, 0
     while stopwatch.seconds < seconds:
-        rows = connection.execute(SELECT_PAGE, (position, 2**62, PAGE_EVENTS)).fetchall()
+        rows = connection.execute(SQL.page, (position, 2**62, PAGE_EVENTS)).fetchall()
         events += len(rows)
         position = int(rows[-1][0] or 0) if len(rows) == PAGE_EVENTS else 0
     return stopwatch.done(events, {})

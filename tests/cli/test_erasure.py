@@ -26,8 +26,8 @@ from athena_core.log.anchor import Anchor, write_anchor
 from athena_core.log.chain import GENESIS, digest, link
 from athena_core.log.codec import MOVED_WORDS, Codec
 from athena_core.log.engine import open_archive
+from athena_core.log.sql.statements import COLUMNS
 from athena_core.log.sqlite.connection import open_reader
-from athena_core.log.sqlite.reader import COLUMNS
 from athena_core.protocols import Row, row_of
 from athena_core.services.erasure import redaction
 from athena_core.services.erasure.erasure import Trace

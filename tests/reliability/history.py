@@ -6,7 +6,8 @@ from athena_core.domain import directive, run
 from athena_core.event import MARK_BYTES
 from athena_core.log import chain
 from athena_core.log.sqlite.connection import open_reader
-from athena_core.log.sqlite.reader import SELECT_META, SqliteReader
+from athena_core.log.sqlite.reader import SqliteReader
+from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import Row
 from projections.engine.cursor import event_id
 from tests.reliability.oracle import Entry
@@ -25,7 +26,7 @@ def opened(path: Path) -> SqliteReader:
     """A reader of a log database."""
     connection = open_reader(path)
     try:
-        log_id = str(connection.execute(SELECT_META, ("log_id",)).get)
+        log_id = str(connection.execute(SQL.meta, ("log_id",)).get)
     finally:
         connection.close()
     return SqliteReader(path, log_id)

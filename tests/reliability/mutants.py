@@ -281,7 +281,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a page begins with the cursor's own event",
         f"{PROMISES}::test_pages_of_any_size_join_without_seams",
         (
-            SQLITE_READER,
+            "athena_core/log/sql/statements.py",
             "FROM log WHERE position > ? AND position <= ? ORDER",
             "FROM log WHERE position >= ? AND position <= ? ORDER",
         ),

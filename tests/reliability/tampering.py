@@ -10,7 +10,7 @@ import apsw
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.log import chain
 from athena_core.log.anchor import read_anchor
-from athena_core.log.sqlite.reader import SELECT_META
+from athena_core.log.sqlite.statements import SQL
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.protocols import Row
 from athena_core.services.proof import verify
@@ -53,7 +53,7 @@ def findings(state_dir: Path) -> list[str]:
     reader = opened(state_dir / "log.db")
     try:
         with closing(apsw.Connection(str(state_dir / "log.db"))) as connection:
-            meta = {name: str(connection.execute(SELECT_META, (name,)).get) for name in ("log_id", "format")}
+            meta = {name: str(connection.execute(SQL.meta, (name,)).get) for name in ("log_id", "format")}
         anchor = read_anchor(state_dir / "log.anchor")
         *_, last = verify.verify(reader, CODEC, SystemClock(), meta=meta, anchor=anchor)
         assert last.report is not None

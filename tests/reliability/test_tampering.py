@@ -17,7 +17,7 @@ from athena_core.log.chain import ChainBroken
 from athena_core.log.engine import open_archive
 from athena_core.log.port import FORMAT
 from athena_core.log.sqlite.connection import open_reader
-from athena_core.log.sqlite.reader import SELECT_PAGE
+from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import Row
 from athena_core.services.proof.bundle import BundleScope, export, prove
 from athena_core.services.proof.verify import NOT_LOOKED_AT
@@ -158,7 +158,7 @@ def outcome_of(path: Path, before: tuple[str, list[Row]], state_dir: Path) -> st
             return "found"
         connection = open_reader(path)
         try:
-            same = [Row(*row) for row in connection.execute(SELECT_PAGE, (0, 2**62, 2**62))] == before[1]
+            same = [Row(*row) for row in connection.execute(SQL.page, (0, 2**62, 2**62))] == before[1]
         finally:
             connection.close()
     except (apsw.Error, UnicodeDecodeError):

@@ -6,20 +6,13 @@ from typing import Any
 from athena_core.log.port import StoredSnapshot
 from athena_core.log.postgres.schema import LOCK, SCHEMA_LOCK
 from athena_core.log.postgres.session import ERROR_KINDS, SCHEMA, PostgresSession
+from athena_core.log.postgres.statements import SQL
 
 CREATE_STORED = (
     "CREATE TABLE IF NOT EXISTS stored ("
     'purpose text COLLATE "C", originator_id text COLLATE "C", originator_version bigint,'
     " topic text NOT NULL, state bytea NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version))"
 )
-INSERT_STORED = (
-    "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (%s, %s, %s, %s, %b)"
-)
-SELECT_STORED = (
-    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = %s AND originator_id = %s"
-    " AND originator_version > %s AND originator_version <= %s ORDER BY originator_version LIMIT %s"
-)
-SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
 
 
 class PostgresSnapshotStore:
@@ -41,11 +34,11 @@ class PostgresSnapshotStore:
         """Store all or none."""
         connection = self._line.connection()
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
+            cursor.executemany(SQL.insert_stored, [(self._purpose, *row) for row in rows])
 
     def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
-        statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
+        statement = SQL.stored_backwards if backwards else SQL.stored
         found: list[Any] = self._line.read(statement, (self._purpose, owner, after, until, limit))
         return found
 

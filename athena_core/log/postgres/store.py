@@ -32,14 +32,7 @@ from athena_core.log.port import (
     guard_rows,
 )
 from athena_core.log.postgres.notify import CHANNEL, PostgresChannel, PostgresCommitNotifier
-from athena_core.log.postgres.reader import (
-    ANCHOR,
-    COLUMNS,
-    SELECT_META,
-    PostgresReader,
-    PostgresReads,
-    ReaderPool,
-)
+from athena_core.log.postgres.reader import ANCHOR, PostgresReader, PostgresReads, ReaderPool
 from athena_core.log.postgres.schema import (
     LOCK,
     LOG_LOCK,
@@ -61,7 +54,9 @@ from athena_core.log.postgres.session import (
     check_server,
     connection_errors,
 )
+from athena_core.log.postgres.statements import SQL
 from athena_core.log.postgres.vacuum import vacuum
+from athena_core.log.sql.statements import COLUMNS, KEY_COLUMNS
 from athena_core.protocols import Row
 
 WRITER_OPTIONS = {
@@ -75,19 +70,13 @@ WRITER_OPTIONS = {
 WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
 """The function of the server that warns, in whatever language, that a commit is there and may not be replicated."""
 TOUCH_META = "UPDATE meta SET value = value WHERE name = 'log_id'"
-INSERT_META = "INSERT INTO meta (name, value) VALUES (%s, %s)"
 SELECT_FORMAT_AND_KEY_CLOCK = "SELECT name, value FROM meta WHERE name IN ('format', 'key_clock')"
-PUT_META = "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-RAISE_FORMAT = "UPDATE meta SET value = %s WHERE name = 'format'"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
-SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
-KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
 SELECT_BOUND = (
     "SELECT key_hash, fingerprint, command.recorded_at, first_position, count, subject, answer,"
     " coalesce(log.recorded_at, 0), extra"
     " FROM command LEFT JOIN log ON position = first_position + count - 1 WHERE key_hash = ANY(%b::bytea[])"
 )
-SELECT_NEWEST_KEY = "SELECT max(recorded_at) FROM command"
 PUT_KEYS = (
     f"INSERT INTO command ({KEY_COLUMNS})"
     f" SELECT * FROM {unnest('bytea', 'bytea', 'bigint', 'bigint', 'bigint', 'text', 'bytea')}"
@@ -107,13 +96,6 @@ DELETE_GUARDS = (
     f"DELETE FROM guard USING {unnest('text', 'text')} AS gone (kind, key)"
     " WHERE guard.kind = gone.kind AND guard.key = gone.key"
 )
-PUT_CHECKPOINT = (
-    "INSERT INTO checkpoint (name, position) VALUES (%s, %s)"
-    " ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE checkpoint.position < excluded.position"
-    " RETURNING position"
-)
-ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = %s"
-ANY_UNKEYED = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
 DROP_UNKEYED = f"""
     DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
         SELECT 1 FROM unnest(%s::bigint[]) AS erased (value)
@@ -145,7 +127,7 @@ class PostgresStore(PostgresReads):
         """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
         self.url = url
         self.anchor = directory / ANCHOR
-        self._line = PostgresSession(url, WRITER_OPTIONS)
+        super().__init__(PostgresSession(url, WRITER_OPTIONS))
         self._lines = ReaderPool(url)
         self._writes: list[tuple[str, StatementValues]] = []
         self._unkeyed: bool | None = None
@@ -173,10 +155,10 @@ class PostgresStore(PostgresReads):
                 for statement in TABLES:
                     connection.execute(statement)
                 for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
-                    connection.execute(INSERT_META, pair)
+                    connection.execute(SQL.insert_meta, pair)
             check_schema(schema_of(self._line), "ATHENA_DATABASE_URL: the log")
             names = ("format", "log_id", MOVED_TO)
-            meta = {name: _value(connection.execute(SELECT_META, (name,)).fetchone()) for name in names}
+            meta = {name: _value(connection.execute(SQL.meta, (name,)).fetchone()) for name in names}
         self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")
         if meta[MOVED_TO] is not None:
             raise ConfigError(
@@ -217,7 +199,7 @@ class PostgresStore(PostgresReads):
                     connection.execute(BEGIN)
                     connection.execute(LOCK, (LOG_LOCK,))
                     cursor = connection.cursor(binary=True)
-                    cursor.execute(SELECT_HEAD)
+                    cursor.execute(SQL.head)
                     found = connection.execute(SELECT_FORMAT_AND_KEY_CLOCK)
                 self._head = LogHead(*cursor.fetchone() or ())
                 self._meta = {str(name): str(value) for name, value in found.fetchall()}
@@ -238,7 +220,7 @@ class PostgresStore(PostgresReads):
 
     def raise_format(self) -> None:
         """Set the format to that of this release."""
-        self._writes.append((RAISE_FORMAT, (str(FORMAT),)))
+        self._writes.append((SQL.raise_format, (str(FORMAT),)))
 
     @contextmanager
     def _replicated(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
@@ -274,7 +256,7 @@ class PostgresStore(PostgresReads):
         """Return the last row's position, time and chain."""
         if self._head is not None:
             return self._head
-        found = self._line.read(SELECT_HEAD)
+        found = self._line.read(SQL.head)
         return LogHead._make(found[0]) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
@@ -319,7 +301,7 @@ class PostgresStore(PostgresReads):
 
     def newest_key(self) -> int:
         """Return the time of the newest key, 0 without one."""
-        return int(self._line.read(SELECT_NEWEST_KEY)[0][0] or 0)
+        return int(self._line.read(SQL.newest_key)[0][0] or 0)
 
     def key_stamp(self) -> str | None:
         """Return the stored stamp of the clock of keys, inside ``exclusive``."""
@@ -327,7 +309,7 @@ class PostgresStore(PostgresReads):
 
     def put_key_stamp(self, stamp: str) -> None:
         """Store the stamp of the clock of keys."""
-        self._writes.append((PUT_META, (KEY_CLOCK, stamp)))
+        self._writes.append((SQL.put_meta, (KEY_CLOCK, stamp)))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""
@@ -339,11 +321,11 @@ class PostgresStore(PostgresReads):
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward; tell whether it moved."""
-        return self._line.connection().execute(PUT_CHECKPOINT, (name, position)).fetchone() is not None
+        return self._line.connection().execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
-        self._writes.append((ERASE_TEXT, (position,)))
+        self._writes.append((SQL.erase_text, (position,)))
 
     def rehearse(self, size: int) -> None:
         """Take space where the tables are, in a temporary file that the server gives up at once.
@@ -364,7 +346,7 @@ class PostgresStore(PostgresReads):
         They are looked for once: this release binds none.
         """
         if self._unkeyed is None:
-            self._unkeyed = bool(self._line.read(ANY_UNKEYED)[0][0])
+            self._unkeyed = bool(self._line.read(SQL.any_unkeyed)[0][0])
         if not self._unkeyed:
             return
         self._writes.append((DROP_UNKEYED, (list(positions),)))

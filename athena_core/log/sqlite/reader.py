@@ -12,77 +12,43 @@ import msgspec
 
 from athena_core.errors import ConfigError
 from athena_core.event import Position
-from athena_core.log.port import KEY_CLOCK, MOVED_TO, READ_BYTES_MAX, SchemaReport, StoredGuard
+from athena_core.log.port import MOVED_TO, READ_BYTES_MAX, SchemaReport
+from athena_core.log.sql.reads import POSITION_MAX, Reads
+from athena_core.log.sql.statements import COLUMNS, PAGE, SHOWN
 from athena_core.log.sqlite.connection import open_reader
 from athena_core.log.sqlite.schema import schema_of
-from athena_core.protocols import PublicCells, PublicRow, Row, StoredKey, row_of
+from athena_core.log.sqlite.statements import SQL
+from athena_core.protocols import PublicCells, Row, StoredKey, row_of
 from athena_core.values import PAGE_BYTES_MAX
 
 READ_ROWS = 32
 """How many rows are read between two looks at their size."""
 
-COLUMNS = ", ".join(Row._fields)
-SELECT_META = "SELECT value FROM meta WHERE name = ?"
 SELECT_META_NAMES = "SELECT name FROM meta LIMIT 20"
-SELECT_POSITION = "SELECT max(position) FROM log"
-SELECT_ROW = f"SELECT {COLUMNS} FROM log WHERE position = ?"
-PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-SELECT_PAGE = f"SELECT {COLUMNS} {PAGE}"
-SELECT_SHOWN = f"SELECT {', '.join(PublicRow._fields)} {PAGE}"
-SELECT_STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
+SELECT_SHOWN = f"SELECT {SHOWN} {PAGE}"
 SELECT_SESSION = (
     f"SELECT {COLUMNS} FROM log WHERE session_id = ? AND position < ? AND position > ? ORDER BY position DESC"
 )
 SELECT_KEYS = "SELECT key_hash, first_position, first_position + count - 1, recorded_at, subject FROM command"
-SELECT_GUARDS = "SELECT kind, key, value FROM guard ORDER BY position"
-SELECT_GUARDS_OF = (
-    "SELECT kind, key, guard.value FROM guard WHERE kind IN (SELECT value FROM json_each(?)) ORDER BY position"
-)
-SELECT_CHECKPOINT = "SELECT position FROM checkpoint WHERE name = ?"
 
-SELECT_HOLDING = """
-    SELECT position, public FROM (
-        SELECT position, instr(data, ?1) > 0 OR instr(coalesce(extra, x''), ?1) > 0 AS public, text FROM log
-        WHERE position > ?2 AND position <= ?3)
-    WHERE public OR instr(text, ?1) > 0
-"""
-SELECT_LAST_VERSION = "SELECT max(version) FROM log WHERE stream = ?"
-SELECT_PART = f"{SELECT_STREAM} LIMIT ?"
-SELECT_PART_BACKWARDS = SELECT_PART.replace("ORDER BY version", "ORDER BY version DESC")
-SELECT_OF_TYPES = SELECT_PAGE.replace("ORDER BY", "AND type IN (SELECT value FROM json_each(?)) ORDER BY")
 
 _texts_of = itemgetter(Row._fields.index("data"), Row._fields.index("text"))
 _to_json = msgspec.json.Encoder().encode
-_from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 
-class SqliteReads:
-    """What a reader and the writer read alike, each through its own connection (the writer sees what it writes)."""
+class SqliteReads(Reads):
+    """Reads a log file through a connection of one's own."""
 
-    _connection: apsw.Connection
+    _sql = SQL
 
-    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
-        last = until if until is not None else 2**62
-        return list(map(row_of, self._connection.execute(SELECT_PAGE, (after, last, limit))))
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Take over a connection."""
+        self._connection = connection
+        self._read = connection.execute
 
-    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
-        """The rows of one stream with ``after < version <= until``."""
-        last = until if until is not None else 2**62
-        return list(map(row_of, self._connection.execute(SELECT_STREAM, (stream, after, last))))
-
-    def guards(self, *kinds: str) -> list[StoredGuard]:
-        """Return the guard rows of these kinds, or all, oldest first."""
-        if kinds:
-            rows = self._connection.execute(SELECT_GUARDS_OF, (_to_json(kinds).decode(),))
-        else:
-            rows = self._connection.execute(SELECT_GUARDS)
-        return [(kind, key, _from_json(value)) for kind, key, value in rows]
-
-    def key_stamp(self) -> str | None:
-        """Return the stored stamp of the clock of keys."""
-        found: str | None = self._connection.execute(SELECT_META, (KEY_CLOCK,)).get
-        return found
+    @staticmethod
+    def _list(values: Sequence[object]) -> str:
+        return _to_json(values).decode()
 
 
 class SqliteReader(SqliteReads):
@@ -90,8 +56,8 @@ class SqliteReader(SqliteReads):
 
     def __init__(self, path: Path, log_id: str) -> None:
         """Open the connection."""
+        super().__init__(open_reader(path))
         self.log_id = log_id
-        self._connection = open_reader(path)
         self._seen = -1
         self._head = 0
 
@@ -99,14 +65,14 @@ class SqliteReader(SqliteReads):
         """The last committed position; free (4 µs) while nothing was committed."""
         seen = self.changed()
         if seen != self._seen:
-            self._head = self._connection.execute(SELECT_POSITION).get or 0
+            self._head = self._connection.execute(SQL.position).get or 0
             self._seen = seen
         return self._head
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
-        last = until if until is not None else 2**62
-        found = map(row_of, self._connection.execute(SELECT_PAGE, (after, last, limit)))
+        last = until if until is not None else POSITION_MAX
+        found = map(row_of, self._connection.execute(SQL.page, (after, last, limit)))
         rows: list[Row] = []
         left = READ_BYTES_MAX
         while left > 0 and (some := list(islice(found, READ_ROWS))):
@@ -129,7 +95,7 @@ class SqliteReader(SqliteReads):
 
         The text is not read, which is several times as fast.
         """
-        last = until if until is not None else 2**62
+        last = until if until is not None else POSITION_MAX
         found = cast(Iterator[PublicCells], self._connection.execute(SELECT_SHOWN, (after, last, limit)))
         rows: list[PublicCells] = []
         left = bytes_max
@@ -141,11 +107,6 @@ class SqliteReader(SqliteReads):
             rows.append(row)
         return rows
 
-    def row(self, position: Position) -> Row | None:
-        """One row."""
-        found = self._connection.execute(SELECT_ROW, (position,)).fetchone()
-        return Row(*found) if found else None
-
     def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
         """The rows of one session, ``after < position < before``, newest first; close the iterator to stop early."""
         for row in self._connection.execute(SELECT_SESSION, (session_id, before, after)):
@@ -154,31 +115,6 @@ class SqliteReader(SqliteReads):
     def keys(self) -> Iterator[StoredKey]:
         """All bound idempotency keys."""
         yield from map(StoredKey._make, self._connection.execute(SELECT_KEYS))
-
-    def checkpoint(self, name: str) -> Position | None:
-        """How far a reactor or a foreign follower came."""
-        found = self._connection.execute(SELECT_CHECKPOINT, (name,)).fetchone()
-        return int(found[0]) if found else None
-
-    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
-        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
-        statement = SELECT_PART_BACKWARDS if backwards else SELECT_PART
-        return list(map(row_of, self._connection.execute(statement, (stream, after, until, limit))))
-
-    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
-        """The first rows of some types with ``after < position <= until``."""
-        wanted = _to_json(list(types)).decode()
-        return list(map(row_of, self._connection.execute(SELECT_OF_TYPES, (after, until, wanted, limit))))
-
-    def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
-        """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""
-        found = self._connection.execute(SELECT_HOLDING, (words, after, until))
-        return [(int(position), bool(public)) for position, public in found]
-
-    def last_version(self, stream: str) -> int | None:
-        """The version of the last row of a stream."""
-        found: int | None = self._connection.execute(SELECT_LAST_VERSION, (stream,)).get
-        return found
 
     def close(self) -> None:
         """Close the connection."""
@@ -200,7 +136,7 @@ class SqliteArchive:
                 names = (
                     {"log_id", "format", MOVED_TO, *(str(name) for (name,) in strays)} if self.schema.readable else ()
                 )
-                found = {name: connection.execute(SELECT_META, (name,)).get for name in names}
+                found = {name: connection.execute(SQL.meta, (name,)).get for name in names}
             finally:
                 connection.close()
         except apsw.Error as error:

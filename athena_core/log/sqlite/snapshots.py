@@ -6,6 +6,7 @@ from typing import Any
 
 from athena_core.log.port import StoredSnapshot
 from athena_core.log.sqlite.connection import ERROR_KINDS, open_writer
+from athena_core.log.sqlite.statements import SQL
 
 CREATE_STORED = (
     "CREATE TABLE IF NOT EXISTS stored ("
@@ -13,12 +14,6 @@ CREATE_STORED = (
     " topic TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (purpose, originator_id, originator_version)"
     ") STRICT, WITHOUT ROWID"
 )
-INSERT_STORED = "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
-SELECT_STORED = (
-    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
-    " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version LIMIT ?"
-)
-SELECT_STORED_BACKWARDS = SELECT_STORED.replace("ORDER BY originator_version", "ORDER BY originator_version DESC")
 
 
 class SqliteSnapshotStore:
@@ -36,11 +31,11 @@ class SqliteSnapshotStore:
     def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
         with self._connection:
-            self._connection.executemany(INSERT_STORED, [(self._purpose, *row) for row in rows])
+            self._connection.executemany(SQL.insert_stored, [(self._purpose, *row) for row in rows])
 
     def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
-        statement = SELECT_STORED_BACKWARDS if backwards else SELECT_STORED
+        statement = SQL.stored_backwards if backwards else SQL.stored
         found: list[Any] = self._connection.execute(statement, (self._purpose, owner, after, until, limit)).fetchall()
         return found
 

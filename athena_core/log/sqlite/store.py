@@ -26,43 +26,30 @@ from athena_core.log.port import (
     check_still,
     guard_rows,
 )
+from athena_core.log.sql.statements import COLUMNS, KEY_COLUMNS
 from athena_core.log.sqlite.connection import BUSY_MS, DAMAGE_ERRORS, ERROR_KINDS, check_library, open_writer
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.locks import ProcessLock
-from athena_core.log.sqlite.reader import COLUMNS, SELECT_META, SqliteReader, SqliteReads, _to_json
+from athena_core.log.sqlite.reader import SqliteReader, SqliteReads
 from athena_core.log.sqlite.schema import SCHEMA, schema_of
 from athena_core.log.sqlite.scrub import scrub
 from athena_core.log.sqlite.snapshots import CREATE_STORED
+from athena_core.log.sqlite.statements import SQL
 from athena_core.protocols import Row
 from athena_core.system import private_file
 
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
-INSERT_META = "INSERT INTO meta (name, value) VALUES (?, ?)"
-PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
-RAISE_FORMAT = "UPDATE meta SET value = ? WHERE name = 'format'"
 INSERT_ROW = f"INSERT INTO log ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
-SELECT_HEAD = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
 SELECT_KEY = (
     "SELECT fingerprint, command.recorded_at, first_position, count, subject, answer,"
     " coalesce(log.recorded_at, 0), extra"
     " FROM command LEFT JOIN log ON position = first_position + count - 1 WHERE key_hash = ?"
 )
-SELECT_NEWEST_KEY = "SELECT max(recorded_at) FROM command"
-INSERT_KEY = (
-    "INSERT OR REPLACE INTO command (key_hash, fingerprint, recorded_at, first_position, count, subject, answer)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT_KEY = f"INSERT OR REPLACE INTO command ({KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < ? LIMIT 1000)"
 PUT_GUARD = "INSERT OR REPLACE INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)"
 DELETE_GUARD = "DELETE FROM guard WHERE kind = ? AND key = ?"
-PUT_CHECKPOINT = (
-    "INSERT INTO checkpoint (name, position) VALUES (?, ?)"
-    " ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE checkpoint.position < excluded.position"
-    " RETURNING position"
-)
-ERASE_TEXT = "UPDATE log SET text = NULL WHERE position = ?"
-ANY_UNKEYED = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
 DROP_UNKEYED = f"""
     DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
         SELECT 1 FROM json_each(?) WHERE value BETWEEN first_position AND first_position + count - 1)
@@ -112,7 +99,7 @@ class SqliteStore(SqliteReads):
         try:
             with self._locked():
                 check_presence(self.path)
-                self._connection = open_writer(self.path, "FULL")
+                super().__init__(open_writer(self.path, "FULL"))
                 self.log_id = self._prepare(ids)
         except apsw.Error as error:
             raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
@@ -127,12 +114,12 @@ class SqliteStore(SqliteReads):
             if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
                 for statement in SCHEMA:
                     connection.execute(statement)
-                connection.execute(INSERT_META, ("log_id", ids.salt(8).hex()))
-                connection.execute(INSERT_META, ("format", str(FORMAT)))
+                connection.execute(SQL.insert_meta, ("log_id", ids.salt(8).hex()))
+                connection.execute(SQL.insert_meta, ("format", str(FORMAT)))
             check_schema(schema_of(connection), f"ATHENA_STATE_DIR: {self.path}")
-            found = connection.execute(SELECT_META, ("format",)).get
-            log_id = connection.execute(SELECT_META, ("log_id",)).get
-            moved = connection.execute(SELECT_META, (MOVED_TO,)).get
+            found = connection.execute(SQL.meta, ("format",)).get
+            log_id = connection.execute(SQL.meta, ("log_id",)).get
+            moved = connection.execute(SQL.meta, (MOVED_TO,)).get
         self.format = check_format(found, f"ATHENA_STATE_DIR: {self.path}")
         if moved is not None:
             raise ConfigError(f"ATHENA_STATE_DIR: the log of {self.path.parent} was moved to {moved}; use it there")
@@ -181,7 +168,7 @@ class SqliteStore(SqliteReads):
         with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self.format = check_still(self._connection.execute(SELECT_META, ("format",)).get)
+                self.format = check_still(self._connection.execute(SQL.meta, ("format",)).get)
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -196,7 +183,7 @@ class SqliteStore(SqliteReads):
 
     def raise_format(self) -> None:
         """Set the format to that of this release."""
-        self._connection.execute(RAISE_FORMAT, (str(FORMAT),))
+        self._connection.execute(SQL.raise_format, (str(FORMAT),))
 
     def check_place(self) -> None:
         """Raise StoreMoved if the file is no longer where it was opened."""
@@ -209,7 +196,7 @@ class SqliteStore(SqliteReads):
 
     def head(self) -> LogHead:
         """Return the last row's position, time and chain."""
-        found = self._connection.execute(SELECT_HEAD).fetchone()
+        found = self._connection.execute(SQL.head).fetchone()
         return LogHead._make(found) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
@@ -245,11 +232,11 @@ class SqliteStore(SqliteReads):
 
     def newest_key(self) -> int:
         """Return the time of the newest key, 0 without one."""
-        return int(self._connection.execute(SELECT_NEWEST_KEY).get or 0)
+        return int(self._connection.execute(SQL.newest_key).get or 0)
 
     def put_key_stamp(self, stamp: str) -> None:
         """Store the stamp of the clock of keys."""
-        self._connection.execute(PUT_META, (KEY_CLOCK, stamp))
+        self._connection.execute(SQL.put_meta, (KEY_CLOCK, stamp))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""
@@ -261,11 +248,11 @@ class SqliteStore(SqliteReads):
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward; tell whether it moved."""
-        return self._connection.execute(PUT_CHECKPOINT, (name, position)).fetchone() is not None
+        return self._connection.execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row (overwritten on disk: ``secure_delete`` is on)."""
-        self._connection.execute(ERASE_TEXT, (position,))
+        self._connection.execute(SQL.erase_text, (position,))
 
     def rehearse(self, size: int) -> None:
         """Take space beside the log and give it back. Raises FullError.
@@ -286,10 +273,10 @@ class SqliteStore(SqliteReads):
         They are looked for once: this release binds none.
         """
         if self._unkeyed is None:
-            self._unkeyed = bool(self._connection.execute(ANY_UNKEYED).get)
+            self._unkeyed = bool(self._connection.execute(SQL.any_unkeyed).get)
         if not self._unkeyed:
             return
-        self._connection.execute(DROP_UNKEYED, (_to_json(positions).decode(),))
+        self._connection.execute(DROP_UNKEYED, (self._list(positions),))
 
     def checkpoint_wal(self, truncate: bool) -> None:
         """Move the WAL into the database; with ``truncate`` also empty it.

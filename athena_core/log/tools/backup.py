@@ -16,8 +16,9 @@ from athena_core.log.port import check_schema
 from athena_core.log.sqlite.connection import distrust, open_reader
 from athena_core.log.sqlite.files import check_regular
 from athena_core.log.sqlite.locks import ProcessLock
-from athena_core.log.sqlite.reader import SELECT_META, SqliteReader
+from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.schema import schema_of
+from athena_core.log.sqlite.statements import SQL
 from athena_core.system import private_file
 
 PAGES_A_STEP = 1_024
@@ -74,7 +75,7 @@ def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
             schema = schema_of(connection)
             if not schema.readable:
                 check_schema(schema, str(path))
-            meta = {name: str(connection.execute(SELECT_META, (name,)).get or "") for name in ("log_id", "format")}
+            meta = {name: str(connection.execute(SQL.meta, (name,)).get or "") for name in ("log_id", "format")}
         finally:
             connection.close()
     except apsw.Error as error:

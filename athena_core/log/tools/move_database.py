@@ -15,7 +15,7 @@ from athena_core.log.postgres.executor_registry import SELECT_RUNNING
 from athena_core.log.postgres.reader import ANCHOR, PostgresReader
 from athena_core.log.postgres.schema import LOG_LOCK, SCHEMA_LOCK, TABLES, TYPES, check_unmade, schema_of
 from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession, check_server
-from athena_core.log.postgres.store import INSERT_META, PUT_META
+from athena_core.log.postgres.statements import SQL
 from athena_core.log.tools.move import Cells, MovedTable
 
 META = "SELECT name, value FROM meta"
@@ -121,7 +121,7 @@ class DatabaseMoveSource(DatabaseMoveEnd):
     def retire(self, place: str) -> None:
         """Refuse every later start, and say where the log is now."""
         with self._told():
-            self._line.connection().execute(PUT_META, (MOVED_TO, place))
+            self._line.connection().execute(SQL.put_meta, (MOVED_TO, place))
 
 
 class DatabaseMoveTarget(DatabaseMoveEnd):
@@ -147,7 +147,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
             for statement in TABLES:
                 connection.execute(statement.encode())
             for pair in self.meta.items():
-                connection.execute(INSERT_META, pair)
+                connection.execute(SQL.insert_meta, pair)
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows."""

@@ -12,7 +12,7 @@ from athena_core.log.sqlite.connection import check_library, open_reader, open_w
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.log.sqlite.schema import SCHEMA, schema_of
-from athena_core.log.sqlite.store import INSERT_META, PUT_META
+from athena_core.log.sqlite.statements import SQL
 from athena_core.log.tools.backup import DirectoryLock
 from athena_core.log.tools.move import Cells, MovedTable
 from athena_core.system import private_file
@@ -83,7 +83,7 @@ class FileMoveSource(FileMoveEnd):
         """Refuse every later start, and say where the log is now."""
         writing = open_writer(self.path, "FULL")
         try:
-            writing.execute(PUT_META, (MOVED_TO, place))
+            writing.execute(SQL.put_meta, (MOVED_TO, place))
         finally:
             writing.close()
 
@@ -119,7 +119,7 @@ class FileMoveTarget(FileMoveEnd):
         for statement in SCHEMA:
             connection.execute(statement)
         self.meta = described
-        connection.executemany(INSERT_META, self.meta.items())
+        connection.executemany(SQL.insert_meta, self.meta.items())
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows. Raises OSError where there is no space."""

@@ -7,21 +7,22 @@ import psycopg
 
 from athena_core.clock import CountingIds
 from athena_core.log.postgres import reader
-from athena_core.log.postgres.store import EXPIRE_KEYS, SELECT_BOUND, SELECT_HEAD, WRITER_OPTIONS, PostgresStore
+from athena_core.log.postgres.statements import SQL
+from athena_core.log.postgres.store import EXPIRE_KEYS, SELECT_BOUND, WRITER_OPTIONS, PostgresStore
 from athena_core.protocols import Row
 
 EVENTS, KEYS = 5_000, 20_000
 STATEMENTS = {
-    "a page": (reader.SELECT_PAGE, "bigint, bigint, bigint", "4000, 5000, 500"),
+    "a page": (SQL.page, "bigint, bigint, bigint", "4000, 5000, 500"),
     "what is shown of a page": (
         reader.SELECT_SHOWN,
         "bigint, bigint, bigint, bigint, bigint",
         "4000, 5000, 500, 9999, 4001",
     ),
-    "a stream": (reader.SELECT_STREAM, "text, bigint, bigint", "'dir_7', 0, 100"),
+    "a stream": (SQL.stream, "text, bigint, bigint", "'dir_7', 0, 100"),
     "a session": (reader.SELECT_SESSION, "text, bigint, bigint, bigint", "'s_7', 5000, 0, 500"),
-    "the head": (SELECT_HEAD, "", ""),
-    "the last position": (reader.SELECT_POSITION, "", ""),
+    "the head": (SQL.head, "", ""),
+    "the last position": (SQL.position, "", ""),
     "some keys": (SELECT_BOUND, "bytea[]", "ARRAY['\\x00'::bytea]"),
     "keys that are too old": (EXPIRE_KEYS, "bigint", "5"),
 }

@@ -1,0 +1,20 @@
+"""The statements of the log as PostgreSQL reads them."""
+
+from athena_core.log.sql import statements
+from athena_core.log.sql.statements import COLUMNS, Statements, formatted
+
+PAGE = statements.PAGE.replace("?", "%s")
+
+SQL = formatted(
+    Statements(
+        guards_of="SELECT kind, key, value FROM guard WHERE kind = ANY(?) ORDER BY position, kind, key",
+        of_types=f"SELECT {COLUMNS} {statements.PAGE}".replace("ORDER BY", "AND type = ANY(?::text[]) ORDER BY"),
+        holding="""
+            SELECT position, public FROM (
+                SELECT log.position, text, words,
+                    position(words IN data) > 0 OR position(words IN coalesce(extra, '')) > 0 AS public
+                FROM log, (SELECT ?::bytea AS words) AS wanted WHERE log.position > ? AND log.position <= ?) AS found
+            WHERE public OR position(words IN text) > 0
+        """,
+    )
+)

@@ -1,0 +1,76 @@
+"""What a reader and the writer of a log read alike, from either database."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from athena_core.event import Position
+from athena_core.log.port import KEY_CLOCK, StoredGuard
+from athena_core.log.sql.statements import Statements
+from athena_core.protocols import Row, row_of
+
+POSITION_MAX = 2**62
+
+_from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
+
+
+class Reads:
+    """Reads through a connection of one's own; the writer sees what it writes."""
+
+    _sql: ClassVar[Statements]
+    _read: Callable[..., Iterable[tuple[Any, ...]]]
+    """Runs a statement with its values and returns the rows."""
+
+    @staticmethod
+    def _list(values: Sequence[object]) -> object:
+        """Return the one value that stands for a list in a statement."""
+        raise NotImplementedError
+
+    def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
+        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        last = until if until is not None else POSITION_MAX
+        return list(map(row_of, self._read(self._sql.page, (after, last, limit))))
+
+    def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
+        """The rows of one stream with ``after < version <= until``."""
+        last = until if until is not None else POSITION_MAX
+        return list(map(row_of, self._read(self._sql.stream, (stream, after, last))))
+
+    def guards(self, *kinds: str) -> list[StoredGuard]:
+        """Return the guard rows of these kinds, or all, oldest first."""
+        rows = self._read(self._sql.guards_of, (self._list(kinds),)) if kinds else self._read(self._sql.guards)
+        return [(kind, key, _from_json(value)) for kind, key, value in rows]
+
+    def row(self, position: Position) -> Row | None:
+        """One row."""
+        return next(map(row_of, self._read(self._sql.row, (position,))), None)
+
+    def checkpoint(self, name: str) -> Position | None:
+        """How far a reactor or a foreign follower came."""
+        found = list(self._read(self._sql.checkpoint, (name,)))
+        return int(found[0][0]) if found else None
+
+    def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
+        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        statement = self._sql.part_backwards if backwards else self._sql.part
+        return list(map(row_of, self._read(statement, (stream, after, until, limit))))
+
+    def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
+        """The first rows of some types with ``after < position <= until``."""
+        return list(map(row_of, self._read(self._sql.of_types, (after, until, self._list(types), limit))))
+
+    def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
+        """Find the rows with ``after < position <= until`` that hold some bytes; True if the public payload does."""
+        found = self._read(self._sql.holding, (words, after, until))
+        return [(int(position), bool(public)) for position, public in found]
+
+    def last_version(self, stream: str) -> int | None:
+        """The version of the last row of a stream."""
+        ((version,),) = self._read(self._sql.last_version, (stream,))
+        return version  # type: ignore[no-any-return]
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys."""
+        found = list(self._read(self._sql.meta, (KEY_CLOCK,)))
+        return str(found[0][0]) if found else None

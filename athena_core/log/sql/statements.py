@@ -1,0 +1,62 @@
+"""Statements of the log, once for both databases: values are marked with ``?``, and translated at import."""
+
+from typing import NamedTuple
+
+from athena_core.decider import UNKEYED_BYTES
+from athena_core.protocols import PublicRow, Row
+
+COLUMNS = ", ".join(Row._fields)
+SHOWN = ", ".join(PublicRow._fields)
+PAGE = "FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+STREAM = f"SELECT {COLUMNS} FROM log WHERE stream = ? AND version > ? AND version <= ? ORDER BY version"
+STORED = (
+    "SELECT originator_id, originator_version, topic, state FROM stored WHERE purpose = ? AND originator_id = ?"
+    " AND originator_version > ? AND originator_version <= ? ORDER BY originator_version"
+)
+KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subject, answer"
+
+
+class Statements(NamedTuple):
+    """The statements of one database. Those without a default are written for each."""
+
+    guards_of: str
+    """The guard rows of a list of kinds, oldest first."""
+    of_types: str
+    """The rows of a list of types: after, until, types, limit."""
+    holding: str
+    """The positions of rows that hold some bytes, and whether the public payload does: bytes, after, until."""
+
+    meta: str = "SELECT value FROM meta WHERE name = ?"
+    insert_meta: str = "INSERT INTO meta (name, value) VALUES (?, ?)"
+    put_meta: str = (
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
+    raise_format: str = "UPDATE meta SET value = ? WHERE name = 'format'"
+    head: str = "SELECT position, recorded_at, chain FROM log ORDER BY position DESC LIMIT 1"
+    position: str = "SELECT max(position) FROM log"
+    row: str = f"SELECT {COLUMNS} FROM log WHERE position = ?"
+    page: str = f"SELECT {COLUMNS} {PAGE}"
+    stream: str = STREAM
+    part: str = f"{STREAM} LIMIT ?"
+    part_backwards: str = f"{STREAM} DESC LIMIT ?"
+    last_version: str = "SELECT max(version) FROM log WHERE stream = ?"
+    newest_key: str = "SELECT max(recorded_at) FROM command"
+    guards: str = "SELECT kind, key, value FROM guard ORDER BY position, kind, key"
+    checkpoint: str = "SELECT position FROM checkpoint WHERE name = ?"
+    put_checkpoint: str = (
+        "INSERT INTO checkpoint (name, position) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET position = excluded.position"
+        " WHERE checkpoint.position < excluded.position RETURNING position"
+    )
+    erase_text: str = "UPDATE log SET text = NULL WHERE position = ?"
+    any_unkeyed: str = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
+    insert_stored: str = (
+        "INSERT INTO stored (purpose, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
+    )
+    stored: str = f"{STORED} LIMIT ?"
+    stored_backwards: str = f"{STORED} DESC LIMIT ?"
+
+
+def formatted(statements: Statements) -> Statements:
+    """Return the statements as psycopg reads them."""
+    return Statements(*(text.replace("?", "%s") for text in statements))

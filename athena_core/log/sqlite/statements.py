@@ -1,0 +1,16 @@
+"""The statements of the log as SQLite reads them."""
+
+from athena_core.log.sql.statements import COLUMNS, PAGE, Statements
+
+LISTED = "IN (SELECT value FROM json_each(?))"
+
+SQL = Statements(
+    guards_of=f"SELECT kind, key, guard.value FROM guard WHERE kind {LISTED} ORDER BY position, kind, key",
+    of_types=f"SELECT {COLUMNS} {PAGE}".replace("ORDER BY", f"AND type {LISTED} ORDER BY"),
+    holding="""
+        SELECT position, public FROM (
+            SELECT position, instr(data, ?1) > 0 OR instr(coalesce(extra, x''), ?1) > 0 AS public, text FROM log
+            WHERE position > ?2 AND position <= ?3)
+        WHERE public OR instr(text, ?1) > 0
+    """,
+)
