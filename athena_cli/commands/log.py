@@ -196,9 +196,10 @@ def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> N
     from contextlib import closing
 
     from athena_core.log.anchor import Anchor, read_anchor, write_anchor
-    from athena_core.log.engine import is_url, open_move
+    from athena_core.log.engine import is_url
     from athena_core.log.port import MOVED_TO
     from athena_core.log.tools import move as moving
+    from athena_core.log.tools.move_ends import open_move
 
     settings = settings_of()
     if "://" in to and not is_url(to):

@@ -28,11 +28,11 @@ from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta, Recorded, Unknown
 from athena_core.log.codec import Codec
 from athena_core.log.engine import open_snapshots
-from athena_core.log.recorder import AthenaMapper, Factory, RecordedMapper, Recorder, SnapshotRecorder
+from athena_core.log.tools.recorder import AthenaMapper, Factory, RecordedMapper, Recorder, SnapshotRecorder
 from athena_core.log.writer import Log
 from tests.core.log.pots import MEMORY, on_postgres, rows, store_at, url_of
 
-MODULE = "athena_core.log.recorder"
+MODULE = "athena_core.log.tools.recorder"
 META = Meta(actor="ada", correlation="trace-1")
 
 

@@ -14,10 +14,11 @@ from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Guard
 from athena_core.log.chain import GENESIS, digest, link
-from athena_core.log.engine import open_move, open_store
+from athena_core.log.engine import open_store
 from athena_core.log.port import KEY_CLOCK, MOVED_TO, StoreReader
 from athena_core.log.tools.move import TABLES, copy, digests, pages
 from athena_core.log.tools.move_database import without_secrets
+from athena_core.log.tools.move_ends import open_move
 from athena_core.protocols import Row
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

@@ -12,12 +12,13 @@ from psycopg.conninfo import make_conninfo
 
 from athena_core.clock import CountingIds
 from athena_core.errors import ConfigError, StoreUnreachable
-from athena_core.log.engine import open_archive, open_move
+from athena_core.log.engine import open_archive
 from athena_core.log.port import ExecutorHeartbeat
 from athena_core.log.postgres.executor_registry import RESTART_SECONDS, UP, PostgresExecutorRegistry
 from athena_core.log.postgres.schema import TABLES
 from athena_core.log.postgres.session import SCHEMA, PostgresSession
 from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.tools.move_ends import open_move
 from tests.core.log.pots import commit, fill, new_log
 from tests.support import pgbouncer
 from tests.support.api import soon

@@ -328,7 +328,7 @@ def _bounds(gt: int | None, lte: int | None, limit: int | None) -> tuple[int, in
 
 
 class Factory(es.InfrastructureFactory[Recorder]):
-    """What ``PERSISTENCE_MODULE=athena_core.log.recorder`` means; ``ATHENA_LOG`` names the log.
+    """What ``PERSISTENCE_MODULE=athena_core.log.tools.recorder`` means; ``ATHENA_LOG`` names the log.
 
     It is a state directory, or the URL of a PostgreSQL database.
     """
