@@ -181,7 +181,7 @@ class WriteBatch:
 
 
 class TransactionReader:
-    """What one transaction sees (``decider.Reader``): the batch before it, then what is committed."""
+    """The log as one transaction sees it (``decider.Reader``): the batch before it, then what is committed."""
 
     def __init__(self, batch: WriteBatch, committed: CommittedState) -> None:
         """Look through a batch."""

@@ -274,7 +274,7 @@ def _members(event: Event, fields: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _fill(event: Event, fields: list[tuple[str, str]], side: Any) -> None:
-    """Give a freshly decoded event the fields of another column (nobody else has seen it yet)."""
+    """Give a freshly decoded event the fields of another column (it is not shared yet)."""
     for _, attribute in fields:
         value = getattr(side, attribute)
         if value is not None:  # an older shape has words of another column already

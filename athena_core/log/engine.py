@@ -72,7 +72,7 @@ def open_leader_lock(directory: Path, url: str | None, name: LeaderLockName) -> 
 
 
 def register_executor(directory: Path, url: str | None, executor: str, about: bytes) -> ExecutorRegistry:
-    """Be among those who are at work on a log; ``about`` is what others are told."""
+    """Register an executor of a log; ``about`` is its description, JSON."""
     if url is None:
         return FileExecutorRegistry(directory, executor, about)
     attendance: ExecutorRegistry = needs_driver("postgres.executor_registry").PostgresExecutorRegistry(

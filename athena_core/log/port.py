@@ -1,4 +1,4 @@
-"""The port: what the log asks of a database. ``sqlite/`` and ``postgres/`` answer; nobody knows which one it is.
+"""The port: what the log asks of a database. ``sqlite/`` and ``postgres/`` answer it alike.
 
 A store has one writing connection, which is the writer's alone. Everything else is read through readers, each with a
 connection of its own for one thread.
@@ -111,7 +111,7 @@ def check_still(stored: str) -> int:
 def guard_rows(
     changes: Sequence[tuple[Guard, Position]],
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str, str, Position]]]:
-    """What changes come to, of several to one row the last: kind and key of rows that go, and rows that are put."""
+    """Return kind and key of rows to delete, and rows to put; of several changes to one row the last counts."""
     last = {(guard.kind, guard.key): (guard.value, position) for guard, position in changes}
     gone = [row for row, (value, _) in last.items() if value is None]
     put = [(*row, _to_json(value).decode(), position) for row, (value, position) in last.items() if value is not None]
@@ -160,7 +160,7 @@ StoredSnapshot: TypeAlias = tuple[str, int, str, bytes]
 
 
 class SnapshotStore(Protocol):
-    """Keeps what foreign applications put beside a log: it has versions, but no place in its order."""
+    """Stores snapshots of foreign applications beside a log: they have versions, but no place in its order."""
 
     troubles: ErrorKinds
     """What its exceptions mean."""
@@ -176,42 +176,42 @@ class SnapshotStore(Protocol):
 
 
 class ExecutorHeartbeat(NamedTuple):
-    """How somebody else was seen: their counter, and whether nobody holds their lock any more."""
+    """The counter of an executor when it was read, and whether its lock is free."""
 
     counter: int
     free: bool
 
 
 class RegisteredExecutor(NamedTuple):
-    """Somebody who attends: what they say of themselves, when they counted last, and whether their lock is free."""
+    """An executor: its description, when it counted last, and whether its lock is free."""
 
     executor: str
     about: bytes
     counted_at: int
-    """In milliseconds since 1970, by the clock of whoever keeps it."""
+    """In milliseconds since 1970, by the clock of the database or the file system."""
     free: bool
 
 
 class ExecutorRegistry(Protocol):
-    """Who is at work on a log: for each a lock, free as soon as its process is gone, and a counter beside it."""
+    """The executors of a log: for each a lock, free as soon as its process is gone, and a counter beside it."""
 
     executor: str
-    """Who attends here."""
+    """The executor of this process."""
 
     def count(self, count: int, about: bytes) -> None:
-        """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError."""
+        """Write the counter and the description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raise OSError."""
 
     def look(self, executor: str) -> ExecutorHeartbeat | None:
-        """How somebody else is; None where they left in order."""
+        """Return the heartbeat of another executor, or None if it left in order."""
 
     def everybody(self) -> list[RegisteredExecutor]:
-        """All who attend, and those who are lost and not forgotten yet."""
+        """Return all executors, with those that are lost and not forgotten yet."""
 
     def forget(self, kept: set[str]) -> None:
-        """Forget those whose locks are free, but for some."""
+        """Forget executors whose locks are free, except ``kept``."""
 
     def alone(self) -> bool:
-        """Whether nobody else attends, or it does not matter."""
+        """Whether no other executor is registered, or it does not matter."""
 
     def leave(self) -> None:
         """Leave in order."""
@@ -238,7 +238,7 @@ class Archive(Protocol):
 
 
 class CommitNotifier(Protocol):
-    """Tells a process when others may have committed."""
+    """Wakes a process when others may have committed."""
 
     async def pause(self, *, news: bool) -> None:
         """Return when it is time to look at the head again; ``news`` tells whether the last look found something."""
@@ -248,13 +248,13 @@ class CommitNotifier(Protocol):
 
 
 class Channel(Protocol):
-    """Carries short texts between the processes on a log. Nothing of it is kept; whoever is away misses it."""
+    """Carries short texts between the processes on a log. Nothing is stored; an absent process misses it."""
 
     async def send(self, texts: Sequence[str]) -> None:
-        """Tell the others, in order. Raises OSError."""
+        """Send texts to the others, in order. Raise OSError."""
 
     async def receive(self) -> list[str]:
-        """Wait for what others tell. Raises OSError."""
+        """Wait for texts of others. Raise OSError."""
 
     async def close(self) -> None:
         """Close it."""
@@ -279,7 +279,7 @@ class Store(Protocol):
     busy: tuple[type[Exception], ...]
     """What is raised where the lock was not to be had: nothing was written."""
     fatal: tuple[type[Exception], ...]
-    """What is raised where nobody can know what the disk holds, before the log is opened again."""
+    """What is raised where it is unknown what the disk holds, until the log is opened again."""
     lost: tuple[type[Exception], ...]
     """What is raised where the connection was lost: what was being written may be there, wholly, or not at all."""
     damaged: tuple[type[Exception], ...]
@@ -290,7 +290,7 @@ class Store(Protocol):
 
     @property
     def name(self) -> str:
-        """What tells this log from others on this machine."""
+        """A name that no other log on this machine has."""
 
     def reader(self) -> StoreReader:
         """A new reader."""
@@ -356,7 +356,7 @@ class Store(Protocol):
         """Apply guard changes in order."""
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
-        """Move a checkpoint forward; tell whether it moved."""
+        """Move a checkpoint forward. Return True if it moved."""
 
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row."""

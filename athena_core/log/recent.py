@@ -1,4 +1,4 @@
-"""The newest rows of this process, still in memory: whoever follows the log right behind need not read them back."""
+"""The newest rows of this process, still in memory: a follower close behind the head need not read them back."""
 
 import threading
 from collections import deque
@@ -14,7 +14,7 @@ ROW_BYTES = 1_024
 
 
 class RecentRows:
-    """The rows of the last commits of this process, one after another without a gap, until somebody took them.
+    """The rows of the last commits of this process, one after another without a gap, until they are taken.
 
     Safe from any thread.
     """
@@ -26,7 +26,7 @@ class RecentRows:
         self._lock = threading.Lock()
 
     def put(self, rows: Sequence[Row], stored: int) -> None:
-        """Take the rows of a commit, of so many bytes; what comes before a gap, or is too much, is forgotten."""
+        """Take the rows of a commit, of ``stored`` bytes; what comes before a gap, or is too much, is forgotten."""
         size = stored + ROW_BYTES * len(rows)
         with self._lock:
             while self._commits and (
@@ -45,7 +45,7 @@ class RecentRows:
     def after(self, position: Position, limit: int) -> list[Row]:
         """The rows that follow a position, at most ``limit``; none if they are not here. Those before it are forgotten.
 
-        Whoever asks for later ones has had those, and somebody else finds them in the database.
+        A caller that asks for later ones has had those; others find them in the database.
         """
         found: list[Row] = []
         with self._lock:

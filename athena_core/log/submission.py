@@ -35,7 +35,7 @@ class CommitNotice(NamedTuple):
 
 
 class CommitSubscriber(NamedTuple):
-    """Who hears of every commit of this process in its event loop, after everybody there who waited for an answer."""
+    """A callback for every commit of this process, in its event loop, after all answers there."""
 
     loop: asyncio.AbstractEventLoop
     hear: Callable[[CommitNotice], None]
@@ -63,7 +63,7 @@ def resolve(
     follower: CommitSubscriber | None = None,
     news: CommitNotice | None = None,
 ) -> None:
-    """Give everybody their result: threads directly, each event loop with one call; then the follower hears of it."""
+    """Deliver the results: to threads directly, to each event loop with one call. Then call the subscriber."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[Submission, object]]] = {}
     if follower is not None:
         loops[follower.loop] = []
@@ -75,7 +75,7 @@ def resolve(
         else:
             job.future.set_result(result)
     for loop, jobs in loops.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, and with it every wait
             after = partial(follower.hear, news) if follower and news and follower.loop is loop else None
             loop.call_soon_threadsafe(_resolve, jobs, after)
 

@@ -53,7 +53,7 @@ class Tail:
         self._listeners.append((listener, types))
 
     async def follow(self) -> None:
-        """Hand on what this process commits, for ever. Raises what a listener raised."""
+        """Hand on what this process commits, until cancelled. Raise what a handler raised."""
         loop = asyncio.get_running_loop()
         self._broken = loop.create_future()
         self._heard = self._log.commits
@@ -64,7 +64,7 @@ class Tail:
             self._log.follower = None
 
     async def watch(self) -> None:
-        """Notice what other processes commit, for ever."""
+        """Notice what other processes commit, until cancelled."""
         bell = self._log.store.bell()
         try:
             while True:
@@ -87,7 +87,7 @@ class Tail:
         return news
 
     def look(self, pages_max: int = sys.maxsize) -> bool:
-        """Hand on what other processes have committed, so many pages at most. Return True if there is something new.
+        """Hand on what other processes have committed, ``pages_max`` pages at most. Return True if anything is new.
 
         Leave if the log lost what was handed on before.
         """

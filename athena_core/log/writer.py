@@ -93,11 +93,11 @@ READ_ONLY = "the database is read-only; nothing was written"
 AWAY = "the database cannot be reached"
 OTHER_THREAD = "only the writer's thread may do this once the log has started"
 REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
-"""Why writes may fail for a while: what anybody may be told."""
+"""Why writes may fail for a while, as every client may know it."""
 
 
 class CommitUnknown(Exception):
-    """Nobody can say now what became of a batch."""
+    """The outcome of a commit is unknown."""
 
 
 def abort_process(reason: str) -> None:
@@ -230,7 +230,7 @@ class Log:
         for thread in (self._writer, self._watcher):
             if thread.is_alive():
                 thread.join()
-        self._refuse_waiting()  # whoever came while the writer was leaving
+        self._refuse_waiting()  # what came while the writer was ending
         if self._failed is None:
             self._write_anchor()
             self.store.close()
@@ -277,7 +277,7 @@ class Log:
     ) -> Committed[Any]:
         """Have a transaction decided and committed; return what became of it, or raise its error.
 
-        ``fresh`` names streams under ids that the caller has just made: nobody needs to look whether they exist.
+        ``fresh`` names streams under ids that the caller has just made: their states need not be read.
         ``answers`` is the type of an answer that a key keeps.
         """
         loop = asyncio.get_running_loop()
@@ -370,7 +370,7 @@ class Log:
     def _write_batch(self, results: list[tuple[Submission, SubmissionResult]]) -> WriteBatch | None:
         """Decide what waits and store it; fill in the results. Return None if the connection was lost before a commit.
 
-        Raise Doubt if the outcome is unknown, else what the store raises.
+        Raise CommitUnknown if the outcome is unknown, else what the store raises.
         """
         store, batch, confirming = self.store, None, False
         self._locking_since = self._clock.monotonic()
@@ -417,10 +417,10 @@ class Log:
         return batch
 
     def _settle(self, batch: WriteBatch | None) -> bool:
-        """The connection was lost: wait for another one, and see to it that the batch is there; whether it is.
+        """Reconnect after a lost connection and ensure that the batch is stored. Return whether it is.
 
         The lock is free only once the lost connection has ended, so what is there then is final. If it is not, and
-        nobody came between, the same rows are written again. Raises Doubt where the database stays away.
+        no other process wrote, the same rows are written again. Raise CommitUnknown if the database stays away.
         """
         store, until = self.store, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         self._locking_since = self._clock.monotonic()
@@ -442,7 +442,7 @@ class Log:
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
                     raise CommitUnknown from None
             except (*store.full, *store.read_only):
-                if stored:  # it is there, and nobody can tell for how long
+                if stored:  # it is there, but maybe not durable
                     raise CommitUnknown from None
                 raise
 
@@ -485,7 +485,7 @@ class Log:
             refusal = self._refusal_of(error)
             if refusal is not None and self._refusal is None:
                 self._fail(refusal)
-            return  # of what is not known, a client's write will tell
+            return  # unknown; the write of a client will show it
         finally:
             self._locking_since = None
         self._succeed()
@@ -524,7 +524,7 @@ class Log:
             self.store.drop_unkeyed(batch.erase)
 
     def _publish(self, batch: WriteBatch) -> None:
-        """The batch is durable: let everybody see it."""
+        """Show a durable batch to the readers of this process."""
         if batch.rows:
             self.commit_times.observe(self._clock.monotonic() - batch.decided_at)
             self.batches.observe(len(batch.rows))
@@ -542,7 +542,7 @@ class Log:
             self._succeed()
 
     def _stop(self, results: list[tuple[Submission, SubmissionResult]], error: BaseException) -> None:
-        """Nobody knows what became of the batch: say so, stop acknowledging, leave."""
+        """End the process: the outcome of a batch is unknown. Nothing is acknowledged from now on."""
         unknown = OutcomeUnknown(UNKNOWN)
         self._failed = unknown
         resolve([(job, unknown) for job, _ in results])
@@ -550,7 +550,7 @@ class Log:
         self._fatal(f"the log cannot go on: {type(error).__name__}: {error}")
 
     def _refuse_waiting(self, error: AthenaError | None = None) -> None:
-        """Tell everybody who still waits that nothing was done."""
+        """Refuse all waiting transactions: nothing was done."""
         refused: list[tuple[Submission, SubmissionResult]] = []
         with suppress(IndexError):
             while True:

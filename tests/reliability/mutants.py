@@ -450,7 +450,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             "athena_core/log/postgres/executor_registry.py",
-            "                self._session = None  # it",
+            "                self._holder = None  # it",
             "                pass  # it",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Who is at work on a log in PostgreSQL: a row for each, and a lock that its session holds (``port.Attendance``)."""
+"""The executors of a log in PostgreSQL (``port.ExecutorRegistry``): a row for each, and a lock held by its session."""
 
 import time
 from contextlib import suppress
@@ -9,7 +9,7 @@ from athena_core.log.port import ExecutorHeartbeat, RegisteredExecutor
 from athena_core.log.postgres.session import LOCK_CLASS, PostgresSession, connection_errors
 
 EXECUTOR_LOCK_CLASS = LOCK_CLASS + 1
-"""The first half of the locks of those who attend; the second is the number of their row."""
+"""The first half of the locks of executors; the second is the number of their row."""
 
 RESTART_SECONDS = 5.0
 """How long after a restart or a failover, which end all sessions, a free lock does not mean that anybody is dead."""
@@ -39,13 +39,13 @@ FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND
 SELECT_RUNNING = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 COUNT_ALL = "SELECT count(*) FROM executor"
 ALONE_SECONDS = 1.0
-"""How long it is believed that nobody else came."""
+"""How long it is believed that no other executor came."""
 
 LEAVE = "DELETE FROM executor WHERE name = %s"
 
 
 class PostgresExecutorRegistry:
-    """One of those who attend, as long as its session lasts; a new one takes the lock again, and the row with it."""
+    """An executor, registered as long as its session lasts; a new session takes the lock and the row again."""
 
     def __init__(self, url: str, executor: str, about: bytes) -> None:
         """Take a lock and a row. Raises StoreUnreachable."""
@@ -55,12 +55,12 @@ class PostgresExecutorRegistry:
         self._alone = False
         self._counted_at = -ALONE_SECONDS
         # a sign of life need not be durable, nor wait for a standby that is away
-        self._line = PostgresSession(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
-        self._session: psycopg.Connection[tuple[object, ...]] | None = None
+        self._session = PostgresSession(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
+        self._holder: psycopg.Connection[tuple[object, ...]] | None = None
         self._lost_at = -RESTART_SECONDS
         """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
         with connection_errors():
-            connection = self._line.connection()
+            connection = self._session.connection()
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit TO local")
                 row = connection.execute(NEXT_NUMBER).fetchone()
@@ -71,14 +71,14 @@ class PostgresExecutorRegistry:
     def _hold(self) -> psycopg.Connection[tuple[object, ...]]:
         """The session that holds the lock.
 
-        Whoever looked while there was none may have forgotten us: the row is written again, once the lock is held.
+        While there was none, another executor may have forgotten this one: the row is written again under the lock.
         """
-        connection = self._line.connection()
-        if connection is not self._session and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
+        connection = self._session.connection()
+        if connection is not self._holder and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
             connection.execute(INSERT, (self.executor, self._number, self._count, self._about))
-            if self._session is not None:
+            if self._holder is not None:
                 self._lost_at = time.monotonic()
-            self._session = connection
+            self._holder = connection
         return connection
 
     def _quiet(self) -> float:
@@ -90,16 +90,16 @@ class PostgresExecutorRegistry:
         with connection_errors():
             self._count, self._about = count, about
             if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:
-                self._session = None  # it was forgotten in the very moment in which the lock was taken again
+                self._holder = None  # it was forgotten in the very moment in which the lock was taken again
 
     def look(self, executor: str) -> ExecutorHeartbeat | None:
-        """How somebody else is; None where they left in order."""
+        """Return the heartbeat of another executor, or None if it left in order."""
         with connection_errors():
             row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
         return None if row is None else ExecutorHeartbeat(int(str(row[0])), bool(row[1]))
 
     def everybody(self) -> list[RegisteredExecutor]:
-        """All who attend, and those who are lost and not forgotten yet."""
+        """Return all executors, with those that are lost and not forgotten yet."""
         with connection_errors():
             rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()
         return [
@@ -109,13 +109,13 @@ class PostgresExecutorRegistry:
         ]
 
     def forget(self, kept: set[str]) -> None:
-        """Forget those whose locks are free, but for some."""
+        """Forget executors whose locks are free, except ``kept``."""
         with connection_errors():
             self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
 
     def alone(self) -> bool:
-        """Whether nobody else attends, as it was within the last second."""
-        now, session = time.monotonic(), self._session
+        """Whether no other executor is registered, as it was within the last second."""
+        now, session = time.monotonic(), self._holder
         if now - self._counted_at >= ALONE_SECONDS and session is not None:
             self._counted_at, self._alone = now, False
             with suppress(psycopg.Error):
@@ -126,4 +126,4 @@ class PostgresExecutorRegistry:
         """Leave in order."""
         with suppress(OSError, psycopg.Error), connection_errors():
             self._hold().execute(LEAVE, (self.executor,))
-        self._line.close()
+        self._session.close()

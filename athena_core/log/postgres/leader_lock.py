@@ -1,7 +1,7 @@
 """Locks between processes: a session that holds an advisory lock, and does the work under it.
 
-So a process that lost the lock lost the means to change anything: an updater that slept and wakes finds its session gone,
-and its transaction too.
+So a process that lost the lock lost the means to change anything: an updater that slept and wakes finds its session
+gone, and its transaction too.
 """
 
 import time
@@ -76,7 +76,7 @@ class PostgresLeaderLock:
         return True
 
     def acquire(self) -> bool:
-        """Try to take it, without waiting; tell whether this object holds it now."""
+        """Try to take the lock, without waiting. Return True if this object holds it now."""
         if self._holds and self._session is not None and not self._session.closed:
             return True
         self._holds = False

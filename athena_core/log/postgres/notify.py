@@ -13,14 +13,14 @@ from athena_core.log.postgres.session import connection_errors, conninfo
 CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
 """How often the head is looked at in any case: a notification is only a hint."""
-TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (told, place) ORDER BY place"
+SEND = "SELECT pg_notify(%s, sent) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (sent, place) ORDER BY place"
 
 
 class PostgresCommitNotifier:
     """Listens for the notification of a commit, and rings from time to time in any case."""
 
     def __init__(self, url: str, own: Callable[[], int | None]) -> None:
-        """Connect at the first pause; ``own`` tells which session's commits are no news here."""
+        """Connect at the first pause; ``own`` returns the session whose commits are known here already."""
         self._url = url
         self._own = own
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
@@ -41,12 +41,12 @@ class PostgresCommitNotifier:
             await anyio.sleep(POLL_SECONDS)
 
     def _only_own(self, server: PGconn) -> bool:
-        """Take what was told; whether it came from nobody but this process."""
+        """Take the notifications. Return True if this process alone sent them."""
         server.consume_input()
-        told = set()
+        senders = set()
         while notify := server.notifies():
-            told.add(notify.be_pid)
-        return told <= {self._own()}
+            senders.add(notify.be_pid)
+        return senders <= {self._own()}
 
     async def _listening(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None:
@@ -63,35 +63,35 @@ class PostgresCommitNotifier:
 
 
 class PostgresChannel:
-    """Notifications that carry texts: one session tells, another one hears."""
+    """Notifications that carry texts: one session sends, another one listens."""
 
     def __init__(self, url: str) -> None:
         """Connect by need."""
         self._where = conninfo(url)
-        self._telling: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._sender: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._ours: int | None = None
-        self._hearing: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._listener: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def send(self, texts: Sequence[str]) -> None:
-        """Tell the others, in order. Raises StoreUnreachable."""
+        """Send texts to the others, in order. Raise StoreUnreachable."""
         with connection_errors():
-            if self._telling is None or self._telling.closed:
-                self._telling = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
-                ((self._ours,),) = await (await self._telling.execute("SELECT pg_backend_pid()")).fetchall()
-            await self._telling.execute(TELL, (LIVE_CHANNEL, list(texts)))
+            if self._sender is None or self._sender.closed:
+                self._sender = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+                ((self._ours,),) = await (await self._sender.execute("SELECT pg_backend_pid()")).fetchall()
+            await self._sender.execute(SEND, (LIVE_CHANNEL, list(texts)))
 
     async def receive(self) -> list[str]:
-        """Wait for what others tell. Raises StoreUnreachable."""
+        """Wait for texts of others. Raise StoreUnreachable."""
         with connection_errors():
-            if self._hearing is None or self._hearing.closed:
-                self._hearing = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
-                await self._hearing.execute(f"LISTEN {LIVE_CHANNEL}")
-            heard = [told async for told in self._hearing.notifies(stop_after=1)]  # with it comes all that is there
-        return [told.payload for told in heard if told.pid != self._ours]
+            if self._listener is None or self._listener.closed:
+                self._listener = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+                await self._listener.execute(f"LISTEN {LIVE_CHANNEL}")
+            received = [sent async for sent in self._listener.notifies(stop_after=1)]  # with it comes all that is there
+        return [sent.payload for sent in received if sent.pid != self._ours]
 
     async def close(self) -> None:
         """Close both sessions."""
-        for connection in (self._telling, self._hearing):
+        for connection in (self._sender, self._listener):
             if connection is not None:
                 with suppress(psycopg.Error):
                     await connection.close()

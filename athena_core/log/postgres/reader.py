@@ -1,4 +1,4 @@
-"""Reads a log in PostgreSQL, through a few sessions that all readers of a process share."""
+"""Readers of a log in PostgreSQL, and the few sessions that all readers of a process share."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ ANCHOR = "postgres.anchor"
 
 PAGE_ROWS = 500
 IDLE_MAX = 4
-"""How many connections are kept for whoever reads next."""
+"""How many idle sessions are kept for the next threads that read."""
 
 READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on", **PLANS}
 SELECT_SHOWN = (
@@ -54,14 +54,14 @@ SELECT_KEYS = (
 
 
 class PostgresReads(Reads):
-    """Reads a log through a line of one's own, or one that is shared."""
+    """Reads a log through a session of one's own, or one that is shared."""
 
     _sql = SQL
 
-    def __init__(self, line: PostgresSession) -> None:
-        """Take a line."""
-        self._line = line
-        self._read = line.read
+    def __init__(self, session: PostgresSession) -> None:
+        """Take a session."""
+        self._session = session
+        self._read = session.read
 
     @staticmethod
     def _list(values: Sequence[object]) -> list[object]:
@@ -69,50 +69,50 @@ class PostgresReads(Reads):
 
 
 class PostgresReader(PostgresReads):
-    """Reads the log through a line that it may share with other readers of its thread."""
+    """Reads the log through a session that it may share with other readers of its thread."""
 
-    def __init__(self, log_id: str, line: PostgresSession, leave: Callable[[], None]) -> None:
-        """Take a line; ``leave`` gives it back."""
-        super().__init__(line)
+    def __init__(self, log_id: str, session: PostgresSession, leave: Callable[[], None]) -> None:
+        """Take a session; ``leave`` gives it back."""
+        super().__init__(session)
         self.log_id = log_id
         self._leave: Callable[[], None] | None = leave
 
     def head(self) -> Position:
         """The last committed position."""
-        return int(self._line.read(SQL.position)[0][0] or 0)
+        return int(self._session.read(SQL.position)[0][0] or 0)
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
     ) -> Sequence[PublicCells]:
         """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
         last = until if until is not None else POSITION_MAX
-        found: Sequence[Any] = self._line.read(SELECT_SHOWN, (after, last, limit, bytes_max, after + 1))
+        found: Sequence[Any] = self._session.read(SELECT_SHOWN, (after, last, limit, bytes_max, after + 1))
         return found
 
     def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
         """The rows of one session with ``after < position < before``, newest first."""
-        while rows := self._line.read(SELECT_SESSION, (session_id, before, after, PAGE_ROWS)):
+        while rows := self._session.read(SELECT_SESSION, (session_id, before, after, PAGE_ROWS)):
             yield from map(row_of, rows)
             before = rows[-1][0]
 
     def keys(self) -> Iterator[StoredKey]:
         """All bound idempotency keys."""
         after = b""
-        while found := self._line.read(SELECT_KEYS, (after, PAGE_ROWS)):
+        while found := self._session.read(SELECT_KEYS, (after, PAGE_ROWS)):
             yield from map(StoredKey._make, found)
             after = found[-1][0]
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
         """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
         last = until if until is not None else POSITION_MAX
-        return list(map(row_of, self._line.read(SELECT_BOUNDED, (after, last, limit))))
+        return list(map(row_of, self._session.read(SELECT_BOUNDED, (after, last, limit))))
 
     def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
-        return schema_of(self._line)
+        return schema_of(self._session)
 
     def close(self) -> None:
-        """Give the line back."""
+        """Give the session back."""
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -130,33 +130,33 @@ class ReaderPool:
         self._idle: list[PostgresSession] = []
 
     def take(self) -> tuple[PostgresSession, Callable[[], None]]:
-        """The line of this thread, and how to give it back."""
+        """The session of this thread, and how to give it back."""
         thread = threading.get_ident()
         with self._lock:
-            line, readers = self._used.get(thread) or (self._idle.pop() if self._idle else self._new(), 0)
-            self._used[thread] = line, readers + 1
-        return line, partial(self._give_back, thread)
+            session, readers = self._used.get(thread) or (self._idle.pop() if self._idle else self._new(), 0)
+            self._used[thread] = session, readers + 1
+        return session, partial(self._give_back, thread)
 
     def _new(self) -> PostgresSession:
         return PostgresSession(self._url, READER_OPTIONS)
 
     def _give_back(self, thread: int) -> None:
         with self._lock:
-            line, readers = self._used.pop(thread, (CLOSED, 0))
+            session, readers = self._used.pop(thread, (CLOSED, 0))
             if readers == 0:
                 return
             if readers > 1:
-                self._used[thread] = line, readers - 1
+                self._used[thread] = session, readers - 1
             elif len(self._idle) < IDLE_MAX:
-                self._idle.append(line)
+                self._idle.append(session)
             else:
-                line.close()
+                session.close()
 
     def close(self) -> None:
-        """Close them, also those that somebody still has."""
+        """Close all sessions, also those in use."""
         with self._lock:
-            for line in (*self._idle, *(line for line, _ in self._used.values())):
-                line.close()
+            for session in (*self._idle, *(session for session, _ in self._used.values())):
+                session.close()
             self._idle.clear()
             self._used.clear()
 
@@ -167,14 +167,14 @@ class PostgresArchive:
     def __init__(self, url: str, directory: Path) -> None:
         """Look what it is. Raises ConfigError if there is no log."""
         self.anchor = directory / ANCHOR
-        self._lines = ReaderPool(url)
-        self._line, self._leave = self._lines.take()
+        self._pool = ReaderPool(url)
+        self._session, self._leave = self._pool.take()
         try:
-            if self._line.read("SELECT to_regclass('meta')") == [(None,)]:
-                check_unmade(self._line.connection())
+            if self._session.read("SELECT to_regclass('meta')") == [(None,)]:
+                check_unmade(self._session.connection())
                 raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
-            self.schema = schema_of(self._line)
-            found = dict(self._line.read("SELECT name, value FROM meta") if self.schema.readable else ())
+            self.schema = schema_of(self._session)
+            found = dict(self._session.read("SELECT name, value FROM meta") if self.schema.readable else ())
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
             raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
@@ -185,12 +185,12 @@ class PostgresArchive:
 
     def reader(self) -> PostgresReader:
         """A new reader."""
-        return PostgresReader(self.meta.get("log_id", ""), *self._lines.take())
+        return PostgresReader(self.meta.get("log_id", ""), *self._pool.take())
 
     def bytes(self) -> int:
         """How much space it takes."""
-        return int(self._line.read("SELECT pg_total_relation_size('log')")[0][0])
+        return int(self._session.read("SELECT pg_total_relation_size('log')")[0][0])
 
     def close(self) -> None:
         """Close what is open."""
-        self._lines.close()
+        self._pool.close()

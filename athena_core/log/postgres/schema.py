@@ -163,10 +163,10 @@ def check_unmade(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         )
 
 
-def schema_of(line: PostgresSession) -> SchemaReport:
+def schema_of(session: PostgresSession) -> SchemaReport:
     """Compare the schema of a log with ``SHAPES``. Raises psycopg.Error."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for kind, name, words in line.read(SELECT_SCHEMA, {"schema": SCHEMA}):
+    for kind, name, words in session.read(SELECT_SCHEMA, {"schema": SCHEMA}):
         found.setdefault(str(name), []).append((str(kind), str(words)))
     strays = [
         f"{'a changed' if name in SHAPES else 'an unknown'} {kind}, {name}"

@@ -1,4 +1,4 @@
-"""Sessions of a database of PostgreSQL: how one is made, how long it is waited for, and how a lost one is told."""
+"""Sessions of PostgreSQL: how they connect, what they wait for, and the errors of a lost connection."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

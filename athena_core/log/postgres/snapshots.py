@@ -23,8 +23,8 @@ class PostgresSnapshotStore:
     def __init__(self, url: str, purpose: str) -> None:
         """Create the table where it is missing."""
         self._purpose = purpose
-        self._line = PostgresSession(url, {})
-        connection = self._line.connection()
+        self._session = PostgresSession(url, {})
+        connection = self._session.connection()
         with connection.transaction():
             connection.execute(LOCK, (SCHEMA_LOCK,))
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
@@ -32,16 +32,16 @@ class PostgresSnapshotStore:
 
     def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
-        connection = self._line.connection()
+        connection = self._session.connection()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(SQL.insert_stored, [(self._purpose, *row) for row in rows])
 
     def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
         """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
         statement = SQL.stored_backwards if backwards else SQL.stored
-        found: list[Any] = self._line.read(statement, (self._purpose, owner, after, until, limit))
+        found: list[Any] = self._session.read(statement, (self._purpose, owner, after, until, limit))
         return found
 
     def close(self) -> None:
         """Close it."""
-        self._line.close()
+        self._session.close()

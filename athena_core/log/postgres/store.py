@@ -1,8 +1,8 @@
 """The log's database on PostgreSQL: lock, inserts, commits (psycopg 3, READ COMMITTED).
 
 Positions are no sequence: they are the head and one more, taken under one advisory lock for each batch, which is held
-until the commit is durable. So they are dense, and nothing ever appears below a position that was read. Whatever else
-is open in the cluster, however long, is in nobody's way.
+until the commit is durable. So they are dense, and nothing ever appears below a position that was read. Long
+transactions elsewhere in the cluster block nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -128,14 +128,14 @@ class PostgresStore(PostgresReads):
         self.url = url
         self.anchor = directory / ANCHOR
         super().__init__(PostgresSession(url, WRITER_OPTIONS))
-        self._lines = ReaderPool(url)
+        self._pool = ReaderPool(url)
         self._writes: list[tuple[str, StatementValues]] = []
         self._unkeyed: bool | None = None
         self._head: LogHead | None = None
         self._meta: dict[str, str] = {}
         self._expected: dict[bytes, BoundKey | None] = {}
         try:
-            check_server(self._line.connection())
+            check_server(self._session.connection())
             self.log_id = self._prepare(ids)
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
@@ -146,7 +146,7 @@ class PostgresStore(PostgresReads):
 
     def _prepare(self, ids: Ids) -> str:
         """Create the tables, or check the format of those that are there; return the log's id."""
-        connection = self._line.connection()
+        connection = self._session.connection()
         with connection.transaction():
             connection.execute(LOCK, (SCHEMA_LOCK,))
             if connection.execute("SELECT to_regclass('meta')").fetchone() == (None,):
@@ -156,7 +156,7 @@ class PostgresStore(PostgresReads):
                     connection.execute(statement)
                 for pair in (("log_id", ids.salt(8).hex()), ("format", str(FORMAT))):
                     connection.execute(SQL.insert_meta, pair)
-            check_schema(schema_of(self._line), "ATHENA_DATABASE_URL: the log")
+            check_schema(schema_of(self._session), "ATHENA_DATABASE_URL: the log")
             names = ("format", "log_id", MOVED_TO)
             meta = {name: _value(connection.execute(SQL.meta, (name,)).fetchone()) for name in names}
         self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")
@@ -168,16 +168,16 @@ class PostgresStore(PostgresReads):
 
     def reader(self) -> PostgresReader:
         """A new reader."""
-        return PostgresReader(self.log_id, *self._lines.take())
+        return PostgresReader(self.log_id, *self._pool.take())
 
     @property
     def name(self) -> str:
-        """What tells this log from others on this machine."""
+        """A name that no other log on this machine has."""
         return self.url
 
     def bell(self) -> PostgresCommitNotifier:
         """A new bell."""
-        return PostgresCommitNotifier(self.url, lambda: self._line.session_pid)
+        return PostgresCommitNotifier(self.url, lambda: self._session.session_pid)
 
     def channel(self) -> PostgresChannel:
         """A new channel."""
@@ -192,8 +192,8 @@ class PostgresStore(PostgresReads):
         raised the format.
         """
         with connection_errors():
-            connection = self._line.connection()
-            self._line.pinned = True
+            connection = self._session.connection()
+            self._session.pinned = True
             try:
                 with connection.pipeline():
                     connection.execute(BEGIN)
@@ -213,7 +213,7 @@ class PostgresStore(PostgresReads):
                 self._roll_back(connection)
                 raise
             finally:
-                self._line.pinned = False
+                self._session.pinned = False
                 self._head = None
                 self._writes.clear()
                 self._expected.clear()
@@ -256,36 +256,36 @@ class PostgresStore(PostgresReads):
         """Return the last row's position, time and chain."""
         if self._head is not None:
             return self._head
-        found = self._line.read(SQL.head)
+        found = self._session.read(SQL.head)
         return LogHead._make(found[0]) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
         """The head and the guards of one moment."""
         with connection_errors():
-            connection = self._line.connection()
-            self._line.pinned = True
+            connection = self._session.connection()
+            self._session.pinned = True
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 return self.head(), self.guards()
             finally:
-                self._line.pinned = False
+                self._session.pinned = False
                 self._roll_back(connection)
 
     def expect(self, hashes: Sequence[bytes]) -> None:
         """Look these keys up at once."""
         if hashes:
-            found = {row[0]: BoundKey._make(row[1:]) for row in self._line.read(SELECT_BOUND, (list(hashes),))}
+            found = {row[0]: BoundKey._make(row[1:]) for row in self._session.read(SELECT_BOUND, (list(hashes),))}
             self._expected = {hash_: found.get(hash_) for hash_ in hashes}
 
     def key(self, key_hash: bytes) -> BoundKey | None:
         """What is stored under a key."""
         if key_hash in self._expected:
             return self._expected[key_hash]
-        found = self._line.read(SELECT_BOUND, ([key_hash],))
+        found = self._session.read(SELECT_BOUND, ([key_hash],))
         return BoundKey._make(found[0][1:]) if found else None
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """Add rows at the positions they carry, and tell everybody."""
+        """Add rows at the positions they carry, and notify all processes."""
         if rows:
             self._writes.append((INSERT_ROWS, list(map(list, zip(*rows, strict=True)))))
             self._writes.append((NOTIFY, (CHANNEL, str(rows[-1][0]))))
@@ -301,7 +301,7 @@ class PostgresStore(PostgresReads):
 
     def newest_key(self) -> int:
         """Return the time of the newest key, 0 without one."""
-        return int(self._line.read(SQL.newest_key)[0][0] or 0)
+        return int(self._session.read(SQL.newest_key)[0][0] or 0)
 
     def key_stamp(self) -> str | None:
         """Return the stored stamp of the clock of keys, inside ``exclusive``."""
@@ -320,8 +320,8 @@ class PostgresStore(PostgresReads):
             self._writes.append((PUT_GUARDS, list(map(list, zip(*put, strict=True)))))
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
-        """Move a checkpoint forward; tell whether it moved."""
-        return self._line.connection().execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
+        """Move a checkpoint forward. Return True if it moved."""
+        return self._session.connection().execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:
         """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
@@ -333,7 +333,7 @@ class PostgresStore(PostgresReads):
         It costs no WAL, no transaction id and no row of the catalog, so an idle database goes on to archive nothing.
         The bytes come beyond those that the query may keep in memory.
         """
-        connection = self._line.connection()
+        connection = self._session.connection()
         with connection.pipeline():
             connection.execute(INSERT_NOTHING)  # refused where a row would be
             connection.execute("SET LOCAL work_mem = 64")
@@ -346,13 +346,13 @@ class PostgresStore(PostgresReads):
         They are looked for once: this release binds none.
         """
         if self._unkeyed is None:
-            self._unkeyed = bool(self._line.read(SQL.any_unkeyed)[0][0])
+            self._unkeyed = bool(self._session.read(SQL.any_unkeyed)[0][0])
         if not self._unkeyed:
             return
         self._writes.append((DROP_UNKEYED, (list(positions),)))
 
     def checkpoint_wal(self, truncate: bool) -> None:
-        """The server sees to it."""
+        """Do nothing: the server checkpoints."""
 
     def scrub(self, seconds: float) -> None:
         """Delete the snapshots, which may repeat erased text, and vacuum the log (``vacuum``)."""
@@ -363,5 +363,5 @@ class PostgresStore(PostgresReads):
 
     def close(self) -> None:
         """Close the writing connection, and those that read."""
-        self._line.close()
-        self._lines.close()
+        self._session.close()
+        self._pool.close()

@@ -1,4 +1,4 @@
-"""Vacuums the tables of a schema after an erasure, without holding up who writes."""
+"""Vacuum of the tables of a schema after an erasure; writers are held up for short attempts only."""
 
 import time
 from typing import Any
@@ -16,7 +16,7 @@ REWRITE_RETRY_SECONDS = 2.0
 """The pause after a failed attempt to rewrite a table: writers are held up for a tenth of the time at most."""
 
 REWRITE_BYTES_MAX = 64 << 20
-"""Up to which size a table is rewritten after an erasure; nobody can use it meanwhile, for about a second."""
+"""The largest table that is rewritten after an erasure; it cannot be used meanwhile, for about a second."""
 SELECT_TABLES = """
     SELECT tablename, pg_total_relation_size(format('%%I.%%I', schemaname, tablename)::regclass)
     FROM pg_tables WHERE schemaname = %s
@@ -71,7 +71,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
 def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float, *, full: bool) -> None:
     """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up.
 
-    ``full`` rewrites it. Writers queue behind that attempt, so none is made while somebody holds the table for long.
+    ``full`` rewrites it. Writers queue behind that attempt, so none is made while a session holds the table for long.
     """
     while True:
         pause = VACUUM_RETRY_SECONDS

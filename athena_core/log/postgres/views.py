@@ -63,7 +63,7 @@ class PostgresViewConnection:
     """A connection that sees the tables of one schema (``protocols.Connection``)."""
 
     def __init__(self, session: Callable[[], DriverConnection], leave: Callable[[], None]) -> None:
-        """``session`` gives the one to use now; ``leave`` is told that no more is needed."""
+        """``session`` returns the one to use now; ``leave`` is called once no more is needed."""
         self._get = session
         self._leave: Callable[[], None] | None = leave
         self._held: DriverConnection | None = None
@@ -120,7 +120,7 @@ class PostgresViewConnection:
             except psycopg.OperationalError:
                 if not session.closed:
                     raise
-                session = self._get()  # it was lost while nobody used it
+                session = self._get()  # it was lost while it was not used
                 session.execute(begin.encode())
         self._held = session
         try:
@@ -146,7 +146,7 @@ class PostgresViewConnection:
         return self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
 
     def changed(self) -> int:
-        """A number that is another one each time: nobody knows what others did."""
+        """A new number each time: what others did is unknown."""
         self._looks += 1
         return self._looks
 
@@ -179,7 +179,7 @@ class PostgresGenerations:
     def __init__(self, url: str) -> None:
         """Connect nothing yet."""
         self._url = url
-        self._line = PostgresSession(url, {"statement_timeout": "10s"})
+        self._session = PostgresSession(url, {"statement_timeout": "10s"})
         self._lock = threading.Lock()
         self._idle: list[DriverConnection] = []
         self._pointers: dict[str, str] = {}
@@ -194,7 +194,7 @@ class PostgresGenerations:
         return PostgresLeaderLock(self._url, BUILDER_LOCK)
 
     def _ask(self) -> dict[str, str]:
-        self._pointers = dict(self._line.read(SELECT_POINTERS))
+        self._pointers = dict(self._session.read(SELECT_POINTERS))
         self._read_at = time.monotonic()
         return self._pointers
 
@@ -208,8 +208,8 @@ class PostgresGenerations:
         return self._ask().get("current")
 
     def identity(self, name: str) -> object:
-        """Return what tells a generation from another one of its name; None where it is gone."""
-        return next((oid for (oid,) in self._line.read(SELECT_SCHEMA, (name,))), None)
+        """Return an identity that no other generation of this name has; None where it is gone."""
+        return next((oid for (oid,) in self._session.read(SELECT_SCHEMA, (name,))), None)
 
     def candidate(self) -> str | None:
         """A complete generation that the holder of the updater lock is to take up."""
@@ -222,7 +222,7 @@ class PostgresGenerations:
     def condemn(self, name: str) -> None:
         """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
         with connection_errors():
-            self._line.connection().execute(PUT_POINTER, ("damaged", name))
+            self._session.connection().execute(PUT_POINTER, ("damaged", name))
 
     def switch(self, name: str, lock: LeaderLock) -> None:
         """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
@@ -246,16 +246,16 @@ class PostgresGenerations:
     def all(self) -> list[str]:
         """Every generation, oldest first."""
         found = [
-            match for (name,) in self._line.read(SELECT_SCHEMAS, (f"^{PREFIX}",)) if (match := NAME.fullmatch(name))
+            match for (name,) in self._session.read(SELECT_SCHEMAS, (f"^{PREFIX}",)) if (match := NAME.fullmatch(name))
         ]
         return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
 
     def fresh(self) -> str:
         """The name of the next generation; none is ever used twice."""
-        return f"{PREFIX}{self._line.read(NEXT_NUMBER)[0][0]}"
+        return f"{PREFIX}{self._session.read(NEXT_NUMBER)[0][0]}"
 
     def remove(self, name: str, lock: LeaderLock) -> None:
-        """Delete a generation, once nobody reads it any more. Raises OSError where somebody does for long."""
+        """Delete a generation, once it is read no more. Raise OSError where a reader goes on for long."""
         try:
             with connection_errors():
                 _session_of(lock).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
@@ -324,8 +324,8 @@ class PostgresGenerations:
         vacuum(self._url, name, seconds)
 
     def close(self) -> None:
-        """Close what nobody uses."""
-        self._line.close()
+        """Close what is not in use."""
+        self._session.close()
         with self._lock:
             while self._idle:
                 self._idle.pop().close()

@@ -15,12 +15,12 @@ class ProcessLock:
     """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        """Open the file, creating it unless told not to. Raises FileNotFoundError then."""
+        """Open the file; without ``create`` raise FileNotFoundError where there is none."""
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
     @classmethod
     def own(cls, path: Path) -> "ProcessLock":
-        """A lock that is held, on the file that has this name (somebody may tidy up files that nobody holds)."""
+        """Return a held lock on the file that has this name; others may delete files that are not locked."""
         while True:
             lock = cls(path)
             if lock.try_acquire() and path.exists() and path.stat().st_ino == os.fstat(lock._file).st_ino:
@@ -32,7 +32,7 @@ class ProcessLock:
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def try_acquire(self) -> bool:
-        """Take it if nobody has it."""
+        """Take it if it is free. Return True if it was."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -62,7 +62,7 @@ class FileLeaderLock:
         return self._lock is not None
 
     def acquire(self) -> bool:
-        """Try to take it, without waiting; tell whether this object holds it now."""
+        """Try to take the lock, without waiting. Return True if this object holds it now."""
         if self._lock is None:
             lock = ProcessLock(self._path)
             if lock.try_acquire():
@@ -79,9 +79,9 @@ class FileLeaderLock:
 
 
 class FileExecutorRegistry:
-    """Who is at work on a state directory: a file for each, locked, with a counter in it (``port.Attendance``).
+    """The executors of a state directory: a locked file for each (``port.ExecutorRegistry``).
 
-    Behind the counter stands what they say of themselves.
+    It holds the counter, then the description of the executor.
     """
 
     def __init__(self, directory: Path, executor: str, about: bytes) -> None:
@@ -95,7 +95,7 @@ class FileExecutorRegistry:
         self.count(0, about)
 
     def count(self, count: int, about: bytes) -> None:
-        """Write one's counter and one's description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raises OSError.
+        """Write the counter and the description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raise OSError.
 
         It is one write of one block, blanks behind the JSON. The block is taken at the start, so that no later write
         needs space, and readers find whole JSON.
@@ -105,7 +105,7 @@ class FileExecutorRegistry:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def look(self, executor: str) -> ExecutorHeartbeat | None:
-        """How somebody else is; None where they left in order, and took the file along."""
+        """Return the heartbeat of another executor, or None if it left in order and deleted its file."""
         path = self._directory / f"{executor}.lock"
         try:
             count = int.from_bytes(path.read_bytes()[:COUNTER_BYTES], "big")
@@ -115,7 +115,7 @@ class FileExecutorRegistry:
         return ExecutorHeartbeat(count, free) if not free or path.exists() else None
 
     def _free(self, path: Path) -> bool:
-        """Whether nobody holds a lock. Raises FileNotFoundError."""
+        """Return True if a lock is free. Raise FileNotFoundError."""
         lock = ProcessLock(path, create=False)
         try:
             return lock.try_acquire()
@@ -123,7 +123,7 @@ class FileExecutorRegistry:
             lock.close()
 
     def everybody(self) -> list[RegisteredExecutor]:
-        """All who attend, and those who are lost and not forgotten yet."""
+        """Return all executors, with those that are lost and not forgotten yet."""
         found: list[RegisteredExecutor] = []
         for path in sorted(self._directory.glob("exe_*.lock")):
             with suppress(FileNotFoundError):
@@ -132,7 +132,7 @@ class FileExecutorRegistry:
         return found
 
     def forget(self, kept: set[str]) -> None:
-        """Forget those whose locks are free, but for some."""
+        """Forget executors whose locks are free, except ``kept``."""
         for path in self._directory.glob("exe_*.lock"):
             if path.stem != self.executor and path.stem not in kept:
                 with suppress(FileNotFoundError):
@@ -140,10 +140,10 @@ class FileExecutorRegistry:
                         path.unlink()
 
     def alone(self) -> bool:
-        """Whether nobody else attends."""
+        """Whether no other executor is registered."""
         try:
             return sum(1 for _ in self._directory.iterdir()) == 1
-        except OSError:  # nobody can tell, and to be gathered is only a saving
+        except OSError:  # unknown; to gather commits is only a saving
             return False
 
     def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads a log file through read-only connections."""
+"""Readers of a log file, each with a read-only connection."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice

@@ -1,4 +1,4 @@
-"""Rewrites a database so that nothing of erased text is left in its files."""
+"""Rewriting of a database, so that nothing of erased text is left in its files."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ TRY_MS = 50
 def scrub(path: Path, seconds: float, *statements: str) -> None:
     """Run statements on a database and empty its WAL, from which they leave nothing in the files.
 
-    A reader with an old snapshot keeps the WAL. Each attempt is short, because nobody can write during one. Raises
+    A reader with an old snapshot keeps the WAL. Each attempt is short, because it blocks all writers. Raise
     OSError where ``seconds`` were not enough.
     """
     until = time.monotonic() + seconds

@@ -57,10 +57,10 @@ DROP_UNKEYED = f"""
 
 
 class SqliteCommitNotifier:
-    """Looks often while others commit, and seldom while they do not: a look costs 4 µs."""
+    """Polls often while others commit, and seldom while they do not: one poll costs 4 µs."""
 
     def __init__(self) -> None:
-        """Begin by looking often."""
+        """Begin by polling often."""
         self._delay = POLL_SECONDS_MIN
 
     async def pause(self, *, news: bool) -> None:
@@ -135,7 +135,7 @@ class SqliteStore(SqliteReads):
 
     @property
     def name(self) -> str:
-        """What tells this log from others on this machine."""
+        """A name that no other log on this machine has."""
         return str(self.path.resolve())
 
     def bell(self) -> SqliteCommitNotifier:
@@ -215,7 +215,7 @@ class SqliteStore(SqliteReads):
         """A commit that is visible is durable."""
 
     def expect(self, hashes: Sequence[bytes]) -> None:
-        """They are looked up one by one: that is no way."""
+        """Do nothing: keys are looked up one by one, without a network."""
 
     def key(self, key_hash: bytes) -> BoundKey | None:
         """What is stored under a key."""
@@ -247,7 +247,7 @@ class SqliteStore(SqliteReads):
             self._connection.executemany(PUT_GUARD, put)
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
-        """Move a checkpoint forward; tell whether it moved."""
+        """Move a checkpoint forward. Return True if it moved."""
         return self._connection.execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:

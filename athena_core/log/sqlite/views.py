@@ -113,7 +113,7 @@ class SqliteDatabases:
     """Opens databases of views (``protocols.Databases``): WAL, synchronous NORMAL, they can be rebuilt (E9)."""
 
     def write(self, path: Path) -> Connection:
-        """Open for writing, creating it if needed; SQLite checkpoints it by itself."""
+        """Open for writing, creating it if needed; SQLite checkpoints it."""
         try:
             connection = open_writer(path, "NORMAL")
         except DAMAGE_ERRORS as error:

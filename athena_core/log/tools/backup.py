@@ -37,7 +37,7 @@ def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
     """Copy a log as it is at one moment, with keys, guards and checkpoints, into one new file that is synced.
 
     Others may write meanwhile: one read transaction sees them all or not. Nobody but its owner may read the file,
-    as nobody else may enter the directory of the log. Raises ConfigError if the file exists, OSError if it cannot be
+    as no one else may enter the directory of the log. Raises ConfigError if the file exists, OSError if it cannot be
     made.
     """
     if target.exists():
@@ -86,7 +86,7 @@ def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
 
 
 class RestoredLog(Value):
-    """What was put in place: ``forks`` tells whether the log that was there had gone further."""
+    """What was put in place: ``forks`` is True if the log that was there had gone further."""
 
     log_id: str
     position: Position
@@ -159,7 +159,7 @@ class DirectoryLock:
     """Holds a state directory against every other process. Raises ConfigError where one is at work."""
 
     def __init__(self, directory: Path) -> None:
-        """Take the lock of the log, once nobody is there."""
+        """Take the lock of the log, once no process uses it."""
         self._directory = directory
         self.check()
         self._lock = ProcessLock(directory / "log.lock")

@@ -52,7 +52,7 @@ Cells: TypeAlias = tuple[Cell, ...]
 
 
 class MoveEnd(Protocol):
-    """One end of a move. Nobody else is at work there while it is open."""
+    """One end of a move. No other process uses it while it is open."""
 
     place: str
     """What it is called, without a password."""
@@ -66,7 +66,7 @@ class MoveEnd(Protocol):
         """How many rows a table has."""
 
     def check(self) -> None:
-        """Raise ConfigError if somebody is at work there."""
+        """Raise ConfigError if a process uses it."""
 
     def close(self) -> None:
         """Let others in; what was not committed is gone."""
@@ -89,7 +89,7 @@ class MoveTarget(MoveEnd, Protocol):
     meta: Mapping[str, str]
 
     def begin(self, described: Mapping[str, str]) -> None:
-        """Make an empty log with the description of another, which nobody else sees yet."""
+        """Make an empty log with the description of another, which others do not see yet."""
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
         """Add rows."""

@@ -51,21 +51,21 @@ class DatabaseMoveEnd:
         self.place = without_secrets(url)
         self.anchor = directory / ANCHOR
         self._setting = setting
-        self._line = PostgresSession(url, OPTIONS)
+        self._session = PostgresSession(url, OPTIONS)
         with self._told():
-            check_server(self._line.connection())
+            check_server(self._session.connection())
             for number in (SCHEMA_LOCK, LOG_LOCK):
                 self._read(TAKE, (number,))
             self.present = self._read("SELECT to_regclass('meta')") != [(None,)]
             if self.present:
-                check_schema(schema_of(self._line), f"{setting}: the log")
+                check_schema(schema_of(self._session), f"{setting}: the log")
             self.meta: Mapping[str, str] = {str(name): str(value) for name, value in self._described()}
             if not self.present:
-                check_unmade(self._line.connection())
+                check_unmade(self._session.connection())
             self.check()
 
     def _read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._line.connection().cursor(binary=True) as cursor:
+        with self._session.connection().cursor(binary=True) as cursor:
             return cursor.execute(statement.encode(), values).fetchall()
 
     def _described(self) -> list[tuple[Any, ...]]:
@@ -105,7 +105,7 @@ class DatabaseMoveEnd:
 
     def close(self) -> None:
         """Let others in; what was not committed is gone."""
-        self._line.close()
+        self._session.close()
 
 
 class DatabaseMoveSource(DatabaseMoveEnd):
@@ -121,7 +121,7 @@ class DatabaseMoveSource(DatabaseMoveEnd):
     def retire(self, place: str) -> None:
         """Refuse every later start, and say where the log is now."""
         with self._told():
-            self._line.connection().execute(SQL.put_meta, (MOVED_TO, place))
+            self._session.connection().execute(SQL.put_meta, (MOVED_TO, place))
 
 
 class DatabaseMoveTarget(DatabaseMoveEnd):
@@ -140,9 +140,9 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
         """Make an empty log with the description of another, in a transaction."""
         self.meta = described
         with self._told():
-            connection = self._line.connection()
+            connection = self._session.connection()
             connection.execute("BEGIN")
-            self._line.pinned = True
+            self._session.pinned = True
             connection.execute(f"CREATE SCHEMA {SCHEMA}")
             for statement in TABLES:
                 connection.execute(statement.encode())
@@ -153,21 +153,21 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
         """Add rows."""
         columns = ", ".join(table.columns)
         statement = f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode()
-        with self._told(), self._line.connection().cursor().copy(statement) as copying:
+        with self._told(), self._session.connection().cursor().copy(statement) as copying:
             copying.set_types([KINDS.get(name, "text") for name in table.columns])
             for row in rows:
                 copying.write_row(row)
 
     def reader(self) -> PostgresReader:
         """A reader of what is there, through the session that writes it."""
-        return PostgresReader(self.meta["log_id"], self._line, lambda: None)
+        return PostgresReader(self.meta["log_id"], self._session, lambda: None)
 
     def commit(self) -> None:
         """Make durable what arrived, and let it be seen."""
         if self.occupied:
             return
         with self._told():
-            connection = self._line.connection()
+            connection = self._session.connection()
             connection.execute("ANALYZE log, command, guard")
             connection.execute("COMMIT")
-            self._line.pinned = False
+            self._session.pinned = False

@@ -273,7 +273,7 @@ class LogSubscription(es.Subscription[Recorder]):
         raise StopIteration
 
     def _turn(self) -> bool:
-        """Read what is new; tell whether anything was."""
+        """Read what is new. Return True if there was something."""
         head = self._recorder.max_notification_id() or 0
         if head <= self._position:
             return False

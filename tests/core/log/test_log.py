@@ -1087,7 +1087,7 @@ def test_a_probe_of_an_idle_database_writes_no_wal_and_needs_no_right_that_write
     alter(tmp_path, f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")
     alter(tmp_path, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO {role}")
     try:
-        connection = log.store._line.connection()
+        connection = log.store._session.connection()
         connection.execute(f"SET ROLE {role}")
         with log.store.exclusive():
             log.store.rehearse(IDLE_PROBE_BYTES)

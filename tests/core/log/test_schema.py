@@ -213,7 +213,7 @@ def test_the_shapes_of_a_database_are_those_of_its_tables(tmp_path: Path, databa
     PostgresSnapshotStore(database, "applications").close()
     store = PostgresStore(database, tmp_path, CountingIds())
     with closing(store):
-        found = store.reader()._line.read(schema.SELECT_SCHEMA, {"schema": SCHEMA})
+        found = store.reader()._session.read(schema.SELECT_SCHEMA, {"schema": SCHEMA})
     assert {name: (kind, words) for kind, name, words in found} == schema.SHAPES
     assert is_url(database)
 

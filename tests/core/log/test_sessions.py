@@ -132,7 +132,7 @@ def test_the_primary_is_found_among_several_hosts(database: str, tmp_path: Path,
         assert commit(log, fill())[0].position == 1
         assert reader.head() == 1
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            reader._line.read("DELETE FROM log RETURNING position")
+            reader._session.read("DELETE FROM log RETURNING position")
 
 
 @pytest.mark.parametrize("wanted", ["standby", "prefer-standby", "read-only"])
