@@ -340,7 +340,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "the order of guards is not compared",
         f"{NOTICED}[15-files]",
-        ("athena_core/services/proof/beside.py", "if order != due_order and", "if False and"),
+        ("athena_core/services/proof/side_tables.py", "if order != due_order and", "if False and"),
     ),
     of(
         "the anchor is written in its place",

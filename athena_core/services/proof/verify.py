@@ -21,7 +21,11 @@ from athena_core.log.codec import Codec
 from athena_core.log.guards import Guards
 from athena_core.log.port import SchemaReport
 from athena_core.protocols import LogReader, Row, StoredKey
-from athena_core.services.proof.beside import (
+from athena_core.services.proof.pages import Pages
+from athena_core.services.proof.ranges import HelperProcesses, RangeProof
+from athena_core.services.proof.rule import Violation
+from athena_core.services.proof.rules import Rules
+from athena_core.services.proof.side_tables import (
     CommandIndex,
     GuardRow,
     guard_faults,
@@ -30,10 +34,6 @@ from athena_core.services.proof.beside import (
     meta_faults,
     payload_faults,
 )
-from athena_core.services.proof.pages import Pages
-from athena_core.services.proof.ranges import HelperProcesses, RangeProof
-from athena_core.services.proof.rule import Violation
-from athena_core.services.proof.rules import Rules
 from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witnesses
 
 PAGE_EVENTS = 1_000
