@@ -166,7 +166,7 @@ def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[s
         anchors = _read_witnesses(against, bundles.log_id_of(first)).anchors() if against else ()
         if against and not anchors:
             raise Failed(f"{', '.join(against)}: no anchor is kept there")
-        return bundles.prove(chain((first,), lines), kept=anchors)
+        return bundles.prove(chain((first,), lines), anchors=anchors)
 
     try:
         if str(path) == "-":

@@ -255,16 +255,16 @@ def _columns(row: Row, *, redact: bool) -> dict[str, Any]:
 
 
 def prove(
-    lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None, kept: Iterable[Anchor] = ()
+    lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None, anchors: Iterable[Anchor] = ()
 ) -> BundleProof:
     """Prove a bundle from its own lines: every hash, the chain over all positions, nothing missing. Raises Broken.
 
-    ``note`` is called with every event. Without ``kept`` it does not prove that its first chain value, or its last, is
-    that of a log that anybody trusts; with anchors that were kept, at least one must lie in it, and each that does must
-    have its chain value.
+    ``note`` is called with every event. Without ``anchors`` it does not prove that its first chain value, or its last,
+    is that of a log that anybody trusts; with anchors, at least one must lie in it, and each that does must have its
+    chain value.
     """
     source = iter(lines)
-    bundle = _Reading(_head(next(source, b"")), kept)
+    bundle = _Reading(_head(next(source, b"")), anchors)
     for line in source:
         try:
             part = msgspec.json.decode(line, type=BundleLine)
@@ -304,20 +304,20 @@ def log_id_of(line: bytes) -> str:
 class _Reading:
     """A bundle that is read: how far it is proven."""
 
-    def __init__(self, head: BundleHead, kept: Iterable[Anchor]) -> None:
+    def __init__(self, head: BundleHead, anchors: Iterable[Anchor]) -> None:
         """Begin at the place that the slice follows."""
         self.position, self._chain = head.after, bytes.fromhex(head.chain)
         self._head = head
         self._run_events = RunCompleteness(head.scope)
         self._recorded_at = 0
         self._events = self._skipped = self._without_text = 0
-        self._kept: dict[Position, set[str]] = {}
-        self._anchors = 0
-        for anchor in kept:
+        self._chains: dict[Position, set[str]] = {}
+        self._anchor_count = 0
+        for anchor in anchors:
             if anchor.log_id != head.log_id:
                 raise ChainBroken(0, f"the bundle is of log {head.log_id}, the anchor of {anchor.log_id}")
-            self._kept.setdefault(anchor.position, set()).add(anchor.chain)
-            self._anchors += 1
+            self._chains.setdefault(anchor.position, set()).add(anchor.chain)
+            self._anchor_count += 1
         self._compared: list[Position] = []
         self._range = head.scope.run_id is None and head.scope.session_id is None
         if self._range and head.head and head.after != (head.scope.after or 0):
@@ -375,7 +375,7 @@ class _Reading:
 
     def _compare(self) -> None:
         """Compare the chain value with those of kept anchors."""
-        chains = self._kept.get(self.position)
+        chains = self._chains.get(self.position)
         if chains is None:
             return
         if chains != {self._chain.hex()}:
@@ -390,10 +390,10 @@ class _Reading:
             raise ChainBroken(
                 self.position, "the bundle says that it holds a whole run, and its run does not end in it"
             )
-        if self._anchors and not self._compared:
+        if self._anchor_count and not self._compared:
             raise ChainBroken(
                 self.position,
-                f"none of the {self._anchors} kept anchors lies between position {head.after} and {self.position};"
+                f"none of the {self._anchor_count} kept anchors lies between position {head.after} and {self.position};"
                 " export it again with --to and the position of one",
             )
         return BundleProof(

@@ -67,17 +67,17 @@ NO_RULES = EventRules()
 
 
 def rules_by_event(
-    nouns: Iterable[RuleSet], streams: Mapping[type[Event], tuple[str, ...]]
+    rule_sets: Iterable[RuleSet], streams: Mapping[type[Event], tuple[str, ...]]
 ) -> dict[type[Event], EventRules]:
-    """Collect by event type what the nouns want to be called for; ``streams`` names every type."""
+    """Collect by event type what the rule sets are called for; ``streams`` names every type."""
     rules: dict[type[Event], list[tuple[str, Rule]]] = defaultdict(list)
     followers: dict[type[Event], list[StateUpdate]] = defaultdict(list)
-    for noun in nouns:
-        for name, method in vars(type(noun)).items():
+    for rule_set in rule_sets:
+        for name, method in vars(type(rule_set)).items():
             for kind in getattr(method, "looks_at", ()):
-                rules[kind].append((name, getattr(noun, name)))
+                rules[kind].append((name, getattr(rule_set, name)))
             for kind in getattr(method, "follows", ()):
-                followers[kind].append(getattr(noun, name))
+                followers[kind].append(getattr(rule_set, name))
     kinds = {**streams, **dict.fromkeys((*rules, *followers))}
     return {
         kind: EventRules(tuple(rules[kind]), tuple(followers[kind]), streams.get(kind, NO_RULES.streams))

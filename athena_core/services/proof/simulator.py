@@ -2,7 +2,7 @@
 
 The rules are those of ``admission``, over guards in memory that the same deciders fold. A run does what it did, as long
 after its admission as it did it: what it paid and set aside, its pauses, its end. A run that was refused takes what
-half of its template's, else of its profile's, else of all runs took (decisions E44).
+half of its template's, else of its profile's, else of all runs took.
 """
 
 import heapq

@@ -38,7 +38,7 @@ from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witne
 
 PAGE_EVENTS = 1_000
 VIOLATIONS_MAX = 20
-MOMENT_TRIES = 1_000
+HEAD_TRIES = 1_000
 
 GUARDING: Mapping[str, Decider[Any]] = {kind: decider for decider in DECIDERS for kind in decider.guarded}
 """Which decider folds the guards of an event type."""
@@ -137,7 +137,7 @@ class Verifier:
         for stray in schema.strays:
             self.note("schema", f"the log holds {stray}")
         try:
-            self.head, self._stored_guards = _moment(log) if schema.readable else (0, [])
+            self.head, self._stored_guards = _head_and_guards(log) if schema.readable else (0, [])
         except (
             TypeError,
             ValueError,
@@ -239,8 +239,8 @@ class Verifier:
         for position in self._commands.torn():
             self.note("commands", "a command goes on after another one came between", position)
         self._look_for_later_erasures()
-        for noun in self._rules.nouns:
-            for violation in noun.finish():
+        for rules in self._rules.rule_sets:
+            for violation in rules.finish():
                 self._add(violation)
         for reason in guard_faults(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
@@ -366,9 +366,9 @@ def verify(
     )
 
 
-def _moment(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
+def _head_and_guards(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
     """The head and the guards of one moment: no commit came between them."""
-    for _ in range(MOMENT_TRIES):
+    for _ in range(HEAD_TRIES):
         head = log.head()
         guards = log.guards()
         if not all(type(kind) is str and type(key) is str for kind, key, _ in guards):

@@ -99,7 +99,7 @@ class Witnesses:
     """Kept anchors by position, and what the log holds there; the same anchor of several lines is remembered once."""
 
     def __init__(
-        self, kept: Iterable[Witness] = (), sources: Iterable[str] = (), forks: Iterable[ForkName] = ()
+        self, witnesses: Iterable[Witness] = (), sources: Iterable[str] = (), forks: Iterable[ForkName] = ()
     ) -> None:
         """Take all of them; each of ``sources`` must have at least one. Raise ConfigError above ``LINES_MAX``.
 
@@ -109,10 +109,10 @@ class Witnesses:
         self._forks: list[AcceptedFork] = []
         self._given_up = Counter[str]()
         self._wanted: dict[Position, dict[str, Witness]] = {}
-        self._held: dict[Position, bytes] = {}
+        self._chains: dict[Position, bytes] = {}
         self._sources = dict.fromkeys(sources, 0)
         self._places: dict[tuple[str, str], ComparedAnchors] = {}
-        for number, one in enumerate(kept):
+        for number, one in enumerate(witnesses):
             if number >= LINES_MAX:
                 raise ConfigError(f"{one.source}: more than {LINES_MAX} anchors in all; compare the newest")
             self.add(one)
@@ -134,7 +134,7 @@ class Witnesses:
 
     def see(self, row: Row) -> None:
         """Remember the chain value of a row that is wanted."""
-        self._held[row.position] = row.chain
+        self._chains[row.position] = row.chain
 
     def fork(self, row: Row, head: Position) -> None:
         """Remember a ``log.forked``, in the order of the log, and the position that it went back to."""
@@ -160,15 +160,15 @@ class Witnesses:
         given_up: dict[ForkName, list[Witness]] = {}
         for position, found in sorted(self._wanted.items()):
             for one in found.values():
-                held = self._held.get(position, bytes(32) if position == 0 else None)
+                chain = self._chains.get(position, bytes(32) if position == 0 else None)
                 if one.anchor.log_id != log_id:
                     other = f"the anchor is of the log {one.anchor.log_id}; this one is {log_id} ({one})"
                     yield Violation(rule="anchor", reason=other)
-                elif held is not None and held.hex() == one.anchor.chain:
+                elif chain is not None and chain.hex() == one.anchor.chain:
                     continue
                 elif fork := next((fork for fork in self._forks if fork.gave_up(one)), None):
                     given_up.setdefault(fork.name, []).append(one)
-                elif held is None:
+                elif chain is None:
                     cut = f"the log once reached position {position} and ends at {head} ({one})"
                     yield Violation(rule="anchor", reason=cut)
                 else:
@@ -179,15 +179,15 @@ class Witnesses:
     def _forked(self, given_up: Mapping[ForkName, list[Witness]]) -> Iterator[Violation]:
         """Return the forks that gave up anchors and are not accepted, and those accepted that the log does not hold."""
         for fork in self._forks:
-            kept = given_up.get(fork.name, [])
+            witnesses = given_up.get(fork.name, [])
             if fork.name in self._accepted:
-                self._given_up.update(one.source for one in kept)
-            elif kept:
+                self._given_up.update(one.source for one in witnesses)
+            elif witnesses:
                 yield Violation(
                     rule="forked",
                     reason=f"the log went back to position {fork.head}: anchors of what it gave up are kept"
-                    f" ({len(kept)}, the first: {kept[0]}); if you accepted this fork, say so: --forked, with the id of"
-                    " this event",
+                    f" ({len(witnesses)}, the first: {witnesses[0]}); if you accepted this fork, say so: --forked, with"
+                    " the id of this event",
                     position=fork.row.position,
                 )
         for name in sorted(self._accepted - {fork.name for fork in self._forks}):

@@ -154,19 +154,19 @@ def test_a_bundle_reaches_a_kept_anchor(to: Position, reader: SqliteReader) -> N
     assert row is not None
     kept = Anchor(log_id=reader.log_id, position=to, chain=row.chain.hex())
     lines = exported(reader, to=to)
-    proof = prove(lines, kept=[kept])
+    proof = prove(lines, anchors=[kept])
     assert (proof.complete, proof.last, proof.chain, proof.compared) == (True, to, kept.chain, (to,))
     assert proof.notices == ()
-    broken(lines, "anchor vouches for", kept=[Anchor(log_id=kept.log_id, position=to, chain="0" * 64)])
-    broken(lines, "of log", kept=[Anchor(log_id="0" * 16, position=to, chain=kept.chain)])
-    broken(exported(reader, to=6), "export it again with --to", kept=[kept])
+    broken(lines, "anchor vouches for", anchors=[Anchor(log_id=kept.log_id, position=to, chain="0" * 64)])
+    broken(lines, "of log", anchors=[Anchor(log_id="0" * 16, position=to, chain=kept.chain)])
+    broken(exported(reader, to=6), "export it again with --to", anchors=[kept])
 
 
 def test_an_anchor_inside_and_one_before_a_bundle_are_compared(reader: SqliteReader) -> None:
     anchors = [
         Anchor(log_id=reader.log_id, position=row.position, chain=row.chain.hex()) for row in reader.rows(0, 100)
     ]
-    proof = prove(exported(reader), kept=anchors)
+    proof = prove(exported(reader), anchors=anchors)
     assert proof.compared == tuple(range(1, 9))
 
 

@@ -52,13 +52,13 @@ class Rules:
         self.policies = PolicyRules()
         self.runs = RunRules(self.log, self.policies)
         self.erasure = ErasureRules()
-        letters = DeadLetterRules()
-        self.nouns: tuple[RuleSet, ...] = (
+        dead_letters = DeadLetterRules()
+        self.rule_sets: tuple[RuleSet, ...] = (
             *(self.policies, CatalogRules(), self.erasure, self.runs, WorkflowRunRules(), ScheduleRules(self.log)),
-            *(QueueRules(self.log), letters, MessageRules(), ReviewRules(self.log, self.runs), RedriveRules(letters)),
-            AnchorRules(),
+            *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
+            *(RedriveRules(dead_letters), AnchorRules()),
         )
-        self.table: Mapping[type[Event], EventRules] = rules_by_event(self.nouns, STREAMS)
+        self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 
     def look(self, row: Row, event: Event) -> list[tuple[str, str]]:
         """Take an event in; return the names of the rules that it breaks, and how. A damaged one is ``Unknown``."""
