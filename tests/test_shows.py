@@ -62,7 +62,7 @@ def simulated(kind: type[Event]) -> bool:
 
 def named_by_the_console() -> set[str]:
     """Every text in the console's own sources."""
-    sources = [path.read_text() for path in CONSOLE.rglob("*.ts*") if path.name != "generated.ts"]
+    sources = [path.read_text() for path in CONSOLE.rglob("*.ts*") if not re.search(r"generated|tests?\.ts", path.name)]
     return {name for source in sources for name in re.findall(r'"([\w.-]+)"', source)}
 
 
