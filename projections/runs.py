@@ -118,10 +118,9 @@ SOURCES = {"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "templa
 """The columns from which fields are made, where they have other names."""
 BESIDE = ("position", "output_position", "paused_at", "template_version")
 """The columns before those of the fields."""
-
-
 COLUMNS = (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS))
 _in_order = itemgetter(*(RUN.columns.index(column) if column in RUN.columns else -1 for column in COLUMNS))
+"""Picks ``COLUMNS`` from the cells of a row that end with None, which stands for NULL."""
 
 
 def _columns(**instead: str) -> str:
@@ -265,7 +264,7 @@ DECODE: dict[str, Callable[[Any], object]] = {
     "error": msgspec.json.Decoder(RunError).decode,
     "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
 }
-"""The fields whose columns hold something else."""
+"""The fields whose columns hold something else, such as JSON or milliseconds; a flag is one, too."""
 DECODERS = tuple((FIELDS.index(name), decode) for name, decode in DECODE.items())
 RUN_ID, SESSION_ID, STATUS, LINKS, WAITING_FOR, PAUSED, TEMPLATE, OUTPUT_TEXT = map(
     FIELDS.index, ("run_id", "session_id", "status", "links", "waiting", "paused", "template", "output")
