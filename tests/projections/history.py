@@ -57,7 +57,7 @@ from athena_core.values import (
     Reliability,
     Usage,
 )
-from tests.projections import flowed, queued, scheduled
+from tests.projections import queue_history, schedule_history, workflow_history
 
 LOG_ID = "0123456789abcdef"
 BEGINNING = 1_767_225_600_000
@@ -94,9 +94,9 @@ class History:
         self.waiting: dict[str, str] = {}
         self.versions: dict[str, int] = {}
         self._salt = 0
-        self.queued = queued.Queued(self)
-        self.flowed = flowed.Flowed(self)
-        self.scheduled = scheduled.Scheduled(self)
+        self.queues = queue_history.QueueHistory(self)
+        self.workflows = workflow_history.WorkflowHistory(self)
+        self.schedules = schedule_history.ScheduleHistory(self)
 
     # Reading
 
@@ -497,17 +497,17 @@ class History:
             self.remember(f"note {choice} ÿ")
         elif kind == 22 and run_id:
             self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
-        elif FIRST_QUEUED <= kind < FIRST_QUEUED + queued.MOVES:
-            self.queued.move(kind - FIRST_QUEUED, choice)
-        elif FIRST_FLOWED <= kind < FIRST_SCHEDULED:
-            self.flowed.move(kind - FIRST_FLOWED, choice)
-        elif FIRST_SCHEDULED <= kind < MOVES:
-            self.scheduled.move(kind - FIRST_SCHEDULED, choice)
+        elif FIRST_OF_QUEUES <= kind < FIRST_OF_QUEUES + queue_history.MOVES:
+            self.queues.move(kind - FIRST_OF_QUEUES, choice)
+        elif FIRST_OF_WORKFLOWS <= kind < FIRST_OF_SCHEDULES:
+            self.workflows.move(kind - FIRST_OF_WORKFLOWS, choice)
+        elif FIRST_OF_SCHEDULES <= kind < MOVES:
+            self.schedules.move(kind - FIRST_OF_SCHEDULES, choice)
         else:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
-FIRST_QUEUED = 32
-FIRST_FLOWED = FIRST_QUEUED + queued.MOVES
-FIRST_SCHEDULED = FIRST_FLOWED + flowed.MOVES
-MOVES = FIRST_SCHEDULED + scheduled.MOVES
+FIRST_OF_QUEUES = 32
+FIRST_OF_WORKFLOWS = FIRST_OF_QUEUES + queue_history.MOVES
+FIRST_OF_SCHEDULES = FIRST_OF_WORKFLOWS + workflow_history.MOVES
+MOVES = FIRST_OF_SCHEDULES + schedule_history.MOVES

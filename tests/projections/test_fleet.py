@@ -264,10 +264,10 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     assert found.total == len(admitted)
     assert found.running == len(history.open)
     assert found.queue.waiting == len(history.waiting)
-    queues = {name: items for name, items in history.queued.items.items() if items}
+    queues = {name: items for name, items in history.queues.items.items() if items}
     assert found.pending == found.queue.sessions == len(set(history.waiting.values()) | queues.keys())
     assert found.queue.items == sum(map(len, queues.values()))
-    assert found.queue.dead_letters == list(history.queued.letters.values()).count("pending")
+    assert found.queue.dead_letters == list(history.queues.letters.values()).count("pending")
     assert found.succeeded == sum(ends[run] == "run.completed" for run in ends if run in admitted)
     assert found.failed == sum(ends[run] != "run.completed" for run in ends if run in admitted)
     assert found.withdrawn == len(ends.keys() - admitted)

@@ -16,7 +16,7 @@ def history() -> History:
 
 
 def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History) -> None:
-    queued = history.queued
+    queued = history.queues
     first, second, third = (queued.enqueue("s", f"do {number}", "collect") for number in range(3))
     queued.drain("s")
     queued.do("s")
@@ -33,7 +33,7 @@ def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -
 
 
 def test_a_drain_shows_how_it_ended(tmp_path: Path, history: History) -> None:
-    queued = history.queued
+    queued = history.queues
     for number in range(2):
         queued.enqueue("s", f"do {number}")
     failed = queued.drain("s")
@@ -55,15 +55,15 @@ def test_a_drain_shows_how_it_ended(tmp_path: Path, history: History) -> None:
 
 
 def test_what_an_item_said_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
-    history.queued.enqueue("s", "secret")
+    history.queues.enqueue("s", "secret")
     history.redact(history.head())
-    history.queued.enqueue("s", "public")
+    history.queues.enqueue("s", "public")
     queue = queues.queue_by_session(shown(tmp_path, history), "s", 0)
     assert [item.payload for item in queue.items] == [None, "public"]
 
 
 def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: History) -> None:
-    queued, made = history.queued, []
+    queued, made = history.queues, []
     for number in range(3):
         queued.enqueue(f"s{number}", "do it")
         queued.drain(f"s{number}")
@@ -94,9 +94,9 @@ def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: Hi
 
 
 def test_what_a_dead_letter_holds_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
-    history.queued.enqueue("s", "do it")
-    history.queued.drain("s")
-    letter_id = history.queued.fail("s", bury=True) or ""
+    history.queues.enqueue("s", "do it")
+    history.queues.drain("s")
+    letter_id = history.queues.fail("s", bury=True) or ""
     history.redact(next(row.position for row in history.written if row.stream == letter_id))
     letter = dead_letters.dead_letter_by_id(shown(tmp_path, history), letter_id)
     assert letter is not None
@@ -104,7 +104,7 @@ def test_what_a_dead_letter_holds_is_gone_once_it_was_redacted(tmp_path: Path, h
 
 
 def test_a_message_shows_how_far_it_came(tmp_path: Path, history: History) -> None:
-    queued = history.queued
+    queued = history.queues
     first, second, third = (queued.send(f"look at {number}") for number in range(3))
     queued.move_message(first, "started")
     queued.move_message(first, "completed")
@@ -126,10 +126,10 @@ def test_a_message_shows_how_far_it_came(tmp_path: Path, history: History) -> No
 
 
 def test_a_redrive_tells_of_each_letter(tmp_path: Path, history: History) -> None:
-    job = history.queued.begin_redrive()
+    job = history.queues.begin_redrive()
     for result in ("requeued", "skipped", "failed"):
-        history.queued.advance_redrive(result)
-    history.queued.end_redrive()
+        history.queues.advance_redrive(result)
+    history.queues.end_redrive()
     connection = shown(tmp_path, history)
     found = redrives.redrive_by_id(connection, job, cursor=None, limit=2)
     assert found is not None

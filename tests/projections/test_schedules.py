@@ -47,8 +47,8 @@ def test_followed_live_or_replayed_schedules_are_the_same(moves: list[tuple[int,
         slots = [SLOT.load(values) for values in live.connection.execute(SLOT.all)]
         live.connection.close()
         replayed.connection.close()
-    told = {key: [slot for slot in slots if slot.schedule_id == key] for key in history.scheduled.states}
-    for key, state in history.scheduled.states.items():
+    told = {key: [slot for slot in slots if slot.schedule_id == key] for key in history.schedules.states}
+    for key, state in history.schedules.states.items():
         assert {slot.run_id for slot in told[key] if slot.status == "running"} == {
             flight.target_run_id for flight in state.running
         }

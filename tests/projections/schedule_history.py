@@ -20,7 +20,7 @@ CATCH_UPS: tuple[CatchUp, ...] = get_args(CatchUp)
 OUTCOMES: tuple[schedule.ScheduledOutcome, ...] = get_args(schedule.ScheduledOutcome)
 
 
-class Scheduled:
+class ScheduleHistory:
     """Writes what the decider of schedules says, so that no history tells what a schedule could not do."""
 
     def __init__(self, history: "History") -> None:

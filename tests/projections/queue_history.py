@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOVES = 8
 
 
-class Queued:
+class QueueHistory:
     """Writes what happens to work; a queue is a session's, a drain has at most one batch."""
 
     def __init__(self, history: "History") -> None:

@@ -14,7 +14,7 @@ MOVES = 8
 ITEMS = 2
 
 
-class Flowed:
+class WorkflowHistory:
     """Writes what happens to workflow runs: ``a`` is a step with items or without, ``b`` an approval after it."""
 
     def __init__(self, history: "History") -> None:
