@@ -332,7 +332,7 @@ class Wiring:
             format=FORMAT,
         )
         executor = self.ids.new("exe")
-        attendance = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
+        registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
         agent = Agent(
             self.runs.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
@@ -344,7 +344,7 @@ class Wiring:
             self.live.said,
             self.memory.recall if settings.memory_enabled else None,
         )
-        executors = Executors(attendance, self.clock, frozen_seconds)
+        executors = Executors(registry, self.clock, frozen_seconds)
         self.runner = Runner(
             self.log, self.tail, self.runs, self.catalog, agent, executors, self.clock, self.ids, about=about
         )

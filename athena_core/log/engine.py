@@ -49,12 +49,12 @@ def open_archive(directory: Path, url: str | None) -> Archive:
 
 
 def open_snapshots(directory: Path, url: str | None, purpose: str) -> SnapshotStore:
-    """A shelf beside that log."""
+    """The snapshots of foreign applications beside that log."""
     if url is None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return SqliteSnapshotStore(directory / "snapshots.db", purpose)
-    shelf: SnapshotStore = needs_driver("postgres.snapshots").PostgresSnapshotStore(url, purpose)
-    return shelf
+    snapshots: SnapshotStore = needs_driver("postgres.snapshots").PostgresSnapshotStore(url, purpose)
+    return snapshots
 
 
 def open_generations(url: str) -> Generations:
@@ -67,18 +67,18 @@ def open_leader_lock(directory: Path, url: str | None, name: LeaderLockName) -> 
     """A lock between all processes that share a log."""
     if url is None:
         return FileLeaderLock(directory / f"{name}.lock")
-    latch: LeaderLock = needs_driver("postgres.leader_lock").named_lock(url, name)
-    return latch
+    lock: LeaderLock = needs_driver("postgres.leader_lock").named_lock(url, name)
+    return lock
 
 
 def register_executor(directory: Path, url: str | None, executor: str, about: bytes) -> ExecutorRegistry:
     """Register an executor of a log; ``about`` is its description, JSON."""
     if url is None:
         return FileExecutorRegistry(directory, executor, about)
-    attendance: ExecutorRegistry = needs_driver("postgres.executor_registry").PostgresExecutorRegistry(
+    registry: ExecutorRegistry = needs_driver("postgres.executor_registry").PostgresExecutorRegistry(
         url, executor, about
     )
-    return attendance
+    return registry
 
 
 def needs_driver(module: str) -> ModuleType:

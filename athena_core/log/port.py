@@ -198,13 +198,13 @@ class ExecutorRegistry(Protocol):
     executor: str
     """The executor of this process."""
 
-    def count(self, count: int, about: bytes) -> None:
+    def beat(self, counter: int, about: bytes) -> None:
         """Write the counter and the description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raise OSError."""
 
-    def look(self, executor: str) -> ExecutorHeartbeat | None:
+    def heartbeat(self, executor: str) -> ExecutorHeartbeat | None:
         """Return the heartbeat of another executor, or None if it left in order."""
 
-    def everybody(self) -> list[RegisteredExecutor]:
+    def registered(self) -> list[RegisteredExecutor]:
         """Return all executors, with those that are lost and not forgotten yet."""
 
     def forget(self, kept: set[str]) -> None:
@@ -240,8 +240,8 @@ class Archive(Protocol):
 class CommitNotifier(Protocol):
     """Wakes a process when others may have committed."""
 
-    async def pause(self, *, news: bool) -> None:
-        """Return when it is time to look at the head again; ``news`` tells whether the last look found something."""
+    async def pause(self, *, found: bool) -> None:
+        """Return when it is time to read the head again; ``found`` is True if something was new the last time."""
 
     async def close(self) -> None:
         """Stop listening."""
@@ -295,8 +295,8 @@ class Store(Protocol):
     def reader(self) -> StoreReader:
         """A new reader."""
 
-    def bell(self) -> CommitNotifier:
-        """A new bell."""
+    def notifier(self) -> CommitNotifier:
+        """A new notifier."""
 
     def channel(self) -> Channel | None:
         """A new channel; None where processes have none between them."""

@@ -38,7 +38,7 @@ class CommitSubscriber(NamedTuple):
     """A callback for every commit of this process, in its event loop, after all answers there."""
 
     loop: asyncio.AbstractEventLoop
-    hear: Callable[[CommitNotice], None]
+    on_commit: Callable[[CommitNotice], None]
 
 
 class Committed(Value, Generic[A]):
@@ -60,13 +60,13 @@ SubmissionResult = Committed[Any] | BaseException
 
 def resolve(
     results: Sequence[tuple[Submission, object]],
-    follower: CommitSubscriber | None = None,
-    news: CommitNotice | None = None,
+    subscriber: CommitSubscriber | None = None,
+    notice: CommitNotice | None = None,
 ) -> None:
     """Deliver the results: to threads directly, to each event loop with one call. Then call the subscriber."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[Submission, object]]] = {}
-    if follower is not None:
-        loops[follower.loop] = []
+    if subscriber is not None:
+        loops[subscriber.loop] = []
     for job, result in results:
         if job.loop is not None:
             loops.setdefault(job.loop, []).append((job, result))
@@ -76,7 +76,7 @@ def resolve(
             job.future.set_result(result)
     for loop, jobs in loops.items():
         with suppress(RuntimeError):  # the loop is closed, and with it every wait
-            after = partial(follower.hear, news) if follower and news and follower.loop is loop else None
+            after = partial(subscriber.on_commit, notice) if subscriber and notice and subscriber.loop is loop else None
             loop.call_soon_threadsafe(_resolve, jobs, after)
 
 

@@ -1,4 +1,4 @@
-"""The tail: hands every row to its listeners in the event loop, soon after any process committed it."""
+"""The tail: hands every row to its handlers in the event loop, soon after any process committed it."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ PAGE_EVENTS = 500
 
 
 class Tail:
-    """One subscriber for everything in this process that follows the log; listeners must be quick and not raise.
+    """One subscriber for everything in this process that follows the log; handlers must be quick and not raise.
 
     What a commit of this process decided is heard of only after everybody has had the answer and could act on it: who
     leased a run knows of it before a cancel of that run arrives.
@@ -34,8 +34,8 @@ class Tail:
         self._chain = first.chain if first else GENESIS
         self.recorded_at = first.recorded_at if first else 0
         """The time of the row at ``position``, in milliseconds since 1970."""
-        self._heard = 0
-        self._listeners: list[tuple[RowsHandler, frozenset[str] | None]] = []
+        self._commits_seen = 0
+        self._handlers: list[tuple[RowsHandler, frozenset[str] | None]] = []
         self._broken: asyncio.Future[None] | None = None
 
     @property
@@ -48,45 +48,45 @@ class Tail:
         """Whether all that is known to be committed was handed on."""
         return self.position >= self._log.signal.position
 
-    def subscribe(self, listener: RowsHandler, types: frozenset[str] | None = None) -> None:
+    def subscribe(self, handler: RowsHandler, types: frozenset[str] | None = None) -> None:
         """Call a function with every page of new rows, in order; with ``types`` only with the rows of these."""
-        self._listeners.append((listener, types))
+        self._handlers.append((handler, types))
 
     async def follow(self) -> None:
         """Hand on what this process commits, until cancelled. Raise what a handler raised."""
         loop = asyncio.get_running_loop()
         self._broken = loop.create_future()
-        self._heard = self._log.commits
-        self._log.follower = CommitSubscriber(loop, self._hear)
+        self._commits_seen = self._log.commits
+        self._log.subscriber = CommitSubscriber(loop, self._on_commit)
         try:
             await self._broken
         finally:
-            self._log.follower = None
+            self._log.subscriber = None
 
     async def watch(self) -> None:
         """Notice what other processes commit, until cancelled."""
-        bell = self._log.store.bell()
+        notifier = self._log.store.notifier()
         try:
             while True:
-                before, news = self.position, self._looked()
+                before, found = self.position, self._refreshed()
                 while self.position > before and not self.caught_up:
                     before = self.position
                     await anyio.sleep(0)  # a long stretch must not hold up requests
-                    self._looked()
-                await bell.pause(news=news)
+                    self._refreshed()
+                await notifier.pause(found=found)
         finally:
-            await bell.close()
+            await notifier.close()
 
-    def _looked(self) -> bool:
+    def _refreshed(self) -> bool:
         try:
-            news = self.look(pages_max=1)
+            found = self.refresh(pages_max=1)
         except self._log.store.lost as error:
             self._log.problems.report("log.watch", error)
             return False
         self._log.problems.recovered("log.watch")
-        return news
+        return found
 
-    def look(self, pages_max: int = sys.maxsize) -> bool:
+    def refresh(self, pages_max: int = sys.maxsize) -> bool:
         """Hand on what other processes have committed, ``pages_max`` pages at most. Return True if anything is new.
 
         Leave if the log lost what was handed on before.
@@ -94,22 +94,22 @@ class Tail:
         head = self._reader.head()
         if head < self.position and not self._log.check_follows(self.position, self._chain, head, ()):
             return False
-        news = head > self._log.signal.position
-        if news:
+        found = head > self._log.signal.position
+        if found:
             self._log.signal.advance(head)
-        if self._heard == self._log.commits:  # else the head may be a commit of this process, not answered yet
+        if self._commits_seen == self._log.commits:  # else the head may be a commit of this process, not answered yet
             self._read(head, pages_max)
-        return news
+        return found
 
-    def _hear(self, news: CommitNotice) -> None:
+    def _on_commit(self, notice: CommitNotice) -> None:
         try:
-            self._heard = news.commit
-            if news.rows and news.rows[0].position == self.position + 1:
-                self._hand_on(news.rows)
+            self._commits_seen = notice.commit
+            if notice.rows and notice.rows[0].position == self.position + 1:
+                self._deliver(notice.rows)
             else:
-                self._read_on(news.head)
+                self._read_on(notice.head)
         except Exception as error:
-            self._break(error)
+            self._end(error)
 
     def _read_on(self, head: Position) -> None:
         """Hand on what is stored up to a head, a page in each iteration of the event loop."""
@@ -117,18 +117,18 @@ class Tail:
         try:
             self._read(head, 1)
         except Exception as error:
-            self._break(error)
+            self._end(error)
             return
         if before < self.position < head:
             asyncio.get_running_loop().call_soon(self._read_on, head)
 
-    def _break(self, error: Exception) -> None:
-        """End ``follow`` with what a listener raised."""
+    def _end(self, error: Exception) -> None:
+        """End ``follow`` with what a handler raised."""
         if self._broken is not None and not self._broken.done():
             self._broken.set_exception(error)
 
     def _read(self, head: Position, pages_max: int) -> None:
-        """Hand on what is stored up to a head; where the database is away, that is seen to by the next look."""
+        """Hand on what is stored up to a head; where the database is away, the next refresh does it."""
         while self.position < head and pages_max > 0:
             pages_max -= 1
             try:
@@ -137,17 +137,17 @@ class Tail:
                 return
             if not self._log.check_follows(self.position, self._chain, head, rows):
                 return
-            self._hand_on(rows)
+            self._deliver(rows)
 
-    def _hand_on(self, rows: Sequence[Row]) -> None:
+    def _deliver(self, rows: Sequence[Row]) -> None:
         last = rows[-1]
         self.position, self._chain, self.recorded_at = last.position, last.chain, last.recorded_at
         kinds = [row.type for row in rows]
-        for listener, types in self._listeners:
+        for handler, types in self._handlers:
             if types is None:
-                listener(rows)
+                handler(rows)
             elif not types.isdisjoint(kinds):
-                listener(list(compress(rows, map(types.__contains__, kinds))))
+                handler(list(compress(rows, map(types.__contains__, kinds))))
 
     def close(self) -> None:
         """Close the connection."""

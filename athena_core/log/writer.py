@@ -15,7 +15,7 @@ Memory rules. What the writer's thread writes, no other thread writes; its metho
   acknowledged, whichever of several errors stays.
 - ``_queue``: any thread appends, the writer and the watcher take. A deque does each in one step, so a job is answered
   once.
-- ``_stopping`` and ``follower``: written by the event loop, read by the writer as one value.
+- ``_stopping`` and ``subscriber``: written by the event loop, read by the writer as one value.
 - ``_key_clock``: used by the writer and the watcher. What it remembers is one immutable value; where one of them
   overwrites the other's, time is measured from the earlier look.
 - ``recent``, ``signal``, ``problems`` have locks of their own.
@@ -137,7 +137,7 @@ class Log:
         self.recent = RecentRows()
         self._queue: deque[Submission] = deque()
         self._ready = threading.Event()
-        self.follower: CommitSubscriber | None = None
+        self.subscriber: CommitSubscriber | None = None
         self.commits = 0
         """How many commits have begun; who has heard of all of them may read on in the database."""
         self._stopping = False
@@ -365,7 +365,7 @@ class Log:
                     rows = batch.rows
         finally:
             self._locking_since = None
-        resolve(results, self.follower, CommitNotice(self.commits, self._state.head.position, rows))
+        resolve(results, self.subscriber, CommitNotice(self.commits, self._state.head.position, rows))
 
     def _write_batch(self, results: list[tuple[Submission, SubmissionResult]]) -> WriteBatch | None:
         """Decide what waits and store it; fill in the results. Return None if the connection was lost before a commit.

@@ -110,7 +110,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
     faults.into("log.checkpoint", store, "checkpoint_wal", store.full[0])
     faults.into("log.clock", parts.log._store_watch, "_check_clock")
     faults.into("log.keeper", store, "check_place")
-    faults.into("log.watch", parts.tail, "look", StoreUnreachable)
+    faults.into("log.watch", parts.tail, "refresh", StoreUnreachable)
     faults.into("log.write", store, "insert", store.full[0])
     faults.into("log.write", store, "rehearse", store.full[0])
     faults.into("memory.index", parts.memory._recall, "refresh")

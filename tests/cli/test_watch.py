@@ -87,11 +87,11 @@ def attending(state_dir: Path, kind: ProcessKind, pid: int, loop: str) -> Iterat
     about = ProcessInfo(
         kind=kind, host="vm", pid=pid, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
     )
-    attendance = FileExecutorRegistry(state_dir, f"exe_{kind}", msgspec.json.encode(about))
+    registry = FileExecutorRegistry(state_dir, f"exe_{kind}", msgspec.json.encode(about))
     try:
         yield
     finally:
-        attendance.leave()
+        registry.leave()
 
 
 @pytest.mark.heavy

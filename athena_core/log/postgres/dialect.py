@@ -55,7 +55,7 @@ def dialect(statement: str) -> str:
     return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
 
 
-def _number(cell: Cell) -> Cell:
+def as_number(cell: Cell) -> Cell:
     """A cell of whole numbers, where truth is one."""
     return int(cell) if cell is True or cell is False else cell
 

@@ -85,20 +85,20 @@ class PostgresExecutorRegistry:
         """Return for how many seconds the server has to be up before a free lock means that its holder is dead."""
         return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
 
-    def count(self, count: int, about: bytes) -> None:
+    def beat(self, counter: int, about: bytes) -> None:
         """Write one's counter and one's description (JSON). Raises StoreUnreachable."""
         with connection_errors():
-            self._count, self._about = count, about
-            if self._hold().execute(COUNT, (count, about, self.executor)).rowcount == 0:
+            self._count, self._about = counter, about
+            if self._hold().execute(COUNT, (counter, about, self.executor)).rowcount == 0:
                 self._holder = None  # it was forgotten in the very moment in which the lock was taken again
 
-    def look(self, executor: str) -> ExecutorHeartbeat | None:
+    def heartbeat(self, executor: str) -> ExecutorHeartbeat | None:
         """Return the heartbeat of another executor, or None if it left in order."""
         with connection_errors():
             row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
         return None if row is None else ExecutorHeartbeat(int(str(row[0])), bool(row[1]))
 
-    def everybody(self) -> list[RegisteredExecutor]:
+    def registered(self) -> list[RegisteredExecutor]:
         """Return all executors, with those that are lost and not forgotten yet."""
         with connection_errors():
             rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()

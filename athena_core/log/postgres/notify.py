@@ -25,7 +25,7 @@ class PostgresCommitNotifier:
         self._own = own
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
-    async def pause(self, *, news: bool) -> None:
+    async def pause(self, *, found: bool) -> None:
         """Wait for a commit of another process, or a quarter of a second.
 
         The driver's own way asks the server to stop where the wait is cancelled, and complains if it may not wait for

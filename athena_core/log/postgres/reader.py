@@ -12,7 +12,7 @@ from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Position
 from athena_core.log.port import READ_BYTES_MAX, ROW_BYTES_MAX, SchemaReport
 from athena_core.log.postgres.schema import check_unmade, schema_of
-from athena_core.log.postgres.session import CLOSED, PLANS, PostgresSession, _said
+from athena_core.log.postgres.session import CLOSED, PLANS, PostgresSession, error_text
 from athena_core.log.postgres.statements import PAGE, SQL
 from athena_core.log.sql.reads import POSITION_MAX, Reads
 from athena_core.log.sql.statements import COLUMNS, SHOWN
@@ -177,7 +177,7 @@ class PostgresArchive:
             found = dict(self._session.read("SELECT name, value FROM meta") if self.schema.readable else ())
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
-            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
+            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {error_text(error)}") from error
         except ConfigError:
             self.close()
             raise

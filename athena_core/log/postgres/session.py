@@ -187,14 +187,16 @@ def connection_errors() -> Iterator[None]:
         if isinstance(error, pg.LockNotAvailable | pg.QueryCanceled | pg.DiskFull):
             raise
         if TOO_MANY.search(str(error)):
-            raise StoreUnreachable(f"{NO_CONNECTIONS}: {_said(error)}") from error
-        if len(READ_ONLY.findall(_said(error))) == max(1, _said(error).count("host: ")):  # no host is the primary
-            raise StoreUnreachable(f"{STANDBY}: {_said(error)}") from error
-        raise StoreUnreachable(f"the database cannot be reached: {_said(error)}") from error
+            raise StoreUnreachable(f"{NO_CONNECTIONS}: {error_text(error)}") from error
+        if len(READ_ONLY.findall(error_text(error))) == max(
+            1, error_text(error).count("host: ")
+        ):  # no host is the primary
+            raise StoreUnreachable(f"{STANDBY}: {error_text(error)}") from error
+        raise StoreUnreachable(f"the database cannot be reached: {error_text(error)}") from error
 
 
-def _said(error: BaseException) -> str:
-    """The first line of what an error says, or what each host of a URL said; no password is among it."""
+def error_text(error: BaseException) -> str:
+    """Return the first line of an error, or the one of each host of a URL; it holds no password."""
     lines = str(error).strip().splitlines() or [""]
     return "; ".join(line.removeprefix("- ") for line in lines if line.startswith("- host: ")) or lines[0]
 
@@ -208,15 +210,16 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     if encoding != "UTF8":
         raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
     for name, wanted in DURABLE.items():
-        found = _value(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
+        found = scalar(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
         if found != wanted:
             raise ConfigError(
                 f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
             )
-    commits = _value(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
+    commits = scalar(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
     if commits not in DURABLE_COMMITS:
         raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")
 
 
-def _value(row: tuple[Any, ...] | None) -> str | None:
+def scalar(row: tuple[Any, ...] | None) -> str | None:
+    """Return the first cell of a row, None without a row."""
     return None if row is None else row[0]

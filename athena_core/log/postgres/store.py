@@ -49,10 +49,10 @@ from athena_core.log.postgres.session import (
     SCHEMA,
     PostgresSession,
     StatementValues,
-    _said,
-    _value,
     check_server,
     connection_errors,
+    error_text,
+    scalar,
 )
 from athena_core.log.postgres.statements import SQL
 from athena_core.log.postgres.vacuum import vacuum
@@ -139,7 +139,7 @@ class PostgresStore(PostgresReads):
             self.log_id = self._prepare(ids)
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
-            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {_said(error)}") from error
+            raise ConfigError(f"ATHENA_DATABASE_URL: cannot use the database: {error_text(error)}") from error
         except ConfigError:
             self.close()
             raise
@@ -158,7 +158,7 @@ class PostgresStore(PostgresReads):
                     connection.execute(SQL.insert_meta, pair)
             check_schema(schema_of(self._session), "ATHENA_DATABASE_URL: the log")
             names = ("format", "log_id", MOVED_TO)
-            meta = {name: _value(connection.execute(SQL.meta, (name,)).fetchone()) for name in names}
+            meta = {name: scalar(connection.execute(SQL.meta, (name,)).fetchone()) for name in names}
         self.format = check_format(meta["format"], "ATHENA_DATABASE_URL: the log")
         if meta[MOVED_TO] is not None:
             raise ConfigError(
@@ -175,8 +175,8 @@ class PostgresStore(PostgresReads):
         """A name that no other log on this machine has."""
         return self.url
 
-    def bell(self) -> PostgresCommitNotifier:
-        """A new bell."""
+    def notifier(self) -> PostgresCommitNotifier:
+        """A new notifier."""
         return PostgresCommitNotifier(self.url, lambda: self._session.session_pid)
 
     def channel(self) -> PostgresChannel:

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 
-from athena_core.log.postgres.session import _said, _value, connect, connection_errors
+from athena_core.log.postgres.session import connect, connection_errors, error_text, scalar
 
 VACUUM_RETRY_SECONDS = 0.05
 VACUUM_LOCK_TIMEOUT = "200ms"
@@ -54,7 +54,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
         tables = {str(name): int(size) for name, size in connection.execute(SELECT_TABLES, (schema,)).fetchall()}
         for name in set(tables).intersection(emptied):
             connection.execute(f"DELETE FROM {schema}.{name}".encode())
-        horizon = _value(connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone())
+        horizon = scalar(connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone())
         while holder := connection.execute(SELECT_OLDER, {"horizon": horizon}).fetchone():
             if time.monotonic() >= until:
                 raise TimeoutError(f"{holder[0]} kept old rows of the database for longer than {seconds:g} s")
@@ -65,7 +65,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
         except pg.LockNotAvailable:
             raise TimeoutError(f"{table} of the database was in use for longer than {seconds:g} s") from None
         except pg.DiskFull as error:
-            raise OSError(_said(error)) from error
+            raise OSError(error_text(error)) from error
 
 
 def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float, *, full: bool) -> None:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors as pg
 
 from athena_core.errors import StoreUnreachable
-from athena_core.log.postgres.dialect import INSERTING, DriverConnection, _number, dialect, prepared
+from athena_core.log.postgres.dialect import INSERTING, DriverConnection, as_number, dialect, prepared
 from athena_core.log.postgres.leader_lock import BUILDER_LOCK, UPDATER_LOCK, PostgresLeaderLock
 from athena_core.log.postgres.schema import unnest
 from athena_core.log.postgres.session import PostgresSession, connect, connection_errors
@@ -99,7 +99,7 @@ class PostgresViewConnection:
                 table, names, rest = found.groups()
                 kinds = [self._kinds(table)[name] for name in names.split(", ")]
                 values = [
-                    list(map(_number, column)) if kind == "bigint" else list(column)
+                    list(map(as_number, column)) if kind == "bigint" else list(column)
                     for kind, column in zip(kinds, columns, strict=True)
                 ]
                 cursor.execute(f"INSERT INTO {table} ({names}) SELECT * FROM {unnest(*kinds)}{rest}".encode(), values)

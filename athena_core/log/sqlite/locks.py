@@ -92,19 +92,19 @@ class FileExecutorRegistry:
         self._path = self._directory / f"{executor}.lock"
         self._lock = ProcessLock.own(self._path)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-        self.count(0, about)
+        self.beat(0, about)
 
-    def count(self, count: int, about: bytes) -> None:
+    def beat(self, counter: int, about: bytes) -> None:
         """Write the counter and the description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raise OSError.
 
         It is one write of one block, blanks behind the JSON. The block is taken at the start, so that no later write
         needs space, and readers find whole JSON.
         """
-        written = count.to_bytes(COUNTER_BYTES, "big") + about.ljust(ABOUT_BYTES_MAX)
+        written = counter.to_bytes(COUNTER_BYTES, "big") + about.ljust(ABOUT_BYTES_MAX)
         if os.pwrite(self._file, written, 0) < len(written):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
-    def look(self, executor: str) -> ExecutorHeartbeat | None:
+    def heartbeat(self, executor: str) -> ExecutorHeartbeat | None:
         """Return the heartbeat of another executor, or None if it left in order and deleted its file."""
         path = self._directory / f"{executor}.lock"
         try:
@@ -122,7 +122,7 @@ class FileExecutorRegistry:
         finally:
             lock.close()
 
-    def everybody(self) -> list[RegisteredExecutor]:
+    def registered(self) -> list[RegisteredExecutor]:
         """Return all executors, with those that are lost and not forgotten yet."""
         found: list[RegisteredExecutor] = []
         for path in sorted(self._directory.glob("exe_*.lock")):

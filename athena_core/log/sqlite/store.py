@@ -63,9 +63,9 @@ class SqliteCommitNotifier:
         """Begin by polling often."""
         self._delay = POLL_SECONDS_MIN
 
-    async def pause(self, *, news: bool) -> None:
+    async def pause(self, *, found: bool) -> None:
         """Wait a little, longer each time that nothing was found."""
-        self._delay = POLL_SECONDS_MIN if news else min(self._delay * 1.5, POLL_SECONDS_MAX)
+        self._delay = POLL_SECONDS_MIN if found else min(self._delay * 1.5, POLL_SECONDS_MAX)
         await anyio.sleep(self._delay)
 
     async def close(self) -> None:
@@ -138,8 +138,8 @@ class SqliteStore(SqliteReads):
         """A name that no other log on this machine has."""
         return str(self.path.resolve())
 
-    def bell(self) -> SqliteCommitNotifier:
-        """A new bell."""
+    def notifier(self) -> SqliteCommitNotifier:
+        """A new notifier."""
         return SqliteCommitNotifier()
 
     @contextmanager
@@ -296,15 +296,15 @@ class SqliteStore(SqliteReads):
                 self._connection.set_busy_timeout(BUSY_MS)
 
     def scrub(self, seconds: float) -> None:
-        """Leave nothing of erased text in the files of the log and of the shelf beside it. Raises OSError.
+        """Leave nothing of erased text in the files of the log and of the snapshots beside it. Raises OSError.
 
         Pages of the log are not rewritten: its rows never move, and ``secure_delete`` overwrites what is erased.
         Snapshots are deleted, because they may repeat text; their applications make them again.
         """
         scrub(self.path, seconds)
-        shelf = self.path.with_name("snapshots.db")
-        if shelf.exists():
-            scrub(shelf, seconds, CREATE_STORED, "DELETE FROM stored", "VACUUM")
+        snapshots = self.path.with_name("snapshots.db")
+        if snapshots.exists():
+            scrub(snapshots, seconds, CREATE_STORED, "DELETE FROM stored", "VACUUM")
 
     def close(self) -> None:
         """Close the writing connection and the locks."""

@@ -52,7 +52,7 @@ class DatabaseMoveEnd:
         self.anchor = directory / ANCHOR
         self._setting = setting
         self._session = PostgresSession(url, OPTIONS)
-        with self._told():
+        with self._config_errors():
             check_server(self._session.connection())
             for number in (SCHEMA_LOCK, LOG_LOCK):
                 self._read(TAKE, (number,))
@@ -72,7 +72,7 @@ class DatabaseMoveEnd:
         return self._read(META) if self.present else []
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _config_errors(self) -> Iterator[None]:
         """Say what is wrong with the database as something to be set right; then there is nothing to close."""
         try:
             yield
@@ -89,17 +89,17 @@ class DatabaseMoveEnd:
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Rows of a table in the order of its key, after one."""
-        with self._told():
+        with self._config_errors():
             return self._read(table.page("%b"), after)
 
     def size(self, table: MovedTable) -> int:
         """How many rows a table has."""
-        with self._told():
+        with self._config_errors():
             return int(self._read(f"SELECT count(*) FROM {table.name}")[0][0])
 
     def check(self) -> None:
         """Raise ConfigError if a process is at work on the log."""
-        with self._told():
+        with self._config_errors():
             if self.present and self._read(SELECT_RUNNING):
                 raise ConfigError(f"{self._setting}: a process is at work on the database; stop it first")
 
@@ -120,7 +120,7 @@ class DatabaseMoveSource(DatabaseMoveEnd):
 
     def retire(self, place: str) -> None:
         """Refuse every later start, and say where the log is now."""
-        with self._told():
+        with self._config_errors():
             self._session.connection().execute(SQL.put_meta, (MOVED_TO, place))
 
 
@@ -131,7 +131,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
         """Look what is there. Raises ConfigError where it cannot be used, or where a process is at work."""
         super().__init__(url, directory, "--to")
         self.occupied = self.present
-        with self._told():
+        with self._config_errors():
             left = [] if self.occupied else self._read(SELECT_LEFT)
             if left:
                 raise ConfigError(f"--to: the database holds {left[0][0]}, left of another log; drop that schema first")
@@ -139,7 +139,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
     def begin(self, described: Mapping[str, str]) -> None:
         """Make an empty log with the description of another, in a transaction."""
         self.meta = described
-        with self._told():
+        with self._config_errors():
             connection = self._session.connection()
             connection.execute("BEGIN")
             self._session.pinned = True
@@ -153,7 +153,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
         """Add rows."""
         columns = ", ".join(table.columns)
         statement = f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode()
-        with self._told(), self._session.connection().cursor().copy(statement) as copying:
+        with self._config_errors(), self._session.connection().cursor().copy(statement) as copying:
             copying.set_types([KINDS.get(name, "text") for name in table.columns])
             for row in rows:
                 copying.write_row(row)
@@ -166,7 +166,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
         """Make durable what arrived, and let it be seen."""
         if self.occupied:
             return
-        with self._told():
+        with self._config_errors():
             connection = self._session.connection()
             connection.execute("ANALYZE log, command, guard")
             connection.execute("COMMIT")

@@ -290,22 +290,22 @@ class LogSubscription(es.Subscription[Recorder]):
 
 
 class SnapshotRecorder(es.AggregateRecorder):
-    """Snapshots on a shelf beside the log: they have versions, but no place in its order."""
+    """Snapshots on a snapshots beside the log: they have versions, but no place in its order."""
 
-    def __init__(self, shelf: SnapshotStore) -> None:
-        """Take over a shelf."""
-        self._shelf = shelf
+    def __init__(self, snapshots: SnapshotStore) -> None:
+        """Take over a snapshots."""
+        self._snapshots = snapshots
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the shelf."""
+        """Close the snapshots."""
         with self._lock:
-            self._shelf.close()
+            self._snapshots.close()
 
     def insert_events(self, stored_events: Sequence[es.StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Store all or none. Raises IntegrityError for a version that is stored."""
-        with self._lock, eventsourcing_errors(self._shelf.troubles):
-            self._shelf.put([_content(event) for event in stored_events])
+        with self._lock, eventsourcing_errors(self._snapshots.troubles):
+            self._snapshots.put([_content(event) for event in stored_events])
         return None
 
     def select_events(
@@ -318,8 +318,8 @@ class SnapshotRecorder(es.AggregateRecorder):
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
         """What is stored with ``gt < version <= lte``."""
-        with self._lock, eventsourcing_errors(self._shelf.troubles):
-            rows = self._shelf.part(str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
+        with self._lock, eventsourcing_errors(self._snapshots.troubles):
+            rows = self._snapshots.part(str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [es.StoredEvent(*row) for row in rows]
 
 

@@ -78,10 +78,10 @@ class HeartbeatWatch:
 class Executors:
     """The executors of one log, as one of them sees them."""
 
-    def __init__(self, attendance: ExecutorRegistry, clock: Clock, frozen_seconds: float = FROZEN_SECONDS) -> None:
+    def __init__(self, registry: ExecutorRegistry, clock: Clock, frozen_seconds: float = FROZEN_SECONDS) -> None:
         """Be the one that is attending."""
-        self._attendance = attendance
-        self.executor = attendance.executor
+        self._registry = registry
+        self.executor = registry.executor
         self._clock = clock
         self._frozen_seconds = frozen_seconds
         self._watched: dict[str, HeartbeatWatch] = {}
@@ -92,7 +92,7 @@ class Executors:
         """Count, if it is time to, and write one's description. Raises OSError where it cannot be written."""
         now = self._clock.monotonic()
         if now - self._counted_at >= self._frozen_seconds / HEARTBEATS:
-            self._attendance.count(self._count + 1, _encoded(about))
+            self._registry.beat(self._count + 1, _encoded(about))
             self._count += 1
             self._counted_at = now
 
@@ -100,7 +100,7 @@ class Executors:
         """How an executor lost its runs, if it did; asked once in a while, this is also how its counter is watched."""
         if executor == self.executor:
             return None
-        seen = self._attendance.look(executor)
+        seen = self._registry.heartbeat(executor)
         if seen is None:
             return "left"
         if seen.free:
@@ -120,7 +120,7 @@ class Executors:
     def everybody(self) -> list[ProcessStatus]:
         """The processes that are attached to the log, and those that are lost and whose runs nobody has taken yet."""
         found: list[ProcessStatus] = []
-        for one in self._attendance.everybody():
+        for one in self._registry.registered():
             with suppress(msgspec.MsgspecError):  # of a release that says something else
                 about = msgspec.json.decode(one.about, type=ProcessInfo)
                 found.append(
@@ -130,14 +130,14 @@ class Executors:
 
     def tidy(self, leased: set[str]) -> None:
         """Forget executors that are dead and hold nothing."""
-        self._attendance.forget(leased)
+        self._registry.forget(leased)
         for executor in self._watched.keys() - leased:
             del self._watched[executor]
 
     def alone(self) -> bool:
         """Whether no other process is attached to the log."""
-        return self._attendance.alone()
+        return self._registry.alone()
 
     def close(self) -> None:
         """Leave in order: whatever is still leased here may be taken."""
-        self._attendance.leave()
+        self._registry.leave()

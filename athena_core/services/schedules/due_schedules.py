@@ -89,7 +89,7 @@ class DueSchedules:
 
     async def refresh(self) -> None:
         """Take in what changed; the first time, all that there is."""
-        self._tail.look()
+        self._tail.refresh()
         if not self._complete:
             self._changed.update(schedule_ids(self._reader))
             self._complete = True

@@ -81,15 +81,15 @@ async def test_a_pooler_in_session_mode_does_and_what_a_process_commits_itself_i
             new_log(tmp_path, store=store),
             new_log(tmp_path, store=PostgresStore(url, tmp_path, CountingIds())),
         )
-        bell = store.bell()
-        server = (await bell._listening()).pgconn
+        notifier = store.notifier()
+        server = (await notifier._listening()).pgconn
         assert commit(log, fill(), fill())[-1].position == 2
         await anyio.wait_readable(server.socket)
-        assert bell._only_own(server)
+        assert notifier._only_own(server)
         assert commit(other, fill())[0].position == 3
         await anyio.wait_readable(server.socket)
-        assert not bell._only_own(server)
-        await bell.close()
+        assert not notifier._only_own(server)
+        await notifier.close()
         other.close()
         log.close()
 
@@ -165,14 +165,14 @@ def test_who_lost_a_session_takes_nobody_for_dead_until_they_could_take_another_
         for _ in soon():  # a server that was just started has nobody taken for dead
             if session.execute(f"SELECT {UP}".encode(), (RESTART_SECONDS,)).fetchone() == (True,):
                 break
-        assert one.look("exe_other") == ExecutorHeartbeat(0, free=False)
+        assert one.heartbeat("exe_other") == ExecutorHeartbeat(0, free=False)
         session.execute(END_SESSIONS)
         with suppress(StoreUnreachable):
-            one.count(1, b"now")
-        assert one.look("exe_other") == ExecutorHeartbeat(0, free=False)
+            one.beat(1, b"now")
+        assert one.heartbeat("exe_other") == ExecutorHeartbeat(0, free=False)
         one.forget(set())
-        assert {seen.executor: seen.free for seen in one.everybody()} == {"exe_one": False, "exe_other": False}
-        one.count(2, b"now")
-        assert {seen.executor: seen.about for seen in one.everybody()} == {"exe_one": b"now", "exe_other": b""}
+        assert {seen.executor: seen.free for seen in one.registered()} == {"exe_one": False, "exe_other": False}
+        one.beat(2, b"now")
+        assert {seen.executor: seen.about for seen in one.registered()} == {"exe_one": b"now", "exe_other": b""}
     other.leave()
     one.leave()

@@ -136,7 +136,7 @@ async def test_a_gap_before_a_commit_of_its_own_is_handed_on_in_pages_too(logs: 
     for _ in range(3):
         commit(theirs, *[fill()] * 400)
     commit(mine, fill())
-    tail._hear(CommitNotice(mine.commits, mine.signal.position, ()))
+    tail._on_commit(CommitNotice(mine.commits, mine.signal.position, ()))
     with anyio.fail_after(30):
         while tail.position < 1_203:
             iterations += 1
@@ -182,7 +182,7 @@ async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
     async with following(log, heard) as tail:
         asking = asyncio.ensure_future(log.submit(fill(), META))
         await anyio.to_thread.run_sync(committed.wait, 60)
-        tail.look()
+        tail.refresh()
         assert (heard.positions, asking.done()) == ([], False)
         go_on.set()
         await heard.reached(1)
@@ -258,7 +258,7 @@ def test_a_process_that_only_follows_leaves_where_what_it_followed_was_lost(tmp_
     alter(tmp_path, "DELETE FROM log WHERE position > 1")
     theirs = new_log(tmp_path)
     commit(theirs, *[fill(amount=2)] * more)
-    tail.look()
+    tail.refresh()
     assert heard.positions == []
     (reason,) = deaths
     assert f"the log ends at position {1 + more}" in reason

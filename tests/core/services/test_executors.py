@@ -22,16 +22,16 @@ class Other:
     """Another process that is attached to the state directory."""
 
     def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
-        self.attendance = FileExecutorRegistry(directory, name, b"")
-        self.executors = Executors(self.attendance, clock)
+        self.registry = FileExecutorRegistry(directory, name, b"")
+        self.executors = Executors(self.registry, clock)
         self.name = name
         self._gone = False
 
     def die(self) -> None:
         """End as a process that is killed: its lock is free, its file stays."""
         self._gone = True
-        os.close(self.attendance._file)
-        self.attendance._lock.close()
+        os.close(self.registry._file)
+        self.registry._lock.close()
 
     def leave(self) -> None:
         """End in order."""

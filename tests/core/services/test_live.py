@@ -220,14 +220,14 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
                     live.said("one", "run_1", turn, None)
                 written, turn = "", turn + 1
             case "hear" if unheard:
-                tail._hand_on(unheard)
+                tail._deliver(unheard)
                 unheard = []
             case "join":
                 readers.append(Reader(live))
             case "read":
                 readers[place % len(readers)].read()
     if unheard:
-        tail._hand_on(unheard)
+        tail._deliver(unheard)
     for reader in readers:
         reader.read()
         (shown,) = reader.shown.values() or [""]

@@ -103,7 +103,7 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
         run_id = committed.subject or ""
         await to_thread.run_sync(gate.arrival)
-        parts.tail._listeners.clear()  # it does not hear that somebody else took the run
+        parts.tail._handlers.clear()  # it does not hear that somebody else took the run
         take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
         room = parts.runs.room
         await parts.log.submit(lambda reader, context: apply_command(reader, context, room, run_id, take), META)
