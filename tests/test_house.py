@@ -214,12 +214,29 @@ AVOIDED = {  # from the glossary: only words that have no other honest meaning h
 }
 
 
+DECLARATION = re.compile(r"\b(?:class|const|enum|function|interface|let|type)\s+(?:\{([^}]*)\}|\[([^\]]*)\]|(\w+))")
+
+
+def declared(source: Source) -> Iterator[tuple[str, int]]:
+    """The name of a module, and of its classes; in TypeScript of all that it declares."""
+    yield source.name, 1
+    if source.path.endswith(".py"):
+        yield from ((node.name, node.lineno) for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef))
+    else:
+        for number, line in enumerate(source.text.splitlines(), 1):
+            for names in DECLARATION.findall(line):
+                yield from ((name, number) for name in re.findall(r"\w+", "".join(names)))
+
+
+def typescript(sources: Sources) -> Iterator[Source]:
+    """The sources of the console that are written by hand."""
+    return (s for s in sources if s.path.endswith((".ts", ".tsx")) and not s.path.endswith("/generated.ts"))
+
+
 def the_glossary_is_spoken(sources: Sources) -> Iterator[Breach]:
-    """Modules and classes use our words, not their rivals."""
-    for source in python(sources, *PACKAGES):
-        named = [(source.name, 1)]
-        named += [(node.name, node.lineno) for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
-        for name, line in named:
+    """Modules, classes and the declarations of the console use our words, not their rivals."""
+    for source in (*python(sources, *PACKAGES), *typescript(sources)):
+        for name, line in declared(source):
             for word in sorted(words(name) & AVOIDED.keys()):
                 yield Breach(source.path, line, f"'{word}' in the name {name}", f"here we say {AVOIDED[word]}")
 
@@ -432,8 +449,13 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
     ),
     (
         the_glossary_is_spoken,
-        {"athena_core/event_bus.py": "class HTTPBackend: ...\nclass Business: ...", "tests/bus.py": ""},
-        ["athena_core/event_bus.py:1", "athena_core/event_bus.py:1"],
+        {
+            "athena_core/event_bus.py": "class HTTPBackend: ...\nclass Business: ...",
+            "tests/bus.py": "",
+            "athena_api/dashboard/src/feed.ts": "let generation = 0;\nconst { epoch, listen } = feed; // of a listener",
+            "athena_api/dashboard/src/generated.ts": "export interface Backend {}",
+        },
+        ["athena_core/event_bus.py:1", "athena_core/event_bus.py:1", "athena_api/dashboard/src/feed.ts:2"],
     ),
     (
         rooms_are_entered_by_their_door,
