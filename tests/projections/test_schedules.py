@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from athena_core.domain import schedule
 from projections.audit import AUDIT
 from projections.schedules import SCHEDULES, SLOT
-from tests.projections.history import FIRST_SCHEDULED, MOVES, History
+from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
 from tests.projections.support import catch_up, digests, new_generation
 
 SHOWN = (SCHEDULES, AUDIT)
 REDACTION = -1
 LATELY = 5
-KINDS = st.sampled_from([*range(FIRST_SCHEDULED, MOVES), REDACTION, REDACTION])
+KINDS = st.sampled_from([*range(FIRST_OF_SCHEDULES, MOVES), REDACTION, REDACTION])
 HISTORIES = st.lists(st.tuples(KINDS, st.integers(0, 99)), min_size=30, max_size=60)
 
 
 def test_generated_histories_have_every_event_of_schedules() -> None:
     random = Random(1)
-    history = History().play((random.randrange(FIRST_SCHEDULED, MOVES), random.randrange(100)) for _ in range(600))
+    history = History().play((random.randrange(FIRST_OF_SCHEDULES, MOVES), random.randrange(100)) for _ in range(600))
     assert {row.type for row in history.written} == {event.TYPE for event in schedule.DECIDER.events}
 
 

@@ -57,7 +57,7 @@ from tests.core.domain.test_run import (
     TAKEN,
 )
 from tests.core.domain.test_schedule import HOUR, HOURLY, buffered, missed, skipped, started, upserted
-from tests.projections.history import FIRST_SCHEDULED, MOVES, History
+from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
 
 CODEC = Codec(EVENTS)
 LIMIT_ONE = policy.PolicyUpdated(
@@ -330,7 +330,7 @@ def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.tuples(st.integers(FIRST_SCHEDULED, MOVES - 1), st.integers(0, 99)), min_size=30, max_size=60))
+@given(st.lists(st.tuples(st.integers(FIRST_OF_SCHEDULES, MOVES - 1), st.integers(0, 99)), min_size=30, max_size=60))
 def test_whatever_is_decided_about_slots_is_right(moves: list[tuple[int, int]]) -> None:
     log = rules.Rules()
     for row in History().play(moves).written:
