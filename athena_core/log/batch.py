@@ -32,7 +32,7 @@ _stream_of = attrgetter("stream")
 
 
 class WriteBatch:
-    """What the transactions of one commit decided so far. The database and the cache hold nothing of it yet.
+    """The decisions of one commit so far. The database and the cache hold nothing of it yet.
 
     The guards do, because the next transaction has to see them: a batch that fails is followed by ``forget``.
     """
@@ -56,12 +56,12 @@ class WriteBatch:
 
     @property
     def full(self) -> bool:
-        """Whether the next transaction belongs to the next batch."""
+        """True if the next transaction belongs to the next batch."""
         return len(self.rows) >= BATCH_EVENTS_MAX or self.size >= BATCH_BYTES_MAX
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to commit."""
+        """True if there is nothing to commit."""
         return not self.rows and not self.keys and not self.erase
 
     def run(self, job: Submission, now: int) -> Committed[Any]:

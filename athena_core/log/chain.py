@@ -27,7 +27,7 @@ def digest(content: bytes) -> bytes:
 
 
 def leaf(columns: tuple[object, ...]) -> bytes:
-    """What a row adds to the chain, from its first sixteen columns."""
+    """Return the hash that a row adds to the chain, from its first sixteen columns."""
     return _sha256(_encode(columns)).digest()
 
 
@@ -52,7 +52,7 @@ class ChainBroken(Exception):
 
 
 NEEDED = (int, str, int, str, int, int, str, str, int, str, str, str, bytes, bytes, bytes, bytes, bytes, bytes)
-"""What each column of a row must be."""
+"""The type of each column of a row."""
 
 OPTIONAL = frozenset({"causation", "session_id", "run_id", "extra", "text_hash", "text"})
 """Columns that may be absent."""
@@ -63,7 +63,7 @@ WHOLE = frozenset(product(*_CHOICES))
 
 
 def whole(row: Row) -> bool:
-    """Whether every column is there, with its type (a damaged page of the file may lose or change them)."""
+    """Return True if every column is there, with its type (a damaged page of the file may lose or change them)."""
     return tuple(map(type, row)) in WHOLE
 
 

@@ -136,7 +136,7 @@ def decided_or(recorded_at: int, extra: bytes | None) -> int:
 
 
 def with_decided_at(extra: bytes | None, at: int) -> bytes:
-    """What stands beside a payload, with the decision time."""
+    """Return the ``extra`` of a row with the decision time in it."""
     return (b"{" if extra is None else extra[:-1] + b",") + DECIDED_AT + b"%d}" % at
 
 

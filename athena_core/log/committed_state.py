@@ -68,7 +68,7 @@ class StateCache:
 
 
 class CommittedState:
-    """What is committed, as this process knows it. No batch that failed leaves anything here."""
+    """The committed state, as this process knows it. A batch that failed leaves nothing here."""
 
     def __init__(self, store: Store, codec: Codec, deciders: Iterable[Decider[Any]]) -> None:
         """Read the head and the guards."""

@@ -22,7 +22,7 @@ SCHEMES = ("postgresql://", "postgres://")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a database, not a directory."""
+    """Return True if a text names a database, not a directory."""
     return text.startswith(SCHEMES)
 
 
@@ -37,7 +37,7 @@ def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
 
 
 def open_archive(directory: Path, url: str | None) -> Archive:
-    """The same log for reading only. Raises ConfigError where there is none."""
+    """Open a log for reading only. Raise ConfigError where there is none."""
     if url is None:
         path = directory / "log.db"
         check_regular(path, "ATHENA_STATE_DIR")

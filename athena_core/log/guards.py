@@ -30,7 +30,7 @@ class Guards:
         return MappingProxyType(self._kinds.get(kind) or {})
 
     def count(self, kind: str, word: str) -> int:
-        """How many rows of a kind hold a word."""
+        """Return how many rows of a kind hold a word."""
         words = self._words.get(kind)
         return words.get(word, 0) if words else 0
 

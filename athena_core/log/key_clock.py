@@ -23,7 +23,7 @@ KEPT_MS = 3_600_000
 """For how long after its hours a key still binds: more than all slack together."""
 
 LOOK_SECONDS = 60.0
-"""How often a process looks at the stamp, which other machines may write."""
+"""The interval at which a process reads the stamp, which other machines may write."""
 
 
 class KeyClockStamp(Value):

@@ -32,7 +32,7 @@ ABOUT_BYTES_MAX = 4_096 - 8
 """The largest description of a process in bytes: with its counter of 8 bytes it fills one block of a file."""
 
 READ_BYTES_MAX = 64 << 20
-"""After how many bytes of payloads and texts a page of rows that a reader gives ends."""
+"""The bytes of payloads and texts after which a page of rows ends."""
 
 REHEARSAL_BYTES = 1 << 20
 """The space of a full batch: a writer whose last write failed has to find it before it takes writes for possible."""
@@ -41,7 +41,7 @@ StoredGuard: TypeAlias = tuple[str, str, tuple[str | int, ...]]
 """Kind, key and value of a guard row."""
 
 ErrorKind: TypeAlias = Literal["IntegrityError", "OperationalError", "InterfaceError", "DataError", "DatabaseError"]
-"""What went wrong, in the words of eventsourcing."""
+"""The name of an error in eventsourcing."""
 
 ErrorKinds: TypeAlias = tuple[tuple[tuple[type[Exception], ...], ErrorKind], ...]
 """Kinds of exceptions, and what they mean; the first that fits."""
@@ -59,7 +59,7 @@ class LogHead(NamedTuple):
 
 
 class BoundKey(NamedTuple):
-    """What is stored under an idempotency key, and the time and ``extra`` of the last event that it led to."""
+    """The command stored under an idempotency key, with the time and ``extra`` of its last event."""
 
     fingerprint: bytes
     bound_at: int
@@ -79,9 +79,9 @@ class SchemaReport(NamedTuple):
     """The schema of a log, compared with the one that this release creates."""
 
     strays: tuple[str, ...] = ()
-    """What is changed, unknown or missing, each in words, in this order."""
+    """A line for each object that is changed, unknown or missing, in this order."""
     readable: bool = True
-    """Whether the tables are those of a log, so that reading them runs nothing of another's."""
+    """True if the tables are those of a log, so that reading them runs no foreign SQL."""
 
 
 def check_schema(schema: SchemaReport, place: str) -> None:
@@ -134,7 +134,7 @@ class StoreReader(LogReader, Protocol):
         """All bound idempotency keys."""
 
     def checkpoint(self, name: str) -> Position | None:
-        """How far a reactor or a foreign follower came."""
+        """Return the checkpoint of a reactor or a foreign follower, if any."""
 
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
@@ -163,7 +163,7 @@ class SnapshotStore(Protocol):
     """Stores snapshots of foreign applications beside a log: they have versions, but no place in its order."""
 
     troubles: ErrorKinds
-    """What its exceptions mean."""
+    """The meaning of its exceptions."""
 
     def put(self, rows: Sequence[StoredSnapshot]) -> None:
         """Store all or none."""
@@ -211,7 +211,7 @@ class ExecutorRegistry(Protocol):
         """Forget executors whose locks are free, except ``kept``."""
 
     def alone(self) -> bool:
-        """Whether no other executor is registered, or it does not matter."""
+        """Return True if no other executor is registered, or it does not matter."""
 
     def leave(self) -> None:
         """Leave in order."""
@@ -223,15 +223,15 @@ class Archive(Protocol):
     meta: Mapping[str, str]
     """Its id (``log_id``) and the format that it was written in (``format``)."""
     schema: SchemaReport
-    """How its schema compares with the one that this release creates."""
+    """Its schema, compared with the one that this release creates."""
     anchor: Path
-    """Where this machine keeps what it knows of the head."""
+    """The anchor file of this machine."""
 
     def reader(self) -> StoreReader:
         """A new reader."""
 
     def bytes(self) -> int:
-        """How much space it takes."""
+        """Return the space that it takes, in bytes."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -267,26 +267,26 @@ class Store(Protocol):
     format: int
     """The log's format when it was opened, or in the last block of ``exclusive``."""
     anchor: Path
-    """Where this machine keeps what it knows of the head."""
+    """The anchor file of this machine."""
     wal_pages: int
-    """How many pages wait to be moved into the database by ``checkpoint_wal``; always 0 where it does that itself."""
+    """The pages that wait for ``checkpoint_wal``; always 0 where the database does that itself."""
     remote: bool
-    """Whether each statement is a way over the network, so that what a batch needs is better fetched at once."""
+    """True if each statement goes over the network, so that the keys of a batch are better fetched at once."""
     full: tuple[type[Exception], ...]
-    """What is raised where there is no space: nothing was written."""
+    """Raised where there is no space: nothing was written."""
     read_only: tuple[type[Exception], ...]
-    """What is raised where the database takes no writes at present: nothing was written."""
+    """Raised where the database takes no writes at present: nothing was written."""
     busy: tuple[type[Exception], ...]
-    """What is raised where the lock was not to be had: nothing was written."""
+    """Raised where the lock was not free in time: nothing was written."""
     fatal: tuple[type[Exception], ...]
-    """What is raised where it is unknown what the disk holds, until the log is opened again."""
+    """Raised where it is unknown what the disk holds, until the log is opened again."""
     lost: tuple[type[Exception], ...]
-    """What is raised where the connection was lost: what was being written may be there, wholly, or not at all."""
+    """Raised where the connection was lost: the batch may be there wholly, or not at all."""
     damaged: tuple[type[Exception], ...]
-    """What is raised where a part of the database cannot be read."""
+    """Raised where a part of the database cannot be read."""
 
     troubles: ErrorKinds
-    """What its exceptions mean; the first that fits."""
+    """The meaning of its exceptions; the first that fits."""
 
     @property
     def name(self) -> str:
@@ -332,7 +332,7 @@ class Store(Protocol):
         """These keys are about to be looked up."""
 
     def key(self, key_hash: bytes) -> BoundKey | None:
-        """What is stored under a key."""
+        """Return the command that is stored under a key, if any."""
 
     def insert(self, rows: Sequence[Row]) -> None:
         """Add rows at the positions they carry."""

@@ -10,7 +10,7 @@ from athena_core.values import PAGE_BYTES_MAX
 
 BYTES_MAX = 4 << 20
 ROW_BYTES = 1_024
-"""What a row takes in memory beside its payload and text, by a guess."""
+"""The estimated memory of a row beside its payload and text."""
 
 
 class RecentRows:
@@ -82,7 +82,7 @@ class RecentReader:
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
     ) -> Sequence[PublicCells]:
-        """What is published of the same rows."""
+        """Return the public columns of the same rows."""
         return self._reader.shown(after, limit, until, bytes_max)
 
     def row(self, position: Position) -> Row | None:

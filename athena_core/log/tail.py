@@ -40,12 +40,12 @@ class Tail:
 
     @property
     def takes_part(self) -> bool:
-        """Whether this process has committed anything."""
+        """True if this process has committed anything."""
         return self._log.commits > 0
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that is known to be committed was handed on."""
+        """True if all rows that are known to be committed were delivered."""
         return self.position >= self._log.signal.position
 
     def subscribe(self, handler: RowsHandler, types: frozenset[str] | None = None) -> None:

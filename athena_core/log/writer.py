@@ -72,11 +72,11 @@ WAL_BYTES_MAX = 64 << 20
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 0.05
 PROBE_SECONDS = 1.0
-"""How often a writer whose last write failed tries whether writes work again."""
+"""The interval of probes after a write failed."""
 IDLE_PROBE_SECONDS = 10.0
-"""How long nothing is written before a writer tries whether writes still work."""
+"""The interval of probes while nothing is written."""
 IDLE_PROBE_BYTES = 8_192
-"""The space that it takes for a moment, and gives back."""
+"""The space that such a probe takes and gives back."""
 
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -126,9 +126,9 @@ class Log:
         """The failing loops of this process."""
         self.codec = codec
         self.batches = Histogram(BATCH_SIZES)
-        """How many events this process wrote in one commit."""
+        """The events of each commit of this process."""
         self.commit_times = Histogram(COMMIT_SECONDS)
-        """How long inserting and committing them took, in seconds."""
+        """The time of inserting and committing them, in seconds."""
         self._clock = clock
         self._ids = ids
         self._key_ms = key_hours * 3_600_000 + KEPT_MS
@@ -139,7 +139,7 @@ class Log:
         self._ready = threading.Event()
         self.subscriber: CommitSubscriber | None = None
         self.commits = 0
-        """How many commits have begun; who has heard of all of them may read on in the database."""
+        """The number of commits that have begun; a tail that knows all of them may read on in the database."""
         self._stopping = False
         self._failed: AthenaError | None = None
         self._refusal: str | None = None
@@ -160,7 +160,7 @@ class Log:
 
     @property
     def waiting(self) -> int:
-        """How many transactions wait for the next batch."""
+        """The number of transactions that wait for the next batch."""
         return len(self._queue)
 
     @property
@@ -172,7 +172,7 @@ class Log:
 
     @property
     def _overdue(self) -> bool:
-        """Whether the writer waits for the lock for longer than a caller has to."""
+        """True if the writer waits for the lock for longer than a caller has to."""
         since = self._locking_since
         return since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX
 
@@ -240,7 +240,7 @@ class Log:
         return self.store.reader()
 
     def recent_reader(self) -> RecentReader:
-        """The same for a thread that follows the log: what this process wrote last is not read back."""
+        """Return a reader for a thread that follows the log: rows that this process wrote last come from memory."""
         return RecentReader(self.store.reader(), self.recent)
 
     # Submitting
@@ -286,7 +286,7 @@ class Log:
         return await future
 
     def submit_in_thread(self, transaction: Transaction[A], meta: Meta, key: Key | None = None) -> Committed[A]:
-        """The same for a thread, which blocks."""
+        """Submit from a thread, and block."""
         future: Future[Committed[A]] = Future()
         self._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
         return future.result()
@@ -491,7 +491,7 @@ class Log:
         self._succeed()
 
     def _holds(self, batch: WriteBatch) -> bool:
-        """Whether the last row of a batch is stored (then all of it is)."""
+        """Return True if the last row of a batch is stored (then all of it is)."""
         if not batch.rows:
             return False  # keys and erasures are the same a second time
         last = batch.rows[-1]

@@ -12,7 +12,7 @@ EXECUTOR_LOCK_CLASS = LOCK_CLASS + 1
 """The first half of the locks of executors; the second is the number of their row."""
 
 RESTART_SECONDS = 5.0
-"""How long after a restart or a failover, which end all sessions, a free lock does not mean that anybody is dead."""
+"""The time after a restart or a failover, which end all sessions, in which a free lock proves no loss."""
 NEVER_SECONDS = 1e9
 
 NEXT_NUMBER = (
@@ -39,7 +39,7 @@ FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND
 SELECT_RUNNING = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 COUNT_ALL = "SELECT count(*) FROM executor"
 ALONE_SECONDS = 1.0
-"""How long it is believed that no other executor came."""
+"""The time for which the last answer to ``alone`` is used again."""
 
 LEAVE = "DELETE FROM executor WHERE name = %s"
 
@@ -114,7 +114,7 @@ class PostgresExecutorRegistry:
             self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
 
     def alone(self) -> bool:
-        """Whether no other executor is registered, as it was within the last second."""
+        """Return True if no other executor is registered, as it was within the last second."""
         now, session = time.monotonic(), self._holder
         if now - self._counted_at >= ALONE_SECONDS and session is not None:
             self._counted_at, self._alone = now, False

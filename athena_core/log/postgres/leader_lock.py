@@ -19,7 +19,7 @@ UPDATER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 
 BEAT_SECONDS = 2.0
 FROZEN_SECONDS = 10.0
-"""After how long without a sign a holder is taken for frozen, and its session is ended."""
+"""The time without a sign of life after which the session of a holder is ended."""
 
 LOOK_SECONDS_MAX = 2.0
 OPTIONS = {
@@ -51,7 +51,7 @@ class PostgresLeaderLock:
         self._holds = False
         self._beat_at = 0.0
         self.path = SCHEMA
-        """Where the session looks for tables."""
+        """The schema in which the session finds tables."""
         self._seen: tuple[Any, ...] | None = None
         self._looked_at = 0.0
         self._still_seconds = 0.0
@@ -65,7 +65,7 @@ class PostgresLeaderLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds it; from time to time it gives a sign of life. Raises StoreUnreachable."""
+        """True if this object holds the lock; gives a sign of life from time to time. Raise StoreUnreachable."""
         if not self._holds:
             return False
         now = self._monotonic()

@@ -12,7 +12,7 @@ from athena_core.log.postgres.session import connection_errors, conninfo
 
 CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
-"""How often the head is looked at in any case: a notification is only a hint."""
+"""The interval at which the head is read in any case: a notification is only a hint."""
 SEND = "SELECT pg_notify(%s, sent) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (sent, place) ORDER BY place"
 
 

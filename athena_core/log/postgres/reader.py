@@ -23,7 +23,7 @@ ANCHOR = "postgres.anchor"
 
 PAGE_ROWS = 500
 IDLE_MAX = 4
-"""How many idle sessions are kept for the next threads that read."""
+"""The number of idle sessions kept for the next threads that read."""
 
 READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on", **PLANS}
 SELECT_SHOWN = (
@@ -188,7 +188,7 @@ class PostgresArchive:
         return PostgresReader(self.meta.get("log_id", ""), *self._pool.take())
 
     def bytes(self) -> int:
-        """How much space it takes."""
+        """Return the space that it takes, in bytes."""
         return int(self._session.read("SELECT pg_total_relation_size('log')")[0][0])
 
     def close(self) -> None:

@@ -120,10 +120,10 @@ SHAPES = {
     ),
     "stored_pkey": ("unique index", "stored (purpose, originator_id, originator_version)"),
 }
-"""What ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows it."""
+"""The objects that ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows them."""
 
 SNAPSHOT_TABLES = frozenset({"stored", "stored_pkey"})
-"""What is there only once a foreign application has stored something."""
+"""The objects that are there only once a foreign application has stored something."""
 
 TYPES = {
     "position": "bigint",

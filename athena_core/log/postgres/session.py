@@ -31,9 +31,9 @@ PATIENCE: dict[str, str | int] = {
 }
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
 TOO_MANY = re.compile("too many connections|too many clients|connection slots|no more connections|query_wait_timeout")
-"""What PostgreSQL or a pooler answers where a limit on connections is reached."""
+"""The errors of PostgreSQL or a pooler at a limit on connections."""
 READ_ONLY = re.compile("server is in hot standby mode|session is read-only")
-"""How libpq says that a server is not the one that may write."""
+"""The errors of libpq about a server that may not write."""
 PRIMARY = {"any": "primary", "primary": "primary", "read-write": "read-write"}
 """The values of ``target_session_attrs`` that leave the primary among the hosts of a URL, and what libpq is given."""
 DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
@@ -62,7 +62,7 @@ class PostgresSession:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._pid: int | None = None
         self.pinned = False
-        """Whether it is in a transaction, which a new connection could not go on with."""
+        """True in a transaction, which a new connection could not continue."""
         self._over = False
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
@@ -75,7 +75,7 @@ class PostgresSession:
         return self._connection
 
     def read(self, statement: str, values: StatementValues | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-        """What a statement finds, in a transaction of its own; asked again once where the connection was lost."""
+        """Return the rows of a statement, in a transaction of its own; run it again once if the connection was lost."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
         used = self._connection is not None and not self._connection.closed
@@ -93,7 +93,7 @@ class PostgresSession:
 
     @property
     def lost(self) -> bool:
-        """Whether there was a connection that is over."""
+        """True if the connection was lost."""
         return self._connection is not None and self._connection.closed
 
     @property

@@ -278,7 +278,7 @@ class PostgresStore(PostgresReads):
             self._expected = {hash_: found.get(hash_) for hash_ in hashes}
 
     def key(self, key_hash: bytes) -> BoundKey | None:
-        """What is stored under a key."""
+        """Return the command that is stored under a key, if any."""
         if key_hash in self._expected:
             return self._expected[key_hash]
         found = self._session.read(SELECT_BOUND, ([key_hash],))

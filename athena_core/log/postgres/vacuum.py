@@ -10,7 +10,7 @@ from athena_core.log.postgres.session import connect, connection_errors, error_t
 
 VACUUM_RETRY_SECONDS = 0.05
 VACUUM_LOCK_TIMEOUT = "200ms"
-"""How long one attempt to lock a table holds up those who come after it."""
+"""The time for which one attempt to lock a table may hold up the next transactions."""
 
 REWRITE_RETRY_SECONDS = 2.0
 """The pause after a failed attempt to rewrite a table: writers are held up for a tenth of the time at most."""
@@ -31,7 +31,7 @@ SELECT_OLDER = """
     WHERE age(transaction) > age(%(horizon)s::text::xid)
     LIMIT 1
 """
-"""Who may still read rows that were replaced before a transaction id."""
+"""The first reader that may still see rows replaced before a transaction id."""
 
 SELECT_HOLDERS = f"""
     SELECT locked.pid FROM pg_locks locked JOIN pg_stat_activity USING (pid)
@@ -39,7 +39,7 @@ SELECT_HOLDERS = f"""
     WHERE locked.relation = %(table)s::text::regclass AND locked.granted AND pid <> pg_backend_pid()
     AND coalesce(xact_start < clock_timestamp() - interval '{VACUUM_LOCK_TIMEOUT}', TRUE) LIMIT 1
 """
-"""Who holds a lock on a table for so long that an attempt to lock it would probably fail, too."""
+"""A session that holds a lock on a table for so long that an attempt to lock it would probably fail."""
 
 
 def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:

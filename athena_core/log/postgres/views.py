@@ -22,10 +22,10 @@ PREFIX = "athena_views_"
 NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
 SCRATCH = "athena_scratch"
 STAMP_SECONDS = 0.05
-"""How long it is believed which generation serves; one that was replaced can still be read."""
+"""The time for which the last answer is used again; a generation that was replaced can still be read."""
 IDLE_MAX = 4
 STREAM_ROWS = 8
-"""How many rows of a page are fetched at a time; each may hold megabytes."""
+"""The number of rows fetched at a time; each may hold megabytes."""
 
 READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on"}
 

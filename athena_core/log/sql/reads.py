@@ -1,4 +1,4 @@
-"""What a reader and the writer of a log read alike, from either database."""
+"""Reads that a reader and the writer of a log share, for either database."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -28,12 +28,12 @@ class Reads:
         raise NotImplementedError
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        """Return the rows with ``after < position <= until`` in order, at most ``limit``."""
         last = until if until is not None else POSITION_MAX
         return list(map(row_of, self._read(self._sql.page, (after, last, limit))))
 
     def stream(self, stream: str, after: int = 0, until: int | None = None) -> list[Row]:
-        """The rows of one stream with ``after < version <= until``."""
+        """Return the rows of one stream with ``after < version <= until``."""
         last = until if until is not None else POSITION_MAX
         return list(map(row_of, self._read(self._sql.stream, (stream, after, last))))
 
@@ -43,21 +43,21 @@ class Reads:
         return [(kind, key, _from_json(value)) for kind, key, value in rows]
 
     def row(self, position: Position) -> Row | None:
-        """One row."""
+        """Return one row, if it is there."""
         return next(map(row_of, self._read(self._sql.row, (position,))), None)
 
     def checkpoint(self, name: str) -> Position | None:
-        """How far a reactor or a foreign follower came."""
+        """Return the checkpoint of a reactor or a foreign follower, if any."""
         found = list(self._read(self._sql.checkpoint, (name,)))
         return int(found[0][0]) if found else None
 
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
-        """At most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
+        """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
         statement = self._sql.part_backwards if backwards else self._sql.part
         return list(map(row_of, self._read(statement, (stream, after, until, limit))))
 
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
-        """The first rows of some types with ``after < position <= until``."""
+        """Return the first rows of some types with ``after < position <= until``."""
         return list(map(row_of, self._read(self._sql.of_types, (after, until, self._list(types), limit))))
 
     def holding(self, words: bytes, after: Position, until: Position) -> list[tuple[Position, bool]]:
@@ -66,7 +66,7 @@ class Reads:
         return [(int(position), bool(public)) for position, public in found]
 
     def last_version(self, stream: str) -> int | None:
-        """The version of the last row of a stream."""
+        """Return the version of the last row of a stream."""
         ((version,),) = self._read(self._sql.last_version, (stream,))
         return version  # type: ignore[no-any-return]
 

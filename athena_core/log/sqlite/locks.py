@@ -58,7 +58,7 @@ class FileLeaderLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds it."""
+        """True if this object holds the lock."""
         return self._lock is not None
 
     def acquire(self) -> bool:
@@ -140,7 +140,7 @@ class FileExecutorRegistry:
                         path.unlink()
 
     def alone(self) -> bool:
-        """Whether no other executor is registered."""
+        """Return True if no other executor is registered."""
         try:
             return sum(1 for _ in self._directory.iterdir()) == 1
         except OSError:  # unknown; to gather commits is only a saving

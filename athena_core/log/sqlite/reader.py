@@ -22,7 +22,7 @@ from athena_core.protocols import PublicCells, Row, StoredKey, row_of
 from athena_core.values import PAGE_BYTES_MAX
 
 READ_ROWS = 32
-"""How many rows are read between two looks at their size."""
+"""The number of rows read between two checks of their size."""
 
 SELECT_META_NAMES = "SELECT name FROM meta LIMIT 20"
 SELECT_SHOWN = f"SELECT {SHOWN} {PAGE}"
@@ -148,7 +148,7 @@ class SqliteArchive:
         return SqliteReader(self.path, self.meta.get("log_id", ""))
 
     def bytes(self) -> int:
-        """How much space it takes."""
+        """Return the space that it takes, in bytes."""
         return self.path.stat().st_size
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ SCHEMA = (
 )
 SELECT_SCHEMA = "SELECT type, name, coalesce(tbl_name, ''), sql FROM sqlite_schema"
 OWN_STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
-"""What SQLite itself makes of a table, for ``ANALYZE``."""
+"""The tables that SQLite makes for ``ANALYZE``."""
 
 
 def schema_of(connection: apsw.Connection) -> SchemaReport:

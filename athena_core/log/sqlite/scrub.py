@@ -11,7 +11,7 @@ import apsw
 from athena_core.log.sqlite.connection import open_writer
 
 TRY_MS = 50
-"""How long one attempt to empty a WAL holds up writers."""
+"""The time for which one attempt to empty a WAL may hold up writers."""
 
 
 def scrub(path: Path, seconds: float, *statements: str) -> None:

@@ -1,4 +1,4 @@
-"""What foreign applications keep beside a log, in a file of its own."""
+"""Snapshots of foreign applications beside a log, in a file of their own."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -218,7 +218,7 @@ class SqliteStore(SqliteReads):
         """Do nothing: keys are looked up one by one, without a network."""
 
     def key(self, key_hash: bytes) -> BoundKey | None:
-        """What is stored under a key."""
+        """Return the command that is stored under a key, if any."""
         found = self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
         return BoundKey._make(found) if found else None
 

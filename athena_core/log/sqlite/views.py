@@ -13,12 +13,12 @@ from athena_core.log.sqlite.scrub import scrub
 from athena_core.protocols import Cell, Connection, DatabaseDamaged
 
 VIEWS_BUSY_MS = 60_000
-"""How long who writes views waits for another process that writes them, or rewrites the file after an erasure."""
+"""The wait for another process that writes views, or rewrites the file after an erasure."""
 NO_TABLE = "no such table"
 VIEW_ERRORS = (*DISK_ERRORS, *DAMAGE_ERRORS, apsw.SQLError)
 
 STEPS_BETWEEN_LOOKS = 1_000
-"""How many instructions of SQLite's machine (some microseconds) pass between two looks at the clock."""
+"""The number of SQLite's instructions (some microseconds) between two looks at the clock."""
 
 
 class SqliteViewConnection:

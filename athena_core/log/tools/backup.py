@@ -26,7 +26,7 @@ NAME = "log.db"
 
 
 class BackupProgress(Value):
-    """How far a copy is, in pages of the database."""
+    """The progress of a copy, in pages of the database."""
 
     position: int
     head: int
@@ -86,7 +86,7 @@ def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
 
 
 class RestoredLog(Value):
-    """What was put in place: ``forks`` is True if the log that was there had gone further."""
+    """A log that was put in place: ``forks`` is True if the log that was there had gone further."""
 
     log_id: str
     position: Position
@@ -146,7 +146,7 @@ def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
 
 
 def _vouched(place: Path, anchor: Anchor) -> bool:
-    """Whether a log holds what an anchor says."""
+    """Return True if a log holds the row of an anchor."""
     reader, _ = open_log_file(place)
     try:
         row = reader.row(anchor.position) if anchor.position else None

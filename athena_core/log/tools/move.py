@@ -55,15 +55,15 @@ class MoveEnd(Protocol):
     """One end of a move. No other process uses it while it is open."""
 
     place: str
-    """What it is called, without a password."""
+    """Its name, without a password."""
     anchor: Path
-    """Where this machine keeps what it knows of the head."""
+    """The anchor file of this machine."""
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Rows of a table in the order of its key, after one."""
 
     def size(self, table: MovedTable) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
 
     def check(self) -> None:
         """Raise ConfigError if a process uses it."""
@@ -76,14 +76,14 @@ class MoveSource(MoveEnd, Protocol):
     """The log that is moved."""
 
     meta: Mapping[str, str]
-    """What describes it (``log_id``, ``format``); ``moved`` says where it was moved to before."""
+    """Its description (``log_id``, ``format``); ``moved`` is the place that it was moved to before."""
 
     def retire(self, place: str) -> None:
         """Refuse every later start, and say where the log is now."""
 
 
 class MoveTarget(MoveEnd, Protocol):
-    """Where it is moved to: empty, or ``occupied`` by a log that arrived before."""
+    """The place that a log is moved to: empty, or ``occupied`` by a log that arrived before."""
 
     occupied: bool
     meta: Mapping[str, str]
@@ -102,7 +102,7 @@ class MoveTarget(MoveEnd, Protocol):
 
 
 class MoveProgress(Value):
-    """How far a move is, in rows."""
+    """The progress of a move, in rows."""
 
     position: Position
     head: Position

@@ -93,7 +93,7 @@ class DatabaseMoveEnd:
             return self._read(table.page("%b"), after)
 
     def size(self, table: MovedTable) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         with self._config_errors():
             return int(self._read(f"SELECT count(*) FROM {table.name}")[0][0])
 

@@ -49,7 +49,7 @@ class FileMoveEnd:
         return cast("Sequence[Cells]", self.connection.execute(table.page("?"), after).fetchall())
 
     def size(self, table: MovedTable) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         return int(self.connection.execute(f"SELECT count(*) FROM {table.name}").get)
 
     def check(self) -> None:

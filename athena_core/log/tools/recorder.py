@@ -250,7 +250,7 @@ class Recorder(es.ProcessRecorder):
             self.track(store, tracking)
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        """How far an application was followed, or None."""
+        """Return the place up to which an application was followed, or None."""
         return self._read(self._reader.checkpoint, self._place_of(application_name))
 
 
@@ -317,7 +317,7 @@ class SnapshotRecorder(es.AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
-        """What is stored with ``gt < version <= lte``."""
+        """Return the snapshots with ``gt < version <= lte``."""
         with self._lock, eventsourcing_errors(self._snapshots.troubles):
             rows = self._snapshots.part(str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [es.StoredEvent(*row) for row in rows]
