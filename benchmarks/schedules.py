@@ -17,7 +17,7 @@ import msgspec
 
 from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds
-from athena_core.definitions.trigger import ScheduleSpec
+from athena_core.definitions.schedule_definition import ScheduleSpec
 from athena_core.event import Meta
 from athena_core.settings import load
 from benchmarks.machine import cores, pin

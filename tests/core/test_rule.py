@@ -7,14 +7,14 @@ import pytest
 
 from athena_api.endpoint.body import decode_body
 from athena_core.clock import milliseconds
-from athena_core.definitions.slots import Trigger
-from athena_core.definitions.trigger import (
+from athena_core.definitions.schedule_definition import (
     CATCH_UP_WINDOW_SECONDS_MAX,
     ScheduleBody,
     ScheduleDefinition,
     ScheduleTarget,
     definition_of,
 )
+from athena_core.definitions.slots import Trigger
 from athena_core.errors import ConfigError
 
 SEED = {"id": "nightly", "sessionId": "s", "input": "hello", "everyMinutes": 60}

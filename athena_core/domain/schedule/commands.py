@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 from msgspec.structs import replace
 
 from athena_core.decider import Context
+from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.definitions.slots import (
     INSTANT_MAX,
     Trigger,
@@ -15,7 +16,6 @@ from athena_core.definitions.slots import (
     next_slot,
     slots_between,
 )
-from athena_core.definitions.trigger import ScheduleDefinition
 from athena_core.domain.schedule.events import (
     ScheduleDisabled,
     ScheduleEnabled,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from athena_core.definitions.trigger import ScheduleDefinition
+from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text
 from athena_core.values import PinnedScope
 

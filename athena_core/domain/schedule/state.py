@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from athena_core.decider import Decider
-from athena_core.definitions.trigger import ScheduleDefinition
+from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.domain.schedule.events import (
     ScheduleDisabled,
     ScheduleEnabled,

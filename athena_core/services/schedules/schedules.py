@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
+from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
 from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
-from athena_core.definitions.trigger import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
 from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import (
     AthenaError,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
+from athena_core.definitions.schedule_definition import OverlapPolicy
 from athena_core.definitions.slots import MINUTE
-from athena_core.definitions.trigger import OverlapPolicy
 from athena_core.definitions.workflow_graph import Approval, Condition, MapOver, WorkflowGraph
 from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr

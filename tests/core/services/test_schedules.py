@@ -13,8 +13,8 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds, iso
+from athena_core.definitions.schedule_definition import OverlapPolicy, ScheduleSpec
 from athena_core.definitions.slots import MINUTE
-from athena_core.definitions.trigger import OverlapPolicy, ScheduleSpec
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
 from athena_core.errors import ConfigError
