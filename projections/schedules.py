@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.cron import zone
 from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition
-from athena_core.definitions.slots import AHEAD, Trigger, due_at, last_slot, next_slot, slots_between
+from athena_core.definitions.slots import AHEAD, due_at, last_slot, next_slot, slots_between
+from athena_core.definitions.trigger import Trigger
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.schedule import (
     ScheduleDisabled,

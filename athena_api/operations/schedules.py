@@ -7,7 +7,8 @@ import msgspec
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.definitions.schedule_definition import ScheduleBody, ScheduleSpec, parse_instant
-from athena_core.definitions.slots import INSTANT_MAX, PREVIEW_SLOTS_MAX
+from athena_core.definitions.slots import PREVIEW_SLOTS_MAX
+from athena_core.definitions.trigger import INSTANT_MAX
 from athena_core.domain import schedule
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value

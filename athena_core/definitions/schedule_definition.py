@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from athena_core.clock import milliseconds
-from athena_core.definitions.slots import (
+from athena_core.definitions.trigger import (
     EveryMinutes,
     Expression,
     InstantMs,

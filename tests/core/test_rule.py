@@ -14,7 +14,7 @@ from athena_core.definitions.schedule_definition import (
     ScheduleTarget,
     definition_of,
 )
-from athena_core.definitions.slots import Trigger
+from athena_core.definitions.trigger import Trigger
 from athena_core.errors import ConfigError
 
 SEED = {"id": "nightly", "sessionId": "s", "input": "hello", "everyMinutes": 60}

@@ -8,18 +8,16 @@ from msgspec.structs import replace
 from athena_core.clock import iso, milliseconds
 from athena_core.definitions.slots import (
     AHEAD,
-    INSTANT_MAX,
     MINUTE,
     PREVIEW_SLOTS_MAX,
-    Trigger,
     check_ahead,
-    check_trigger,
     count_slots,
     due_at,
     last_slot,
     next_slot,
     slots_between,
 )
+from athena_core.definitions.trigger import INSTANT_MAX, Trigger, check_trigger
 from athena_core.errors import ConfigError
 from tests.scale import sized
 

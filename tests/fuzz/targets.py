@@ -24,6 +24,7 @@ from athena_core.clock import FixedClock
 from athena_core.definitions import slots
 from athena_core.definitions.cron import cron_of
 from athena_core.definitions.placeholder import as_text, fill
+from athena_core.definitions.trigger import Trigger, check_trigger
 from athena_core.domain import EVENTS
 from athena_core.domain.template import TemplateSpec, normalise_template, resolve_params
 from athena_core.errors import ConfigError, CursorAhead, CursorForeign, CursorInvalid
@@ -94,8 +95,8 @@ def crons(directory: Path) -> Iterator[Try]:
         zones = (zone,) if zone else (ZONES[crc32(data) % len(ZONES)],)
         for name in zones:
             try:
-                trigger = msgspec.convert({"cron": expression, "timezone": name}, slots.Trigger)
-                slots.check_trigger(trigger)
+                trigger = msgspec.convert({"cron": expression, "timezone": name}, Trigger)
+                check_trigger(trigger)
                 slots.check_ahead(trigger, NOW)
             except (ConfigError, msgspec.ValidationError):
                 continue

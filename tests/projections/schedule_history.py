@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, get_args
 from athena_core.clock import iso
 from athena_core.decider import Context
 from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
-from athena_core.definitions.slots import MINUTE, Trigger
+from athena_core.definitions.slots import MINUTE
+from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
 from athena_core.event import Meta
 

@@ -6,16 +6,8 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context
 from athena_core.definitions.schedule_definition import ScheduleDefinition
-from athena_core.definitions.slots import (
-    INSTANT_MAX,
-    Trigger,
-    check_ahead,
-    count_slots,
-    due_at,
-    last_slot,
-    next_slot,
-    slots_between,
-)
+from athena_core.definitions.slots import check_ahead, count_slots, due_at, last_slot, next_slot, slots_between
+from athena_core.definitions.trigger import INSTANT_MAX, Trigger
 from athena_core.domain.schedule.events import (
     ScheduleDisabled,
     ScheduleEnabled,
@@ -38,17 +30,9 @@ from athena_core.event import Event, Value
 from athena_core.values import PinnedScope
 
 SCHEDULES_MAX = 10_000
-
-
 BUFFERED_SLOTS_MAX = 100
-
-
 RUNS_IN_FLIGHT_MAX = 100
-
-
 ON_TIME_SECONDS = 60  # a slot that is later than this was missed
-
-
 ScheduledOutcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejected"]
 
 

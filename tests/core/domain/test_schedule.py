@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
 from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
-from athena_core.definitions.slots import MINUTE, Trigger, due_at
+from athena_core.definitions.slots import MINUTE, due_at
+from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import Event, Guard, Meta

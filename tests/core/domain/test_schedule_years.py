@@ -8,7 +8,8 @@ import pytest
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
 from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleTarget
-from athena_core.definitions.slots import MINUTE, Trigger, slots_between
+from athena_core.definitions.slots import MINUTE, slots_between
+from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
 from athena_core.event import Event, Meta
 from tests.core.domain.given import NOW

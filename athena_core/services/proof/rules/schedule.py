@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from athena_core.clock import iso
-from athena_core.definitions.slots import INSTANT_MAX, count_slots, next_slot
+from athena_core.definitions.slots import count_slots, next_slot
+from athena_core.definitions.trigger import INSTANT_MAX
 from athena_core.domain import plane, run, schedule, workflow_run
 from athena_core.errors import ConfigError
 from athena_core.event import Event
