@@ -17,24 +17,13 @@ from athena_core.values import (
 )
 
 WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
-
-
 CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
-
-
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
-
-
 PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
-
-
 LossReason = Literal["dead", "frozen", "left"]
 """How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
 
-
 FREES_NOTHING = "it occupies and frees nothing"
-
-
 BEFORE_REJECTED = "policy.rejected, which follows it, says the same"
 
 
@@ -420,14 +409,8 @@ class PolicyRejected(Event):
 
 
 RunEnding = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed
-
-
 ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunTimedOut, RunCrashed)
-
-
 ENDING_TYPES = frozenset(ending.TYPE for ending in ENDINGS)
-
-
 STATUS_OF_ENDING: dict[str, str] = {
     RunCompleted.TYPE: "completed",
     RunFailed.TYPE: "failed",
@@ -435,7 +418,5 @@ STATUS_OF_ENDING: dict[str, str] = {
     RunTimedOut.TYPE: "timed-out",
     RunCrashed.TYPE: "crashed",
 }
-
-
 RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
 """What an executor records on the way."""

@@ -39,11 +39,8 @@ from athena_core.domain.run.events import (
 from athena_core.event import Event, Guard, Recorded, Value, parts_of
 
 DAY_MS = 86_400_000
-
-
 SPENT_DAYS = 40
 """How many days of spending are kept for the daily budget: a clock that goes back within them opens no budget anew."""
-
 
 LAST_SPENT_KEY = "day"
 """The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""

@@ -225,6 +225,4 @@ class WorkflowRunCancelled(Event):
 
 
 ENDING_TYPES = frozenset((WorkflowRunCompleted.TYPE, WorkflowRunFailed.TYPE, WorkflowRunCancelled.TYPE))
-
-
 SETTLING_TYPES = ENDING_TYPES | {WorkflowRunSuspended.TYPE}

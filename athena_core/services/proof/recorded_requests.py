@@ -18,14 +18,8 @@ from athena_core.protocols import Decode, Row
 from athena_core.services.runs.admission import shadow_profile
 
 REQUESTS_MAX = 10_000
-
-
 EVENTS_MAX = 500_000
-
-
 PAGE_EVENTS = 1_000
-
-
 STRATEGY_REASON = "lock-acquisition-failed"
 """The reason of refusals that a client chose with its session strategy."""
 
@@ -226,7 +220,6 @@ class HistorySource(Protocol):
 
 FOLLOWED_TYPES = frozenset(kind.TYPE for kind in EVENTS if kind.SHOWS.simulate is True)
 """The events of a run that a simulation follows."""
-
 
 RUN, WORKFLOW_RUN = (f"{decider.category}_" for decider in (run.DECIDER, workflow_run.DECIDER))
 

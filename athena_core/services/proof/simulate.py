@@ -15,11 +15,7 @@ from athena_core.services.proof.simulator import RUNS_MAX, SimulatedRun, Simulat
 from athena_core.values import MICRO_USD
 
 ROWS_MAX = 50
-
-
 NotSimulated = Literal["timeouts", "attempts", "retries", "callers", "children", "pauses", "strategies"]
-
-
 NOT_SIMULATED: tuple[NotSimulated, ...] = (
     *("timeouts", "attempts", "retries"),  # those of another policy: runs take as long as they took
     "callers",  # who cancels, resumes, stops waiting or asks again does it when they did it

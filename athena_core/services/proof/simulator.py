@@ -35,8 +35,6 @@ from athena_core.services.runs.admission import (
 from athena_core.values import LOCAL, RunBody, Usage
 
 S = TypeVar("S")
-
-
 RUNS_MAX = 2**31
 
 
