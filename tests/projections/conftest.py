@@ -26,6 +26,7 @@ READS = tuple(
         "feed",
     )
 )
+assert all(Path(__file__).with_name(f"{name}.py").exists() for name in READS), "a module was renamed"
 
 
 @pytest.fixture(scope="session")
