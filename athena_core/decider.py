@@ -16,10 +16,10 @@ C = TypeVar("C", contravariant=True)
 if TYPE_CHECKING:
     import typing_extensions
 
-    A = typing_extensions.TypeVar("A", covariant=True, default=Any)
+    A = typing_extensions.TypeVar("A", covariant=True, default=None)
 else:
     A = TypeVar("A", covariant=True)
-"""The type of an answer; a plain ``Outcome``, ``Transaction`` or ``Committed`` has any."""
+"""The type of an answer; a plain ``Outcome``, ``Transaction`` or ``Committed`` has none."""
 
 
 class Context(Value):
@@ -158,9 +158,9 @@ def transact(
     return transaction
 
 
-def record(stream: str, *events: Event, answer: object = None) -> Transaction:
+def record(stream: str, *events: Event) -> Transaction:
     """Return the transaction that records events whatever the state is."""
-    outcome = Outcome(facts=facts_of(stream, events), answer=answer)
+    outcome = Outcome(facts=facts_of(stream, events))
     return lambda reader, context: outcome
 
 

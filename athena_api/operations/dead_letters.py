@@ -7,7 +7,7 @@ import msgspec
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
-from athena_core.services.queues.dead_letters import NoteBody
+from athena_core.services.queues.dead_letters import LetterDecision, NoteBody
 from athena_core.values import ClientId, Label
 from projections import dead_letters
 from projections.engine.page import Page
@@ -76,14 +76,14 @@ async def restore_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, No
     return await _decision_reply(plane, await plane.dead_letters.restore(call.path["id"], note, call.meta, call.key))
 
 
-async def _decision_reply(plane: "ControlPlane", done: "Committed") -> Reply:
+async def _decision_reply(plane: "ControlPlane", done: "Committed[LetterDecision]") -> Reply:
     """The letter, and what became of it."""
-    letter_id, answer = done.subject or "", msgspec.to_builtins(done.answer)
+    letter_id, answer = done.subject or "", done.answer
     item, position = await plane.read(
         ("dead_letters",), done.position, lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)
     )
     letter = existing(item, "dead letter", letter_id)
-    decided = DecidedLetter(id=letter_id, status=answer["status"], updated=answer["updated"], item=letter)
+    decided = DecidedLetter(id=letter_id, status=answer.status, updated=answer.updated, item=letter)
     return Reply(data=decided, position=position, replayed=done.replayed)
 
 

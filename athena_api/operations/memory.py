@@ -80,9 +80,8 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     """Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain."""
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)
-    removed = msgspec.convert(done.answer, Forgotten, from_attributes=True).removed
     left = await plane.scrub(done.position, SCRUB_SECONDS) + await plane.memory.repeated(entry_id)
-    answer = Forgotten(id=entry_id, removed=removed, left=left or None)
+    answer = Forgotten(id=entry_id, removed=done.answer.removed, left=left or None)
     return Reply(data=answer, position=done.position, replayed=done.replayed)
 
 

@@ -51,8 +51,8 @@ async def get_policy(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 async def put_policy(plane: "ControlPlane", call: ApiCall[PutPolicyBody, NoQuery]) -> Reply:
     """Replace the policy as a whole: what is left out is no longer limited."""
     done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
-    put = msgspec.to_builtins(done.answer)
-    return Reply(data=put["document"], position=done.position, replayed=done.replayed, headers=(etag(put["version"]),))
+    put = done.answer
+    return Reply(data=put.document, position=done.position, replayed=done.replayed, headers=(etag(put.version),))
 
 
 async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQuery]) -> Reply:

@@ -39,9 +39,9 @@ async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, No
 async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
     """Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent."""
     session_id = call.path["sessionId"]
-    began, result = await plane.queues.drain(session_id, call.body, call.who, call.meta, call.key)
-    if result is not None:
-        return Reply(data=result, position=began.position, replayed=began.replayed)
+    began = await plane.queues.drain(session_id, call.body, call.who, call.meta, call.key)
+    if began.answer is not None:
+        return Reply(data=began.answer, position=began.position, replayed=began.replayed)
     if call.wait:
         with plane.streams.client_wait(call.receive):
             await plane.queues.settled(session_id, began.position, DRAIN_WAIT_SECONDS_MAX)

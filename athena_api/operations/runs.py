@@ -22,7 +22,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
 from athena_core.services.proof import explain
-from athena_core.services.runs.runs import StartedRun
+from athena_core.services.runs.runs import RunReport, StartedRun
 from athena_core.values import WAIT_SECONDS_MAX, Body, Cancelled, ClientId, Dollars, Label, RunBody, RunResult
 from projections import evidence, feed, run_rows, runs
 from projections.engine.page import Page
@@ -235,7 +235,7 @@ async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) 
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
-async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed") -> Reply:
+async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed[RunReport]") -> Reply:
     """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
     if call.wait:
         try:
@@ -256,7 +256,9 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
     return await reply_with_record(plane, call, started, 202)
 
 
-async def reply_with_record(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed", status: int) -> Reply:
+async def reply_with_record(
+    plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]", status: int
+) -> Reply:
     """The record of the run that a command was about, as it is now."""
     run_id, scope = done.subject or "", call.who.scope
     run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))

@@ -103,7 +103,7 @@ async def _put(plane: "ControlPlane", schedule_id: str, spec: ScheduleSpec, call
 
 
 async def _schedule_at(
-    plane: "ControlPlane", schedule_id: str, done: "Committed"
+    plane: "ControlPlane", schedule_id: str, done: "Committed[object]"
 ) -> tuple[schedules.ScheduledTask | None, int]:
     return await plane.read(("schedules",), done.position, lambda rows: schedules.schedule_by_id(rows, schedule_id))
 
@@ -112,9 +112,8 @@ async def delete_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     """Remove a schedule; its runs in flight go on, and its log stays."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
-    answer = msgspec.to_builtins(done.answer)
     return Reply(
-        data=RemovedSchedule(id=schedule_id, removed=answer["exists"]), position=done.position, replayed=done.replayed
+        data=RemovedSchedule(id=schedule_id, removed=done.answer.exists), position=done.position, replayed=done.replayed
     )
 
 
@@ -146,9 +145,8 @@ async def _change(
     plane: "ControlPlane", schedule_id: str, command: schedule.ScheduleCommand, call: ApiCall[Any, NoQuery]
 ) -> Reply:
     done = await plane.schedules.change(schedule_id, command, call.meta, call.key)
-    updated = msgspec.to_builtins(done.answer)["updated"]
     task, position = await _schedule_at(plane, schedule_id, done)
-    data = UpdatedSchedule(id=schedule_id, updated=updated, schedule=task)
+    data = UpdatedSchedule(id=schedule_id, updated=done.answer.updated, schedule=task)
     return Reply(data=data, position=position, replayed=done.replayed)
 
 
@@ -177,14 +175,14 @@ async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]
     asked = RunScheduleBody(provider=call.body.provider, model=call.body.model)
     at = None if call.body.at is None else parse_instant("at", call.body.at)
     done = await plane.schedules.tick(at, asked, call.meta, call.key)
-    ticked, log_id = msgspec.to_builtins(done.answer), plane.log.log_id
+    ticked, log_id = done.answer, plane.log.log_id
 
     def read(rows: Connection) -> list[ScheduleRunResult]:
-        entries = (schedules.slot_by_run(rows, log_id, run_id) for _, run_id in ticked.get("runs", ()))
+        entries = (schedules.slot_by_run(rows, log_id, run_id) for _, run_id in ticked.runs)
         return [_to_result(entry) for entry in entries if entry is not None]
 
     results, position = await plane.read(("schedules",), plane.reader.head(), read)
-    data = TickResult(at=ticked["at"], run=results, skipped=ticked["skipped"])
+    data = TickResult(at=ticked.at, run=results, skipped=ticked.skipped)
     return Reply(data=data, position=position, replayed=done.replayed)
 
 

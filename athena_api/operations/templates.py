@@ -60,10 +60,10 @@ async def update_run_template(plane: "ControlPlane", call: ApiCall[TemplateSpec,
     """Make another version of a run template; runs of earlier versions stay what they were."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
-    return await _template_reply(plane, updated, int(updated.answer))
+    return await _template_reply(plane, updated, updated.answer)
 
 
-async def _template_reply(plane: "ControlPlane", done: "Committed", version: int = 1) -> Reply:
+async def _template_reply(plane: "ControlPlane", done: "Committed[object]", version: int = 1) -> Reply:
     template_id = done.subject or ""
     record, position = await plane.read(
         ("templates",), done.position, lambda rows: templates.template_by_id(rows, template_id, version)

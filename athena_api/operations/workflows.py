@@ -244,7 +244,7 @@ async def _judge(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, ap
     return await reply_with_record(plane, done, 200)
 
 
-async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed") -> Reply:
+async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]") -> Reply:
     """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
     settled = False
     if call.wait:
@@ -253,7 +253,7 @@ async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], do
     return await reply_with_record(plane, done, 200 if settled else 202)
 
 
-async def reply_with_record(plane: "ControlPlane", done: "Committed", status: int) -> Reply:
+async def reply_with_record(plane: "ControlPlane", done: "Committed[object]", status: int) -> Reply:
     """The record of the workflow run that a command was about, as it is now."""
     run_id = done.subject or ""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from athena_core.clock import Clock, iso
-from athena_core.decider import Key, record
+from athena_core.decider import Key, Outcome, facts_of
 from athena_core.domain import plane
 from athena_core.event import Meta, Value
 from athena_core.log.submission import Committed
@@ -34,12 +34,13 @@ class ClockJumps:
             if isinstance(event, plane.ClockAccepted):
                 self._clock.accept(event.clock_ms)
 
-    async def accept(self, meta: Meta, key: Key | None) -> Committed:
-        """Record that the machine's clock is right, and go by it from now on; the answer is an ``AcceptedClock``."""
+    async def accept(self, meta: Meta, key: Key | None) -> Committed[AcceptedClock]:
+        """Record that the machine's clock is right, and go by it from now on."""
         now, ahead = self._clock.now(), self._clock.ahead
         event = plane.ClockAccepted(clock_ms=now + ahead, ahead_ms=ahead)
         answer = AcceptedClock(clock=iso(event.clock_ms), ahead_ms=ahead)
-        committed = await self._log.submit(record(plane.STREAM, event, answer=answer), meta, key)
+        outcome = Outcome(facts=facts_of(plane.STREAM, (event,)), answer=answer)
+        committed = await self._log.submit(lambda reader, context: outcome, meta, key, answers=AcceptedClock)
         if not committed.replayed:
             self._clock.accept(event.clock_ms)
         return committed

@@ -137,10 +137,10 @@ class Memory:
         record = transact(memory, entry_id, command, subject=entry_id)
         return await self._log.submit(record, meta, key, frozenset((entry_id,)))
 
-    async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed:
-        """Forget an entry and erase its text; the answer is a ``Forgotten``. Raises NotFound."""
+    async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed[Forgotten]:
+        """Forget an entry and erase its text. Raises NotFound."""
 
-        def forget(reader: Reader, context: Context) -> Outcome:
+        def forget(reader: Reader, context: Context) -> Outcome[Forgotten]:
             known = memory.DECIDER.owns(entry_id)
             state = reader.state(memory.DECIDER, entry_id) if known else memory.DECIDER.initial
             if not state.exists:
@@ -154,7 +154,7 @@ class Memory:
 
         rows, copies, begun = await to_thread.run_sync(self._copies, entry_id)
         position = rows[0].position if rows else 0
-        done = await self._log.submit(forget, meta, key)
+        done = await self._log.submit(forget, meta, key, answers=Forgotten)
         await note_late(self._log, rows, begun, done.position, meta)
         return done
 

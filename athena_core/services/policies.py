@@ -44,8 +44,8 @@ class Policies:
         meta: Meta,
         key: Key | None,
         expected: Callable[[int], bool] | None = None,
-    ) -> Committed:
-        """Replace the policy as a whole; the answer is a ``PolicyInForce`` (its JSON, where a key is repeated).
+    ) -> Committed[PolicyInForce]:
+        """Replace the policy as a whole.
 
         Runs that wait and for which it leaves room are admitted with it. ``expected`` tells whether the version in
         force may be replaced. Raises ConfigError, PreconditionFailed.
@@ -54,7 +54,7 @@ class Policies:
         self.check(wanted.limits or (), "policy." if body.policy else "")
         room = self._room()
 
-        def put(reader: Reader, context: Context) -> Outcome:
+        def put(reader: Reader, context: Context) -> Outcome[PolicyInForce]:
             state = reader.state(policy.DECIDER, policy.STREAM)
             if expected is not None and not expected(state.version):
                 raise PreconditionFailed("the policy was replaced meanwhile", {"version": state.version})
@@ -69,7 +69,7 @@ class Policies:
                 draft.settle(state)
             return Outcome(facts=tuple(draft.facts), answer=PolicyInForce(version=state.version, document=document))
 
-        return await self._log.submit(put, meta, key)
+        return await self._log.submit(put, meta, key, answers=PolicyInForce)
 
     def check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
         """Refuse limits that repeat each other or name what does not exist. Raises ConfigError."""

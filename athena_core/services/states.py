@@ -22,11 +22,10 @@ META = Meta(actor="system:reader", correlation="")
 async def at_head(log: Log, read: Callable[[Reader], T]) -> T:
     """Return what ``read`` finds at the head of the log. Raise AthenaError where the log cannot be read now."""
 
-    def transaction(reader: Reader, context: Context) -> Outcome:
+    def transaction(reader: Reader, context: Context) -> Outcome[T]:
         return Outcome(answer=read(reader))
 
-    found: T = (await log.submit(transaction, META)).answer
-    return found
+    return (await log.submit(transaction, META)).answer
 
 
 def committed(log: Log, reader: StoreReader, decider: Decider[S], stream: str) -> S:

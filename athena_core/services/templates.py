@@ -45,7 +45,7 @@ class Templates:
         meta: Meta,
         key: Key | None,
         expected: Callable[[int], bool] | None = None,
-    ) -> Committed:
+    ) -> Committed[int]:
         """Make another version of a template; the answer is the number of the version in force.
 
         ``expected`` tells whether the version in force may be replaced. Raises ConfigError, NotFound,
@@ -56,7 +56,7 @@ class Templates:
         same = newest.version if spec_of(newest) == normal else None
         command = template.UpdateTemplate(run_template_id=template_id, spec=normal, same_as=same)
 
-        def update(reader: Reader, context: Context) -> Outcome:
+        def update(reader: Reader, context: Context) -> Outcome[int]:
             state = reader.state(template.DECIDER, template_id)
             if expected is not None and not expected(state.version):
                 raise PreconditionFailed("the template was changed meanwhile", {"version": state.version})
@@ -64,7 +64,7 @@ class Templates:
             facts = facts_of(template_id, events)
             return Outcome(facts=facts, subject=template_id, answer=state.version + len(events))
 
-        return await self._log.submit(update, meta, key)
+        return await self._log.submit(update, meta, key, answers=int)
 
     def _checked(self, spec: template.TemplateSpec) -> template.TemplateSpec:
         normal = template.normalise_template(spec, schema.check, schema.problems)

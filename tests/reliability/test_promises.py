@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,11 @@ def started_log(state_dir: Path) -> Iterator[Log]:
         yield log
 
 
-def one_batch(log: Log, transactions: Sequence[tuple[Transaction, Key | None]]) -> list[Committed | AthenaError]:
+def one_batch(
+    log: Log, transactions: Sequence[tuple[Transaction[Any], Key | None]]
+) -> list[Committed[Any] | AthenaError]:
     """What became of transactions that are committed together (the log has not started yet)."""
-    outcomes: dict[int, Committed | AthenaError] = {}
+    outcomes: dict[int, Committed[Any] | AthenaError] = {}
 
     def submit(number: int, transaction: Transaction, key: Key | None) -> None:
         try:

@@ -13,10 +13,10 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import Transaction
+from athena_core.decider import A, Transaction
 from athena_core.domain import run
 from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
-from athena_core.event import Meta
+from athena_core.event import Event, Meta
 from athena_core.log.port import FORMAT
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
@@ -34,7 +34,6 @@ from athena_core.services.execution.agent import (
 )
 from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus
 from athena_core.services.runs.admission import (
-    BudgetGrant,
     BudgetRequest,
     ExecutorCapacity,
     RunLease,
@@ -366,8 +365,7 @@ class Runner:
                 await self._lease({run_id: text})
             return
         self._problems.recovered(CLAIM)
-        taken: tuple[str, ...] = committed.answer
-        for run_id in taken:
+        for run_id in committed.answer:
             try:
                 self.take_up(run_id)
             except Exception as error:  # the sweep takes up what is leased here and not executed
@@ -452,7 +450,7 @@ class Runner:
             self._due.set()
             self._rested.set()
 
-    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed:
+    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
         """Have something recorded, as ``apply_command`` answers. While the log cannot take it, try again."""
         room = self._runs.room
         return await self._submit(lambda reader, context: apply_command(reader, context, room, run_id, command), meta)
@@ -468,7 +466,7 @@ class Runner:
             committed = await self._submit(
                 lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
             )
-            granted: BudgetGrant = committed.answer
+            granted = committed.answer
             if granted.over:
                 raise LeaseLost("the run has ended")
             if granted.reached is None:
@@ -479,7 +477,7 @@ class Runner:
             waited += delay
             delay = min(delay * 2, BACKOFF_SECONDS_MAX)
 
-    async def _submit(self, transaction: Transaction, meta: Meta) -> Committed:
+    async def _submit(self, transaction: Transaction[A], meta: Meta) -> Committed[A]:
         """What became of a transaction. While the log cannot take it, try again.
 
         Raises LeaseLost where nobody knows whether it took it: what is done twice would be recorded twice. The next
@@ -632,7 +630,7 @@ class Runner:
         command = run.CancelRun(reason="the command that executed the run was ended")
         asked = partial(abandon, room=self._runs.room, executor=self.executor, command=command)
         with anyio.move_on_after(CANCEL_SECONDS_MAX), suppress(AthenaError, LeaseLost):
-            leased: dict[str, int] = (await self._log.submit(asked, self._meta)).answer
+            leased = (await self._log.submit(asked, self._meta)).answer
             for run_id, token in leased.items():
                 held = self._held.get(run_id)
                 if held is not None:
@@ -674,9 +672,9 @@ class LeaseRecorder:
         pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
         return still_open((await self._commit(pause)).answer)
 
-    async def end(self, done: RunEnd) -> Committed:
+    async def end(self, done: RunEnd) -> Committed[Event | None]:
         """The run ends; the answer is what ended it, None where that was something else before. Raises LeaseLost."""
         return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
 
-    async def _commit(self, command: run.RunCommand) -> Committed:
+    async def _commit(self, command: run.RunCommand) -> Committed[Event | None]:
         return await self._runner.commit(self._work.run_id, command, self._meta)

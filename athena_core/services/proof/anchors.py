@@ -458,7 +458,7 @@ class Anchors:
 
     # Keeping
 
-    async def keep(self, body: AnchorBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
+    async def keep(self, body: AnchorBody, who: Identity, meta: Meta, key: Key | None) -> Committed[AnchorReceipt]:
         """Record an anchor of another log, once; the answer is an ``AnchorReceipt``.
 
         Raise AnchorConflict for another chain of the position or an anchor of this log itself, and AnchorLimit.
@@ -468,7 +468,7 @@ class Anchors:
             raise AnchorConflict(reason, {"logId": body.log_id})
         stream = anchor.stream_of(body.log_id, body.position)
 
-        def keep(reader: Reader, context: Context) -> Outcome:
+        def keep(reader: Reader, context: Context) -> Outcome[AnchorReceipt]:
             state = reader.state(anchor.DECIDER, stream)
             command = anchor.KeepAnchor(anchor=body, sender=who.subject)
             events = anchor.decide(command, state, context)
@@ -483,7 +483,7 @@ class Anchors:
             assert kept is not None
             return Outcome(facts=facts, answer=_receipt(kept))
 
-        return await self._log.submit(keep, meta, key)
+        return await self._log.submit(keep, meta, key, answers=AnchorReceipt)
 
 
 def _receipt(kept: AnchorKept) -> AnchorReceipt:

@@ -23,7 +23,6 @@ from athena_core.log.guards import Guards
 from athena_core.services.proof.recorded_requests import RUN, RecordedRequest, RequestHistory
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import (
-    BudgetGrant,
     BudgetRequest,
     ExecutorCapacity,
     Plan,
@@ -307,12 +306,12 @@ class Simulator:
         token = self._states[run_id].token
         wanted = BudgetRequest(turn, pinned.provider, pinned.model, 0, least, most)
         outcome = admission.reserve(self, context, room, run_id, token, wanted)
-        granted = outcome.answer
-        if isinstance(granted, BudgetGrant) and granted.reached is not None and not granted.wait:
+        facts, granted = outcome.facts, outcome.answer
+        if granted.reached is not None and not granted.wait:
             command = run.PauseRun(token=token, elapsed_ms=0, reached=granted.reached)
-            outcome = apply_command(self, context, room, run_id, command)
+            facts = apply_command(self, context, room, run_id, command).facts
             self._stay(move.simulated)
-        self._fold(outcome.facts, move.time, _at(move))
+        self._fold(facts, move.time, _at(move))
 
     def _stay(self, simulated: SimulatedRun) -> None:
         """The run is paused from now on, though it was not."""

@@ -163,10 +163,10 @@ class QueueDrainer:
             except AthenaError as error:
                 otherwise = self._refusal(items, error)
 
-        def go_on(reader: Reader, context: Context) -> Outcome:
+        def go_on(reader: Reader, context: Context) -> Outcome[bool]:
             desk = QueueTransaction(reader, context, session_id, payloads, errors)
             if completed is not None and not desk.decide(queue.CompleteBatch(run_id=completed)):
-                return Outcome()
+                return Outcome(answer=False)
             if launch is None:
                 desk.decide(otherwise)
                 return desk.outcome()
@@ -189,7 +189,7 @@ class QueueDrainer:
         if launch is None:
             committed = await self._log.submit(go_on, self._meta)
         else:
-            committed = await self._runs.launch(launch, meta, None, go_on)
+            committed = await self._runs.launch(launch, meta, None, go_on, bool)
         if committed.answer:
             self._back_off(session_id)
 
@@ -268,7 +268,7 @@ class QueueDrainer:
         items = state.named(batch.item_ids)
         payloads, errors = self._work.payloads(session_id, items), self._work.errors(session_id, items)
 
-        def give_back(reader: Reader, context: Context) -> Outcome:
+        def give_back(reader: Reader, context: Context) -> Outcome[bool]:
             desk = QueueTransaction(reader, context, session_id, payloads, errors)
             desk.decide(command)
             return desk.outcome()
@@ -330,7 +330,7 @@ class QueueTransaction:
                 items = self.state.named(event.item_ids)
                 yield from give_up_facts(reader, context, self._session_id, event, items, self._payloads, self._errors)
 
-    def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome:
+    def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome[bool]:
         """All that was decided. The answer is whether the drain stopped before items that still wait."""
         kinds = {type(fact.event) for fact in self.facts}
         stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchDeadLettered not in kinds

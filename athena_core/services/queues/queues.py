@@ -4,8 +4,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 
-import msgspec
-
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import queue, run
@@ -141,8 +139,8 @@ class Queues:
 
     async def drain(
         self, session_id: str, body: DrainBody, who: Identity, meta: Meta, key: Key | None
-    ) -> tuple[Committed, DrainResult | None]:
-        """Begin to work off a queue. The subject is the id of the drain; where none began, there is a result at once.
+    ) -> Committed[DrainResult | None]:
+        """Begin to work off a queue. The subject is the id of the drain; where none began, the answer is the result.
 
         Raises ProviderNotFound.
         """
@@ -159,7 +157,7 @@ class Queues:
             scope=pinned(who.scope),
         )
 
-        def drain(reader: Reader, context: Context) -> Outcome:
+        def drain(reader: Reader, context: Context) -> Outcome[DrainResult | None]:
             state = reader.state(queue.DECIDER, queue.stream(session_id))
             depth = len(state.items)
             if state.drain is not None:
@@ -168,10 +166,7 @@ class Queues:
                 return Outcome(answer=_nothing_drained("ok", 0))
             return Outcome(facts=queue_facts(session_id, queue.decide(command, state, context)), subject=drain_id)
 
-        committed = await self._log.submit(drain, meta, key)
-        if committed.subject is not None:
-            return committed, None
-        return committed, msgspec.convert(msgspec.to_builtins(committed.answer), DrainResult)
+        return await self._log.submit(drain, meta, key, answers=DrainResult)
 
     async def settled(self, session_id: str, began: Position, seconds: float) -> None:
         """Return once the drain that began at a position has ended or its run is paused, or after so many seconds."""

@@ -1,6 +1,7 @@
 """Reviews: persona runs from the request over the runs of their models to the files that they leave."""
 
 from collections.abc import Iterable, Sequence
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -93,7 +94,7 @@ class Reviews:
 
         began = False
         try:
-            done = await self._runs.launch(launch, meta, key, start)
+            done = await self._runs.launch(launch, meta, key, start, NoneType)
             began = done.subject == run_id
         finally:
             if not began:
@@ -236,7 +237,7 @@ class Reviews:
                 facts = facts_of(stream, events, session_id=began.session_id, run_id=launch.run_id)
                 return Outcome(facts=(*facts, *launch.admit(reader, context, len(facts))), subject=launch.run_id)
 
-            await self._runs.launch(launch, meta, None, repair)
+            await self._runs.launch(launch, meta, None, repair, NoneType)
         except AthenaError as error:
             if error.retryable:
                 raise

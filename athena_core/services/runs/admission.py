@@ -644,7 +644,7 @@ def _rejected(request: run.RunCreated, rejection: run.RunRejection) -> run.Polic
 
 def apply_command(
     reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, command: run.RunCommand
-) -> Outcome:
+) -> Outcome[Event | None]:
     """Decide about one run; if that frees a slot or a turn, admit who waits for it.
 
     The answer is the last event of this run that was decided; None where the command was late.
@@ -655,7 +655,9 @@ def apply_command(
     return Outcome(facts=tuple(draft.facts), subject=run_id, answer=events[-1] if events else None)
 
 
-def claim(reader: Reader, context: Context, room: ExecutorCapacity, said: Mapping[str, str]) -> Outcome:
+def claim(
+    reader: Reader, context: Context, room: ExecutorCapacity, said: Mapping[str, str]
+) -> Outcome[tuple[str, ...]]:
     """Lease admitted runs to our executor, the oldest first, as many of them as it has room for.
 
     ``said`` is what the user said, for each run that is to be thought of; the answer names those that were leased.
@@ -674,7 +676,7 @@ def claim(reader: Reader, context: Context, room: ExecutorCapacity, said: Mappin
 
 def take_over(
     reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, token: int, loss: run.LossReason
-) -> Outcome:
+) -> Outcome[Event | None]:
     """Take a run from an executor that is lost, if ours has room for it; where it cannot go on, it ends.
 
     The answer is that of ``apply_command``.
@@ -689,12 +691,14 @@ def take_over(
     return apply_command(reader, context, room, run_id, command)
 
 
-def still_open(last: object) -> bool:
+def still_open(last: Event | None) -> bool:
     """Whether a command that ``apply_command`` gave this answer took effect and left the run open."""
-    return isinstance(last, Event) and last.TYPE not in run.ENDING_TYPES
+    return last is not None and last.TYPE not in run.ENDING_TYPES
 
 
-def cancel(reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, command: run.CancelRun) -> Outcome:
+def cancel(
+    reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, command: run.CancelRun
+) -> Outcome[Cancelled]:
     """Record the request; a run without an executor ends at once. Unknown runs are recorded on the plane."""
     state = _state(reader, run_id)
     if state.request is None:
@@ -711,7 +715,9 @@ def cancel(reader: Reader, context: Context, room: ExecutorCapacity, run_id: str
     return Outcome(facts=tuple(draft.facts), answer=done)
 
 
-def abandon(reader: Reader, context: Context, room: ExecutorCapacity, executor: str, command: run.CancelRun) -> Outcome:
+def abandon(
+    reader: Reader, context: Context, room: ExecutorCapacity, executor: str, command: run.CancelRun
+) -> Outcome[dict[str, int]]:
     """Ask for the cancel of every run that an executor holds; the answer is the token of each."""
     draft = RunTransaction(reader, context, room)
     held = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
@@ -723,7 +729,7 @@ def abandon(reader: Reader, context: Context, room: ExecutorCapacity, executor: 
 
 def cancel_turn(
     reader: Reader, context: Context, room: ExecutorCapacity, session_id: str, command: run.CancelRun
-) -> Outcome:
+) -> Outcome[Cancelled]:
     """The same for the admitted run of a session, if there is one."""
     turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")
     holder = turns.get(session_id)
@@ -790,7 +796,7 @@ class BudgetGrant(Value):
 
 def reserve(
     reader: Reader, context: Context, room: ExecutorCapacity, run_id: str, token: int, wanted: BudgetRequest
-) -> Outcome:
+) -> Outcome[BudgetGrant]:
     """Set aside of the day's budget what a model call may cost at most; the answer is a ``BudgetGrant``."""
     budget = reader.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
     if budget is None:

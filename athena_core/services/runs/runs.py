@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, Self
+from types import NoneType
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 from anyio import to_thread
 from msgspec.structs import asdict, replace
 
 from athena_core.clock import Ids, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected, Transaction, fold
+from athena_core.decider import A, Context, Key, Outcome, Reader, Rejected, Transaction, fold
 from athena_core.domain import run, session, template
 from athena_core.errors import (
     AthenaError,
@@ -51,7 +52,16 @@ from athena_core.services.runs.admission import (
 from athena_core.settings import Settings
 from athena_core.text import or_erased
 from athena_core.tools.workspace import Workspace
-from athena_core.values import INTEGER_MAX, MICRO_USD, HarnessProfile, Identity, RunBody, RunResult, TemplateUse
+from athena_core.values import (
+    INTEGER_MAX,
+    MICRO_USD,
+    Cancelled,
+    HarnessProfile,
+    Identity,
+    RunBody,
+    RunResult,
+    TemplateUse,
+)
 
 WAIT_GRACE_SECONDS = 15.0
 SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
@@ -143,6 +153,10 @@ class RunAnswer(NamedTuple):
 
     result: RunResult | None
     position: Position
+
+
+RunReport: TypeAlias = RunAnswer | StartedRun | None
+"""What is known of a run that was started: its result, that it began, or nothing more than its id."""
 
 
 class PreparedRun:
@@ -301,7 +315,9 @@ class Runs:
 
     # Starting
 
-    async def start(self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
+    async def start(
+        self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
+    ) -> Committed[RunReport]:
         """Have a run admitted or queued, and with ``wait`` see it through; the subject is the run's id.
 
         The answer is a ``RunAnswer``, what ``result`` would say, where this process knows it already; without ``wait``
@@ -313,16 +329,16 @@ class Runs:
         """
         return await self.begin(self.prepare(body, who), meta, key, wait=wait)
 
-    async def begin(self, launch: PreparedRun, meta: Meta, key: Key | None, *, wait: bool) -> Committed:
+    async def begin(self, launch: PreparedRun, meta: Meta, key: Key | None, *, wait: bool) -> Committed[RunReport]:
         """The same for a run that was prepared."""
         run_id = launch.run_id
         key = key and replace(key, released=withdrawn)
 
-        def start(reader: Reader, context: Context) -> Outcome:
+        def start(reader: Reader, context: Context) -> Outcome[RunReport]:
             return Outcome(facts=launch.admit(reader, context), subject=run_id)
 
         with self._wait(run_id) as waiting:  # before the run exists, so that nothing is missed
-            committed = await self.launch(launch, meta, key, start)
+            committed = await self.launch(launch, meta, key, start, NoneType)
             if committed.subject != run_id:
                 return await self._attach(committed, wait=wait)
             created = launch.plan.created
@@ -359,11 +375,13 @@ class Runs:
             directive_id=body.directive_id or self._ids.new("dir"),
         )
 
-    async def launch(self, launch: PreparedRun, meta: Meta, key: Key | None, transaction: Transaction) -> Committed:
+    async def launch(
+        self, launch: PreparedRun, meta: Meta, key: Key | None, transaction: Transaction[A], answers: type[A]
+    ) -> Committed[A]:
         """Have a transaction committed that may admit this run, among other things, and let our executor begin."""
         if launch.joins:
             launch.personas = await to_thread.run_sync(self._personas, launch.session_id)
-        committed = await self._log.submit(transaction, meta, key, launch.fresh)
+        committed = await self._log.submit(transaction, meta, key, launch.fresh, answers=answers)
         plan = launch.plan
         if plan.created is not None and self.executor is not None:
             self.executor.begin(launch.run_id, plan.created, plan.said, plan.resolved.contents, meta.correlation)
@@ -461,7 +479,7 @@ class Runs:
         room = self.room
         await self._log.submit(lambda reader, context: apply_command(reader, context, room, run_id, withdraw), meta)
 
-    async def _attach(self, committed: Committed, *, wait: bool) -> Committed:
+    async def _attach(self, committed: Committed[RunReport], *, wait: bool) -> Committed[RunReport]:
         """A repeated key: wait for its run as the first caller did."""
         run_id = committed.subject or ""
         with self._wait(run_id) as waiting:
@@ -508,9 +526,9 @@ class Runs:
         """The events of a run with their text."""
         return [self._log.codec.decode(row) for row in self._reader.stream(run_id)]
 
-    def told(self, started: Committed) -> RunAnswer:
+    def told(self, started: Committed[RunReport]) -> RunAnswer:
         """What became of a run that was started and waited for. Raises what ended it instead of an answer."""
-        known: object = started.answer
+        known = started.answer
         return known if isinstance(known, RunAnswer) else self.result(started.subject or "")
 
     def result(self, run_id: str) -> RunAnswer:
@@ -523,16 +541,23 @@ class Runs:
 
     # Cancelling
 
-    async def cancel_run(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
-        """Ask for the cancel of a run; the answer is a ``Cancelled``."""
+    async def cancel_run(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed[Cancelled]:
+        """Ask for the cancel of a run."""
         command, room = run.CancelRun(reason=reason, by_run=run_id), self.room
-        return await self._log.submit(lambda reader, context: cancel(reader, context, room, run_id, command), meta, key)
+        return await self._log.submit(
+            lambda reader, context: cancel(reader, context, room, run_id, command), meta, key, answers=Cancelled
+        )
 
-    async def cancel_session(self, session_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
-        """Ask for the cancel of the admitted run of a session; the answer is a ``Cancelled``."""
+    async def cancel_session(
+        self, session_id: str, reason: str | None, meta: Meta, key: Key | None
+    ) -> Committed[Cancelled]:
+        """Ask for the cancel of the admitted run of a session."""
         command, room = run.CancelRun(reason=reason), self.room
         return await self._log.submit(
-            lambda reader, context: cancel_turn(reader, context, room, session_id, command), meta, key
+            lambda reader, context: cancel_turn(reader, context, room, session_id, command),
+            meta,
+            key,
+            answers=Cancelled,
         )
 
     def close(self) -> None:

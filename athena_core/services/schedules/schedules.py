@@ -182,10 +182,10 @@ class Schedules:
         command: schedule.ScheduleCommand,
         meta: Meta,
         key: Key | None,
-    ) -> Committed:
-        """Remove, enable, disable, pause or resume a schedule; the answer is a ``ScheduleChange``. Raises NotFound."""
+    ) -> Committed[ScheduleChange]:
+        """Remove, enable, disable, pause or resume a schedule. Raises NotFound."""
 
-        def change(reader: Reader, context: Context) -> Outcome:
+        def change(reader: Reader, context: Context) -> Outcome[ScheduleChange]:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             events = schedule.decide(command, state, context)
             if not state.exists:  # somebody asked, and there was nothing
@@ -195,13 +195,13 @@ class Schedules:
                 answer=ScheduleChange(updated=bool(events), exists=True),
             )
 
-        return await self._log.submit(change, meta, key)
+        return await self._log.submit(change, meta, key, answers=ScheduleChange)
 
     # Running
 
     async def run(
         self, schedule_id: str, asked: RunScheduleBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
-    ) -> Committed:
+    ) -> Committed[SlotResult]:
         """Run a schedule by hand, as ``who``; the subject is the run's id, empty where another one is in flight.
 
         With ``wait`` the run is seen through. Raises NotFound, ProviderNotFound.
@@ -221,8 +221,8 @@ class Schedules:
             await self.bring_back(schedule_id)
         return committed
 
-    async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed:
-        """Do what is due at a time (now), and wait for the runs that started; the answer is a ``TickSummary``."""
+    async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed[TickSummary]:
+        """Do what is due at a time (now), and wait for the runs that started."""
         if key is not None and (before := await self._known_by(key, meta)) is not None:
             return before
         now = self._clock.now()
@@ -235,22 +235,22 @@ class Schedules:
         for schedule_id in dict(started):
             await self.bring_back(schedule_id)
 
-        def tick(reader: Reader, context: Context) -> Outcome:
+        def tick(reader: Reader, context: Context) -> Outcome[TickSummary]:
             skipped = len(reader.guards("schedule").keys() - dict(started).keys())
             ticked = TickSummary(at=iso(at), runs=tuple(started), skipped=skipped)
             event = schedule.ScheduleTickExecuted(at=ticked.at, run=len(started), skipped=skipped)
             return Outcome(facts=facts_of(plane.STREAM, (event,)), answer=ticked)
 
-        return await self._log.submit(tick, meta, key)
+        return await self._log.submit(tick, meta, key, answers=TickSummary)
 
-    async def _known_by(self, key: Key, meta: Meta) -> Committed | None:
+    async def _known_by(self, key: Key, meta: Meta) -> Committed[TickSummary] | None:
         """What a key led to before, if it is bound; it is not bound here."""
 
-        def look(reader: Reader, context: Context) -> Outcome:
+        def look(reader: Reader, context: Context) -> Outcome[TickSummary]:
             raise UnboundKey
 
         try:
-            return await self._log.submit(look, meta, key)
+            return await self._log.submit(look, meta, key, answers=TickSummary)
         except UnboundKey:
             return None
 
@@ -272,7 +272,7 @@ class Schedules:
             who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
             attempt = self._attempt(known, who, asked or RunScheduleBody())
             command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
-            step: SlotResult = (await self._step(known, attempt, command, meta, None)).answer
+            step = (await self._step(known, attempt, command, meta, None)).answer
             if step.run_id is not None:
                 started.append(step.run_id)
             if not step.moved and (due > now or not step.changed):
@@ -333,11 +333,11 @@ class Schedules:
         command: schedule.RunSchedule | schedule.TickSchedule,
         meta: Meta,
         key: Key | None,
-    ) -> Committed:
+    ) -> Committed[SlotResult]:
         """Decide about one schedule, and have its run admitted or refused in the same commit."""
         schedule_id, room = known.state.id, self._runs.room
 
-        def step(reader: Reader, context: Context) -> Outcome:
+        def step(reader: Reader, context: Context) -> Outcome[SlotResult]:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             if state.revision != known.state.revision or state.exists != known.state.exists:
                 return Outcome(answer=SlotResult(moved=True))
@@ -375,8 +375,8 @@ class Schedules:
             )
 
         if attempt.launch is not None:
-            return await self._runs.launch(attempt.launch, meta, key, step)
-        return await self._log.submit(step, meta, key)
+            return await self._runs.launch(attempt.launch, meta, key, step, answers=SlotResult)
+        return await self._log.submit(step, meta, key, answers=SlotResult)
 
     @staticmethod
     def _make_way(

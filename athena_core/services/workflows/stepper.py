@@ -350,7 +350,7 @@ class WorkflowStepper:
         ended: tuple[StepRunEnded, ...],
         moves: tuple[StepCommand, ...],
         wanted: DueStart | None,
-    ) -> Committed:
+    ) -> Committed[WorkflowRunState]:
         """One transaction: what ended, the moves, and at most one run; the answer is the state after it."""
         launch: PreparedRun | None = None
         if wanted is not None:
@@ -360,7 +360,7 @@ class WorkflowStepper:
                 moves = (*moves, _fail_step(wanted, refused.code, refused.message))
         advance = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
 
-        def go_on(reader: Reader, context: Context) -> Outcome:
+        def go_on(reader: Reader, context: Context) -> Outcome[WorkflowRunState]:
             state = reader.state(workflow_run.DECIDER, key)
             refusal: Rejected | None = None
             facts: tuple[Any, ...] = ()
@@ -383,7 +383,7 @@ class WorkflowStepper:
         meta = self._meta(key)
         if launch is None:
             return await self._log.submit(go_on, meta)
-        return await self._runs.launch(launch, meta, None, go_on)
+        return await self._runs.launch(launch, meta, None, go_on, WorkflowRunState)
 
     def _launch(self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart) -> PreparedRun:
         """The run of a step, checked. Raises StepRefused, and AthenaError where it may work later."""

@@ -161,7 +161,7 @@ class Workflows:
         *,
         exactly: bool,
         after: str | None = None,
-    ) -> Committed:
+    ) -> Committed[bool]:
         """Go on with a run, or with ``run_id`` None start one; the subject of the outcome is its id.
 
         The answer is whether something was begun. Unless it is to be ``exactly`` this run, one of the same workflow
@@ -172,7 +172,7 @@ class Workflows:
         given = dict(values or {})
         uses, same, seen = self._overridden(workflow_id, run_id, given)
 
-        def resume(reader: Reader, context: Context) -> Outcome:
+        def resume(reader: Reader, context: Context) -> Outcome[bool]:
             if not exactly:
                 active = [key for key, (of,) in reader.guards("flow").items() if of == workflow_id]
                 if active:
@@ -198,7 +198,7 @@ class Workflows:
             events = workflow_run.decide(command, state, context)
             return Outcome(facts=workflow_run_facts(run_id, events), subject=run_id, answer=bool(events))
 
-        return await self._log.submit(resume, meta, key)
+        return await self._log.submit(resume, meta, key, answers=bool)
 
     @staticmethod
     def _begin(

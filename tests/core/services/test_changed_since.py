@@ -134,7 +134,7 @@ class Place:
 
     async def drained(self) -> Event:
         """How a drain of session ``s`` ended."""
-        committed, _ = await self.parts.queues.drain("s", DrainBody(), LOCAL, META, None)
+        committed = await self.parts.queues.drain("s", DrainBody(), LOCAL, META, None)
         ends = (queue.WorkDrained, queue.WorkDrainFailed)
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:

@@ -189,7 +189,9 @@ async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
 async def test_a_run_whose_lease_fails_leaves_the_others_their_leases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def claim(reader: Reader, context: Context, room: ExecutorCapacity, said: dict[str, str]) -> Outcome:
+    def claim(
+        reader: Reader, context: Context, room: ExecutorCapacity, said: dict[str, str]
+    ) -> Outcome[tuple[str, ...]]:
         if "run_broken" in said:
             raise ZeroDivisionError
         taken.extend(said)

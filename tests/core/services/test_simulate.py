@@ -230,7 +230,7 @@ class World:
     def count(self, kind: str, word: str) -> int:
         return self.guards_.count(kind, word)
 
-    def submit(self, transaction: Callable[[Any, Context], Outcome]) -> Any:
+    def submit(self, transaction: Callable[[Any, Context], Outcome[Any]]) -> Any:
         """Run a transaction, and append what it decides; return its answer, None where it was refused."""
         context = Context(now=self.now, ids=self._ids, meta=Meta(actor="ada", correlation="trace"))
         try:
