@@ -40,6 +40,7 @@ from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
+from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.context.history import ERASING_TYPES
 from athena_core.services.erasure.erasure import Erasure
 from athena_core.services.execution.agent import Agent
@@ -60,6 +61,7 @@ from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.reviews import Reviews
 from athena_core.services.runs.runs import Runs
+from athena_core.services.runs.waiting import RunWaiters
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
@@ -94,15 +96,15 @@ def wire(
     wiring = Wiring(settings, clock, ids, serves)
     wiring.open_log()
     wiring.wire_access()
-    wiring.wire_runs()
     wiring.wire_views()
+    wiring.wire_executor(kind, serves, frozen_seconds)
+    wiring.wire_runs()
     wiring.wire_queues()
     wiring.wire_workflows()
     wiring.wire_schedules()
     wiring.wire_streams()
     wiring.wire_reactors()
     wiring.wire_erasure()
-    wiring.wire_executor(kind, serves, frozen_seconds)
     wiring.wire_upkeep()
     parts = ControlPlane(**{name: getattr(wiring, name) for name in ControlPlane._fields})
     refuse_older(parts, looks=OLDER_LOOKS if kind != "command" else 1)
@@ -173,12 +175,42 @@ class Wiring:
         strict = settings.authz_default_decision == "deny"
         self.access = Access(self.log, roles, roster, self.refusal_limits, mode=settings.authz_mode, strict=strict)
 
+    def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
+        """Connect the agent and the executor that runs it, and enter this process into the list of workers."""
+        settings = self.settings
+        self.compiler = ContextCompiler(settings, self.log.codec, self.reader, lambda: self.tail.position)
+        about = ProcessInfo(
+            kind=kind,
+            host=gethostname(),
+            pid=os.getpid(),
+            providers=tuple(sorted(serves or self.providers)),
+            concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
+            since=self.clock.now(),
+            format=FORMAT,
+        )
+        executor = self.ids.new("exe")
+        registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
+        agent = Agent(
+            self.compiler,
+            ModelCaller(self.providers, self.prices, self.clock, self.ids),
+            self.providers,
+            toolbox(),
+            self.workspace,
+            self.ids,
+            self.mask,
+            self.live.said,
+            self.memory.recall if settings.memory_enabled else None,
+        )
+        executors = Executors(registry, self.clock, frozen_seconds)
+        self.waiters = RunWaiters(self.tail)
+        self.runner = Runner(
+            self.log, self.tail, self.waiters, self.catalog, agent, executors, self.clock, self.ids, about=about
+        )
+
     def wire_runs(self) -> None:
         """Connect what admits runs, and the templates and policies that they follow."""
-        self.workspace = open_workspace(self.settings)
         self.runs = Runs(
             self.log,
-            self.tail,
             self.catalog,
             self.access,
             self.settings,
@@ -187,13 +219,17 @@ class Wiring:
             self.prices,
             self.mask,
             self.workspace,
+            self.compiler,
+            self.waiters,
+            self.runner,
         )
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
-        self.policies = Policies(self.log, self.catalog, self.names, lambda: self.runs.room)
+        self.policies = Policies(self.log, self.catalog, self.names, self.runs)
 
     def wire_views(self) -> None:
         """Connect the views, and the memory that is searched beside them."""
         settings, directory = self.settings, self.settings.state_dir
+        self.workspace = open_workspace(settings)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
         databases = SqliteDatabases()
         url = settings.database_url
@@ -310,7 +346,7 @@ class Wiring:
             self.generations,
             self.index,
             {
-                "histories": self.runs.compiler.histories.forget,
+                "histories": self.compiler.histories.forget,
                 "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
                 "inputs of workflows": self.workflow_stepper.forget,
@@ -318,36 +354,6 @@ class Wiring:
             self.clock,
         )
         self.tail.subscribe(self.erasure.forget, ERASING_TYPES)
-
-    def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
-        """Connect the agent and the executor that runs it, and enter this process into the list of workers."""
-        settings = self.settings
-        about = ProcessInfo(
-            kind=kind,
-            host=gethostname(),
-            pid=os.getpid(),
-            providers=tuple(sorted(serves or self.providers)),
-            concurrency=settings.executor_max_runs if settings.executor == "inline" else 0,
-            since=self.clock.now(),
-            format=FORMAT,
-        )
-        executor = self.ids.new("exe")
-        registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
-        agent = Agent(
-            self.runs.compiler,
-            ModelCaller(self.providers, self.prices, self.clock, self.ids),
-            self.providers,
-            toolbox(),
-            self.workspace,
-            self.ids,
-            self.mask,
-            self.live.said,
-            self.memory.recall if settings.memory_enabled else None,
-        )
-        executors = Executors(registry, self.clock, frozen_seconds)
-        self.runner = Runner(
-            self.log, self.tail, self.runs, self.catalog, agent, executors, self.clock, self.ids, about=about
-        )
 
     def wire_upkeep(self) -> None:
         """Connect anchors, and the clock after a jump."""

@@ -73,7 +73,7 @@ async def _template_reply(plane: "ControlPlane", done: "Committed[object]", vers
 
 async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQuery]) -> Reply:
     """Start a run of a template's newest version; waits for its end unless asked not to."""
-    launch = plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
+    launch = await plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
     return await reply_to_start(plane, call, started)
 

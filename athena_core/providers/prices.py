@@ -21,6 +21,12 @@ PICO_PER_MICRO = 1_000_000
 NAMES_KEPT = 1_024
 COMPACT_DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)$")
 
+OUTPUT_TOKENS_LEAST = 256
+"""How much of an answer the rest of the day's budget has to buy at least, or its call is not begun."""
+
+FRAME_TOKENS = 1_024
+"""What a vendor may add to a request: roles, and the description of the tools."""
+
 
 class TokenRates(Value):
     """The price of one token of each kind, in millionths of a micro-USD, for calls of over ``above`` input tokens."""

@@ -10,7 +10,8 @@ from athena_core.event import Meta, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction
+from athena_core.services.runs.admission import RunTransaction
+from athena_core.services.runs.runs import Runs
 from athena_core.values import Identity
 
 
@@ -24,18 +25,12 @@ class PolicyInForce(Value):
 class Policies:
     """Replaces the policy."""
 
-    def __init__(
-        self,
-        log: Log,
-        catalog: Catalog,
-        providers: frozenset[str],
-        room: Callable[[], ExecutorCapacity] = ExecutorCapacity,
-    ) -> None:
-        """Take the names of the registered providers, and what tells the room of our executor."""
+    def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str], runs: Runs) -> None:
+        """Take the names of the registered providers, and the runs that may be admitted."""
         self._log = log
         self._catalog = catalog
         self._providers = providers
-        self._room = room
+        self._runs = runs
 
     async def put(
         self,
@@ -52,7 +47,7 @@ class Policies:
         """
         wanted, comment = policy.policy_of(body)
         self.check(wanted.limits or (), "policy." if body.policy else "")
-        room = self._room()
+        capacity = self._runs.capacity
 
         def put(reader: Reader, context: Context) -> Outcome[PolicyInForce]:
             state = reader.state(policy.DECIDER, policy.STREAM)
@@ -63,7 +58,7 @@ class Policies:
             for event in events:
                 state = policy.evolve(state, event)
             document = policy.policy_document(state)
-            draft = RunTransaction(reader, context, room)
+            draft = RunTransaction(reader, context, capacity)
             draft.add(facts_of(policy.STREAM, events))
             if events:
                 draft.settle(state)

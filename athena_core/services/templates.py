@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from athena_core import schema
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
@@ -13,7 +15,8 @@ from athena_core.event import Meta
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.runs import PreparedRun, Runs
+from athena_core.services.runs.prepared import PreparedRun
+from athena_core.services.runs.runs import Runs
 from athena_core.values import Identity, RunBody
 
 TemplateVersion = template.RunTemplateCreated | template.RunTemplateUpdated
@@ -81,7 +84,7 @@ class Templates:
             raise NotFound(f"{template_id!r} is no run template")
         return recorded.event, recorded.at
 
-    def prepare(
+    async def prepare(
         self, template_id: str, params: Mapping[str, Any] | None, session_id: str | None, who: Identity
     ) -> PreparedRun:
         """A run of the newest version of a template, to be launched; nothing of it exists yet.
@@ -100,18 +103,18 @@ class Templates:
         fresh = f"template-{template_id}-{self._ids.trace().replace('-', '')[-12:]}"
         profile_id = newest.harness_profile_id
         body = RunBody(session_id=session_id or fresh, input=text, harness_profile_id=profile_id)
-        launch = self._runs.prepare(body, who)
-        launch.origin = template.RunTemplateRun(
+        prepared = await self._runs.prepare(body, who)
+        origin = template.RunTemplateRun(
             run_template_id=template_id,
             version=newest.version,
-            directive_id=launch.directive_id,
+            directive_id=prepared.directive_id,
             harness_profile_id=profile_id,
-            provider=launch.plan.provider,
-            model=launch.plan.model,
+            provider=prepared.provider,
+            model=prepared.model,
             param_names=tuple(values),
             effective_params=values,
         )
-        return launch
+        return replace(prepared, origin=origin)
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from athena_core.services.execution.agent import STUCK_CALLS
+from athena_core.services.execution.progress import STUCK_CALLS
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.gate import Gates

@@ -18,6 +18,7 @@ from athena_core.decider import Key
 from athena_core.errors import IdempotencyInProgress
 from athena_core.providers.prices import Prices
 from athena_core.services.runs.runs import Runs
+from athena_core.services.runs.waiting import RunWaiters
 from athena_core.settings import load
 from athena_core.tools.workspace import open_workspace
 from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody
@@ -231,7 +232,6 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
         queued = await parts.runs.start(body, LOCAL, META, key, wait=False)
         others = (
             parts.log,
-            parts.tail,
             parts.catalog,
             parts.access,
             parts.settings,
@@ -240,6 +240,9 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path
             Prices.load(),
             parts.mask,
             open_workspace(settings),
+            parts.runs.compiler,
+            RunWaiters(parts.tail),
+            parts.runner,
         )
         impatient = Runs(*others, grace_seconds=0.0)
         with pytest.raises(IdempotencyInProgress):

@@ -162,7 +162,7 @@ async def test_a_wait_costs_no_thread_and_ends_when_its_client_leaves_or_the_ser
             threads = threading.active_count()
 
             async def waiting(count: int) -> None:
-                while len(plane.runs._waiting.get(run_id, ())) != count:
+                while len(plane.runs._waiters._waiters.of(run_id)) != count:
                     await anyio.sleep(0.002)
 
             async with anyio.create_task_group() as tasks:
@@ -174,7 +174,7 @@ async def test_a_wait_costs_no_thread_and_ends_when_its_client_leaves_or_the_ser
                     client.left.set()
                 await waiting(30)
                 plane.streams.drain()
-            assert run_id not in plane.runs._waiting
+            assert not plane.runs._waiters._waiters.of(run_id)
             records = [msgspec.json.decode(client.content)["data"] for client in clients[20:]]
             assert {record["status"] for record in records} == {"running"}
             gate.release()

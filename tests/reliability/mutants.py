@@ -432,7 +432,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "an executor takes more runs than it has room for",
         f"{ADMISSION}::test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room",
-        ("athena_core/services/runs/admission.py", "free[: room.left(reader)]", "free"),
+        ("athena_core/services/runs/admission.py", "free[: capacity.left(reader)]", "free"),
     ),
     of(
         "a run that is leased here and that nobody executes stays so",

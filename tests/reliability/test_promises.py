@@ -18,7 +18,7 @@ from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.protocols import PublicRow
-from athena_core.services.runs.admission import facts_of, shadow_profile
+from athena_core.services.runs.prepared import run_facts, shadow_profile
 from tests.reliability.history import history_of, judge_log, rows_of
 from tests.reliability.program import META, create, unstarted_log
 from tests.support.records import CODEC
@@ -98,7 +98,7 @@ def admission(run_id: str, limit: int) -> Transaction:
         if len(reader.guards("slot")) >= limit:
             raise ConcurrencyLimitExceeded("too many")
         created = run.decide(run.RequestRun(request=request_of(f"ses_{run_id}")), run.DECIDER.initial, context)
-        return Outcome(facts=facts_of(run_id, f"ses_{run_id}", created), subject=run_id)
+        return Outcome(facts=run_facts(run_id, f"ses_{run_id}", created), subject=run_id)
 
     return admit
 
@@ -108,7 +108,7 @@ def decision(run_id: str, command: run.RunCommand) -> Transaction:
 
     def decide(reader: Reader, context: Context) -> Outcome:
         events: tuple[Event, ...] = run.decide(command, reader.state(run.DECIDER, run_id), context)
-        return Outcome(facts=facts_of(run_id, f"ses_{run_id}", events))
+        return Outcome(facts=run_facts(run_id, f"ses_{run_id}", events))
 
     return decide
 
@@ -194,7 +194,7 @@ def test_an_executor_with_an_old_token_is_refused(state_dir: Path) -> None:
     )
     with started_log(state_dir) as log:
         log.submit_in_thread(admission("run_1", 1), META)
-        log.submit_in_thread(always(*facts_of("run_1", "ses_run_1", taken_over)), META)
+        log.submit_in_thread(always(*run_facts("run_1", "ses_run_1", taken_over)), META)
         with pytest.raises(AthenaError, match="taken over") as refused:
             log.submit_in_thread(decision("run_1", late), META)
         assert refused.value.code == "LEASE_LOST"

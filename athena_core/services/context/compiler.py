@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from athena_core.errors import ConfigError, ContextOverflow
-from athena_core.event import Position
+from athena_core.event import Position, Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.providers.mask import Mask
@@ -22,33 +22,32 @@ REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))
 FILE_BYTES_MAX = 10_000_000
 
 
-class ResolvedReferences:
+class ResolvedReferences(Value):
     """The references of a directive, read: what they are, and what they held.
 
     The hashes are salted: once the contents and the salt are erased, they tell nothing, not even to who guesses well.
     """
 
-    def __init__(self, salt: bytes) -> None:
-        """Start empty."""
-        self.salt = salt
-        self.references: list[ContextReference] = []
-        self.contents: list[str] = []
+    salt: bytes
+    references: tuple[ContextReference, ...] = ()
+    contents: tuple[str, ...] = ()
 
 
 def resolve(
     references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask
 ) -> ResolvedReferences:
     """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
-    resolved = ResolvedReferences(salt)
+    read: list[ContextReference] = []
+    contents: list[str] = []
     for index, reference in enumerate(references):
         content = _read(reference, f"contextRefs[{index}]", workspace, mask)
         digest = hashlib.sha256(salt + content.encode()).hexdigest()
-        resolved.references.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
-        resolved.contents.append(content)
-    size = sum(len(content) for content in resolved.contents)
+        read.append(ContextReference(ref=reference, sha256=digest, chars=len(content)))
+        contents.append(content)
+    size = sum(map(len, contents))
     if size > chars_max:
         raise ContextOverflow(f"the context references hold {size} characters; at most {chars_max} fit")
-    return resolved
+    return ResolvedReferences(salt=salt, references=tuple(read), contents=tuple(contents))
 
 
 def names_notes(reference: str) -> bool:
@@ -108,9 +107,9 @@ class ContextCompiler:
         )
         self.histories = HistoryCache(limits, codec, reader, followed)
 
-    def check(self, said: str, resolved: ResolvedReferences) -> None:
-        """Raise ContextOverflow for what cannot fit even without history."""
-        size = len(said) + sum(len(content) for content in resolved.contents)
+    def check(self, text: str, contents: Sequence[str] = ()) -> None:
+        """Raise ContextOverflow for an input, and contents of its references, that cannot fit even without history."""
+        size = len(text) + sum(map(len, contents))
         if size > self.chars_max:
             raise ContextOverflow(f"the input holds {size} characters; at most {self.chars_max} fit into the context")
 

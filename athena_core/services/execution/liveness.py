@@ -4,6 +4,8 @@ A lock is free as soon as its process has ended, however that came; a process th
 stops counting. A process that leaves in order takes its place with it.
 """
 
+import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Literal, TypeAlias
 
@@ -141,3 +143,16 @@ class Executors:
     def close(self) -> None:
         """Leave in order: whatever is still leased here may be taken."""
         self._registry.leave()
+
+
+def claim_rank(run_id: str, executor: str, executors: Iterable[str]) -> int:
+    """Return how many executors come before one for a run, in an order that all know and that differs by run.
+
+    Without it every idle executor tries each run for any of them, under the one lock of the log.
+    """
+    own = _rank(run_id, executor)
+    return sum(_rank(run_id, other) < own for other in executors)
+
+
+def _rank(run_id: str, executor: str) -> bytes:
+    return hashlib.blake2b(f"{run_id} {executor}".encode(), digest_size=8).digest()

@@ -8,9 +8,10 @@ import anyio
 import msgspec
 from msgspec.structs import astuple, replace
 
+from athena_core import retry
 from athena_core.clock import Clock, Ids
 from athena_core.event import Value
-from athena_core.providers.prices import FREE, Prices
+from athena_core.providers.prices import FRAME_TOKENS, FREE, OUTPUT_TOKENS_LEAST, Prices
 from athena_core.providers.provider import (
     CUT,
     CompletionBuilder,
@@ -23,22 +24,14 @@ from athena_core.providers.provider import (
 )
 from athena_core.values import Usage
 
-BACKOFF_SECONDS = 0.1
-BACKOFF_SECONDS_MAX = 5.0
 RETRY_AFTER_SECONDS_MAX = 60.0
 """How long a provider may ask to wait; beyond it, or beyond the deadline, the next of the route is asked at once."""
 
 BYTES_PER_TOKEN = 4
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-OUTPUT_TOKENS_LEAST = 256
-"""What is left for the day has to buy at least so much of an answer, or its call is not begun."""
-
 OUTPUT_TOKENS_RESERVED = 8_192
 """What a call may say at most while there is a daily budget, of which this much is set aside."""
-
-FRAME_TOKENS = 1_024
-"""What a vendor may add to a request: roles, the way it tells a model of its tools."""
 
 OnText = Callable[[str | None], None]
 """Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
@@ -212,7 +205,7 @@ class ModelCaller:
         if not failure.worth_retrying:
             return None
         asked = failure.wait_seconds or 0.0
-        wait = asked + self._ids.fraction() * min(BACKOFF_SECONDS * 2**attempt, BACKOFF_SECONDS_MAX)
+        wait = asked + self._ids.fraction() * retry.REQUEST.after(attempt)
         left = anyio.current_effective_deadline() - anyio.current_time()
         return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
 

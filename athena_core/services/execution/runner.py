@@ -1,9 +1,8 @@
 """The runner: executes the runs that this process leased, and takes over from executors that are lost."""
 
 import asyncio
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -13,44 +12,23 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
-from athena_core.decider import A, Transaction
 from athena_core.domain import run
-from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, OutcomeUnknown, StoreUnreachable
-from athena_core.event import Event, Meta
+from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, StoreUnreachable
+from athena_core.event import Meta
 from athena_core.log.port import FORMAT
-from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
-from athena_core.services.execution.agent import (
-    Agent,
-    BudgetReached,
-    RunAssignment,
-    RunEnd,
-    RunProgress,
-    assignment_of,
-    run_failed,
-)
-from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus
-from athena_core.services.runs.admission import (
-    BudgetRequest,
-    ExecutorCapacity,
-    RunLease,
-    abandon,
-    apply_command,
-    claim,
-    reserve,
-    still_open,
-    take_over,
-)
-from athena_core.services.runs.runs import Runs
+from athena_core.services.execution.agent import Agent, RunEnd, run_failed
+from athena_core.services.execution.lease_recorder import LeaseRecorder, RunWriter
+from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus, claim_rank
+from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of
+from athena_core.services.runs.admission import RunLease, abandon, claim, still_open, take_over
+from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
+from athena_core.services.runs.results import run_events, run_state
+from athena_core.services.runs.waiting import LocalCompletion, RunWaiters
 from athena_core.system.problems import described
-
-BACKOFF_SECONDS = 0.05
-BACKOFF_SECONDS_MAX = 5.0
-RESERVE_SECONDS_MAX = 30.0
-"""How long a call waits for what others have set aside of the day's budget, before its run is paused."""
 
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a run that is to be cancelled, before it is done without it."""
@@ -77,19 +55,6 @@ SWEEPS_BETWEEN_LOOKS = 10
 NOTICED_TYPES = run.ENDING_TYPES | {
     event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
 }
-
-
-def claim_rank(run_id: str, executor: str, executors: Iterable[str]) -> int:
-    """Return how many executors come before one for a run, in an order that all know and that differs by run.
-
-    Without it every idle executor tries each run for any of them, under the one lock of the log.
-    """
-    own = _place(run_id, executor)
-    return sum(_place(run_id, other) < own for other in executors)
-
-
-def _place(run_id: str, executor: str) -> bytes:
-    return hashlib.blake2b(f"{run_id} {executor}".encode(), digest_size=8).digest()
 
 
 class LeasedRun:
@@ -122,7 +87,7 @@ class Runner:
         self,
         log: Log,
         tail: Tail,
-        runs: Runs,
+        waiters: RunWaiters,
         catalog: Catalog,
         agent: Agent,
         executors: Executors,
@@ -134,13 +99,14 @@ class Runner:
         """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
         self._log = log
         self._problems = log.problems
-        self._runs = runs
+        self._waiters = waiters
         self._catalog = catalog
         self._agent = agent
         self.executors = executors
         self._clock = clock
         self.about = about
-        self._room = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
+        self._own = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
+        self._writer = RunWriter(log)
         self._reader = log.reader()
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
         self._held: dict[str, LeasedRun] = {}
@@ -167,6 +133,11 @@ class Runner:
         self.executor = executors.executor
         tail.subscribe(self._notice, NOTICED_TYPES)
 
+    @property
+    def capacity(self) -> ExecutorCapacity:
+        """What may be leased in the commit that admits a run: nothing in a worker, where no runs begin."""
+        return self._writer.capacity
+
     async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
         """Execute runs in a task group from now on.
 
@@ -176,9 +147,8 @@ class Runner:
         self._working = True
         self._broken = asyncio.get_running_loop().create_future()
         self._serving = take_over
-        if self.about.kind != "worker" and self._room.runs_max:  # in a worker no runs begin
-            self._runs.room = self._room
-            self._runs.executor = self
+        if self.about.kind != "worker" and self._own.runs_max:
+            self._writer.capacity = self._own
         tasks.start_soon(self._attend, self._broken)
         await self.sweep()
         tasks.start_soon(self._live)
@@ -210,7 +180,7 @@ class Runner:
                 case run.RunCancelRequested.TYPE:
                     self._note_cancel(row)
                 case run.RunCreated.TYPE | run.RunResumed.TYPE:
-                    if row.stream not in leased and self._working and self._room.runs_max:
+                    if row.stream not in leased and self._working and self._own.runs_max:
                         self._note_admission(row)
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
@@ -288,41 +258,44 @@ class Runner:
 
     # Getting runs
 
-    def begin(self, run_id: str, created: RunLease, said: str, contents: Sequence[str], correlation: str) -> None:
+    def begin(self, prepared: PreparedRun, lease: RunLease, correlation: str) -> None:
         """Execute a run that was leased here in the commit that created it."""
-        if run_id in self._held:  # a sweep was faster
+        if prepared.run_id in self._held:  # a sweep was faster
             return
-        work = RunAssignment(
-            run_id=run_id,
-            request=created.request,
+        assignment = RunAssignment(
+            run_id=prepared.run_id,
+            request=lease.request,
             token=1,
             correlation=correlation,
-            clock_from=created.at,
-            position=created.position,
-            said=said,
-            contents=tuple(contents),
-            talk=RunProgress(budget_micro_usd=created.request.budget_micro_usd),
-            opens=created.opens,
+            clock_from=lease.at,
+            position=lease.position,
+            text=prepared.text,
+            contents=prepared.resolved.contents,
+            progress=RunProgress(budget_micro_usd=lease.request.budget_micro_usd),
+            opens=lease.opens,
         )
-        self._execute_soon(work)
+        self._execute_soon(assignment)
 
     def take_up(self, run_id: str) -> None:
         """Execute a run that was leased here later on, if it was."""
-        state = self._runs.state(run_id)
+        state = self._state(run_id)
         held = self._held.get(run_id)
         if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
             return
-        work = assignment_of(self._runs.recorded(run_id))
-        if work is not None:
-            self._execute_soon(work)
+        assignment = assignment_of(run_events(self._reader, self._log.codec, run_id))
+        if assignment is not None:
+            self._execute_soon(assignment)
 
-    def _execute_soon(self, work: RunAssignment) -> None:
+    def _state(self, run_id: str) -> run.RunState:
+        return run_state(self._reader, self._log.codec, run_id)
+
+    def _execute_soon(self, assignment: RunAssignment) -> None:
         if not self._working:
             return
-        held = self._held[work.run_id] = LeasedRun(work.token)
-        if work.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
+        held = self._held[assignment.run_id] = LeasedRun(assignment.token)
+        if assignment.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
             held.stop()
-        task = asyncio.create_task(self._execute(work, held))
+        task = asyncio.create_task(self._execute(assignment, held))
         self._executing[task] = held
         task.add_done_callback(self._executed)
 
@@ -353,9 +326,9 @@ class Runner:
 
     async def _lease(self, said: dict[str, str]) -> None:
         """Lease runs in one transaction; where one of them cannot be leased, each in a transaction of its own."""
-        room = self._room
+        own = self._own
         try:
-            committed = await self._log.submit(lambda reader, context: claim(reader, context, room, said), self._meta)
+            committed = await self._log.submit(lambda reader, context: claim(reader, context, own, said), self._meta)
         except Exception as error:
             busy = isinstance(error, AthenaError) and error.retryable
             if busy or len(said) == 1:
@@ -373,7 +346,7 @@ class Runner:
 
     def _said(self, run_id: str) -> str | None:
         """What the user said to a run that nobody executes; None where somebody does, or it is over."""
-        state = self._runs.state(run_id)
+        state = self._state(run_id)
         if state.status != "running" or state.request is None or state.executor is not None:
             return None
         found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
@@ -381,10 +354,10 @@ class Runner:
 
     async def _take_over(self, run_id: str, token: int, loss: run.LossReason) -> None:
         """Take a run from an executor that is lost; where it cannot go on, it ends."""
-        room = self._room
+        own = self._own
         try:
             committed = await self._log.submit(
-                lambda reader, context: take_over(reader, context, room, run_id, token, loss), self._meta
+                lambda reader, context: take_over(reader, context, own, run_id, token, loss), self._meta
             )
             if still_open(committed.answer):
                 self.take_up(run_id)
@@ -396,16 +369,16 @@ class Runner:
     @property
     def _places(self) -> int:
         """How many more runs are taken here."""
-        return 0 if self._draining else max(self._room.runs_max - len(self._held), 0)
+        return 0 if self._draining else max(self._own.runs_max - len(self._held), 0)
 
     # One run
 
-    async def _execute(self, work: RunAssignment, held: LeasedRun) -> None:
+    async def _execute(self, assignment: RunAssignment, held: LeasedRun) -> None:
         """See one run to its end, or as far as it goes, whatever the provider does."""
-        meta = Meta(actor="system:executor", correlation=work.correlation, causation=work.position)
-        request, now = work.request, self._clock.now()
-        took_ms = max(now - work.clock_from, 0)  # less where it began by a clock that was ahead of ours
-        books = LeaseRecorder(self, work, meta, self._clock, took_ms)
+        meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
+        request, now = assignment.request, self._clock.now()
+        took_ms = max(now - assignment.clock_from, 0)  # less where it began by a clock that was ahead of ours
+        recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, took_ms)
         left = (request.timeout_ms - took_ms) / 1000
         held.due = self._clock.elapsed() + left
         held.scope.deadline = asyncio.get_running_loop().time() + left
@@ -415,7 +388,7 @@ class Runner:
         try:
             with held.scope:
                 try:
-                    done = await self._agent.work(work, books)
+                    done = await self._agent.work(assignment, recorder)
                 except (LeaseLost, StoreUnreachable):  # somebody goes on with it from what is recorded, maybe we
                     return
                 except AthenaError as error:
@@ -428,14 +401,15 @@ class Runner:
             if held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
                 done = RunEnd(
-                    self._agent.paid_in_vain(work), run.RunCancelled(cause="requested") if held.stopped else late
+                    self._agent.paid_in_vain(assignment), run.RunCancelled(cause="requested") if held.stopped else late
                 )
             if done is not None and not self._leaving:
                 with suppress(LeaseLost):
-                    committed = await books.end(done)
+                    committed = await recorder.end(done)
                     ended = committed.answer is done.ending
                     if ended and isinstance(done.ending, run.RunCompleted):
-                        self._runs.completed(work.run_id, done.answer, done.ending, committed.position)
+                        completion = LocalCompletion(done.answer, done.ending, committed.position)
+                        self._waiters.completed(assignment.run_id, completion)
         except Exception as error:  # the sweep takes the run up again, as one that is leased and not executed
             bug = error
         finally:
@@ -443,57 +417,12 @@ class Runner:
                 self._problems.report(RUN, bug)
             elif ended:
                 self._problems.recovered(RUN)
-            self._agent.leave(work, ended=ended)
+            self._agent.leave(assignment, ended=ended)
             held.over.set()
-            if self._held.get(work.run_id) is held:
-                del self._held[work.run_id]
+            if self._held.get(assignment.run_id) is held:
+                del self._held[assignment.run_id]
             self._due.set()
             self._rested.set()
-
-    async def commit(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
-        """Have something recorded, as ``apply_command`` answers. While the log cannot take it, try again."""
-        room = self._runs.room
-        return await self._submit(lambda reader, context: apply_command(reader, context, room, run_id, command), meta)
-
-    async def reserve(self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta) -> int | None:
-        """Set aside of the day's budget what a call may cost; how much it may, None for any sum.
-
-        What others have set aside may be free soon, and is waited for. Raises BudgetReached, and LeaseLost where the
-        run has ended.
-        """
-        delay, waited, room = BACKOFF_SECONDS, 0.0, self._runs.room
-        while True:
-            committed = await self._submit(
-                lambda reader, context: reserve(reader, context, room, run_id, token, wanted), meta
-            )
-            granted = committed.answer
-            if granted.over:
-                raise LeaseLost("the run has ended")
-            if granted.reached is None:
-                return granted.micro_usd
-            if not granted.wait or waited >= RESERVE_SECONDS_MAX:
-                raise BudgetReached(granted.reached)
-            await anyio.sleep(delay)
-            waited += delay
-            delay = min(delay * 2, BACKOFF_SECONDS_MAX)
-
-    async def _submit(self, transaction: Transaction[A], meta: Meta) -> Committed[A]:
-        """What became of a transaction. While the log cannot take it, try again.
-
-        Raises LeaseLost where nobody knows whether it took it: what is done twice would be recorded twice. The next
-        sweep takes the run again, under another token, and goes on from what is recorded then.
-        """
-        delay = BACKOFF_SECONDS
-        while True:
-            try:
-                return await self._log.submit(transaction, meta)
-            except OutcomeUnknown as error:
-                raise LeaseLost("nobody knows how far the run is recorded") from error
-            except AthenaError as error:
-                if not error.retryable:
-                    raise
-                await anyio.sleep(delay)
-                delay = min(delay * 2, BACKOFF_SECONDS_MAX)
 
     def _end_late(self) -> None:
         """Time out what is due: the clock of the event loop stands while the machine is suspended."""
@@ -545,14 +474,14 @@ class Runner:
                 tasks.start_soon(self._take_over, run_id, token, "left")
             for run_id, (executor, token) in leases.items():
                 loss = losses[executor]
-                taken = places > 0 and self._room.serves(slots.get(run_id, ()))
+                taken = places > 0 and self._own.serves(slots.get(run_id, ()))
                 if loss is not None and (taken or run_id in self._cancelled):
                     tasks.start_soon(self._take_over, run_id, token, loss)
                     places -= 1
             for run_id in self._overdue():
                 tasks.start_soon(self._force, run_id)
-        for run_id in unleased if self._serving and self._room.runs_max else ():
-            taken = run_id not in self._wanted and self._room.serves(slots[run_id])
+        for run_id in unleased if self._serving and self._own.runs_max else ():
+            taken = run_id not in self._wanted and self._own.serves(slots[run_id])
             if taken and (run_id in self._unleased or self._orphaned(run_id)):
                 self._want(run_id)
         if not self._wanted:
@@ -571,13 +500,13 @@ class Runner:
     def _look_for_cancels(self, foreign: set[str]) -> None:
         """Requests to cancel runs of others that were made before this process followed the log."""
         for run_id in foreign - self._foreign:
-            if self._runs.state(run_id).cancel is not None:
+            if self._state(run_id).cancel is not None:
                 self._cancelled.setdefault(run_id, self._clock.monotonic())
         self._foreign = foreign
 
     def _orphaned(self, run_id: str) -> bool:
         """Whether the executor for which a run was admitted is lost."""
-        request = self._runs.state(run_id).request
+        request = self._state(run_id).request
         return request is not None and self.executors.loss(request.requested_by) is not None
 
     def _overdue(self) -> list[str]:
@@ -591,7 +520,7 @@ class Runner:
     async def _force(self, run_id: str) -> None:
         try:
             with suppress(LeaseLost):
-                await self.commit(run_id, run.ForceCancel(), self._meta)
+                await self._writer.apply(run_id, run.ForceCancel(), self._meta)
         except Exception as error:
             self._cancelled.setdefault(run_id, self._clock.monotonic())  # tried again, as late as at first
             self._problems.report(TAKE_OVER, error, run_id)
@@ -617,8 +546,7 @@ class Runner:
         What a command executed alone is cancelled instead: whoever ended the command did not mean to leave it behind.
         """
         self._working = False
-        self._runs.executor = None
-        self._runs.room = ExecutorCapacity()
+        self._writer.capacity = ExecutorCapacity()
         if not self._serving:
             await self._abandon()
         self._leaving = True
@@ -628,7 +556,7 @@ class Runner:
     async def _abandon(self) -> None:
         """Cancel what is leased here, executed or not: who asked may have been ended before hearing of the lease."""
         command = run.CancelRun(reason="the command that executed the run was ended")
-        asked = partial(abandon, room=self._runs.room, executor=self.executor, command=command)
+        asked = partial(abandon, capacity=self.capacity, executor=self.executor, command=command)
         with anyio.move_on_after(CANCEL_SECONDS_MAX), suppress(AthenaError, LeaseLost):
             leased = (await self._log.submit(asked, self._meta)).answer
             for run_id, token in leased.items():
@@ -637,44 +565,9 @@ class Runner:
                     await held.over.wait()
                 else:
                     end = run.EndRun(token=token, last=(), ending=run.RunCancelled(cause="requested"))
-                    await self.commit(run_id, end, self._meta)
+                    await self._writer.apply(run_id, end, self._meta)
 
     def close(self) -> None:
         """Leave: whatever is leased here may be taken."""
         self._reader.close()
         self.executors.close()
-
-
-class LeaseRecorder:
-    """The record of one run under one lease (``agent.Books``)."""
-
-    def __init__(self, runner: Runner, work: RunAssignment, meta: Meta, clock: Clock, took_ms: int) -> None:
-        """Go on after ``took_ms`` milliseconds of the run's time."""
-        self._took_ms = took_ms
-        self._began = clock.elapsed()
-        self._runner = runner
-        self._work = work
-        self._meta = meta
-        self._clock = clock
-
-    async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
-        """What was asked, done and paid; whether the run goes on. Raises LeaseLost."""
-        committed = await self._commit(run.RecordStep(token=self._work.token, steps=steps))
-        return still_open(committed.answer)
-
-    async def reserve(self, wanted: BudgetRequest) -> int | None:
-        """Set aside what a call may cost; how much it may, None for any sum. Raises BudgetReached, LeaseLost."""
-        return await self._runner.reserve(self._work.run_id, self._work.token, wanted, self._meta)
-
-    async def pause(self, reached: run.DayReached | None = None) -> bool:
-        """The budget is spent, the run's own or that of the day; the clock stands. Raises LeaseLost."""
-        elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
-        pause = run.PauseRun(token=self._work.token, elapsed_ms=elapsed_ms, reached=reached)
-        return still_open((await self._commit(pause)).answer)
-
-    async def end(self, done: RunEnd) -> Committed[Event | None]:
-        """The run ends; the answer is what ended it, None where that was something else before. Raises LeaseLost."""
-        return await self._commit(run.EndRun(token=self._work.token, last=done.last, ending=done.ending))
-
-    async def _commit(self, command: run.RunCommand) -> Committed[Event | None]:
-        return await self._runner.commit(self._work.run_id, command, self._meta)

@@ -15,7 +15,7 @@ from athena_core.domain import EVENTS, run, template, workflow_run
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.log.codec import at_of
 from athena_core.protocols import Decode, Row
-from athena_core.services.runs.admission import shadow_profile
+from athena_core.services.runs.prepared import shadow_profile
 
 REQUESTS_MAX = 10_000
 EVENTS_MAX = 500_000
@@ -27,7 +27,7 @@ STRATEGY_REASON = "lock-acquisition-failed"
 class RecordedRequest(Value):
     """A run that was asked for, as the log tells it; times in ms, money in micro-USD.
 
-    ``refused`` is the recorded reason, if it was. ``patient``, ``strategy`` and ``least`` are as in a ``Plan``.
+    ``refused`` is the recorded reason, if it was. ``patient``, ``strategy`` and ``least`` are as in a ``PreparedRun``.
     ``began_at`` is when it was admitted, ``steps`` what it did from then on or, if it never was, how its wait ended:
     only events that occupy or release something. ``duration_ms`` is how long it held a slot; of a run that has not
     ended, so far. ``recorded_at`` is the order of the log, ``at`` the time by the clock of whoever decided.
@@ -284,7 +284,7 @@ class HistoryReader:
             self._workflow = True
         if self._workflow:
             for course in self._begun:
-                course.patient = True  # a step of a workflow waits for its slot (``Plan.patient``)
+                course.patient = True  # a step of a workflow waits for its slot (``PreparedRun.patient``)
 
     def _open_before(self, run_id: str) -> RunCourse | None:
         """A run that was asked for before: it is there from the start, and what it cost before is no part of this."""

@@ -20,41 +20,52 @@ from athena_core.domain import policy, run
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.guards import Guards
+from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.proof.recorded_requests import RUN, RecordedRequest, RequestHistory
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import (
     BudgetRequest,
-    ExecutorCapacity,
-    Plan,
     RunTransaction,
     admit,
     apply_command,
-    facts_of,
 )
+from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, run_facts
 from athena_core.values import LOCAL, RunBody, Usage
 
 S = TypeVar("S")
 RUNS_MAX = 2**31
 
 
-class RecordedPlan(Plan):
-    """A plan as it was recorded: nothing of it is resolved anew."""
+class RecordedRun(PreparedRun, kw_only=True):
+    """A run as it was recorded: nothing of it is resolved anew."""
 
-    def __init__(self, request: RecordedRequest) -> None:
-        """Take what admission asks of a plan."""
-        self.body = RunBody(directive_id=request.pinned.directive_id, session_strategy=request.strategy)
-        self.said = ""
-        self.references = None
-        self.least = request.least
-        self.patient = request.patient
-        self.created = None
-        self._pinned = request.pinned
+    request: run.RunCreated
 
-    def request(
-        self, session_id: str, directive_id: str, limits: policy.Policy | None, executor: str
-    ) -> run.RunCreated:
-        """The run as it was pinned."""
-        return self._pinned
+    @classmethod
+    def of(cls, request: RecordedRequest, capacity: ExecutorCapacity) -> "RecordedRun":
+        """Take what admission asks for."""
+        pinned = request.pinned
+        return cls(
+            run_id=request.run_id,
+            session_id=pinned.session_id,
+            directive_id=pinned.directive_id,
+            who=LOCAL,
+            capacity=capacity,
+            body=RunBody(directive_id=pinned.directive_id, session_strategy=request.strategy),
+            text="",
+            resolved=ResolvedReferences(salt=b""),
+            profile=None,
+            provider=pinned.provider,
+            model=pinned.model,
+            default_timeout_ms=pinned.timeout_ms,
+            patient=request.patient,
+            least_micro_usd=request.least,
+            request=pinned,
+        )
+
+    def pinned(self, limits: policy.Policy | None) -> run.RunCreated:
+        """Return the request as it was recorded."""
+        return self.request
 
 
 class SimulatedRun:
@@ -228,7 +239,7 @@ class Simulator:
                     over.append(move)
         if over:
             first = over[0]
-            draft = RunTransaction(self, self._context(first), self._room(self._executor(first.simulated)))
+            draft = RunTransaction(self, self._context(first), self._capacity(self._executor(first.simulated)))
             draft.add([_fact(move.simulated, move.step.event) for move in over if move.step is not None])
             draft.settle()
             self._fold(draft.facts, first.time, _at(first))
@@ -241,7 +252,7 @@ class Simulator:
         lease = self._guards.of("lease").get(simulated.request.run_id)
         return str(lease[0]) if lease is not None else simulated.request.pinned.requested_by
 
-    def _room(self, executor: str) -> ExecutorCapacity:
+    def _capacity(self, executor: str) -> ExecutorCapacity:
         if not executor:
             return ExecutorCapacity()
         return ExecutorCapacity(executor, 0, max(self._runs_max, self._leased.get(executor, 0)))
@@ -252,25 +263,15 @@ class Simulator:
         """A run is asked for."""
         simulated, request = move.simulated, move.simulated.request
         try:
-            facts = admit(
-                self,
-                self._context(move),
-                RecordedPlan(request),
-                self._room(request.pinned.requested_by),
-                run_id=request.run_id,
-                session_id=request.pinned.session_id,
-                directive_id=request.pinned.directive_id,
-                who=LOCAL,
-            )
+            recorded = RecordedRun.of(request, self._capacity(request.pinned.requested_by))
+            admitted = admit(self, self._context(move), recorded)
         except Rejected as rejected:
             simulated.refused = _rule(rejected)
             return
-        simulated.waited = any(
-            isinstance(fact.event, run.RunQueued) and fact.stream == request.run_id for fact in facts
-        )
+        simulated.waited = admitted.wait is not None
         if simulated.waited and request.began_at is None:
             self._push(simulated)
-        self._fold(facts, move.time, _at(move))
+        self._fold(admitted.facts, move.time, _at(move))
 
     def _resume(self, move: TimedStep, event: run.RunResumed) -> None:
         """Somebody lets a paused run go on; where there is no room for it now, it stays paused."""
@@ -302,14 +303,14 @@ class Simulator:
     def _set_aside(self, move: TimedStep, turn: int, least: int, most: int) -> None:
         """Ask for a part of the day's budget, and pause the run where there is none; who would have to wait goes on."""
         pinned, run_id = move.simulated.request.pinned, move.simulated.request.run_id
-        context, room = self._context(move), self._room(self._executor(move.simulated))
+        context, capacity = self._context(move), self._capacity(self._executor(move.simulated))
         token = self._states[run_id].token
         wanted = BudgetRequest(turn, pinned.provider, pinned.model, 0, least, most)
-        outcome = admission.reserve(self, context, room, run_id, token, wanted)
+        outcome = admission.reserve(self, context, capacity, run_id, token, wanted)
         facts, granted = outcome.facts, outcome.answer
         if granted.reached is not None and not granted.wait:
             command = run.PauseRun(token=token, elapsed_ms=0, reached=granted.reached)
-            facts = apply_command(self, context, room, run_id, command).facts
+            facts = apply_command(self, context, capacity, run_id, command).facts
             self._stay(move.simulated)
         self._fold(facts, move.time, _at(move))
 
@@ -335,7 +336,7 @@ def _at(move: TimedStep) -> int:
 
 def _fact(simulated: SimulatedRun, event: Event) -> Fact:
     request = simulated.request
-    return facts_of(request.run_id, request.pinned.session_id, (event,))[0]
+    return run_facts(request.run_id, request.pinned.session_id, (event,))[0]
 
 
 def _recorded(fact: Fact, position: Position, time: int, at: int) -> Recorded[Event]:
@@ -397,7 +398,7 @@ class RunEstimates:
         leased = run.RunLeased(executor=pinned.requested_by, token=1, attempt=1, pid=0)
         events = (leased, usage, run.RunTimedOut(timeout_ms=like.duration_ms))
         times = (0, like.duration_ms, like.duration_ms)
-        facts = facts_of(one.run_id, pinned.session_id, events)
+        facts = run_facts(one.run_id, pinned.session_id, events)
         return tuple(_recorded(fact, one.position, at, at) for fact, at in zip(facts, times, strict=True))
 
 

@@ -15,10 +15,14 @@ from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import give_up_facts, message_facts
 from athena_core.services.queues.messages import Messages
 from athena_core.services.queues.queues import ENDED_TYPES, Queues, queue_facts
-from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.runs.admission import Admission
+from athena_core.services.runs.prepared import PreparedRun
+from athena_core.services.runs.results import cancel_note, run_error
+from athena_core.services.runs.runs import Runs
 from athena_core.values import Identity, RunBody, narrower, unpinned
 
 RETRY_SECONDS_MAX = 60.0
+NOTHING = Admission(())
 ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
 """The operations that whoever asked for something must still be allowed."""
 
@@ -148,14 +152,14 @@ class QueueDrainer:
         after = queue.acknowledged(state) if completed else state
         items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.has_more(after) else ()
         payloads = self._work.payloads(session_id, items)
-        launch: PreparedRun | None = None
+        prepared: PreparedRun | None = None
         errors = self._work.errors(session_id, items)
         otherwise: queue.QueueCommand = queue.FinishDrain()
         meta = self._meta
         if items:
             try:
                 body, who, meta = self._batch_run(session_id, after, items, payloads)
-                launch = self._runs.prepare(body, who)
+                prepared = await self._runs.prepare(body, who)
             except UnrunnableItems as unfit:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:
@@ -167,18 +171,18 @@ class QueueDrainer:
             desk = QueueTransaction(reader, context, session_id, payloads, errors)
             if completed is not None and not desk.decide(queue.CompleteBatch(run_id=completed)):
                 return Outcome(answer=False)
-            if launch is None:
+            if prepared is None:
                 desk.decide(otherwise)
                 return desk.outcome()
             start = queue.StartBatch(
-                run_id=launch.run_id,
+                run_id=prepared.run_id,
                 item_ids=tuple(item.id for item in items),
                 chars_max=self._runs.compiler.chars_max,
             )
             if not desk.decide(start):
                 return desk.outcome()
             try:
-                return desk.outcome(then=launch.admit(reader, context, behind=len(desk.facts)))
+                return desk.outcome(then=self._runs.admit(reader, context, prepared, behind=len(desk.facts)))
             except Rejected as rejected:
                 desk = QueueTransaction(reader, context, session_id, payloads, errors)
                 if completed is not None:
@@ -186,10 +190,10 @@ class QueueDrainer:
                 desk.decide(self._refusal(items, rejected.error))
                 return desk.outcome(first=rejected.facts)  # a violation names the first event of its transaction
 
-        if launch is None:
+        if prepared is None:
             committed = await self._log.submit(go_on, self._meta)
         else:
-            committed = await self._runs.launch(launch, meta, None, go_on, bool)
+            committed = await self._runs.launch(prepared, meta, None, go_on, bool)
         if committed.answer:
             self._back_off(session_id)
 
@@ -330,11 +334,11 @@ class QueueTransaction:
                 items = self.state.named(event.item_ids)
                 yield from give_up_facts(reader, context, self._session_id, event, items, self._payloads, self._errors)
 
-    def outcome(self, *, first: tuple[Fact, ...] = (), then: tuple[Fact, ...] = ()) -> Outcome[bool]:
+    def outcome(self, *, first: tuple[Fact, ...] = (), then: Admission = NOTHING) -> Outcome[bool]:
         """All that was decided. The answer is whether the drain stopped before items that still wait."""
         kinds = {type(fact.event) for fact in self.facts}
         stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchDeadLettered not in kinds
-        return Outcome(facts=(*first, *self.facts, *then), answer=stopped)
+        return Outcome(facts=(*first, *self.facts, *then.facts), answer=stopped, handover=then.lease)
 
 
 def _denied(who: Identity, operation: str) -> AuthzDeniedError:

@@ -13,7 +13,6 @@ from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.queues.dead_letters import HOPS_BEGIN, PERSONA_SESSION, letter_facts, payload_object
 from athena_core.services.queues.queues import queue_facts
 from athena_core.services.reviews.definitions import PersonaDefinition, PersonaFiles
@@ -76,7 +75,7 @@ class Messages:
         Raises ConfigError, ContextOverflow, WorkQueueFull.
         """
         text = _payload_text(body.payload)
-        self._runs.compiler.check(text, ResolvedReferences(b""))
+        self._runs.compiler.check(text)
         self._personas.read(body.from_persona, "fromPersona")
         self._personas.read(body.to_persona, "toPersona")
         hops, scope = HOPS_BEGIN, who.scope

@@ -17,7 +17,6 @@ from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.runs import Runs
 from athena_core.services.states import at_head
 from athena_core.services.waiters import OneShot, Waiters
@@ -84,7 +83,7 @@ class Queues:
 
         The subject is the id of the item. Raises ContextOverflow, WorkQueueFull.
         """
-        self._runs.compiler.check(body.payload, ResolvedReferences(b""))
+        self._runs.compiler.check(body.payload)
         session_id, item_id = body.session_id, self._ids.new("wi")
         stream, digest = queue.stream(session_id), _digest(body.mode, body.payload)
         self._remember(item_id, digest)

@@ -22,7 +22,8 @@ from athena_core.services.reviews.definitions import (
 )
 from athena_core.services.reviews.git import Repository
 from athena_core.services.reviews.result import ContextFile, PreparedReview, ReviewFiles, Snapshot
-from athena_core.services.runs.runs import PreparedRun, Runs
+from athena_core.services.runs.prepared import PreparedRun
+from athena_core.services.runs.runs import Runs
 from athena_core.settings import Settings
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused, ToolRefused
@@ -108,7 +109,7 @@ class Preparation:
             model=body.model,
             metadata={"personaName": body.name, "trigger": "persona-run"},
         )
-        launch = self._runs.prepare(asked, who)
+        launch = await self._runs.prepare(asked, who)
         started = review.PersonaRunStarted(
             persona_name=body.name,
             repo_path=body.repo_path,

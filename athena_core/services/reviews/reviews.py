@@ -87,7 +87,8 @@ class Reviews:
         def start(reader: Reader, context: Context) -> Outcome:
             fact = Fact(stream=review.stream(run_id), event=started, session_id=session_id, run_id=run_id)
             try:
-                return Outcome(facts=(fact, *launch.admit(reader, context, 1)), subject=run_id)
+                admission = self._runs.admit(reader, context, launch, 1)
+                return Outcome(facts=(fact, *admission.facts), subject=run_id, handover=admission.lease)
             except Rejected as refusal:
                 failed = replace(fact, event=self._failure(body, refusal.error))
                 raise Rejected(refusal.error, (*refusal.facts, failed)) from None
@@ -224,7 +225,7 @@ class Reviews:
         )
         meta = _meta(began)
         try:
-            launch = self._runs.prepare(asked, who)
+            launch = await self._runs.prepare(asked, who)
             requested = review.PersonaRunRepairRequested(
                 persona_name=started.persona_name, repair_run_id=launch.run_id, problem=problem
             )
@@ -235,7 +236,8 @@ class Reviews:
                 if not events:
                     return Outcome()
                 facts = facts_of(stream, events, session_id=began.session_id, run_id=launch.run_id)
-                return Outcome(facts=(*facts, *launch.admit(reader, context, len(facts))), subject=launch.run_id)
+                admission = self._runs.admit(reader, context, launch, len(facts))
+                return Outcome(facts=(*facts, *admission.facts), subject=launch.run_id, handover=admission.lease)
 
             await self._runs.launch(launch, meta, None, repair, NoneType)
         except AthenaError as error:

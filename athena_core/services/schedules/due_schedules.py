@@ -13,7 +13,7 @@ from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.runs.runs import cancel_note
+from athena_core.services.runs.results import cancel_note
 
 PREFIX = schedule.stream("")
 ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES

@@ -29,8 +29,10 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.admission import RunTransaction
-from athena_core.services.runs.runs import PreparedRun, Runs, run_error
+from athena_core.services.runs.admission import Admission, RunTransaction
+from athena_core.services.runs.prepared import PreparedRun
+from athena_core.services.runs.results import run_error
+from athena_core.services.runs.runs import Runs
 from athena_core.services.schedules.due_schedules import DueSchedules, KnownSchedule
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, cancel_workflow_run
@@ -60,7 +62,7 @@ class SlotLaunch(NamedTuple):
     """
 
     run_id: str
-    admit: Callable[[Reader, Context, int], tuple[Fact, ...]]
+    admit: Callable[[Reader, Context, int], Admission]
     launch: PreparedRun | None = None
 
 
@@ -211,7 +213,7 @@ class Schedules:
             if not known.state.exists:
                 raise NotFound(f"no schedule {schedule_id!r} exists")
             scope = narrower(who.scope, unpinned(known.state.scope))
-            attempt = self._attempt(known, replace(who, scope=scope), asked, by_hand=True)
+            attempt = await self._attempt(known, replace(who, scope=scope), asked, by_hand=True)
             command = schedule.RunSchedule(id=schedule_id, target_run_id=attempt.run_id)
             committed = await self._step(known, attempt, command, meta, key)
             if committed.replayed or not committed.answer.moved:
@@ -270,7 +272,7 @@ class Schedules:
             if due is None or due > at:
                 return started
             who = self._access.on_behalf(known.state.updated_by, unpinned(known.state.scope))
-            attempt = self._attempt(known, who, asked or RunScheduleBody())
+            attempt = await self._attempt(known, who, asked or RunScheduleBody())
             command = schedule.TickSchedule(at=at, target_run_id=attempt.run_id)
             step = (await self._step(known, attempt, command, meta, None)).answer
             if step.run_id is not None:
@@ -278,7 +280,7 @@ class Schedules:
             if not step.moved and (due > now or not step.changed):
                 return started
 
-    def _attempt(
+    async def _attempt(
         self, known: KnownSchedule, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False
     ) -> SlotLaunch:
         """What a schedule would start, if ``who`` may."""
@@ -290,16 +292,18 @@ class Schedules:
                 lambda reader, context, behind: self._access.refuse(reader, context, who, RUN_OPERATION),
             )
         try:
-            launch = self._launch(target, put, who, asked)
+            launch = await self._launch(target, put, who, asked)
         except AthenaError as error:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
                 raise
             return SlotLaunch(self._ids.new("run"), _raising(error))
         if isinstance(launch, WorkflowLaunch):
-            return SlotLaunch(launch.run_id, lambda reader, context, behind: launch.admit(reader, context))
-        return SlotLaunch(launch.run_id, launch.admit, launch)
+            return SlotLaunch(launch.run_id, lambda reader, context, behind: Admission(launch.admit(reader, context)))
+        return SlotLaunch(
+            launch.run_id, lambda reader, context, behind: self._runs.admit(reader, context, launch, behind), launch
+        )
 
-    def _launch(
+    async def _launch(
         self,
         target: ScheduleTarget | None,
         put: schedule.ScheduleUpserted | None,
@@ -312,7 +316,7 @@ class Schedules:
         if target.workflow_id is not None:
             return self._workflows.prepare(target.workflow_id, None, who)
         if target.run_template_id is not None:
-            return self._templates.prepare(target.run_template_id, put.params, target.session_id, who)
+            return await self._templates.prepare(target.run_template_id, put.params, target.session_id, who)
         if target.directive_id is None and put.input is None:
             raise ConfigError.of("input", "was redacted", "put the schedule again")
         profiled = target.harness_profile_id is not None
@@ -324,7 +328,7 @@ class Schedules:
             provider=None if profiled else asked.provider,
             model=None if profiled else asked.model,
         )
-        return self._runs.prepare(body, who, scheduled=True)
+        return await self._runs.prepare(body, who, scheduled=True)
 
     async def _step(
         self,
@@ -335,7 +339,7 @@ class Schedules:
         key: Key | None,
     ) -> Committed[SlotResult]:
         """Decide about one schedule, and have its run admitted or refused in the same commit."""
-        schedule_id, room = known.state.id, self._runs.room
+        schedule_id, capacity = known.state.id, self._runs.capacity
 
         def step(reader: Reader, context: Context) -> Outcome[SlotResult]:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
@@ -346,14 +350,15 @@ class Schedules:
             for event in events:
                 state = schedule.evolve(state, event)
             facts = _facts(schedule_id, definition, events)
-            draft = RunTransaction(reader, context, room)
+            draft = RunTransaction(reader, context, capacity)
             draft.add(facts)
             last = events[-1] if events else None
             starts = last if isinstance(last, schedule.ScheduleRunStarted) else None
-            refused = False
+            admission, refused = Admission(()), False
             if starts is not None:
                 try:
-                    draft.add(attempt.admit(reader, context, len(facts)))
+                    admission = attempt.admit(reader, context, len(facts))
+                    draft.add(admission.facts)
                 except (Rejected, AthenaError) as error:
                     refused = True
                     finish = _refusal(starts.target_run_id, error)
@@ -372,6 +377,7 @@ class Schedules:
                     changed=bool(events),
                     due=schedule.next_due(state),
                 ),
+                handover=admission.lease,
             )
 
         if attempt.launch is not None:
@@ -434,8 +440,8 @@ class UnboundKey(Exception):
     """A key that leads to nothing yet."""
 
 
-def _raising(error: AthenaError) -> Callable[[Reader, Context, int], tuple[Fact, ...]]:
-    def admit(reader: Reader, context: Context, behind: int) -> tuple[Fact, ...]:
+def _raising(error: AthenaError) -> Callable[[Reader, Context, int], Admission]:
+    def admit(reader: Reader, context: Context, behind: int) -> Admission:
         raise error
 
     return admit

@@ -33,7 +33,10 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.catalog import Catalog
-from athena_core.services.runs.runs import PreparedRun, Runs, cancel_note, run_error
+from athena_core.services.runs.admission import Admission
+from athena_core.services.runs.prepared import PreparedRun
+from athena_core.services.runs.results import cancel_note, run_error
+from athena_core.services.runs.runs import Runs
 from athena_core.services.workflows.step_inputs import StepInputs, StepRefused, input_erased, missing_outputs, output_of
 from athena_core.services.workflows.workflows import Workflows, workflow_run_facts
 from athena_core.values import RunBody, Scope, narrower, unpinned
@@ -355,7 +358,7 @@ class WorkflowStepper:
         launch: PreparedRun | None = None
         if wanted is not None:
             try:
-                launch = self._launch(key, seen, self._state_after(seen, ended), wanted)
+                launch = await self._launch(key, seen, self._state_after(seen, ended), wanted)
             except StepRefused as refused:
                 moves = (*moves, _fail_step(wanted, refused.code, refused.message))
         advance = workflow_run.AdvanceWorkflowRun(graph=seen.graph, ended=ended, moves=moves, items_max=self._items_max)
@@ -363,11 +366,11 @@ class WorkflowStepper:
         def go_on(reader: Reader, context: Context) -> Outcome[WorkflowRunState]:
             state = reader.state(workflow_run.DECIDER, key)
             refusal: Rejected | None = None
-            facts: tuple[Any, ...] = ()
+            admission = Admission(())
             events = workflow_run.decide(_with(advance, launch, wanted), state, context)
             if launch is not None and wanted is not None and _starts(events, launch.run_id):
                 try:
-                    facts = launch.admit(reader, context, behind=len(events))
+                    admission = self._runs.admit(reader, context, launch, behind=len(events))
                 except Rejected as rejected:
                     refusal = rejected
             if refusal is not None and wanted is not None:
@@ -375,22 +378,25 @@ class WorkflowStepper:
                 events = workflow_run.decide(_plus(advance, failed), state, context)
                 facts = (*refusal.facts, *workflow_run_facts(key, events))
             else:
-                facts = (*workflow_run_facts(key, events), *facts)
+                facts = (*workflow_run_facts(key, events), *admission.facts)
             for event in events:
                 state = workflow_run.evolve(state, event)
-            return Outcome(facts=facts, answer=state)
+            return Outcome(facts=facts, answer=state, handover=admission.lease)
 
         meta = self._meta(key)
         if launch is None:
             return await self._log.submit(go_on, meta)
         return await self._runs.launch(launch, meta, None, go_on, WorkflowRunState)
 
-    def _launch(self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart) -> PreparedRun:
+    async def _launch(
+        self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart
+    ) -> PreparedRun:
         """The run of a step, checked. Raises StepRefused, and AthenaError where it may work later."""
         step = wanted.step
         who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
         if not self._access.allows(who, OPERATION):
             raise StepRefused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
+        timeout_ms = None if step.execution is None else step.execution.timeout_ms
         try:
             directive, _ = self._catalog.directive(step.directive_id or "", "directiveId")
             if directive.input is None:
@@ -412,17 +418,13 @@ class WorkflowStepper:
                 if not said.strip():
                     raise StepRefused("INPUT_BLANK", "nothing is left of the directive")
                 body = msgspec.structs.replace(body, directive_id=None, input=said)
-                launch = self._runs.prepare(body, who, references=directive.context_refs)
-            else:
-                launch = self._runs.prepare(body, who)
+            return await self._runs.prepare(
+                body, who, references=directive.context_refs, patient=True, timeout_ms=timeout_ms
+            )
         except AthenaError as error:
             if error.retryable:
                 raise
             raise StepRefused(error.code, error.message) from error
-        launch.plan.patient = True
-        if step.execution is not None:
-            launch.plan.timeout_ms = step.execution.timeout_ms
-        return launch
 
     def close(self) -> None:
         """Close the connection."""

@@ -294,10 +294,10 @@ class Workflows:
     async def cancel(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
         """Have a run stop, with the runs of its steps; the subject of the outcome is its id. Raises NotFound."""
         await self.load(run_id)
-        room = self._runs.room
+        capacity = self._runs.capacity
 
         def cancel(reader: Reader, context: Context) -> Outcome:
-            draft = RunTransaction(reader, context, room)
+            draft = RunTransaction(reader, context, capacity)
             if cancel_workflow_run(draft, reader, context, run_id, reason):
                 draft.settle()
             return Outcome(facts=tuple(draft.facts), subject=run_id)

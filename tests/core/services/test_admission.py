@@ -10,7 +10,8 @@ from athena_core.clock import CountingIds
 from athena_core.decider import Context, Decider, Outcome, Reader, fold
 from athena_core.domain import policy, run, workflow_run
 from athena_core.event import Meta
-from athena_core.services.runs.admission import ExecutorCapacity, RunTransaction, claim, facts_of, take_over
+from athena_core.services.runs.admission import RunTransaction, claim, take_over
+from athena_core.services.runs.prepared import ExecutorCapacity, run_facts
 from athena_core.services.workflows.workflows import cancel_workflow_run
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED
@@ -114,13 +115,13 @@ class Admitted:
         return sum(word in value for value in self._guards.get(kind, {}).values())
 
 
-ROOM = ExecutorCapacity("exe_1", 1, 2, frozenset({"mock", "openai"}))
+CAPACITY = ExecutorCapacity("exe_1", 1, 2, frozenset({"mock", "openai"}))
 
 
-def claimed(room: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
+def claimed(capacity: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
     """The runs that an executor leases of those that are admitted, its provider behind each."""
     head = Admitted(runs, leases)
-    outcome = claim(head, CONTEXT, room, dict.fromkeys(["run_gone", *runs], "hello"))
+    outcome = claim(head, CONTEXT, capacity, dict.fromkeys(["run_gone", *runs], "hello"))
     leased = tuple(fact.stream for fact in outcome.facts if fact.event.TYPE == run.RunLeased.TYPE)
     assert leased == outcome.answer
     return leased
@@ -128,16 +129,16 @@ def claimed(room: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping[str
 
 def test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room() -> None:
     runs = dict.fromkeys(("run_4", "run_3", "run_2", "run_1"), "mock")
-    assert claimed(ROOM, runs, {}) == ("run_1", "run_2")
-    assert claimed(ROOM, runs, {"run_1": "exe_2"}) == ("run_2", "run_3")
-    assert claimed(ROOM, runs, {"run_3": "exe_1"}) == ("run_1",)
-    assert claimed(ROOM, runs, {"run_3": "exe_1", "run_4": "exe_1"}) == ()
-    assert claimed(ROOM, runs, dict.fromkeys(runs, "exe_2")) == ()
+    assert claimed(CAPACITY, runs, {}) == ("run_1", "run_2")
+    assert claimed(CAPACITY, runs, {"run_1": "exe_2"}) == ("run_2", "run_3")
+    assert claimed(CAPACITY, runs, {"run_3": "exe_1"}) == ("run_1",)
+    assert claimed(CAPACITY, runs, {"run_3": "exe_1", "run_4": "exe_1"}) == ()
+    assert claimed(CAPACITY, runs, dict.fromkeys(runs, "exe_2")) == ()
 
 
 def test_an_executor_leases_only_runs_of_its_providers() -> None:
-    assert claimed(ROOM, {"run_2": "openai", "run_1": "anthropic"}, {}) == ("run_2",)
-    assert claimed(ROOM._replace(providers=frozenset()), {"run_1": "mock"}, {}) == ()
+    assert claimed(CAPACITY, {"run_2": "openai", "run_1": "anthropic"}, {}) == ("run_2",)
+    assert claimed(CAPACITY._replace(providers=frozenset()), {"run_1": "mock"}, {}) == ()
 
 
 @pytest.mark.parametrize(
@@ -152,13 +153,13 @@ def test_a_lost_executors_run_is_taken_where_there_is_room_for_it(
     provider: str, leases: dict[str, str], taken: bool
 ) -> None:
     head = Admitted({"run_1": provider, "run_2": "mock", "run_3": "mock"}, {"run_1": "exe_2", **leases})
-    outcome = take_over(head, CONTEXT, ROOM, "run_1", 1, "dead")
+    outcome = take_over(head, CONTEXT, CAPACITY, "run_1", 1, "dead")
     assert [fact.event.TYPE for fact in outcome.facts] == (["run.leased", "run.started"] if taken else [])
 
 
 def test_an_executor_that_is_full_takes_its_own_run_again() -> None:
     head = Admitted({"run_1": "mock"}, {"run_1": "exe_1"})
-    outcome = take_over(head, CONTEXT, ROOM._replace(runs_max=1), "run_1", 1, "left")
+    outcome = take_over(head, CONTEXT, CAPACITY._replace(runs_max=1), "run_1", 1, "left")
     assert [fact.event.TYPE for fact in outcome.facts] == ["run.leased", "run.started"]
 
 
@@ -177,9 +178,9 @@ def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_t
 
     def replace_runs(reader: Reader, context: Context) -> Outcome:
         draft = RunTransaction(reader, context, ExecutorCapacity())
-        draft.add(facts_of("run_5", "new", (replace(CREATED, session_id="new"),)))
+        draft.add(run_facts("run_5", "new", (replace(CREATED, session_id="new"),)))
         for run_id in ("run_1", "run_3"):
-            draft.add(facts_of(run_id, "paused" if run_id == "run_1" else "ends", (COMPLETED,)))
+            draft.add(run_facts(run_id, "paused" if run_id == "run_1" else "ends", (COMPLETED,)))
         draft.settle()
         return Outcome(facts=tuple(draft.facts))
 

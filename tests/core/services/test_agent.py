@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from athena_core.domain import run
 from athena_core.event import Event, Recorded
 from athena_core.services.context.conversation import to_messages
-from athena_core.services.execution.agent import (
+from athena_core.services.execution.progress import (
     STUCK_CALLS,
     AnswerCall,
     AskModel,
@@ -63,10 +63,10 @@ def paid(turn: int, cost: int | None = None, attempts: int | None = None) -> run
 
 
 def after(*events: Event) -> RunProgress:
-    talk = RunProgress()
+    progress = RunProgress()
     for event in events:
-        talk = evolve(talk, event)
-    return talk
+        progress = evolve(progress, event)
+    return progress
 
 
 def test_a_run_that_was_begun_asks_the_model() -> None:
@@ -94,8 +94,8 @@ def test_a_call_that_was_interrupted_is_made_again_only_if_that_does_no_harm() -
 
 def test_a_call_that_was_not_begun_is_made() -> None:
     first, second = call(1, repeatable=False), call(2, repeatable=False)
-    talk = after(*BEGUN, first, second, paid(1), TAKEN, replace(result(1), interrupted=True))
-    assert next_step(talk, 9) == CallTool(call=second)
+    progress = after(*BEGUN, first, second, paid(1), TAKEN, replace(result(1), interrupted=True))
+    assert next_step(progress, 9) == CallTool(call=second)
 
 
 def test_a_call_whose_arguments_were_erased_is_not_made() -> None:
@@ -156,16 +156,16 @@ def test_an_answer_that_another_limit_ended_is_one() -> None:
 
 
 def test_what_a_run_took_adds_up() -> None:
-    talk = after(*BEGUN, call(1), paid(1, cost=3, attempts=2), result(1), SAID, paid(2, cost=4))
-    assert talk.usage == Usage(input_tokens=3, output_tokens=2)
-    assert (talk.attempts, talk.calls, talk.spent_micro_usd) == (3, 2, 7)
+    progress = after(*BEGUN, call(1), paid(1, cost=3, attempts=2), result(1), SAID, paid(2, cost=4))
+    assert progress.usage == Usage(input_tokens=3, output_tokens=2)
+    assert (progress.attempts, progress.calls, progress.spent_micro_usd) == (3, 2, 7)
 
 
 def test_what_was_paid_in_vain_adds_up_and_is_no_turn_of_its_own() -> None:
     vain = replace(paid(1, cost=5), failed=True)
-    talk = after(*BEGUN, SAID, vain, vain, paid(1, cost=4, attempts=3))
-    assert talk.usage == Usage(input_tokens=3, output_tokens=3)
-    assert (talk.attempts, talk.calls, talk.spent_micro_usd) == (3, 1, 14)
+    progress = after(*BEGUN, SAID, vain, vain, paid(1, cost=4, attempts=3))
+    assert progress.usage == Usage(input_tokens=3, output_tokens=3)
+    assert (progress.attempts, progress.calls, progress.spent_micro_usd) == (3, 1, 14)
     budgeted = (BUDGETED, *BEGUN[1:], replace(vain, cost_micro_usd=1_000))
     assert next_step(after(*budgeted), 9) == PauseForBudget()
 
@@ -199,7 +199,7 @@ def test_the_work_of_a_run_is_what_its_stream_says() -> None:
     queued = replace(QUEUED, contents=("what a file held",))
     work = assignment_of(recorded(queued, run.without_text(CREATED), LEASED, STARTED, HELLO, TAKEN))
     assert work is not None
-    assert (work.run_id, work.token, work.position, work.said) == ("run_1", 2, 12, "hello")
+    assert (work.run_id, work.token, work.position, work.text) == ("run_1", 2, 12, "hello")
     assert work.contents == ("what a file held",)
     assert work.request == run.without_text(CREATED)
 

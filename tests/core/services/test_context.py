@@ -53,7 +53,7 @@ def workspace(tmp_path: Path) -> Path:
 )
 def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content: str) -> None:
     resolved = resolve((reference,), Workspace(workspace), 1_000, SALT, Mask())
-    assert resolved.contents == [content]
+    assert resolved.contents == (content,)
     assert resolved.references[0].sha256 == hashlib.sha256(SALT + content.encode()).hexdigest()
     assert resolved.references[0].chars == len(content)
 

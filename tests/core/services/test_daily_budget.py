@@ -15,7 +15,8 @@ from athena_core.decider import Context, Decider
 from athena_core.domain import policy, run
 from athena_core.event import Meta
 from athena_core.log.guards import Guards
-from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, ExecutorCapacity, day_totals, reserve
+from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, day_totals, reserve
+from athena_core.services.runs.prepared import ExecutorCapacity
 from tests.core.domain.given import NOW, Given
 from tests.core.domain.test_run import CREATED, DEAR, LEASED, STARTED, recorded
 

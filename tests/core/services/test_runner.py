@@ -18,8 +18,9 @@ from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import run
 from athena_core.errors import ConfigError, InternalError
 from athena_core.event import Meta
-from athena_core.services.execution.runner import claim_rank
-from athena_core.services.runs.admission import ExecutorCapacity, apply_command
+from athena_core.services.execution.liveness import claim_rank
+from athena_core.services.runs.admission import apply_command
+from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from projections.runs import Run, run_by_id
@@ -105,8 +106,8 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         await to_thread.run_sync(gate.arrival)
         parts.tail._handlers.clear()  # it does not hear that somebody else took the run
         take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
-        room = parts.runs.room
-        await parts.log.submit(lambda reader, context: apply_command(reader, context, room, run_id, take), META)
+        capacity = parts.runs.capacity
+        await parts.log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, take), META)
         held = parts.runner._held[run_id]
         gate.release()
         await held.over.wait()
@@ -114,10 +115,12 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         assert parts.runs.state(run_id).executor == "exe_other"
 
 
-async def test_a_run_that_is_leased_here_and_not_executed_is_taken_anew(tmp_path: Path) -> None:
+async def test_a_run_that_is_leased_here_and_not_executed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with plane_at_work(tmp_path) as parts:
-        executor, begun = parts.runs.executor, list[tuple[object, ...]]()
-        parts.runs.executor = Later(begun)  # the answer to the commit that leased it was lost
+        # the answer to the commit that leased it was lost
+        monkeypatch.setattr(parts.runner, "begin", lambda *arguments: None)
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False)
         run_id = committed.subject or ""
         with anyio.fail_after(PATIENCE_SECONDS):
@@ -127,14 +130,15 @@ async def test_a_run_that_is_leased_here_and_not_executed_is_taken_anew(tmp_path
         assert isinstance(taken, run.RunLeased)
         assert (taken.token, taken.taken_from, taken.because, taken.attempt) == (2, parts.runner.executor, "left", 1)
         assert parts.runs.state(run_id).status == "completed"
-        parts.runs.executor = executor
 
 
-async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(tmp_path: Path, gates: Gates) -> None:
+async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(
+    tmp_path: Path, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = gates["early"]
     async with plane_at_work(tmp_path, **gates.settings) as parts:
         begin, begun = parts.runner.begin, list[tuple[object, ...]]()
-        parts.runs.executor = Later(begun)
+        monkeypatch.setattr(parts.runner, "begin", lambda *arguments: begun.append(arguments))
         committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
         run_id = committed.subject or ""
         cancelled = await parts.runs.cancel_run(run_id, None, META, None)
@@ -146,24 +150,11 @@ async def test_a_cancel_that_was_read_before_the_run_was_known_here_stops_it(tmp
         assert [row.type for row in parts.reader.stream(run_id)][-1] == "run.cancelled"
 
 
-class Later:
-    """An executor that only remembers what it was to begin."""
-
-    def __init__(self, begun: list[tuple[object, ...]]) -> None:
-        self._begun = begun
-
-    def begin(self, *arguments: object) -> None:
-        self._begun.append(arguments)
-
-    def take_up(self, run_id: str) -> None:
-        raise AssertionError(run_id)
-
-
 async def test_a_run_that_cannot_be_claimed_leaves_the_others_to_be_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with plane_at_work(tmp_path) as parts:
-        parts.runs.room = ExecutorCapacity()  # nothing is leased as it is created
+        parts.runner._writer.capacity = ExecutorCapacity()  # nothing is leased as it is created
         monkeypatch.setattr(parts.runner, "_working", False)
         started = [await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=False) for _ in range(3)]
         run_ids = [committed.subject or "" for committed in started]
@@ -190,7 +181,7 @@ async def test_a_run_whose_lease_fails_leaves_the_others_their_leases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(
-        reader: Reader, context: Context, room: ExecutorCapacity, said: dict[str, str]
+        reader: Reader, context: Context, capacity: ExecutorCapacity, said: dict[str, str]
     ) -> Outcome[tuple[str, ...]]:
         if "run_broken" in said:
             raise ZeroDivisionError

@@ -9,7 +9,8 @@ from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.errors import OutcomeUnknown
 from athena_core.event import Meta
-from athena_core.services.runs.runs import OneShot, RunWaiter
+from athena_core.services.runs.waiting import RunWaiter
+from athena_core.services.waiters import OneShot
 from athena_core.settings import load
 
 
@@ -19,7 +20,7 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     parts.log.close()  # from now on it refuses: nothing was written
     meta = Meta(actor="alice", correlation="trace")
     with pytest.raises(OutcomeUnknown, match="run_1 still waits"):
-        await parts.runs._see_through("run_1", RunWaiter({}, "run_1"), meta, None)
+        await parts.runs._see_through("run_1", RunWaiter(), meta, None)
     parts.close()
 
 
@@ -28,7 +29,7 @@ LONG_SECONDS = 600.0
 
 async def test_a_moment_that_came_is_not_waited_for() -> None:
     moment = OneShot()
-    moment.come()
+    moment.happen()
     assert await moment.within(0)
     assert await moment.within(LONG_SECONDS)
 
@@ -38,8 +39,8 @@ async def test_a_moment_is_waited_for_until_it_comes() -> None:
     waiting = asyncio.create_task(moment.within(LONG_SECONDS))
     await asyncio.sleep(0)
     assert not waiting.done()
-    moment.come()
-    moment.come()
+    moment.happen()
+    moment.happen()
     assert await waiting
 
 
@@ -47,7 +48,7 @@ async def test_a_moment_that_does_not_come_is_not_waited_for_any_longer() -> Non
     moment = OneShot()
     assert not await moment.within(0.001)
     assert not await moment.within(0)
-    moment.come()
+    moment.happen()
     assert await moment.within(0)
 
 
@@ -58,5 +59,5 @@ async def test_who_no_longer_waits_for_a_moment_is_in_nobodys_way() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    moment.come()
+    moment.happen()
     assert await moment.within(LONG_SECONDS)

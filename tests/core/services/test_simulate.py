@@ -17,7 +17,6 @@ from athena_core.event import Event, Fact, Meta, Position, Recorded
 from athena_core.log.codec import Codec, with_decided_at
 from athena_core.log.guards import Guards
 from athena_core.protocols import Row
-from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.proof.recorded_requests import (
     STRATEGY_REASON,
     HistoryReader,
@@ -27,10 +26,12 @@ from athena_core.services.proof.recorded_requests import (
 from athena_core.services.proof.simulate import NOT_SIMULATED, Simulation, simulate
 from athena_core.services.proof.simulator import RunEstimates, Simulator
 from athena_core.services.runs import admission
-from athena_core.services.runs.admission import BudgetRequest, ExecutorCapacity, Plan, facts_of
+from athena_core.services.runs.admission import BudgetRequest
+from athena_core.services.runs.prepared import ExecutorCapacity, run_facts
 from athena_core.values import LOCAL, RunBody
 from tests.core.domain.given import NOW
 from tests.core.domain.test_run import COMPLETED, CREATED, PAID, SPEC, recorded
+from tests.core.services.prepared_run import prepared
 from tests.scale import sized
 
 S = TypeVar("S")
@@ -206,7 +207,7 @@ class World:
 
     def __init__(self, limits: policy.Policy, runs_max: int) -> None:
         self.now = NOW
-        self.room = ExecutorCapacity("exe_1", 1, runs_max, frozenset({"mock", "openai"}))
+        self.capacity = ExecutorCapacity("exe_1", 1, runs_max, frozenset({"mock", "openai"}))
         self.rows: list[Row] = []
         self.guards_ = Guards()
         self._ids = CountingIds()
@@ -302,28 +303,28 @@ class Plane:
             session_strategy=strategy,  # type: ignore[arg-type]
             parent_run_id=parents[0] if parents and self.world.state(run.DECIDER, parents[0]).cancel is None else None,
         )
-        plan = Plan(body, "hi", ResolvedReferences(bytes(16)), spec, provider, SETTINGS)
-        plan.least, plan.patient = least, session == "workflow"
-        session_id = f"wf-{self._number}" if plan.patient else session
+        patient = session == "workflow"
+        asked = prepared(
+            run_id,
+            body,
+            profile=spec,
+            session_id=f"wf-{self._number}" if patient else session,
+            directive_id=f"dir_{self._number}",
+            capacity=self.world.capacity,
+            provider=provider,
+            model=spec.config.model if spec else f"{provider}-default",
+            least_micro_usd=least,
+            patient=patient,
+        )
         began = workflow_run.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
         step = workflow_run.WorkflowStepStarted(workflow_id="wf_1", step_id=run_id, attempt=1, step_run_id=run_id)
 
         def admit(reader: Any, context: Context) -> Outcome:
-            noted = facts_of("wfr_1", None, (began, step)) if plan.patient else ()
+            noted = run_facts("wfr_1", None, (began, step)) if patient else ()
             try:
-                facts = admission.admit(
-                    reader,
-                    context,
-                    plan,
-                    self.world.room,
-                    run_id=run_id,
-                    session_id=session_id,
-                    directive_id=f"dir_{self._number}",
-                    who=LOCAL,
-                    behind=len(noted),
-                )
+                facts = admission.admit(reader, context, asked, behind=len(noted)).facts
             except Rejected as rejected:
-                late = facts_of("wfr_1", None, (began,)) if plan.patient else ()
+                late = run_facts("wfr_1", None, (began,)) if patient else ()
                 raise Rejected(rejected.error, (*rejected.facts, *late)) from None
             return Outcome(facts=(*noted, *facts))
 
@@ -332,15 +333,17 @@ class Plane:
     def claim(self, pick: int) -> None:
         """Have the executor take what is admitted."""
         said = {run_id: "hi" for run_id in self.world.guards("slot")}
-        self.world.submit(lambda reader, context: admission.claim(reader, context, self.world.room, said))
+        self.world.submit(lambda reader, context: admission.claim(reader, context, self.world.capacity, said))
 
     def _command(self, pick: int, kind: str, command: Callable[[int, str], Any]) -> None:
         runs = sorted(self.world.guards(kind))
         if runs:
-            run_id, room = runs[pick % len(runs)], self.world.room
+            run_id, capacity = runs[pick % len(runs)], self.world.capacity
             token = self.world.state(run.DECIDER, run_id).token
             self.world.submit(
-                lambda reader, context: admission.apply_command(reader, context, room, run_id, command(token, run_id))
+                lambda reader, context: admission.apply_command(
+                    reader, context, capacity, run_id, command(token, run_id)
+                )
             )
 
     def end(self, pick: int, cost: int) -> None:
@@ -359,11 +362,11 @@ class Plane:
         runs = sorted(self.world.guards("lease"))
         if not runs:
             return
-        run_id, room = runs[pick % len(runs)], self.world.room
+        run_id, capacity = runs[pick % len(runs)], self.world.capacity
         token = self.world.state(run.DECIDER, run_id).token
         wanted = BudgetRequest(1, "openai", "gpt-4o", 0, max(cost // 2, 1), cost + 10)
         granted = self.world.submit(
-            lambda reader, context: admission.reserve(reader, context, room, run_id, token, wanted)
+            lambda reader, context: admission.reserve(reader, context, capacity, run_id, token, wanted)
         )
         if granted.reached is not None and not granted.wait:
             self._command(
@@ -388,16 +391,16 @@ class Plane:
         holders = [str(run_id) for (run_id,) in self.world.guards("turn").values()]
         paused = [run_id for run_id in holders if self.world.state(run.DECIDER, run_id).status == "paused"]
         if paused:
-            room, run_id = self.world.room, sorted(paused)[pick % len(paused)]
-            self.world.submit(lambda reader, context: admission.resume(reader, context, room, run_id, None, LOCAL))
+            capacity, run_id = self.world.capacity, sorted(paused)[pick % len(paused)]
+            self.world.submit(lambda reader, context: admission.resume(reader, context, capacity, run_id, None, LOCAL))
 
     def cancel(self, pick: int) -> None:
         """Cancel a run, whether it is at work or waits."""
         runs = sorted((*self.world.guards("slot"), *self.world.guards("waiting")))
         if runs:
-            room, run_id = self.world.room, runs[pick % len(runs)]
+            capacity, run_id = self.world.capacity, runs[pick % len(runs)]
             command = run.CancelRun(by_run=run_id)
-            self.world.submit(lambda reader, context: admission.cancel(reader, context, room, run_id, command))
+            self.world.submit(lambda reader, context: admission.cancel(reader, context, capacity, run_id, command))
 
     def withdraw(self, pick: int) -> None:
         """Have a caller wait no longer."""
@@ -439,7 +442,7 @@ POLICY = st.builds(
 def compared(plane: Plane, since: Position) -> tuple[object, object]:
     """What the simulation of a plane's own policy makes of the log since a position, and what was recorded."""
     history = HistoryReader(Archive(plane.world), CODEC.decode, since).collect()
-    state, runs_max = plane.world.state(policy.DECIDER, policy.STREAM), plane.world.room.runs_max
+    state, runs_max = plane.world.state(policy.DECIDER, policy.STREAM), plane.world.capacity.runs_max
     found = simulate(history, state, runs_max=runs_max)
     fleet = Simulator(history, state, runs_max)
     fleet.play()

@@ -139,7 +139,7 @@ async def test_what_is_only_similar_is_open(site: Site) -> None:
         await site.files(path, ACTIONS["write"] | {"content": "open"})
         assert await site.files(path, ACTIONS["read"]) == "open"
         assert path in await site.files("", {"action": "list", "recursive": True})
-        assert resolve((f"file:{path}",), site.workspace, 1_000, b"", Mask()).contents == ["open"]
+        assert resolve((f"file:{path}",), site.workspace, 1_000, b"", Mask()).contents == ("open",)
         await site.files(path, ACTIONS["delete"])
 
 

@@ -1,0 +1,167 @@
+"""Prepared runs: what was checked and resolved outside of the log, before a transaction admits a run."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from athena_core.decider import Reader
+from athena_core.domain import policy, run, session
+from athena_core.event import Event, Fact, Value
+from athena_core.services.context.compiler import ResolvedReferences
+from athena_core.values import (
+    MICRO_USD,
+    HarnessConfig,
+    HarnessPolicies,
+    HarnessSpec,
+    Identity,
+    RunBody,
+    persona_of,
+)
+
+PROVIDER_KEY = "provider:"
+"""How the keys begin under which a run counts by its providers (``run.places_of``)."""
+
+
+class ExecutorCapacity(NamedTuple):
+    """This process's executor: its id, its run limit and its providers.
+
+    Without an id, runs are admitted for any executor that takes them.
+    """
+
+    executor: str = ""
+    pid: int = 0
+    runs_max: int = 2**31
+    providers: frozenset[str] = frozenset()
+
+    def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
+        """Return how many more runs it takes, once those of ``over`` have ended."""
+        mine = reader.count("lease", self.executor)
+        if over:
+            leases = reader.guards("lease")
+            mine -= sum(1 for run_id in over if leases.get(run_id, ("",))[0] == self.executor)
+        return max(self.runs_max - mine, 0)
+
+    def serves(self, slot: Sequence[str | int]) -> bool:
+        """Return True if it can ask every provider that the run of a slot may ask."""
+        named = (place for place in map(str, slot) if place.startswith(PROVIDER_KEY))
+        return all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named)
+
+
+class PreparedRun(Value, kw_only=True):
+    """A checked request for a run: all about it that does not depend on the state of the log, and its ids.
+
+    ``origin`` is recorded behind the request, in the run's own stream: where the run comes from. ``capacity`` is that
+    of the executor of this process. A ``patient`` run waits for a slot where another one would be refused, because no
+    caller waits for its answer.
+    """
+
+    run_id: str
+    session_id: str
+    directive_id: str
+    who: Identity
+    capacity: ExecutorCapacity
+    body: RunBody
+    text: str
+    """What the user says to the model."""
+    resolved: ResolvedReferences
+    profile: HarnessSpec | None
+    provider: str
+    model: str
+    fallbacks: tuple[str, ...] | None = None
+    default_timeout_ms: int
+    timeout_ms: int | None = None
+    """A timeout of its own, within that of its profile."""
+    scheduled: bool = False
+    patient: bool = False
+    least_micro_usd: int | None = 0
+    """The least that a call costs; None for an unknown price."""
+    references: tuple[str, ...] | None = None
+    """The context references of a directive that is made for this run."""
+    names_notes: bool = False
+    """Whether it was asked for under a scope, and its context references name notes of the memory."""
+    personas: frozenset[str] = frozenset()
+    """The personas that runs of its session named, where these matter; an empty name is that of none."""
+    origin: Event | None = None
+
+    @property
+    def fresh(self) -> frozenset[str]:
+        """The streams that cannot exist yet."""
+        streams = {self.run_id}
+        if self.body.session_id is None:
+            streams.add(session.stream(self.session_id))
+        if self.body.directive_id is None:
+            streams.add(self.directive_id)
+        return frozenset(streams)
+
+    @property
+    def budget_micro_usd(self) -> int | None:
+        """The run's own budget; 0 in a profile means that there is none (decisions E26)."""
+        return micro_usd(self.profile.policies.budget_usd) if self.profile else None
+
+    def pinned(self, limits: policy.Policy | None) -> run.RunCreated:
+        """Return the request as it is recorded, under the policy in force."""
+        timeout = self._timeout_ms(limits)
+        profile_id, snapshot = self.body.harness_profile_id, self.profile
+        if profile_id is None or snapshot is None:
+            profile_id, snapshot = shadow_profile(self.provider, self.model, timeout)
+        resolved = self.resolved
+        return run.RunCreated(
+            session_id=self.session_id,
+            directive_id=self.directive_id,
+            harness_profile_id=profile_id,
+            provider=self.provider,
+            model=self.model,
+            harness_profile_snapshot=snapshot,
+            profile_named=self.profile is not None,
+            timeout_ms=timeout,
+            requested_by=self.capacity.executor,
+            fallbacks=self.fallbacks,
+            budget_micro_usd=self.budget_micro_usd,
+            retry_budget=limits.retry_budget_per_run if limits else None,
+            parent_run_id=self.body.parent_run_id,
+            context_refs=resolved.references or None,
+            contents=resolved.contents or None,
+            contents_salt=resolved.salt.hex() if resolved.contents else None,
+            persona_name=persona_of(self.body.metadata),
+            metadata=self.body.metadata or None,
+        )
+
+    def _timeout_ms(self, limits: policy.Policy | None) -> int:
+        if self.profile is not None:
+            timeout = self.profile.policies.timeout_ms
+            return timeout if self.timeout_ms is None else min(self.timeout_ms, timeout)
+        if self.timeout_ms is not None:
+            return self.timeout_ms
+        by_policy = None
+        if limits is not None:
+            by_policy = limits.default_schedule_timeout_ms if self.scheduled else limits.default_run_timeout_ms
+        return by_policy or self.default_timeout_ms
+
+
+def joins(body: RunBody, who: Identity) -> bool:
+    """Return True for a run that names a session under a scope of personas, so that the session's runs matter."""
+    return body.session_id is not None and who.scope is not None and who.scope.personas is not None
+
+
+def micro_usd(dollars: float) -> int | None:
+    """Dollars in millionths, at least one; 0 is None."""
+    return max(round(dollars * MICRO_USD), 1) if dollars > 0 else None
+
+
+@lru_cache(maxsize=64)
+def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, HarnessSpec]:
+    """The profile that is shown for a run that named none; it is not stored (contract 4.2, decisions E26)."""
+    digest = hashlib.sha256(f"{provider}\0{model}\0{timeout_ms}".encode()).hexdigest()
+    spec = HarnessSpec(
+        display_name="Shadow harness profile",
+        version="v1",
+        config=HarnessConfig(provider=provider, model=model, tools=("none",)),
+        policies=HarnessPolicies(timeout_ms=timeout_ms, retry_limit=1, budget_usd=0.0),
+    )
+    return f"shadow-harness-{digest[:12]}", spec
+
+
+def run_facts(run_id: str, session_id: str | None, events: Sequence[Event]) -> tuple[Fact, ...]:
+    """Put the events of a run into their envelope."""
+    return tuple([Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in events])

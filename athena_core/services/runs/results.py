@@ -1,0 +1,131 @@
+"""Results of runs: what the caller of a run gets, rendered from its events."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import asdict
+
+from athena_core.clock import iso
+from athena_core.decider import fold
+from athena_core.domain import run, template
+from athena_core.errors import (
+    AthenaError,
+    ConcurrencyLimitExceeded,
+    IdempotencyInProgress,
+    Overloaded,
+    RunCancelledError,
+    RunCrashedError,
+    RunTimeout,
+    SessionLockTimeout,
+    recorded_error,
+)
+from athena_core.event import Event, Recorded
+from athena_core.log.codec import Codec
+from athena_core.log.port import StoreReader
+from athena_core.text import or_erased
+from athena_core.values import HarnessProfile, RunResult, TemplateUse
+
+
+def run_state(reader: StoreReader, codec: Codec, run_id: str) -> run.RunState:
+    """Return the state of a run as committed."""
+    return fold(run.DECIDER, (codec.decode(row, text=False).event for row in reader.stream(run_id)))
+
+
+def run_events(reader: StoreReader, codec: Codec, run_id: str) -> list[Recorded[Event]]:
+    """Return the events of a run with their text."""
+    return [codec.decode(row) for row in reader.stream(run_id)]
+
+
+def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
+    """The result of a completed run from its events, None while it is paused; else raise what ended it."""
+    created: run.RunCreated | None = None
+    used: TemplateUse | None = None
+    created_at, output, paused = 0, "", False
+    note: str | None = None
+    for one in recorded:
+        match one.event:
+            case run.RunCreated():
+                created, created_at = one.event, one.at
+            case template.RunTemplateRun():
+                used = template_use(one.event)
+            case run.TranscriptAppended(role="assistant", kind="message"):
+                output = one.event.content or ""
+            case run.RunPaused() | run.RunResumed():
+                paused = isinstance(one.event, run.RunPaused)
+            case run.RunCompleted() if created is not None:
+                return completed_result(run_id, created, created_at, output, one.event, used)
+            case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
+                raise run_error(run_id, one.event, note)
+            case run.RunCancelRequested(status="cancelled"):
+                note = one.event.note
+    if paused:
+        return None
+    raise IdempotencyInProgress(f"run {run_id} is still at work")
+
+
+def template_use(event: template.RunTemplateRun) -> TemplateUse:
+    """The template of a run as its caller is told; parameters that were redacted are gone."""
+    return TemplateUse(
+        id=event.run_template_id,
+        version=event.version,
+        harness_profile_id=event.harness_profile_id,
+        effective_params=event.effective_params or {},
+    )
+
+
+def completed_result(
+    run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted, used: TemplateUse | None
+) -> RunResult:
+    """Return the result of a run that completed; it was created at ``at``, in milliseconds since 1970."""
+    fields = asdict(created.harness_profile_snapshot)
+    return RunResult(
+        session_id=created.session_id,
+        run_id=run_id,
+        output=output,
+        provider=end.provider,
+        model=end.model,
+        created_at=iso(at),
+        directive_id=created.directive_id,
+        harness_profile_id=created.harness_profile_id,
+        harness_profile_snapshot=HarnessProfile(id=created.harness_profile_id, created_at=iso(at), **fields),
+        evidence_count=end.evidence_count,
+        verification_status=end.verification_status,
+        verification_failures=end.verification_failures,
+        context_meta=end.context_meta,
+        reliability=end.reliability,
+        usage=end.usage,
+        template=used,
+    )
+
+
+def cancel_note(events: Iterable[Event]) -> str | None:
+    """Return why a run was cancelled, by its events; None where no reason was given, or where it was erased."""
+    note = None
+    for event in events:
+        if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
+            note = event.note
+    return note
+
+
+def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
+    """Return the error of a run that did not complete, as its caller gets it; ``note`` is that of its cancel."""
+    details = {"runId": run_id}
+    match ending:
+        case run.RunTimedOut():
+            return RunTimeout(f"run {run_id} took longer than {ending.timeout_ms} ms", details)
+        case run.RunCancelled(cause="session-busy"):
+            return SessionLockTimeout("the session is busy with another run; the run was withdrawn", details)
+        case run.RunCancelled(cause="executor"):
+            return Overloaded("no executor had room for the run; it was withdrawn", details)
+        case run.RunCancelled(cause="key-limit"):
+            return ConcurrencyLimitExceeded("policy.limits left no room for the run in time; it was withdrawn", details)
+        case run.RunCancelled():
+            reason = f": {note}" if note else ""
+            return RunCancelledError(f"run {run_id} was cancelled{reason}", details)
+        case run.RunCrashed():
+            return RunCrashedError(f"the executor of run {run_id} died; retry with a new key", details)
+        case run.RunFailed():
+            error = recorded_error(ending.code, or_erased(ending.error_text), details)
+            error.retryable = ending.retryable
+            return error
+        case _:
+            raise TypeError(ending)
