@@ -23,9 +23,9 @@ UPDATER_JOIN_SECONDS = 5.0
 @asynccontextmanager
 async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
     """Run what is beside the requests; ``serving`` is true for a server, false for a command that works alone."""
-    forked = parts.log.mismatch() if parts.settings.accept_fork else None
+    forked = parts.log.anchor.mismatch() if parts.settings.accept_fork else None
     if forked is not None:
-        parts.log.accept_fork()
+        parts.log.anchor.accept_fork()
     parts.log.start()
     stop = threading.Event()
     updater = ViewUpdater(parts.views, parts.runner.executors.alone, parts.log.problems)

@@ -148,7 +148,7 @@ class Wiring:
             key_hours=settings.idempotency_hours,
         )
         if not settings.accept_fork:
-            self.log.check_anchor()
+            self.log.anchor.check()
         self.tail = Tail(self.log)
         self.live = LiveText(self.tail, self.log.signal)
         self.reader = self.log.reader()

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -82,34 +83,37 @@ def read_anchor(path: Path) -> Anchor | None:
 class AnchorFile:
     """The anchor of a log that is open: compared with it at the start, and moved on behind its head."""
 
-    def __init__(self, store: Store) -> None:
-        """Take the log's database, which knows where its anchor is."""
+    def __init__(self, store: Store, head: Callable[[], LogHead]) -> None:
+        """Take the log's database, which knows where its anchor is; ``head`` returns the head of the log."""
         self.path = store.anchor
         self._store = store
+        self._head = head
 
-    def of(self, head: LogHead) -> Anchor:
-        """Return the anchor that vouches for a head."""
+    def at_head(self) -> Anchor:
+        """Return the anchor of the last row that this process knows to be committed."""
+        head = self._head()
         return Anchor(log_id=self._store.log_id, position=head.position, chain=head.chain.hex())
 
-    def check(self, head: LogHead) -> None:
+    def check(self) -> None:
         """Raise ConfigError if the log is not what its anchor vouches for. Record the anchor where there is none yet.
 
         It is recorded before the first row, so a log of this release with rows always has one.
         """
-        mismatch = self.mismatch(head.position)
+        mismatch = self.mismatch()
         if mismatch is not None:
             raise ConfigError(f"ATHENA_STATE_DIR: {mismatch.reason}")
         if read_anchor(self.path) is None:
-            self.record(head)
-            if head.position:
-                _log.warning(FIRST_ANCHOR, self.path, head.position)
+            self.accept_fork()
+            if self._head().position:
+                _log.warning(FIRST_ANCHOR, self.path, self._head().position)
 
-    def mismatch(self, head: Position) -> AnchorMismatch | None:
+    def mismatch(self) -> AnchorMismatch | None:
         """Compare the log with its anchor.
 
         A log of an older release may have none, because it was written half a second after the first row. A database
         has one on each machine, which its first start there records.
         """
+        head = self._head().position
         try:
             anchor = read_anchor(self.path)
         except ConfigError as error:
@@ -133,18 +137,22 @@ class AnchorFile:
         )
         return AnchorMismatch(anchor.position, reason)
 
-    def record(self, head: LogHead) -> None:
-        """Replace the anchor, whatever it vouches for. Raise ConfigError."""
+    def accept_fork(self) -> None:
+        """Replace the anchor, whatever it vouches for, so that the log may go on from where it ends. Raise ConfigError.
+
+        The caller records ``log.forked``.
+        """
         try:
-            write_anchor(self.path, self.of(head))
+            write_anchor(self.path, self.at_head())
         except OSError as error:
             raise ConfigError(f"ATHENA_STATE_DIR: {self.path} cannot be written: {error.strerror}") from error
 
-    def advance(self, head: LogHead) -> None:
+    def advance(self) -> None:
         """Vouch for the head, unless the anchor already vouches for it or for more. Raise OSError."""
+        anchor = self.at_head()
         try:
             known = read_anchor(self.path)
         except ConfigError:
             known = None  # it is replaced
-        if known is None or known.log_id != self._store.log_id or known.position < head.position:
-            write_anchor(self.path, self.of(head))
+        if known is None or known.log_id != self._store.log_id or known.position < anchor.position:
+            write_anchor(self.path, anchor)

@@ -42,7 +42,7 @@ from athena_core.errors import (
     StoreUnreachable,
 )
 from athena_core.event import Meta, Position
-from athena_core.log.anchor import Anchor, AnchorFile, AnchorMismatch
+from athena_core.log.anchor import AnchorFile
 from athena_core.log.batch import BATCH_EVENTS_MAX, WriteBatch
 from athena_core.log.chain import follows
 from athena_core.log.codec import Codec
@@ -145,10 +145,10 @@ class Log:
         self._refusal: str | None = None
         self._locking_since: float | None = None
         self._checkpoint_at = self._clock.monotonic()
-        self._anchor = AnchorFile(store)
         self._store_watch = StoreWatch(store, clock, self._key_clock, self.problems)
         self._closed = threading.Event()
         self._state = CommittedState(store, codec, deciders)
+        self.anchor = AnchorFile(store, lambda: self._state.head)
         self.signal = Signal(self._state.head.position)
         self._writer = threading.Thread(target=self._write, name="athena-writer", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="athena-keeper", daemon=True)
@@ -183,42 +183,19 @@ class Log:
 
     def start(self) -> None:
         """Start the writer and its watcher. Raise ConfigError if the log is not what its anchor vouches for."""
-        self.check_anchor()
+        self.anchor.check()
         self._writer.start()
         self._watcher.start()
 
     def raise_format(self) -> None:
         """Raise the log's format to that of this release now, not with the first row. Call it before ``start``."""
-        self.check_anchor()
+        self.anchor.check()
         with self.store.exclusive():
             older = self.store.format < FORMAT
             if older:
                 self.store.raise_format()
         if older:
             _log.warning(RAISED)
-
-    def check_anchor(self) -> None:
-        """Raise ConfigError if the log is not what its anchor vouches for. Record the anchor where there is none yet.
-
-        It is recorded before the first row, so a log of this release with rows always has one.
-        """
-        self._anchor.check(self._state.head)
-
-    @property
-    def anchor(self) -> Anchor:
-        """The anchor of the last row that this process knows to be committed."""
-        return self._anchor.of(self._state.head)
-
-    def mismatch(self) -> AnchorMismatch | None:
-        """Compare the log with its anchor (``AnchorFile.mismatch``)."""
-        return self._anchor.mismatch(self._state.head.position)
-
-    def accept_fork(self) -> None:
-        """Let the log go on from where it ends: replace the anchor (the caller records ``log.forked``).
-
-        Raise ConfigError if it cannot be replaced.
-        """
-        self._anchor.record(self._state.head)
 
     def close(self) -> None:
         """Finish what is queued, then stop. Safe to call twice."""
@@ -593,11 +570,11 @@ class Log:
         """Stop: the log is not this process's to write any more. What waits was not written."""
         self._failed = moved
         self._refuse_waiting()
-        self._fatal(f"{self._anchor.path.parent}: {moved.message}")  # answers leave out the place
+        self._fatal(f"{self.anchor.path.parent}: {moved.message}")  # answers leave out the place
 
     def _write_anchor(self) -> None:
         try:
-            self._anchor.advance(self._state.head)
+            self.anchor.advance()
         except Exception as error:  # the anchor is a second witness; the log itself is not at stake
             self.problems.report("log.anchor", error)
         else:

@@ -408,7 +408,7 @@ def test_a_text_is_erased_even_if_nothing_else_happens(log: Log, tmp_path: Path)
 @pytest.mark.sqlite
 def test_a_wal_that_a_reader_is_in_the_way_of_is_emptied_once_it_has_gone(tmp_path: Path) -> None:
     log = new_log(tmp_path)
-    log.check_anchor()
+    log.anchor.check()
     wal = tmp_path / "log.db-wal"
     commit(log, fill(label="before"))
     with closing(open_reader(tmp_path / "log.db")) as reader:
@@ -631,7 +631,7 @@ def test_a_cut_tail_is_refused_at_the_start_until_the_fork_is_accepted(tmp_path:
     log.close()
     cut(tmp_path, after=3)
     again = new_log(tmp_path)
-    mismatch = again.mismatch()
+    mismatch = again.anchor.mismatch()
     assert mismatch is not None
     assert (mismatch.expected, mismatch.trouble) == (5, None)
     with pytest.raises(ConfigError) as caught:
@@ -639,7 +639,7 @@ def test_a_cut_tail_is_refused_at_the_start_until_the_fork_is_accepted(tmp_path:
     (line,) = caught.value.message.splitlines()
     assert "ends at position 3 but once reached 5" in line
     assert "ATHENA_ACCEPT_FORK" in line
-    again.accept_fork()
+    again.anchor.accept_fork()
     again.start()
     assert again.submit_in_thread(fill(), META).position == 4
     again.close()
@@ -657,7 +657,7 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
     commit(other_history, fill(amount=2))
     other_history.close()
     again = new_log(tmp_path)
-    mismatch = again.mismatch()
+    mismatch = again.anchor.mismatch()
     assert mismatch is not None
     assert mismatch.expected == 2
     again.store.close()
@@ -714,7 +714,7 @@ def test_an_anchor_that_vouches_for_nothing_is_refused_until_that_is_accepted(tm
     log.close()
     place_it(log.store.anchor)
     again = new_log(tmp_path)
-    mismatch = again.mismatch()
+    mismatch = again.anchor.mismatch()
     assert mismatch is not None
     assert (mismatch.expected, mismatch.trouble) == (1, trouble)
     with pytest.raises(ConfigError) as caught:
@@ -724,12 +724,12 @@ def test_an_anchor_that_vouches_for_nothing_is_refused_until_that_is_accepted(tm
     assert "ATHENA_ACCEPT_FORK=true" in line
     if what == "directory":
         with pytest.raises(ConfigError, match=r"anchor cannot be written: Is a directory"):
-            again.accept_fork()
+            again.anchor.accept_fork()
         again.store.anchor.rmdir()
-    again.accept_fork()
+    again.anchor.accept_fork()
     again.start()
     again.close()
-    assert read_anchor(again.store.anchor) == again.anchor
+    assert read_anchor(again.store.anchor) == again.anchor.at_head()
 
 
 def test_rows_without_an_anchor_are_refused_in_a_directory_and_recorded_on_a_machine(
@@ -743,13 +743,13 @@ def test_rows_without_an_anchor_are_refused_in_a_directory_and_recorded_on_a_mac
     if engine == "sqlite":
         with pytest.raises(ConfigError, match=r"log.anchor is missing.*\(it ends at position 1\).*ATHENA_ACCEPT_FORK"):
             again.start()
-        again.accept_fork()
+        again.anchor.accept_fork()
         assert caplog.messages == []
     again.start()
     again.close()
     if engine == "postgres":
         assert caplog.messages == [f"{log.store.anchor}: this log had no anchor here. It has one now, at position 1."]
-    assert read_anchor(again.store.anchor) == again.anchor
+    assert read_anchor(again.store.anchor) == again.anchor.at_head()
 
 
 def test_the_anchor_is_there_before_the_first_row(tmp_path: Path) -> None:
@@ -759,7 +759,7 @@ def test_the_anchor_is_there_before_the_first_row(tmp_path: Path) -> None:
     log.submit_in_thread(fill(), META)
     log.store.close()  # a crash, before the anchor follows
     again = new_log(tmp_path)
-    assert again.mismatch() is None
+    assert again.anchor.mismatch() is None
     again.store.close()
 
 
@@ -774,7 +774,7 @@ def test_a_log_of_an_older_format_may_have_rows_without_an_anchor(
     again = new_log(tmp_path)
     again.raise_format()
     assert [line for line in caplog.messages if "had no anchor here" in line]
-    assert read_anchor(again.store.anchor) == again.anchor
+    assert read_anchor(again.store.anchor) == again.anchor.at_head()
     again.store.close()  # a crash, before the first row of this release
     last = new_log(tmp_path)
     assert last.store.format == FORMAT
@@ -795,7 +795,7 @@ def test_only_the_writers_thread_writes_once_the_log_has_started(tmp_path: Path)
 
 def test_the_first_anchor_has_to_be_written(tmp_path: Path) -> None:
     log = new_log(tmp_path)
-    log.store.anchor = log._anchor.path = tmp_path / "nowhere" / "log.anchor"
+    log.store.anchor = log.anchor.path = tmp_path / "nowhere" / "log.anchor"
     with pytest.raises(ConfigError, match=r"log.anchor cannot be written: No such file"):
         log.start()
     log.store.close()
