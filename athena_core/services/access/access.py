@@ -34,7 +34,7 @@ class Access:
         log: Log,
         roles: Mapping[str, frozenset[Role]],
         roster: Roster,
-        flood: RefusalLimits,
+        refusal_limits: RefusalLimits,
         *,
         mode: str = "enforce",
         strict: bool = False,
@@ -43,7 +43,7 @@ class Access:
         self._log = log
         self._roles = roles
         self.roster = roster
-        self._flood = flood
+        self._refusal_limits = refusal_limits
         self.mode = mode if roster.enabled else "off"
         self._strict = strict
 
@@ -195,8 +195,8 @@ class Access:
 
         if guarded:
             await self._log.submit(deny, meta)
-        elif self._flood.spares(who.subject, denied.operation):
-            self._flood.refused(who.subject, denied.operation)
+        elif self._refusal_limits.spares(who.subject, denied.operation):
+            self._refusal_limits.refused(who.subject, denied.operation)
             try:
                 await self._log.submit(deny, meta)
             except AthenaError:  # nothing was denied, so nothing fails for want of a record

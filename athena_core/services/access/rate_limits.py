@@ -1,4 +1,4 @@
-"""Rates: how many requests an identity may make, as a bucket of tokens for each."""
+"""Limits of rates: how many requests an identity may make, as a bucket of tokens for each."""
 
 from athena_core.clock import Clock
 from athena_core.errors import RateLimited

@@ -1,4 +1,4 @@
-"""The flood: refusals of a caller who repeats them are counted, so that they fill no disk and cost no commit each."""
+"""Limits of refusals: those of a caller who repeats them are counted, so that they fill no disk and cost no commits."""
 
 import anyio
 

@@ -1,4 +1,4 @@
-"""Drains: works queues off, one run after another, whoever asked for it and whatever died meanwhile (a reactor)."""
+"""The drainer: the reactor that works queues off, one run after another."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

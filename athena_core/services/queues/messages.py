@@ -56,7 +56,7 @@ class Delivery(NamedTuple):
 
 
 class Messages:
-    """Sends messages; the reactor of ``drains.py`` delivers them."""
+    """Sends messages; the drainer delivers them."""
 
     def __init__(
         self, log: Log, reader: StoreReader, runs: Runs, personas: PersonaFiles, ids: Ids, *, hops_max: int

@@ -1,4 +1,4 @@
-"""The work queue: what is enqueued, what a drain came to, and waiting for it."""
+"""Queues: enqueueing items, beginning a drain, its result, and waiting for it."""
 
 import hashlib
 from collections import OrderedDict
@@ -56,7 +56,7 @@ class PayloadsUnread(Exception):
 
 
 class Queues:
-    """Enqueues items and begins drains; the reactor of ``drains.py`` works them off."""
+    """Enqueues items and begins drains; the drainer works them off."""
 
     def __init__(
         self, log: Log, reader: StoreReader, tail: Tail, runs: Runs, ids: Ids, providers: frozenset[str]

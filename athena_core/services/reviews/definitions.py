@@ -1,4 +1,4 @@
-"""Personas: who a reviewer or a correspondent is, as files of the workspace define it."""
+"""Definitions of personas: who a reviewer or a correspondent is, as files of the workspace define it."""
 
 from typing import Annotated
 

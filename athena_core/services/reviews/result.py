@@ -150,7 +150,7 @@ class ReviewResult(Value):
     error: ReviewError | None = None
 
 
-class ModelAnswer(NamedTuple):
+class ReviewReply(NamedTuple):
     """What the model of a review answered: its text, what is wrong with it, and the answer that it holds.
 
     Both are None where the run of the model itself failed.
@@ -170,7 +170,7 @@ def build_result(
     last: Sequence[Recorded[Event]],
     earlier: Sequence[Recorded[Event]],
     repair_run_id: str | None,
-    model: ModelAnswer,
+    reply: ReviewReply,
 ) -> ReviewResult:
     """Return the result, which follows from what is recorded alone.
 
@@ -182,14 +182,14 @@ def build_result(
     ended = next((recorded for recorded in last if recorded.type in run.ENDING_TYPES), last[-1])
     done = ended.event if isinstance(ended.event, run.RunCompleted) else None
     message = None
-    if model.problem is not None:
-        message = f"the answer of the model could not be read: {model.problem}"
-    elif model.answer is None:
+    if reply.problem is not None:
+        message = f"the answer of the model could not be read: {reply.problem}"
+    elif reply.answer is None:
         note = cancel_note(recorded.event for recorded in last)
         message = run_error(repair_run_id or key, ended.event, note).message
     artifacts = artifacts_of(key, started)
     context = shown.context if shown else ()
-    answer = model.answer
+    answer = reply.answer
     return ReviewResult(
         schema_version=1,
         run_id=key,
@@ -213,10 +213,10 @@ def build_result(
         dependency_inspection=inspect_dependencies(
             shown.changed if shown else (), answer.dependency_inspection if answer else None
         ),
-        model_output_raw=model.text,
+        model_output_raw=reply.text,
         model_output_parsed=answer,
         parse_retry_attempted=repair_run_id is not None,
-        parse_error=model.problem,
+        parse_error=reply.problem,
         repair_run_id=repair_run_id,
         usage=_usage(done, earlier),
         context_meta=done.context_meta if done else None,

@@ -22,7 +22,7 @@ from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.preparation import PersonaRunBody, Preparation, repair_prompt
-from athena_core.services.reviews.result import ModelAnswer, ReviewFiles, build_result, parse_answer
+from athena_core.services.reviews.result import ReviewFiles, ReviewReply, build_result, parse_answer
 from athena_core.services.runs.runs import Runs
 from athena_core.services.states import committed
 from athena_core.services.waiters import OneShot, Waiters
@@ -155,7 +155,7 @@ class Reviews:
                     raise NotFound(f"the result of review {key!r} was erased")
         return None
 
-    # Seeing to the end (``reactor.Reactor``)
+    # Seeing to the end (``reactors.Reactor``)
 
     def open(self, reader: StoreReader) -> Iterable[str]:
         """The reviews that are at work."""
@@ -183,17 +183,17 @@ class Reviews:
         waits_for = state.run_id or key
         if self._runs.state(waits_for).open:
             return None
-        model = self._answer(waits_for)
-        if model.answer is None and model.problem is not None and not state.repaired:
-            refused = await self._repair(key, began, model.text, model.problem)
+        reply = self._read_reply(waits_for)
+        if reply.answer is None and reply.problem is not None and not state.repaired:
+            refused = await self._repair(key, began, reply.text, reply.problem)
             if refused is None:
                 return None
-            model = model._replace(problem=f"{model.problem}; and it could not be asked again: {refused}")
-        await self._finish(key, began, waits_for if state.repaired else None, model)
+            reply = reply._replace(problem=f"{reply.problem}; and it could not be asked again: {refused}")
+        await self._finish(key, began, waits_for if state.repaired else None, reply)
         return None
 
-    def _answer(self, run_id: str) -> ModelAnswer:
-        """Read the answer from the events of the model's run."""
+    def _read_reply(self, run_id: str) -> ReviewReply:
+        """Read the reply from the events of the model's run."""
         text, completed = "", False
         for recorded in self._runs.recorded(run_id):
             match recorded.event:
@@ -202,11 +202,11 @@ class Reviews:
                 case run.RunCompleted():
                     completed = True
         if not completed:
-            return ModelAnswer(text, None, None)
+            return ReviewReply(text, None, None)
         try:
-            return ModelAnswer(text, None, parse_answer(text, self._mask))
+            return ReviewReply(text, None, parse_answer(text, self._mask))
         except ValueError as error:
-            return ModelAnswer(text, str(error), None)
+            return ReviewReply(text, str(error), None)
 
     async def _repair(self, key: str, began: Recorded[Event], text: str, problem: str) -> str | None:
         """Ask the model once more. Return why it cannot be asked, if so."""
@@ -251,12 +251,12 @@ class Reviews:
         key: str,
         began: Recorded[Event],
         repair_run_id: str | None,
-        model: ModelAnswer,
+        reply: ReviewReply,
     ) -> None:
         """Write the files, then record the end: who reads of it finds them."""
         last = self._runs.recorded(repair_run_id or key)
         earlier = self._runs.recorded(key) if repair_run_id is not None else ()
-        result = build_result(key, began, last, earlier, repair_run_id, model)
+        result = build_result(key, began, last, earlier, repair_run_id, reply)
         result = await to_thread.run_sync(self._files.write_result, result)
         counts = {name: sum(finding.priority == name for finding in result.findings) for name in ("P1", "P2", "P3")}
         ended = next((recorded.event for recorded in last if isinstance(recorded.event, run.RunCompleted)), None)

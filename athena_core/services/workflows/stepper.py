@@ -1,4 +1,4 @@
-"""The walker: the reactor that takes workflow runs from step to step."""
+"""The stepper: the reactor that takes workflow runs from step to step."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ FROM_OUTSIDE = frozenset(
         workflow_run.WorkflowRunCancelRequested,
     )
 )
-"""What others than the walker record, and what it has to look at then."""
+"""What others than the stepper record, and what it has to look at then."""
 
 
 class DueStart(NamedTuple):

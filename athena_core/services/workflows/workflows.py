@@ -1,4 +1,4 @@
-"""Workflows: kept, walked, resumed, cancelled, approved, and waited for; what follows by itself is the walker's."""
+"""Workflows: created, started, resumed, cancelled, approved and waited for. The stepper starts their steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
