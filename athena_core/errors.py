@@ -229,6 +229,11 @@ class RunTimeout(TimedOut):
     code = "RUN_TIMEOUT"
 
 
+def took_longer(timeout: str) -> str:
+    """Return the words for a run that timed out, which follow its name."""
+    return f"took longer than {timeout}"
+
+
 class RunCancelledError(Conflict):
     """The run was cancelled."""
 

@@ -26,6 +26,7 @@ from athena_core.domain.run import (
     TranscriptAppended,
     UsageRecorded,
 )
+from athena_core.errors import took_longer
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
 from athena_core.text import or_erased
@@ -404,7 +405,7 @@ def _ended(event: Event, note: str | None) -> str:
             forced = ", without its executor, which did not stop in time" if event.forced else ""
             return CANCELLED[event.cause] + reason + forced
         case RunTimedOut():
-            return f"stopped, because it took longer than {duration(event.timeout_ms)}"
+            return f"stopped, because it {took_longer(duration(event.timeout_ms))}"
         case RunCrashed():
             return f"given up after attempt {event.attempt}, because {event.executor} died"
     return "ended"

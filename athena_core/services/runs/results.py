@@ -17,6 +17,7 @@ from athena_core.errors import (
     RunTimeout,
     SessionLockTimeout,
     recorded_error,
+    took_longer,
 )
 from athena_core.event import Event, Recorded
 from athena_core.log.codec import Codec
@@ -111,7 +112,7 @@ def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaErro
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
-            return RunTimeout(f"run {run_id} took longer than {ending.timeout_ms} ms", details)
+            return RunTimeout(f"run {run_id} {took_longer(f'{ending.timeout_ms} ms')}", details)
         case run.RunCancelled(cause="session-busy"):
             return SessionLockTimeout("the session is busy with another run; the run was withdrawn", details)
         case run.RunCancelled(cause="executor"):
