@@ -13,14 +13,13 @@ import msgspec
 from athena_api.endpoint.operation import PREFIX, Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.exit_codes import Failed, Misused, Unreachable, advice_of
+from athena_core import retry
 from athena_core.clock import Ids, SystemIds
 from athena_core.errors import IdentityMissing
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import Settings
 
 ATTEMPTS_MAX = 4
-BACKOFF_SECONDS = 0.1
-BACKOFF_SECONDS_MAX = 5.0
 SILENCE_SECONDS_MAX = 45.0  # a stream sends a heartbeat every 15 s
 FRAME_BYTES_MAX = 16 << 20
 RETRIED = frozenset({"OVERLOADED", "OUTCOME_UNKNOWN"})
@@ -183,9 +182,8 @@ class Transport:
     def _pause(self, attempt: int, retry_after: str | None) -> float:
         """Seconds before the next attempt, with full jitter where the server does not say how long."""
         if retry_after is not None and retry_after.isdigit():
-            return min(float(retry_after), BACKOFF_SECONDS_MAX)
-        ceiling: float = min(BACKOFF_SECONDS * 2 ** min(attempt + 1, 10), BACKOFF_SECONDS_MAX)
-        return self._ids.fraction() * ceiling
+            return min(float(retry_after), retry.REQUEST.most)
+        return self._ids.fraction() * retry.REQUEST.after(attempt + 1)
 
     async def follow(
         self,

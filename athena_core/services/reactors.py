@@ -16,6 +16,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from athena_core import retry
 from athena_core.errors import AthenaError
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
@@ -26,8 +27,6 @@ LEADER_SECONDS = 0.5
 """How often a process that does not lead asks whether it may."""
 
 LOOP = "reactors"
-BACKOFF_SECONDS = 0.05
-BACKOFF_SECONDS_MAX = 5.0
 ACTS_MAX = 256
 """How many keys of a reactor are looked at at a time; the others wait."""
 
@@ -95,7 +94,7 @@ class ReactorLoop:
                 self._tasks.start_soon(self._act_on, key)
 
     async def _act_on(self, key: str) -> None:
-        delay, again = BACKOFF_SECONDS, None
+        failures, again = 0, None
         try:
             while True:
                 try:
@@ -103,10 +102,9 @@ class ReactorLoop:
                 except Exception as error:  # a bug of ours must not stop the others; it is tried again
                     self._failing.add(key)
                     self._problems.report(self._loop, error, key)
-                    if isinstance(error, AthenaError) and not error.retryable:
-                        delay = BACKOFF_SECONDS_MAX
-                    await anyio.sleep(delay)
-                    delay = min(delay * 2, BACKOFF_SECONDS_MAX)
+                    hopeless = isinstance(error, AthenaError) and not error.retryable
+                    failures += retry.DOUBLINGS_MAX if hopeless else 1
+                    await anyio.sleep(retry.LOG.after(failures))
                 else:
                     self._failing.discard(key)
                     self._problems.recovered(self._loop, key)

@@ -11,6 +11,7 @@ from athena_core.event import Event, Fact, Meta, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
+from athena_core.retry import Backoff
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import give_up_facts, message_facts
 from athena_core.services.queues.messages import Messages
@@ -286,7 +287,7 @@ class QueueDrainer:
     def _back_off(self, session_id: str) -> None:
         """Wait twice as long each time before the queue is drained by itself again."""
         failures = self._backoffs[session_id].failures + 1 if session_id in self._backoffs else 1
-        seconds = min(self._retry_seconds * 2 ** min(failures - 1, 16), RETRY_SECONDS_MAX)
+        seconds = Backoff(self._retry_seconds, RETRY_SECONDS_MAX).after(failures)
         self._backoffs[session_id] = QueueBackoff(failures, self._clock.monotonic() + seconds)
 
 
