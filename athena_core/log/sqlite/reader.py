@@ -12,7 +12,7 @@ import msgspec
 
 from athena_core.errors import ConfigError
 from athena_core.event import Position
-from athena_core.log.port import MOVED_TO, READ_BYTES_MAX, SchemaReport
+from athena_core.log.port import KEY_CLOCK, MOVED_TO, READ_BYTES_MAX, SchemaReport
 from athena_core.log.sql.reads import POSITION_MAX, Reads
 from athena_core.log.sql.statements import COLUMNS, PAGE, SHOWN
 from athena_core.log.sqlite.connection import open_reader
@@ -49,6 +49,11 @@ class SqliteReads(Reads):
     @staticmethod
     def _list(values: Sequence[object]) -> str:
         return _to_json(values).decode()
+
+    def key_stamp(self) -> str | None:
+        """Return the stored stamp of the clock of keys; the writer asks for it in each batch."""
+        found: str | None = self._connection.execute(SQL.meta, (KEY_CLOCK,)).get  # a tenth less than as rows
+        return found
 
 
 class SqliteReader(SqliteReads):
