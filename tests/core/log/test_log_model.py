@@ -293,14 +293,24 @@ class World:
         self.model.expire(before)
         grown = len(self.model.rows) > len(before.rows)
         if plan.failure in {"commit", "full"} or (plan.failure == "insert" and grown):
+            dies = plan.failure != "full"
+            unknown = dies or self.only_confirms(plan, expected, before)
             self.model = before
-            unknown = plan.failure != "full"
             expected = ["OutcomeUnknown" if unknown else "StoreFull"] * len(expected)
-            if unknown:
+            if dies:
                 self.die(plan.log)
         assert [outcome(future) for future in futures] == expected
         assert shown == expected_shown
         assert not self.deaths
+
+    def only_confirms(self, plan: Plan, results: list[object], before: Model) -> bool:
+        """Return True if a commit writes nothing, but has to confirm what a repeated key led to."""
+        done = [(step, result) for step, result in zip(plan.steps, results, strict=True) if isinstance(result, tuple)]
+        writes = len(self.model.rows) > len(before.rows) or any(
+            not replayed and (step.key is not None or (step.erase is not None and step.erase <= len(before.rows)))
+            for step, (*_, replayed) in done
+        )
+        return not writes and any(replayed for _, (*_, replayed) in done)
 
     def arrange(self, log: Log, failure: Failure) -> None:
         """Let the next insert or commit fail, or none."""
