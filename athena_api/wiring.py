@@ -198,7 +198,7 @@ class Wiring:
             self.workspace,
             self.ids,
             self.mask,
-            self.live.said,
+            self.live.append,
             self.memory.recall if settings.memory_enabled else None,
         )
         executors = Executors(registry, self.clock, frozen_seconds)
@@ -408,4 +408,4 @@ def _older(parts: ControlPlane) -> list[ProcessStatus]:
     """Return the processes that would not notice that the format rises."""
     if parts.log.store.format >= FORMAT:
         return []
-    return [one for one in parts.runner.executors.everybody() if one.about.format < FORMAT and not one.lost]
+    return [one for one in parts.runner.executors.processes() if one.about.format < FORMAT and not one.lost]

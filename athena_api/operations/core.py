@@ -342,7 +342,7 @@ async def workers_of(plane: "ControlPlane") -> Workers:
     """The processes that are attached to the log, and how many runs each of them has."""
     guards = await plane.scan(lambda log: log.guards("lease"))
     running = Counter(str(value[0]) for _, _, value in guards)
-    present = sorted(plane.runner.executors.everybody(), key=lambda one: (one.about.since, one.executor))
+    present = sorted(plane.runner.executors.processes(), key=lambda one: (one.about.since, one.executor))
     items = [
         Worker(
             id=one.executor,

@@ -239,7 +239,7 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
     """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
     if call.wait:
         try:
-            told = plane.runs.told(started)
+            told = plane.runs.answer(started)
         except AthenaError as error:
             if started.replayed:
                 raise Replayed(error) from error

@@ -61,7 +61,7 @@ class Policies:
             draft = RunTransaction(reader, context, capacity)
             draft.add(facts_of(policy.STREAM, events))
             if events:
-                draft.settle(state)
+                draft.admit_waiting(state)
             return Outcome(facts=tuple(draft.facts), answer=PolicyInForce(version=state.version, document=document))
 
         return await self._log.submit(put, meta, key, answers=PolicyInForce)

@@ -176,7 +176,7 @@ async def stir(parts: ControlPlane) -> None:
     parts.log._ready.set()
     for one in parts.reactors._reactors:
         parts.reactors.ask(one.name, KEY)
-    parts.live.said("one", "run_1", 1, "a word")
+    parts.live.append("one", "run_1", 1, "a word")
     parts.runner._want(KEY)
     await parts.runner._take_over(KEY, 1, "dead")
     parts.timer._alarm.set(parts.clock.now(), again=True)

@@ -332,13 +332,13 @@ async def test_who_reads_too_slowly_is_told_to_forget_and_has_the_entry_in_the_e
             subscription = parts.transcripts.open("one", None, None)
             tasks.start_soon(streams.serve, subscription, line.receive, line.send)
             await line.until(b"retry: 1500")
-            parts.live.said("one", "run_1", 1, "first")
+            parts.live.append("one", "run_1", 1, "first")
             await line.until(b'"text":"first"')
             line.free = anyio.Event()  # from here on it takes nothing
-            parts.live.said("one", "run_1", 1, "held")
+            parts.live.append("one", "run_1", 1, "held")
             await anyio.wait_all_tasks_blocked()
             for number in range(LIVE_CHARS_MAX // 500):
-                parts.live.said("one", "run_1", 1, f"{number:05}" * 200)
+                parts.live.append("one", "run_1", 1, f"{number:05}" * 200)
             line.free.set()
             await line.until(b'"reset":true')
             await line.until(b'"offset":', 3)

@@ -598,7 +598,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/services/test_runner.py::test_a_run_whose_lease_fails_leaves_the_others_their_leases",
         (
             "athena_core/services/execution/runner.py",
-            "            if busy or len(said) == 1:\n",
+            "            if busy or len(texts) == 1:\n",
             "            if error:\n",
         ),
     ),

@@ -98,13 +98,13 @@ def paired(messages: Sequence[ModelMessage], seen: set[str]) -> list[ModelMessag
 
 def units(messages: Sequence[ModelMessage]) -> list[list[ModelMessage]]:
     """The messages in parts that belong together: one that is no result, and the results that follow it."""
-    found: list[list[ModelMessage]] = []
+    groups: list[list[ModelMessage]] = []
     for message in messages:
-        if message.role == "tool" and found:
-            found[-1].append(message)
+        if message.role == "tool" and groups:
+            groups[-1].append(message)
         else:
-            found.append([message])
-    return found
+            groups.append([message])
+    return groups
 
 
 def size(messages: Iterable[ModelMessage]) -> int:
@@ -166,12 +166,12 @@ def summary(messages: Sequence[ModelMessage], chars_max: int) -> str:
     lines: list[str] = []
     left = chars_max - len(HEADING) - len(f"\n({len(messages)} earlier entries are left out)")
     for message in reversed(messages):
-        said = _line(message)
-        left -= len(said) + 1
+        line = _line(message)
+        left -= len(line) + 1
         if left < 0:
             lines.append(f"({len(messages) - len(lines)} earlier entries are left out)")
             break
-        lines.append(said)
+        lines.append(line)
     return "\n".join((HEADING, *lines[::-1])) if lines and not lines[0].startswith("(") else ""
 
 
@@ -179,9 +179,9 @@ def _line(message: ModelMessage) -> str:
     who: str = message.role
     if who == "tool":
         who = "error" if message.is_error else "result"
-    said = [_extract(message.content)] if message.content or not message.calls else []
-    said += [f"called {call.name} {_extract(call.arguments)}" for call in message.calls]
-    return f"{who}: {'; '.join(said)}"
+    parts = [_extract(message.content)] if message.content or not message.calls else []
+    parts += [f"called {call.name} {_extract(call.arguments)}" for call in message.calls]
+    return f"{who}: {'; '.join(parts)}"
 
 
 def _extract(text: str) -> str:
@@ -221,14 +221,14 @@ class ContextParts(Value):
         return size(self.messages)
 
 
-def fit(draft: ContextParts, limits: ContextLimits) -> tuple[tuple[ModelMessage, ...], ContextMeta]:
+def fit(parts: ContextParts, limits: ContextLimits) -> tuple[tuple[ModelMessage, ...], ContextMeta]:
     """The messages that are sent, and what was done to make them fit (contract 9.2). Raises ContextOverflow."""
-    found, steps, attempts = draft, list[ContextStep](), 0
-    initial = chars = draft.chars
+    fitted, steps, attempts = parts, list[ContextStep](), 0
+    initial = chars = parts.chars
     strategy = limits.strategy
     if strategy == "summary":
-        found, step = _summarised(draft, limits)
-        chars = found.chars
+        fitted, step = _summarised(parts, limits)
+        chars = fitted.chars
         steps += [step] if step.applied else []
     recoveries: list[Callable[[ContextParts, ContextLimits], tuple[ContextParts, ContextStep]]] = [_with_results_cut]
     if strategy == "raw":
@@ -237,9 +237,9 @@ def fit(draft: ContextParts, limits: ContextLimits) -> tuple[tuple[ModelMessage,
         if chars <= limits.chars_max:
             break
         attempts += 1
-        found, step = recovery(draft, limits)
+        fitted, step = recovery(parts, limits)
         steps.append(replace(step, before_chars=chars))
-        chars = found.chars
+        chars = fitted.chars
         strategy = "summary"
     if chars > limits.chars_max:
         raise ContextOverflow(
@@ -256,37 +256,37 @@ def fit(draft: ContextParts, limits: ContextLimits) -> tuple[tuple[ModelMessage,
         effective_max_chars=limits.chars_max,
         steps=tuple(steps),
     )
-    return found.messages, meta
+    return fitted.messages, meta
 
 
-def _summarised(draft: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
+def _summarised(parts: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
     """The newest half word for word, what is older as a summary.
 
     The last turn is always kept, and what is kept of the history begins with words of the user.
     """
-    fixed = size((*draft.system, draft.said))
+    fixed = size((*parts.system, parts.said))
     room = max(min(limits.chars_max // 2, limits.chars_max - fixed - limits.summary_chars_max), 0)
-    turns, history = units(draft.turns), units(draft.history)
+    turns, history = units(parts.turns), units(parts.history)
     kept_turns = _newest(turns, room, at_least=1)
     room -= sum(map(size, kept_turns))
     kept = _newest(history, room) if len(kept_turns) == len(turns) else []
     while kept and kept[0][0].role != "user":
         del kept[0]
     older = history[: len(history) - len(kept)] + turns[: len(turns) - len(kept_turns)]
-    before = draft.chars
+    before = parts.chars
     if not older:
-        return draft, ContextStep(kind="summary", applied=False, before_chars=before, after_chars=before)
+        return parts, ContextStep(kind="summary", applied=False, before_chars=before, after_chars=before)
     shorter = ContextParts(
-        system=draft.system,
+        system=parts.system,
         history=tuple(message for unit in kept for message in unit),
-        said=draft.said,
+        said=parts.said,
         turns=tuple(message for unit in kept_turns for message in unit),
     )
     entries = [message for unit in older for message in unit]
-    told = summary(entries, min(limits.summary_chars_max, limits.chars_max - shorter.chars))
-    if told:
-        shorter = replace(shorter, system=(*draft.system, ModelMessage(role="system", content=told)))
-    details = f"{len(entries)} entries in {len(told)} characters"
+    text = summary(entries, min(limits.summary_chars_max, limits.chars_max - shorter.chars))
+    if text:
+        shorter = replace(shorter, system=(*parts.system, ModelMessage(role="system", content=text)))
+    details = f"{len(entries)} entries in {len(text)} characters"
     return shorter, ContextStep(
         kind="summary", applied=True, before_chars=before, after_chars=shorter.chars, details=details
     )
@@ -303,19 +303,21 @@ def _newest(parts: list[list[ModelMessage]], chars: int, *, at_least: int = 0) -
     return kept[::-1]
 
 
-def _with_results_cut(draft: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
+def _with_results_cut(parts: ContextParts, limits: ContextLimits) -> tuple[ContextParts, ContextStep]:
     """Tool results and arguments of calls cut at the limit, and at half of it as often as needed; then the summary."""
     level = limits.result_chars_max
     while True:
-        history, turns = _results_cut(draft.history, level), _results_cut(draft.turns, level)
-        found, _ = _summarised(replace(draft, history=history, turns=turns), limits)
-        if found.chars <= limits.chars_max or level <= RESULT_CHARS_MIN:
+        history, turns = _results_cut(parts.history, level), _results_cut(parts.turns, level)
+        fitted, _ = _summarised(replace(parts, history=history, turns=turns), limits)
+        if fitted.chars <= limits.chars_max or level <= RESULT_CHARS_MIN:
             break
         level = max(level // 2, RESULT_CHARS_MIN)
-    count = sum(one is not other for one, other in zip(history + turns, draft.history + draft.turns, strict=True))
+    count = sum(
+        shorter is not message for shorter, message in zip(history + turns, parts.history + parts.turns, strict=True)
+    )
     details = f"{count} entries cut to {level} characters"
-    return found, ContextStep(
-        kind="tool-result-truncation", applied=count > 0, after_chars=found.chars, details=details
+    return fitted, ContextStep(
+        kind="tool-result-truncation", applied=count > 0, after_chars=fitted.chars, details=details
     )
 
 

@@ -125,30 +125,30 @@ class HistoryCache:
         user's words and what came after that point are taken. With ``personas`` only runs that name one of them count.
         """
         self._check()
-        question, all_kept = (session_id, personas), self._kept
-        known = all_kept.get(question)
+        question, cached = (session_id, personas), self._kept
+        known = cached.get(question)
         if known is not None and known.before == before:
-            all_kept.move_to_end(question)
+            cached.move_to_end(question)
             return known.messages
         if known is not None and (known.before > before or not known.entries):
             known = None
         new = CachedHistory(before)
         rows: dict[Position, Row] = {}
-        found = self._found(self._entries(question, known, new, rows), new, rows)
+        selected = self._select(self._entries(question, known, new, rows), new, rows)
         messages: list[ModelMessage] = []
-        for _, group in groupby(reversed(found), key=attrgetter("stream")):
+        for _, group in groupby(reversed(selected), key=attrgetter("stream")):
             entries = list(group)
             positions = tuple(entry.position for entry in entries)
             text = None if known is None else known.texts.get(positions)
             if text is None:
-                said = to_messages(entry.event for entry in entries if entry.event is not None)
-                text = tuple(map(self._tidied, said))
+                messages_of_run = to_messages(entry.event for entry in entries if entry.event is not None)
+                text = tuple(map(self._shortened, messages_of_run))
             new.texts[positions] = text
             messages += text
         while messages and messages[0].role != "user":
             del messages[0]
         new.messages = tuple(messages)
-        self._keep(all_kept, question, new)
+        self._keep(cached, question, new)
         return new.messages
 
     @property
@@ -180,12 +180,12 @@ class HistoryCache:
                 if kept[-1].number <= oldest:
                     kept = [entry for entry in kept if entry.number > oldest]
                 numbered = zip(range(new.newest, max(known.newest, oldest), -1), page, strict=False)
-                return chain(self._mattering(numbered, personas, rows), kept)
+                return chain(self._relevant(numbered, personas, rows), kept)
         numbers = range(0, -self._limits.rows_max, -1)
         every = self._reader.session(session_id, new.before)
-        return self._mattering(zip(numbers, every, strict=False), personas, rows)
+        return self._relevant(zip(numbers, every, strict=False), personas, rows)
 
-    def _mattering(
+    def _relevant(
         self, numbered: Iterable[tuple[int, Row]], personas: frozenset[str] | None, rows: dict[Position, Row]
     ) -> Iterator[HistoryEntry]:
         for number, row in numbered:
@@ -194,13 +194,13 @@ class HistoryCache:
                 rows[row.position] = row
                 yield HistoryEntry(row, number)
 
-    def _found(
+    def _select(
         self, entries: Iterable[HistoryEntry], new: CachedHistory, rows: Mapping[Position, Row]
     ) -> list[HistoryEntry]:
         """Return the entries of a history, newest first, and note all that it took to find them."""
         entries_max, _, chars_max, *_ = self._limits
         completed: set[str] = set()
-        found: list[HistoryEntry] = []
+        selected: list[HistoryEntry] = []
         chars, last = 0, None
         for entry in entries:
             new.entries.append(entry)
@@ -213,13 +213,13 @@ class HistoryCache:
             if entry.event is None:
                 self._read(entry, rows.get(entry.position))
             if last is None or entry.begins:
-                found.append(entry)
+                selected.append(entry)
                 chars += entry.chars
-            if last is None and (len(found) >= entries_max or chars > chars_max):
+            if last is None and (len(selected) >= entries_max or chars > chars_max):
                 last = entry.stream
             if entry.begins and last is not None:
                 break
-        return found
+        return selected
 
     def _read(self, entry: HistoryEntry, row: Row | None) -> None:
         """Decode the event of an entry, whose row is read again where that was not needed before."""
@@ -240,19 +240,19 @@ class HistoryCache:
             return event.persona_name if isinstance(event, RunRequest) else None
         return None
 
-    def _tidied(self, message: ModelMessage) -> ModelMessage:
+    def _shortened(self, message: ModelMessage) -> ModelMessage:
         shorter = cut_message(message, self._limits.entry_chars_max)
         return replace(shorter, content=without_controls(shorter.content)) if self._limits.strip else shorter
 
-    def _keep(self, all_kept: OrderedDict[HistoryKey, CachedHistory], question: HistoryKey, new: CachedHistory) -> None:
+    def _keep(self, cached: OrderedDict[HistoryKey, CachedHistory], question: HistoryKey, new: CachedHistory) -> None:
         """Keep a history, unless all were forgotten since it was read."""
         new.size += sum(map(attrgetter("size"), new.entries))
         with self._lock:
-            if all_kept is not self._kept:
+            if cached is not self._kept:
                 return
-            known = all_kept.pop(question, None)
+            known = cached.pop(question, None)
             self._bytes += new.size - (0 if known is None else known.size)
-            all_kept[question] = new
-            while self._bytes > self._limits.kept_bytes_max or len(all_kept) > self._limits.kept_max:
-                _, oldest = all_kept.popitem(last=False)
+            cached[question] = new
+            while self._bytes > self._limits.kept_bytes_max or len(cached) > self._limits.kept_max:
+                _, oldest = cached.popitem(last=False)
                 self._bytes -= oldest.size

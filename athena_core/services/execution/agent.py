@@ -144,8 +144,8 @@ class Agent:
         workspace: Workspace,
         ids: Ids,
         mask: Mask,
-        say: ShowText | None = None,
-        remember: SearchNotes | None = None,
+        show: ShowText | None = None,
+        search: SearchNotes | None = None,
     ) -> None:
         """Take the parts."""
         self._compiler = compiler
@@ -155,8 +155,8 @@ class Agent:
         self._workspace = workspace
         self._ids = ids
         self._mask = mask
-        self._say = say
-        self._remember = remember
+        self._show = show
+        self._search = search
         self._writing: dict[str, int] = {}
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
 
@@ -184,14 +184,14 @@ class Agent:
                     await recorder.pause()
                     return None
                 case JudgeAnswer():
-                    return await self._judged(assignment, progress, turn, ())
+                    return await self._end(assignment, progress, turn, ())
                 case GiveUp() as given_up:
                     return RunEnd((), run_failed(given_up.code, given_up.message))
             for event in steps:
                 progress = evolve(progress, event)
             match next_step(progress, turns_max):
-                case JudgeAnswer() if not _takes_time(profile):
-                    return await self._judged(assignment, progress, turn, steps)
+                case JudgeAnswer() if not _runs_command(profile):
+                    return await self._end(assignment, progress, turn, steps)
                 case GiveUp() as given_up:
                     return RunEnd(steps, run_failed(given_up.code, given_up.message))
             if not await recorder.record(steps):
@@ -201,7 +201,7 @@ class Agent:
         self, assignment: RunAssignment, progress: RunProgress, recorder: LeaseRecorder
     ) -> ModelTurn | RunEnd | None:
         """Ask the model. Return the end of the run if it failed, and None where the day's budget paused it."""
-        recalled = await self._recalled(assignment, progress)
+        recalled = await self._recall(assignment, progress)
         for event in recalled:
             progress = evolve(progress, event)
         try:
@@ -216,7 +216,7 @@ class Agent:
             if spent(progress, steps):
                 return ModelTurn(steps)
             return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
-        return ModelTurn((*recalled, *self._heard(assignment, progress, answered)), answered, context)
+        return ModelTurn((*recalled, *self._turn_steps(assignment, progress, answered)), answered, context)
 
     def paid_in_vain(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
         """Return, once, what was paid for calls of a run that failed or were cancelled, and is not yet recorded."""
@@ -227,21 +227,21 @@ class Agent:
         """Forget a run. Live text is taken back, unless the end was recorded with all that the model wrote."""
         self._in_vain.pop(assignment.run_id, None)
         turn = self._writing.pop(assignment.run_id, None)
-        if turn is not None and self._say is not None and not ended:
-            self._say(assignment.request.session_id, assignment.run_id, turn, None)
+        if turn is not None and self._show is not None and not ended:
+            self._show(assignment.request.session_id, assignment.run_id, turn, None)
 
-    async def _recalled(self, assignment: RunAssignment, progress: RunProgress) -> tuple[run.MemoryRecalled, ...]:
+    async def _recall(self, assignment: RunAssignment, progress: RunProgress) -> tuple[run.MemoryRecalled, ...]:
         """Return what the run is reminded of, before its model is asked for the first time."""
-        if self._remember is None or progress.calls or progress.recalled is not None:
+        if self._search is None or progress.calls or progress.recalled is not None:
             return ()
         room = self._compiler.chars_max - len(assignment.text) - sum(map(len, assignment.contents))
         scope = unpinned(assignment.request.scope)
         sessions = None if scope is None else scope.recalled
-        found = await self._remember(assignment.text, room - RECALL_MARGIN_CHARS, sessions)
-        if not found:
+        passages = await self._search(assignment.text, room - RECALL_MARGIN_CHARS, sessions)
+        if not passages:
             return ()
-        snippets = tuple(passage.snippet for passage in found)
-        citations = tuple(passage.citation or passage.source_path for passage in found)
+        snippets = tuple(passage.snippet for passage in passages)
+        citations = tuple(passage.citation or passage.source_path for passage in passages)
         return (run.MemoryRecalled(citations=citations, chars=sum(map(len, snippets)), snippets=snippets),)
 
     async def _ask(
@@ -255,7 +255,7 @@ class Agent:
         retried = progress.attempts - progress.calls
         retries = None if request.retry_budget is None else max(request.retry_budget - retried, 0)
         tools = self._tools.specs(profile.config.tools) if request.profile_named else ()
-        turn, say, in_vain = progress.turns + 1, self._say, list[CallCost]()
+        turn, say, in_vain = progress.turns + 1, self._show, list[CallCost]()
         self._writing[assignment.run_id], self._in_vain[assignment.run_id] = turn, (turn, in_vain)
         budget = progress.budget_micro_usd
 
@@ -289,7 +289,7 @@ class Agent:
             None if scope is None else scope.personas,
         )
 
-    def _heard(
+    def _turn_steps(
         self, assignment: RunAssignment, progress: RunProgress, answered: ModelAnswer
     ) -> tuple[run.RunStep, ...]:
         """What is recorded of a turn: words, then calls with the results of those that will not be made, then usage."""
@@ -299,7 +299,7 @@ class Agent:
             steps.append(assistant_message(completion, cut=answered.cut and not completion.calls))
         refusals: list[run.RunStep] = []
         for call in completion.calls:
-            asked, refusal = self._intent(assignment.request.harness_profile_snapshot, call, turn)
+            asked, refusal = self._tool_called(assignment.request.harness_profile_snapshot, call, turn)
             steps.append(asked)
             if refusal is not None:
                 refusals.append(_result(asked, ToolResult(content=refusal, is_error=True)))
@@ -311,12 +311,12 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    def _intent(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
+    def _tool_called(self, profile: HarnessSpec, call: ToolCall, turn: int) -> tuple[run.ToolCalled, str | None]:
         """The record of a call before it is made, and why it will not be made."""
         repeatable, refused, why = True, None, None
-        said = self._said(call.arguments)
+        text = self._masked_arguments(call.arguments)
         try:
-            tool, arguments = self._tools.read(call.name, said, profile.config.tools)
+            tool, arguments = self._tools.read(call.name, text, profile.config.tools)
             repeatable = tool.repeatable(arguments)
         except (UnknownTool, BadArguments) as refusal:
             why = self._mask.hide(str(refusal))
@@ -327,14 +327,14 @@ class Agent:
             tool_call_id=call.id,
             tool_name=call.name if exists else None,
             unknown_name=None if exists else call.name,
-            chars=len(said),
+            chars=len(text),
             repeatable=repeatable,
             refused=refused,
-            arguments=said,
+            arguments=text,
         )
         return asked, why
 
-    def _said(self, arguments: str) -> str:
+    def _masked_arguments(self, arguments: str) -> str:
         """The arguments of a call, also without secrets that JSON's escapes hid from the mask."""
         if not self._mask.suspects(arguments.encode(errors="replace")):
             return arguments
@@ -359,7 +359,7 @@ class Agent:
         labels = policy_labels(profile)
         return step, to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
 
-    async def _judged(
+    async def _end(
         self, assignment: RunAssignment, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]
     ) -> RunEnd:
         """Return the end of a run that has its answer, held against its profile."""
@@ -417,7 +417,7 @@ def wanted_schema(profile: HarnessSpec) -> dict[str, Any] | None:
     return next((schema for schema in schemas if schema is not None), None)
 
 
-def _takes_time(profile: HarnessSpec) -> bool:
+def _runs_command(profile: HarnessSpec) -> bool:
     """Return True if an answer is recorded before it is judged, so that a killed judge does not cost another call."""
     return any(policy.kind == "command" for policy in profile.verification_policies or ())
 

@@ -14,7 +14,7 @@ from athena_core.services.execution.live_text import LiveText, OpenTurn, RemoteT
 from athena_core.system.problems import Problems
 
 GATHER_SECONDS = 0.1
-"""For how long what is written is gathered: models write faster than the database likes to be told."""
+"""How long text is gathered, because models write faster than the database takes notifications."""
 
 PIECE_CHARS_MAX = 1_000
 """A notification has room for 8,000 bytes, and a character may take six."""
@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(tuple[str, RemoteText]).decode
 
 
 class SentTurn:
-    """A turn, and how much of it the others were told."""
+    """A turn, and how much of it was sent to the others."""
 
     def __init__(self, turn: OpenTurn) -> None:
         """Nothing yet."""
@@ -45,38 +45,38 @@ class LiveRelay:
         self._live = live
         self._problems = problems
         self._channel = channel
-        self._spoken: dict[str, None] = {}
-        self._told: dict[str, SentTurn] = {}
+        self._pending: dict[str, None] = {}
+        self._sent: dict[str, SentTurn] = {}
         self._due = anyio.Event()
 
     async def serve(self) -> None:
         """Carry, for ever."""
         if self._channel is None:
             return
-        self._live.spoken = self._speak
+        self._live.on_append = self._on_append
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hear, self._channel)
-                tasks.start_soon(self._tell, self._channel)
+                tasks.start_soon(self._receive, self._channel)
+                tasks.start_soon(self._send, self._channel)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._channel.close()
 
-    def _speak(self, session_id: str) -> None:
-        self._spoken[session_id] = None
+    def _on_append(self, session_id: str) -> None:
+        self._pending[session_id] = None
         self._due.set()
 
-    async def _tell(self, channel: Channel) -> None:
+    async def _send(self, channel: Channel) -> None:
         while True:
             await self._due.wait()
             await anyio.sleep(GATHER_SECONDS)
             self._due = anyio.Event()
             pieces: list[str] = []
-            for session_id in list(self._spoken):
+            for session_id in list(self._pending):
                 if len(pieces) >= PIECES_MAX:
                     self._due.set()
                     break
-                del self._spoken[session_id]
+                del self._pending[session_id]
                 pieces += [_encode((session_id, piece)).decode() for piece in self.pieces(session_id)]
             if pieces:
                 try:
@@ -87,23 +87,23 @@ class LiveRelay:
                     self._problems.recovered("relay.send")
 
     def pieces(self, session_id: str) -> Iterator[RemoteText]:
-        """What was written in a session that the others were not told."""
-        turn, told = self._live.writing(session_id), self._told.pop(session_id, None)
-        if told is not None and told.turn is not turn and not told.turn.recorded:
-            yield RemoteText(run_id=told.turn.run_id, turn=told.turn.number, born=told.turn.born)
+        """Yield what was written in a session and not yet sent to the others."""
+        turn, sent = self._live.writing(session_id), self._sent.pop(session_id, None)
+        if sent is not None and sent.turn is not turn and not sent.turn.recorded:
+            yield RemoteText(run_id=sent.turn.run_id, turn=sent.turn.number, born=sent.turn.born)
         if turn is None:
             return
-        if told is None or told.turn is not turn:
-            told = SentTurn(turn)
-        offset = max(told.offset, turn.start)
+        if sent is None or sent.turn is not turn:
+            sent = SentTurn(turn)
+        offset = max(sent.offset, turn.start)
         text = turn.since(offset)
         for start in range(0, len(text), PIECE_CHARS_MAX):
             piece = text[start : start + PIECE_CHARS_MAX]
             yield RemoteText(run_id=turn.run_id, turn=turn.number, born=turn.born, offset=offset + start, text=piece)
-        told.offset = turn.end
-        self._told[session_id] = told
+        sent.offset = turn.end
+        self._sent[session_id] = sent
 
-    async def _hear(self, channel: Channel) -> None:
+    async def _receive(self, channel: Channel) -> None:
         while True:
             try:
                 texts = await channel.receive()
@@ -114,4 +114,4 @@ class LiveRelay:
             self._problems.recovered("relay.receive")
             for text in texts:
                 with suppress(msgspec.MsgspecError):  # of a release that says something else
-                    self._live.overheard(*_decode(text))
+                    self._live.append_remote(*_decode(text))

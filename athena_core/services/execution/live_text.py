@@ -102,11 +102,11 @@ class LiveText:
         self._turns: dict[str, OpenTurn] = {}
         self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[LiveSubscriber]] = {}
-        self.spoken: Callable[[str], object] = lambda session_id: None
+        self.on_append: Callable[[str], object] = lambda session_id: None
         """Called with the session in which a model of this process wrote."""
-        tail.subscribe(self._notice, ENTRY_TYPES | ABANDONING_TYPES)
+        tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES)
 
-    def said(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
+    def append(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
         """A model wrote some more; None takes back what it wrote of this turn (a new attempt, or there is none).
 
         A turn is recorded before the next one of its run begins. Whoever executes a run says None when it leaves the
@@ -123,10 +123,10 @@ class LiveText:
                     writing.recorded = writing.number < turn
                 writing = self._turns[session_id] = OpenTurn(run_id, turn, self._signal.position)
             writing.add(text)
-        self.spoken(session_id)
+        self.on_append(session_id)
         self._wake(session_id)
 
-    def overheard(self, session_id: str, heard: "RemoteText") -> None:
+    def append_remote(self, session_id: str, heard: "RemoteText") -> None:
         """A model of another process wrote some more, or what it wrote is taken back.
 
         It may come late, when the log told of the end of the turn already; where some of it was lost, the turn begins
@@ -172,7 +172,7 @@ class LiveText:
         if not subscribers:
             del self._subscribers[subscriber.session_id]
 
-    def _notice(self, rows: Sequence[Row]) -> None:
+    def _on_rows(self, rows: Sequence[Row]) -> None:
         closed = self._closed
         for row in rows:
             position, session_id, run_id = row.position, row.session_id or "", row.run_id or ""

@@ -119,16 +119,21 @@ class Executors:
         known.looked_at = now
         return known.still_seconds
 
-    def everybody(self) -> list[ProcessStatus]:
+    def processes(self) -> list[ProcessStatus]:
         """The processes that are attached to the log, and those that are lost and whose runs nobody has taken yet."""
-        found: list[ProcessStatus] = []
-        for one in self._registry.registered():
+        processes: list[ProcessStatus] = []
+        for registered in self._registry.registered():
             with suppress(msgspec.MsgspecError):  # of a release that says something else
-                about = msgspec.json.decode(one.about, type=ProcessInfo)
-                found.append(
-                    ProcessStatus(executor=one.executor, about=about, counted_at=one.counted_at, lost=one.free)
+                about = msgspec.json.decode(registered.about, type=ProcessInfo)
+                processes.append(
+                    ProcessStatus(
+                        executor=registered.executor,
+                        about=about,
+                        counted_at=registered.counted_at,
+                        lost=registered.free,
+                    )
                 )
-        return found
+        return processes
 
     def tidy(self, leased: set[str]) -> None:
         """Forget executors that are dead and hold nothing."""

@@ -125,16 +125,19 @@ class ModelCaller:
                 if reserve is not None and name not in FREE:
                     least, most = self._bounds(request, name, model)
                     granted = await reserve(name, model, total_cost(in_vain), least, most)
-                asking = self._within(request, name, model, left, granted)
+                asking = self._capped(request, name, model, left, granted)
                 try:
                     completion = await self._call(name, asking, on_text, in_vain)
                 except ProviderFailure as caught:
                     failure = caught
                     failure.attempts, failure.hops = tried, hops
                 else:
-                    paid, most = self._paid(request, completion, name, model), self._bought(request, name, model, left)
+                    paid, most = (
+                        self._cost(request, completion, name, model),
+                        self._tokens_bought(request, name, model, left),
+                    )
                     return ModelAnswer(
-                        completion=self._named(request, completion),
+                        completion=self._with_call_ids(request, completion),
                         paid=paid,
                         cut=completion.reason == CUT and most is not None and (paid.usage.output_tokens or 0) >= most,
                         attempts=tried,
@@ -143,7 +146,7 @@ class ModelCaller:
                     )
                 if left_micro_usd is not None and total_cost(in_vain) >= left_micro_usd:
                     raise failure
-                wait = self._wait(failure, attempt)
+                wait = self._delay(failure, attempt)
                 if wait is None or attempt == attempts or retries == retries_left:
                     break
                 retries += 1
@@ -158,18 +161,18 @@ class ModelCaller:
         least = self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_LEAST)
         return least or 0, self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_RESERVED)
 
-    def _within(
+    def _capped(
         self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None, granted: int | None
     ) -> ModelRequest:
         """The request to one model, with as much output as what is left of the run's budget, and of the day's, buys."""
         today = None
         if granted is not None:
             today = self._prices.output_tokens(name, model, tokens_at_most(request), granted)
-        bought = (self._bought(request, name, model, left_micro_usd), today)
+        bought = (self._tokens_bought(request, name, model, left_micro_usd), today)
         known = [tokens for tokens in bought if tokens is not None]
         return replace(request, model=model, max_output_tokens=max(min(known), 1) if known else None)
 
-    def _bought(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> int | None:
+    def _tokens_bought(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> int | None:
         """How much output what is left of the run's budget buys, at least a token; None where nothing bounds it."""
         if left_micro_usd is None:
             return None
@@ -195,12 +198,12 @@ class ModelCaller:
             return await complete(provider, request, show, spoken)
         except BaseException as error:  # a cancelled call was paid, too
             if spoken.usage is not None:
-                in_vain.append(self._paid(request, spoken.completion("failed"), name, request.model))
+                in_vain.append(self._cost(request, spoken.completion("failed"), name, request.model))
             if shown and on_text is not None and isinstance(error, ProviderFailure):
                 on_text(None)
             raise
 
-    def _wait(self, failure: ProviderFailure, attempt: int) -> float | None:
+    def _delay(self, failure: ProviderFailure, attempt: int) -> float | None:
         """The seconds until the next attempt: full jitter, after what the provider asked for; None if not worth it."""
         if not failure.worth_retrying:
             return None
@@ -209,7 +212,7 @@ class ModelCaller:
         left = anyio.current_effective_deadline() - anyio.current_time()
         return None if asked > RETRY_AFTER_SECONDS_MAX or wait >= left else wait
 
-    def _paid(self, request: ModelRequest, completion: ModelCompletion, provider: str, model: str) -> CallCost:
+    def _cost(self, request: ModelRequest, completion: ModelCompletion, provider: str, model: str) -> CallCost:
         usage, estimated = counted_usage(request, completion)
         cost = self._prices.cost(provider, model, usage)
         return CallCost(
@@ -223,7 +226,7 @@ class ModelCaller:
             request_id=completion.request_id,
         )
 
-    def _named(self, request: ModelRequest, completion: ModelCompletion) -> ModelCompletion:
+    def _with_call_ids(self, request: ModelRequest, completion: ModelCompletion) -> ModelCompletion:
         """The answer whose tool calls have ids of their own, also among those of the conversation."""
         if not completion.calls:
             return completion
@@ -257,9 +260,9 @@ def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[U
     Nothing is taken off an account by a count below 0: it is no count.
     """
     usage = completion.usage or Usage()
-    told = astuple(usage)
-    counts = tuple(map(token_count, told))
-    if not all(map(is_, counts, told)):
+    reported = astuple(usage)
+    counts = tuple(map(token_count, reported))
+    if not all(map(is_, counts, reported)):
         usage = Usage(**dict(zip(Usage.__struct_fields__, counts, strict=True)))
     if usage.input_tokens is not None and usage.output_tokens is not None:
         if usage.total_tokens is None:
@@ -269,8 +272,8 @@ def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[U
     if taken is None:
         taken = estimated_tokens(request)
     if given is None:
-        said = [completion.text, *(call.name + call.arguments for call in completion.calls)]
-        given = _tokens(sum(map(_size, said)))
+        texts = [completion.text, *(call.name + call.arguments for call in completion.calls)]
+        given = _tokens(sum(map(_size, texts)))
     return replace(usage, input_tokens=taken, output_tokens=given, total_tokens=taken + given), True
 
 

@@ -131,7 +131,7 @@ class Runner:
         self._draining = False
         self._leaving = False
         self.executor = executors.executor
-        tail.subscribe(self._notice, NOTICED_TYPES)
+        tail.subscribe(self._on_rows, NOTICED_TYPES)
 
     @property
     def capacity(self) -> ExecutorCapacity:
@@ -149,12 +149,12 @@ class Runner:
         self._serving = take_over
         if self.about.kind != "worker" and self._own.runs_max:
             self._writer.capacity = self._own
-        tasks.start_soon(self._attend, self._broken)
+        tasks.start_soon(self._end_with_tasks, self._broken)
         await self.sweep()
-        tasks.start_soon(self._live)
+        tasks.start_soon(self._sweep_on)
         tasks.start_soon(self._claim_wanted)
 
-    async def _attend(self, broken: asyncio.Future[None]) -> None:
+    async def _end_with_tasks(self, broken: asyncio.Future[None]) -> None:
         """Raise what a run raised, if one does, and see that those that are executed end with the task group.
 
         They are no tasks of the group, because one of those costs six times as much.
@@ -172,7 +172,7 @@ class Runner:
                 while self._executing:
                     await asyncio.wait(self._executing)
 
-    def _notice(self, rows: Sequence[Row]) -> None:
+    def _on_rows(self, rows: Sequence[Row]) -> None:
         """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
         leased = {row.stream for row in rows if row.type == run.RunLeased.TYPE}
         for row in rows:
@@ -185,17 +185,17 @@ class Runner:
                 case run.RunLeased.TYPE:
                     self._wanted.pop(row.stream, None)
                     self._offered.discard(row.stream)
-                    self._settled(row.stream)
+                    self._forget_failures(row.stream)
                     if row.stream in self._held and row.version > FIRST_LEASE_VERSION_MAX:
                         self._note_lease(row)
                 case kind if kind in run.ENDING_TYPES:
                     self._wanted.pop(row.stream, None)
                     self._offered.discard(row.stream)
-                    self._settled(row.stream)
+                    self._forget_failures(row.stream)
                     self._cancelled.pop(row.stream, None)
-                    self._let_go(row.stream)
+                    self._stop_run(row.stream)
 
-    def _settled(self, run_id: str) -> None:
+    def _forget_failures(self, run_id: str) -> None:
         """A run is leased or over: what failed before is nothing to try again."""
         self._problems.recovered(CLAIM, run_id)
         self._problems.recovered(TAKE_OVER, run_id)
@@ -204,12 +204,12 @@ class Runner:
         event = self._log.codec.decode(row, text=False).event
         if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
             self._cancelled.setdefault(row.stream, self._clock.monotonic())
-            self._let_go(row.stream)
+            self._stop_run(row.stream)
 
     def _note_lease(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
         if isinstance(event, run.RunLeased) and event.executor != self.executor:
-            self._let_go(row.stream)
+            self._stop_run(row.stream)
 
     def _note_admission(self, row: Row) -> None:
         event = self._log.codec.decode(row, text=False).event
@@ -246,7 +246,7 @@ class Runner:
                     self._claiming = False
                     self._rested.set()
 
-    def _let_go(self, run_id: str) -> None:
+    def _stop_run(self, run_id: str) -> None:
         held = self._held.get(run_id)
         if held is not None:
             held.stop()
@@ -310,31 +310,31 @@ class Runner:
 
         What is not leased after that is left to others, or to the next sweep.
         """
-        said: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for run_id in run_ids:
             self._wanted.pop(run_id, None)
             try:
-                text = self._said(run_id)
+                text = self._user_text(run_id)
             except Exception as error:
                 self._problems.report(CLAIM, error, run_id)
             else:
                 self._problems.recovered(CLAIM, run_id)
                 if text is not None:
-                    said[run_id] = text
-        if said:
-            await self._lease(said)
+                    texts[run_id] = text
+        if texts:
+            await self._lease(texts)
 
-    async def _lease(self, said: dict[str, str]) -> None:
+    async def _lease(self, texts: dict[str, str]) -> None:
         """Lease runs in one transaction; where one of them cannot be leased, each in a transaction of its own."""
         own = self._own
         try:
-            committed = await self._log.submit(lambda reader, context: claim(reader, context, own, said), self._meta)
+            committed = await self._log.submit(lambda reader, context: claim(reader, context, own, texts), self._meta)
         except Exception as error:
             busy = isinstance(error, AthenaError) and error.retryable
-            if busy or len(said) == 1:
-                self._problems.report(CLAIM, error, "" if busy else next(iter(said)))
+            if busy or len(texts) == 1:
+                self._problems.report(CLAIM, error, "" if busy else next(iter(texts)))
                 return
-            for run_id, text in said.items():
+            for run_id, text in texts.items():
                 await self._lease({run_id: text})
             return
         self._problems.recovered(CLAIM)
@@ -344,13 +344,13 @@ class Runner:
             except Exception as error:  # the sweep takes up what is leased here and not executed
                 self._problems.report(CLAIM, error, run_id)
 
-    def _said(self, run_id: str) -> str | None:
+    def _user_text(self, run_id: str) -> str | None:
         """What the user said to a run that nobody executes; None where somebody does, or it is over."""
         state = self._state(run_id)
         if state.status != "running" or state.request is None or state.executor is not None:
             return None
-        found, _ = self._catalog.directive(state.request.directive_id, "directiveId")
-        return found.input or ""  # redacted since it was asked for; the run still has to end
+        directive, _ = self._catalog.directive(state.request.directive_id, "directiveId")
+        return directive.input or ""  # redacted since it was asked for; the run still has to end
 
     async def _take_over(self, run_id: str, token: int, loss: run.LossReason) -> None:
         """Take a run from an executor that is lost; where it cannot go on, it ends."""
@@ -424,7 +424,7 @@ class Runner:
             self._due.set()
             self._rested.set()
 
-    def _end_late(self) -> None:
+    def _time_out_late(self) -> None:
         """Time out what is due: the clock of the event loop stands while the machine is suspended."""
         elapsed = self._clock.elapsed()
         for held in self._held.values():
@@ -433,10 +433,10 @@ class Runner:
 
     # Other executors
 
-    async def _live(self) -> None:
+    async def _sweep_on(self) -> None:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
-            self._end_late()
+            self._time_out_late()
             try:
                 self.executors.beat(replace(self.about, problems=self._problems.failing()))
                 await self.sweep()
@@ -453,8 +453,10 @@ class Runner:
         executors that are to be cancelled.
         """
         if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
-            present = self.executors.everybody()
-            self._others = frozenset(one.executor for one in present if one.about.concurrency and not one.lost)
+            present = self.executors.processes()
+            self._others = frozenset(
+                process.executor for process in present if process.about.concurrency and not process.lost
+            )
             self._check_formats(present)
         self._sweeps += 1
         guards = self._reader.guards("lease", "slot")
@@ -466,7 +468,7 @@ class Runner:
             for run_id, (executor, token) in leases.items()
             if executor == self.executor and run_id not in self._held
         }
-        self._look_for_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
+        self._find_cancels({run_id for run_id, (executor, _) in leases.items() if executor != self.executor})
         unleased = [run_id for run_id in slots if run_id not in leases]
         places = self._places if self._serving else 0
         async with anyio.create_task_group() as tasks:
@@ -491,13 +493,13 @@ class Runner:
 
     def _check_formats(self, present: Sequence[ProcessStatus]) -> None:
         """Report a process of an older release. Its start may have read the format just before it rose."""
-        older = next((one.about for one in present if one.about.format < FORMAT and not one.lost), None)
+        older = next((process.about for process in present if process.about.format < FORMAT and not process.lost), None)
         if older is None or self._log.store.format < FORMAT:
             self._problems.recovered("log.format")
         else:
             self._problems.report("log.format", ConfigError(OLDER_RELEASE.format(pid=older.pid, host=older.host)))
 
-    def _look_for_cancels(self, foreign: set[str]) -> None:
+    def _find_cancels(self, foreign: set[str]) -> None:
         """Requests to cancel runs of others that were made before this process followed the log."""
         for run_id in foreign - self._foreign:
             if self._state(run_id).cancel is not None:

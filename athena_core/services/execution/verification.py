@@ -52,16 +52,17 @@ class VerificationResult(Value):
 
 def evidence_of(events: Iterable[Event]) -> tuple[AttachedEvidence, ...]:
     """The evidence among the events of a run; what speaks of the workspace is stale after a later change there."""
-    found: list[EvidenceAttached] = []
+    evidence: list[EvidenceAttached] = []
     changed = 0
     for event in events:
         match event:
             case EvidenceAttached():
-                found.append(event)
+                evidence.append(event)
             case TranscriptAppended(changed=True):
-                changed = len(found)
+                changed = len(evidence)
     return tuple(
-        AttachedEvidence(event=event, stale=event.workspace and number < changed) for number, event in enumerate(found)
+        AttachedEvidence(event=event, stale=event.workspace and number < changed)
+        for number, event in enumerate(evidence)
     )
 
 
@@ -148,25 +149,25 @@ async def judge(
         source: EvidenceSource = "model"
         if policy.command is not None:
             source = "verifier"
-            shown, failed[policy.id] = await _ran(policy, policy.command, run_command)
+            shown, failed[policy.id] = await _check_command(policy, policy.command, run_command)
         elif policy.schema is not None:
-            shown, failed[policy.id] = _fitted(policy, policy.schema, output)
+            shown, failed[policy.id] = _check_schema(policy, policy.schema, output)
             source = "verifier" if failed[policy.id] else "model"
         else:
-            shown, failed[policy.id] = _contained(policy, policy.contains or "", output)
+            shown, failed[policy.id] = _check_text(policy, policy.contains or "", output)
         if shown is not None:
             fresh.append(to_evidence(ids, masked(shown, mask), source, {policy.label}, policy_id=policy.id))
     everything = [*evidence, *(AttachedEvidence(event=event) for event in fresh)]
     for policy in policies:
         if policy.kind == "require-evidence":
-            failed[policy.id] = _shown(policy, everything)
+            failed[policy.id] = _check_evidence(policy, everything)
     return VerificationResult(failures=tuple(filter(None, failed.values())), evidence=tuple(fresh))
 
 
 CheckResult = tuple[ToolEvidence | None, VerificationFailure | None]
 
 
-async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: CommandRunner) -> CheckResult:
+async def _check_command(policy: VerificationPolicy, argv: tuple[str, ...], run_command: CommandRunner) -> CheckResult:
     """The command has to exit with 0; its output is evidence either way."""
     details = {"command": shlex.join(argv)}
     try:
@@ -183,17 +184,17 @@ async def _ran(policy: VerificationPolicy, argv: tuple[str, ...], run_command: C
     return shown, _failure(policy, message, details)
 
 
-def _fitted(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> CheckResult:
+def _check_schema(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> CheckResult:
     """The output has to be JSON that fits; what keeps it from fitting is evidence too."""
     try:
         value = msgspec.json.decode(_unfenced(output))
     except (ValueError, RecursionError) as error:
         return None, _failure(policy, f"the output is no JSON: {error}")
-    found = problems(schema, value)
-    if not found:
-        return _shown_as(policy, "json", msgspec.json.encode(value).decode()), None
-    failure = _failure(policy, "the output does not fit the schema", {"problems": str(len(found))})
-    return _shown_as(policy, "text", "\n".join(found)), failure
+    faults = problems(schema, value)
+    if not faults:
+        return _shown(policy, "json", msgspec.json.encode(value).decode()), None
+    failure = _failure(policy, "the output does not fit the schema", {"problems": str(len(faults))})
+    return _shown(policy, "text", "\n".join(faults)), failure
 
 
 def _unfenced(output: str) -> str:
@@ -205,35 +206,35 @@ def _unfenced(output: str) -> str:
     return text
 
 
-def _contained(policy: VerificationPolicy, wanted: str, output: str) -> CheckResult:
+def _check_text(policy: VerificationPolicy, wanted: str, output: str) -> CheckResult:
     """The output has to hold a text, character by character."""
     place = output.find(wanted)
     if place < 0:
         return None, _failure(policy, "the output does not contain the text that the policy names")
     excerpt = output[max(place - EXCERPT_CHARS, 0) : place + len(wanted) + EXCERPT_CHARS]
-    return _shown_as(policy, "text", excerpt), None
+    return _shown(policy, "text", excerpt), None
 
 
-def _shown(policy: VerificationPolicy, evidence: Sequence[AttachedEvidence]) -> VerificationFailure | None:
+def _check_evidence(policy: VerificationPolicy, evidence: Sequence[AttachedEvidence]) -> VerificationFailure | None:
     """There has to be evidence with the label (and type) that is neither stale nor empty."""
     named = [
-        one
-        for one in evidence
-        if one.event.label == policy.label and policy.evidence_type in {None, one.event.evidence_type}
+        item
+        for item in evidence
+        if item.event.label == policy.label and policy.evidence_type in {None, item.event.evidence_type}
     ]
-    if any(not one.stale and not _is_empty(one.event) for one in named):
+    if any(not item.stale and not _is_empty(item.event) for item in named):
         return None
     details: dict[str, str] = {"evidenceType": policy.evidence_type} if policy.evidence_type else {}
     if not named:
         return _failure(policy, f"no evidence with the label {policy.label!r} was attached", details)
-    if all(_is_empty(one.event) for one in named):
+    if all(_is_empty(item.event) for item in named):
         message, reason = f"the evidence with the label {policy.label!r} is empty", "empty"
     else:
         message, reason = f"the workspace was changed after the evidence {policy.label!r} was attached", "stale"
     return _failure(policy, message, details | {"reason": reason})
 
 
-def _shown_as(policy: VerificationPolicy, kind: EvidenceType, content: str) -> ToolEvidence:
+def _shown(policy: VerificationPolicy, kind: EvidenceType, content: str) -> ToolEvidence:
     return ToolEvidence(label=policy.label, type=kind, content=content)
 
 

@@ -241,7 +241,7 @@ class Simulator:
             first = over[0]
             draft = RunTransaction(self, self._context(first), self._capacity(self._executor(first.simulated)))
             draft.add([_fact(move.simulated, move.step.event) for move in over if move.step is not None])
-            draft.settle()
+            draft.admit_waiting()
             self._fold(draft.facts, first.time, _at(first))
 
     def _context(self, move: TimedStep) -> Context:

@@ -117,12 +117,12 @@ class RunTransaction:
         """Ask for a cancel, of the run's open children as well, and of theirs."""
         self.decide(run_id, command)
         cascade = run.CancelRun(reason=command.reason, cause="parent")
-        found = [run_id]
-        for parent in found:
+        cancelled = [run_id]
+        for parent in cancelled:
             for child in self._children_of(parent):
                 if self.state(child).cancel is None:
                     self.decide(child, cascade)
-                found.append(child)
+                cancelled.append(child)
 
     def _children_of(self, run_id: str) -> Sequence[str]:
         """The open children of a run; whose they are is looked at once for all that a transaction cancels."""
@@ -132,7 +132,7 @@ class RunTransaction:
                 self._children.setdefault(str(parent), []).append(child)
         return self._children.get(run_id, ())
 
-    def settle(self, raised: policy.PolicyState | None = None) -> None:
+    def admit_waiting(self, raised: policy.PolicyState | None = None) -> None:
         """Admit the oldest waiters whose session and every limit are free, if anything was freed (decisions E19).
 
         ``raised`` is a policy that this transaction puts into force, which may free anything.
@@ -281,11 +281,11 @@ def _interrupted(
     reader: Reader, context: Context, prepared: PreparedRun, holder: str, facts: tuple[Fact, ...]
 ) -> tuple[Fact, ...]:
     """Return the events of a run that waits, and those that cancel the run of its session."""
-    draft = RunTransaction(reader, context, prepared.capacity)
-    draft.add(facts)
-    draft.cancel(holder, run.CancelRun(cause="interrupted", reason=f"interrupted by run {prepared.run_id}"))
-    draft.settle()
-    return tuple(draft.facts)
+    transaction = RunTransaction(reader, context, prepared.capacity)
+    transaction.add(facts)
+    transaction.cancel(holder, run.CancelRun(cause="interrupted", reason=f"interrupted by run {prepared.run_id}"))
+    transaction.admit_waiting()
+    return tuple(transaction.facts)
 
 
 def _lease(capacity: ExecutorCapacity, text: str) -> run.LeaseRun:
@@ -313,9 +313,9 @@ def _check_keys(
 ) -> bool:
     """Refuse a run for which a limit by key leaves no room. Return True if it has to wait for one instead."""
     exceeded = list(LimitUsage(reader, limits).exceeded(request.places)) if limits.limits else []
-    for one in exceeded:
-        if one.strategy == "reject":
-            raise over_limit(reader, context, request, run_id, one, who)
+    for limit in exceeded:
+        if limit.strategy == "reject":
+            raise over_limit(reader, context, request, run_id, limit, who)
     return bool(exceeded)
 
 
@@ -378,29 +378,29 @@ def apply_command(
 
     The answer is the last event of this run that was decided; None where the command was late.
     """
-    draft = RunTransaction(reader, context, capacity)
-    events = draft.decide(run_id, command)
-    draft.settle()
-    return Outcome(facts=tuple(draft.facts), subject=run_id, answer=events[-1] if events else None)
+    transaction = RunTransaction(reader, context, capacity)
+    events = transaction.decide(run_id, command)
+    transaction.admit_waiting()
+    return Outcome(facts=tuple(transaction.facts), subject=run_id, answer=events[-1] if events else None)
 
 
 def claim(
-    reader: Reader, context: Context, capacity: ExecutorCapacity, said: Mapping[str, str]
+    reader: Reader, context: Context, capacity: ExecutorCapacity, texts: Mapping[str, str]
 ) -> Outcome[tuple[str, ...]]:
     """Lease admitted runs to our executor, the oldest first, as many of them as it has room for.
 
-    ``said`` is what the user said, for each run that is to be thought of; the answer names those that were leased.
+    ``texts`` is what the user says in each run that may be leased; the answer names those that were.
     """
     leases, slots = reader.guards("lease"), reader.guards("slot")
-    free = [run_id for run_id in said if run_id in slots and run_id not in leases and capacity.serves(slots[run_id])]
+    free = [run_id for run_id in texts if run_id in slots and run_id not in leases and capacity.serves(slots[run_id])]
     free.sort(key=lambda run_id: int(slots[run_id][0]))
-    draft = RunTransaction(reader, context, capacity)
+    transaction = RunTransaction(reader, context, capacity)
     taken = []
     for run_id in free[: capacity.left(reader)]:
-        lease = _lease(capacity, said[run_id])
-        if draft.decide(run_id, lease):
+        lease = _lease(capacity, texts[run_id])
+        if transaction.decide(run_id, lease):
             taken.append(run_id)
-    return Outcome(facts=tuple(draft.facts), answer=tuple(taken))
+    return Outcome(facts=tuple(transaction.facts), answer=tuple(taken))
 
 
 def take_over(
@@ -434,26 +434,26 @@ def cancel(
         events = run.decide(command, state, context)
         facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
         return Outcome(facts=facts, answer=Cancelled(run_id=run_id, status="not-running"))
-    draft = RunTransaction(reader, context, capacity)
+    transaction = RunTransaction(reader, context, capacity)
     if not state.open:
-        draft.decide(run_id, command)
-        return Outcome(facts=tuple(draft.facts), answer=Cancelled(run_id=run_id, status="not-running"))
-    draft.cancel(run_id, command)
-    draft.settle()
+        transaction.decide(run_id, command)
+        return Outcome(facts=tuple(transaction.facts), answer=Cancelled(run_id=run_id, status="not-running"))
+    transaction.cancel(run_id, command)
+    transaction.admit_waiting()
     done = Cancelled(run_id=run_id, session_id=state.request.session_id, status="cancelled")
-    return Outcome(facts=tuple(draft.facts), answer=done)
+    return Outcome(facts=tuple(transaction.facts), answer=done)
 
 
 def abandon(
     reader: Reader, context: Context, capacity: ExecutorCapacity, executor: str, command: run.CancelRun
 ) -> Outcome[dict[str, int]]:
     """Ask for the cancel of every run that an executor holds; the answer is the token of each."""
-    draft = RunTransaction(reader, context, capacity)
-    held = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
-    for run_id in held:
-        if draft.state(run_id).cancel is None:  # else it was asked for before, or as the child of another one
-            draft.cancel(run_id, command)
-    return Outcome(facts=tuple(draft.facts), answer=held)
+    transaction = RunTransaction(reader, context, capacity)
+    tokens = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
+    for run_id in tokens:
+        if transaction.state(run_id).cancel is None:  # else it was asked for before, or as the child of another one
+            transaction.cancel(run_id, command)
+    return Outcome(facts=tuple(transaction.facts), answer=tokens)
 
 
 def cancel_turn(
@@ -494,11 +494,11 @@ def resume(
     _check_slots(reader, context, limits, request, run_id, who)
     for exceeded in LimitUsage(reader, limits).exceeded(request.places):
         raise over_limit(reader, context, request, run_id, exceeded, who)
-    draft = RunTransaction(reader, context, capacity)
-    draft.decide(run_id, run.ResumeRun(executor=capacity.executor, budget_micro_usd=budget_micro_usd))
+    transaction = RunTransaction(reader, context, capacity)
+    transaction.decide(run_id, run.ResumeRun(executor=capacity.executor, budget_micro_usd=budget_micro_usd))
     if capacity.executor and capacity.left(reader):
-        draft.decide(run_id, _lease(capacity, ""))
-    return Outcome(facts=tuple(draft.facts), subject=run_id)
+        transaction.decide(run_id, _lease(capacity, ""))
+    return Outcome(facts=tuple(transaction.facts), subject=run_id)
 
 
 class BudgetRequest(NamedTuple):

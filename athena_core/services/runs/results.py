@@ -42,22 +42,22 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
     used: TemplateUse | None = None
     created_at, output, paused = 0, "", False
     note: str | None = None
-    for one in recorded:
-        match one.event:
+    for row in recorded:
+        match row.event:
             case run.RunCreated():
-                created, created_at = one.event, one.at
+                created, created_at = row.event, row.at
             case template.RunTemplateRun():
-                used = template_use(one.event)
+                used = template_use(row.event)
             case run.TranscriptAppended(role="assistant", kind="message"):
-                output = one.event.content or ""
+                output = row.event.content or ""
             case run.RunPaused() | run.RunResumed():
-                paused = isinstance(one.event, run.RunPaused)
+                paused = isinstance(row.event, run.RunPaused)
             case run.RunCompleted() if created is not None:
-                return completed_result(run_id, created, created_at, output, one.event, used)
+                return completed_result(run_id, created, created_at, output, row.event, used)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
-                raise run_error(run_id, one.event, note)
+                raise run_error(run_id, row.event, note)
             case run.RunCancelRequested(status="cancelled"):
-                note = one.event.note
+                note = row.event.note
     if paused:
         return None
     raise IdempotencyInProgress(f"run {run_id} is still at work")

@@ -180,10 +180,10 @@ class Runs:
         """Return what the user says, and the context references beside it. Raise ConfigError."""
         if body.directive_id is None:
             return body.input or "", references
-        found, _ = self._catalog.directive(body.directive_id, "directiveId")
-        if found.input is None:
+        directive, _ = self._catalog.directive(body.directive_id, "directiveId")
+        if directive.input is None:
             raise ConfigError.of("directiveId", f"the text of {body.directive_id} was redacted", "another directive")
-        return found.input, found.context_refs
+        return directive.input, directive.context_refs
 
     def _model(self, body: RunBody) -> tuple[HarnessSpec | None, str, str]:
         """Return the profile that a request names, the provider and the model. Raise ConfigError, ProviderNotFound."""
@@ -199,15 +199,15 @@ class Runs:
 
     def _personas(self, session_id: str) -> frozenset[str]:
         """Return the personas that runs of a session named; an empty name is that of none. Reads its whole log."""
-        reader, found = self._log.reader(), set[str]()
+        reader, personas = self._log.reader(), set[str]()
         try:
             for row in reader.session(session_id, INTEGER_MAX):
                 if row.type in REQUEST_TYPES:
                     event = self._log.codec.decode(row, text=False).event
-                    found.add((isinstance(event, run.RunRequest) and event.persona_name) or "")
+                    personas.add((isinstance(event, run.RunRequest) and event.persona_name) or "")
         finally:
             reader.close()
-        return frozenset(found)
+        return frozenset(personas)
 
     # Starting
 
@@ -221,7 +221,7 @@ class Runs:
 
         Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
         ConcurrencyLimitExceeded, SessionLockTimeout; with ``wait`` also OutcomeUnknown while the run goes on, and
-        IdempotencyInProgress while that of a repeated key does. What ended the run is for ``told`` to raise.
+        IdempotencyInProgress while that of a repeated key does. What ended the run is for ``answer`` to raise.
         """
         return await self.begin(await self.prepare(body, who), meta, key, wait=wait)
 
@@ -252,8 +252,8 @@ class Runs:
             if waiter.completion is None:
                 return committed
             output, ending, position = waiter.completion
-            told = RunAnswer(completed_result(run_id, lease.request, lease.at, output, ending, used), position)
-            return replace(committed, answer=told)
+            answer = RunAnswer(completed_result(run_id, lease.request, lease.at, output, ending, used), position)
+            return replace(committed, answer=answer)
 
     def admit(self, reader: Reader, context: Context, prepared: PreparedRun, behind: int = 0) -> Admission:
         """Check the rights to what a run causes or is given, then admit it as ``admission.admit``. Raise Rejected.
@@ -364,7 +364,7 @@ class Runs:
         """The events of a run with their text."""
         return run_events(self._reader, self._log.codec, run_id)
 
-    def told(self, started: Committed[RunReport]) -> RunAnswer:
+    def answer(self, started: Committed[RunReport]) -> RunAnswer:
         """What became of a run that was started and waited for. Raises what ended it instead of an answer."""
         known = started.answer
         return known if isinstance(known, RunAnswer) else self.result(started.subject or "")

@@ -403,7 +403,7 @@ class Schedules:
             state = draft.state(run_id)
             if state.open and state.request is not None and state.cancel is None:
                 draft.cancel(run_id, run.CancelRun(cause="interrupted", reason=reason))
-        draft.settle()
+        draft.admit_waiting()
 
     # What became of it
 

@@ -299,7 +299,7 @@ class Workflows:
         def cancel(reader: Reader, context: Context) -> Outcome:
             draft = RunTransaction(reader, context, capacity)
             if cancel_workflow_run(draft, reader, context, run_id, reason):
-                draft.settle()
+                draft.admit_waiting()
             return Outcome(facts=tuple(draft.facts), subject=run_id)
 
         return await self._log.submit(cancel, meta, key)

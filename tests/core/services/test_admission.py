@@ -72,7 +72,7 @@ def cancelled(count: int, parent: str | None) -> RunTransaction:
         assert cancel_workflow_run(draft, head, CONTEXT, "wfr_1", "enough")
     else:
         draft.cancel(parent, run.CancelRun(reason="enough"))
-    draft.settle()
+    draft.admit_waiting()
     return draft
 
 
@@ -181,7 +181,7 @@ def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_t
         draft.add(run_facts("run_5", "new", (replace(CREATED, session_id="new"),)))
         for run_id in ("run_1", "run_3"):
             draft.add(run_facts(run_id, "paused" if run_id == "run_1" else "ends", (COMPLETED,)))
-        draft.settle()
+        draft.admit_waiting()
         return Outcome(facts=tuple(draft.facts))
 
     world.submit(replace_runs)

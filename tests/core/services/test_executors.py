@@ -131,7 +131,7 @@ def test_what_fails_in_a_process_is_shown_with_its_heartbeat_until_it_works(
     for problems in ((failing, replace(failing, loop="log.anchor")), (), (failing,)):
         clock.advance(round(FROZEN_SECONDS * 1000 / HEARTBEATS))
         other.executors.beat(replace(ABOUT, problems=problems))
-        (shown,) = [one for one in ours.everybody() if one.executor == other.name]
+        (shown,) = [one for one in ours.processes() if one.executor == other.name]
         assert shown.about.problems == problems
 
 
@@ -146,7 +146,7 @@ def test_many_long_problems_are_cut_to_one_block_that_a_full_disk_cannot_tear(
     clock.advance(round(FROZEN_SECONDS * 1000 / HEARTBEATS))
     other.executors.beat(replace(ABOUT, problems=long))
     assert (path.stat().st_size, path.stat().st_blocks) == (size, blocks), "it takes no space that may be gone"
-    (shown,) = [one for one in ours.everybody() if one.executor == other.name]
+    (shown,) = [one for one in ours.processes() if one.executor == other.name]
     assert [problem.loop for problem in shown.about.problems] == list(LOOPS)
 
 

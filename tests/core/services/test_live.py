@@ -96,9 +96,9 @@ def row(position: int, kind: str, run_id: str = "run_1", session_id: str | None 
 
 def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(live: LiveText) -> None:
     early, other = Reader(live), Reader(live, "two")
-    live.said("one", "run_1", 1, "Hel")
+    live.append("one", "run_1", 1, "Hel")
     early.read()
-    live.said("one", "run_1", 1, "lo")
+    live.append("one", "run_1", 1, "lo")
     late = Reader(live)
     for reader in (early, late, other):
         reader.read()
@@ -108,10 +108,10 @@ def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(
 
 def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: LiveText) -> None:
     reader = Reader(live)
-    live.said("one", "run_1", 1, "Hello")
+    live.append("one", "run_1", 1, "Hello")
     reader.read()
-    live._notice([row(7, run.TranscriptAppended.TYPE), row(8, run.RunCompleted.TYPE)])
-    live.said("one", "run_1", 1, None)  # its executor leaves
+    live._on_rows([row(7, run.TranscriptAppended.TYPE), row(8, run.RunCompleted.TYPE)])
+    live.append("one", "run_1", 1, None)  # its executor leaves
     reader.read()
     assert (reader.entries, reader.shown, reader.resets) == (7, {}, 0)
     assert live.writing("one") is None
@@ -120,9 +120,9 @@ def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: LiveText) 
 @pytest.mark.parametrize("kind", sorted({run.RunLeased.TYPE, *run.ENDING_TYPES}))
 def test_a_turn_that_leaves_no_entry_is_taken_back(live: LiveText, kind: str) -> None:
     reader = Reader(live)
-    live.said("one", "run_1", 1, "Hello")
+    live.append("one", "run_1", 1, "Hello")
     reader.read()
-    live._notice([row(7, kind)])
+    live._on_rows([row(7, kind)])
     reader.read()
     assert (reader.shown, reader.resets) == ({}, 1)
     assert live.writing("one") is None
@@ -130,13 +130,13 @@ def test_a_turn_that_leaves_no_entry_is_taken_back(live: LiveText, kind: str) ->
 
 def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(live: LiveText) -> None:
     reader = Reader(live)
-    live.said("one", "run_1", 1, "Hello")
+    live.append("one", "run_1", 1, "Hello")
     reader.read()
     live._signal.advance(7)
-    live.said("one", "run_1", 2, "there")
+    live.append("one", "run_1", 2, "there")
     assert reader.subscriber.due == 7
     reader.read()
-    live._notice([row(7, run.TranscriptAppended.TYPE)])
+    live._on_rows([row(7, run.TranscriptAppended.TYPE)])
     reader.read()
     assert (reader.shown, reader.resets) == ({("run_1", 2): "there"}, 0)
     assert live.writing("one") is not None
@@ -144,19 +144,19 @@ def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(li
 
 def test_what_another_run_or_session_records_closes_no_turn(live: LiveText) -> None:
     reader = Reader(live)
-    live.said("one", "run_1", 1, "Hello")
-    live._notice([row(7, run.RunCompleted.TYPE, "run_2"), row(8, run.RunCompleted.TYPE, "run_1", "two")])
-    live._notice([row(9, run.UsageRecorded.TYPE), row(10, run.RunCancelRequested.TYPE)])
+    live.append("one", "run_1", 1, "Hello")
+    live._on_rows([row(7, run.RunCompleted.TYPE, "run_2"), row(8, run.RunCompleted.TYPE, "run_1", "two")])
+    live._on_rows([row(9, run.UsageRecorded.TYPE), row(10, run.RunCancelRequested.TYPE)])
     reader.read()
     assert reader.shown == {("run_1", 1): "Hello"}
 
 
 def test_a_new_attempt_begins_anew(live: LiveText) -> None:
     reader, late = Reader(live), Reader(live)
-    live.said("one", "run_1", 1, "Hal")
+    live.append("one", "run_1", 1, "Hal")
     reader.read()
-    live.said("one", "run_1", 1, None)
-    live.said("one", "run_1", 1, "Hello")
+    live.append("one", "run_1", 1, None)
+    live.append("one", "run_1", 1, "Hello")
     reader.read()
     late.read()
     assert reader.shown == late.shown == {("run_1", 1): "Hello"}
@@ -165,10 +165,10 @@ def test_a_new_attempt_begins_anew(live: LiveText) -> None:
 
 def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live: LiveText) -> None:
     slow, quick = Reader(live), Reader(live)
-    live.said("one", "run_1", 1, "first")
+    live.append("one", "run_1", 1, "first")
     slow.read()
     for number in range(LIVE_CHARS_MAX // 1_000 + 1):
-        live.said("one", "run_1", 1, f"{number:04}" * 250)
+        live.append("one", "run_1", 1, f"{number:04}" * 250)
         quick.read()
     slow.read()
     assert (slow.resets, quick.resets) == (1, 0)
@@ -179,8 +179,8 @@ def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live
 
 def test_nothing_stays_behind(live: LiveText) -> None:
     subscribers = [live.subscribe("one") for _ in range(3)]
-    live.said("one", "run_1", 1, "Hello")
-    live.said("one", "run_1", 1, None)
+    live.append("one", "run_1", 1, "Hello")
+    live.append("one", "run_1", 1, None)
     for subscriber in subscribers:
         subscriber.close()
     assert (live._turns, live._subscribers) == ({}, {})
@@ -208,16 +208,16 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
         match step:
             case "said":
                 text = chr(0x1F600 + place) * size
-                live.said("one", "run_1", turn, text)
+                live.append("one", "run_1", turn, text)
                 written += text
             case "reset":
-                live.said("one", "run_1", turn, None)
+                live.append("one", "run_1", turn, None)
                 written = ""
             case "entry" | "end":
                 unheard.append(row(place, (run.TranscriptAppended if step == "entry" else run.RunFailed).TYPE))
                 signal.advance(place)
                 if step == "end":  # its executor leaves
-                    live.said("one", "run_1", turn, None)
+                    live.append("one", "run_1", turn, None)
                 written, turn = "", turn + 1
             case "hear" if unheard:
                 tail._deliver(unheard)
@@ -252,16 +252,16 @@ def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_
 ) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text in ("Hel", "lo " * PIECE_CHARS_MAX):
-        elsewhere.said("one", "run_1", 1, text)
+        elsewhere.append("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
             assert len(piece.text or "") <= PIECE_CHARS_MAX
-            live.overheard("one", piece)
+            live.append_remote("one", piece)
         reader.read()
     assert reader.shown == {("run_1", 1): "Hel" + "lo " * PIECE_CHARS_MAX}
     assert list(relay.pieces("one")) == []
-    elsewhere.said("one", "run_1", 1, None)
+    elsewhere.append("one", "run_1", 1, None)
     for piece in relay.pieces("one"):
-        live.overheard("one", piece)
+        live.append_remote("one", piece)
     reader.read()
     assert (reader.shown, reader.resets) == ({}, 1)
 
@@ -271,21 +271,21 @@ def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(
 ) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     for text, arrives in (("one ", True), ("two ", False), ("three ", True), ("four", True)):
-        elsewhere.said("one", "run_1", 1, text)
+        elsewhere.append("one", "run_1", 1, text)
         for piece in relay.pieces("one"):
             if arrives:
-                live.overheard("one", piece)
+                live.append_remote("one", piece)
         reader.read()
     assert (reader.shown, reader.resets) == ({("run_1", 1): "three four"}, 1)
 
 
 def test_what_comes_after_the_entry_of_its_turn_is_late(live: LiveText, elsewhere: LiveText) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
-    elsewhere.said("one", "run_1", 1, "Hello")
+    elsewhere.append("one", "run_1", 1, "Hello")
     pieces = list(relay.pieces("one"))
-    live._notice([row(7, run.TranscriptAppended.TYPE)])
+    live._on_rows([row(7, run.TranscriptAppended.TYPE)])
     for piece in pieces:
-        live.overheard("one", piece)
+        live.append_remote("one", piece)
     reader.read()
     assert live.writing("one") is None
     assert reader.shown == {}
@@ -295,9 +295,9 @@ def test_an_entry_that_is_known_there_first_does_not_take_the_text_back_here(
     live: LiveText, elsewhere: LiveText
 ) -> None:
     relay = LiveRelay(elsewhere, None, Problems(FixedClock()))
-    elsewhere.said("one", "run_1", 1, "Hello")
+    elsewhere.append("one", "run_1", 1, "Hello")
     for piece in relay.pieces("one"):
-        live.overheard("one", piece)
-    elsewhere._notice([row(7, run.TranscriptAppended.TYPE)])
+        live.append_remote("one", piece)
+    elsewhere._on_rows([row(7, run.TranscriptAppended.TYPE)])
     assert list(relay.pieces("one")) == []
     assert live.writing("one") is not None

@@ -57,8 +57,8 @@ async def test_a_run_that_was_leased_in_the_commit_that_created_it_is_not_looked
         monkeypatch.setattr(parts.runner, "_claim", look_up)
         rows = parts.reader.rows(committed.position - 100, 200)
         created = [row for row in rows if row.stream == run_id and row.type == run.RunCreated.TYPE]
-        parts.runner._notice(rows)
-        parts.runner._notice(created)  # this one alone, as if it had been queued
+        parts.runner._on_rows(rows)
+        parts.runner._on_rows(created)  # this one alone, as if it had been queued
         await asked.wait()
     assert looked_up == [run_id]
 
@@ -87,11 +87,11 @@ async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_
         wanted: list[str] = []
         monkeypatch.setattr(runner, "_want", wanted.append)
         runner._others = frozenset(f"exe_{number}" for number in range(1_000))  # some come before, surely
-        runner._notice([for_any])
+        runner._on_rows([for_any])
         assert not wanted
         assert not runner.idle
         if leased:
-            runner._notice([lease])
+            runner._on_rows([lease])
         with anyio.fail_after(PATIENCE_SECONDS):
             while not runner.idle:
                 await anyio.sleep(0)
@@ -208,7 +208,7 @@ async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_even
         committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
         run_id = committed.subject or ""
         with pytest.raises(InternalError) as answered:
-            parts.runs.told(committed)
+            parts.runs.answer(committed)
         recorded = parts.runs.recorded(run_id)
         ending = recorded[-1].event
         shown, _ = await parts.read(("runs",), recorded[-1].position, lambda rows: run_by_id(rows, run_id, None))
