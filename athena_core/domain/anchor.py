@@ -72,7 +72,7 @@ def evolve(state: AnchorState, event: Event) -> AnchorState:
 # Guards
 
 
-def _counted(recorded: Recorded[AnchorKept | AnchorConflicted]) -> tuple[Guard, ...]:
+def _day_guards(recorded: Recorded[AnchorKept | AnchorConflicted]) -> tuple[Guard, ...]:
     """Count an anchor, or one that was refused, on its day."""
     return (Guard(kind=ANCHORS_GUARD, key=recorded.event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
 
@@ -132,6 +132,6 @@ DECIDER: Decider[AnchorState] = Decider(
     events=(AnchorKept, AnchorConflicted),
     initial=AnchorState(),
     evolve=evolve,
-    occupies={AnchorKept: _counted, AnchorConflicted: _counted},
+    occupies={AnchorKept: _day_guards, AnchorConflicted: _day_guards},
     over=lambda state: state.kept is not None,  # hardly any position is sent twice
 )

@@ -240,24 +240,24 @@ def evolve(state: QueueState, event: Event) -> QueueState:
             return replace(state, drain=drain)
         case WorkBatchStarted():
             batch = QueueBatch(run_id=event.run_id, item_ids=event.item_ids)
-            return replace(state, drain=_further(state.drain, runs=1), batch=batch)
+            return replace(state, drain=_count_up(state.drain, runs=1), batch=batch)
         case WorkItemDrained():
-            return replace(_without(state, (event.item_id,)), drain=_further(state.drain, items=1))
+            return replace(_remove(state, (event.item_id,)), drain=_count_up(state.drain, items=1))
         case WorkBatchReturned():
-            return replace(_tried(state, event) if event.counted else state, batch=None)
+            return replace(_add_attempts(state, event) if event.counted else state, batch=None)
         case WorkBatchDeadLettered():
-            return replace(_without(state, event.item_ids), batch=None)
+            return replace(_remove(state, event.item_ids), batch=None)
         case WorkDrained() | WorkDrainFailed():
             return replace(state, drain=None, batch=None)
         case _:
             return state
 
 
-def _further(drain: QueueDrain | None, *, items: int = 0, runs: int = 0) -> QueueDrain | None:
+def _count_up(drain: QueueDrain | None, *, items: int = 0, runs: int = 0) -> QueueDrain | None:
     return drain and replace(drain, drained_items=drain.drained_items + items, runs=drain.runs + runs)
 
 
-def _without(state: QueueState, item_ids: tuple[str, ...]) -> QueueState:
+def _remove(state: QueueState, item_ids: tuple[str, ...]) -> QueueState:
     """The items have left the queue, and so the batch, which ends with the last of them."""
     items = tuple(item for item in state.items if item.id not in item_ids)
     batch = state.batch
@@ -267,7 +267,7 @@ def _without(state: QueueState, item_ids: tuple[str, ...]) -> QueueState:
     return replace(state, items=items, batch=batch)
 
 
-def _tried(state: QueueState, event: WorkBatchReturned) -> QueueState:
+def _add_attempts(state: QueueState, event: WorkBatchReturned) -> QueueState:
     attempt = ItemAttempt(run_id=event.run_id, at=event.failed_at, code=event.code)
     items = (
         replace(item, attempts=(*item.attempts, attempt)) if item.id in event.item_ids else item for item in state.items
@@ -380,7 +380,7 @@ def acknowledged(state: QueueState) -> QueueState:
     if state.batch is None:
         return state
     item_ids = state.batch.item_ids
-    return replace(_without(state, item_ids), drain=_further(state.drain, items=len(item_ids)))
+    return replace(_remove(state, item_ids), drain=_count_up(state.drain, items=len(item_ids)))
 
 
 def has_more(state: QueueState) -> bool:
@@ -393,9 +393,9 @@ def decide(command: QueueCommand, state: QueueState, context: Context) -> tuple[
     drain, batch = state.drain, state.batch
     match command:
         case EnqueueWork():
-            return () if command.duplicate else (_enqueued(command, state),)
+            return () if command.duplicate else (_enqueue(command, state),)
         case StartDrain():
-            return () if drain is not None or not state.items else (_drain_started(command, state),)
+            return () if drain is not None or not state.items else (_start_drain(command, state),)
         case StartBatch():
             following = tuple(item.id for item in next_batch(state, command.chars_max))
             asked = command.item_ids
@@ -417,18 +417,18 @@ def decide(command: QueueCommand, state: QueueState, context: Context) -> tuple[
         case FailBatch():
             if drain is None or batch is None or batch.run_id != command.run_id:
                 return ()
-            return _failed(command, state, drain, batch, iso(context.now))
+            return _fail(command, state, drain, batch, iso(context.now))
         case RefuseBatch():
             if drain is None or batch is not None or state.named(command.item_ids) == ():
                 return ()
-            return _refused(command, state, drain)
+            return _refuse(command, state, drain)
         case FinishDrain():
             if drain is None or batch is not None or has_more(state):
                 return ()
             return (WorkDrained(status="ok", **_summary(drain, len(state.items))),)
 
 
-def _enqueued(command: EnqueueWork, state: QueueState) -> Event:
+def _enqueue(command: EnqueueWork, state: QueueState) -> Event:
     if len(state.items) >= QUEUE_ITEMS_MAX:
         raise WorkQueueFull(f"{QUEUE_ITEMS_MAX} items wait in the queue; drain it first")
     return WorkEnqueued(
@@ -444,7 +444,7 @@ def _enqueued(command: EnqueueWork, state: QueueState) -> Event:
     )
 
 
-def _drain_started(command: StartDrain, state: QueueState) -> Event:
+def _start_drain(command: StartDrain, state: QueueState) -> Event:
     return WorkDrainStarted(
         drain_id=command.drain_id,
         queue_depth_before=len(state.items),
@@ -456,7 +456,7 @@ def _drain_started(command: StartDrain, state: QueueState) -> Event:
     )
 
 
-def _failed(command: FailBatch, state: QueueState, drain: QueueDrain, batch: QueueBatch, at: str) -> tuple[Event, ...]:
+def _fail(command: FailBatch, state: QueueState, drain: QueueDrain, batch: QueueBatch, at: str) -> tuple[Event, ...]:
     """The attempt of all, the grave of some, the end of the drain."""
     events: tuple[Event, ...] = (
         WorkBatchReturned(
@@ -484,13 +484,13 @@ def _failed(command: FailBatch, state: QueueState, drain: QueueDrain, batch: Que
             run_id=batch.run_id,
         )
         events += (buried,)
-    return (*events, _stopped(drain, command, len(state.items) - len(dead), batch.run_id))
+    return (*events, _stop_drain(drain, command, len(state.items) - len(dead), batch.run_id))
 
 
-def _refused(command: RefuseBatch, state: QueueState, drain: QueueDrain) -> tuple[Event, ...]:
+def _refuse(command: RefuseBatch, state: QueueState, drain: QueueDrain) -> tuple[Event, ...]:
     dead = tuple(item.id for item in state.named(command.item_ids)) if command.grave else ()
     depth = len(state.items) - len(dead)
-    events: tuple[Event, ...] = (_stopped(drain, command, depth, None),)
+    events: tuple[Event, ...] = (_stop_drain(drain, command, depth, None),)
     if command.grave is None:
         return events
     buried = WorkBatchDeadLettered(
@@ -505,7 +505,7 @@ def _refused(command: RefuseBatch, state: QueueState, drain: QueueDrain) -> tupl
     return (buried, *events)
 
 
-def _stopped(drain: QueueDrain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
+def _stop_drain(drain: QueueDrain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
     return WorkDrainFailed(code=command.code, error_text=command.message, run_id=run_id, **_summary(drain, depth))
 
 

@@ -152,30 +152,30 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
     """What follows; nothing where the command is late. Raises LeaseLost for a token that is not the present one."""
     match command:
         case RequestRun():
-            return () if state.status else (_requested(command),)
+            return () if state.status else (_request(command),)
         case LeaseRun():
-            return _leased(command, state)
+            return _lease(command, state)
         case EndRun() | RecordStep() | ReserveBudget() | PauseRun():
             if not state.open:
                 return ()
             if state.token != command.token or state.executor is None:
                 raise LeaseLost("the run was taken over by another executor")
-            return _gone_on(command, state)
+            return _continue(command, state)
         case AdmitRun():
             return (state.request,) if state.status == "queued" and state.request else ()
         case TakeRun():
-            return _taken(command, state)
+            return _take_over(command, state)
         case ResumeRun():
-            return _resumed(command, state)
+            return _resume(command, state)
         case CancelRun():
-            return _cancelled(command, state)
+            return _cancel(command, state)
         case ForceCancel():
-            return (_done(state.cancel, forced=True),) if state.open and state.cancel else ()
+            return (_cancelled(state.cancel, forced=True),) if state.open and state.cancel else ()
         case WithdrawRun():
             return (RunCancelled(cause=command.cause),) if state.status == "queued" else ()
 
 
-def _resumed(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
+def _resume(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
     request = state.request
     if state.status != "paused" or request is None:
         return ()
@@ -192,14 +192,14 @@ def _resumed(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
     return (resumed,)
 
 
-def _requested(command: RequestRun) -> Event:
+def _request(command: RequestRun) -> Event:
     request = command.request
     if command.wait is not None:
         return RunQueued(reason=command.wait, **request_fields(request))
     return request if isinstance(request, RunCreated) else RunCreated(**request_fields(request))
 
 
-def _leased(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
+def _lease(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
     if state.status != "running" or state.executor is not None:
         return ()
     attempt = state.attempt or 1
@@ -211,11 +211,11 @@ def _leased(command: LeaseRun, state: RunState) -> tuple[Event, ...]:
     return leased, started, said
 
 
-def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
+def _take_over(command: TakeRun, state: RunState) -> tuple[Event, ...]:
     if state.status != "running" or state.executor is None or state.token != command.token:
         return ()
     if state.cancel is not None:
-        return (_done(state.cancel),)
+        return (_cancelled(state.cancel),)
     attempt = state.attempt + (command.because != "left")
     if attempt > command.attempts_max:
         return (RunCrashed(executor=state.executor, attempt=state.attempt),)
@@ -230,7 +230,7 @@ def _taken(command: TakeRun, state: RunState) -> tuple[Event, ...]:
     return leased, RunStarted(attempt=attempt)
 
 
-def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
+def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
     """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
     match command:
         case EndRun():
@@ -247,16 +247,16 @@ def _gone_on(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Run
             )
             steps, end = (), (reserved,)
         case PauseRun():
-            paused = _paused(command, state)
+            paused = _pause(command, state)
             if paused is None and state.cancel is None:
                 return ()
             steps, end = (), () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
-    return (*(step for step in steps if _was_done(step)), _done(state.cancel))
+    return (*(step for step in steps if _is_work(step)), _cancelled(state.cancel))
 
 
-def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
+def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
     reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
     if reached is not None:
         return RunPaused(
@@ -270,19 +270,19 @@ def _paused(command: PauseRun, state: RunState) -> RunPaused | None:
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
-def _was_done(step: RunStep) -> bool:
+def _is_work(step: RunStep) -> bool:
     """Whether something was done or paid, beside being said or meant."""
     return isinstance(step, UsageRecorded | EvidenceAttached) or (
         isinstance(step, TranscriptAppended) and step.kind == "tool-result"
     )
 
 
-def _cancelled(command: CancelRun, state: RunState) -> tuple[Event, ...]:
+def _cancel(command: CancelRun, state: RunState) -> tuple[Event, ...]:
     status: Literal["cancelled", "not-running"] = "cancelled" if state.open else "not-running"
     cause = None if command.cause == "requested" else command.cause
-    asked = RunCancelRequested(status=status, run_id=command.by_run, cause=cause, note=command.reason)
-    return (asked, _done(asked)) if state.open and state.executor is None else (asked,)
+    request = RunCancelRequested(status=status, run_id=command.by_run, cause=cause, note=command.reason)
+    return (request, _cancelled(request)) if state.open and state.executor is None else (request,)
 
 
-def _done(asked: RunCancelRequested, *, forced: bool = False) -> RunCancelled:
-    return RunCancelled(cause=asked.cause or "requested", forced=forced or None)
+def _cancelled(request: RunCancelRequested, *, forced: bool = False) -> RunCancelled:
+    return RunCancelled(cause=request.cause or "requested", forced=forced or None)

@@ -126,7 +126,7 @@ def request_fields(request: RunRequest) -> dict[str, Any]:
 def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
     run_id, event = recorded.stream, recorded.event
     waiting = Guard(kind="waiting", key=run_id, value=(recorded.position, *event.places))
-    return (waiting, *_child(run_id, event))
+    return (waiting, *_child_guards(run_id, event))
 
 
 def _created_guards(recorded: Recorded[RunCreated]) -> tuple[Guard, ...]:
@@ -135,11 +135,11 @@ def _created_guards(recorded: Recorded[RunCreated]) -> tuple[Guard, ...]:
         Guard(kind="waiting", key=run_id, value=None),
         Guard(kind="slot", key=run_id, value=(recorded.position, *event.places)),
         Guard(kind="turn", key=event.session_id, value=(run_id,)),
-        *_child(run_id, event),
+        *_child_guards(run_id, event),
     )
 
 
-def _child(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
+def _child_guards(run_id: str, request: RunRequest) -> tuple[Guard, ...]:
     parent = request.parent_run_id
     return () if parent is None else (Guard(kind="child", key=run_id, value=(parent,)),)
 

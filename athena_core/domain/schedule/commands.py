@@ -147,31 +147,31 @@ def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> 
     """What follows; nothing where nothing changes. Raises ConfigError, and NotFound where a schedule must exist."""
     match command:
         case UpsertSchedule():
-            return _upserted(command, state, context)
+            return _upsert(command, state, context)
         case RemoveSchedule(id=key):
-            gone = _closed(state, context.now, "removed") if state.exists else ()
+            gone = _close_slots(state, context.now, "removed") if state.exists else ()
             return (*gone, ScheduleRemoved(id=key, removed=state.exists))
         case EnableSchedule(id=key):
-            return _enabled(key, state, context.now)
+            return _enable(key, state, context.now)
         case DisableSchedule(id=key):
             if state.definition is None:
                 return (ScheduleDisabled(id=key, updated=False),)
             if not state.enabled:
                 return ()
-            return (*_closed(state, context.now, "disabled"), ScheduleDisabled(id=key, updated=True))
+            return (*_close_slots(state, context.now, "disabled"), ScheduleDisabled(id=key, updated=True))
         case PauseSchedule():
             _must_exist(state, command.id)
             return () if state.paused else (SchedulePaused(id=state.id, cause="requested", note=command.note),)
         case ResumeSchedule():
             _must_exist(state, command.id)
-            return _resumed(command, state, context.now)
+            return _resume(command, state, context.now)
         case RunSchedule():
             _must_exist(state, command.id)
             return _run_by_hand(command, state)
         case TickSchedule():
-            return _ticked(command, state, context)
+            return _tick(command, state, context)
         case FinishScheduledRun():
-            return _finished(command, state)
+            return _finish(command, state)
 
 
 def _must_exist(state: ScheduleState, key: str) -> None:
@@ -182,14 +182,14 @@ def _must_exist(state: ScheduleState, key: str) -> None:
 # Defining
 
 
-def _upserted(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+def _upsert(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
     if not state.exists and command.others >= command.most:
         raise ConfigError.of("id", f"{command.others} schedules exist, which is the most", "remove one first")
     events = _put(command, state, context)
     if command.paused is None:
         return events
     wish = (PauseSchedule if command.paused else ResumeSchedule)(id=command.id, note=command.note)
-    return (*events, *decide(wish, _then(state, events), context))
+    return (*events, *decide(wish, _state_after(state, events), context))
 
 
 def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
@@ -205,9 +205,9 @@ def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tup
     anew = not kept or trigger.every_minutes is not None or enabled and not state.enabled
     events: tuple[Event, ...] = ()
     if anew or not enabled:
-        events = _explained(state, context.now, "superseded" if enabled else "disabled")
-    events += _outside(state, trigger) if enabled else _dropped(state, "disabled")
-    after = _then(state, events).cursor_ms
+        events = _explain_slots(state, context.now, "superseded" if enabled else "disabled")
+    events += _drop_outside(state, trigger) if enabled else _drop_buffer(state, "disabled")
+    after = _state_after(state, events).cursor_ms
     if anew:
         after, anchor = _from_now_on(trigger, after, context.now, start_now=command.start_now)
         definition = replace(definition, trigger=replace(trigger, anchor_ms=anchor))
@@ -226,7 +226,7 @@ def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tup
     return (*events, put)
 
 
-def _enabled(key: str, state: ScheduleState, now: int) -> tuple[Event, ...]:
+def _enable(key: str, state: ScheduleState, now: int) -> tuple[Event, ...]:
     if state.definition is None:
         return (ScheduleEnabled(id=key, updated=False),)
     if state.enabled:
@@ -243,26 +243,26 @@ def _from_now_on(trigger: Trigger, cursor: int, now: int, *, start_now: bool = F
     return after, max(after + start_now, trigger.start_at_ms or 0)
 
 
-def _resumed(command: ResumeSchedule, state: ScheduleState, now: int) -> tuple[Event, ...]:
+def _resume(command: ResumeSchedule, state: ScheduleState, now: int) -> tuple[Event, ...]:
     if not state.paused:
         return ()
-    return (*_explained(state, now, "paused"), ScheduleResumed(id=state.id, note=command.note))
+    return (*_explain_slots(state, now, "paused"), ScheduleResumed(id=state.id, note=command.note))
 
 
-def _closed(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
+def _close_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
     """What has to be said of slots before there are none any more."""
-    return (*_explained(state, now, reason), *_dropped(state, reason))
+    return (*_explain_slots(state, now, reason), *_drop_buffer(state, reason))
 
 
-def _explained(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
+def _explain_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
     """Why slots up to now did not run, though the schedule was enabled."""
     if state.definition is None or not state.enabled:
         return ()
     last = last_slot(state.definition.trigger, state.cursor_ms, now)
-    return _missed(state, state.definition.trigger, last, "paused" if state.paused else reason)
+    return _miss_slots(state, state.definition.trigger, last, "paused" if state.paused else reason)
 
 
-def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: SlotSkipReason) -> tuple[Event, ...]:
+def _miss_slots(state: ScheduleState, trigger: Trigger, last: int | None, reason: SlotSkipReason) -> tuple[Event, ...]:
     """One event for all slots from the cursor to the last of them."""
     if last is None:
         return ()
@@ -271,11 +271,11 @@ def _missed(state: ScheduleState, trigger: Trigger, last: int | None, reason: Sl
     return (ScheduleSlotsMissed(id=state.id, from_ms=first, to_ms=last, count=count, reason=reason),)
 
 
-def _dropped(state: ScheduleState, reason: SlotSkipReason) -> tuple[Event, ...]:
+def _drop_buffer(state: ScheduleState, reason: SlotSkipReason) -> tuple[Event, ...]:
     return tuple(ScheduleRunSkipped(id=state.id, slot_ms=slot, reason=reason) for slot in state.buffer)
 
 
-def _outside(state: ScheduleState, trigger: Trigger) -> tuple[Event, ...]:
+def _drop_outside(state: ScheduleState, trigger: Trigger) -> tuple[Event, ...]:
     """Buffered slots that a moved start or end leaves outside."""
     start = 0 if trigger.start_at_ms is None else trigger.start_at_ms
     end = INSTANT_MAX if trigger.end_at_ms is None else trigger.end_at_ms
@@ -286,7 +286,7 @@ def _outside(state: ScheduleState, trigger: Trigger) -> tuple[Event, ...]:
     )
 
 
-def _then(state: ScheduleState, events: tuple[Event, ...]) -> ScheduleState:
+def _state_after(state: ScheduleState, events: tuple[Event, ...]) -> ScheduleState:
     for event in events:
         state = evolve(state, event)
     return state
@@ -303,7 +303,7 @@ def _run_by_hand(command: RunSchedule, state: ScheduleState) -> tuple[Event, ...
     return (ScheduleRunStarted(id=state.id, target_run_id=command.target_run_id),)
 
 
-def _ticked(command: TickSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
+def _tick(command: TickSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
     definition, at = state.definition, command.at
     if definition is None or not state.live:
         return ()
@@ -315,20 +315,20 @@ def _ticked(command: TickSchedule, state: ScheduleState, context: Context) -> tu
         slot = next_slot(trigger, state.cursor_ms) if at > now else None
         if slot is None or due_at(trigger, state.id, slot) > at:
             return ()
-        return _met(state, definition, slot, command.target_run_id)
+        return _start_or_wait(state, definition, slot, command.target_run_id)
     # Whatever is older than this was missed.
     window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
     oldest = now - (window + trigger.jitter_seconds) * 1_000
     late: SlotSkipReason = "catchup-window-exceeded"
     if last < oldest:
-        return _missed(state, trigger, last, late)
+        return _miss_slots(state, trigger, last, late)
     slot = last
     if definition.catch_up == "all":
         (slot,) = slots_between(trigger, max(state.cursor_ms, oldest - 1), last, 1)
     else:
         late = "catchup-latest"
-    events = _missed(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
-    return (*events, *_met(_then(state, events), definition, slot, command.target_run_id))
+    events = _miss_slots(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
+    return (*events, *_start_or_wait(_state_after(state, events), definition, slot, command.target_run_id))
 
 
 def _last_due(state: ScheduleState, trigger: Trigger, now: int) -> int | None:
@@ -343,7 +343,7 @@ def _may_start_buffered(state: ScheduleState, definition: ScheduleDefinition) ->
     return bool(state.buffer) and (anyway or not state.running)
 
 
-def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id: str) -> tuple[Event, ...]:
+def _start_or_wait(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id: str) -> tuple[Event, ...]:
     """What a slot does that may run now, beside the runs in flight."""
     runs = tuple(flight.target_run_id for flight in state.running)
     started = ScheduleRunStarted(id=state.id, target_run_id=run_id, slot_ms=slot)
@@ -356,18 +356,18 @@ def _met(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id
             full = ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="buffer-full")
             return (buffered,) if len(state.buffer) < places else (full,)
         case "buffer-latest":
-            return (*_dropped(state, "buffer-full"), buffered)
+            return (*_drop_buffer(state, "buffer-full"), buffered)
         case "cancel-other":
-            return (*_dropped(state, "buffer-full"), replace(buffered, cancels=runs))
+            return (*_drop_buffer(state, "buffer-full"), replace(buffered, cancels=runs))
         case "terminate-other" if len(runs) < RUNS_IN_FLIGHT_MAX:
-            return (*_dropped(state, "buffer-full"), replace(started, terminates=runs))
+            return (*_drop_buffer(state, "buffer-full"), replace(started, terminates=runs))
         case "allow-all" if len(runs) < RUNS_IN_FLIGHT_MAX:
             return (started,)
         case _:
             return (ScheduleRunSkipped(id=state.id, slot_ms=slot, reason="overlap-skip"),)
 
 
-def _finished(command: FinishScheduledRun, state: ScheduleState) -> tuple[Event, ...]:
+def _finish(command: FinishScheduledRun, state: ScheduleState) -> tuple[Event, ...]:
     ended = [flight for flight in state.running if flight.target_run_id == command.target_run_id]
     if not ended:
         return ()

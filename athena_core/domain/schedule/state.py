@@ -77,7 +77,7 @@ def evolve(state: ScheduleState, event: Event) -> ScheduleState:
         case ScheduleRemoved(removed=True):
             return ScheduleState(id=state.id, revision=state.revision, cursor_ms=state.cursor_ms, running=state.running)
         case ScheduleEnabled(updated=True):
-            return _reopened(state, event)
+            return _enable(state, event)
         case ScheduleDisabled(updated=True):
             return replace(state, enabled=False)
         case SchedulePaused():
@@ -86,11 +86,11 @@ def evolve(state: ScheduleState, event: Event) -> ScheduleState:
             return replace(state, paused=False)
         case ScheduleRunStarted(slot_ms=slot):
             flight = RunInFlight(target_run_id=event.target_run_id, slot_ms=slot)
-            return replace(_passed(state, slot), running=(*state.running, flight))
+            return replace(_pass_slot(state, slot), running=(*state.running, flight))
         case ScheduleRunBuffered(slot_ms=slot):
-            return replace(_passed(state, slot), buffer=(*state.buffer, slot))
+            return replace(_pass_slot(state, slot), buffer=(*state.buffer, slot))
         case ScheduleRunSkipped(slot_ms=slot):
-            return _passed(state, slot)
+            return _pass_slot(state, slot)
         case ScheduleSlotsMissed():
             return replace(state, cursor_ms=max(state.cursor_ms, event.to_ms))
         case ScheduleRunCompleted() | ScheduleRunFailed():
@@ -100,7 +100,7 @@ def evolve(state: ScheduleState, event: Event) -> ScheduleState:
             return state
 
 
-def _reopened(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
+def _enable(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
     definition = state.definition
     if definition is not None and event.anchor_ms is not None:
         definition = replace(definition, trigger=replace(definition.trigger, anchor_ms=event.anchor_ms))
@@ -108,7 +108,7 @@ def _reopened(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
     return replace(state, definition=definition, enabled=True, cursor_ms=cursor)
 
 
-def _passed(state: ScheduleState, slot: int | None) -> ScheduleState:
+def _pass_slot(state: ScheduleState, slot: int | None) -> ScheduleState:
     """The slot is behind, whether it came from the clock or from the buffer."""
     if slot is None:
         return state

@@ -178,18 +178,18 @@ def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Contex
                 ),
             )
         case ResumeWorkflowRun():
-            return _resumed(command, state)
+            return _resume(command, state)
         case AdvanceWorkflowRun():
-            return _advanced(command, state, context) if state.open else ()
+            return _advance(command, state, context) if state.open else ()
         case DecideApproval():
-            return _judged(command, state, context.now)
+            return _decide_approval(command, state, context.now)
         case CancelWorkflowRun():
             if not state.open or state.cancel is not None:
                 return ()
             return (WorkflowRunCancelRequested(workflow_id=state.workflow_id, note=command.reason),)
 
 
-def _resumed(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event, ...]:
+def _resume(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event, ...]:
     if state.status not in {"failed", "cancelled"}:
         check_overrides(command.input, state)
         return ()
@@ -200,7 +200,7 @@ def _resumed(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event
             reason = f"the items of step {step_id!r} come from it, and some of them were begun"
             raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start another run of the workflow")
     lost = [step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"}]
-    reopened = _reopened(command, state, lost)
+    reopened = _reopen(command, state, lost)
     lost += [one.step_id for one in reopened]
     below = graph.after(lost)
     reset = tuple(
@@ -236,7 +236,7 @@ def check_overrides(values: Mapping[str, Any], state: WorkflowRunState) -> None:
         )
 
 
-def _reopened(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[str]) -> tuple[ReopenedApproval, ...]:
+def _reopen(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[str]) -> tuple[ReopenedApproval, ...]:
     """The granted approvals that no longer cover what follows them: values that changed, or steps that begin again.
 
     An approval is left alone where nothing behind it is still to begin.
@@ -262,7 +262,7 @@ def _reopened(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequenc
     return tuple(found)
 
 
-class _Walk:
+class _Decision:
     """What one command makes of a workflow run, event by event."""
 
     def __init__(self, graph: WorkflowGraph, state: WorkflowRunState, now: int) -> None:
@@ -278,23 +278,23 @@ class _Walk:
         self.state = evolve(self.state, event)
 
 
-def _advanced(command: AdvanceWorkflowRun, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
-    walk = _Walk(command.graph, state, context.now)
+def _advance(command: AdvanceWorkflowRun, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
+    decision = _Decision(command.graph, state, context.now)
     for step_id, step in state.steps.items():
         if step.status == "waiting" and step.expires_at_ms is not None and step.expires_at_ms <= context.now:
-            walk.add(_expired(walk, step_id, step))
+            decision.add(_expire(decision, step_id, step))
     for ended in command.ended:
-        _note(walk, ended)
-    for step_id in _settling(command, walk.state):
-        _gather(walk, step_id)
-    for move in command.moves if walk.state.cancel is None else ():
-        _move(walk, move, command.items_max)
+        _end_step_run(decision, ended)
+    for step_id in _steps_to_finish(command, decision.state):
+        _finish_items(decision, step_id)
+    for move in command.moves if decision.state.cancel is None else ():
+        _move(decision, move, command.items_max)
     if command.close:
-        _close(walk)
-    return tuple(walk.events)
+        _finish_run(decision)
+    return tuple(decision.events)
 
 
-def _settling(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[str]:
+def _steps_to_finish(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[str]:
     """Return the steps whose items may all be at their end.
 
     An item that ends settles its step. A cancel settles every step: one that has no item running gets no other event.
@@ -305,22 +305,22 @@ def _settling(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[
     return dict.fromkeys(ended.step_id for ended in command.ended if ended.item is not None)
 
 
-def _expired(walk: _Walk, step_id: str, step: WorkflowStepState) -> Event:
-    approval = walk.graph.steps[step_id].approval
+def _expire(decision: _Decision, step_id: str, step: WorkflowStepState) -> Event:
+    approval = decision.graph.steps[step_id].approval
     granted = approval is not None and approval.on_expiry == "approve"
     kind = WorkflowApprovalGranted if granted else WorkflowApprovalRejected
-    workflow_id, sha256 = walk.state.workflow_id, step.subject_sha256 or ""
+    workflow_id, sha256 = decision.state.workflow_id, step.subject_sha256 or ""
     return kind(workflow_id=workflow_id, step_id=step_id, subject_sha256=sha256, cause="expiry")
 
 
-def _note(walk: _Walk, ended: StepRunEnded) -> None:
+def _end_step_run(decision: _Decision, ended: StepRunEnded) -> None:
     """The run of a step is over."""
-    step = walk.state.step(ended.step_id)
+    step = decision.state.step(ended.step_id)
     if not step.waits_for(ended.run_id, ended.item):
         return
     one = step if ended.item is None or step.items is None else step.items[ended.item]
     fields: dict[str, Any] = {
-        "workflow_id": walk.state.workflow_id,
+        "workflow_id": decision.state.workflow_id,
         "step_id": ended.step_id,
         "attempt": one.attempt,
         "step_run_id": ended.run_id,
@@ -328,39 +328,39 @@ def _note(walk: _Walk, ended: StepRunEnded) -> None:
     }
     if ended.code is None:
         fields |= {"output_chars": ended.output_chars, "provider": ended.provider, "model": ended.model}
-        walk.add(WorkflowStepCompleted(**fields))
-    elif ended.cancelled and walk.state.cancel is not None:
-        walk.add(WorkflowStepCancelled(**fields))
+        decision.add(WorkflowStepCompleted(**fields))
+    elif ended.cancelled and decision.state.cancel is not None:
+        decision.add(WorkflowStepCancelled(**fields))
     else:
-        execution = walk.graph.steps[ended.step_id].execution
+        execution = decision.graph.steps[ended.step_id].execution
         most = (execution and execution.max_attempts) or 1
-        again = one.spent < most and not ended.cancelled and walk.state.cancel is None
-        walk.add(WorkflowStepFailed(**fields, code=ended.code, error_text=ended.message, will_retry=again))
+        again = one.spent < most and not ended.cancelled and decision.state.cancel is None
+        decision.add(WorkflowStepFailed(**fields, code=ended.code, error_text=ended.message, will_retry=again))
 
 
-def _gather(walk: _Walk, step_id: str) -> None:
+def _finish_items(decision: _Decision, step_id: str) -> None:
     """A step may be at its end with its items."""
-    step = walk.state.step(step_id)
+    step = decision.state.step(step_id)
     if step.status != "running" or step.items is None or any(one.status == "running" for one in step.items):
         return
     statuses = [one.status for one in step.items]
-    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": step_id, "attempt": step.attempt}
+    fields: dict[str, Any] = {"workflow_id": decision.state.workflow_id, "step_id": step_id, "attempt": step.attempt}
     if all(status == "ok" for status in statuses):
-        walk.add(WorkflowStepCompleted(**fields, output_chars=0))
+        decision.add(WorkflowStepCompleted(**fields, output_chars=0))
     elif "failed" in statuses:
         failed = [str(index) for index, status in enumerate(statuses) if status == "failed"]
         message = f"{len(failed)} of {len(statuses)} items failed: {', '.join(failed[:20])}"
-        walk.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", error_text=message, will_retry=False))
-    elif walk.state.cancel is not None:
-        walk.add(WorkflowStepCancelled(**fields))
+        decision.add(WorkflowStepFailed(**fields, code="ITEMS_FAILED", error_text=message, will_retry=False))
+    elif decision.state.cancel is not None:
+        decision.add(WorkflowStepCancelled(**fields))
 
 
-def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
+def _move(decision: _Decision, move: StepCommand, items_max: int) -> None:
     """Make a move, if it is still to be made."""
-    step = walk.state.step(move.step_id)
+    step = decision.state.step(move.step_id)
     item = move.item if isinstance(move, StartStep | FailStep) else None
     if item is None:
-        what = walk.state.verdict(walk.graph, move.step_id).what
+        what = decision.state.verdict(decision.graph, move.step_id).what
         if step.status != "pending" or what != ("skip" if _is_upstream(move) else "ready"):
             return
         attempt = step.attempt
@@ -368,14 +368,14 @@ def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
         if step.status != "running" or not step.items or step.items[item].status != "pending":
             return
         attempt = step.items[item].attempt
-    fields: dict[str, Any] = {"workflow_id": walk.state.workflow_id, "step_id": move.step_id}
+    fields: dict[str, Any] = {"workflow_id": decision.state.workflow_id, "step_id": move.step_id}
     if move.looked is not None:
         fields |= {"condition": move.looked.held, "condition_salt": move.looked.salt}
     match move:
         case StartStep():
-            walk.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
+            decision.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
         case ExpandStep():
-            every = sum(len(one.items) for one in walk.state.steps.values() if one.items is not None)
+            every = sum(len(one.items) for one in decision.state.steps.values() if one.items is not None)
             known = len(step.items or ())  # it was held after it was expanded
             others = every - known
             if others + move.items > items_max and move.items > known:
@@ -384,14 +384,14 @@ def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
                     f" ATHENA_WORKFLOW_ITEMS_MAX allows a run {items_max}"
                 )
                 fields |= {"code": "MAP_ERROR", "error_text": message, "attempt": attempt + 1}
-                walk.add(WorkflowStepFailed(**fields, will_retry=False))
+                decision.add(WorkflowStepFailed(**fields, will_retry=False))
                 return
-            walk.add(WorkflowStepExpanded(**fields, items=move.items))
-            _gather(walk, move.step_id)
+            decision.add(WorkflowStepExpanded(**fields, items=move.items))
+            _finish_items(decision, move.step_id)
         case SkipStep():
-            walk.add(WorkflowStepSkipped(**fields, reason=move.reason))
-        case RequestApproval(resumed=resumed) if resumed == walk.state.resumed:
-            expires = None if move.expires_after_ms is None else walk.now + move.expires_after_ms
+            decision.add(WorkflowStepSkipped(**fields, reason=move.reason))
+        case RequestApproval(resumed=resumed) if resumed == decision.state.resumed:
+            expires = None if move.expires_after_ms is None else decision.now + move.expires_after_ms
             asked = WorkflowApprovalRequested(
                 **fields,
                 attempt=attempt + 1,
@@ -400,21 +400,21 @@ def _move(walk: _Walk, move: StepCommand, items_max: int) -> None:
                 subject=move.subject,
                 subject_salt=move.subject_salt,
             )
-            walk.add(asked)
+            decision.add(asked)
         case FailStep():
             fields |= {"code": move.code, "error_text": move.message, "attempt": attempt + 1, "item": item}
-            walk.add(WorkflowStepFailed(**fields, will_retry=False))
+            decision.add(WorkflowStepFailed(**fields, will_retry=False))
             if item is not None:
-                _gather(walk, move.step_id)
+                _finish_items(decision, move.step_id)
 
 
 def _is_upstream(move: StepCommand) -> bool:
     return isinstance(move, SkipStep) and move.reason != "condition"
 
 
-def _close(walk: _Walk) -> None:
+def _finish_run(decision: _Decision) -> None:
     """End the run if nothing goes on, or say that it waits for somebody."""
-    state = walk.state
+    state = decision.state
     statuses = [step.status for step in state.steps.values()]
     if "running" in statuses:
         return
@@ -423,23 +423,23 @@ def _close(walk: _Walk) -> None:
     if state.cancel is not None:
         for step_id in waiting:
             attempt = state.step(step_id).attempt
-            walk.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
-        walk.add(WorkflowRunCancelled(workflow_id=workflow_id))
+            decision.add(WorkflowStepCancelled(workflow_id=workflow_id, step_id=step_id, attempt=attempt))
+        decision.add(WorkflowRunCancelled(workflow_id=workflow_id))
         return
-    if state.due(walk.graph):
+    if state.due(decision.graph):
         return
     if waiting:
         if state.status != "waiting":
-            walk.add(WorkflowRunSuspended(workflow_id=workflow_id, step_ids=waiting))
+            decision.add(WorkflowRunSuspended(workflow_id=workflow_id, step_ids=waiting))
         return
     failed = tuple(step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"})
     if failed:
-        walk.add(WorkflowRunFailed(workflow_id=workflow_id, failed_steps=failed))
+        decision.add(WorkflowRunFailed(workflow_id=workflow_id, failed_steps=failed))
     else:
-        walk.add(WorkflowRunCompleted(workflow_id=workflow_id))
+        decision.add(WorkflowRunCompleted(workflow_id=workflow_id))
 
 
-def _judged(command: DecideApproval, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
+def _decide_approval(command: DecideApproval, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
     step = state.steps.get(command.step_id)
     if step is None or step.subject_sha256 is None:
         raise NotFound(f"no approval is asked for at step {command.step_id!r}")

@@ -97,7 +97,7 @@ class WorkflowRunState(Value):
 
     def due(self, graph: WorkflowGraph) -> list[tuple[str, StepVerdict]]:
         """The pending steps that may begin or are to be skipped, in the order of the definition."""
-        shut, statuses = self._shut(graph), self._statuses_now(graph)
+        shut, statuses = self._behind_reopened(graph), self._statuses_now(graph)
         return [
             (step_id, verdict)
             for step_id, verdict in graph.due(statuses)
@@ -106,9 +106,9 @@ class WorkflowRunState(Value):
 
     def verdict(self, graph: WorkflowGraph, step_id: str) -> StepVerdict:
         """Whether a pending step may begin."""
-        return BLOCKED if step_id in self._shut(graph) else graph.verdict(step_id, self._statuses_now(graph))
+        return BLOCKED if step_id in self._behind_reopened(graph) else graph.verdict(step_id, self._statuses_now(graph))
 
-    def _shut(self, graph: WorkflowGraph) -> set[str]:
+    def _behind_reopened(self, graph: WorkflowGraph) -> set[str]:
         """The steps behind a reopened approval, whose own parents do not show it: these may be ok since before."""
         shut: set[str] = set()
         for step_id in self.reopened:
@@ -146,10 +146,11 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
                 scope=unpinned(event.scope),
             )
         case WorkflowResumed():
-            return _begun_again(state, event)
+            return _resume(state, event)
         case WorkflowStepStarted() | WorkflowStepCompleted() | WorkflowStepFailed() | WorkflowStepCancelled():
             step = state.step(event.step_id)
-            return _with(state, event.step_id, _item(step, event) if event.item is not None else _stepped(step, event))
+            step = _step_after(step, event) if event.item is None else _item_after(step, event)
+            return _with(state, event.step_id, step)
         case WorkflowStepExpanded():
             step = state.step(event.step_id)
             items = (WorkflowItemState(),) * event.items
@@ -185,7 +186,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
             return state
 
 
-def _begun_again(state: WorkflowRunState, event: WorkflowResumed) -> WorkflowRunState:
+def _resume(state: WorkflowRunState, event: WorkflowResumed) -> WorkflowRunState:
     held = event.held or ()
     reset = {step_id: _reset(state.step(step_id), held=step_id in held) for step_id in event.reset}
     return replace(
@@ -207,7 +208,7 @@ def _with(state: WorkflowRunState, step_id: str, step: WorkflowStepState) -> Wor
 StepEvent = WorkflowStepStarted | WorkflowStepCompleted | WorkflowStepFailed | WorkflowStepCancelled
 
 
-def _stepped(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
+def _step_after(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
     match event:
         case WorkflowStepStarted():
             spent = step.spent + 1
@@ -220,15 +221,16 @@ def _stepped(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
             return replace(step, status="cancelled")
 
 
-def _item(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
+def _item_after(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
     items = list(step.items or ())
     index = event.item or 0
     if not 0 <= index < len(items):
         return step
-    old = items[index]
-    one = _stepped(WorkflowStepState(status=old.status, attempt=old.attempt, spent=old.spent, run_id=old.run_id), event)
-    items[index] = WorkflowItemState(status=one.status, attempt=one.attempt, spent=one.spent, run_id=one.run_id)
-    attempt = max(step.attempt, one.attempt)
+    item = items[index]
+    before = WorkflowStepState(status=item.status, attempt=item.attempt, spent=item.spent, run_id=item.run_id)
+    after = _step_after(before, event)
+    items[index] = WorkflowItemState(status=after.status, attempt=after.attempt, spent=after.spent, run_id=after.run_id)
+    attempt = max(step.attempt, after.attempt)
     return replace(step, items=tuple(items), attempt=attempt)
 
 
