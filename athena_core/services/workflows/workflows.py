@@ -1,4 +1,4 @@
-"""Workflows: created, started, resumed, cancelled, approved and waited for. The stepper starts their steps."""
+"""Workflows: definitions, starts, resumes, cancels and approvals of runs, and waiting for their ends."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
