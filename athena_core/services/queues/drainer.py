@@ -59,7 +59,7 @@ class QueueDrainer:
         log: Log,
         reader: StoreReader,
         runs: Runs,
-        work: Queues,
+        queues: Queues,
         messages: Messages,
         access: Access,
         clock: Clock,
@@ -71,7 +71,7 @@ class QueueDrainer:
         """Take the parts; ``retry_seconds`` is how long a message waits after its first failure."""
         self._log = log
         self._runs = runs
-        self._work = work
+        self._queues = queues
         self._messages = messages
         self._access = access
         self._clock = clock
@@ -111,7 +111,7 @@ class QueueDrainer:
         """Go on with the drain of a session, or begin one where a message waits."""
         session_id = key
         while True:
-            state = await self._work.state(session_id)
+            state = await self._queues.state(session_id)
             if state.drain is None:
                 if not state.automatic:
                     self._backoffs.pop(session_id, None)
@@ -152,9 +152,9 @@ class QueueDrainer:
         """Acknowledge what a run completed, if one did, and start the next, in one transaction; or end the drain."""
         after = queue.acknowledged(state) if completed else state
         items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.has_more(after) else ()
-        payloads = self._work.payloads(session_id, items)
+        payloads = self._queues.payloads(session_id, items)
         prepared: PreparedRun | None = None
-        errors = self._work.errors(session_id, items)
+        errors = self._queues.errors(session_id, items)
         otherwise: queue.QueueCommand = queue.FinishDrain()
         meta = self._meta
         if items:
@@ -169,27 +169,29 @@ class QueueDrainer:
                 otherwise = self._refusal(items, error)
 
         def go_on(reader: Reader, context: Context) -> Outcome[bool]:
-            desk = QueueTransaction(reader, context, session_id, payloads, errors)
-            if completed is not None and not desk.decide(queue.CompleteBatch(run_id=completed)):
+            transaction = QueueTransaction(reader, context, session_id, payloads, errors)
+            if completed is not None and not transaction.decide(queue.CompleteBatch(run_id=completed)):
                 return Outcome(answer=False)
             if prepared is None:
-                desk.decide(otherwise)
-                return desk.outcome()
+                transaction.decide(otherwise)
+                return transaction.outcome()
             start = queue.StartBatch(
                 run_id=prepared.run_id,
                 item_ids=tuple(item.id for item in items),
                 chars_max=self._runs.compiler.chars_max,
             )
-            if not desk.decide(start):
-                return desk.outcome()
+            if not transaction.decide(start):
+                return transaction.outcome()
             try:
-                return desk.outcome(then=self._runs.admit(reader, context, prepared, behind=len(desk.facts)))
+                return transaction.outcome(
+                    then=self._runs.admit(reader, context, prepared, behind=len(transaction.facts))
+                )
             except Rejected as rejected:
-                desk = QueueTransaction(reader, context, session_id, payloads, errors)
+                transaction = QueueTransaction(reader, context, session_id, payloads, errors)
                 if completed is not None:
-                    desk.decide(queue.CompleteBatch(run_id=completed))
-                desk.decide(self._refusal(items, rejected.error))
-                return desk.outcome(first=rejected.facts)  # a violation names the first event of its transaction
+                    transaction.decide(queue.CompleteBatch(run_id=completed))
+                transaction.decide(self._refusal(items, rejected.error))
+                return transaction.outcome(first=rejected.facts)  # a violation names the first event of its transaction
 
         if prepared is None:
             committed = await self._log.submit(go_on, self._meta)
@@ -217,7 +219,7 @@ class QueueDrainer:
         if not self._access.allows(who, operation):
             raise UnrunnableItems(items, _denied(who, operation), "not-allowed" if drain.automatic else None)
         body = RunBody(session_id=session_id, input=text, provider=drain.provider, model=drain.model)
-        position, correlation = self._work.cause(session_id, drain)
+        position, correlation = self._queues.cause(session_id, drain)
         return body, who, self._caused(position, correlation)
 
     def _caused(self, position: Position, correlation: str) -> Meta:
@@ -271,12 +273,12 @@ class QueueDrainer:
             grave="cancelled" if meant and state.drain.automatic else None,
         )
         items = state.named(batch.item_ids)
-        payloads, errors = self._work.payloads(session_id, items), self._work.errors(session_id, items)
+        payloads, errors = self._queues.payloads(session_id, items), self._queues.errors(session_id, items)
 
         def give_back(reader: Reader, context: Context) -> Outcome[bool]:
-            desk = QueueTransaction(reader, context, session_id, payloads, errors)
-            desk.decide(command)
-            return desk.outcome()
+            transaction = QueueTransaction(reader, context, session_id, payloads, errors)
+            transaction.decide(command)
+            return transaction.outcome()
 
         committed = await self._log.submit(give_back, self._meta)
         if committed.answer:

@@ -80,7 +80,7 @@ class Redrives:
     def __init__(
         self,
         log: Log,
-        letters: DeadLetters,
+        dead_letters: DeadLetters,
         pending: LetterFinder,
         access: Access,
         clock: Clock,
@@ -88,7 +88,7 @@ class Redrives:
     ) -> None:
         """Take the parts."""
         self._log = log
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._pending = pending
         self._access = access
         self._clock = clock
@@ -189,7 +189,7 @@ class Redrives:
         try:
             if not self._access.allows(who, REQUEUE):
                 raise AuthzDeniedError(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
-            plan = self._letters.plan(match.id)
+            plan = self._dead_letters.plan(match.id)
 
             def requeue(reader: Reader, context: Context) -> Outcome:
                 state = reader.state(redrive.DECIDER, redrive_id)
