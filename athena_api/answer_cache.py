@@ -45,7 +45,7 @@ class AnswerCache:
                 self._position, self._bytes = position, 0
 
     def find(self, question: Question, position: Position) -> Any:
-        """What was answered at this head of the log, as it was given to ``keep``; None if it is not here."""
+        """Return the answer that was kept at this head of the log, or None."""
         self.forget(position)
         with self._lock:
             reply = self._answers.get(question) if position == self._position else None

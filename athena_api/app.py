@@ -171,7 +171,7 @@ def build(
     serving: bool = True,
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> AthenaApp:
-    """The application of one state directory; its parts are ``plane``. Raises ConfigError."""
+    """Return the application of one state directory; its parts are ``plane``. Raises ConfigError."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
     lines = access_log or AccessLog(clock, mask=parts.mask)

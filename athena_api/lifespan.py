@@ -100,7 +100,7 @@ async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, servin
 
 
 def roles_loaded(roster: Roster) -> plane.RolesLoaded:
-    """What is recorded each time that roles are read."""
+    """Return the event that records the roles that were read."""
     named = Counter(role for name, role in roster.roles.items() if name != EVERYBODY_ELSE)
     return plane.RolesLoaded(
         source="settings" if roster.file is None else "file",

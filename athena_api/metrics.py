@@ -157,7 +157,7 @@ def exposition(plane: "ControlPlane") -> bytes:
 
 
 def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
-    """What there is to say now. The counters of the fleet are left out while the views are not there."""
+    """Collect all samples. The counters of the fleet are left out while the views are not there."""
     log, head = plane.log, plane.reader.head()
     health = health_of(plane, head)
     samples: dict[MetricFamily, list[Sample]] = {family: [] for family in FAMILIES}
@@ -201,7 +201,7 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
 
 
 def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
-    """The counters of the fleet."""
+    """Return the counters of the fleet."""
     for row in counts.providers:
         yield ADMITTED, ((row.provider,), row.admitted)
         for outcome in ("completed", "failed", "cancelled", "timed_out", "crashed"):
@@ -227,7 +227,7 @@ def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
 
 
 def render_family(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
-    """A family and its samples; nothing where there are none."""
+    """Yield the lines of a family and its samples; none where there are no samples."""
     begun = False
     for values, value in samples:
         if not begun:

@@ -244,7 +244,7 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
 
 
 def _query_schema(type_: Any, schema: Json) -> Json:
-    """A query parameter: a blank one counts as absent, lists are separated by commas."""
+    """Return the schema of a query parameter: a blank one counts as absent, lists are separated by commas."""
     info = query_kind(inspect.type_info(type_))
     if is_time(info):
         return {"schema": {"anyOf": [{"type": "string", "format": "date-time"}, BLANK]}}
@@ -302,7 +302,7 @@ def _failures(row: Row) -> Json:
 
 
 def codes_of(row: Row) -> tuple[str, ...]:
-    """The codes of all errors that an operation may answer, bugs excepted."""
+    """Return the codes of all errors that an operation may answer, bugs excepted."""
     codes = [*EVERY, *row.errors]
     if ":" in row.path:
         codes.append("UNKNOWN_ERROR")
@@ -359,7 +359,7 @@ def _envelope(data: Json) -> Json:
 
 
 def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
-    """The schema of every type in the rows, and the components that they refer to."""
+    """Return the schema of every type in the rows, and the components that they refer to."""
     bodies = [row.body for row in rows if row.body is not NoBody]
     queries = [field.type for row in rows if row.query is not NoQuery for field in msgspec.structs.fields(row.query)]
     others = [type_ for row in rows for type_ in (row.accepted, row.transient) if type_ is not None]
@@ -382,7 +382,7 @@ def _readable(name: str) -> str:
 
 
 def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
-    """The schema with our names, Markdown for descriptions, and neither titles nor defaults of null."""
+    """Return the schema with our names, Markdown for descriptions, and neither titles nor defaults of null."""
     if isinstance(schema, (list, tuple)):
         return [_tidy(item, names) for item in schema]
     if not isinstance(schema, dict):

@@ -40,12 +40,12 @@ async def unserved(request: HttpRequest, error: Exception) -> Response:
 
 
 async def livez(request: HttpRequest) -> Response:
-    """The process answers."""
+    """Answer that the process runs."""
     return _json(success({"status": "ok"}), 200)
 
 
 async def readyz(request: HttpRequest) -> Response:
-    """The log is reachable, the views follow it, the server is not leaving."""
+    """Answer whether the log is reachable, the views follow it and the server stays."""
     try:
         check_ready(request.app.state.plane)
     except AthenaError as error:
@@ -54,7 +54,7 @@ async def readyz(request: HttpRequest) -> Response:
 
 
 async def metrics(request: HttpRequest) -> Response:
-    """What a monitoring system reads; it tells of everybody."""
+    """Answer the metrics, which cover every identity."""
     parts: ControlPlane = request.app.state.plane
     who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
     meta = Meta(actor=who.subject, correlation=trace, quiet=parts.refusal_limits.exhausted(who.subject))
@@ -75,7 +75,7 @@ async def _built(build: "functools._lru_cache_wrapper[T]") -> T:
 
 
 async def document(request: HttpRequest) -> Response:
-    """The OpenAPI document."""
+    """Answer the OpenAPI document."""
     return _file(request, await _built(openapi_file))
 
 
@@ -86,18 +86,18 @@ def openapi_file() -> static_files.StaticFile:
 
 
 async def console(request: HttpRequest) -> Response:
-    """The console, which shows what the API tells to whoever looks at it."""
+    """Answer the page of the console."""
     await _built(static_files.static_files)
     return _file(request, static_files.console_page())
 
 
 async def docs_page(request: HttpRequest) -> Response:
-    """The documentation page."""
+    """Answer the documentation page."""
     return _file(request, static_files.docs_page())
 
 
 async def static(request: HttpRequest) -> Response:
-    """A file of a page."""
+    """Answer a file of a page."""
     await _built(static_files.static_files)
     file = static_files.static_file(request.path_params["path"])
     if file is None:

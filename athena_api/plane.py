@@ -166,7 +166,7 @@ class ControlPlane(NamedTuple):
     async def read(
         self, names: tuple[str, ...], position: Position, read: Callable[[Connection], T]
     ) -> tuple[T, Position]:
-        """The same once the projections reflect a position."""
+        """Wait until the projections reflect a position, then query."""
         await self.caught_up(names, position)
         with at_least(position):
             return await self.query(names, read)
@@ -177,7 +177,7 @@ class ControlPlane(NamedTuple):
         read: Callable[[Connection, StoreReader], T],
         limiter: anyio.CapacityLimiter | None = None,
     ) -> tuple[T, Position]:
-        """What a slower read finds, in a thread with connections of its own."""
+        """Return what a slower read finds, in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
             log = self.log.reader()
@@ -191,7 +191,7 @@ class ControlPlane(NamedTuple):
         return await to_thread.run_sync(work, limiter=limiter)
 
     async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
-        """What is found in the log itself, in a thread with a connection of its own."""
+        """Return what a read of the log finds, in a thread with a connection of its own."""
 
         def work() -> T:
             log = self.log.reader()

@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
 
     @property
     def broken(self) -> bool:
-        """Whether what runs beside the requests has ended though nobody told it to: a bug, which it has explained."""
+        """True if the lifespan ended without a request to: a bug, which is in the log."""
         return self.started and (self.lifespan.error_occurred or self.lifespan.shutdown_failed)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,7 +101,7 @@ def check_exposure(settings: Settings, address: str | None) -> None:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A listening Unix socket that only this user may connect to. Raises ConfigError with what is in the way."""
+    """Return a listening Unix socket that only this user may connect to. Raises ConfigError with what is in the way."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.is_socket():
@@ -126,7 +126,7 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
-    """A listening socket; the kernel cuts off a client that is gone without a word. Raises ConfigError."""
+    """Return a listening socket; the kernel cuts off a client that is gone without a word. Raises ConfigError."""
     if not 0 <= port <= PORT_MAX:
         raise ConfigError(f"{port} is no port; expected 0 to {PORT_MAX}")
     try:

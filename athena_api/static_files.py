@@ -66,17 +66,17 @@ class StaticFile(NamedTuple):
 
 @functools.cache
 def docs_page() -> StaticFile:
-    """The page at ``/docs``."""
+    """Return the page at ``/docs``."""
     return StaticFile.of(PAGE, ".html")
 
 
 def console_page() -> StaticFile:
-    """The page at ``/``; its sources are in ``athena_api/dashboard``."""
+    """Return the page at ``/``; its sources are in ``athena_api/dashboard``."""
     return static_files()[CONSOLE]
 
 
 def static_file(path: str) -> StaticFile | None:
-    """The file at ``/static/<path>``, if it is one of those that came with this release."""
+    """Return the file at ``/static/<path>``, if it is one of those that came with this release."""
     return static_files().get(path)
 
 

@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
         self._mask = mask
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
         fields: dict[str, str] = {
             "time": iso(int(record.created * 1000)),
             "level": record.levelname.lower(),
@@ -76,7 +76,7 @@ class AccessRecord(Value):
 
 
 def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
-    """The request as one line of JSON."""
+    """Return the request as one line of JSON."""
     path = mask.hide(request.path)[:PATH_CHARS_MAX]
     if not path.isprintable():
         path = path.encode("unicode_escape").decode()
@@ -119,7 +119,7 @@ class AccessLog:
         self._lines = b""
 
     def request(self, request: AccessRecord) -> None:
-        """One line about an answered request."""
+        """Write a line about an answered request."""
         text = line(request, self.mask)
         if len(self._lines) + len(text) > select.PIPE_BUF:
             self._flush()
@@ -133,13 +133,13 @@ class AccessLog:
             self._sink(lines)
 
     def warning(self, message: str) -> None:
-        """One line about something that an operator should know."""
+        """Write a line about something that an operator should know."""
         self._flush()
         record = {"time": iso(self._clock.now()), "level": "warning", "message": self.mask.hide(message)}
         self._sink(_line(record) + b"\n")
 
     def exception(self, trace_id: str, error: Exception) -> None:
-        """One line about a bug, with the way to it."""
+        """Write a line about a bug, with its traceback."""
         record = {
             "time": iso(self._clock.now()),
             "level": "error",

@@ -49,7 +49,7 @@ class BrowserChecks:
         raise HostForbidden("this server does not answer to that name; ATHENA_ALLOWED_HOSTS lists those that it does")
 
     def check_origin(self, values: list[bytes], host: list[bytes]) -> Headers:
-        """The headers that let an allowed page read the answer. Raises OriginForbidden for any other page."""
+        """Return the headers that let an allowed page read the answer. Raises OriginForbidden for any other page."""
         if not values:
             return []
         if len(values) == 1:
@@ -67,7 +67,7 @@ class BrowserChecks:
 
 
 def preflight(headers: Headers) -> Headers:
-    """What the answer to OPTIONS says to an allowed page of another site."""
+    """Return the headers of the answer to OPTIONS for an allowed page of another site."""
     if not headers:
         return []
     return [
@@ -79,7 +79,7 @@ def preflight(headers: Headers) -> Headers:
 
 
 def host_of(value: bytes) -> str | None:
-    """The name or address in a ``Host`` field, in lower case; None if it is neither."""
+    """Return the name or address in a ``Host`` field, in lower case; None if it is neither."""
     if len(value) > HOST_CHARS_MAX:
         return None
     text = value.decode("latin-1")

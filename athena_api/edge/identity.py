@@ -29,7 +29,7 @@ class Identification:
         """The header fields that matter."""
 
     def identify(self, fields: Fields, twins: frozenset[bytes], peer: str | None) -> Identity:
-        """Who is asking; ``peer`` is None where only this machine's own user can be. Raises AthenaError.
+        """Return the caller; ``peer`` is None where only this machine's own user can connect. Raises AthenaError.
 
         ``twins`` are the names that came in a spelling with underscores, which some proxies take for dashes: a client
         could slip a second value past such a proxy.
@@ -44,7 +44,7 @@ class Identification:
         return self._roster.identity(subject, scope_of(fields, twins) if scoped else None)
 
     def _subject(self, fields: Fields, twins: frozenset[bytes]) -> str:
-        """The name in the identity header: exactly one field, exactly one name."""
+        """Return the name in the identity header: exactly one field, exactly one name."""
         header, values, twin = self._header, fields.get(self._header, ()), self._header in twins
         name = header.decode()
         if not values or len(values) == 1 and not twin and not values[0].strip():
@@ -65,7 +65,7 @@ class Identification:
 
 
 def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
-    """What the scope headers narrow the caller to; None where they say nothing. Raises AthenaError.
+    """Return the scope that the headers narrow the caller to, None if there are none. Raises AthenaError.
 
     An empty list narrows nothing (contract 3.2). Lists beside ``x-athena-scope-global: true`` are refused: a client
     could add that header to the lists of a proxy that sets only those.

@@ -43,7 +43,7 @@ hide = Mask().hide
 
 
 def status_of(error: AthenaError | type[AthenaError]) -> int:
-    """The status of an error's family."""
+    """Return the status of an error's family."""
     kind = error if isinstance(error, type) else type(error)
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
 

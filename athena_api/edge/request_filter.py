@@ -81,12 +81,12 @@ class RequestFilter:
 
 
 def is_open(method: str, path: str) -> bool:
-    """Whether a request needs no identity (contract D7)."""
+    """Return True if a request needs no identity (contract D7)."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
 
 
 def _with(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
-    """The same, with more headers."""
+    """Return a send that adds headers to the answer."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -26,7 +26,7 @@ class RoutedOperation(Protocol):
 
     @property
     def stream(self) -> bool:
-        """Whether its answers end when somebody leaves."""
+        """Whether its answers last until the client leaves."""
 
 
 class RouteSeries:
@@ -35,7 +35,7 @@ class RouteSeries:
     __slots__ = ("classes", "seconds")
 
     def __init__(self) -> None:
-        """None yet."""
+        """Begin at zero."""
         self.classes = [0] * len(STATUS_CLASSES)
         self.seconds = Histogram(REQUEST_SECONDS)
 
@@ -64,14 +64,14 @@ class Traffic:
             series.seconds.observe(seconds)
 
     def counts(self) -> Iterator[Sample]:
-        """How often which route was answered how."""
+        """Count the answers of each route by class of status."""
         for (method, path), series in sorted(self._series.items()):
             for name, count in zip(STATUS_CLASSES, series.classes, strict=True):
                 if count:
                     yield (method, self._route(path), name), count
 
     def times(self) -> Iterator[Sample]:
-        """How long the answers took."""
+        """Return the histogram of the answers of each route."""
         for (method, path), series in sorted(self._series.items()):
             yield (method, self._route(path)), series.seconds
 

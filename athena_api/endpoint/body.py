@@ -55,7 +55,7 @@ INPUT_RULES = InputRules(Mask())
 
 
 def decode_body(type_: type[T], raw: bytes, context: str, rules: InputRules = INPUT_RULES) -> T:
-    """A value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
+    """Return a value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
     try:
         struct: type = type_
         shape = shape_of(struct)
@@ -145,7 +145,7 @@ def _too_deep(depth_max: int) -> InputError:
 
 
 def _too_large(raw: bytes, shape: InputShape) -> InputError:
-    """The fault of a number that no machine number holds, with its field where the standard library finds it."""
+    """Return the fault of a number that no machine number holds, with its field where the standard library finds it."""
     try:
         shape.check(json.loads(raw, parse_int=lambda digits: int(digits[:400])))
     except InputError as wrong:
@@ -192,14 +192,14 @@ def _query_of(type_: type) -> tuple[ObjectShape, dict[str, Check]]:
 
 
 def query_kind(info: inspect.Type) -> inspect.Type:
-    """The type of one query parameter, without null; a time keeps its mark."""
+    """Return the type of one query parameter, without null; a time keeps its mark."""
     if isinstance(info, inspect.UnionType):
         (info,) = [part for part in info.types if not is_null(part)]
     return info
 
 
 def is_time(info: inspect.Type) -> bool:
-    """Whether a query parameter is a ``Time``."""
+    """Return True if a query parameter is a ``Time``."""
     return isinstance(info, inspect.Metadata) and (info.extra or {}).get("query") == "time"
 
 

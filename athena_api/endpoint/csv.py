@@ -13,7 +13,7 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def to_csv(columns: Sequence[str], records: Iterable[object]) -> bytes:
-    """A line of column names, and a line for each record (a value with fields, by their names in JSON).
+    """Return a line of column names, and a line for each record (a value with fields, by their names in JSON).
 
     Values within values are written as JSON; text that a spreadsheet would take for a formula gets a quote before it.
     """

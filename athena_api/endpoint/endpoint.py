@@ -72,7 +72,7 @@ class Router:
                 self._literal[operation.method, segments] = operation
 
     def find(self, method: str, path: str) -> RouteMatch:
-        """The row of a path (decoded, with its prefix). Raises UnknownRoute."""
+        """Return the row of a path (decoded, with its prefix). Raises UnknownRoute."""
         segments = tuple(segment for segment in path.split("/") if segment)
         if segments[: len(ROOT)] != ROOT:
             raise UnknownRoute("Not found")
@@ -262,7 +262,7 @@ async def _send_pieces(send: Send, body: bytes) -> None:
 
 
 def query_pairs(scope: Scope) -> list[tuple[str, str]]:
-    """The query parameters in order."""
+    """Return the query parameters in order."""
     text = scope["query_string"].decode("latin-1")
     if not text:
         return []
@@ -314,7 +314,7 @@ def idempotency_key(
     body: object,
     chars_max: int,
 ) -> Key | None:
-    """The key of a command, if one was sent. Raises ConfigError for one that is none."""
+    """Return the key of a command, if one was sent. Raises ConfigError for one that is none."""
     raw = headers.get(b"idempotency-key")
     if raw is None:
         return None
@@ -329,7 +329,7 @@ def idempotency_key(
 
 
 def _text(header: bytes | None) -> str | None:
-    """A header as text; None where there is nothing in it."""
+    """Return a header as text; None where there is nothing in it."""
     return None if header is None else header.decode("latin-1").strip() or None
 
 
@@ -342,7 +342,7 @@ def _min_position(text: str | None) -> int:
 
 
 def _body(reply: Reply) -> bytes:
-    """The envelope around the data, or the data where it has a type of its own."""
+    """Return the envelope around the data, or the data where it has a type of its own."""
     if reply.content_type is None:
         return success(reply.data)
     content: bytes = reply.data

@@ -6,12 +6,12 @@ ANY = "*"
 
 
 def etag(version: int) -> tuple[str, str]:
-    """The header of an answer that shows this version (0: there is nothing yet)."""
+    """Return the header of an answer that shows this version (0: there is none yet)."""
     return "etag", f'"{version}"'
 
 
 def expectation(if_match: str | None) -> Callable[[int], bool] | None:
-    """What ``If-Match`` demands of the version in force: one of its tags, or ``*`` for any but none at all.
+    """Return the check of the version in force that ``If-Match`` asks for: one of its tags, or ``*`` for any version.
 
     A weak tag matches nothing, as the comparison is the strong one; neither does what is no tag.
     """

@@ -85,7 +85,7 @@ class Replayed(Exception):
 
 
 def existing(record: T | None, kind: str, record_id: str) -> T:
-    """The record. Raises NotFound."""
+    """Return the record. Raise NotFound if there is none."""
     if record is None:
         raise NotFound(f"no {kind} {record_id!r} exists")
     return record

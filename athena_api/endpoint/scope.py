@@ -38,7 +38,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
 
 
 def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
-    """What of this kind a command names in its body; nothing is as good as something that nobody may have."""
+    """Return the names of this kind in the body of a command. An empty name is covered by no scope."""
     if kind == "personas":
         personas = [persona_named(getattr(body, "metadata", None)) or ""]
         if getattr(body, "directive_id", None):
@@ -51,13 +51,13 @@ def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
 
 
 def session_of(plane: ControlPlane, run_id: str) -> str:
-    """The session of a run, or an empty text."""
+    """Return the session of a run, or an empty text."""
     rows = plane.reader.stream(run_id) if run.DECIDER.owns(run_id) else []
     return (rows[0].session_id or "") if rows else ""
 
 
 def persona_of_directive(plane: ControlPlane, directive_id: str) -> str:
-    """The persona of a directive, or an empty text."""
+    """Return the persona of a directive, or an empty text."""
     try:
         created, _ = plane.catalog.directive(directive_id, "directiveId")
     except (ConfigError, msgspec.MsgspecError):

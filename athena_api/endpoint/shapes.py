@@ -36,7 +36,7 @@ class InputError(Exception):
         self.path = list(path)
 
     def error(self, context: str) -> ConfigError:
-        """The error that the client reads."""
+        """Return the error that the client reads."""
         parts = [f"[{part}]" if isinstance(part, int) else "." + _shown(part) for part in reversed(self.path)]
         field = "".join(parts).removeprefix(".")
         fault = Fault(field=field or "body", reason=self.reason, remedy=self.remedy)
@@ -53,11 +53,11 @@ class InputShape:
     wants = "any value"
 
     def check(self, value: Any) -> Any:
-        """The value, tidied. Raises Wrong."""
+        """Return the value, tidied. Raise InputError."""
         raise NotImplementedError
 
     def mismatch(self, value: Any, kind: str) -> InputError:
-        """The fault of a value of another JSON type."""
+        """Return the fault of a value of another JSON type."""
         return InputError(f"must be {kind}, not {KINDS[type(value)]}", self.wants)
 
 
@@ -75,7 +75,7 @@ class TextShape(InputShape):
             self.wants += f" that matches {self.pattern.pattern}"
 
     def check(self, value: Any) -> Any:
-        """The limit, then what is left without blanks around it."""
+        """Check the length, then the text without blanks around it."""
         if type(value) is not str:
             if value is None and self.optional:
                 return None
@@ -126,7 +126,7 @@ class NumberShape(InputShape):
         self.wants = self.kind if self.most == math.inf else f"{self.kind} from {self.least} to {self.most}"
 
     def check(self, value: Any) -> Any:
-        """The right kind of number, then the bounds; 1.0 is an integer."""
+        """Check the kind of number, then the bounds; 1.0 is an integer."""
         if type(value) is float:
             if not math.isfinite(value):
                 raise InputError("OUT_OF_RANGE: is too large", self.wants)
@@ -149,7 +149,7 @@ class BooleanShape(InputShape):
     wants = "true or false"
 
     def check(self, value: Any) -> Any:
-        """Nothing else."""
+        """Accept nothing else."""
         if type(value) is not bool:
             raise self.mismatch(value, "a boolean")
         return value
@@ -167,7 +167,7 @@ class ListShape(InputShape):
         self.wants += f", each {item.wants}"
 
     def check(self, value: Any) -> Any:
-        """The length, then each item."""
+        """Check the length, then each item."""
         if type(value) is not list:
             raise self.mismatch(value, "a list")
         if len(value) < self.least:
@@ -196,7 +196,7 @@ class MapShape(InputShape):
         self.wants = f"an object whose values are each {item.wants}"
 
     def check(self, value: Any) -> Any:
-        """The number of keys, then each key with its value."""
+        """Check the number of keys, then each key with its value."""
         if type(value) is not dict:
             raise self.mismatch(value, "an object")
         if len(value) < self.least:
@@ -229,7 +229,7 @@ class OptionalShape(InputShape):
         self.wants = inner.wants
 
     def check(self, value: Any) -> Any:
-        """None, or what the inner shape makes of it."""
+        """Return None, or the value as the inner shape tidies it."""
         if value is None or self.word and type(value) is str and (not value or value.isspace()):
             return None
         return self.inner(value)
@@ -308,7 +308,7 @@ def _counted(count: int, noun: str) -> str:
 
 @functools.cache
 def shape_of(type_: type) -> ObjectShape:
-    """The shape of a struct, compiled once. Raises TypeError for a type that no input may have."""
+    """Return the shape of a struct, compiled once. Raises TypeError for a type that no input may have."""
     info = inspect.type_info(type_)
     assert isinstance(info, inspect.StructType), type_
     return _record(info, {})
@@ -360,5 +360,5 @@ def _optional(shape: InputShape) -> InputShape:
 
 
 def is_null(info: inspect.Type) -> bool:
-    """Whether a member of a union is null."""
+    """Return True if a member of a union is null."""
     return isinstance(info, inspect.NoneType)

@@ -227,7 +227,7 @@ async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 
 
 def capabilities_of(plane: "ControlPlane") -> Capabilities:
-    """What this server can do."""
+    """Return what this server can do."""
     settings = plane.settings
     return Capabilities(
         execution_backend="local",
@@ -277,7 +277,7 @@ def capabilities_of(plane: "ControlPlane") -> Capabilities:
 
 
 def health_of(plane: "ControlPlane", head: Position) -> Health:
-    """How the server is at a head of the log."""
+    """Return the health of the server at a head of the log."""
     projections = {
         name: ProjectionHealth(
             position=point.position,
@@ -339,7 +339,7 @@ def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:
 
 
 async def workers_of(plane: "ControlPlane") -> Workers:
-    """The processes that are attached to the log, and how many runs each of them has."""
+    """Return the processes that are attached to the log, and how many runs each of them has."""
     guards = await plane.scan(lambda log: log.guards("lease"))
     running = Counter(str(value[0]) for _, _, value in guards)
     present = sorted(plane.runner.executors.processes(), key=lambda one: (one.about.since, one.executor))

@@ -77,7 +77,7 @@ async def restore_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, No
 
 
 async def _decision_reply(plane: "ControlPlane", done: "Committed[LetterDecision]") -> Reply:
-    """The letter, and what became of it."""
+    """Return the dead letter after a decision."""
     letter_id, answer = done.subject or "", done.answer
     item, position = await plane.read(
         ("dead_letters",), done.position, lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)

@@ -101,7 +101,7 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
 def _page(
     matches: feed.FeedFilter, after: Position, limit: int, log: "StoreReader", rows: Connection | None
 ) -> tuple[bytes, Position]:
-    """A page of the feed as JSON, and its head."""
+    """Return a page of the feed as JSON, and its head."""
     page = feed.page(matches, after, limit, log, rows)
     return encode(records_of(page, log)), page.head
 

@@ -72,7 +72,7 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
 
 
 def _since(text: str, log: "StoreReader") -> Position:
-    """The position before a time, or of a cursor. Raises ConfigError."""
+    """Return the position before a time, or of a cursor. Raises ConfigError."""
     try:
         return feed.resolve(feed.parse_cursor(text), log)
     except CursorInvalid:

@@ -30,14 +30,14 @@ class DeadLetterFinder:
         self._log = log
 
     async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
-        """How many pending ones match, and the position that this reflects."""
+        """Count the pending ones that match. Return the position that this reflects, too."""
         head = self._log.head()
         await self._views.wait(("dead_letters",), head, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
         return self._views.query(("dead_letters",), lambda rows: dead_letters.count_pending(rows, which))
 
     async def next(self, wanted: redrive.RedriveSelection, after: Position, until: Position) -> MatchedLetter | None:
-        """The oldest pending one that was added after one position and up to another."""
+        """Return the oldest pending one that was added after one position and up to another."""
         await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
         match, _ = self._views.query(
@@ -84,7 +84,7 @@ async def cancel_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, No
 
 
 async def _redrive_reply(plane: "ControlPlane", done: "Committed") -> Reply:
-    """The job as it is now."""
+    """Return the job as it is now."""
     redrive_id = done.subject or ""
     job, position = await plane.read(
         ("redrives",),

@@ -236,7 +236,7 @@ async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) 
 
 
 async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed[RunReport]") -> Reply:
-    """The result of a run that was waited for, or its record. Raises what ended it instead of an answer."""
+    """Return the result of a run that was waited for, or its record. Raise the error that ended it."""
     if call.wait:
         try:
             told = plane.runs.answer(started)
@@ -259,7 +259,7 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
 async def reply_with_record(
     plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]", status: int
 ) -> Reply:
-    """The record of the run that a command was about, as it is now."""
+    """Return the record of the run that a command was about, as it is now."""
     run_id, scope = done.subject or "", call.who.scope
     run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)

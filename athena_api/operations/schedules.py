@@ -227,7 +227,7 @@ async def get_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
 
 
 def _parse_cursor(plane: "ControlPlane", text: str) -> tuple[int, int]:
-    """The position of an entry, and its slot where it is one of many. Raises as a cursor of the feed does."""
+    """Return the position of an entry, and its slot where it is one of many. Raises as a cursor of the feed does."""
     event, dot, slot = text.partition(".")
     if dot and not (slot.isascii() and slot.isdigit() and int(slot[:16]) <= INSTANT_MAX and len(slot) <= 16):
         raise CursorInvalid("the cursor is not the id of an entry of the log")

@@ -196,7 +196,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
 async def _dry_run(
     plane: "ControlPlane", run_id: str | None, after: str | None, values: dict[str, Any] | None
 ) -> Reply:
-    """What a resume would do, told beside the run as it is."""
+    """Return the run as it is, with the plan of a resume beside it."""
     resets = () if run_id is None else await plane.workflows.would_reset(run_id, values)
     shown = run_id or after
 
@@ -245,7 +245,7 @@ async def _judge(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, ap
 
 
 async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]") -> Reply:
-    """The run once it has ended or waits for somebody, or at once for who would rather not wait."""
+    """Return the run once it has ended or waits for an approval; at once for a caller that does not wait."""
     settled = False
     if call.wait:
         with plane.streams.client_wait(call.receive):
@@ -254,7 +254,7 @@ async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], do
 
 
 async def reply_with_record(plane: "ControlPlane", done: "Committed[object]", status: int) -> Reply:
-    """The record of the workflow run that a command was about, as it is now."""
+    """Return the record of the workflow run that a command was about, as it is now."""
     run_id = done.subject or ""
 
     def read(rows: Connection) -> workflows.WorkflowRun:

@@ -74,7 +74,7 @@ class FrameRing:
             self.first += 1
 
     def after(self, position: Position, limit: int) -> list[EventFrame] | None:
-        """Up to ``limit`` frames after a position; None if the ring does not reach back so far."""
+        """Return up to ``limit`` frames after a position; None if the ring does not reach back so far."""
         start = position + 1 - self.first
         if start < 0:
             return None
@@ -103,13 +103,13 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def cursor_at(reader: LogReader, position: Position) -> str:
-    """The cursor that continues after a position; ``0`` before the first event."""
+    """Return the cursor that continues after a position; ``0`` before the first event."""
     row = reader.row(position) if position else None
     return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
 
 
 def records_of(page: FeedPage, reader: LogReader) -> FeedRecords:
-    """A page as it is answered; ``next_cursor`` is there unless the head was reached."""
+    """Return a page as it is answered; ``next_cursor`` is there unless the head was reached."""
     ids = event_ids(reader.log_id, page.rows)
     full = bool(ids) and page.rows[-1][0] == page.scanned
     cursor = ids[-1] if full else cursor_at(reader, page.scanned)
@@ -134,7 +134,7 @@ class Feed:
         tail.subscribe(self._notice)
 
     def cursor_at(self, position: Position) -> str:
-        """The cursor that continues after a position; ``0`` before the first event."""
+        """Return the cursor that continues after a position; ``0`` before the first event."""
         return cursor_at(self._reader, position)
 
     def _frames(self, rows: Sequence[PublicCells]) -> list[EventFrame]:
@@ -189,14 +189,14 @@ class Feed:
         self._followers -= 1
 
     def frames(self, position: Position) -> list[EventFrame]:
-        """The next frames after a position."""
+        """Return the next frames after a position."""
         frames = self.ring.after(position, PAGE_EVENTS)
         if frames is None:
             return self._frames(self._reader.shown(position, PAGE_EVENTS, bytes_max=INLINE_BYTES_MAX))
         return frames
 
     def mark(self, name: str, position: Position) -> bytes:
-        """A frame that tells where the stream is, without an event."""
+        """Return a frame that tells where the stream is, without an event."""
         cursor = self.cursor_at(position)
         return frame(name, msgspec.json.encode({"cursor": cursor, "head": self._tail.position}), cursor)
 
@@ -220,11 +220,11 @@ class FeedSubscription(Subscription):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """They are no longer needed."""
+        """Release the newest frames."""
         self._feed.leave()
 
     def take(self) -> tuple[list[bytes], bool]:
-        """A page of the feed as far as it is wanted, and the marks."""
+        """Return the events of the next page that match, and the marks."""
         frames = self._feed.frames(self._position)
         wanted = self._wanted
         shown = [frame.content for frame in frames if wanted is None or wanted(frame.row)]

@@ -97,7 +97,7 @@ class Subscription(ABC):
 
     @abstractmethod
     def take(self) -> tuple[list[bytes], bool]:
-        """The next frames, no more than a page of them; whether there may be more without a wait."""
+        """Return the next page of frames, and whether there may be more without a wait."""
 
     @abstractmethod
     async def wait(self) -> None:
@@ -180,7 +180,7 @@ class OpenStream(ClientWait):
     __slots__ = ("nap", "operation", "quiet", "who")
 
     def __init__(self, streams: "Streams", receive: Receive, who: Identity, operation: str) -> None:
-        """Nothing was sent yet."""
+        """Begin before the first frame."""
         super().__init__(streams, receive)
         self.who = who
         self.operation = operation
@@ -199,7 +199,7 @@ class Streams:
         per_identity_max: int = 1_000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """None is open."""
+        """Begin without open streams."""
         self._answers = answers_in_flight or ByteBudget(ANSWERS_BYTES_MAX)
         self._streams_max = streams_max
         self._per_identity_max = per_identity_max
@@ -256,7 +256,7 @@ class Streams:
             wait.cancel()
 
     def client_wait(self, receive: Receive) -> ClientWait:
-        """What is done inside ends early, without an error, once the client has gone or the server drains."""
+        """Return a block that is cancelled, without an error, once the client has gone or the server drains."""
         return ClientWait(self, receive)
 
     def _tick(self) -> None:

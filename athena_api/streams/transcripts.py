@@ -58,7 +58,7 @@ class TranscriptSubscription(Subscription):
         self._subscriber.close()
 
     def take(self) -> tuple[list[bytes], bool]:
-        """A page of entries; after the last one what was written since."""
+        """Return a page of entries; after the last one the text written since."""
         frames: list[bytes] = []
         due = self._subscriber.due
         if self._position < due:
