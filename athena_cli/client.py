@@ -55,8 +55,6 @@ def machine_output_of(connection: ConnectionOptions | None) -> Literal["json", "
 
 def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
     """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
-    from msgspec.structs import replace
-
     from athena_core.settings import SETTINGS, load
 
     settings = load()
@@ -72,10 +70,10 @@ def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
         flag, text = given.get(setting.variable, ("", None))
         if text is not None:
             try:
-                changes[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+                changes[setting.name] = setting.parse(text)
             except ValueError as error:
                 raise Misused(f"{flag}: {error} (it is {text!r})") from error
-    return replace(settings, **changes)
+    return settings.replace(**changes)
 
 
 def call(

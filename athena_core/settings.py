@@ -8,15 +8,14 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.errors import ConfigError
-from athena_core.event import Value
-from athena_core.proxies import Network, parse_networks, parse_secrets
+from athena_core.proxies import parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
-from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, Role
+from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX
 
 T = TypeVar("T")
 
@@ -24,110 +23,39 @@ HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 ORIGIN = re.compile(r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
-class Setting(NamedTuple, Generic[T]):
-    """A variable: its name, its default as text, how it is read, what it means.
+class Setting(Generic[T]):
+    """A variable: its default as text, how it is read, what it means. The name is the attribute's in `Settings`.
 
     A ``secret`` one is never shown, and may be kept in a file that the variable ``<variable>_FILE`` names.
     """
 
+    name: str
     variable: str
-    default: str
-    parse: Callable[[str], T]
-    meaning: str
-    secret: bool = False
 
+    def __init__(self, default: str, parse: Callable[[str], T], meaning: str, *, secret: bool = False) -> None:
+        self.default = default
+        self.parse = parse
+        self.meaning = meaning
+        self.secret = secret
 
-class Settings(Value):
-    """What the plane was told from outside; fields are the variables in lower case without their prefix.
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.variable = f"ATHENA_{name.upper()}"
 
-    ``files`` are the paths that they were read from, or would be: ``.env``, and the files of secrets.
-    """
+    @overload
+    def __get__(self, settings: None, owner: type) -> "Setting[T]": ...
 
-    state_dir: Path
-    database_url: str | None
-    workspace_root: Path
-    workspace_closed: tuple[str, ...]
-    default_provider: str
-    default_model: str
-    local_provider_cmd: str
-    local_provider_args: tuple[str, ...]
-    provider_fallback_order: tuple[str, ...]
-    openai_api_key: str
-    openai_base_url: str
-    anthropic_api_key: str
-    anthropic_base_url: str
-    http_provider_url: str
-    http_provider_api_key: str
-    http_provider_timeout_ms: int
-    runtime_run_timeout_ms: int
-    schedule_run_timeout_ms: int
-    session_wait_ms: int
-    context_strategy: str
-    context_max_chars: int
-    context_reserve_chars: int
-    context_max_overflow_retries: int
-    context_summary_max_chars: int
-    context_max_tool_result_chars: int
-    history_max_entries: int
-    history_max_entry_chars: int
-    history_repair_tool_pairing: bool
-    history_strip_control_chars: bool
-    memory_enabled: bool
-    memory_sqlite_path: str
-    memory_include_transcripts: bool
-    memory_max_results: int
-    memory_max_snippet_chars: int
-    memory_max_injected_chars: int
-    memory_search_timeout_ms: int
-    idempotency_hours: int
-    accept_fork: bool
-    anchor_to: tuple[str, ...]
-    anchor_seconds: int
-    scheduler: bool
-    schedules_max: int
-    schedule_minutes_min: int
-    executor: str
-    executor_max_runs: int
-    worker_drain_ms: int
-    work_max_attempts: int
-    workflow_items_max: int
-    a2a_max_hops: int
-    a2a_retry_ms: int
-    refusals_per_second: int
-    refusals_per_day: int
-    refusals_per_day_in_all: int
-    header_bytes_max: int
-    headers_max: int
-    url_bytes_max: int
-    body_bytes_max: int
-    json_depth_max: int
-    idempotency_key_chars_max: int
-    reason_chars_max: int
-    header_timeout_ms: int
-    body_timeout_ms: int
-    bodies_in_flight_bytes_max: int
-    answers_in_flight_bytes_max: int
-    send_timeout_ms: int
-    streams_max: int
-    streams_per_identity_max: int
-    requests_per_second: int
-    mask_secrets: bool
-    auth_enabled: bool
-    auth_identity_header: str
-    auth_default_role: Role
-    auth_identity_role_map: Mapping[str, Role]
-    auth_role_map_file: Path | None
-    authz_mode: str
-    authz_default_decision: str
-    auth_trusted_proxies: tuple[Network, ...]
-    auth_proxy_secret: tuple[str, ...]
-    allowed_hosts: tuple[str, ...]
-    allowed_origins: tuple[str, ...]
-    api_base_url: str
-    cli_transport: str
-    cli_api_timeout_ms: int
-    cli_identity: str
-    files: tuple[Path, ...] = ()
+    @overload
+    def __get__(self, settings: "Settings", owner: type) -> T: ...
+
+    def __get__(self, settings: "Settings | None", owner: type) -> "Setting[T] | T":
+        if settings is None:
+            return self
+        value: T = settings.__dict__[self.name]
+        return value
+
+    def __set__(self, settings: "Settings", value: NoReturn) -> NoReturn:
+        raise AttributeError(f"{self.name} cannot be set")
 
 
 def _path(text: str) -> Path:
@@ -249,217 +177,207 @@ def _url_or_none(text: str) -> str:
 KEY_FILE_BYTES_MAX = 8_192
 LINKS_MAX = 8  # from .env to the file
 
-SETTINGS: tuple[Setting[Any], ...] = (
-    Setting("ATHENA_STATE_DIR", ".athena", _path, "Where the log and the views are kept."),
-    Setting(
-        "ATHENA_DATABASE_URL",
+
+class Settings:
+    """The settings of a process. Each attribute is the variable in lower case, without its prefix ``ATHENA_``.
+
+    ``files`` are the paths that they were read from, or would be: ``.env``, and the files of secrets.
+    """
+
+    files: tuple[Path, ...]
+
+    state_dir = Setting(".athena", _path, "Where the log and the views are kept.")
+    database_url = Setting(
         "",
         _database_or_none,
         "The PostgreSQL database that holds the log and the views, instead of the state directory.",
         secret=True,
-    ),
-    Setting("ATHENA_WORKSPACE_ROOT", ".", _path, "The directory that `contextRefs` may read from and tools work in."),
-    Setting(
-        "ATHENA_WORKSPACE_CLOSED",
+    )
+    workspace_root = Setting(".", _path, "The directory that `contextRefs` may read from and tools work in.")
+    workspace_closed = Setting(
         "",
         _patterns,
         "Names (`*.pem`) and paths (`deploy/keys`) in it, comma-separated, that tools, reports and references neither"
         " read nor write, beside those that are always closed (tools.md).",
-    ),
-    Setting("ATHENA_DEFAULT_PROVIDER", "mock", str, "The provider of runs that name none."),
-    Setting("ATHENA_DEFAULT_MODEL", "mock-model", str, "The model of runs that name none."),
-    Setting("ATHENA_LOCAL_PROVIDER_CMD", "/bin/cat", str, "The program of provider `local-exec`."),
-    Setting("ATHENA_LOCAL_PROVIDER_ARGS", "", _words, "Its arguments, separated by spaces."),
-    Setting(
-        "ATHENA_PROVIDER_FALLBACK_ORDER",
+    )
+    default_provider = Setting("mock", str, "The provider of runs that name none.")
+    default_model = Setting("mock-model", str, "The model of runs that name none.")
+    local_provider_cmd = Setting("/bin/cat", str, "The program of provider `local-exec`.")
+    local_provider_args = Setting("", _words, "Its arguments, separated by spaces.")
+    provider_fallback_order = Setting(
         "",
         _names,
         "Providers, comma-separated, that are asked in turn when the first fails and the run named none.",
-    ),
-    Setting("ATHENA_OPENAI_API_KEY", "", _key, "The key of provider `openai`; local servers need none.", secret=True),
-    Setting("ATHENA_OPENAI_BASE_URL", "https://api.openai.com/v1", _url, "Any OpenAI-compatible server."),
-    Setting("ATHENA_ANTHROPIC_API_KEY", "", _key, "The key of provider `anthropic`.", secret=True),
-    Setting("ATHENA_ANTHROPIC_BASE_URL", "https://api.anthropic.com", _url, "Any server that speaks its messages."),
-    Setting("ATHENA_HTTP_PROVIDER_URL", "", _url_or_none, "Where provider `http` asks; without it there is none."),
-    Setting("ATHENA_HTTP_PROVIDER_API_KEY", "", _key, "The key that it sends.", secret=True),
-    Setting("ATHENA_HTTP_PROVIDER_TIMEOUT_MS", "20000", _count, "How long its server may be silent."),
-    Setting("ATHENA_RUNTIME_RUN_TIMEOUT_MS", "30000", _count, "How long a run may take, in milliseconds."),
-    Setting("ATHENA_SCHEDULE_RUN_TIMEOUT_MS", "45000", _count, "How long a run of a schedule may take."),
-    Setting("ATHENA_SESSION_WAIT_MS", "10000", _count, "How long a synchronous run waits for its session."),
-    Setting("ATHENA_CONTEXT_STRATEGY", "raw", _one_of("raw", "summary"), "How contexts are compiled."),
-    Setting("ATHENA_CONTEXT_MAX_CHARS", "32000", _count, "The largest context, in characters."),
-    Setting("ATHENA_CONTEXT_RESERVE_CHARS", "2000", _count, "What of it is kept free for the answer."),
-    Setting("ATHENA_CONTEXT_MAX_OVERFLOW_RETRIES", "2", _count_or_none, "How often a context is made smaller."),
-    Setting("ATHENA_CONTEXT_SUMMARY_MAX_CHARS", "2400", _count, "The largest summary, in characters."),
-    Setting("ATHENA_CONTEXT_MAX_TOOL_RESULT_CHARS", "12000", _count, "Where a tool result is cut on overflow."),
-    Setting("ATHENA_HISTORY_MAX_ENTRIES", "200", _count, "How many earlier entries a context may hold."),
-    Setting("ATHENA_HISTORY_MAX_ENTRY_CHARS", "8000", _count, "Where an earlier entry is cut."),
-    Setting("ATHENA_HISTORY_REPAIR_TOOL_PAIRING", "true", _switch, "Match earlier tool calls and their results."),
-    Setting("ATHENA_HISTORY_STRIP_CONTROL_CHARS", "true", _switch, "Leave control characters out of the history."),
-    Setting("ATHENA_MEMORY_ENABLED", "false", _switch, "Search notes, and remind runs of them."),
-    Setting("ATHENA_MEMORY_SQLITE_PATH", "", str, "The index; `memory/index.sqlite` of the state directory if absent."),
-    Setting("ATHENA_MEMORY_INCLUDE_TRANSCRIPTS", "false", _switch, "Search what was said in sessions as well."),
-    Setting("ATHENA_MEMORY_MAX_RESULTS", "6", _count, "How many passages a search finds, and a run is reminded of."),
-    Setting("ATHENA_MEMORY_MAX_SNIPPET_CHARS", "700", _count, "The largest passage that is shown, in characters."),
-    Setting("ATHENA_MEMORY_MAX_INJECTED_CHARS", "2500", _count, "What a run is reminded of at most, in characters."),
-    Setting("ATHENA_MEMORY_SEARCH_TIMEOUT_MS", "2000", _count, "How long a search of the memory may take."),
-    Setting("ATHENA_IDEMPOTENCY_HOURS", "24", _count, "How long an `Idempotency-Key` is remembered."),
-    Setting("ATHENA_ACCEPT_FORK", "false", _switch, "Go on from a log that ends before what was acknowledged."),
-    Setting(
-        "ATHENA_ANCHOR_TO",
+    )
+    openai_api_key = Setting("", _key, "The key of provider `openai`; local servers need none.", secret=True)
+    openai_base_url = Setting("https://api.openai.com/v1", _url, "Any OpenAI-compatible server.")
+    anthropic_api_key = Setting("", _key, "The key of provider `anthropic`.", secret=True)
+    anthropic_base_url = Setting("https://api.anthropic.com", _url, "Any server that speaks its messages.")
+    http_provider_url = Setting("", _url_or_none, "Where provider `http` asks; without it there is none.")
+    http_provider_api_key = Setting("", _key, "The key that it sends.", secret=True)
+    http_provider_timeout_ms = Setting("20000", _count, "How long its server may be silent.")
+    runtime_run_timeout_ms = Setting("30000", _count, "How long a run may take, in milliseconds.")
+    schedule_run_timeout_ms = Setting("45000", _count, "How long a run of a schedule may take.")
+    session_wait_ms = Setting("10000", _count, "How long a synchronous run waits for its session.")
+    context_strategy = Setting("raw", _one_of("raw", "summary"), "How contexts are compiled.")
+    context_max_chars = Setting("32000", _count, "The largest context, in characters.")
+    context_reserve_chars = Setting("2000", _count, "What of it is kept free for the answer.")
+    context_max_overflow_retries = Setting("2", _count_or_none, "How often a context is made smaller.")
+    context_summary_max_chars = Setting("2400", _count, "The largest summary, in characters.")
+    context_max_tool_result_chars = Setting("12000", _count, "Where a tool result is cut on overflow.")
+    history_max_entries = Setting("200", _count, "How many earlier entries a context may hold.")
+    history_max_entry_chars = Setting("8000", _count, "Where an earlier entry is cut.")
+    history_repair_tool_pairing = Setting("true", _switch, "Match earlier tool calls and their results.")
+    history_strip_control_chars = Setting("true", _switch, "Leave control characters out of the history.")
+    memory_enabled = Setting("false", _switch, "Search notes, and remind runs of them.")
+    memory_sqlite_path = Setting("", str, "The index; `memory/index.sqlite` of the state directory if absent.")
+    memory_include_transcripts = Setting("false", _switch, "Search what was said in sessions as well.")
+    memory_max_results = Setting("6", _count, "How many passages a search finds, and a run is reminded of.")
+    memory_max_snippet_chars = Setting("700", _count, "The largest passage that is shown, in characters.")
+    memory_max_injected_chars = Setting("2500", _count, "What a run is reminded of at most, in characters.")
+    memory_search_timeout_ms = Setting("2000", _count, "How long a search of the memory may take.")
+    idempotency_hours = Setting("24", _count, "How long an `Idempotency-Key` is remembered.")
+    accept_fork = Setting("false", _switch, "Go on from a log that ends before what was acknowledged.")
+    anchor_to = Setting(
         "",
         _names,
         "Where the server writes anchors of the log, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL`"
         " (operations.md).",
-    ),
-    Setting(
-        "ATHENA_ANCHOR_SECONDS", "300", _count, "How many seconds are between two anchors. None is sent without events."
-    ),
-    Setting(
-        "ATHENA_SCHEDULER", "on", _switch, "Whether this server runs what is due; `POST /schedules/tick` always does."
-    ),
-    Setting("ATHENA_SCHEDULES_MAX", "10000", _count, "How many schedules there may be."),
-    Setting("ATHENA_SCHEDULE_MINUTES_MIN", "1", _count, "How many minutes must lie between two slots of a schedule."),
-    Setting(
-        "ATHENA_EXECUTOR",
+    )
+    anchor_seconds = Setting("300", _count, "How many seconds are between two anchors. None is sent without events.")
+    scheduler = Setting("on", _switch, "Whether this server runs what is due; `POST /schedules/tick` always does.")
+    schedules_max = Setting("10000", _count, "How many schedules there may be.")
+    schedule_minutes_min = Setting("1", _count, "How many minutes must lie between two slots of a schedule.")
+    executor = Setting(
         "inline",
         _one_of("inline", "off"),
         "Whether a server executes runs itself; with `off` it leaves them to workers and other servers.",
-    ),
-    Setting("ATHENA_EXECUTOR_MAX_RUNS", "1000", _count, "How many runs a process executes at a time; the others wait."),
-    Setting(
-        "ATHENA_WORKER_DRAIN_MS",
+    )
+    executor_max_runs = Setting("1000", _count, "How many runs a process executes at a time; the others wait.")
+    worker_drain_ms = Setting(
         "25000",
         _count,
         "How long a worker that is told to leave goes on with its runs, before others do.",
-    ),
-    Setting("ATHENA_WORK_MAX_ATTEMPTS", "3", _count, "How often work may fail before it becomes a dead letter."),
-    Setting(
-        "ATHENA_WORKFLOW_ITEMS_MAX",
+    )
+    work_max_attempts = Setting("3", _count, "How often work may fail before it becomes a dead letter.")
+    workflow_items_max = Setting(
         str(RUN_ITEMS_MAX),
         _count,
         "Maximum number of items of all maps of a workflow run together.",
-    ),
-    Setting("ATHENA_A2A_MAX_HOPS", "8", _count, "How many messages may lead to one another."),
-    Setting(
-        "ATHENA_A2A_RETRY_MS", "1000", _count, "How long a message waits after a failure; each time twice as long."
-    ),
-    Setting(
-        "ATHENA_REFUSALS_PER_SECOND",
+    )
+    a2a_max_hops = Setting("8", _count, "How many messages may lead to one another.")
+    a2a_retry_ms = Setting("1000", _count, "How long a message waits after a failure; each time twice as long.")
+    refusals_per_second = Setting(
         "100",
         _count,
         "Refusals of an identity and operation within a second; further requests are stopped with `RATE_LIMITED`.",
-    ),
-    Setting(
-        "ATHENA_REFUSALS_PER_DAY",
+    )
+    refusals_per_day = Setting(
         "2000",
         _count,
         "Refusals of an identity that are recorded one by one within a day; further ones are answered and counted.",
-    ),
-    Setting("ATHENA_REFUSALS_PER_DAY_IN_ALL", "20000", _count, "The same for all identities together."),
-    Setting("ATHENA_HEADER_BYTES_MAX", "65536", _count, "The header fields of a request, in bytes."),
-    Setting("ATHENA_HEADERS_MAX", "100", _count, "How many header fields it may have."),
-    Setting("ATHENA_URL_BYTES_MAX", "16384", _count, "Its path and query, in bytes."),
-    Setting("ATHENA_BODY_BYTES_MAX", str(BODY_BYTES_MAX), _count, "Its body, in bytes."),
-    Setting(
-        "ATHENA_JSON_DEPTH_MAX",
+    )
+    refusals_per_day_in_all = Setting("20000", _count, "The same for all identities together.")
+    header_bytes_max = Setting("65536", _count, "The header fields of a request, in bytes.")
+    headers_max = Setting("100", _count, "How many header fields it may have.")
+    url_bytes_max = Setting("16384", _count, "Its path and query, in bytes.")
+    body_bytes_max = Setting(str(BODY_BYTES_MAX), _count, "Its body, in bytes.")
+    json_depth_max = Setting(
         str(JSON_DEPTH_MAX),
         _count_to(JSON_DEPTH_MAX),
         "How deep the JSON in it may be nested, in levels; not above the default.",
-    ),
-    Setting(
-        "ATHENA_IDEMPOTENCY_KEY_CHARS_MAX",
+    )
+    idempotency_key_chars_max = Setting(
         str(KEY_CHARS_MAX),
         _count_to(KEY_CHARS_MAX),
         "An `Idempotency-Key`, in characters; not above the default.",
-    ),
-    Setting(
-        "ATHENA_REASON_CHARS_MAX",
+    )
+    reason_chars_max = Setting(
         str(MEMBER_CHARS_MAX),
         _count_to(MEMBER_CHARS_MAX),
         "The reason, note or comment of a command, in characters; not above the default.",
-    ),
-    Setting("ATHENA_HEADER_TIMEOUT_MS", "10000", _count, "How long its head may take, in milliseconds."),
-    Setting("ATHENA_BODY_TIMEOUT_MS", "30000", _count, "How long its body may take after that."),
-    Setting(
-        "ATHENA_BODIES_IN_FLIGHT_BYTES_MAX",
+    )
+    header_timeout_ms = Setting("10000", _count, "How long its head may take, in milliseconds.")
+    body_timeout_ms = Setting("30000", _count, "How long its body may take after that.")
+    bodies_in_flight_bytes_max = Setting(
         str(64 << 20),
         _count,
         "Bodies that are being received, over all connections, in bytes; the first 16 KiB of each do not count.",
-    ),
-    Setting(
-        "ATHENA_ANSWERS_IN_FLIGHT_BYTES_MAX",
+    )
+    answers_in_flight_bytes_max = Setting(
         str(128 << 20),
         _count,
         "Answers above 64 KiB that clients have not taken yet, over all connections, in bytes.",
-    ),
-    Setting("ATHENA_SEND_TIMEOUT_MS", "10000", _count, "How long a client may take (almost) nothing of an answer."),
-    Setting("ATHENA_STREAMS_MAX", "10000", _count, "How many streams may be open."),
-    Setting("ATHENA_STREAMS_PER_IDENTITY_MAX", "1000", _count, "How many of them may be one identity's."),
-    Setting(
-        "ATHENA_REQUESTS_PER_SECOND",
+    )
+    send_timeout_ms = Setting("10000", _count, "How long a client may take (almost) nothing of an answer.")
+    streams_max = Setting("10000", _count, "How many streams may be open.")
+    streams_per_identity_max = Setting("1000", _count, "How many of them may be one identity's.")
+    requests_per_second = Setting(
         "1000",
         _count,
         "How many requests an identity may make, twice as many at once; only where authentication is on.",
-    ),
-    Setting(
-        "ATHENA_MASK_SECRETS",
+    )
+    mask_secrets = Setting(
         "true",
         _switch,
         "Hide what looks like a key before it is recorded (security.md); the keys in these settings always are.",
-    ),
-    Setting("ATHENA_AUTH_ENABLED", "false", _switch, "Demand an identity header on every request."),
-    Setting("ATHENA_AUTH_IDENTITY_HEADER", "x-athena-identity", check_header_name, "Its name."),
-    Setting(
-        "ATHENA_AUTH_DEFAULT_ROLE",
+    )
+    auth_enabled = Setting("false", _switch, "Demand an identity header on every request.")
+    auth_identity_header = Setting("x-athena-identity", check_header_name, "Its name.")
+    auth_default_role = Setting(
         "Viewer",
         parse_role,
         "The role of identities that the map does not name; `None` locks them out.",
-    ),
-    Setting("ATHENA_AUTH_IDENTITY_ROLE_MAP", "", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest."),
-    Setting(
-        "ATHENA_AUTH_ROLE_MAP_FILE",
+    )
+    auth_identity_role_map = Setting("", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest.")
+    auth_role_map_file = Setting(
         "",
         _path_or_none,
         "The map as a file, one entry a line, read again on SIGHUP; instead of the variable.",
-    ),
-    Setting(
-        "ATHENA_AUTHZ_MODE",
+    )
+    authz_mode = Setting(
         "enforce",
         _mode,
         "With authentication on: `off`, `observe` (record denials only), `soft-enforce` or `enforce`.",
-    ),
-    Setting(
-        "ATHENA_AUTHZ_DEFAULT_DECISION",
+    )
+    authz_default_decision = Setting(
         "allow",
         _one_of("allow", "deny"),
         "What `observe` and `soft-enforce` decide where they do not guard.",
-    ),
-    Setting(
-        "ATHENA_AUTH_TRUSTED_PROXIES",
+    )
+    auth_trusted_proxies = Setting(
         "",
         parse_networks,
         "Networks, comma-separated, whose word on identities counts; without any, this machine's loopback addresses.",
-    ),
-    Setting(
-        "ATHENA_AUTH_PROXY_SECRET",
+    )
+    auth_proxy_secret = Setting(
         "",
         parse_secrets,
         "What proxies must send as `x-athena-proxy-secret`; for a change, the new and the old one, comma-separated.",
         secret=True,
-    ),
-    Setting(
-        "ATHENA_ALLOWED_HOSTS",
+    )
+    allowed_hosts = Setting(
         "",
         _hosts,
         "Names that requests may be addressed to beside loopback ones and the address that is listened on.",
-    ),
-    Setting("ATHENA_ALLOWED_ORIGINS", "", _origins, "Origins, comma-separated, whose pages may use the API."),
-    Setting("ATHENA_API_BASE_URL", "http://127.0.0.1:8787", _url, "Where the command line finds the server."),
-    Setting("ATHENA_CLI_TRANSPORT", "auto", _one_of("api", "local", "auto"), "How the command line reaches the plane."),
-    Setting("ATHENA_CLI_API_TIMEOUT_MS", "5000", _count, "How long the command line waits for a connection."),
-    Setting("ATHENA_CLI_IDENTITY", "", str, "The identity that the command line sends."),
-)
+    )
+    allowed_origins = Setting("", _origins, "Origins, comma-separated, whose pages may use the API.")
+    api_base_url = Setting("http://127.0.0.1:8787", _url, "Where the command line finds the server.")
+    cli_transport = Setting("auto", _one_of("api", "local", "auto"), "How the command line reaches the plane.")
+    cli_api_timeout_ms = Setting("5000", _count, "How long the command line waits for a connection.")
+    cli_identity = Setting("", str, "The identity that the command line sends.")
+
+    def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
+        self.__dict__.update(values, files=files)
+
+    def replace(self, **values: object) -> "Settings":
+        """Return a copy with other values of some settings. Raise TypeError for an unknown one."""
+        if unknown := values.keys() - self.__dict__.keys():
+            raise TypeError(f"no such settings: {', '.join(sorted(unknown))}")
+        return Settings({**self.__dict__, **values}, self.files)
+
+
+SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
 
 REPLACED: Mapping[str, str] = {
     "ATHENA_RUN_HISTORY_RETENTION_DAYS": "nothing leaves the log by itself",
@@ -480,7 +398,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     """Read the environment, and ``.env`` of a directory below it. Raises ConfigError naming the variable."""
     dotenv = (directory or Path.cwd()) / ".env"
     values = read_dotenv(dotenv) | dict(os.environ if environment is None else environment)
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     files = [dotenv]
     for setting in SETTINGS:
         text = values.get(setting.variable, "").strip() or setting.default
@@ -490,11 +408,11 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
             text = _read_secret(f"{setting.variable}_FILE", path)
             files.append(_path(path))
         try:
-            found[setting.variable.removeprefix("ATHENA_").lower()] = setting.parse(text)
+            found[setting.name] = setting.parse(text)
         except (ValueError, ConfigError) as error:
             shown = "" if setting.secret else f" (it is {text!r})"
             raise ConfigError(f"{setting.variable}: {error}{shown}") from error
-    settings = Settings(**found, files=tuple(files))
+    settings = Settings(found, tuple(files))
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
     if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
@@ -505,7 +423,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
 def secrets_of(settings: Settings) -> Iterator[str]:
     """What the secret settings hold, and the passwords in URLs of any setting, as they are sent."""
     for setting in SETTINGS:
-        value = getattr(settings, setting.variable.removeprefix("ATHENA_").lower())
+        value = getattr(settings, setting.name)
         if setting.secret:
             yield from (value,) if isinstance(value, str) else value or ()
         for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():

@@ -84,12 +84,10 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
 
     import json
 
-    from msgspec.structs import replace
-
     from athena_core.settings import load
 
     settings = load()
-    settings = replace(settings, executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
+    settings = settings.replace(executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
 
     from athena_api.edge import versions
     from athena_api.worker import run_worker

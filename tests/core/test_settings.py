@@ -79,10 +79,21 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.runtime_run_timeout_ms == 30_000
 
 
-def test_every_variable_is_a_field_and_has_a_meaning() -> None:
-    names = {setting.variable.removeprefix("ATHENA_").lower() for setting in SETTINGS}
-    assert names | {"files"} == set(Settings.__struct_fields__)
+def test_every_variable_is_a_field_and_has_a_meaning(tmp_path: Path) -> None:
+    settings = load({}, tmp_path)
+    assert {setting.name for setting in SETTINGS} | {"files"} == vars(settings).keys()
+    assert Settings.state_dir.variable == "ATHENA_STATE_DIR"
     assert all(setting.meaning.endswith(".") for setting in SETTINGS)
+
+
+def test_settings_are_replaced_in_a_copy_only(tmp_path: Path) -> None:
+    settings = load({}, tmp_path)
+    assert settings.replace(executor="off").executor == "off"
+    assert settings.executor == "inline"
+    with pytest.raises(AttributeError):
+        settings.executor = "off"  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="executer"):
+        settings.replace(executer="off")
 
 
 @pytest.mark.parametrize(("variable", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
