@@ -17,7 +17,7 @@ from athena_core.services.proof.recorded_requests import RunCourse
 from athena_core.services.proof.rules import STANDS_IN_RUNS, Rules
 from projections import ALL
 from projections.audit import AUDIT
-from tests.core.log.test_codec import CODEC, row_of, samples
+from tests.support.event_samples import CODEC, row_of, samples
 
 CONSOLE = Path(__file__).resolve().parents[1] / "athena_api" / "dashboard" / "src"
 RULES = dict(Rules().table)

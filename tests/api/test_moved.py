@@ -13,8 +13,8 @@ from athena_core.errors import NotCaughtUp
 from athena_core.settings import load
 from projections.engine.updater import ViewUpdater
 from projections.engine.views import DAMAGED
-from tests.projections.test_views import damage
 from tests.support.api import soon
+from tests.support.damaged_view import damage
 from tests.support.inside import Inside
 
 PAGES = ("/livez", "/readyz", "/metrics")

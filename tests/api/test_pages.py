@@ -36,14 +36,14 @@ from projections import directives
 from projections.engine import generation
 from projections.engine.page import INLINE_BYTES_MAX, Page
 from projections.engine.updater import ViewUpdater
-from tests.api.test_workflows import Builder
 from tests.conftest import Serve
-from tests.core.domain.test_run import CREATED
 from tests.scale import sized
 from tests.support.api import Api, Json, soon
+from tests.support.events.run import CREATED
 from tests.support.inside import Inside
 from tests.support.records import META
 from tests.support.server import Server
+from tests.support.workflow_builder import Builder
 
 LARGE = 800_000
 RUNS = 6

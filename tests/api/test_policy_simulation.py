@@ -7,10 +7,10 @@ import pytest
 
 from athena_core.services.proof.simulate import NOT_SIMULATED
 from tests.api.examples import PROFILE
-from tests.api.test_workflows import Builder, settled
 from tests.support.api import Api, Json, Refused, soon
 from tests.support.gate import Gates
 from tests.support.server import Server
+from tests.support.workflow_builder import Builder, settled
 
 ONE = {"max": 1, "strategy": "reject"}
 

@@ -5,57 +5,15 @@ from typing import Any
 import pytest
 
 from tests.api.examples import PROFILE
-from tests.support.api import Api, Json, Refused, events_of
+from tests.support.api import Json, Refused
 from tests.support.gate import Gates
 from tests.support.server import Server
-
-
-class Builder:
-    """Makes workflows on a server."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        plain = PROFILE | {"verificationPolicies": None}
-        self.mock = api.post("/harness-profiles", plain)["id"]
-        gated = {"provider": "local-exec", "model": "script", "tools": ["none"]}
-        quiet = {"toolPolicies": None, "allowedEgress": None}
-        self.gated = api.post("/harness-profiles", plain | quiet | {"config": gated})["id"]
-
-    def step(self, name: str, says: str = "hello", *, gated: bool = False, **fields: Any) -> Json:
-        directive = self.api.post("/directives", {"input": says})["id"]
-        return {"id": name, "directiveId": directive, "harnessProfileId": self.gated if gated else self.mock, **fields}
-
-    def workflow(self, steps: list[Json], *edges: str | Json) -> str:
-        named = [
-            dict(zip(("from", "to"), edge.split(">"), strict=True)) if isinstance(edge, str) else edge for edge in edges
-        ]
-        made = self.api.post("/workflows", {"definition": {"steps": steps, "dependencies": named}})
-        return str(made["id"])
-
-    def chain(self, *names: str) -> str:
-        pairs = zip(names, names[1:], strict=False)
-        return self.workflow([self.step(name) for name in names], *(f"{a}>{b}" for a, b in pairs))
-
-    def run(self, workflow_id: str, **values: Any) -> Json:
-        found: Json = self.api.post(f"/workflows/{workflow_id}/run", {"input": values} if values else {})
-        return found
-
-    def resume(self, target: str, **body: Any) -> Json:
-        found: Json = self.api.post(f"/workflows/run/{target}/resume", body)
-        return found
+from tests.support.workflow_builder import Builder, attempts, settled, statuses
 
 
 @pytest.fixture(scope="module")
 def build(shared: Server) -> Builder:
     return Builder(shared.api)
-
-
-def statuses(run: Json) -> dict[str, str]:
-    return {step_id: state["status"] for step_id, state in run["stepStates"].items()}
-
-
-def attempts(run: Json) -> dict[str, int]:
-    return {step_id: state["attempt"] for step_id, state in run["stepStates"].items()}
 
 
 def output(run: Json, step_id: str) -> str:
@@ -134,17 +92,6 @@ def test_branches_run_at_once_and_a_failed_one_does_not_stop_the_other(build: Bu
     blocked = run["stepStates"]["after-bad"]
     assert (blocked["ready"], blocked["dependencyReadiness"]["blockingStepIds"]) == (False, ["bad"])
     assert "PROVIDER_ERROR" in run["stepStates"]["bad"]["checkpoint"]["error"]
-
-
-def settled(build: Builder, run_id: str, *before: str) -> Json:
-    """The run once nothing of it goes on by itself, or it is in none of the statuses ``before``."""
-    kinds = ("workflow.run.completed", "workflow.run.failed", "workflow.run.cancelled", "workflow.run.suspended")
-    with build.api.stream(types=",".join(kinds)) as blocks:
-        for _ in events_of(blocks):
-            run: Json = build.api.get(f"/workflows/run/{run_id}")["run"]
-            if run["status"] not in (before or ("running",)):
-                return run
-    raise AssertionError("the stream ended")
 
 
 def test_a_resume_repeats_what_failed_and_nothing_else(build: Builder) -> None:

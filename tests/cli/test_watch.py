@@ -1,20 +1,15 @@
 """A run that is watched as it is written, and the fleet at a glance."""
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 
-import msgspec
 import pytest
 
-from athena_core.log.port import FORMAT
-from athena_core.log.sqlite.locks import FileExecutorRegistry
-from athena_core.services.execution.liveness import ProcessInfo, ProcessKind
-from athena_core.system.problems import Problem
+from athena_core.services.execution.liveness import ProcessKind
 from tests.cli.terminal import Terminal
 from tests.support.api import Api, soon
 from tests.support.gate import Gates
+from tests.support.other_process import attending
 
 TRANSPORTS = ["api", "local"]
 
@@ -78,20 +73,6 @@ def test_top_shows_the_fleet_once(terminal: Terminal, gates: Gates, transport: s
     assert (shown.code, shown.err) == (0, "")
     for words in ("1 of 1", "of $5", "shown-session", "running", "refused-session", "shown-schedule"):
         assert words in shown.out, (words, shown.out)
-
-
-@contextmanager
-def attending(state_dir: Path, kind: ProcessKind, pid: int, loop: str) -> Iterator[None]:
-    """Another process, in which a loop fails."""
-    failing = Problem(loop=loop, since=1, message="no space", count=3)
-    about = ProcessInfo(
-        kind=kind, host="vm", pid=pid, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)
-    )
-    registry = FileExecutorRegistry(state_dir, f"exe_{kind}", msgspec.json.encode(about))
-    try:
-        yield
-    finally:
-        registry.leave()
 
 
 @pytest.mark.heavy

@@ -17,11 +17,11 @@ import pytest
 
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
-from tests.cli.test_watch import attending
 from tests.console.browser import MISSING, PHONE, watched
 from tests.console.replay import Replay, replaying
 from tests.console.scene import Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
+from tests.support.other_process import attending
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round

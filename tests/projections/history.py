@@ -1,8 +1,13 @@
 """A made-up history: a log in memory, and moves that write plausible events to it."""
 
 import hashlib
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from hypothesis import strategies as st
 
 from athena_core.clock import CountingIds, iso
 from athena_core.domain import EVENTS
@@ -511,3 +516,12 @@ FIRST_OF_QUEUES = 32
 FIRST_OF_WORKFLOWS = FIRST_OF_QUEUES + queue_history.MOVES
 FIRST_OF_SCHEDULES = FIRST_OF_WORKFLOWS + workflow_history.MOVES
 MOVES = FIRST_OF_SCHEDULES + schedule_history.MOVES
+
+
+HISTORIES = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=60)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as path:
+        yield Path(path)

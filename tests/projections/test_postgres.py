@@ -21,9 +21,8 @@ from projections import ALL
 from projections.engine.replay import rebuild, rehearse, verify
 from projections.engine.updater import ViewsLost, ViewUpdater
 from projections.engine.views import Views
-from tests.projections.history import CODEC, History
+from tests.projections.history import CODEC, HISTORIES, History, folder
 from tests.projections.support import catch_up, digests, in_database, new_generation
-from tests.projections.test_projector import HISTORIES, folder
 from tests.scale import sized
 from tests.support.api import soon
 

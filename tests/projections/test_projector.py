@@ -1,8 +1,7 @@
 """The projector: any batch size, any crash, any poison."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,16 +18,8 @@ from projections import ALL
 from projections.engine import generation
 from projections.engine.projection import Projection, Rows, Table
 from projections.engine.projector import PAGE_EVENTS, Projector
-from tests.projections.history import CODEC, MOVES, History
+from tests.projections.history import CODEC, HISTORIES, History, folder
 from tests.projections.support import Paged, catch_up, digests, new_generation, reopened
-
-HISTORIES = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=60)
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as path:
-        yield Path(path)
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,12 +1,10 @@
 """Generations: who serves, when it is switched, what a reader is told."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import apsw
 import pytest
 
 from athena_core.domain.directive import DirectiveCreated
@@ -24,6 +22,7 @@ from projections.engine.views import DAMAGED
 from tests.projections.history import History
 from tests.projections.support import DATABASES, Plane, catch_up, digests, new_generation
 from tests.support.api import soon
+from tests.support.damaged_view import damage
 
 
 def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: bool = False) -> tuple[Projection, ...]:
@@ -481,21 +480,6 @@ def test_another_process_goes_on_with_views_that_vanished(
     history.directive("later")
     second.keep()
     assert first.digests() == second.digests() != before
-
-
-def damage(database: Path, table: str, *, first: bool = False) -> None:
-    """Overwrite the last page of a table, or the first one, under whoever has the database open."""
-    connection = apsw.Connection(str(database))
-    page_bytes = connection.execute("PRAGMA page_size").get
-    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    file = os.open(database, os.O_RDWR)  # stays open: to close it would drop the locks that SQLite has here
-    root = os.pread(file, page_bytes, (page - 1) * page_bytes)
-    if root[0] in (2, 5):  # it has children
-        place = int.from_bytes(root[12:14], "big") if first else 8
-        page = int.from_bytes(root[place : place + 4], "big")
-    os.pwrite(file, b"\xff" * page_bytes, (page - 1) * page_bytes)
-    connection.close()
 
 
 def test_damage_behind_the_first_rows_of_a_result_is_named_as_damage(tmp_path: Path, history: History) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.event import Event
-from tests.core.test_flow import definition
+from tests.support.workflow_graphs import definition
 
 if TYPE_CHECKING:
     from tests.projections.history import History

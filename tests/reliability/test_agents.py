@@ -16,15 +16,15 @@ from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.domain import run
 from athena_core.event import Event, Meta
-from athena_core.services.proof.verify import VerifyReport, verify
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
+from tests.reliability.commands import verified
 from tests.reliability.history import opened
 from tests.reliability.seed import fresh_seed
 from tests.scale import SCALE, sized
 from tests.support.api import soon
 from tests.support.model import Model, Profile, acting, call
-from tests.support.records import CODEC, judge, wired
+from tests.support.records import CODEC, judge
 from tests.support.server import Server
 
 SCRIPT = (
@@ -55,15 +55,6 @@ def events_of(state_dir: Path, run_id: str) -> list[Event]:
         return [CODEC.decode(row).event for row in reader.stream(run_id)]
     finally:
         reader.close()
-
-
-def verified(state_dir: Path) -> VerifyReport:
-    """What ``athena verify`` says."""
-    with wired(state_dir) as parts:
-        meta = {"log_id": parts.log.log_id, "format": "1"}
-        *_, last = verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
-    assert last.report is not None
-    return last.report
 
 
 def turns_recorded(events: list[Event]) -> set[int]:

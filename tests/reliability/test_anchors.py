@@ -13,8 +13,8 @@ from athena_core.log.anchor import Anchor, write_anchor
 from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
 from tests.cli.terminal import Terminal
+from tests.reliability.commands import refuses
 from tests.reliability.tampering import statement
-from tests.reliability.test_disk import refuses
 from tests.support.server import Server
 
 

@@ -17,11 +17,11 @@ from athena_core.domain import run
 from athena_core.log import chain
 from athena_core.log.engine import open_archive
 from athena_core.protocols import Row
+from tests.reliability.commands import command
 from tests.reliability.history import entries
 from tests.reliability.load import CLIENTS, Clients, Readers
 from tests.reliability.oracle import Record, check
 from tests.reliability.seed import fresh_seed
-from tests.reliability.test_postgres import command
 from tests.scale import SCALE, sized
 from tests.support.api import soon
 from tests.support.postgres import Cluster, own_cluster

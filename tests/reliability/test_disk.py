@@ -3,7 +3,6 @@
 import random
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,12 @@ import pytest
 from athena_core.errors import AthenaError, Overloaded, StoreFull
 from athena_core.log.writer import Log
 from tests.conftest import Serve
+from tests.reliability.commands import refuses
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
-from tests.reliability.program import create, environment, unstarted_log
-from tests.support.api import PATIENCE_SECONDS, Refused, soon
+from tests.reliability.program import create, unstarted_log
+from tests.support.api import Refused, soon
 from tests.support.postgres import own_cluster
 from tests.support.records import judge
 from tests.support.server import Server
@@ -48,29 +48,6 @@ def read_only(place: Path) -> Iterator[None]:
     with mounted(place, "--bind", str(place)):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
         yield
-
-
-def started(state_dir: Path) -> subprocess.CompletedProcess[str]:
-    """What `athena api serve` says where it cannot start."""
-    return subprocess.run(
-        [sys.executable, "-m", "athena_cli", "api", "serve", "--port", "0"],
-        cwd=state_dir.parent,
-        env=environment() | {"ATHENA_STATE_DIR": str(state_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-
-
-def refuses(state_dir: Path, *words: str) -> None:
-    """Fail unless the start ends with exit code 2 and one line that names all this."""
-    done = started(state_dir)
-    assert done.returncode == 2, done
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    for word in ("Error: ", "ATHENA_STATE_DIR", *words):
-        assert word in lines[0], lines[0]
 
 
 def directive(server: Server, size: int) -> None:

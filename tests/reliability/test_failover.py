@@ -20,7 +20,7 @@ from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from tests.core.log.pots import commit, enqueue, fill, key, new_log
-from tests.reliability.test_postgres import command
+from tests.reliability.commands import command
 from tests.scale import sized
 from tests.support.api import Refused, soon
 from tests.support.postgres import REPLICATING, Cluster, own_cluster, standby

@@ -1,14 +1,9 @@
 """Tests of several servers on one PostgreSQL: one log, one set of views, and nothing is lost with one of them."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -16,11 +11,11 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from tests.conftest import Serve
+from tests.reliability.commands import command
 from tests.scale import SCALE
 from tests.support.api import Refused, events_of, soon
 from tests.support.gate import Gates
 from tests.support.postgres import Cluster
-from tests.support.process import ROOT
 from tests.support.server import Server
 from tests.support.traces import traces_in_tables
 
@@ -28,27 +23,6 @@ END_SESSIONS = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-
-
-def command(directory: Path, url: str, *words: str) -> Any:
-    """What a command says of the database."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
-    environment |= {
-        "PYTHONPATH": str(ROOT),
-        "ATHENA_STATE_DIR": str(directory / "state"),
-        "ATHENA_DATABASE_URL": url,
-        "ATHENA_WORKSPACE_ROOT": str(directory),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "athena_cli", *words],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from projections.engine.projection import Projection, Rows, Table
 from projections.engine.updater import ViewUpdater
 from projections.engine.views import Views
 from tests.conftest import Serve
-from tests.projections.test_views import damage
 from tests.reliability.history import history_of
 from tests.reliability.load import Clients
 from tests.reliability.oracle import Record, check
@@ -33,6 +32,7 @@ from tests.reliability.program import command, create, started, unstarted_log
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
 from tests.support.api import PATIENCE_SECONDS, Refused, soon
+from tests.support.damaged_view import damage
 from tests.support.records import judge
 from tests.support.server import Server
 

@@ -22,6 +22,7 @@ from athena_core.protocols import Row
 from athena_core.services.proof.bundle import BundleScope, export, prove
 from athena_core.services.proof.verify import NOT_LOOKED_AT
 from tests.conftest import Serve
+from tests.reliability.commands import refuses
 from tests.reliability.history import rows_of
 from tests.reliability.program import environment
 from tests.reliability.seed import fresh_seed
@@ -34,7 +35,6 @@ from tests.reliability.tampering import (
     statement,
 )
 from tests.reliability.tamperings import BUNDLE_CASES, CASES, ELSEWHERE, ERASED, BundleCase, Case, Copy
-from tests.reliability.test_disk import refuses
 from tests.scale import sized
 from tests.support.api import Refused, soon
 from tests.support.golden import STATES

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.api.test_workflows import Builder, attempts, settled, statuses
+from tests.reliability.commands import verified
 from tests.reliability.history import opened
-from tests.reliability.test_agents import verified
 from tests.scale import sized
 from tests.support.api import soon
 from tests.support.gate import Gates
 from tests.support.records import judge
 from tests.support.server import Server
+from tests.support.workflow_builder import Builder, attempts, settled, statuses
 
 NAMES = ("start", "l1", "l2", "l3", "l4", "r1", "r2", "r3", "r4", "join", "report", "end")
 EDGES = (

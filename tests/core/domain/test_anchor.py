@@ -4,21 +4,16 @@ from msgspec.structs import replace
 
 from athena_core.domain.anchor import (
     DECIDER,
-    AnchorBody,
-    AnchorConflicted,
-    AnchorKept,
     KeepAnchor,
     decide,
     stream_of,
 )
 from athena_core.event import Event
 from tests.core.domain.given import Given
+from tests.support.events.anchor import ANCHOR, CONFLICTED, KEPT
 
-ANCHOR = AnchorBody(log_id="ab" * 8, position=7, chain="cd" * 32, at="2026-01-01T00:00:00.000Z")
 KEEP = KeepAnchor(anchor=ANCHOR, sender="ada")
 OTHER = KeepAnchor(anchor=replace(ANCHOR, chain="ef" * 32), sender="bob")
-KEPT = AnchorKept(log_id="ab" * 8, position=7, chain="cd" * 32, at=ANCHOR.at, sender="ada")
-CONFLICTED = AnchorConflicted(log_id="ab" * 8, position=7, chain="ef" * 32, kept="cd" * 32, sender="bob")
 
 
 def given(*events: Event) -> Given[object]:

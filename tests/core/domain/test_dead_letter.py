@@ -1,36 +1,18 @@
 """The dead letter: requeued once or discarded, never both, until that is taken back; and the message before it."""
 
-from typing import Any
-
 import pytest
 
-from athena_core.clock import iso
 from athena_core.domain import dead_letter
 from athena_core.domain import message as a2a
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Guard
-from tests.core.domain.given import NOW, Given
-from tests.core.domain.test_run import recorded
+from tests.core.domain.given import Given
+from tests.support.events.dead_letter import ADDED, COMPLETED, DISCARDED, FAILED, REQUEUED, RESTORED, SENT, STARTED
+from tests.support.events.run import recorded
 
-ADDED = dead_letter.DeadLetterAdded(
-    id="dlq_1",
-    source="work",
-    session_id="s",
-    reason="attempts-exhausted",
-    code="PROVIDER_ERROR",
-    error_text="no",
-    retry_count=2,
-    items=(dead_letter.LetterItem(item_id="wi_1", mode="followup", chars=4),),
-    attempts=(dead_letter.DeadLetterAttempt(run_id="run_1", at=iso(NOW), code="PROVIDER_ERROR"),),
-    attempt_errors=("no",),
-    payload='{"sessionId":"s"}',
-)
 REQUEUE = dead_letter.RequeueDeadLetter(id="dlq_1", item_ids=("wi_2",))
-REQUEUED = dead_letter.DeadLetterRequeued(id="dlq_1", retry_count=3, item_ids=("wi_2",))
 DISCARD = dead_letter.DiscardDeadLetter(id="dlq_1", audit_note="no use")
-DISCARDED = dead_letter.DeadLetterDiscarded(id="dlq_1", note="no use")
 RESTORE = dead_letter.RestoreDeadLetter(id="dlq_1")
-RESTORED = dead_letter.DeadLetterRestored(id="dlq_1")
 
 
 def letter(*events: Event) -> Given[dead_letter.DeadLetterState]:
@@ -73,14 +55,7 @@ def test_a_discard_is_taken_back_for_ever() -> None:
 
 # Messages
 
-NAMES: dict[str, Any] = {"message_id": "msg_1", "from_agent": "ada", "to_agent": "bob", "task_id": "task_1"}
-SENT = a2a.MessageSent(status="sent", hops=1, sent_by="alice", item_id="wi_1", payload="do it", **NAMES)
-STARTED = a2a.MessageStarted(status="started", attempt=1, **NAMES)
-COMPLETED = a2a.MessageCompleted(status="completed", **NAMES)
 FAIL = a2a.FailMessage(reason="hop-limit", code="HOP_LIMIT", error="too far", dead_letter_id="dlq_1")
-FAILED = a2a.MessageFailed(
-    status="failed", reason="hop-limit", code="HOP_LIMIT", error_text="too far", dead_letter_id="dlq_1", **NAMES
-)
 
 
 def message(*events: Event) -> Given[a2a.MessageState]:

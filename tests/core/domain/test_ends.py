@@ -19,10 +19,13 @@ from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
 from athena_core.services.workflows.step_inputs import StepInputs
 from athena_core.services.workflows.stepper import DueStart, WorkflowStepper, _fail_step, _stalled
-from tests.core.domain import test_persona, test_redrive, test_run, test_schedule
 from tests.core.domain.story import DATA, LOOKS_MAX, Story, case
-from tests.core.test_flow import approval, graph, step
 from tests.scale import sized
+from tests.support.events import redrive as sample_redrive
+from tests.support.events import review as sample_review
+from tests.support.events import run as sample_run
+from tests.support.events import schedule as sample_schedule
+from tests.support.workflow_graphs import approval, graph, step
 
 # Workflow runs
 
@@ -330,10 +333,10 @@ def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
 
 
 WORDS: tuple[Any, ...] = (
-    run.RecordStep(token=0, steps=(test_run.SAID, replace(test_run.PAID, cost_micro_usd=2))),
+    run.RecordStep(token=0, steps=(sample_run.SAID, replace(sample_run.PAID, cost_micro_usd=2))),
     run.ReserveBudget(token=0, turn=1, provider="mock", model="m", reserved_micro_usd=1),
     run.PauseRun(token=0, elapsed_ms=1),
-    run.EndRun(token=0, last=(test_run.SAID,), ending=test_run.COMPLETED),
+    run.EndRun(token=0, last=(sample_run.SAID,), ending=sample_run.COMPLETED),
     run.EndRun(token=0, last=(), ending=run.RunTimedOut(timeout_ms=1)),
 )
 """What the holder of a lease may record."""
@@ -355,7 +358,7 @@ class Running(Story):
 
     @initialize(wait=st.sampled_from([None, "session-busy"]), begun=st.booleans())
     def request(self, wait: run.WaitReason | None, begun: bool) -> None:
-        self.do(run.RequestRun(request=replace(test_run.CREATED, budget_micro_usd=1), wait=wait))
+        self.do(run.RequestRun(request=replace(sample_run.CREATED, budget_micro_usd=1), wait=wait))
         if begun:
             self.is_admitted()
             self.is_leased()
@@ -370,7 +373,7 @@ class Running(Story):
 
     @rule(because=st.sampled_from(["dead", "frozen", "left"]))
     def loses_its_executor(self, because: run.LossReason) -> None:
-        self.do(replace(test_run.TAKE, token=self.state.token, because=because))
+        self.do(replace(sample_run.TAKE, token=self.state.token, because=because))
 
     @rule(command=st.sampled_from(WORDS), late=st.booleans())
     def its_executor_goes_on(self, command: Any, late: bool) -> None:
@@ -399,7 +402,7 @@ class Running(Story):
         if self.asked and self.state.open:
             assert self.state.executor is not None, "nobody has it, so it was to end at once"
             for command in (
-                *(replace(one, token=self.state.token) for one in (*WORDS, test_run.TAKE)),
+                *(replace(one, token=self.state.token) for one in (*WORDS, sample_run.TAKE)),
                 run.ForceCancel(),
             ):
                 state = self.state
@@ -533,7 +536,7 @@ class Redriving(Story):
     def start(self, total: int) -> None:
         self.left = list(range(1, total + 1))
         self.asked = False
-        started = replace(test_redrive.STARTED, total=total, until=total)
+        started = replace(sample_redrive.STARTED, total=total, until=total)
         assert self.do(redrive.StartRedrive(started=started))
 
     def follows(self, event: Event) -> None:
@@ -549,8 +552,8 @@ class Redriving(Story):
         """Look as ``Redrives.act`` does."""
         left = [letter for letter in self.left if letter > self.state.after]
         if left:
-            self.do(test_redrive.advance(left[0], result))
-            assert not self.do(test_redrive.advance(left[0], result)), "a letter was put back twice"
+            self.do(sample_redrive.advance(left[0], result))
+            assert not self.do(sample_redrive.advance(left[0], result)), "a letter was put back twice"
         else:
             self.do(redrive.CompleteRedrive())
 
@@ -587,7 +590,7 @@ class Reviewing(Story):
     @initialize()
     def start(self) -> None:
         self.runs = {"run_1": "at work"}
-        self.do(test_persona.STARTED)
+        self.do(sample_review.STARTED)
 
     @rule(how=st.sampled_from(["good", "bad", "none"]))
     def its_run_ends(self, how: str) -> None:
@@ -604,10 +607,10 @@ class Reviewing(Story):
             return
         if known == "bad" and not self.state.repaired and not refused:
             run_id = self.ids.new("run")
-            if self.do(replace(test_persona.REPAIR, repair_run_id=run_id)):
+            if self.do(replace(sample_review.REPAIR, repair_run_id=run_id)):
                 self.runs[run_id] = "at work"
         else:
-            assert self.do(test_persona.COMPLETED)
+            assert self.do(sample_review.COMPLETED)
 
     @invariant()
     def it_has_two_runs_at_most_and_occupies_nothing_once_it_is_over(self) -> None:
@@ -629,7 +632,7 @@ TestReviewing = case(Reviewing, 20, 20, 1_000)
 
 # Schedules
 
-POLICIES: tuple[OverlapPolicy, ...] = test_schedule.POLICIES
+POLICIES: tuple[OverlapPolicy, ...] = sample_schedule.POLICIES
 
 
 class Scheduling(Story):
@@ -643,7 +646,7 @@ class Scheduling(Story):
 
     @rule(policy=st.sampled_from(POLICIES))
     def put(self, policy: OverlapPolicy) -> None:
-        definition = replace(test_schedule.HOURLY, overlap_policy=policy, catch_up="all")
+        definition = replace(sample_schedule.HOURLY, overlap_policy=policy, catch_up="all")
         self.do(schedule.UpsertSchedule(id="a", definition=definition))
 
     def follows(self, event: Event) -> None:

@@ -17,7 +17,7 @@ from athena_core.values import (
     VerificationPolicy,
 )
 from tests.core.domain.given import Given
-from tests.core.domain.test_run import SPEC
+from tests.support.events.run import SPEC
 
 PROVIDERS = frozenset({"mock"})
 

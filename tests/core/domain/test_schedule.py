@@ -11,42 +11,35 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
+from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition
 from athena_core.definitions.slots import MINUTE, due_at
 from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import Event, Guard, Meta
 from tests.core.domain.given import NOW, Given
-from tests.core.domain.test_run import recorded
 from tests.core.log.made import made
 from tests.scale import sized
+from tests.support.events.run import recorded
+from tests.support.events.schedule import (
+    CATCH_UPS,
+    HOUR,
+    HOURLY,
+    POLICIES,
+    buffered,
+    missed,
+    skipped,
+    started,
+    upserted,
+)
 
-HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-HOURLY = ScheduleDefinition(
-    trigger=Trigger(cron="0 * * * *", timezone="UTC"),
-    target=ScheduleTarget(session_id="s"),
-    overlap_policy="skip",
-    catch_up="latest",
-    catch_up_window_seconds=86_400,
-    pause_on_failure=False,
-)
 PUT = schedule.UpsertSchedule(id="a", definition=HOURLY, input="hello")
 EVERY = replace(HOURLY, trigger=Trigger(every_minutes=60))
 
 
 RUN_ID = f"run_{1:026d}"
-
-
-def upserted(
-    definition: ScheduleDefinition = HOURLY, *, after: int = NOW, enabled: bool = True
-) -> schedule.ScheduleUpserted:
-    """The schedule as ``alice`` put it."""
-    return schedule.ScheduleUpserted(
-        id="a", enabled=enabled, definition=definition, after_ms=after, updated_by="alice", input="hello"
-    )
 
 
 def anchored(minutes: int, anchor: int = NOW) -> ScheduleDefinition:
@@ -60,24 +53,6 @@ def given(*events: Event, now: int = NOW) -> Given[schedule.ScheduleState]:
         return schedule.decide(command, state, replace(context, now=now))
 
     return Given(schedule.DECIDER, decide, *events)
-
-
-def started(
-    slot: int | None, number: int = 1, terminates: tuple[str, ...] | None = None
-) -> schedule.ScheduleRunStarted:
-    return schedule.ScheduleRunStarted(id="a", target_run_id=f"run_{number:026d}", slot_ms=slot, terminates=terminates)
-
-
-def skipped(slot: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleRunSkipped:
-    return schedule.ScheduleRunSkipped(id="a", slot_ms=slot, reason=reason)
-
-
-def missed(first: int, last: int, count: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleSlotsMissed:
-    return schedule.ScheduleSlotsMissed(id="a", from_ms=first, to_ms=last, count=count, reason=reason)
-
-
-def buffered(slot: int, cancels: tuple[str, ...] | None = None) -> schedule.ScheduleRunBuffered:
-    return schedule.ScheduleRunBuffered(id="a", slot_ms=slot, cancels=cancels)
 
 
 def tick(at: int) -> schedule.TickSchedule:
@@ -470,11 +445,7 @@ TRIGGERS = (
     Trigger(cron="0 */2 * * *", timezone="UTC", jitter_seconds=3_600),
 )
 STEPS = {"*/20 * * * *": 20 * MINUTE, "0 */2 * * *": 120 * MINUTE}
-POLICIES: tuple[OverlapPolicy, ...] = (
-    "skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all",
-)  # fmt: skip
 JUMPS = (-2 * HOUR, -1, 0, HOUR, 3 * DAY)
-CATCH_UPS: tuple[CatchUp, ...] = ("none", "latest", "all")
 
 
 def plainly(trigger: Trigger, after: int, until: int) -> list[int]:

@@ -13,8 +13,8 @@ from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
 from athena_core.event import Event, Meta
 from tests.core.domain.given import NOW
-from tests.core.domain.test_schedule import CATCH_UPS, POLICIES
 from tests.scale import sized
+from tests.support.events.schedule import CATCH_UPS, POLICIES
 
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR

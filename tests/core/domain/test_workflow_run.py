@@ -12,39 +12,15 @@ from athena_core.domain import workflow_run as wr
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Meta
 from tests.core.domain.given import NOW, Given
-from tests.core.test_flow import approval, graph, step
 from tests.support.counted import lines
+from tests.support.events.workflow_run import CREATED, ENDED, completed, failed, resumed, started
+from tests.support.workflow_graphs import approval, graph, step
 
-CREATED = wr.WorkflowRunCreated(workflow_id="wf_1", requested_by="ada", input_names=())
 PAIR = graph("ab", "a>b")
 
 
 def given(*events: Event) -> Given[wr.WorkflowRunState]:
     return Given(wr.DECIDER, wr.decide, CREATED, *events)
-
-
-def started(step_id: str = "a", attempt: int = 1, **fields: Any) -> wr.WorkflowStepStarted:
-    run_id = f"run_{step_id}{attempt}"
-    return wr.WorkflowStepStarted(workflow_id="wf_1", step_id=step_id, attempt=attempt, step_run_id=run_id, **fields)
-
-
-def completed(step_id: str = "a", attempt: int = 1) -> wr.WorkflowStepCompleted:
-    run_id = f"run_{step_id}{attempt}"
-    return wr.WorkflowStepCompleted(
-        workflow_id="wf_1", step_id=step_id, attempt=attempt, output_chars=0, step_run_id=run_id
-    )
-
-
-def failed(step_id: str = "a", attempt: int = 1, *, again: bool = False) -> wr.WorkflowStepFailed:
-    return wr.WorkflowStepFailed(
-        workflow_id="wf_1",
-        step_id=step_id,
-        attempt=attempt,
-        code="X",
-        error_text="no",
-        will_retry=again,
-        step_run_id=f"run_{step_id}{attempt}",
-    )
 
 
 def start(step_id: str, attempt: int = 1, **fields: Any) -> wr.StartStep:
@@ -59,20 +35,6 @@ def advance(
     of: WorkflowGraph = PAIR, *moves: wr.StepCommand, over: tuple[wr.StepRunEnded, ...] = ()
 ) -> wr.AdvanceWorkflowRun:
     return wr.AdvanceWorkflowRun(graph=of, ended=over, moves=moves)
-
-
-ENDED = wr.WorkflowRunFailed(workflow_id="wf_1", failed_steps=("a",))
-
-
-def resumed(*reset: str) -> wr.WorkflowResumed:
-    return wr.WorkflowResumed(
-        workflow_id="wf_1",
-        workflow_run_id="wfr_1",
-        status="running",
-        requested_by="bob",
-        reset=reset,
-        input_names=(),
-    )
 
 
 def resume(of: WorkflowGraph = PAIR, **values: Any) -> wr.ResumeWorkflowRun:

@@ -1,9 +1,6 @@
 """Tests of the codec: every event comes back as it went, from this release, an older and a newer one."""
 
-import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -15,39 +12,11 @@ from athena_core.decider import Decider
 from athena_core.domain import DECIDERS, EVENTS
 from athena_core.event import EXTRA, TEXT, Event, Text, Unknown, Value
 from athena_core.log.codec import UPCASTERS, Codec, Encoded, at_of, with_decided_at
-from athena_core.protocols import Row
 from athena_core.values import Body
 from tests.core.log.made import made
+from tests.support.event_samples import CODEC, Sample, row_of, samples
 
 SALT = bytes(range(16))
-CODEC = Codec(EVENTS)
-SAMPLES = Path(__file__).resolve().parents[2] / "samples"
-
-
-def row_of(encoded: Encoded, **changes: Any) -> Row:
-    """The row that these columns are stored in."""
-    data = changes.pop("data", encoded.data)
-    row = Row(
-        position=7,
-        stream="pot_a",
-        version=3,
-        type=encoded.type,
-        schema_version=encoded.schema_version,
-        recorded_at=1_767_225_600_000,
-        command_id="cmd_1",
-        correlation="trace-1",
-        causation=5,
-        actor="ada",
-        session_id="s",
-        run_id="r",
-        data=data,
-        extra=encoded.extra,
-        data_hash=hashlib.sha256(data).digest(),
-        text_hash=None,
-        chain=bytes(range(32)),
-        text=encoded.text,
-    )
-    return row._replace(**changes)
 
 
 def parts(kind: type[Event]) -> dict[str, str]:
@@ -294,25 +263,6 @@ def test_an_old_shape_that_nobody_lifts_is_an_error() -> None:
 
 
 # Samples: bytes that were stored once. Lines are added, never changed: what is stored stays stored.
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """The columns of a row as they were stored, and what they must decode to."""
-
-    type: str
-    schema_version: int
-    data: str
-    extra: str | None
-    text: str | None
-    fields: dict[str, Any]
-    decided_at: int | None = None
-
-
-def samples() -> Iterator[Sample]:
-    """All samples of all releases."""
-    for path in sorted(SAMPLES.glob("events-*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            yield msgspec.json.decode(line, type=Sample)
 
 
 @pytest.mark.parametrize("sample", list(samples()), ids=lambda sample: f"{sample.type}-{sample.schema_version}")

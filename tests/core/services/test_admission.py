@@ -14,9 +14,9 @@ from athena_core.services.runs.admission import RunTransaction, claim, take_over
 from athena_core.services.runs.prepared import ExecutorCapacity, run_facts
 from athena_core.services.workflows.workflows import cancel_workflow_run
 from tests.core.domain.given import NOW
-from tests.core.domain.test_run import COMPLETED, CREATED
-from tests.core.services.test_simulate import Plane
 from tests.support.counted import lines
+from tests.support.events.run import COMPLETED, CREATED
+from tests.support.simulated_plane import Plane
 
 S = TypeVar("S")
 

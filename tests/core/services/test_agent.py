@@ -21,18 +21,7 @@ from athena_core.services.execution.progress import (
 )
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
-from tests.core.domain.test_run import (
-    BUDGETED,
-    CREATED,
-    DEAR,
-    LEASED,
-    PAUSED,
-    QUEUED,
-    RESUMED,
-    SAID,
-    STARTED,
-    TAKEN,
-)
+from tests.support.events.run import BUDGETED, CREATED, DEAR, LEASED, PAUSED, QUEUED, RESUMED, SAID, STARTED, TAKEN
 
 HELLO = run.TranscriptAppended(role="user", kind="message", chars=5, content="hello")
 BEGUN = (CREATED, LEASED, STARTED, HELLO)

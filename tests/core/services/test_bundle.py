@@ -22,9 +22,9 @@ from athena_core.log.sqlite.reader import SqliteReader
 from athena_core.protocols import Row
 from athena_core.services.proof import bundle
 from athena_core.services.proof.bundle import LINE_BYTES_MAX, BundleProof, BundleScope, export, prove, read_lines
-from tests.core.domain.test_run import COMPLETED, CREATED, LEASED, SAID, STARTED
-from tests.core.services.test_verify import FILLER, Forge
 from tests.scale import some_quick
+from tests.support.events.run import COMPLETED, CREATED, LEASED, SAID, STARTED
+from tests.support.forged_log import FILLER, Forge
 from tests.support.golden import SAMPLES
 
 RUN, SESSION, ALL = BundleScope(run_id="run_1"), BundleScope(session_id=CREATED.session_id), BundleScope(after=0)

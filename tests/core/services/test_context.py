@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.decider import Outcome
-from athena_core.domain.run import RunFailed, ToolCalled, TranscriptAppended
+from athena_core.domain.run import RunFailed, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
 from athena_core.log.writer import Log
@@ -17,8 +17,9 @@ from athena_core.services.context.compiler import ContextCompiler, resolve
 from athena_core.services.context.conversation import UNANSWERED, to_messages
 from athena_core.settings import load
 from athena_core.tools.workspace import Workspace
-from tests.core.domain.test_run import COMPLETED
+from tests.support.events.run import COMPLETED
 from tests.support.records import CODEC, META, opened_log
+from tests.support.transcript import answer, assistant, call, user
 
 SALT = bytes(range(16))
 
@@ -126,24 +127,6 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Session]]:
         yield session
         for one in sessions:
             one.reader.close()
-
-
-def user(text: str | None) -> Event:
-    return TranscriptAppended(role="user", kind="message", chars=len(text or ""), content=text)
-
-
-def assistant(text: str | None) -> Event:
-    return TranscriptAppended(role="assistant", kind="message", chars=len(text or ""), content=text)
-
-
-def call(call_id: str, turn: int = 1) -> Event:
-    return ToolCalled(turn=turn, tool_call_id=call_id, tool_name="files", chars=2, repeatable=True, arguments="{}")
-
-
-def answer(call_id: str, text: str = "found") -> Event:
-    return TranscriptAppended(
-        role="tool", kind="tool-result", chars=len(text), tool_call_id=call_id, tool_name="files", content=text
-    )
 
 
 def test_the_history_holds_completed_runs_with_their_tool_calls(opened: Callable[..., Session]) -> None:

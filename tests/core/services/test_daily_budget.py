@@ -18,7 +18,7 @@ from athena_core.log.guards import Guards
 from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, day_totals, reserve
 from athena_core.services.runs.prepared import ExecutorCapacity
 from tests.core.domain.given import NOW, Given
-from tests.core.domain.test_run import CREATED, DEAR, LEASED, STARTED, recorded
+from tests.support.events.run import CREATED, DEAR, LEASED, STARTED, recorded
 
 DAY_MS = 86_400_000
 BUDGET = 1_000

@@ -18,10 +18,10 @@ from athena_core.log.writer import Log
 from athena_core.providers.provider import ModelMessage
 from athena_core.services.context.conversation import cut_message, to_messages, without_controls
 from athena_core.services.context.history import ERASING_TYPES, HistoryCache, HistoryLimits
-from tests.core.domain.test_run import COMPLETED, CREATED
-from tests.core.services.test_context import answer, assistant, call, user
 from tests.scale import sized
+from tests.support.events.run import COMPLETED, CREATED
 from tests.support.records import CODEC, META, opened_log
+from tests.support.transcript import answer, assistant, call, user
 
 LIMITS = HistoryLimits(entries_max=6, entry_chars_max=40, chars_max=200, strip=True)
 ENDINGS = (COMPLETED, COMPLETED, RunFailed(code="X", error_text="x", retryable=False), RunCancelled(cause="requested"))

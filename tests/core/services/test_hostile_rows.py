@@ -1,6 +1,5 @@
 """Rows that no release of Athena wrote: the verification names each and goes on behind it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from athena_core.log.sqlite.reader import READ_ROWS, SqliteReader
 from athena_core.protocols import Row, row_of
 from athena_core.services.proof import verify as verifying
 from athena_core.services.proof.pages import UNREADABLE_MAX
-from tests.core.services.test_verify import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 from tests.scale import some_quick
+from tests.support.forged_log import CODEC, FILLER, Forge, Plain, run_to_the_end, whole_lives
 
 DEEP = b"[" * 5_000_000
 ROWS = {
@@ -39,13 +38,6 @@ ROWS = {
     "decision time that is none": Plain("dream.dreamt", 1, b"{}", b'{"decidedAt":"now"}'),
     "a newer shape": Plain("AUTHZ_MODE_ACTIVE", 9, b'{"mode":"off"}'),
 }
-
-
-@pytest.fixture
-def forge(tmp_path: Path) -> Iterator[Forge]:
-    made = Forge(tmp_path)
-    yield made
-    made.store.close()
 
 
 @pytest.mark.parametrize("case", some_quick(ROWS, 3))

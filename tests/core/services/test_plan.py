@@ -4,8 +4,8 @@ import pytest
 
 from athena_core.domain import policy
 from athena_core.values import HarnessSpec
-from tests.core.domain.test_run import SPEC
 from tests.core.services.prepared_run import prepared
+from tests.support.events.run import SPEC
 
 LIMITS = policy.Policy(
     schema_version=1, default_run_timeout_ms=7_000, default_schedule_timeout_ms=9_000, retry_budget_per_run=0

@@ -33,8 +33,8 @@ from athena_core.services.proof.ranges import (
 from athena_core.services.proof.rule import Violation
 from athena_core.services.proof.verify import VerifyReport
 from athena_core.system.supervisor import children
-from tests.core.services.test_verify import CODEC, FILLER, Forge, run_to_the_end, whole_lives
 from tests.scale import some_quick
+from tests.support.forged_log import CODEC, FILLER, Forge, run_to_the_end, whole_lives
 
 EDITS = {
     "nothing": "SELECT 1",

@@ -16,8 +16,8 @@ from athena_core.services.execution.verification import VerificationResult, evid
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult
 from athena_core.values import VerificationPolicy
-from tests.core.domain.test_run import SPEC
 from tests.support.canaries import SECRETS
+from tests.support.events.run import SPEC
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,68 @@
+"""The commands that tests of reliability run, and what they report."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from athena_core.clock import SystemClock
+from athena_core.services.proof.verify import VerifyReport, verify
+from tests.reliability.program import environment
+from tests.support.api import PATIENCE_SECONDS
+from tests.support.process import ROOT
+from tests.support.records import CODEC, wired
+
+
+def verified(state_dir: Path) -> VerifyReport:
+    """What ``athena verify`` says."""
+    with wired(state_dir) as parts:
+        meta = {"log_id": parts.log.log_id, "format": "1"}
+        *_, last = verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
+    assert last.report is not None
+    return last.report
+
+
+def started(state_dir: Path) -> subprocess.CompletedProcess[str]:
+    """What `athena api serve` says where it cannot start."""
+    return subprocess.run(
+        [sys.executable, "-m", "athena_cli", "api", "serve", "--port", "0"],
+        cwd=state_dir.parent,
+        env=environment() | {"ATHENA_STATE_DIR": str(state_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+def refuses(state_dir: Path, *words: str) -> None:
+    """Fail unless the start ends with exit code 2 and one line that names all this."""
+    done = started(state_dir)
+    assert done.returncode == 2, done
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in ("Error: ", "ATHENA_STATE_DIR", *words):
+        assert word in lines[0], lines[0]
+
+
+def command(directory: Path, url: str, *words: str) -> Any:
+    """What a command says of the database."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "ATHENA_STATE_DIR": str(directory / "state"),
+        "ATHENA_DATABASE_URL": url,
+        "ATHENA_WORKSPACE_ROOT": str(directory),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "athena_cli", *words],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
