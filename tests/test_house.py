@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -374,6 +375,110 @@ def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
             yield Breach(source.path, 1, f"'{name}' is no {form} noun of the glossary", "use the noun of the domain")
 
 
+MODULES_MAX, MODULE_LINES_MAX, FUNCTION_LINES_MAX = 14, 600, 60
+BY_NOUN = NOUN_FOLDERS.keys()
+"""Folders in which each file is a noun of the glossary, so that any number of them can be found."""
+
+LARGE: dict[str, str] = {}
+"""Folders, files and functions (``path:name``) that may be larger, and why."""
+
+
+def folders_are_small(sources: Sources) -> Iterator[Breach]:
+    """A folder of the product holds at most 14 modules."""
+    folders = Counter(s.path.rpartition("/")[0] for s in python(sources, *PACKAGES) if s.name != "__init__")
+    for folder, modules in sorted(folders.items()):
+        if modules > MODULES_MAX and folder not in BY_NOUN | LARGE.keys():
+            yield Breach(folder, 1, f"{modules} modules", "make a wing of those that belong together")
+
+
+def modules_are_short(sources: Sources) -> Iterator[Breach]:
+    """A module of the product has at most 600 lines."""
+    for source in python(sources, *PACKAGES):
+        lines = source.text.count("\n")
+        if lines > MODULE_LINES_MAX and source.path not in LARGE:
+            yield Breach(source.path, 1, f"{lines} lines", "divide it by the ideas that it holds")
+
+
+def is_declaration(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return True if a function is one statement without a block, such as a literal, a table or a tree of calls."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return len(body) == 1 and isinstance(body[0], ast.Return | ast.Expr | ast.Assign | ast.AnnAssign)
+
+
+def functions_are_short(sources: Sources) -> Iterator[Breach]:
+    """A function of the product has at most 60 lines, unless it is a declaration."""
+    for source in python(sources, *PACKAGES):
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_declaration(node):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES_MAX and f"{source.path}:{node.name}" not in LARGE:
+                    yield Breach(source.path, node.lineno, f"{lines} lines in {node.name}", "divide it by its steps")
+
+
+SHARED: dict[str, str] = {}
+"""Names of classes that several modules may use, and why."""
+
+
+def classes_have_names_of_their_own(sources: Sources) -> Iterator[Breach]:
+    """The name of a class stands for one thing in the product."""
+    seen: dict[str, str] = {}
+    for source in python(sources, *PACKAGES):
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name not in SHARED:
+                if node.name in seen:
+                    yield Breach(
+                        source.path, node.lineno, f"{node.name} is also in {seen[node.name]}", "say which one it is"
+                    )
+                seen.setdefault(node.name, f"{source.path}:{node.lineno}")
+
+
+RIDDLES = {  # metaphors that a reader has to decode, and the word of the trade
+    "asker": "caller",
+    "bell": "notifier",
+    "books": "recorder",
+    "desk": "transaction",
+    "doubt": "unknown outcome",
+    "drains": "drainer",
+    "gate": "filter",
+    "grave": "burial reason",
+    "keeper": "updater",
+    "kept": "cached or stored",
+    "latch": "lock",
+    "letter": "dead letter",
+    "moment": "event",
+    "news": "notice",
+    "sheet": "csv",
+    "shelf": "store",
+    "story": "timeline",
+    "talk": "progress",
+    "told": "reported or result",
+    "walker": "stepper",
+    "world": "state",
+}
+CONTRACT_NAMES: dict[str, str] = {}
+"""Identifiers that a contract fixes: events, components of the API."""
+
+
+def names_are_no_riddles(sources: Sources) -> Iterator[Breach]:
+    """Modules, classes and functions are called what the trade calls them."""
+    for source in python(sources, *PACKAGES):
+        named = [(source.name, 1)]
+        definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        named += [(node.name, node.lineno) for node in ast.walk(source.tree) if isinstance(node, definition)]
+        for name, line in named:
+            plain = re.sub("dead_?letter", "", name, flags=re.IGNORECASE)
+            for word in sorted(words(plain) & RIDDLES.keys() if name not in CONTRACT_NAMES else ()):
+                yield Breach(source.path, line, f"'{word}' in the name {name}", f"say {RIDDLES[word]}")
+
+
+def no_test_is_a_library(sources: Sources) -> Iterator[Breach]:
+    """What several tests need lives beside them, so that each test can be moved and read alone."""
+    for source in python(sources):
+        for name, line in imported(source.tree):
+            if re.match(r"tests(\.\w+)*\.test_", name):
+                yield Breach(source.path, line, f"{name} is a test", "move what both need to tests/support")
+
+
 RULES: tuple[Rule, ...] = (
     modules_say_what_they_are,
     modules_are_nouns,
@@ -391,6 +496,12 @@ RULES: tuple[Rule, ...] = (
     nothing_names_a_machine,
     the_command_line_has_one_writer,
     a_noun_has_one_name,
+    folders_are_small,
+    modules_are_short,
+    functions_are_short,
+    classes_have_names_of_their_own,
+    names_are_no_riddles,
+    no_test_is_a_library,
 )
 
 EVENT = 'class Begun(Event):\n    TYPE: ClassVar[str] = "run.begun"\n'
@@ -526,6 +637,53 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
         },
         ["athena_core/domain/runs.py:1", "projections/letters.py:1", "athena_api/dashboard/src/pages/letters.tsx:1"],
     ),
+    (
+        folders_are_small,
+        {f"{folder}/m{n}.py": "" for folder in ("projections", "athena_api/edge", "tests") for n in range(15)}
+        | {f"athena_core/log/m{n}.py": "" for n in range(14)}
+        | {"athena_core/log/__init__.py": ""},
+        ["athena_api/edge:1"],
+    ),
+    (
+        modules_are_short,
+        {"projections/a.py": "x = 1\n" * 601, "projections/b.py": "x = 1\n" * 600, "tests/c.py": "x = 1\n" * 601},
+        ["projections/a.py:1"],
+    ),
+    (
+        functions_are_short,
+        {
+            "athena_api/a.py": "def f():\n" + "    x = 1\n" * 60 + "def g():\n" + "    x = 1\n" * 59,
+            "athena_api/b.py": "def f():\n    'X.'\n    return [\n" + "    1,\n" * 60 + "    ]\n",
+            "athena_api/c.py": "async def f():\n    if x:\n" + "        y = 1\n" * 60,
+        },
+        ["athena_api/a.py:1", "athena_api/c.py:1"],
+    ),
+    (
+        classes_have_names_of_their_own,
+        {
+            "athena_core/a.py": "class Line: ...\nclass _Line: ...\nclass Host:\n    class Line: ...",
+            "projections/b.py": "class _Line: ...\nclass Line: ...",
+            "tests/c.py": "class Line: ...",
+        },
+        ["projections/b.py:2"],
+    ),
+    (
+        names_are_no_riddles,
+        {
+            "athena_api/endpoint/csv.py": "def keep(): ...\nclass DeadLetters: ...\ndef dead_letter_of(): ...",
+            "athena_core/b.py": "class Newsy: ...\nclass Letters:\n    def drain(self): ...\n    def _told(self): ...",
+            "tests/keeper.py": "",
+        },
+        ["athena_api/endpoint/csv.py:1", "athena_core/b.py:2", "athena_core/b.py:4"],
+    ),
+    (
+        no_test_is_a_library,
+        {
+            "tests/api/test_a.py": "from tests.core.test_b import B\nfrom tests.core import test_b as b\n",
+            "tests/api/c.py": "import tests.api.test_a\nfrom tests.support import testing",
+        },
+        ["tests/api/c.py:1", "tests/api/test_a.py:1", "tests/api/test_a.py:2"],
+    ),
 )
 
 
@@ -580,39 +738,3 @@ def test_the_lock_meets_what_the_project_asks_for() -> None:
         if not requirement.specifier.contains(locked.get(requirement.name.lower(), "0.dev0"), prereleases=True)
     ]
     assert not unmet, f"constraints.txt: {', '.join(unmet)} not met; run 'make lock'"
-
-
-# Places to look
-
-
-def large(sources: Sources) -> Iterator[str]:
-    """Files over 400 lines, rooms of the domain over 320, functions over 60: longest first, to be looked at."""
-    found: list[tuple[int, str]] = []
-    for source in python(sources):
-        lines = source.text.count("\n")
-        room = source.path.startswith("athena_core/domain/")
-        if lines > (320 if room else 400) and source.path != "athena_api/operations.py":
-            found.append((lines, source.path))
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                if length > 60:
-                    found.append((length, f"{source.path}:{node.lineno} {node.name}"))
-    return (f"{lines:6} lines  {place}" for lines, place in sorted(found, reverse=True))
-
-
-def test_long_files_and_functions_are_noticed() -> None:
-    body = "def f():\n" + "    x = 1\n" * 60
-    tree = [
-        Source("athena_api/a.py", body + "y = 1\n" * 340),
-        Source("athena_api/operations.py", "z = 1\n" * 900),
-        Source("athena_core/domain/run.py", "z = 1\n" * 321),
-    ]
-    assert [line.split()[-1] for line in large(tree)] == ["athena_api/a.py", "athena_core/domain/run.py", "f"]
-
-
-def test_long_files_and_functions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    places = list(large(everything()))
-    if places:
-        with capsys.disabled():
-            print("", "Long; does each hold one idea?", *places, sep="\n")
