@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs bench bench-quick proof mutants audit lock clean
+.PHONY: help serve test quick check docs bench bench-quick proof mutants audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -31,6 +31,9 @@ serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 
 test: check ## Run all checks and all tests but the heavy ones (about five minutes)
 	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
+
+quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
+	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
 check: $(READY) ## Run the checks that execute nothing: style, types, import directions
 	@$(call quietly,$(BIN)/ruff check)
