@@ -69,10 +69,10 @@ class AnthropicProvider(Vendor):
                             if counts:  # paid, whatever comes of it; their first count of the output is a placeholder
                                 yield UsageReport(usage=_usage(counts | {"output_tokens": None}))
                         case "content_block_start":
-                            if delta := _begun(event):
+                            if delta := _block_start(event):
                                 yield delta
                         case "content_block_delta":
-                            if delta := _said(event):
+                            if delta := _block_delta(event):
                                 yield delta
                         case "message_delta":
                             counts |= _counts(event)
@@ -127,7 +127,7 @@ def _messages(messages: Sequence[ModelMessage], *, with_tools: bool) -> list[dic
     """
     turns: list[dict[str, Any]] = []
     for message in messages:
-        blocks = _blocks(message if with_tools else _told(message))
+        blocks = _blocks(message if with_tools else _as_text(message))
         role = "assistant" if message.role == "assistant" else "user"
         if message.role == "system" or not blocks:
             continue
@@ -140,7 +140,7 @@ def _messages(messages: Sequence[ModelMessage], *, with_tools: bool) -> list[dic
     return turns
 
 
-def _told(message: ModelMessage) -> ModelMessage:
+def _as_text(message: ModelMessage) -> ModelMessage:
     calls = [f"(Called {call.name}: {call.arguments})" for call in message.calls]
     return ModelMessage(role=message.role, content="\n".join([message.content, *calls]).strip())
 
@@ -161,7 +161,7 @@ def _blocks(message: ModelMessage) -> list[dict[str, Any]]:
     return blocks
 
 
-def _begun(event: Mapping[str, Any]) -> Delta | None:
+def _block_start(event: Mapping[str, Any]) -> Delta | None:
     """What the beginning of a block says: a tool and, from some servers, all that follows."""
     block = table(event.get("content_block"))
     if block.get("type") == "tool_use":
@@ -177,7 +177,7 @@ def _begun(event: Mapping[str, Any]) -> Delta | None:
     return TextDelta(text=said) if said else None
 
 
-def _said(event: Mapping[str, Any]) -> Delta | None:
+def _block_delta(event: Mapping[str, Any]) -> Delta | None:
     delta = table(event.get("delta"))
     match delta.get("type"):
         case "text_delta" if said := text(delta.get("text")):

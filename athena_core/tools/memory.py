@@ -95,7 +95,7 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         if best:
             found.append(best)
     found.sort(key=lambda passage: (-passage.score, passage.path))
-    told = [_tell(passage, words) for passage in found[: int(arguments.get("max_results", RESULTS))]]
+    told = [_excerpt(passage, words) for passage in found[: int(arguments.get("max_results", RESULTS))]]
     if left_out:
         told.append(f"[{left_out} notes could not be searched]")
     content = clean("\n\n".join(told)) or "Nothing was found."
@@ -133,7 +133,7 @@ def _passages(path: str, text: str, words: list[str]) -> Iterator[NoteExcerpt]:
             yield NoteExcerpt(sum(counts), path, stretch.first, stretch.last, stretch.text)
 
 
-def _tell(passage: NoteExcerpt, words: list[str]) -> str:
+def _excerpt(passage: NoteExcerpt, words: list[str]) -> str:
     text = passage.text
     place = max(text.casefold().find(words[0]) - SNIPPET_CHARS // 4, 0)
     citation = cited(passage.path, passage.first, passage.last)
