@@ -159,3 +159,27 @@ def test_the_threat_model_names_tests_by_their_path() -> None:
     named = set(re.findall(r"[a-z]+(?:/[a-z]+)*/test_[a-z_]+", table))
     missing = sorted(path for path in named if not (ROOT / "tests" / f"{path}.py").exists())
     assert named and not missing, f"docs/threat-model.md names tests that are not there: {missing}"
+
+
+NAMED = re.compile(
+    r"(?<![\w./-])(?:athena_api|athena_cli|athena_core|projections|tests|docs|benchmarks)/[\w/.-]+\.(?:py|tsx?|txt|json)\b"
+)
+IN_DOCUMENTS = re.compile(r"`([\w/]+\.(?:py|tsx?))`")
+MADE_UP = {"CHANGELOG.md", "tests/test_house.py", "tests/core/tools/test_workspace.py", "tests/test_packages.py"}
+"""What speaks of files that were there once, or that a test makes up."""
+
+
+def test_files_that_are_named_exist() -> None:
+    names, missing = set(tree.files()), []
+    for name in sorted(names):
+        if name in MADE_UP or not name.endswith((".py", ".md", ".toml", ".ts", ".tsx", "Makefile")):
+            continue
+        text = (ROOT / name).read_text("utf-8")
+        missing += [f"{name}: {path}" for path in NAMED.findall(text) if not {path, f"tests/{path}"} & names]
+        if name.endswith(".md"):
+            missing += [
+                f"{name}: {path}"
+                for path in IN_DOCUMENTS.findall(text)
+                if not any(f"/{one}".endswith(f"/{path}") for one in names)
+            ]
+    assert not missing, "\n".join(missing)
