@@ -57,7 +57,7 @@ class DecisionRow(msgspec.Struct, gc=False):
     letter: int
 
 
-class LetterPositionRow(msgspec.Struct, gc=False):
+class DeadLetterPositionRow(msgspec.Struct, gc=False):
     """Which event added a letter."""
 
     id: str
@@ -75,7 +75,7 @@ LETTER = Table(
         ("source_persona", "position"),
     ),
 )
-POSITION = Table("dead_letter_place", LetterPositionRow, key=("id",))
+POSITION = Table("dead_letter_place", DeadLetterPositionRow, key=("id",))
 DECISION = Table("dead_letter_note", DecisionRow, key=("position",))
 DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, POSITION, DECISION))
 
@@ -109,7 +109,7 @@ def letter_added(rows: Rows, recorded: Recorded[DeadLetterAdded]) -> None:
         payload=event.payload,
     )
     rows.append(LETTER, row)
-    rows.append(POSITION, LetterPositionRow(event.id, recorded.position))
+    rows.append(POSITION, DeadLetterPositionRow(event.id, recorded.position))
 
 
 @DEAD_LETTERS.handler

@@ -7,7 +7,7 @@ import msgspec
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
-from athena_core.services.queues.dead_letters import LetterDecision, NoteBody
+from athena_core.services.queues.dead_letters import DeadLetterDecision, NoteBody
 from athena_core.values import ClientId, Label
 from projections import dead_letters
 from projections.engine.page import Page
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from athena_core.log.submission import Committed
 
 
-class LettersQuery(Value):
+class DeadLettersQuery(Value):
     """Which dead letters; times are inclusive."""
 
     status: dead_letters.Status | None = None
@@ -38,7 +38,7 @@ class DecidedLetter(Value):
     item: dead_letters.DeadLetter
 
 
-async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, LettersQuery]) -> Reply:
+async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, DeadLettersQuery]) -> Reply:
     """Dead letters: work and messages that could not be done, oldest first."""
     wanted = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(call.query))
     page, position = await plane.query(
@@ -76,7 +76,7 @@ async def restore_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, No
     return await _decision_reply(plane, await plane.dead_letters.restore(call.path["id"], note, call.meta, call.key))
 
 
-async def _decision_reply(plane: "ControlPlane", done: "Committed[LetterDecision]") -> Reply:
+async def _decision_reply(plane: "ControlPlane", done: "Committed[DeadLetterDecision]") -> Reply:
     """Return the dead letter after a decision."""
     letter_id, answer = done.subject or "", done.answer
     item, position = await plane.read(

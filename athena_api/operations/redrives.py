@@ -7,7 +7,7 @@ import msgspec
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.domain import redrive
 from athena_core.event import Position
-from athena_core.services.queues.redrives import RATE_DEFAULT, MatchedLetter, RedriveBody
+from athena_core.services.queues.redrives import RATE_DEFAULT, MatchedDeadLetter, RedriveBody
 from athena_core.values import PAGE_ITEMS_DEFAULT
 from projections import dead_letters, redrives
 
@@ -36,14 +36,16 @@ class DeadLetterFinder:
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
         return self._views.query(("dead_letters",), lambda rows: dead_letters.count_pending(rows, which))
 
-    async def next(self, wanted: redrive.RedriveSelection, after: Position, until: Position) -> MatchedLetter | None:
+    async def next(
+        self, wanted: redrive.RedriveSelection, after: Position, until: Position
+    ) -> MatchedDeadLetter | None:
         """Return the oldest pending one that was added after one position and up to another."""
         await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
         match, _ = self._views.query(
             ("dead_letters",), lambda rows: dead_letters.next_pending(rows, which, after, until)
         )
-        return None if match is None else MatchedLetter(*match)
+        return None if match is None else MatchedDeadLetter(*match)
 
 
 async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:

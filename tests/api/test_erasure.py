@@ -64,7 +64,7 @@ def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
 def holds(plane: ControlPlane) -> dict[str, bool]:
     """Whether the caches of a process hold something, and the canary where that can be asked."""
     return {
-        "histories": plane.runs.compiler.histories.kept != (0, 0),
+        "histories": plane.runs.compiler.histories.size != (0, 0),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
         "inputs of workflows": bool(plane.workflow_stepper._inputs._inputs),

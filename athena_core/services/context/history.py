@@ -152,7 +152,7 @@ class HistoryCache:
         return new.messages
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int]:
         """How many histories are kept, and about how many bytes they take."""
         return len(self._kept), self._bytes
 

@@ -83,7 +83,7 @@ class ToolRegistry(Protocol):
         """The tool of a call and its arguments. Raises UnknownTool and BadArguments."""
 
 
-class LeaseRecorder(Protocol):
+class RunRecorder(Protocol):
     """Records what an agent did, under its lease; each tells whether the run goes on. Raises LeaseLost."""
 
     async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
@@ -160,7 +160,7 @@ class Agent:
         self._writing: dict[str, int] = {}
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
 
-    async def work(self, assignment: RunAssignment, recorder: LeaseRecorder) -> RunEnd | None:
+    async def work(self, assignment: RunAssignment, recorder: RunRecorder) -> RunEnd | None:
         """Execute a run to its end. Return None if it was paused, or if something else ended it.
 
         Raises what the provider or the context raises. The deadline is the caller's cancel scope.
@@ -198,7 +198,7 @@ class Agent:
                 return None
 
     async def _turn(
-        self, assignment: RunAssignment, progress: RunProgress, recorder: LeaseRecorder
+        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder
     ) -> ModelTurn | RunEnd | None:
         """Ask the model. Return the end of the run if it failed, and None where the day's budget paused it."""
         recalled = await self._recall(assignment, progress)
@@ -245,7 +245,7 @@ class Agent:
         return (run.MemoryRecalled(citations=citations, chars=sum(map(len, snippets)), snippets=snippets),)
 
     async def _ask(
-        self, assignment: RunAssignment, progress: RunProgress, recorder: LeaseRecorder
+        self, assignment: RunAssignment, progress: RunProgress, recorder: RunRecorder
     ) -> tuple[ModelAnswer, ContextMeta]:
         """Have the model answer the conversation so far."""
         request = assignment.request

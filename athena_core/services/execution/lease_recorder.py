@@ -77,7 +77,7 @@ class RunWriter:
 
 
 class LeaseRecorder:
-    """The record of one run under one lease (``agent.Books``)."""
+    """The record of one run under one lease (``agent.RunRecorder``)."""
 
     def __init__(self, writer: RunWriter, assignment: RunAssignment, meta: Meta, clock: Clock, took_ms: int) -> None:
         """Go on after ``took_ms`` milliseconds of the run's time."""

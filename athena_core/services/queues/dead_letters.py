@@ -27,7 +27,7 @@ class NoteBody(Body):
     audit_note: Label | None = None
 
 
-class LetterDecision(Value):
+class DeadLetterDecision(Value):
     """What became of a dead letter; ``updated`` is false where it had been decided before."""
 
     status: str
@@ -148,38 +148,44 @@ class DeadLetters:
         self._ids = ids
         self._reader = reader
 
-    async def requeue(self, letter_id: str, who: Identity, meta: Meta, key: Key | None) -> Committed[LetterDecision]:
+    async def requeue(
+        self, letter_id: str, who: Identity, meta: Meta, key: Key | None
+    ) -> Committed[DeadLetterDecision]:
         """Put the work back, once.
 
         Raises NotFound, Contradicted where it was discarded or its text is gone, WorkQueueFull.
         """
         plan = self.plan(letter_id)
 
-        def requeue(reader: Reader, context: Context) -> Outcome[LetterDecision]:
+        def requeue(reader: Reader, context: Context) -> Outcome[DeadLetterDecision]:
             facts = requeue_facts(reader, context, plan, who)
             return _decided(reader, letter_id, facts, "requeued")
 
-        return await self._log.submit(requeue, meta, key, answers=LetterDecision)
+        return await self._log.submit(requeue, meta, key, answers=DeadLetterDecision)
 
-    async def discard(self, letter_id: str, note: str | None, meta: Meta, key: Key | None) -> Committed[LetterDecision]:
+    async def discard(
+        self, letter_id: str, note: str | None, meta: Meta, key: Key | None
+    ) -> Committed[DeadLetterDecision]:
         """Decide that the work will not be done. Raises NotFound, Contradicted."""
         command = dead_letter.DiscardDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "discarded", meta, key)
 
-    async def restore(self, letter_id: str, note: str | None, meta: Meta, key: Key | None) -> Committed[LetterDecision]:
+    async def restore(
+        self, letter_id: str, note: str | None, meta: Meta, key: Key | None
+    ) -> Committed[DeadLetterDecision]:
         """Take a discard back. Raises NotFound, Contradicted."""
         command = dead_letter.RestoreDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "pending", meta, key)
 
     async def _decide(
         self, letter_id: str, command: dead_letter.DeadLetterCommand, status: str, meta: Meta, key: Key | None
-    ) -> Committed[LetterDecision]:
+    ) -> Committed[DeadLetterDecision]:
         _check(letter_id)
 
-        def decide(reader: Reader, context: Context) -> Outcome[LetterDecision]:
+        def decide(reader: Reader, context: Context) -> Outcome[DeadLetterDecision]:
             return _decided(reader, letter_id, letter_facts(reader, context, command, letter_id), status)
 
-        return await self._log.submit(decide, meta, key, answers=LetterDecision)
+        return await self._log.submit(decide, meta, key, answers=DeadLetterDecision)
 
     def plan(self, letter_id: str) -> RequeuePlan:
         """What a requeue of a letter would put back. Raises NotFound, Contradicted."""
@@ -254,8 +260,8 @@ def requeue_facts(reader: Reader, context: Context, plan: RequeuePlan, who: Iden
     return facts + facts_of(plan.message_id, events, session_id=letter.session_id)
 
 
-def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome[LetterDecision]:
-    return Outcome(facts=facts, subject=letter_id, answer=LetterDecision(status=status, updated=bool(facts)))
+def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome[DeadLetterDecision]:
+    return Outcome(facts=facts, subject=letter_id, answer=DeadLetterDecision(status=status, updated=bool(facts)))
 
 
 def _check(letter_id: str) -> None:

@@ -47,20 +47,22 @@ class RedriveBody(Body):
     dry_run: bool | None = None
 
 
-class MatchedLetter(NamedTuple):
+class MatchedDeadLetter(NamedTuple):
     """A pending dead letter, and where it was added."""
 
     id: str
     position: Position
 
 
-class LetterFinder(Protocol):
+class DeadLetterSearch(Protocol):
     """Finds dead letters: the read model of them."""
 
     async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
         """How many pending ones match, and the position that this reflects."""
 
-    async def next(self, wanted: redrive.RedriveSelection, after: Position, until: Position) -> MatchedLetter | None:
+    async def next(
+        self, wanted: redrive.RedriveSelection, after: Position, until: Position
+    ) -> MatchedDeadLetter | None:
         """The oldest pending one that was added after one position and up to another."""
 
 
@@ -81,7 +83,7 @@ class Redrives:
         self,
         log: Log,
         dead_letters: DeadLetters,
-        pending: LetterFinder,
+        pending: DeadLetterSearch,
         access: Access,
         clock: Clock,
         ids: Ids,
@@ -177,7 +179,7 @@ class Redrives:
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)
 
-    async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, match: MatchedLetter) -> None:
+    async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, match: MatchedDeadLetter) -> None:
         """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
 
         def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:

@@ -190,7 +190,7 @@ def test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it(log: Lo
         world.end(0, COMPLETED)
         world.check(0, 0, None)
         world.redact(0)
-        assert world.kept.kept[0] == 1
+        assert world.kept.size[0] == 1
         world.check(0, 0, None)
     finally:
         world.reader.close()
@@ -205,7 +205,7 @@ def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None
             world.end(run, COMPLETED)
     head = world.reader.head() + 1
     one.messages(world.session(0), head, None)
-    count, size = one.kept
+    count, size = one.size
     assert count == 1
     assert 6_000 < size < 20_000, "a text counts as it was recorded, and as it is sent"
     for kept_max, bytes_max in ((1, 10 * size), (10, size)):
@@ -213,9 +213,9 @@ def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None
         histories = HistoryCache(limits, CODEC, world.reader)
         for run in (0, 1, 1):
             assert len(histories.messages(world.session(run), head, None)) == 3
-            assert histories.kept == (1, size)
+            assert histories.size == (1, size)
     small = HistoryCache(LIMITS._replace(kept_bytes_max=600), CODEC, world.reader)
     assert small.messages(world.session(0), head, None)
-    assert small.kept == (0, 0)
+    assert small.size == (0, 0)
     one._reader.close()
     world.reader.close()
