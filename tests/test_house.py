@@ -380,22 +380,7 @@ BY_NOUN = NOUN_FOLDERS.keys()
 """Folders in which each file is a noun of the glossary, so that any number of them can be found."""
 
 LARGE: dict[str, str] = {
-    "athena_core/domain/run.py": "to be divided",
-    "athena_core/domain/schedule.py": "to be divided",
-    "athena_core/domain/workflow_run.py": "to be divided",
-    "athena_core/log/postgres/store.py": "to be divided",
-    "athena_core/log/sqlite/store.py": "to be divided",
     "athena_core/log/writer.py": "to be divided",
-    "athena_core/services/execution/agent.py": "to be divided",
-    "athena_core/services/execution/runner.py": "to be divided",
-    "athena_core/services/proof/simulate.py": "to be divided",
-    "athena_core/services/reviews/reviews.py": "to be divided",
-    "athena_core/services/runs/admission.py": "to be divided",
-    "athena_core/services/runs/runs.py": "to be divided",
-    "athena_core/services/schedules/schedules.py": "to be divided",
-    "athena_core/services/workflows/stepper.py": "to be divided",
-    "athena_core/services/reviews/reviews.py:_result": "to be divided",
-    "athena_core/services/workflows/workflows.py:resume": "to be divided",
 }
 """Folders, files and functions (``path:name``) that may be larger, and why."""
 
@@ -433,10 +418,7 @@ def functions_are_short(sources: Sources) -> Iterator[Breach]:
 
 
 SHARED = {
-    "ModelAnswer": "to be renamed",
-    "OneShot": "to be renamed",
     "LetterItem": "an item of a dead letter, stored by the domain and shown by the view; both contracts fix the name",
-    "Waiting": "a component of the API; the services wait with others",
 }
 """Names of classes that several modules may use, and why."""
 
@@ -487,16 +469,6 @@ FIXED = {
     "LetterError": "a component of the API",
     "LetterItem": "a component of the API, and a part of a stored event",
     "WantedLetters": "a component of the API",
-    "LettersQuery": "to be renamed",
-    "LetterDecision": "to be renamed",
-    "MatchedLetter": "to be renamed",
-    "LetterFinder": "to be renamed",
-    "LetterPositionRow": "to be renamed",
-    "_told": "to be renamed",
-    "told": "to be renamed",
-    "kept": "to be renamed",
-    "bell": "to be renamed",
-    "_moment": "to be renamed",
     "merge_gate": "the gate of a review (mergeGate), as the trade calls it",
 }
 """Names that a contract fixes, and why."""
