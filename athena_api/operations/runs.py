@@ -18,6 +18,7 @@ from athena_api.endpoint.operation import (
     Reply,
     existing,
 )
+from athena_core.domain.run import DECIDER as RUN
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
@@ -167,7 +168,7 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
         run = runs.run_by_id(rows, run_id, call.who.scope)
-        recorded = list(_events_of(plane, log, run_id)) if run_id.startswith("run_") else []
+        recorded = list(_events_of(plane, log, run_id)) if RUN.owns(run_id) else []
         line = _queue_line(run.waiting) if run and run.waiting else None
         return explain.explain(recorded, line, log, partial(feed.event_id, log.log_id), call.who.scope)
 

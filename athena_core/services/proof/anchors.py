@@ -22,7 +22,7 @@ from anyio import to_thread
 
 from athena_core import __version__
 from athena_core.clock import Clock, iso
-from athena_core.decider import Context, Key, Outcome, Reader, Rejected
+from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import anchor
 from athena_core.domain.anchor import AnchorBody, AnchorKept
 from athena_core.errors import AnchorConflict, AnchorLimit, AnchorNotSent, AthenaError, ConfigError
@@ -472,7 +472,7 @@ class Anchors:
             state = reader.state(anchor.DECIDER, stream)
             command = anchor.KeepAnchor(anchor=body, sender=who.subject)
             events = anchor.decide(command, state, context)
-            facts = tuple(Fact(stream=stream, event=event) for event in events)
+            facts = facts_of(stream, events)
             kept = state.kept
             if kept is not None and kept.chain != body.chain:
                 _refuse(body, kept, facts, reader, context)

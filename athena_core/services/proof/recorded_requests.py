@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from athena_core.domain import EVENTS, run, template, workflow_run
+from athena_core.domain.profile import DECIDER as PROFILE
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.log.codec import at_of
 from athena_core.protocols import Decode, Row
@@ -169,7 +170,7 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Recorded
         provider=provider,
         model=model,
         harness_profile_snapshot=shadow_profile(provider, model, 1)[1],
-        profile_named=profile.startswith("hp_"),
+        profile_named=PROFILE.owns(profile),
         timeout_ms=1,
         requested_by=plan.requested_by if plan is not None else "",
         fallbacks=plan.fallbacks if plan is not None else None,

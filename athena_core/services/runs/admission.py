@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from athena_core.decider import Context, Outcome, Reader, Rejected
+from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import directive, plane, policy, run, session
 from athena_core.errors import ConfigError, NotFound, RunNotPaused
 from athena_core.event import Event, Fact, Position, Value
@@ -265,7 +265,7 @@ def _opened(reader: Reader, context: Context, session_id: str) -> tuple[Fact, ..
     stream = session.stream(session_id)
     state = reader.state(session.DECIDER, stream)
     opened = session.decide(session.OpenSession(session_id=session_id), state, context)
-    return tuple(Fact(stream=stream, event=event, session_id=session_id) for event in opened)
+    return facts_of(stream, opened, session_id=session_id)
 
 
 def _directive(reader: Reader, context: Context, prepared: PreparedRun) -> tuple[Fact, ...]:
@@ -432,7 +432,7 @@ def cancel(
     state = _state(reader, run_id)
     if state.request is None:
         events = run.decide(command, state, context)
-        facts = tuple(Fact(stream=plane.STREAM, event=event) for event in events)
+        facts = facts_of(plane.STREAM, events)
         return Outcome(facts=facts, answer=Cancelled(run_id=run_id, status="not-running"))
     transaction = RunTransaction(reader, context, capacity)
     if not state.open:
@@ -466,7 +466,7 @@ def cancel_turn(
         outcome = cancel(reader, context, capacity, str(holder[0]), command)
         return Outcome(facts=outcome.facts, answer=Cancelled(session_id=session_id, status="cancelled"))
     events = run.decide(command, run.DECIDER.initial, context)
-    facts = tuple(Fact(stream=plane.STREAM, event=event, session_id=session_id) for event in events)
+    facts = facts_of(plane.STREAM, events, session_id=session_id)
     return Outcome(facts=facts, answer=Cancelled(session_id=session_id, status="not-running"))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from athena_core.decider import Reader
+from athena_core.decider import Reader, facts_of
 from athena_core.domain import policy, run, session
 from athena_core.event import Event, Fact, Value
 from athena_core.services.context.compiler import ResolvedReferences
@@ -164,4 +164,4 @@ def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, Har
 
 def run_facts(run_id: str, session_id: str | None, events: Sequence[Event]) -> tuple[Fact, ...]:
     """Put the events of a run into their envelope."""
-    return tuple([Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id) for event in events])
+    return facts_of(run_id, events, session_id=session_id, run_id=run_id)
