@@ -475,13 +475,11 @@ FIXED = {
 
 
 def names_are_no_riddles(sources: Sources) -> Iterator[Breach]:
-    """Modules, classes and functions are called what the trade calls them."""
-    for source in python(sources, *PACKAGES):
-        nouns, verbs = [(source.name, 1)], list[tuple[str, int]]()
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.ClassDef):
-                nouns.append((node.name, node.lineno))
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    """Modules, classes, functions and the declarations of the console are called what the trade calls them."""
+    for source in (*python(sources, *PACKAGES), *typescript(sources)):
+        nouns, verbs = [*declared(source)], list[tuple[str, int]]()
+        for node in ast.walk(source.tree) if source.path.endswith(".py") else ():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 verbs.append((node.name, node.lineno))
         for name, line in (*nouns, *verbs):
             found = words(re.sub("dead_?letter", "", name, flags=re.IGNORECASE)) & RIDDLES.keys()
@@ -693,8 +691,12 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "athena_api/sheet.py": "def keep(): ...\nclass DeadLetters: ...\ndef letter_of(): ...",
             "athena_core/b.py": "class Newsy: ...\nclass Letters:\n    def drain(self): ...\n    def _asker(self): ...",
             "tests/keeper.py": "",
+            "athena_api/dashboard/src/talk.ts": "const { deadLetter } = x;\nfunction story() {}",
         },
-        ["athena_api/sheet.py:1", "athena_core/b.py:2", "athena_core/b.py:4"],
+        [
+            *("athena_api/sheet.py:1", "athena_core/b.py:2", "athena_core/b.py:4"),
+            *("athena_api/dashboard/src/talk.ts:1", "athena_api/dashboard/src/talk.ts:2"),
+        ],
     ),
     (
         no_test_is_a_library,
