@@ -425,8 +425,8 @@ def test_ctrl_c_before_a_command_has_heard_of_the_run_that_it_asked_for_ends_tha
             submit = inside.plane.log.submit
             committed = asyncio.Event()
 
-            async def unanswered(*arguments: Any) -> None:
-                await submit(*arguments)
+            async def unanswered(*arguments: Any, **named: Any) -> None:
+                await submit(*arguments, **named)
                 committed.set()
                 await asyncio.Event().wait()
 
