@@ -158,7 +158,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "refusals are recorded one by one without end",
-        "tests/core/services/test_flood.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
+        "tests/core/services/test_refusal_limits.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
         (
             "athena_core/services/access/refusal_limits.py",
             "        bucket.take(now)\n        self._all.take(now)\n",
