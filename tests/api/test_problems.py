@@ -119,7 +119,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
         break_acts(one, faults, monkeypatch)
     monkeypatch.setattr(parts.relay, "_channel", BrokenChannel(faults))
     open_to_older_releases(parts, faults, monkeypatch)
-    faults.into("runner.claim", parts.runner, "_said")
+    faults.into("runner.claim", parts.runner, "_user_text")
     faults.into("runner.run", parts.runner._agent, "work")
     faults.into("runner.sweep", parts.runner.executors, "tidy")
     faults.into("runner.take-over", runner, "take_over")
