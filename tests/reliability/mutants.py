@@ -168,7 +168,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a database takes its mode from the umask",
         "tests/cli/test_private_files.py::test_every_file_is_private_in_a_directory_that_is_open",
-        ("athena_core/log/sqlite/connection.py", "    private_file.create(path)  #", "    #"),
+        ("athena_core/log/sqlite/connection.py", "    private_file.create(path)  #", "    pass  #"),
     ),
     of(
         "a sweep that finds no descriptor ends the server",
