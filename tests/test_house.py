@@ -379,17 +379,12 @@ MODULES_MAX, MODULE_LINES_MAX, FUNCTION_LINES_MAX = 14, 600, 60
 BY_NOUN = NOUN_FOLDERS.keys()
 """Folders in which each file is a noun of the glossary, so that any number of them can be found."""
 
-LARGE: dict[str, str] = {
-    "athena_core/log/writer.py": "to be divided",
-}
-"""Folders, files and functions (``path:name``) that may be larger, and why."""
-
 
 def folders_are_small(sources: Sources) -> Iterator[Breach]:
     """A folder of the product holds at most 14 modules."""
     folders = Counter(s.path.rpartition("/")[0] for s in python(sources, *PACKAGES) if s.name != "__init__")
     for folder, modules in sorted(folders.items()):
-        if modules > MODULES_MAX and folder not in BY_NOUN | LARGE.keys():
+        if modules > MODULES_MAX and folder not in BY_NOUN:
             yield Breach(folder, 1, f"{modules} modules", "make a wing of those that belong together")
 
 
@@ -397,7 +392,7 @@ def modules_are_short(sources: Sources) -> Iterator[Breach]:
     """A module of the product has at most 600 lines."""
     for source in python(sources, *PACKAGES):
         lines = source.text.count("\n")
-        if lines > MODULE_LINES_MAX and source.path not in LARGE:
+        if lines > MODULE_LINES_MAX:
             yield Breach(source.path, 1, f"{lines} lines", "divide it by the ideas that it holds")
 
 
@@ -413,7 +408,7 @@ def functions_are_short(sources: Sources) -> Iterator[Breach]:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_declaration(node):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                if lines > FUNCTION_LINES_MAX and f"{source.path}:{node.name}" not in LARGE:
+                if lines > FUNCTION_LINES_MAX:
                     yield Breach(source.path, node.lineno, f"{lines} lines in {node.name}", "divide it by its steps")
 
 
