@@ -85,6 +85,7 @@ async def hours(directory: Path, time: FixedDate | None = None, /, **settings: s
     clock = time or FixedDate()
     named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     home = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_SCHEDULER": "off"}
+    home["ATHENA_SCHEDULE_RUN_TIMEOUT_MS"] = str(100 * HOUR)  # hours pass while runs are held at a gate
     parts = wire(load(home | named, directory), clock, SystemIds())
     parts.timer.ticking = True
     async with plane_lifespan(parts, serving=True):
