@@ -240,17 +240,17 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
     """Return the result of a run that was waited for, or its record. Raise the error that ended it."""
     if call.wait:
         try:
-            told = plane.runs.answer(started)
+            answer = plane.runs.answer(started)
         except AthenaError as error:
             if started.replayed:
                 raise Replayed(error) from error
             raise
-        if told.result is not None:
-            return Reply(data=told.result, position=told.position, replayed=started.replayed)
-        started = replace(started, position=told.position)  # it is paused
+        if answer.result is not None:
+            return Reply(data=answer.result, position=answer.position, replayed=started.replayed)
+        started = replace(started, position=answer.position)  # it is paused
     if isinstance(started.answer, StartedRun):  # as good as the views will be: nobody has to hurry for it
-        created, used = started.answer
-        row = run_rows.admitted_row(started.subject or "", created.request, created.at)
+        lease, used = started.answer
+        row = run_rows.admitted_row(started.subject or "", lease.request, lease.at)
         if used is not None:
             row.template_id, row.template_version = used.id, used.version
         return Reply(data=runs.run_of(row), position=started.position, status=202)
