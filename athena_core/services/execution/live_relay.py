@@ -53,7 +53,7 @@ class LiveRelay:
         """Carry, for ever."""
         if self._channel is None:
             return
-        self._live.on_append = self._on_append
+        self._live.forward(self._on_append)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._receive, self._channel)

@@ -102,9 +102,12 @@ class LiveText:
         self._turns: dict[str, OpenTurn] = {}
         self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[LiveSubscriber]] = {}
-        self.on_append: Callable[[str], object] = lambda session_id: None
-        """Called with the session in which a model of this process wrote."""
+        self._forward: Callable[[str], object] | None = None
         tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES)
+
+    def forward(self, to: Callable[[str], object]) -> None:
+        """Call ``to`` with the session, whenever a model of this process wrote in it."""
+        self._forward = to
 
     def append(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
         """A model wrote some more; None takes back what it wrote of this turn (a new attempt, or there is none).
@@ -123,7 +126,8 @@ class LiveText:
                     writing.recorded = writing.number < turn
                 writing = self._turns[session_id] = OpenTurn(run_id, turn, self._signal.position)
             writing.add(text)
-        self.on_append(session_id)
+        if self._forward is not None:
+            self._forward(session_id)
         self._wake(session_id)
 
     def append_remote(self, session_id: str, heard: "RemoteText") -> None:
