@@ -15,7 +15,7 @@ from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
-from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX
+from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
 
 T = TypeVar("T")
 
@@ -216,8 +216,8 @@ class Settings:
     http_provider_url = Setting("", _url_or_none, "Where provider `http` asks; without it there is none.")
     http_provider_api_key = Setting("", _key, "The key that it sends.", secret=True)
     http_provider_timeout_ms = Setting("20000", _count, "How long its server may be silent.")
-    runtime_run_timeout_ms = Setting("30000", _count, "How long a run may take, in milliseconds.")
-    schedule_run_timeout_ms = Setting("45000", _count, "How long a run of a schedule may take.")
+    runtime_run_timeout_ms = Setting("30000", _count_to(MILLISECONDS_MAX), "How long a run may take, in milliseconds.")
+    schedule_run_timeout_ms = Setting("45000", _count_to(MILLISECONDS_MAX), "How long a run of a schedule may take.")
     session_wait_ms = Setting("10000", _count, "How long a synchronous run waits for its session.")
     context_strategy = Setting("raw", _one_of("raw", "summary"), "How contexts are compiled.")
     context_max_chars = Setting("32000", _count, "The largest context, in characters.")

@@ -76,7 +76,8 @@ def persona_of(metadata: Mapping[str, str] | None) -> str | None:
 
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
-Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
+MILLISECONDS_MAX = 86_400_000
+Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MILLISECONDS_MAX)]
 Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
