@@ -28,13 +28,14 @@ from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
-from docs import typescript
+from docs import layout, typescript
 from projections.feed import REFERRING
 from tests.reliability import tamperings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
 API = ROOT / "docs" / "api.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 OPERATING = ROOT / "docs" / "operations.md"
 TOOLS = ROOT / "docs" / "tools.md"
 RELIABILITY = ROOT / "docs" / "reliability.md"
@@ -639,6 +640,7 @@ def pages() -> dict[Path, str]:
         ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),
+        ARCHITECTURE: filled(ARCHITECTURE, folders=layout.listing()),
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
         RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
