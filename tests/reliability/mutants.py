@@ -24,7 +24,7 @@ COMMITTED_STATE = "athena_core/log/committed_state.py"
 SQLITE = "athena_core/log/sqlite/store.py"
 SQLITE_READER = "athena_core/log/sqlite/reader.py"
 PROTOCOL = "athena_api/edge/protocol.py"
-ADMISSION = "tests/core/services/test_admission.py"
+ADMISSION = "tests/core/services/runs/test_admission.py"
 PROMISES = "tests/reliability/test_promises.py"
 SYSCALLS = "tests/reliability/test_syscalls.py"
 POWER = "tests/reliability/test_power_loss.py::test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged"
@@ -68,7 +68,7 @@ REDACT = "tests/cli/test_redact.py"
 MUTANTS: tuple[Mutant, ...] = (
     of(
         "damage that a reader meets is not passed on",
-        "tests/projections/test_views.py::test_damage_that_only_readers_meet_is_healed_while_the_rest_serves",
+        "tests/projections/engine/test_views.py::test_damage_that_only_readers_meet_is_healed_while_the_rest_serves",
         ("projections/engine/views.py", "            self._views.condemn(self._name)\n", "            pass\n"),
     ),
     of(
@@ -82,7 +82,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a kept history outlives an erasure",
-        "tests/core/services/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
+        "tests/core/services/context/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
         ("athena_core/services/context/history.py", "        self._check()\n", ""),
     ),
     of(
@@ -147,18 +147,18 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "the server's environment is open to its commands",
-        "tests/core/test_process.py::"
+        "tests/core/system/test_process.py::"
         "test_a_command_reads_neither_environment_nor_memory_of_the_program_that_started_it",
         ("athena_cli/app.py", "        protect()\n", "        pass\n"),
     ),
     of(
         "a command takes files for a repository",
-        "tests/core/services/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
+        "tests/core/services/reviews/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
         ("athena_core/system/process.py", '    "safe.bareRepository": "explicit",\n', ""),
     ),
     of(
         "refusals are recorded one by one without end",
-        "tests/core/services/test_refusal_limits.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
+        "tests/core/services/access/test_refusal_limits.py::test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute",
         (
             "athena_core/services/access/refusal_limits.py",
             "        bucket.take(now)\n        self._all.take(now)\n",
@@ -367,7 +367,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "the checkpoint of views is committed before their rows",
-        "tests/projections/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
+        "tests/projections/engine/test_projector.py::test_a_crash_between_any_two_statements_changes_nothing",
         (
             "projections/engine/projector.py",
             "            with self.connection.transaction():\n                for projections, rows in pages:\n",
@@ -382,7 +382,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "rows that were rolled back are still known",
-        "tests/projections/test_projector.py::test_what_was_rolled_back_is_not_remembered",
+        "tests/projections/engine/test_projector.py::test_what_was_rolled_back_is_not_remembered",
         ("projections/engine/projector.py", "                buffers.clear()\n", "                pass\n"),
     ),
     of(
@@ -436,7 +436,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a run that is leased here and that nobody executes stays so",
-        "tests/core/services/test_runner.py::test_a_run_that_is_leased_here_and_not_executed_is_taken_anew",
+        "tests/core/services/execution/test_runner.py::test_a_run_that_is_leased_here_and_not_executed_is_taken_anew",
         ("athena_core/services/execution/runner.py", "in unheld & self._unheld:", "in unheld - unheld:"),
     ),
     of(
@@ -456,7 +456,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a leader that stands still leads for ever",
-        "tests/projections/test_postgres.py::test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds",
+        "tests/projections/engine/test_postgres.py::test_a_holder_that_gives_no_sign_of_life_is_ended_after_ten_seconds",
         (
             "athena_core/log/postgres/leader_lock.py",
             "if self._still_seconds >= FROZEN_SECONDS:",
@@ -553,7 +553,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a page is not cut in bytes",
-        "tests/projections/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
+        "tests/projections/engine/test_page.py::test_pages_cut_in_bytes_show_every_row_once_in_order",
         ("projections/engine/page.py", "if self and len(self.json) >= bytes_max:", "if bytes_max < 0:"),
     ),
     of(
@@ -595,7 +595,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a run whose lease fails leaves the others without one",
-        "tests/core/services/test_runner.py::test_a_run_whose_lease_fails_leaves_the_others_their_leases",
+        "tests/core/services/execution/test_runner.py::test_a_run_whose_lease_fails_leaves_the_others_their_leases",
         (
             "athena_core/services/execution/runner.py",
             "            if busy or len(texts) == 1:\n",
@@ -631,7 +631,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "views that are replaced under a server are not missed",
-        "tests/projections/test_views.py::test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt",
+        "tests/projections/engine/test_views.py::test_views_that_vanish_are_noticed_at_the_next_look_and_rebuilt",
         (
             "projections/engine/updater.py",
             "(generations.current() == name and generations.identity(name) == self._identity)",

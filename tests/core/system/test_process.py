@@ -16,7 +16,7 @@ from athena_core.system import supervisor
 from athena_core.system.process import CannotStart, Child, environment
 from tests.support.witness import Knock, Witness
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 HIDDEN = "env -i setsid sh -c 'sleep 1000 & sleep 1000 &'"
