@@ -362,11 +362,30 @@ NO_NOUN = {
 """Files in such a folder that are no noun, and why."""
 
 
+FORMER = {  # words of routes, settings or stored events that name no file
+    "a2a": "message",
+    "flow": "workflow",
+    "harness": "profile",
+    "letter": "dead_letter",
+    "letters": "dead_letters",
+    "persona": "review",
+    "personas": "reviews",
+    "work": "queue",
+}
+
+
 def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
-    """Domain, view, operations, commands and page of a noun carry the same noun; a part of its room begins with it."""
+    """Domain, view, operations, commands and page of a noun carry the same noun; a part of its room begins with it.
+
+    No other file, a test's neither, is called by another word for it.
+    """
     for source in sources:
         folder, _, file = source.path.rpartition("/")
         name, _, ending = file.partition(".")
+        former = sorted(words(name.replace("dead_letter", "")) & FORMER.keys())
+        if former and ending in {"py", "ts", "tsx"}:
+            yield Breach(source.path, 1, f"'{former[0]}' in the name of a file", f"here we say {FORMER[former[0]]}")
+            continue
         if folder not in NOUN_FOLDERS or ending not in {"py", "tsx"} or name == "__init__" or source.path in NO_NOUN:
             continue
         known = NOUNS if NOUN_FOLDERS[folder] == "singular" else NOUNS.values()
@@ -647,8 +666,18 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "projections/engine/projector.py": "",
             "athena_api/dashboard/src/pages/letters.tsx": "",
             "athena_cli/commands/doctor.py": "",
+            "athena_core/services/letters.py": "",
+            "tests/api/test_personas.py": "",
+            "tests/api/test_dead_letters.py": "",
         },
-        ["athena_core/domain/runs.py:1", "projections/letters.py:1", "athena_api/dashboard/src/pages/letters.tsx:1"],
+        [
+            *(
+                "athena_core/domain/runs.py:1",
+                "projections/letters.py:1",
+                "athena_api/dashboard/src/pages/letters.tsx:1",
+            ),
+            *("athena_core/services/letters.py:1", "tests/api/test_personas.py:1"),
+        ],
     ),
     (
         folders_are_small,
