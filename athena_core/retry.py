@@ -20,4 +20,7 @@ LOG = Backoff(0.05, 5.0)
 """While the log cannot take a transaction."""
 
 REQUEST = Backoff(0.2, 5.0)
-"""Of a request over the network; multiply it by a random fraction, so that clients do not come back together."""
+"""Between calls of a model, and between requests of the CLI to a server that does not answer.
+
+Multiply it by a random fraction, so that clients do not come back together.
+"""
