@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
@@ -54,8 +54,9 @@ class Setting(Generic[T]):
         value: T = settings.__dict__[self.name]
         return value
 
-    def __set__(self, settings: "Settings", value: NoReturn) -> NoReturn:
-        raise AttributeError(f"{self.name} cannot be set")
+    if TYPE_CHECKING:  # a descriptor that can be set would be asked for each value
+
+        def __set__(self, settings: "Settings", value: NoReturn) -> NoReturn: ...
 
 
 def _path(text: str) -> Path:
@@ -368,7 +369,10 @@ class Settings:
     cli_identity = Setting("", str, "The identity that the command line sends.")
 
     def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
-        self.__dict__.update(values, files=files)
+        self.__dict__.update(values, files=files)  # without __set__ it is read from here, and no frame is entered
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{name} cannot be set")
 
     def replace(self, **values: object) -> "Settings":
         """Return a copy with other values of some settings. Raise TypeError for an unknown one."""

@@ -147,8 +147,11 @@ class AnchorFile:
         except OSError as error:
             raise ConfigError(f"ATHENA_STATE_DIR: {self.path} cannot be written: {error.strerror}") from error
 
-    def advance(self) -> None:
-        """Vouch for the head, unless the anchor already vouches for it or for more. Raise OSError."""
+    def advance(self) -> bool:
+        """Vouch for the head, unless the anchor already vouches for it or for more. Return whether it was written.
+
+        Raise OSError.
+        """
         anchor = self.at_head()
         try:
             known = read_anchor(self.path)
@@ -156,3 +159,5 @@ class AnchorFile:
             known = None  # it is replaced
         if known is None or known.log_id != self._store.log_id or known.position < anchor.position:
             write_anchor(self.path, anchor)
+            return True
+        return False

@@ -1,6 +1,6 @@
 """The state at the head, in memory: the last row, the guards, and the states of the streams that were used last.
 
-The writer's thread changes it (``log.py`` has the rules). Any thread may read ``head``.
+The writer's thread changes it (``writer.py`` has the rules). Any thread may read ``head``.
 """
 
 from collections import OrderedDict

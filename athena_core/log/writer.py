@@ -574,8 +574,7 @@ class Log:
 
     def _write_anchor(self) -> None:
         try:
-            self.anchor.advance()
+            if self.anchor.advance():
+                self.problems.recovered("log.anchor")
         except Exception as error:  # the anchor is a second witness; the log itself is not at stake
             self.problems.report("log.anchor", error)
-        else:
-            self.problems.recovered("log.anchor")

@@ -40,7 +40,7 @@ END_SESSION = "SELECT pg_terminate_backend(%s)"
 
 
 class PostgresLeaderLock:
-    """An advisory lock, held by a session that works under it (``protocols.Latch``)."""
+    """An advisory lock, held by a session that works under it (``protocols.LeaderLock``)."""
 
     def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Connect nothing yet."""

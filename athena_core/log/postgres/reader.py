@@ -120,7 +120,7 @@ class PostgresReader(PostgresReads):
 
 
 class ReaderPool:
-    """The lines of a process that only read: one for all readers of a thread, and a few for the next threads."""
+    """The sessions of a process that only read: one for all readers of a thread, and a few for the next threads."""
 
     def __init__(self, url: str) -> None:
         """Connect nothing yet."""

@@ -49,7 +49,7 @@ class ProcessLock:
 
 
 class FileLeaderLock:
-    """A lock on a file that is named first and opened when it is taken (``protocols.Latch``)."""
+    """A lock on a file that is named first and opened when it is taken (``protocols.LeaderLock``)."""
 
     def __init__(self, path: Path) -> None:
         """Name the file."""

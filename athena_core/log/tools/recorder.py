@@ -290,10 +290,10 @@ class LogSubscription(es.Subscription[Recorder]):
 
 
 class SnapshotRecorder(es.AggregateRecorder):
-    """Snapshots on a snapshots beside the log: they have versions, but no place in its order."""
+    """Snapshots in a store beside the log: they have versions, but no place in its order."""
 
     def __init__(self, snapshots: SnapshotStore) -> None:
-        """Take over a snapshots."""
+        """Take over a store of snapshots."""
         self._snapshots = snapshots
         self._lock = threading.Lock()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected, transact
 from athena_core.domain import message, queue, run
-from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow
+from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow, StoreUnreachable
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
@@ -165,6 +165,8 @@ class QueueDrainer:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:
                 otherwise = self._refusal(items, error, "unrunnable")
+            except StoreUnreachable:  # it is tried again
+                raise
             except AthenaError as error:
                 otherwise = self._refusal(items, error)
 
@@ -203,7 +205,7 @@ class QueueDrainer:
     def _batch_run(
         self, session_id: str, state: queue.QueueState, items: tuple[queue.QueueItem, ...], payloads: Mapping[str, str]
     ) -> tuple[RunBody, Identity, Meta]:
-        """The run that items are done by, on whose behalf, and because of what. Raises Unfit, ConfigError."""
+        """The run that items are done by, on whose behalf, and because of what. Raises UnrunnableItems, ConfigError."""
         drain, first = state.drain, items[0]
         assert drain is not None
         erased = tuple(item for item in items if item.id not in payloads)

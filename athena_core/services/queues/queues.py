@@ -118,7 +118,7 @@ class Queues:
             self._digests.popitem(last=False)
 
     def _item_like(self, state: queue.QueueState, digest: bytes) -> str | None:
-        """The item that holds the same. Raises Unread; called in the thread of the writer."""
+        """The item that holds the same. Raises PayloadsUnread; called in the thread of the writer."""
         for item in state.items:
             known = self._digests.get(item.id)
             if known is None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, fold
 from athena_core.domain import review, run
-from athena_core.errors import AthenaError, NotFound
+from athena_core.errors import AthenaError, NotFound, StoreUnreachable
 from athena_core.event import Event, Fact, Meta, Recorded
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
@@ -79,6 +79,8 @@ class Reviews:
         """
         try:
             launch, started = await self._preparation.prepare(body, who)
+        except StoreUnreachable:
+            raise
         except AthenaError as error:
             await self._record_refusal(self._ids.new("run"), body, error, meta)
             raise
@@ -95,6 +97,7 @@ class Reviews:
 
         began = False
         try:
+            launch = await self._runs.with_personas(launch)  # others may have joined while the diff was written
             done = await self._runs.launch(launch, meta, key, start, NoneType)
             began = done.subject == run_id
         finally:

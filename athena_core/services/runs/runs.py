@@ -172,7 +172,11 @@ class Runs:
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:
             reason = f"unpriced-model: nobody could tell when {provider} {model!r} has spent budgetUsd"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
-        if not joins(body, who):
+        return await self.with_personas(prepared)
+
+    async def with_personas(self, prepared: PreparedRun) -> PreparedRun:
+        """Return the run with the personas that runs of its session named until now, where these matter."""
+        if not joins(prepared.body, prepared.who):
             return prepared
         return replace(prepared, personas=await to_thread.run_sync(self._personas, prepared.session_id))
 

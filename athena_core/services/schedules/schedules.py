@@ -22,6 +22,7 @@ from athena_core.errors import (
     ProviderError,
     ProviderNotFound,
     RunCancelledError,
+    StoreUnreachable,
 )
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.submission import Committed
@@ -293,6 +294,8 @@ class Schedules:
             )
         try:
             launch = await self._launch(target, put, who, asked)
+        except StoreUnreachable:  # the slot is tried again
+            raise
         except AthenaError as error:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
                 raise

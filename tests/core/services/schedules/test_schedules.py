@@ -17,11 +17,11 @@ from athena_core.definitions.schedule_definition import OverlapPolicy, ScheduleS
 from athena_core.definitions.slots import MINUTE
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
-from athena_core.errors import ConfigError
+from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.settings import load
-from athena_core.values import LOCAL, RunBody
+from athena_core.values import LOCAL, RunBody, Scope
 from projections import schedules as views
 from tests.support.gate import Gates
 
@@ -157,6 +157,25 @@ async def test_all_at_once_starts_all_and_the_session_gives_each_its_turn(tmp_pa
         await to_thread.run_sync(gate.arrival)
         gate.release()
         await at.until("ok", "ok")
+
+
+async def test_a_database_that_cannot_be_asked_for_a_moment_costs_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hours(tmp_path) as at:
+        spec = ScheduleSpec(session_id="s", input="hello", cron="0 * * * *")
+        await at.parts.schedules.put("a", spec, META, None, Scope(personas=frozenset({"critic"})))
+        with monkeypatch.context() as patch:
+            patch.setattr(at.parts.runs, "_personas", lost)
+            with pytest.raises(StoreUnreachable):
+                await at.slot()
+        assert await at.became() == []
+        assert len(await at.slot(0)) == 1
+        await at.until("ok")
+
+
+def lost(session_id: str) -> frozenset[str]:
+    raise StoreUnreachable("too many clients already")
 
 
 async def test_a_run_that_failed_pauses_its_schedule_if_that_was_wanted(tmp_path: Path, gates: Gates) -> None:
