@@ -1026,6 +1026,7 @@ def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: py
     log.commit_waiting()
     assert isinstance(refused.exception(timeout=0), StoreFull)
     commit(log, level())
+    assert log.refusal is not None
     log._probe()
     assert log.refusal is not None
     monkeypatch.undo()

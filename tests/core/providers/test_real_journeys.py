@@ -150,7 +150,7 @@ def test_an_answer_that_fits_its_schema_is_evidence(api: Api) -> None:
 @pytest.mark.timeout(1_200)  # it is asked twice, each time with some hundred words
 def test_a_persona_reviews_a_small_change_of_this_project(server: Server, api: Api) -> None:
     """What the model makes of it is its own affair: whatever it says becomes a result, with what it was shown."""
-    text = (ROOT / "athena_core" / "signal.py").read_text()
+    text = (ROOT / "athena_core/system/signal.py").read_text()
     library = make(server.workspace / "library")
     commit(library, "The signal as it is", signal_py=text)
     branch(library, "reworded", signal_py=text.replace("Wake", "Rouse"))
