@@ -1,0 +1,155 @@
+"""The prose of the project: docstrings, comments, texts, docs and the names of tests, and the words that it avoids.
+
+``python -m tests.support.words [PATH …]`` prints each place that breaks a rule, for the files below these paths.
+"""
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support import tree
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("athena_core/", "athena_api/", "athena_cli/", "projections/")
+
+IN_PROSE = re.compile(
+    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)me to|sees? to|so many|for ever|none of a|by itself|at work)\b",
+    re.IGNORECASE,
+)
+IN_CODE = re.compile(
+    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)me to|sees? to|as far as|so many|for ever|is no|none of a|that of"
+    r"|those of|what is|by itself|at work)\b",
+    re.IGNORECASE,
+)
+RIDDLE = re.compile(r"(What|Who|Whether|How|That|The same|It)\b")
+"""What a docstring does not begin with: it has to read right alone, in a table or under a mouse."""
+OUTSIDE = re.compile(
+    r"\b(contract|decisions?|design|style|reliability|performance|proven|libraries|house|english)"
+    r"(\.md)? ((and )?[A-Z]{1,2}\d+|\d+(\.\d+)?(?! [a-z]))\b"
+)
+"""A mark that leads to a document that is not in the repository: ``contract 4.2``, ``decisions E6``."""
+
+EXEMPT: dict[tuple[str, str], str] = {}
+"""A path (or ``*``) and a phrase that stands there, and why it has to; at most 20."""
+
+
+class Prose(NamedTuple):
+    """A piece of text that people read, and where it begins."""
+
+    path: str
+    line: int
+    kind: str
+    """``docstring``, ``comment``, ``text``, ``name`` or ``docs``."""
+    text: str
+
+
+def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield each string of an expression with its line; an f-string is one text, with ``{}`` for its values."""
+    match node:
+        case ast.JoinedStr():
+            parts = (str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+            yield node.lineno, "".join(parts)
+            for part in node.values:
+                if isinstance(part, ast.FormattedValue):
+                    yield from _strings(part.value)
+        case ast.Constant(value=str()):
+            yield node.lineno, node.value
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _strings(child)
+
+
+def _python(path: str, text: str) -> Iterator[Prose]:
+    module = ast.parse(text, path)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    strings: set[ast.AST] = set()
+    for node in ast.walk(module):
+        body = getattr(node, "body", ())
+        for index, statement in enumerate(body if isinstance(body, list) else ()):
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str() as value) as constant):
+                    strings.add(constant)
+                    kind = "docstring" if index == 0 and isinstance(node, documented) else "comment"
+                    yield Prose(path, statement.lineno, kind, value)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield Prose(path, node.lineno, "name", node.name.replace("_", " "))
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield Prose(path, token.start[0], "comment", token.string)
+    if path.startswith(PRODUCT):
+        for node in strings:
+            node.value = ""  # type: ignore[attr-defined]  # the docstrings were seen
+        for line, value in _strings(module):
+            if " " in value:
+                yield Prose(path, line, "text", value)
+
+
+def _markdown(path: str, text: str) -> Iterator[Prose]:
+    fenced = False
+    for line, value in enumerate(text.splitlines(), 1):
+        if value.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            yield Prose(path, line, "docs", re.sub(r"`[^`]*`", "``", value))
+
+
+def prose(path: str, text: str) -> Iterator[Prose]:
+    """Yield what people read in a file of the repository; nothing of a file that has no prose or is generated."""
+    if path.endswith(".py"):
+        yield from _python(path, text)
+    elif path.endswith(".md"):
+        yield from _markdown(path, text)
+    elif path.endswith((".ts", ".tsx", ".css")) and not path.endswith(("generated.ts", "words.ts")):
+        for line, value in enumerate(text.splitlines(), 1):
+            yield Prose(path, line, "text", value)
+    elif path == "Makefile" or path.startswith(".ci/"):
+        for line, value in enumerate(text.splitlines(), 1):
+            if "#" in value or "echo" in value:
+                yield Prose(path, line, "comment", value)
+
+
+class Fault(NamedTuple):
+    """A place whose words have to change."""
+
+    path: str
+    line: int
+    problem: str
+
+
+def faults(texts: Iterable[Prose]) -> Iterator[Fault]:
+    """Yield the places that break a rule and are not exempt."""
+    for piece in texts:
+        for found in (IN_PROSE if piece.kind == "docs" else IN_CODE).finditer(piece.text):
+            if not any(
+                path in {"*", piece.path} and phrase in piece.text and found[0] in phrase for path, phrase in EXEMPT
+            ):
+                yield Fault(piece.path, piece.line, f"'{found[0]}' in a {piece.kind}")
+        if found := OUTSIDE.search(piece.text):
+            yield Fault(piece.path, piece.line, f"'{found[0]}' leads to no document of the repository")
+        if piece.kind == "docstring" and (found := RIDDLE.match(piece.text.lstrip())):
+            yield Fault(piece.path, piece.line, f"a docstring that begins with '{found[0]}'")
+
+
+def main(paths: list[str]) -> int:
+    """Print the faults of the files below these paths; return how many there are."""
+    count = 0
+    for path in tree.files():
+        if not paths or any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths):
+            try:
+                text = (ROOT / path).read_text("utf-8")
+            except UnicodeDecodeError:
+                continue
+            for fault in faults(prose(path, text)):
+                count += 1
+                print(f"{fault.path}:{fault.line}: {fault.problem}")
+    print(count)
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(sys.argv[1:])))
