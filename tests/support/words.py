@@ -129,10 +129,10 @@ def faults(texts: Iterable[Prose]) -> Iterator[Fault]:
                 path in {"*", piece.path} and phrase in piece.text and found[0] in phrase for path, phrase in EXEMPT
             ):
                 yield Fault(piece.path, piece.line, f"'{found[0]}' in a {piece.kind}")
-        if found := OUTSIDE.search(piece.text):
-            yield Fault(piece.path, piece.line, f"'{found[0]}' leads to no document of the repository")
-        if piece.kind == "docstring" and (found := RIDDLE.match(piece.text.lstrip())):
-            yield Fault(piece.path, piece.line, f"a docstring that begins with '{found[0]}'")
+        if mark := OUTSIDE.search(piece.text):
+            yield Fault(piece.path, piece.line, f"'{mark[0]}' leads to no document of the repository")
+        if piece.kind == "docstring" and (opening := RIDDLE.match(piece.text.lstrip())):
+            yield Fault(piece.path, piece.line, f"a docstring that begins with '{opening[0]}'")
 
 
 def main(paths: list[str]) -> int:
