@@ -57,8 +57,8 @@ def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
             for part in node.values:
                 if isinstance(part, ast.FormattedValue):
                     yield from _strings(part.value)
-        case ast.Constant(value=str()):
-            yield node.lineno, node.value
+        case ast.Constant(value=str() as text):
+            yield node.lineno, text
         case _:
             for child in ast.iter_child_nodes(node):
                 yield from _strings(child)
