@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +14,10 @@ from athena_core.clock import STEP_MS, SystemClock, iso
 from tests.scale import sized
 from tests.support.api import Api, soon
 from tests.support.gate import Gates
-from tests.support.inside import Inside
+from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, YEAR, Machine
 from tests.support.model import Profile, acting
 from tests.support.process import ROOT, environment_of
-from tests.support.records import judge
 from tests.support.server import Server
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -47,45 +45,11 @@ def url_for(store: str, request: pytest.FixtureRequest) -> dict[str, str]:
     return {"database_url": request.getfixturevalue("database")} if store == "postgres" else {}
 
 
-@contextmanager
-def plane_on(directory: Path, machine: Machine, **settings: str) -> Iterator[Inside]:
-    """A plane on a machine."""
-    inside = Inside(directory, machine.clock, **settings)
-    inside.start()
-    try:
-        yield inside
-    finally:
-        inside.stop()
-
-
-def data(plane: Inside, method: str, path: str, body: Any = None, **headers: str) -> Any:
-    """The data of an answer, which must be one."""
-    answer = plane.ask(method, path, body, **headers)
-    assert answer.status_code < 300, answer.text
-    return answer.json()["data"]
-
-
-def until(plane: Inside, path: str, field: str, *expected: str) -> Any:
-    """The record at a path, once a field of it has one of these values."""
-    for _ in soon():
-        record = data(plane, "GET", path)
-        record = record.get("run", record)
-        if record[field] in expected:
-            return record
-    raise AssertionError
-
-
-def start(plane: Inside, order: str, session: str, **fields: Any) -> str:
-    """Start a run that is not waited for; return its id."""
-    body = {"input": order, "sessionId": session, **fields}
-    return str(data(plane, "POST", "/runs", body, prefer="respond-async")["runId"])
-
-
 def set_clock(plane: Inside, machine: Machine, jump: int) -> None:
     """Set the machine's clock, and have that accepted at once."""
     machine.jump(jump)
     if machine.clock.ahead:
-        data(plane, "POST", "/admin/clock/accept")
+        plane.data("POST", "/admin/clock/accept")
     assert machine.clock.now() == machine.wall
 
 
@@ -96,17 +60,17 @@ def test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none(
     machine = Machine()
     with (
         acting(("done",)) as model,
-        plane_on(tmp_path, machine, openai_base_url=model.url, **url_for(store, request)) as plane,
+        plane_on(tmp_path, machine.clock, openai_base_url=model.url, **url_for(store, request)) as plane,
     ):
-        profile = data(plane, "POST", "/harness-profiles", Profile().body)["id"]
-        data(plane, "PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": BUDGET_USD})
+        profile = plane.data("POST", "/harness-profiles", Profile().body)["id"]
+        plane.data("PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": BUDGET_USD})
 
         def pays() -> bool:
             answer = plane.ask("POST", "/runs", {"input": "go", "harnessProfileId": profile})
             if answer.status_code == 202:
                 run_id = answer.json()["data"]["runId"]
-                assert data(plane, "GET", f"/runs/{run_id}")["paused"]["reason"] == "daily-budget"
-                data(plane, "POST", f"/run-control/by-run/{run_id}/cancel", {})
+                assert plane.data("GET", f"/runs/{run_id}")["paused"]["reason"] == "daily-budget"
+                plane.data("POST", f"/run-control/by-run/{run_id}/cancel", {})
             assert answer.status_code in {200, 202, 429}, answer.text
             return answer.status_code == 200
 
@@ -115,14 +79,13 @@ def test_a_date_that_was_wrong_for_a_while_opens_no_day_and_closes_none(
         assert (pays(), pays()) == (True, False), "the wrong date is a day of its own"
         set_clock(plane, machine, -jump)
         assert not pays(), "the day that was left has no second budget"
-        summary = data(plane, "GET", "/fleet/summary")["costSummary"]["today"]
+        summary = plane.data("GET", "/fleet/summary")["costSummary"]["today"]
         assert (summary["day"], summary["spentUsd"] > 0) == (iso(machine.wall)[:10], True)
         machine.go(DAY)
         if jump == DAY:
             assert not pays(), "what was spent under the wrong date was spent on this day"
             machine.go(DAY)
         assert pays(), "no day is lost"
-    judge(plane.state_dir, url_for(store, request).get("database_url", ""))
 
 
 @pytest.mark.parametrize(("store", "jump"), CASES)
@@ -131,52 +94,51 @@ def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
 ) -> None:
     machine = Machine()
     held, slow = gates["held"], gates["slow"]
-    with plane_on(tmp_path, machine, **gates.settings, **url_for(store, request)) as plane:
-        before = start(plane, held.order, "before")
+    with plane_on(tmp_path, machine.clock, **gates.settings, **url_for(store, request)) as plane:
+        before = plane.begin(held.order, "before")
         held.arrival()
-        data(plane, "POST", "/runs", {"input": "wrong"})
+        plane.data("POST", "/runs", {"input": "wrong"})
         set_clock(plane, machine, jump)
-        data(plane, "POST", "/runs", {"input": "wrong", "sessionId": "wrong"})
-        keyed = data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"]
+        plane.data("POST", "/runs", {"input": "wrong", "sessionId": "wrong"})
+        keyed = plane.data("POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"]
         set_clock(plane, machine, -jump)
         body = Profile(timeout_ms=300).body | {"toolPolicies": None}
         body["config"] = {"provider": "local-exec", "model": "script", "tools": ["none"]}
-        quick = data(plane, "POST", "/harness-profiles", body)["id"]
+        quick = plane.data("POST", "/harness-profiles", body)["id"]
         late = plane.ask("POST", "/runs", {"input": slow.order, "harnessProfileId": quick, "sessionId": "slow"})
         assert late.json()["error"]["code"] == "RUN_TIMEOUT", late.text
         held.release()
-        assert until(plane, f"/runs/{before}", "status", "completed", "failed")["status"] == "completed"
-        assert data(plane, "POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"] == keyed
-        data(plane, "POST", "/schedules", {"id": "often", "sessionId": "s", "input": "slot", "everyMinutes": 1})
+        assert plane.until(f"/runs/{before}", "status", "completed", "failed")["status"] == "completed"
+        assert plane.data("POST", "/runs", {"input": "once"}, idempotency_key="wrong")["runId"] == keyed
+        plane.data("POST", "/schedules", {"id": "often", "sessionId": "s", "input": "slot", "everyMinutes": 1})
         for number in range(1, 3):
             machine.go(MINUTE)
             for _ in soon():
-                ran = data(plane, "GET", "/schedules/often/logs")
+                ran = plane.data("GET", "/schedules/often/logs")
                 if [entry["status"] for entry in ran] == ["ok"] * number:
                     break
         machine.go(STEP_MS)  # from here on, a jump is measured from the right date
         step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": "reject"}}
         flow = {"definition": {"steps": [step], "dependencies": []}}
-        workflow = data(plane, "POST", "/workflows", flow)["id"]
-        asked = data(plane, "POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
-        until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
+        workflow = plane.data("POST", "/workflows", flow)["id"]
+        asked = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+        plane.until(f"/workflows/run/{asked}", "status", "waiting", "running")
         machine.jump(YEAR)  # nobody accepts it
         plane.call(plane.app.plane.workflow_stepper.act, asked)
-        until(plane, f"/workflows/run/{asked}", "status", "waiting", "running")
+        plane.until(f"/workflows/run/{asked}", "status", "waiting", "running")
         machine.go(HOUR)
         plane.call(plane.app.plane.workflow_stepper.act, asked)
-        assert until(plane, f"/workflows/run/{asked}", "status", "failed")
-    judge(plane.state_dir, url_for(store, request).get("database_url", ""))
+        assert plane.until(f"/workflows/run/{asked}", "status", "failed")
 
 
 def test_a_run_times_out_by_a_suspend_which_is_no_jump(tmp_path: Path, gates: Gates) -> None:
     machine, gate = Machine(), gates["asleep"]
-    with plane_on(tmp_path, machine, **gates.settings) as plane:
-        run_id = start(plane, gate.order, "s")  # it may take 30 seconds
+    with plane_on(tmp_path, machine.clock, **gates.settings) as plane:
+        run_id = plane.begin(gate.order, "s")  # it may take 30 seconds
         gate.arrival()
         machine.go(MINUTE)
-        assert until(plane, f"/runs/{run_id}", "status", "timed-out")["status"] == "timed-out"
-        found = data(plane, "GET", "/admin/health")
+        assert plane.until(f"/runs/{run_id}", "status", "timed-out")["status"] == "timed-out"
+        found = plane.data("GET", "/admin/health")
         assert (found["status"], found["clockAheadMs"]) == ("ok", 0)
 
 

@@ -1,7 +1,7 @@
 """The plane inside this process: the whole application without a socket, for tests that need many of them."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from athena_api.edge.access_log import AccessLog
 from athena_api.lifespan import plane_lifespan
 from athena_core.clock import Clock, SystemClock
 from athena_core.settings import load
+from tests.support.api import Refused, soon
+from tests.support.records import judge
 
 T = TypeVar("T")
 
@@ -65,6 +67,27 @@ class Inside:
         with anyio.fail_after(PATIENCE_SECONDS):
             return await self._client.request(method, path, json=body, headers=named)
 
+    def data(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Return the data of an answer. Raise Refused for an error."""
+        answer = self.ask(method, path, body, **headers)
+        if answer.status_code >= 300:
+            raise Refused(answer)
+        return answer.json()["data"]
+
+    def begin(self, said: str, session: str, **fields: Any) -> str:
+        """Start a run without waiting for it; return its id."""
+        body = {"input": said, "sessionId": session, **fields}
+        return str(self.data("POST", "/runs", body, prefer="respond-async")["runId"])
+
+    def until(self, path: str, field: str, *expected: str) -> Any:
+        """Return the record at a path once a field of it has one of these values."""
+        for _ in soon():
+            record = self.data("GET", path)
+            record = record.get("run", record)
+            if record[field] in expected:
+                return record
+        raise AssertionError
+
     def metrics(self) -> str:
         """The page of metrics."""
 
@@ -73,3 +96,15 @@ class Inside:
                 return (await self._client.get("http://plane/metrics")).text
 
         return str(self._portal.call(ask))
+
+
+@contextmanager
+def plane_on(directory: Path, clock: Clock | None = None, /, **settings: str) -> Iterator[Inside]:
+    """A plane on a directory, and what it wrote found to keep each promise."""
+    inside = Inside(directory, clock, **settings)
+    inside.start()
+    try:
+        yield inside
+    finally:
+        inside.stop()
+    judge(inside.state_dir, settings.get("database_url", ""))
