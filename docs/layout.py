@@ -23,7 +23,7 @@ def _folder(folder: Path, depth: int) -> Iterator[str]:
     for below in sorted(path.parent for path in folder.glob("*/__init__.py")):
         yield from _folder(below, depth + 1)
     if (folder / CONSOLE).exists():
-        yield f"  {CONSOLE}/".ljust(COLUMN) + "The console, in TypeScript; what is built of it is in static/."
+        yield f"  {CONSOLE}/".ljust(COLUMN) + "The console, in TypeScript; its build is in static/."
         for below in (folder / CONSOLE, *sorted(path for path in (folder / CONSOLE).iterdir() if path.is_dir())):
             if below.name != "src":
                 yield f"    {below.name}/"
