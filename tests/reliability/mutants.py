@@ -60,7 +60,7 @@ SHELLS = "tests/core/tools/test_shell.py"
 
 DECIDED = "                batch = self._decide(results)\n"
 
-CAUSED = "tests/api/test_caused.py"
+CAUSED = "tests/api/endpoint/test_caused.py"
 WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
 
 REDACT = "tests/cli/test_redact.py"
@@ -172,7 +172,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a sweep that finds no descriptor ends the server",
-        "tests/api/test_shortages.py::"
+        "tests/api/server/test_shortages.py::"
         "test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_is_lost",
         (
             "athena_core/services/execution/runner.py",
@@ -441,7 +441,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "who was forgotten after losing its session stays away",
-        "tests/api/test_workers.py::test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again",
+        "tests/api/server/test_workers.py::test_a_worker_whose_session_was_ended_and_who_was_forgotten_attends_again",
         (
             "athena_core/log/postgres/executor_registry.py",
             "            connection.execute(INSERT, (self.executor, self._number, self._count, self._about))\n",
@@ -499,7 +499,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "trailers reach the application",
-        "tests/api/test_identity.py::test_however_a_request_is_cut_its_trailers_never_reach_the_application",
+        "tests/api/edge/test_identity.py::test_however_a_request_is_cut_its_trailers_never_reach_the_application",
         (
             PROTOCOL,
             "        if self._begun:\n            name = name.lower()",
@@ -509,7 +509,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a body becomes the next request",
-        "tests/api/test_identity.py::test_the_body_of_a_request_for_another_protocol_is_no_request",
+        "tests/api/edge/test_identity.py::test_the_body_of_a_request_for_another_protocol_is_no_request",
         (
             PROTOCOL,
             'FRAMED = frozenset((b"content-length", b"transfer-encoding"))',
@@ -523,7 +523,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "any number of requests wait",
-        "tests/api/test_limits.py::test_sixteen_requests_wait_and_the_next_is_refused_in_its_turn",
+        "tests/api/edge/test_limits.py::test_sixteen_requests_wait_and_the_next_is_refused_in_its_turn",
         (PROTOCOL, "PIPELINED_MAX = 16", "PIPELINED_MAX = 1 << 30"),
     ),
     of(
@@ -543,12 +543,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "base64 carries a secret past the mask",
-        "tests/api/test_encodings.py",
+        "tests/api/secrets/test_encodings.py",
         ("athena_core/tools/files.py", "if self._mask.holds(data):", "if not data:"),
     ),
     of(
         "an output is cut before it is masked",
-        "tests/api/test_encodings.py",
+        "tests/api/secrets/test_encodings.py",
         ("athena_core/tools/shell.py", "mask.hide_part(head + after, 0, len(head))", "mask.hide(head)"),
     ),
     of(
@@ -586,7 +586,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a reactor that fails is not reported",
-        "tests/api/test_problems.py",
+        "tests/api/server/test_problems.py",
         (
             "athena_core/services/reactors.py",
             "                    self._problems.report(self._loop, error, key)\n",
@@ -604,7 +604,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a server is ready while its writes fail",
-        "tests/api/test_problems.py",
+        "tests/api/server/test_problems.py",
         (
             "athena_api/operations/core.py",
             '(None if refusal is None else f"{WRITES_FAIL}: {refusal}")',
@@ -622,7 +622,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a stream that catches up leaves the event loop to nobody",
-        "tests/api/test_stream.py::test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_after_each_page",
+        "tests/api/streams/test_stream.py::test_streams_that_catch_up_take_turns_and_leave_the_loop_to_others_after_each_page",
         (
             "athena_api/streams/sse.py",
             "                await self._turns.next()  # neither frames",
