@@ -1,8 +1,7 @@
-"""The table of operations: routes, documents, roles, pagination and the command line are computed from it.
+"""The table of operations. Routes, documents, roles, pagination and the command line are computed from it.
 
-What lives here: one file per noun, each with its query types, its body types, its handlers and its rows, in that order.
-What may not: a framework, and anything that is done before the operation is known. Read first: ``directives.py``, then
-``runs.py``.
+What lives here: one file per noun, with its query types, body types, handlers and rows, in that order. What may not: a
+framework, and anything that happens before the operation is known. Read first: ``directives.py``, then ``runs.py``.
 """
 
 from collections.abc import Mapping
@@ -55,4 +54,4 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of 
 )
 
 ROLES: Mapping[str, frozenset[Role]] = {operation.id: operation.roles for operation in OPERATIONS}
-"""Who may do what, for ``services.access``."""
+"""The roles that may use each operation, for ``services.access``."""

@@ -1,4 +1,4 @@
-"""Anchors: keeping those of other logs, and reading them."""
+"""Operations on anchors of other logs: keep and list them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class AnchorsQuery(Value):
-    """The log whose anchors are asked for; all if it is absent."""
+    """Filter of anchors by their log."""
 
     log_id: LogId | None = None
 
 
 async def keep_anchor(plane: "ControlPlane", call: ApiCall[AnchorBody, NoQuery]) -> Reply:
-    """Keep an anchor of another log, so that its history cannot be rewritten unnoticed."""
+    """Keep an anchor of another log, so that a rewrite of its history is detected."""
     done = await plane.anchors.keep(call.body, call.who, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def list_anchors(plane: "ControlPlane", call: ApiCall[NoBody, AnchorsQuery]) -> Reply:
-    """Anchors of other logs that are kept here, oldest first."""
+    """List the kept anchors of other logs, oldest first."""
     page, position = await plane.query(
         ("anchors",),
         lambda rows: anchors.list_anchors(rows, log_id=call.query.log_id, cursor=call.cursor, limit=call.limit),

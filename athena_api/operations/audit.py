@@ -1,4 +1,4 @@
-"""The audit trail: reading it, as JSON or CSV."""
+"""Operations on the audit trail: read it as JSON or CSV."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AuditQuery(Value):
-    """Which entries of the trail, and how they are written; times are inclusive."""
+    """Filters of the audit trail, and its format. Times are inclusive."""
 
     actor: Label | None = None
     kind: audit.Kind | None = None
@@ -32,7 +32,7 @@ AUDIT_COLUMNS = (
 
 
 async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuery]) -> Reply:
-    """Who changed, cancelled or was denied what, and why, newest first; as JSON or CSV."""
+    """List changes, cancels and denials with their actors and reasons, newest first, as JSON or CSV."""
     query = call.query
     as_sheet = query.format == "csv"
 
@@ -46,7 +46,7 @@ async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuer
             created_before=query.created_before,
             cursor=call.cursor,
             limit=call.limit,
-            bytes_max=PAGE_BYTES_MAX // 2 if as_sheet else PAGE_BYTES_MAX,  # a sheet doubles each quote
+            bytes_max=PAGE_BYTES_MAX // 2 if as_sheet else PAGE_BYTES_MAX,  # CSV doubles each quote
         )
         return page, to_csv(AUDIT_COLUMNS, page.items) if as_sheet else b""
 

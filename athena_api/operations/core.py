@@ -1,4 +1,4 @@
-"""The server as its callers see it: capabilities, the caller, health, digests, workers."""
+"""Operations on the server: capabilities, the caller, health, view checksums and workers."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
 
 class AuthCapabilities(Value):
-    """How callers are identified and authorised."""
+    """Authentication and authorization of the server."""
 
     enabled: bool
     mode: str
@@ -37,7 +37,7 @@ class AuthCapabilities(Value):
 
 
 class LimitCapabilities(Value):
-    """The limits that a client meets."""
+    """The limits that apply to requests, runs and streams."""
 
     body_bytes_max: int
     json_depth_max: int
@@ -66,9 +66,10 @@ class LimitCapabilities(Value):
 
 
 class Capabilities(Value):
-    """What this server can do (contract 4.1 and D27).
+    """Features, providers, event types and limits of the server.
 
-    ``event_types`` are the names of all events that it records, which a browser has to name to hear of them.
+    ``eventTypes`` lists every event type that the server records. A browser needs the names, because ``EventSource``
+    delivers an event only to listeners of its type.
     """
 
     execution_backend: str
@@ -88,7 +89,7 @@ class Capabilities(Value):
 
 
 class Caller(Value):
-    """Who is asking, and what they may do: ids of operations, as far as the role goes; ``scope`` narrows it."""
+    """The identity of the caller, its role and the operations that the role allows. ``scope`` narrows them further."""
 
     identity: str
     role: str
@@ -97,7 +98,7 @@ class Caller(Value):
 
 
 class ProjectionHealth(Value):
-    """How far a projection is, which version of its rules made it, and what stopped it."""
+    """State of one projection: its position, its lag behind the log, its version, and the error that stopped it."""
 
     position: int
     lag: int
@@ -106,7 +107,7 @@ class ProjectionHealth(Value):
 
 
 class BackgroundProblem(Value):
-    """A loop beside the requests that fails now: since when, its last failure, and how many there were since then."""
+    """A background loop that is failing: since when, its last error, and the number of failures since then."""
 
     loop: str
     since: str
@@ -115,15 +116,17 @@ class BackgroundProblem(Value):
 
 
 class Health(Value):
-    """Whether the server is well, and how far each projection is.
+    """Health of the server and state of each projection.
 
-    ``generation`` is the file of the views that are served, ``candidate`` the one that waits to take its place.
-    ``reason`` is present if the views cannot be written or read, or if writes fail. ``problems`` are the background
-    loops that fail; ``status`` is `degraded` while there is a reason, a problem or an error of a projection.
-    ``executor`` is the id that this server has in the list of workers.
-    ``clockAheadMs`` is how far the machine's clock jumped ahead of the server's time, until that is accepted;
-    ``clockBehindLogMs`` how far the server's time is behind the last event.
-    ``loopBlockMs`` is the longest block of the event loop in the last one to two minutes, 0 if none was over 20 ms.
+    ``status`` is `degraded` if ``reason``, ``problems`` or an error of a projection is present. ``reason`` says why
+    views cannot be read or written, or why writes fail. ``problems`` lists the background loops that are failing.
+
+    ``generation`` is the file of the views that serve reads, and ``candidate`` the file that will replace it.
+    ``executor`` is the id of this server in the list of workers.
+
+    ``clockAheadMs`` is how far the machine's clock has jumped ahead of the server's time, until the jump is accepted.
+    ``clockBehindLogMs`` is how far the server's time is behind the last event. ``loopBlockMs`` is the longest block of
+    the event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
     """
 
     status: str
@@ -144,7 +147,7 @@ class Health(Value):
 
 
 class ViewDigest(Value):
-    """The SHA-256 of a view's rows at a position: two servers that hold the same log come to the same."""
+    """SHA-256 of the rows of a view at a position. Servers with the same log have the same digest."""
 
     position: int
     rows: int
@@ -152,18 +155,19 @@ class ViewDigest(Value):
 
 
 class ViewDigests(Value):
-    """The digests of the views that serve, all of one moment."""
+    """Digests of the views that serve reads, all taken at one moment."""
 
     generation: str | None
     views: dict[str, ViewDigest]
 
 
 class Worker(Value):
-    """A process that is attached to the log: a server, a worker, or a command that works alone.
+    """A process attached to the log: a server, a worker, or a command that runs without a server.
 
-    ``concurrency`` is how many runs it takes at a time (0: none), of which ``providers``; ``running`` how many it has.
-    A ``lost`` worker no longer holds its lock; other workers take its runs over. ``problems`` are the background
-    loops that failed in it at its last heartbeat, the only sign of them from a process without a health of its own.
+    ``concurrency`` is the number of runs that it executes at a time (0: none), and ``providers`` lists the providers
+    that it can use. ``running`` is the number of runs that it is executing now. A worker that is ``lost`` no longer
+    holds its lock, and other workers take over its runs. ``problems`` lists the background loops that were failing at
+    its last heartbeat.
     """
 
     id: str
@@ -180,18 +184,18 @@ class Worker(Value):
 
 
 class Workers(Value):
-    """The processes that are attached to the log, the oldest first."""
+    """The processes attached to the log, oldest first."""
 
     items: tuple[Worker, ...]
 
 
 async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What this server can do."""
+    """Get the features, providers and limits of the server."""
     return Reply(data=capabilities_of(plane), position=call.position)
 
 
 async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Who is asking, and which operations they may use."""
+    """Get the identity of the caller and the operations that it may use."""
     who, narrowed = call.who, None
     if who.scope is not None:
         kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
@@ -202,18 +206,18 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
 
 
 async def get_admin_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Whether the server is well, and how far each projection is."""
+    """Get the health of the server and the state of each projection."""
     return Reply(data=health_of(plane, call.position), position=call.position)
 
 
 async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Accept the clock of the server's machine after a jump ahead, instead of after ten minutes."""
+    """Accept a forward jump of the machine's clock now, instead of after ten minutes."""
     done = await plane.clock_jumps.accept(call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def get_view_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The digest of each view at its position. Reads every row; concurrent requests share one scan."""
+    """Get a checksum of each view. Reads every row; concurrent requests share one scan."""
     generation, positions, digests = await plane.digests.result(call.position)
     shown = {
         name: ViewDigest(position=positions[name], rows=one.rows, sha256=one.sha256) for name, one in digests.items()
@@ -222,12 +226,12 @@ async def get_view_digests(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The servers and workers on this log: which runs they take, how many they have, when they were alive."""
+    """List the servers and workers on this log, with their capacity, running runs and last heartbeat."""
     return Reply(data=await workers_of(plane), position=call.position)
 
 
 def capabilities_of(plane: "ControlPlane") -> Capabilities:
-    """Return what this server can do."""
+    """Return the capabilities of this server."""
     settings = plane.settings
     return Capabilities(
         execution_backend="local",
@@ -277,7 +281,7 @@ def capabilities_of(plane: "ControlPlane") -> Capabilities:
 
 
 def health_of(plane: "ControlPlane", head: Position) -> Health:
-    """Return the health of the server at a head of the log."""
+    """Return the health of the server at a position of the log."""
     projections = {
         name: ProjectionHealth(
             position=point.position,
@@ -313,10 +317,10 @@ def health_of(plane: "ControlPlane", head: Position) -> Health:
 
 
 def check_ready(plane: "ControlPlane") -> None:
-    """Return if requests can be served. Raise NotCaughtUp or StoreUnreachable.
+    """Return if the server can serve requests. Raise NotCaughtUp or StoreUnreachable if not.
 
-    A failing loop alone is no reason to send requests elsewhere. Anyone may ask, so the error leaves out hosts and
-    roles, which the reason in ``health`` may name.
+    A failing background loop alone does not make the server unready. The caller is not authenticated, so the error
+    leaves out host names and roles that ``reason`` of the health may contain.
     """
     try:
         health = health_of(plane, plane.reader.head())
@@ -332,14 +336,14 @@ def check_ready(plane: "ControlPlane") -> None:
 
 
 def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:
-    """Return problems as answers show them."""
+    """Convert problems to their form in answers."""
     return tuple(
         BackgroundProblem(loop=one.loop, since=iso(one.since), message=one.message, count=one.count) for one in problems
     )
 
 
 async def workers_of(plane: "ControlPlane") -> Workers:
-    """Return the processes that are attached to the log, and how many runs each of them has."""
+    """Return the processes attached to the log, with the number of runs that each is executing."""
     guards = await plane.scan(lambda log: log.guards("lease"))
     running = Counter(str(value[0]) for _, _, value in guards)
     present = sorted(plane.runner.executors.processes(), key=lambda one: (one.about.since, one.executor))

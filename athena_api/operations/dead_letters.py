@@ -1,4 +1,4 @@
-"""Dead letters: reading them, and deciding about each."""
+"""Operations on dead letters: list, requeue, discard and restore them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DeadLettersQuery(Value):
-    """Which dead letters; times are inclusive."""
+    """Filters of dead letters. Times are inclusive."""
 
     status: dead_letters.Status | None = None
     session_id: ClientId | None = None
@@ -30,7 +30,7 @@ class DeadLettersQuery(Value):
 
 
 class DecidedLetter(Value):
-    """A dead letter about which something was decided; ``updated`` is false where it had been decided before."""
+    """A dead letter after a decision. ``updated`` is false if it was already in this state."""
 
     id: str
     status: str
@@ -39,7 +39,7 @@ class DecidedLetter(Value):
 
 
 async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, DeadLettersQuery]) -> Reply:
-    """Dead letters: work and messages that could not be done, oldest first."""
+    """List dead letters, which are work items and messages that could not be processed, oldest first."""
     wanted = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(call.query))
     page, position = await plane.query(
         ("dead_letters",),
@@ -49,7 +49,7 @@ async def list_a2a_dlq(plane: "ControlPlane", call: ApiCall[NoBody, DeadLettersQ
 
 
 async def get_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One dead letter."""
+    """Get a dead letter."""
     letter_id = call.path["id"]
     letter, position = await plane.query(
         ("dead_letters",), lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)
@@ -58,26 +58,26 @@ async def get_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def requeue_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Put the work of a dead letter back, once."""
+    """Requeue the work of a dead letter, once."""
     return await _decision_reply(
         plane, await plane.dead_letters.requeue(call.path["id"], call.who, call.meta, call.key)
     )
 
 
 async def discard_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
-    """Decide that the work of a dead letter will not be done."""
+    """Discard a dead letter: its work will not be done."""
     note = call.body.audit_note
     return await _decision_reply(plane, await plane.dead_letters.discard(call.path["id"], note, call.meta, call.key))
 
 
 async def restore_a2a_dlq_item(plane: "ControlPlane", call: ApiCall[NoteBody, NoQuery]) -> Reply:
-    """Take a discard back."""
+    """Restore a discarded dead letter."""
     note = call.body.audit_note
     return await _decision_reply(plane, await plane.dead_letters.restore(call.path["id"], note, call.meta, call.key))
 
 
 async def _decision_reply(plane: "ControlPlane", done: "Committed[DeadLetterDecision]") -> Reply:
-    """Return the dead letter after a decision."""
+    """Return the dead letter after the decision."""
     letter_id, answer = done.subject or "", done.answer
     item, position = await plane.read(
         ("dead_letters",), done.position, lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)

@@ -1,4 +1,4 @@
-"""Directives: creating and reading them."""
+"""Operations on directives: create and read them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ async def create_directive(plane: "ControlPlane", call: ApiCall[DirectiveSpec, N
 
 
 async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Directives, newest first."""
+    """List directives, newest first."""
     page, position = await plane.query(
         ("catalog",),
         lambda rows: directives.list_directives(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
@@ -35,7 +35,7 @@ async def list_directives(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
 
 
 async def get_directive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One directive."""
+    """Get a directive."""
     directive_id = call.path["directiveId"]
     directive, position = await plane.query(("catalog",), lambda rows: directives.directive_by_id(rows, directive_id))
     return Reply(data=existing(directive, "directive", directive_id), position=position)

@@ -1,4 +1,4 @@
-"""Events: pages of the feed, and its stream."""
+"""Operations on events: read pages of the feed, and stream it."""
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 EventTypes: TypeAlias = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)
 ]
-"""Names of event types: at most 64, of at most 64 characters."""
+"""Names of event types: at most 64, each of at most 64 characters."""
 
 
 class EventsQuery(Value):
-    """Which events; times are inclusive."""
+    """Filters of events. Times are inclusive."""
 
     types: EventTypes | None = None
     session_id: ClientId | None = None
@@ -37,7 +37,7 @@ class EventsQuery(Value):
 
 
 class StreamQuery(Value):
-    """Which events, and where the stream begins: after a cursor, at ``latest``, or at a time."""
+    """Filters of the stream, and where it starts: after a cursor, at ``latest``, or at a time."""
 
     types: EventTypes | None = None
     session_id: ClientId | None = None
@@ -46,7 +46,7 @@ class StreamQuery(Value):
 
 
 class EventRecord(Value):
-    """A recorded event as it is published (contract 6); ``id`` is the cursor that continues after it."""
+    """A recorded event as it is published. ``id`` is the cursor of the events that follow it."""
 
     id: str
     trace_id: str
@@ -63,7 +63,7 @@ class EventRecord(Value):
 
 
 class EventsPage(Value):
-    """Part of the feed: ``cursor`` is after the last position scanned; ``nextCursor`` is absent at the head."""
+    """A page of the feed. ``cursor`` follows the last scanned position. ``nextCursor`` is absent at the log's head."""
 
     events: tuple[EventRecord, ...]
     cursor: str
@@ -72,7 +72,7 @@ class EventsPage(Value):
 
 
 async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
-    """Part of the feed, oldest first, from any cursor."""
+    """List events from a cursor, oldest first."""
     query = call.query
     matches = feed.FeedFilter(
         types=frozenset(query.types) if query.types else None,
@@ -92,7 +92,7 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
             )
         return Reply(data=data, position=head)
     page = feed.page(matches, after, call.limit, plane.reader, None, bytes_max=INLINE_BYTES_MAX)
-    if page.scanned < page.head and len(page.rows) < call.limit:  # it is larger
+    if page.scanned < page.head and len(page.rows) < call.limit:  # the page is too large to be read here
         data, head = await plane.scan(lambda log: _page(matches, after, call.limit, log, None), plane.large_reads)
         return Reply(data=data, position=head)
     return Reply(data=records_of(page, plane.reader), position=page.head)
@@ -101,13 +101,13 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
 def _page(
     matches: feed.FeedFilter, after: Position, limit: int, log: "StoreReader", rows: Connection | None
 ) -> tuple[bytes, Position]:
-    """Return a page of the feed as JSON, and its head."""
+    """Return a page of the feed as JSON, with its head."""
     page = feed.page(matches, after, limit, log, rows)
     return encode(records_of(page, log)), page.head
 
 
 async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
-    """The feed from any cursor, live, as server-sent events."""
+    """Stream events from a cursor, live, as server-sent events."""
     query = call.query
     matches = feed.FeedFilter(
         types=frozenset(query.types) if query.types else None,

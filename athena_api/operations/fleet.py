@@ -1,4 +1,4 @@
-"""The fleet: its summary."""
+"""Operations on the fleet: its summary."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """How many runs there are and were, how long they take, what waits, and what this month costs."""
+    """Get run counts, durations, waiting work, and the cost of this month."""
     now = plane.clock.now()
     summary, position = await plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
     return Reply(data=summary, position=position)

@@ -1,4 +1,4 @@
-"""Memory: searching and reading notes, recording and forgetting entries."""
+"""Operations on memory: search and read notes, record and forget entries."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 SCRUB_SECONDS = 1.5
-"""How long readers of erased text are waited for before the answer names the places that they read."""
+"""How long a forget waits for readers of the erased text, before its answer names where the text may remain."""
 
 
 class SearchQuery(Value):
-    """The words that a passage has to hold, how many passages there may be (6), and how well they have to fit."""
+    """Words that a passage must contain, the maximum number of passages (default 6), and the minimum score."""
 
     query: Label
     max_results: Count | None = None
@@ -29,7 +29,7 @@ class SearchQuery(Value):
 
 
 class ReadMemoryBody(Body):
-    """A note: ``MEMORY.md`` or ``memory/<name>.md``, from which line, and how many lines."""
+    """A range of lines of a note. ``path`` is ``MEMORY.md`` or ``memory/<name>.md``; ``from`` is the first line."""
 
     path: Label
     from_line: Count = msgspec.field(name="from", default=1)
@@ -37,20 +37,20 @@ class ReadMemoryBody(Body):
 
 
 async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:
-    """Passages of notes and entries that hold every word of the query, best first."""
+    """Search notes and entries for passages that contain every word of the query, best match first."""
     query = call.query
     passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
     return Reply(data=passages, position=call.position)
 
 
 async def get_memory(plane: "ControlPlane", call: ApiCall[ReadMemoryBody, NoQuery]) -> Reply:
-    """Lines of a note: `MEMORY.md` or `memory/**.md` of the workspace."""
+    """Read lines of a note in the workspace, `MEMORY.md` or `memory/**.md`."""
     body = call.body
     return Reply(data=await plane.memory.get(body.path, body.from_line, body.lines), position=plane.reader.head())
 
 
 async def record_memory(plane: "ControlPlane", call: ApiCall[MemoryBody, NoQuery]) -> Reply:
-    """Note something down."""
+    """Record a memory entry."""
     done = await plane.memory.record(call.body, call.meta, call.key)
     entry_id = done.subject or ""
     entry, position = await plane.read(("memory",), done.position, lambda rows: memory.entry_by_id(rows, entry_id))
@@ -58,7 +58,7 @@ async def record_memory(plane: "ControlPlane", call: ApiCall[MemoryBody, NoQuery
 
 
 async def list_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Entries that were noted down and not forgotten, newest first."""
+    """List memory entries, newest first."""
     page, position = await plane.query(
         ("memory",), lambda rows: memory.list_entries(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -66,7 +66,7 @@ async def list_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 async def get_memory_entry(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One entry."""
+    """Get a memory entry."""
     entry_id = call.path["entryId"]
 
     def read(rows: Connection) -> memory.MemoryEntry | None:
@@ -77,7 +77,7 @@ async def get_memory_entry(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Forget an entry; its text is erased everywhere, the log included. `left` names where it may remain."""
+    """Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain."""
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)
     left = await plane.scrub(done.position, SCRUB_SECONDS) + await plane.memory.repeated(entry_id)

@@ -1,4 +1,4 @@
-"""Messages: sending them to personas, and reading them."""
+"""Operations on messages to personas: send and read them."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MessagesQuery(Value):
-    """Which messages."""
+    """Filters of messages."""
 
     from_persona: Label | None = None
     to_persona: Label | None = None
@@ -22,7 +22,7 @@ class MessagesQuery(Value):
 
 
 async def send_a2a_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:
-    """Hand a message to a persona; its session's queue is worked off by itself."""
+    """Send a message to a persona. Its session's queue is drained automatically."""
     done = await plane.messages.send(call.body, call.who, call.meta, call.key)
     message_id = done.subject or ""
     message, position = await plane.read(
@@ -32,7 +32,7 @@ async def send_a2a_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQ
 
 
 async def list_a2a_messages(plane: "ControlPlane", call: ApiCall[NoBody, MessagesQuery]) -> Reply:
-    """Messages between personas, newest first."""
+    """List messages between personas, newest first."""
     query = call.query
     page, position = await plane.query(
         ("messages",),
@@ -49,7 +49,7 @@ async def list_a2a_messages(plane: "ControlPlane", call: ApiCall[NoBody, Message
 
 
 async def get_a2a_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One message."""
+    """Get a message."""
     message_id = call.path["messageId"]
     message, position = await plane.query(("messages",), lambda rows: messages.message_by_id(rows, message_id))
     return Reply(data=existing(message, "message", message_id), position=position)

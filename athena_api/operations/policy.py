@@ -1,4 +1,4 @@
-"""The policy: reading, replacing and simulating it, and what it rejected."""
+"""Operations on the policy: read, replace and simulate it, and list its rejections."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class RejectionsQuery(Value):
-    """Which refusals, and in which order (the oldest first); times are inclusive.
+    """Filters and order of rejections, oldest first by default. Times are inclusive.
 
-    ``offset`` counts only without a cursor; a cursor goes on in the order that it came from.
+    ``offset`` applies only without a cursor. A cursor keeps the order of the page that it came from.
     """
 
     session_id: ClientId | None = None
@@ -43,20 +43,20 @@ DAY_MS = 86_400_000
 
 
 async def get_policy(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The policy in force, or null."""
+    """Get the current policy, or null if there is none."""
     (document, version), position = await plane.query(("policy",), policy.policy_in_force)
     return Reply(data=document, position=position, headers=(etag(version),))
 
 
 async def put_policy(plane: "ControlPlane", call: ApiCall[PutPolicyBody, NoQuery]) -> Reply:
-    """Replace the policy as a whole: what is left out is no longer limited."""
+    """Replace the whole policy. Limits that the body omits no longer apply."""
     done = await plane.policies.put(call.body, call.who, call.meta, call.key, expectation(call.if_match))
     put = done.answer
     return Reply(data=put.document, position=done.position, replayed=done.replayed, headers=(etag(put.version),))
 
 
 async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQuery]) -> Reply:
-    """What the recorded requests for runs would have met under another policy; changes nothing."""
+    """Check recorded run requests against another policy, without changing anything."""
     limits = supposed_policy(call.body)
     plane.policies.check(call.body.policy.limits or (), "policy.")
     yesterday = iso(plane.clock.now() - DAY_MS)
@@ -72,7 +72,7 @@ async def simulate_policy(plane: "ControlPlane", call: ApiCall[SimulateBody, NoQ
 
 
 def _since(text: str, log: "StoreReader") -> Position:
-    """Return the position before a time, or of a cursor. Raises ConfigError."""
+    """Return the position before a time, or the position of a cursor. Raise ConfigError."""
     try:
         return feed.resolve(feed.parse_cursor(text), log)
     except CursorInvalid:
@@ -81,11 +81,11 @@ def _since(text: str, log: "StoreReader") -> Position:
         return feed.position_before(text, log)
     except (CursorInvalid, OverflowError) as error:
         remedy = "an ISO-8601 time, a position, or the id of an event"
-        raise ConfigError.of("since", f"{text[:40]!r} is no time and no place in the log", remedy) from error
+        raise ConfigError.of("since", f"{text[:40]!r} is neither a time nor a cursor", remedy) from error
 
 
 async def list_policy_concurrency_rejections(plane: "ControlPlane", call: ApiCall[NoBody, RejectionsQuery]) -> Reply:
-    """Runs that the policy refused, oldest first unless `order=newest` is asked for."""
+    """List runs that the policy rejected, oldest first, or newest first with `order=newest`."""
     query = call.query
     page, position = await plane.query(
         ("policy",),

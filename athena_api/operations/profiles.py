@@ -1,4 +1,4 @@
-"""Harness profiles: creating and reading them."""
+"""Operations on harness profiles: create and read them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ async def create_harness_profile(plane: "ControlPlane", call: ApiCall[HarnessSpe
 
 
 async def list_harness_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Harness profiles, newest first."""
+    """List harness profiles, newest first."""
     page, position = await plane.query(
         ("catalog",), lambda rows: profiles.list_profiles(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -31,7 +31,7 @@ async def list_harness_profiles(plane: "ControlPlane", call: ApiCall[NoBody, NoQ
 
 
 async def get_harness_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One harness profile."""
+    """Get a harness profile."""
     profile_id = call.path["harnessProfileId"]
     profile, position = await plane.query(("catalog",), lambda rows: profiles.profile_by_id(rows, profile_id))
     return Reply(data=existing(profile, "harness profile", profile_id), position=position)

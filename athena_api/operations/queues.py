@@ -1,4 +1,4 @@
-"""Queues: putting work into the queue of a session, and draining it."""
+"""Operations on work queues: enqueue work in a session's queue, and drain it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 DRAIN_WAIT_SECONDS_MAX = 300
-"""How long whoever asked for a drain waits for its end, before the answer is its record as it is then."""
+"""How long a drain request waits for its end, before it is answered with the record so far."""
 
 
 async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery]) -> Reply:
-    """Put an item at the end of a session's queue, unless one with the same payload and mode waits there."""
+    """Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting."""
     session_id = call.body.session_id
     done = await plane.queues.enqueue(call.body, call.who, call.meta, call.key)
     queue, position = await plane.read(
@@ -28,7 +28,7 @@ async def enqueue_work(plane: "ControlPlane", call: ApiCall[EnqueueBody, NoQuery
 
 
 async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What waits in a session's queue, oldest first."""
+    """List the waiting items of a session's queue, oldest first."""
     session_id, now = call.path["sessionId"], plane.clock.now()
     queue, position = await plane.query(
         ("work",), lambda rows: queues.queue_by_session(rows, session_id, now, cursor=call.cursor, limit=call.limit)
@@ -37,7 +37,7 @@ async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, No
 
 
 async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
-    """Work off a session's queue; waits for the end unless `Prefer: respond-async` is sent."""
+    """Drain a session's queue. Waits for the end unless `Prefer: respond-async` is sent."""
     session_id = call.path["sessionId"]
     began = await plane.queues.drain(session_id, call.body, call.who, call.meta, call.key)
     if began.answer is not None:
@@ -60,7 +60,7 @@ async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -
 
 
 async def get_work_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One drain."""
+    """Get a drain."""
     drain_id = call.path["drainId"]
     drain, position = await plane.query(("work",), lambda rows: queues.drain_by_id(rows, drain_id))
     return Reply(data=existing(drain, "drain", drain_id), position=position)

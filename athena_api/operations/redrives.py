@@ -1,4 +1,4 @@
-"""Redrives: putting dead letters back in bulk."""
+"""Operations on redrives, which requeue dead letters in bulk."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,14 @@ PENDING_SECONDS_MAX = 5.0
 
 
 class DeadLetterFinder:
-    """Finds dead letters for redrives, in the read model."""
+    """Lookup of dead letters for redrives, in the read model."""
 
     def __init__(self, views: "ViewsReader", log: "StoreReader") -> None:
-        """Take the read model, and the log for its head."""
         self._views = views
         self._log = log
 
     async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
-        """Count the pending ones that match. Return the position that this reflects, too."""
+        """Return the number of pending dead letters that match, and the position that the number reflects."""
         head = self._log.head()
         await self._views.wait(("dead_letters",), head, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
@@ -39,7 +38,7 @@ class DeadLetterFinder:
     async def next(
         self, wanted: redrive.RedriveSelection, after: Position, until: Position
     ) -> MatchedDeadLetter | None:
-        """Return the oldest pending one that was added after one position and up to another."""
+        """Return the oldest pending dead letter that matches and was added between two positions."""
         await self._views.wait(("dead_letters",), until, PENDING_SECONDS_MAX)
         which = dead_letters.DeadLetterFilter(**msgspec.structs.asdict(wanted))
         match, _ = self._views.query(
@@ -49,7 +48,7 @@ class DeadLetterFinder:
 
 
 async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQuery]) -> Reply:
-    """Put the pending dead letters of a filter back, so many a second; with `dryRun` only count them."""
+    """Requeue matching dead letters at a fixed rate. `dryRun` only counts them."""
     body = call.body
     if body.dry_run:
         plan = await plane.redrives.plan(body)
@@ -71,7 +70,7 @@ async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
 
 
 async def get_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """How far a redrive is, and what became of each dead letter."""
+    """Get the progress of a redrive and the result for each dead letter."""
     redrive_id = call.path["id"]
     job, position = await plane.query(
         ("redrives",),
@@ -81,12 +80,12 @@ async def get_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQue
 
 
 async def cancel_a2a_dlq_redrive(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Stop a redrive; what it put back stays so."""
+    """Cancel a redrive. Dead letters that it has requeued stay requeued."""
     return await _redrive_reply(plane, await plane.redrives.cancel(call.path["id"], call.meta, call.key))
 
 
 async def _redrive_reply(plane: "ControlPlane", done: "Committed") -> Reply:
-    """Return the job as it is now."""
+    """Return the current record of the redrive."""
     redrive_id = done.subject or ""
     job, position = await plane.read(
         ("redrives",),

@@ -1,4 +1,4 @@
-"""Reviews: having a persona review a repository, and reading the results."""
+"""Operations on reviews: start a review of a repository by a persona, and read the results."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class PersonaRunsQuery(Value):
-    """Which reviews."""
+    """Filters of reviews."""
 
     name: Label | None = None
     status: Literal["running", "ok", "failed"] | None = None
 
 
 class PersonaRunAnswer(Value):
-    """The result of a review, and as it is printed."""
+    """The result of a review, and its printed form."""
 
     result: ReviewResult
     stdout: str
 
 
 async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQuery]) -> Reply:
-    """Have a persona review what changed between two commits; a failed model call is a failed result."""
+    """Run a persona that reviews the changes between two commits. A failed model call gives a failed result."""
     started = await plane.reviews.start(call.body, call.who, call.meta, call.key)
     run_id = started.subject or ""
     if call.wait:
@@ -46,7 +46,7 @@ async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQue
 
 
 async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, PersonaRunsQuery]) -> Reply:
-    """Reviews of personas, newest first."""
+    """List reviews, newest first."""
     query = call.query
     page, position = await plane.query(
         ("personas",),
@@ -58,7 +58,7 @@ async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, Persona
 
 
 async def get_persona_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One review, with its result."""
+    """Get a review with its result."""
     run_id = call.path["runId"]
     record, position = await plane.query(("personas",), lambda rows: reviews.review_by_id(rows, run_id))
     return Reply(data=existing(record, "persona run", run_id), position=position)

@@ -1,4 +1,4 @@
-"""Runs: starting, resuming, reading, explaining and cancelling them, and their evidence."""
+"""Operations on runs: start, resume, read, explain and cancel them, and read their evidence."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class RunsQuery(Value):
-    """Which runs; ``include=output`` shows whole outputs beside the previews."""
+    """Filters of runs. ``include=output`` adds whole outputs to the previews."""
 
     session_id: ClientId | None = None
     status: (
@@ -46,26 +46,26 @@ class RunsQuery(Value):
 
 
 class RunQuery(Value):
-    """How many seconds to wait for the end of the run; without them the answer comes at once."""
+    """Seconds to wait for the end of the run. By default the answer does not wait."""
 
     wait: Annotated[int, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] | None = None
 
 
 class ActiveQuery(Value):
-    """Which active runs or cancel requests."""
+    """Filters of active runs and of cancel requests."""
 
     session_id: ClientId | None = None
     run_id: Label | None = None
 
 
 class CancelBody(Body):
-    """Why a run is to be cancelled."""
+    """The reason for cancelling a run."""
 
     reason: Label | None = None
 
 
 class ResumeBody(Body):
-    """The budget of a run from now on, in dollars, what it spent so far included; without one it has none."""
+    """The total budget of a run in dollars, including what it has spent so far. Without it the run has no budget."""
 
     budget_usd: Dollars | None = None
 
@@ -84,20 +84,20 @@ RUN_ERRORS = (
     "TURN_LIMIT",
     "STUCK",
 )
-"""How a run may end for who waits for it."""
+"""Error codes of a run that failed, for a caller that waits for it."""
 
 
 EXPLAIN_ROWS = 20
 
 
 async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
-    """Start a run; waits for its answer unless `Prefer: respond-async` is sent."""
+    """Start a run. Waits for its result unless `Prefer: respond-async` is sent."""
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
     return await reply_to_start(plane, call, started)
 
 
 async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
-    """Let a paused run go on, with another budget or with none; waits for its end unless asked not to."""
+    """Resume a paused run, with or without a new budget. Waits for its end unless `Prefer: respond-async` is sent."""
     run_id = call.path["runId"]
     resumed = await plane.runs.resume(run_id, call.body.budget_usd, call.who, call.meta, call.key, wait=call.wait)
     if call.wait and not plane.runs.state(run_id).open:
@@ -106,7 +106,7 @@ async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) 
 
 
 async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> Reply:
-    """Runs, newest first."""
+    """List runs, newest first."""
     query = call.query
     page, position = await plane.query(
         ("runs",),
@@ -125,7 +125,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
 
 
 async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Reply:
-    """One run; with `wait` once it has ended, or after so many seconds."""
+    """Get a run. With `wait`, the answer waits up to that many seconds for its end."""
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> runs.Run | None:
@@ -142,7 +142,7 @@ async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Rep
 
 
 async def list_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What a run showed, newest first, without contents."""
+    """List a run's evidence, newest first, without contents."""
     run_id = call.path["runId"]
 
     def read(rows: Connection) -> Page[evidence.EvidenceRecord]:
@@ -154,7 +154,7 @@ async def list_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
 
 
 async def get_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One thing that a run showed, with its content."""
+    """Get a piece of evidence of a run, with its content."""
     run_id, evidence_id = call.path["runId"], call.path["evidenceId"]
     record, position = await plane.query(
         ("evidence",), lambda rows: evidence.evidence_by_id(rows, plane.log.log_id, run_id, evidence_id)
@@ -163,7 +163,7 @@ async def get_run_evidence(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Why a run is where it is: the causes that led here, and the one thing that it waits for now."""
+    """Explain the state of a run: the causes that led to it, and what the run is waiting for."""
     run_id = call.path["runId"]
 
     def read(rows: Connection, log: "StoreReader") -> explain.Explanation | None:
@@ -177,7 +177,7 @@ async def explain_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> 
 
 
 def _events_of(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterator[Recorded[Event]]:
-    """Read the events of a run, a few rows at a time, without the texts that may hold megabytes."""
+    """Read the events of a run a few rows at a time, without the texts that may hold megabytes."""
     version = 0
     while rows := log.part(run_id, version, 2**62, EXPLAIN_ROWS, backwards=False):
         yield from (plane.log.codec.decode(row, text=row.type in explain.QUOTED) for row in rows)
@@ -191,7 +191,7 @@ def _queue_line(waiting: runs.Waiting) -> explain.QueuePlace:
 
 
 async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
-    """Runs that were admitted and have not ended, newest first."""
+    """List admitted runs that have not ended, newest first."""
     query = call.query
     page, position = await plane.query(
         ("runs",),
@@ -208,7 +208,7 @@ async def list_active_runs(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQu
 
 
 async def list_cancellation_requests(plane: "ControlPlane", call: ApiCall[NoBody, ActiveQuery]) -> Reply:
-    """Cancel requests of runs that have not ended, newest first."""
+    """List cancel requests of runs that have not ended, newest first."""
     query = call.query
     page, position = await plane.query(
         ("runs",),
@@ -225,19 +225,19 @@ async def list_cancellation_requests(plane: "ControlPlane", call: ApiCall[NoBody
 
 
 async def cancel_run_by_run_id(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
-    """Ask for the cancel of a run; the answer says whether there was anything to cancel."""
+    """Cancel a run. `status` is `not-running` if it has already ended or does not exist."""
     done = await plane.runs.cancel_run(call.path["runId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
-    """Ask for the cancel of the admitted run of a session."""
+    """Cancel the admitted run of a session."""
     done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 
 
 async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed[RunReport]") -> Reply:
-    """Return the result of a run that was waited for, or its record. Raise the error that ended it."""
+    """Return the result of the run if the call waits for it, or else its record. Raise the error that ended the run."""
     if call.wait:
         try:
             answer = plane.runs.answer(started)
@@ -247,8 +247,9 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
             raise
         if answer.result is not None:
             return Reply(data=answer.result, position=answer.position, replayed=started.replayed)
-        started = replace(started, position=answer.position)  # it is paused
-    if isinstance(started.answer, StartedRun):  # as good as the views will be: nobody has to hurry for it
+        started = replace(started, position=answer.position)  # the run is paused
+    # The lease holds all that the record shows, so the answer need not wait for the views.
+    if isinstance(started.answer, StartedRun):
         lease, used = started.answer
         row = run_rows.admitted_row(started.subject or "", lease.request, lease.at)
         if used is not None:
@@ -260,7 +261,7 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
 async def reply_with_record(
     plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]", status: int
 ) -> Reply:
-    """Return the record of the run that a command was about, as it is now."""
+    """Return the current record of the run that a command concerns."""
     run_id, scope = done.subject or "", call.who.scope
     run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
     return Reply(data=run, position=position, status=status, replayed=done.replayed)

@@ -1,4 +1,4 @@
-"""Schedules: writing, running and previewing them, and their log."""
+"""Operations on schedules: write, run and preview them, and read their logs."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PreviewQuery(Value):
-    """How many slots, from when on (now, if absent)."""
+    """The number of scheduled times to compute, and the time to start from, now by default."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=PREVIEW_SLOTS_MAX)] | None = None
     begin: Time | None = msgspec.field(default=None, name="from")
@@ -34,26 +34,26 @@ PREVIEW_SLOTS_DEFAULT = 10
 
 
 class ScheduleNote(Body):
-    """Why a schedule is paused or resumed."""
+    """The reason for pausing or resuming a schedule."""
 
     note: Label | None = None
 
 
 class TickBody(RunScheduleBody, kw_only=True):
-    """When it is supposed to be (ISO-8601 with an offset); now, if absent."""
+    """Overrides for the runs of a tick. ``at`` replaces the current time (ISO-8601 with an offset)."""
 
     at: Label | None = None
 
 
 class RemovedSchedule(Value):
-    """Whether there was a schedule to remove."""
+    """Result of a delete: ``removed`` is false if the schedule did not exist."""
 
     id: str
     removed: bool
 
 
 class UpdatedSchedule(Value):
-    """Whether a schedule was changed, and the schedule, if there is one."""
+    """Result of a change: ``updated`` is false if nothing changed, and ``schedule`` is absent if there is none."""
 
     id: str
     updated: bool
@@ -61,10 +61,10 @@ class UpdatedSchedule(Value):
 
 
 class ScheduleRunResult(Value):
-    """What came of a run of a schedule (contract 4.9).
+    """Result of one run of a schedule.
 
-    ``status`` is ok, failed, already-running, or running where nobody waited for the end; ``reason`` says why it
-    failed where the schedule is not to blame.
+    ``status`` is ok, failed, already-running, or running if the answer did not wait for the end. ``reason`` says why a
+    run failed for a cause outside of the schedule.
     """
 
     status: str
@@ -79,7 +79,7 @@ class ScheduleRunResult(Value):
 
 
 class TickResult(Value):
-    """What a tick came to: the runs that it started, and how many schedules had none."""
+    """Result of a tick: the runs that it started, and the number of schedules that it skipped."""
 
     at: str
     run: list[ScheduleRunResult]
@@ -87,12 +87,12 @@ class TickResult(Value):
 
 
 async def create_schedule(plane: "ControlPlane", call: ApiCall[ScheduleBody, NoQuery]) -> Reply:
-    """Create a schedule, or replace the one with this id; putting the same again changes nothing."""
+    """Create a schedule, or replace the one with this id. An identical schedule changes nothing."""
     return await _put(plane, call.body.id, call.body, call)
 
 
 async def update_schedule(plane: "ControlPlane", call: ApiCall[ScheduleSpec, NoQuery]) -> Reply:
-    """Replace a schedule as a whole, or create it; putting the same again changes nothing."""
+    """Replace a whole schedule, or create it. An identical schedule changes nothing."""
     return await _put(plane, call.path["scheduleId"], call.body, call)
 
 
@@ -109,7 +109,7 @@ async def _schedule_at(
 
 
 async def delete_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Remove a schedule; its runs in flight go on, and its log stays."""
+    """Delete a schedule. Its runs in progress continue, and its log is kept."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.change(schedule_id, schedule.RemoveSchedule(id=schedule_id), call.meta, call.key)
     return Reply(
@@ -118,25 +118,25 @@ async def delete_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
 
 
 async def enable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Let slots come due, from now on."""
+    """Enable a schedule from now on."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.EnableSchedule(id=schedule_id), call)
 
 
 async def disable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Let no more slots come due."""
+    """Disable a schedule."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.DisableSchedule(id=schedule_id), call)
 
 
 async def pause_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
-    """Let slots come due without running, and say why."""
+    """Pause a schedule: due times are logged but not run. `note` records why."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.PauseSchedule(id=schedule_id, note=call.body.note), call)
 
 
 async def resume_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
-    """Let slots run again, those from now on."""
+    """Resume a paused schedule from now on."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.ResumeSchedule(id=schedule_id, note=call.body.note), call)
 
@@ -151,7 +151,7 @@ async def _change(
 
 
 async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQuery]) -> Reply:
-    """Run a schedule by hand, which moves no slot; waits for the end unless asked not to."""
+    """Run a schedule now, outside of its rule. Waits for the end unless `Prefer: respond-async` is sent."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.run(schedule_id, call.body, call.who, call.meta, call.key, wait=call.wait)
     run_id, log_id = done.subject or "", plane.log.log_id
@@ -171,7 +171,7 @@ async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQ
 
 
 async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]) -> Reply:
-    """Run what is due, as the server does by itself, and wait for the runs that started."""
+    """Run all schedules that are due, as the server's own timer does, and wait for these runs to end."""
     asked = RunScheduleBody(provider=call.body.provider, model=call.body.model)
     at = None if call.body.at is None else parse_instant("at", call.body.at)
     done = await plane.schedules.tick(at, asked, call.meta, call.key)
@@ -201,7 +201,7 @@ def _to_result(entry: schedules.ScheduleRunLog) -> ScheduleRunResult:
 
 
 async def list_schedules(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Schedules, in the order in which they were created."""
+    """List schedules in the order of their creation."""
     page, position = await plane.query(
         ("schedules",), lambda rows: schedules.list_schedules(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -209,14 +209,14 @@ async def list_schedules(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def get_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One schedule."""
+    """Get a schedule."""
     schedule_id = call.path["scheduleId"]
     task, position = await plane.query(("schedules",), lambda rows: schedules.schedule_by_id(rows, schedule_id))
     return Reply(data=existing(task, "schedule", schedule_id), position=position)
 
 
 async def get_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """What became of every slot that came due, newest first: the newest, or those that follow an entry."""
+    """List the executions of a schedule, including skipped ones, newest first."""
     schedule_id, log_id = call.path["scheduleId"], plane.log.log_id
     after = None if call.cursor is None else _parse_cursor(plane, call.cursor)
     logs, position = await plane.query(
@@ -227,15 +227,15 @@ async def get_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
 
 
 def _parse_cursor(plane: "ControlPlane", text: str) -> tuple[int, int]:
-    """Return the position of an entry, and its slot where it is one of many. Raises as a cursor of the feed does."""
+    """Return the position of a log entry, and its scheduled time if its event has several. Raise CursorInvalid."""
     event, dot, slot = text.partition(".")
     if dot and not (slot.isascii() and slot.isdigit() and int(slot[:16]) <= INSTANT_MAX and len(slot) <= 16):
-        raise CursorInvalid("the cursor is not the id of an entry of the log")
+        raise CursorInvalid("the cursor is not the id of an entry of this schedule's log")
     return feed.resolve(feed.parse_cursor(event), plane.reader), int(slot or 0)
 
 
 async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQuery]) -> Reply:
-    """When a schedule is due next, within ten years, also while it is disabled."""
+    """List the next times of a schedule, up to ten years ahead, even if it is disabled."""
     schedule_id, query = call.path["scheduleId"], call.query
     begin = plane.clock.now() if query.begin is None else max(query.begin, 0)
     times, position = await plane.query(

@@ -1,4 +1,4 @@
-"""Sessions: reading them, their transcripts as pages and as streams."""
+"""Operations on sessions: read them, and read or stream their transcripts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class TranscriptQuery(Value):
-    """Where the stream begins: after an entry, at ``latest``, or at a time."""
+    """Where the stream starts: after an entry, at ``latest``, or at a time."""
 
     after: Label | None = None
 
 
 async def list_sessions(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Sessions, most recently used first."""
+    """List sessions, most recently used first."""
     page, position = await plane.query(
         ("sessions",),
         lambda rows: sessions.list_sessions(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit),
@@ -29,14 +29,14 @@ async def list_sessions(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
 
 
 async def get_session(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One session."""
+    """Get a session."""
     session_id = call.path["sessionId"]
     session, position = await plane.query(("sessions",), lambda rows: sessions.session_by_id(rows, session_id))
     return Reply(data=existing(session, "session", session_id), position=position, steady=True)
 
 
 async def get_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The newest entries of a session, or those after one, in the order of time."""
+    """List the newest transcript entries of a session, or those after a cursor, in order of time."""
     session_id = call.path["sessionId"]
     after = None if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
     page, position = await plane.query(
@@ -47,7 +47,7 @@ async def get_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, No
 
 
 async def stream_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
-    """A transcript from any entry, live, as server-sent events, with the text that a model is writing."""
+    """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing."""
     subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
     return Reply(data=subscription, position=call.position)
 

@@ -1,4 +1,4 @@
-"""Run templates: writing, reading and running them."""
+"""Operations on run templates: write, read and run them."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class TemplateQuery(Value):
-    """Which version; the newest unless it says so."""
+    """Version of a template, the newest by default."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)] | None = None
 
 
 class RunTemplateBody(Body):
-    """The parameters of a run, and the session that it belongs to; a new one if absent."""
+    """Parameters of a run, and its session, a new one by default."""
 
     params: Params | None = None
     session_id: ClientId | None = None
 
 
 async def list_run_templates(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Run templates in their newest version, newest first."""
+    """List the newest versions of run templates, newest first."""
     page, position = await plane.query(
         ("templates",), lambda rows: templates.list_templates(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -46,7 +46,7 @@ async def create_run_template(plane: "ControlPlane", call: ApiCall[TemplateSpec,
 
 
 async def get_run_template(plane: "ControlPlane", call: ApiCall[NoBody, TemplateQuery]) -> Reply:
-    """One run template, in its newest version or in another."""
+    """Get the newest version of a run template, or the one that `version` names."""
     template_id, version = call.path["templateId"], call.query.version
     record, position = await plane.query(
         ("templates",), lambda rows: templates.template_by_id(rows, template_id, version)
@@ -57,7 +57,7 @@ async def get_run_template(plane: "ControlPlane", call: ApiCall[NoBody, Template
 
 
 async def update_run_template(plane: "ControlPlane", call: ApiCall[TemplateSpec, NoQuery]) -> Reply:
-    """Make another version of a run template; runs of earlier versions stay what they were."""
+    """Create a new version of a run template. Runs of earlier versions are not affected."""
     expected = expectation(call.if_match)
     updated = await plane.templates.update(call.path["templateId"], call.body, call.meta, call.key, expected)
     return await _template_reply(plane, updated, updated.answer)
@@ -72,7 +72,7 @@ async def _template_reply(plane: "ControlPlane", done: "Committed[object]", vers
 
 
 async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQuery]) -> Reply:
-    """Start a run of a template's newest version; waits for its end unless asked not to."""
+    """Start a run of a template's newest version. Waits for its result unless `Prefer: respond-async` is sent."""
     launch = await plane.templates.prepare(call.path["templateId"], call.body.params, call.body.session_id, call.who)
     started = await plane.runs.begin(launch, call.meta, call.key, wait=call.wait)
     return await reply_to_start(plane, call, started)

@@ -1,4 +1,4 @@
-"""Workflows: writing, running, resuming and cancelling them, and approving their steps."""
+"""Operations on workflows: write, run, resume and cancel them, and decide their approvals."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 class ItemsQuery(Value):
-    """Which items of a step."""
+    """Filter of the items of a step."""
 
     status: Literal["pending", "running", "ok", "failed", "cancelled"] | None = None
 
 
 WAIT_SECONDS_MAX = 3_600
-"""How long who waits for a workflow run waits, before the answer is its record so far."""
+"""How long a call waits for a workflow run, before it is answered with the record so far."""
 
 
 VIEWS = ("workflows", "runs")
@@ -42,39 +42,39 @@ Values = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 
 
 class WorkflowBody(Body):
-    """A workflow as its author wrote it."""
+    """The definition of a workflow."""
 
     definition: WorkflowDefinition
 
 
 class StartBody(Body):
-    """Values for placeholders of the directives, by name."""
+    """Values of the placeholders in the directives, by name."""
 
     input: Values | None = None
 
 
 class ResumeWorkflowBody(Body):
-    """Values that replace earlier ones from now on; with ``dryRun`` nothing happens but an answer."""
+    """Values that replace earlier ones. ``dryRun`` only reports what a resume would do."""
 
     input_overrides: Values | None = None
     dry_run: bool | None = None
 
 
 class StopBody(Body):
-    """Why a workflow run is to be cancelled."""
+    """The reason for cancelling a workflow run."""
 
     reason: Label | None = None
 
 
 class JudgeBody(Body):
-    """The hash of what is approved or rejected, as the node of the step shows it, and a note."""
+    """The hash of the subject to approve or reject, as the step's node shows it, and a note."""
 
     subject_hash: Label
     note: Label | None = None
 
 
 async def create_workflow(plane: "ControlPlane", call: ApiCall[WorkflowBody, NoQuery]) -> Reply:
-    """Create a workflow: steps, and what each waits for."""
+    """Create a workflow from its steps and their dependencies."""
     created = await plane.workflows.create(call.body.definition, call.who, call.meta, call.key)
     record = workflows.Workflow(
         id=created.subject or "",
@@ -86,7 +86,7 @@ async def create_workflow(plane: "ControlPlane", call: ApiCall[WorkflowBody, NoQ
 
 
 async def list_workflows(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Workflows, newest first."""
+    """List workflows, newest first."""
     page, position = await plane.query(
         ("workflows",), lambda rows: workflows.list_workflows(rows, cursor=call.cursor, limit=call.limit)
     )
@@ -94,14 +94,14 @@ async def list_workflows(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) 
 
 
 async def get_workflow(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """One workflow."""
+    """Get a workflow."""
     workflow_id = call.path["workflowId"]
     record, position = await plane.query(("workflows",), lambda rows: workflows.workflow_by_id(rows, workflow_id))
     return Reply(data=existing(record, "workflow", workflow_id), position=position)
 
 
 async def list_workflow_runs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """The runs of a workflow, newest first."""
+    """List the runs of a workflow, newest first."""
     workflow_id = call.path["workflowId"]
 
     def read(rows: Connection) -> Any:
@@ -113,7 +113,7 @@ async def list_workflow_runs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuer
 
 
 async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """A workflow and how far its newest run is, or this run."""
+    """Get a workflow run, or a workflow with its newest run, with the progress of its steps."""
     target, now = call.path["id"], plane.clock.now()
 
     def read(rows: Connection) -> workflows.Observed:
@@ -141,7 +141,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def list_workflow_run_items(plane: "ControlPlane", call: ApiCall[NoBody, ItemsQuery]) -> Reply:
-    """List the items of a step that runs once for each item of a list, in their order."""
+    """List the items of a mapped step, in their order."""
     target, step_id = call.path["id"], call.path["step"]
 
     def read(rows: Connection) -> Page[workflows.ItemStatus]:
@@ -159,13 +159,13 @@ def _view(rows: Connection, row: WorkflowRunRow) -> workflows.WorkflowRunReader:
 
 
 async def run_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
-    """Start a run of a workflow; waits until it has ended, or waits for an approval."""
+    """Start a run of a workflow. Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
     return await _reply_when_settled(plane, call, started)
 
 
 async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBody, NoQuery]) -> Reply:
-    """Go on from what failed, in this run or the newest that is not ok; else start one. Waits for the end."""
+    """Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none."""
     target, body = call.path["id"], call.body
     exactly = workflow_run.DECIDER.owns(target)
     run_id: str | None = target if exactly else None
@@ -188,7 +188,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
     resumed = await plane.workflows.resume(
         workflow_id, run_id, body.input_overrides, call.who, call.meta, call.key, exactly=exactly, after=after
     )
-    if not resumed.answer:  # it is at work, or through: nothing was begun that could be waited for
+    if not resumed.answer:  # it is running or has ended: this call started nothing to wait for
         return await reply_with_record(plane, resumed, 200)
     return await _reply_when_settled(plane, call, resumed)
 
@@ -196,7 +196,7 @@ async def resume_workflow(plane: "ControlPlane", call: ApiCall[ResumeWorkflowBod
 async def _dry_run(
     plane: "ControlPlane", run_id: str | None, after: str | None, values: dict[str, Any] | None
 ) -> Reply:
-    """Return the run as it is, with the plan of a resume beside it."""
+    """Return the run as it is, with the plan of a resume."""
     resets = () if run_id is None else await plane.workflows.would_reset(run_id, values)
     shown = run_id or after
 
@@ -216,18 +216,18 @@ async def _dry_run(
 
 
 async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQuery]) -> Reply:
-    """Have a workflow run stop, with the runs of its steps."""
+    """Cancel a workflow run and the runs of its steps."""
     done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
     return await reply_with_record(plane, done, 200)
 
 
 async def approve_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
-    """Approve just what has this hash."""
+    """Approve a step if its subject hash still matches."""
     return await _judge(plane, call, approve=True)
 
 
 async def reject_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
-    """Reject just what has this hash: the step fails."""
+    """Reject a step if its subject hash still matches. The step fails."""
     return await _judge(plane, call, approve=False)
 
 
@@ -245,7 +245,7 @@ async def _judge(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, ap
 
 
 async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], done: "Committed[object]") -> Reply:
-    """Return the run once it has ended or waits for an approval; at once for a caller that does not wait."""
+    """Return the record once the run has ended or needs an approval, or at once if the call does not wait."""
     settled = False
     if call.wait:
         with plane.streams.client_wait(call.receive):
@@ -254,7 +254,7 @@ async def _reply_when_settled(plane: "ControlPlane", call: ApiCall[Any, Any], do
 
 
 async def reply_with_record(plane: "ControlPlane", done: "Committed[object]", status: int) -> Reply:
-    """Return the record of the workflow run that a command was about, as it is now."""
+    """Return the current record of the workflow run that a command concerns."""
     run_id = done.subject or ""
 
     def read(rows: Connection) -> workflows.WorkflowRun:
