@@ -1,4 +1,4 @@
-"""Errors: what was recorded under a code is answered as the error of that code."""
+"""Errors: a recorded code is answered as the error of that code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of JSON Schema behind its bounds: what may be used as one, what a value is told, what an attack costs."""
+"""Tests of bounded JSON Schema: accepted schemas, faults of values, and the cost of attacks."""
 
 from typing import Any
 
@@ -116,7 +116,7 @@ def test_a_pattern_costs_linear_time() -> None:
     assert problems({"pattern": "^(a+)+$"}, "a" * 200_000 + "b")  # a backtracking engine would not come back
 
 
-def test_a_value_too_deep_or_too_large_for_its_schema_is_told_so() -> None:
+def test_a_value_too_deep_or_too_large_for_its_schema_is_refused_as_such() -> None:
     value: Any = 0
     for _ in range(100_000):
         value = [value]

@@ -1,4 +1,4 @@
-"""Settings: what is read, what stops the start."""
+"""Settings: their sources, and those that stop the start."""
 
 import grp
 import os
@@ -166,7 +166,6 @@ def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def dotenv(tmp_path: Path) -> Path:
-    """A file that is read, in a directory of its own."""
     tmp_path.chmod(0o755)
     (tmp_path / ".env").write_text("ATHENA_CLI_IDENTITY=ann\n")
     (tmp_path / ".env").chmod(0o644)
@@ -174,7 +173,7 @@ def dotenv(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path, user: int | None = None) -> str:
-    """Why a file is not read, as one line that names it."""
+    """Return the line that names a file and says why it is not read."""
     with pytest.raises(ConfigError) as caught:
         read_dotenv(path, user)
     assert caught.value.message.startswith(f"{path}: not read, because ")
@@ -183,7 +182,6 @@ def refusal(path: Path, user: int | None = None) -> str:
 
 
 def stranger() -> int:
-    """The id of another user than the one of these tests and root."""
     return os.geteuid() + 1_000
 
 

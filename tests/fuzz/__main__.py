@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tests.fuzz.corpus import keep, kept, path_of
 
-INPUT_SECONDS_MAX = 60  # a busy machine is no find, what never ends is
+INPUT_SECONDS_MAX = 60  # a busy machine is not a finding, an endless loop is
 MEMORY_MIB_MAX = 2_048
 KEPT_BYTES_MAX = 2_048
 KEPT_MAX = 150
@@ -30,7 +30,7 @@ SILENT += [
 
 
 def main() -> int:
-    """Fuzz one target; 0 if nothing was found."""
+    """Fuzz one target. Return 0 if nothing was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target")
     parser.add_argument("--seconds", type=int, default=60)
@@ -58,13 +58,12 @@ def main() -> int:
 
 
 def again(folder: Path) -> int:
-    """The same command as the process that fuzzes, which its library ends."""
+    """Run this command in a child process: the fuzzing library ends its process."""
     command = [sys.executable, "-m", "tests.fuzz", *sys.argv[1:], "--worker", str(folder)]
     return subprocess.run(command, check=False).returncode
 
 
 def work(name: str, folder: Path, arguments: argparse.Namespace) -> None:
-    """Fuzz, and leave the process."""
     atheris = importlib.import_module("atheris")  # it has no types, and is only there where one fuzzes
     with atheris.instrument_imports(include=INSTRUMENTED, exclude=SILENT):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not before it is instrumented

@@ -8,12 +8,11 @@ FOLDER = Path(__file__).with_name("corpus")
 
 
 def path_of(target: str) -> Path:
-    """The file of a target."""
     return FOLDER / f"{target}.jsonl"
 
 
 def kept(target: str) -> list[bytes]:
-    """The inputs of a target; each byte is the character of its number."""
+    """Return the inputs of a target; each byte is the character of its number."""
     return [json.loads(line).encode("latin-1") for line in path_of(target).read_text(encoding="ascii").splitlines()]
 
 

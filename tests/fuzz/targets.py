@@ -1,6 +1,6 @@
-"""What is fuzzed: each target takes any bytes, and fails only where the code under it breaks a promise.
+"""The targets of the fuzzer: each target takes any bytes, and fails only where the code under it breaks a promise.
 
-A target that returns has kept the promise: the input was taken, or refused with the error that is declared for it.
+A target that returns has kept the promise: it accepted the input, or refused it with its declared error.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "
 
 
 class Target(NamedTuple):
-    """Something to fuzz: what has to be there meanwhile, and what some bytes are tried on."""
+    """A target of the fuzzer: a context that it needs, and a function that takes bytes."""
 
     ready: Callable[[Path], Any]
     """A context manager on an empty directory that gives the function that tries some bytes."""
@@ -59,7 +59,6 @@ class Target(NamedTuple):
 
 @contextmanager
 def cursors(directory: Path) -> Iterator[Try]:
-    """Cursors of the feed and of lists."""
     history = History()
     for number in range(3):
         history.directive(f"dir_{number}")
@@ -88,7 +87,7 @@ def cursors(directory: Path) -> Iterator[Try]:
 
 @contextmanager
 def crons(directory: Path) -> Iterator[Try]:
-    """Cron expressions, and time zones after a line feed."""
+    """Cron expressions, with time zones after a line feed."""
 
     def attempt(data: bytes) -> None:
         expression, _, zone = data.decode(errors="replace").partition("\n")
@@ -117,13 +116,11 @@ def crons(directory: Path) -> Iterator[Try]:
 # Requests
 
 
-WAITS = "tickSchedules"  # for runs, which nobody executes here
+WAITS = "tickSchedules"  # for runs, which are not executed here
 WRITES = {row.id: row for row in OPERATIONS if row.body is not NoBody and row.id != WAITS}
 
 
 class Answered(NamedTuple):
-    """Status and body of an answer."""
-
     status: int
     body: bytes
 
@@ -131,7 +128,7 @@ class Answered(NamedTuple):
 async def call(
     app: Any, method: str, target: str, body: bytes = b"", *headers: tuple[bytes, bytes], until: bytes = b""
 ) -> Answered:
-    """The answer of an ASGI application; ``target`` is percent-encoded and may hold a query.
+    """Return the answer of an ASGI application; ``target`` is percent-encoded and may hold a query.
 
     The caller disconnects once a piece of the answer holds ``until``, which ends a stream.
     """
@@ -170,7 +167,7 @@ async def call(
 
 
 def judge(answer: Answered) -> None:
-    """Fail on an answer that blames the server, or is no envelope."""
+    """Fail on an answer that blames the server, or is not an envelope."""
     assert answer.status < 500, answer
     envelope = msgspec.json.decode(answer.body)
     assert envelope["ok"] is (answer.status < 300), answer
@@ -178,7 +175,7 @@ def judge(answer: Answered) -> None:
 
 @contextmanager
 def plane(directory: Path, **settings: str) -> Iterator[Inside]:
-    """A plane that executes nothing by itself."""
+    """Yield a plane that executes nothing."""
     inside = Inside(directory, executor="off", scheduler="off", workspace_root=str(directory), **settings)
     inside.start()
     try:
@@ -189,7 +186,7 @@ def plane(directory: Path, **settings: str) -> Iterator[Inside]:
 
 @contextmanager
 def requests(directory: Path) -> Iterator[Try]:
-    """Bodies of commands: the operation by its name, a line feed, the body."""
+    """Bodies of commands: the name of the operation, a line feed, the body."""
     with plane(directory) as inside:
 
         def attempt(data: bytes) -> None:
@@ -208,7 +205,7 @@ def requests(directory: Path) -> Iterator[Try]:
 
 @contextmanager
 def searches(directory: Path) -> Iterator[Try]:
-    """Queries of the memory, as a client asks them and as a run is reminded."""
+    """Queries of the memory, by clients and by the reminders of runs."""
     (directory / "MEMORY.md").write_text("# Habits\n\nWe deploy the harbour on Mondays. AND OR NOT NEAR\n")
     with plane(directory, memory_enabled="true") as inside:
 
@@ -228,8 +225,6 @@ def searches(directory: Path) -> Iterator[Try]:
 
 @contextmanager
 def role_maps(directory: Path) -> Iterator[Try]:
-    """Files with roles."""
-
     def attempt(data: bytes) -> None:
         try:
             roles = parse_role_file(data)
@@ -251,7 +246,7 @@ def role_maps(directory: Path) -> Iterator[Try]:
 
 @contextmanager
 def connections(directory: Path) -> Iterator[Try]:
-    """Bytes of a connection: where they are cut changes nothing about the requests that an application sees."""
+    """Bytes of a connection: where they are split does not change the requests that an application receives."""
     loop = asyncio.new_event_loop()
 
     def seen(pieces: Iterable[bytes], *, waiting: bool) -> list[Seen]:
@@ -282,14 +277,12 @@ def connections(directory: Path) -> Iterator[Try]:
 
 
 class Given(msgspec.Struct):
-    """Parameters of a run."""
-
     params: dict[str, Any]
 
 
 @contextmanager
 def templates(directory: Path) -> Iterator[Try]:
-    """Templates as JSON, and parameters after a line feed."""
+    """Templates as JSON, with parameters after a line feed."""
 
     def attempt(data: bytes) -> None:
         spec, _, given = data.partition(b"\n")
@@ -314,7 +307,7 @@ KINDS = sorted(event.TYPE for event in EVENTS)
 
 @contextmanager
 def stored_events(directory: Path) -> Iterator[Try]:
-    """Rows of the log: type and version, payload, what stands beside it and text, by lines."""
+    """Rows of the log: type and version, payload, other columns and text, by lines."""
 
     def attempt(data: bytes) -> None:
         head, payload, extra, text, *_ = [*data.split(b"\n"), b"", b"", b""]

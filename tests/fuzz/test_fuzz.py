@@ -1,4 +1,4 @@
-"""Whatever bytes come in, no code fails but by its declared errors: the kept inputs, then new ones by coverage."""
+"""Any bytes: code fails only with its declared errors, on the stored inputs and on new ones by coverage."""
 
 import os
 import subprocess

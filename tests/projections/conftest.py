@@ -1,4 +1,4 @@
-"""The reads of the views: they are tested on PostgreSQL, too, the same ones."""
+"""The reads of the views, tested on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ assert all(Path(__file__).with_name(f"{name}.py").exists() for name in READS), "
 
 @pytest.fixture(scope="session")
 def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresGenerations]:
-    """Views in a database that no log is in."""
+    """Yield schemas for views, in a database without a log."""
     directory: Path = tmp_path_factory.mktemp("anchor")
     with cluster.database() as url:
         PostgresStore(url, directory, CountingIds()).close()
@@ -42,7 +42,6 @@ def schemas(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where views are shown."""
     chosen: str = getattr(request, "param", "sqlite")
     if chosen == "sqlite":
         yield chosen
@@ -59,7 +58,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of reads on both."""
     if metafunc.module.__name__.rpartition(".")[2] in READS:
         postgres = pytest.param("postgres", marks=pytest.mark.heavy)
         metafunc.parametrize("engine", ["sqlite", postgres], indirect=True)

@@ -88,7 +88,7 @@ CODEC = Codec(EVENTS)
 
 
 class History:
-    """A log in memory (``protocols.LogReader``) and the pen that writes it; one run id is one stream."""
+    """A log in memory (``protocols.LogReader``) with methods that write it; one run id is one stream."""
 
     def __init__(self, log_id: str = LOG_ID) -> None:
         self.log_id = log_id
@@ -175,7 +175,7 @@ class History:
     def request(
         self, session_id: str, wait: WaitReason | None = None, *, provider: str = "mock", persona: str | None = None
     ) -> str:
-        """A run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
+        """Append a run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
         if f"session:{session_id}" not in self.versions:
             self.write(f"session:{session_id}", SessionCreated(session_id=session_id), session_id=session_id)
         directive_id = self.ids.new("dir")
@@ -217,7 +217,6 @@ class History:
         return self.in_run(run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text))
 
     def call(self, run_id: str, call_id: str = "c1", **fields: Any) -> Position:
-        """The model asks for a tool."""
         return self.in_run(
             run_id,
             ToolCalled(
@@ -230,7 +229,6 @@ class History:
         )
 
     def result(self, run_id: str, call_id: str = "c1", **fields: Any) -> Position:
-        """What a tool came to."""
         return self.in_run(
             run_id,
             TranscriptAppended(
@@ -243,7 +241,7 @@ class History:
         )
 
     def show(self, run_id: str, content: str = "green", kind: EvidenceType = "text", **fields: Any) -> str:
-        """Evidence; the answer is its id."""
+        """Append evidence. Return its id."""
         evidence_id = self.ids.new("evd")
         event = EvidenceAttached(
             evidence_id=evidence_id,
@@ -319,7 +317,6 @@ class History:
         return profile_id
 
     def template(self, text: str = "about {{topic}}", *, template_id: str | None = None, version: int = 1) -> str:
-        """A run template, or another version of one."""
         template_id = template_id or self.ids.new("tpl")
         kind = RunTemplateCreated if version == 1 else RunTemplateUpdated
         event = kind(
@@ -335,7 +332,7 @@ class History:
         return template_id
 
     def template_run(self, run_id: str, topic: str = "pears") -> Position:
-        """Say that a run is one of a template that has two versions."""
+        """Make a run one of a template that has two versions."""
         template_id = self.template()
         self.template("{{topic}}", template_id=template_id, version=2)
         event = RunTemplateRun(
@@ -351,7 +348,6 @@ class History:
         return self.in_run(run_id, event)
 
     def put_policy(self, limit: int | None, comment: str | None = None, *, actor: str = "ada") -> Position:
-        """Replace the policy, whatever it was."""
         before = [row for row in self.written if row.type == PolicyUpdated.TYPE]
         event = PolicyUpdated(
             schema_version=1,
@@ -373,7 +369,7 @@ class History:
         template_id: str | None = None,
         request: RefusedRequest | None = None,
     ) -> str:
-        """Refuse a run that asked to be admitted."""
+        """Refuse a run at its admission."""
         run_id = self.ids.new("run")
         rejection = RunRejection(
             schema_version=1,
@@ -397,30 +393,27 @@ class History:
         return run_id
 
     def remember(self, text: str) -> Position:
-        """Note something down."""
         entry_id = self.ids.new("mem")
         return self.write(entry_id, MemoryRecorded(entry_id=entry_id, chars=len(text), has_metadata=False, text=text))
 
     def forget(self, position: Position) -> None:
-        """Forget what was noted down there."""
         stream = self.written[position - 1].stream
         self.write(stream, MemoryForgotten(entry_id=stream))
         self.redact(position)
 
     def deny(self, operation: str, *, actor: str = "vera") -> Position:
-        """Refuse an operation for want of a role."""
         event = AuthzDenied(
             subject=actor, role="Viewer", operation=operation, required_roles=("Admin",), deny_reason="ROLE_MISSING"
         )
         return self.write("plane", event, actor=actor)
 
     def suppress(self, count: int, *, actor: str = "vera", operation: str = "createRun") -> Position:
-        """Stop requests after too many refusals."""
+        """Suppress requests after too many refusals."""
         event = RequestsSuppressed(count=count, subject=actor, operation=operation)
         return self.write("plane", event, actor=actor)
 
     def redact(self, position: Position) -> None:
-        """Erase the text of a row, as the store does, and say so."""
+        """Erase the text of a row as the store does, and record it."""
         self.written[position - 1] = self.written[position - 1]._replace(text=None)
         self.write("plane", PayloadRedacted(target=position, note="asked for"))
 

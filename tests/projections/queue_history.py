@@ -1,4 +1,4 @@
-"""The made-up history of queues: items, drains, dead letters, messages and redrives that a log may tell of."""
+"""A made-up history of queues: items, drains, dead letters, messages and redrives."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ MOVES = 8
 
 
 class QueueHistory:
-    """Writes what happens to work; a queue is a session's, a drain has at most one batch."""
+    """A writer of queue events; a queue belongs to a session, and a drain has at most one batch."""
 
     def __init__(self, history: "History") -> None:
         self._history = history
@@ -50,7 +50,7 @@ class QueueHistory:
         return drain_id
 
     def do(self, session_id: str) -> None:
-        """The first item is done, and the drain ends with the last."""
+        """Complete the first item. The drain ends with the last one."""
         drain_id, depth, done = self.drains[session_id]
         item_id = self.items[session_id].pop(0)
         left, run_id = len(self.items[session_id]), self._history.ids.new("run")
@@ -66,7 +66,7 @@ class QueueHistory:
             del self.drains[session_id]
 
     def fail(self, session_id: str, *, bury: bool) -> str | None:
-        """The first item is given back, or becomes a dead letter; the drain ends."""
+        """Give the first item back or make it a dead letter. The drain ends."""
         drain_id, depth, done = self.drains.pop(session_id)
         item_id, run_id = self.items[session_id][0], self._history.ids.new("run")
         self._work(session_id, queue.WorkBatchStarted(drain_id=drain_id, run_id=run_id, item_ids=(item_id,)))
@@ -189,7 +189,7 @@ class QueueHistory:
         self.redrive = None
 
     def move(self, kind: int, choice: int) -> None:
-        """One of the moves of a generated history, if it can be made."""
+        """Make one of the moves of a generated history, if it is possible."""
         session_id = f"s{choice % 4}"
         waiting, draining = self.items.get(session_id), session_id in self.drains
         if kind in {0, 1}:

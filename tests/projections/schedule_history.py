@@ -1,4 +1,4 @@
-"""The made-up history of schedules: put and changed by people, ticked by a clock of its own, their runs ended."""
+"""A made-up history of schedules: commands of people, ticks of a clock of its own, and ends of runs."""
 
 from typing import TYPE_CHECKING, get_args
 
@@ -22,7 +22,7 @@ OUTCOMES: tuple[schedule.ScheduledOutcome, ...] = get_args(schedule.ScheduledOut
 
 
 class ScheduleHistory:
-    """Writes what the decider of schedules says, so that no history tells what a schedule could not do."""
+    """A writer of schedules that lets the decider decide, so that every history is possible."""
 
     def __init__(self, history: "History") -> None:
         self._history = history
@@ -30,7 +30,6 @@ class ScheduleHistory:
         self.now = history.now
 
     def put(self, schedule_id: str, choice: int) -> None:
-        """Put a schedule with one of several triggers and targets."""
         triggers = (
             Trigger(every_minutes=30),
             Trigger(cron="*/20 * * * *", timezone="Europe/Berlin"),
@@ -60,7 +59,7 @@ class ScheduleHistory:
         self.do(schedule_id, command)
 
     def do(self, schedule_id: str, command: schedule.ScheduleCommand) -> int:
-        """Have a command decided; the answer is how many events it made. Of no schedule, the plane tells."""
+        """Decide a command and append its events. Return their number."""
         state = self.states.get(schedule_id, schedule.DECIDER.initial)
         context = Context(now=self.now, ids=self._history.ids, meta=Meta(actor="ada", correlation="t"))
         events = schedule.decide(command, state, context)
@@ -76,7 +75,7 @@ class ScheduleHistory:
         return len(events)
 
     def tick(self, choice: int) -> None:
-        """Time passes, and every schedule is looked at."""
+        """Let time pass and process every schedule."""
         self.now += (choice % 8) * STEP
         for schedule_id in list(self.states):
             for _ in range(TICKS_MAX):
@@ -88,7 +87,7 @@ class ScheduleHistory:
             self._history.write("plane", ticked)
 
     def move(self, kind: int, choice: int) -> None:
-        """One of the moves of a generated history, if it can be made."""
+        """Make one of the moves of a generated history, if it is possible."""
         schedule_id = f"sch{choice % 3}"
         state = self.states.get(schedule_id, schedule.DECIDER.initial)
         if kind == 0:

@@ -1,4 +1,4 @@
-"""A small plane for tests of projections: a history, its views in a temporary directory, a clock that stands still."""
+"""A small plane for tests of projections: a history, its views in a temporary directory, a stopped clock."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +24,7 @@ DATABASES = SqliteDatabases()
 
 
 class Paged(History):
-    """A history that hands out pages of chosen sizes, in turn."""
+    """A history that returns pages of chosen sizes, in turn."""
 
     def __init__(self, rows: list[Row], sizes: list[int]) -> None:
         super().__init__()
@@ -41,30 +41,28 @@ class Paged(History):
 def new_generation(
     path: Path, history: History, projections: Iterable[Projection] = ALL, clock: FixedClock | None = None
 ) -> Projector:
-    """A projector of a new generation in a file."""
+    """Return a projector of a new generation in a file."""
     connection = DATABASES.write(path)
     generation.create(connection, projections, history.log_id, 0)
     return Projector(connection, projections, history, CODEC.decode, clock or FixedClock())
 
 
 def reopened(path: Path, history: History, projections: Iterable[Projection] = ALL) -> Projector:
-    """A projector that goes on where the generation in a file was left."""
+    """Return a projector that continues the generation in a file."""
     return Projector(DATABASES.write(path), projections, history, CODEC.decode, FixedClock())
 
 
 def catch_up(projector: Projector) -> None:
-    """Apply all there is."""
     while projector.step() is not None:
         pass
 
 
 def digests(connection: Connection, projections: Iterable[Projection] = ALL) -> dict[str, str]:
-    """The digest of each projection."""
     return {projection.name: digest(connection, projection).sha256 for projection in projections}
 
 
 def in_database(schemas: PostgresGenerations, lock: LeaderLock, history: History) -> Projector:
-    """A projector of a new generation in a schema."""
+    """Return a projector of a new generation in a schema."""
     connection = schemas.write(schemas.fresh(), lock)
     generation.create(connection, ALL, history.log_id, 0)
     return Projector(connection, ALL, history, CODEC.decode, FixedClock())
@@ -75,7 +73,6 @@ shown_in: list[tuple[PostgresGenerations, LeaderLock]] = []
 
 
 def shown(directory: Path, history: History) -> Connection:
-    """All views of a history."""
     projector = in_database(*shown_in[0], history) if shown_in else new_generation(directory / "shown.db", history)
     catch_up(projector)
     assert all(checkpoint.error is None for checkpoint in projector.checkpoints.values())
@@ -97,15 +94,14 @@ class Plane:
         self.names = tuple(projection.name for projection in projections)
 
     def keep(self) -> None:
-        """Become the updater and do all there is to do."""
+        """Become the updater and apply everything."""
         assert self.updater.start()
         while self.updater.turn():
             pass
 
     def digests(self) -> dict[str, str]:
-        """The digests of the generation that serves."""
+        """Return the digests of the serving generation."""
         return self.reader.query(self.names, digests)[0]
 
     def files(self) -> list[str]:
-        """The generations in the directory."""
         return self.views.generations.all()

@@ -16,7 +16,7 @@ from tests.projections.support import shown
 
 
 def trail(tmp_path: Path, history: History, **filters: Any) -> list[dict[str, Any]]:
-    """The entries that a filter leaves, newest first, page by page."""
+    """Return the entries that match a filter, newest first, page by page."""
     connection = shown(tmp_path, history)
     found: list[dict[str, Any]] = []
     cursor = None

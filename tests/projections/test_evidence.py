@@ -1,4 +1,4 @@
-"""The evidence of runs: records, contents, what is stale, what was erased."""
+"""The evidence of runs: records, contents, stale and erased evidence."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_evidence_is_shown_with_its_content(tmp_path: Path) -> None:
         ("binary", "AAE=", {"kind": "binary", "base64": "AAE="}),
     ],
 )
-def test_content_is_told_by_its_kind(tmp_path: Path, kind: str, content: str, told: object) -> None:
+def test_content_is_shown_by_its_kind(tmp_path: Path, kind: str, content: str, told: object) -> None:
     history = History()
     run_id = history.request("s")
     evidence_id = history.show(run_id, content, kind)  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ def test_redaction_erases_content_and_salt(tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 @given(st.lists(st.tuples(st.integers(0, MOVES - 1), st.integers(0, 20)), max_size=60))
-def test_readers_and_judges_agree_on_what_is_stale(
+def test_readers_and_judges_agree_on_stale_evidence(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, int]]
 ) -> None:
     history = History().play(moves)

@@ -1,4 +1,4 @@
-"""The fleet in counters, compared with what a plain count of the history says."""
+"""The fleet in counters, compared with a plain count of the history."""
 
 import tempfile
 from pathlib import Path
@@ -24,7 +24,6 @@ MOVED = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=
 
 
 def summary(tmp_path: Path, history: History, now: int | None = None) -> Any:
-    """The summary at a moment, as clients see it."""
     with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
         connection = shown(Path(directory), history)
         return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now)))
@@ -101,7 +100,7 @@ def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> N
     assert found["operationalSummary"]["totalActiveSessions"] == 2
 
 
-def test_the_day_has_its_spend_what_is_set_aside_and_its_budget(tmp_path: Path) -> None:
+def test_the_day_has_its_spend_reservations_and_budget(tmp_path: Path) -> None:
     history = History()
     after = Policy(schema_version=1, cost_budget_daily_usd=20)
     history.write("policy", PolicyUpdated(schema_version=1, updated_at="", after=after))

@@ -1,4 +1,4 @@
-"""Tests of the memory's read model and its index: what is found, what is not, and that no words of a user break it."""
+"""Tests of the memory's read model and its index: hits, misses, and queries of any text."""
 
 import os
 import time
@@ -44,20 +44,19 @@ class Corner:
         self.index = self.another()
 
     def another(self) -> MemoryIndex:
-        """The index as another process would open it."""
+        """Return the index as another process would open it."""
         notes = NoteFiles(Workspace(self.workspace), SystemClock(), Mask())
         said = partial(sessions.messages_after, log_id=LOG_ID) if self.transcripts else None
         return MemoryIndex(self.path, DATABASES, self.plane.views, notes, said, snippet_chars_max=40)
 
     def note(self, name: str, text: str | bytes) -> Path:
-        """Write a note."""
         place = self.workspace / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(text if isinstance(text, bytes) else text.encode())
         return place
 
     def find(self, query: str, *, seconds: float = 60.0, limit: int = 50) -> list[Passage]:
-        """What is found after the views and the list of files were looked at."""
+        """Return the hits, once views and files are up to date."""
         while self.plane.updater.turn():
             pass
         self.index._walked = None
@@ -65,7 +64,7 @@ class Corner:
         return self.index.search(terms, least=len(terms), limit=limit, seconds=seconds)
 
     def places(self, query: str) -> list[str | None]:
-        """Where it is found, best first."""
+        """Return the places of the hits, best first."""
         return [passage.citation for passage in self.find(query)]
 
 
@@ -133,7 +132,7 @@ def test_notes_entries_and_transcripts_are_found_with_their_places(corner: Corne
     assert (said.citation or "").startswith(".athena/transcripts/chat.jsonl#")
 
 
-def test_what_changed_is_found_and_what_is_gone_is_not(corner: Corner) -> None:
+def test_changed_notes_are_found_and_deleted_ones_are_not(corner: Corner) -> None:
     place = corner.note("memory/plan.md", "alpha")
     assert corner.places("alpha") == ["memory/plan.md#L1"]
     status = place.stat()
@@ -227,7 +226,7 @@ def test_a_damaged_index_and_one_of_another_log_are_built_anew(corner: Corner) -
     corner.index = corner.another()
     assert corner.places("alpha") == ["memory/plan.md#L1"]
     corner.index.close()
-    corner.transcripts = False  # what is searched is another thing
+    corner.transcripts = False  # the search is another matter
     corner.index = corner.another()
     assert corner.places("alpha") == ["memory/plan.md#L1"]
 

@@ -1,4 +1,4 @@
-"""Read models of queues, dead letters, messages and redrives: what they show, and what is gone once redacted."""
+"""Read models of queues, dead letters, messages and redrives: their rows, before and after a redaction."""
 
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def test_a_message_shows_how_far_it_came(tmp_path: Path, history: History) -> No
     assert [message.message_id for message in only.items] == [second]
 
 
-def test_a_redrive_tells_of_each_letter(tmp_path: Path, history: History) -> None:
+def test_a_redrive_shows_each_letter(tmp_path: Path, history: History) -> None:
     job = history.queues.begin_redrive()
     for result in ("requeued", "skipped", "failed"):
         history.queues.advance_redrive(result)

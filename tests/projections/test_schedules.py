@@ -1,4 +1,4 @@
-"""The views of schedules: whatever becomes of their slots, and whatever of it is redacted, a replay says the same."""
+"""The views of schedules: a replay gives the same rows for any history, with redactions."""
 
 import tempfile
 from pathlib import Path

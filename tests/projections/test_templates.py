@@ -1,4 +1,4 @@
-"""Run templates: every version, and which one a run was started from."""
+"""Run templates: every version, and the version of each run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The made-up history of workflows: definitions, runs of two steps and of items, approvals, resumes and ends."""
+"""A made-up history of workflows: definitions, runs of two steps and of items, approvals, resumes and ends."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ ITEMS = 2
 
 
 class WorkflowHistory:
-    """Writes what happens to workflow runs: ``a`` is a step with items or without, ``b`` an approval after it."""
+    """A writer of workflow runs: ``a`` is a step with items or without, ``b`` an approval after it."""
 
     def __init__(self, history: "History") -> None:
         self._history = history
@@ -54,7 +54,7 @@ class WorkflowHistory:
         self.running[run_id] = ITEMS if items else 0
 
     def complete(self, run_id: str) -> None:
-        """The first step is ok; an approval is asked for, and the run waits."""
+        """Complete the first step. The run asks for an approval and waits."""
         fields: dict[str, Any] = {"workflow_id": self.runs[run_id], "step_id": "a", "attempt": 1}
         for item in range(self.running[run_id]):
             self._write(
@@ -70,7 +70,7 @@ class WorkflowHistory:
         self.asked.append(run_id)
 
     def fail(self, run_id: str, *, resume: bool) -> None:
-        """The first step fails, and with it the run; or somebody has it go on."""
+        """Fail the first step, and the run with it unless a caller continues it."""
         workflow_id, items = self.runs[run_id], self.running.pop(run_id)
         fields: dict[str, Any] = {
             "workflow_id": workflow_id,
@@ -98,7 +98,7 @@ class WorkflowHistory:
         self._start(run_id, 2, items=bool(items))
 
     def decide(self, run_id: str, *, grant: bool) -> None:
-        """Somebody decides, or nobody does; the run ends."""
+        """Decide the approval or let it expire. The run ends."""
         self.asked.remove(run_id)
         workflow_id = self.runs[run_id]
         fields: dict[str, Any] = {"workflow_id": workflow_id, "step_id": "b", "subject_sha256": "ab"}
@@ -111,7 +111,6 @@ class WorkflowHistory:
         self.over.append(run_id)
 
     def cancel(self, run_id: str) -> None:
-        """Somebody stops the run."""
         workflow_id, items = self.runs[run_id], self.running.pop(run_id)
         self._write(run_id, wr.WorkflowRunCancelRequested(workflow_id=workflow_id, note="enough"))
         for item in (*range(items), None):
@@ -122,7 +121,7 @@ class WorkflowHistory:
         self.over.append(run_id)
 
     def move(self, kind: int, choice: int) -> None:
-        """One move of a generated history; where it does not fit, another run begins."""
+        """Make one move of a generated history, or begin another run where it does not fit."""
         running = list(self.running)
         run_id = running[choice % len(running)] if running else None
         if not self.workflows or kind == 0:

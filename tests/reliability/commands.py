@@ -16,7 +16,6 @@ from tests.support.records import CODEC, wired
 
 
 def verified(state_dir: Path) -> VerifyReport:
-    """What ``athena verify`` says."""
     with wired(state_dir) as parts:
         meta = {"log_id": parts.log.log_id, "format": "1"}
         *_, last = verify(parts.reader, CODEC, SystemClock(), meta=meta, keys=parts.reader.keys())
@@ -25,7 +24,6 @@ def verified(state_dir: Path) -> VerifyReport:
 
 
 def started(state_dir: Path) -> subprocess.CompletedProcess[str]:
-    """What `athena api serve` says where it cannot start."""
     return subprocess.run(
         [sys.executable, "-m", "athena_cli", "api", "serve", "--port", "0"],
         cwd=state_dir.parent,
@@ -48,7 +46,6 @@ def refuses(state_dir: Path, *words: str) -> None:
 
 
 def command(directory: Path, url: str, *words: str) -> Any:
-    """What a command says of the database."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
     environment |= {
         "PYTHONPATH": str(ROOT),

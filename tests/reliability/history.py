@@ -1,4 +1,4 @@
-"""The history of a state directory as the oracle wants it, read past the server, and proved by its chain."""
+"""The history of a state directory for the oracle, read without the server and proved by its chain."""
 
 from pathlib import Path
 
@@ -18,12 +18,10 @@ BEGINNINGS = (directive.DirectiveCreated.TYPE, run.RunCreated.TYPE, run.RunQueue
 
 
 def marked(mark: str) -> dict[str, str]:
-    """Metadata of a request under a mark."""
     return {MARK: mark}
 
 
 def opened(path: Path) -> SqliteReader:
-    """A reader of a log database."""
     connection = open_reader(path)
     try:
         log_id = str(connection.execute(SQL.meta, ("log_id",)).get)
@@ -33,7 +31,7 @@ def opened(path: Path) -> SqliteReader:
 
 
 def rows_of(path: Path) -> tuple[str, list[Row]]:
-    """The log's id and all rows of a log database. Raises chain.Broken where they do not prove themselves."""
+    """Return the log's id and all rows of a log database. Raise chain.Broken where they do not prove themselves."""
     reader = opened(path)
     try:
         return reader.log_id, list(chain.verify(all_rows(reader)))
@@ -42,7 +40,7 @@ def rows_of(path: Path) -> tuple[str, list[Row]]:
 
 
 def entries(log_id: str, rows: list[Row]) -> list[Entry]:
-    """Rows as the oracle wants them."""
+    """Return rows in the form that the oracle takes."""
     return [
         Entry(row.position, event_id(log_id, row.position, row.chain[:MARK_BYTES]), row.stream, _mark(row))
         for row in rows
@@ -50,7 +48,6 @@ def entries(log_id: str, rows: list[Row]) -> list[Entry]:
 
 
 def history_of(state_dir: Path) -> list[Entry]:
-    """The history of a state directory."""
     return entries(*rows_of(state_dir / "log.db"))
 
 
@@ -67,7 +64,7 @@ def _mark(row: Row) -> str | None:
 
 
 def judge_log(state_dir: Path) -> list[Entry]:
-    """Fail unless the history proves itself, obeys the rules and leads to the guards beside it; return it."""
+    """Return the history. Fail unless it proves itself, obeys the rules and leads to the guards beside it."""
     reader = opened(state_dir / "log.db")
     try:
         rows = list(chain.verify(all_rows(reader)))
@@ -81,7 +78,7 @@ def judge_log(state_dir: Path) -> list[Entry]:
 
 
 def open_runs(state_dir: Path) -> list[str]:
-    """The runs that have not ended, by the guards of the log."""
+    """Return the runs that have not ended, by the guards of the log."""
     reader = opened(state_dir / "log.db")
     try:
         return [key for kind, key, _ in reader.guards() if kind in {"slot", "waiting"}]

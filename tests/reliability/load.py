@@ -1,4 +1,4 @@
-"""The load: clients that write with keys and retry, and readers of the feed, all of which outlive the server."""
+"""The load: clients that write with keys and retry, and readers of the feed; all outlive the server."""
 
 import random
 import threading
@@ -31,12 +31,12 @@ REPEATED_SHARE = 0.15
 
 
 def client_of(url: str) -> httpx2.Client:
-    """A client of a server, quickly made: it will never meet a certificate."""
+    """Return a client of a server, without the cost of loading certificates."""
     return httpx2.Client(base_url=url + "/api/v1", timeout=PATIENCE_SECONDS, verify=False, trust_env=False)
 
 
 class Request(NamedTuple):
-    """What is sent under a mark, which is its idempotency key as well."""
+    """A request under a mark, which is its idempotency key as well."""
 
     mark: str
     path: str
@@ -45,9 +45,9 @@ class Request(NamedTuple):
 
 
 class Clients:
-    """Clients that remember what they were told.
+    """Clients that record their answers.
 
-    Some runs go to ``slow_provider``, so that they are open when a server dies; ``runs`` is the share of runs at all.
+    Some runs use ``slow_provider``, so that they are open when a server is killed; ``runs`` is the share of runs.
     """
 
     def __init__(self, record: Record, seed: int, slow_provider: str | None = None, runs: float = 0.4) -> None:
@@ -61,17 +61,17 @@ class Clients:
         self._lock = threading.Lock()
 
     def burst(self, url: str, clients: int = CLIENTS) -> "Burst":
-        """Begin to write, until the server dies or the burst is stopped."""
+        """Begin to write, until the server is killed or the burst is stopped."""
         return Burst([self._writing(url, random.Random(f"{self._seed} {next(self._numbers)}")) for _ in range(clients)])
 
     def roam(self, urls: Callable[[], Sequence[str]], clients: int = CLIENTS) -> "Burst":
-        """Begin to write at servers that come and go, until the burst is stopped."""
+        """Begin to write to servers that start and stop, until the burst is stopped."""
         return Burst(
             [self._roaming(urls, random.Random(f"{self._seed} {next(self._numbers)}")) for _ in range(clients)]
         )
 
     def settle(self, url: str, repeats: int, rng: random.Random) -> None:
-        """Send what nobody knows the end of until it is answered, and again some of what was answered long ago."""
+        """Repeat every request without a known outcome until it is answered, and some old ones again."""
         known = self.record.acknowledged()
         marks = self.record.undecided() + rng.sample(known, min(repeats, len(known)))
         parts = [marks[index::CLIENTS] for index in range(CLIENTS)]
@@ -136,13 +136,12 @@ class Clients:
         return request
 
     def directive(self, mark: str) -> Request:
-        """The request for a directive."""
         body = {"input": f"do {mark}", "metadata": marked(mark)}
         request = self._requests[mark] = Request(mark, "/directives", body, True)
         return request
 
     def send(self, client: httpx2.Client, request: Request) -> bool:
-        """Send once, note what came back; tell whether it was an answer. Raises TransportError if nothing came."""
+        """Send once and record the result. Return whether it was an answer. Raise TransportError without one."""
         mark = request.mark
         headers = {"idempotency-key": mark} | ({} if request.wait else {"prefer": "respond-async"})
         self.record.attempt(mark)
@@ -186,7 +185,7 @@ def _answer(request: Request, data: Any, position: int) -> Answer:
 
 
 class Burst:
-    """Threads that end when they are told to, or when their server is gone; anything else is an error of the test."""
+    """Threads that end on request or when their server is gone; any other error fails the test."""
 
     def __init__(self, works: Iterable[Callable[[threading.Event], None]]) -> None:
         self._stop = threading.Event()
@@ -204,12 +203,11 @@ class Burst:
             self._errors.append(error)
 
     def stop(self) -> None:
-        """Let every thread finish what it does."""
         self._stop.set()
         self.join()
 
     def join(self) -> None:
-        """Wait for the threads. Raises what went wrong in the first that failed."""
+        """Wait for the threads. Raise the error of the first that failed."""
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS * 2)
             assert not thread.is_alive()
@@ -218,9 +216,9 @@ class Burst:
 
 
 class Readers:
-    """Readers of the feed, by pages and by streams, that go on after their last event through any number of servers.
+    """Readers of the feed, by pages and by streams, that continue after their last event across servers.
 
-    Where they are ``patient``, a server may say that it cannot tell now.
+    ``patient`` readers accept that a server cannot answer for a while.
     """
 
     def __init__(self, seed: int, *, pages: int = 2, streams: int = 2, patient: bool = False) -> None:
@@ -243,23 +241,21 @@ class Readers:
             thread.start()
 
     def at(self, *urls: str) -> None:
-        """There are servers at these addresses, or there is none."""
+        """Set the addresses of the servers; empty while there are none."""
         self._urls = urls
 
     def caught_up(self, head: int) -> None:
-        """Wait until every reader has seen the event at ``head``."""
         for _ in soon():
             assert not self._errors, self._errors[0]
             if all(reading.position >= head for reading in self._current.values()):
                 return
 
     def readings(self) -> list[Reading]:
-        """Everything that was read."""
         with self._lock:
             return [Reading(one.name, one.after, tuple(one.ids)) for one in self._readings]
 
     def close(self) -> None:
-        """End the readers; call it once their server is gone."""
+        """End the readers. Call it once their server is gone."""
         self._stop.set()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
@@ -322,7 +318,7 @@ class Readers:
                     reading.cursor = event["id"]
 
     def _told_to_wait(self, response: httpx2.Response) -> bool:
-        """Whether the server cannot tell now; it is given a moment."""
+        """Return whether the server cannot answer now, after a short wait."""
         late = self._patient and response.status_code == 503
         if late:
             self._stop.wait(0.02)
@@ -330,7 +326,7 @@ class Readers:
 
 
 class _Reading:
-    """What a reader has seen since it began somewhere."""
+    """The events that a reader has received since it began somewhere."""
 
     def __init__(self, name: str, after: int, cursor: str) -> None:
         self.name = name

@@ -34,7 +34,7 @@ KILLS = "tests/reliability/test_kill.py::test_a_server_killed_at_any_moment_keep
 
 
 class Change(NamedTuple):
-    """Text that stands once in a file, and what it is replaced by."""
+    """A text that stands once in a file, and its replacement."""
 
     file: str
     old: str
@@ -42,7 +42,7 @@ class Change(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """A breakage, and the test that must find it."""
+    """A breakage and the test that must find it."""
 
     name: str
     changes: tuple[Change, ...]
@@ -50,7 +50,6 @@ class Mutant(NamedTuple):
 
 
 def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
-    """A mutant."""
     return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
@@ -259,7 +258,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a log that went on past the head is taken for the same history",
         "tests/core/log/test_log.py::"
-        "test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it[sqlite-1]",
+        "test_another_history_that_continued_past_the_head_of_a_running_log_stops_it[sqlite-1]",
         (COMMITTED_STATE, "if not (follows(known.chain, rows) if missed > 0 else", "if not (missed > 0 or"),
     ),
     of(
@@ -293,7 +292,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a run ends twice",
-        f"{PROMISES}::test_a_run_ends_once_whoever_ends_it",
+        f"{PROMISES}::test_a_run_ends_once_though_several_try_to_end_it",
         (
             "athena_core/domain/run/commands.py",
             "            if not state.open:\n                return ()\n            if state.token",
@@ -431,7 +430,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "an executor takes more runs than it has room for",
-        f"{ADMISSION}::test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room",
+        f"{ADMISSION}::test_an_executor_leases_the_oldest_free_runs_up_to_its_capacity",
         ("athena_core/services/runs/admission.py", "free[: capacity.left(reader)]", "free"),
     ),
     of(
@@ -538,7 +537,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a tool opens .env",
-        "tests/core/tools/test_workspace.py::test_what_is_closed_is_refused_by_every_action",
+        "tests/core/tools/test_workspace.py::test_a_closed_path_is_refused_by_every_action",
         ("athena_core/tools/workspace.py", '(".env", ".envrc")', '(".envrc",)'),
     ),
     of(
@@ -613,7 +612,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a writer takes a read for a proof that writes work",
-        "tests/core/log/test_log.py::test_what_reads_alone_is_no_proof_that_writes_work",
+        "tests/core/log/test_log.py::test_a_read_does_not_prove_that_writes_work",
         (
             LOG,
             "        if not batch.empty:\n            self._succeed()\n",
@@ -642,7 +641,7 @@ MUTANTS: tuple[Mutant, ...] = (
 
 
 class Verdict(NamedTuple):
-    """Whether a mutant was caught, and the last words of the test."""
+    """The result for a mutant: whether it was caught, and the last line of the test."""
 
     mutant: Mutant
     caught: bool
@@ -650,7 +649,6 @@ class Verdict(NamedTuple):
 
 
 def copied(directory: Path) -> Path:
-    """A copy of the code."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -661,7 +659,7 @@ def copied(directory: Path) -> Path:
 
 
 def changed(directory: Path, mutant: Mutant) -> None:
-    """Break a copy. Raises ValueError where the code is no longer what the mutant knows."""
+    """Break a copy. Raise ValueError where the mutant's text has left the code."""
     for file, old, new in mutant.changes:
         path = directory / file
         text = path.read_text("utf-8")
@@ -671,7 +669,6 @@ def changed(directory: Path, mutant: Mutant) -> None:
 
 
 def tested(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run tests of a copy."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "PYTEST_", "PYTHON"))}
     return subprocess.run(
         [sys.executable, "-B", "-m", "pytest", "-q", "-x", *PLUGINS, f"--timeout={SECONDS_MAX}", *tests],
@@ -685,7 +682,7 @@ def tested(directory: Path, tests: Sequence[str]) -> subprocess.CompletedProcess
 
 
 def judged(mutant: Mutant) -> Verdict:
-    """Break a copy of the code, and run the test that has to notice."""
+    """Break a copy of the code and run the test that must fail."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         directory = copied(Path(name))
         changed(directory, mutant)
@@ -695,14 +692,13 @@ def judged(mutant: Mutant) -> Verdict:
 
 
 def unbroken(mutants: Iterable[Mutant]) -> str | None:
-    """What goes wrong in a copy that nobody broke, if anything: then no mutant proves a thing."""
+    """Return what fails in an unbroken copy; then no mutant proves anything."""
     with tempfile.TemporaryDirectory(prefix="unbroken-") as name:
         done = tested(copied(Path(name)), sorted({mutant.test for mutant in mutants}))
     return done.stdout[-5_000:] if done.returncode else None
 
 
 def table(verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """The table, in Markdown."""
     yield "| broken on purpose | noticed by | caught |"
     yield "| --- | --- | --- |"
     for mutant, caught, words in verdicts:
@@ -711,7 +707,6 @@ def table(verdicts: Iterable[Verdict]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run all of them."""
     wrong = unbroken(MUTANTS)
     if wrong is not None:
         print(wrong, "\nthe tests do not pass without a mutant")

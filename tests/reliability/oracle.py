@@ -1,8 +1,8 @@
-"""The oracle: what clients tried and were told, and a judge of the log that knows only the promise.
+"""The oracle: attempts and answers of clients, and a judge of the log that knows only the promise.
 
-A client makes an *attempt* under a mark of its own, sends it as often as it likes, and notes after each time what came
-back: an answer, a refusal that says nothing was done, or nothing that tells. The mark is in the input, so that it can
-be found in the log. What the judge finds wrong it names by the first word of each line, which ``KINDS`` explains.
+A client makes an *attempt* under a mark of its own, sends it any number of times, and records each result: an answer,
+a refusal that promises that nothing was done, or an unknown outcome. The mark is in the input and so in the log.
+Each finding of the judge begins with its kind, which ``KINDS`` explains.
 """
 
 import threading
@@ -23,7 +23,7 @@ KINDS: Mapping[str, str] = {
 
 
 class Entry(NamedTuple):
-    """An event of the log: its published id, the id of what it is about, and the mark of the attempt it began."""
+    """An event of the log: its published id, the id of its subject, and the mark of the attempt it began."""
 
     position: int
     id: str
@@ -32,10 +32,10 @@ class Entry(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a client was told: the id of what it made, and which event of it is how far up the log.
+    """An acknowledgement: the id of the new resource and the position of one of its events.
 
-    ``exact`` answers name the position of an event of theirs, others one that is not before it. ``content`` is
-    whatever a repeat has to say again, word by word.
+    ``exact`` answers name the position of their own event, others a position at or after it. ``content``
+    is what a repeat has to return word for word.
     """
 
     id: str
@@ -45,12 +45,12 @@ class Answer(NamedTuple):
 
     @property
     def lasting(self) -> tuple[object, ...]:
-        """What a repeat has to say again."""
+        """The content that a repeat has to return."""
         return self.id, self.content, self.position if self.exact else None
 
 
 class Attempt:
-    """What became of one attempt: the answers it got, how often it was refused, how often nobody knows."""
+    """An attempt: the answers it got, how often it was refused, and how often its outcome stayed unknown."""
 
     def __init__(self, mark: str) -> None:
         self.mark = mark
@@ -60,12 +60,12 @@ class Attempt:
 
     @property
     def surely_undone(self) -> bool:
-        """Whether every time it was sent it was refused."""
+        """Return True if it was refused each time it was sent."""
         return not self.answers and not self.unknown and bool(self.refusals)
 
 
 class Reading(NamedTuple):
-    """What a reader of the feed saw, from the event after ``after`` on."""
+    """The events that a reader of the feed received after ``after``."""
 
     name: str
     after: int
@@ -80,40 +80,35 @@ class Record:
         self._lock = threading.Lock()
 
     def attempt(self, mark: str) -> None:
-        """An attempt is about to be sent, for the first time or again."""
+        """Record that an attempt is about to be sent, for the first time or again."""
         with self._lock:
             self._attempts.setdefault(mark, Attempt(mark))
 
     def acknowledge(self, mark: str, answer: Answer) -> None:
-        """It was answered."""
         with self._lock:
             self._attempts[mark].answers.append(answer)
 
     def refuse(self, mark: str, code: str) -> None:
-        """It was refused with an error that promises that nothing was done."""
+        """Record a refusal that promises that nothing was done."""
         with self._lock:
             self._attempts[mark].refusals.append(code)
 
     def lose(self, mark: str) -> None:
-        """Nobody can say what became of it."""
+        """Record that the outcome is unknown."""
         with self._lock:
             self._attempts[mark].unknown += 1
 
     def attempts(self) -> dict[str, Attempt]:
-        """All attempts by mark."""
         with self._lock:
             return dict(self._attempts)
 
     def acknowledged(self) -> list[str]:
-        """The marks that have an answer."""
         return [mark for mark, attempt in self.attempts().items() if attempt.answers]
 
     def undecided(self) -> list[str]:
-        """The marks that were sent and have no answer."""
         return [mark for mark, attempt in self.attempts().items() if not attempt.answers and not attempt.surely_undone]
 
     def __str__(self) -> str:
-        """The sums, for output of tests."""
         attempts = self.attempts().values()
         repeats = sum(max(len(attempt.answers) - 1, 0) for attempt in attempts)
         unknown = sum(attempt.unknown > 0 for attempt in attempts)
@@ -124,7 +119,7 @@ class Record:
 
 
 def violations(record: Record, history: Sequence[Entry], readings: Sequence[Reading] = ()) -> list[str]:
-    """Every broken promise, each in one line that begins with its kind."""
+    """Return every broken promise, each in one line that begins with its kind."""
     found = [*_density(history), *_attempts(record, history)]
     for reading in readings:
         found += _reading(reading, history)
@@ -132,7 +127,7 @@ def violations(record: Record, history: Sequence[Entry], readings: Sequence[Read
 
 
 def check(record: Record, history: Sequence[Entry], readings: Sequence[Reading] = (), place: str = "") -> None:
-    """Fail if a promise was broken; ``place`` says how to come to the same place again."""
+    """Fail if a promise was broken; ``place`` says how to reproduce the case."""
     found = violations(record, history, readings)
     assert not found, "\n".join([f"{len(found)} promises broken ({place or record})", *found[:20]])
 

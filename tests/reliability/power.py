@@ -1,4 +1,4 @@
-"""The power cut: a file system of SQLite's that remembers every write and sync, and what a cut would leave of them.
+"""The power cut: a file system for SQLite that records every write and sync, and the files after a cut.
 
 Two rules beside the obvious: what a file held at its last sync is kept, of what came later any part may be (a write may
 be torn, sectors may come without their neighbours, later ones without earlier ones). A deletion is final once a new
@@ -28,26 +28,24 @@ class Write(NamedTuple):
 
 
 class Truncate(NamedTuple):
-    """A file is cut to a size."""
-
     file: str
     size: int
 
 
 class Sync(NamedTuple):
-    """A file is on disk."""
+    """A sync that puts a file on disk."""
 
     file: str
 
 
 class Delete(NamedTuple):
-    """A file is gone, if the folder is synced."""
+    """The deletion of a file, durable once the folder is synced."""
 
     file: str
 
 
 class Told(NamedTuple):
-    """A client was told something: from here on it must be there."""
+    """An answer to a client: from here on its effect must be stored."""
 
     mark: str
 
@@ -57,20 +55,19 @@ Change = Write | Truncate
 
 
 class Acts:
-    """What happened, in order, from all threads."""
+    """The file operations and answers of all threads, in order."""
 
     def __init__(self) -> None:
         self.acts: list[Act] = []
         self._lock = threading.Lock()
 
     def add(self, act: Act) -> None:
-        """Remember one more."""
         with self._lock:
             self.acts.append(act)
 
 
 class RecordingFile(apsw.VFSFile):
-    """A file that tells what is done to it."""
+    """A file that records its operations."""
 
     def __init__(self, acts: Acts, filename: Any, flags: list[int]) -> None:
         path = filename if isinstance(filename, str) or filename is None else filename.filename()
@@ -79,17 +76,14 @@ class RecordingFile(apsw.VFSFile):
         super().__init__(BASE, filename, flags)
 
     def xWrite(self, data: Any, offset: int) -> None:
-        """Write."""
         super().xWrite(data, offset)
         self._acts.add(Write(self._name, offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
-        """Cut."""
         super().xTruncate(newsize)
         self._acts.add(Truncate(self._name, newsize))
 
     def xSync(self, flags: int) -> None:
-        """Sync."""
         super().xSync(flags)
         self._acts.add(Sync(self._name))
 
@@ -102,18 +96,16 @@ class RecordingVfs(apsw.VFS):
         super().__init__(NAME, BASE, makedefault=True)
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
-        """Open a file that tells."""
         return RecordingFile(self._acts, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        """Delete."""
         super().xDelete(filename, syncdir)
         self._acts.add(Delete(Path(filename).name))
 
 
 @contextmanager
 def recorded() -> Iterator[Acts]:
-    """Everything that connections opened inside do to their files."""
+    """Record every file operation of connections opened inside."""
     acts = Acts()
     vfs = RecordingVfs(acts)
     try:
@@ -124,7 +116,7 @@ def recorded() -> Iterator[Acts]:
 
 
 class Disk:
-    """The files as they are surely on disk, and what was done to each since its last sync."""
+    """The files as they are surely on disk, and the changes to each since its last sync."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytearray] = {}
@@ -133,7 +125,6 @@ class Disk:
         self._created: set[str] = set()
 
     def follow(self, act: Act) -> None:
-        """Take one act in."""
         match act:
             case Write() | Truncate():
                 if act.file not in self.kept and act.file not in self.loose:
@@ -157,7 +148,7 @@ class Disk:
                 pass
 
     def images(self, rng: random.Random) -> dict[str, bytes]:
-        """The files as a cut of power at this moment may leave them."""
+        """Yield the files as a power cut at this moment may leave them."""
         chance = rng.choice((nothing, a_prefix, some, shuffled, in_sectors))
         found: dict[str, bytes] = {}
         for name in {**self.kept, **self.loose}:
@@ -172,7 +163,6 @@ class Disk:
 
 
 def apply(content: bytearray, change: Change) -> None:
-    """Make a change."""
     if isinstance(change, Truncate):
         del content[change.size :]
         return
@@ -183,12 +173,12 @@ def apply(content: bytearray, change: Change) -> None:
 
 
 def nothing(changes: Sequence[Change], rng: random.Random) -> list[Change]:
-    """All that was not synced is lost."""
+    """Lose everything that was not synced."""
     return []
 
 
 def a_prefix(changes: Sequence[Change], rng: random.Random) -> list[Change]:
-    """The changes up to one of them, which may be torn, are there."""
+    """Keep the changes up to one of them, which may be torn."""
     kept = list(changes[: rng.randint(0, len(changes))])
     if kept and isinstance(kept[-1], Write) and rng.random() < 0.5:
         torn = kept[-1]
@@ -197,19 +187,16 @@ def a_prefix(changes: Sequence[Change], rng: random.Random) -> list[Change]:
 
 
 def some(changes: Sequence[Change], rng: random.Random) -> list[Change]:
-    """Any of them are there."""
     return [change for change in changes if rng.random() < 0.5]
 
 
 def shuffled(changes: Sequence[Change], rng: random.Random) -> list[Change]:
-    """Any of them are there, in another order."""
     kept = some(changes, rng)
     rng.shuffle(kept)
     return kept
 
 
 def in_sectors(changes: Sequence[Change], rng: random.Random) -> list[Change]:
-    """Any sectors of any of them are there."""
     kept: list[Change] = []
     for change in changes:
         if isinstance(change, Truncate):

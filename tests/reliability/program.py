@@ -1,6 +1,6 @@
 """Programs that tests run in processes of their own, to be killed, stopped, or refused their disk.
 
-They say on standard output what they try and what they are told, a line each, written at once: ``try MARK``,
+They print each attempt and each answer at once, in a line each: ``try MARK``,
 ``ack MARK ID POSITION``, ``refuse MARK CODE``, ``unknown MARK CODE``.
 """
 
@@ -35,20 +35,19 @@ RUNS = frozenset({"begin", "again"})
 
 
 class HurriedClock(SystemClock):
-    """A clock whose seconds are short, so that what happens once a second happens often."""
+    """A clock with short seconds, so that what happens once a second happens often."""
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
         self._factor = factor
 
     def monotonic(self) -> float:
-        """Seconds that pass ``factor`` times as fast."""
         return time.monotonic() * self._factor
 
 
 @contextmanager
 def unstarted_log(state_dir: Path, hurry: float = 1.0, url: str | None = None) -> Iterator[Log]:
-    """A log whose writer has not begun: call ``start``."""
+    """Return a log whose writer has not begun: call ``start``."""
     store = SqliteStore(state_dir, IDS) if url is None else PostgresStore(url, state_dir, IDS)
     log = Log(store, Codec(EVENTS), DECIDERS, clock=HurriedClock(hurry), ids=IDS)
     try:
@@ -70,7 +69,6 @@ def create(log: Log, mark: str) -> Answer:
 
 
 def attempt(log: Log, record: Record, mark: str) -> None:
-    """Create a directive, and note what came of it."""
     record.attempt(mark)
     try:
         answer = create(log, mark)
@@ -83,7 +81,7 @@ def attempt(log: Log, record: Record, mark: str) -> None:
 
 
 def settle(state_dir: Path, record: Record, *more: str) -> None:
-    """Open the log as the next start does, and send everything again, and some that is new."""
+    """Open the log as the next start does. Send everything again, and something new."""
     with unstarted_log(state_dir) as log:
         log.start()
         marks = [mark for mark in [*record.attempts(), *more] if mark not in RUNS]
@@ -93,36 +91,31 @@ def settle(state_dir: Path, record: Record, *more: str) -> None:
 
 
 class Spoken(Record):
-    """A record that says everything aloud as well."""
+    """A record that prints each entry as well."""
 
     def attempt(self, mark: str) -> None:
-        """Say it before it is tried."""
         say("try", mark)
         super().attempt(mark)
 
     def acknowledge(self, mark: str, answer: Answer) -> None:
-        """Say what was told."""
         say("ack", mark, answer.id, answer.position)
         super().acknowledge(mark, answer)
 
     def refuse(self, mark: str, code: str) -> None:
-        """Say why not."""
         say("refuse", mark, code)
         super().refuse(mark, code)
 
     def lose(self, mark: str) -> None:
-        """Say that nobody knows."""
         say("unknown", mark, "OUTCOME_UNKNOWN")
         super().lose(mark)
 
 
 def say(*words: object) -> None:
-    """Write a line at once."""
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def heard(text: str, record: Record | None = None) -> Record:
-    """The record of what a program said until it ended; what has no answer is unknown."""
+    """Return the record of a program from its output; attempts without an answer are unknown."""
     record = record or Record()
     open_marks: set[str] = set()
     for line in text.splitlines(keepends=True):
@@ -151,7 +144,7 @@ def heard(text: str, record: Record | None = None) -> Record:
 
 
 def append(state_dir: Path, name: str = "a", batch: str = "6", singles: str = "5") -> None:
-    """Append a batch and then one by one, with a checkpoint of the WAL after each; close."""
+    """Append a batch and then single events, with a checkpoint of the WAL after each; close."""
     record = Spoken()
     with unstarted_log(state_dir, hurry=1_000) as log:
         threads = [
@@ -170,7 +163,7 @@ def append(state_dir: Path, name: str = "a", batch: str = "6", singles: str = "5
 
 
 def write(state_dir: Path, name: str, threads: str) -> None:
-    """Append for ever from several threads, until killed."""
+    """Append from several threads until killed."""
     record = Spoken()
     with unstarted_log(state_dir) as log:
         log.start()
@@ -194,19 +187,17 @@ PROGRAMS: dict[str, Callable[..., None]] = {"append": append, "write": write}
 
 
 def command(program: str, state_dir: Path, *arguments: str) -> list[str]:
-    """The command line of a program."""
     module = "program" if program in PROGRAMS else "program_of_views"
     return [sys.executable, "-B", "-m", f"tests.reliability.{module}", program, str(state_dir), *arguments]
 
 
 def environment() -> dict[str, str]:
-    """The environment of a program: nothing of the caller's settings."""
+    """Return the environment of a program, without the caller's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
 def started(line: Sequence[str], directory: Path) -> subprocess.Popen[str]:
-    """A process, with pipes for what it says."""
     return subprocess.Popen(
         line,
         cwd=directory,
@@ -219,7 +210,6 @@ def started(line: Sequence[str], directory: Path) -> subprocess.Popen[str]:
 
 
 def main() -> None:
-    """Run a program by name."""
     PROGRAMS[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
 
 

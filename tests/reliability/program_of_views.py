@@ -1,4 +1,4 @@
-"""Programs like those of ``program``, which also keep views or run a whole plane; they take longer to import."""
+"""More programs for tests, which also keep views or run a whole plane; they take longer to import."""
 
 import sys
 from collections.abc import Callable
@@ -32,7 +32,6 @@ def project(state_dir: Path) -> None:
 
 
 def rebuild(state_dir: Path) -> None:
-    """Build a new generation of the views and let it serve."""
     with wired(state_dir) as plane:
         for progress in replay.rebuild(plane.views):
             say("at", progress.position)
@@ -41,7 +40,7 @@ def rebuild(state_dir: Path) -> None:
 
 
 def begin(state_dir: Path, mark: str = "begin") -> None:
-    """Start everything that a server runs, have one run, and stop."""
+    """Start everything that a server runs, execute one run, and stop."""
 
     async def main() -> None:
         plane = wire(load({"ATHENA_STATE_DIR": str(state_dir)}, state_dir.parent), SystemClock(), IDS)

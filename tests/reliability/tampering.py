@@ -1,4 +1,4 @@
-"""Tampering: a log written past the log, as a stranger with a SQLite shell, a newer release or a bad disk would."""
+"""Tampering: changes to a log's files by a SQLite shell, a newer release or a bad disk."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -19,21 +19,20 @@ from tests.support.records import CODEC
 
 
 def statement(state_dir: Path, *statements: tuple[str, Sequence[Any]]) -> None:
-    """Run statements in one transaction."""
     with closing(apsw.Connection(str(state_dir / "log.db"))) as connection, connection:
         for text, values in statements:
             connection.execute(text, tuple(values))
 
 
 def settled(state_dir: Path) -> None:
-    """Move everything into the database file, so that there is no WAL."""
+    """Move everything into the database file and leave the WAL empty."""
     with closing(apsw.Connection(str(state_dir / "log.db"))) as connection:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     assert not (state_dir / "log.db-wal").exists()
 
 
 def append_rightly(state_dir: Path, kind: str, stream: str, data: bytes, schema_version: int = 1) -> int:
-    """Append an event as a release that knows this type would: dense, chained, under the lock; its position."""
+    """Append an event as a release that knows this type would: dense, chained, under the lock. Return its position."""
     store = SqliteStore(state_dir, SystemIds())
     try:
         with store.exclusive():
@@ -49,7 +48,6 @@ def append_rightly(state_dir: Path, kind: str, stream: str, data: bytes, schema_
 
 
 def findings(state_dir: Path) -> list[str]:
-    """What ``athena verify`` finds."""
     reader = opened(state_dir / "log.db")
     try:
         with closing(apsw.Connection(str(state_dir / "log.db"))) as connection:
@@ -63,7 +61,7 @@ def findings(state_dir: Path) -> list[str]:
 
 
 def first_broken(state_dir: Path) -> int | None:
-    """The first position that does not prove itself, if there is one."""
+    """Return the first position that does not prove itself, if there is one."""
     try:
         rows_of(state_dir / "log.db")
     except chain.ChainBroken as broken:
@@ -72,7 +70,7 @@ def first_broken(state_dir: Path) -> int | None:
 
 
 def flipped(value: object) -> object:
-    """A value of the same kind that differs in one bit, or is there where there was none."""
+    """Return a value of the same type with one bit changed, or a value in place of NULL."""
     match value:
         case None:
             return "x"
@@ -87,7 +85,7 @@ def flipped(value: object) -> object:
 
 
 def other_value(row: Row, column: str) -> object:
-    """What a flipped bit makes of a column of a row."""
+    """Return the value of a column after one bit of it was flipped."""
     if column == "causation" and row.causation is None:
         return 1
     if column in {"extra", "text", "text_hash"} and getattr(row, column) is None:

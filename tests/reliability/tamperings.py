@@ -1,4 +1,4 @@
-"""The tamperings: what somebody may do to a log who can write its files or its database, and who notices it.
+"""The tamperings: changes by anybody who can write the files or the database of a log, and who notices them.
 
 Each is done to a copy of a log that a server of release 0.1 began and one of this release continued.
 ``docs/reliability.md`` shows the table; ``test_tampering.py`` proves each row of it, on files and on PostgreSQL.
@@ -57,12 +57,10 @@ class Copy:
     # What a stranger does
 
     def execute(self, statement: str, *values: Any) -> None:
-        """Run a statement past the product."""
         with self._cursor() as execute:
             execute(statement, values)
 
     def rows(self) -> list[Row]:
-        """Return every row."""
         with self._cursor() as execute:
             return [Row(*row) for row in execute(f"SELECT {COLUMNS} FROM log ORDER BY position", ())]
 
@@ -87,7 +85,6 @@ class Copy:
 
     @property
     def log_id(self) -> str:
-        """The id that the log says it has."""
         with self._cursor() as execute:
             return str(next(iter(execute("SELECT value FROM meta WHERE name = 'log_id'", ())))[0])
 
@@ -104,7 +101,7 @@ class Copy:
     # Who notices
 
     def kept(self) -> Anchor:
-        """Return the anchor that somebody elsewhere keeps."""
+        """Return the anchor that is kept elsewhere."""
         last = self.rows()[-1]
         return Anchor(log_id=self.log_id, position=last.position, chain=last.chain.hex())
 
@@ -172,7 +169,7 @@ def appended(copy: Copy, kind: str, stream: str, payload: Any, *, actor: str = "
 
 
 def following(rows: Sequence[Row], kind: str, stream: str, data: bytes) -> Row:
-    """Return a row that may stand behind others, but for its hashes."""
+    """Return a row that may follow others, except for its hashes."""
     version = 1 + sum(row.stream == stream for row in rows)
     shape = next((row.schema_version for row in reversed(rows) if row.type == kind), 1)
     envelope = (shape, rows[-1].recorded_at, "cmd_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "trace", None, "local", None, None)
@@ -180,17 +177,15 @@ def following(rows: Sequence[Row], kind: str, stream: str, data: bytes) -> Row:
 
 
 def first(copy: Copy, kind: str, holds: Callable[[Row], bool] = lambda row: True) -> Row:
-    """Return the first row of a type."""
     return next(row for row in copy.rows() if row.type == kind and holds(row))
 
 
 def last(copy: Copy, kind: str) -> Row:
-    """Return the last row of a type."""
     return next(row for row in reversed(copy.rows()) if row.type == kind)
 
 
 def with_text(copy: Copy) -> list[Row]:
-    """Return the rows whose text is there."""
+    """Return the rows that still have their text."""
     return [row for row in copy.rows() if row.text is not None]
 
 
@@ -261,7 +256,7 @@ def anchor_as_a_directory(copy: Copy) -> None:
 
 
 def session_cut_out(copy: Copy) -> None:
-    """Cut a session out with its run: one that nothing else refers to."""
+    """Cut out a session with its run, to which nothing else refers."""
     rows = copy.rows()
     commands = {row.command_id for row in rows if row.session_id == ALONE}
     kept = [row for row in rows if row.command_id not in commands]
@@ -272,7 +267,7 @@ def session_cut_out(copy: Copy) -> None:
 
 
 def _moved(row: Row, place: dict[Position, Position]) -> Row:
-    """A row whose references follow what they refer to."""
+    """Return a row whose references follow the moved rows."""
     data = row.data
     if row.type == "payload.redacted":
         payload = json.loads(data)
@@ -455,10 +450,10 @@ def too_deep(copy: Copy) -> None:
 
 
 class Case(NamedTuple):
-    """A tampering: its number in the review that found it, what is done, and who notices.
+    """A tampering: its number in the review that found it, the change, and who notices.
 
-    ``verify`` names the rules; ``refused`` says that the command refuses to begin. ``unseen`` is the sentence of the
-    report that says that it is not looked at; ``start`` are the stores on which a server refuses to start.
+    ``verify`` names the rules; ``refused`` says that the command refuses to begin. ``unseen`` is the sentence of
+    the report that names it as unchecked; ``start`` are the stores on which a server refuses to start.
     """
 
     number: str
@@ -472,7 +467,6 @@ class Case(NamedTuple):
 
 
 def rules(*names: str) -> frozenset[str]:
-    """The rules that a case breaks."""
     return frozenset(names)
 
 
@@ -547,7 +541,6 @@ class BundleCase(NamedTuple):
 
 
 def event_behind_its_leaf(lines: list[bytes]) -> list[bytes]:
-    """Put the leaf of an event in the event's place."""
     place = len(lines) // 2
     while b'"row"' not in lines[place]:
         place += 1
@@ -558,7 +551,6 @@ def event_behind_its_leaf(lines: list[bytes]) -> list[bytes]:
 
 
 def _column(name: str, value: Any) -> Any:
-    """A column of a row as the log has it."""
     if value is None or name not in {*HEX, *BYTES}:
         return value
     return bytes.fromhex(value) if name in HEX else value.encode()
@@ -583,7 +575,6 @@ STARTS = {BOTH: "refused", FILES: "refused; on PostgreSQL recorded as the first 
 
 
 def table() -> str:
-    """The cases as a table of ``docs/reliability.md``."""
     lines = [
         "| # | tampering | `athena verify` | `verify --against` | start |",
         "| --- | --- | --- | --- | --- |",

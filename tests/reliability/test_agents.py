@@ -40,7 +40,7 @@ EVENTS = (
     *("tool.called", "usage.recorded", "transcript.appended", "evidence.attached"),
     *("transcript.appended", "usage.recorded", "run.completed"),
 )
-"""What is recorded of the script when nobody dies."""
+"""The records of the script when no process is killed."""
 
 FIRST, LAST = 4, len(EVENTS)
 KILLS = sized((5, 9, 12), tuple(range(FIRST, LAST + 1)), tuple(range(FIRST, LAST + 1)) * 5)
@@ -49,7 +49,7 @@ RACES = sized(40, 200, 2_000)
 
 
 def events_of(state_dir: Path, run_id: str) -> list[Event]:
-    """The events of a run, read past its server."""
+    """Return the events of a run, read without its server."""
     reader = opened(state_dir / "log.db")
     try:
         return [CODEC.decode(row).event for row in reader.stream(run_id)]
@@ -58,12 +58,11 @@ def events_of(state_dir: Path, run_id: str) -> list[Event]:
 
 
 def turns_recorded(events: list[Event]) -> set[int]:
-    """The turns whose model calls are recorded as paid."""
     return {event.turn for event in events if isinstance(event, run.UsageRecorded) and event.turn}
 
 
 def killed_after(server: Server, run_id: str, count: int) -> None:
-    """Kill a server as soon as a run of it has so many events."""
+    """Kill a server as soon as a run of it has this many events."""
     reader = opened(server.state_dir / "log.db")
     try:
         for _ in soon():
@@ -75,7 +74,7 @@ def killed_after(server: Server, run_id: str, count: int) -> None:
 
 
 def journey(directory: Path, model: Model, count: int) -> str:
-    """One agent, whose server is killed after so many events; where it was then."""
+    """Run an agent whose server is killed after this many events. Return where it was then."""
     model.forget()
     server = Server(directory, openai_base_url=model.url)
     (server.workspace / "notes.txt").write_text("remember the milk")
@@ -115,7 +114,6 @@ def test_an_agent_whose_server_is_killed_after_any_event_ends_once_and_pays_noth
 
 @asynccontextmanager
 async def plane(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]:
-    """A plane at work in this event loop."""
     named = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     parts = wire(load({"ATHENA_STATE_DIR": str(directory / "state")} | named, directory), SystemClock(), SystemIds())
     async with plane_lifespan(parts, serving=True):
@@ -124,7 +122,7 @@ async def plane(directory: Path, **settings: str) -> AsyncIterator[ControlPlane]
 
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
-async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_its_canceller_was_told(tmp_path: Path) -> None:
+async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_answered(tmp_path: Path) -> None:
     rng = random.Random(fresh_seed("cancels"))
     told: dict[str, str] = {}
     meta = Meta(actor="alice", correlation="trace")
@@ -144,7 +142,7 @@ async def test_a_run_that_is_cancelled_while_it_ends_ends_once_and_as_its_cancel
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(partial(parts.runs.start, body, LOCAL, meta, None, wait=True))
-        whole = anyio.current_time() - began  # what so many runs take here that nobody cancels
+        whole = anyio.current_time() - began  # the time of this many runs without a cancel
         for _ in range(0, RACES, 20):
             async with anyio.create_task_group() as tasks:
                 for _ in range(20):

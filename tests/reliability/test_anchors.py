@@ -1,4 +1,4 @@
-"""Tests of anchors: a start beside an anchor that vouches for nothing, and what a kept anchor proves."""
+"""Tests of anchors: a start beside an anchor that vouches for nothing, and the proof of a kept anchor."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_a_cut_tail_beside_an_anchor_that_vouches_for_nothing_is_refused_once(
 
 
 def rewritten(rows: list[Row], at: int) -> list[Row]:
-    """The rows with another actor at a position, and from there on with a chain that fits."""
+    """Return the rows with another actor at a position, and from there on with a chain that fits."""
     made, previous = rows[: at - 1], rows[at - 2].chain
     for row in rows[at - 1 :]:
         changed = row._replace(actor="mallory") if row.position == at else row
@@ -56,7 +56,7 @@ def rewritten(rows: list[Row], at: int) -> list[Row]:
 
 
 def rewrite(state_dir: Path, url: str | None, at: int) -> None:
-    """Rewrite a log from a position on, and the anchor beside it, as who owns the machine can."""
+    """Rewrite a log from a position on, with its anchor, as the owner of the machine can."""
     archive = open_archive(state_dir, url)
     with closing(archive.reader()) as reader:
         rows = rewritten(reader.rows(0, 10_000), at)

@@ -1,4 +1,4 @@
-"""Tests that break whatever is around servers and workers on one PostgreSQL, and ask the oracle what is left of it."""
+"""Tests that break everything around servers and workers on one PostgreSQL, and ask the oracle about the rest."""
 
 import random
 import signal
@@ -47,7 +47,7 @@ END_SESSIONS = """
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Cluster]:
-    """A server of this test's own, which it may stop."""
+    """Yield a database server that the test may stop."""
     with ExitStack() as stack:
         try:
             found = stack.enter_context(own_cluster())
@@ -57,7 +57,7 @@ def own(tmp_path: Path) -> Iterator[Cluster]:
 
 
 class World:
-    """Two servers, two workers, one database behind a proxy, and somebody else's transaction that never ends."""
+    """Two servers, two workers, one database behind a proxy, and an unrelated transaction that never ends."""
 
     def __init__(self, directory: Path, cluster: Cluster, database: str, proxy: Proxy, seed: int) -> None:
         (directory / "model.sh").write_text(MODEL)
@@ -85,7 +85,6 @@ class World:
         self.readers = Readers(seed, pages=4, streams=4, patient=True)
 
     def start(self) -> None:
-        """Start everything."""
         for server in self.servers:
             self._start(server)
         for worker in self.workers:
@@ -93,7 +92,7 @@ class World:
         self.hold()
 
     def _start(self, process: Server | Worker) -> None:
-        """Start a process; its database may be lost before it is ready."""
+        """Start a process; it may lose its database before it is ready."""
         for _ in soon():
             with suppress(AssertionError):
                 process.start()
@@ -103,48 +102,44 @@ class World:
         self.readers.at(*self.urls)
 
     def hold(self) -> None:
-        """Begin a transaction in the same database that writes something and stays open."""
+        """Begin an unrelated transaction that writes something and stays open."""
         if self._foreign is not None:
             self._foreign.close()
         self._foreign = psycopg.connect(self.url, application_name=FOREIGN)
         self._foreign.execute("CREATE TABLE IF NOT EXISTS theirs (id bigint)")
         self._foreign.execute("INSERT INTO theirs VALUES (1)")
 
-    # What is done to them
+    # Disturbances
 
     def kill_server(self) -> None:
-        """A server dies."""
         server = self.rng.choice(self.servers)
         server.kill()
         self._start(server)
 
     def kill_worker(self) -> None:
-        """A worker dies."""
         worker = self.rng.choice(self.workers)
         worker.kill()
         self._start(worker)
 
     def pause(self) -> None:
-        """A server or a worker stands still, whatever it holds."""
+        """Stop a server or a worker with SIGSTOP, whatever it holds."""
         process = self.rng.choice(self.processes)
         process.signal(signal.SIGSTOP)
         time.sleep(self.rng.uniform(*PAUSES))
         process.signal(signal.SIGCONT)
 
     def end_sessions(self) -> None:
-        """Some sessions are ended, or all."""
         share = self.rng.choice((0.2, 0.5, 1.0))
         with psycopg.connect(self._maintenance, autocommit=True) as session:
             session.execute(END_SESSIONS, (self._database, FOREIGN, share))
 
     def restart(self) -> None:
-        """The database is restarted, in order or not."""
         self._postmaster.stop(self.rng.choice((signal.SIGINT, signal.SIGQUIT)))
         self._postmaster.start()
         self.hold()
 
     def suffer(self, seconds: float) -> None:
-        """All of it, again and again."""
+        """Cause all of this again and again."""
         faults: Sequence[Callable[[], None]] = (
             *(self.kill_server, self.kill_worker, self.pause),
             *(self.end_sessions, self.end_sessions, self.restart),
@@ -163,10 +158,9 @@ class World:
         self._proxy.arm(armed=False)
         self.faults["cut commits"] = self._proxy.cuts
 
-    # What is left
+    # The result
 
     def rows(self) -> list[Row]:
-        """The log."""
         archive = open_archive(self.servers[0].state_dir, self.url)
         try:
             return list(chain.verify(all_rows(archive.reader())))
@@ -174,7 +168,6 @@ class World:
             archive.close()
 
     def open_runs(self) -> list[str]:
-        """The runs that have not ended."""
         archive = open_archive(self.servers[0].state_dir, self.url)
         try:
             return [key for kind, key, _ in archive.reader().guards() if kind in {"slot", "waiting"}]
@@ -182,7 +175,6 @@ class World:
             archive.close()
 
     def stop(self) -> None:
-        """Everything ends in order."""
         self.readers.at()
         for worker in self.workers:
             worker.signal(signal.SIGTERM)
@@ -192,7 +184,6 @@ class World:
             assert worker.wait() == 0
 
     def kill(self) -> None:
-        """Everything ends."""
         self.readers.at()
         for process in self.processes:
             process.kill()

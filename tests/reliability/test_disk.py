@@ -1,4 +1,4 @@
-"""Tests of a disk that is full, limited, read-only, or whose database is moved away under a server."""
+"""Tests of a full, limited or read-only disk, and of a database that is moved away under a server."""
 
 import random
 import resource
@@ -30,7 +30,7 @@ STORE_MOVED_SECONDS_MAX = 5.0  # the promise is one; the machine may be busy
 
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[None]:
-    """Something mounted at a place; the test is skipped where that is not allowed."""
+    """Mount something at a path. Skip the test where that is not allowed."""
     if not place.exists():
         place.mkdir()
     done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
@@ -39,24 +39,23 @@ def mounted(place: Path, *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)  # somebody else may be looking at it
+        subprocess.run(["umount", "--lazy", str(place)], check=True)  # another process may have it open
 
 
 @contextmanager
 def read_only(place: Path) -> Iterator[None]:
-    """A file or directory that nobody can write; permissions do not keep root away, a mount does."""
+    """Make a file or directory read-only by a mount: permissions do not stop root."""
     with mounted(place, "--bind", str(place)):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
         yield
 
 
 def directive(server: Server, size: int) -> None:
-    """Create a directive of a size. Raises Refused."""
+    """Create a directive of a size. Raise Refused."""
     server.api.post("/directives", {"input": "x" * size})
 
 
 def fill(server: Server) -> None:
-    """Write until the disk is full."""
     size = 64 << 10
     for _ in range(2_000):
         try:
@@ -121,14 +120,14 @@ def test_a_server_whose_writes_fail_is_not_ready_and_finds_out_alone_that_they_w
         assert health["status"] == "degraded"
         assert "log.write" in {problem["loop"] for problem in health["problems"]}
         (state_dir / "ballast").unlink()
-        for _ in soon():  # nobody writes: a load balancer sends nothing to a server that is not ready
+        for _ in soon():  # without writes: a load balancer sends nothing to a server that is not ready
             if readiness(server) == (200, ""):
                 break
         directive(server, MIB // 4)
 
 
 def refuses_until(log: Log, repair: Callable[[], object], error: type[AthenaError], reason: str) -> None:
-    """Fail unless an idle log notices alone that writes fail, refuses them, and notices that they work again."""
+    """Fail unless an idle log notices that writes fail, refuses them, and notices that they work again."""
     for _ in soon():
         if log.refusal is not None:
             break
@@ -146,7 +145,7 @@ def refuses_until(log: Log, repair: Callable[[], object], error: type[AthenaErro
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have logs try often whether writes work."""
+    """Shorten the interval of probes."""
     for name in ("PROBE_SECONDS", "IDLE_PROBE_SECONDS"):
         monkeypatch.setattr(f"athena_core.log.writer.{name}", 0.01)
 
@@ -203,7 +202,7 @@ def test_an_idle_log_notices_that_its_directory_turned_read_only_and_goes_on_onc
 
 
 def readiness(server: Server) -> tuple[int, str]:
-    """The status of the probe, and the reason if there is one."""
+    """Return the status of the readiness probe and its reason, if any."""
     answer = server.api.http.get(server.url + "/readyz")
     return answer.status_code, answer.json().get("error", {}).get("message", "")
 
@@ -272,7 +271,7 @@ def test_a_server_notices_that_its_database_was_moved(tmp_path: Path) -> None:
     burst.join()
     assert "moved or replaced" in server.log_path.read_text()
 
-    refuses(server.state_dir, "log.db is missing")  # and nothing of what is left of the log is touched
+    refuses(server.state_dir, "log.db is missing")  # and the remaining files of the log stay untouched
     assert not (server.state_dir / "log.db").exists()
 
     away.rename(server.state_dir / "log.db")

@@ -1,4 +1,4 @@
-"""Tests of a failover: a real standby is promoted, and no process takes its history for the one that it knew."""
+"""Tests of a failover: a real standby is promoted, and no process mistakes its history for the known one."""
 
 import signal
 import threading
@@ -47,23 +47,20 @@ class Pair:
         self.hosts = f"{primary.postmaster.directory},{second.postmaster.directory}"
 
     def url(self, wanted: str | None = None, hosts: str | None = None) -> str:
-        """The database on these hosts, or on both."""
         more = {"target_session_attrs": wanted} if wanted else {}
         return f"postgresql://athena@/postgres?{urlencode({'host': hosts or self.hosts, **more})}"
 
     def set(self, cluster: Cluster, name: str, value: str) -> None:
-        """Change a setting of a running server."""
         cluster.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         cluster.execute("SELECT pg_reload_conf()")
 
     def in_step(self) -> None:
-        """Wait until the standby has all that the primary has."""
         for _ in soon():
             if self.primary.ask(IN_STEP) == [(1,)]:
                 break
 
     def cut(self) -> None:
-        """Let the standby fall behind from here on."""
+        """Make the standby fall behind from here on."""
         self.in_step()
         self.set(self.second, "primary_conninfo", "")
         for _ in soon():
@@ -71,7 +68,6 @@ class Pair:
                 break
 
     def fail_over(self) -> None:
-        """The primary is gone at once, and the standby takes over."""
         assert self.primary.postmaster is not None
         self.primary.postmaster.stop(signal.SIGQUIT)
         assert self.second.ask("SELECT pg_promote(true, 60)") == [(True,)]
@@ -79,7 +75,7 @@ class Pair:
 
 @contextmanager
 def pair() -> Iterator[Pair]:
-    """A primary with a standby. Skips where there are no programs."""
+    """Yield a primary with a standby. Skip where the programs are missing."""
     with ExitStack() as stack:
         try:
             primary = stack.enter_context(own_cluster(None, **REPLICATING))
@@ -89,7 +85,7 @@ def pair() -> Iterator[Pair]:
 
 
 def run(server: Server, key: str) -> str:
-    """Start a run under a key until it is acknowledged; its id."""
+    """Start a run under a key until it is acknowledged. Return its id."""
     for _ in soon():
         try:
             return str(server.api.run(f"say {key}", key=key)["runId"])
@@ -99,7 +95,6 @@ def run(server: Server, key: str) -> str:
 
 
 def held(server: Server) -> set[str]:
-    """The runs that the log holds."""
     for _ in soon():
         try:
             return {item["runId"] for item in server.api.items("/runs")}
@@ -109,7 +104,7 @@ def held(server: Server) -> set[str]:
 
 
 def known(server: Server) -> int:
-    """The position that the anchor of a server vouches for, once it is the head."""
+    """Return the position in a server's anchor once it is the head."""
     head = server.api.head()
     for _ in soon():
         anchor = read_anchor(server.state_dir / ANCHOR)
@@ -176,7 +171,6 @@ def test_with_a_synchronous_standby_nothing_that_was_acknowledged_is_lost(tmp_pa
         over = threading.Event()
 
         def write(client: int) -> set[str]:
-            """Write without a pause, before, during and after the failover."""
             found: set[str] = set()
             while not over.is_set():
                 found.add(run((server, other)[client % 2], f"{client}-{len(found)}"))
@@ -203,7 +197,7 @@ def test_with_a_synchronous_standby_nothing_that_was_acknowledged_is_lost(tmp_pa
 
 
 def begun(log: Log, cluster: Cluster, key: Key | None = None) -> tuple[Future[Committed[Any]], threading.Thread]:
-    """A commit that waits for a standby, and the thread that makes it; earlier ones did not know of it yet."""
+    """Begin a commit that waits for a standby. Return its thread; earlier commits did not wait for one."""
     for _ in soon():
         waits = enqueue(log, fill(), key)
         writer = threading.Thread(target=log.commit_waiting, daemon=True)
@@ -215,7 +209,7 @@ def begun(log: Log, cluster: Cluster, key: Key | None = None) -> tuple[Future[Co
 
 
 def test_a_commit_that_no_standby_confirms_is_not_acknowledged_nor_is_a_repeated_key(tmp_path: Path) -> None:
-    """The server ceases to wait where it is asked to, or its time limit is over, and only warns of it."""
+    """The database server stops waiting on request or after its time limit, and only warns."""
     with own_cluster(None, **REPLICATING) as cluster, cluster.database() as url:
         clock = FixedClock()
         log = new_log(tmp_path, store=PostgresStore(url, tmp_path, CountingIds()), clock=clock)

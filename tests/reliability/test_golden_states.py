@@ -46,7 +46,7 @@ at_each_state = pytest.mark.parametrize("state", STATES, ids=name_of)
 
 
 class Command:
-    """The command line in this process, on a state; the answer is its JSON."""
+    """The command line in this process, on a state. The answer is its JSON."""
 
     def __init__(self, plane: "Opened", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._plane, self._monkeypatch, self._capsys = plane, monkeypatch, capsys
@@ -75,7 +75,7 @@ class Opened:
         self.directory = directory
         self.state_dir = directory / "state"
         self.gates = Gates(directory / "gates")
-        self.held = {name: self.gates[name] for name in HELD}  # runs come to them as soon as a server starts
+        self.held = {name: self.gates[name] for name in HELD}  # runs reach them as soon as a server starts
         state.unpack(directory)
         local = {name: value for name, value in self.gates.settings.items() if name.startswith("local")}
         self.settings = {"state_dir": str(self.state_dir), "workspace_root": str(directory / "workspace"), **local}
@@ -89,7 +89,6 @@ class Opened:
 
     @contextmanager
     def serving(self, clock: Clock, **settings: str) -> Iterator["Opened"]:
-        """A server on the state in this process, with the roles that it had."""
         roles = {"auth_enabled": "true", "auth_identity_role_map": self.expected.roles, "authz_mode": "enforce"}
         self.inside = Inside(self.directory, clock, **self.settings, **roles, **settings)
         self.inside.start()
@@ -101,7 +100,6 @@ class Opened:
 
     @property
     def format(self) -> int:
-        """The format that the log has now."""
         archive = open_archive(self.state_dir, self.settings.get("database_url"))
         try:
             return int(archive.meta["format"])
@@ -109,22 +107,19 @@ class Opened:
             archive.close()
 
     def at_its_last_row(self) -> Clock:
-        """A date that stands still where the state ends."""
+        """Return a clock that is stopped at the end of the state."""
         return FixedDate(self.expected.last_recorded_at)
 
 
 class Caller:
-    """An identity that asks."""
-
     def __init__(self, opened: Opened, name: str) -> None:
         self._opened, self._name = opened, name
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """The answer to a request."""
         return self._opened.inside.ask(method, path, body, x_athena_identity=self._name, **headers)
 
     def get(self, path: str) -> Any:
-        """The data of a GET, once the views have caught up."""
+        """Return the data of a GET, once the views have caught up."""
         for _ in soon():
             answer = self.send("GET", path)
             if answer.status_code != 503 or answer.json()["error"]["code"] != "NOT_CAUGHT_UP":
@@ -132,7 +127,6 @@ class Caller:
         return self._data(answer)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        """The data of a POST."""
         return self._data(self.send("POST", path, body or {}, **headers))
 
     def _data(self, answer: Any) -> Any:
@@ -141,7 +135,6 @@ class Caller:
         return body["data"]
 
     def events(self, query: str = "") -> list[Json]:
-        """The whole feed, page by page."""
         found: list[Json] = []
         cursor = "0"
         while True:
@@ -152,7 +145,7 @@ class Caller:
             cursor = page["nextCursor"]
 
     def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
-        """The answer of a GET once something holds of it."""
+        """Return the answer of a GET once a condition holds."""
         found = None
         for _ in soon():
             found = self.get(path)
@@ -162,7 +155,7 @@ class Caller:
 
 
 def choose(asked: Asked) -> Behaviour:
-    """The model of provider ``openai``: it passes every review, and is done with everything else."""
+    """Return the answer of provider ``openai``: it approves every review and completes everything else."""
     said = " ".join(str(one.get("content")) for one in asked.body["messages"])
     number = sum(1 for one in asked.body["messages"] if one["role"] == "assistant" and one.get("tool_calls"))
     return turn_of(json.dumps(REVIEW) if "between main and" in said else "all done", number + 1)
@@ -170,7 +163,6 @@ def choose(asked: Asked) -> Behaviour:
 
 @pytest.fixture
 def opened(request: pytest.FixtureRequest, tmp_path: Path, state: GoldenState, store: str) -> Iterator[Opened]:
-    """A copy of the state."""
     with ExitStack() as stack:
         url = None
         if store == "database":
@@ -184,12 +176,11 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, state: GoldenState, s
 
 @pytest.fixture
 def command(opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs commands on the copy."""
     return Command(opened, monkeypatch, capsys)
 
 
 def check_feed(opened: Opened) -> None:
-    """Fail unless the feed begins with exactly what the release served, and its ids lead to the same places."""
+    """Fail unless the feed begins with the events that the release served, under ids that still resolve."""
     expected = opened.expected
     events = opened.ada.events()[: expected.events]
     assert (events[0]["id"], events[-1]["id"]) == (expected.first, expected.last)
@@ -270,7 +261,7 @@ def test_a_log_of_an_older_format_is_read_as_it_is_and_raised_by_the_first_start
     if files:  # a copy that an older release may have made: it can be restored, and goes on
         assert command("restore", str(opened.directory / "copy.db"))["position"] == opened.expected.events
         assert opened.format == written
-        (opened.state_dir / "log.anchor").unlink()  # else the start would want to be told that the log was cut
+        (opened.state_dir / "log.anchor").unlink()  # else the start would require an option that accepts the cut
         command("directives", "create", "--input", "one more", "--transport", "local")
         assert opened.format == FORMAT
 
@@ -294,22 +285,19 @@ def test_no_start_raises_the_format_under_a_process_of_an_older_release(opened: 
     with opened.serving(opened.at_its_last_row(), scheduler="off", executor="off"):
         assert opened.format == FORMAT
     older = register_executor(opened.state_dir, url, "exe_older", ABOUT_0_1)
-    build(settings, serving=False).plane.close()  # what is done is done
+    build(settings, serving=False).plane.close()  # the change is stored
     older.leave()
 
 
 def run_of(opened: Opened, name: str) -> Json:
-    """The record of a run that was left open."""
     return dict(opened.ada.get(f"/runs/{opened.expected.open[name]}"))
 
 
 def workflow_of(opened: Opened, name: str) -> Json:
-    """The record of a workflow run that was left open."""
     return dict(opened.ada.get(f"/workflows/run/{opened.expected.open[name]}")["run"])
 
 
 def ended(opened: Opened, name: str) -> str:
-    """How a run that was left open ended."""
     path = f"/runs/{opened.expected.open[name]}"
     return str(opened.ada.until(path, lambda run: run["status"] in ENDED)["status"])
 

@@ -32,7 +32,7 @@ MODEL = "sleep 0.1; echo done"  # slow enough that a server often dies while it 
 
 
 class Life:
-    """A state directory, its clients and readers, and the servers that die on it one after another."""
+    """A state directory, its clients and readers, and the servers that are killed on it."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         directory.mkdir()
@@ -48,7 +48,7 @@ class Life:
         self.start()
 
     def start(self) -> None:
-        """Start a server; some are killed before they are ready, or just then."""
+        """Start a server; some are killed before or just as they are ready."""
         while self.rng.random() < START_KILLS_SHARE:
             killer = threading.Thread(target=self._kill_later, args=(self.rng.uniform(0, START_SECONDS_MAX),))
             killer.start()
@@ -66,7 +66,7 @@ class Life:
             os.kill(self.server.pid, signal.SIGKILL)
 
     def cycle(self) -> None:
-        """Load, kill, start; then everything has to be as it was told."""
+        """Load, kill and start. Then check every acknowledgement."""
         burst = self.clients.burst(self.server.url)
         time.sleep(self.rng.uniform(0.02, LOAD_SECONDS_MAX))
         self.kill()
@@ -83,13 +83,11 @@ class Life:
         self.events = len(history)
 
     def kill(self) -> None:
-        """Kill the server."""
         self.readers.at()
         self.server.kill()
         self.kills += 1
 
     def close(self) -> None:
-        """End everything."""
         self.readers.at()
         self.server.kill()
         self.readers.close()
@@ -120,6 +118,6 @@ def test_a_server_killed_at_any_moment_keeps_what_it_promised(tmp_path: Path) ->
 
 
 def take_overs(state_dir: Path) -> int:
-    """How often a run went on at another executor."""
+    """Return how often a run continued at another executor."""
     events = [CODEC.decode(row).event for row in rows_of(state_dir / "log.db")[1]]
     return sum(isinstance(event, run.RunLeased) and event.taken_from is not None for event in events)

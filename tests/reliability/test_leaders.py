@@ -1,4 +1,4 @@
-"""Tests of leaders on PostgreSQL: who keeps the views and causes what follows, and who does once that one is gone."""
+"""Tests of leaders on PostgreSQL: one process updates the views and runs reactors, then its successor."""
 
 import signal
 import time
@@ -28,18 +28,17 @@ AT_ONCE_SECONDS = FROZEN_SECONDS
 
 @pytest.fixture
 def session(database: str) -> Iterator[psycopg.Connection[Any]]:
-    """A session that looks who leads."""
+    """Yield a session that reads the locks of leaders."""
     with psycopg.connect(database, autocommit=True) as found:
         yield found
 
 
 def leaders(session: psycopg.Connection[Any]) -> set[int]:
-    """The sessions that hold the locks of leaders."""
     return {pid for (pid,) in session.execute(LEADERS).fetchall()}
 
 
 def lead(session: psycopg.Connection[Any], but: set[int]) -> set[int]:
-    """Wait until there is a leader of each kind, and none of them is one of these."""
+    """Wait until there is a leader of each kind that is not among these."""
     for _ in soon():
         found = leaders(session)
         if len(found) == 2 and not found & but:
@@ -48,13 +47,13 @@ def lead(session: psycopg.Connection[Any], but: set[int]) -> set[int]:
 
 
 def served(api: Api, number: int) -> None:
-    """What leaders do is done: a schedule that is due runs, and the views show it."""
+    """Check the leaders' work: a due schedule runs, and the views show it."""
     for _ in soon():
         try:
             soon_at = datetime.now(UTC) + timedelta(seconds=0.5)
             body = {"id": f"once-{number}", "sessionId": f"s{number}", "input": "hello", "runAt": soon_at.isoformat()}
             api.post("/schedules", body)
-        except Refused as refused:  # the views are nobody's yet, or the log is held
+        except Refused as refused:  # the views have no updater yet, or the log is locked
             assert refused.status == 503, refused
         else:
             break
@@ -70,19 +69,16 @@ def served(api: Api, number: int) -> None:
 
 @pytest.fixture
 def pair(database: str, session: psycopg.Connection[Any], serve: Serve, tmp_path: Path) -> tuple[Server, Server]:
-    """The server that leads, and another one."""
     first = serve(tmp_path / "first", database_url=database)
     lead(session, set())
     return first, serve(tmp_path / "second", database_url=database)
 
 
 def killed(server: Server) -> None:
-    """The leader is gone."""
     server.kill()
 
 
 def frozen(server: Server) -> None:
-    """The leader stands still."""
     server.signal(signal.SIGSTOP)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the tests: code that breaks a promise on purpose is noticed by the test that is there for it."""
+"""Tests of the tests: code that breaks a promise on purpose fails the test of that promise."""
 
 import random
 from pathlib import Path

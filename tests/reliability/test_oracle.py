@@ -11,7 +11,7 @@ Readings = list[Reading]
 
 
 def kept() -> tuple[Record, History, Readings]:
-    """Three attempts that were answered (one twice, one after a doubt), one unknown, one refused; two readers."""
+    """Return three answered attempts (one twice, one after a doubt), an unknown and a refused one, and two readers."""
     record = Record()
     for mark in ("a", "b", "c", "unknown", "refused"):
         record.attempt(mark)

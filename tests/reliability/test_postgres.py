@@ -27,7 +27,7 @@ END_SESSIONS = (
 
 @contextmanager
 def poor_role(database: str) -> Iterator[tuple[str, Callable[[int], None]]]:
-    """A role that may have few connections: the URL of the database for it, and what sets its limit."""
+    """Yield a database URL for a role with a limit of connections, and a function that sets the limit."""
     parts = urlsplit(database)
     host = parts.netloc.rpartition("@")[2]
     with psycopg.connect(database, autocommit=True) as session:
@@ -52,7 +52,7 @@ def test_a_server_with_too_few_connections_names_the_reason_and_is_ready_once_it
         server.api.run("hello")
 
         def why() -> str:
-            """What an operator is told: as a reason, or as an error once not even the head can be read."""
+            """Return what an operator reads: a reason, or an error once even the head cannot be read."""
             try:
                 return str(server.api.get("/admin/health").get("reason"))
             except Refused as refused:
@@ -135,7 +135,7 @@ def test_redaction_waits_for_transactions_that_can_see_the_text(
     assert traces_in_tables(cluster, database, "canary of postgres") == []
 
 
-def test_a_transaction_that_somebody_else_leaves_open_holds_up_nobody(
+def test_an_unrelated_open_transaction_blocks_nothing(
     database: str, cluster: Cluster, serve: Serve, tmp_path: Path
 ) -> None:
     settings = {"database_url": database}

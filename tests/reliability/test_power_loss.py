@@ -1,7 +1,7 @@
-"""Tests that cut the power of a working log at any moment, over a file system that knows what was synced.
+"""Tests that cut the power of a working log at any moment, over a file system that records each sync.
 
-Not covered: what is outside of SQLite's files (locks, pointers of generations), and disks that lie. Of the anchor it is
-taken for granted that the first one is durable before any row; later ones only vouch for more.
+Not covered: files other than SQLite's (locks, pointers of generations), and disks that lie. The tests assume that the
+first anchor is durable before any row; later ones only vouch for more.
 """
 
 import os
@@ -39,20 +39,19 @@ ANCHORED = "the log has its first anchor"
 
 
 class TellingRecord(Record):
-    """A record of clients who stand beside the disk: what they were told has a place among its acts."""
+    """A record that also notes among the acts of the disk when each client was answered."""
 
     def __init__(self, acts: Acts) -> None:
         super().__init__()
         self._acts = acts
 
     def acknowledge(self, mark: str, answer: Answer) -> None:
-        """Note it in both."""
         super().acknowledge(mark, answer)
         self._acts.add(Told(mark))
 
 
 def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
-    """Have clients write at once, with readers and checkpoints in between; what was done to the disk, what was told."""
+    """Let clients write concurrently with readers and checkpoints. Return the acts of the disk and the answers."""
     with recorded() as acts:
         record = TellingRecord(acts)
         with unstarted_log(state_dir, hurry=HURRY) as log:
@@ -78,7 +77,7 @@ def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
 
 
 def emptied(log: Log, record: Record, wal: Path) -> None:
-    """Write so that something is left to move for a writer that has nothing else to do, and see it empty the WAL."""
+    """Leave work for an idle writer, and check that it empties the WAL."""
     for number in range(20):
         attempt(log, record, f"idle-{number}-first")
         attempt(log, record, f"idle-{number}-second")  # so soon after that it is not moved at once
@@ -91,7 +90,7 @@ def emptied(log: Log, record: Record, wal: Path) -> None:
 
 
 def set_synchronous(log: Log, synchronous: str) -> None:
-    """What the control does: everything is as it should be but this."""
+    """Change one pragma: the control of this experiment."""
     assert isinstance(log.store, SqliteStore)
     connection = log.store._connection
     connection.pragma("synchronous", synchronous)
@@ -104,7 +103,7 @@ def write(log: Log, record: Record, name: str) -> None:
 
 
 def look(log: Log, stop: threading.Event) -> None:
-    """A reader that is in the way of checkpoints from time to time."""
+    """Read now and then, which blocks checkpoints."""
     reader = log.reader()
     while not stop.is_set():
         for _ in reader.rows(0, 50):
@@ -113,7 +112,7 @@ def look(log: Log, stop: threading.Event) -> None:
 
 
 def cuts(acts: list[Act], count: int, rng: random.Random) -> Iterator[tuple[int, Disk]]:
-    """Moments of a history, in order, with the disk as it is then."""
+    """Yield moments of a history in order, with the disk at each."""
     disk = Disk()
     moments = sorted(rng.randrange(1, len(acts) + 1) for _ in range(count))
     done = 0
@@ -125,12 +124,11 @@ def cuts(acts: list[Act], count: int, rng: random.Random) -> Iterator[tuple[int,
 
 
 def told_until(record: Record, acts: list[Act]) -> list[tuple[int, str]]:
-    """When each mark was told."""
     return [(index + 1, act.mark) for index, act in enumerate(acts) if isinstance(act, Told)]
 
 
 def as_of(record: Record, told: set[str]) -> Record:
-    """What was told by then; everything else was only attempted."""
+    """Return the answers up to a moment; everything else counts as attempted only."""
     then = Record()
     for mark, one in record.attempts().items():
         then.attempt(mark)
@@ -142,7 +140,7 @@ def as_of(record: Record, told: set[str]) -> Record:
 
 
 def judged(image: dict[str, bytes], state_dir: Path, then: Record) -> set[str]:
-    """What is wrong with an image: the kinds of broken promises, or that SQLite or the chain finds it corrupt."""
+    """Return the faults of an image: broken promises, or corruption that SQLite or the chain finds."""
     shutil.rmtree(state_dir, ignore_errors=True)
     state_dir.mkdir()
     for name, content in image.items():
@@ -167,7 +165,7 @@ def judged(image: dict[str, bytes], state_dir: Path, then: Record) -> set[str]:
 
 
 def outcomes(state_dir: Path, count: int, synchronous: str, seed: int) -> tuple[Counter[str], int]:
-    """Cut the power so many times during one history; what went wrong how often, and how much happened."""
+    """Cut the power this often during one history. Count what went wrong and how much happened."""
     rng = random.Random(seed)
     acts, record = history_made(state_dir / "live", synchronous)
     told = told_until(record, acts)
@@ -188,7 +186,7 @@ def outcomes(state_dir: Path, count: int, synchronous: str, seed: int) -> tuple[
 
 
 def copy_first_anchor(live: Path, image: Path) -> None:
-    """Put beside a log the anchor that it got before its first row."""
+    """Restore the anchor that the log had before its first row."""
     anchor = read_anchor(live / "log.anchor")
     assert anchor is not None
     write_anchor(image / "log.anchor", Anchor(log_id=anchor.log_id, position=0, chain=chain.GENESIS.hex()))
@@ -196,7 +194,7 @@ def copy_first_anchor(live: Path, image: Path) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Memory rather than disk, where there is some: the images are many."""
+    """Return a directory in memory where possible: there are many images."""
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK):
         yield tmp_path

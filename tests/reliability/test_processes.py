@@ -1,4 +1,4 @@
-"""Tests of several processes that write to one state directory, of which one is stopped for a while and goes on."""
+"""Tests of several processes that write to one state directory, of which one is stopped for a while and continues."""
 
 import random
 import signal
@@ -34,7 +34,7 @@ SHARE_MIN = 0.25  # of what would be exactly fair
 
 
 class Writer:
-    """A process that appends until it is killed; what it says goes into a file."""
+    """A process that appends until it is killed, with its output in a file."""
 
     def __init__(self, state_dir: Path, name: str) -> None:
         self.name = name
@@ -51,24 +51,22 @@ class Writer:
 
     @property
     def said(self) -> str:
-        """What it said so far."""
         return self._said.read_text()
 
     def until(self, happened: Callable[[str], bool]) -> None:
-        """Wait for something to be said."""
         for _ in soon():
             assert self.process.poll() is None, self._complained.read_text()
             if happened(self.said):
                 return
 
     def more(self) -> None:
-        """Wait until it is told more than it was."""
+        """Wait for more acknowledgements than there were."""
         known = self.said.count("ack ")
         self.until(lambda said: said.count("ack ") > known)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """It does nothing for a while, whatever it holds."""
+        """Stop it for a while, whatever it holds."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -76,14 +74,12 @@ class Writer:
             self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it."""
         self.process.kill()
         self.process.wait()
 
 
 @contextmanager
 def writers(state_dir: Path, count: int) -> Iterator[list[Writer]]:
-    """So many processes that append."""
     state_dir.mkdir()
     found: list[Writer] = []
     try:
@@ -98,7 +94,7 @@ def writers(state_dir: Path, count: int) -> Iterator[list[Writer]]:
 
 
 def judged(state_dir: Path, processes: Sequence[Writer]) -> tuple[Record, list[Entry]]:
-    """Fail unless what every process was told is so; also after everything was sent again."""
+    """Fail unless every process's acknowledgements hold, also after everything was sent again."""
     record = Record()
     for writer in processes:
         heard(writer.said, record)
@@ -126,7 +122,7 @@ def test_processes_take_turns(count: int, tmp_path: Path) -> None:
 
 
 def longest_turn(names: Sequence[str]) -> int:
-    """How many events of one process came in a row at most."""
+    """Return the longest run of events of one process."""
     longest = current = 0
     for index, name in enumerate(names):
         current = current + 1 if index and name == names[index - 1] else 1
@@ -152,7 +148,7 @@ def test_a_process_that_is_stopped_and_goes_on_breaks_no_promise(count: int, tmp
 
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
-def test_a_process_that_is_stopped_with_the_lock_holds_up_nobody_for_ever(tmp_path: Path) -> None:
+def test_a_process_that_is_stopped_with_the_lock_delays_others_for_a_limited_time(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     refused = False
     with writers(state_dir, 2) as processes:
@@ -170,7 +166,7 @@ def test_a_process_that_is_stopped_with_the_lock_holds_up_nobody_for_ever(tmp_pa
 
 
 def waits_too_long(writer: Writer) -> bool:
-    """Whether a process is refused the lock; if it gets on, the other one was not stopped while it had it."""
+    """Return whether a process is refused the lock. If not, the other one was stopped without it."""
     time.sleep(0.1)
     known = writer.said.count("ack ")
     end = time.monotonic() + TOO_LONG_SECONDS
@@ -188,7 +184,7 @@ def waits_too_long(writer: Writer) -> bool:
 
 
 class Watching:
-    """Clients that write to one server and read from another: what was acknowledged has to be there."""
+    """Clients that write to one server and read from another: what was acknowledged must be there."""
 
     def __init__(self, servers: Sequence[Server], clients: Clients, seed: int) -> None:
         self.urls = [server.url for server in servers]
@@ -199,7 +195,6 @@ class Watching:
         self._lock = threading.Lock()
 
     def begin(self, count: int) -> Burst:
-        """Begin to watch."""
         return Burst([self._work(number) for number in range(count)])
 
     def _work(self, number: int) -> Callable[[threading.Event], None]:

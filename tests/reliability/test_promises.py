@@ -1,4 +1,4 @@
-"""Tests of single promises of the log, one each, small enough to say which one was broken."""
+"""Tests of single promises of the log, each small enough to name the broken one."""
 
 import threading
 import time
@@ -28,13 +28,11 @@ FILLER = Fact(stream="plane", event=AuthzModeActive(mode="off"))
 
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Path:
-    """An empty state directory."""
     return tmp_path / "state"
 
 
 @contextmanager
 def started_log(state_dir: Path) -> Iterator[Log]:
-    """A log at work."""
     with unstarted_log(state_dir) as log:
         log.start()
         yield log
@@ -43,7 +41,7 @@ def started_log(state_dir: Path) -> Iterator[Log]:
 def one_batch(
     log: Log, transactions: Sequence[tuple[Transaction[Any], Key | None]]
 ) -> list[Committed[Any] | AthenaError]:
-    """What became of transactions that are committed together (the log has not started yet)."""
+    """Commit transactions together in a log that has not started. Return the results."""
     outcomes: dict[int, Committed[Any] | AthenaError] = {}
 
     def submit(number: int, transaction: Transaction, key: Key | None) -> None:
@@ -66,17 +64,14 @@ def one_batch(
 
 
 def always(*facts: Fact) -> Transaction:
-    """A transaction that appends these."""
     return lambda reader, context: Outcome(facts=facts)
 
 
 def key_of(text: str, content: str = "") -> Key:
-    """An idempotency key."""
     return Key.of("test", "promises", text, content.encode())
 
 
 def request_of(session_id: str) -> run.RunCreated:
-    """A run that may be asked for."""
     profile_id, profile = shadow_profile("mock", "mock-default", 1_000)
     return run.RunCreated(
         session_id=session_id,
@@ -92,7 +87,7 @@ def request_of(session_id: str) -> run.RunCreated:
 
 
 def admission(run_id: str, limit: int) -> Transaction:
-    """Admit a run, unless so many have a slot."""
+    """Admit a run, unless this many runs have a slot."""
 
     def admit(reader: Reader, context: Context) -> Outcome:
         if len(reader.guards("slot")) >= limit:
@@ -104,8 +99,6 @@ def admission(run_id: str, limit: int) -> Transaction:
 
 
 def decision(run_id: str, command: run.RunCommand) -> Transaction:
-    """Decide about a run."""
-
     def decide(reader: Reader, context: Context) -> Outcome:
         events: tuple[Event, ...] = run.decide(command, reader.state(run.DECIDER, run_id), context)
         return Outcome(facts=run_facts(run_id, f"ses_{run_id}", events))
@@ -114,7 +107,7 @@ def decision(run_id: str, command: run.RunCommand) -> Transaction:
 
 
 def limited(limit: int) -> Transaction:
-    """Put a policy; its event tells which one was in force before."""
+    """Put a policy; its event names the previous one."""
 
     def put(reader: Reader, context: Context) -> Outcome:
         wanted = policy.Policy(schema_version=1, max_concurrent_runs=limit)
@@ -126,7 +119,6 @@ def limited(limit: int) -> Transaction:
 
 
 def limits_before(state_dir: Path) -> list[int | None]:
-    """What the policy was before each of its updates."""
     events = [CODEC.decode(row).event for row in rows_of(state_dir / "log.db")[1]]
     updates = [event for event in events if isinstance(event, policy.PolicyUpdated)]
     return [event.before.max_concurrent_runs if event.before else None for event in updates]
@@ -168,7 +160,7 @@ def test_a_refusal_binds_no_key(state_dir: Path) -> None:
     assert (done.position, done.replayed) == (3, False)  # both refusals were recorded
 
 
-def test_a_run_ends_once_whoever_ends_it(state_dir: Path) -> None:
+def test_a_run_ends_once_though_several_try_to_end_it(state_dir: Path) -> None:
     completed = run.EndRun(token=1, last=(), ending=run.RunFailed(code="X", error_text="x", retryable=False))
     commands: list[run.RunCommand] = [
         run.LeaseRun(executor="exe_1", pid=1, said=""),
@@ -206,7 +198,7 @@ def test_an_executor_with_an_old_token_is_refused(state_dir: Path) -> None:
 
 @contextmanager
 def full(log: Log) -> Iterator[None]:
-    """The database cannot grow; SQLite says what it says on a full disk (the writer has nothing to do meanwhile)."""
+    """Keep the database from growing: SQLite reports a full disk. The writer is idle meanwhile."""
     assert isinstance(log.store, SqliteStore)
     connection = log.store._connection
     connection.pragma("max_page_count", connection.pragma("page_count"))
@@ -215,7 +207,7 @@ def full(log: Log) -> Iterator[None]:
 
 
 def bulk(transaction: Transaction) -> Transaction:
-    """The same, and more than fits into pages that are there already."""
+    """Return a transaction that needs more space than the existing pages have."""
 
     def both(reader: Reader, context: Context) -> Outcome:
         outcome = transaction(reader, context)
@@ -226,7 +218,6 @@ def bulk(transaction: Transaction) -> Transaction:
 
 
 def refused_as_full(log: Log, transaction: Transaction, key: Key | None = None) -> None:
-    """Submit to a full database."""
     with full(log), pytest.raises(StoreFull):
         log.submit_in_thread(bulk(transaction), META, key)
 

@@ -31,7 +31,7 @@ DRAIN_SECONDS_MAX = 0.4
 SESSIONS = 6
 ITEMS = sized(2, 5, 5)
 
-MODEL = "read -r line; sleep 0.01; echo done"  # a drain of some items is often killed while a run is at work
+MODEL = "read -r line; sleep 0.01; echo done"  # a drain of some items is often killed during a run
 
 
 # Requeue against discard
@@ -58,7 +58,6 @@ def test_of_parallel_requeues_and_discards_of_one_letter_one_verb_wins(tmp_path:
 
 
 def dead(api: Api, session_id: str) -> str:
-    """The dead letter of an item that fails."""
     api.post("/work/enqueue", {"sessionId": session_id, "payload": "look", "mode": "followup"})
     with pytest.raises(Refused, match="PROVIDER_ERROR"):
         api.post(f"/work/{session_id}/drain", {"provider": "local-exec"})
@@ -67,7 +66,7 @@ def dead(api: Api, session_id: str) -> str:
 
 
 def race(api: Api, pool: ThreadPoolExecutor, rng: random.Random, letter_id: str) -> str:
-    """Call both verbs at once, many times; the verb that won."""
+    """Call both verbs at once, many times. Return the verb that won."""
     barrier = threading.Barrier(CALLERS)
 
     def call(verb: str) -> tuple[str, int, bool]:
@@ -108,7 +107,7 @@ def test_a_drain_that_is_killed_at_any_moment_loses_and_doubles_nothing(tmp_path
 
 
 class Life:
-    """A state directory, the servers that die on it, and what they acknowledged."""
+    """A state directory, the servers that are killed on it, and their acknowledgements."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         directory.mkdir()
@@ -152,7 +151,7 @@ class Life:
             self.server.api.post(f"/work/{session_id}/drain", {})
 
     def finish(self) -> None:
-        """Let everything be done, and judge: what is at work goes on by itself."""
+        """Wait until everything is done, then judge."""
         api = self.server.api
         for session in range(SESSIONS):
             for _ in soon():
@@ -166,12 +165,12 @@ class Life:
 
 
 def told_by(state_dir: Path) -> list[Recorded[Event]]:
-    """The history of a state directory, read past the server."""
+    """Return the history of a state directory, read without the server."""
     return [CODEC.decode(row) for row in rows_of(state_dir / "log.db")[1]]
 
 
 def drains_at_work(state_dir: Path) -> bool:
-    """Whether a server that is gone left a drain: by its guard; to read the whole history each time takes longest."""
+    """Return whether a stopped server left a drain. Its guard says so; reading the whole history takes longest."""
     reader = opened(state_dir / "log.db")
     try:
         return any(kind == "drain" for kind, _, _ in reader.guards())
@@ -180,7 +179,6 @@ def drains_at_work(state_dir: Path) -> bool:
 
 
 def queues(history: Sequence[Recorded[Event]]) -> dict[str, queue.QueueState]:
-    """Each queue at the end of a history."""
     found: dict[str, queue.QueueState] = {}
     for one in history:
         if one.stream.startswith("work:"):
@@ -214,7 +212,6 @@ def judge_work(history: Sequence[Recorded[Event]], acknowledged: set[str]) -> No
 
 
 def verified(state_dir: Path) -> None:
-    """Fail unless the log verifies."""
     with wired(state_dir) as parts:
         meta = {"format": "1", "log_id": parts.log.log_id}
         *_, last = verifying.verify(parts.reader, CODEC, SystemClock(), meta=meta)

@@ -42,7 +42,6 @@ MOMENT_SECONDS_MAX = 0.1
 
 
 def put_directives(state_dir: Path, count: int) -> None:
-    """Append directives, quickly."""
     with unstarted_log(state_dir) as log:
         log.start()
         threads = [threading.Thread(target=_create, args=(log, number, count // 16)) for number in range(16)]
@@ -102,7 +101,7 @@ def test_a_rebuild_may_be_killed_at_any_moment_while_others_write(tmp_path: Path
 
 
 def rebuilt(state_dir: Path, directory: Path) -> list[str]:
-    """Rebuild the views in another process; a line for every page, and how it ended."""
+    """Rebuild the views in another process. Return a line for every page, and how it ended."""
     process = started(command("rebuild", state_dir), directory)
     said, complained = process.communicate(timeout=PATIENCE_SECONDS * 5)
     assert process.returncode == 0, complained
@@ -113,8 +112,6 @@ def rebuilt(state_dir: Path, directory: Path) -> list[str]:
 
 
 class Seen(msgspec.Struct):
-    """A row of a projection that only exists here."""
-
     position: int
 
 
@@ -122,7 +119,7 @@ SEEN = Table("seen", Seen, key=("position",))
 
 
 def fragile(poisoned: set[int]) -> Projection:
-    """A projection that cannot apply the events at these positions."""
+    """Return a projection that cannot apply the events at these positions."""
     projection = Projection("fragile", version=1, tables=(SEEN,))
 
     @projection.handler
@@ -136,7 +133,7 @@ def fragile(poisoned: set[int]) -> Projection:
 
 @contextmanager
 def kept(log: Log, directory: Path, projections: tuple[Projection, ...]) -> Iterator[Views]:
-    """Views of a log with these projections, and their updater at work."""
+    """Yield views of a log with these projections, and their running updater."""
     directory.mkdir()
     views = Views(
         GenerationFiles(directory, SqliteDatabases()),
@@ -177,7 +174,7 @@ async def test_a_poisoned_event_stops_its_projection_alone_until_it_is_cured(tmp
             await reader.wait(others, 9, PATIENCE_SECONDS)  # the others go on
             poisoned.clear()
             for _ in soon():
-                if reader.position(("fragile",)) == 9:  # it is tried again by itself
+                if reader.position(("fragile",)) == 9:  # it is retried
                     break
             shown, _ = reader.query(("fragile",), lambda rows: list(rows.execute(SEEN.scan)))
             assert [row for (row,) in shown] == list(range(1, 10))
@@ -208,7 +205,7 @@ def test_a_poisoned_rebuild_never_serves(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["files", pytest.param("postgres", marks=pytest.mark.heavy)])
 def url(request: pytest.FixtureRequest) -> str | None:
-    """Where the log of a server is kept; the database goes after the server."""
+    """Yield the place of a server's log; the database is dropped after the server."""
     return str(request.getfixturevalue("database")) if request.param == "postgres" else None
 
 

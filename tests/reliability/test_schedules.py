@@ -1,4 +1,4 @@
-"""Schedules on servers that are killed, and on two servers at once: what is due runs once."""
+"""Schedules on servers that are killed, and on two servers at once: each due slot runs once."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ SCHEDULES = sized(5, 40, 200)
 
 
 def put(api: Api, prefix: str, within_ms: int) -> list[str]:
-    """Schedules that are due soon, one after another."""
+    """Put schedules that are due soon, one after another."""
     names = [f"{prefix}{number}" for number in range(SCHEDULES)]
     for number, name in enumerate(names, 1):
         due = iso(time.time_ns() // 1_000_000 + 1_000 + within_ms * number // SCHEDULES)
@@ -24,7 +24,6 @@ def put(api: Api, prefix: str, within_ms: int) -> list[str]:
 
 
 def see_through(api: Api, names: list[str]) -> None:
-    """Return once a run of each was completed."""
     left = set(names)
     with api.stream("/events/stream", types="schedule.run.completed") as frames:
         while left:

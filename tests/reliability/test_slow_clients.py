@@ -1,4 +1,4 @@
-"""Slow clients: hundreds of them hold up nobody, and are let go."""
+"""Slow clients: hundreds of them delay no others, and are disconnected."""
 
 import socket
 import time
@@ -22,15 +22,14 @@ PARTS = (
 
 
 def seconds(api: Api) -> float:
-    """How long an answer takes."""
     began = time.perf_counter()
     api.get("/runs", limit=1)
     return time.perf_counter() - began
 
 
 @pytest.mark.heavy
-def test_slow_clients_hold_up_nobody_and_are_let_go(serve: Serve, tmp_path: Path) -> None:
-    """Two servers are asked in turn, so that whatever else this machine does is the same for both."""
+def test_slow_clients_delay_no_others_and_are_disconnected(serve: Serve, tmp_path: Path) -> None:
+    """Two servers are measured in turn, so that other load on this machine affects both."""
     quiet = serve(tmp_path / "quiet")
     crowded = serve(tmp_path / "crowded", header_timeout_ms="60000", body_timeout_ms="60000")
     host, port = crowded.url.removeprefix("http://").split(":")

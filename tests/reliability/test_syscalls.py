@@ -1,6 +1,6 @@
-"""Tests that end a process at, or fail, each single system call that changes a file, found and aimed at by strace.
+"""Tests that kill a process at each system call that changes a file, or make the call fail, by strace.
 
-The signal comes at entry: the call itself is not done. strace counts the calls of each thread by itself.
+The signal comes at entry, before the call takes effect. strace counts the calls of each thread separately.
 """
 
 import os
@@ -65,15 +65,13 @@ class Point(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a program ended."""
-
     code: int
     said: str
     complained: str
 
 
 def prepared_log(root: Path) -> Path:
-    """A state directory with a log, and beside it what was told of it."""
+    """Prepare a state directory with a log, and record its acknowledgements."""
     state_dir = root / "log"
     record = Record()
     settle(state_dir, record, *(f"before-{number}" for number in range(60)))
@@ -85,7 +83,6 @@ def prepared_log(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
-    """All scenes, with what they begin on."""
     root = tmp_path_factory.mktemp("scenes")
     with_log = prepared_log(root)
     with_views = root / "views"
@@ -114,7 +111,6 @@ def bring_up(state_dir: Path) -> None:
 
 
 def fresh(scene: Scene, directory: Path) -> Path:
-    """A state directory on which the scene can begin."""
     state_dir = directory / "state"
     if scene.prepared is not None:
         shutil.copytree(scene.prepared, state_dir)
@@ -122,7 +118,6 @@ def fresh(scene: Scene, directory: Path) -> Path:
 
 
 def traced(scene: Scene, directory: Path, *options: str) -> Ended:
-    """Run a scene's program under strace."""
     state_dir = fresh(scene, directory)
     line = ["strace", "-f", "-qq", *options, *command(scene.program, state_dir, *scene.arguments)]
     done = subprocess.run(
@@ -133,7 +128,6 @@ def traced(scene: Scene, directory: Path, *options: str) -> Ended:
 
 @pytest.fixture(scope="module")
 def points(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> list[Point]:
-    """Every call that may be struck."""
     found = []
     for scene in scenes:
         found += points_of(scene, tmp_path_factory.mktemp("count"))
@@ -142,7 +136,7 @@ def points(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> lis
 
 
 def points_of(scene: Scene, directory: Path) -> list[Point]:
-    """Every call that the scene's program makes, counted as strace will."""
+    """Return every call that the scene's program makes, counted as strace counts."""
     trace = directory / "trace"
     ended = traced(scene, directory, "-o", str(trace), "-e", f"trace={','.join(CALLS)}", "-e", "signal=none")
     assert ended.code == 0, ended
@@ -156,7 +150,7 @@ def points_of(scene: Scene, directory: Path) -> list[Point]:
 
 
 def aimed(points: Sequence[Point], count: int, rng: random.Random) -> list[Point]:
-    """So many points, spread over all scenes and calls; all, if there are not more."""
+    """Return this many points, spread over all scenes and calls, or all."""
     groups: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         groups.setdefault((point.scene.name, point.call), []).append(point)
@@ -175,7 +169,7 @@ def aimed(points: Sequence[Point], count: int, rng: random.Random) -> list[Point
 
 
 def each(points: Sequence[Point], root: Path, strike: Callable[[Point, Path], str]) -> Counter[str]:
-    """Strike every point, a few at a time; count what became of them."""
+    """Strike every point, a few at a time. Count the results."""
 
     def one(numbered: tuple[int, Point]) -> str:
         directory = root / f"point-{numbered[0]}"
@@ -190,7 +184,6 @@ def each(points: Sequence[Point], root: Path, strike: Callable[[Point, Path], st
 
 
 def record_of(scene: Scene, said: str) -> Record:
-    """What was told before the scene, and by it."""
     record = Record()
     if scene.prepared is not None:
         heard((scene.prepared.parent / "told").read_text(), record)
@@ -198,7 +191,7 @@ def record_of(scene: Scene, said: str) -> Record:
 
 
 def survives(scene: Scene, state_dir: Path, said: str, place: str) -> Record:
-    """Fail unless the next start needs no help, and everything that was told still holds; return the record."""
+    """Fail unless the next start needs no help and every acknowledgement still holds. Return the record."""
     record = record_of(scene, said)
     record.attempt("again")
     begin(state_dir, "again")  # the next start
@@ -233,7 +226,7 @@ def killed(point: Point, directory: Path) -> str:
 
 
 def failed(error: str, lasting: bool) -> Callable[[Point, Path], str]:
-    """Strikes that let a call fail, once or from then on."""
+    """Return strikes that make a call fail, once or from then on."""
 
     def strike(point: Point, directory: Path) -> str:
         when = f"{point.number}+" if lasting else f"{point.number}"
@@ -278,12 +271,12 @@ def test_an_error_of_the_disk_is_never_an_acknowledgement(
     chosen = aimed([point for point in points if point.call in FALLIBLE], FAILURES, rng)
     outcomes = each(chosen, tmp_path, failed(error, lasting))
     print(error, "for ever" if lasting else "once", len(chosen), "points", dict(outcomes))
-    # among few points chance may miss what is told there; the tests below aim at it
+    # a few random points may miss the failures there; the tests below aim at them
     assert len(chosen) < 100 or outcomes[told], outcomes
 
 
 def wal_of(directory: Path) -> list[str]:
-    """Options that let strace look at the WAL only."""
+    """Return options that restrict strace to the WAL."""
     return ["-P", str(directory / "state" / "log.db-wal"), "-e"]
 
 

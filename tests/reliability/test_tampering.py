@@ -1,4 +1,4 @@
-"""Tests of a log that somebody or something else wrote: newer releases, bit flips, a cut tail."""
+"""Tests of a log that others changed: newer releases, bit flips, a cut tail."""
 
 import random
 import shutil
@@ -49,7 +49,7 @@ TAMPERINGS = sized(5, 25, 100)
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory on which a server had runs and directives, and stopped."""
+    """Return a state directory after a server had runs and directives and stopped."""
     directory = tmp_path_factory.mktemp("lived")
     with Server(directory) as server:
         for number in range(12):
@@ -63,7 +63,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def state_dir(lived: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
     return Path(shutil.copytree(lived, tmp_path / "state"))
 
 
@@ -83,7 +82,7 @@ def test_an_event_type_of_the_future_is_carried_and_shown(state_dir: Path, tmp_p
     assert server.api.get("/admin/health")["status"] == "ok"
 
 
-def test_an_event_type_of_the_future_that_another_process_writes_stops_nobody(tmp_path: Path, serve: Serve) -> None:
+def test_an_event_type_of_the_future_that_another_process_writes_stops_no_process(tmp_path: Path, serve: Serve) -> None:
     server = serve(tmp_path)
     directive = server.api.run("before")["directiveId"]
     append_rightly(server.state_dir, "directive.praised", directive, b'{"stars":5}')
@@ -152,7 +151,7 @@ def test_a_flipped_bit_anywhere_in_the_file_is_found_or_changes_nothing(state_di
 
 
 def outcome_of(path: Path, before: tuple[str, list[Row]], state_dir: Path) -> str:
-    """Whether a damage is found, or harmless: the very same rows are read."""
+    """Return whether a damage is found, or harmless because the same rows are read."""
     try:
         if findings(state_dir):
             return "found"
@@ -219,7 +218,7 @@ def test_a_cut_tail_is_found_by_the_anchor(state_dir: Path, tmp_path: Path) -> N
     head = rows[-1].position
     cut = head - 2  # two whole commands: no run is cut in half
     statement(state_dir, ("DELETE FROM log WHERE position > ?", (cut,)))
-    assert first_broken(state_dir) is None  # what is left proves itself
+    assert first_broken(state_dir) is None  # the rest proves itself
     assert [line for line in findings(state_dir) if "[anchor]" in line]
     refuses(state_dir, f"ends at position {cut}", f"once reached {head}", "ATHENA_ACCEPT_FORK")
 
@@ -257,7 +256,7 @@ def test_verify_says_where_and_its_exit_code_says_so_too(state_dir: Path) -> Non
 
 @pytest.fixture(scope="module")
 def continued(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state directory of a golden state, continued by a server of this release."""
+    """Return the state directory of a golden state, continued by a server of this release."""
     directory = tmp_path_factory.mktemp("continued")
     STATES[0].unpack(directory)
     go_on(directory)
@@ -267,7 +266,7 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def continued_in_a_database(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[tuple[Path, str]]:
-    """The same in a database, which is left alone, and the state directory of its server."""
+    """Return the same state in a database that stays unchanged, and the state directory of its server."""
     directory = tmp_path_factory.mktemp("continued")
     with cluster.database() as url:
         STATES[0].restore(url)
@@ -276,7 +275,7 @@ def continued_in_a_database(tmp_path_factory: pytest.TempPathFactory, cluster: C
 
 
 def go_on(directory: Path, **settings: str) -> None:
-    """Let a server write more, with keys, at the moment at which the state ends."""
+    """Have a server write more, with keys, at the time at which the state ends."""
     clock = FixedDate(STATES[0].expected.last_recorded_at)
     inside = Inside(directory, clock, scheduler="off", executor="off", memory_enabled="true", **settings)
     inside.start()
@@ -295,7 +294,6 @@ def go_on(directory: Path, **settings: str) -> None:
 
 
 def catch_up(inside: Inside) -> None:
-    """Wait until the views are where the log is."""
     for _ in soon():
         answer = inside.ask("GET", "/admin/health")
         if answer.status_code == 200 and answer.json()["data"]["lag"] == 0:
@@ -305,7 +303,6 @@ def catch_up(inside: Inside) -> None:
 
 @pytest.fixture
 def copy(request: pytest.FixtureRequest, tmp_path: Path, store: str) -> Iterator[Copy]:
-    """A copy of the log, in files or in a database."""
     if store == "files":
         yield Copy(Path(shutil.copytree(request.getfixturevalue("continued"), tmp_path / "state")))
         return

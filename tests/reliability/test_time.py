@@ -1,4 +1,4 @@
-"""Wrong clocks: what a date that was wrong for a while, a skewed server or a suspend must not change."""
+"""Wrong clocks: a date that was wrong for a while, a skewed server and a suspend change no result."""
 
 import os
 import signal
@@ -41,12 +41,11 @@ CASES = [
 
 
 def url_for(store: str, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The settings of a store."""
     return {"database_url": request.getfixturevalue("database")} if store == "postgres" else {}
 
 
 def set_clock(plane: Inside, machine: Machine, jump: int) -> None:
-    """Set the machine's clock, and have that accepted at once."""
+    """Set the machine's clock, and make the plane accept it at once."""
     machine.jump(jump)
     if machine.clock.ahead:
         plane.data("POST", "/admin/clock/accept")
@@ -123,7 +122,7 @@ def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
         workflow = plane.data("POST", "/workflows", flow)["id"]
         asked = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
         plane.until(f"/workflows/run/{asked}", "status", "waiting", "running")
-        machine.jump(YEAR)  # nobody accepts it
+        machine.jump(YEAR)  # no operator accepts it
         plane.call(plane.app.plane.workflow_stepper.act, asked)
         plane.until(f"/workflows/run/{asked}", "status", "waiting", "running")
         machine.go(HOUR)
@@ -131,7 +130,7 @@ def test_a_date_that_was_wrong_for_a_while_freezes_nothing(
         assert plane.until(f"/workflows/run/{asked}", "status", "failed")
 
 
-def test_a_run_times_out_by_a_suspend_which_is_no_jump(tmp_path: Path, gates: Gates) -> None:
+def test_a_run_times_out_by_a_suspend_which_does_not_count_as_a_jump(tmp_path: Path, gates: Gates) -> None:
     machine, gate = Machine(), gates["asleep"]
     with plane_on(tmp_path, machine.clock, **gates.settings) as plane:
         run_id = plane.begin(gate.order, "s")  # it may take 30 seconds
@@ -147,7 +146,7 @@ def test_a_run_times_out_by_a_suspend_which_is_no_jump(tmp_path: Path, gates: Ga
 
 @contextmanager
 def skewed(directory: Path, seconds: int, **settings: str) -> Iterator[Api]:
-    """A server whose machine has another date, on a state directory."""
+    """Start a server whose machine has another date, on a state directory."""
     if FAKETIME is None:
         pytest.skip(NO_FAKETIME)
     environment = environment_of(directory, settings)
@@ -241,13 +240,13 @@ def test_a_server_whose_date_jumps_goes_on_and_rests(tmp_path: Path) -> None:
 
 
 def cpu_of(api: Api) -> float:
-    """The seconds of CPU that a server has taken."""
+    """Return the CPU seconds that a server has used."""
     page = api.http.get(api.url + "/metrics").text
     return float(next(line for line in page.splitlines() if line.startswith("process_cpu_seconds_total")).split()[1])
 
 
 @pytest.mark.heavy
-def test_a_server_that_was_stopped_for_a_while_sees_no_jump_and_ends_what_is_late(tmp_path: Path, gates: Gates) -> None:
+def test_a_server_that_was_stopped_for_a_while_sees_no_jump_and_ends_late_runs(tmp_path: Path, gates: Gates) -> None:
     gate = gates["stopped"]
     stopped = sized(2.0, 2.0, 60.0)
     with Server(tmp_path, **gates.settings, runtime_run_timeout_ms=str(int(stopped * 1_000))) as server:
@@ -255,7 +254,7 @@ def test_a_server_that_was_stopped_for_a_while_sees_no_jump_and_ends_what_is_lat
         gate.arrival()
         server.freeze()
         try:
-            subprocess.run(["sleep", str(stopped)], check=True)  # what is waited for is the time itself
+            subprocess.run(["sleep", str(stopped)], check=True)  # the test waits for real time
         finally:
             os.kill(server.pid, signal.SIGCONT)
         assert server.api.await_ending(run["runId"]) == "run.timed-out"

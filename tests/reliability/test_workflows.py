@@ -1,4 +1,4 @@
-"""Workflows that lose their server in the middle: what is through is not repeated, attempts are told."""
+"""Workflows that lose their server in the middle: completed steps are not repeated, and attempts are counted."""
 
 from collections import Counter
 from pathlib import Path
@@ -30,7 +30,7 @@ def twelve(build: Builder, failing: str | None = "l3") -> str:
 
 
 def starts_of(server: Server, workflow_run_id: str) -> Counter[str]:
-    """How often each step was started, and that none was started after it was ok."""
+    """Count the starts of each step. Fail if one started after it was ok."""
     counts: Counter[str] = Counter()
     through: set[str] = set()
     for event in server.api.events(types="workflow.step.started,workflow.step.completed"):
@@ -121,7 +121,7 @@ def test_a_cancelled_workflow_of_many_lists_ends_and_the_next_slot_of_its_schedu
 
 
 def killed_after(server: Server, run_id: str, count: int) -> None:
-    """Kill a server as soon as a workflow run of it has so many events."""
+    """Kill a server as soon as a workflow run of it has this many events."""
     reader = opened(server.state_dir / "log.db")
     try:
         for _ in soon():

@@ -175,7 +175,7 @@ class Plane:
         return self.portal.call(send)
 
     def ask(self, *arguments, refused=None, **fields):
-        """The data of an answer; with ``refused``, the code of the error that is expected."""
+        """Return the data of an answer; with ``refused``, the code of the expected error."""
         answer = self.send(*arguments, **fields)
         data = answer.json()
         if refused is not None:
@@ -201,7 +201,7 @@ class Plane:
             cursor = page["nextCursor"]
 
     def until(self, what, who=None, **query):
-        """Wait until an event of a type is there that has these members."""
+        """Wait for an event of a type with these members."""
         for _ in soon():
             page = self.get("/events", types=what, limit=500, who=who)["events"]
             for event in page:
@@ -249,7 +249,6 @@ class Reviewer:
 
 
 def furnish(workspace):
-    """What the plane works on."""
     (workspace / "personas").mkdir(parents=True)
     for name in ("critic", "ada", "bob", "carl"):
         (workspace / "personas" / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
@@ -272,7 +271,7 @@ GATED = PLAIN | {"displayName": "Gated", "config": {"provider": "local-exec", "m
 
 
 class Story:
-    """What happens, phase by phase; what a later phase or the test needs is kept in ``notes``."""
+    """The history, phase by phase; ``notes`` keeps what a later phase or the test needs."""
 
     def __init__(self, directory, gates, model_url):
         self.directory, self.gates, self.notes_file = directory, gates, directory / "notes.json"
@@ -307,7 +306,6 @@ class Story:
         return thread
 
     def hold(self, p, name, session, who=None, **fields):
-        """A run that stands at a gate."""
         body = {"input": self.gates[name].order, **self.local(sessionId=session), **fields}
         run_id = p.post("/runs", body, who=who, wait=False)["runId"]
         self.gates[name].arrival()
@@ -554,7 +552,7 @@ class Story:
         p.post("/personas/run", {"name": "critic", "repoPath": "library", "headRef": "nowhere"}, refused="CONFIG_ERROR")
 
     def taken_over(self):
-        """The run that was held is executed by this process; it ends. Another is held when this one is killed."""
+        """This process executes the held run to its end. Another run is held when it is killed."""
         gate = self.gates["over"]  # before the plane begins, because the run asks at once
         p = self.begin("taken-over")
         gate.arrival()
@@ -565,7 +563,7 @@ class Story:
         kill()
 
     def crashed(self):
-        """The run that lost its executor ends as crashed. The clock is set wrong for a while."""
+        """The run that lost its executor ends as crashed. The clock is wrong for a while."""
         p = self.begin("crashed")
         p.until("run.crashed", runId=self.notes["crashed"])
         p.ask("PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0, "retryBudgetPerRun": 0})
@@ -580,13 +578,13 @@ class Story:
         p.stop()
 
     def lost(self):
-        """What happens here is lost: the log is restored from a backup that was made before."""
+        """Events of this phase are lost: the log is restored from an earlier backup."""
         p = self.begin("lost")
         p.post("/runs", {"input": "soon forgotten", "sessionId": "lost"})
         p.stop()
 
     def open(self):
-        """Everything that is open when the last process is killed."""
+        """Leave work of every kind open when the last process is killed."""
         p = self.begin(
             "open",
             accept_fork="true",
@@ -754,7 +752,6 @@ class Story:
         }
 
     def erase(self, p):
-        """Erase the text of a run."""
         positions = redaction.text_of_run(p.plane.reader, p.plane.log.codec, self.notes["first"])
 
         async def erase():
@@ -764,9 +761,9 @@ class Story:
         p.portal.call(erase)
 
     def hang(self, p):
-        """A workflow run that was cancelled after its maps were expanded and before an item began: it never ends.
+        """A workflow run that was cancelled between the expansion of its maps and the first item: it never ends.
 
-        That this happens is a matter of milliseconds, so the cancel comes in the walker's own thread.
+        The window is a few milliseconds, so the cancel is sent from the walker's own thread.
         """
         orders = {"input": "orders", "maxParallel": 1}
         steps = [self.step2(p, name, "{{item}}") | {"map": orders} for name in ("left", "right")]
@@ -791,12 +788,11 @@ class Story:
 
 
 def kill():
-    """End this process as a power cut would, its models included."""
+    """End this process as a power cut would, with its models."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def phase(name, directory):
-    """One process of the history."""
     gates = Gates(directory / "gates" / name)
     with standing(Reviewer().choose) as stub:
         try:
@@ -817,7 +813,7 @@ def run_phase(name, directory):
 
 
 def athena(state, *words, **settings):
-    """A command of 0.1.0 on a state directory; what it printed."""
+    """Run a command of 0.1.0 on a state directory. Return its output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
     given = {"ATHENA_STATE_DIR": str(state)} | {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
     line = [sys.executable, "-m", "athena_cli", *words]
@@ -827,14 +823,13 @@ def athena(state, *words, **settings):
 
 
 def copied(directory, name):
-    """A copy of the state, to run commands on."""
     there = directory / name
     shutil.copytree(directory / "state", there / "state")
     return there / "state"
 
 
 def feed(directory):
-    """The whole feed as 0.1.0 serves it, without a row more."""
+    """Return the whole feed as 0.1.0 serves it, without appending a row."""
     state = copied(directory, "for-feed")
     athena(state, "replay")
     events, cursor = [], "0"
@@ -848,7 +843,7 @@ def feed(directory):
 
 
 def dump(directory, out):
-    """The state in a database: moved there by 0.1.0, and dumped as statements that any PostgreSQL takes."""
+    """Move the state into a database with 0.1.0, and dump it as statements that any PostgreSQL accepts."""
     state = copied(directory, "for-postgres")
     with postgres.cluster() as cluster, cluster.database() as url:
         athena(state, "move", "--to", url, database_url="")
@@ -864,7 +859,7 @@ def dump(directory, out):
 
 
 def pack(directory, out):
-    """The state as the killed process left it, and its workspace."""
+    """Pack the state as the killed process left it, and its workspace."""
     buffer = io.BytesIO()
 
     def plain(entry):
@@ -880,7 +875,7 @@ def pack(directory, out):
 
 
 def bundles(directory, notes, out):
-    """Slices of the log, as 0.1.0 exports them."""
+    """Export slices of the log with 0.1.0."""
     state = copied(directory, "for-bundles")
     wanted = {
         "run": ("--run", notes["agent_run"]),
@@ -895,7 +890,6 @@ def bundles(directory, notes, out):
 
 
 def main(out):
-    """Make the whole state."""
     directory = Path(tempfile.mkdtemp(prefix="athena-state-0.1-"))
     furnish(directory / "workspace")
     for name in ("ordinary", "taken-over", "crashed"):

@@ -10,7 +10,7 @@ import msgspec
 
 Json = dict[str, Any]
 
-IDLE_SECONDS = 2.0  # servers close what is idle for five: a request must not meet that, however busy the machine is
+IDLE_SECONDS = 2.0  # servers close connections after five idle seconds, which no request may meet
 PATIENCE_SECONDS = 60.0  # far above anything measured: a test that waits so long has failed
 
 
@@ -25,8 +25,6 @@ class Frame(NamedTuple):
 
 
 class Refused(Exception):
-    """An answer that is an error."""
-
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
         self.status = response.status_code
@@ -36,7 +34,7 @@ class Refused(Exception):
 
 
 class Api:
-    """One client of one server; usable from several threads."""
+    """A client of one server, safe from several threads."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS)
@@ -46,17 +44,16 @@ class Api:
         )
 
     def close(self) -> None:
-        """Close the connections."""
         self.http.close()
 
     # Requests
 
     def get(self, path: str, **query: Any) -> Any:
-        """The data of a GET. Raises Refused."""
+        """Return the data of a GET. Raise Refused."""
         return opened(self.http.get(path, params={name: value for name, value in query.items() if value is not None}))
 
     def post(self, path: str, body: Any = None, *, key: str | None = None, respond_async: bool = False) -> Any:
-        """The data of a POST. Raises Refused."""
+        """Return the data of a POST. Raise Refused."""
         return opened(self.send(path, body, key=key, respond_async=respond_async))
 
     def send(
@@ -69,7 +66,7 @@ class Api:
         method: str = "POST",
         **headers: str,
     ) -> httpx2.Response:
-        """The answer to a command; further headers are spelt with underscores."""
+        """Return the answer to a command; further headers are spelt with underscores."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             headers["idempotency-key"] = key
@@ -78,21 +75,19 @@ class Api:
         return self.http.request(method, path, json={} if body is None else body, headers=headers)
 
     def put(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
-        """The data of a PUT. Raises Refused."""
         return opened(self.send(path, body, key=key, method="PUT"))
 
     def run(self, said: str = "hello", *, key: str | None = None, **fields: Any) -> Any:
-        """The result of a run that was waited for."""
+        """Start a run and wait for it. Return its result."""
         return self.post("/runs", {"input": said, **fields}, key=key)
 
     def start(self, said: str = "hello", *, key: str | None = None, **fields: Any) -> Any:
-        """The record of a run that was only started."""
+        """Start a run without waiting. Return its record."""
         return self.post("/runs", {"input": said, **fields}, key=key, respond_async=True)
 
     # Events
 
     def pages(self, path: str, **query: Any) -> Iterator[Any]:
-        """The pages of a list, each from where the one before it ended."""
         while True:
             page = self.get(path, **query)
             yield page
@@ -101,26 +96,23 @@ class Api:
             query["cursor"] = page["nextCursor"]
 
     def items(self, path: str, **query: Any) -> list[Json]:
-        """All items of a list."""
         return [item for page in self.pages(path, **query) for item in page["items"]]
 
     def events(self, **query: Any) -> list[Json]:
-        """All events that a query wants, from the first page to the head."""
+        """Return all matching events, from the first page to the head."""
         return [event for page in self.pages("/events", **{"limit": 500, **query}) for event in page["events"]]
 
     def types(self, **query: Any) -> list[str]:
-        """The types of these events."""
         return [event["type"] for event in self.events(**query)]
 
     def head(self) -> int:
-        """The last position of the log."""
         return int(self.get("/events", limit=1)["head"])
 
     @contextmanager
     def stream(
         self, path: str = "/events/stream", *, last_event_id: str | None = None, **query: Any
     ) -> Iterator[Iterator[Frame]]:
-        """The frames of a stream. Raises Refused."""
+        """Yield the frames of a stream. Raise Refused."""
         headers = {} if last_event_id is None else {"last-event-id": last_event_id}
         with self.http.stream("GET", path, params=query, headers=headers) as response:
             if response.status_code != 200:
@@ -129,12 +121,12 @@ class Api:
             yield frames(response)
 
     def await_event(self, *types: str, **query: Any) -> Json:
-        """The first event of these types that there is, or will be."""
+        """Return the first event of these types, now or once there is one."""
         with self.stream(types=",".join(types), **query) as blocks:
             return next(events_of(blocks))
 
     def await_ending(self, run_id: str) -> str:
-        """The type of the terminal event of a run."""
+        """Return the type of the terminal event of a run."""
         return str(self.await_event(*ENDINGS, runId=run_id)["type"])
 
 
@@ -142,7 +134,7 @@ ENDINGS = ("run.completed", "run.failed", "run.cancelled", "run.timed-out", "run
 
 
 def opened(response: httpx2.Response) -> Any:
-    """The data of an envelope. Raises Refused."""
+    """Return the data of an envelope. Raise Refused."""
     body = response.json()
     assert set(body) == ({"ok", "data"} if body["ok"] else {"ok", "error"})
     assert response.headers["x-trace-id"]
@@ -154,7 +146,6 @@ def opened(response: httpx2.Response) -> Any:
 
 
 def frames(response: httpx2.Response) -> Iterator[Frame]:
-    """Cut a stream into its blocks."""
     fields: dict[str, str] = {}
     for line in response.iter_lines():
         name, colon, value = line.partition(": ")
@@ -172,7 +163,6 @@ MARKS = ("bookmark", "caught-up")
 
 
 def events_of(blocks: Iterator[Frame]) -> Iterator[Json]:
-    """The records in a stream."""
     for block in blocks:
         if block.event is not None and block.event not in MARKS:
             assert block.data["ok"] is True
@@ -183,7 +173,7 @@ def events_of(blocks: Iterator[Frame]) -> Iterator[Json]:
 
 
 def until_caught_up(blocks: Iterator[Frame]) -> list[Frame]:
-    """The blocks before the head was reached, and the one that says so."""
+    """Return the blocks up to the one that reports that the head was reached."""
     found = []
     for block in blocks:
         found.append(block)
@@ -193,7 +183,7 @@ def until_caught_up(blocks: Iterator[Frame]) -> list[Frame]:
 
 
 def soon(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Turns of a loop that looks at something outside of the API, 2 ms apart; fails when it took too long."""
+    """Yield at intervals of 2 ms to poll something outside of the API. Fail after ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

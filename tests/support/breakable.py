@@ -11,7 +11,7 @@ from tests.support.api import PATIENCE_SECONDS
 
 
 class Breakable:
-    """The server, told over HTTP how to behave; it leaves when its standard input is closed."""
+    """The server, with its behaviour set over HTTP. It ends when its standard input is closed."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -26,24 +26,20 @@ class Breakable:
         self._admin = httpx2.Client(base_url=self.url + "/_llmock", timeout=PATIENCE_SECONDS)
 
     def close(self) -> None:
-        """Ask it to leave."""
         self._admin.close()
         self._process.communicate(timeout=PATIENCE_SECONDS)
 
     def base_url(self, provider: str) -> str:
-        """Where a provider's client finds it."""
         return self.url + BASE_PATHS[provider]
 
     def reset(self) -> None:
-        """Forget what was asked, and how to behave."""
         self._admin.post("/reset").raise_for_status()
 
     def behave(self, *behaviors: dict[str, Any]) -> None:
-        """What to do with the next requests, in LLMock's words; ``times`` None is for ever."""
+        """Set the behaviour for the next requests, in LLMock's terms; ``times`` None means always."""
         self._admin.post("/scenario", json={"behaviors": behaviors}).raise_for_status()
 
     def asked(self) -> int:
-        """How often it was asked."""
         return int(self._admin.get("/requests").json()["count"])
 
     def grade(self, *, strict: bool = True) -> None:
@@ -55,7 +51,6 @@ class Breakable:
 
 
 def main() -> None:
-    """Serve until standard input ends."""
     with LLMockServer() as server:
         print(server.url, flush=True)
         sys.stdin.read()

@@ -27,11 +27,11 @@ SECRETS: tuple[str, ...] = (
 )
 
 TELLING = ("canary", BLOCK[:20].lower(), "zdWIiOiJjYW5hcnkifQ".lower())
-"""What is found in every one of them; nothing else that a test says may hold it."""
+"""The text in each of them; no other text of a test may hold it."""
 
 
 def told(text: bytes) -> str | None:
-    """What a text tells of a secret, with what stands around it."""
+    """Return the part of a secret that a text reveals, with its surroundings."""
     lower = text.lower()
     for word in TELLING:
         place = lower.find(word.encode())

@@ -1,4 +1,4 @@
-"""A connection without a socket: the real protocol, given bytes in pieces of the test's choice."""
+"""A connection without a socket: the real protocol, fed with bytes in chosen pieces."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,7 +20,7 @@ TURNS = 20  # of the loop, until everything that can be done is done
 
 
 class Seen(NamedTuple):
-    """A request as an application sees it: when it begins, and once its body is read."""
+    """A request as an application receives it: at its start, and after its body."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class Line(asyncio.Transport):
-    """The other end: what was written to it, and whether it is closed."""
+    """A transport that records what was written and whether it is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Line(asyncio.Transport):
 
 
 class Application:
-    """An application that reads the body of every request and records what it saw."""
+    """An application that reads the body of every request and records it."""
 
     def __init__(self, wrapped: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None) -> None:
         self.limits = LIMITS
@@ -92,18 +92,17 @@ class Application:
         await send({"type": "http.response.body", "body": b""})
 
     def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """What is answered to what is no request."""
         return failure(error, "trace"), []
 
 
 async def turns() -> None:
-    """Let everything happen that waits for nothing from outside."""
+    """Run the event loop until nothing is left that waits for no outside event."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
 
 async def feed(application: Application, pieces: Iterable[bytes], *, waiting: bool) -> Line:
-    """Give a new connection some pieces; if ``waiting``, the application works between them."""
+    """Send pieces to a new connection; if ``waiting``, the application runs between them."""
     config = Config(application, http=HttpProtocol, ws="none", lifespan="off", log_config=None, log_level="error")
     config.load()
     line = Line()

@@ -1,4 +1,4 @@
-"""How much Python does, counted: what takes no longer on a slow machine."""
+"""The work of Python as a count, which does not depend on the speed of the machine."""
 
 import sys
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lines(action: Callable[[], object]) -> int:
-    """How many lines an action executes; a loop counts each turn."""
+    """Return the number of lines that an action executes; a loop counts each turn."""
     count = 0
 
     def see(frame: FrameType, event: str, argument: object) -> Any:

@@ -7,7 +7,7 @@ import apsw
 
 
 def damage(database: Path, table: str, *, first: bool = False) -> None:
-    """Overwrite the last page of a table, or the first one, under whoever has the database open."""
+    """Overwrite the last or first page of a table while others have the database open."""
     connection = apsw.Connection(str(database))
     page_bytes = connection.execute("PRAGMA page_size").get
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get

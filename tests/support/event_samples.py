@@ -16,7 +16,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 
 def row_of(encoded: Encoded, **changes: Any) -> Row:
-    """The row that these columns are stored in."""
+    """Return the row in which these columns are stored."""
     data = changes.pop("data", encoded.data)
     row = Row(
         position=7,
@@ -42,7 +42,7 @@ def row_of(encoded: Encoded, **changes: Any) -> Row:
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """The columns of a row as they were stored, and what they must decode to."""
+    """The stored columns of a row, and the event that they must decode to."""
 
     type: str
     schema_version: int
@@ -54,7 +54,6 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def samples() -> Iterator[Sample]:
-    """All samples of all releases."""
     for path in sorted(SAMPLES.glob("events-*.jsonl")):
         for line in path.read_bytes().splitlines():
             yield msgspec.json.decode(line, type=Sample)

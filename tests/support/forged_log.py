@@ -1,4 +1,4 @@
-"""Logs that were written by hand, for proofs that look at them."""
+"""Logs written by hand, for tests of proofs."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -52,7 +52,7 @@ FILLER = plane.AuthzModeActive(mode="off")
 
 
 class Forge:
-    """Writes rows whose chain is right, whatever they say; guards are what the rows lead to."""
+    """A writer of arbitrary rows with a correct chain and the guards that follow from them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -72,7 +72,7 @@ class Forge:
     def add(
         self, stream: str, *events: "Event | Plain", command: str | None = None, skip: int = 0, later: int = 1
     ) -> Position:
-        """Append the events of one command to a stream; return the last position."""
+        """Append the events of one command to a stream. Return the last position."""
         command = command or self.ids.new("cmd")
         with self.store.exclusive():
             for event in events:
@@ -114,23 +114,21 @@ class Forge:
             self.store.put_guards([(guard, self.position) for guard in made if guard])
 
     def erase(self, position: Position) -> None:
-        """Erase a text, and record it."""
         self.add("plane", plane.PayloadRedacted(target=position))
         self.execute("UPDATE log SET text = NULL WHERE position = ?", position)
 
     def execute(self, statement: str, *values: Any) -> None:
-        """Change the database behind everybody's back."""
+        """Change the database without the knowledge of its readers."""
         connection = apsw.Connection(str(self.store.path))
         connection.execute(statement, values)
         connection.close()
 
     def key(self, first: Position, last: Position, subject: str | None = None) -> StoredKey:
-        """A key that was bound when its command was decided."""
+        """Bind a key at the time at which its command was decided."""
         row = self.store.rows(first - 1, 1) if first > 0 else []
         return StoredKey(b"k", first, last, row[0].recorded_at if row else 0, subject)
 
     def report(self) -> VerifyReport:
-        """The verdict."""
         reader = SqliteReader(self.store.path, self.store.log_id)
         try:
             return run_to_the_end(reader, self)
@@ -149,7 +147,6 @@ class Plain(NamedTuple):
 
 
 def run_to_the_end(reader: verifying.VerifiedLog, forge: Forge) -> VerifyReport:
-    """The report at the end of the pass."""
     steps = verifying.verify(
         reader,
         CODEC,
@@ -165,7 +162,7 @@ def run_to_the_end(reader: verifying.VerifiedLog, forge: Forge) -> VerifyReport:
 
 
 def whole_lives(forge: Forge) -> None:
-    """Everything that a run may do."""
+    """Append every kind of event that a run may have."""
     forge.add("policy", LIMIT_ONE)
     forge.add("run_1", CREATED, LEASED, STARTED, SAID)
     forge.add("run_2", QUEUED)

@@ -1,4 +1,4 @@
-"""The gate: a model that answers only when a test lets it, so that no test has to guess how long something takes."""
+"""The gate: a model that answers only when a test lets it, so that no test depends on timing."""
 
 import os
 import select
@@ -35,9 +35,9 @@ esac
 
 
 class Gates:
-    """A model for provider ``local-exec``, and the gates at which it stops when it is told ``hold <name>``.
+    """A model for provider ``local-exec``, and gates at which it stops on the input ``hold <name>``.
 
-    Told ``tell <name> <words>`` it says one word after another, and stops after each.
+    On ``tell <name> <words>`` it prints one word after another and stops after each.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -49,7 +49,6 @@ class Gates:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings that make this model the default one."""
         return {
             "default_provider": "local-exec",
             "default_model": "script",
@@ -58,19 +57,18 @@ class Gates:
         }
 
     def __getitem__(self, name: str) -> "Gate":
-        """The gate of a name; it must exist before a run is told to hold there."""
+        """Return the gate of a name. It must exist before a run is sent there."""
         if name not in self._gates:
             self._gates[name] = Gate(self._directory, name)
         return self._gates[name]
 
     def close(self) -> None:
-        """Close the pipes."""
         for gate in self._gates.values():
             gate.close()
 
 
 class Gate:
-    """Two pipes: runs say through one that they arrived, and take a line from the other before they go on."""
+    """Two pipes: runs report their arrival through one, and wait for a line from the other."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.order = f"hold {name}"
@@ -78,11 +76,11 @@ class Gate:
         for part in ("arrivals", "releases"):
             path = directory / f"{name}.{part}"
             os.mkfifo(path)
-            self._ends.append(os.open(path, os.O_RDWR))  # both ends, so that nobody blocks while opening
+            self._ends.append(os.open(path, os.O_RDWR))  # both ends, so that opening never blocks
         self._buffer = b""
 
     def arrival(self) -> int:
-        """Wait until one more run is at the gate; its process."""
+        """Wait until one more run is at the gate. Return its process."""
         while b"\n" not in self._buffer:
             ready, _, _ = select.select(self._ends[:1], [], [], PATIENCE_SECONDS)
             assert ready, f"nobody came to {self.order!r}"
@@ -91,17 +89,15 @@ class Gate:
         return int(line)
 
     def release(self, count: int = 1) -> None:
-        """Let runs go on, now or when they arrive."""
+        """Let runs continue, now or when they arrive."""
         os.write(self._ends[1], b"\n" * count)
 
     def close(self) -> None:
-        """Close the pipes."""
         for end in self._ends:
             os.close(end)
 
 
 def gone(process: int) -> bool:
-    """Whether no such process exists any more."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Golden states: planes as earlier releases left them when they were killed, with what those releases said of them.
+"""Golden states: planes as earlier releases left them when they were killed, with the answers of those releases.
 
 A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten:
 
@@ -27,7 +27,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 
 class Expected(NamedTuple):
-    """What the release said of the state; ``pairs`` are ids of an event and of the one after it."""
+    """The release's own answers about the state; ``pairs`` are ids of an event and of the one after it."""
 
     events: int
     last_recorded_at: int
@@ -46,13 +46,10 @@ class Expected(NamedTuple):
 
 
 class GoldenState(NamedTuple):
-    """One of the states."""
-
     folder: Path
 
     @property
     def expected(self) -> Expected:
-        """What the release said of it."""
         found: Json = msgspec.json.decode((self.folder / "expected.json").read_bytes())
         return Expected(
             events=found["events"],
@@ -72,17 +69,14 @@ class GoldenState(NamedTuple):
         )
 
     def unpack(self, directory: Path) -> None:
-        """Put ``state`` and ``workspace`` into a directory."""
         with lzma.open(self.folder / "state.tar.xz") as file, tarfile.open(fileobj=file) as archive:
             archive.extractall(directory, filter="tar")
 
     def restore(self, url: str) -> None:
-        """Put the log and the views into an empty database."""
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(lzma.decompress((self.folder / "dump.sql.xz").read_bytes()))
 
     def bundles(self, directory: Path) -> list[Path]:
-        """The bundles that the release exported, unpacked into a directory."""
         found = []
         for packed in sorted(self.folder.glob("*.bundle.gz")):
             path = directory / packed.stem
@@ -91,7 +85,6 @@ class GoldenState(NamedTuple):
         return found
 
     def anchor(self) -> bytes:
-        """The anchor of the log."""
         return (self.folder / "log.anchor").read_bytes()
 
 
@@ -99,5 +92,4 @@ STATES = [GoldenState(path) for path in sorted(SAMPLES.glob("state-*"))]
 
 
 def name_of(state: Any) -> str:
-    """The name of a state in the id of a test."""
     return str(state.folder.name) if isinstance(state, GoldenState) else str(state)

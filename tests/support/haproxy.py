@@ -14,7 +14,7 @@ MISSING = "not installed: haproxy (apt-get install haproxy)"
 
 @contextmanager
 def haproxy(directory: Path, port: int, text: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """HAProxy with a configuration that listens on a port of this machine; the address of it."""
+    """Run HAProxy with a configuration that listens on a port of this machine. Yield its address."""
     assert HAPROXY is not None
     file, log = directory / "haproxy.cfg", directory / "haproxy.log"
     file.write_text(text)

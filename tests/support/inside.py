@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 20.0  # no request of a machine takes a tenth of a second
 
 
 class Inside:
-    """A plane on a state directory, on an event loop in a thread of its own; it can be left and entered again."""
+    """A plane on a state directory, on an event loop in a thread of its own. It can be restarted."""
 
     def __init__(self, directory: Path, clock: Clock | None = None, /, **settings: str) -> None:
         self._clock = clock
@@ -35,14 +35,12 @@ class Inside:
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Begin to answer."""
         self._portal = self._stack.enter_context(start_blocking_portal())
         self.app = self._portal.call(self._build)
         self._stack.enter_context(self._portal.wrap_async_context_manager(plane_lifespan(self.app.plane, serving=True)))
         self._client = self._portal.call(self._connect)
 
     def stop(self) -> None:
-        """Leave as a server does."""
         self._stack.close()
         assert b"raceback" not in self.log, self.log.decode()
 
@@ -53,16 +51,13 @@ class Inside:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://plane/api/v1")
 
     def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """What a coroutine of the plane's event loop returns."""
+        """Run a coroutine on the plane's event loop. Return its result."""
         return self._portal.call(function, *arguments)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
-        """The answer to a request."""
-
         return self._portal.call(partial(self.send, method, path, body, **headers))
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
-        """The same on the event loop of the plane."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with anyio.fail_after(PATIENCE_SECONDS):
             return await self._client.request(method, path, json=body, headers=named)
@@ -89,8 +84,6 @@ class Inside:
         raise AssertionError
 
     def metrics(self) -> str:
-        """The page of metrics."""
-
         async def ask() -> str:
             with anyio.fail_after(PATIENCE_SECONDS):
                 return (await self._client.get("http://plane/metrics")).text

@@ -8,23 +8,23 @@ START = 1_767_225_600_000
 
 
 class Machine:
-    """Wall clock and boot clock, in milliseconds; ``clock`` is what a process on it has."""
+    """Wall clock and boot clock of a machine, in milliseconds; ``clock`` is the clock of a process on it."""
 
     def __init__(self, wall: int = START) -> None:
         self.wall, self.boot = wall, 5_000_000
         self.clock = self.process()
 
     def process(self) -> SystemClock:
-        """The clock of another process that starts now."""
+        """Return the clock of a process that starts now."""
         return SystemClock(lambda: self.wall, lambda: self.boot)
 
     def go(self, milliseconds: int) -> int:
-        """Let time pass, also that of a suspend; return what the clock says then."""
+        """Let time pass, including suspended time. Return the time that the clock shows."""
         self.wall += milliseconds
         self.boot += milliseconds
         return self.clock.now()
 
     def jump(self, milliseconds: int) -> int:
-        """Set the wall clock; return what the clock says then."""
+        """Set the wall clock. Return the time that the clock shows."""
         self.wall += milliseconds
         return self.clock.now()

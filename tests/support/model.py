@@ -1,4 +1,4 @@
-"""The model of agent tests: it follows a script, so that the same conversation always gets the same next turn."""
+"""The model of agent tests: it follows a script: the same conversation always gets the same next turn."""
 
 import asyncio
 from collections import Counter
@@ -17,12 +17,12 @@ TOKENS = (1_000, 100)
 
 
 def call(tool: str, **arguments: Any) -> Step:
-    """A turn with one call."""
+    """Return a turn with one call."""
     return ((tool, arguments),)
 
 
 def turn_of(step: Step, number: int, tokens: tuple[int, int] = TOKENS) -> Behaviour:
-    """A turn as an OpenAI-compatible server says it."""
+    """Return a turn as an OpenAI-compatible server sends it."""
     if isinstance(step, str):
         return says(OPENAI.head + OPENAI.start + OPENAI.text(step) + OPENAI.end(*tokens))
     pieces = []
@@ -34,7 +34,7 @@ def turn_of(step: Step, number: int, tokens: tuple[int, int] = TOKENS) -> Behavi
 
 
 class Model:
-    """The server of a script. It counts how often it was asked for each turn, and takes some time to answer."""
+    """A server with a script of turns. It counts the requests for each turn and takes some time to answer."""
 
     def __init__(self, script: Sequence[Step], pause_seconds: float) -> None:
         self.script = script
@@ -44,12 +44,11 @@ class Model:
         self._pause_seconds = pause_seconds
 
     def forget(self) -> None:
-        """Nothing was asked so far."""
         self.turns.clear()
         self.requests.clear()
 
     def choose(self, asked: Asked) -> Behaviour:
-        """The next turn of a conversation: as many as it holds calls of the assistant."""
+        """Return the next turn of a conversation, by its number of assistant calls."""
         messages = asked.body["messages"]
         number = sum(1 for message in messages if message["role"] == "assistant" and message.get("tool_calls"))
         self.turns[number + 1] += 1
@@ -65,7 +64,6 @@ class Model:
 
 @contextmanager
 def acting(script: Sequence[Step], pause_seconds: float = 0.0) -> Iterator[Model]:
-    """A model at work, at ``url``."""
     model = Model(script, pause_seconds)
     with standing(model.choose) as stub:
         model.url = stub.url
@@ -73,7 +71,7 @@ def acting(script: Sequence[Step], pause_seconds: float = 0.0) -> Iterator[Model
 
 
 class Profile(NamedTuple):
-    """A harness profile for the model; ``gpt-4o-mini`` has a price."""
+    """A profile for the model; ``gpt-4o-mini`` has a price."""
 
     tools: tuple[str, ...] = ("files", "shell", "memory", "evidence")
     budget_usd: float = 0
@@ -86,7 +84,7 @@ class Profile(NamedTuple):
 
     @property
     def body(self) -> dict[str, Any]:
-        """What creates it."""
+        """Return the body that creates it."""
         policies = {"timeoutMs": self.timeout_ms, "retryLimit": self.retry_limit, "budgetUsd": self.budget_usd}
         return {
             "displayName": "Agent",

@@ -33,20 +33,19 @@ http {{
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
 def location(port: int, content: str) -> str:
-    """A site with one location for everything."""
+    """Return the configuration of a site with one location for every path."""
     return f"server {{ listen 127.0.0.1:{port}; {content} }}"
 
 
 @contextmanager
 def nginx(directory: Path, port: int, site: str) -> Iterator[str]:
-    """nginx with a site that listens on a port of this machine; the address of it."""
+    """Run nginx with a site that listens on a port of this machine. Yield its address."""
     assert NGINX is not None
     user = pwd.getpwuid(os.getuid()).pw_name  # who alone may read the directories of a test
     file = directory / "nginx.conf"
@@ -58,7 +57,7 @@ def nginx(directory: Path, port: int, site: str) -> Iterator[str]:
 
 @contextmanager
 def listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> Iterator[str]:
-    """Wait until a proxy listens, and yield its address; end the proxy afterwards. Its log says why it ended early."""
+    """Yield the address of a proxy once it listens, and end it afterwards. Its log says why it ended early."""
     try:
         for _ in soon():
             assert process.poll() is None, log.read_text()

@@ -14,7 +14,7 @@ from athena_core.system.problems import Problem
 
 @contextmanager
 def attending(state_dir: Path, kind: ProcessKind, pid: int, loop: str) -> Iterator[None]:
-    """Another process, in which a loop fails."""
+    """Run another process in which a loop fails."""
     failing = Problem(loop=loop, since=1, message="no space", count=3)
     about = ProcessInfo(
         kind=kind, host="vm", pid=pid, providers=("mock",), concurrency=2, since=0, format=FORMAT, problems=(failing,)

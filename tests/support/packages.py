@@ -22,7 +22,7 @@ def build(source: Path, output: Path, *kinds: str) -> None:
 
 
 def names(output: Path) -> dict[str, set[str]]:
-    """Return the names of the files in the packages of a folder, by kind; the version in them is left out."""
+    """Return the names of the files in the packages of a folder, by kind, without the version."""
     found = {}
     for path in output.glob("*.whl"):
         with zipfile.ZipFile(path) as wheel:

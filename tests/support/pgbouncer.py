@@ -31,7 +31,7 @@ pool_mode = {mode}
 
 @contextmanager
 def pgbouncer(directory: Path, url: str, mode: Literal["session", "transaction"], more: str = "") -> Iterator[str]:
-    """A pooler in front of the database of a URL, with lines of its configuration; the URL through it."""
+    """Run a pooler in front of the database of a URL, with lines of its configuration. Yield the URL through it."""
     assert PGBOUNCER is not None
     found = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
     database, user = found["dbname"], found["user"]
@@ -39,7 +39,7 @@ def pgbouncer(directory: Path, url: str, mode: Literal["session", "transaction"]
     port = free_port()
     file, log = directory / f"{mode}.ini", directory / f"{mode}.log"
     file.write_text(CONFIGURATION.format(database=database, there=there, port=port, mode=mode, more=more))
-    with file.open("rb") as settings, log.open("wb") as out:  # whoever it runs as may read it
+    with file.open("rb") as settings, log.open("wb") as out:  # so that any user may read it
         process = subprocess.Popen(
             [PGBOUNCER, f"/proc/self/fd/{settings.fileno()}"],
             pass_fds=(settings.fileno(),),

@@ -1,7 +1,7 @@
 """A PostgreSQL of the tests' own: a server for the session, a database for each test that asks for one.
 
-In order: the server that ``ATHENA_TEST_POSTGRES_URL`` names, the programs of the system, those of a package. As root
-it runs under another user, because it refuses to be root.
+The first of: the server at ``ATHENA_TEST_POSTGRES_URL``, the system's programs, the programs of a package. For root it
+runs as another user, because PostgreSQL refuses to run as root.
 """
 
 import importlib.util
@@ -47,7 +47,7 @@ REPLICATING = {"wal_level": "replica", "max_wal_senders": "4"}
 
 
 class Postmaster:
-    """A server on a data directory of ours, which can be stopped and started again."""
+    """A database server on a data directory of the tests, which can be stopped and started again."""
 
     def __init__(self, programs: Path, directory: Path, data: Path, more: dict[str, str]) -> None:
         self.programs, self.directory, self.data = programs, directory, data
@@ -55,7 +55,6 @@ class Postmaster:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and return once it answers."""
         path = self.directory / "server.log"
         with path.open("ab") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -71,14 +70,14 @@ class Postmaster:
         raise AssertionError(f"PostgreSQL did not start:\n{path.read_text()}")
 
     def stop(self, number: signal.Signals) -> None:
-        """Stop: SIGINT ends all sessions, SIGQUIT also leaves what is to be recovered at the next start."""
+        """Stop: SIGINT ends all sessions; SIGQUIT also leaves recovery to the next start."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(START_SECONDS)
 
 
 class Cluster:
-    """A running server, named by the URL of a database from which others can be made."""
+    """A running database server, named by the URL of a database from which others can be made."""
 
     def __init__(self, url: str, postmaster: Postmaster | None = None):
         self.url = url
@@ -86,22 +85,19 @@ class Cluster:
         self._free: list[str] = []
 
     def execute(self, statement: str) -> None:
-        """Have the server do something."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
-        """What the server answers."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             return connection.execute(question.encode()).fetchall()
 
     def of(self, database: str) -> str:
-        """The URL of one of its databases."""
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of an empty database, which is nobody else's."""
+        """Yield the URL of an empty database that no other test uses."""
         name = self._free.pop() if self._free else self._create()
         yield self.of(name)
         if self._emptied(name):
@@ -109,7 +105,7 @@ class Cluster:
 
     @contextmanager
     def copy_of(self, url: str) -> Iterator[str]:
-        """The URL of a copy of a database that nobody is connected to."""
+        """Return the URL of a copy of a database without open sessions."""
         name = self._create(urlsplit(url).path.removeprefix("/"))
         yield self.of(name)
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -120,7 +116,7 @@ class Cluster:
         return name
 
     def _emptied(self, name: str) -> bool:
-        """Leave nothing of a test, so that the next one may have its database."""
+        """Empty the database, so that the next test may have it."""
         with psycopg.connect(self.of(name), autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -134,14 +130,13 @@ class Cluster:
         return True
 
     def drop(self) -> None:
-        """Leave nothing on a server that is not ours."""
+        """Drop the database on a server that outlives the tests."""
         if self.postmaster is None:
             for name in self._free:
                 self.execute(f"DROP DATABASE {name}")
 
 
 def binaries() -> Path | None:
-    """Where the programs are."""
     versions = [path for path in SYSTEM.glob("*/bin") if (path / "initdb").exists()]
     if versions:
         return max(versions, key=lambda path: float(path.parent.name))
@@ -153,14 +148,14 @@ def binaries() -> Path | None:
 
 
 def as_somebody() -> dict[str, Any]:
-    """How a program is started that refuses to be root."""
+    """Return the prefix of a command that runs as an ordinary user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     return {"user": SOMEBODY, "group": "nogroup", "extra_groups": [], "cwd": "/"}
 
 
 def within_reach(programs: Path, directory: Path) -> Path:
-    """The programs; copies of them where that somebody may not go to where they are (a `.venv` below /root)."""
+    """Return the programs, or copies of them where that user may not read them (a `.venv` below /root)."""
     try:
         subprocess.run([programs / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, **as_somebody())
     except PermissionError:
@@ -172,15 +167,14 @@ def within_reach(programs: Path, directory: Path) -> Path:
 
 
 def options(more: dict[str, str]) -> list[str]:
-    """Settings as a command line."""
     return [part for name, value in (OPTIONS | more).items() for part in ("-c", f"{name}={value}")]
 
 
 @contextmanager
 def own_cluster(disk: Path | None = None, **more: str) -> Iterator[Cluster]:
-    """A server of our own while the context lasts, with what it keeps in memory where there is such a place.
+    """Yield a server of the tests' own, with its data in memory where possible.
 
-    With ``disk`` it is kept there. Raises LookupError.
+    With ``disk`` the data is on disk. Raise LookupError.
     """
     programs = binaries()
     if programs is None:
@@ -214,7 +208,7 @@ def own_cluster(disk: Path | None = None, **more: str) -> Iterator[Cluster]:
 
 @contextmanager
 def standby(primary: Cluster, name: str) -> Iterator[Cluster]:
-    """A standby that streams from a server of our own, which needs ``REPLICATING``; its name is for the primary."""
+    """Yield a standby that streams from such a server, which needs ``REPLICATING``."""
     assert primary.postmaster is not None
     programs, there = primary.postmaster.programs, primary.postmaster.directory
     directory = Path(tempfile.mkdtemp(prefix="athena-pg-", dir=there.parent))
@@ -239,7 +233,7 @@ def standby(primary: Cluster, name: str) -> Iterator[Cluster]:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """The server of the session. Raises LookupError where there is none."""
+    """Yield the server of the session. Raise LookupError where there is none."""
     url = os.environ.get(VARIABLE)
     if url:
         found = Cluster(url)

@@ -1,4 +1,4 @@
-"""The process under test: forked, started, asked to leave and killed by tests."""
+"""The process under test: forked, started, stopped and killed by tests."""
 
 import json
 import multiprocessing
@@ -30,7 +30,7 @@ OF_THE_MACHINE = re.compile(
 
 
 def bug_in(text: str) -> str | None:
-    """The log of a process from the first bug on, if there is one."""
+    """Return the log of a process from the first bug on, if there is one."""
     for found in TROUBLE.finditer(text):
         line = text[text.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0]
         if '"logger":"athena.background"' in line:
@@ -42,10 +42,10 @@ def bug_in(text: str) -> str | None:
 
 
 def environment_of(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process on a directory of the test; settings are without their prefix, in lower case."""
+    """Return the environment of a process on a directory; settings are lower-case, without their prefix."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
     environment["PYTHONPATH"] = str(ROOT)
-    environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # nobody is there: no test asks the network
+    environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # an unused port: no test uses the network
     environment["ATHENA_STATE_DIR"] = str(directory / "state")
     environment["ATHENA_WORKSPACE_ROOT"] = str(directory / "workspace")
     return environment | {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
@@ -62,7 +62,7 @@ class Process:
         self._out: Connection | None = None
 
     def launch(self, target: Callable[..., None], settings: Mapping[str, str], *more: object) -> str:
-        """Start it; the first line that it tells."""
+        """Start it. Return the first line that it prints."""
         assert self._process is None
         self._out, told = FORKS.Pipe(duplex=False)
         arguments = (str(self._directory), environment_of(self._directory, settings), str(self.log_path), told, *more)
@@ -78,22 +78,19 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process."""
         assert self._process is not None
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
         return self._process is not None and self._process.is_alive()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
         os.kill(self.pid, number)
 
     def wait(self) -> int:
-        """Wait until the process ended; its exit code."""
+        """Wait until the process has ended. Return its exit code."""
         assert self._process is not None
         self._process.join(PATIENCE_SECONDS)
         code = self._process.exitcode
@@ -102,7 +99,7 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill it with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -116,6 +113,6 @@ class Process:
         self._out.close()
 
     def check(self) -> None:
-        """Fail if the process met an error that it did not expect."""
+        """Fail if the process reported an unexpected error."""
         bug = bug_in(self.log_path.read_text(errors="replace"))
         assert bug is None, bug

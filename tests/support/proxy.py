@@ -1,7 +1,6 @@
-"""The proxy: stands between processes and PostgreSQL, in a process of its own, and cuts connections when it likes.
+"""The proxy: stands between processes and PostgreSQL, in a process of its own, and cuts connections at random.
 
-What hurts most is a commit whose answer is lost: the server has done it, and whoever asked hears nothing but the end of
-the connection.
+The worst case is a commit whose answer is lost: the server has committed, and the client only sees the connection end.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ CHUNK_BYTES = 65_536
 
 
 class Proxy:
-    """A proxy in front of a server's socket; ``share`` of the answers to commits are swallowed while it is armed."""
+    """A proxy in front of a server's socket; while armed, it drops a ``share`` of the answers to commits."""
 
     def __init__(self, path: str, seed: int, share: float) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -41,17 +40,16 @@ class Proxy:
         self._process.join()
 
     def arm(self, *, armed: bool) -> None:
-        """Cut from now on, or do not."""
+        """Drop answers from now on, or stop doing so."""
         self._armed.value = int(armed)
 
     @property
     def cuts(self) -> int:
-        """How many connections were cut behind a commit."""
+        """Return the number of connections that were cut after a commit."""
         return int(self._cuts.value)
 
 
 def serve(listener: socket.socket, path: str, seed: int, share: float, armed: Any, cuts: Any) -> None:
-    """Be the proxy."""
     rng = random.Random(seed)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The log of a state directory, reached without a server: to write what no route writes yet, and to judge it."""
+"""The log of a state directory without a server: to write events that have no route, and to judge it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,6 @@ META = Meta(actor="test", correlation="00000000-0000-4000-8000-000000000000")
 
 @contextmanager
 def opened_log(state_dir: Path) -> Iterator[Log]:
-    """The log, ready to be written by this process as well."""
     ids = SystemIds()
     log = Log(SqliteStore(state_dir, ids), CODEC, DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
@@ -37,7 +36,6 @@ def opened_log(state_dir: Path) -> Iterator[Log]:
 
 
 def put_policy(state_dir: Path, *, max_concurrent_runs: int | None, retry_budget_per_run: int | None = None) -> None:
-    """Replace the policy."""
     wanted = policy.Policy(
         schema_version=1, max_concurrent_runs=max_concurrent_runs, retry_budget_per_run=retry_budget_per_run
     )
@@ -52,7 +50,7 @@ def put_policy(state_dir: Path, *, max_concurrent_runs: int | None, retry_budget
 
 
 def put_filler(state_dir: Path, count: int) -> None:
-    """Append events that no run has anything to do with."""
+    """Append events that concern no run."""
 
     fact = Fact(stream=plane.STREAM, event=plane.AuthzModeActive(mode="off"))
     with opened_log(state_dir) as log:
@@ -66,7 +64,7 @@ def _always(outcome: Outcome) -> Transaction:
 
 @contextmanager
 def wired(state_dir: Path, url: str = "") -> Iterator[ControlPlane]:
-    """The parts of a plane on which nothing runs."""
+    """Yield the parts of a plane on which nothing runs."""
     environment = {"ATHENA_STATE_DIR": str(state_dir), "ATHENA_DATABASE_URL": url}
     parts = wire(load(environment, state_dir), SystemClock(), SystemIds())
     try:
@@ -76,7 +74,7 @@ def wired(state_dir: Path, url: str = "") -> Iterator[ControlPlane]:
 
 
 def judge(state_dir: Path, url: str = "") -> None:
-    """Fail unless the log proves itself, its history obeys the rules, and the views are what a replay gives."""
+    """Fail unless the log proves itself, its history obeys the rules, and the views equal a replay."""
     with wired(state_dir, url) as parts:
         rows = all_rows(parts.reader)
         judge_rows(rows)
@@ -90,7 +88,7 @@ def judge(state_dir: Path, url: str = "") -> None:
 
 
 def all_rows(reader: LogReader) -> list[Row]:
-    """Every row; a reader ends a page of large rows early."""
+    """Return every row; a reader ends a page of large rows early."""
     rows: list[Row] = []
     while page := reader.rows(len(rows), 2**62):
         rows += page
@@ -105,12 +103,12 @@ def judge_rows(rows: Sequence[Row]) -> None:
 
 
 def stored_guards(rows: Sequence[Row]) -> list[tuple[str, str, tuple[str | int, ...]]]:
-    """The guard rows that the history leads to, oldest first."""
+    """Return the guard rows that follow from the history, oldest first."""
     return [(kind, key, value) for _, kind, key, value in guard_rows(rows)]
 
 
 def guard_rows(rows: Sequence[Row]) -> list[tuple[int, str, str, tuple[str | int, ...]]]:
-    """The same, each behind the position that it is of."""
+    """Return the guard rows, each after the position that it comes from."""
     guards = Guards()
     since: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -125,7 +123,6 @@ BY_CATEGORY = {decider.category: decider for decider in DECIDERS}
 
 
 def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
-    """The guards of an event."""
     decider = BY_CATEGORY.get(category(recorded.stream))
     return () if decider is None else decider.guards(recorded)
 
@@ -136,7 +133,7 @@ LATE = {"run.cancel.requested"}
 
 
 def judge_history(history: Sequence[Recorded[Event]]) -> None:
-    """Fail unless every run, session, slot and command is what the promises say."""
+    """Fail unless every run, session, slot and command keeps the promises."""
     limit: int | None = None
     keys: dict[tuple[str, str | None], int] = {}
     places: dict[str, tuple[str, ...]] = {}
@@ -186,7 +183,7 @@ def judge_history(history: Sequence[Recorded[Event]]) -> None:
 
 
 def judge_run(run_id: str, kinds: Sequence[str]) -> None:
-    """Fail unless the events of one run come in an order that makes sense."""
+    """Fail unless the events of one run are in a possible order."""
     if kinds[0] in REFUSAL:
         assert kinds in (REFUSAL, REFUSAL[2:]), (run_id, kinds)
         return

@@ -1,4 +1,4 @@
-"""A relay between clients and a PostgreSQL, which stands still once they have sent so many bytes."""
+"""A relay between clients and a PostgreSQL, which stops after a number of bytes from the clients."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ ENDLESS = 1 << 62
 
 
 class Relay:
-    """Listens at ``url`` while the context lasts; ``still`` is set when the limit is reached."""
+    """A forwarder that listens at ``url`` while the context lasts; ``still`` is set when the limit is reached."""
 
     def __init__(self, url: str) -> None:
         self._there = conninfo_to_dict(url)
@@ -27,7 +27,7 @@ class Relay:
         self.limit(ENDLESS)
 
     def limit(self, count: int) -> None:
-        """Stand still after this many bytes from now on."""
+        """Stop forwarding after this many bytes from now on."""
         self.sent, self._limit = 0, count
         self.still = threading.Event()
 
@@ -58,7 +58,7 @@ class Relay:
         return found
 
     def _forward(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        """Forward until one side ends; then the other one ends, too."""
+        """Forward until one side ends, then end the other one."""
         with suppress(OSError):
             while part := source.recv(PART_BYTES):
                 target.sendall(self._allowed(part) if counted else part)
@@ -67,7 +67,7 @@ class Relay:
                 one.shutdown(socket.SHUT_RDWR)
 
     def _allowed(self, part: bytes) -> bytes:
-        """What of a part may pass."""
+        """Return the part of some bytes that may pass."""
         with self._lock:
             passed = part[: max(self._limit - self.sent, 0)]
             self.sent += len(part)

@@ -1,4 +1,4 @@
-"""A git repository of the tests: made in a moment, the same every time."""
+"""A git repository of the tests, quickly made and always the same."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ IDENTITY = {
 
 
 def git(place: Path, *arguments: str) -> str:
-    """What git says in a directory."""
+    """Run git in a directory. Return its output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | IDENTITY
     done = subprocess.run(["git", *arguments], cwd=place, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()
@@ -37,7 +37,7 @@ def commit(place: Path, message: str, **files: str | None) -> str:
 
 
 def make(place: Path) -> Path:
-    """A repository with branch ``main`` and one commit."""
+    """Make a repository with branch ``main`` and one commit."""
     place.mkdir(parents=True)
     git(place, "init", "--quiet", "--initial-branch=main")
     commit(place, "Begin", a_py="def add(a, b):\n    return a + b\n", README_md="# Sums\n")
@@ -45,7 +45,7 @@ def make(place: Path) -> Path:
 
 
 def branch(place: Path, name: str, **files: str | None) -> str:
-    """A branch off main with one commit; main is checked out again."""
+    """Make a branch off main with one commit, and check out main again."""
     git(place, "checkout", "--quiet", "-b", name, "main")
     made = commit(place, f"Work on {name}", **files)
     git(place, "checkout", "--quiet", "main")

@@ -40,14 +40,14 @@ class Server(Process):
             self.check()
 
     def start(self, port: int = 0, **settings: str) -> Self:
-        """Start on the same directory, on a free port or this one, with settings beside those of the constructor."""
+        """Start on the same directory, on a free port or this one, with further settings."""
         self.url = f"http://127.0.0.1:{self.launch(begin, self._settings | settings, port)}"
         self.api = self.client()
         self.api.http.get(self.url + "/livez").raise_for_status()
         return self
 
     def client(self, identity: str | None = None, **headers: str) -> Api:
-        """A client of this server, which it closes."""
+        """Return a client, which the server object closes."""
         if identity is not None:
             headers["x-athena-identity"] = identity
         api = Api(self.url, headers)
@@ -55,7 +55,7 @@ class Server(Process):
         return api
 
     def freeze(self) -> None:
-        """Have it stand still, while it holds no lock of the log that the others need; SIGCONT has it go on."""
+        """Stop it with SIGSTOP at a moment at which it holds no lock of the log. SIGCONT continues it."""
         with (
             closing(ProcessLock(self.state_dir / "log.turnstile")) as turnstile,
             closing(ProcessLock(self.state_dir / "log.lock")) as lock,
@@ -70,7 +70,7 @@ class Server(Process):
                 self.signal(signal.SIGCONT)
 
     def stop(self) -> int | None:
-        """Ask it to leave, and wait until it did; its exit code."""
+        """Send SIGTERM and wait. Return the exit code."""
         self._close()
         if self._process is None:
             return None
@@ -78,7 +78,7 @@ class Server(Process):
         return self.wait()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would: its clients learn of it by their connections."""
+        """Kill it with SIGKILL and close its clients."""
         super().kill()
         self._close()
 
@@ -88,6 +88,6 @@ class Server(Process):
         self._apis.clear()
 
     def check(self) -> None:
-        """Fail if the server met an error that it did not expect, or left a history that breaks a promise."""
+        """Fail if the server reported an unexpected error or left a history that breaks a promise."""
         super().check()
         judge(self.state_dir, self._settings.get("database_url", ""))

@@ -17,7 +17,7 @@ from athena_core.settings import load
 
 
 def main(ready: Callable[[], object] = lambda: None) -> None:
-    """Serve until told to stop; ``ready`` as ``serve`` has it."""
+    """Serve until a signal to stop; ``ready`` as ``serve`` has it."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     frozen_seconds = float(os.environ.get("ATHENA_TEST_FROZEN_SECONDS", FROZEN_SECONDS))
     settings = load()
@@ -28,7 +28,7 @@ def main(ready: Callable[[], object] = lambda: None) -> None:
 
 
 def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, port: int) -> None:
-    """Serve in a process that was forked, as one that was executed with these would."""
+    """Serve in a forked process as an executed one with these settings would."""
     become(directory, environment, log_path, out)
     sys.argv[1:] = [str(port)]
     try:
@@ -38,17 +38,17 @@ def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Co
 
 
 def begin_work(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, *words: str) -> None:
-    """Be ``athena worker`` with these words in a process that was forked, as one that was executed would."""
+    """Run ``athena worker`` with these flags in a forked process as an executed one would."""
     become(directory, environment, log_path, out)
     sys.exit(cli(["worker", *words]))
 
 
 def become(directory: str, environment: Mapping[str, str], log_path: str, out: Connection) -> None:
-    """What the process has that another one would have begun with."""
+    """Give the process the environment and output that an executed one would have."""
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
-    with open(log_path, "ab") as log:  # noqa: PTH123 - this is no room of the core
+    with open(log_path, "ab") as log:  # noqa: PTH123 - this is not a module of the core
         os.dup2(log.fileno(), 2)
     os.dup2(out.fileno(), 1)
     out.close()

@@ -30,7 +30,7 @@ CATEGORIES = {decider.category: decider for decider in DECIDERS}
 
 
 def asked(number: int, at: int, session: str | None = None, **fields: Any) -> RecordedRequest:
-    """The request of a run, which took a second and a dollar unless told otherwise."""
+    """Return the request of a run, by default of one second and one dollar."""
     provider, profile = fields.pop("provider", "mock"), fields.pop("profile", "hp_1")
     pinned = replace(
         run.without_text(CREATED),
@@ -52,13 +52,12 @@ def asked(number: int, at: int, session: str | None = None, **fields: Any) -> Re
 
 
 def step(one: RecordedRequest, at: int, event: Event) -> Recorded[Event]:
-    """What a run did."""
     shown = replace(recorded(event), stream=one.run_id, run_id=one.run_id, session_id=one.pinned.session_id)
     return replace(shown, recorded_at=at, position=one.position, command_id=f"{one.run_id}-{at}")
 
 
 class World:
-    """A plane in memory: transactions as the writer runs them, and the log that they leave."""
+    """A plane in memory: transactions as the writer runs them, and the resulting log."""
 
     def __init__(self, limits: policy.Policy, runs_max: int) -> None:
         self.now = NOW
@@ -87,7 +86,7 @@ class World:
         return self.guards_.count(kind, word)
 
     def submit(self, transaction: Callable[[Any, Context], Outcome[Any]]) -> Any:
-        """Run a transaction, and append what it decides; return its answer, None where it was refused."""
+        """Run a transaction and append its events. Return its answer, or None where it was refused."""
         context = Context(now=self.now, ids=self._ids, meta=Meta(actor="ada", correlation="trace"))
         try:
             outcome = transaction(self, context)
@@ -115,14 +114,14 @@ class World:
 
 
 class Plane:
-    """What clients, workflows and an executor do with a world; each takes which run it is about, of those it may be."""
+    """The actions of clients, workflows and an executor; each chooses a run among the possible ones."""
 
     def __init__(self, limits: policy.Policy, runs_max: int) -> None:
         self.world = World(limits, runs_max)
         self._number = 0
 
     def start(self, pick: int, session: str, provider: str, strategy: str, least: int | None) -> None:
-        """Ask for a run, of one of two profiles or of none."""
+        """Request a run, of one of two profiles or of none."""
         parents = sorted(self.world.guards("slot")) if pick >= 6 else []
         self._number += 1
         run_id, spec = f"run_{self._number}", (None, SPEC)[pick % 2]
@@ -160,7 +159,6 @@ class Plane:
         self.world.submit(admit)
 
     def claim(self, pick: int) -> None:
-        """Have the executor take what is admitted."""
         said = {run_id: "hi" for run_id in self.world.guards("slot")}
         self.world.submit(lambda reader, context: admission.claim(reader, context, self.world.capacity, said))
 
@@ -176,7 +174,7 @@ class Plane:
             )
 
     def end(self, pick: int, cost: int) -> None:
-        """Have a run complete, and pay for its last call, where there is a daily budget no more than was set aside."""
+        """Complete a run and pay for its last call; with a daily budget at most the reserved amount."""
         budget = self.world.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
 
         def end(token: int, run_id: str) -> run.EndRun:
@@ -187,7 +185,7 @@ class Plane:
         self._command(pick, "lease", end)
 
     def call(self, pick: int, cost: int) -> None:
-        """Have a run ask a model: what it may cost is set aside, then it is paid for, or the run is paused."""
+        """Let a run call a model: reserve its cost, then pay it or pause the run."""
         runs = sorted(self.world.guards("lease"))
         if not runs:
             return
@@ -203,7 +201,7 @@ class Plane:
             )
 
     def pay(self, pick: int, cost: int) -> None:
-        """Have a run pay for a call, at most what was set aside for it."""
+        """Pay for a call of a run, at most the reserved amount."""
         reserved = self.world.guards("reserved")
         if reserved:
             most = int(reserved[sorted(reserved)[pick % len(reserved)]][0])
@@ -211,12 +209,11 @@ class Plane:
             self._command(pick, "reserved", lambda token, _: run.RecordStep(token=token, steps=steps))
 
     def pause(self, pick: int) -> None:
-        """Have a run pause."""
         reached = run.DayReached(reason="unpriced-model", spent_micro_usd=1, budget_micro_usd=1)
         self._command(pick, "lease", lambda token, _: run.PauseRun(token=token, elapsed_ms=1, reached=reached))
 
     def resume(self, pick: int) -> None:
-        """Let a paused run go on, where there is room."""
+        """Resume a paused run where there is room."""
         holders = [str(run_id) for (run_id,) in self.world.guards("turn").values()]
         paused = [run_id for run_id in holders if self.world.state(run.DECIDER, run_id).status == "paused"]
         if paused:
@@ -224,7 +221,7 @@ class Plane:
             self.world.submit(lambda reader, context: admission.resume(reader, context, capacity, run_id, None, LOCAL))
 
     def cancel(self, pick: int) -> None:
-        """Cancel a run, whether it is at work or waits."""
+        """Cancel a run, whether it is running or waiting."""
         runs = sorted((*self.world.guards("slot"), *self.world.guards("waiting")))
         if runs:
             capacity, run_id = self.world.capacity, runs[pick % len(runs)]
@@ -232,9 +229,8 @@ class Plane:
             self.world.submit(lambda reader, context: admission.cancel(reader, context, capacity, run_id, command))
 
     def withdraw(self, pick: int) -> None:
-        """Have a caller wait no longer."""
         self._command(pick, "waiting", lambda token, _: run.WithdrawRun(cause="session-busy"))
 
     def tick(self, ms: int) -> None:
-        """Let time pass; a clock that is set back is that of another server."""
+        """Let time pass. A clock that is set back stands for another server."""
         self.world.now += ms

@@ -1,4 +1,4 @@
-"""A model server that behaves as it is told, well or badly, in the words of each provider; byte by byte."""
+"""A model server with a set behaviour, good or bad, in the wire format of each provider, byte by byte."""
 
 import asyncio
 import gzip
@@ -32,13 +32,12 @@ class Asked(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What was asked for."""
         return self.head.split(" ", 2)[1]
 
 
 @dataclass
 class Stub:
-    """Keeps what it was asked, behaves as ``choose`` says, and knows when a client hung up."""
+    """A server that records requests, behaves as ``choose`` says, and notices when a client hung up."""
 
     choose: Callable[[Asked], Behaviour]
     url: str = ""
@@ -46,7 +45,6 @@ class Stub:
     client_is_gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
@@ -67,14 +65,13 @@ class Stub:
 
 @asynccontextmanager
 async def serving(behaviour: Behaviour) -> AsyncIterator[Stub]:
-    """A server at work in this event loop."""
     async with choosing(lambda asked: behaviour) as stub:
         yield stub
 
 
 @asynccontextmanager
 async def choosing(choose: Callable[[Asked], Behaviour]) -> AsyncIterator[Stub]:
-    """A server at work in this event loop that looks at each request."""
+    """Serve in this event loop, with a behaviour chosen for each request."""
     stub = Stub(choose)
     listener = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     async with listener:
@@ -84,7 +81,7 @@ async def choosing(choose: Callable[[Asked], Behaviour]) -> AsyncIterator[Stub]:
 
 @contextmanager
 def standing(choose: Callable[[Asked], Behaviour]) -> Iterator[Stub]:
-    """A server at work in a thread of its own."""
+    """Serve in a thread of its own."""
     ready, found = threading.Event(), list[tuple[Stub, asyncio.AbstractEventLoop, asyncio.Event]]()
 
     async def work() -> None:
@@ -144,13 +141,12 @@ def says_for_ever(head: bytes, piece: bytes, *, bytes_max: int = GIGABYTE, pause
 
 
 def refuses(status: int, body: bytes = b"", *headers: str) -> Behaviour:
-    """Answer with an error status."""
     lines = [f"HTTP/1.1 {status} Nope", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
     return says("\r\n".join(lines).encode() + body)
 
 
 def resets(*pieces: bytes) -> Behaviour:
-    """Write the pieces and break the connection."""
+    """Write the pieces and reset the connection."""
 
     async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -165,12 +161,11 @@ def resets(*pieces: bytes) -> Behaviour:
 
 
 def data(chunk: object) -> bytes:
-    """One event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 class Dialect(NamedTuple):
-    """How one kind of server says things; ``head`` is that of an answer that goes on until the connection ends."""
+    """The wire format of a kind of server; ``head`` begins an answer that lasts until the connection ends."""
 
     name: Literal["openai", "anthropic", "http"]
     head: bytes
@@ -184,12 +179,10 @@ class Dialect(NamedTuple):
 
     @property
     def whole(self) -> bytes:
-        """A good answer."""
         return self.head + self.start + self.text("Hello, ") + self.text("wörld") + self.end(9, 3)
 
 
 def events_head(request_id: str) -> bytes:
-    """The head of a stream of events."""
     return f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{request_id}\r\nconnection: close\r\n\r\n".encode()
 
 
@@ -252,7 +245,7 @@ DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (OPENAI,
 
 
 def client_of(dialect: str, url: str, silence_seconds: float = PATIENCE_SECONDS) -> Provider:
-    """A provider that asks a stub in its dialect."""
+    """Return a provider that calls a stub in its dialect."""
     match dialect:
         case "openai":
             return OpenAIProvider(url + "/v1", silence_seconds=silence_seconds)
@@ -263,7 +256,7 @@ def client_of(dialect: str, url: str, silence_seconds: float = PATIENCE_SECONDS)
 
 
 def dialect_of(asked: Asked) -> Dialect:
-    """Whose client asks."""
+    """Return the dialect of the client."""
     if asked.path.endswith("/chat/completions"):
         return OPENAI
     return ANTHROPIC if asked.path.endswith("/v1/messages") else HTTP
@@ -276,7 +269,7 @@ Outcome = Literal["answer", "failure", "patience"]
 
 
 class Misbehaviour(NamedTuple):
-    """One way of going wrong, and what has to come of it."""
+    """A kind of misbehaviour, and its expected outcome."""
 
     outcome: Outcome
     behave: Callable[[Dialect], Behaviour]
@@ -344,12 +337,12 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
 
 
 def misbehaving(asked: Asked) -> Behaviour:
-    """The behaviour that the model's name says, in the words of whose client asks."""
+    """Return the behaviour that the model's name selects, in the dialect of the client."""
     return MISBEHAVIOURS[str(asked.body["model"])].behave(dialect_of(asked))
 
 
 def settings_of(stub: Stub) -> dict[str, str]:
-    """The settings of an Athena server all of whose providers ask this one."""
+    """Return settings of an Athena server all of whose providers call this stub."""
     return {
         "openai_base_url": stub.url + "/v1",
         "anthropic_base_url": stub.url,

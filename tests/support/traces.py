@@ -1,4 +1,4 @@
-"""Traces: what the files of a directory or a database hold of some words, as they are or in base64."""
+"""Traces: occurrences of some words in the files of a directory or a database, plain or in base64."""
 
 import base64
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.postgres import Cluster
 
 
 def spellings(words: str) -> Iterator[bytes]:
-    """The words in UTF-8 and UTF-16, and in base64 at each of its three alignments, without the uncertain ends."""
+    """Return the words in UTF-8 and UTF-16, and in base64 at each alignment, without the uncertain ends."""
     yield words.encode()
     yield words.encode("utf-16-le")
     for ahead in range(3):
@@ -18,7 +18,7 @@ def spellings(words: str) -> Iterator[bytes]:
 
 
 def traces(directory: Path, *words: str) -> list[str]:
-    """The files below a directory that hold any of the words, in their bytes or their names."""
+    """Return the files below a directory that hold any of the words, in their bytes or their names."""
     wanted = [spelling for one in words for spelling in spellings(one)]
     found = []
     for path in sorted(directory.rglob("*")):
@@ -32,7 +32,7 @@ def traces(directory: Path, *words: str) -> list[str]:
 
 
 def traces_in_tables(cluster: Cluster, url: str, words: str) -> list[str]:
-    """The tables of a database whose files hold the words; those of the WAL are not looked at."""
+    """Return the tables of a database whose files hold the words; WAL files are not searched."""
     assert cluster.postmaster is not None
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("CHECKPOINT")

@@ -10,7 +10,7 @@ from tests.support.api import PATIENCE_SECONDS
 
 
 class Answer(NamedTuple):
-    """What came back until the server closed the connection; header names in lower case."""
+    """An answer up to the end of the connection; header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -18,13 +18,11 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error in the envelope."""
         found: dict[str, Any] = msgspec.json.decode(self.body)["error"]
         return found
 
 
 def exchange(url: str, parts: Iterable[bytes]) -> Answer:
-    """Send some bytes and read the answer to the end."""
     host, port = url.removeprefix("http://").split(":")
     received = b""
     with socket.create_connection((host, int(port)), PATIENCE_SECONDS) as connection:
@@ -45,7 +43,7 @@ def exchange(url: str, parts: Iterable[bytes]) -> Answer:
 
 
 def ask(url: str, method: str, target: bytes, body: bytes = b"", *headers: bytes) -> Answer:
-    """One request with a body of the length it says."""
+    """Send one request with a matching content-length."""
     lines = [method.encode() + b" " + target + b" HTTP/1.1", b"host: localhost", b"connection: close", *headers]
     if body:
         lines.append(b"content-length: " + str(len(body)).encode())

@@ -1,4 +1,4 @@
-"""Pipes with names, through which processes that a test started tell that they are there, and that they are gone."""
+"""Named pipes through which processes of a test report that they run and that they have ended."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Witness:
-    """Knows when every process that holds a pipe's writing end is gone: the script opens it with ``exec 3>"$0"``."""
+    """A pipe that ends with the last process that holds its writing end: scripts open it with ``exec 3>"$0"``."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -14,7 +14,6 @@ class Witness:
         self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     async def all_gone(self) -> bool:
-        """Wait for the end of the pipe."""
         try:
             while True:
                 try:
@@ -26,7 +25,7 @@ class Witness:
 
 
 class Knock:
-    """Hears a process that writes into a pipe: ``echo > "$1"``."""
+    """A pipe through which a process reports: ``echo > "$1"``."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -34,7 +33,6 @@ class Knock:
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     async def heard(self) -> None:
-        """Wait for it."""
         try:
             await readable(self._pipe)
         finally:
@@ -42,7 +40,6 @@ class Knock:
 
 
 async def readable(fd: int) -> None:
-    """Wait until there is something to read, or the end."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(fd, ready.set)

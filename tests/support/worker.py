@@ -34,6 +34,5 @@ class Worker(Process):
             self.check()
 
     def start(self) -> Self:
-        """Start, and return once it claims runs."""
         self.told = json.loads(self.launch(begin_work, self._settings, *self._words))
         return self

@@ -7,8 +7,6 @@ from tests.support.api import Api, Json, events_of
 
 
 class Builder:
-    """Makes workflows on a server."""
-
     def __init__(self, api: Api) -> None:
         self.api = api
         plain = PROFILE | {"verificationPolicies": None}
@@ -50,7 +48,7 @@ def attempts(run: Json) -> dict[str, int]:
 
 
 def settled(build: Builder, run_id: str, *before: str) -> Json:
-    """The run once nothing of it goes on by itself, or it is in none of the statuses ``before``."""
+    """Return the run once it has settled, or once its status is not among ``before``."""
     kinds = ("workflow.run.completed", "workflow.run.failed", "workflow.run.cancelled", "workflow.run.suspended")
     with build.api.stream(types=",".join(kinds)) as blocks:
         for _ in events_of(blocks):

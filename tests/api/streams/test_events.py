@@ -241,7 +241,7 @@ def test_times_may_be_written_in_any_zone(told: Server, everything: list[Json]) 
 @pytest.mark.parametrize(
     "text", ["yesterday", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00Q", "1767225600000", "\u0662"]
 )
-def test_what_is_no_time_is_refused(told: Server, name: str, text: str) -> None:
+def test_an_invalid_time_is_refused(told: Server, name: str, text: str) -> None:
     with pytest.raises(Refused) as refused:
         told.api.get("/events", **{name: text})
     assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, name)

@@ -1,4 +1,4 @@
-"""Cron expressions: what is taken, what is refused with a remedy, and which instants are meant, beside cronsim."""
+"""Cron expressions: accepted ones, refusals with a remedy, and the instants compared with cronsim."""
 
 import functools
 import sys
@@ -21,7 +21,7 @@ TEN_YEARS = 3_653 * DAY
 
 
 def local(expression: str, timezone: str, start: str, end: str) -> list[str]:
-    """The instants from one local time up to another, as the wall shows them."""
+    """Yield the instants between two local times, as a wall clock shows them."""
     info = zone(timezone)
     after, until = (int(datetime.fromisoformat(text).replace(tzinfo=info).timestamp()) for text in (start, end))
     found = Cron(expression, timezone).walk(after - 1, until - 1)
@@ -29,7 +29,7 @@ def local(expression: str, timezone: str, start: str, end: str) -> list[str]:
 
 
 def theirs(expression: str, timezone: str, after: int, until: int) -> list[int]:
-    """What cronsim makes of an expression."""
+    """Return cronsim's reading of an expression."""
     found = []
     for moment in CronSim(expression, datetime.fromtimestamp(after, zone(timezone))):
         instant = int(moment.timestamp())
@@ -39,7 +39,7 @@ def theirs(expression: str, timezone: str, after: int, until: int) -> list[int]:
     return found
 
 
-# What is taken
+# Accepted expressions
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_two_spellings_of_one_thing(expression: str, same: str) -> None:
         ("1," * 200_000 + "1 * * * *", f"at most {CRON_CHARS_MAX} characters"),
     ],
 )
-def test_what_is_no_expression_is_refused_with_its_place(expression: str, reason: str) -> None:
+def test_an_invalid_expression_is_refused_with_its_place(expression: str, reason: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         Cron(expression, "UTC")
     assert isinstance(refusal.value.details, list)
@@ -135,7 +135,7 @@ def test_what_is_no_expression_is_refused_with_its_place(expression: str, reason
     ]
     + ["localtime", "posixrules", "zone.tab", "Europe\\Berlin", "x" * 100_000],
 )
-def test_what_is_no_zone_is_refused(name: str) -> None:
+def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="timezone"):
         Cron("* * * * *", name)
 
@@ -153,7 +153,7 @@ def test_every_zone_of_the_database_is_read() -> None:
         assert zone(name).key == name
 
 
-# What is meant
+# Instants
 
 
 def test_both_days_restricted_are_alternatives_and_one_is_a_restriction() -> None:
@@ -161,7 +161,7 @@ def test_both_days_restricted_are_alternatives_and_one_is_a_restriction() -> Non
     assert [text[:2] for text in local("0 0 13 * 5", "UTC", *october)] == ["02", "09", "13", "16", "23", "30"]
     assert [text[:2] for text in local("0 0 * * 5", "UTC", *october)] == ["02", "09", "16", "23", "30"]
     assert [text[:2] for text in local("0 0 13 * *", "UTC", *october)] == ["13"]
-    assert [text[:2] for text in local("0 0 */15 * 5", "UTC", *october)] == ["16"]  # a step of all is no restriction
+    assert [text[:2] for text in local("0 0 */15 * 5", "UTC", *october)] == ["16"]  # a step of all restricts nothing
 
 
 SPRING = ("2025-03-09T00:00", "2025-03-09T05:00")  # 02:00 EST becomes 03:00 EDT
@@ -245,7 +245,6 @@ def test_little_is_looked_at_before_the_sparsest_expression_is_found_or_refused(
 
 
 def calls(action: Callable[[], object]) -> int:
-    """How many functions an action calls."""
     count = 0
 
     def see(frame: object, event: str, argument: object) -> None:
@@ -307,9 +306,9 @@ def test_any_expression_means_what_cronsim_says(expression: str, timezone: str, 
 
 
 def slip(expression: str, timezone: str, instant: int) -> bool:
-    """Whether cronsim means an instant by mistake: an hour or a minute with a star names no time that a change leaps.
+    """Return True where cronsim differs by mistake: an hour or minute with a star names no time that a change skips.
 
-    It looks for the next day that fits at its midnight, and where that is leapt over takes the hour after it unseen.
+    It looks for the next fitting day at midnight. Where that is skipped, it drops the hour after it.
     """
     wall = datetime.fromtimestamp(instant, zone(timezone)).replace(tzinfo=UTC)
     minute, hour, *_ = expression.split()
@@ -348,14 +347,14 @@ QUICK = [NEW_YORK, "Australia/Lord_Howe", "America/Santiago", "Antarctica/Troll"
 
 
 def zones_that_differ() -> list[str]:
-    """One zone for each history of offsets from 2020 to 2040."""
+    """Return one zone for each history of offsets from 2020 to 2040."""
     start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2020, 2041))
     alike = {tuple(segments(name, start, end)): name for name in sorted(zone_names())}
     return sorted(alike.values())
 
 
 def disagreements(name: str) -> set[tuple[str, str]]:
-    """Where cronsim says something else around a change, each looked at: it must be cronsim's slip described below."""
+    """Return where cronsim differs around a change. Fail unless each is the mistake that ``slip`` describes."""
     found: set[tuple[str, str]] = set()
     start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2020, 2041))
     offset = None
@@ -368,7 +367,7 @@ def disagreements(name: str) -> set[tuple[str, str]]:
             ours, others = list(Cron(expression, name).walk(*span)), theirs(expression, name, *span)
             if ours == others:
                 continue
-            # cronsim looks for the next hour in steps of 3,600 seconds. Where a change is no whole hour, or not on one,
+            # cronsim looks for the next hour in steps of 3,600 seconds. Where a change is not a whole hour or on one,
             # it lands in the middle of the hour that it looks for and leaves out what was before, or the whole hour.
             assert (after - before) % HOUR or (change + before) % HOUR, (name, expression, change)
             assert expression.startswith("*") or " */" in expression

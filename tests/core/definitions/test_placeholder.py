@@ -1,4 +1,4 @@
-"""Placeholders: names, types, sizes, and that nothing is filled twice."""
+"""Placeholders: names, types, sizes, and single substitution."""
 
 from typing import Any
 

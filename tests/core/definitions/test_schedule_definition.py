@@ -1,4 +1,4 @@
-"""The rule of a schedule: what its author wrote becomes a definition, or an error that names the field."""
+"""The definition of a schedule: its author's fields become a definition, or an error that names the field."""
 
 from typing import Any
 
@@ -21,7 +21,6 @@ SEED = {"id": "nightly", "sessionId": "s", "input": "hello", "everyMinutes": 60}
 
 
 def defined(body: dict[str, Any]) -> ScheduleDefinition:
-    """What the API makes of a body."""
     return definition_of(decode_body(ScheduleBody, msgspec.json.encode(body), "schedule"))
 
 

@@ -1,4 +1,4 @@
-"""Slots: which instants a trigger names, what makes no sense, and how jitter moves a slot without moving it on."""
+"""Slots: the instants of a trigger, invalid triggers, and jitter that never passes the next slot."""
 
 import pytest
 from hypothesis import given, settings

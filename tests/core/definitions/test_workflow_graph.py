@@ -1,4 +1,4 @@
-"""Flows: definitions that fit together, which step may begin, conditions."""
+"""Graphs of workflows: consistent definitions, startable steps, conditions."""
 
 import time
 from typing import Any
@@ -61,7 +61,7 @@ def test_what_does_not_fit_together_is_refused_with_its_nodes_and_edges(
     assert field in [fault.field for fault in caught.value.details]
 
 
-def test_every_fault_is_told_and_a_cycle_edge_by_edge() -> None:
+def test_every_fault_is_reported_and_a_cycle_edge_by_edge() -> None:
     with pytest.raises(ConfigError) as caught:
         workflow_graph.check(definition("aab", "a>x", "y>b"))
     assert isinstance(caught.value.details, list)
@@ -153,6 +153,6 @@ def test_a_condition_is_about_the_output_or_a_part_of_it(condition: dict[str, An
         ({"op": "contains", "path": "/a", "value": 1}, '{"a": 3}'),
     ],
 )
-def test_what_cannot_be_told_is_no_answer(condition: dict[str, Any], output: str) -> None:
+def test_an_undecidable_condition_has_no_answer(condition: dict[str, Any], output: str) -> None:
     with pytest.raises(OutputMismatch):
         workflow_graph.condition_holds(msgspec.convert({"step": "a", **condition}, Condition), output)

@@ -16,39 +16,34 @@ NOW = 1_767_225_600_000
 
 
 class Given(Generic[S]):
-    """A stream's past."""
+    """The past of a stream."""
 
     def __init__(self, decider: Decider[S], decide: Callable[[Any, S, Context], tuple[Event, ...]], *events: Event):
         self.state = fold(decider, events)
         self._decide = decide
 
     def when(self, command: object) -> "When":
-        """What the decider makes of a command."""
         context = Context(now=NOW, ids=CountingIds(), meta=Meta(actor="alice", correlation="trace"))
         return When(lambda: self._decide(command, self.state, context))
 
 
 class When:
-    """A decision about to be looked at."""
+    """A decision that a test examines."""
 
     def __init__(self, decision: Callable[[], tuple[Event, ...]]) -> None:
         self.decision = decision
 
     def then(self, *events: Event) -> None:
-        """Just these events follow."""
         assert self.decision() == events
 
     def then_types(self, *types: type[Event]) -> tuple[Event, ...]:
-        """Events of these types follow."""
         events = self.decision()
         assert tuple(type(event) for event in events) == types
         return events
 
     def then_nothing(self) -> None:
-        """The command changes nothing."""
         assert self.decision() == ()
 
     def then_rejected(self, error: type[AthenaError], match: str | None = None) -> None:
-        """The command is refused, in words that ``match``."""
         with pytest.raises(error, match=match):
             self.decision()

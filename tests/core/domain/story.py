@@ -24,11 +24,11 @@ CODEC = Codec(EVENTS)
 SALT = bytes(16)
 DATA: st.SearchStrategy[st.DataObject] = st.data()
 LOOKS_MAX = 10_000
-"""A reactor that needs more looks to come to rest never does."""
+"""A reactor that needs more looks than this never settles."""
 
 
 class Story(RuleBasedStateMachine):
-    """A stream under commands in any order; a crash leaves what is stored of it."""
+    """A stream under commands in any order. A crash keeps only its stored rows."""
 
     DECIDER: ClassVar[Decider[Any]]
     DECIDE: ClassVar[Callable[[Any, Any, Context], tuple[Event, ...]]]
@@ -43,14 +43,12 @@ class Story(RuleBasedStateMachine):
         self.now = NOW
 
     def do(self, command: object) -> tuple[Event, ...]:
-        """Decide, store what follows, and fold it."""
         events = type(self).DECIDE(command, self.state, self.context())
         for event in events:
             self.happens(event)
         return events
 
     def happens(self, event: Event) -> None:
-        """Store an event, and fold it."""
         self.follows(event)
         row = self.row(event)
         self.stored.append(row)
@@ -61,11 +59,10 @@ class Story(RuleBasedStateMachine):
         self.state = self.DECIDER.evolve(self.state, event)
 
     def context(self) -> Context:
-        """What a decision knows beside the state."""
+        """Return the context of a decision."""
         return Context(now=self.now, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
 
     def row(self, event: Event) -> Row:
-        """The event as it is stored."""
         kind, schema, data, extra, text = CODEC.encode(event, lambda: SALT)
         place = len(self.stored) + 1
         named = (self.STREAM, place, kind, schema, self.now, "cmd_1", "trace", None, "alice", "s", self.STREAM)
@@ -76,7 +73,7 @@ class Story(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        """All that was in memory is gone: the state is folded from what is stored, without text."""
+        """Drop the memory and fold the state from the stored rows, without text."""
         before, self.state = self.state, self.DECIDER.initial
         for row in self.stored:
             self.state = self.DECIDER.evolve(self.state, CODEC.decode(row, text=False).event)
@@ -84,15 +81,14 @@ class Story(RuleBasedStateMachine):
         self.crashed()
 
     def crashed(self) -> None:
-        """Forget what a reactor had in mind."""
+        """Forget what a reactor remembers."""
 
     def occupied(self, kind: str) -> list[str]:
-        """The keys of the guards of a kind."""
         return list(self.guards.of(kind))
 
 
 def case(machine: type[M], quick: int, ci: int, full: int) -> Any:
-    """The test of a machine, with its numbers of examples; only the quick one belongs to ``make test``."""
+    """Return the test of a machine with its numbers of examples. Only the quick one belongs to ``make test``."""
     found = machine.TestCase
     found.settings = settings(max_examples=sized(quick, ci, full), stateful_step_count=sized(15, 40, 80), deadline=None)
     return found if SCALE == "quick" else pytest.mark.heavy(found)

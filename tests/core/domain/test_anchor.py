@@ -17,7 +17,6 @@ OTHER = KeepAnchor(anchor=replace(ANCHOR, chain="ef" * 32), sender="bob")
 
 
 def given(*events: Event) -> Given[object]:
-    """The past of a position of another log."""
     return Given(DECIDER, decide, *events)  # type: ignore[arg-type]
 
 

@@ -43,7 +43,7 @@ def test_a_letter_is_discarded_once_and_then_no_longer_requeued() -> None:
     letter(ADDED, DISCARDED).when(REQUEUE).then_rejected(Contradicted)
 
 
-def test_a_discard_is_taken_back_for_ever() -> None:
+def test_a_discard_can_be_taken_back_at_any_time() -> None:
     letter(ADDED).when(RESTORE).then_nothing()
     letter(ADDED, DISCARDED).when(RESTORE).then(RESTORED)
     again = letter(ADDED, DISCARDED, RESTORED)

@@ -1,7 +1,7 @@
-"""What is asked to end, ends: commands, ends of runs and crashes in any order, at sizes beyond the limits of starts.
+"""Every requested end is reached: commands, ends of runs and crashes in any order, beyond the limits of starts.
 
-The machines play the reactors: they look at a state as these do, and start what these would. Whenever nothing runs,
-a look starts something, ends it, or it waits for a decision of a person.
+The machines act as the reactors: they read a state and start runs as these do. Whenever nothing runs, a look starts
+something or ends it, or it waits for a decision of a person.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ SHAPES = st.tuples(
 
 
 class CountedItems(StepInputs):
-    """Lists of which only the length is known."""
+    """A mapping of lists of which only the lengths are known."""
 
     def __init__(self, counts: dict[str, int]) -> None:
         self._counts = counts
@@ -56,7 +56,7 @@ class CountedItems(StepInputs):
 
 
 class Looking(WorkflowStepper):
-    """The walker's own view of what is due, over lists and approvals that nobody wrote."""
+    """The stepper's view of due work, over lists and approvals that the test makes up."""
 
     def __init__(self, items: dict[str, int]) -> None:
         self._inputs = CountedItems(items)
@@ -82,7 +82,7 @@ class Looking(WorkflowStepper):
 
 
 class Flow(Story):
-    """A workflow run whose walker is interrupted between any two of its transactions."""
+    """A workflow run whose stepper is interrupted between any two of its transactions."""
 
     DECIDER, DECIDE, STREAM = wr.DECIDER, wr.decide, "wfr_1"
 
@@ -153,7 +153,6 @@ class Flow(Story):
         *,
         refused: bool = False,
     ) -> None:
-        """One transaction of the walker."""
         if wanted is not None:
             name, run_id = wanted.step.id, self.ids.new("run")
             start: wr.StepCommand = wr.StartStep(step_id=name, run_id=run_id, item=wanted.item)
@@ -165,7 +164,6 @@ class Flow(Story):
                 )
 
     def rest(self) -> None:
-        """Let the walker go on until it waits."""
         for _ in range(LOOKS_MAX):
             while self.wanted:
                 self.advance((), (), self.wanted.pop(0))
@@ -203,7 +201,6 @@ class Flow(Story):
             self.end(run_id, how)
 
     def end(self, run_id: str, how: str) -> None:
-        """A run of a step ends."""
         ended = self.at_work.pop(run_id)
         if how != "ok":
             ended = replace(ended, code=how, message="no", cancelled=how == "RUN_CANCELLED")
@@ -214,7 +211,7 @@ class Flow(Story):
     def cancel(self, queued: int) -> None:
         if self.do(wr.CancelWorkflowRun(reason="enough")):
             for number, run_id in enumerate(list(self.at_work)):
-                if number % 4 < queued:  # nobody had it, so it ends in the same commit
+                if number % 4 < queued:  # it had no executor, so it ends in the same commit
                     self.end(run_id, "RUN_CANCELLED")
 
     @rule(data=DATA, approve=st.booleans())
@@ -278,7 +275,7 @@ class Flow(Story):
             assert set(self.occupied("step")) == self.at_work.keys() | self.over.keys()
 
     def teardown(self) -> None:
-        """Whatever happened, it comes to an end, or to a person, once runs end."""
+        """Check that the run ends or waits for a person once its runs have ended."""
         if not self.stored:
             return
         for _ in range(LOOKS_MAX):
@@ -310,7 +307,6 @@ def test_the_walker_goes_on_behind_a_step_that_release_0_1_left_waiting_for_noth
 
 
 def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
-    """The step between them is ok since before, so it does not show that nothing was approved anew."""
     flow = Flow()
     shapes = [("plain", 0, None, set(), 1, None), ("approval", 0, None, {1}, 1, 0)]
     flow.create([*shapes, ("plain", 0, None, {1}, 1, None), ("plain", 0, None, {1}, 2, None)], False)
@@ -343,7 +339,7 @@ WORDS: tuple[Any, ...] = (
 
 
 class Running(Story):
-    """A run that waits, is executed by executors that get lost, is paused, and is cancelled at any moment."""
+    """A run that waits, loses executors, pauses and is cancelled at any moment."""
 
     DECIDER, DECIDE, STREAM = run.DECIDER, run.decide, "run_1"
 
@@ -428,14 +424,14 @@ CHARS_MAX = 400
 
 
 class Draining(Story):
-    """The queue of a session, beside its reactor and the runs of its items."""
+    """The queue of a session, with its reactor and the runs of its items."""
 
     DECIDER, DECIDE, STREAM = queue.DECIDER, queue.decide, "work:s"
 
     def __init__(self) -> None:
         super().__init__()
         self.run: str | None = None
-        """How the run of the batch is: at work, or how it ended."""
+        """The status of the run of the batch: running, or its end."""
 
     def follows(self, event: Event) -> None:
         if isinstance(event, queue.WorkBatchStarted):
@@ -465,7 +461,7 @@ class Draining(Story):
         self.run = how
 
     def look(self, refused: Any = None) -> None:
-        """Look as ``Drains.act`` does, until a run is at work or nothing is to be done."""
+        """Act as ``Drains.act`` does until a run is in progress or nothing is due."""
         state = self.state
         if state.drain is None:
             if state.automatic:
@@ -508,7 +504,7 @@ class Draining(Story):
         assert self.occupied("drain") == ([] if self.state.drain is None else ["s"])
 
     def teardown(self) -> None:
-        """A drain ends once its runs do, though more work comes with each of them."""
+        """Check that a drain ends once its runs do, though each of them adds work."""
         self.run = "ok" if self.state.batch is not None else None
         looks = 0
         while self.state.drain is not None:
@@ -528,7 +524,7 @@ TestDraining = case(Draining, 30, 8, 300)
 
 
 class Redriving(Story):
-    """A job that puts letters back, one after another, beside somebody who stops it."""
+    """A job that requeues dead letters one after another while a client may stop it."""
 
     DECIDER, DECIDE, STREAM = redrive.DECIDER, redrive.decide, "rdr_1"
 
@@ -549,7 +545,7 @@ class Redriving(Story):
             self.look(result)
 
     def look(self, result: redrive.RedriveDecision = "requeued") -> None:
-        """Look as ``Redrives.act`` does."""
+        """Act as ``Redrives.act`` does."""
         left = [letter for letter in self.left if letter > self.state.after]
         if left:
             self.do(sample_redrive.advance(left[0], result))
@@ -568,7 +564,6 @@ class Redriving(Story):
             assert bool(self.occupied("redrive")) == (self.state.status == "running")
 
     def teardown(self) -> None:
-        """It ends once it has seen to each letter."""
         if self.stored:
             for _ in range(len(self.left) + 1):
                 self.look()
@@ -601,7 +596,7 @@ class Reviewing(Story):
         self.look(refused=refused)
 
     def look(self, *, refused: bool = False) -> None:
-        """Look as ``Reviews.act`` does."""
+        """Act as ``Reviews.act`` does."""
         known = self.runs[self.state.run_id or "run_1"]
         if self.state.status != "running" or known == "at work":
             return
@@ -619,7 +614,6 @@ class Reviewing(Story):
             assert self.occupied("review") == (["run_1"] if self.state.status == "running" else [])
 
     def teardown(self) -> None:
-        """It ends with its second run."""
         if self.stored:
             for _ in range(2):
                 self.its_run_ends("bad")
@@ -659,7 +653,6 @@ class Scheduling(Story):
         self.tick()
 
     def tick(self) -> None:
-        """Do what is due, as the timer does."""
         for _ in range(LOOKS_MAX):
             if not self.do(schedule.TickSchedule(at=self.now, target_run_id=self.ids.new("run"))):
                 break
@@ -700,7 +693,7 @@ class Scheduling(Story):
         assert bool(self.occupied("schedule")) == self.state.exists
 
     def teardown(self) -> None:
-        """Once its runs have ended it begins the next slot that waits, and removed it leaves nothing."""
+        """Check that the next waiting slot begins after the runs, and that a removed schedule leaves nothing."""
         self.tick()
         while self.state.running:
             self.runs_end(schedule.RUNS_IN_FLIGHT_MAX, "ok")

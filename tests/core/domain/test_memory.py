@@ -1,4 +1,4 @@
-"""Tests of the memory room: an entry is noted down once and forgotten once."""
+"""Tests of the decider of memory: an entry is noted once and forgotten once."""
 
 from athena_core.domain.memory import (
     DECIDER,
@@ -19,7 +19,6 @@ FORGET = ForgetMemory(entry_id="mem_1")
 
 
 def given(*events: Event) -> Given[object]:
-    """The past of an entry."""
     return Given(DECIDER, decide, *events)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The work queue: what is joined into one run, what an end of that run does, and that nothing is lost or doubled."""
+"""The work queue: the batch of one run, the effect of that run's end, and no lost or doubled items."""
 
 from collections import Counter
 from typing import Any
@@ -74,7 +74,7 @@ def test_items_are_welcome_while_others_are_worked_off() -> None:
     given(enqueued(1), draining(1), started(1)).when(enqueue(2)).then(enqueued(2))
 
 
-# What is worked off
+# Batches
 
 
 def test_a_drain_begins_once() -> None:
@@ -108,7 +108,7 @@ def test_an_item_that_is_too_long_for_all_runs_alone() -> None:
     assert [item.id for item in queue.next_batch(state, 3)] == ["wi_1"]
 
 
-def test_a_run_gets_no_more_than_so_many_items() -> None:
+def test_the_items_of_a_run_are_limited() -> None:
     state = given(*(enqueued(number, "collect") for number in range(1, queue.BATCH_ITEMS_MAX + 10))).state
     assert len(queue.next_batch(state, 1_000_000)) == queue.BATCH_ITEMS_MAX
 
@@ -171,14 +171,13 @@ def test_a_failed_run_gives_its_items_back_and_stops_the_drain() -> None:
     assert after.state.drain is None
 
 
-def test_an_end_that_is_nobodys_fault_is_no_attempt() -> None:
+def test_an_end_without_a_fault_counts_no_attempt() -> None:
     past = (enqueued(1), draining(1), started(1))
     events = given(*past).when(fail(counted=False)).then_types(queue.WorkBatchReturned, queue.WorkDrainFailed)
     assert [len(item.attempts) for item in given(*past, *events).state.items] == [0]
 
 
 def failures(count: int, *numbers: int) -> list[Event]:
-    """So many drains that failed."""
     depth = len(numbers)
     return [
         event
@@ -238,7 +237,7 @@ def test_a_session_is_drained_by_one_at_a_time() -> None:
 
 
 class Queue(RuleBasedStateMachine):
-    """A queue under any commands: what went in is waiting, done, or in one dead letter."""
+    """A queue under any commands: each item waits, is done, or is in one dead letter."""
 
     def __init__(self) -> None:
         super().__init__()

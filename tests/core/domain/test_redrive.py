@@ -1,4 +1,4 @@
-"""Redrives as deciders: each letter is seen to once, in order, and the job ends once with what it counted."""
+"""Redrives as deciders: each letter is handled once, in order, and the job ends once with its counts."""
 
 import pytest
 
@@ -29,19 +29,19 @@ def test_each_letter_is_seen_to_once_and_in_order() -> None:
     job(STARTED, advanced(3), advanced(5)).when(advance(3)).then_nothing()
 
 
-def test_the_end_tells_what_became_of_the_letters() -> None:
+def test_the_end_counts_the_results_of_the_letters() -> None:
     past = (STARTED, advanced(3), advanced(4, "skipped"), advanced(5), advanced(6, "failed", "CONFLICT"))
     job(*past).when(redrive.CompleteRedrive()).then(completed(requeued=2, skipped=1, failed=1))
     job(STARTED).when(redrive.CancelRedrive()).then(CANCELLED)
 
 
 @pytest.mark.parametrize("past", [(), (STARTED, completed()), (STARTED, CANCELLED)], ids=["none", "done", "stopped"])
-def test_what_is_not_at_work_does_not_go_on(past: tuple[Event, ...]) -> None:
+def test_a_job_that_is_not_running_does_not_continue(past: tuple[Event, ...]) -> None:
     for command in (advance(3), redrive.CompleteRedrive(), redrive.CancelRedrive()):
         job(*past).when(command).then_nothing()
 
 
-def test_one_job_of_a_filter_is_at_work() -> None:
+def test_one_job_of_a_filter_runs_at_a_time() -> None:
     assert redrive.DECIDER.guards(recorded(STARTED)) == (Guard(kind="redrive", key="ab", value=("rdr_1",)),)
     assert redrive.DECIDER.guards(recorded(advanced(3))) == ()
     for end in (completed(), CANCELLED):

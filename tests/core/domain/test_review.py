@@ -1,4 +1,4 @@
-"""Reviews as deciders: begun once, repaired once at most, ended once; and what is known of those at work."""
+"""The decider of reviews: begun once, repaired once at most, ended once; open ones are guarded."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_a_review_begins_or_is_refused_once() -> None:
             review(*past).when(first).then_nothing()
 
 
-def test_a_review_is_repaired_once_at_most_and_while_it_is_at_work() -> None:
+def test_a_review_is_repaired_once_at_most_and_while_it_is_open() -> None:
     review(STARTED).when(REPAIR).then(REPAIR)
     for past in ((), (FAILED,), (STARTED, REPAIR), (STARTED, COMPLETED)):
         review(*past).when(REPAIR).then_nothing()
@@ -41,7 +41,7 @@ def test_a_review_waits_for_its_run_and_then_for_the_repair() -> None:
 @pytest.mark.parametrize(
     ("event", "value"), [(STARTED, ("run_1",)), (REPAIR, ("run_2",)), (COMPLETED, None)], ids=["start", "repair", "end"]
 )
-def test_a_review_at_work_is_found_again(event: Event, value: tuple[str] | None) -> None:
+def test_an_open_review_is_found_again(event: Event, value: tuple[str] | None) -> None:
     found = persona.DECIDER.guards(recorded(event, stream=persona.stream("run_1")))
     assert found == (Guard(kind="review", key="run_1", value=value),)
 

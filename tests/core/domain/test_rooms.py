@@ -1,4 +1,4 @@
-"""The small rooms: directives, profiles, sessions, policy."""
+"""The small deciders: directives, profiles, sessions, policy."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ PROVIDERS = frozenset({"mock"})
 
 
 def normalise(spec: HarnessSpec) -> HarnessSpec:
-    """The profile as it is kept; a schema with the member ``bad`` is not taken."""
+    """Return the profile as it is stored. A schema with the member ``bad`` is rejected."""
     return profile.normalise_profile(spec, PROVIDERS, lambda schema: "it is bad" if "bad" in schema else None)
 
 
@@ -69,14 +69,14 @@ def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("host", ["a b", "-x.org", "x-.org", "a..b", "*.", "*", "x" * 64 + ".org", "http://x.org", ""])
-def test_what_is_no_host_is_refused(host: str) -> None:
+def test_an_invalid_host_is_refused(host: str) -> None:
     spec = replace(SPEC, allowed_egress=(Egress(host=host),))
     with pytest.raises(ConfigError, match=r"allowedEgress\[0\].host"):
         normalise(spec)
 
 
 @pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "*.example.org", "xn--bcher-kva.example"])
-def test_what_is_a_host_is_taken(host: str) -> None:
+def test_a_valid_host_is_accepted(host: str) -> None:
     spec = replace(SPEC, allowed_egress=(Egress(host=host),))
     assert normalise(spec).allowed_egress == (Egress(host=host),)
 
@@ -85,7 +85,7 @@ SHELL = ToolPolicies(shell=ShellPolicy(commands=(("make",), ("git", "status"))))
 
 
 def verified(kind: str, **fields: Any) -> HarnessSpec:
-    """A profile with one verification policy, and a shell that may run ``make`` and ``git status``."""
+    """Return a profile with one verification policy, and a shell that may run ``make`` and ``git status``."""
     policy = VerificationPolicy(id="p", kind=kind, label="tests", **fields)  # type: ignore[arg-type]
     config = replace(SPEC.config, tools=("shell",))
     return replace(SPEC, config=config, tool_policies=SHELL, verification_policies=(policy,))

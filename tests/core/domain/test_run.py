@@ -1,4 +1,4 @@
-"""The run: what follows from each command in each state."""
+"""The run: the events of each command in each state."""
 
 from contextlib import suppress
 
@@ -155,7 +155,7 @@ def test_the_holder_of_the_lease_records_what_it_does() -> None:
     given(CREATED, LEASED, STARTED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(SAID, CALLED, PAID)
 
 
-def test_nobody_else_does() -> None:
+def test_no_other_executor_does() -> None:
     step = run.RecordStep(token=1, steps=(RESULT,))
     given(CREATED, LEASED, STARTED, TAKEN).when(step).then_rejected(LeaseLost)
     given(CREATED, LEASED, STARTED, COMPLETED).when(step).then_nothing()
@@ -215,7 +215,7 @@ def test_a_cancel_is_forced_only_where_one_was_acknowledged() -> None:
     given(CREATED, LEASED, STARTED).when(run.ForceCancel()).then_nothing()
 
 
-def test_the_end_tells_why_the_cancel_was_asked_for() -> None:
+def test_the_end_has_the_reason_of_the_cancel() -> None:
     asked = run.RunCancelRequested(status="cancelled", cause="parent")
     given(CREATED, LEASED, STARTED).when(run.CancelRun(cause="parent")).then(asked)
     given(CREATED, LEASED, STARTED, asked).when(END).then(PAID, run.RunCancelled(cause="parent"))

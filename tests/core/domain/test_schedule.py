@@ -1,4 +1,4 @@
-"""The schedule: what follows from each command in each state, and what becomes of each slot whatever the clock does."""
+"""The schedule: the events of each command in each state, and the fate of each slot under any clock."""
 
 from collections.abc import Iterable
 
@@ -47,8 +47,6 @@ def anchored(minutes: int, anchor: int = NOW) -> ScheduleDefinition:
 
 
 def given(*events: Event, now: int = NOW) -> Given[schedule.ScheduleState]:
-    """A stream's past; ``now`` is the time of what comes."""
-
     def decide(command: schedule.ScheduleCommand, state: schedule.ScheduleState, context: Context) -> tuple[Event, ...]:
         return schedule.decide(command, state, replace(context, now=now))
 
@@ -137,7 +135,7 @@ def test_a_time_that_has_passed_may_be_put_again_as_it_was() -> None:
     given(*past, now=NOW + DAY).when(change).then_types(schedule.ScheduleUpserted)
 
 
-def test_there_are_only_so_many_schedules() -> None:
+def test_the_number_of_schedules_is_limited() -> None:
     full = replace(PUT, others=schedule.SCHEDULES_MAX)
     with pytest.raises(ConfigError, match="id: "):
         given().when(full).decision()
@@ -204,7 +202,7 @@ def test_a_removed_schedule_that_is_put_again_repeats_no_slot() -> None:
     given(*past, put, ended, now=NOW + HOUR).when(tick(NOW + HOUR)).then_nothing()
 
 
-def test_what_is_asked_of_an_unknown_one_is_recorded_as_not_done() -> None:
+def test_a_command_for_an_unknown_schedule_is_recorded_as_not_done() -> None:
     given().when(schedule.RemoveSchedule(id="x")).then(schedule.ScheduleRemoved(id="x", removed=False))
     given().when(schedule.EnableSchedule(id="x")).then(schedule.ScheduleEnabled(id="x", updated=False))
     given().when(schedule.DisableSchedule(id="x")).then(schedule.ScheduleDisabled(id="x", updated=False))
@@ -449,7 +447,7 @@ JUMPS = (-2 * HOUR, -1, 0, HOUR, 3 * DAY)
 
 
 def plainly(trigger: Trigger, after: int, until: int) -> list[int]:
-    """The slots after one moment and up to another, by counting on from the anchor."""
+    """Return the slots between two moments, counted from the anchor."""
     step = trigger.every_minutes * MINUTE if trigger.every_minutes else STEPS[trigger.cron or ""]
     slot = trigger.anchor_ms
     if slot <= after:
@@ -458,7 +456,7 @@ def plainly(trigger: Trigger, after: int, until: int) -> list[int]:
 
 
 class Slots(RuleBasedStateMachine):
-    """A schedule under a clock that jumps, beside a book of what became of each slot."""
+    """A schedule under a clock that jumps, with a record of the fate of each slot."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -471,7 +469,6 @@ class Slots(RuleBasedStateMachine):
         self.seen = 0  # the latest moment at which the open trigger was looked at
 
     def do(self, command: schedule.ScheduleCommand) -> tuple[Event, ...]:
-        """Decide, and keep the book."""
         if isinstance(command, schedule.RunSchedule | schedule.TickSchedule):
             command = replace(command, target_run_id=self.ids.new("run"))
         context = Context(now=self.now, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
@@ -482,7 +479,7 @@ class Slots(RuleBasedStateMachine):
         return events
 
     def keep(self, event: Event) -> None:
-        """Each slot has one fate, and it is a slot of the trigger in force."""
+        """Check that each slot has one fate and belongs to the trigger in force."""
         match event:
             case schedule.ScheduleRunStarted(slot_ms=int(slot)):
                 assert not self.fired or slot > self.fired[-1], "a slot ran twice, or after a later one"
@@ -511,7 +508,7 @@ class Slots(RuleBasedStateMachine):
             self.fate[slot] = fate
 
     def all_explained(self, until: int, *, due: bool) -> None:
-        """Nothing that came due is without a fate."""
+        """Check that each slot that was due has a fate."""
         if self.open is None:
             return
         trigger, after = self.open
@@ -520,7 +517,7 @@ class Slots(RuleBasedStateMachine):
                 assert slot in self.fate, f"{slot} is not explained"
 
     def begin(self) -> None:
-        """The trigger in force is another one now, or begins anew."""
+        """Note that another trigger is in force, or that it began anew."""
         assert self.state.definition is not None
         self.open = (self.state.definition.trigger, self.state.cursor_ms) if self.state.enabled else None
 

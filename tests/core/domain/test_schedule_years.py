@@ -1,4 +1,4 @@
-"""Years of schedules under four schedulers with wrong clocks: no slot twice, none unexplained."""
+"""Years of schedules under four schedulers with wrong clocks: each slot has one fate."""
 
 from collections import Counter
 from random import Random
@@ -25,7 +25,7 @@ WRONG = (-2 * HOUR, 3 * DAY, 17, -1)
 
 
 class Simulation:
-    """One schedule: its head, which every scheduler decides at, and what was recorded."""
+    """One schedule: the head at which every scheduler decides, and the recorded events."""
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
@@ -57,7 +57,6 @@ class Simulation:
         self.trigger = self.state.definition.trigger
 
     def do(self, command: schedule.ScheduleCommand, now: int) -> tuple[Event, ...]:
-        """Decide at the head, as a transaction does, and record."""
         context = Context(now=now, ids=self.ids, meta=Meta(actor="alice", correlation="trace"))
         events = schedule.decide(command, self.state, context)
         for event in events:
@@ -75,12 +74,12 @@ class Simulation:
         return events
 
     def tick(self, now: int) -> None:
-        """What a scheduler does whose clock says ``now``."""
+        """Act as a scheduler whose clock shows ``now``."""
         while self.do(schedule.TickSchedule(at=now, target_run_id=self.ids.new("run")), now):
             pass
 
     def step(self) -> None:
-        """Until the next slot, or through an outage; then some schedulers look, and runs end."""
+        """Advance to the next slot or past an outage. Then some schedulers act, and runs end."""
         random = self.random
         due = schedule.next_due(self.state)
         self.time = max(self.time + MINUTE, due or self.time + DAY)
@@ -101,7 +100,7 @@ class Simulation:
             self.do(schedule.ResumeSchedule(id="a"), self.time)
 
     def check(self) -> None:
-        """Every slot up to the cursor has one fate, or waits; no other has any."""
+        """Check that each slot up to the cursor has one fate or waits, and that no other has any."""
         self.fates.update(self.state.buffer)
         due = slots_between(self.trigger, self.began, self.state.cursor_ms, 2**31)
         assert self.fates == Counter(due)

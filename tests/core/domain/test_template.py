@@ -1,4 +1,4 @@
-"""Run templates: versions, and what their parameters may be."""
+"""Run templates: versions and allowed parameters."""
 
 from typing import Any
 
@@ -86,6 +86,6 @@ def test_a_schema_lets_parameters_have_types_and_says_where_they_do_not_fit() ->
 
 
 @pytest.mark.parametrize("value", [3, " ", None, ["x"]])
-def test_a_parameter_that_is_no_string_needs_a_schema(value: object) -> None:
+def test_a_parameter_other_than_a_string_needs_a_schema(value: object) -> None:
     with pytest.raises(ConfigError, match=r"params\.topic"):
         template.resolve_params({"topic": "x"}, {"topic": value}, None, schema.problems)

@@ -53,7 +53,7 @@ def test_a_step_starts_once_and_only_after_its_parents() -> None:
     given(started(), completed()).when(advance(PAIR, start("a", 2), start("b"))).then(started("b"))
 
 
-def test_an_end_and_the_next_start_are_one_decision_and_told_twice_they_are_one() -> None:
+def test_an_end_and_the_next_start_are_one_decision_also_when_repeated() -> None:
     command = advance(PAIR, start("b"), over=(ended(output_chars=0),))
     given(started()).when(command).then(completed(), started("b"))
     given(started(), completed(), started("b")).when(command).then_nothing()
@@ -68,7 +68,7 @@ def test_attempts_are_used_up_before_a_step_fails() -> None:
     given(*second).when(last).then(failed(attempt=2), ENDED)
 
 
-def test_a_run_that_somebody_cancelled_is_not_tried_again() -> None:
+def test_a_cancelled_run_is_not_tried_again() -> None:
     twice = graph([step("a", execution={"maxAttempts": 2})])
     over = ended(code="RUN_CANCELLED", message="no", cancelled=True)
     given(started()).when(advance(twice, over=(over,))).then_types(wr.WorkflowStepFailed, wr.WorkflowRunFailed)

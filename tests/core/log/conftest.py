@@ -1,4 +1,4 @@
-"""The contract of a store: the tests of these modules run on SQLite and on PostgreSQL, the same ones."""
+"""The contract of a store: the tests of these modules run on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,11 @@ import pytest
 from tests.core.log.pots import on_postgres, opened
 
 CONTRACT = ("test_log", "test_processes", "test_tail", "test_eventsourcing")
-"""What is marked ``sqlite`` in them is about files, locks or hooks of that store."""
+"""Tests marked ``sqlite`` in them are about files, locks or hooks of that store."""
 
 
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where the log of the state directory is."""
     chosen: str = getattr(request, "param", "sqlite")
     if chosen == "postgres":
         directory: Path = request.getfixturevalue("tmp_path")
@@ -24,7 +23,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of the contract on both."""
     name = metafunc.module.__name__.rpartition(".")[2]
     if name in CONTRACT and metafunc.cls is None and not list(metafunc.definition.iter_markers("sqlite")):
         metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)

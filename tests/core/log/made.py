@@ -1,4 +1,4 @@
-"""Values of any type that events are made of, for hypothesis."""
+"""Values of every type of an event's fields, for hypothesis."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 
 def made(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a type; those with a limit keep it."""
+    """Return values of a type; those with a limit keep it."""
     return _made(inspect.type_info(kind))
 
 

@@ -1,4 +1,4 @@
-"""Other processes on the same state directory: ``python -m tests.core.log.others <what> <directory> …``."""
+"""Other processes on the same state directory: ``python -m tests.core.log.others <action> <directory> …``."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @contextmanager
 def other(what: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    """A process that said it is ready; it does its work, or ends, when its input is closed."""
+    """Yield another process once it is ready. It works, or ends, when its input is closed."""
     command = [sys.executable, "-m", "tests.core.log.others", what, *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -33,14 +33,13 @@ def other(what: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 
 def hold(directory: Path) -> None:
-    """Keep the log's lock until the input ends."""
     with store_at(directory, SystemIds()).exclusive():
         print("ready", flush=True)
         sys.stdin.read()
 
 
 def append(directory: Path, mine: str, theirs: str, count: int) -> None:
-    """Append one after another, each with what was last seen of the other; print how often that had changed."""
+    """Append events one by one, each with the last value seen of the other process. Print how often that changed."""
     log = Log(store_at(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
     log.start()
     print("ready", flush=True)
@@ -56,7 +55,7 @@ def append(directory: Path, mine: str, theirs: str, count: int) -> None:
 
 
 def burst(directory: Path, mine: str, count: int) -> None:
-    """Have so much waiting that there are ``count`` commits to make without a pause."""
+    """Queue enough transactions for ``count`` commits without a pause."""
     log = Log(store_at(directory, SystemIds()), Codec(POTS.events), (POTS,), clock=SystemClock(), ids=SystemIds())
     batch = Outcome(facts=(Fact(stream=mine, event=Filled(amount=1)),) * BATCH_EVENTS_MAX)
     futures = [enqueue(log, lambda reader, context: batch) for _ in range(count)]

@@ -29,7 +29,7 @@ META = Meta(actor="ada", correlation="trace-1")
 
 
 class Filled(Event):
-    """Something was poured in."""
+    """An amount was added to the pot."""
 
     TYPE: ClassVar[str] = "pot.filled"
     amount: int
@@ -39,14 +39,14 @@ class Filled(Event):
 
 
 class Taken(Event):
-    """A slot is in use."""
+    """A slot was taken."""
 
     TYPE: ClassVar[str] = "slot.taken"
     slot: str
 
 
 class Freed(Event):
-    """A slot is free again, if it is still the one that was taken at ``held``."""
+    """A slot was freed, if it is the one taken at ``held``."""
 
     TYPE: ClassVar[str] = "slot.freed"
     slot: str
@@ -54,21 +54,20 @@ class Freed(Event):
 
 
 class Refused(Event):
-    """All slots were in use."""
+    """A slot was refused: all were taken."""
 
     TYPE: ClassVar[str] = "slot.refused"
     slot: str
 
 
 class PotState(Value):
-    """What is in the pot, and how often it was touched."""
+    """The content of the pot and its number of events."""
 
     level: int = 0
     touched: int = 0
 
 
 def evolve(state: PotState, event: Event) -> PotState:
-    """Follow one event."""
     match event:
         case Filled():
             return PotState(level=state.level + event.amount, touched=state.touched + 1)
@@ -98,12 +97,12 @@ POTS: Decider[PotState] = Decider(
 
 
 def on_postgres(directory: Path, url: str) -> None:
-    """Let a state directory mean a log in this database, for every process that is told of the directory."""
+    """Put the log of a state directory into this database, for every process on that directory."""
     directory.joinpath("database.url").write_text(url)
 
 
 def url_of(directory: Path) -> str | None:
-    """The database that a state directory means, if it is none of its own."""
+    """Return the database of a state directory, if it has one."""
     path = directory / "database.url"
     return path.read_text() if path.exists() else None
 
@@ -113,7 +112,6 @@ opened: list[Store] = []
 
 
 def store_at(directory: Path, ids: Ids | None = None) -> Store:
-    """The store of a state directory."""
     url = url_of(directory)
     if url is None:
         return SqliteStore(directory, ids or CountingIds())
@@ -123,7 +121,7 @@ def store_at(directory: Path, ids: Ids | None = None) -> Store:
 
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Keep the lock of a log, as another process would."""
+    """Hold the lock of a log, as another process would."""
     store = store_at(directory)
     try:
         with store.exclusive():
@@ -133,7 +131,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def alter(directory: Path, statement: str) -> None:
-    """Change what is stored behind the back of every process."""
+    """Change stored rows without the log's knowledge."""
     url = url_of(directory)
     if url is None:
         database = apsw.Connection(str(directory / "log.db"))
@@ -145,7 +143,7 @@ def alter(directory: Path, statement: str) -> None:
 
 
 class Deaths(list[str]):
-    """What would have ended the process."""
+    """The reasons that would have ended the process."""
 
 
 def new_log(
@@ -156,7 +154,7 @@ def new_log(
     store: Store | None = None,
     key_hours: int = 24,
 ) -> Log:
-    """A log of pots that is not at work: the test takes its steps, or starts it."""
+    """Return a log of pots whose threads do not run: the test commits by hand, or starts it."""
     return Log(
         store or store_at(directory),
         Codec(POTS.events),
@@ -171,38 +169,34 @@ def new_log(
 def enqueue(
     log: Log, transaction: Transaction[Any], key: Key | None = None, meta: Meta = META, answers: Any = Any
 ) -> "Future[Committed[Any]]":
-    """Let a transaction wait."""
     future: Future[Committed[Any]] = Future()
     log._enqueue(Submission(transaction, meta, key, frozenset(), None, future, answers))
     return future
 
 
 def commit(log: Log, *transactions: Transaction[Any]) -> list[Committed[Any]]:
-    """Have transactions committed together, by the thread of the test."""
+    """Commit transactions in one batch, in the thread of the test."""
     futures = [enqueue(log, transaction) for transaction in transactions]
     log.commit_waiting()
     return [future.result(timeout=0) for future in futures]
 
 
 def connection(log: Log) -> apsw.Connection:
-    """The writing connection, to arrange for failures."""
     assert isinstance(log.store, SqliteStore)
     return log.store._connection
 
 
 def place(log: Log) -> LogHead:
-    """Where the log believes to be."""
     return log._state.head
 
 
 def fill(pot: str = "pot_a", amount: int = 1, label: str | None = None) -> Transaction[dict[str, int]]:
-    """Pour."""
     fact = Fact(stream=pot, event=Filled(amount=amount, label=label))
     return lambda reader, context: Outcome(facts=(fact,), subject=pot, answer={"amount": amount})
 
 
 def take(slot: str, pot: str = "pot_a") -> Transaction:
-    """Take a slot, unless two are taken; a refusal is an event."""
+    """Take a slot, or refuse it with an event if two are taken."""
 
     def transaction(reader: Reader, context: Context) -> Outcome:
         taken: Mapping[str, tuple[str | int, ...]] = reader.guards("slot")
@@ -214,22 +208,19 @@ def take(slot: str, pot: str = "pot_a") -> Transaction:
 
 
 def free(slot: str, pot: str = "pot_a") -> Transaction:
-    """Free a slot."""
     return lambda reader, context: Outcome(facts=(Fact(stream=pot, event=Freed(slot=slot)),))
 
 
 def erase(position: int) -> Transaction:
-    """Erase a text, and nothing else."""
+    """Erase a text and append nothing."""
     return lambda reader, context: Outcome(erase=(position,))
 
 
 def level(pot: str = "pot_a") -> Transaction[int]:
-    """Only look."""
     return lambda reader, context: Outcome(answer=reader.state(POTS, pot).level)
 
 
 def key(name: str, content: bytes = b"", released: bool = False) -> Key:
-    """A client's key."""
     made = Key.of("ada", "fill", name, content)
     return Key(
         hash=made.hash, fingerprint=made.fingerprint, unkeyed=made.unkeyed, released=lambda reader, subject: released
@@ -237,7 +228,7 @@ def key(name: str, content: bytes = b"", released: bool = False) -> Key:
 
 
 def stored(directory: Path) -> list[Row]:
-    """Everything that is stored, right or wrong."""
+    """Return all stored rows without checking them."""
     store = store_at(directory)
     try:
         return store.rows(0, 2**40)
@@ -246,5 +237,5 @@ def stored(directory: Path) -> list[Row]:
 
 
 def rows(directory: Path) -> list[Row]:
-    """Everything that is stored, proved."""
+    """Return all stored rows and check their chain."""
     return list(chain.verify(stored(directory)))

@@ -19,7 +19,7 @@ NULLABLE = ("causation", "session_id", "run_id", "extra", "text_hash")
 
 @pytest.fixture
 def history(tmp_path: Path) -> Path:
-    """A log of five rows, none of whose columns is NULL."""
+    """Return a log of five rows, none of whose columns is NULL."""
     log = new_log(tmp_path)
 
     def transaction(reader: Reader, context: Context) -> Outcome:
@@ -33,14 +33,14 @@ def history(tmp_path: Path) -> Path:
 
 
 def change(directory: Path, statement: str, *values: Cell) -> None:
-    """What somebody with the file could do."""
+    """Change a row as anybody with access to the file can."""
     with apsw.Connection(str(directory / "log.db")) as database:
         database.execute(statement, values)
     database.close()
 
 
 def another(value: Cell) -> Cell:
-    """A value of the same kind that is not this one."""
+    """Return a different value of the same type."""
     match value:
         case bytes():
             return value[:-1] + bytes([value[-1] ^ 1])
@@ -51,7 +51,7 @@ def another(value: Cell) -> Cell:
 
 
 def broken_at(directory: Path) -> int | None:
-    """Where the history does not prove itself."""
+    """Return the position at which verification fails."""
     try:
         rows(directory)
     except ChainBroken as broken:
@@ -152,7 +152,7 @@ def test_time_that_goes_back_is_found() -> None:
 
 
 def sealed(*, position: int, recorded_at: int, previous: bytes) -> Row:
-    """A row that matches the chain."""
+    """Return the row with a chain hash that fits."""
     data = b"{}"
     leaf = (position, "pot_a", position, "pot.filled", 1, recorded_at, "cmd_1", "trace", None, "ada", None, None)
     columns = (*leaf, data, None, hashlib.sha256(data).digest(), None)

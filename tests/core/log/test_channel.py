@@ -1,4 +1,4 @@
-"""The channel between processes on PostgreSQL: what one tells, the others hear, in order and whole."""
+"""The channel between processes on PostgreSQL: notifications arrive in order and whole."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,13 @@ TEXTS = [f"{number} " + "ä" * 3_900 for number in range(50)]
 
 
 async def hear(channel: PostgresChannel, heard: list[str]) -> None:
-    """Listen, for ever."""
     while True:
         heard += await channel.receive()
 
 
 @pytest.fixture(params=["direct", "pooled"])
 def url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[str]:
-    """The database, also through a pooler that lends whole sessions."""
+    """Return the URL of the database, directly and through a pooler in session mode."""
     if request.param == "direct":
         yield database
     elif pgbouncer.PGBOUNCER is None:
@@ -31,7 +30,7 @@ def url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterat
             yield pooled
 
 
-async def test_what_one_process_tells_the_others_hear_in_order_and_it_does_not_hear_itself(url: str) -> None:
+async def test_notifications_reach_the_other_processes_in_order_and_not_the_sender(url: str) -> None:
     one, other = PostgresChannel(url), PostgresChannel(url)
     heard: dict[PostgresChannel, list[str]] = {one: [], other: []}
     with anyio.fail_after(PATIENCE_SECONDS):

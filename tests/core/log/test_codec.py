@@ -20,7 +20,7 @@ SALT = bytes(range(16))
 
 
 def parts(kind: type[Event]) -> dict[str, str]:
-    """The public name of each field, and the column that it is stored in."""
+    """Return the public name of each field and its column."""
     hints = {field.encode_name: field.type for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
     return {
         name: (info.extra or {}).get("part", "data") if isinstance(info, msgspec.inspect.Metadata) else "data"
@@ -72,19 +72,15 @@ def test_the_envelope_is_the_rows() -> None:
 
 
 class Kept(Event):
-    """One field in each column, and a value that clients write."""
+    """An event with one field in each column, and a value that clients write."""
 
     TYPE: ClassVar[str] = "thing.kept"
 
     class Inner(Body):
-        """What a client wrote."""
-
         size: int
         names: tuple[str, ...] = ()
 
     class Outer(Value):
-        """What holds what a client wrote."""
-
         inners: tuple["Kept.Inner", ...]
 
     number_of_things: int
@@ -136,8 +132,6 @@ def test_only_registered_events_are_encoded(event: Event) -> None:
 
 
 class Presumed(Event):
-    """An event with a default that would not be stored."""
-
     TYPE: ClassVar[str] = "thing.presumed"
     kind: str = "board"
 
@@ -149,8 +143,6 @@ def test_a_default_that_would_not_be_stored_is_refused() -> None:
 
 def test_an_event_is_registered_by_its_class_not_by_its_tag() -> None:
     class Impostor(Event):
-        """Says that it is another."""
-
         TYPE: ClassVar[str] = "thing.kept"
 
     with pytest.raises(KeyError, match="Impostor"):
@@ -166,7 +158,7 @@ def test_values_that_have_no_bytes_are_refused(said: Any) -> None:
 # Other releases
 
 
-def test_a_tag_that_nobody_knows_is_carried() -> None:
+def test_an_unknown_tag_is_carried() -> None:
     row = row_of(Encoded("later.invented", 9, b"\x00 not even JSON", b"x", b"y"))
     assert CODEC.decode(row).event == Unknown(type="later.invented")
 
@@ -257,12 +249,12 @@ def test_a_damaged_old_shape_is_an_error_too(data: bytes) -> None:
         MEASURED.decode(row_of(Encoded("thing.measured", 1, data, None, None)))
 
 
-def test_an_old_shape_that_nobody_lifts_is_an_error() -> None:
+def test_an_old_shape_without_an_upcaster_is_an_error() -> None:
     with pytest.raises(ValueError, match="no upcaster from version 1"):
         Codec((Measured,)).decode(row_of(Encoded("thing.measured", 1, b'{"inches":10}', None, None)))
 
 
-# Samples: bytes that were stored once. Lines are added, never changed: what is stored stays stored.
+# Samples: bytes that were stored once. Lines are added, never changed, as in a log.
 
 
 @pytest.mark.parametrize("sample", list(samples()), ids=lambda sample: f"{sample.type}-{sample.schema_version}")

@@ -37,17 +37,16 @@ META = Meta(actor="ada", correlation="trace-1")
 
 
 def recorder(directory: Path, kind: type[Recorder] = Recorder) -> Recorder:
-    """A recorder of a log of its own."""
     return kind(store_at(directory), clock=FixedClock(), ids=CountingIds())
 
 
 def environment(directory: Path, **more: str) -> dict[str, str]:
-    """What an application of eventsourcing is given to record here."""
+    """Return the environment that makes an eventsourcing application record here."""
     return {"PERSISTENCE_MODULE": MODULE, "ATHENA_LOG": url_of(directory) or str(directory), **more}
 
 
 class Here:
-    """A test case in a folder of its own, whose streams are named by texts, as all of ours are."""
+    """A test case in a folder of its own, with streams named by texts like ours."""
 
     tmp_path: Path
     postgres = False
@@ -101,7 +100,7 @@ class TestSnapshotRecorder(Here, tp.AggregateRecorderTestCase):
 
 
 class AnotherRecorder(Recorder):
-    """What a user's own view would be."""
+    """A view of a user's own."""
 
 
 class TestFactory(Here, tp.InfrastructureFactoryTestCase[Factory]):
@@ -154,7 +153,7 @@ class TestApplication(Here, ta.ApplicationTestCase):
 
 
 class Counters(tj.EventCountersView, Recorder):
-    """A view that keeps its two numbers where places are kept."""
+    """A view that stores its two numbers beside its tracking positions."""
 
     def get_created_event_counter(self) -> int:
         return self.max_tracking_id("#created") or 0
@@ -245,7 +244,6 @@ class TestEventSourcedProjectionOnPostgres(OnPostgres, TestEventSourcedProjectio
 
 
 def stored(version: int, *, stream: str = "a", topic: str = "began", state: bytes = b"{}") -> es.StoredEvent:
-    """A foreign event."""
     return es.StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=state)
 
 
@@ -275,7 +273,7 @@ def test_events_and_the_place_that_they_follow_are_one_transaction(tmp_path: Pat
     assert (log.max_notification_id(), log.max_tracking_id("upstream")) == (1, 5)
 
 
-def test_what_is_read_equals_what_was_stored(tmp_path: Path) -> None:
+def test_events_are_read_as_they_were_stored(tmp_path: Path) -> None:
     log = recorder(tmp_path)
     log.insert_events([stored(1), stored(2)])
     assert log.select_events("a") == [stored(1), stored(2)]
@@ -333,7 +331,7 @@ def test_a_subscription_wakes_for_another_recorder_of_the_file(tmp_path: Path) -
     assert received == [4]
 
 
-def test_a_subscription_reads_more_than_a_page_and_skips_what_is_hidden(tmp_path: Path) -> None:
+def test_a_subscription_reads_more_than_a_page_and_skips_hidden_events(tmp_path: Path) -> None:
     log = recorder(tmp_path)
     log.insert_events([stored(n, topic="ended" if n % 2 else "began") for n in range(1, 2_201)])
     with log.subscribe(topics=["ended"]) as subscription:
@@ -350,7 +348,6 @@ def test_hidden_events_are_read_once(tmp_path: Path) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread does; the test's own time limit ends it."""
     pause = threading.Event()
     while not condition():
         pause.wait(0.002)
@@ -361,7 +358,6 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    """The plane's log, at work."""
     found = Log(store_at(tmp_path), Codec(EVENTS), DECIDERS, clock=FixedClock(), ids=CountingIds())
     found.start()
     yield found
@@ -369,12 +365,11 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 def submit(log: Log, *facts: Fact, erase: tuple[int, ...] = ()) -> int:
-    """Have events committed; return the head."""
     return log.submit_in_thread(lambda reader, context: Outcome(facts=facts, erase=erase), META).position
 
 
 def created(number: int) -> Fact:
-    """A directive with text."""
+    """Return a directive with text."""
     event = DirectiveCreated(
         directive_id=f"dir_{number}", has_context_refs=False, has_metadata=False, input=f"do {number}"
     )
@@ -382,7 +377,7 @@ def created(number: int) -> Fact:
 
 
 class Tags(Recorder):
-    """A view: how many events of each tag, and which inputs, were seen."""
+    """A view that counts events by tag and stores the inputs."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -395,7 +390,7 @@ class Tags(Recorder):
 
 
 class CountTags(ep.Projection[Tags]):
-    """Counts by tag, with a handler of its own for directives."""
+    """A projection by tag, with a handler of its own for directives."""
 
     name = "tags"
 
@@ -410,13 +405,12 @@ class CountTags(ep.Projection[Tags]):
 
 
 class Athena(ea.Application[str]):
-    """The plane as eventsourcing sees it."""
+    """The plane as an eventsourcing application."""
 
     name = "athena"
 
 
 def follow(directory: Path, mapper: type[AthenaMapper] = AthenaMapper) -> ep.ProjectionRunner[Athena, Tags]:
-    """A real runner that follows the plane's log."""
     env = environment(directory, MAPPER_TOPIC=get_topic(mapper))
     return ep.ProjectionRunner(application_class=Athena, projection_class=CountTags, view_class=Tags, env=env)
 
@@ -435,8 +429,6 @@ def test_a_projection_follows_the_planes_log_by_tag(tmp_path: Path, log: Log) ->
 
 def test_a_projection_sees_erased_text_as_none_and_unknown_tags_as_such(tmp_path: Path, log: Log) -> None:
     class Renamed(Event):
-        """From a later release."""
-
         TYPE: ClassVar[str] = "plane.renamed"
 
     submit(log, created(1))

@@ -34,7 +34,7 @@ class MachineClock(FixedClock):
 
 @dataclass
 class World:
-    """A log, in a database whose processes look at its stamp or (not ``shared``) in files, and the real time."""
+    """A log in files, or in a database (``shared``) whose processes read its stamp, and the real time."""
 
     shared: bool = True
     time: int = 0
@@ -55,14 +55,14 @@ class World:
                     process.look(self.stamp)
 
     def go(self, milliseconds: int) -> None:
-        """Let time pass. Each process that is not stopped looks once a minute."""
+        """Let time pass. Each running process looks once a minute."""
         self.look()
         self.time += max(milliseconds - LOOK_MS, 0)
         self.look()
         self.time += min(milliseconds, LOOK_MS)
 
     def commit(self, number: int, *, binds: bool = True) -> int:
-        """A commit of a process; return the time of the keys at it."""
+        """Commit in a process. Return the time of the keys at that commit."""
         time = self.processes[number].look(self.stamp)
         if binds:
             self.keys.append((self.time, time))
@@ -70,7 +70,7 @@ class World:
         return time
 
     def check(self, time: int) -> None:
-        """Fail if a key would not be found that binds."""
+        """Fail if a binding key would not be found."""
         times = [bound_at for _, bound_at in self.keys]
         assert all(one >= newest - KEPT_MS for one, newest in zip(times, accumulate(times, max), strict=True))
         for really, bound_at in self.keys:
@@ -126,7 +126,7 @@ def test_keys_expire_while_servers_on_several_machines_take_turns() -> None:
         assert time - begun > world.time * 0.9 - LOOK_MS, every
 
 
-def test_a_server_that_binds_no_keys_lets_those_of_others_expire() -> None:
+def test_a_server_that_binds_no_keys_lets_keys_of_others_expire() -> None:
     world = World()
     world.start(0, machine=0)
     world.start(9, machine=9)
@@ -153,7 +153,7 @@ def test_a_process_reads_the_time_of_its_machine_also_after_a_pause_of_all() -> 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_log_that_changes_its_machine_keeps_its_keys_whatever_date_the_last_one_believed(shared: bool) -> None:
-    """It was moved, restored or copied, or the machine was started anew."""
+    """The log was moved, restored or copied, or its machine was restarted."""
     world = World(shared=shared)
     world.start(0, machine=0, wrong=-YEAR)
     begun = world.commit(0)

@@ -1,4 +1,4 @@
-"""Tests of the log: what is acknowledged, what is refused, and what it does when the disk or another process fails."""
+"""Tests of the log: acknowledgements, refusals, and failures of the disk or of another process."""
 
 import asyncio
 import hashlib
@@ -73,7 +73,7 @@ HOUR = 3_600_000
 
 
 class Commits:
-    """Counts the commits of a log from now on."""
+    """The number of commits of a log from now on."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -86,7 +86,6 @@ class Commits:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    """A log whose steps the test takes."""
     found = new_log(tmp_path)
     yield found
     found.close()
@@ -94,14 +93,13 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 @pytest.fixture
 def working(tmp_path: Path) -> Iterator[Log]:
-    """A log at work."""
     found = new_log(tmp_path)
     found.start()
     yield found
     found.close()
 
 
-# What is decided
+# Decisions
 
 
 def test_a_transaction_sees_what_the_one_before_it_in_the_same_commit_decided(log: Log) -> None:
@@ -165,8 +163,6 @@ def test_a_log_far_behind_forgets_instead_of_folding(tmp_path: Path) -> None:
 
 def test_streams_of_a_newer_release_are_passed_over(tmp_path: Path) -> None:
     class Boiled(Event):
-        """A later release's."""
-
         TYPE: ClassVar[str] = "pan.boiled"
 
     log = new_log(tmp_path)
@@ -200,8 +196,6 @@ def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
 
 def test_an_event_that_is_not_registered_is_named(log: Log) -> None:
     class Stray(Event):
-        """Nobody's."""
-
         TYPE: ClassVar[str] = "pot.strayed"
 
     future = enqueue(log, lambda reader, context: Outcome(facts=(Fact(stream="pot_a", event=Stray()),)))
@@ -217,7 +211,7 @@ def test_a_stream_of_no_category_is_named(log: Log) -> None:
         future.result(timeout=0)
 
 
-def test_a_transaction_that_fails_affects_nobody_else(log: Log, tmp_path: Path) -> None:
+def test_a_transaction_that_fails_affects_no_other(log: Log, tmp_path: Path) -> None:
     def half(reader: Reader, context: Context) -> Outcome:
         good = Fact(stream="pot_a", event=Filled(amount=100))
         return Outcome(facts=(good, Fact(stream="pot_b", event=Filled(amount=1, label="\ud800"))))
@@ -267,15 +261,12 @@ def test_time_never_goes_back(tmp_path: Path) -> None:
 
 
 def keyed(log: Log, name: Key, amount: int = 1) -> Committed[Any]:
-    """Fill under a key."""
     future = enqueue(log, fill(amount=amount), name)
     log.commit_waiting()
     return future.result(timeout=0)
 
 
 class Poured(Value):
-    """An answer of a type of its own."""
-
     amount: int
 
 
@@ -444,7 +435,6 @@ def test_an_erased_text_is_gone_from_the_files(tmp_path: Path, size: int) -> Non
 
 
 def raw(directory: Path) -> bytes:
-    """All bytes of all files."""
     return b"".join(path.read_bytes() for path in directory.iterdir() if path.is_file())
 
 
@@ -496,7 +486,7 @@ def test_threads_and_event_loops_may_submit_at_once(working: Log, tmp_path: Path
     assert len(rows(tmp_path)) == 150
 
 
-async def test_who_gave_up_waiting_is_no_trouble_to_the_others(working: Log, tmp_path: Path) -> None:
+async def test_a_caller_that_gave_up_waiting_does_not_disturb_the_others(working: Log, tmp_path: Path) -> None:
     with held(tmp_path):
         gone = asyncio.ensure_future(working.submit(fill(), META))
         waits = asyncio.ensure_future(working.submit(fill(), META))
@@ -505,7 +495,7 @@ async def test_who_gave_up_waiting_is_no_trouble_to_the_others(working: Log, tmp
     assert (await waits).position == 2
 
 
-def test_a_loop_that_is_closed_is_no_trouble_to_the_others(log: Log) -> None:
+def test_a_closed_loop_does_not_disturb_the_others(log: Log) -> None:
     async def ask() -> None:
         task = asyncio.ensure_future(log.submit(fill(), META))
         await anyio.lowlevel.checkpoint()
@@ -553,7 +543,6 @@ def test_an_older_release_refuses_a_newer_format(tmp_path: Path) -> None:
 
 
 def format_of(directory: Path) -> int:
-    """The format that a log has."""
     store = store_at(directory)
     with store.exclusive():
         found = store.format
@@ -621,7 +610,6 @@ def test_nothing_is_written_once_a_newer_release_has_raised_the_format(tmp_path:
 
 
 def cut(directory: Path, after: int) -> None:
-    """Lose the end of the log."""
     alter(directory, f"DELETE FROM log WHERE position > {after}")
 
 
@@ -667,8 +655,6 @@ FOREIGN = b'{"logId":"0123456789abcdef","position":1,"chain":"' + b"0" * 64 + b'
 
 
 def torn(content: bytes) -> Callable[[Path], None]:
-    """What writes something else than an anchor of this log into its place."""
-
     def write(path: Path) -> None:
         path.write_bytes(content)
 
@@ -676,14 +662,12 @@ def torn(content: bytes) -> Callable[[Path], None]:
 
 
 def linked(path: Path) -> None:
-    """Keep the anchor elsewhere, and lead to it."""
+    """Store the anchor elsewhere, behind a link."""
     path.rename(path.with_name("elsewhere"))
     path.symlink_to("elsewhere")
 
 
 def replaced_by(make: Callable[[Path], None]) -> Callable[[Path], None]:
-    """What puts something else in the place of an anchor."""
-
     def replace(path: Path) -> None:
         path.unlink()
         make(path)
@@ -801,7 +785,7 @@ def test_the_first_anchor_has_to_be_written(tmp_path: Path) -> None:
     log.store.close()
 
 
-def test_the_anchor_follows_while_the_log_is_at_work(tmp_path: Path) -> None:
+def test_the_anchor_follows_a_running_log(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.start()
     position = log.submit_in_thread(fill(), META).position
@@ -812,7 +796,7 @@ def test_the_anchor_follows_while_the_log_is_at_work(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_tail_cut_while_at_work_stops_the_log(tmp_path: Path) -> None:
+def test_a_tail_cut_from_a_running_log_stops_it(tmp_path: Path) -> None:
     deaths = Deaths()
     log = new_log(tmp_path, deaths=deaths)
     commit(log, fill(), fill())
@@ -825,7 +809,7 @@ def test_a_tail_cut_while_at_work_stops_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [1, CATCH_UP_EVENTS_MAX + 1])
-def test_another_history_that_went_on_past_the_head_of_a_log_at_work_stops_it(tmp_path: Path, more: int) -> None:
+def test_another_history_that_continued_past_the_head_of_a_running_log_stops_it(tmp_path: Path, more: int) -> None:
     deaths = Deaths()
     asleep = new_log(tmp_path, deaths=deaths)
     commit(asleep, fill(), fill())
@@ -871,7 +855,7 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_space(working: Log, tmp_p
 
 
 def fails() -> bool:
-    """A disk that fails at a commit."""
+    """Return a store error, as of a disk that fails during a commit."""
     raise apsw.IOError("disk I/O error")
 
 
@@ -896,7 +880,7 @@ def test_a_commit_that_fails_ends_the_process_without_another_word(tmp_path: Pat
 
 
 @pytest.mark.sqlite
-def test_whoever_waits_behind_a_commit_that_fails_is_surely_not_written(tmp_path: Path) -> None:
+def test_a_transaction_behind_a_failed_commit_is_surely_not_written(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     futures = [enqueue(log, fill()) for _ in range(BATCH_EVENTS_MAX + 1)]
     connection(log).set_commit_hook(fails)
@@ -908,7 +892,7 @@ def test_whoever_waits_behind_a_commit_that_fails_is_surely_not_written(tmp_path
 
 def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path) -> None:
     class Exhausted(BaseException):
-        """As MemoryError would be, were it no Exception."""
+        """An error outside of Exception, like MemoryError."""
 
     def transaction(reader: Reader, context: Context) -> Outcome:
         raise Exhausted
@@ -925,7 +909,7 @@ def test_a_bug_outside_of_every_transaction_ends_the_process_too(tmp_path: Path)
 
 
 def broken(log: Log, kind: type[Exception], monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Have every write fail, or what is named of the store, until the patch is undone."""
+    """Make every write, or one method of the store, fail until the patch is undone."""
 
     def refuse(*arguments: object) -> None:
         raise kind("injected")
@@ -994,7 +978,7 @@ def test_a_database_that_turns_read_only_refuses_writes_until_it_takes_them_agai
     name = urlsplit(url).path[1:]
 
     def turn(state: str) -> None:
-        """A database that runs out of space is often turned by its provider; new sessions begin so."""
+        """Switch the database as providers do when it runs out of space: for new sessions."""
         setting = f"ALTER DATABASE {name} SET default_transaction_read_only = {state}"
         alter(tmp_path, f"SET TRANSACTION READ WRITE; {setting}")
         alter(tmp_path, END_SESSIONS)
@@ -1020,7 +1004,7 @@ END_SESSIONS = (
 )
 
 
-def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_does_not_prove_that_writes_work(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(log, log.store.full[0], monkeypatch)
     refused = enqueue(log, fill())
     log.commit_waiting()
@@ -1038,14 +1022,14 @@ def test_what_reads_alone_is_no_proof_that_writes_work(log: Log, monkeypatch: py
     assert log.refusal is None
 
 
-def test_what_is_stored_is_never_called_undone_though_the_disk_is_full_afterwards(
+def test_a_stored_batch_is_never_called_undone_though_the_disk_is_full_afterwards(
     log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Lost(Exception):
-        """The connection was lost behind the commit."""
+        """The connection is lost after the commit."""
 
     class Full(Exception):
-        """No space is left for what confirms it."""
+        """No space is left to confirm the commit."""
 
     exclusive, losses = log.store.exclusive, [Lost()]
 

@@ -1,4 +1,4 @@
-"""The writer against a model of lists and dictionaries: outcomes, what each function was shown, rows, keys, guards."""
+"""The writer against a model of lists and dictionaries: outcomes, reads of each function, rows, keys, guards."""
 
 import tempfile
 from concurrent.futures import Future
@@ -48,12 +48,12 @@ Failure: TypeAlias = Literal["commit", "insert", "full"] | None
 
 
 class Stray(Event):
-    """An event that nobody registered."""
+    """An event that is not registered."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one transaction does: take, free, pour, erase, then perhaps go wrong."""
+    """One transaction: take, free, fill, erase, and an optional failure."""
 
     fills: tuple[tuple[str, int], ...]
     take: str | None
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one process does: some transactions in one commit, after the clock moved, and how the commit goes."""
+    """One commit of a process: its transactions, the clock before it, and how it ends."""
 
     log: int
     hours: int
@@ -95,7 +95,7 @@ plans = st.builds(
 
 
 def act(step: Step, reader: Reader, context: Context, shown: list[Any]) -> Outcome[Any]:
-    """The transaction itself: writes down what it was shown, then decides."""
+    """Return the transaction, which records what it was shown before it decides."""
     states = [reader.state(POTS, name) for name in NAMES]
     taken = dict(reader.guards("slot"))
     shown.append((reader.head, context.now, states, list(taken.items())))
@@ -124,7 +124,7 @@ def act(step: Step, reader: Reader, context: Context, shown: list[Any]) -> Outco
 
 @dataclass
 class Model:
-    """What must be true: every row as (stream, event), by lists and dictionaries only."""
+    """The expected log: every row as (stream, event), in lists and dictionaries only."""
 
     rows: list[tuple[str, Event]] = field(default_factory=list)
     decided: list[int] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Model:
     """When each key was bound, in that time."""
 
     def copy(self) -> "Model":
-        """What to go back to if a commit fails."""
+        """Return the state to restore if a commit fails."""
         return replace(
             self,
             rows=list(self.rows),
@@ -150,11 +150,9 @@ class Model:
         )
 
     def state(self, name: str) -> PotState:
-        """The state of a stream."""
         return fold(POTS, [event for stream, event in self.rows if stream == name])
 
     def append(self, facts: list[Fact], now: int) -> None:
-        """Add events, and what they occupy."""
         for fact in facts:
             self.rows.append((fact.stream, fact.event))
             self.decided.append(now)
@@ -166,16 +164,16 @@ class Model:
                     self.guards.pop(slot, None)
 
     def binds(self, name: int) -> bool:
-        """Return True if less time has passed than a key binds."""
+        """Return True if the key still binds."""
         return self.passed - self.bound[name] <= KEY_HOURS * HOUR + KEPT_MS
 
     def expire(self, before: "Model") -> None:
-        """A commit that binds keys forgets those that bind no more."""
+        """Forget expired keys, as a commit that binds keys does."""
         if self.bound != before.bound or self.keys != before.keys:
             self.keys = {name: key for name, key in self.keys.items() if self.binds(name)}
 
     def run(self, step: Step, now: int, shown: list[Any]) -> object:
-        """What must become of a transaction."""
+        """Return the expected result of a transaction."""
         if step.key is not None:
             name, fingerprint = step.key
             bound = self.keys.get(name)
@@ -216,7 +214,7 @@ class Model:
 
 
 def key_of(step: Step, shown: list[Any]) -> Key | None:
-    """The key of a transaction, which writes down when it is asked whether it was released."""
+    """Return the key of a transaction, which records when it is asked whether it was released."""
     if step.key is None:
         return None
 
@@ -228,7 +226,7 @@ def key_of(step: Step, shown: list[Any]) -> Key | None:
 
 
 def outcome(future: "Future[Committed[Any]]") -> object:
-    """What became of a transaction, as the model says it."""
+    """Return the result of a transaction in the terms of the model."""
     error = future.exception(timeout=0)
     if error is not None:
         return type(error).__name__
@@ -238,12 +236,11 @@ def outcome(future: "Future[Committed[Any]]") -> object:
 
 
 def no_space() -> bool:
-    """What a full disk does to a commit."""
     raise apsw.FullError("disk full")
 
 
 class Restless(FixedClock):
-    """A date that goes to and fro, and a boot clock that only goes on."""
+    """A date that jumps, and a boot clock that only advances."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -268,13 +265,12 @@ class World:
         self.logs = [self.open(), self.open()]
 
     def open(self) -> Log:
-        """A process starts; its cache is so small that states come and go."""
+        """Start a process with a small cache, so that states are evicted and read again."""
         log = new_log(self.directory, clock=self.clock, deaths=self.deaths, key_hours=KEY_HOURS)
         log._state.cache = StateCache(limit=3 * CACHED_STATE_BYTES)
         return log
 
     def run(self, plan: Plan) -> None:
-        """One commit, in the world and in the model."""
         log = self.logs[plan.log]
         self.clock.advance(plan.hours * HOUR)
         self.model.passed += abs(plan.hours) * HOUR
@@ -304,7 +300,7 @@ class World:
         assert not self.deaths
 
     def only_confirms(self, plan: Plan, results: list[object], before: Model) -> bool:
-        """Return True if a commit writes nothing, but has to confirm what a repeated key led to."""
+        """Return True if a commit writes nothing but must confirm what a repeated key returned."""
         done = [(step, result) for step, result in zip(plan.steps, results, strict=True) if isinstance(result, tuple)]
         writes = len(self.model.rows) > len(before.rows) or any(
             not replayed and (step.key is not None or (step.erase is not None and step.erase <= len(before.rows)))
@@ -313,7 +309,7 @@ class World:
         return not writes and any(replayed for _, (*_, replayed) in done)
 
     def arrange(self, log: Log, failure: Failure) -> None:
-        """Let the next insert or commit fail, or none."""
+        """Make the next insert or commit fail, or neither."""
         writing = connection(log)
         hooks = {"commit": lambda: True, "full": no_space}
         writing.set_commit_hook(hooks.get(failure or ""))
@@ -324,7 +320,7 @@ class World:
             )
 
     def die(self, number: int) -> None:
-        """The process must have left without a word more; another takes its place."""
+        """Check that the process left without another answer, and start another."""
         log = self.logs[number]
         assert len(self.deaths) == 1
         self.deaths.clear()
@@ -338,7 +334,7 @@ class World:
         self.logs[number] = self.open()
 
     def check(self) -> None:
-        """Compare everything that is stored, and what the processes keep in memory."""
+        """Compare everything that is stored and cached with the model."""
         reader = self.logs[0].reader()
         rows = list(chain.verify(reader.rows(0, 9_999)))
         codec = self.logs[0].codec

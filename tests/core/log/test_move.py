@@ -1,4 +1,4 @@
-"""Tests of both ends of a move: whatever a log can hold arrives as it was, or nothing does."""
+"""Tests of both ends of a move: everything that a log can hold arrives unchanged, or nothing does."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 def every_kind() -> list[Row]:
-    """A row of each kind of event, chained, with what a column may hold at its limits."""
+    """Return a chained row of each kind of event, with columns at their limits."""
     rows: list[Row] = []
     chain = GENESIS
     files = [SAMPLES / f"events-{number}.jsonl" for number in (1, 2)]
@@ -48,13 +48,12 @@ def every_kind() -> list[Row]:
 
 @pytest.fixture
 def url(database: str) -> str:
-    """An empty database."""
     return database
 
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
-    """A state directory whose log, of release 0.1, holds every kind of event, keys, guards and checkpoints."""
+    """Return a state directory whose log, of release 0.1, holds every kind of event, keys, guards and checkpoints."""
     directory = tmp_path / "state"
     with closing(open_store(directory, None, CountingIds())) as store, store.exclusive():
         rows = every_kind()
@@ -74,7 +73,7 @@ def filled(tmp_path: Path) -> Path:
 
 
 def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
-    """Move a log; the digests of what arrived, which are those of what left."""
+    """Move a log. Return its digests, which are equal on both sides."""
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
         arrived.begin({name: value for name, value in left.meta.items() if name != MOVED_TO})
@@ -96,7 +95,6 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
 
 
 def everything(reader: StoreReader) -> list[object]:
-    """What a reader can read."""
     return [
         *reader.rows(0, 10_000),
         *sorted(reader.keys()),
@@ -124,7 +122,7 @@ def test_every_kind_of_event_moves_to_a_database_and_back_byte_by_byte(filled: P
 def ends(
     request: pytest.FixtureRequest, filled: Path, url: str, tmp_path: Path
 ) -> Iterator[tuple[Path, str | None, str]]:
-    """Where a log is, and where it is to be moved to."""
+    """Return where a log is, and where it is moved to."""
     if request.param == "to a database":
         yield filled, None, url
     else:
@@ -145,7 +143,7 @@ def test_a_move_that_is_cut_short_at_any_page_leaves_nothing(ends: tuple[Path, s
 
 
 @pytest.mark.heavy
-def test_what_is_at_work_on_either_end_is_not_disturbed(filled: Path, url: str, tmp_path: Path) -> None:
+def test_a_running_process_on_either_end_is_not_disturbed(filled: Path, url: str, tmp_path: Path) -> None:
     left, arrived = open_move(filled, None, url)
     with closing(left), closing(arrived), pytest.raises(ConfigError, match="stop it first"):
         open_move(filled, None, url)
@@ -158,7 +156,7 @@ def test_what_is_at_work_on_either_end_is_not_disturbed(filled: Path, url: str, 
             open_move(other, None, url)
 
 
-def test_a_database_is_refused_that_holds_what_is_left_of_a_log(filled: Path, url: str) -> None:
+def test_a_database_with_the_rest_of_a_log_is_refused(filled: Path, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("CREATE SCHEMA athena_views_3")
     with pytest.raises(ConfigError, match="athena_views_3, left of another log"):

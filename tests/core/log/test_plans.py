@@ -1,4 +1,4 @@
-"""What PostgreSQL does for the statements of the log: none of them reads a table from end to end."""
+"""The plans of PostgreSQL for the statements of the log: none reads a whole table."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ STATEMENTS = {
 
 
 def fill(store: PostgresStore) -> None:
-    """Let the log and its keys be many, none of them old."""
+    """Fill the log and its keys with many recent rows."""
     columns = [
         (*(number, f"dir_{number}", 1, "x", 1, number, "cmd", "t", None, "a", f"s_{number}", None), b"{}", None, b"h")
         for number in range(1, EVENTS + 1)
@@ -40,11 +40,11 @@ def fill(store: PostgresStore) -> None:
 
 
 def test_no_statement_reads_a_table_from_end_to_end(database: str, tmp_path: Path) -> None:
-    """Also where a session has made its plans while the tables were empty, and keeps them."""
+    """Also in a session that planned its statements while the tables were empty."""
     store = PostgresStore(database, tmp_path, CountingIds())
     options = " ".join(f"-c {name}={value}" for name, value in WRITER_OPTIONS.items())
     with psycopg.connect(database, autocommit=True, options=f"{options} -c search_path=athena") as session:
-        session.execute("SET plan_cache_mode = force_generic_plan")  # that of a statement that is often run
+        session.execute("SET plan_cache_mode = force_generic_plan")  # the plan of a statement that runs often
         explained = {}
         for place, (name, (text, kinds, values)) in enumerate(STATEMENTS.items()):
             numbered = text.replace("%b::bytea[]", "%s")

@@ -17,7 +17,7 @@ from tests.core.log.pots import new_log, rows
 
 EVENTS = {"sqlite": 500, "postgres": 100}
 FAIR = {"sqlite": 1 / 5, "postgres": 1 / 20}
-"""How many turns they take of all commits at least: a turnstile makes them alternate, a queue lets nobody starve."""
+"""How many turns they take of all commits at least: a turnstile makes them alternate, and a queue starves none."""
 
 LONGEST = {"sqlite": 1 / 2, "postgres": 1}
 """How much of the work of one is done in one turn at most; who has no core to queue with is not served."""
@@ -30,7 +30,6 @@ NAMES = ("pot_a", "pot_b")
 
 
 def at_once(processes: "list[subprocess.Popen[str]]") -> list[str]:
-    """Let them go, and return what they print."""
     for process in processes:
         assert process.stdin is not None
         process.stdin.close()
@@ -38,7 +37,7 @@ def at_once(processes: "list[subprocess.Popen[str]]") -> list[str]:
 
 
 def turns(streams: list[str]) -> list[int]:
-    """How long the runs of one process are, while both have something to do."""
+    """Return the lengths of the runs of one process while both have work."""
     begin = max(streams.index(name) for name in NAMES) - 1
     end = min(len(streams) - streams[::-1].index(name) for name in NAMES)
     return [len(list(run)) for _, run in groupby(streams[begin:end])]
@@ -79,7 +78,7 @@ def test_a_process_that_never_runs_out_of_work_still_lets_the_other_in(
 
 
 @pytest.mark.sqlite
-def test_whoever_waits_comes_before_whoever_just_had_it(tmp_path: Path) -> None:
+def test_a_waiting_process_comes_before_the_one_that_just_had_the_lock(tmp_path: Path) -> None:
     first, second = SqliteStore(tmp_path, SystemIds()), SqliteStore(tmp_path, SystemIds())
     turnstile = ProcessLock(tmp_path / "log.turnstile")
     order: list[str] = []

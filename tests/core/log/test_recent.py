@@ -1,4 +1,4 @@
-"""Tests of what is recent: whoever follows has every row once and in order, from memory where it can be."""
+"""Tests of recent rows: a follower gets every row once and in order, from memory where possible."""
 
 from pathlib import Path
 from random import Random
@@ -17,18 +17,18 @@ def log(tmp_path: Path) -> Log:
 
 
 def from_memory(log: Log, after: int, limit: int = 1_000) -> list[int]:
-    """The positions of the rows that need not be read."""
+    """Return the positions of the rows that come from memory."""
     return [row.position for row in log.recent.after(after, limit)]
 
 
-def test_rows_in_memory_are_those_of_the_database(log: Log) -> None:
+def test_rows_in_memory_equal_the_stored_ones(log: Log) -> None:
     commit(log, fill(), fill(label="said"))
     commit(log, fill())
     assert log.recent.after(0, 1_000) == log.store.rows(0, 1_000)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whoever_follows_has_each_row_once_whoever_wrote_it(tmp_path: Path, seed: int) -> None:
+def test_a_follower_has_each_row_once_from_every_writer(tmp_path: Path, seed: int) -> None:
     mine, theirs, random = new_log(tmp_path), new_log(tmp_path), Random(seed)
     reader, seen, remembered = mine.recent_reader(), list[Row](), 0
     for _ in range(60):
@@ -57,7 +57,7 @@ def test_what_was_taken_is_forgotten(log: Log) -> None:
     assert from_memory(log, 6) == from_memory(log, 2) == []
 
 
-def test_nothing_behind_a_gap_follows_what_is_before_it(tmp_path: Path) -> None:
+def test_no_row_after_a_gap_follows_the_rows_before_it(tmp_path: Path) -> None:
     mine, theirs = new_log(tmp_path), new_log(tmp_path)
     commit(mine, fill())
     commit(theirs, fill())

@@ -1,4 +1,4 @@
-"""Tests of a restored log beside the anchor of what was there: it starts, unless the anchor vouches for more."""
+"""Tests of a restored log beside the anchor of the former one: it starts, unless the anchor vouches for more."""
 
 from collections.abc import Callable
 from pathlib import Path

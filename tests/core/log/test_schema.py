@@ -1,4 +1,4 @@
-"""The schema of a log from elsewhere: what is unknown, changed or missing in it is found, on both stores."""
+"""The schema of a log from elsewhere: unknown, changed or missing parts are found, on both stores."""
 
 import os
 from collections.abc import Callable
@@ -132,7 +132,6 @@ DATABASE = {
 
 
 def filled(directory: Path, url: str | None) -> None:
-    """Make a log with one event."""
     store = open_store(directory, url, CountingIds())
     try:
         with store.exclusive():
@@ -146,7 +145,6 @@ def filled(directory: Path, url: str | None) -> None:
 
 
 def report_of(directory: Path, url: str | None) -> VerifyReport:
-    """What ``athena verify`` says."""
     archive = open_archive(directory, url)
     reader = archive.reader()
     try:
@@ -159,7 +157,7 @@ def report_of(directory: Path, url: str | None) -> VerifyReport:
 
 
 def refused(act: Callable[[], object], words: str) -> None:
-    """Fail unless this is refused in one line that names it and what to do."""
+    """Fail unless the log is refused in one line that names it and the remedy."""
     with pytest.raises(ConfigError) as refusal:
         act()
     assert words in refusal.value.message
@@ -208,7 +206,7 @@ def test_a_log_of_ours_has_nothing_beside_it(engine: str, tmp_path: Path, reques
     open_store(tmp_path, url, CountingIds()).close()
 
 
-def test_the_shapes_of_a_database_are_those_of_its_tables(tmp_path: Path, database: str) -> None:
+def test_the_shapes_of_a_database_match_its_tables(tmp_path: Path, database: str) -> None:
     filled(tmp_path, database)
     PostgresSnapshotStore(database, "applications").close()
     store = PostgresStore(database, tmp_path, CountingIds())
@@ -267,7 +265,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
 @pytest.mark.parametrize("case", some_quick(PLACES, 2))
-def test_what_is_no_file_is_not_opened(case: str, name: str, tmp_path: Path) -> None:
+def test_only_a_file_is_opened(case: str, name: str, tmp_path: Path) -> None:
     PLACES[case](tmp_path / name)
     for act in (lambda: SqliteStore(tmp_path, CountingIds()), lambda: check_regular(tmp_path / name, "--to")):
         with pytest.raises(ConfigError, match="not a regular file|link to nothing"):
@@ -276,7 +274,7 @@ def test_what_is_no_file_is_not_opened(case: str, name: str, tmp_path: Path) -> 
         open_archive(tmp_path, None)
 
 
-def test_what_is_no_database_is_no_log(tmp_path: Path) -> None:
+def test_another_file_is_not_a_log(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"[" * 100_000)
     for act in (
         lambda: SqliteStore(tmp_path, CountingIds()),

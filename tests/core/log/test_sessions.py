@@ -1,4 +1,4 @@
-"""Tests of what stands between a process and PostgreSQL: poolers, several hosts, what a start left half-made."""
+"""Tests of poolers, several hosts and half-made schemas between a process and PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -36,14 +36,13 @@ pooled = pytest.mark.skipif(pgbouncer.PGBOUNCER is None, reason=pgbouncer.MISSIN
 
 
 def settings_of(url: str) -> list[tuple[str, ...]]:
-    """What sessions begin with."""
     with psycopg.connect(url, autocommit=True) as session:
         found: list[tuple[str, ...]] = session.execute("SELECT name, setting FROM pg_settings ORDER BY name").fetchall()
         return found
 
 
 def refusals(url: str, directory: Path) -> Iterator[str]:
-    """The one line with which each way to open the log of a database is refused."""
+    """Return the one line with which each way to open a database is refused."""
     for open_it in (
         lambda: PostgresStore(url, directory, CountingIds()),
         lambda: open_archive(directory, url),
@@ -72,7 +71,7 @@ def test_a_pooler_in_transaction_mode_is_refused_in_one_line_and_nothing_is_left
 
 
 @pooled
-async def test_a_pooler_in_session_mode_does_and_what_a_process_commits_itself_is_no_news_to_it(
+async def test_a_pooler_in_session_mode_does_and_a_process_does_not_hear_of_its_own_commits(
     database: str, tmp_path: Path
 ) -> None:
     with pgbouncer.pgbouncer(tmp_path, database, "session") as url:
@@ -155,14 +154,12 @@ def test_where_no_host_answers_each_one_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy  # the server has to be up for five seconds
-def test_who_lost_a_session_takes_nobody_for_dead_until_they_could_take_another_one(
-    database: str, tmp_path: Path
-) -> None:
-    """A standby that was promoted holds nobody's locks, and has been up for long."""
+def test_a_process_that_lost_its_session_waits_for_the_sessions_of_the_others(database: str, tmp_path: Path) -> None:
+    """A promoted standby holds no locks of other processes and may have been up for long."""
     PostgresStore(database, tmp_path, CountingIds()).close()
     one, other = (PostgresExecutorRegistry(database, name, b"") for name in ("exe_one", "exe_other"))
     with psycopg.connect(database, autocommit=True) as session:
-        for _ in soon():  # a server that was just started has nobody taken for dead
+        for _ in soon():  # a server that was just started takes no process for dead
             if session.execute(f"SELECT {UP}".encode(), (RESTART_SECONDS,)).fetchone() == (True,):
                 break
         assert one.heartbeat("exe_other") == ExecutorHeartbeat(0, free=False)

@@ -1,4 +1,4 @@
-"""Tests of the tail: every row once and in order, whoever committed it."""
+"""Tests of the tail: every row once and in order, from every process."""
 
 import asyncio
 import threading
@@ -24,8 +24,6 @@ ROUNDS = 20
 
 
 class Listening:
-    """Remembers what it is given; ``reached`` waits for a position."""
-
     def __init__(self) -> None:
         self.positions: list[int] = []
         self.pages: list[int] = []
@@ -38,14 +36,12 @@ class Listening:
         self._moved = anyio.Event()
 
     async def reached(self, position: int) -> None:
-        """Wait until a row was heard of."""
         while not self.positions or self.positions[-1] < position:
             await self._moved.wait()
 
 
 @asynccontextmanager
 async def following(log: Log, *listeners: Callable[[Sequence[Row]], None]) -> AsyncIterator[Tail]:
-    """A tail at work."""
     tail = Tail(log)
     for listener in listeners:
         tail.subscribe(listener)
@@ -59,7 +55,7 @@ async def following(log: Log, *listeners: Callable[[Sequence[Row]], None]) -> As
 
 @pytest.fixture
 def logs(tmp_path: Path) -> tuple[Log, Log]:
-    """Two processes' logs of one directory; the first has begun before the tail."""
+    """Return the logs of two processes on one directory; the first one started before the tail."""
     mine, theirs = new_log(tmp_path), new_log(tmp_path)
     commit(mine, fill(), fill())
     return mine, theirs
@@ -146,7 +142,7 @@ async def test_a_gap_before_a_commit_of_its_own_is_handed_on_in_pages_too(logs: 
     assert listening.positions == list(range(3, 1_204))
 
 
-async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of_it(tmp_path: Path) -> None:
+async def test_a_waiting_caller_continues_before_the_listeners_hear_of_it(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.start()
     order: list[str] = []
@@ -161,11 +157,11 @@ async def test_whoever_waited_for_an_answer_goes_on_before_the_listeners_hear_of
             await ask()
             await heard.reached(position)
     log.close()
-    # Who looks into the database for what others wrote may happen to see a commit before anybody is told of it.
+    # A process that reads the rows of others in the database may find a commit before its notification.
     assert order[::2].count("answered") > ROUNDS / 2
 
 
-async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
+async def test_a_commit_is_not_published_while_its_answer_is_on_its_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = new_log(tmp_path)
@@ -190,7 +186,7 @@ async def test_what_is_committed_is_not_heard_of_while_the_answer_is_on_its_way(
     log.close()
 
 
-async def test_what_is_heard_is_what_is_stored(tmp_path: Path) -> None:
+async def test_listeners_receive_the_stored_rows(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.start()
     heard: list[Row] = []

@@ -1,4 +1,4 @@
-"""Tests of the Anthropic provider: what it sends, and what it makes of the events of an answer."""
+"""Tests of the Anthropic provider: its requests, and the events of answers."""
 
 from typing import Any
 
@@ -31,7 +31,6 @@ TALK = (
 
 
 async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
-    """One call by a client of its own."""
     provider = AnthropicProvider(url, KEY)
     try:
         return await complete(provider, request)
@@ -40,13 +39,12 @@ async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
 
 
 async def answer(*events: bytes) -> ModelCompletion:
-    """What is made of some events."""
     async with serving(says(ANTHROPIC.head, *events)) as stub:
         return await ask(stub.url)
 
 
 async def failure(behaviour: Behaviour) -> ProviderFailure:
-    """The failure of a call of a server that behaves so."""
+    """Return the failure of a call to a server that behaves so."""
     async with serving(behaviour) as stub:
         with pytest.raises(ProviderFailure) as caught:
             await ask(stub.url)
@@ -54,39 +52,33 @@ async def failure(behaviour: Behaviour) -> ProviderFailure:
 
 
 async def sent(request: ModelRequest) -> dict[str, Any]:
-    """The body of a request."""
     async with serving(says(ANTHROPIC.whole)) as stub:
         await ask(stub.url, request)
     return stub.asked[0].body
 
 
 def event(kind: str, **fields: object) -> bytes:
-    """One event."""
     return data({"type": kind, **fields})
 
 
 def start(**usage: object) -> bytes:
-    """The first event."""
     return event("message_start", message={"id": "msg_1", "usage": usage})
 
 
 def end(reason: str | None, **usage: object) -> bytes:
-    """The last events."""
     return event("message_delta", delta={"stop_reason": reason}, usage=usage) + event("message_stop")
 
 
 def tool(index: int, one: str, name: str) -> bytes:
-    """The beginning of a tool call."""
     block = {"type": "tool_use", "id": one, "name": name, "input": {}}
     return event("content_block_start", index=index, content_block=block)
 
 
 def said(index: int, kind: str, **fields: object) -> bytes:
-    """A piece of a block."""
     return event("content_block_delta", index=index, delta={"type": kind, **fields})
 
 
-async def test_what_is_sent() -> None:
+async def test_the_request() -> None:
     async with serving(says(ANTHROPIC.whole)) as stub:
         messages = (
             ModelMessage(role="system", content="be kind"),
@@ -137,7 +129,7 @@ async def test_tools_calls_and_their_results_are_sent_in_turns() -> None:
     ]
 
 
-async def test_without_tools_on_offer_earlier_calls_are_told_as_text() -> None:
+async def test_without_tools_on_offer_earlier_calls_are_sent_as_text() -> None:
     body = await sent(ModelRequest(model="small", messages=TALK[1:4]))
     assert "tools" not in body
     assert body["messages"] == [
@@ -202,7 +194,7 @@ async def test_text_calls_and_counts_are_read() -> None:
     )
 
 
-async def test_counts_that_come_at_the_end_replace_those_of_the_start() -> None:
+async def test_counts_at_the_end_replace_the_first_ones() -> None:
     usage = (
         await answer(start(input_tokens=0, output_tokens=0), end("end_turn", input_tokens=8, output_tokens=2))
     ).usage
@@ -245,7 +237,7 @@ async def test_an_end_without_a_reason_is_a_truncated_stream() -> None:
         ("authentication_error", False),
     ],
 )
-async def test_an_error_in_the_stream_tells_whether_to_retry(kind: str, is_worth_retrying: bool) -> None:
+async def test_an_error_in_the_stream_is_retryable_or_not(kind: str, is_worth_retrying: bool) -> None:
     caught = await failure(says(ANTHROPIC.head, event("error", error={"type": kind, "message": f"no {KEY}"})))
     assert caught.message == "anthropic: the stream broke off: no ***"
     assert caught.worth_retrying is is_worth_retrying

@@ -1,4 +1,4 @@
-"""Tests of the http provider: the protocol as docs/providers.md tells it."""
+"""Tests of the http provider: the protocol as docs/providers.md describes it."""
 
 import json
 from typing import Any
@@ -58,7 +58,6 @@ ANSWER = {
 
 
 def answers(media_type: str, *pieces: bytes) -> Behaviour:
-    """Answer with a body of a type."""
     return says(f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\nconnection: close\r\n\r\n".encode(), *pieces)
 
 
@@ -73,7 +72,6 @@ WAYS: dict[str, Behaviour] = {
 
 
 async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
-    """One call by a client of its own."""
     provider = HttpProvider(url + "/models/ask", KEY)
     try:
         return await complete(provider, request)
@@ -82,7 +80,6 @@ async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
 
 
 async def failure(behaviour: Behaviour) -> ProviderFailure:
-    """The failure of a call of a server that behaves so."""
     async with serving(behaviour) as stub:
         with pytest.raises(ProviderFailure) as caught:
             await ask(stub.url)
@@ -95,7 +92,7 @@ async def test_an_answer_is_read_however_it_comes(way: str) -> None:
         assert await ask(stub.url) == WHOLE
 
 
-async def test_what_is_sent() -> None:
+async def test_the_request() -> None:
     request = ModelRequest(
         model="small",
         messages=(
@@ -136,9 +133,7 @@ async def test_what_is_sent() -> None:
         ({"retryable": "yes"}, "", False),
     ],
 )
-async def test_an_error_in_the_answer_tells_whether_to_retry(
-    error: object, words: str, is_worth_retrying: bool
-) -> None:
+async def test_an_error_in_the_answer_is_retryable_or_not(error: object, words: str, is_worth_retrying: bool) -> None:
     caught = await failure(answers("application/json", json.dumps({"text": "hm", "error": error}).encode()))
     assert (caught.message, caught.worth_retrying) == (f"http: the server failed{words}", is_worth_retrying)
 

@@ -1,4 +1,4 @@
-"""A third party's judgement: our client against LLMock, a server that breaks down on demand and grades who asks it."""
+"""Our clients against LLMock, a third party's server that breaks down on demand and grades its clients."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,6 @@ ATTEMPTS = 5
 
 @asynccontextmanager
 async def asking(server: Breakable, silence_seconds: float = 30.0) -> AsyncIterator[ModelCaller]:
-    """An asker whose providers are that server."""
     providers: dict[str, Provider] = {
         "openai": OpenAIProvider(server.base_url("openai"), "sk-any", silence_seconds=silence_seconds),
         "anthropic": AnthropicProvider(server.base_url("anthropic"), "sk-any", silence_seconds=silence_seconds),
@@ -47,7 +46,6 @@ async def ask(
     silence_seconds: float = 30.0,
     seen: list[str | None] | None = None,
 ) -> ModelAnswer:
-    """One turn."""
     async with asking(server, silence_seconds) as asker:
         on_text = None if seen is None else seen.append
         pairs = [(name, MODELS[name]) for name in route]
@@ -56,7 +54,6 @@ async def ask(
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[Breakable]:
-    """The server of all tests."""
     server = Breakable()
     yield server
     server.close()
@@ -64,29 +61,24 @@ def process() -> Iterator[Breakable]:
 
 @pytest.fixture
 def server(process: Breakable) -> Breakable:
-    """The server, well behaved."""
     process.reset()
     return process
 
 
 def breaks(how: str, times: int | None = 1, **fields: object) -> dict[str, object]:
-    """A stream that goes wrong after some pieces."""
     return {"type": "stream_fault", "kind": how, "after_chunks": 2, "times": times, **fields}
 
 
 def says(text: str | None = None, times: int | None = 1, **fields: object) -> dict[str, object]:
-    """What the model answers."""
     return {"type": "reply", "text": text, "times": times, **fields}
 
 
 def fails(status: int, times: int | None = 1, **fields: object) -> dict[str, object]:
-    """An answer that is an error."""
     return {"type": "fail", "status": status, "times": times, **fields}
 
 
 @pytest.fixture(params=MODELS)
 def name(request: pytest.FixtureRequest) -> str:
-    """A provider."""
     return str(request.param)
 
 
@@ -128,7 +120,7 @@ async def test_a_server_that_comes_back_is_asked_again(server: Breakable, name: 
 
 
 @pytest.mark.heavy
-async def test_an_outage_ends_in_a_failure_after_so_many_attempts(server: Breakable, name: str) -> None:
+async def test_an_outage_ends_in_a_failure_after_the_last_attempt(server: Breakable, name: str) -> None:
     server.behave(fails(503, None))
     with pytest.raises(ProviderFailure, match="HTTP 503") as caught:
         await ask(server, name)
@@ -169,7 +161,7 @@ async def test_a_stream_that_always_breaks_is_a_failure(server: Breakable, name:
     server.behave(breaks("truncate", None))
     with pytest.raises(ProviderFailure, match="truncated stream"):
         await ask(server, name, attempts=3)
-    assert server.asked() == 3  # no grade: it cannot see that the last failure was told, only that nobody asked again
+    assert server.asked() == 3  # no grade: it counts requests, so it cannot know that the last failure was reported
 
 
 async def test_a_stream_that_stalls_is_left(server: Breakable, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests of local-exec: real commands, and that nothing of them outlives a call."""
+"""Tests of local-exec: real commands, none of whose processes outlives a call."""
 
 import asyncio
 import os
@@ -17,7 +17,6 @@ HI = ModelRequest(model="local-exec", messages=(ModelMessage(role="user", conten
 
 
 def shell(script: str, *arguments: str) -> LocalExecProvider:
-    """A provider that runs a script of ``/bin/sh``."""
     return LocalExecProvider("/bin/sh", ("-c", script, *arguments))
 
 
@@ -108,7 +107,7 @@ async def test_cancelling_kills_the_whole_group(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert await witness.all_gone()
-    with pytest.raises(ChildProcessError):  # reaped: it is nobody's child any more
+    with pytest.raises(ChildProcessError):  # reaped: it has no parent any more
         os.waitpid(pids[0], os.WNOHANG)
 
 

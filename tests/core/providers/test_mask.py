@@ -1,4 +1,4 @@
-"""The mask: no secret is seen, however it is cut into pieces; all else is, unchanged, and no text takes long."""
+"""The mask: it hides secrets, however they are split, leaves other text unchanged, and is fast on any text."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def test_what_only_resembles_one_stays(text: str) -> None:
     assert pieces(text, [3]) == text
 
 
-def test_a_key_block_without_an_end_is_hidden_as_far_as_it_looks_like_one() -> None:
+def test_a_key_block_without_an_end_is_hidden_while_it_looks_like_one() -> None:
     text = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBkg4LVWM9nuwNSk3yByxZpYRTBnVJk5GkMA\nis what it said"
     assert Mask().hide(text) == "***\nis what it said"
     assert Mask().hide("what is -----BEGIN PRIVATE KEY----- for?") == "what is *** for?"
@@ -71,7 +71,6 @@ def test_json_that_holds_a_secret_is_suspected_however_it_is_written(secret: str
 
 
 def pieces(text: str, sizes: list[int]) -> str:
-    """What is shown of a text that arrives in pieces."""
     held, shown, at, turn = StreamMask(MASK), "", 0, 0
     while at < len(text):
         size = sizes[turn % len(sizes)]
@@ -96,7 +95,7 @@ def test_no_cut_shows_a_secret_or_changes_the_rest(parts: list[str], sizes: list
         assert secret not in shown
 
 
-def test_what_never_ends_is_not_held_for_ever() -> None:
+def test_a_secret_without_an_end_is_not_held_back_without_limit() -> None:
     held = StreamMask(MASK)
     assert held.more("sk-" + "a" * (HELD_CHARS_MAX - 3)) == ""
     assert len(held.more("a")) == HELD_CHARS_MAX + 1
@@ -106,7 +105,7 @@ def test_what_never_ends_is_not_held_for_ever() -> None:
     "unit", ["sk-", "sk- ", "Bearer ", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "-", "PRIVATE KEY"]
 )
 def test_no_text_makes_it_slow(unit: str) -> None:
-    """A pattern that looks back takes hours for this; the test's own time limit would end it."""
+    """A pattern that backtracks takes hours here; the time limit of the test ends it."""
     text: Any = unit * (4_000_000 // len(unit))
     assert MASK.hide(text)
 
@@ -144,14 +143,14 @@ def test_a_password_in_a_url_is_hidden_whole_and_in_pieces(text: str, size: int)
         "mailto:a:b@c.org",
     ],
 )
-def test_a_name_alone_is_no_secret(text: str) -> None:
+def test_a_name_alone_is_not_a_secret(text: str) -> None:
     assert MASK.hide(text) == text
     assert not MASK.holds(text.encode())
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("before", ["\\n", "\\t", "\\u000a", "\\r\\n", "a\\\\n"])
-def test_an_escape_of_json_is_no_part_of_a_word(secret: str, before: str) -> None:
+def test_an_escape_of_json_does_not_belong_to_a_word(secret: str, before: str) -> None:
     assert "***" in MASK.hide(f'{{"a":"x{before}{secret}"}}')
     assert told(MASK.hide(f'{{"a":"x{before}{secret}"}}').encode()) is None
 

@@ -1,4 +1,4 @@
-"""The masked provider: secrets do not come back, however they are cut into pieces; all else does, unchanged."""
+"""The masked provider: it hides secrets, however they are split, and passes everything else unchanged."""
 
 from collections.abc import AsyncIterator
 
@@ -24,8 +24,6 @@ HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),)
 
 
 class Scripted:
-    """Says what it was given."""
-
     name = "scripted"
     default_model = "m"
 
@@ -64,7 +62,7 @@ async def test_what_cannot_begin_a_key_is_not_held_back() -> None:
     assert seen == ["one ", "two ", "six"]
 
 
-async def test_a_failure_is_masked_and_keeps_what_it_tells() -> None:
+async def test_a_failure_is_masked_and_keeps_its_details() -> None:
     failure = ProviderFailure(f"no {KEY}", worth_retrying=True, wait_seconds=3.0)
     with pytest.raises(ProviderFailure) as caught:
         await complete(MaskedProvider(Scripted(failure), MASK), HI)

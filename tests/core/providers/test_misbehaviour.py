@@ -1,4 +1,4 @@
-"""Every provider against every misbehaviour: an answer, a failure or the deadline, and nothing is left open."""
+"""Every provider against every misbehaviour: an answer, a failure or the deadline, and no open connection."""
 
 import anyio
 import pytest

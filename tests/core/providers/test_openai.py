@@ -25,12 +25,10 @@ EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r
 
 
 def text(content: str | None, finish: str | None = None) -> bytes:
-    """One chunk of output."""
     return data({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]})
 
 
 def usage(**counts: object) -> bytes:
-    """The last chunk, which has no choices."""
     return data({"choices": [], "usage": counts})
 
 
@@ -61,7 +59,6 @@ HELLO = ModelCompletion(text="Hello, wörld", usage=COUNTED, reason="stop", requ
 
 
 async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
-    """One call by a client of its own."""
     provider = OpenAIProvider(url + "/v1/", KEY, silence_seconds=30)
     try:
         return await complete(provider, request)
@@ -70,13 +67,12 @@ async def ask(url: str, request: ModelRequest = HI) -> ModelCompletion:
 
 
 async def answer(behaviour: Behaviour) -> ModelCompletion:
-    """One call of a server that behaves so."""
     async with serving(behaviour) as server:
         return await ask(server.url)
 
 
 async def failure(behaviour: Behaviour, request: ModelRequest = HI) -> ProviderFailure:
-    """The failure of a call of a server that behaves so; what it says is short and keeps secrets."""
+    """Return the failure of a call to a server that behaves so. Its message is short and hides secrets."""
     async with serving(behaviour) as server:
         with pytest.raises(ProviderFailure) as caught:
             await ask(server.url, request)
@@ -89,7 +85,7 @@ async def failure(behaviour: Behaviour, request: ModelRequest = HI) -> ProviderF
     return caught.value
 
 
-async def test_what_is_sent() -> None:
+async def test_the_request() -> None:
     async with serving(says(EVENTS, NORMAL)) as server:
         messages = (ModelMessage(role="system", content="be kind"), ModelMessage(role="tool", content="42\ud800"))
         assert await ask(server.url, ModelRequest(model="small", messages=messages)) == HELLO
@@ -122,7 +118,6 @@ TALK = (
 
 
 async def sent(request: ModelRequest) -> dict[str, Any]:
-    """The body of a request."""
     async with serving(says(EVENTS, NORMAL)) as server:
         await ask(server.url, request)
     return server.asked[0].body
@@ -169,12 +164,10 @@ async def test_without_a_key_nothing_leaves_for_the_real_server() -> None:
 
 
 def piece(**call: object) -> bytes:
-    """A chunk with one piece of a tool call."""
     return data({"choices": [{"delta": {"content": None, "tool_calls": [call]}, "finish_reason": None}]})
 
 
 def function(name: str | None = None, arguments: object = "") -> dict[str, object]:
-    """What a call calls."""
     return ({"name": name} if name else {}) | {"arguments": arguments}
 
 
@@ -386,7 +379,7 @@ async def test_a_broken_stream_is_a_failure(how: str) -> None:
     [(400, False), (401, False), (403, False), (404, False), (302, False), (204, False), (422, False)]
     + [(408, True), (429, True), (500, True), (502, True), (503, True), (504, True)],
 )
-async def test_a_status_tells_whether_to_retry(status: int, is_worth_retrying: bool) -> None:
+async def test_a_status_is_retryable_or_not(status: int, is_worth_retrying: bool) -> None:
     caught = await failure(refuses(status, b"", "location: http://127.0.0.1:9/"))
     assert caught.message == f"openai: HTTP {status}"
     assert caught.worth_retrying is is_worth_retrying

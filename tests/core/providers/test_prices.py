@@ -1,4 +1,4 @@
-"""Prices: names, kinds of tokens, rounding, and that the table says what its source says."""
+"""Prices: names, kinds of tokens, rounding, and the table against its source."""
 
 import warnings
 from decimal import ROUND_CEILING
@@ -38,7 +38,7 @@ def test_the_table_is_what_its_source_says() -> None:
     ],
 )
 @pytest.mark.parametrize("taken", [0, 1_000, 250_000])
-def test_a_price_is_that_of_the_source(provider: str, model: str, taken: int) -> None:
+def test_a_price_equals_its_source(provider: str, model: str, taken: int) -> None:
     usage = TheirUsage(input_tokens=taken, cache_read_tokens=taken // 4, output_tokens=777)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

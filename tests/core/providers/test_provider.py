@@ -1,4 +1,4 @@
-"""Tests of the contract: what ``complete`` demands of any provider, and the mock."""
+"""Tests of the contract that ``complete`` demands of any provider, and of the mock."""
 
 from collections.abc import AsyncIterator
 
@@ -29,8 +29,6 @@ HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),)
 
 
 class Scripted:
-    """Says what it was given, and remembers whether its stream was closed."""
-
     name = "scripted"
     default_model = "m"
 

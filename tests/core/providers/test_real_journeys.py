@@ -21,7 +21,7 @@ PRICED = "gpt-4o-mini"
 """What the small model is asked for as: it answers to any name, and this one has a price."""
 
 QUESTION = "What is the capital of France? One short sentence."
-"""The model ends its answer by itself: once a budget is sent along, its server's own cap no longer holds."""
+"""The model ends its answer without a cap: once a budget is sent along, its server's own cap no longer holds."""
 
 BUDGET_USD = 4 / 1e6
 """Enough for the question and the first three tokens of its answer."""
@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose provider ``openai`` is the small model."""
+    """Start a server whose provider ``openai`` is the small model."""
     command = [sys.executable, "-m", "examples.real_model.model_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as model:
         assert model.stdout
@@ -64,13 +64,13 @@ def api(server: Server) -> Api:
 
 
 def settled(api: Api, run: Any) -> Any:
-    """A run that was started, once it has ended or is paused."""
+    """Return a run once it has ended or is paused."""
     api.await_event("run.paused", *ENDINGS, runId=run["runId"])
     return api.get(f"/runs/{run['runId']}")
 
 
 def profile(api: Api, *, budget_usd: float = 0, policies: tuple[object, ...] = ()) -> str:
-    """A harness profile without tools: the model is too small for any."""
+    """Create a profile without tools: the model is too small for them."""
     body = {
         "displayName": "Small",
         "version": "v1",
@@ -149,7 +149,7 @@ def test_an_answer_that_fits_its_schema_is_evidence(api: Api) -> None:
 
 @pytest.mark.timeout(1_200)  # it is asked twice, each time with some hundred words
 def test_a_persona_reviews_a_small_change_of_this_project(server: Server, api: Api) -> None:
-    """What the model makes of it is its own affair: whatever it says becomes a result, with what it was shown."""
+    """The quality of the model's answer does not matter: any output becomes a result with evidence."""
     text = (ROOT / "athena_core/system/signal.py").read_text()
     library = make(server.workspace / "library")
     commit(library, "The signal as it is", signal_py=text)

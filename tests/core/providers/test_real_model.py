@@ -25,7 +25,6 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The base URL of a model server in a process of its own."""
     command = [sys.executable, "-m", "examples.real_model.model_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -37,12 +36,10 @@ def url() -> Iterator[str]:
 
 
 def says(text: str) -> ModelRequest:
-    """A request of the user."""
     return ModelRequest(model=MODEL, messages=(ModelMessage(role="user", content=text),))
 
 
 def metric(url: str, name: str) -> int:
-    """A number of the model server."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         found = re.search(rf"^llamacpp:{name} (\d+)$", answer.read().decode(), re.MULTILINE)
     assert found

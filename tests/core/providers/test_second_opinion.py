@@ -1,4 +1,4 @@
-"""A second opinion on what we send: the types that the vendors' own libraries give the bodies of requests."""
+"""The bodies of our requests against the types in the vendors' own libraries."""
 
 import importlib
 import importlib.util
@@ -51,7 +51,7 @@ REQUESTS = {
 
 @pytest.fixture(scope="module", params=TYPES)
 def vendor(request: pytest.FixtureRequest) -> tuple[str, TypeAdapter[Any]]:
-    """A vendor's name and its type of a body, in which unknown fields are wrong."""
+    """Return a vendor's name and its type of a body, which rejects unknown fields."""
     name = str(request.param)
     module, type_name = TYPES[name]
     body = getattr(importlib.import_module(module), type_name)
@@ -62,7 +62,7 @@ def vendor(request: pytest.FixtureRequest) -> tuple[str, TypeAdapter[Any]]:
 
 
 def consume(value: object) -> None:
-    """Look at every part: lists are checked when they are read."""
+    """Read every part: lists are checked only when they are read."""
     if isinstance(value, dict):
         value = value.values()
     if isinstance(value, Iterable) and not isinstance(value, str):
@@ -71,7 +71,6 @@ def consume(value: object) -> None:
 
 
 async def sent(name: str, request: ModelRequest) -> dict[str, Any]:
-    """The body of a request."""
     async with serving(says(DIALECTS[name].whole)) as stub:
         provider = client_of(name, stub.url)
         await complete(provider, request)

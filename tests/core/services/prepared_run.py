@@ -1,4 +1,4 @@
-"""A prepared run, as tests of admission ask for one."""
+"""A prepared run for tests of admission."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What changed since work was described: texts that were erased, roles that were lost, servers that left and came."""
+"""Changes after work was described: erased texts, lost roles, restarted servers."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -39,7 +39,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Place:
-    """A plane at work, and what is made on it."""
+    """A running plane, and what a test makes on it."""
 
     def __init__(self, parts: ControlPlane, roles: Path) -> None:
         self.parts = parts
@@ -48,7 +48,6 @@ class Place:
         parts.tail.subscribe(lambda rows: self._news.set())
 
     def roles(self, text: str) -> None:
-        """Give the roles anew."""
         self._roles.write_text(text)
         assert self.parts.access.roster.reload()
 
@@ -58,7 +57,7 @@ class Place:
         return Step(id=name, directive_id=made.subject, harness_profile_id=profile.subject)
 
     async def start(self, *steps: Step | Dependency, who: Identity = LOCAL, **values: str) -> str:
-        """A run of a workflow of somebody, once it waits for an approval or has ended."""
+        """Start a workflow run of a caller. Return it once it waits for an approval or has ended."""
         definition = WorkflowDefinition(
             steps=tuple(one for one in steps if isinstance(one, Step)),
             dependencies=tuple(one for one in steps if isinstance(one, Dependency)),
@@ -71,7 +70,7 @@ class Place:
         return run_id
 
     async def judge(self, run_id: str, step_id: str = "ask", *, who: Identity = LOCAL, approve: bool = True) -> str:
-        """Decide about what a step asks for; the status of the run once it goes on no more."""
+        """Decide a step's approval. Return the status of the run once it settles."""
         state, _ = await self.parts.workflows.load(run_id)
         command = workflow_run.DecideApproval(
             step_id=step_id,
@@ -83,12 +82,11 @@ class Place:
         return await self.ended(run_id)
 
     async def ended(self, run_id: str) -> str:
-        """The status of a workflow run once it has ended."""
         await self.until(workflow_run.WorkflowRunCompleted, workflow_run.WorkflowRunFailed, stream=run_id)
         return (await self.parts.workflows.load(run_id))[0].status
 
     async def until(self, *kinds: type[E], stream: str | None = None) -> E:
-        """The first event of these kinds, once there is one."""
+        """Return the first event of these kinds, once there is one."""
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
                 self._news = anyio.Event()
@@ -98,42 +96,36 @@ class Place:
                 await self._news.wait()
 
     def told(self, stream: str | None = None) -> list[Recorded[Event]]:
-        """The history, or that of one stream."""
         reader = self.parts.reader
         rows = reader.rows(0, reader.head()) if stream is None else reader.stream(stream)
         return [self.parts.log.codec.decode(row) for row in rows]
 
     def one(self, kind: type[E]) -> E:
-        """The only event of a kind."""
         (found,) = (one.event for one in self.told() if isinstance(one.event, kind))
         return found
 
     async def erase(self, *streams: str) -> None:
-        """Erase all text of some streams."""
         positions = [one.position for stream in streams for one in self.told(stream)]
         assert positions
         for position in positions:
             await self.erase_at(position)
 
     async def erase_at(self, position: int) -> None:
-        """Erase the text of one event."""
         found = redaction.text_of_event(self.parts.reader, position)
         await redaction.redact(self.parts.log, self.parts.reader, found, "personal data", META)
 
     async def sent(self, who: Identity = ROOT, payload: str = "look") -> dead_letter.DeadLetterAdded:
-        """A message to bob that cannot be delivered, as a dead letter."""
+        """Return the dead letter of a message to bob that cannot be delivered."""
         body = MessageBody(from_persona="bob", to_persona="bob", payload=payload)
         await self.parts.messages.send(body, who, META, None)
         return await self.until(dead_letter.DeadLetterAdded)
 
     async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: queue.QueueMode = "collect") -> None:
-        """Items in the queue of session ``s``."""
         for payload in payloads:
             body = EnqueueBody(session_id="s", payload=payload, mode=mode)
             await self.parts.queues.enqueue(body, who, META, None)
 
     async def drained(self) -> Event:
-        """How a drain of session ``s`` ended."""
         committed = await self.parts.queues.drain("s", DrainBody(), LOCAL, META, None)
         ends = (queue.WorkDrained, queue.WorkDrainFailed)
         with anyio.fail_after(PATIENCE_SECONDS):
@@ -147,7 +139,6 @@ class Place:
 
 @asynccontextmanager
 async def place(directory: Path, clock: FixedClock | None = None, *, auth: bool = False) -> AsyncIterator[Place]:
-    """A plane on a state directory, left in order at the end."""
     roles = directory / "roles"
     if not roles.exists():
         roles.write_text(ROLES)
@@ -180,7 +171,7 @@ async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Pat
         says = {"directive": "the secret", "input": "about {{secret}}", "output": "about {{found}}"}[what]
         first, second = await at.step("a", "the secret"), await at.step("b", says)
         mapped = edge("a", "b", "found") if what == "output" else edge("a", "b")
-        ask = asks(expires_after_ms=HOUR, on_expiry="approve")  # what goes on by itself knows what it read before
+        ask = asks(expires_after_ms=HOUR, on_expiry="approve")  # a run that continues alone keeps what it read
         run_id = await at.start(first, ask, second, edge("a", "ask"), edge("ask", "b"), mapped, secret="the secret")
         state, _ = await at.parts.workflows.load(run_id)
         erased = {"directive": second.directive_id, "input": run_id, "output": state.step("a").run_id}
@@ -303,7 +294,7 @@ async def test_who_is_named_may_approve(tmp_path: Path) -> None:
         assert await at.judge(run_id, who=ADA) == "ok"
 
 
-async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tmp_path: Path) -> None:
+async def test_work_whose_author_lost_the_role_becomes_a_dead_letter(tmp_path: Path) -> None:
     async with place(tmp_path, auth=True) as at:
         letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR), "mine")
         assert (letter.reason, letter.code, letter.source_persona) == ("not-allowed", "AUTHZ_DENIED", "bob")
@@ -312,7 +303,7 @@ async def test_work_of_somebody_who_may_do_it_no_longer_becomes_a_dead_letter(tm
         assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
         await at.parts.dead_letters.requeue(letter.id, ROOT, META, None)
         await at.until(queue.WorkDrained)
-        at.one(run.RunCompleted)  # it is the work of whoever put it back
+        at.one(run.RunCompleted)  # it is the work of the caller who requeued it
 
 
 # Servers that left

@@ -1,4 +1,4 @@
-"""Reactors: what is open is seen to, once at a time, by one process of all."""
+"""Reactors: open work is handled once at a time, by one process of all."""
 
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class Counting:
-    """A reactor that counts how often it was asked, and does as it is told."""
+    """A reactor that counts its calls and acts as instructed."""
 
     name = "counting"
 
@@ -64,7 +64,7 @@ class Counting:
         return None
 
     async def times(self, count: int) -> None:
-        """Wait until it was asked so often."""
+        """Wait until it was called this often."""
         with anyio.fail_after(PATIENCE_SECONDS):
             while len(self.asked) < count:
                 await self._moved.wait()
@@ -95,7 +95,7 @@ async def pour(log: Log, pot: str) -> None:
     await log.submit(fill(pot), META)
 
 
-async def test_a_leader_sees_to_what_is_open_and_to_what_happens(tmp_path: Path) -> None:
+async def test_a_leader_handles_open_work_and_new_events(tmp_path: Path) -> None:
     log, reactor = started(tmp_path), Counting("pot_open")
     async with at_work(log, tmp_path, reactor):
         await reactor.times(1)
@@ -105,7 +105,7 @@ async def test_a_leader_sees_to_what_is_open_and_to_what_happens(tmp_path: Path)
     assert reactor.asked == ["pot_open", "pot_new"]
 
 
-async def test_what_happens_while_a_leader_reads_what_is_open_is_seen_to_as_well(tmp_path: Path) -> None:
+async def test_events_during_the_first_look_of_a_leader_are_handled_as_well(tmp_path: Path) -> None:
     reactor, log = Counting("pot_left"), started(tmp_path)
     reactor.opens.clear()
     async with at_work(log, tmp_path, reactor) as reactors:
@@ -185,7 +185,7 @@ async def test_one_leads_and_the_next_one_follows_when_it_leaves(tmp_path: Path)
     log.close()
 
 
-async def test_a_command_leads_no_sooner_than_there_is_something_to_see_to(tmp_path: Path) -> None:
+async def test_a_command_becomes_leader_only_when_there_is_work(tmp_path: Path) -> None:
     log, other, reader, writer = started(tmp_path), started(tmp_path), Counting("pot_open"), Counting("pot_open")
     async with (
         at_work(other, tmp_path, reader, everything=False) as reading,

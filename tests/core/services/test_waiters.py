@@ -1,4 +1,4 @@
-"""Waiters: who waits for a key is woken once, and leaves nothing behind."""
+"""Waiters: a waiter for a key is woken once and leaves nothing behind."""
 
 import anyio
 

@@ -11,18 +11,15 @@ from athena_core.system.problems import KEYS_MAX, LOOPS, Problem, Problems, reas
 
 @pytest.fixture
 def clock() -> FixedClock:
-    """It stands still."""
     return FixedClock()
 
 
 @pytest.fixture
 def problems(clock: FixedClock) -> Problems:
-    """Nothing fails."""
     return Problems(clock)
 
 
 def raised(error: Exception) -> Exception:
-    """The error with a traceback."""
     try:
         raise error
     except Exception as found:

@@ -1,4 +1,4 @@
-"""Tests of child processes: nothing of a command outlives it, whatever happens to it, its supervisor or its parent."""
+"""Tests of child processes: none of them outlives its command, whatever ends it, its supervisor or its parent."""
 
 import asyncio
 import os
@@ -40,12 +40,10 @@ before = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
 supervisor.protect()
 uvloop.run(run())
 """
-"""A program as ours: it runs one command, reports its end and that of a child it had before, and stays."""
+"""A program like ours: it runs one command, reports its end and the end of an earlier child, and stays."""
 
 
 class Program:
-    """The program above, in a process of its own."""
-
     def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(
             (sys.executable, "-c", PROGRAM, *command), cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0
@@ -156,7 +154,6 @@ UNPRIVILEGED = () if os.getuid() else ("setpriv", "--bounding-set", "-all")
 
 @contextmanager
 def athena(place: Path, *command: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A program of ours."""
     with subprocess.Popen(
         (*UNPRIVILEGED, sys.executable, "-m", "athena_cli", *command),
         cwd=place,

@@ -1,4 +1,4 @@
-"""The signal: nobody who waits for a position sleeps through it."""
+"""The signal: no waiter for a position misses it."""
 
 import threading
 
@@ -28,7 +28,7 @@ async def test_a_waiter_wakes_when_its_position_is_reached() -> None:
     assert woken == [1, 2]
 
 
-async def test_what_is_reached_already_is_not_waited_for() -> None:
+async def test_a_position_already_reached_is_not_waited_for() -> None:
     await Signal(7).wait(7)
 
 
@@ -61,7 +61,7 @@ def test_a_blocked_thread_wakes(act: str) -> None:
     thread = threading.Thread(target=block)
     thread.start()
     reached.wait()
-    while thread.is_alive():  # a nudge before the wait began is no wake-up
+    while thread.is_alive():  # a nudge before the wait began wakes nothing
         signal.advance(1) if act == "advance" else signal.nudge()
         thread.join(0.001)
     assert results == [act == "advance"]

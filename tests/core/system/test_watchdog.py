@@ -1,4 +1,4 @@
-"""The watchdog: a block of the event loop is measured, and named by what ran."""
+"""The watchdog: a block of the event loop is measured and named by the running code."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ LOOKS = 100
 
 
 class Seeing(Watchdog):
-    """A watchdog that lets go of what blocks the loop once it has seen that."""
+    """A watchdog that releases what blocks the loop once it has noticed."""
 
     def __init__(self, expected: str) -> None:
         super().__init__(probe_seconds=0.001, log_seconds=0.0)
@@ -41,11 +41,9 @@ class Seeing(Watchdog):
         return found
 
     def block(self) -> None:
-        """Block the loop until it was seen."""
         assert self._seen.wait(PATIENCE_SECONDS)
 
     async def noted(self) -> LoopBlock:
-        """Return the block, once it is over."""
         with anyio.fail_after(PATIENCE_SECONDS):
             while True:
                 for block in self.longest:

@@ -1,4 +1,4 @@
-"""A bench to test tools at: a workspace with secrets beside it, and calls as a model writes them."""
+"""A bench for tests of tools: a workspace with secrets beside it, and calls as a model writes them."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,6 @@ CANARY = "canary-of-the-outside"
 
 
 def snapshot(root: Path) -> dict[str, bytes | str | None]:
-    """Every name below a directory, with what it holds."""
     return {
         path.relative_to(root).as_posix(): (
             str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else None
@@ -25,7 +24,7 @@ def snapshot(root: Path) -> dict[str, bytes | str | None]:
 
 
 class Workbench:
-    """Calls tools in ``workspace``; ``outside`` lies beside it and ``state`` inside, and both must stay untouched."""
+    """A caller of tools in ``workspace``. ``outside`` lies beside it and ``state`` inside; both must stay untouched."""
 
     def __init__(self, root: Path) -> None:
         self.workspace = root / "workspace"
@@ -37,21 +36,18 @@ class Workbench:
         self.tools: Toolbox = toolbox()
 
     def bench(self, **policies: FilesPolicy | ShellPolicy | HttpPolicy) -> ToolContext:
-        """A bench with these policies."""
         return self.reaching(**policies)
 
     def reaching(self, *egress: Egress, **policies: Any) -> ToolContext:
-        """A bench that may reach these hosts."""
         gate = Workspace(self.workspace, {self.state: STATE})
         return ToolContext(workspace=gate, mask=Mask(), policies=ToolPolicies(**policies), allowed_egress=egress)
 
     async def call(self, bench: ToolContext, name: str, **arguments: Any) -> ToolResult:
-        """Make a call as a model writes it."""
         tool, read = self.tools.read(name, json.dumps(arguments), (name,))
         return await tool.call(read, bench)
 
     async def refusal(self, bench: ToolContext, name: str, **arguments: Any) -> str:
-        """The text of the refusal that a call must meet."""
+        """Return the text of the refusal that a call must meet."""
         try:
             result = await self.call(bench, name, **arguments)
         except ToolRefused as refused:

@@ -9,5 +9,4 @@ from tests.core.tools.bench import Workbench
 
 @pytest.fixture
 def workbench(tmp_path: Path) -> Workbench:
-    """A workspace with secrets beside it."""
     return Workbench(tmp_path)

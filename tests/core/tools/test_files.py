@@ -1,4 +1,4 @@
-"""Tests of the tool files: what it does in the workspace, and that no path leads it out."""
+"""Tests of the tool files: its actions in the workspace, and paths that lead out of it."""
 
 import base64
 import os
@@ -89,7 +89,7 @@ async def test_bytes_that_are_no_text_go_both_ways_in_base64(workbench: Workbenc
     )
 
 
-async def test_what_cannot_be_stored_is_replaced_in_what_is_told_not_in_the_file(workbench: Workbench) -> None:
+async def test_what_cannot_be_stored_is_replaced_in_the_output_not_in_the_file(workbench: Workbench) -> None:
     bench = workbench.bench(files=WRITING)
     await workbench.call(bench, "files", action="write", path="a", content="a\0b")
     assert (workbench.workspace / "a").read_bytes() == b"a\0b"
@@ -121,7 +121,7 @@ async def test_without_write_in_the_profile_nothing_is_changed(workbench: Workbe
 
 
 @pytest.mark.parametrize("action", ["read", "write", "replace", "delete"])
-async def test_what_an_action_needs_is_told(workbench: Workbench, action: str) -> None:
+async def test_the_missing_argument_of_an_action_is_named(workbench: Workbench, action: str) -> None:
     assert "needs path" in await workbench.refusal(workbench.bench(files=WRITING), "files", action=action)
 
 
@@ -183,7 +183,7 @@ async def test_a_listing_ends_at_its_limit(workbench: Workbench) -> None:
     assert result.content.splitlines()[2:] == ["[only the first 2 are shown; list a directory below]"]
 
 
-async def test_a_file_keeps_its_mode_and_a_new_one_is_no_secret(workbench: Workbench) -> None:
+async def test_a_file_keeps_its_mode_and_a_new_one_is_readable(workbench: Workbench) -> None:
     script = workbench.workspace / "run.sh"
     script.touch()
     script.chmod(0o750)
@@ -216,7 +216,7 @@ async def test_a_write_that_fails_leaves_nothing_behind(workbench: Workbench) ->
 
 
 def planted(workbench: Workbench) -> Workbench:
-    """Links of every kind that lead out, a pipe, a socket, and a sub-directory with names that mislead."""
+    """Plant links of every kind that lead out, a pipe, a socket, and a sub-directory with misleading names."""
     inside, outside = workbench.workspace, workbench.outside
     (inside / "dir").symlink_to(outside)
     (inside / "file").symlink_to(outside / "secret.md")
@@ -361,15 +361,14 @@ def test_no_path_whatever_touches_or_shows_anything_outside(
 
 
 class Swap:
-    """Somebody else exchanges a name just before it is opened, after all that was looked at."""
+    """A hook that exchanges a name just before it is opened, after all checks."""
 
     def __init__(self) -> None:
         self._name = ""
         self._exchange: Callable[[], object] = str
-        sys.addaudithook(self._opening)  # it stays for ever, and does nothing when it is not armed
+        sys.addaudithook(self._opening)  # a hook cannot be removed; it does nothing while it is not armed
 
     def at(self, name: str, exchange: Callable[[], object]) -> None:
-        """Arm it for the next opening of the name."""
         self._name, self._exchange = name, exchange
 
     def _opening(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -379,13 +378,12 @@ class Swap:
 
     @property
     def happened(self) -> bool:
-        """Whether it was exchanged."""
+        """Return True if the name was exchanged."""
         return not self._name
 
 
 @pytest.fixture(scope="module")
 def swap() -> Swap:
-    """One hook for the module."""
     return Swap()
 
 
@@ -411,7 +409,7 @@ async def test_a_name_that_is_exchanged_for_a_link_between_look_and_use_leads_no
         result = await workbench.call(workbench.bench(files=WRITING), "files", **action, path=path)
         assert CANARY not in result.content
     assert snapshot(workbench.outside) == before
-    opens = path != "it" or action["action"] in ("read", "replace")  # a write and a deletion open what is above only
+    opens = path != "it" or action["action"] in ("read", "replace")  # a write and a deletion open only its directories
     assert swap.happened is opens
     swap.at("", exchange)
 
@@ -419,6 +417,6 @@ async def test_a_name_that_is_exchanged_for_a_link_between_look_and_use_leads_no
 @pytest.mark.parametrize(
     ("action", "again"), [("list", True), ("read", True), ("write", True), ("replace", False), ("delete", False)]
 )
-def test_what_is_as_good_twice_may_be_repeated(workbench: Workbench, action: str, again: bool) -> None:
+def test_idempotent_actions_may_be_repeated(workbench: Workbench, action: str, again: bool) -> None:
     tool, _ = workbench.tools.read("files", '{"action": "list"}', ("files",))
     assert tool.repeatable({"action": action}) is again

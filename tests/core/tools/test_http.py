@@ -1,4 +1,4 @@
-"""Tests of the tool http against a raw server on loopback that counts connections: what goes out, and what never."""
+"""Tests of the tool http against a raw server on loopback that counts connections: sent and refused requests."""
 
 import asyncio
 import base64
@@ -41,19 +41,17 @@ def says(*pieces: bytes) -> Answer:
 
 
 def body(content: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A response."""
     lines = [f"HTTP/1.1 {status}", f"content-length: {len(content)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + content
 
 
 async def silent(writer: asyncio.StreamWriter) -> None:
-    """Say nothing, for ever."""
     await asyncio.Event().wait()
 
 
 @dataclass
 class Server:
-    """A port that keeps what arrives, counts the connections, and knows when the client hung up."""
+    """A port that keeps what arrives, counts connections, and records when the client hung up."""
 
     answer: Answer
     port: int = 0
@@ -64,7 +62,6 @@ class Server:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
         self.connections += 1
         try:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -90,7 +87,6 @@ class Server:
 
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[Server]:
-    """A server at work on a free port."""
     server = Server(answer)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     try:
@@ -101,7 +97,7 @@ async def serving(answer: Answer) -> AsyncIterator[Server]:
 
 
 class Names:
-    """A resolver that answers from a list, one entry a question, and counts the questions."""
+    """A resolver that answers from a list, one entry for each question, and counts the questions."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -113,12 +109,11 @@ class Names:
 
 
 def reach(workbench: Workbench, names: Names | None = None, *, loopback: bool = True) -> None:
-    """Give the workbench a tool http that may reach loopback, with a resolver of the test's."""
+    """Give the workbench a tool http that may reach loopback, with a resolver of the test."""
     workbench.tools = Toolbox((HttpTool(allow_loopback=loopback, resolve=names),))
 
 
 async def get(workbench: Workbench, server: Server, policy: HttpPolicy | None = None, **arguments: Any) -> ToolResult:
-    """Ask the server for something by its address."""
     reach(workbench)
     bench = workbench.reaching(Egress(host="127.0.0.1", port=server.port), http=policy)
     arguments.setdefault("url", f"http://127.0.0.1:{server.port}/")
@@ -398,7 +393,7 @@ async def test_a_body_is_taken_up_to_its_limit_and_not_unpacked(workbench: Workb
 
 
 async def drips(writer: asyncio.StreamWriter) -> None:
-    """Give a byte of a header now and then: no silence is long, the whole never ends."""
+    """Send a byte of a header now and then: no silence is long, and the whole never ends."""
     writer.write(b"HTTP/1.1 200 OK\r\nx: ")
     while True:
         writer.write(b"y")

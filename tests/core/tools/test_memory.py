@@ -1,4 +1,4 @@
-"""Tests of the tool memory: what a search finds, and that only notes are read."""
+"""Tests of the tool memory: hits of a search, and that only notes are read."""
 
 import os
 
@@ -10,7 +10,6 @@ from tests.core.tools.bench import CANARY, Workbench
 
 @pytest.fixture
 def notes(workbench: Workbench) -> Workbench:
-    """A workspace with a few notes."""
     folder = workbench.workspace / "memory"
     (folder / "deep").mkdir(parents=True)
     (workbench.workspace / "MEMORY.md").write_text("# Notes\nThe Moon is far.\n")
@@ -54,7 +53,7 @@ async def test_a_query_without_a_word_is_refused(notes: Workbench, query: str) -
     assert "at least one word" in await notes.refusal(notes.bench(), "memory", action="search", query=query)
 
 
-async def test_what_is_no_note_is_not_searched(notes: Workbench) -> None:
+async def test_only_notes_are_searched(notes: Workbench) -> None:
     folder = notes.workspace / "memory"
     (folder / "link.md").symlink_to(notes.outside / "secret.md")
     (folder / "away").symlink_to(notes.outside)
@@ -93,5 +92,5 @@ async def test_only_notes_are_read(notes: Workbench, path: str) -> None:
     assert await notes.refusal(notes.bench(), "memory", action="get", path=path)
 
 
-async def test_a_get_without_a_path_is_told_what_it_lacks(notes: Workbench) -> None:
+async def test_a_get_without_a_path_names_what_it_lacks(notes: Workbench) -> None:
     assert "needs path" in await notes.refusal(notes.bench(), "memory", action="get")

@@ -1,4 +1,4 @@
-"""Tests of the tool shell: real commands, only those that are allowed, and nothing of them outlives a call."""
+"""Tests of the tool shell: real commands, only allowed ones, none of whose processes outlives a call."""
 
 import asyncio
 import os
@@ -24,17 +24,15 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subre
 
 
 def quick(timeout_ms: int) -> ShellPolicy:
-    """A policy of little patience."""
     return ShellPolicy(commands=SH.commands, timeout_ms=timeout_ms)
 
 
 async def run(workbench: Workbench, script: str, *arguments: str, policy: ShellPolicy = SH) -> ToolResult:
-    """Run a script of ``/bin/sh``."""
     command = ["/bin/sh", "-c", script, *arguments]
     return await workbench.call(workbench.bench(shell=policy), "shell", command=command, evidence="run")
 
 
-async def test_a_command_runs_in_the_workspace_and_tells_its_exit_status_and_all_that_it_printed(
+async def test_a_command_runs_in_the_workspace_and_returns_its_exit_status_and_output(
     workbench: Workbench,
 ) -> None:
     result = await run(workbench, "pwd; echo oh no >&2; exit 3")
@@ -103,7 +101,7 @@ async def test_a_command_inherits_no_file_of_ours(workbench: Workbench) -> None:
     assert ".db" not in result.content
 
 
-async def test_the_directory_is_that_of_the_profile_and_of_the_call_below_it(workbench: Workbench) -> None:
+async def test_the_profile_sets_the_directory_and_the_call_one_below_it(workbench: Workbench) -> None:
     (workbench.workspace / "sub/deep").mkdir(parents=True)
     policy = ShellPolicy(commands=(("pwd",),), directory="sub")
     bench, root = workbench.bench(shell=policy), workbench.workspace.resolve()
@@ -174,7 +172,7 @@ async def test_a_command_that_takes_too_long_is_stopped_with_all_that_it_started
     assert result.shown.exit_code == -9
 
 
-async def test_a_command_that_prints_for_ever_is_stopped_at_the_time_limit(workbench: Workbench) -> None:
+async def test_a_command_that_never_stops_printing_is_stopped_at_the_time_limit(workbench: Workbench) -> None:
     result = await run(workbench, "yes", policy=quick(300))
     assert (result.is_error, result.truncated) == (True, True)
     assert len(result.content) < OUTPUT_BYTES + 200
@@ -254,7 +252,7 @@ async def test_one_call_ends_nothing_of_another(workbench: Workbench, tmp_path: 
 
 
 async def test_a_directory_that_is_exchanged_for_a_link_before_the_start_is_not_entered(workbench: Workbench) -> None:
-    """The place is opened first, and what was opened is entered: what its name leads to meanwhile does not matter."""
+    """The directory is opened first and the opened one is entered, so a name exchanged meanwhile does not matter."""
     (workbench.workspace / "sub").mkdir()
     (workbench.workspace / "sub/secret.md").write_text("harmless")
     bench: ToolContext = workbench.bench(shell=ShellPolicy(commands=(("cat",),)))

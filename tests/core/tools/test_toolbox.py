@@ -1,4 +1,4 @@
-"""Tests of the toolbox: which tools exist for a run, and how a call that a model wrote is read."""
+"""Tests of the toolbox: the tools of a run, and the calls that a model writes."""
 
 import json
 import re
@@ -40,12 +40,12 @@ def test_a_tool_that_the_profile_does_not_name_does_not_exist(names: tuple[str, 
         TOOLS.read("shell", '{"command": ["true"]}', names)
 
 
-def test_a_tool_that_nobody_made_does_not_exist_though_the_profile_names_it() -> None:
+def test_an_unknown_tool_does_not_exist_though_the_profile_names_it() -> None:
     with pytest.raises(UnknownTool):
         TOOLS.read("echo", "{}", ("echo",))
 
 
-def test_a_long_name_is_not_told_in_full() -> None:
+def test_a_long_name_is_cut_in_the_refusal() -> None:
     with pytest.raises(UnknownTool) as caught:
         TOOLS.read("x" * 1_000_000, "{}", ALL)
     assert len(str(caught.value)) < 400

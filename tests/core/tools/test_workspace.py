@@ -1,4 +1,4 @@
-"""Tests of the workspace's gate: what configures the server is closed, under every name and for every access."""
+"""Tests of closed paths: files that configure the server are closed under every name and for every access."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ FILES = (
     ".docker/config.json", ".kube/config", ".hg/hgrc", "state/log.db", ".athena/log.anchor", "index.sqlite",
     "index.sqlite-wal", "conf/roles", "conf/key", "cert.pem", "sub/cert.pem", "deploy/keys/one", "Anchored/file",
 )  # fmt: skip
-"""What is there and closed."""
+"""Closed paths that exist."""
 LINKS = {"innocent": ".env", "sub/innocent": "conf/key", "roles.txt": "conf/roles", "index": "index.sqlite"}
 """Further names of closed files."""
 SPELT = (".ENV", "sub/.Env", "Personas/critic.json", ".GIT/config", "./.env", "sub//.env", "personas", ".git", ".ssh")
@@ -32,7 +32,7 @@ ABSENT = (
     "new/.env", "personas/new.json", "PERSONAS/deep/new.md", "_netrc", "new/.netrc", "sub/.git/hooks/pre-commit",
     "index.sqlite-journal", "index.sqlite-shm", ".svn/auth", "new/key.PEM", "deploy/keys/two", ".athena/new",
 )  # fmt: skip
-"""What is not there, and may not come into being."""
+"""Closed paths that do not exist and may not be made."""
 CLOSED = (*FILES, *LINKS, *SPELT, *ABSENT)
 OPEN = (
     ".env.example", "env", ".gitignore", ".github/workflows/ci.yml", "mypersonas/a", "sub/personas/a", "pem",
@@ -52,19 +52,18 @@ ACTIONS: Mapping[str, dict[str, Any]] = {
 
 
 class Site(NamedTuple):
-    """A workspace as a server sees it, and a bench in it."""
+    """A workspace as a server has it, and a bench in it."""
 
     root: Path
     workspace: Workspace
 
     def bench(self, directory: str | None = None) -> ToolContext:
-        """Tools that may write, in a directory."""
         files = FilesPolicy(write=True, directory=directory)
         shell = ShellPolicy(commands=(("/bin/cat",),), directory=directory)
         return ToolContext(workspace=self.workspace, mask=Mask(), policies=ToolPolicies(files=files, shell=shell))
 
     async def files(self, path: str, action: dict[str, Any], directory: str | None = None) -> str:
-        """What the tool tells; for a listing of a file that of its directory."""
+        """Return the output of the tool; for a file in a listing the output for its directory."""
         return (await FilesTool().call(action | {"path": path}, self.bench(directory))).content
 
 
@@ -91,7 +90,7 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_what_is_closed_is_refused_by_every_action(site: Site, action: str) -> None:
+async def test_a_closed_path_is_refused_by_every_action(site: Site, action: str) -> None:
     before = snapshot(site.root)
     for path in CLOSED:
         if action.startswith("list") and path in LINKS:
@@ -104,7 +103,7 @@ async def test_what_is_closed_is_refused_by_every_action(site: Site, action: str
 
 
 @pytest.mark.parametrize("end", ["", "#L1"])
-async def test_what_is_closed_is_no_context(site: Site, end: str) -> None:
+async def test_a_closed_path_cannot_be_context(site: Site, end: str) -> None:
     for path in CLOSED:
         reference = f"file:{path}{end}"
         with pytest.raises(ConfigError, match=r"contextRefs\[0\]: .* neither read nor write it") as refused:
@@ -134,7 +133,7 @@ async def test_a_listing_names_nothing_that_is_closed(site: Site) -> None:
     assert listing == ["conf/", "deploy/", "provider.sh (10 bytes)", "sub/"]
 
 
-async def test_what_is_only_similar_is_open(site: Site) -> None:
+async def test_a_similar_path_is_open(site: Site) -> None:
     for path in OPEN:
         await site.files(path, ACTIONS["write"] | {"content": "open"})
         assert await site.files(path, ACTIONS["read"]) == "open"

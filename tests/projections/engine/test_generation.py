@@ -1,4 +1,4 @@
-"""Pointers to generations: the switch to one never loses another that somebody has just finished."""
+"""Pointers to generations: the switch to one never loses another that was just finished."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Event ids as witnesses: each is compared with the log, in any order, and those that it does not hold are named."""
+"""Event ids as witnesses: each is compared with the log, in any order, and unknown ones are named."""
 
 import io
 import json
@@ -81,7 +81,7 @@ def test_what_the_log_does_not_hold_is_named_with_its_line(log: Counted) -> None
     ]
 
 
-def test_lines_and_what_is_named_are_bounded(log: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_and_names_are_bounded(log: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ids, "LINE_BYTES_MAX", 100)
     found = compared(log, ["x" * 1_000, id_at(log, 1), *["y"] * 50])
     assert (found.checked, found.unknown_count, len(found.unknown)) == (52, 51, ids.UNKNOWN_MAX)

@@ -1,4 +1,4 @@
-"""Views on PostgreSQL: the rows that SQLite has, kept by one session at a time, which is all that can change them."""
+"""Views on PostgreSQL: the same rows as SQLite, which only the updater's session can change."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ NAMES = tuple(projection.name for projection in ALL)
 
 @pytest.fixture
 def url(database: str, tmp_path: Path) -> str:
-    """A database with the tables of a log, whose rows are a history's."""
+    """Yield a database with the tables of a log and the rows of a history."""
     PostgresStore(database, tmp_path, CountingIds()).close()
     return database
 
@@ -48,17 +48,15 @@ class Kept:
         self.reader = self.views.reader(history)
 
     def keep(self) -> None:
-        """Become the updater and do all there is to do."""
+        """Become the updater and apply everything."""
         assert self.updater.start()
         while self.updater.turn():
             pass
 
     def digests(self) -> dict[str, str]:
-        """Those of what serves."""
         return self.reader.query(NAMES, digests)[0]
 
     def close(self) -> None:
-        """End in order."""
         self.reader.close()
         self.updater.close()
         self.schemas.close()
@@ -66,7 +64,6 @@ class Kept:
 
 @pytest.fixture
 def history() -> History:
-    """Two runs in a session."""
     found = History()
     found.whole_run("s")
     found.whole_run("s")
@@ -75,14 +72,13 @@ def history() -> History:
 
 @pytest.fixture
 def kept(url: str, history: History) -> Iterator[Kept]:
-    """The views of a process."""
     found = Kept(url, history)
     yield found
     found.close()
 
 
 def on_sqlite(history: History) -> dict[str, str]:
-    """The digests that SQLite gives."""
+    """Return the digests of SQLite."""
     with folder() as path:
         projector = new_generation(path / "views.db", history)
         catch_up(projector)
@@ -102,7 +98,7 @@ def test_the_same_history_gives_the_same_digests_on_both(schemas: PostgresGenera
         history = History().play(first)
         projector = in_database(schemas, lock, history)
         catch_up(projector)
-        for move in then:  # followed live, with redactions of what is shown
+        for move in then:  # followed live, with redactions of shown rows
             history.play([move])
             catch_up(projector)
         assert digests(projector.connection) == on_sqlite(history)
@@ -164,7 +160,7 @@ def test_views_whose_schema_was_dropped_are_noticed_at_the_next_look_and_rebuilt
     assert kept.schemas.current() != name
 
 
-def test_whoever_lost_the_session_can_change_nothing_and_the_next_goes_on(
+def test_an_updater_that_lost_its_session_changes_nothing_and_the_next_continues(
     kept: Kept, history: History, url: str
 ) -> None:
     other = Kept(url, history)
@@ -215,7 +211,6 @@ def test_a_reader_goes_on_after_its_session_was_ended(kept: Kept, history: Histo
 
 
 def end_holder(url: str) -> None:
-    """End the session that holds the updater lock."""
     with psycopg.connect(url, autocommit=True) as session:
         found = session.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
@@ -225,7 +220,7 @@ def end_holder(url: str) -> None:
 
 
 class Recorded:
-    """A connection that remembers its statements."""
+    """A connection that records its statements."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -237,7 +232,7 @@ class Recorded:
 
 
 def test_a_rewrite_does_not_queue_behind_who_holds_a_table_for_long(url: str) -> None:
-    """Writers would queue behind it, each time for as long as it waits for its lock."""
+    """Writers would queue behind it, each time until its lock request times out."""
     with psycopg.connect(url) as holder, psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET lock_timeout = '10ms'")
         holder.execute("SELECT 1 FROM athena.log LIMIT 1")

@@ -134,7 +134,7 @@ def test_the_buffer_behaves_like_a_dictionary(
 
 
 @given(st.lists(st.tuples(KEYS, st.integers(-3, 3), st.booleans()), max_size=40))
-def test_what_is_tallied_adds_up_over_pages(additions: list[tuple[tuple[str, int], int, bool]]) -> None:
+def test_tallies_add_up_over_pages(additions: list[tuple[tuple[str, int], int, bool]]) -> None:
     connection = SqliteViewConnection(apsw.Connection(":memory:"))
     connection.execute(TALLY.create[0])
     rows, sums = Rows(connection), Counter[tuple[str, int]]()
@@ -157,7 +157,7 @@ def test_only_the_newest_rows_of_a_kept_table_stay_in_memory() -> None:
     for number in range(CACHED_ROWS_MAX + 2):
         rows.append(KEPT, Note("a", number, "x"))
     rows.flush()
-    connection.execute("DELETE FROM kept")  # what is still known comes from memory
+    connection.execute("DELETE FROM kept")  # the rest comes from memory
     rows = Rows(connection, buffers)
     assert [rows.get(KEPT, "a", number) is None for number in range(4)] == [True, True, False, False]
     assert rows.get(KEPT, "a", CACHED_ROWS_MAX + 1) == Note("a", CACHED_ROWS_MAX + 1, "x")

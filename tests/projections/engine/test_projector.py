@@ -42,7 +42,7 @@ def test_every_batch_size_gives_the_same_digest(moves: list[tuple[int, int]], si
 @pytest.mark.heavy
 @given(HISTORIES, HISTORIES)
 def test_following_live_gives_the_digest_of_a_replay(first: list[tuple[int, int]], then: list[tuple[int, int]]) -> None:
-    """Redactions among the second half erase rows that were shown, and text that a replay never sees."""
+    """Redactions in the second half erase rows that were shown, and text that a replay never reads."""
     history = History().play(first)
     with folder() as path:
         live = new_generation(path / "live.db", history)
@@ -58,7 +58,7 @@ def test_following_live_gives_the_digest_of_a_replay(first: list[tuple[int, int]
 
 
 class Crash(BaseException):
-    """The process dies here."""
+    """A crash of the process."""
 
 
 @settings(deadline=None, max_examples=60)
@@ -78,14 +78,14 @@ def test_a_crash_between_any_two_statements_changes_nothing(moves: list[tuple[in
             fuse.connection.close()  # the transaction that was open is gone
             projector = reopened(path / "crashed.db", history)
             catch_up(projector)
-        fuse.left = 1_000_000  # whoever got through is only read from now on
+        fuse.left = 1_000_000  # a process that got through is only read from now on
         assert digests(projector.connection) == digests(whole.connection)
         projector.connection.close()
         whole.connection.close()
 
 
 class Fuse:
-    """A connection that dies at the n-th statement."""
+    """A connection that fails at the n-th statement."""
 
     def __init__(self, projector: Projector, statements: int) -> None:
         self.connection = projector.connection
@@ -254,7 +254,7 @@ def test_what_was_rolled_back_is_not_remembered(tmp_path: Path, page: int, where
     assert [COUNT.load(row).events for row in projector.connection.execute(COUNT.scan)] == [5]
 
 
-def test_damaged_bytes_stop_whoever_reads_them_but_not_the_feed(tmp_path: Path) -> None:
+def test_damaged_bytes_stop_their_readers_but_not_the_feed(tmp_path: Path) -> None:
     history = History()
     history.whole_run("s")
     history.damage(history.head())

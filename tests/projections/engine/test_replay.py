@@ -26,7 +26,7 @@ def plane(tmp_path: Path, history: History) -> Plane:
     return plane
 
 
-def test_a_rebuild_without_an_updater_switches_by_itself(tmp_path: Path, plane: Plane) -> None:
+def test_a_rebuild_without_an_updater_switches_alone(tmp_path: Path, plane: Plane) -> None:
     before = plane.digests()
     plane.updater.close()
     progress = list(rebuild(plane.views))
@@ -109,7 +109,7 @@ def test_a_row_that_was_tampered_with_is_found(tmp_path: Path, plane: Plane) -> 
     assert [verdict.projection for verdict in verify(plane.views) if not verdict.equal] == ["runs"]
 
 
-def test_a_stopped_projection_is_verified_as_far_as_it_came(tmp_path: Path) -> None:
+def test_a_stopped_projection_is_verified_up_to_its_position(tmp_path: Path) -> None:
     history = History()
     for number in range(3):
         history.whole_run(f"s{number}")
@@ -123,8 +123,8 @@ def test_a_stopped_projection_is_verified_as_far_as_it_came(tmp_path: Path) -> N
     }
 
 
-def test_text_that_is_erased_during_a_verification_is_no_difference(tmp_path: Path, plane: Plane) -> None:
-    """The snapshot still shows the text, the log no longer has it: both are taken anew."""
+def test_text_that_is_erased_during_a_verification_makes_no_difference(tmp_path: Path, plane: Plane) -> None:
+    """The snapshot still has the text, and the log does not: both are read again."""
     history = plane.history
     entry = next(row.position for row in history.written if row.type == "transcript.appended")
     read = history.rows

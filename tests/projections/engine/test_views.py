@@ -1,4 +1,4 @@
-"""Generations: who serves, when it is switched, what a reader is told."""
+"""Generations: the serving one, the switch, and the answers of readers."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ from tests.support.damaged_view import damage
 
 
 def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: bool = False) -> tuple[Projection, ...]:
-    """All projections, with another version of one that shows directives in capitals."""
+    """Return all projections, with another version of one that shows directives in capitals."""
     other = Projection(projection.name, version=version, tables=projection.tables)
 
     @other.handler
@@ -41,7 +41,6 @@ def raised(projection: Projection, version: int = CATALOG.version + 1, breaks: b
 
 
 def again(projection: Projection) -> Projection:
-    """The same under another version."""
     other = Projection(projection.name, version=projection.version + 1, tables=projection.tables)
     other.handlers, other.events, other.every = projection.handlers, projection.events, projection.every
     return other
@@ -86,7 +85,7 @@ def test_one_process_keeps_and_the_next_takes_over(tmp_path: Path, history: Hist
     assert second.files() == ["views-1.db"]
 
 
-def test_an_answer_tells_the_position_that_it_reflects(tmp_path: Path, history: History) -> None:
+def test_an_answer_has_the_position_that_it_reflects(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
     directive_id = history.directive("later")
@@ -179,7 +178,7 @@ def test_views_of_another_log_are_never_served(tmp_path: Path, history: History)
 
 @pytest.mark.parametrize("kept", [3, 5])
 def test_views_of_another_history_of_the_log_are_never_served(tmp_path: Path, history: History, kept: int) -> None:
-    """A restored backup: shorter than the checkpoint, or grown again past it."""
+    """A restored backup is shorter than the checkpoint, or grew past it again."""
     old = Plane(tmp_path, history)
     old.keep()
     old.updater.close()
@@ -205,7 +204,7 @@ def test_views_that_cannot_be_read_are_built_anew(tmp_path: Path, history: Histo
 
 
 @pytest.mark.parametrize("content", ["", "../views-1.db\n", "views-99.db\n", "ÿ"])
-def test_a_pointer_to_nothing_is_no_pointer(tmp_path: Path, history: History, content: str) -> None:
+def test_a_pointer_to_nothing_does_not_count(tmp_path: Path, history: History, content: str) -> None:
     (tmp_path / "current").write_text(content, encoding="latin-1")
     plane = Plane(tmp_path, history)
     assert plane.reader.checkpoints() == {}
@@ -329,7 +328,7 @@ def test_a_reader_waits_for_an_updater_in_another_process(tmp_path: Path, histor
     asyncio.run(read())
 
 
-def test_a_reader_that_waited_long_enough_is_told_where_the_views_are(tmp_path: Path, history: History) -> None:
+def test_a_reader_that_waited_long_enough_gets_the_position_of_the_views(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
     with pytest.raises(NotCaughtUp) as caught:
@@ -337,7 +336,7 @@ def test_a_reader_that_waited_long_enough_is_told_where_the_views_are(tmp_path: 
     assert caught.value.details == {"position": history.head(), "head": history.head()}
 
 
-def test_a_reader_of_a_stopped_projection_is_told_at_once(tmp_path: Path, history: History) -> None:
+def test_a_reader_of_a_stopped_projection_is_refused_at_once(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     history.damage(history.head())
     plane.keep()
@@ -348,7 +347,7 @@ def test_a_reader_of_a_stopped_projection_is_told_at_once(tmp_path: Path, histor
     asyncio.run(plane.reader.wait(["catalog", "feed"], history.head(), 3600.0))
 
 
-def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: History) -> None:
+def test_the_thread_updates_until_it_is_stopped(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     stop = threading.Event()
     thread = threading.Thread(target=plane.updater.run, args=(stop,))
@@ -369,7 +368,7 @@ def test_the_thread_keeps_until_it_is_told_to_stop(tmp_path: Path, history: Hist
 
 
 class Troubled(threading.Event):
-    """A stop that comes while the updater waits in its trouble, after ``repair``."""
+    """A stop during the updater's wait after a failure, after ``repair``."""
 
     def __init__(self, repair: Callable[[], bool]) -> None:
         super().__init__()
@@ -381,7 +380,7 @@ class Troubled(threading.Event):
         return self.is_set()
 
 
-def test_readers_are_told_of_trouble_with_the_database_and_it_is_tried_again(tmp_path: Path, history: History) -> None:
+def test_trouble_with_the_database_reaches_readers_and_it_is_tried_again(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     whole = history.rows
     failures = []
@@ -497,7 +496,6 @@ def test_damage_behind_the_first_rows_of_a_result_is_named_as_damage(tmp_path: P
 
 
 def directives(connection: Connection) -> int:
-    """How many rows can be read."""
     return len(list(connection.execute(DIRECTIVE.scan)))
 
 
@@ -529,7 +527,7 @@ def test_a_generation_that_is_damaged_again_soon_is_replaced_after_a_rest_that_d
     plane.keep()
 
     def replaced() -> bool:
-        """Whether what serves is replaced at once when a reader finds it damaged."""
+        """Return whether the serving generation is replaced at once when a reader finds it damaged."""
         name = plane.views.generations.current()
         assert name is not None
         plane.views.condemn(name)
@@ -599,7 +597,7 @@ def test_the_thread_reports_damage_until_another_generation_serves(tmp_path: Pat
     assert plane.problems.failing() == ()
 
 
-def test_readers_are_told_while_something_else_stands_where_the_views_were(tmp_path: Path, history: History) -> None:
+def test_readers_are_refused_while_another_file_is_in_the_place_of_the_views(tmp_path: Path, history: History) -> None:
     directory = tmp_path / "views"
     plane = Plane(directory, history)
     plane.keep()
@@ -638,7 +636,6 @@ def test_the_thread_says_that_the_views_vanished_and_rebuilds_them(tmp_path: Pat
 
 
 async def wait_for_recovery(plane: Plane, history: History) -> None:
-    """Ask until the views answer."""
     async with asyncio.timeout(30):
         while True:
             try:

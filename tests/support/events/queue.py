@@ -11,7 +11,7 @@ from tests.core.domain.given import NOW
 def enqueued(
     number: int, mode: queue.QueueMode = "followup", depth: int | None = None, **fields: Any
 ) -> queue.WorkEnqueued:
-    """Item ``wi_<number>``, the ``depth``-th that waits (its number, if nothing else is said)."""
+    """Return item ``wi_<number>`` as enqueued at ``depth``, by default its number."""
     return queue.WorkEnqueued(
         queue_depth=depth or number,
         item_id=f"wi_{number}",

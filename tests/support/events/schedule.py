@@ -20,7 +20,6 @@ HOURLY = ScheduleDefinition(
 def upserted(
     definition: ScheduleDefinition = HOURLY, *, after: int = NOW, enabled: bool = True
 ) -> schedule.ScheduleUpserted:
-    """The schedule as ``alice`` put it."""
     return schedule.ScheduleUpserted(
         id="a", enabled=enabled, definition=definition, after_ms=after, updated_by="alice", input="hello"
     )

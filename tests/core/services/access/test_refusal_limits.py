@@ -1,4 +1,4 @@
-"""The flood of refusals: who is stopped, for how long, what is recorded of it, and how much that is in a day."""
+"""The flood of refusals: which callers are stopped and for how long, and what a day records of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ def stopped(flood: RefusalLimits, subject: str = "olga", operation: str = "creat
 
 
 def recorded(log: Log) -> list[tuple[str, str, int, str]]:
-    """What the log holds of suppressed requests."""
+    """Return what the log holds of suppressed requests."""
     reader = log.reader()
     events = [CODEC.decode(row) for row in reader.rows(0, 100)]
     reader.close()
@@ -73,7 +73,7 @@ def test_a_second_later_it_is_tried_again(tmp_path: Path) -> None:
         assert not stopped(flood), "the count began anew"
 
 
-def test_seldom_refusals_stop_nobody(tmp_path: Path) -> None:
+def test_rare_refusals_stop_no_caller(tmp_path: Path) -> None:
     with opened_log(tmp_path) as log, flood_of(log) as (flood, clock):
         for _ in range(20):
             flood.refused("olga", "createRun")
@@ -123,7 +123,7 @@ BYTES_OF_AN_EVENT = 400
 
 
 class Book:
-    """A log that only keeps what would be appended to it."""
+    """An in-memory log that keeps appended events."""
 
     def __init__(self, clock: FixedClock) -> None:
         self.head = 0
@@ -142,17 +142,15 @@ class Book:
         self.append(facts)
 
     def append(self, facts: tuple[Fact, ...]) -> None:
-        """Keep events."""
         self.events += [fact.event for fact in facts]
         self.head += len(facts)
 
     def count(self, kind: type[Event]) -> int:
-        """How many events of a type there are."""
         return sum(isinstance(event, kind) for event in self.events)
 
 
 class Denied:
-    """Callers who are denied everything, as the endpoint answers them."""
+    """Callers whose every request is denied, as the endpoint answers them."""
 
     def __init__(self, refusals_per_second: int = 100) -> None:
         self.clock = FixedClock()
@@ -164,7 +162,7 @@ class Denied:
         self.requests = 0
 
     async def ask(self, subject: str, operation: str = "putPolicy") -> str:
-        """The code that one request is answered with."""
+        """Return the error code of one request."""
         self.requests += 1
         meta = Meta(actor=subject, correlation="trace", quiet=self.flood.exhausted(subject))
         try:
@@ -177,12 +175,11 @@ class Denied:
         raise AssertionError("it was allowed")
 
     async def step(self) -> None:
-        """Let ten seconds pass."""
         self.clock.advance(10_000)
         await self.flood.tick()
 
     async def check(self, denials_max: int) -> None:
-        """Nothing is lost: every request is recorded by itself or counted, and there are not many events."""
+        """Check that every request is recorded or counted, with few events."""
         await self.flood.flush()
         suppressed = [event for event in self.book.events if isinstance(event, RequestsSuppressed)]
         denied = self.book.count(AuthzDenied)
@@ -207,7 +204,7 @@ async def test_a_day_of_refusals_of_one_caller_is_a_burst_and_one_event_a_minute
     assert denied.book.count(RequestsSuppressed) <= SUMMARIES_OF_A_DAY + 1
 
 
-async def test_a_day_of_refusals_of_ten_thousand_callers_is_no_more_than_that_of_a_few() -> None:
+async def test_ten_thousand_refused_callers_record_no_more_a_day_than_a_few() -> None:
     denied = Denied()
     for step in range(DAY_STEPS):
         for number in (2 * step, 2 * step + 1):

@@ -92,7 +92,7 @@ def test_more_than_fits_is_refused(workspace: Path) -> None:
 
 
 class Session:
-    """A session in a log: its runs, and the contexts that follow from them."""
+    """A session in a log: its runs, and the contexts compiled from them."""
 
     def __init__(self, directory: Path, log: Log, **settings: str) -> None:
         names = {f"ATHENA_{name.upper()}": value for name, value in settings.items()}
@@ -102,7 +102,7 @@ class Session:
         self._runs = 0
 
     def run(self, *events: Event, ending: Event | None = COMPLETED, session_id: str = "s") -> Position:
-        """A run of these events; the answer is the last position."""
+        """Append a run with these events. Return the last position."""
         self._runs += 1
         run_id = f"run_{self._runs}"
         said = (*events, ending) if ending else events
@@ -110,7 +110,7 @@ class Session:
         return self.log.submit_in_thread(lambda reader, context: Outcome(facts=facts), META).position
 
     def compile(self, said: str = "now", turns: Sequence[ModelMessage] = ()) -> list[tuple[str, str]]:
-        """Role and content of the messages of the next run."""
+        """Return role and content of the messages of the next run."""
         messages, _ = self.compiler.compile("s", self.log.signal.position + 1, said, (), (), turns)
         return [(message.role, message.content) for message in messages]
 

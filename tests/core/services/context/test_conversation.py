@@ -1,4 +1,4 @@
-"""Conversations: how events become messages, how calls meet their results, and how what is too long is made to fit."""
+"""Conversations: messages from events, results matched to calls, and texts cut to fit."""
 
 import json
 
@@ -114,7 +114,7 @@ def test_a_call_without_its_result_is_answered_with_an_error() -> None:
     ]
 
 
-def test_ids_that_were_used_before_are_told_apart() -> None:
+def test_ids_that_were_used_before_are_made_unique() -> None:
     seen = {"b"}
     assert paired([asks(call("a"), call("a")), result("a", "1"), result("a", "2"), asks(call("b"))], seen) == [
         asks(call("a"), call("a_2")),
@@ -195,7 +195,7 @@ def test_a_history_that_does_not_fit_is_summarised_but_for_its_newest_half() -> 
 
 
 @pytest.mark.parametrize(("chars", "roles"), [(800, ["system", "user"]), (990, ["user"])])
-def test_a_summary_takes_no_more_than_what_is_left(chars: int, roles: list[str]) -> None:
+def test_a_summary_fits_into_the_remaining_characters(chars: int, roles: list[str]) -> None:
     history = tuple(ModelMessage(role="user", content="x" * 50) for _ in range(9))
     large = ContextParts(system=(), history=history, said=ModelMessage(role="user", content="y" * chars), turns=())
     messages, meta = fit(large, LIMITS)
@@ -222,7 +222,7 @@ def test_results_are_cut_where_a_summary_is_not_enough() -> None:
     assert (meta.overflow_attempts, meta.overflow_recovered, meta.final_strategy) == (2, True, "summary")
 
 
-def test_results_and_arguments_are_cut_as_far_as_needed() -> None:
+def test_results_and_arguments_are_cut_where_needed() -> None:
     turns = [asks(call("a", '{"content":"' + "z" * 3_000 + '"}'), call("b")), result("a", "y" * 5_000)]
     turns += [result("b", "y" * 5_000)]
     messages, meta = fit(draft(None, turns), LIMITS)
@@ -274,7 +274,7 @@ CONVERSATIONS = st.lists(MESSAGES, max_size=30)
 
 
 def assert_well_formed(messages: list[ModelMessage]) -> None:
-    """Each call is answered once, right after it and in order; no id is used twice."""
+    """Fail unless each call is answered once, right after it and in order, and no id repeats."""
     ids = [one.id for message in messages for one in message.calls]
     assert len(ids) == len(set(ids))
     expected: list[str] = []

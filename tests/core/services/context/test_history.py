@@ -1,4 +1,4 @@
-"""The history of a session: one that was kept is the one that is read anew, whatever happened in between."""
+"""The history of a session: a cached one equals a fresh read after any events in between."""
 
 from collections.abc import Iterator
 from itertools import count, groupby
@@ -31,7 +31,7 @@ RUNS = st.integers(0, 3)
 def reference(
     reader: StoreReader, limits: HistoryLimits, session_id: str, before: Position, personas: frozenset[str] | None
 ) -> list[ModelMessage]:
-    """A history as it is defined: read from the newest row on, without anything kept."""
+    """Return a history by its definition: read from the newest row on, without a cache."""
     completed, found, chars, last = set[str](), list[tuple[str, Event]](), 0, None
     for number, row in enumerate(reader.session(session_id, before)):
         if number >= limits.rows_max:
@@ -65,7 +65,7 @@ def reference(
 
 
 class World:
-    """A log with sessions in which runs take turns in any way, and the histories that a process keeps of it."""
+    """A log with sessions in which runs take turns in any way, and the cached histories of one process."""
 
     names = count()
 
@@ -88,7 +88,7 @@ class World:
         return f"s{self.name}-{run % 2}"
 
     def say(self, run: int, *events: Event) -> None:
-        """A run says something; it begins where it is not open."""
+        """Append a message of a run, and start the run if it is not open."""
         if run not in self.runs:
             self.runs[run] = f"run_{next(self.names)}"
             persona = "ada" if run >= 2 else None
@@ -106,7 +106,6 @@ class World:
             self.append(plane.STREAM, None, plane.PayloadRedacted(target=target, note="x"), erase=(target,))
 
     def follow(self) -> None:
-        """The tail hands on what was appended."""
         head = self.reader.head()
         if self.reader.of_types(tuple(ERASING_TYPES), self.followed, head, 1):
             self.kept.forget()
@@ -196,7 +195,7 @@ def test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it(log: Lo
         world.reader.close()
 
 
-def test_what_is_kept_is_bounded_and_the_least_used_goes_first(log: Log) -> None:
+def test_the_cache_is_bounded_and_evicts_the_least_used_first(log: Log) -> None:
     one = HistoryCache(LIMITS._replace(entries_max=10_000, chars_max=100_000), CODEC, log.reader())
     world = World(log)
     for run in range(2):

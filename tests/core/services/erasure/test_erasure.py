@@ -1,4 +1,4 @@
-"""The passes over the files after an erasure: who waits for which one, and how they rest."""
+"""The passes over the files after an erasure: their waiters and their pauses."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from athena_core.services.erasure.erasure import REST_PARTS, Erasure, Trace
 
 
 class Passes(Erasure):
-    """Counts its passes, each of which takes a while of the clock and leaves what it is told."""
+    """Counted erasure passes; each takes time on the clock and leaves a given remainder."""
 
     def __init__(self) -> None:
         self.time = FixedClock()
@@ -40,7 +40,7 @@ def passes() -> Passes:
     return Passes()
 
 
-async def test_a_pass_is_followed_by_a_rest_that_others_are_told_of(passes: Passes) -> None:
+async def test_a_pass_is_followed_by_a_rest_that_others_wait_for(passes: Passes) -> None:
     assert await passes.scrub(1.0, 1) == ()
     (left,) = await passes.scrub(1.0, 2)
     assert (left.place, passes.passes) == ("views", 1)
@@ -59,7 +59,7 @@ async def test_a_pass_that_left_something_is_tried_again_at_once(passes: Passes)
 
 
 async def test_those_that_wait_share_the_next_pass_and_never_the_one_under_way(passes: Passes) -> None:
-    """What came while a pass was under way may have erased behind it."""
+    """A text that was erased during a pass may be behind its reading position."""
     passes.leaves = [Trace(place="log", reason="a reader", remedy="again")]  # no rest after it
     passes.go_on.clear()
     first = asyncio.create_task(passes.scrub(1.0, 1))

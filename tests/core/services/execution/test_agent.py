@@ -1,4 +1,4 @@
-"""The agent as a fold: what is to be done next after any events of a run, whoever folds them."""
+"""The agent as a fold: the next step after any events of a run, in any process."""
 
 import pytest
 from msgspec.structs import replace
@@ -111,7 +111,7 @@ def test_other_arguments_in_between_are_progress() -> None:
     assert next_step(after(*events), 99) == AskModel()
 
 
-def test_a_run_has_so_many_turns_and_does_not_begin_what_it_cannot_use() -> None:
+def test_a_run_has_limited_turns_and_does_not_begin_what_it_cannot_use() -> None:
     events = (*BEGUN, call(1, turn=1), paid(1), result(1), call(2, turn=2, arguments="[]"), paid(2))
     assert next_step(after(*events), 3) == CallTool(call=call(2, turn=2, arguments="[]"))
     step = next_step(after(*events), 2)
@@ -150,7 +150,7 @@ def test_what_a_run_took_adds_up() -> None:
     assert (progress.attempts, progress.calls, progress.spent_micro_usd) == (3, 2, 7)
 
 
-def test_what_was_paid_in_vain_adds_up_and_is_no_turn_of_its_own() -> None:
+def test_wasted_calls_add_up_and_do_not_count_as_turns() -> None:
     vain = replace(paid(1, cost=5), failed=True)
     progress = after(*BEGUN, SAID, vain, vain, paid(1, cost=4, attempts=3))
     assert progress.usage == Usage(input_tokens=3, output_tokens=3)
@@ -159,7 +159,7 @@ def test_what_was_paid_in_vain_adds_up_and_is_no_turn_of_its_own() -> None:
     assert next_step(after(*budgeted), 9) == PauseForBudget()
 
 
-# From a stream to what is left to do
+# From a stream to the next step
 
 
 def recorded(*events: Event, at: tuple[int, ...] = ()) -> list[Recorded[Event]]:
@@ -226,5 +226,5 @@ def test_a_run_whose_references_were_erased_still_has_a_context() -> None:
     assert work.contents == ("",)
 
 
-def test_nobody_works_at_a_run_that_waits() -> None:
+def test_a_waiting_run_is_not_executed() -> None:
     assert assignment_of(recorded(QUEUED)) is None

@@ -1,4 +1,4 @@
-"""Live text: whoever listens ends with what was written, or is told to forget it."""
+"""Live text: a subscriber ends with the written text, or is reset."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,6 @@ from tests.scale import sized
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    """A log of which only the tail is used."""
     found = new_log(tmp_path_factory.mktemp("log"))
     yield found
     found.close()
@@ -29,14 +28,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 
 @pytest.fixture
 def live(log: Log) -> Iterator[LiveText]:
-    """A hub."""
     tail = Tail(log)
     yield LiveText(tail, Signal())
     tail.close()
 
 
 class Reader:
-    """A client as it is told to be: it appends text, and forgets a turn on a reset or when its entry arrives."""
+    """A client that follows the documented rules: append text; drop a turn on a reset or when its entry arrives."""
 
     def __init__(self, live: LiveText, session_id: str = "one") -> None:
         self.subscriber: LiveSubscriber = live.subscribe(session_id)
@@ -46,7 +44,6 @@ class Reader:
         self.resets = 0
 
     def read(self) -> None:
-        """Take what there is."""
         if self.subscriber.due > self.entries:
             self.entries = self.subscriber.due
             self.shown.clear()
@@ -54,7 +51,6 @@ class Reader:
             self.apply(delta)
 
     def apply(self, delta: TranscriptDelta) -> None:
-        """Follow one delta."""
         turn = (delta.run_id, delta.turn)
         if delta.reset:
             assert delta.text is None
@@ -71,7 +67,6 @@ class Reader:
 
 
 def row(position: int, kind: str, run_id: str = "run_1", session_id: str | None = "one") -> Row:
-    """A row as the tail hands it on."""
     return Row(
         position=position,
         stream=run_id,
@@ -163,7 +158,7 @@ def test_a_new_attempt_begins_anew(live: LiveText) -> None:
     assert (reader.resets, late.resets) == (1, 0)
 
 
-def test_who_is_too_slow_is_told_to_forget_and_goes_on_with_the_newest_text(live: LiveText) -> None:
+def test_a_slow_client_is_reset_and_continues_with_the_newest_text(live: LiveText) -> None:
     slow, quick = Reader(live), Reader(live)
     live.append("one", "run_1", 1, "first")
     slow.read()
@@ -241,13 +236,12 @@ def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
 
 @pytest.fixture
 def elsewhere(log: Log) -> Iterator[LiveText]:
-    """The hub of another process."""
     tail = Tail(log)
     yield LiveText(tail, Signal())
     tail.close()
 
 
-def test_what_is_written_elsewhere_is_heard_piece_by_piece_and_taken_back_as_it_is_there(
+def test_text_of_another_process_arrives_piece_by_piece_and_is_reset_like_there(
     live: LiveText, elsewhere: LiveText
 ) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)

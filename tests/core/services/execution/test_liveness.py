@@ -1,4 +1,4 @@
-"""Executors: who is alive, who died, stands still or left, and what is left of them."""
+"""Executors: living, killed, stopped and gone ones, and their files."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ SWEEPS_UNTIL_FROZEN = round(FROZEN_SECONDS / SWEEP_SECONDS)
 
 
 class Other:
-    """Another process that is attached to the state directory."""
+    """Another process attached to the state directory."""
 
     def __init__(self, directory: Path, name: str, clock: FixedClock) -> None:
         self.registry = FileExecutorRegistry(directory, name, b"")
@@ -28,13 +28,12 @@ class Other:
         self._gone = False
 
     def die(self) -> None:
-        """End as a process that is killed: its lock is free, its file stays."""
+        """End as a killed process does: the lock is free, the file stays."""
         self._gone = True
         os.close(self.registry._file)
         self.registry._lock.close()
 
     def leave(self) -> None:
-        """End in order."""
         if not self._gone:
             self._gone = True
             self.executors.close()
@@ -50,7 +49,6 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def join(tmp_path: Path, clock: FixedClock) -> Iterator[Join]:
-    """More processes on the same state directory."""
     joined: list[Other] = []
 
     def become(name: str) -> Other:
@@ -64,7 +62,6 @@ def join(tmp_path: Path, clock: FixedClock) -> Iterator[Join]:
 
 @pytest.fixture
 def ours(join: Join) -> Executors:
-    """The process that looks."""
     return join("ours").executors
 
 
@@ -72,7 +69,7 @@ def files(directory: Path) -> set[str]:
     return {path.stem for path in (directory / "executors").iterdir()}
 
 
-def test_who_holds_its_lock_lost_nothing_and_nobody_loses_what_is_its_own(ours: Executors, join: Join) -> None:
+def test_a_process_with_its_lock_is_alive_and_none_reports_itself_lost(ours: Executors, join: Join) -> None:
     other = join("other")
     assert ours.loss(other.name) is None
     assert ours.loss(ours.executor) is None
@@ -170,7 +167,7 @@ def test_a_frozen_process_that_goes_on_is_alive_again(ours: Executors, join: Joi
     assert ours.loss(other.name) is None
 
 
-def test_who_stood_still_itself_freezes_nobody(ours: Executors, join: Join, clock: FixedClock) -> None:
+def test_a_process_that_was_stopped_itself_freezes_no_other(ours: Executors, join: Join, clock: FixedClock) -> None:
     other = join("other")
     for _ in range(SWEEPS_UNTIL_FROZEN // 2 - 1):  # each long sleep counts for as much as two looks
         assert ours.loss(other.name) is None

@@ -1,4 +1,4 @@
-"""Asking: attempts, waits, the next of the route, what is counted and what it costs."""
+"""Model calls: attempts, waits, the next model of the route, counts and costs."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -31,17 +31,15 @@ Script = Sequence[Delta | ProviderFailure]
 
 
 def passing(wait_seconds: float | None = None) -> ProviderFailure:
-    """A failure that a next attempt may mend."""
     return ProviderFailure("busy", worth_retrying=True, wait_seconds=wait_seconds)
 
 
 def lasting() -> ProviderFailure:
-    """A failure that stays."""
     return ProviderFailure("no", worth_retrying=False)
 
 
 class Scripted:
-    """A provider that behaves as told, call after call; the last behaviour stays."""
+    """A provider with one behaviour for each call; the last one stays."""
 
     default_model = "m"
 
@@ -62,7 +60,7 @@ class Scripted:
 
 
 class Asked:
-    """An asker over some providers that remembers how long it waited."""
+    """A model caller over some providers, which records how long it waited."""
 
     def __init__(self, *providers: Scripted | MockProvider) -> None:
         self.clock = FixedClock()
@@ -77,11 +75,11 @@ class Asked:
 
 
 async def answer(*script: Delta, request: ModelRequest = HI) -> ModelAnswer:
-    """What comes of one script of a provider with prices."""
+    """Return the result of one script of a provider with prices."""
     return await Asked(Scripted("paid", script)).asker.ask(request, [("paid", "m-1")], attempts=1)
 
 
-async def test_an_answer_tells_who_gave_it_and_what_it_cost() -> None:
+async def test_an_answer_has_its_provider_and_cost() -> None:
     usage = Usage(input_tokens=10, output_tokens=5, total_tokens=15, cached_input_tokens=4)
     provider = Scripted("paid", [TextDelta(text="yes"), UsageReport(usage=usage), DONE])
     answered = await Asked(provider).asker.ask(HI, [("paid", "m-1")], attempts=3)
@@ -101,7 +99,7 @@ async def test_the_mock_is_free_and_of_no_table() -> None:
     assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (0, False, None)
 
 
-async def test_an_unknown_model_is_told_never_free() -> None:
+async def test_an_unknown_model_is_never_free() -> None:
     provider = Scripted("paid", [TextDelta(text="yes"), DONE])
     answered = await Asked(provider).asker.ask(HI, [("paid", "unknown")], attempts=1)
     assert (answered.paid.cost_micro_usd, answered.paid.unpriced, answered.paid.price_version) == (
@@ -126,7 +124,7 @@ async def test_failures_that_stay_are_not() -> None:
     assert (caught.value.attempts, caught.value.hops, asked.waits) == (1, 0, [])
 
 
-async def test_the_last_failure_tells_the_number_of_attempts() -> None:
+async def test_the_last_failure_has_the_number_of_attempts() -> None:
     asked = Asked(Scripted("paid", [passing()]))
     with pytest.raises(ProviderFailure, match="busy") as caught:
         await asked.asker.ask(HI, [("paid", "m")], attempts=4)
@@ -196,7 +194,7 @@ async def test_cancelling_goes_through() -> None:
     assert scope.cancelled_caught
 
 
-# What is paid for no answer
+# The cost of failed calls
 
 REPORT = UsageReport(usage=Usage(input_tokens=10, output_tokens=5, total_tokens=15))  # 25 micro-USD
 
@@ -243,7 +241,7 @@ async def test_nothing_is_tried_again_once_failed_attempts_cost_what_was_left(le
     assert (len(provider.requests), len(other.requests)) == (calls, 0)
 
 
-async def test_each_attempt_may_say_as_much_as_what_is_left_then_buys() -> None:
+async def test_the_output_of_each_attempt_is_limited_by_the_remaining_budget() -> None:
     provider = Scripted("paid", [REPORT, passing()], [REPORT, passing()], [TextDelta(text="yes"), DONE])
     await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=3, left_micro_usd=100)
     assert [request.max_output_tokens for request in provider.requests] == [32, 23, 15]  # 3 each, after 2 of input at 2

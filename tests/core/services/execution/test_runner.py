@@ -1,4 +1,4 @@
-"""The runner: what it makes of the rows that it is shown."""
+"""The runner: its reaction to new rows."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -104,7 +104,7 @@ async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path
         committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)
         run_id = committed.subject or ""
         await to_thread.run_sync(gate.arrival)
-        parts.tail._handlers.clear()  # it does not hear that somebody else took the run
+        parts.tail._handlers.clear()  # it does not hear that another executor took the run
         take = run.TakeRun(executor="exe_other", pid=1, token=1, because="frozen", attempts_max=3)
         capacity = parts.runs.capacity
         await parts.log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, take), META)
@@ -226,7 +226,7 @@ async def test_a_bug_in_a_run_is_one_error_in_the_answer_the_record_and_the_even
     assert "RuntimeError: it quotes what the model wrote" in caplog.text, "an operator needs the traceback"
 
 
-async def test_a_bug_that_a_run_does_not_survive_ends_what_is_at_work(
+async def test_a_bug_that_a_run_does_not_survive_ends_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(work: object, *, ended: bool) -> None:
@@ -240,7 +240,7 @@ async def test_a_bug_that_a_run_does_not_survive_ends_what_is_at_work(
     assert raised.group_contains(RuntimeError, match="a bug")
 
 
-async def test_runs_end_with_what_is_at_work(tmp_path: Path, gates: Gates) -> None:
+async def test_runs_end_with_their_model(tmp_path: Path, gates: Gates) -> None:
     gate = gates["open"]
     with pytest.raises(ExceptionGroup) as raised:
         async with plane_at_work(tmp_path, **gates.settings) as parts:

@@ -1,4 +1,4 @@
-"""Verification: what each kind of policy takes for shown, and what is attached while judging."""
+"""Verification: the evidence that satisfies each kind of policy, and what judging attaches."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ LOOK = TranscriptAppended(role="tool", kind="tool-result", chars=1, content="see
 
 
 class Commands:
-    """A shell that answers every command alike, and remembers what it was asked."""
+    """A shell that gives every command the same answer and records it."""
 
     def __init__(self, result: ToolResult | None = None) -> None:
         self.result = result
@@ -199,13 +199,13 @@ async def test_json_that_fits_is_attached(output: str) -> None:
 
 
 @pytest.mark.parametrize("output", ["", "sure!", '{"n":1', 'Here: {"n":1}', '{"n":NaN}', "[" * 3_000])
-async def test_what_is_no_json_fails(output: str) -> None:
+async def test_invalid_json_fails(output: str) -> None:
     found = await verdict(policy("json-schema", schema=SCHEMA), output=output)
     assert found.evidence == ()
     assert "no JSON" in found.failures[0].message
 
 
-async def test_json_that_does_not_fit_fails_with_what_is_wrong_as_evidence() -> None:
+async def test_json_that_does_not_fit_fails_with_the_faults_as_evidence() -> None:
     found = await verdict(policy("json-schema", schema=SCHEMA), output='{"n":"secret"}')
     (failure,), (event,) = found.failures, found.evidence
     assert failure.details == {"label": "log", "problems": "1"}

@@ -1,4 +1,4 @@
-"""A log that a test of proofs writes by hand."""
+"""A log that tests of proofs write by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path

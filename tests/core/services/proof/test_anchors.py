@@ -1,4 +1,4 @@
-"""Tests of anchors elsewhere: each kind of destination, what is appended, and failures that harm nothing else."""
+"""Tests of anchors elsewhere: each kind of destination, the appended lines, and isolated failures."""
 
 import asyncio
 import json
@@ -97,7 +97,7 @@ def test_what_a_crash_left_of_a_line_is_taken_away_and_no_whole_line_is(tmp_path
     assert path.read_bytes() == b"x" * 5_000
 
 
-def test_an_anchor_without_an_end_stays_and_what_is_no_anchor_is_not_touched(tmp_path: Path) -> None:
+def test_an_anchor_without_an_end_stays_and_other_files_are_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     append_anchor(path, LINE)
     whole = path.read_bytes()
@@ -166,7 +166,7 @@ async def test_an_anchor_is_committed_and_pushed_without_hooks_and_settings_of_t
     assert not list(tmp_path.glob("git-*"))
 
 
-async def test_a_place_that_is_no_repository_or_has_no_branch_is_a_failure(tmp_path: Path) -> None:
+async def test_a_place_without_a_repository_or_branch_is_a_failure(tmp_path: Path) -> None:
     to = Destination("git", str(tmp_path / "repo"))
     with pytest.raises(AnchorNotSent, match="is no git repository"):
         await Sender(tmp_path).send(LINE, to)
@@ -180,7 +180,7 @@ async def test_a_place_that_is_no_repository_or_has_no_branch_is_a_failure(tmp_p
 
 
 def answering(*statuses: int) -> Callable[[Asked], Behaviour]:
-    """What gives these answers in turn, the last one again and again."""
+    """Return a handler that gives these answers in turn and repeats the last one."""
     left = list(statuses)
 
     async def behave(stub: Stub, writer: asyncio.StreamWriter) -> None:
@@ -208,7 +208,7 @@ async def test_a_receiver_gets_a_line_and_a_store_an_object_that_is_never_replac
 @pytest.mark.parametrize(
     ("status", "words"), [(500, "the answer was 500"), (302, "the answer was 302"), (409, "one of the two histories")]
 )
-async def test_another_athena_is_told_who_asks_and_its_refusal_is_a_failure(
+async def test_another_athena_gets_the_identity_and_its_refusal_is_a_failure(
     tmp_path: Path, status: int, words: str
 ) -> None:
     async with choosing(answering(200, status)) as stub:
@@ -221,7 +221,7 @@ async def test_another_athena_is_told_who_asks_and_its_refusal_is_a_failure(
             assert "x-athena-identity: plane-1" in asked.head
 
 
-async def test_nobody_there_is_a_failure_that_names_no_secret(tmp_path: Path) -> None:
+async def test_an_unreachable_place_is_a_failure_that_names_no_secret(tmp_path: Path) -> None:
     with pytest.raises(AnchorNotSent) as caught:
         await Sender(tmp_path).send(LINE, destination_of("http://me:secret@127.0.0.1:9/x?token=secret"))
     assert "http://127.0.0.1:9/x: " in caught.value.message
@@ -329,7 +329,7 @@ async def test_a_file_system_that_hangs_is_a_problem_and_takes_one_thread(
     assert log.problems.failing() == ()
 
 
-async def test_a_place_that_drips_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_place_that_drips_is_read_for_a_limited_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Bundles: what is missing, changed, cut or too large does not verify, and what is not proven is said."""
+"""Bundles: a missing, changed, cut or too large one does not verify; unproven parts are named."""
 
 import gzip
 import io
@@ -33,7 +33,7 @@ OTHER = replace(CREATED, session_id="other")
 
 @pytest.fixture
 def forge(tmp_path: Path) -> Iterator[Forge]:
-    """A log: run 1 from position 2 to 8, with others between, and an open run 2."""
+    """Write a log: run 1 from position 2 to 8, with other events between, and an open run 2."""
     made = Forge(tmp_path)
     made.add("plane", FILLER)
     made.add("run_1", CREATED, LEASED)
@@ -55,7 +55,6 @@ def reader(forge: Forge) -> Iterator[SqliteReader]:
 
 
 def exported(reader: SqliteReader, scope: BundleScope = RUN, **how: Any) -> list[bytes]:
-    """The lines of a bundle."""
     return list(export(reader, scope, redact=how.pop("redact", False), **how))
 
 
@@ -67,12 +66,11 @@ def broken(lines: list[bytes], words: str = "", **how: Any) -> None:
 
 
 def changed(line: bytes, **members: Any) -> bytes:
-    """A line with other members."""
     return json.dumps(json.loads(line) | members).encode() + b"\n"
 
 
 def hidden(lines: list[bytes], reader: SqliteReader, position: Position) -> list[bytes]:
-    """A bundle in which the event of a position is behind its true leaf."""
+    """Return a bundle in which the event of a position is behind its true leaf."""
     row = reader.row(position)
     assert row is not None
     place = next(number for number, line in enumerate(lines) if b'{"row":{"position":%d,' % position in line)
@@ -81,7 +79,7 @@ def hidden(lines: list[bytes], reader: SqliteReader, position: Position) -> list
 
 
 def cut(lines: list[bytes], keep: int) -> list[bytes]:
-    """The first lines of a bundle of events, with an end that says that it is where they lead."""
+    """Return the first lines of a bundle, ended as if that was the whole."""
     last = json.loads(lines[keep - 1])["row"]
     end = {"end": last["position"], "chain": last["chain"]}
     return [*lines[:keep], json.dumps(end).encode() + b"\n"]
@@ -170,7 +168,7 @@ def test_an_anchor_inside_and_one_before_a_bundle_are_compared(reader: SqliteRea
     assert proof.compared == tuple(range(1, 9))
 
 
-def test_a_slice_ends_where_it_is_told_to(reader: SqliteReader) -> None:
+def test_a_slice_ends_at_the_requested_position(reader: SqliteReader) -> None:
     proof = prove(exported(reader, to=5))
     assert (proof.complete, proof.last, proof.events) == (False, 5, 3)
     with pytest.raises(ConfigError, match="--to: the log ends at position 11"):
@@ -229,11 +227,11 @@ WORSE: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("case", some_quick(WORSE, 4))
-def test_what_is_no_bundle_is_refused(case: str, reader: SqliteReader) -> None:
+def test_an_invalid_bundle_is_refused(case: str, reader: SqliteReader) -> None:
     broken(WORSE[case](exported(reader)))
 
 
-def test_a_bundle_without_end_is_not_read_for_ever(reader: SqliteReader) -> None:
+def test_a_bundle_without_end_is_refused_at_a_limit(reader: SqliteReader) -> None:
     lines = exported(reader)
     leaves = (b'{"leaves":["%s"]}\n' % (b"0" * 64) for _ in count())
     taken: list[bytes] = []

@@ -32,12 +32,10 @@ ERASABLE = ("what was asked", "hello", "a secret")
 
 
 def named(position: Position, mark: bytes) -> str:
-    """The id of an event."""
     return event_id(LOG_ID, position, mark)
 
 
 def told(history: History, run_id: str, line: QueuePlace | None = None) -> Explanation:
-    """The explanation of a run."""
     recorded = [CODEC.decode(row, text=row.type in QUOTED) for row in history.written if row.stream == run_id]
     found = explain.explain(recorded, line, history, named)
     assert found is not None
@@ -45,31 +43,27 @@ def told(history: History, run_id: str, line: QueuePlace | None = None) -> Expla
 
 
 def sentences(explanation: Explanation) -> list[str]:
-    """What it says."""
     return [cause.says for cause in explanation.causes]
 
 
 def waits(explanation: Explanation) -> WaitsFor:
-    """What the run waits for, which is something."""
     assert explanation.waits_for is not None
     return explanation.waits_for
 
 
 def call(name: str | None, call_id: str, turn: int = 1, **fields: Any) -> ToolCalled:
-    """A call of a tool."""
     return ToolCalled(
         turn=turn, tool_call_id=call_id, tool_name=name, chars=9, repeatable=True, arguments="a secret", **fields
     )
 
 
 def result(name: str | None, call_id: str, **fields: Any) -> TranscriptAppended:
-    """The result of a call."""
     return TranscriptAppended(
         role="tool", kind="tool-result", chars=8, tool_call_id=call_id, tool_name=name, content="a secret", **fields
     )
 
 
-def test_a_run_that_was_answered_is_told_from_the_question_to_the_end() -> None:
+def test_a_completed_run_is_explained_from_the_request_to_the_end() -> None:
     history = History()
     run_id = history.whole_run("one")
     found = told(history, run_id)
@@ -87,7 +81,7 @@ def test_a_run_that_was_answered_is_told_from_the_question_to_the_end() -> None:
     assert {cause.trace_id for cause in found.causes} == {f"t{run_id}"}
 
 
-def test_what_a_run_waited_for_and_how_long_is_told() -> None:
+def test_the_waits_of_a_run_are_explained_with_their_lengths() -> None:
     history = History()
     holder = history.request("one")
     waiting = history.request("one", "session-busy")
@@ -115,7 +109,7 @@ def test_an_admission_by_another_commit_names_no_run() -> None:
     assert sentences(told(history, waiting))[1] == "admitted after 0 ms"
 
 
-def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
+def test_turns_are_explained_with_their_tools_usage_and_evidence() -> None:
     history = History()
     run_id = history.request("one")
     history.start(run_id)
@@ -169,7 +163,7 @@ def test_turns_are_told_with_their_tools_usage_and_evidence() -> None:
     assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, 2, None]
 
 
-def test_take_overs_pauses_and_cancels_are_told_with_who_and_why() -> None:
+def test_take_overs_pauses_and_cancels_are_explained_with_actor_and_reason() -> None:
     history = History()
     run_id = history.request("one")
     history.start(run_id)
@@ -293,7 +287,7 @@ def test_the_end_says_why(how: str) -> None:
     )
 
 
-def test_a_stream_that_is_no_run_has_no_explanation() -> None:
+def test_a_stream_of_another_kind_has_no_explanation() -> None:
     history = History()
     history.directive("what was asked", directive_id="dir_1")
     recorded = [CODEC.decode(row) for row in history.written]

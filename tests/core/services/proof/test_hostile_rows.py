@@ -1,4 +1,4 @@
-"""Rows that no release of Athena wrote: the verification names each and goes on behind it."""
+"""Rows that no release of Athena wrote: the verification names each and continues after it."""
 
 from pathlib import Path
 from typing import Any

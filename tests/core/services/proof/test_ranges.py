@@ -1,4 +1,4 @@
-"""The chain in ranges: the processes find what one pass finds, and one that ends without an answer is an error."""
+"""The chain in ranges: several processes find the same as one pass; one without an answer is an error."""
 
 import os
 import shutil
@@ -60,13 +60,13 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
 
 
 def in_ranges(log: SqliteReader, parts: int) -> list[Violation]:
-    """What processes would find, one after another."""
+    """Return the findings of several processes, one after another."""
     head = log.head()
     return [flaw for part in split_log(log, head, parts) for flaw in prove_range(log, part).flaws]
 
 
 def in_one(log: SqliteReader) -> list[Violation]:
-    """What one pass finds."""
+    """Return the findings of a single pass."""
     return list(prove_range(log, ChainRange(0, log.head(), chain.GENESIS.hex())).flaws)
 
 
@@ -88,7 +88,7 @@ def test_ranges_find_what_one_pass_finds(forge: Forge, edits: list[tuple[str, in
 
 
 def reported(forge: Forge, processes: int | None) -> VerifyReport:
-    """The report of a pass with so many helpers."""
+    """Return the report of a pass with this number of helpers."""
     helpers = None if processes is None else HelperProcesses(forge.store.path, processes=processes, events_min=1)
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     try:
@@ -137,7 +137,6 @@ def test_processes_prove_a_log_of_either_store(engine: str, tmp_path: Path, requ
 
 
 def started(forge: Forge, processes: int = 2) -> RangeProofs:
-    """Processes that prove a log."""
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     ranges = HelperProcesses(forge.store.path, processes=processes, events_min=1).start(reader, reader.head())
     reader.close()
@@ -178,7 +177,7 @@ def test_no_process_is_left_where_the_pass_ends_early(forge: Forge) -> None:
     assert before - set(children()), "it had a helper, and has none"
 
 
-def test_what_is_committed_meanwhile_is_left_for_the_next_time(forge: Forge) -> None:
+def test_rows_committed_meanwhile_are_left_for_the_next_time(forge: Forge) -> None:
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     helpers = HelperProcesses(forge.store.path, processes=1, events_min=1)
     steps = verifying.verify(reader, CODEC, FixedClock(), meta=forge.meta, helpers=helpers)

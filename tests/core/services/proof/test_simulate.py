@@ -1,4 +1,4 @@
-"""The simulation: what requests would have met under other limits; and under their own, what they met."""
+"""The simulation: the outcomes of requests under other limits, and the recorded ones under their own."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -36,14 +36,14 @@ SETTINGS: Any = SimpleNamespace(
 
 
 def limited(*limits: tuple[str, int, str, str | None], **fields: Any) -> policy.PolicyState:
-    """The state of a policy with limits by key (scope, max, strategy, key) and others."""
+    """Return the state of a policy with limits by key (scope, max, strategy, key) and others."""
     keys = tuple(policy.KeyLimit(scope=s, max=m, strategy=how, key=k) for s, m, how, k in limits)  # type: ignore[arg-type]
     after = policy.Policy(schema_version=1, limits=keys or None, **fields)
     return policy.evolve(policy.PolicyState(), policy.PolicyUpdated(schema_version=1, updated_at="", after=after))
 
 
 def under(requests: list[RecordedRequest], *limits: tuple[str, int, str, str | None], **fields: Any) -> Simulation:
-    """What they would have met under limits by key (scope, max, strategy, key) and others."""
+    """Return the outcomes under limits by key (scope, max, strategy, key) and others."""
     return simulate(RequestHistory(0, 9, truncated=False, requests=requests), limited(*limits, **fields))
 
 
@@ -83,7 +83,7 @@ def test_a_limit_by_key_refuses_or_lets_wait() -> None:
     assert (waiting.newly_rejected.runs, waiting.waited) == (0, 2)  # the second, and the fourth behind it
 
 
-def test_whoever_waits_goes_on_in_turn_when_every_limit_is_free() -> None:
+def test_a_waiting_run_is_admitted_in_turn_when_every_limit_is_free() -> None:
     limits = (("provider", 1, "enqueue", "mock"), ("harness-profile", 1, "enqueue", "hp_2"))
     holder = asked(1, 0, profile="hp_2", provider="openai", duration_ms=5_000)
     late = asked(2, 10, profile="hp_2")  # waits for the profile
@@ -161,8 +161,6 @@ def test_many_who_wait_are_simulated_in_time() -> None:
 
 
 class Archive:
-    """The log of a world, as readers see it."""
-
     def __init__(self, world: World) -> None:
         self._world = world
 
@@ -215,7 +213,7 @@ POLICY = st.builds(
 
 
 def compared(plane: Plane, since: Position) -> tuple[object, object]:
-    """What the simulation of a plane's own policy makes of the log since a position, and what was recorded."""
+    """Simulate a plane's own policy since a position. Return its result and what was recorded."""
     history = HistoryReader(Archive(plane.world), CODEC.decode, since).collect()
     state, runs_max = plane.world.state(policy.DECIDER, policy.STREAM), plane.world.capacity.runs_max
     found = simulate(history, state, runs_max=runs_max)
@@ -229,7 +227,7 @@ def compared(plane: Plane, since: Position) -> tuple[object, object]:
 
 
 def left(reader: Reader, now: int) -> object:
-    """What is occupied at the end, and what the day cost."""
+    """Return the occupied places at the end, and the cost of the day."""
     kinds = ("slot", "waiting", "turn", "lease", "reserved")
     return [list(reader.guards(kind)) for kind in kinds], run.spent_on(reader.guards("spent"), now)
 
@@ -250,5 +248,4 @@ def test_the_policy_that_was_in_force_gives_what_was_recorded(
 
 
 def command_after(plane: Plane, position: Position) -> str | None:
-    """The command of the next row."""
     return plane.world.rows[position].command_id if position < plane.world.head else None

@@ -1,4 +1,4 @@
-"""The verification: each rule finds the one thing that breaks it, and nothing else; what is legal passes."""
+"""The verification: each rule finds its breach and nothing else; a legal history passes."""
 
 from collections.abc import Callable
 
@@ -90,7 +90,7 @@ def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
     assert report.guards == len(forge.store.guards()) == 4  # the slot, the turn and the lease of run_7; the day
 
 
-def test_reservations_that_are_settled_or_released_and_those_of_the_next_day_are_right(forge: Forge) -> None:
+def test_reservations_settled_or_released_or_of_the_next_day_are_right(forge: Forge) -> None:
     days(forge)
     assert forge.report().violations == ()
 
@@ -114,7 +114,7 @@ UNRUN = schedule.ScheduleRunFailed(id="a", target_run_id=started(None, 5).target
 
 
 def scheduled(forge: Forge, *events: Event, stream: str = "schedule:a") -> None:
-    """What happens to a schedule in one command, and the whole lives of the runs that it starts."""
+    """Append the commands of a schedule and the whole lives of the runs that it starts."""
     command = forge.ids.new("cmd")
     forge.add(stream, *events, command=command)
     for event in events:
@@ -191,7 +191,7 @@ def test_what_a_newer_release_wrote_is_carried(forge: Forge) -> None:
     assert (report.ok, report.unknown_events) == (True, 2)
 
 
-def test_what_is_committed_after_the_beginning_is_left_for_the_next_time(forge: Forge) -> None:
+def test_rows_committed_after_the_beginning_are_left_for_the_next_time(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED)
     reader = SqliteReader(forge.store.path, forge.store.log_id)
     late = iter([forge.key(4, 4)])
@@ -501,7 +501,7 @@ def reserved_too_much(forge: Forge) -> None:
 
 
 def days(forge: Forge) -> None:
-    """What is legal: reservations that are settled or released, and the budget of the next day."""
+    """Append legal spending: reservations that are settled or released, and the budget of the next day."""
     forge.add("policy", DAILY)
     forge.add("run_1", CREATED, LEASED, STARTED, RESERVED, DEAR, replace(RESERVED, reserved_micro_usd=400))
     forge.add("run_1", run.RunPaused(reason="daily-budget", elapsed_ms=1, spent_micro_usd=0, budget_micro_usd=0))
@@ -553,7 +553,7 @@ def a_day_that_costs_less(forge: Forge) -> None:
 
 
 def by_release_0_1_0(forge: Forge, spent: int) -> None:
-    """The one row that release 0.1.0 kept of spending, in the place of those of this one."""
+    """Append the single row of spending that release 0.1.0 wrote."""
     with forge.store.exclusive():
         forge.store.put_guards(
             [
@@ -644,7 +644,7 @@ def kept_nowhere(forge: Forge) -> None:
 
 
 def given_up(forge: Forge) -> list[Witness]:
-    """Return two anchors of a branch that a fork at position 2 gave up."""
+    """Return two anchors of a branch that a fork at position 2 discarded."""
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
     taken = Anchor(log_id=forge.store.log_id, position=2, chain="00" * 32)
     before = iso(forge.now - 2)
@@ -661,7 +661,7 @@ def forked_elsewhere(forge: Forge) -> None:
 
 
 def kept_after_the_fork(forge: Forge) -> None:
-    """An anchor that was taken after the fork is no anchor of what was given up, nor is one of before its position."""
+    """An anchor taken after the fork, or before its position, belongs to no discarded branch."""
     forge.add("plane", FILLER, plane.LogForked(head=1, expected=3), FILLER)
     later = Anchor(log_id=forge.store.log_id, position=3, chain="00" * 32)
     forge.against = Witnesses([Witness("kept.anchors", 1, later, iso(forge.now))])
@@ -674,7 +674,6 @@ def kept_before_the_fork(forge: Forge) -> None:
 
 
 def kept(*anchors: Anchor) -> Witnesses:
-    """Anchors in a file."""
     lines = [Witness("kept.anchors", number, anchor) for number, anchor in enumerate(anchors, 1)]
     return Witnesses(lines, ["kept.anchors"])
 
@@ -782,13 +781,12 @@ def started_an_old_run(forge: Forge) -> None:
 
 
 def worked(forge: Forge, *, end: Event = COMPLETED) -> None:
-    """An item is leased to a run, which ends."""
     forge.add("work:s", queue.enqueued(1), queue.draining(1), queue.started(1))
     forge.add("run_1", CREATED, LEASED, STARTED, end)
 
 
 def queued_and_worked_off(forge: Forge) -> None:
-    """All that becomes of work: done, given back, a dead letter that is discarded, restored, requeued."""
+    """Append every outcome of queue items: done, given back, a dead letter that is discarded, restored or requeued."""
     worked(forge)
     forge.add("work:s", queue.drained(1, 0), queue.done(1, 1))
     forge.add("work:s", queue.enqueued(2, depth=1), queue.draining(1), queue.started(2, run_id="run_2"))
@@ -1242,7 +1240,7 @@ def test_a_key_of_a_command_without_events_is_right(forge: Forge) -> None:
 
 
 class Restless(SqliteReader):
-    """A log that grows each time one looks."""
+    """A log that grows with each read."""
 
     moments = 0
 

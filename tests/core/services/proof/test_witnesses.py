@@ -1,4 +1,4 @@
-"""Tests of kept anchors that are read from anywhere: what is torn, too long or too much ends in one error."""
+"""Tests of kept anchors from any source: torn, too long or too many lines end in one error."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def test_what_a_crash_left_at_the_end_is_passed_over() -> None:
         (b"x" * 10_000_000, f"kept, line 1: longer than {LINE_BYTES_MAX} bytes"),
     ],
 )
-def test_what_is_no_anchor_is_an_error_that_names_its_line(content: bytes, words: str) -> None:
+def test_an_invalid_anchor_is_an_error_that_names_its_line(content: bytes, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read(content)
 

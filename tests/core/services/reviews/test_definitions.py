@@ -1,4 +1,4 @@
-"""Tests of personas: where a definition is read from, and what is refused as one."""
+"""Tests of personas: the places of definitions, and refused ones."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,6 @@ from tests.support.canaries import SECRETS
 
 
 def write(place: Path, **fields: Any) -> Path:
-    """A definition in a file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps({"schemaVersion": 1, **fields}))
     return place
@@ -38,14 +37,14 @@ def test_a_definition_is_a_file_or_a_folder(tmp_path: Path, files: PersonaFiles)
 @pytest.mark.parametrize(
     "name", ["nobody", "..", ".", "../secret", "a/b", "", "critic\x00", "critic\n", "é", "x" * 5_000]
 )
-def test_whoever_is_not_defined_is_a_wrong_field(tmp_path: Path, files: PersonaFiles, name: str) -> None:
+def test_an_undefined_persona_is_a_wrong_field(tmp_path: Path, files: PersonaFiles, name: str) -> None:
     write(tmp_path / "persona.json", id="..")
     write(tmp_path / "secret.json", id="../secret")
     with pytest.raises(ConfigError, match=r"a2a\.to: "):
         files.read(name, "a2a.to")
 
 
-def test_a_definition_says_what_is_wrong_with_it(tmp_path: Path, files: PersonaFiles) -> None:
+def test_the_fault_of_a_definition_is_reported(tmp_path: Path, files: PersonaFiles) -> None:
     folder = tmp_path / "personas"
     write(folder / "other.json", id="critic")
     (folder / "broken.json").write_text("{")

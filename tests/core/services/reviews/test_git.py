@@ -1,4 +1,4 @@
-"""Tests of git: whatever stands in a repository, reading it runs nothing of it."""
+"""Tests of git: reading a repository runs nothing in it, whatever it holds."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from tests.support.repository import commit, git, make
 
 
 class Door(BaseHTTPRequestHandler):
-    """Asks for a password, whatever is wanted."""
+    """A server that asks for a password on every request."""
 
     def do_GET(self) -> None:
         self.send_response(401)
@@ -61,7 +61,6 @@ class Trap:
 
     @classmethod
     def build(cls, root: Path, object_format: str = "sha1") -> "Trap":
-        """Make one."""
         trap = cls(root)
         trap.program.write_text(f'#!/bin/sh\necho "$0 $*" >> {shlex.quote(str(trap.mark))}\n[ "$1" = --deaf ] || cat\n')
         trap.program.chmod(0o755)
@@ -74,17 +73,14 @@ class Trap:
         return trap
 
     def set(self, key: str, value: str) -> None:
-        """Write a setting into the repository."""
         git(self.place, "config", "--add", key, value)
 
     def attributes(self, line: str) -> None:
-        """Add a line that says which filters and drivers files have."""
         with (self.place / ".gitattributes").open("a") as file:
             file.write(line + "\n")
 
     @property
     def ran(self) -> str:
-        """What ran."""
         return self.mark.read_text() if self.mark.exists() else ""
 
 
@@ -166,7 +162,6 @@ def signature(trap: Trap) -> None:
 
 
 def signed(trap: Trap) -> str:
-    """A commit with a signature."""
     text = git(trap.place, "cat-file", "commit", "HEAD")
     head, _, message = text.partition("\n\n")
     signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ\n -----END PGP SIGNATURE-----"
@@ -175,7 +170,7 @@ def signed(trap: Trap) -> str:
 
 
 def submodule(trap: Trap) -> None:
-    """One in whose own settings, and whose files, programs stand."""
+    """Add a submodule whose own settings and files name programs."""
     make(trap.place.parent / "module")
     git(trap.place, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../module", "module")
     git(
@@ -198,7 +193,7 @@ def remote_helper(trap: Trap) -> None:
 
 
 def embedded_bare(trap: Trap) -> None:
-    """Files that any tool may write, and that git takes for a repository."""
+    """Write files that any tool may write and that git takes for a repository."""
     for name in ("objects", "refs"):
         (trap.place / "src" / name).mkdir(parents=True)
         (trap.place / "src" / name / "x").touch()
@@ -210,7 +205,7 @@ def embedded_bare(trap: Trap) -> None:
 
 
 DRIVERS = (driver, textconv, clean_filter, smudge_filter, process_filter, attributes_file)
-"""What attributes choose. Those of files do not count for commands, and a repository of ours knows no drivers."""
+"""Settings that attributes choose. Attributes in files do not count for commands; our repositories have no drivers."""
 
 SETTINGS = (
     *(signature, submodule, fsmonitor, hooks_path, ssh_command, credential_helper, included, remote_helper),
@@ -219,7 +214,7 @@ SETTINGS = (
 """What the environment of a command switches off."""
 
 ALWAYS = (pager, alias)
-"""What git itself switches off: there is no terminal, and aliases do not replace its own commands."""
+"""Settings that git itself ignores: without a terminal, and aliases of its own commands."""
 
 LEFT = (external_diff,)
 """What no environment switches off."""
@@ -231,7 +226,7 @@ COMMANDS = (
 
 
 def samples() -> dict[str, ShellPolicy]:
-    """The policies of the tool shell in the documentation."""
+    """Return the policies of the tool shell in the documentation."""
     pages = (Path(__file__).parents[4] / "docs").glob("*.md")
     blocks = [(page.name, block) for page in pages for block in JSON.findall(page.read_text("utf-8"))]
     found = {name: json.loads(block).get("toolPolicies", {}).get("shell") for name, block in blocks if "{" in block}
@@ -246,7 +241,7 @@ ATTACKS: tuple[tuple[str, ...], ...] = (
 
 
 def dirty(trap: Trap) -> Path:
-    """Have git read the files again. Return the directory where it is called."""
+    """Make git read the files again. Return the directory in which it is called."""
     for path in trap.place.glob("*.py"):
         path.write_text(path.read_text() + "# more\n")
     trap.mark.unlink(missing_ok=True)
@@ -254,7 +249,7 @@ def dirty(trap: Trap) -> Path:
 
 
 async def call(trap: Trap, *commands: str) -> str:
-    """Make calls with the tool shell, as a model and as a verification do. Return what the last one printed."""
+    """Call the tool shell as a model and as a verification do. Return the last output."""
     bench = Workbench(trap.place.parents[1])
     where = dirty(trap).relative_to(bench.workspace).as_posix()
     for line in commands:
@@ -264,7 +259,7 @@ async def call(trap: Trap, *commands: str) -> str:
 
 
 async def review(trap: Trap) -> None:
-    """Ask all that a review asks."""
+    """Run every git command of a review."""
     bench = Workbench(trap.place.parents[1])
     async with Repository.open(dirty(trap), bench.workspace, "repoPath", bench.state) as found:
         assert await found.dirty(())

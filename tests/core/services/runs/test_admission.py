@@ -1,4 +1,4 @@
-"""What one transaction decides about many runs."""
+"""Decisions of one transaction about many runs."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ GROWTH_MAX = 2.2
 
 
 class Head:
-    """The head of a log with open runs, each a child of the one that is named."""
+    """The head of a log with open runs, each a child of the named one."""
 
     head = 1
 
@@ -65,7 +65,7 @@ QUEUED = run.RunQueued(
 
 
 def cancelled(count: int, parent: str | None) -> RunTransaction:
-    """What follows from the cancel of a workflow run with so many steps at work, or of a run with so many children."""
+    """Return the events of a cancel of a workflow run with this many running steps, or of a run with children."""
     head = Head(count, parent)
     draft = RunTransaction(head, CONTEXT, ExecutorCapacity())
     if parent is None:
@@ -88,7 +88,7 @@ def test_a_cancel_of_twice_as_many_runs_takes_twice_as_much(parent: str | None) 
 
 
 class Admitted:
-    """The head of a log with admitted runs, the last named the oldest; some are leased."""
+    """The head of a log with admitted runs, named oldest last; some are leased."""
 
     head = 9
 
@@ -119,7 +119,7 @@ CAPACITY = ExecutorCapacity("exe_1", 1, 2, frozenset({"mock", "openai"}))
 
 
 def claimed(capacity: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping[str, str]) -> object:
-    """The runs that an executor leases of those that are admitted, its provider behind each."""
+    """Return the admitted runs that an executor leases, each with its provider."""
     head = Admitted(runs, leases)
     outcome = claim(head, CONTEXT, capacity, dict.fromkeys(["run_gone", *runs], "hello"))
     leased = tuple(fact.stream for fact in outcome.facts if fact.event.TYPE == run.RunLeased.TYPE)
@@ -127,7 +127,7 @@ def claimed(capacity: ExecutorCapacity, runs: Mapping[str, str], leases: Mapping
     return leased
 
 
-def test_an_executor_leases_the_oldest_runs_that_nobody_has_as_far_as_it_has_room() -> None:
+def test_an_executor_leases_the_oldest_free_runs_up_to_its_capacity() -> None:
     runs = dict.fromkeys(("run_4", "run_3", "run_2", "run_1"), "mock")
     assert claimed(CAPACITY, runs, {}) == ("run_1", "run_2")
     assert claimed(CAPACITY, runs, {"run_1": "exe_2"}) == ("run_2", "run_3")

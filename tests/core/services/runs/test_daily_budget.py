@@ -1,4 +1,4 @@
-"""The day's budget as it is decided in the writer: what is set aside, who waits, who is refused, and the next day."""
+"""The daily budget as the writer decides it: reservations, waiting and refused runs, and the next day."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ PAID_BY_DAY = recorded(DEAR)
 
 
 class Head:
-    """The state at the head: a policy, a run at work, and guards."""
+    """The state at the head: a policy, an open run, and guards."""
 
     head = 9
 
@@ -60,7 +60,7 @@ def context(now: int = NOW) -> Context:
 def asked(
     head: Head, *, least: int = 100, most: int | None = 400, lost: int = 0, now: int = NOW
 ) -> tuple[BudgetGrant, int]:
-    """The answer to whoever is about to ask a model, and how much was set aside."""
+    """Return the answer to a caller about to ask a model, and the reserved amount."""
     outcome = reserve(
         head, context(now), ExecutorCapacity(), "run_1", 1, BudgetRequest(1, "openai", "gpt-4o", lost, least, most)
     )
@@ -82,7 +82,7 @@ def test_what_a_call_may_cost_at_most_is_set_aside() -> None:
     assert asked(Head(0.001, spent=spent(500))) == (BudgetGrant(micro_usd=400), 400)
 
 
-def test_the_last_call_gets_what_is_left() -> None:
+def test_the_last_call_gets_the_rest() -> None:
     assert asked(Head(0.001, spent=spent(750))) == (BudgetGrant(micro_usd=250), 250)
 
 
@@ -90,7 +90,7 @@ def test_what_failed_calls_of_the_turn_cost_is_kept_aside() -> None:
     assert asked(Head(0.001, spent=spent(500)), lost=300) == (BudgetGrant(micro_usd=200), 500)
 
 
-def test_an_own_reservation_is_replaced_and_those_of_others_count() -> None:
+def test_an_own_reservation_is_replaced_and_other_ones_count() -> None:
     others = {"run_1": (400,), "run_2": (300,)}
     assert asked(Head(0.001, spent=spent(500), reserved=others)) == (BudgetGrant(micro_usd=200), 200)
 
@@ -112,7 +112,7 @@ def test_a_call_of_unknown_price_is_not_made() -> None:
     assert not granted.wait
 
 
-def test_a_new_day_begins_at_midnight_utc_and_what_is_set_aside_stays_so() -> None:
+def test_a_new_day_begins_at_midnight_utc_and_reservations_stay() -> None:
     head = Head(0.001, spent=spent(1_000), reserved={"run_2": (700,)})
     last = NOW + DAY_MS - 1
     assert day_totals(head, last) == (1_000, 700)

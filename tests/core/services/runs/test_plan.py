@@ -1,4 +1,4 @@
-"""What the policy in force pins to a run when it is asked for: how long it may take, how often it may try again."""
+"""The limits that the current policy gives a run at its request: timeout and attempts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Waiting for a run: what a caller is told when the log cannot take the withdrawal."""
+"""Waiting for a run: the caller's answer when the log cannot store the withdrawal."""
 
 import asyncio
 from pathlib import Path

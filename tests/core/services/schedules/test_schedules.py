@@ -1,4 +1,4 @@
-"""Schedules on a plane at work: what a slot becomes, through service, reactor, runs and read model."""
+"""Schedules on a running plane: each slot through service, reactor, runs and read model."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ DAY = 24 * HOUR
 
 
 class Hours:
-    """A plane with a clock that stands still; its reactor runs what is due at that time."""
+    """A plane with a stopped clock, whose reactor runs due slots."""
 
     def __init__(self, parts: ControlPlane, clock: FixedDate) -> None:
         self.parts = parts
@@ -44,12 +44,11 @@ class Hours:
         await self.parts.schedules.put(key, spec, Meta(actor=actor, correlation="trace"), None)
 
     async def slot(self, hours: int = 1) -> list[str]:
-        """Move the clock on by so many slots, and see to what is due; the runs that started."""
+        """Advance the clock by some slots and run the due ones. Return the started runs."""
         self.clock.time = (self.clock.time // HOUR + hours) * HOUR
         return await self.parts.schedules.advance("a", self.clock.now())
 
     async def logs(self, after: tuple[int, int] | None = None, limit: int = 50) -> list[views.ScheduleRunLog]:
-        """The log of the schedule, oldest first."""
         parts = self.parts
         found, _ = await parts.read(
             ("schedules",),
