@@ -72,6 +72,7 @@ class Gate:
 
     def __init__(self, directory: Path, name: str) -> None:
         self.order = f"hold {name}"
+        self.command = f"echo $$ >'{directory}/{name}.arrivals'; read -r _ <'{directory}/{name}.releases'"
         self._ends: list[int] = []
         for part in ("arrivals", "releases"):
             path = directory / f"{name}.{part}"

@@ -74,7 +74,7 @@ class Inside:
         body = {"input": said, "sessionId": session, **fields}
         return str(self.data("POST", "/runs", body, prefer="respond-async")["runId"])
 
-    def until(self, path: str, field: str, *expected: str) -> Any:
+    def until(self, path: str, field: str, *expected: Any) -> Any:
         """Return the record at a path once a field of it has one of these values."""
         for _ in soon():
             record = self.data("GET", path)

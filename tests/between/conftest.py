@@ -1,0 +1,46 @@
+"""Planes for what lies between parts: each test that takes one runs on files and on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.support.inside import Inside, plane_on
+from tests.support.machine import Machine
+from tests.support.server import Server
+
+STORES = ("files", "postgres")
+Planes: TypeAlias = Callable[..., AbstractContextManager[Inside]]
+Servers: TypeAlias = Callable[..., Server]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings of a database."""
+    return {"database_url": request.getfixturevalue("database")} if request.param == "postgres" else {}
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """The machine of the plane: it is midnight of 2026-01-01 UTC."""
+    return Machine()
+
+
+@pytest.fixture
+def planes(tmp_path: Path, machine: Machine, store: dict[str, str]) -> Planes:
+    """Start the plane, with settings; one after another on the same log."""
+    return partial(plane_on, tmp_path, machine.clock, **store)
+
+
+@pytest.fixture
+def servers(tmp_path: Path, store: dict[str, str]) -> Iterator[Servers]:
+    """Servers in processes of their own, all on one log."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Server:
+            return stack.enter_context(Server(tmp_path, **store | settings))
+
+        yield start

@@ -1,0 +1,159 @@
+"""Time that passes through the real log: midnight, pauses, expiry, back-off and takeover, on both databases."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import anyio
+import pytest
+
+from athena_core.clock import SystemClock
+from athena_core.services import reactors
+from tests.between.conftest import Planes
+from tests.support.api import Refused
+from tests.support.gate import Gate, Gates
+from tests.support.inside import Inside, plane_on
+from tests.support.machine import DAY, HOUR, MINUTE, Machine
+from tests.support.model import Model, Profile, Step, acting, call
+
+TURN_MICRO_USD = 210
+
+
+def hold(gate: Gate) -> Step:
+    """A turn that calls a command which stops at a gate."""
+    return call("shell", command=["/bin/sh", "-c", gate.command])
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    """A model whose script each test sets."""
+    with acting(["done"]) as found:
+        yield found
+
+
+def agent(plane: Inside, **fields: Any) -> str:
+    """The id of a harness profile for the model."""
+    return str(plane.data("POST", "/harness-profiles", Profile(**fields).body)["id"])
+
+
+def test_a_daily_budget_is_new_at_midnight_and_not_a_millisecond_before(
+    planes: Planes, machine: Machine, model: Model
+) -> None:
+    with planes(openai_base_url=model.url) as plane:
+        profile = agent(plane)
+        plane.data("PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.0009})
+        machine.go(DAY - 1)
+
+        def pays(session: str) -> bool:
+            answer = plane.ask("POST", "/runs", {"input": "go", "harnessProfileId": profile, "sessionId": session})
+            assert answer.status_code in {200, 202}
+            return answer.status_code == 200
+
+        assert (pays("a"), pays("b")) == (True, False)
+        (paused,) = plane.data("GET", "/runs?status=paused")["items"]
+        again = plane.data("POST", f"/runs/{paused['runId']}/resume", {})
+        assert again["status"] == "paused", "the last millisecond is still the day that was spent"
+        machine.go(1)
+        assert plane.data("GET", "/fleet/summary")["costSummary"]["today"]["spentUsd"] == 0
+        assert plane.data("POST", f"/runs/{paused['runId']}/resume", {})["status"] == "completed"
+        today = plane.data("GET", "/fleet/summary")["costSummary"]["today"]
+        assert (today["day"], round(today["spentUsd"] * 1e6)) == ("2026-01-02", TURN_MICRO_USD)
+        assert not pays("c"), "the resumed run was paid by the new day"
+
+
+@pytest.mark.parametrize(("minutes", "ending"), [(3, "completed"), (5, "timed-out")])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_only_the_time_of_its_turns_counts_for_the_timeout_of_a_run(
+    minutes: int, ending: str, restarted: bool, planes: Planes, machine: Machine, model: Model, gates: Gates
+) -> None:
+    first, second = gates["first"], gates["second"]
+    model.script = [hold(first), hold(second), "done"]
+    settings = {"openai_base_url": model.url}
+    with planes(**settings) as plane:
+        profile = agent(plane, timeout_ms=10 * MINUTE, budget_usd=(TURN_MICRO_USD - 1) / 1e6)
+        run_id = plane.begin("go", "s", harnessProfileId=profile)
+        first.arrival()
+        machine.go(6 * MINUTE)
+        first.release()
+        plane.until(f"/runs/{run_id}", "status", "paused")
+        machine.go(3 * DAY)
+        if restarted:
+            plane.stop()
+            plane.start()
+        plane.data("POST", f"/runs/{run_id}/resume", {}, prefer="respond-async")
+        second.arrival()
+        machine.go(minutes * MINUTE)
+        if ending == "completed":
+            second.release()
+        assert plane.until(f"/runs/{run_id}", "status", "completed", "timed-out")["status"] == ending
+
+
+def asking(plane: Inside, decision: str) -> tuple[str, dict[str, str]]:
+    """The path of a workflow run that asks, and what an answer names."""
+    step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": decision}}
+    workflow = plane.data("POST", "/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+    path = f"/workflows/run/{run_id}"
+    asked = plane.until(path, "status", "waiting")["stepStates"]["ask"]["approval"]
+    return path, {"subjectHash": asked["subjectHash"]}
+
+
+@pytest.mark.parametrize(
+    ("decision", "other", "status"), [("reject", "approve", "failed"), ("approve", "reject", "ok")]
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_approval_expires_with_its_last_millisecond_also_across_a_restart(
+    decision: str, other: str, status: str, restarted: bool, planes: Planes, machine: Machine
+) -> None:
+    with planes() as plane:
+        path, body = asking(plane, decision)
+        run_id = path.rpartition("/")[2]
+        machine.go(HOUR - 1)
+        plane.call(plane.app.plane.workflow_stepper.act, run_id)
+        assert plane.data("GET", path)["run"]["status"] == "waiting"
+        machine.go(1)
+        if restarted:
+            plane.stop()
+            plane.start()
+        else:
+            plane.call(plane.app.plane.workflow_stepper.act, run_id)
+        assert plane.until(path, "status", "failed", "ok")["status"] == status
+        with pytest.raises(Refused) as late:
+            plane.data("POST", f"{path}/steps/ask/{other}", body)
+        assert late.value.code == "CONFLICT"
+
+
+class StillClock(SystemClock):
+    """The clock of a machine whose seconds pass only when a test lets them."""
+
+    def monotonic(self) -> float:
+        """Seconds since the machine started."""
+        return self.elapsed()
+
+
+def test_a_message_that_failed_waits_twice_as_long_each_time_up_to_a_minute(
+    tmp_path: Path, store: dict[str, str], gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    personas = tmp_path / "workspace" / "personas"
+    personas.mkdir(parents=True)
+    for name in ("ada", "bob"):
+        (personas / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
+    machine, rests = Machine(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        if seconds < 10:  # a reactor that waits to lead
+            await anyio.sleep(seconds)
+        else:
+            rests.append(seconds)
+            machine.go(round(seconds * 1_000))
+
+    monkeypatch.setattr(reactors, "anyio", Mock(wraps=anyio, sleep=sleep))
+    clock = StillClock(lambda: machine.wall, lambda: machine.boot)
+    settings = {"a2a_retry_ms": "20000", "work_max_attempts": "5", "workspace_root": str(personas.parent)}
+    with plane_on(tmp_path, clock, **store, **settings, **gates.settings) as plane:
+        body = {"fromPersona": "ada", "toPersona": "bob", "payload": "fail"}
+        sent = plane.data("POST", "/a2a/messages", body)["messageId"]
+        assert plane.until(f"/a2a/messages/{sent}", "status", "failed")["attempts"] == 5
+    assert rests == [20, 40, 60, 60]
