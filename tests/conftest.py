@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import postgres
 from tests.support.gate import Gates
+from tests.support.process import ROOT
 from tests.support.server import Server
 
 # No deadlines: a machine may be busy. With a seed, the same chances every time.
@@ -32,12 +33,12 @@ class Serve(Protocol):
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path, store: dict[str, str]) -> Iterator[Serve]:
     """Servers in processes of their own."""
     with ExitStack() as stack:
 
         def start(directory: Path | None = None, /, **settings: str) -> Server:
-            return stack.enter_context(Server(directory or tmp_path / "server", **settings))
+            return stack.enter_context(Server(directory or tmp_path / "server", **store | settings))
 
         yield start
 
@@ -66,6 +67,41 @@ def database(cluster: postgres.Cluster) -> Iterator[str]:
     """The URL of an empty database."""
     with cluster.database() as url:
         yield url
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings of the database of a test: files, unless it runs on PostgreSQL as well."""
+    if getattr(request, "param", "files") == "files":
+        return {}
+    return {"database_url": request.getfixturevalue("database")}
+
+
+@pytest.fixture(scope="module")
+def shared_store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of the database that the tests of a module share."""
+    if getattr(request, "param", "files") == "files":
+        yield {}
+    else:
+        cluster: postgres.Cluster = request.getfixturevalue("cluster")
+        with cluster.database() as url:
+            yield {"database_url": url}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of the API on both databases; on PostgreSQL it is heavy, unless it is marked ``both``.
+
+    Those that are marked ``sqlite``, or have a database of their own, run once.
+    """
+    suite = Path(str(metafunc.definition.path)).relative_to(ROOT / "tests").parts[0]
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if suite not in {"api", "between"} or "sqlite" in marks or "database" in metafunc.fixturenames:
+        return
+    both = ("files", pytest.param("postgres", marks=() if "both" in marks else pytest.mark.heavy))
+    if "store" in metafunc.fixturenames:
+        metafunc.parametrize("store", both, indirect=True, scope="function")
+    if "shared_store" in metafunc.fixturenames:
+        metafunc.parametrize("shared_store", both, indirect=True, scope="module")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -23,16 +23,19 @@ def shared_gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gates]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates) -> Iterator[Server]:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates, shared_store: dict[str, str]
+) -> Iterator[Server]:
     """A server whose default model is the mock; provider ``local-exec`` is the gated one."""
     local = {name: value for name, value in shared_gates.settings.items() if name.startswith("local")}
-    with Server(tmp_path_factory.mktemp("shared"), **local) as server:
+    with Server(tmp_path_factory.mktemp("shared"), **local, **shared_store) as server:
         yield server
 
 
 @pytest.fixture
-async def parts(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+async def parts(tmp_path: Path, store: dict[str, str]) -> AsyncIterator[ControlPlane]:
     """The parts of a running plane, in this process."""
-    found = wire(load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path), SystemClock(), SystemIds())
+    settings = {"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_DATABASE_URL": store.get("database_url", "")}
+    found = wire(load(settings, tmp_path), SystemClock(), SystemIds())
     async with plane_lifespan(found, serving=True):
         yield found

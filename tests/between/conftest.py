@@ -12,15 +12,8 @@ from tests.support.inside import Inside, plane_on
 from tests.support.machine import Machine
 from tests.support.server import Server
 
-STORES = ("files", "postgres")
 Planes: TypeAlias = Callable[..., AbstractContextManager[Inside]]
 Servers: TypeAlias = Callable[..., Server]
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The settings of a database."""
-    return {"database_url": request.getfixturevalue("database")} if request.param == "postgres" else {}
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, Machine
 from tests.support.model import Model, Profile, Step, acting, call
 
+pytestmark = pytest.mark.both
+
 TURN_MICRO_USD = 210
 
 

@@ -15,11 +15,8 @@ from msgspec.structs import replace
 
 from athena_api.edge.replies import success
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery
-from athena_api.lifespan import plane_lifespan
 from athena_api.operations.workflows import get_workflow_run
 from athena_api.plane import LARGE_READS_MAX, ControlPlane
-from athena_api.wiring import wire
-from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Outcome
 from athena_core.definitions import workflow_graph
 from athena_core.domain import session
@@ -30,7 +27,6 @@ from athena_core.domain.session import SessionCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.event import Fact, Meta
 from athena_core.protocols import Connection
-from athena_core.settings import load
 from athena_core.values import LOCAL, PAGE_BYTES_MAX, PREVIEW_CHARS
 from projections import directives
 from projections.engine import generation
@@ -289,18 +285,7 @@ def peak(server: Server) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
-@pytest.mark.parametrize("store", ["files", pytest.param("postgres", marks=pytest.mark.heavy)])
-async def test_only_a_large_page_is_read_beside_the_loop(
-    store: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = "" if store == "files" else request.getfixturevalue("database")
-    settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_DATABASE_URL": url}, tmp_path)
-    parts = wire(settings, SystemClock(), SystemIds())
-    async with plane_lifespan(parts, serving=True):
-        await _read_pages(parts)
-
-
-async def _read_pages(parts: ControlPlane) -> None:
+async def test_only_a_large_page_is_read_beside_the_loop(parts: ControlPlane) -> None:
     for number in range(40):
         await parts.catalog.create_directive(DirectiveSpec(input=f"{number}" * 8_000), META, None)
     await parts.caught_up(("catalog",), parts.reader.head())

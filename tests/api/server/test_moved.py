@@ -83,13 +83,9 @@ def test_a_damaged_page_of_the_log_is_named_as_damage_with_its_remedy(plane: Ins
     assert "athena verify" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("store", ["files", "postgres"])
-def test_a_server_is_not_ready_while_its_views_are_damaged(
-    store: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    settings = {"ATHENA_STATE_DIR": str(tmp_path / "state")}
-    if store == "postgres":
-        settings["ATHENA_DATABASE_URL"] = request.getfixturevalue("database")
+@pytest.mark.both
+def test_a_server_is_not_ready_while_its_views_are_damaged(store: dict[str, str], tmp_path: Path) -> None:
+    settings = {"ATHENA_STATE_DIR": str(tmp_path / "state"), "ATHENA_DATABASE_URL": store.get("database_url", "")}
     parts = wire(load(settings, tmp_path), SystemClock(), SystemIds())
     updater = ViewUpdater(parts.views, lambda: False, parts.log.problems)
     assert updater.start()

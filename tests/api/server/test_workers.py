@@ -30,11 +30,13 @@ class Hire(Protocol):
         """With flags and settings."""
 
 
-@pytest.fixture(params=["files", "postgres"])
-def settings(request: pytest.FixtureRequest, gates: Gates) -> dict[str, str]:
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture
+def settings(gates: Gates, store: dict[str, str]) -> dict[str, str]:
     """The settings of all processes of a plane."""
-    found = {**gates.settings, "runtime_run_timeout_ms": "600000"}
-    return found if request.param == "files" else found | {"database_url": request.getfixturevalue("database")}
+    return {**gates.settings, **store, "runtime_run_timeout_ms": "600000"}
 
 
 @pytest.fixture
