@@ -75,10 +75,11 @@ def test_the_document_is_valid_openapi() -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
     """A server that asks who is there."""
     roles = ",".join(f"{name}:{role}" for role, name in PEOPLE.items())
-    with Server(tmp_path_factory.mktemp("guarded"), auth_enabled="true", auth_identity_role_map=roles) as server:
+    settings = {"auth_enabled": "true", "auth_identity_role_map": roles} | shared_store
+    with Server(tmp_path_factory.mktemp("guarded"), **settings) as server:
         yield server
 
 

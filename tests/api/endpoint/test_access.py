@@ -42,10 +42,10 @@ def test_nothing_in_the_table_is_a_surprise() -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
     """A server with a run in each of two sessions."""
     directory: Path = tmp_path_factory.mktemp("guarded")
-    with Server(directory, auth_enabled="true", auth_identity_role_map=ROLES) as server:
+    with Server(directory, auth_enabled="true", auth_identity_role_map=ROLES, **shared_store) as server:
         for session in ("mine", "theirs"):
             server.client("ada").run(sessionId=session)
         yield server

@@ -13,9 +13,11 @@ HOPS_MAX = 2
 
 
 @pytest.fixture(scope="module")
-def agents(tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates) -> Iterator[Server]:
+def agents(
+    tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates, shared_store: dict[str, str]
+) -> Iterator[Server]:
     """A server on a workspace with personas, whose default model does as it is told."""
-    settings = {"a2a_retry_ms": "1", "a2a_max_hops": str(HOPS_MAX)} | shared_gates.settings
+    settings = {"a2a_retry_ms": "1", "a2a_max_hops": str(HOPS_MAX)} | shared_gates.settings | shared_store
     server = Server(tmp_path_factory.mktemp("agents"), **settings)
     for name in ("ada", "bob", "carl", "dora", "eve"):
         define(server, name)

@@ -12,7 +12,7 @@ ODD = ('"', '""', "*", "AND", "a OR (b", "NEAR(", "text:x", "'; --", "-x", "^x",
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
     """A server with a memory."""
     directory = tmp_path_factory.mktemp("memory")
     notes = directory / "workspace" / "memory"
@@ -22,7 +22,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (notes / "plan.txt").write_text("no note")
     (directory / "outside.md").write_text("outside")
     (notes / "link.md").symlink_to(directory / "outside.md")
-    with Server(directory, memory_enabled="true", memory_include_transcripts="true") as found:
+    settings = {"memory_enabled": "true", "memory_include_transcripts": "true"} | shared_store
+    with Server(directory, **settings) as found:
         yield found
 
 
@@ -136,4 +137,4 @@ def test_without_a_memory_nothing_is_found_and_runs_are_as_ever(shared: Server) 
     assert refusal(api, "/memory/get", {"path": "MEMORY.md"}) == (400, "CONFIG_ERROR")
     assert refusal(api, "/memory", {"text": "x"}) == (400, "CONFIG_ERROR")
     api.run("when do we deploy?", sessionId="plain")
-    assert api.events(types="memory.recalled") == []
+    assert api.events(types="memory.recalled", sessionId="plain") == []

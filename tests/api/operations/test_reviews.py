@@ -67,7 +67,9 @@ def reviewer() -> Reviewer:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, reviewer: Reviewer) -> Iterator[Server]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, reviewer: Reviewer, shared_store: dict[str, str]
+) -> Iterator[Server]:
     """A server with personas and a repository in its workspace."""
     directory = tmp_path_factory.mktemp("personas")
     workspace = directory / "workspace"
@@ -99,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, reviewer: Reviewer) -> Iter
     )
     with standing(reviewer.choose) as stub:
         settings = {"openai_base_url": stub.url + "/v1", "default_provider": "openai", "default_model": "gpt-4o-mini"}
-        with Server(directory, **settings) as found:
+        with Server(directory, **settings, **shared_store) as found:
             yield found
 
 
@@ -375,7 +377,7 @@ def test_a_review_need_not_be_waited_for_and_is_there_once(api: Api) -> None:
 
 
 @pytest.mark.heavy
-def test_a_review_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
+def test_a_review_goes_on_after_the_server_was_killed(tmp_path: Path, store: dict[str, str]) -> None:
     library = make(tmp_path / "workspace" / "library")
     branch(library, "mended", a_py="x = 1\n")
     commit(library, "Go on", c_py="y = 1\n")
@@ -384,7 +386,7 @@ def test_a_review_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
     reviewer = Reviewer()
     with standing(reviewer.choose) as stub:
         settings = {"openai_base_url": stub.url + "/v1", "default_provider": "openai", "default_model": "gpt-4o-mini"}
-        with Server(tmp_path, **settings) as server:
+        with Server(tmp_path, **settings, **store) as server:
             body = {"name": "critic", "repoPath": "library", "headRef": "mended"}
             run_id = server.api.post("/personas/run", body, respond_async=True)["runId"]
             server.kill()

@@ -51,8 +51,8 @@ def model() -> Iterator[Stub]:
 
 
 @pytest.fixture(scope="module")
-def server(model: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("agents"), openai_base_url=model.url + "/v1") as server:
+def server(model: Stub, tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("agents"), openai_base_url=model.url + "/v1", **shared_store) as server:
         yield server
 
 

@@ -170,9 +170,11 @@ def test_a_caller_who_waited_long_enough_at_a_limit_is_told_so(serve: Serve, gat
 
 
 @pytest.mark.heavy
-def test_racing_starts_at_two_processes_never_exceed_a_limit(tmp_path: Path, gates: Gates) -> None:
+def test_racing_starts_at_two_processes_never_exceed_a_limit(
+    tmp_path: Path, gates: Gates, store: dict[str, str]
+) -> None:
     """Twenty starts at once, at two servers of one state directory; the log is judged at every position."""
-    settings = {**gates.settings, **NO_FLOOD}
+    settings = {**gates.settings, **NO_FLOOD, **store}
     gate = gates["race"]
     with Server(tmp_path / "plane", **settings) as one, Server(tmp_path / "plane", **settings) as two:
         api, apis = one.api, (one.api, two.api)
