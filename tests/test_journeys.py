@@ -13,7 +13,7 @@ from projections.engine import replay
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, events_of, soon, until_caught_up
 from tests.support.gate import Gates
-from tests.support.records import REFUSAL, put_policy, wired
+from tests.support.records import REFUSAL, wired
 
 
 def test_a_client_that_follows_with_cursors_ends_with_the_same_state_across_a_crash(serve: Serve) -> None:
@@ -62,9 +62,9 @@ def test_a_client_that_follows_with_cursors_ends_with_the_same_state_across_a_cr
 
 def test_an_auditor_finds_every_refusal_that_anybody_was_told(serve: Serve, gates: Gates, tmp_path: Path) -> None:
     """Whatever was answered 403 or 429 is in the feed, once, with who asked and why; nothing else looks like it."""
-    put_policy(tmp_path / "server" / "state", max_concurrent_runs=1)
     server = serve(auth_enabled="true", auth_identity_role_map="olga:Operator,ada:Admin", **gates.settings)
     olga, vera, ada = (server.client(name) for name in ("olga", "vera", "ada"))
+    ada.put_policy(maxConcurrentRuns=1)
     held = olga.start(gates["held"].order)
     told: dict[str, tuple[str, str]] = {}
     for name, api in (("olga", olga), ("vera", vera)):

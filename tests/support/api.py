@@ -85,6 +85,10 @@ class Api:
         """Start a run without waiting. Return its record."""
         return self.post("/runs", {"input": said, **fields}, key=key, respond_async=True)
 
+    def put_policy(self, **fields: Any) -> None:
+        """Replace the policy."""
+        self.put("/policy", {"schemaVersion": 1, **fields})
+
     # Events
 
     def pages(self, path: str, **query: Any) -> Iterator[Any]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
-from athena_core.clock import SystemClock, SystemIds, iso
-from athena_core.decider import Context, Outcome, Reader, Transaction, category
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Outcome, Transaction, category
 from athena_core.domain import DECIDERS, EVENTS, plane, policy, run
 from athena_core.event import Event, Fact, Guard, Meta, Recorded
 from athena_core.log.chain import verify
 from athena_core.log.codec import Codec
+from athena_core.log.engine import open_store
 from athena_core.log.guards import Guards
-from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.writer import Log
 from athena_core.protocols import LogReader, Row
 from athena_core.settings import load
@@ -25,9 +25,9 @@ META = Meta(actor="test", correlation="00000000-0000-4000-8000-000000000000")
 
 
 @contextmanager
-def opened_log(state_dir: Path) -> Iterator[Log]:
+def opened_log(state_dir: Path, url: str = "") -> Iterator[Log]:
     ids = SystemIds()
-    log = Log(SqliteStore(state_dir, ids), CODEC, DECIDERS, clock=SystemClock(), ids=ids)
+    log = Log(open_store(state_dir, url or None, ids), CODEC, DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
     try:
         yield log
@@ -35,25 +35,11 @@ def opened_log(state_dir: Path) -> Iterator[Log]:
         log.close()
 
 
-def put_policy(state_dir: Path, *, max_concurrent_runs: int | None, retry_budget_per_run: int | None = None) -> None:
-    wanted = policy.Policy(
-        schema_version=1, max_concurrent_runs=max_concurrent_runs, retry_budget_per_run=retry_budget_per_run
-    )
-
-    def put(reader: Reader, context: Context) -> Outcome:
-        command = policy.PutPolicy(policy=wanted, at=iso(context.now), by="test")
-        events = policy.decide(command, reader.state(policy.DECIDER, policy.STREAM), context)
-        return Outcome(facts=tuple(Fact(stream=policy.STREAM, event=event) for event in events))
-
-    with opened_log(state_dir) as log:
-        log.submit_in_thread(put, META)
-
-
-def put_filler(state_dir: Path, count: int) -> None:
+def put_filler(state_dir: Path, count: int, url: str = "") -> None:
     """Append events that concern no run."""
 
     fact = Fact(stream=plane.STREAM, event=plane.AuthzModeActive(mode="off"))
-    with opened_log(state_dir) as log:
+    with opened_log(state_dir, url) as log:
         for size in [1000] * (count // 1000) + [count % 1000]:
             log.submit_in_thread(_always(Outcome(facts=(fact,) * size)), META)
 

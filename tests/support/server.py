@@ -1,15 +1,16 @@
 """The server under test: a process of its own on a state directory, started, stopped and killed by tests."""
 
 import signal
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from athena_core.log.sqlite.locks import ProcessLock
+from athena_core.log.writer import Log
 from tests.support.api import Api, soon
 from tests.support.process import Process
-from tests.support.records import judge
+from tests.support.records import judge, opened_log, put_filler
 from tests.support.serving import begin
 
 NO_FLOOD = dict.fromkeys(("refusals_per_second", "refusals_per_day", "refusals_per_day_in_all"), "1000000")
@@ -54,6 +55,19 @@ class Server(Process):
         self._apis.append(api)
         return api
 
+    @property
+    def database_url(self) -> str:
+        """Where its log is; empty for files."""
+        return self._settings.get("database_url", "")
+
+    def opened_log(self) -> AbstractContextManager[Log]:
+        """Return its log, ready to be written by this process as well."""
+        return opened_log(self.state_dir, self.database_url)
+
+    def put_filler(self, count: int) -> None:
+        """Append events that no run has anything to do with."""
+        put_filler(self.state_dir, count, self.database_url)
+
     def freeze(self) -> None:
         """Stop it with SIGSTOP at a moment at which it holds no lock of the log. SIGCONT continues it."""
         with (
@@ -90,4 +104,4 @@ class Server(Process):
     def check(self) -> None:
         """Fail if the server reported an unexpected error or left a history that breaks a promise."""
         super().check()
-        judge(self.state_dir, self._settings.get("database_url", ""))
+        judge(self.state_dir, self.database_url)

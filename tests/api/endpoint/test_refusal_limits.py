@@ -5,7 +5,6 @@ from pathlib import Path
 from tests.conftest import Serve
 from tests.support.api import Api, events_of, soon
 from tests.support.gate import Gates
-from tests.support.records import put_policy
 
 
 def deny_until_limited(api: Api) -> tuple[int, int]:
@@ -52,10 +51,10 @@ def test_what_was_stopped_in_the_last_second_is_recorded_before_the_server_leave
 
 
 def test_refusals_beyond_those_of_a_day_are_answered_and_counted(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    put_policy(tmp_path / "server" / "state", max_concurrent_runs=1)
     roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator"}
     server = serve(refusals_per_day="3", **roles, **gates.settings)
     ada, vera, otto = server.client("ada"), server.client("vera"), server.client("otto")
+    ada.put_policy(maxConcurrentRuns=1)
     vic = server.client("vic", **{"x-athena-scope-sessions": "s"})
     held = ada.start(gates["held"].order, sessionId="held")["runId"]
     gates["held"].arrival()

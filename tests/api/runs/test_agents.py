@@ -11,7 +11,6 @@ from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.gate import Gates
 from tests.support.model import Model, Profile, Step, acting, call, turn_of
-from tests.support.records import put_policy
 from tests.support.server import Server
 from tests.support.stub import ANTHROPIC, OPENAI, Asked, Behaviour, Stub, data, says, says_and_waits, standing
 
@@ -129,8 +128,8 @@ def test_a_model_that_does_the_same_again_and_again_is_stopped(at_work: Agent) -
 
 
 def test_the_policy_bounds_how_often_a_run_may_ask_again(serve: Serve, tmp_path: Any) -> None:
-    put_policy(tmp_path / "server" / "state", max_concurrent_runs=None, retry_budget_per_run=0)
     server = serve(openai_base_url="http://127.0.0.1:9/v1")
+    server.api.put_policy(retryBudgetPerRun=0)
     profile = profile_of(server.api, Profile(retry_limit=5))
     with pytest.raises(Refused) as refused:
         server.api.run("go", harnessProfileId=profile)
@@ -206,7 +205,7 @@ def test_only_a_paused_run_is_resumed_and_only_with_a_budget_that_is_not_spent(a
 
 def test_a_paused_run_keeps_its_session_and_not_its_slot(at_work: Agent) -> None:
     with at_work(READ, NOTE, "all done") as (server, _):
-        put_policy(server.state_dir, max_concurrent_runs=1)
+        server.api.put_policy(maxConcurrentRuns=1)
         api, run_id = server.api, paused(server.api, sessionId="kept")
         waiting = api.start("me too", sessionId="kept")
         assert waiting["waiting"] == {"reason": "session-busy", "position": 1, "blockedBy": run_id}
@@ -218,7 +217,7 @@ def test_a_paused_run_keeps_its_session_and_not_its_slot(at_work: Agent) -> None
 def test_without_a_free_slot_a_run_stays_paused(at_work: Agent, gates: Gates) -> None:
     local = {name: value for name, value in gates.settings.items() if name.startswith("local")}
     with at_work(READ, NOTE, "all done", **local) as (server, _):
-        put_policy(server.state_dir, max_concurrent_runs=1)
+        server.api.put_policy(maxConcurrentRuns=1)
         api, run_id, gate = server.api, paused(server.api), gates["slot"]
         other = api.start(gate.order, provider="local-exec")
         assert refusal(api, run_id, {"budgetUsd": 1}) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")

@@ -11,7 +11,6 @@ from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.model import Model, Profile, Step, acting, call
-from tests.support.records import opened_log
 from tests.support.server import Server
 
 TURN_MICRO_USD = 210
@@ -73,7 +72,7 @@ def test_runs_side_by_side_never_exceed_it_and_go_on_with_a_higher_one(at_work: 
         put(api, 1)
         for run in paused:
             assert opened(api.send(f"/runs/{run['runId']}/resume", {}))["status"] == "completed"
-    with opened_log(server.state_dir) as log:
+    with server.opened_log() as log:
         assert dict(log.guards.of("reserved")) == {}
         ((_, (_, amount)),) = log.guards.of("spent").items()
         assert int(amount) % TURN_MICRO_USD == 0
@@ -148,10 +147,10 @@ def test_what_was_set_aside_by_a_process_that_died_is_released_by_the_end_of_the
         run_id = server.api.start("go", harnessProfileId=profile)["runId"]
         server.api.await_event("budget.reserved", runId=run_id)
         server.kill()
-        with opened_log(server.state_dir) as log:
+        with server.opened_log() as log:
             assert list(log.guards.of("reserved")) == [run_id]
         server.start()
         assert server.api.await_ending(run_id) == "run.completed"
         assert server.api.types(runId=run_id).count("budget.reserved") == 2
-    with opened_log(server.state_dir) as log:
+    with server.opened_log() as log:
         assert dict(log.guards.of("reserved")) == {}

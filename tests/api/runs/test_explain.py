@@ -5,7 +5,6 @@ import pytest
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused
 from tests.support.gate import Gates
-from tests.support.records import put_policy
 from tests.support.server import Server
 
 
@@ -85,7 +84,7 @@ def test_runs_beyond_a_scope_are_not_named(serve: Serve, gates: Gates) -> None:
 
 def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
-    put_policy(server.state_dir, max_concurrent_runs=1)
+    server.api.put_policy(maxConcurrentRuns=1)
     gate = gates["full"]
     server.api.start(gate.order, sessionId="one")
     gate.arrival()

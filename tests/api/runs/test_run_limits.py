@@ -9,7 +9,7 @@ from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Refused, opened
 from tests.support.gate import Gates
-from tests.support.records import REFUSAL, put_policy
+from tests.support.records import REFUSAL
 from tests.support.server import NO_FLOOD, Server
 
 LIMIT = 3
@@ -18,8 +18,9 @@ LIMIT = 3
 @pytest.fixture
 def limited(serve: Serve, gates: Gates, tmp_path: Path) -> Server:
     """A server whose policy allows three runs; no number of refusals is a flood to it."""
-    put_policy(tmp_path / "server" / "state", max_concurrent_runs=LIMIT)
-    return serve(**NO_FLOOD, **gates.settings)
+    server = serve(**NO_FLOOD, **gates.settings)
+    server.api.put_policy(maxConcurrentRuns=LIMIT)
+    return server
 
 
 def status(api: Api, run_id: str) -> str:
@@ -174,7 +175,7 @@ def test_a_run_that_was_queued_is_never_refused_when_the_limit_falls(limited: Se
     gate = {name: gates[name] for name in ("a", "b")}
     holders = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
     waiters = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
-    put_policy(limited.state_dir, max_concurrent_runs=1)
+    api.put_policy(maxConcurrentRuns=1)
     gate["a"].release()
     api.await_ending(holders["a"])
     record = api.get(f"/runs/{waiters['a']}")
@@ -193,10 +194,10 @@ def test_when_the_limit_has_risen_the_next_end_admits_as_many_as_there_are_slots
     gate = {name: gates[name] for name in ("a", "b")}
     holders = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
     waiters = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
-    put_policy(limited.state_dir, max_concurrent_runs=1)
+    api.put_policy(maxConcurrentRuns=1)
     gate["a"].release()
     api.await_ending(holders["a"])
-    put_policy(limited.state_dir, max_concurrent_runs=2)
+    api.put_policy(maxConcurrentRuns=2)
     gate["b"].release()
     api.await_ending(holders["b"])
     assert [status(api, run_id) for run_id in waiters.values()] == ["running", "running"]

@@ -95,6 +95,7 @@ def scan(directory: Path) -> list[str]:
 
 
 @pytest.mark.heavy
+@pytest.mark.sqlite  # it reads the file of the log
 def test_keys_that_servers_echo_are_found_nowhere(serve: Serve, stub: Stub, tmp_path: Path) -> None:
     file = tmp_path / "keys" / "anthropic"
     file.parent.mkdir()

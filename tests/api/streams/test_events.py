@@ -11,18 +11,17 @@ import pytest
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Json, Refused
-from tests.support.records import put_filler, put_policy
 from tests.support.server import Server
 
 FILLER = 50_010  # more than a filtered page looks at
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def told(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
     """A server on which a bit of everything happened."""
     directory = tmp_path_factory.mktemp("told")
-    put_policy(directory / "state", max_concurrent_runs=50)
-    with Server(directory) as server:
+    with Server(directory, **shared_store) as server:
+        server.api.put_policy(maxConcurrentRuns=50)
         for number in range(8):
             server.api.run(f"{number}", sessionId=f"session-{number % 3}")
         server.api.post("/directives", {"input": "a"})
@@ -167,6 +166,7 @@ def test_a_cursor_ahead_is_decided_by_its_chain_once_the_head_has_passed_it(serv
     assert [code(cursor) for cursor in (beyond, guessed)] == [None, "CURSOR_FOREIGN"]
 
 
+@pytest.mark.sqlite  # two logs
 def test_a_cursor_of_another_log_is_foreign(serve: Serve, tmp_path: Path) -> None:
     first, second = serve(tmp_path / "one").api, serve(tmp_path / "two").api
     with pytest.raises(Refused) as refused:
@@ -249,11 +249,11 @@ def test_an_invalid_time_is_refused(told: Server, name: str, text: str) -> None:
 
 @pytest.mark.heavy
 def test_a_filter_that_hides_a_lot_answers_short_pages_and_goes_on(serve: Serve, tmp_path: Path) -> None:
-    state_dir = tmp_path / "server" / "state"
-    put_policy(state_dir, max_concurrent_runs=1)
-    put_filler(state_dir, FILLER)
-    put_policy(state_dir, max_concurrent_runs=2)
-    api = serve().api
+    server = serve()
+    api = server.api
+    api.put_policy(maxConcurrentRuns=1)
+    server.put_filler(FILLER)
+    api.put_policy(maxConcurrentRuns=2)
     first = api.get("/events", types="policy.updated", limit=2)
     assert (len(first["events"]), first["head"]) == (1, FILLER + 3)
     assert first["cursor"] == first["nextCursor"]

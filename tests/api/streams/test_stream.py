@@ -29,7 +29,7 @@ from projections.feed import FeedFilter
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Json, events_of, soon, until_caught_up
-from tests.support.records import META, put_filler, put_policy
+from tests.support.records import META
 from tests.support.server import Server
 
 NO_FILTER = FeedFilter()
@@ -140,11 +140,11 @@ def test_a_get_and_the_stream_after_its_position_leave_no_gap(shared: Server) ->
 
 @pytest.mark.heavy
 def test_what_a_filter_hides_is_bookmarked(serve: Serve, tmp_path: Path) -> None:
-    state_dir = tmp_path / "server" / "state"
-    put_policy(state_dir, max_concurrent_runs=1)
-    put_filler(state_dir, 20_500)
-    put_policy(state_dir, max_concurrent_runs=2)
-    api = serve().api
+    server = serve()
+    api = server.api
+    api.put_policy(maxConcurrentRuns=1)
+    server.put_filler(20_500)
+    api.put_policy(maxConcurrentRuns=2)
     with api.stream(types="policy.updated") as blocks:
         _, *found = until_caught_up(blocks)
         assert [block.event for block in found] == [
@@ -508,8 +508,8 @@ async def test_subscribers_are_woken_a_few_in_each_iteration() -> None:
 
 
 def test_a_client_that_stops_reading_is_cut_off_while_others_go_on(serve: Serve, tmp_path: Path) -> None:
-    put_filler(tmp_path / "server" / "state", 20_000)  # more than all buffers together hold
     server = serve(send_timeout_ms="500")
+    server.put_filler(20_000)  # more than all buffers together hold
     host, port = server.url.removeprefix("http://").split(":")
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
