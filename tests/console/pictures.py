@@ -97,7 +97,7 @@ def take(browser: Any, url: str, places: dict[str, str], directory: Path) -> Non
                     page.wait_for_selector("h1")
                     expect(page.get_by_text("Loading …")).to_have_count(0)
                     if name == "rejections":
-                        page.get_by_role("button", name="Try it under").click()
+                        page.get_by_role("button", name="Re-check against").click()
                         page.wait_for_selector(".verdict")
                     page.evaluate("scrollTo(0, 0)")  # what stays at the top is taken where it stands
                     page.wait_for_timeout(400)

@@ -53,7 +53,7 @@ def button(where: Any, name: str) -> Any:
     return where.get_by_role("button", name=name, exact=True)
 
 
-def panel(page: Any, title: str) -> Any:
+def panel(page: Any, title: str | re.Pattern[str]) -> Any:
     """A panel by its title."""
     return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True)).last
 
@@ -140,7 +140,7 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
     evidence = page.get_by_role("region", name="Evidence")
     button(evidence, "Show").click()
     expect(evidence.locator("pre")).to_contain_text("40 receipts")
-    expect(page.get_by_role("meter", name="Money")).to_have_attribute("aria-valuetext", re.compile(r"of \$0\.01"))
+    expect(page.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuetext", re.compile(r"of \$0\.01"))
     slider = page.get_by_role("slider")
     events = scene.api.events(runId=run_id)
     called = [event["type"] for event in events].index("tool.called")
@@ -150,7 +150,7 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
     expect(status(page.get_by_role("heading", level=1))).to_have_text("running")
     expect(page.locator("article.assistant.message")).to_have_count(0)
     expect(page.locator(".causes li").last).to_contain_text("the model called the tool files")
-    button(page, "To the present").click()
+    button(page, "Back to now").click()
     expect(page.locator(".causes li").last).to_contain_text("completed")
     expect(page.locator(".waterfall .tool")).to_have_count(3)
 
@@ -160,7 +160,7 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
 
 def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene: Scene) -> None:
     run_id = scene.hold("full", "full")
-    expect(panel(page, "At work")).to_contain_text(run_id[-8:])
+    expect(panel(page, re.compile(r"^Running \(\d+\)$"))).to_contain_text(run_id[-8:])
     with scene.full():
         button(page, "Start a run …").click()
         dialog = page.get_by_role("dialog")
@@ -168,13 +168,15 @@ def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene:
         dialog.get_by_label("Session").fill("unlucky")
         button(dialog, "Start a run").click()
         expect(dialog.get_by_role("alert")).to_contain_text("POLICY_CONCURRENCY_LIMIT_EXCEEDED")
-    expect(panel(page, "Refused")).to_contain_text("unlucky")
-    dialog.get_by_role("link", name="What was refused").click()
+    expect(panel(page, "Rejected")).to_contain_text("unlucky")
+    dialog.get_by_role("link", name="View rejected runs").click()
     row = page.locator("tr[data-rejection]", has_text="unlucky")
-    row.get_by_role("link", name="Look").click()
-    expect(panel(page, "The request")).to_contain_text("unlucky")
-    button(page, "Try it under the present policy").click()
-    expect(page.locator(".verdict")).to_contain_text("Yes.")
+    row.get_by_role("link", name="View").click()
+    expect(panel(page, "Request")).to_contain_text("unlucky")
+    button(page, "Re-check against current policy").click()
+    expect(page.locator(".verdict")).to_contain_text("Accepted.")
+    command = shlex.split(panel(page, "Re-check").locator("[data-command=athena]").inner_text())
+    app.build().parse_args(command[1:], exit_on_error=False, print_error=False)
     scene.gates["full"].release()
 
 
@@ -199,11 +201,11 @@ def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
     scene.schedule("nightly")
     page.goto("/#/schedules")
     page.get_by_role("link", name="nightly").click()
-    expect(page.get_by_role("region", name="The next times").locator("tbody tr")).to_have_count(10)
+    expect(page.get_by_role("region", name="Next runs").locator("tbody tr")).to_have_count(10)
     heading = page.get_by_role("heading", level=1)
     button(heading, "Pause …").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Why").fill("holidays")
+    dialog.get_by_label("Reason").fill("holidays")
     button(dialog, "Pause").click()
     expect(status(heading)).to_have_text("paused")
     assert (scene.api.get("/schedules/nightly")["paused"], scene.api.get("/schedules/nightly")["note"]) == (
@@ -213,7 +215,7 @@ def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
     button(heading, "Resume").click()
     expect(status(heading)).to_have_text("enabled")
     button(heading, "Run now").click()
-    slots = page.get_by_role("region", name="Slots")
+    slots = page.get_by_role("region", name="Executions")
     expect(status(slots)).to_have_text("ok")
 
 
@@ -251,7 +253,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
     row = page.locator(f'tr[data-letter="{away}"]')
     button(row, "Discard …").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Why").fill("it's not needed")
+    dialog.get_by_label("Reason").fill("it's not needed")
     command = dialog.locator("[data-command=athena]").inner_text()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
@@ -269,7 +271,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
 
 ACTIONS = {
     *("Start a run", "Cancel run", "Resume run", "Run now", "Pause", "Resume", "Disable", "Enable", "Remove"),
-    *("Run it", "Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore"),
+    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore"),
 }
 
 
@@ -294,7 +296,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     seen = set()
     for place in places:
         page.goto("/#/" + place)
-        asking = page.get_by_role("button", name=re.compile(r" …$|: its command$"))
+        asking = page.get_by_role("button", name=re.compile(r" …$|^Show command: "))
         expect(asking.first).to_be_visible()
         expect(page.get_by_text("Loading …")).to_have_count(0)
         for index in range(asking.count()):
@@ -320,7 +322,7 @@ def test_the_command_for_curl_does_what_the_button_does(page: Any, scene: Scene)
     heading = page.get_by_role("heading", level=1)
     button(heading, "Pause …").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Why").fill('it\'s "late"')
+    dialog.get_by_label("Reason").fill('it\'s "late"')
     command = dialog.locator("[data-command=curl]").inner_text()
     page.keyboard.press("Escape")
     done = subprocess.run([*shlex.split(command), "--silent", "--fail-with-body"], check=False, capture_output=True)
@@ -436,9 +438,9 @@ def test_a_list_that_is_held_still_goes_on_with_what_came_meanwhile(page: Any, s
     page.goto("/#/events?sessionId=held&types=run.completed")
     scene.api.run("one", sessionId="held")
     expect(page.locator(".events > li")).to_have_count(1)
-    button(page, "Hold still").click()
+    button(page, "Pause").click()
     scene.api.run("two", sessionId="held")
-    button(page, "Go on (1 new)").click()
+    button(page, "Resume (1 new)").click()
     expect(page.locator(".events > li")).to_have_count(2)
 
 
@@ -458,7 +460,7 @@ def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Sce
         expect(panel(page, "Problems")).to_contain_text(words)
     with attending(scene.server.state_dir, "worker", 7, "runner.claim"):
         row = page.get_by_role("region", name="Workers").locator("tbody tr", has_text="worker")
-        expect(row).to_contain_text("runner.claim fails")
+        expect(row).to_contain_text("runner.claim failing")
     page.goto("/#/")
     expect(page.get_by_role("link", name="1 background problem")).to_be_visible()
     failing.clear()
@@ -473,8 +475,8 @@ def test_the_system_tells_how_far_the_views_are_and_what_they_come_to(page: Any,
     views = page.get_by_role("region", name="Views")
     health = scene.api.get("/admin/health")
     expect(views.locator("tbody tr")).to_have_count(len(health["projections"]))
-    expect(panel(page, "The log and the streams")).to_contain_text(health["generation"])
-    button(page, "Take the digests").click()
+    expect(panel(page, "Diagnostics")).to_contain_text(health["generation"])
+    button(page, "View checksums").click()
     for name, digest in scene.api.get("/admin/digests")["views"].items():
         row = views.locator("tr", has=page.get_by_role("cell", name=name, exact=True))
         expect(row.locator("td.mono")).to_have_attribute("title", f"{digest['sha256']} at {digest['position']}")
@@ -493,7 +495,7 @@ def test_a_stream_that_is_behind_says_so_until_it_is_not(browser: Any, scene: Sc
         page.goto("/")
         expect(page.locator(LIVE)).to_be_visible()
         replay.withheld = 60
-        expect(page.locator('.pulse[data-state="behind"]')).to_have_text(re.compile(r"behind by \d+ events"))
+        expect(page.locator('.pulse[data-state="behind"]')).to_have_text(re.compile(r"\d+ events behind"))
         replay.withheld = 0
         expect(page.locator(LIVE)).to_be_visible()
 
@@ -502,7 +504,7 @@ def test_a_server_that_stands_still_is_told_from_one_at_which_nothing_happens(pa
     scene.server.signal(signal.SIGSTOP)
     try:
         expect(page.locator('.pulse[data-state="cut"]')).to_be_visible()
-        expect(page.locator(".banner")).to_contain_text("cut")
+        expect(page.locator(".banner")).to_contain_text("Disconnected")
     finally:
         scene.server.signal(signal.SIGCONT)
     expect(page.locator(LIVE)).to_be_visible()
@@ -519,9 +521,9 @@ def test_the_numbers_of_the_fleet_are_those_of_the_server(page: Any, scene: Scen
             break
     numbers = {
         "Running": summary["running"],
-        "Waiting": summary["queue"]["waiting"],
+        "Queued": summary["queue"]["waiting"],
         "Completed, 24 h": summary["recent"]["outcomes"]["completed"],
-        "Refused, 24 h": summary["recent"]["refused"],
+        "Rejected, 24 h": summary["recent"]["refused"],
     }
     for label, number in numbers.items():
         expect(page.locator(".tile", has_text=label).locator("strong")).to_have_text(f"{number:,}")
@@ -534,10 +536,10 @@ def test_the_chart_begins_with_what_happened_before_the_page_was_opened(browser:
             scene.api.run("hello", sessionId=f"drawn-{number % 4}")
         with watched(browser, scene.server.url) as page:
             page.goto("/")
-            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} admitted")
-            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} ended well")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} started")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs} completed")
             scene.api.run("hello")
-            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs + 1} admitted")
+            expect(page.locator(".chart figcaption")).to_contain_text(f"{runs + 1} started")
 
 
 # Who looks
@@ -566,7 +568,7 @@ def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(b
         scoped = {identity: "vera", "x-athena-scope-sessions": "mine"}
         with watched(browser, scene.server.url, extra_http_headers=scoped) as page:
             page.goto("/#/fleet")
-            expect(panel(page, "Next")).to_contain_text("AUTHZ_DENIED")
+            expect(panel(page, "Upcoming")).to_contain_text("AUTHZ_DENIED")
             page.goto("/#/runs")
             expect(page.locator(LIVE)).to_be_visible()
             denials = len(scene.api.events(types="authz.denied"))
@@ -577,7 +579,7 @@ def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(b
             assert len(scene.api.events(types="authz.denied")) == denials
         with watched(browser, scene.server.url) as page:
             page.goto("/")
-            expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+            expect(page.get_by_role("heading", name="Sign-in required")).to_be_visible()
             expect(page.locator("main")).to_contain_text("proxy_set_header")
 
 
@@ -643,7 +645,7 @@ def test_a_run_is_started_without_a_mouse(page: Any) -> None:
     expect(dialog).to_have_count(0)
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
-    button(dialog, "Leave it").focus()
+    button(dialog, "Close").focus()
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)
     expect(opener).to_be_focused()
@@ -686,8 +688,8 @@ def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, tmp_path: Pa
                     expect(page.get_by_role("heading", level=1)).to_be_visible()
                     expect(page.get_by_text("Loading …")).to_have_count(0)
                     assert not (faults := grave(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
-                button(page, "Take the digests").click()
-                page.get_by_role("columnheader", name="Digest").wait_for()
+                button(page, "View checksums").click()
+                page.get_by_role("columnheader", name="Checksum").wait_for()
                 page.goto("/#/fleet")
                 button(page, "Start a run …").click()
                 assert not (faults := grave(page)), f"dialog, {scheme}:\n" + "\n".join(faults[:10])

@@ -25,7 +25,7 @@ def test_who_has_no_identity_is_told_how_to_get_one_and_it_works(browser: Any, t
     with set_up(tmp_path / "server", identity="ada", **roles) as scene:
         with watched(browser, scene.server.url) as page:
             page.goto("/")
-            expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+            expect(page.get_by_role("heading", name="Sign-in required")).to_be_visible()
             told = page.locator("pre").first.inner_text()
         gate = scene.gates["proxied"]
         passwords = tmp_path / "passwords"

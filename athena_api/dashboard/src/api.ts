@@ -1,4 +1,4 @@
-// The public API, and nothing else: one request for each row of the table.
+// The client of the public API: sends one request per operation.
 
 import { signal } from "@preact/signals";
 import type { Failure, Operation } from "./generated";
@@ -8,26 +8,26 @@ const TIMEOUT_MS = 60_000;
 
 type Plain = string | number | boolean;
 
-/** What a request says: path parameters, query, body, and how it wants to be answered. */
+/** The parts of a request: path parameters, query, body and options. */
 export interface RequestParts {
   readonly path?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, Plain | undefined>>;
   readonly body?: Readonly<Record<string, unknown>>;
-  /** The idempotency key of a command. */
+  /** The idempotency key. */
   readonly key?: string;
-  /** Do not wait for the end of a run. */
+  /** Respond at once instead of waiting for the end of a run. */
   readonly detached?: boolean;
-  /** How long to wait for the answer, in milliseconds. */
+  /** The timeout in milliseconds. */
   readonly timeoutMs?: number;
 }
 
-/** What was answered, and the position of the log that it reflects. */
+/** The data of a response, and the log position that it reflects. */
 export interface ApiResponse<T> {
   readonly data: T;
   readonly position: number;
 }
 
-/** An answer that is an error, or none at all (`UNREACHABLE`). */
+/** An error response, or `UNREACHABLE` if there was no response. */
 export class ApiError extends Error {
   constructor(
     readonly code: string,
@@ -39,10 +39,10 @@ export class ApiError extends Error {
   }
 }
 
-/** The last position of the log in any answer. */
+/** The highest log position in any response. */
 export const head = signal(0);
 
-/** The path and query of a request. */
+/** Return the path and query of a request. */
 export function pathOf(operation: Operation<unknown>, parts: RequestParts): string {
   const path = operation.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(parts.path?.[name] ?? ""));
   const query = new URLSearchParams();
@@ -52,7 +52,7 @@ export function pathOf(operation: Operation<unknown>, parts: RequestParts): stri
   return PREFIX + path + (query.size ? `?${query}` : "");
 }
 
-/** Asks once; throws Refused. */
+/** Send one request. Throws ApiError. */
 export async function request<T>(operation: Operation<T>, parts: RequestParts = {}): Promise<ApiResponse<T>> {
   const headers: Record<string, string> = {};
   if (parts.key !== undefined) headers["idempotency-key"] = parts.key;
@@ -67,7 +67,7 @@ export async function request<T>(operation: Operation<T>, parts: RequestParts = 
   try {
     response = await fetch(pathOf(operation, parts), init);
   } catch {
-    throw new ApiError("UNREACHABLE", "the server does not answer", 0);
+    throw new ApiError("UNREACHABLE", "the server did not respond", 0);
   }
   const position = Number(response.headers.get("athena-position") ?? 0);
   if (position > head.value) head.value = position;
@@ -75,7 +75,7 @@ export async function request<T>(operation: Operation<T>, parts: RequestParts = 
   try {
     envelope = (await response.json()) as { ok: true; data: T } | Failure;
   } catch {
-    throw new ApiError("UNREACHABLE", `something before the server answered ${response.status}`, response.status);
+    throw new ApiError("UNREACHABLE", `the response is not from Athena (status ${response.status}); check the proxy`, response.status);
   }
   if (!envelope.ok) {
     const { code, message, traceId } = envelope.error;
@@ -84,8 +84,8 @@ export async function request<T>(operation: Operation<T>, parts: RequestParts = 
   return { data: envelope.data, position };
 }
 
-/** A new idempotency key. */
+/** Return a new idempotency key. */
 export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID is not there without TLS
+  const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID requires TLS
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -1,4 +1,4 @@
-// What an action is on a command line: the same request with curl, and the athena command of its row.
+// The command lines of an action: the request as curl and athena commands.
 
 import { pathOf, type RequestParts } from "./api";
 import type { Operation } from "./generated";
@@ -9,17 +9,20 @@ function quoted(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Flag names that differ from the member name; as in athena_cli/flags.py. */
+const NAMES: Readonly<Record<string, string>> = { sessionId: "session", runId: "run" };
+
 function flag(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return `--${(NAMES[name] ?? name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The names of flags where a command has code of its own. */
+/** Flag names of hand-written commands. */
 const OWN_FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  createRun: { sessionId: "--session", harnessProfileId: "--profile", directiveId: "--directive" },
+  createRun: { harnessProfileId: "--profile", directiveId: "--directive" },
   cancelRunByRunId: { runId: "--run" },
 };
 
-/** The request with curl. */
+/** Return the curl command of a request. */
 export function curlOf(operation: Operation<unknown>, parts: RequestParts): string {
   const words = ["curl"];
   if (operation.method !== "GET") words.push("-X", operation.method);
@@ -30,7 +33,7 @@ export function curlOf(operation: Operation<unknown>, parts: RequestParts): stri
   return words.join(" ");
 }
 
-/** The command of athena. */
+/** Return the athena command of a request. */
 export function athenaOf(operation: Operation<unknown>, parts: RequestParts): string {
   const own = OWN_FLAGS[operation.id] ?? {};
   const words = ["athena", operation.command];

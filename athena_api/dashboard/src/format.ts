@@ -1,10 +1,10 @@
-// Numbers, times and money as people read them.
+// Formatting of numbers, times and amounts.
 
 const whole = new Intl.NumberFormat("en");
 
 export const count = (value: number): string => whole.format(value);
 
-/** Micro-dollars. */
+/** Format micro-dollars. */
 export function dollars(micro: number): string {
   const value = micro / 1e6;
   if (value === 0) return "$0";
@@ -15,7 +15,7 @@ function two(large: number, unit: string, rest: number, smaller: string): string
   return rest ? `${large} ${unit} ${rest} ${smaller}` : `${large} ${unit}`;
 }
 
-/** Milliseconds. */
+/** Format milliseconds as a duration. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
@@ -24,14 +24,14 @@ export function duration(ms: number): string {
   return `${Math.round(ms / 86_400_000)} days`;
 }
 
-/** A time of day, with the date where it is not today's. */
+/** Format a local time, with the date unless it is today. */
 export function clock(iso: string): string {
   const at = new Date(iso);
   const time = at.toLocaleTimeString("en-GB");
   return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
 }
 
-/** How far away a time is: `3 min ago`, `in 2 h`. */
+/** Format a time relative to now: `3 min ago`, `in 2 h`. */
 export function distance(iso: string, now: number): string {
   const ms = new Date(iso).getTime() - now;
   const far = Math.abs(ms);
@@ -41,13 +41,18 @@ export function distance(iso: string, now: number): string {
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
-/** The end of an id, where it differs. */
+/** Shorten an id to its prefix and its last six characters. */
 export function short(id: string): string {
   return id.length > 18 ? `${id.slice(0, id.indexOf("_") + 1)}…${id.slice(-6)}` : id;
 }
 
-/** The time between two instants. */
+/** Return the milliseconds between two times. */
 export const between = (from: string, to: string | number): number => new Date(to).getTime() - new Date(from).getTime();
 
-/** `session-busy` as words. */
+/** Return an agent profile as text. A request without a profile runs under a generated one. */
+export function profileText(id: string, provider: string, model: string): string {
+  return id.startsWith("shadow-harness-") ? `default (${[provider, model].filter(Boolean).join(" / ")})` : short(id);
+}
+
+/** Format a name such as `session-busy` as words. */
 export const words = (name: string): string => name.replaceAll("-", " ");

@@ -1,4 +1,4 @@
-// The console: who is asking, one stream, and the page that the address names.
+// The console: loads the caller, opens the event stream, and shows the page that the URL names.
 
 import { signal } from "@preact/signals";
 import { type JSX, render } from "preact";
@@ -18,50 +18,38 @@ import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, route, SHORTCUTS } from "./route";
+import { href, route, SHORTCUTS, TITLES } from "./route";
 import { caller } from "./state/caller";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
 
-interface Page {
-  readonly title: string;
-  readonly show: () => JSX.Element;
-}
-
-const PAGES: Readonly<Record<string, Page>> = {
-  fleet: { title: "Fleet", show: () => <Fleet /> },
-  runs: { title: "Runs", show: () => (route.value.id ? <RunDetail key={route.value.id} id={route.value.id} /> : <Runs />) },
-  rejections: { title: "Rejections", show: () => <Rejections /> },
-  schedules: { title: "Schedules", show: () => <Schedules key={route.value.id} /> },
-  workflows: { title: "Workflows", show: () => <Workflows key={route.value.id} /> },
-  letters: { title: "Dead letters", show: () => <DeadLetters /> },
-  events: { title: "Events", show: () => <Events /> },
-  system: { title: "System", show: () => <System /> },
+const PAGES: Readonly<Record<string, () => JSX.Element>> = {
+  fleet: () => <Fleet />,
+  runs: () => (route.value.id ? <RunDetail key={route.value.id} id={route.value.id} /> : <Runs />),
+  rejections: () => <Rejections />,
+  schedules: () => <Schedules key={route.value.id} />,
+  workflows: () => <Workflows key={route.value.id} />,
+  letters: () => <DeadLetters />,
+  events: () => <Events />,
+  system: () => <System />,
 };
 
 const signInError = signal<ApiError | undefined>(undefined);
 
-const STATE_TEXT: Readonly<Record<StreamState, string>> = {
-  opening: "connecting",
-  live: "live",
-  behind: "behind",
-  cut: "cut off",
-  resting: "resting",
-};
-
-/** Whether what is on the screen is what the server knows. */
+/** The state of the event stream. Its position is in the tooltip. */
 function StreamIndicator(): JSX.Element {
   const is = state.value;
-  const missing = Math.max(0, head.value - position.value);
-  const text =
-    is === "cut"
-      ? "cut off: what you see may be old; reconnecting"
-      : is === "behind"
-        ? `behind by ${count(missing)} events`
-        : `${STATE_TEXT[is]} at ${count(position.value)}`;
+  const texts: Readonly<Record<StreamState, string>> = {
+    opening: "Connecting",
+    live: "Live",
+    behind: `${count(Math.max(0, head.value - position.value))} events behind`,
+    cut: "Disconnected – data may be stale, reconnecting",
+    resting: "Paused in the background",
+  };
+  const text = texts[is];
   return (
-    <span class={`pulse ${is}`} data-state={is} data-position={position.value}>
+    <span class={`pulse ${is}`} data-state={is} data-position={position.value} title={`Position ${count(position.value)}`}>
       <i aria-hidden="true" />
       {text}
     </span>
@@ -70,24 +58,24 @@ function StreamIndicator(): JSX.Element {
 
 function App(): JSX.Element {
   const { page, id } = route.value;
-  const shown = PAGES[page];
+  const show = PAGES[page];
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    document.title = `${id ? `${id} · ` : ""}${shown?.title ?? "Nowhere"} · Athena`;
+    document.title = `${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · Athena`;
   }, [page, id]);
   if (signInError.value) return <SignIn error={signInError.value} />;
   if (!caller.value) return <p class="empty">Connecting …</p>;
   return (
     <>
       <a class="skip" href="#page" onClick={skip}>
-        To the page
+        Skip to content
       </a>
       <header class="top">
         <a class="brand" href={href("fleet")}>
           Athena
         </a>
         <nav aria-label="Pages">
-          {Object.entries(PAGES).map(([name, { title }]) => (
+          {Object.entries(TITLES).map(([name, title]) => (
             <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
               {title}
             </a>
@@ -100,11 +88,11 @@ function App(): JSX.Element {
       </header>
       {state.value === "cut" && (
         <p class="banner" role="alert">
-          The connection to the server is cut. What you see is as of position {count(position.value)}; it goes on from there once the server answers.
+          Disconnected from the server. This page shows the state at position {count(position.value)}, and catches up after reconnecting.
         </p>
       )}
       <main id="page" tabIndex={-1}>
-        {shown ? shown.show() : <h1>There is no page {page}</h1>}
+        {show ? show() : <h1>Page not found: {page}</h1>}
       </main>
       <Dialog />
       <Notices />
@@ -117,7 +105,7 @@ function skip(event: Event): void {
   document.getElementById("page")?.focus();
 }
 
-// `g` and a letter go to a page, `/` to its first filter
+// Shortcuts: `g` and a letter open a page, `/` focuses its first filter
 let afterG = false;
 addEventListener("keydown", (event) => {
   const { target } = event;
@@ -142,7 +130,7 @@ async function start(): Promise<void> {
     await startTraffic(answer.position);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (caller.value) return; // a scope may hide the feed's past; the page goes on without it
+    if (caller.value) return; // a scope may hide past events; the page works without them
     signInError.value = error;
     if (error.code === "UNREACHABLE") setTimeout(() => void start(), 2_000);
   }

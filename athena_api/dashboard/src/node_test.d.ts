@@ -1,4 +1,4 @@
-// What the unit tests use of node; its own types would give the timers of the browser other types.
+// Types of node's test modules. Node's own types would change the types of browser timers.
 
 declare module "node:test" {
   export function test(name: string, body: () => void): void;

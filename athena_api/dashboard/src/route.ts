@@ -1,8 +1,8 @@
-// Where the reader is: the page, what it shows, and its filters, all of it in the address.
+// The route: page, id and filters, all in the URL.
 
 import { signal } from "@preact/signals";
 
-/** `#/runs/run_01…?status=failed` is page `runs`, id `run_01…`, and a filter. */
+/** For example, `#/runs/run_01…?status=failed` is page `runs`, id `run_01…` and one filter. */
 export interface Route {
   readonly page: string;
   readonly id: string | undefined;
@@ -25,21 +25,27 @@ addEventListener("hashchange", () => {
   route.value = read();
 });
 
-/** The address of a place. */
+/** Return the URL of a page. */
 export function href(page: string, id?: string, filters: Readonly<Record<string, string | undefined>> = {}): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(filters)) if (value) query.set(name, value);
   return `#/${page}${id === undefined ? "" : `/${encodeURIComponent(id)}`}${query.size ? `?${query}` : ""}`;
 }
 
-/** Changes a filter of the present page; typing makes no steps in the history. */
+/** Change filters of the current page, without a new entry in the browser history. */
 export function filter(changes: Readonly<Record<string, string | undefined>>): void {
   const { page, id, filters } = route.value;
   history.replaceState(null, "", href(page, id, { ...filters, ...changes }));
   route.value = read();
 }
 
-/** After `g`: the page that a key goes to. */
+/** The titles of the pages, in the order of the navigation. */
+export const TITLES: Readonly<Record<string, string>> = {
+  ...{ fleet: "Fleet", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
+  ...{ workflows: "Workflows", letters: "Dead letters", events: "Events", system: "System" },
+};
+
+/** The page that each key opens after `g`. */
 export const SHORTCUTS: Readonly<Record<string, string>> = {
   ...{ f: "fleet", r: "runs", j: "rejections", s: "schedules" },
   ...{ w: "workflows", d: "letters", e: "events", y: "system" },

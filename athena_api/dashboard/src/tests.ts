@@ -1,3 +1,3 @@
-// The entry of the unit tests: `npm test` builds it and gives it to node's runner.
+// The entry point of the unit tests: `npm test` builds it and runs it with node's test runner.
 
 import.meta.glob("./**/*.test.ts", { eager: true });

@@ -1,4 +1,4 @@
-// Actions: a button for an operation, and the dialog that asks about it.
+// Actions: the button of an operation, and its dialog.
 
 import { signal } from "@preact/signals";
 import type { JSX, TargetedEvent } from "preact";
@@ -10,33 +10,33 @@ import { isAllowed } from "../state/caller";
 import { notify } from "./notices";
 import { Commands, ErrorMessage } from "./ui";
 
-/** A value that a dialog asks for. */
+/** A field of a dialog. */
 export interface Field {
   readonly name: string;
   readonly label: string;
   readonly kind?: "text" | "area" | "number";
   readonly value?: string;
   readonly hint?: string;
-  /** What may be meant; anything else may be written, too. */
+  /** Suggested values; others are accepted. */
   readonly options?: readonly string[];
   readonly required?: boolean;
 }
 
-/** Something that can be done: a row of the table, with what is asked of it. */
+/** An action: an operation with its label, fields and messages. */
 export interface ActionSpec<T> {
   readonly operation: Operation<T>;
   readonly label: string;
   readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
-  /** What is asked before it is done; without it and without fields it is done at once. */
+  /** The text of the confirmation. Without a question and fields, there is no dialog. */
   readonly question?: string;
   readonly fields?: readonly Field[];
   readonly danger?: boolean;
-  /** What is said when it was done; a link may follow. */
+  /** The message after success. */
   readonly done: (data: T) => string;
   readonly after?: (data: T) => void;
 }
 
-/** The action that is asked about; its id makes each dialog another one. */
+/** The action of the open dialog; a new id creates a new dialog. */
 const pending = signal<{ readonly action: ActionSpec<unknown>; readonly id: number } | undefined>(undefined);
 let dialogId = 0;
 
@@ -44,7 +44,7 @@ function openDialog<T>(action: ActionSpec<T>): void {
   pending.value = { action: action as ActionSpec<unknown>, id: ++dialogId };
 }
 
-/** Sends the request; returns its error, if there is one. */
+/** Send the request. Return its error, if any. */
 async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<ApiError | undefined> {
   try {
     const { data } = await request(action.operation, parts);
@@ -57,7 +57,7 @@ async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<A
   }
 }
 
-/** The key of a command; another one once the command was answered, whatever the answer. */
+/** The idempotency key of an action. Any response replaces it; without a response, a retry sends the same key. */
 function useIdempotencyKey(): [string, (error: ApiError | undefined) => void] {
   const [key, setKey] = useState(newKey);
   const answered = (error: ApiError | undefined): void => {
@@ -66,10 +66,10 @@ function useIdempotencyKey(): [string, (error: ApiError | undefined) => void] {
   return [key, answered];
 }
 
-/** Whether the rejections tell more. */
+/** Return true if the error is listed under Rejected. */
 const isPolicyError = (error: ApiError): boolean => error.code.startsWith("POLICY_");
 
-/** A button for an action, and a small one that shows its commands; neither where the role does not allow it. */
+/** The button of an action, and a small one that shows its commands. Hidden if the role does not allow it. */
 export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string }): JSX.Element | null {
   const [busy, setBusy] = useState(false);
   const [key, answered] = useIdempotencyKey();
@@ -94,7 +94,7 @@ export function Action<T>({ action, label = action.label }: { action: ActionSpec
         {needsDialog ? " …" : ""}
       </button>
       {!needsDialog && (
-        <button type="button" class="small" aria-label={`${action.label}: its command`} title="Its command" onClick={() => openDialog(action)}>
+        <button type="button" class="small" aria-label={`Show command: ${action.label}`} title="Show command" onClick={() => openDialog(action)}>
           ›_
         </button>
       )}
@@ -102,7 +102,7 @@ export function Action<T>({ action, label = action.label }: { action: ActionSpec
   );
 }
 
-/** The dialog of the action that is asked about. */
+/** The open dialog, if any. */
 export function Dialog(): JSX.Element | null {
   const dialog = pending.value;
   return dialog ? <ActionDialog key={dialog.id} {...dialog} /> : null;
@@ -118,24 +118,24 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   );
   useEffect(() => element.current?.showModal(), []);
   const parts = { ...action.request(values), key };
-  const close = (): void => element.current?.close(); // gives the focus back, too
+  const close = (): void => element.current?.close(); // also restores the focus
   const closed = (): void => {
-    if (pending.value?.id === id) pending.value = undefined; // it closes a moment later: the next one may be open already
+    if (pending.value?.id === id) pending.value = undefined; // runs after closing, when the next dialog may already be open
   };
   const submit = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
-    void perform(action, parts).then((refused) => {
-      if (!refused) return close();
-      answered(refused);
-      setError(refused);
+    void perform(action, parts).then((failure) => {
+      if (!failure) return close();
+      answered(failure);
+      setError(failure);
       setBusy(false);
     });
   };
   return (
-    <dialog ref={element} onClose={closed} aria-labelledby="asking">
+    <dialog ref={element} onClose={closed} aria-labelledby="dialog-title">
       <form onSubmit={submit}>
-        <h2 id="asking">{action.label}</h2>
+        <h2 id="dialog-title">{action.label}</h2>
         {action.question && <p>{action.question}</p>}
         {action.fields?.map((field) => (
           <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
@@ -143,14 +143,14 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
         {error && <ErrorMessage error={error} />}
         {error && isPolicyError(error) && (
           <a href={href("rejections")} onClick={close}>
-            What was refused, and why
+            View rejected runs
           </a>
         )}
-        <p class="quiet">The same on a command line:</p>
+        <p class="quiet">Command line:</p>
         <Commands operation={action.operation} request={parts} />
         <footer>
           <button type="button" onClick={close}>
-            Leave it
+            {action.label.startsWith("Cancel") ? "Keep running" : "Close"}
           </button>
           <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy}>
             {action.label}
@@ -189,7 +189,7 @@ function Input({ field, value, set }: { field: Field; value: string; set: (value
   );
 }
 
-/** Only the members that say something. */
+/** Return the values without empty ones. */
 export function withoutEmpty(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
 }

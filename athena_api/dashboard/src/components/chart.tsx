@@ -1,14 +1,14 @@
-// Lines over time: a chart, and a small one beside a number. Plain SVG: the page's colours, no canvas, no library.
+// Line charts and sparklines as plain SVG, in the colours of the page.
 
 import type { JSX } from "preact";
 import { count } from "../format";
 import { chartSeries, redraws, SERIES } from "../state/traffic";
 
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
-const LINES = 4; // across the chart, at most, the one at 0 left out
-const CLASSES = ["admitted", "good", "bad", "warn"]; // classes, one for each series
+const LINES = 4; // the maximum, without the line at 0
+const CLASSES = ["started", "good", "bad", "warn"]; // one per series
 
-/** The points of a line in a box of 100 by 100; fewer values than there are steps stand at its right. */
+/** Return the points of a line in a box of 100 by 100. Fewer values than steps are aligned right. */
 function points(values: readonly number[], most: number, steps = values.length): string {
   const last = Math.max(1, steps - 1);
   const skipped = steps - values.length;
@@ -55,13 +55,13 @@ export function Traffic(): JSX.Element {
             {text}
           </span>
         ))}
-        <span class="quiet">a point is five seconds</span>
+        <span class="quiet">5 s per point</span>
       </figcaption>
     </figure>
   );
 }
 
-/** A line of a few counts, beside the number that names them. */
+/** A small line chart without axes. */
 export function Sparkline({ values }: { values: readonly number[] }): JSX.Element {
   return (
     <svg class="spark" viewBox="0 -4 100 108" preserveAspectRatio="none" aria-hidden="true">

@@ -1,4 +1,4 @@
-// Notices: what became of an action, for a few seconds.
+// Notices: short messages about the result of an action.
 
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -8,7 +8,7 @@ interface Notice {
   readonly id: number;
   readonly text: string;
   readonly failed: boolean;
-  /** Whether the rejections tell more of it. */
+  /** Link to the rejected runs. */
   readonly isPolicyError: boolean;
 }
 
@@ -31,7 +31,7 @@ export function Notices(): JSX.Element {
       {notices.value.map((notice) => (
         <p key={notice.id} class={notice.failed ? "failed" : ""}>
           <span>
-            {notice.text} {notice.isPolicyError && <a href={href("rejections")}>Why</a>}
+            {notice.text} {notice.isPolicyError && <a href={href("rejections")}>View rejected runs</a>}
           </span>
           <button type="button" class="small" aria-label="Dismiss" onClick={() => drop(notice.id)}>
             ×

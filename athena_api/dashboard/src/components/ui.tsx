@@ -1,4 +1,4 @@
-// The pieces that pages are made of.
+// The basic components of pages.
 
 import { signal } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
@@ -16,7 +16,7 @@ setInterval(() => {
   now.value = Date.now();
 }, 1_000);
 
-/** What shows a value that never changes: as long as it is the same object, it is not looked at again. */
+/** Renders again only if `of` is another object. For immutable values. */
 export class Memo extends Component<{ of: object; children: () => JSX.Element }> {
   override shouldComponentUpdate(next: { of: object }): boolean {
     return next.of !== this.props.of;
@@ -27,7 +27,7 @@ export class Memo extends Component<{ of: object; children: () => JSX.Element }>
   }
 }
 
-// Words
+// Text
 
 export function Status({ is, title }: { is: string; title?: string | undefined }): JSX.Element {
   return (
@@ -90,7 +90,7 @@ export function ErrorMessage({ error }: { error: ApiError }): JSX.Element {
   );
 }
 
-/** What is live, once it is there; before and beside it what is wrong. */
+/** Shows the data of a live query once loaded, and its error, if any. */
 export function Loaded<T>({ live, children }: { live: LiveQuery<T>; children: (data: T) => ComponentChildren }): JSX.Element {
   const { value } = live.data;
   const error = live.error.value;
@@ -102,7 +102,7 @@ export function Loaded<T>({ live, children }: { live: LiveQuery<T>; children: (d
   );
 }
 
-/** A table; numbers stand right, below heads that begin with `#`; a narrow screen leaves out those that begin with `~`. */
+/** A table. A head with `#` marks a column of numbers; one with `~` is hidden on narrow screens. */
 export function Table(props: { label: string; heads: readonly string[]; children: ComponentChildren }): JSX.Element {
   return (
     <div class="scroll" role="region" aria-label={props.label} tabIndex={0}>
@@ -137,7 +137,7 @@ export function Facts({ of }: { of: readonly (readonly [string, ComponentChildre
   );
 }
 
-/** How much of something there is; a `limit` is a thing that one runs out of. */
+/** A meter. With `limit`, it changes colour as the value approaches `max`. */
 export function Bar(props: { label: string; value: number; max: number | undefined; text: string; limit?: boolean }): JSX.Element {
   const { max, value } = props;
   const part = max ? Math.min(1, value / max) : 0;
@@ -201,7 +201,7 @@ export function Filter(props: { name: string; label: string; options?: readonly 
 
 export async function copy(text: string): Promise<void> {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = document.createElement("textarea"); // a page without TLS has no clipboard
+  const area = document.createElement("textarea"); // the clipboard API requires TLS
   area.value = text;
   document.body.append(area);
   area.select();
@@ -247,7 +247,7 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
   );
 }
 
-/** What follows a page of a list, as it was when it was asked for. */
+/** A button that loads further pages of a list. They do not update live. */
 export function MorePages<T>(props: {
   next: string | null | undefined;
   what: string;
@@ -271,14 +271,14 @@ export function MorePages<T>(props: {
     <>
       {items.length > 0 && (
         <>
-          <h2 class="more">More {props.what}, as they were when they were read</h2>
+          <h2 class="more">More {props.what} (not live)</h2>
           {props.children(items)}
         </>
       )}
       {next && (
         <p>
           <button type="button" onClick={() => void load()}>
-            More {props.what}
+            Load more {props.what}
           </button>
         </p>
       )}

@@ -1,4 +1,4 @@
-// Dead letters: work that could not be done; requeue it, discard it, or take that back.
+// Dead letters: failed work items and messages; requeue, discard or restore them.
 
 import type { JSX } from "preact";
 import { request } from "../api";
@@ -22,7 +22,7 @@ export function DeadLetters(): JSX.Element {
   return (
     <>
       <h1>Dead letters</h1>
-      <p class="quiet">Work and messages that could not be done, oldest first.</p>
+      <p class="quiet">Work items and messages that failed permanently, oldest first.</p>
       <div class="filters">
         <Filter name="status" label="Status" options={["pending", "requeued", "discarded"]} />
         <Filter name="reason" label="Reason" options={REASONS} />
@@ -43,7 +43,7 @@ export function DeadLetters(): JSX.Element {
               </MorePages>
             </>
           ) : (
-            <Empty>No dead letter{Object.values(wanted).some(Boolean) ? " fits these filters" : ""}.</Empty>
+            <Empty>No dead letters{Object.values(wanted).some(Boolean) ? " match these filters" : ""}.</Empty>
           )
         }
       </Loaded>
@@ -53,7 +53,7 @@ export function DeadLetters(): JSX.Element {
 
 function Rows({ items, open }: { items: readonly DeadLetter[]; open: string | undefined }): JSX.Element {
   return (
-    <Table label="Dead letters" heads={["Dead letter", "Status", "Why", "~Last error", "~Session", "~Since", "~#"]}>
+    <Table label="Dead letters" heads={["Dead letter", "Status", "Reason", "~Last error", "~Session", "~Created", "~#"]}>
       {items.map((letter) => (
         <Row key={letter.id} letter={letter} open={letter.id === open} />
       ))}
@@ -106,7 +106,7 @@ function Row({ letter, open }: { letter: DeadLetter; open: boolean }): JSX.Eleme
 function DeadLetterActions({ letter }: { letter: DeadLetter }): JSX.Element {
   return (
     <>
-      {letter.status === "pending" && <Action action={requeueAction(letter.id)} />}
+      {letter.status === "pending" && <Action action={requeueAction(letter)} />}
       {letter.status === "pending" && <Action action={discardAction(letter.id)} />}
       {letter.status === "discarded" && <Action action={restoreAction(letter.id)} />}
     </>
@@ -141,27 +141,28 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
           of={[
             ["From", letter.sourcePersona ?? letter.source],
             ["To", letter.targetPersona],
-            ["Tried again", String(letter.retryCount)],
-            ["Came back from", letter.requeuedFrom],
+            ["Retries", String(letter.retryCount)],
+            ["Requeued from", letter.requeuedFrom],
             ["Decided by", letter.decidedBy],
             ["Note", letter.auditNote],
           ]}
         />
       </section>
       <section class="panel">
-        <h3>What it holds</h3>
-        {letter.redacted ? <p class="quiet">It was erased.</p> : <Json value={letter.payload} />}
+        <h3>Payload</h3>
+        {letter.redacted ? <p class="quiet">Redacted</p> : <Json value={letter.payload} />}
       </section>
     </div>
   );
 }
 
-function requeueAction(id: string): ActionSpec<DecidedLetter> {
+function requeueAction({ id, sessionId, source }: DeadLetter): ActionSpec<DecidedLetter> {
+  const place = source === "work" ? ` (waits in queue "${sessionId}" – drain it)` : ""; // messages are delivered automatically
   return {
     operation: requeueA2aDlqItem,
     label: "Requeue",
     request: () => ({ path: { id }, body: {} }),
-    done: (data) => (data.updated ? "The work was put back." : "It had been put back before."),
+    done: (data) => (data.updated ? `Requeued${place}.` : "Already requeued."),
   };
 }
 
@@ -170,10 +171,10 @@ function discardAction(id: string): ActionSpec<DecidedLetter> {
     operation: discardA2aDlqItem,
     label: "Discard",
     danger: true,
-    question: "The work will not be done. That can be taken back.",
-    fields: [{ name: "auditNote", label: "Why", hint: "stands in the audit trail" }],
+    question: "Drops the work. You can restore it later.",
+    fields: [{ name: "auditNote", label: "Reason", hint: "Recorded in the audit log" }],
     request: (values) => ({ path: { id }, body: withoutEmpty({ auditNote: values.auditNote }) }),
-    done: () => "It was discarded.",
+    done: () => "Discarded.",
   };
 }
 
@@ -182,6 +183,6 @@ function restoreAction(id: string): ActionSpec<DecidedLetter> {
     operation: restoreA2aDlqItem,
     label: "Restore",
     request: () => ({ path: { id }, body: {} }),
-    done: () => "It is pending again.",
+    done: () => "Restored. The dead letter is pending again.",
   };
 }

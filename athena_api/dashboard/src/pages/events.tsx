@@ -1,4 +1,4 @@
-// The feed: the newest events that fit, live, and further back page by page.
+// The event list: newest matching events, live, with older ones on request.
 
 import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -16,7 +16,7 @@ const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
 const WANTED = 60;
 const WINDOW = 400;
-const WINDOW_MAX = 40_000; // one page of the API looks at 50,000 events at most
+const WINDOW_MAX = 40_000; // one API page scans at most 50,000 events
 
 interface EventFilters {
   readonly types: string;
@@ -34,20 +34,20 @@ function matches(event: SeenEvent, filters: EventFilters): boolean {
   );
 }
 
-/** The events of a reader: those shown, newest first, and how far back they go. */
+/** The events of the page, newest first, and the position they reach back to. */
 class EventReader {
   readonly shown = signal<readonly SeenEvent[]>([]);
   readonly from = signal(0);
   readonly error = signal<ApiError | undefined>(undefined);
   readonly busy = signal(false);
-  /** What came while the reader held the list still. */
-  readonly held = signal<readonly SeenEvent[] | undefined>(undefined);
-  /** Hears no more. */
+  /** Events that arrived while the list is paused; undefined while it is live. */
+  readonly paused = signal<readonly SeenEvent[] | undefined>(undefined);
+  /** Unsubscribe from the event stream. */
   readonly stop: () => void;
   private most = SHOWN_MAX;
 
   constructor(private readonly filters: EventFilters) {
-    this.stop = eventStream.subscribe((events) => this.take(events)); // from here on: nothing may happen between the past and the stream
+    this.stop = eventStream.subscribe((events) => this.take(events)); // subscribe first, so that no event falls between history and stream
     this.from.value = position.value;
     void this.back();
   }
@@ -55,34 +55,34 @@ class EventReader {
   private take(events: readonly SeenEvent[]): void {
     const matching = events.filter((event) => matches(event, this.filters)).reverse();
     if (!matching.length) return;
-    if (this.held.value) this.held.value = [...matching, ...this.held.value].slice(0, this.most);
+    if (this.paused.value) this.paused.value = [...matching, ...this.paused.value].slice(0, this.most);
     else this.show([...matching, ...this.shown.value]);
   }
 
-  /** Shows as many as there is room for; what is older can be read again. */
+  /** Show the newest events up to the limit; older ones can be loaded again. */
   private show(events: readonly SeenEvent[]): void {
     this.shown.value = events.slice(0, this.most);
     const oldest = this.shown.value[this.most - 1];
     if (oldest && events.length > this.most) this.from.value = oldest.position - 1;
   }
 
-  /** Holds the list still, or lets it go on with what came meanwhile. */
-  hold = (): void => {
-    const { value } = this.held;
-    this.held.value = value ? undefined : [];
+  /** Pause the list, or resume it with the events that arrived. */
+  togglePause = (): void => {
+    const { value } = this.paused;
+    this.paused.value = value ? undefined : [];
     if (!value) return;
     const [oldest] = value.slice(-1);
-    if (oldest && value.length === this.most) this.from.value = oldest.position - 1; // more came than was kept
+    if (oldest && value.length === this.most) this.from.value = oldest.position - 1; // more events arrived than were kept
     this.show(oldest && value.length === this.most ? value : [...value, ...this.shown.value]);
   };
 
-  /** Somebody reads on: what was asked for stays. */
+  /** Load older events, and keep more of them on the page. */
   older = (): void => {
     this.most = SHOWN_ON_REQUEST_MAX;
     void this.back();
   };
 
-  /** Looks further back, in windows that grow, until there is a page full of what fits. */
+  /** Read back in growing windows until enough matching events are found. */
   back = async (): Promise<void> => {
     if (this.busy.value) return;
     this.busy.value = true;
@@ -96,7 +96,7 @@ class EventReader {
         events.unshift(...(await this.between(before, from)));
         from = before;
       }
-      if (this.from.value !== begin) return; // so much has come meanwhile that the list ends above what was found
+      if (this.from.value !== begin) return; // the list was cut by new events meanwhile
       this.from.value = from;
       this.shown.value = [...this.shown.value, ...events.reverse()];
     } catch (error) {
@@ -131,19 +131,19 @@ export function Events(): JSX.Element {
   const key = JSON.stringify(filters);
   const reader = useMemo(() => new EventReader(filters), [key, resets.value]);
   useEffect(() => reader.stop, [reader]);
-  const { shown, error, busy, from, held } = reader;
+  const { shown, error, busy, from, paused } = reader;
   const at = Number(given.at ?? 0);
   return (
     <>
       <h1>
         Events{" "}
-        <button type="button" class="small" aria-pressed={held.value !== undefined} onClick={reader.hold}>
-          {held.value ? `Go on (${held.value.length} new)` : "Hold still"}
+        <button type="button" class="small" aria-pressed={paused.value !== undefined} onClick={reader.togglePause}>
+          {paused.value ? `Resume (${count(paused.value.length)} new)` : "Pause"}
         </button>
       </h1>
       <p class="quiet">
-        Everything that happened, newest first, as it is published. What people and models said is not in it. An event's id is the cursor that continues after
-        it.
+        All recorded events, newest first. They do not contain the text of prompts and responses. The id of an event is a cursor: a request with it returns the
+        events that follow.
       </p>
       <div class="filters">
         <label class="filter">
@@ -162,13 +162,13 @@ export function Events(): JSX.Element {
           </Memo>
         ))}
       </ol>
-      {!shown.value.length && !busy.value && <Empty>No event fits these filters.</Empty>}
+      {!shown.value.length && !busy.value && <Empty>No events match these filters.</Empty>}
       {from.value > 0 && (
         <p>
           <button type="button" disabled={busy.value} onClick={reader.older}>
-            Older events
+            Load older events
           </button>{" "}
-          <span class="quiet">{busy.value ? "looking …" : `${count(from.value)} before these`}</span>
+          <span class="quiet">{busy.value ? "Loading …" : `${count(from.value)} older events`}</span>
         </p>
       )}
     </>
@@ -214,7 +214,7 @@ function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Ele
         <div class="inner">
           <p>
             <Copy text={event.id} label="Copy as cursor" /> <Copy text={JSON.stringify(event)} label="Copy as JSON" />{" "}
-            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>all of this trace</a>
+            {event.runId && <RunLink id={event.runId} />} <a href={href("events", undefined, { traceId: event.traceId })}>View this trace</a>
           </p>
           <Json value={publishedRecord(event)} />
         </div>
@@ -223,7 +223,7 @@ function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Ele
   );
 }
 
-/** The record as it was published. */
+/** Return the published record. */
 function publishedRecord(event: SeenEvent): unknown {
   const { position: _, was: __, ...record } = event;
   return record;

@@ -1,4 +1,4 @@
-// What the fleet is doing, what was refused and why, what comes next.
+// The fleet: current and recent runs, rejected runs, upcoming schedules, and items that need attention.
 
 import type { ComponentChildren, JSX } from "preact";
 import { type ApiResponse, request } from "../api";
@@ -25,7 +25,7 @@ import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/li
 import { chartSeries, redraws, ticker } from "../state/traffic";
 import { foldRuns, StartRun } from "./runs";
 
-const FLEET_MS = 30_000; // the window of 24 hours moves, and times of runs are only in snapshots
+const FLEET_MS = 30_000; // the 24-hour window moves, and events have no run times
 
 export function Fleet(): JSX.Element {
   const fleet = useLiveQuery("fleet", () => request(getFleetSummary), foldFleet);
@@ -42,24 +42,24 @@ export function Fleet(): JSX.Element {
       </h1>
       <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} most={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
       <div class="columns">
-        <Panel title="Runs, the last ten minutes" wide>
+        <Panel title="Runs, last 10 minutes" wide>
           <Traffic />
         </Panel>
         <div class="stack">
-          <Panel title="At work" aside={<a href={href("runs", undefined, { status: "running" })}>all</a>}>
+          <Panel title={`Running (${count(fleet.data.value?.running ?? 0)})`} aside={<a href={href("runs", undefined, { status: "running" })}>View all</a>}>
             <RunningRuns />
           </Panel>
-          <Panel title="Waits for somebody">
+          <Panel title="Needs attention">
             <Loaded live={fleet}>{(summary) => <NeedsAttention fleet={summary} />}</Loaded>
           </Panel>
-          <Panel title="Refused" aside={<a href={href("rejections")}>all</a>}>
+          <Panel title="Rejected" aside={<a href={href("rejections")}>View all</a>}>
             <LatestRejections />
           </Panel>
-          <Panel title="Next" aside={<a href={href("schedules")}>all</a>}>
+          <Panel title="Upcoming" aside={<a href={href("schedules")}>View all</a>}>
             <UpcomingSchedules />
           </Panel>
         </div>
-        <Panel title="Now">
+        <Panel title="Activity">
           <Ticker />
         </Panel>
       </div>
@@ -87,7 +87,7 @@ function Tile(props: {
 
 function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined }): JSX.Element {
   void redraws.value;
-  const [, admitted, well, ended, refused] = chartSeries();
+  const [, started, completed, failed, rejected] = chartSeries();
   const { recent, queue, costSummary } = fleet;
   const others = recent.outcomes.failed + recent.outcomes.timedOut + recent.outcomes.crashed;
   const times = recent.runTimes;
@@ -97,14 +97,14 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
       <Tile
         label="Running"
         value={count(fleet.running)}
-        text={most === undefined ? "no limit" : `of ${count(most)} at a time`}
+        text={most === undefined ? "no limit" : `limit ${count(most)}`}
         to={href("runs", undefined, { status: "running" })}
-        spark={admitted ?? []}
+        spark={started ?? []}
       />
       <Tile
-        label="Waiting"
+        label="Queued"
         value={count(queue.waiting)}
-        text={queue.oldestWaitingSince ? `oldest since ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} in queues`}
+        text={queue.oldestWaitingSince ? `oldest ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} work items`}
         to={href("runs", undefined, { status: "queued" })}
       />
       <Tile
@@ -112,7 +112,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
         value={count(recent.outcomes.completed)}
         text={times.p50Ms ? `p50 ${duration(times.p50Ms)}, p95 ${duration(times.p95Ms ?? 0)}` : "none yet"}
         to={href("runs", undefined, { status: "completed" })}
-        spark={well ?? []}
+        spark={completed ?? []}
       />
       <Tile
         label="Failed, 24 h"
@@ -120,15 +120,15 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
         text={`${count(recent.outcomes.cancelled)} cancelled`}
         to={href("runs", undefined, { status: "failed" })}
         class={others ? "bad" : ""}
-        spark={ended ?? []}
+        spark={failed ?? []}
       />
       <Tile
-        label="Refused, 24 h"
+        label="Rejected, 24 h"
         value={count(recent.refused)}
-        text={requests ? `${((100 * recent.refused) / requests).toFixed(recent.refused ? 1 : 0)} % of requests` : "nothing was asked"}
+        text={requests ? `${((100 * recent.refused) / requests).toFixed(recent.refused ? 1 : 0)} % of requests` : "no requests"}
         to={href("rejections")}
         class={recent.refused ? "warn" : ""}
-        spark={refused ?? []}
+        spark={rejected ?? []}
       />
       <SpendTile summary={costSummary} />
     </div>
@@ -139,15 +139,15 @@ function SpendTile({ summary }: { summary: FleetSummary["costSummary"] }): JSX.E
   const { today } = summary;
   return (
     <div class="tile">
-      <span class="label">Spend today (UTC)</span>
+      <span class="label">Cost today (UTC)</span>
       <strong>{dollars(today.spentUsd * 1e6)}</strong>
       {today.budgetUsd ? (
         <Bar
-          label="of the day's budget"
+          label="Daily budget"
           limit
           value={today.spentUsd + today.reservedUsd}
           max={today.budgetUsd}
-          text={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} set aside` : ""}`}
+          text={`of ${dollars(today.budgetUsd * 1e6)}${today.reservedUsd ? `, ${dollars(today.reservedUsd * 1e6)} reserved` : ""}`}
         />
       ) : (
         <span class="quiet">{dollars(summary.totalEstimatedSpendUsd * 1e6)} this month, no budget</span>
@@ -158,7 +158,7 @@ function SpendTile({ summary }: { summary: FleetSummary["costSummary"] }): JSX.E
 
 function Ticker(): JSX.Element {
   const events = ticker.value;
-  if (!events.length) return <Empty>Nothing has happened yet. Start a run, and it shows here at once.</Empty>;
+  if (!events.length) return <Empty>No activity yet. Start a run to see it here.</Empty>;
   return (
     <ol class="ticker moods">
       {events.map((event) => (
@@ -177,9 +177,9 @@ function Ticker(): JSX.Element {
 const RUNNING_MAX = 5;
 const RUNNING = { status: "running", sessionId: "", provider: "" };
 
-/** The newest runs that are running. */
+/** The newest running runs. */
 function RunningRuns(): JSX.Element {
-  const live = useLiveQuery<RunPage>("at work", () => request(listRuns, { query: { ...RUNNING, limit: 50 } }), foldNewestRunning);
+  const live = useLiveQuery<RunPage>("running", () => request(listRuns, { query: { ...RUNNING, limit: 50 } }), foldNewestRunning);
   return (
     <Loaded live={live}>
       {({ items }) =>
@@ -195,7 +195,7 @@ function RunningRuns(): JSX.Element {
             ))}
           </ul>
         ) : (
-          <Empty>No run is at work.</Empty>
+          <Empty>No runs in progress.</Empty>
         )
       }
     </Loaded>
@@ -204,7 +204,7 @@ function RunningRuns(): JSX.Element {
 
 const foldRunning = foldRuns(RUNNING);
 
-/** Where the newest have ended, older ones come into sight. */
+/** Reload once too few runs of the page are still running. */
 const foldNewestRunning: Fold<RunPage> = (page, events, reload) => {
   const next = foldRunning(page, events, reload);
   if (next.items.length < RUNNING_MAX && page.nextCursor) reload();
@@ -213,7 +213,7 @@ const foldNewestRunning: Fold<RunPage> = (page, events, reload) => {
 
 function LatestRejections(): JSX.Element {
   const live = useLiveQuery(
-    "refusals",
+    "rejections",
     () => request(listPolicyConcurrencyRejections, { query: { order: "newest", limit: 6 } }),
     reloadWhen((event) => event.type === "policy.rejected"),
   );
@@ -231,7 +231,7 @@ function LatestRejections(): JSX.Element {
             ))}
           </ul>
         ) : (
-          <Empty>Nothing was refused. Limits are set by the policy.</Empty>
+          <Empty>No rejected runs. The policy sets the limits.</Empty>
         )
       }
     </Loaded>
@@ -240,7 +240,7 @@ function LatestRejections(): JSX.Element {
 
 function UpcomingSchedules(): JSX.Element {
   const live = useLiveQuery(
-    "next",
+    "upcoming",
     () => request(listSchedules, { query: { limit: 500 } }),
     reloadWhen((event) => event.type.startsWith("schedule.")),
   );
@@ -248,14 +248,14 @@ function UpcomingSchedules(): JSX.Element {
     <Loaded live={live}>
       {({ items }) => {
         const due = items.filter((schedule) => schedule.nextRunAt && schedule.enabled).sort((a, b) => (a.nextRunAt ?? "").localeCompare(b.nextRunAt ?? ""));
-        if (!due.length) return <Empty>No schedule has a time that is due.</Empty>;
+        if (!due.length) return <Empty>No upcoming schedules.</Empty>;
         return (
           <ul class="list">
             {due.slice(0, 6).map((schedule) => (
               <li key={schedule.id}>
                 <Time at={schedule.nextRunAt} />
                 <a href={href("schedules", schedule.id)}>{schedule.id}</a>
-                <span class="quiet">{schedule.paused ? "paused: it will not run" : schedule.running ? "running now" : ""}</span>
+                <span class="quiet">{schedule.paused ? "paused" : schedule.running ? "running now" : ""}</span>
               </li>
             ))}
           </ul>
@@ -272,19 +272,19 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const counts: readonly (readonly [number, string, string])[] = [
     [queue.deadLetters, queue.deadLetters === 1 ? "dead letter" : "dead letters", href("letters", undefined, { status: "pending" })],
     [paused, paused === 1 ? "paused run" : "paused runs", href("runs", undefined, { status: "paused" })],
-    [stopped.length, stopped.length === 1 ? "view that stands still" : "views that stand still", href("system")],
+    [stopped.length, stopped.length === 1 ? "stopped view" : "stopped views", href("system")],
     [failing, failing === 1 ? "background problem" : "background problems", href("system")],
   ];
   const present = counts.filter(([many]) => many);
   const approvals = useLiveQuery("approvals", readApprovals, foldApprovals).data.value ?? [];
-  if (!present.length && !approvals.length) return <Empty>Nothing.</Empty>;
+  if (!present.length && !approvals.length) return <Empty>Nothing needs attention.</Empty>;
   return (
     <ul class="list">
       {approvals.map((event) => (
         <li key={event.position}>
           <Time at={event.createdAt} />
           <span>
-            approval of <a href={href("workflows", text(event, "workflowId"))}>step {text(event, "stepId")}</a>
+            Approve <a href={href("workflows", text(event, "workflowId"))}>step {text(event, "stepId")}</a>
           </span>
         </li>
       ))}
@@ -301,9 +301,9 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
 }
 
 const APPROVALS = ["workflow.approval.requested", "workflow.approval.granted", "workflow.approval.rejected", "workflow.run.cancelled"];
-const APPROVAL_EVENTS_MAX = 50_000; // events back
+const APPROVAL_EVENTS_MAX = 50_000; // how far back to search
 
-/** Approvals that were asked for lately and not decided. */
+/** Return recent approval requests without a decision. */
 async function readApprovals(): Promise<ApiResponse<readonly SeenEvent[]>> {
   let cursor: string | undefined = String(Math.max(0, position.value - APPROVAL_EVENTS_MAX));
   let approvals: readonly SeenEvent[] = [];

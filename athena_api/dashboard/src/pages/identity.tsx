@@ -1,4 +1,4 @@
-// The page of a caller without an identity: how to sign in.
+// The page for callers without an identity: how to sign in.
 
 import type { JSX } from "preact";
 import type { ApiError } from "../api";
@@ -22,20 +22,20 @@ export function SignIn({ error }: { error: ApiError }): JSX.Element {
   const identity = error.status === 401;
   return (
     <main class="sign-in">
-      <h1>{identity ? "Who are you?" : "The console cannot be shown"}</h1>
+      <h1>{identity ? "Sign-in required" : "Cannot load the console"}</h1>
       <p class="trouble" role="alert">
         <strong>{error.code}</strong> {error.message}
       </p>
       {identity && (
         <>
           <p>
-            This server asks for an identity, and a browser cannot send one by itself. A proxy in front of Athena signs people in and tells who they are, in the
-            header <code>x-athena-identity</code> (<code>ATHENA_AUTH_IDENTITY_HEADER</code>). Open the console by the proxy's address. For nginx:
+            This server requires an identity, which a browser cannot send. Put a proxy in front of Athena that signs users in and sends their name in the header{" "}
+            <code>x-athena-identity</code> (<code>ATHENA_AUTH_IDENTITY_HEADER</code>). Then open the console at the address of the proxy. For nginx:
           </p>
           <pre tabIndex={0}>{NGINX}</pre>
           <p>
-            The proxy has to be among <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its name among <code>ATHENA_ALLOWED_HOSTS</code>, and what a name may do is in{" "}
-            <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. More in docs/security.md. On this machine, the command line takes the name as it is:
+            Add the proxy to <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its host name to <code>ATHENA_ALLOWED_HOSTS</code>, and the role of each user to{" "}
+            <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/security.md. On this machine, the command line needs no proxy:
           </p>
           <pre tabIndex={0}>athena --help{"\n"}ATHENA_CLI_IDENTITY=ada athena runs list</pre>
         </>

@@ -1,10 +1,10 @@
-// What was refused: the rule, the request, and whether it would pass now.
+// Rejected runs: the rule, the request, and a re-check against the current policy.
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { ApiError, request } from "../api";
 import { Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
-import { count, dollars, short, words } from "../format";
+import { count, dollars, profileText, short, words } from "../format";
 import {
   getFleetSummary,
   getPolicy,
@@ -31,12 +31,12 @@ export function Rejections(): JSX.Element {
   );
   return (
     <>
-      <h1>Rejections</h1>
-      <p class="quiet">Runs that the policy refused, newest first. A refused run never existed; its request is recorded here.</p>
+      <h1>Rejected runs</h1>
+      <p class="quiet">Requests for runs that the policy rejected, newest first. No run was created for them.</p>
       <div class="filters">
         <Filter name="sessionId" label="Session" first />
         <Filter name="reason" label="Rule" options={REASONS} />
-        <Filter name="actor" label="Who asked" />
+        <Filter name="actor" label="Requested by" />
         <Filter name="provider" label="Provider" />
       </div>
       <Loaded live={live}>
@@ -47,14 +47,14 @@ export function Rejections(): JSX.Element {
               <MorePages
                 key={JSON.stringify(wanted)}
                 next={nextCursor}
-                what="rejections"
+                what="rejected runs"
                 read={(cursor) => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200, cursor } })}
               >
                 {(more) => <Rows items={more} open={id} />}
               </MorePages>
             </>
           ) : (
-            <Empty>Nothing was refused{Object.values(wanted).some(Boolean) ? " that fits these filters" : ""}.</Empty>
+            <Empty>No rejected runs{Object.values(wanted).some(Boolean) ? " match these filters" : ""}.</Empty>
           )
         }
       </Loaded>
@@ -64,7 +64,7 @@ export function Rejections(): JSX.Element {
 
 function Rows({ items, open }: { items: readonly Rejection[]; open: string | undefined }): JSX.Element {
   return (
-    <Table label="Rejections" heads={["When", "Rule", "~Session", "~Who asked", "#Then", "#"]}>
+    <Table label="Rejected runs" heads={["Time", "Rule", "~Session", "~Requested by", "#At the time", "#"]}>
       {items.map((rejection) => (
         <Row key={rejection.id} rejection={rejection} open={rejection.id === open} />
       ))}
@@ -93,7 +93,7 @@ function Row({ rejection, open }: { rejection: Rejection; open: boolean }): JSX.
             aria-expanded={open}
             href={open ? href("rejections", undefined, route.value.filters) : href("rejections", rejection.id, route.value.filters)}
           >
-            {open ? "Close" : "Look"}
+            {open ? "Close" : "View"}
           </a>
         </td>
       </tr>
@@ -118,17 +118,17 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
   const rule = rejection.policy ?? rejection.event.policy;
   return (
     <div class="columns">
-      <Panel title="The rule">
+      <Panel title="Rule">
         <Facts
           of={[
             ["Rule", rule?.ruleName ?? rule?.ruleType],
             ["Policy", rule?.policyName],
-            ["What it says", rule?.message],
-            ["Then", `${load(rejection)} ${rejection.event.policyType === "COST" ? "were spent" : "were at work"}`],
+            ["Message", rule?.message],
+            ["At the time", `${load(rejection)} ${rejection.event.policyType === "COST" ? "spent" : "in progress"}`],
           ]}
         />
       </Panel>
-      <Panel title="The request">
+      <Panel title="Request">
         <Facts
           of={[
             ["Run", <span class="mono">{rejection.runId ? short(rejection.runId) : ""}</span>],
@@ -136,24 +136,24 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
             ["Persona", rejection.event.rejectedRunDetails.personaName],
             ["Provider", rejection.provider],
             ["Model", rejection.plan?.model],
-            ["Profile", rejection.harnessProfileId],
+            ["Agent profile", rejection.harnessProfileId && profileText(rejection.harnessProfileId, rejection.provider ?? "", rejection.plan?.model ?? "")],
             ["Directive", rejection.directiveId],
             ["Input", input(rejection)],
             ["Trace", <a href={href("events", undefined, { traceId: rejection.traceId })}>{rejection.traceId.slice(0, 8)}…</a>],
           ]}
         />
       </Panel>
-      <Panel title="Would it pass now?" wide>
+      <Panel title="Re-check" wide>
         <PolicyRecheck rejection={rejection} />
       </Panel>
     </div>
   );
 }
 
-/** The input of the request, where it was recorded and not erased. */
+/** Return the input of the request, if it was recorded and not redacted. */
 function input({ plan, request }: Rejection): string | undefined {
   if (request?.input) return request.input;
-  if (plan && !request?.directiveId) return `${count(plan.inputChars)} characters, not kept`;
+  if (plan && !request?.directiveId) return `${count(plan.inputChars)} characters, not stored`;
   return undefined;
 }
 
@@ -167,7 +167,7 @@ function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
   const recheck = useSignal<Recheck | undefined>(undefined);
   const error = useSignal<ApiError | undefined>(undefined);
   const busy = useSignal(false);
-  const since = Math.max(0, positionOf(rejection.id.replace(/^rej_/, "")) - 5); // before the first event of the refusal
+  const since = Math.max(0, positionOf(rejection.id.replace(/^rej_/, "")) - 5); // before the first event of the rejection
   const check = async (): Promise<void> => {
     busy.value = true;
     error.value = undefined;
@@ -189,9 +189,9 @@ function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
     <>
       <p>
         <button type="button" disabled={busy.value} onClick={() => void check()}>
-          Try it under the present policy
+          Re-check against current policy
         </button>{" "}
-        <span class="quiet">Nothing is changed by it.</span>
+        <span class="quiet">Changes nothing.</span>
       </p>
       {error.value && <ErrorMessage error={error.value} />}
       {value && (
@@ -213,22 +213,22 @@ function RecheckResult({ recheck, rejection }: { recheck: Recheck; rejection: Re
   const { policy, running, simulation } = recheck;
   const run = simulation?.run;
   const most = policy?.maxConcurrentRuns ?? undefined;
-  const room = most === undefined ? `The fleet has no limit; ${count(running)} runs are at work.` : `Now ${count(running)} of ${count(most)} runs are at work.`;
+  const room = most === undefined ? `${count(running)} runs in progress, no limit.` : `${count(running)} of ${count(most)} runs in progress.`;
   if (!run) return <p>{room}</p>;
   return (
     <p class="verdict">
       {run.simulated ? (
         <>
-          <strong class="bad">No.</strong> In the same situation, the present policy refuses it, too: {words(run.simulated)}.
+          <strong class="bad">Rejected again.</strong> The current policy also rejects this request: {words(run.simulated)}.
         </>
       ) : run.waited ? (
         <>
-          <strong class="good">It would wait</strong> for its turn: the present policy does not refuse it.
+          <strong class="good">Queued.</strong> The current policy accepts this request, but it would wait in the queue.
         </>
       ) : (
         <>
-          <strong class="good">Yes.</strong> In the same situation, the present policy admits it
-          {rejection.reason ? <span class="quiet"> (then: {words(rejection.reason)})</span> : null}.
+          <strong class="good">Accepted.</strong> The current policy accepts this request
+          {rejection.reason ? <span class="quiet"> (at the time: {words(rejection.reason)})</span> : null}.
         </>
       )}{" "}
       {room}

@@ -1,4 +1,4 @@
-// One run: its waterfall, what was said, what it called and showed, what it may spend, why it is where it is.
+// One run: waterfall, timeline, limits and usage, evidence, transcript and events.
 
 import { type Signal, signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -6,10 +6,11 @@ import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, type ApiResponse, request } from "../api";
 import { Action, type ActionSpec } from "../components/actions";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { clock, count, dollars, duration, short } from "../format";
+import { clock, count, dollars, duration, profileText, short } from "../format";
 import {
   type Evidence,
   type EvidenceRecord,
+  type Explanation,
   explainRun,
   getRun,
   getRunEvidence,
@@ -31,6 +32,7 @@ import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline"
 import { cancelAction } from "./runs";
 
 const EVENTS_MAX = 5_000;
+const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
 
 export function RunDetail({ id }: { id: string }): JSX.Element {
   const isOfRun = (event: SeenEvent): boolean => event.runId === id;
@@ -43,11 +45,13 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       return newEvents.length ? [...had, ...newEvents] : had;
     },
   );
-  const at = useSignal<number | undefined>(undefined); // how many events are folded; all, unless the slider says so
+  const at = useSignal<number | undefined>(undefined); // the number of events to show; undefined for all
   const all = events.data.value ?? [];
   const until = at.value === undefined || at.value >= all.length ? undefined : at.value;
   const folded = useMemo(() => (until === undefined ? all : all.slice(0, until)), [all, until]);
   const timeline = useMemo(() => runTimeline(folded), [folded]);
+  const explanation = useLiveQuery(`explanation ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen(isOfRun));
+  const transcript = useTranscript(run.data.value, all[0]?.position ?? 0);
   const record = run.data.value;
   if (run.error.value && !record) return <NoRun error={run.error.value} />;
   if (!record || !all.length) return <p class="empty">Loading …</p>;
@@ -60,15 +64,18 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
         {record.status === "paused" && <Action action={resumeAction(id)} />}
       </h1>
       <Slider events={all} at={at} />
+      {until === undefined && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
         <Panel title="Waterfall" wide>
           <Waterfall timeline={timeline} events={folded} past={until !== undefined} />
         </Panel>
-        <Panel title="Why it is where it is">
-          <Causes id={id} until={until === undefined ? undefined : horizon?.position} />
+        <Panel title={until === undefined && UNSUCCESSFUL.has(record.status) ? "Why it failed" : "Timeline"}>
+          <Loaded live={explanation}>
+            {(found) => <Causes of={found} entries={transcript.entries.value} until={until === undefined ? undefined : horizon?.position} />}
+          </Loaded>
         </Panel>
         <div class="stack">
-          <Panel title="What it may take">
+          <Panel title="Limits & usage">
             <Budgets record={record} timeline={timeline} past={until === undefined ? undefined : horizon} />
           </Panel>
           <Panel title="Evidence" aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
@@ -76,7 +83,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
           </Panel>
         </div>
         <Panel title="Transcript" wide>
-          <Transcript run={record} from={all[0]?.position ?? 0} until={until === undefined ? undefined : horizon?.position} />
+          <Transcript of={transcript} until={until === undefined ? undefined : horizon?.position} />
         </Panel>
         <Panel title={`Events (${folded.length})`} wide>
           <EventList events={folded} />
@@ -92,7 +99,7 @@ function NoRun({ error }: { error: ApiError }): JSX.Element {
       <h1>Run</h1>
       <ErrorMessage error={error} />
       <p>
-        A run that was refused never existed: <a href={href("rejections")}>the rejections</a> tell why.
+        If the run was rejected, see <a href={href("rejections")}>rejected runs</a> for the reason.
       </p>
     </>
   );
@@ -115,14 +122,14 @@ function resumeAction(runId: string): ActionSpec<Run> {
   return {
     operation: resumeRun,
     label: "Resume run",
-    question: "The run goes on with the budget below, what it spent so far included; with none it has no budget of its own any more.",
-    fields: [{ name: "budgetUsd", label: "Budget in dollars", kind: "number" }],
+    question: "Continues the run with a new total budget.",
+    fields: [{ name: "budgetUsd", label: "Total budget in USD", kind: "number", hint: "Includes what the run has spent. Leave empty for no limit" }],
     request: (values) => ({
       path: { runId },
       body: values.budgetUsd ? { budgetUsd: Number(values.budgetUsd) } : {},
       detached: true,
     }),
-    done: () => "The run goes on.",
+    done: () => "Run resumed.",
   };
 }
 
@@ -154,9 +161,9 @@ function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<numbe
         {at.value !== undefined && (
           <>
             {" "}
-            <strong class="past">the past</strong>{" "}
+            <strong class="past">Past state</strong>{" "}
             <button type="button" class="small" onClick={() => (at.value = undefined)}>
-              To the present
+              Back to now
             </button>
           </>
         )}
@@ -165,55 +172,63 @@ function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<numbe
   );
 }
 
-function Causes({ id, until }: { id: string; until: number | undefined }): JSX.Element {
-  const live = useLiveQuery(
-    `why ${id}`,
-    () => request(explainRun, { path: { runId: id } }),
-    reloadWhen((event) => event.runId === id),
-  );
+function WaitingFor({ explanation }: { explanation: Explanation | undefined }): JSX.Element | null {
+  const waitsFor = explanation?.waitsFor;
+  if (!waitsFor) return null;
   return (
-    <Loaded live={live}>
-      {({ causes, waitsFor, omitted, parentRunId }) => (
+    <p class="waits">
+      Waiting for <b>{waitsFor.says}</b> <span class="quiet">since</span> <Time at={waitsFor.since} />
+      {waitsFor.blockedBy && (
         <>
-          {waitsFor && until === undefined && (
-            <p class="waits">
-              Waits for <b>{waitsFor.says}</b> <span class="quiet">since</span> <Time at={waitsFor.since} />
-              {waitsFor.blockedBy && (
-                <>
-                  , behind <RunLink id={waitsFor.blockedBy} />
-                </>
-              )}
-            </p>
-          )}
-          <ol class="causes">
-            {causes
-              .filter((cause) => until === undefined || positionOf(cause.eventId) <= until)
-              .map((cause) => (
-                <li key={cause.eventId}>
-                  <time dateTime={cause.at}>{clock(cause.at)}</time>
-                  <span>
-                    {cause.says}
-                    {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
-                    {cause.after && (
-                      <span class="quiet">
-                        {" "}
-                        when <RunLink id={cause.after} /> ended
-                      </span>
-                    )}
-                  </span>
-                </li>
-              ))}
-          </ol>
-          {omitted ? <p class="quiet">{omitted} causes in the middle are left out.</p> : null}
-          {parentRunId && (
-            <p>
-              Child of <RunLink id={parentRunId} />
-            </p>
-          )}
+          , behind <RunLink id={waitsFor.blockedBy} />
         </>
       )}
-    </Loaded>
+    </p>
   );
+}
+
+function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined }): JSX.Element {
+  const { causes, omitted, parentRunId } = props.of;
+  const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
+  return (
+    <>
+      <ol class="causes">
+        {causes
+          .filter((cause) => props.until === undefined || positionOf(cause.eventId) <= props.until)
+          .map((cause) => (
+            <li key={cause.eventId}>
+              <time dateTime={cause.at}>{clock(cause.at)}</time>
+              <span>
+                {quote(entries.get(cause.eventId)) ?? cause.says}
+                {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
+                {cause.after && (
+                  <span class="quiet">
+                    {" "}
+                    when <RunLink id={cause.after} /> ended
+                  </span>
+                )}
+              </span>
+            </li>
+          ))}
+      </ol>
+      {omitted ? <p class="quiet">{omitted} entries in the middle are not shown.</p> : null}
+      {parentRunId && (
+        <p>
+          Child of <RunLink id={parentRunId} />
+        </p>
+      )}
+    </>
+  );
+}
+
+const QUOTE_CHARS = 80;
+
+/** Return the beginning of a message; undefined for other entries. */
+function quote(entry: TranscriptEntry | undefined): string | undefined {
+  const author = entry?.kind === "message" ? { user: "User", assistant: "Model" }[entry.role] : undefined;
+  const text = entry?.content?.replace(/\s+/g, " ").trim();
+  if (!author || !text) return undefined;
+  return `${author}: "${text.slice(0, QUOTE_CHARS)}${text.length > QUOTE_CHARS ? "…" : ""}"`;
 }
 
 function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined }): JSX.Element {
@@ -230,13 +245,11 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
       />
       <Bar
         limit
-        label="Money"
+        label="Cost"
         value={timeline.costMicroUsd}
         max={timeline.budgetMicroUsd}
         text={
-          timeline.budgetMicroUsd
-            ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}`
-            : `${dollars(timeline.costMicroUsd)}, no budget of its own`
+          timeline.budgetMicroUsd ? `${dollars(timeline.costMicroUsd)} of ${dollars(timeline.budgetMicroUsd)}` : `${dollars(timeline.costMicroUsd)}, no limit`
         }
       />
       <Facts
@@ -246,10 +259,10 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
           ["Turns", count(timeline.turns)],
           ["Tool calls", count(timeline.toolCalls)],
           ["Tokens", timeline.inputTokens || timeline.outputTokens ? `${count(timeline.inputTokens)} in, ${count(timeline.outputTokens)} out` : "none yet"],
-          ["Profile", <span class="mono">{short(record.harnessProfileId)}</span>],
+          ["Agent profile", profileText(record.harnessProfileId, record.provider, record.model)],
           ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
           ["Parent", record.parentRunId ? <RunLink id={record.parentRunId} /> : undefined],
-          ["Began", <Time at={record.createdAt} />],
+          ["Started", <Time at={record.createdAt} />],
           ["Ended", !past && record.finishedAt ? <Time at={record.finishedAt} /> : undefined],
           ["Error", !past && record.error ? `${record.error.code}: ${record.error.message}` : undefined],
         ]}
@@ -263,7 +276,7 @@ function Waterfall({ timeline, events, past }: { timeline: RunTimeline; events: 
   const newest = new Date(events[events.length - 1]?.createdAt ?? 0).getTime();
   const open = OPEN.has(timeline.status) && !past;
   const end = Math.max(first + 1, open ? Math.max(newest, now.value) : newest);
-  if (!timeline.spans.length) return <Empty>Nothing took any time yet.</Empty>;
+  if (!timeline.spans.length) return <Empty>Nothing to show yet.</Empty>;
   return (
     <ol class="waterfall">
       {timeline.spans.map((span) => (
@@ -310,21 +323,25 @@ interface WritingText {
   readonly text: string;
 }
 
-function useTranscript(
-  run: Run,
-  from: number,
-): { entries: Signal<readonly TranscriptEntry[]>; writing: Signal<WritingText | undefined>; error: Signal<ApiError | undefined> } {
+interface LiveTranscript {
+  readonly entries: Signal<readonly TranscriptEntry[]>;
+  readonly writing: Signal<WritingText | undefined>;
+  readonly error: Signal<ApiError | undefined>;
+}
+
+/** Load the transcript of a run; while the run is open, follow it live. `from` is the position of its first event. */
+function useTranscript(run: Run | undefined, from: number): LiveTranscript {
   const transcript = useMemo(
     () => ({
       entries: signal<readonly TranscriptEntry[]>([]),
       writing: signal<WritingText | undefined>(undefined),
       error: signal<ApiError | undefined>(undefined),
     }),
-    [run.runId],
+    [run?.runId],
   );
-  const live = OPEN.has(run.status);
+  const live = run !== undefined && OPEN.has(run.status);
   useEffect(() => {
-    if (!from) return undefined;
+    if (!run || !from) return undefined;
     if (!live) {
       transcript.writing.value = undefined;
       void readTranscript(run, from)
@@ -334,7 +351,7 @@ function useTranscript(
         });
       return undefined;
     }
-    // beside the stream of events: what a model writes is no event, and is kept nowhere
+    // a second stream, because live text is not an event
     const stream = new EventSource(`/api/v1/sessions/${encodeURIComponent(run.sessionId)}/transcript/stream?after=${from - 1}`);
     stream.addEventListener("transcript.entry", (message: MessageEvent<string>) => {
       const { data } = JSON.parse(message.data) as { data: TranscriptEntry };
@@ -349,11 +366,11 @@ function useTranscript(
       transcript.writing.value = data.text ? { turn: data.turn, text: had + data.text } : undefined;
     });
     return () => stream.close();
-  }, [run.runId, live, from > 0]);
+  }, [run?.runId, live, from > 0]);
   return transcript;
 }
 
-/** The entries of a run that has ended: its session from its first event on. */
+/** Read the entries of an ended run from the transcript of its session. */
 async function readTranscript(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
   const entries: TranscriptEntry[] = [];
   let cursor = String(from - 1);
@@ -366,8 +383,8 @@ async function readTranscript(run: Run, from: number): Promise<readonly Transcri
   }
 }
 
-function Transcript({ run, from, until }: { run: Run; from: number; until: number | undefined }): JSX.Element {
-  const { entries, writing, error } = useTranscript(run, from);
+function Transcript({ of, until }: { of: LiveTranscript; until: number | undefined }): JSX.Element {
+  const { entries, writing, error } = of;
   const shown = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
   const text = until === undefined ? writing.value : undefined;
   if (error.value) return <ErrorMessage error={error.value} />;
@@ -378,24 +395,29 @@ function Transcript({ run, from, until }: { run: Run; from: number; until: numbe
       ))}
       {text && (
         <article class="assistant writing" aria-live="polite">
-          <header>assistant writes · turn {text.turn}</header>
+          <header>assistant, turn {text.turn}, writing …</header>
           <pre>{text.text}</pre>
         </article>
       )}
-      {!shown.length && !text && <Empty>Nothing was said {until === undefined ? "yet" : "until then"}.</Empty>}
+      {!shown.length && !text && <Empty>No entries {until === undefined ? "yet" : "at this time"}.</Empty>}
     </div>
   );
 }
 
 function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
-  const who = entry.kind === "tool-call" ? `calls ${entry.toolName ?? "a tool"}` : entry.role === "tool" ? `${entry.toolName ?? "tool"} answers` : entry.role;
+  const who =
+    entry.kind === "tool-call"
+      ? `tool call: ${entry.toolName ?? "unknown"}`
+      : entry.role === "tool"
+        ? `tool result: ${entry.toolName ?? "unknown"}`
+        : entry.role;
   return (
     <article class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
       <header>
         {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
         {entry.isError && <b> failed</b>}
       </header>
-      <pre>{entry.content ?? "(erased)"}</pre>
+      <pre>{entry.content ?? "(redacted)"}</pre>
     </article>
   );
 }
@@ -428,7 +450,7 @@ function EvidenceList({ run, seen, until }: { run: Run; seen: number; until: num
                 ))}
               </Table>
             ) : (
-              <Empty>{seen ? "" : "It showed nothing so far."}</Empty>
+              <Empty>{seen ? "" : "No evidence"}</Empty>
             )}
           </>
         );
@@ -469,7 +491,7 @@ function EvidenceRow({ record, open }: { record: EvidenceRecord; open: Signal<st
           <td colSpan={5}>
             {content.value ? <EvidenceContent of={content.value} /> : "Loading …"}
             <p class="quiet">
-              from {record.source}, sha256 <span class="mono">{record.sha256}</span>
+              Source: {record.source}, SHA-256 <span class="mono">{record.sha256}</span>
             </p>
           </td>
         </tr>
@@ -480,7 +502,7 @@ function EvidenceRow({ record, open }: { record: EvidenceRecord; open: Signal<st
 
 function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
   const { content } = of;
-  if (!content) return <p class="quiet">It was erased.</p>;
+  if (!content) return <p class="quiet">Redacted</p>;
   if (content.kind === "text") return <Json value={content.text} />;
   if (content.kind === "json") return <Json value={content.value} />;
   return <Json value={content.base64} />;
@@ -489,7 +511,7 @@ function EvidenceContent({ of }: { of: Evidence }): JSX.Element {
 function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
   return (
     <details>
-      <summary>What was recorded, event by event</summary>
+      <summary>Show all events</summary>
       <ol class="ticker">
         {events.map((event) => (
           <li key={event.position}>
@@ -502,8 +524,8 @@ function EventList({ events }: { events: readonly SeenEvent[] }): JSX.Element {
         ))}
       </ol>
       <p class="quiet">
-        {caller.value?.scope ? "Only what your scope covers. " : ""}The feed tells the payloads:{" "}
-        <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>events of this run</a>.
+        {caller.value?.scope ? "Limited to your scope. " : ""}
+        <a href={href("events", undefined, { runId: events[0]?.runId ?? "" })}>View payloads</a>
       </p>
     </details>
   );

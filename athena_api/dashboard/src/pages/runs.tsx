@@ -1,4 +1,4 @@
-// Runs, newest first, as they change; filters are in the address.
+// The list of runs, newest first, live, with filters in the URL.
 
 import type { JSX } from "preact";
 import { request } from "../api";
@@ -25,7 +25,7 @@ function matches(run: Run, filters: RunFilters): boolean {
   );
 }
 
-/** A page of runs, newest first, after events: begun runs come on top, what fits no longer goes. */
+/** Return a fold of a page of runs: new runs are added on top, and runs that no longer match are removed. */
 export function foldRuns(filters: RunFilters): Fold<RunPage> {
   return (page, events, reload) => {
     const rows = new Map(page.items.map((run) => [run.runId, run]));
@@ -37,7 +37,7 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
       if (row) {
         const next = applyEvent(row, event);
         changed ||= next !== row;
-        if (next !== row && next.error?.message === "") reload(); // the message is text, which no event carries
+        if (next !== row && next.error?.message === "") reload(); // events carry no error message
         rows.set(runId, next);
       } else if (event.type === "run.queued" || (event.type === "run.created" && event.was === undefined)) {
         const run = newRun(event);
@@ -53,7 +53,7 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
   };
 }
 
-/** Whether a run that is not shown may belong here now. */
+/** Return true if a run that is not listed may match the filters now. */
 function mayBelong(event: SeenEvent, filters: RunFilters): boolean {
   const status = ENDINGS[event.type] ?? statusAfter(event.type);
   return status !== undefined && filters.status === status;
@@ -86,7 +86,7 @@ export function Runs(): JSX.Element {
             </>
           ) : (
             <Empty>
-              {Object.values(filters).some(Boolean) ? "No run fits these filters." : "No run yet. Start one here, or with: athena run --input hello"}
+              {Object.values(filters).some(Boolean) ? "No runs match these filters." : "No runs yet. Start one here, or with: athena run --input hello"}
             </Empty>
           )
         }
@@ -114,7 +114,7 @@ function Find(): JSX.Element {
 
 function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
-    <Table label="Runs" heads={["Run", "Status", "Session", "~Input and output", "~Model", "~Began", "~#Took", "~#Cost", "~#"]}>
+    <Table label="Runs" heads={["Run", "Status", "Session", "~Input and output", "~Model", "~Started", "~#Duration", "~#Cost", "~#"]}>
       {runs.map((run) => (
         <Memo key={run.runId} of={run}>
           {() => <Row run={run} />}
@@ -164,28 +164,28 @@ function Row({ run }: { run: Run }): JSX.Element {
   );
 }
 
-/** What keeps a run, or what ended it. */
+/** Return the reason for the status of a run: why it waits, is paused or failed. */
 function reasonOf(run: Run): string {
   if (run.waiting) return words(run.waiting.reason);
   if (run.paused) return words(run.paused.reason);
   if (run.error) return run.error.code;
-  return run.verificationStatus === "verification-failed" ? "did not pass" : "";
+  return run.verificationStatus === "verification-failed" ? "verification failed" : "";
 }
 
 function Duration({ run }: { run: Run }): JSX.Element {
   return <>{duration(between(run.createdAt, run.finishedAt ?? now.value))}</>;
 }
 
-/** Asking a run to stop. */
+/** Return the action that cancels a run. */
 export function cancelAction(runId: string): ActionSpec<{ status: string }> {
   return {
     operation: cancelRunByRunId,
     label: "Cancel run",
     danger: true,
-    question: "The run is stopped, with its children, its model call and the processes of its tools. What it did stays recorded.",
-    fields: [{ name: "reason", label: "Reason", hint: "stands in the audit trail" }],
+    question: "Stops the run with its child runs, model call and tool processes. Its history is kept.",
+    fields: [{ name: "reason", label: "Reason", hint: "Recorded in the audit log" }],
     request: (values) => ({ path: { runId }, body: withoutEmpty({ reason: values.reason }) }),
-    done: (data) => (data.status === "cancelled" ? "The run was asked to stop." : "The run was not running any more."),
+    done: (data) => (data.status === "cancelled" ? "Cancel requested." : "The run had already ended."),
   };
 }
 
@@ -195,15 +195,15 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
     label: "Start a run",
     fields: [
       { name: "input", label: "Input", kind: "area", required: true },
-      { name: "sessionId", label: "Session", value: session ?? "", hint: "empty: a new one" },
-      { name: "provider", label: "Provider", hint: "empty: the server's default", options: capabilities.value?.providers ?? [] },
+      { name: "sessionId", label: "Session", value: session ?? "", hint: "Leave empty for a new session" },
+      { name: "provider", label: "Provider", hint: "Leave empty for the default", options: capabilities.value?.providers ?? [] },
       { name: "model", label: "Model" },
-      { name: "harnessProfileId", label: "Harness profile", hint: "hp_…, instead of provider and model" },
+      { name: "harnessProfileId", label: "Agent profile", hint: "Id of a profile (hp_…), instead of provider and model" },
     ],
     request: (values) => ({ body: withoutEmpty(values), detached: true }),
-    done: () => "The run was accepted.",
+    done: () => "Run accepted.",
     after: (data) => {
-      const { runId } = data as { runId: string }; // the answer to `respond-async` is the record of the run
+      const { runId } = data as { runId: string }; // with `respond-async`, the response is the run record
       location.hash = href("runs", runId);
     },
   };

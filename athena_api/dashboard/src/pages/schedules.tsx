@@ -1,4 +1,4 @@
-// Schedules: when each is due next, and the result of each slot with its reason.
+// Schedules: upcoming times and recent executions.
 
 import type { JSX } from "preact";
 import { request } from "../api";
@@ -41,7 +41,7 @@ export function Schedules(): JSX.Element {
       <Loaded live={live}>
         {({ items }) =>
           items.length ? (
-            <Table label="Schedules" heads={["Schedule", "State", "When", "Next", "~Last", "~What"]}>
+            <Table label="Schedules" heads={["Schedule", "Status", "Trigger", "Next run", "~Last run", "~Target"]}>
               {items.map((schedule) => (
                 <tr key={schedule.id}>
                   <td>
@@ -51,9 +51,7 @@ export function Schedules(): JSX.Element {
                     <Status is={stateOf(schedule)} title={schedule.note ?? undefined} />
                   </td>
                   <td class="mono">{trigger(schedule)}</td>
-                  <td>
-                    {schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "while paused, none" : "not again"}</span>}
-                  </td>
+                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "paused" : "none"}</span>}</td>
                   <td class="opt">
                     <Time at={schedule.lastRunAt} />
                   </td>
@@ -62,7 +60,7 @@ export function Schedules(): JSX.Element {
               ))}
             </Table>
           ) : (
-            <Empty>No schedule. One is made with: athena schedule add --id nightly --session-id reports --input hello --cron "0 2 * * *"</Empty>
+            <Empty>No schedules yet. Create one with: athena schedule add --id nightly --session reports --input hello --cron "0 2 * * *"</Empty>
           )
         }
       </Loaded>
@@ -85,7 +83,7 @@ function trigger(schedule: ScheduledTask): string {
 function target(schedule: ScheduledTask): string {
   if (schedule.workflowId) return `workflow ${schedule.workflowId}`;
   if (schedule.runTemplateId) return `template ${schedule.runTemplateId}`;
-  return schedule.directiveId ? `directive ${schedule.directiveId}` : (schedule.input ?? "(erased)");
+  return schedule.directiveId ? `directive ${schedule.directiveId}` : (schedule.input ?? "(redacted)");
 }
 
 function ScheduleDetail({ id }: { id: string }): JSX.Element {
@@ -109,34 +107,34 @@ function ScheduleDetail({ id }: { id: string }): JSX.Element {
               <Action
                 action={
                   schedule.enabled
-                    ? switchAction(id, disableSchedule, "Disable", "No slot comes due while it is disabled.")
+                    ? switchAction(id, disableSchedule, "Disable", "A disabled schedule starts no runs and skips its scheduled times.")
                     : switchAction(id, enableSchedule, "Enable")
                 }
               />
               <Action action={removeAction(id)} />
             </h1>
             <div class="columns">
-              <Panel title="The schedule">
+              <Panel title="Schedule">
                 <Facts
                   of={[
-                    ["When", <span class="mono">{trigger(schedule)}</span>],
-                    ["Next", schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : schedule.paused ? "while paused, none" : "not again"],
-                    ["What", target(schedule)],
+                    ["Trigger", <span class="mono">{trigger(schedule)}</span>],
+                    ["Next run", schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : schedule.paused ? "paused" : "none"],
+                    ["Target", target(schedule)],
                     ["Session", schedule.sessionId ? <SessionLink id={schedule.sessionId} /> : undefined],
-                    ["While one runs", schedule.overlapPolicy],
-                    ["Missed slots", schedule.catchUp],
+                    ["Overlap policy", schedule.overlapPolicy],
+                    ["Catch-up", schedule.catchUp === "latest" ? "latest only" : schedule.catchUp],
                     ["Jitter", schedule.jitterSeconds ? `${schedule.jitterSeconds} s` : undefined],
-                    ["Pauses on failure", schedule.pauseOnFailure ? "yes" : undefined],
+                    ["Pause on failure", schedule.pauseOnFailure ? "yes" : undefined],
                     ["Note", schedule.note],
-                    ["Acts for", schedule.updatedBy],
+                    ["Runs as", schedule.updatedBy],
                     ["Revision", String(schedule.revision)],
                   ]}
                 />
               </Panel>
-              <Panel title="The next ten times">
+              <Panel title="Next 10 runs">
                 <Preview id={id} zone={schedule.timezone ?? "UTC"} revision={schedule.revision} paused={schedule.paused || !schedule.enabled} />
               </Panel>
-              <Panel title="What became of each slot" wide>
+              <Panel title="Recent executions" wide>
                 <Slots id={id} />
               </Panel>
             </div>
@@ -159,8 +157,8 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
       {({ items }) =>
         items.length ? (
           <>
-            {props.paused && <p class="quiet">It does not run at these times unless that changes.</p>}
-            <Table label="The next times" heads={["~", "UTC", zone === "UTC" ? "~here" : zone, ...(zone === "UTC" ? [] : ["~here"])]}>
+            {props.paused && <p class="quiet">Resume or enable the schedule to run at these times.</p>}
+            <Table label="Next runs" heads={["~", "UTC", zone === "UTC" ? "~Local time" : zone, ...(zone === "UTC" ? [] : ["~Local time"])]}>
               {items.map((time) => (
                 <tr key={time.utc}>
                   <td class="opt">
@@ -174,7 +172,7 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
             </Table>
           </>
         ) : (
-          <Empty>It is not due again.</Empty>
+          <Empty>No upcoming runs.</Empty>
         )
       }
     </Loaded>
@@ -192,10 +190,10 @@ function Slots({ id }: { id: string }): JSX.Element {
       {(rows) =>
         rows.length ? (
           <>
-            <Table label="Slots" heads={["Slot", "What became of it", "Why", "Run", "~#Took"]}>
+            <Table label="Executions" heads={["Scheduled time", "Status", "Reason", "Run", "~#Duration"]}>
               {rows.map((row) => (
                 <tr key={row.id}>
-                  <td>{row.nominalTime ? <Time at={row.nominalTime} /> : <span class="quiet">by hand</span>}</td>
+                  <td>{row.nominalTime ? <Time at={row.nominalTime} /> : <span class="quiet">manual</span>}</td>
                   <td>
                     <Status is={row.status} />
                   </td>
@@ -215,24 +213,24 @@ function Slots({ id }: { id: string }): JSX.Element {
                 </tr>
               ))}
             </Table>
-            {rows.length === SLOTS_MAX && <p class="quiet">These are the newest {SLOTS_MAX}.</p>}
+            {rows.length === SLOTS_MAX && <p class="quiet">Showing the newest {SLOTS_MAX}.</p>}
           </>
         ) : (
-          <Empty>No slot came due yet.</Empty>
+          <Empty>No executions yet.</Empty>
         )
       }
     </Loaded>
   );
 }
 
-// What can be done with one
+// Actions
 
 function runAction(id: string): ActionSpec<unknown> {
   return {
     operation: runSchedule,
     label: "Run now",
     request: () => ({ path: { scheduleId: id }, body: {}, detached: true }),
-    done: () => "It runs; no slot has moved.",
+    done: () => "Started. The schedule is unchanged.",
   };
 }
 
@@ -240,10 +238,10 @@ function pauseAction(id: string): ActionSpec<UpdatedSchedule> {
   return {
     operation: pauseSchedule,
     label: "Pause",
-    question: "Slots come due and are noted, but nothing runs until it is resumed. Runs in flight go on.",
-    fields: [{ name: "note", label: "Why" }],
+    question: "Scheduled times are recorded as skipped until you resume. Current runs continue.",
+    fields: [{ name: "note", label: "Reason" }],
     request: (values) => ({ path: { scheduleId: id }, body: withoutEmpty({ note: values.note }) }),
-    done: () => `${id} is paused.`,
+    done: () => `Paused ${id}.`,
   };
 }
 
@@ -252,7 +250,7 @@ function resumeAction(id: string): ActionSpec<UpdatedSchedule> {
     operation: resumeSchedule,
     label: "Resume",
     request: () => ({ path: { scheduleId: id }, body: {} }),
-    done: () => `${id} runs again, from now on.`,
+    done: () => `Resumed ${id}.`,
   };
 }
 
@@ -262,7 +260,7 @@ function switchAction(id: string, operation: typeof enableSchedule, label: strin
     label,
     ...(question ? { question, danger: true } : {}),
     request: () => ({ path: { scheduleId: id } }),
-    done: () => `${id}: ${label.toLowerCase()}d.`,
+    done: () => `${label}d ${id}.`,
   };
 }
 
@@ -271,9 +269,9 @@ function removeAction(id: string): ActionSpec<unknown> {
     operation: deleteSchedule,
     label: "Remove",
     danger: true,
-    question: "The schedule is removed. Its runs in flight go on, and its log stays.",
+    question: "Removes the schedule. Current runs continue, and its history is kept.",
     request: () => ({ path: { scheduleId: id } }),
-    done: () => `${id} was removed.`,
+    done: () => `Removed ${id}.`,
     after: () => {
       location.hash = href("schedules");
     },

@@ -1,4 +1,4 @@
-// The server: whether it is well, how far its views are, its limits and versions.
+// The server: health, views, workers, policy, limits and versions.
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -6,12 +6,12 @@ import { ApiError, head, request } from "../api";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
 import { type Capabilities, getAdminHealth, getPolicy, getViewDigests, type Health, listWorkers, type ViewDigests } from "../generated";
-import { SHORTCUTS } from "../route";
+import { SHORTCUTS, TITLES } from "../route";
 import { caller, isAllowed } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
 
-const WORKERS_MS = 5_000; // a heartbeat is no event
+const WORKERS_MS = 5_000; // heartbeats are not events
 
 export function System(): JSX.Element {
   const server = capabilities.value;
@@ -30,36 +30,33 @@ export function System(): JSX.Element {
     <>
       <h1>System {seen && <Status is={seen.status} />}</h1>
       <div class="columns">
+        {seen && <Problems health={seen} />}
         <div class="stack">
-          {seen && <LogStatus health={seen} />}
-          <Panel title="This server">{server && <ServerFacts server={server} />}</Panel>
-          <Panel title="You">
+          <Panel title="Server">{server && <ServerFacts server={server} />}</Panel>
+          <Panel title="Your access">
             <Facts
               of={[
                 ["Identity", caller.value?.identity],
                 ["Role", caller.value?.role],
                 ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
-                ["May use", `${caller.value?.operations.length ?? 0} operations`],
+                ["Allowed operations", count(caller.value?.operations.length ?? 0)],
               ]}
             />
           </Panel>
-          <Panel title="The policy in force">
-            <Loaded live={policy}>
-              {(document) => (document ? <Json value={document} /> : <p class="quiet">There is none: nothing is limited by one.</p>)}
-            </Loaded>
-          </Panel>
         </div>
-        {seen && <Problems health={seen} />}
-        {seen && <Views health={seen} />}
+        <Panel title="Current policy">
+          <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
+        </Panel>
+        {seen && <Diagnostics health={seen} />}
         <Panel title="Workers" wide>
           <Workers />
         </Panel>
-        <Panel title="Keys" wide>
+        <Panel title="Keyboard shortcuts" wide>
           <Facts
             of={[
-              ...Object.entries(SHORTCUTS).map(([key, page]) => [page, <kbd>g {key}</kbd>] as const),
-              ["filters", <kbd>/</kbd>],
-              ["close a dialog", <kbd>Esc</kbd>],
+              ...Object.entries(SHORTCUTS).map(([key, page]) => [TITLES[page] ?? page, <kbd>g {key}</kbd>] as const),
+              ["Filter", <kbd>/</kbd>],
+              ["Close dialog", <kbd>Esc</kbd>],
             ]}
           />
         </Panel>
@@ -75,33 +72,34 @@ function spaced(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-function LogStatus({ health }: { health: Health }): JSX.Element {
+function Diagnostics({ health }: { health: Health }): JSX.Element {
   return (
-    <Panel title="The log and the streams">
+    <Panel title="Diagnostics" wide>
       <Facts
         of={[
-          ["Head", count(Math.max(head.value, health.head))],
-          ["This page has seen", `${count(position.value)} (${state.value})`],
-          ["Transactions that wait", count(health.queue)],
+          ["Log head", count(Math.max(head.value, health.head))],
+          ["Page position", `${count(position.value)} (${state.value})`],
+          ["Pending writes", count(health.queue)],
           ["Open streams", count(health.streams)],
-          ["Generation of the views", health.generation],
-          ["Next generation", health.candidate],
-          ["Its clock", `${clock(health.now)} here`],
+          ["View generation", health.generation],
+          ["Next view generation", health.candidate],
+          ["Server clock", `${clock(health.now)} local time`],
         ]}
       />
       <Commands operation={getAdminHealth} request={{}} />
+      <Views health={health} />
     </Panel>
   );
 }
 
 function Problems({ health }: { health: Health }): JSX.Element | null {
-  const { problems = [], reason } = health; // an older server does not send them
+  const { problems = [], reason } = health; // absent on older servers
   if (!problems.length && !reason) return null;
   return (
-    <Panel title="Problems">
+    <Panel title="Problems" wide>
       {reason && <p class="bad">{reason}</p>}
       {problems.length > 0 && (
-        <Table label="Problems" heads={["Loop", "Since", "#Failures", "Last failure"]}>
+        <Table label="Problems" heads={["Background loop", "Since", "#Failures", "Last failure"]}>
           {problems.map((worker) => (
             <tr key={worker.loop}>
               <td>{worker.loop}</td>
@@ -136,8 +134,9 @@ function Views({ health }: { health: Health }): JSX.Element {
   };
   const digests = report.value?.views;
   return (
-    <Panel title="Views">
-      <Table label="Views" heads={["View", "~#Version", "#Position", "#Behind", "State", ...(digests ? ["~#Rows", "Digest"] : [])]}>
+    <>
+      <h3 class="more">Views</h3>
+      <Table label="Views" heads={["View", "~#Version", "#Position", "#Lag", "Status", ...(digests ? ["~#Rows", "Checksum"] : [])]}>
         {Object.entries(health.projections).map(([name, worker]) => {
           const digest = digests?.[name];
           return (
@@ -160,24 +159,24 @@ function Views({ health }: { health: Health }): JSX.Element {
         })}
       </Table>
       <p class="quiet">
-        A digest is the hash of all rows of a view. Servers that hold the same log come to the same at the same position, and so does a rebuild:{" "}
-        <code>athena replay --verify</code>
+        The checksum of a view covers all its rows. At the same position, it must equal the checksum on other servers with this log, and after a rebuild (
+        <code>athena replay --verify</code>).
       </p>
       {isAllowed(getViewDigests) && (
         <p>
           <button type="button" disabled={busy.value} onClick={() => void hash()}>
-            {busy.value ? "Reading every row …" : "Take the digests"}
+            {busy.value ? "Computing …" : "View checksums"}
           </button>{" "}
-          {report.value && <Copy text={JSON.stringify(report.value, null, 2)} label="Copy them" />}
+          {report.value && <Copy text={JSON.stringify(report.value, null, 2)} label="Copy checksums" />}
         </p>
       )}
       {error.value && <ErrorMessage error={error.value} />}
       {report.value && <Commands operation={getViewDigests} request={{}} />}
-    </Panel>
+    </>
   );
 }
 
-/** Who executes runs: servers, workers and commands. */
+/** The processes that execute runs: servers, workers and commands. */
 function Workers(): JSX.Element {
   const live = useLiveQuery(
     "workers",
@@ -189,7 +188,7 @@ function Workers(): JSX.Element {
     <Loaded live={live}>
       {({ items }) =>
         items.length ? (
-          <Table label="Workers" heads={["Worker", "State", "Kind", "#Runs", "~Where", "~Providers", "~Since", "~Heartbeat"]}>
+          <Table label="Workers" heads={["Worker", "Status", "Kind", "#Runs", "~Host", "~Providers", "~Started", "~Heartbeat"]}>
             {items.map((worker) => (
               <tr key={worker.id}>
                 <td class="mono" title={worker.id}>
@@ -199,7 +198,7 @@ function Workers(): JSX.Element {
                   <Status is={worker.status} />
                   {(worker.problems ?? []).map((problem) => (
                     <div class="bad" key={problem.loop} title={problem.message}>
-                      {problem.loop} fails
+                      {problem.loop} failing
                     </div>
                   ))}
                 </td>
@@ -208,7 +207,7 @@ function Workers(): JSX.Element {
                   {count(worker.running)} of {count(worker.concurrency)}
                 </td>
                 <td class="opt">
-                  {worker.host}, process {worker.pid}
+                  {worker.host}:{worker.pid}
                 </td>
                 <td class="opt">{worker.providers.join(", ")}</td>
                 <td class="opt">
@@ -221,7 +220,7 @@ function Workers(): JSX.Element {
             ))}
           </Table>
         ) : (
-          <Empty>Nobody executes runs: start one with athena worker.</Empty>
+          <Empty>No workers. Start one with: athena worker</Empty>
         )
       }
     </Loaded>
@@ -237,9 +236,9 @@ function ServerFacts({ server }: { server: Capabilities }): JSX.Element {
         ["Store", server.stateStore],
         ["Durability", server.durability],
         ["Scheduler", server.scheduler],
-        ["Authentication", server.auth.enabled ? `on (${server.auth.mode}), from ${server.auth.identityHeader}` : "off: everybody is the local Admin"],
+        ["Authentication", server.auth.enabled ? `on (${server.auth.mode}), header ${server.auth.identityHeader}` : "off (every caller is the local Admin)"],
         ["Providers", server.providers.join(", ")],
-        ["API", <a href="/docs">its documentation</a>],
+        ["API", <a href="/docs">Documentation</a>],
       ]}
     />
   );

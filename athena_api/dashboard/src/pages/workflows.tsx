@@ -1,4 +1,4 @@
-// Workflows: their steps in the order of their dependencies, live; resume, cancel, approve.
+// Workflows: step graph, progress and actions, live.
 
 import type { JSX } from "preact";
 import { request } from "../api";
@@ -23,7 +23,7 @@ import { href, route } from "../route";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
-const WORKFLOWS_MAX = 100; // each with a request of its own
+const WORKFLOWS_MAX = 100; // one request per workflow
 
 const isAbout = (event: SeenEvent, workflowId?: string): boolean =>
   event.type.startsWith("workflow.") && (workflowId === undefined || text(event, "workflowId") === workflowId);
@@ -43,15 +43,15 @@ export function Workflows(): JSX.Element {
         {({ items, nextCursor }) =>
           items.length ? (
             <>
-              <Table label="Workflows" heads={["Workflow", "~Steps", "Newest run", "Progress", "~Made", "~By"]}>
+              <Table label="Workflows" heads={["Workflow", "~Steps", "Latest execution", "Progress", "~Created", "~Created by"]}>
                 {items.map((workflow) => (
                   <Row key={workflow.id} workflow={workflow} />
                 ))}
               </Table>
-              {nextCursor && <p class="quiet">These are the newest {WORKFLOWS_MAX}; an older one is found by its id: #/workflows/wf_…</p>}
+              {nextCursor && <p class="quiet">Showing the newest {WORKFLOWS_MAX}. Open an older one by its id: #/workflows/wf_…</p>}
             </>
           ) : (
-            <Empty>No workflow. One is made with: athena workflows create --body workflow.json</Empty>
+            <Empty>No workflows yet. Create one with: athena workflows create --body workflow.json</Empty>
           )
         }
       </Loaded>
@@ -74,7 +74,7 @@ function Row({ workflow }: { workflow: Workflow }): JSX.Element {
         </a>
       </td>
       <td class="opt cut">{workflow.definition.steps.map((step) => step.id).join(", ")}</td>
-      <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "never ran" : "…"}</span>}</td>
+      <td>{seen?.run ? <Status is={seen.run.status} /> : <span class="quiet">{seen ? "not run yet" : "…"}</span>}</td>
       <td>
         {seen?.run ? <Bar label="Progress" value={seen.progress.percentComplete} max={100} text={`${Math.round(seen.progress.percentComplete)} %`} /> : ""}
       </td>
@@ -120,13 +120,13 @@ function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Elemen
   return (
     <>
       <h1>
-        Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="never-ran" />}
+        Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="not-run-yet" />}
         {resumable && <Action action={resumeAction(run.id)} />}
         {open && <Action action={cancelAction(run.id)} />}
         {!open && <Action action={startAction(workflow.id)} />}
       </h1>
       <div class="columns">
-        <Panel title="How far it is">
+        <Panel title="Progress">
           <Bar
             label="Steps"
             value={progress.completedSteps + progress.skippedSteps}
@@ -137,18 +137,18 @@ function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Elemen
             of={[
               ["Failed", progress.failedSteps ? String(progress.failedSteps) : undefined],
               ["Skipped", progress.skippedSteps ? String(progress.skippedSteps) : undefined],
-              ["Left, as far as known", open && run?.status !== "waiting" && eta.estimatedRemainingMs ? duration(eta.estimatedRemainingMs) : undefined],
-              ["Began", run ? <Time at={run.startedAt ?? run.createdAt} /> : undefined],
+              ["Estimated time left", open && run?.status !== "waiting" && eta.estimatedRemainingMs ? duration(eta.estimatedRemainingMs) : undefined],
+              ["Started", run ? <Time at={run.startedAt ?? run.createdAt} /> : undefined],
               ["Ended", run?.finishedAt ? <Time at={run.finishedAt} /> : undefined],
-              ["Asked for by", run?.requestedBy],
-              ["Its run", run ? <span class="mono">{short(run.id)}</span> : undefined],
+              ["Requested by", run?.requestedBy],
+              ["Execution", run ? <span class="mono">{short(run.id)}</span> : undefined],
             ]}
           />
         </Panel>
-        <Panel title="Runs">
+        <Panel title="Executions">
           <Runs id={workflow.id} shown={run?.id ?? id} />
         </Panel>
-        <Panel title="Steps, in the order of their dependencies" wide>
+        <Panel title="Steps (graph)" wide>
           <Steps workflow={workflow} nodes={nodes} run={run} />
         </Panel>
       </div>
@@ -178,14 +178,14 @@ function Runs({ id, shown }: { id: string; shown: string }): JSX.Element {
             ))}
           </ul>
         ) : (
-          <Empty>It never ran.</Empty>
+          <Empty>No executions yet.</Empty>
         )
       }
     </Loaded>
   );
 }
 
-/** How deep each step is: one more than the deepest of those that it needs. */
+/** Return the depth of each step: one more than its deepest dependency. */
 function depths(workflow: Workflow): ReadonlyMap<string, number> {
   const depthOfStep = new Map<string, number>();
   const needs = new Map<string, string[]>();
@@ -195,7 +195,7 @@ function depths(workflow: Workflow): ReadonlyMap<string, number> {
     const step = ready.shift() ?? "";
     const parents = needs.get(step) ?? [];
     if (parents.some((parent) => !depthOfStep.has(parent)))
-      ready.push(step); // there are no cycles
+      ready.push(step); // terminates: definitions have no cycles
     else depthOfStep.set(step, parents.length ? 1 + Math.max(...parents.map((parent) => depthOfStep.get(parent) ?? 0)) : 0);
   }
   return depthOfStep;
@@ -251,7 +251,7 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
       {state?.note && <p class="quiet">{state.note}</p>}
       {approval && run && (
         <>
-          <p>{approval.message ?? "Somebody has to approve."}</p>
+          <p>{approval.message ?? "Approval required"}</p>
           {approval.expiresAt && (
             <p class="quiet">
               expires <Time at={approval.expiresAt} />
@@ -267,24 +267,24 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
   );
 }
 
-// What can be done with one
+// Actions
 
 function resumeAction(id: string): ActionSpec<unknown> {
   return {
     operation: resumeWorkflow,
     label: "Resume",
     request: () => ({ path: { id }, body: {}, detached: true }),
-    done: () => "It goes on; what is ok is not repeated.",
+    done: () => "Resumed. Completed steps are not repeated.",
   };
 }
 
 function startAction(workflowId: string): ActionSpec<WorkflowRun> {
   return {
     operation: runWorkflow,
-    label: "Run it",
-    question: "A new run of the workflow begins with its first steps.",
+    label: "Run now",
+    question: "Starts a new execution of the workflow.",
     request: () => ({ path: { workflowId }, body: {}, detached: true }),
-    done: () => "It began.",
+    done: () => "Started.",
     after: (run) => {
       location.hash = href("workflows", run.id);
     },
@@ -296,10 +296,10 @@ function cancelAction(id: string): ActionSpec<unknown> {
     operation: cancelWorkflowRun,
     label: "Cancel",
     danger: true,
-    question: "The workflow run stops, and so do the runs of its steps. It can be resumed.",
+    question: "Stops this execution and the runs of its steps. You can resume it later.",
     fields: [{ name: "reason", label: "Reason" }],
     request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values.reason }) }),
-    done: () => "It was asked to stop.",
+    done: () => "Cancel requested.",
   };
 }
 
@@ -308,7 +308,7 @@ function decideAction(id: string, step: string, subjectHash: string, operation: 
     operation,
     label,
     danger: label === "Reject",
-    question: `${label} just what has the hash ${subjectHash.slice(0, 12)}…`,
+    question: `Applies only to the subject with hash ${subjectHash.slice(0, 12)}…`,
     fields: [{ name: "note", label: "Note" }],
     request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values.note }) }),
     done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,

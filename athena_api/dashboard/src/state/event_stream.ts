@@ -1,4 +1,4 @@
-// The one stream of a page: every event after a position, in order, once; and whether it is cut or behind.
+// The event stream of the page: delivers every event after a position in order, exactly once, and tracks its own state.
 
 import { signal } from "@preact/signals";
 import { ApiError, head, request } from "../api";
@@ -6,24 +6,24 @@ import { type Capabilities, type EventRecord, getAdminHealth, getCapabilities, t
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
 
-/** `live`: at the head; `behind`: events wait; `cut`: no connection; `resting`: the page was out of sight. */
+/** `live`: at the head; `behind`: events are pending; `cut`: disconnected; `resting`: closed while the page is hidden. */
 export type StreamState = "opening" | "live" | "behind" | "cut" | "resting";
 
 export const state = signal<StreamState>("opening");
 export const position = signal(0);
-/** What the server can do, and the names of its events. */
+/** The capabilities of the server, including its event types. */
 export const capabilities = signal<Capabilities | undefined>(undefined);
 export const health = signal<Health | undefined>(undefined);
-/** Counts how often everything had to be read anew: a holder of a snapshot takes another one then. */
+/** Increases when all snapshots must be read again. */
 export const resets = signal(0);
 
 const BATCH_MS = 100;
-const BATCH_EVENTS = 200; // parsed and folded at a time, so that no task is long
-const QUEUE_EVENTS_MAX = 20_000; // beyond it a new snapshot is quicker than what waits
+const BATCH_EVENTS = 200; // per task, to keep tasks short
+const QUEUE_EVENTS_MAX = 20_000; // beyond it, a new snapshot is faster than applying the queue
 const HEALTH_MS = 3_000;
 const BEHIND_MS = 3_000;
 const STILL_MS = 12_000;
-const TIMEOUT_MS = 4_000; // a server that takes longer for its health is as good as gone
+const TIMEOUT_MS = 4_000; // a server with a slower health check counts as disconnected
 const REST_MS = 60_000;
 const RETRY_MS = 2_000;
 
@@ -31,22 +31,22 @@ type EventsHandler = (events: readonly SeenEvent[]) => void;
 
 class EventStream {
   private readonly handlers = new Set<EventsHandler>();
-  private readonly statuses = new Map<string, OpenStatus>(); // of the runs that this page saw begin
+  private readonly statuses = new Map<string, OpenStatus>(); // of open runs whose start this page has seen
   private source: EventSource | undefined;
-  private connection = 0; // what an older one sends is not taken any more
+  private connection = 0; // messages of older connections are ignored
   private queue: string[] = [];
   private flushing = false;
   private behindSince = 0;
   private rest: number | undefined;
   private seesAll = true;
 
-  /** Calls with every batch of events from now on; returns how to stop. */
+  /** Call the handler with every batch of events from now on. Return a function that unsubscribes. */
   subscribe(handler: EventsHandler): () => void {
     this.handlers.add(handler);
     return () => this.handlers.delete(handler);
   }
 
-  /** Begins after a position; where this identity sees all events, a hole is an error. */
+  /** Start after a position. If the caller may see all events, a gap between positions triggers a reset. */
   begin(after: number, seesAll: boolean, found: Capabilities): void {
     this.seesAll = seesAll;
     position.value = after;
@@ -86,7 +86,7 @@ class EventStream {
     if (!this.seesAll && data.cursor !== "0") position.value = Math.max(position.value, positionOf(data.cursor));
   }
 
-  /** A stream that a browser has given up: a page of the feed says what stands against it. */
+  /** Reopen a stream that the browser has closed. A request for a page of events shows the reason. */
   private async reopen(connection: number): Promise<void> {
     if (connection !== this.connection) return;
     try {
@@ -99,7 +99,7 @@ class EventStream {
     }
   }
 
-  /** Reads everything anew: the log is another one, or too much has happened meanwhile. */
+  /** Read all snapshots again, because the log has changed or too many events are pending. */
   private async reset(): Promise<void> {
     this.queue = [];
     this.statuses.clear();
@@ -135,7 +135,7 @@ class EventStream {
     if (this.queue.length) this.flushLater(0);
   }
 
-  /** The next events of the queue, without those that came before; nothing where one is missing. */
+  /** Return the next events of the queue without duplicates, or undefined if one is missing. */
   private nextBatch(): readonly SeenEvent[] | undefined {
     const batch: SeenEvent[] = [];
     let last = position.value;
@@ -143,7 +143,7 @@ class EventStream {
     for (const data of this.queue.splice(0, BATCH_EVENTS)) {
       const record = (JSON.parse(data) as { data: EventRecord }).data;
       const place = positionOf(record.id);
-      if (place <= last) continue; // had before
+      if (place <= last) continue; // a duplicate
       hole ||= this.seesAll && place !== last + 1;
       last = place;
       batch.push({ ...record, position: place, was: this.track(record) });
@@ -153,7 +153,7 @@ class EventStream {
     return batch;
   }
 
-  /** What a run was before an event, where this page has seen it. */
+  /** Return the status of the run before this event, if known. */
   private track(event: EventRecord): OpenStatus | undefined {
     if (event.runId === undefined || event.runId === null) return undefined;
     const before = this.statuses.get(event.runId);
@@ -163,7 +163,7 @@ class EventStream {
     return before;
   }
 
-  /** Whether the page shows what the server knows. */
+  /** Set the state of the stream from its position and the head. */
   private judge(): void {
     if (this.source?.readyState !== EventSource.OPEN) return;
     if (!this.seesAll || position.value >= head.value) {
@@ -176,7 +176,7 @@ class EventStream {
     else if (state.value !== "behind") state.value = "live";
   }
 
-  /** Looks at the server now and then: that is how a connection is noticed which is open and says nothing. */
+  /** Poll the health of the server, to detect an open connection that delivers nothing. */
   private async watchHealth(): Promise<void> {
     for (;;) {
       await new Promise((done) => setTimeout(done, HEALTH_MS));
@@ -185,7 +185,7 @@ class EventStream {
       try {
         health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
       } catch {
-        state.value = "cut"; // also where the connection is open, and says nothing
+        state.value = "cut"; // even if the stream is still open
         continue;
       }
       this.judge();
@@ -197,7 +197,7 @@ class EventStream {
     }
   }
 
-  /** A page out of sight gives its connection to others, of which a browser has six for a server. */
+  /** Close the stream of a hidden page: a browser opens at most six connections to a server. */
   private restOutOfSight(): void {
     clearTimeout(this.rest);
     if (document.visibilityState === "hidden") {
@@ -214,7 +214,7 @@ class EventStream {
   }
 }
 
-/** A server that came back may be another release, with other pages and other events. */
+/** Reload the page if the server returns with another release. */
 async function reloadIfReleaseChanged(): Promise<void> {
   const { data } = await request(getCapabilities);
   if (data.version !== capabilities.value?.version) location.reload();

@@ -1,47 +1,47 @@
-// What an event says, in a few words.
+// Short summaries of events.
 
 import { count, dollars, words } from "../format";
 import { number, type SeenEvent, text } from "./events";
 
 const failed = (event: SeenEvent): string => `failed: ${text(event, "code")}`;
 
-/** By type; an event of another type is called by its type. */
+/** The summary by event type. Other events are shown by their type. */
 const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
-  "run.queued": (event) => `waits: ${words(text(event, "reason"))}`,
-  "run.created": (event) => `was admitted: ${text(event, "provider")} ${text(event, "model")}`,
+  "run.queued": (event) => `queued: ${words(text(event, "reason"))}`,
+  "run.created": (event) => `accepted: ${text(event, "provider")} ${text(event, "model")}`,
   "run.leased": (event) => `attempt ${number(event, "attempt") ?? 1}`,
   "run.started": () => "started",
-  "run.completed": (event) => (text(event, "verificationStatus") === "verification-failed" ? "completed, but did not pass" : "completed"),
+  "run.completed": (event) => (text(event, "verificationStatus") === "verification-failed" ? "completed, verification failed" : "completed"),
   "run.failed": failed,
   "run.timed-out": () => "timed out",
   "run.crashed": () => "crashed",
-  "run.cancelled": (event) => `was cancelled: ${text(event, "reason") || words(text(event, "cause"))}`,
-  "run.cancel.requested": () => "was asked to stop",
-  "run.paused": (event) => `was paused: ${words(text(event, "reason"))}`,
-  "policy.rejected": (event) => `was refused: ${words((event.payload.rejection as { reason: string }).reason)}`,
-  "policy.updated": (event) => `policy replaced${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
+  "run.cancelled": (event) => `cancelled: ${text(event, "reason") || words(text(event, "cause"))}`,
+  "run.cancel.requested": () => "cancel requested",
+  "run.paused": (event) => `paused: ${words(text(event, "reason"))}`,
+  "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
+  "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
   "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}`,
-  "schedule.run.started": (event) => `schedule ${text(event, "id")} fired`,
-  "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped a slot: ${words(text(event, "reason"))}`,
+  "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
+  "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,
   "schedule.run.failed": failed,
   "a2a.message.failed": failed,
   "a2a.dlq.added": (event) => `dead letter: ${words(text(event, "reason"))}`,
-  "authz.denied": (event) => `${text(event, "subject")} was denied ${text(event, "operation")}`,
-  "workflow.approval.requested": (event) => `step ${text(event, "stepId")} waits for approval`,
+  "authz.denied": (event) => `access denied: ${text(event, "subject")}, ${text(event, "operation")}`,
+  "workflow.approval.requested": (event) => `step ${text(event, "stepId")} needs approval`,
   "workflow.step.failed": (event) => `step ${text(event, "stepId")} failed: ${text(event, "code")}`,
   "transcript.appended": (event) => `${text(event, "role")}, ${count(number(event, "chars") ?? 0)} characters`,
   "usage.recorded": (event) => {
     const cost = number(event, "costMicroUsd");
     return `${text(event, "model")}${cost === undefined ? "" : `, ${dollars(cost)}`}`;
   },
-  "evidence.attached": (event) => `showed ${text(event, "label") || text(event, "evidenceType")}`,
+  "evidence.attached": (event) => `attached evidence ${text(event, "label") ? `"${text(event, "label")}"` : `(${text(event, "evidenceType")})`}`,
 };
 
 export function eventSummary(event: SeenEvent): string {
   return SUMMARIES[event.type]?.(event) ?? (text(event, "stepId") ? `step ${text(event, "stepId")}` : event.type);
 }
 
-/** How an event ends for the caller who asked for it: the class of its colour. */
+/** Return the CSS class for the colour of an event. */
 export function eventTone(event: SeenEvent): string {
   if (event.type.endsWith(".completed")) return "good";
   if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";

@@ -1,15 +1,15 @@
-// Events as this page sees them: the published record, and its place in the log.
+// Events: the published record and its position in the log.
 
 import type { EventRecord, EventsPage } from "../generated";
 import type { OpenStatus } from "./run_status";
 
-/** An event, its place in the log, and what its run was before, where this page saw that. */
+/** An event with its position and, if known, the status of its run before it. */
 export interface SeenEvent extends EventRecord {
   readonly position: number;
   readonly was?: OpenStatus | undefined;
 }
 
-/** The position in an event's id: version, log id, position (big-endian), mark, in base64url (docs/log-format.md). */
+/** Return the position in an event id: base64url of version, log id, position (big-endian) and mark (docs/log-format.md). */
 export function positionOf(id: string): number {
   const bytes = atob(id.replaceAll("-", "+").replaceAll("_", "/"));
   let position = 0;
@@ -17,18 +17,18 @@ export function positionOf(id: string): number {
   return position;
 }
 
-/** The events of a page of the feed. */
+/** Return the events of a page, with their positions. */
 export function eventsOf(page: EventsPage): SeenEvent[] {
   return page.events.map((event) => ({ ...event, position: positionOf(event.id) }));
 }
 
-/** A text in a payload; empty where there is none. */
+/** Return a string of the payload, or an empty string. */
 export function text(event: SeenEvent, name: string): string {
   const value = event.payload[name];
   return typeof value === "string" ? value : "";
 }
 
-/** A number in a payload. */
+/** Return a number of the payload, if present. */
 export function number(event: SeenEvent, name: string): number | undefined {
   const value = event.payload[name];
   return typeof value === "number" ? value : undefined;

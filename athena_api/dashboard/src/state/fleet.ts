@@ -1,4 +1,4 @@
-// The fleet's counters as a fold of events over a snapshot.
+// The fleet summary as a fold of events over a snapshot.
 
 import type { FleetSummary } from "../generated";
 import { number, type SeenEvent } from "./events";
@@ -17,7 +17,7 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   "run.crashed": "crashed",
 };
 
-/** Folds events into a summary. */
+/** Apply events to a summary. */
 export const foldFleet: Fold<FleetSummary> = (state, events, reload) => {
   const next = structuredClone(state) as Draft<FleetSummary>;
   let known = true;
@@ -28,7 +28,7 @@ export const foldFleet: Fold<FleetSummary> = (state, events, reload) => {
   return next as FleetSummary;
 };
 
-/** Takes one event in; false where the events do not tell all of it. */
+/** Apply one event. Return false if the summary must be read again. */
 function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
   switch (event.type) {
     case "run.queued":
@@ -85,7 +85,7 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
   return outcome === undefined || applyEnding(state, outcome, event.was);
 }
 
-/** Takes the end of a run in; false where this page did not see what the run was before. */
+/** Apply the end of a run. Return false if the previous status of the run is unknown. */
 function applyEnding(state: Draft<FleetSummary>, outcome: Outcome, was: OpenStatus | undefined): boolean {
   if (was === "queued") {
     state.withdrawn++;
@@ -100,7 +100,7 @@ function applyEnding(state: Draft<FleetSummary>, outcome: Outcome, was: OpenStat
   return was !== undefined;
 }
 
-/** A run waits no longer; since when the oldest does is known only where none is left. */
+/** Remove a run from the queue. The age of the oldest one stays unknown until the queue is empty. */
 function stopWaiting(state: Draft<FleetSummary>): void {
   state.queue.waiting--;
   if (state.queue.waiting === 0) delete state.queue.oldestWaitingSince;

@@ -1,4 +1,4 @@
-// What is on the screen: a snapshot of the API, and every event after it folded in.
+// Live queries: a snapshot of the API, kept current by folding in events.
 
 import { batch, effect, type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -7,15 +7,15 @@ import { eventStream, resets } from "./event_stream";
 import type { SeenEvent } from "./events";
 
 /**
- * Takes events into a state; the same state where nothing changes. `again` asks for another snapshot, where the events
- * alone do not tell what the server would answer now.
+ * Apply events to a state; return the same object if nothing changes. Call `reload` to request a new snapshot if the
+ * events do not contain enough.
  */
 export type Fold<T> = (state: T, events: readonly SeenEvent[], reload: () => void) => T;
 
 const AGAIN_MS = 700; // between two snapshots
-const RETRY_MS = 3_000; // after one that did not come
+const RETRY_MS = 3_000; // after a failed one
 
-/** A snapshot and its fold. */
+/** A snapshot and the fold that keeps it current. */
 export class LiveQuery<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
   readonly error: Signal<ApiError | undefined> = signal(undefined);
@@ -50,9 +50,9 @@ export class LiveQuery<T> {
     for (const stop of this.stops) stop();
   }
 
-  /** Reads anew, soon and once, however often it is asked. */
+  /** Schedule a new snapshot. Repeated calls are merged. */
   reload = (): void => {
-    if (this.error.value?.code === "AUTHZ_DENIED") return; // each refusal is recorded: one is enough
+    if (this.error.value?.code === "AUTHZ_DENIED") return; // each denial is recorded as an event; do not repeat it
     if (this.loading) {
       this.wanted = true;
       return;
@@ -101,14 +101,14 @@ export class LiveQuery<T> {
   }
 }
 
-/** A live value for as long as a component shows it; another key is another value. */
+/** Use a live query while the component is shown. A new key creates a new query. */
 export function useLiveQuery<T>(key: string, read: () => Promise<ApiResponse<T>>, fold: Fold<T>): LiveQuery<T> {
   const live = useMemo(() => new LiveQuery(read, fold), [key]);
   useEffect(() => () => live.close(), [live]);
   return live;
 }
 
-/** A fold that reads anew whenever something happened that it concerns. */
+/** Return a fold that reloads the snapshot when a matching event arrives. */
 export function reloadWhen<T>(concerns: (event: SeenEvent) => boolean): Fold<T> {
   return (state, events, reload) => {
     if (events.some(concerns)) reload();
@@ -116,7 +116,7 @@ export function reloadWhen<T>(concerns: (event: SeenEvent) => boolean): Fold<T> 
   };
 }
 
-/** Reads a live value anew at an interval, where it changes without an event. */
+/** Reload a live query at an interval, for data that changes without an event. */
 export function useReloadEvery(live: Pick<LiveQuery<unknown>, "reload">, ms: number): void {
   useEffect(() => {
     const timer = setInterval(live.reload, ms);

@@ -1,4 +1,4 @@
-// The statuses of a run, and the events that set them.
+// Run statuses, and the events that set them.
 
 export const ENDINGS: Readonly<Record<string, string>> = {
   "run.completed": "completed",
@@ -12,7 +12,7 @@ export const STATUSES = ["queued", "running", "paused", "completed", "failed", "
 
 export type OpenStatus = "queued" | "running" | "paused";
 
-/** The status that an event gives to a run that has not ended. */
+/** Return the status of an open run after an event of this type. */
 export function statusAfter(type: string): OpenStatus | undefined {
   switch (type) {
     case "run.queued":

@@ -5,7 +5,7 @@ import { type RunTimeline, runTimeline } from "./run_timeline";
 
 type Step = readonly [ms: number, type: string, payload?: Readonly<Record<string, unknown>>];
 
-/** Events of a run, each some milliseconds after its beginning. */
+/** Return events of a run; each step has its milliseconds since the start. */
 function eventsOf(steps: readonly Step[]): SeenEvent[] {
   return steps.map(([ms, type, payload = {}], index) => ({
     ...{ id: `e${index}`, type, payload, position: index + 1, runId: "run_1", sessionId: "s", traceId: "t", schemaVersion: 1 },
@@ -17,7 +17,7 @@ function timelineOf(...steps: Step[]): RunTimeline {
   return runTimeline(eventsOf(steps));
 }
 
-/** Its spans in short: kind, name, from and to in milliseconds, and a mark where one failed. */
+/** Return the spans as text: kind, name, from-to in milliseconds, and whether it failed. */
 function spansOf(timeline: RunTimeline): string[] {
   return timeline.spans.map(({ kind, name, from, to, failed }) => {
     const end = to === undefined ? "…" : String(to - 1_000_000);
@@ -37,29 +37,29 @@ const used = (ms: number, turn: number, failed = false): Step => [
   { turn, failed, provider: "mock", model: "m", usage: { inputTokens: 3, outputTokens: 2 }, costMicroUsd: 7 },
 ];
 
-test("a run that waits has begun no clock", () => {
+test("a queued run has no elapsed time", () => {
   const timeline = timelineOf([0, "run.queued", { reason: "session-busy", budgetMicroUsd: 9, timeoutMs: 5 }]);
-  deepEqual(spansOf(timeline), ["wait waits: session busy 0-…"]);
+  deepEqual(spansOf(timeline), ["wait queued: session busy 0-…"]);
   deepEqual([timeline.status, timeline.elapsedMs, timeline.runningSince, timeline.budgetMicroUsd, timeline.timeoutMs], ["queued", 0, undefined, 9, 5]);
 });
 
-test("a turn is a span from the request to the answer, and its usage names the model", () => {
+test("a turn spans request to response, and its usage names the model", () => {
   const timeline = timelineOf(CREATED, LEASED, STARTED, used(120, 1), answered(121), [150, "run.completed"]);
-  deepEqual(spansOf(timeline), ["start starts 0-10", "start starts 10-20", "model turn 1 20-120", "check verification 121-150"]);
+  deepEqual(spansOf(timeline), ["start start 0-10", "start start 10-20", "model turn 1 20-120", "check verification 121-150"]);
   equal(timeline.spans[2]?.detail, "mock m");
   deepEqual([timeline.status, timeline.turns, timeline.elapsedMs, timeline.runningSince], ["completed", 1, 150, undefined]);
   deepEqual([timeline.inputTokens, timeline.outputTokens, timeline.costMicroUsd], [3, 2, 7]);
 });
 
-test("while a model is asked, its turn is open", () => {
-  deepEqual(spansOf(timelineOf(CREATED, STARTED)), ["start starts 0-20", "model turn 1 20-…"]);
+test("the turn of a model call in progress is open", () => {
+  deepEqual(spansOf(timelineOf(CREATED, STARTED)), ["start start 0-20", "model turn 1 20-…"]);
 });
 
-test("after the answer it is verified, until it ends", () => {
+test("verification starts after the answer and lasts until the run ends", () => {
   deepEqual(spansOf(timelineOf(CREATED, STARTED, answered(100))).slice(1), ["model turn 1 20-100", "check verification 100-…"]);
 });
 
-test("the model is asked again once no tool runs", () => {
+test("the next turn starts when the last tool has finished", () => {
   const steps = [CREATED, STARTED, used(100, 1), called(101, "a", 1), called(102, "b", 1), toolAnswered(200, "a")];
   deepEqual(spansOf(timelineOf(...steps)).slice(1), ["model turn 1 20-100", "tool shell 101-200", "tool shell 102-…"]);
   const timeline = timelineOf(...steps, toolAnswered(300, "b", true));
@@ -67,17 +67,17 @@ test("the model is asked again once no tool runs", () => {
   equal(timeline.toolCalls, 2);
 });
 
-test("a refused call of a tool has failed", () => {
+test("a rejected tool call is marked as failed", () => {
   const timeline = timelineOf(CREATED, STARTED, [50, "tool.called", { toolCallId: "a", refused: "no-egress", turn: 1 }]);
   deepEqual(spansOf(timeline).slice(1), ["model turn 1 20-50", "tool unknown tool 50-… failed"]);
-  equal(timeline.spans[2]?.detail, "refused: no-egress");
+  equal(timeline.spans[2]?.detail, "rejected: no-egress");
 });
 
-test("a call of the model that failed is a turn of its own, and another call follows", () => {
+test("a failed model call is its own turn, followed by another", () => {
   deepEqual(spansOf(timelineOf(CREATED, STARTED, used(60, 1, true))).slice(1), ["model turn 1 20-60 failed", "model turn 2 60-…"]);
 });
 
-test("the clock stands while a run is paused", () => {
+test("a pause does not count as elapsed time", () => {
   const paused = [CREATED, STARTED, [100, "run.paused", { reason: "budget-exhausted" }]] as const;
   const timeline = timelineOf(...paused);
   deepEqual(spansOf(timeline).slice(1), ["pause paused: budget exhausted 100-…"]);
@@ -87,19 +87,19 @@ test("the clock stands while a run is paused", () => {
   deepEqual([resumed.elapsedMs, resumed.runningSince, resumed.budgetMicroUsd], [100, 1_000_400, 800]);
 });
 
-test("the end of a run ends all that was open", () => {
+test("the end of a run closes all open spans", () => {
   const timeline = timelineOf(CREATED, STARTED, used(50, 1), called(51, "a", 1), [60, "run.cancel.requested"], [90, "run.cancelled"]);
   deepEqual(spansOf(timeline).slice(1), ["model turn 1 20-50", "tool shell 51-90"]);
   deepEqual([timeline.status, timeline.cancelAsked], ["cancelled", true]);
   deepEqual(spansOf(timelineOf(CREATED, STARTED, [70, "run.timed-out"])).slice(1), ["model turn 1 20-70 failed"]);
-  deepEqual(spansOf(timelineOf([0, "run.queued", { reason: "session-busy" }], [70, "run.cancelled"])), ["wait waits: session busy 0-70 failed"]);
+  deepEqual(spansOf(timelineOf([0, "run.queued", { reason: "session-busy" }], [70, "run.cancelled"])), ["wait queued: session busy 0-70 failed"]);
 });
 
-test("an executor that takes over is another attempt", () => {
+test("a takeover by another executor is a new attempt", () => {
   const timeline = timelineOf(CREATED, LEASED, STARTED, [500, "run.leased", { attempt: 2 }]);
-  deepEqual(spansOf(timeline), ["start starts 0-10", "start starts 10-20", "start attempt 2 500-…", "model turn 1 20-…"]);
+  deepEqual(spansOf(timeline), ["start start 0-10", "start start 10-20", "start attempt 2 500-…", "model turn 1 20-…"]);
 });
 
-test("steps between two events are no spans", () => {
+test("very short steps are not spans", () => {
   deepEqual(spansOf(timelineOf(CREATED, [2, "run.leased"], [4, "run.started"], [5, "evidence.attached"])), ["model turn 1 4-…"]);
 });

@@ -1,23 +1,23 @@
-// A run as its events say, at any moment of its life.
+// The timeline of a run, folded from its events up to any point.
 
 import { words } from "../format";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS, OPEN } from "./run_status";
 
-/** A stretch of a run's life. */
+/** A bar of the waterfall. */
 export interface Span {
   readonly kind: "wait" | "start" | "model" | "tool" | "pause" | "check";
   readonly name: string;
   readonly from: number;
-  /** Absent while it goes on. */
+  /** Absent while in progress. */
   to?: number;
   failed?: boolean;
   detail?: string;
-  /** The event that began it. */
+  /** The position of the first event. */
   readonly position: number;
 }
 
-/** A run up to any of its events. */
+/** The state of a run after some of its events. */
 export interface RunTimeline {
   readonly status: string;
   readonly spans: readonly Span[];
@@ -30,14 +30,14 @@ export interface RunTimeline {
   readonly budgetMicroUsd: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly cancelAsked: boolean;
-  /** How long its clock ran, and since when it runs. */
+  /** The time spent running, without the current interval, and the start of that interval. */
   readonly elapsedMs: number;
   readonly runningSince: number | undefined;
 }
 
-const BRIEF_MS = 3; // what is shorter than that is a step between two events, not a stretch
+const BRIEF_MS = 3; // shorter spans are not shown
 
-/** The fold of a run's events. */
+/** Fold the events of a run. */
 export function runTimeline(events: readonly SeenEvent[]): RunTimeline {
   const builder = new TimelineBuilder();
   for (const event of events) builder.apply(event);
@@ -64,25 +64,25 @@ class TimelineBuilder {
   private runningSince: number | undefined;
   private readonly spans: Span[] = [];
   private readonly tools = new Map<string, Span>(); // by the id of the call
-  private open: Span | undefined; // a wait, a start or a pause
-  private call: ModelCall | undefined; // of the model, until it answers
-  private answeredAt: number | undefined; // since when its answer is verified
+  private open: Span | undefined; // of kind wait, start or pause
+  private call: ModelCall | undefined; // while in progress
+  private answeredAt: number | undefined; // the start of the verification
 
   apply(event: SeenEvent): void {
     const at = new Date(event.createdAt).getTime();
     switch (event.type) {
       case "run.queued":
         this.limit(event);
-        this.begin("wait", `waits: ${words(text(event, "reason"))}`, event, at);
+        this.begin("wait", `queued: ${words(text(event, "reason"))}`, event, at);
         break;
       case "run.created":
         this.limit(event);
         this.startClock(at);
-        this.begin("start", "starts", event, at);
+        this.begin("start", "start", event, at);
         break;
       case "run.leased": {
         const attempt = number(event, "attempt") ?? 1;
-        this.begin("start", attempt > 1 ? `attempt ${attempt}` : "starts", event, at);
+        this.begin("start", attempt > 1 ? `attempt ${attempt}` : "start", event, at);
         break;
       }
       case "run.started":
@@ -166,7 +166,7 @@ class TimelineBuilder {
     this.answeredAt = undefined;
   }
 
-  /** The model has answered, or its call has failed. */
+  /** End the current model call. */
   private endTurn(at: number, failed = false): void {
     if (this.call) this.spans.push({ ...this.turn(this.call, failed), to: at });
     this.call = undefined;
@@ -176,7 +176,7 @@ class TimelineBuilder {
     return { kind: "model", name: `turn ${++this.turns}`, from: call.since, position: call.position, failed };
   }
 
-  /** A turn ends with the first event that names it. */
+  /** Return true for the first event of a turn; it ends the model call. */
   private isNewTurn(event: SeenEvent): boolean {
     const turn = number(event, "turn");
     return turn === undefined || turn > this.turns;
@@ -200,7 +200,7 @@ class TimelineBuilder {
     const span: Span = { kind: "tool", name: text(event, "toolName") || "unknown tool", from: at, position: event.position };
     const refused = text(event, "refused");
     if (refused) {
-      span.detail = `refused: ${refused}`;
+      span.detail = `rejected: ${refused}`;
       span.failed = true;
     }
     this.toolCalls++;

@@ -1,10 +1,10 @@
-// The records of runs as folds of their events.
+// Run records as folds of events.
 
 import type { Run } from "../generated";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS } from "./run_status";
 
-/** The record of a run as it begins. */
+/** Return the record of a new run. */
 export function newRun(event: SeenEvent): Run {
   const runId = event.runId ?? "";
   const self = `/api/v1/runs/${runId}`;
@@ -26,7 +26,7 @@ export function newRun(event: SeenEvent): Run {
   };
 }
 
-/** The record after an event of the same run. */
+/** Return the record after an event of the same run. */
 export function applyEvent(run: Run, event: SeenEvent): Run {
   switch (event.type) {
     case "run.created":

@@ -1,4 +1,4 @@
-// The runs of the newest ten minutes, counted in steps of five seconds, and the newest events.
+// Counts of the last ten minutes in steps of five seconds, and the newest events.
 
 import { signal } from "@preact/signals";
 import { request } from "../api";
@@ -10,7 +10,7 @@ import { ENDINGS } from "./run_status";
 const STEP_MS = 5_000;
 const STEPS = 120;
 const SEED_EVENTS = 500; // a page of the feed
-const PAST_EVENTS_MAX = 5_000; // where more happened in ten minutes, the chart begins later
+const PAST_EVENTS_MAX = 5_000; // with more events in ten minutes, the chart starts later
 const COUNTED = ["run.created", ...Object.keys(ENDINGS), "policy.rejected"];
 const TICKER_EVENTS = 14;
 const TICKER_TYPES = new Set([
@@ -20,11 +20,11 @@ const TICKER_TYPES = new Set([
   ...["workflow.run.failed", "a2a.message.sent", ...Object.keys(ENDINGS)],
 ]);
 
-export const SERIES = ["admitted", "ended well", "ended otherwise", "refused"] as const;
+export const SERIES = ["started", "completed", "failed", "rejected"] as const;
 
-/** Goes up whenever there is something new to draw. */
+/** Increases when the chart must be drawn again. */
 export const redraws = signal(0);
-/** The newest events that a reader may want to know of. */
+/** The newest events for the activity list. */
 export const ticker = signal<readonly SeenEvent[]>([]);
 
 const stepOf = (ms: number): number => Math.floor(ms / STEP_MS);
@@ -36,12 +36,12 @@ function seriesOf(event: SeenEvent): number {
   return event.type === "policy.rejected" ? 3 : -1;
 }
 
-/** How many events of each series there were in each step. */
+/** Counts of events per series and step. */
 class Counts {
   private readonly series = SERIES.map(() => new Array<number>(STEPS).fill(0));
   private last = stepOf(Date.now());
 
-  /** From when on everything is counted, in milliseconds. */
+  /** The time since which the counts are complete, in milliseconds. */
   since = Date.now();
 
   clear(): void {
@@ -58,7 +58,7 @@ class Counts {
     }
   }
 
-  /** Times in seconds, then the series; a series begins where everything is counted. */
+  /** Return times in seconds, then the series, each from the first complete step on. */
   chart(): [number[], ...number[][]] {
     this.advance();
     const times = Array.from({ length: STEPS }, (_, index) => ((this.last - STEPS + 1 + index) * STEP_MS) / 1_000);
@@ -87,7 +87,7 @@ function addToTicker(events: readonly SeenEvent[]): void {
   if (shown.length) ticker.value = [...ticker.value, ...shown.slice(-TICKER_EVENTS)].sort((a, b) => b.position - a.position).slice(0, TICKER_EVENTS);
 }
 
-/** Follows the stream from a position, and begins with what came just before it. */
+/** Follow the stream from a position, and load the events just before it. */
 export async function startTraffic(position: number): Promise<void> {
   eventStream.subscribe((events) => {
     counts.add(events);
@@ -96,7 +96,7 @@ export async function startTraffic(position: number): Promise<void> {
   });
   setInterval(() => redraws.value++, STEP_MS);
   resets.subscribe((times) => {
-    if (times) void recount().catch(() => undefined); // then the chart begins now
+    if (times) void recount().catch(() => undefined); // on failure, the chart starts now
   });
   const cursor = Math.max(0, position - SEED_EVENTS);
   const newest = (await request(listEvents, { query: { cursor, limit: SEED_EVENTS } })).data;
@@ -104,13 +104,13 @@ export async function startTraffic(position: number): Promise<void> {
   await countPast(position, Date.now() - STEPS * STEP_MS);
 }
 
-/** Counts again: the stream left some events out. */
+/** Count again after a reset of the stream, which skips events. */
 async function recount(): Promise<void> {
   counts.clear();
   await countPast(streamPosition.value, counts.since - STEPS * STEP_MS);
 }
 
-/** Counts what happened from a time to a position; where that is too much, from a later time on. */
+/** Count events from a time to a position; with too many events, start later. */
 async function countPast(position: number, from: number): Promise<void> {
   const query = { types: COUNTED.join(","), createdAfter: new Date(from).toISOString(), limit: SEED_EVENTS };
   let page = (await request(listEvents, { query })).data;
