@@ -1,4 +1,4 @@
-"""The command line as ``python -m athena_cli``."""
+"""Entry point of ``python -m athena_cli``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The application: arguments to a command, whatever happens to an exit code."""
+"""The cyclopts application: turns arguments into a command, and every outcome into an exit code."""
 
 import inspect
 import os
@@ -20,13 +20,13 @@ CONNECTION_FLAGS = frozenset({"--transport", "--api-base-url", "--api-timeout-ms
 
 
 def build() -> App:
-    """The tree of commands."""
+    """Build the tree of commands."""
     app = App(
         name="athena",
         version=f"projectathena {__version__}",
         help="A control plane for AI-agent runs: every fact is an event, durable before it is acknowledged.",
         version_flags=["--version"],
-        help_format="plaintext",  # Markdown would take a third of the time that help takes
+        help_format="plaintext",  # parsing Markdown is a third of the time of --help
     )
     groups: dict[str, App] = {}
 
@@ -41,24 +41,21 @@ def build() -> App:
         parent, name = place(words)
         parent.command(command, name=name, help=_help_text(command))
     app.register_install_completion_command()
-    for (
-        words,
-        row,
-    ) in GENERATED_COMMANDS.items():  # read from the table when they are run: the table takes longer than help may
+    for words, row in GENERATED_COMMANDS.items():  # loaded when run: importing the operations is too slow for help
         parent, name = place(words)
         parent.command(f"athena_cli.operation_command:{row.operation_id}", name=name, help=row.summary)
     return app
 
 
 def _help_text(command: Callable[..., object]) -> str:
-    """Return the help of a command from its docstring: a line for each paragraph, as wide as the terminal."""
+    """Return the help of a command from its docstring, one line per paragraph; cyclopts wraps them."""
     text = inspect.getdoc(command) or ""
     paragraphs = text.partition("\n\nArgs:")[0].split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (contract D26). Without arguments, this process is the program athena."""
+    """Run one command and return its exit code. Without ``arguments``, run as the program ``athena``."""
     _open_closed_streams()
     if arguments is None:
         protect()
@@ -68,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UnknownOptionError as error:
         option = (error.token.keyword or error.token.value).partition("=")[0]
-        here = "; this command works on the state directory itself (ATHENA_STATE_DIR) and asks no server"
+        here = ". This command works directly on the state directory (ATHENA_STATE_DIR), without a server."
         return _report(str(error).rstrip(".") + (here if option in CONNECTION_FLAGS else ""), MISUSED)
     except UnusedCliTokensError as error:
         command, more = " ".join(("athena", *(error.command_chain or ()))), error.unused_tokens or ()
-        return _report(f"{command} has no place for {', '.join(map(repr, more))}; see {command} --help", MISUSED)
+        return _report(f"{command}: unexpected argument {', '.join(map(repr, more))}; see {command} --help", MISUSED)
     except CycloptsError as error:
         return _report(str(error), MISUSED)
     except Exit as error:
@@ -82,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return FAILED
-    except OSError as error:  # such as a disk that is full under what the output goes to
+    except OSError as error:  # for example, output is redirected to a full disk
         _discard_output()
         return _report(str(error), FAILED)
     except Exception as error:
@@ -99,16 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from athena_core.log.sqlite.connection import DatabaseError
 
         if isinstance(error, DatabaseError | Undecodable):
-            return _report(f"the log cannot be read: {error}; athena verify names what is wrong with it", FAILED)
+            return _report(f"cannot read the log: {error}. Run 'athena verify' to find the damage.", FAILED)
         import traceback
 
-        print(printable(traceback.format_exc()), end="", file=sys.stderr)  # as the interpreter would, without commands
+        print(printable(traceback.format_exc()), end="", file=sys.stderr)  # without terminal escape sequences
         return FAILED
     return result if isinstance(result, int) else OK
 
 
 def join_switch_values(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with `--flag true` as `--flag=true`, so that a switch takes a value like any option."""
+    """Return the arguments with `--flag true` as `--flag=true`, so that a switch accepts a value."""
     words: list[str] = []
     for argument in arguments:
         flag = words[-1] if words else ""
@@ -120,7 +117,7 @@ def join_switch_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _open_closed_streams() -> None:
-    """Open standard streams that are closed on nothing, or files opened later take their place and receive output."""
+    """Open closed standard streams on /dev/null, or a file opened later would get their number and the output."""
     while (lowest := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(lowest, True)
     os.close(lowest)
@@ -129,7 +126,7 @@ def _open_closed_streams() -> None:
 
 
 def _discard_output() -> None:
-    """Let what could not be written go, or the interpreter complains at its end."""
+    """Discard unwritten output, or the interpreter reports an error when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

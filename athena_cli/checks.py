@@ -1,4 +1,4 @@
-"""What may be wrong with a set-up, looked at without a server and without changing anything."""
+"""Checks of an installation, without a server and without changes."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ KNOWN = {event.TYPE for event in EVENTS}
 
 
 class CheckResult(Value):
-    """One thing that was looked at; ``wrong`` breaks a promise, a ``notice`` may surprise."""
+    """The result of one check: ``wrong`` is a fault, ``notice`` is worth knowing."""
 
     check: str
     status: Literal["ok", "notice", "wrong"]
@@ -44,7 +44,7 @@ class CheckResult(Value):
 
 
 def examine() -> list[CheckResult]:
-    """Everything, in order; later checks need what earlier ones found."""
+    """Run all checks in order and return their results. A check that fails may end the later ones."""
     findings = list(_versions())
     try:
         settings = load()
@@ -88,14 +88,14 @@ def _versions() -> Iterator[CheckResult]:
 
 
 def _settings(settings: Settings) -> Iterator[CheckResult]:
-    yield CheckResult(check="settings", status="ok", says="every setting can be read")
+    yield CheckResult(check="settings", status="ok", says="all settings are valid")
     for warning in replaced():
         yield CheckResult(check="settings", status="notice", says=warning)
     places = len(settings.anchor_to)
     yield CheckResult(
         check="anchors elsewhere",
         status="ok" if places else "notice",
-        says=f"a server sends anchors to {places} places" if places else "no anchor leaves this machine by a server",
+        says=f"servers send anchors to {places} places" if places else "servers send no anchors to other machines",
         remedy=None if places else "set ATHENA_ANCHOR_TO, or run 'athena anchor --to' regularly: docs/operations.md",
     )
     workspace = settings.workspace_root
@@ -103,8 +103,8 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(
             check="workspace",
             status="wrong",
-            says=f"{workspace} is no directory",
-            remedy="set ATHENA_WORKSPACE_ROOT to one",
+            says=f"{workspace} is not a directory",
+            remedy="set ATHENA_WORKSPACE_ROOT to a directory",
         )
 
 
@@ -116,7 +116,10 @@ def _directory(directory: Path) -> Iterator[CheckResult]:
         directory = next(parent for parent in directory.absolute().parents if parent.exists())
     if not os.access(directory, os.W_OK | os.X_OK):
         yield CheckResult(
-            check="state directory", status="wrong", says=f"{directory} is not writable", remedy="give it to this user"
+            check="state directory",
+            status="wrong",
+            says=f"{directory} is not writable",
+            remedy="make this user its owner",
         )
     kind = file_system(directory)
     yield CheckResult(
@@ -131,15 +134,15 @@ def _directory(directory: Path) -> Iterator[CheckResult]:
         check="space",
         status="notice" if low else "ok",
         says=f"{free / (1 << 30):.1f} GiB free",
-        remedy="a full disk refuses writes with STORE_FULL: make space" if low else None,
+        remedy="free some space; on a full disk, writes fail with STORE_FULL" if low else None,
     )
     mode = stat.S_IMODE(directory.stat().st_mode)
     if (directory / "log.db").exists():
         exposed = sum(1 for _ in open_to_others(directory))
-        remedy = f"others may see what is there: chmod 700 {directory}" if mode & 0o077 else None
+        remedy = f"other users can list its files: chmod 700 {directory}" if mode & 0o077 else None
         if exposed:
-            remedy = "others may read what was said: the next start closes these files"
-        files = f", and {exposed} files in it are open to others" if exposed else ""
+            remedy = "other users can read recorded text; the next start of a server restricts these files"
+        files = f", and other users can read {exposed} files in it" if exposed else ""
         yield CheckResult(
             check="permissions",
             status="notice" if remedy else "ok",
@@ -160,8 +163,8 @@ def _server(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(
             check="server",
             status="notice" if taken else "ok",
-            says=f"something at {host}:{port} does not speak HTTP in time" if taken else f"nothing listens at {url}",
-            remedy="look what has the port" if taken else None,
+            says=f"{host}:{port} is in use, but not by an HTTP server" if taken else f"nothing listens at {url}",
+            remedy="find out which program uses the port" if taken else None,
         )
         return
     if answer.status_code == 200:
@@ -172,61 +175,61 @@ def _server(settings: Settings) -> Iterator[CheckResult]:
             check="server",
             status="wrong",
             says=f"the server at {url} is not ready: {answer.text[:200]}",
-            remedy="GET /api/v1/admin/health says what is behind",
+            remedy="see GET /api/v1/admin/health for the reason",
         )
         yield from _problems(settings)
     else:
         yield CheckResult(
             check="server",
             status="notice",
-            says=f"whoever answers at {url} is no Athena server (status {answer.status_code})",
-            remedy="serve on another port, and set ATHENA_API_BASE_URL",
+            says=f"{url} is not an Athena server (status {answer.status_code})",
+            remedy="use another port, and set ATHENA_API_BASE_URL",
         )
 
 
 def _problems(settings: Settings) -> Iterator[CheckResult]:
-    """The loops that fail in the server and in other processes, if this user may read that."""
+    """Report failing background loops of all servers and workers, if this identity may read them."""
     health, workers = (_read(settings, path) for path in ("/admin/health", "/workers"))
     others = [one for one in workers.get("items", ()) if one["id"] != health.get("executor")]
     places = [("the server", health), *((f"{one['kind']} {one['pid']} on {one['host']}", one) for one in others)]
     for place, found in places:
-        for problem in found.get("problems", ()):  # an older release does not report them
+        for problem in found.get("problems", ()):  # absent on older releases
             count, since = problem["count"], problem["since"]
             yield CheckResult(
                 check=f"background {problem['loop']}",
                 status="wrong",
-                says=printable(f"{place}: fails since {since}, {count} times: {problem['message']}"),
-                remedy="look up the loop in docs/operations.md; the log of that process has the traceback",
+                says=printable(f"{place}: failing since {since}, {count} times: {problem['message']}"),
+                remedy="look up the loop in docs/operations.md; the traceback is in the log of that process",
             )
 
 
 def _read(settings: Settings, path: str) -> dict[str, Any]:
-    """Return the data of an answer; nothing if there is none."""
+    """Return the data of a response; empty if the request fails."""
     identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
     url = settings.api_base_url + PREFIX + path
     try:
         answer = httpx2.get(url, headers=identity, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         data = answer.json()["data"] if answer.status_code == 200 else {}
-    except (httpx2.HTTPError, ValueError, LookupError, TypeError):  # it may be another program's
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError):  # it may be another program
         return {}
     return data if isinstance(data, dict) else {}
 
 
 def _log(log: OfflineLog) -> Iterator[CheckResult]:
     for stray in log.archive.schema.strays:
-        remedy = "find out who put it there, then drop it or restore a backup"
+        remedy = "find out where it comes from, then drop it or restore a backup"
         yield CheckResult(check="schema", status="wrong", says=f"the log holds {stray}", remedy=remedy)
     if not log.archive.schema.readable:
         return
     format_ = log.archive.meta["format"]
     if not format_.isdigit() or int(format_) > FORMAT:
-        says = f"the log has format {format_}, this release reads {FORMAT}"
+        says = f"the log has format {format_}, but this release reads {FORMAT}"
         yield CheckResult(
             check="log", status="wrong", says=says, remedy="use the release that wrote it, or a newer one"
         )
         return
     if moved := log.archive.meta.get(MOVED_TO):
-        remedy = "set ATHENA_DATABASE_URL or ATHENA_STATE_DIR to it"
+        remedy = "set ATHENA_DATABASE_URL or ATHENA_STATE_DIR to the new place"
         yield CheckResult(check="log", status="wrong", says=f"the log was moved to {moved}", remedy=remedy)
         return
     reader = log.reader()
@@ -240,23 +243,25 @@ def _log(log: OfflineLog) -> Iterator[CheckResult]:
         yield CheckResult(
             check="clock",
             status="notice" if ahead > AHEAD_SECONDS_MAX else "ok",
-            says=f"the clock says {iso(SystemClock().now())}"
+            says=f"the clock shows {iso(SystemClock().now())}"
             + (f", {ahead:.0f} s before the last event" if ahead > AHEAD_SECONDS_MAX else ""),
-            remedy="set the clock; until it has caught up, events are recorded under the time of the last one"
+            remedy="set the clock; until it catches up, events are recorded with the time of the last event"
             if ahead > AHEAD_SECONDS_MAX
             else None,
         )
         newer = {row.type for row in reader.rows(max(head - RECENT_EVENTS, 0), RECENT_EVENTS)} - KNOWN
         if newer:
-            says = f"events of a newer release: {', '.join(sorted(newer))}"
-            yield CheckResult(check="events", status="notice", says=says, remedy="update Athena to see them in views")
+            says = f"the log has events of a newer release: {', '.join(sorted(newer))}"
+            yield CheckResult(
+                check="events", status="notice", says=says, remedy="update Athena to include them in views"
+            )
     finally:
         reader.close()
 
 
 def _anchor(log: OfflineLog, reader: StoreReader, head: int) -> Iterator[CheckResult]:
-    """Compare the log with its anchor, as a start does."""
-    accept = "restore the rest, or start once with ATHENA_ACCEPT_FORK=true"
+    """Compare the log with its anchor, like the start of a server."""
+    accept = "restore the missing events, or start once with ATHENA_ACCEPT_FORK=true"
     try:
         anchor = log.anchor
     except ConfigError as error:
@@ -264,15 +269,15 @@ def _anchor(log: OfflineLog, reader: StoreReader, head: int) -> Iterator[CheckRe
         return
     if anchor is None:
         if head and log.url is None and log.archive.meta["format"] == str(FORMAT):
-            says = "there is none, so nothing shows whether the log is whole"
+            says = "the anchor is missing, so a truncated log would go unnoticed"
             yield CheckResult(check="anchor", status="wrong", says=says, remedy=accept)
     elif anchor.log_id != reader.log_id:
-        says = f"it is the anchor of another log, {anchor.log_id}"
+        says = f"the anchor belongs to another log, {anchor.log_id}"
         yield CheckResult(check="anchor", status="wrong", says=says, remedy=accept)
     else:
         vouched = reader.row(anchor.position) if anchor.position else None
         cut = anchor.position > head or (vouched is not None and vouched.chain.hex() != anchor.chain)
-        more = " with another history, or more of it" if cut else ""
+        more = ", but events are missing or different now" if cut else ""
         yield CheckResult(
             check="anchor",
             status="wrong" if cut else "ok",
@@ -285,6 +290,6 @@ def _views(log: OfflineLog) -> Iterator[CheckResult]:
     views = log.views()
     name = views.generations.current()
     if name is None:
-        yield CheckResult(check="views", status="ok", says="there are none yet; a server builds them")
+        yield CheckResult(check="views", status="ok", says="not built yet; a server builds them")
         return
-    yield CheckResult(check="views", status="ok", says=f"generation {name} serves")
+    yield CheckResult(check="views", status="ok", says=f"generation {name} is current")

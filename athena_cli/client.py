@@ -1,4 +1,4 @@
-"""One request of a command to a plane: how it is reached, what is sent and shown."""
+"""Requests that commands send to a control plane: connection options, sending, and printing the response."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,37 +24,37 @@ T = TypeVar("T")
 @Parameter(name="*", group="Transport")
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """How to reach the plane; what is absent is as the settings say."""
+    """Connection options of a command. Defaults come from the settings."""
 
     transport: Literal["api", "local", "auto"] | None = None
-    """A server, this process, or the server if one answers (ATHENA_CLI_TRANSPORT)."""
+    """Send the request to a server, or run it in this process; auto prefers the server (ATHENA_CLI_TRANSPORT)."""
 
     api_base_url: str | None = None
-    """Where the server is (ATHENA_API_BASE_URL)."""
+    """Base URL of the server (ATHENA_API_BASE_URL)."""
 
     api_timeout_ms: str | None = None
-    """How long to wait for it (ATHENA_CLI_API_TIMEOUT_MS)."""
+    """Request timeout in milliseconds (ATHENA_CLI_API_TIMEOUT_MS)."""
 
     identity: str | None = None
-    """Who is asking, where authentication is on (ATHENA_CLI_IDENTITY)."""
+    """Identity to send when authentication is on (ATHENA_CLI_IDENTITY)."""
 
     output: Annotated[Output | None, OUTPUT] = None
-    """A table, one JSON document, or a line of JSON for each record; by itself a table on a terminal, else JSON."""
+    """Output format: a table, one JSON document, or a JSON line per record. Default: table on a terminal, else json."""
 
 
 def output_of(connection: ConnectionOptions | None) -> Output | None:
-    """Return the output that was asked for."""
+    """Return the output format of the options, if given."""
     return connection.output if connection else None
 
 
 def machine_output_of(connection: ConnectionOptions | None) -> Literal["json", "jsonl"] | None:
-    """Return the output that was asked for if it is JSON."""
+    """Return the output format if it is a JSON format, else None."""
     output = output_of(connection)
     return output if output in {"json", "jsonl"} else None
 
 
 def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
-    """The settings, with the flags of this command in their place. Raises ConfigError, Misused."""
+    """Return the settings, overridden by the flags of this command. Raise ConfigError or Misused."""
     from athena_core.settings import SETTINGS, load
 
     settings = load()
@@ -79,7 +79,7 @@ def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
 def call(
     connection: ConnectionOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False
 ) -> T:
-    """Connect to the plane, await ``work`` on the transport, and return its result. Raises ConfigError, Exit."""
+    """Connect to the plane, await ``work`` on the transport, and return its result. Raise ConfigError or Exit."""
     import asyncio
 
     from athena_cli.transport import connect
@@ -92,7 +92,7 @@ def call(
 
 
 def request_data(connection: ConnectionOptions | None, operation_id: str, **parts: Any) -> bytes:
-    """Send one request and return the ``data`` of its answer, as JSON."""
+    """Send one request and return the ``data`` of the response, as JSON."""
     return call(connection, lambda transport: transport.request(operation_id, **parts))
 
 
@@ -106,9 +106,9 @@ def request(
     lines: Callable[[Any], list[str]] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and show its answer: reshaped, or as ``lines`` of text unless JSON was asked for.
+    """Send one request and print the response: reshaped, or as ``lines`` of text unless a JSON format is requested.
 
-    Raise Failed where the answer holds a ``problem``.
+    Raise Failed if ``problem`` finds an error in the response.
     """
 
     async def work(transport: "Transport") -> tuple[bytes, str | None]:
@@ -136,7 +136,7 @@ def request(
 def request_all(
     connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
 ) -> None:
-    """Send requests for all pages of a list and show them as one list."""
+    """Request all pages of a list and print them as one list."""
 
     async def work(transport: "Transport") -> None:
         pages = render.ListOutput(output_of(connection))
@@ -146,7 +146,7 @@ def request_all(
             while transport.following is not None:
                 query["cursor"] = transport.following
                 page = await transport.request(operation_id, query=query, **parts)
-                render.write_csv(page.partition(b"\n")[2])  # without the names of the columns
+                render.write_csv(page.partition(b"\n")[2])  # without the header row
             return
         while following := pages.add(await transport.request(operation_id, query=query, **parts)):
             query["cursor"] = following
@@ -157,7 +157,7 @@ def request_all(
 def follow(
     connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
 ) -> None:
-    """Print the records of a stream as they come, a line of JSON each, until Ctrl-C; then the last cursor."""
+    """Print the records of a stream as they arrive, one JSON line each, until Ctrl-C. Then print the last cursor."""
     from contextlib import aclosing
 
     last: str | None = None
@@ -170,7 +170,7 @@ def follow(
         cursor = query.pop("after", None)
         async with aclosing(transport.follow(operation_id, query=query, cursor=cursor, lost=lost, **parts)) as items:
             async for item in items:
-                if item.cursor is None:  # shown in passing, such as text while it is written
+                if item.cursor is None:  # live text, not a recorded entry
                     continue
                 if item.record is not None:
                     render.write(item.record)
@@ -184,7 +184,7 @@ def follow(
 
 
 def read_json(path: str, flag: str) -> dict[str, Any]:
-    """The JSON object in a file; `-` is standard input. Raises Misused."""
+    """Return the JSON object in a file; `-` is standard input. Raise Misused."""
     import msgspec
 
     try:
@@ -193,4 +193,4 @@ def read_json(path: str, flag: str) -> dict[str, Any]:
     except OSError as error:
         raise Misused(f"{flag}: cannot read {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Misused(f"{flag}: {path} holds no JSON object: {error}") from error
+        raise Misused(f"{flag}: {path} is not a JSON object: {error}") from error

@@ -1,4 +1,4 @@
-"""The commands that have code of their own, by their words, and what the groups of commands are about."""
+"""The hand-written commands by name, and the help of command groups."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,24 +21,24 @@ from athena_cli.commands import (
 )
 
 GROUPS: Mapping[str, str] = {
-    "a2a": "Messages between personas, and what could not be done.",
-    "anchors": "What other logs held, kept here.",
+    "a2a": "Messages between personas, and dead letters.",
+    "anchors": "Anchors of other logs, kept in this one.",
     "clock": "The clock of the server's machine.",
-    "api": "The server, and the document that describes it.",
-    "events": "What was recorded.",
-    "directives": "What runs are told to do.",
-    "harness-profiles": "Provider, model, tools and limits of runs.",
-    "persona": "Reviews of repositories, and who reviews.",
-    "memory": "Notes, and what was noted down.",
-    "policy": "The limits of the whole plane, and what they refused.",
-    "run-templates": "Directives with placeholders; `run --template` runs one.",
-    "runs": "Runs, one by one.",
-    "schedule": "What runs by itself.",
-    "sessions": "Conversations.",
-    "work": "What waits to be done in sessions.",
+    "api": "Run the server; write its OpenAPI document.",
+    "events": "Recorded events.",
+    "directives": "Reusable instructions for runs.",
+    "harness-profiles": "Agent profiles: provider, model, tools and limits of runs.",
+    "persona": "Code reviews by personas, and persona definitions.",
+    "memory": "Notes and memory entries.",
+    "policy": "Limits on runs, and rejected runs.",
+    "run-templates": "Directives with placeholders. Start one with `run --template`.",
+    "runs": "Inspect and follow runs.",
+    "schedule": "Schedules: runs at set times.",
+    "sessions": "Sessions (conversations) and their transcripts.",
+    "work": "Work queues of sessions.",
 }
 
-COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the table (operation_command.py)
+COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": runs.run,
     "cancel": runs.cancel,
     "work enqueue": queues.enqueue_work,
@@ -67,4 +67,4 @@ COMMANDS: Mapping[str, Callable[..., None]] = {  # the others are rows of the ta
     "api serve": server.serve,
     "api contracts": server.contracts,
 }
-"""The words of a command, and what it does."""
+"""The hand-written commands. All others are generated from the table of operations (``operation_command.py``)."""

@@ -1,4 +1,4 @@
-"""Exit codes (contract D26), and the exceptions that lead to them."""
+"""Exit codes, and the exceptions that produce them."""
 
 from typing import ClassVar
 
@@ -10,17 +10,17 @@ INTERRUPTED = 130
 
 
 class Exit(Exception):
-    """The command cannot do what was asked; its text is what is printed after ``Error:``."""
+    """A command failed. The message is printed after ``Error:``."""
 
     code: ClassVar[int] = FAILED
 
 
 class Failed(Exit):
-    """The operation was refused or went wrong."""
+    """The operation was rejected or failed."""
 
 
 class Misused(Exit):
-    """The arguments do not fit together, or the configuration is wrong."""
+    """Invalid arguments or configuration."""
 
     code = MISUSED
 
@@ -32,7 +32,7 @@ class Unreachable(Exit):
 
 
 def advice_of(message: str, details: object) -> list[str]:
-    """Return the remedies among the details of an error as one part of a line, without those in ``message``."""
+    """Return the remedies in the details of an error that ``message`` does not already contain, joined as one entry."""
     faults = details if isinstance(details, list) else []
     remedies = dict.fromkeys(fault["remedy"] for fault in faults if isinstance(fault, dict) and fault.get("remedy"))
     news = [str(remedy) for remedy in remedies if str(remedy) not in message]

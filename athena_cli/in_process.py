@@ -1,7 +1,7 @@
-"""The plane in this process: the server's application, answering the client of a command without a socket.
+"""The control plane in this process: the server's application, called by a command without a socket.
 
-What follows from a command (the steps of a workflow, the delivery of a message) is done in its process before it ends,
-unless a server does it. Ctrl-C cancels what the command began: its caller did not mean to leave it behind.
+Follow-up work of a command (workflow steps, message delivery) finishes before the command exits, unless a server takes
+it. Ctrl-C cancels the workflow runs that the command started.
 """
 
 import asyncio
@@ -28,28 +28,28 @@ CHUNKS_MAX = 64
 REST_SECONDS = 0.01
 GIVE_UP_SECONDS = 30.0
 FOLLOW_UP_REACTORS = ("workflows", "drains", "redrives")
-"""The reactors whose work a command names where it leaves some; schedules are always there."""
+"""The reactors whose unfinished work a command reports. Schedules always have some."""
 
 Message = MutableMapping[str, Any]
 
 
 class ErrorsOnly(AccessLog):
-    """An access log without lines about requests; a bug still gets one."""
+    """An access log that writes errors only."""
 
     def request(self, request: AccessRecord) -> None:
-        """Write no line."""
+        """Ignore the request."""
 
 
 @asynccontextmanager
 async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
-    """The application of the state directory, in this event loop, while the context lasts. Raises ConfigError."""
+    """Run the application of the state directory in this event loop while the context lasts. Raise ConfigError."""
     app = build(settings, access_log=ErrorsOnly(SystemClock()), serving=False)
     transport = InProcess(app)
     begun, over = asyncio.Event(), asyncio.Event()
     interrupted = False
 
     async def live() -> None:
-        """Beside the command, in a task of its own, so that neither's errors are the other's."""
+        """Run the plane in its own task, to keep its errors apart from errors of the command."""
         async with plane_lifespan(app.plane, serving=False):
             begun.set()
             await over.wait()
@@ -57,7 +57,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
             if interrupted:
                 await cancel_workflow_runs(app.plane)
 
-    handler = logging.StreamHandler()  # Python's own would not hide secrets
+    handler = logging.StreamHandler()  # the default handler would not mask secrets
     handler.setFormatter(JsonLines(app.plane.mask))
     LOGGER.addHandler(handler)
     life = asyncio.create_task(live())
@@ -81,7 +81,7 @@ async def in_process(settings: Settings) -> AsyncIterator["InProcess"]:
 
 
 async def _wait_for(life: "asyncio.Task[None]") -> None:
-    """Wait for a task; raise its error without the group around it."""
+    """Wait for a task. Raise its error unwrapped from its exception group."""
     try:
         await life
     except BaseExceptionGroup as group:
@@ -89,7 +89,7 @@ async def _wait_for(life: "asyncio.Task[None]") -> None:
 
 
 async def finish_follow_up_work(plane: ControlPlane, life: "asyncio.Task[None]") -> None:
-    """Wait until all follow-up work is done that needs no approval and no time. Print what is left for a server."""
+    """Wait until all follow-up work is done, except approvals and timers. Print the work left for a server."""
     while not (is_idle(plane) or life.done()):
         await asyncio.sleep(REST_SECONDS)
     left = [key for name in FOLLOW_UP_REACTORS for key in plane.reactors.left(name)]
@@ -112,27 +112,26 @@ async def cancel_workflow_runs(plane: ControlPlane) -> None:
             left = plane.reactors.left("workflows")
             going = [run_id for run_id in left if not await plane.workflows.waits(run_id)]
             for run_id in going:
-                await plane.workflows.cancel(run_id, "the command that executed the run was ended", meta, None)
+                await plane.workflows.cancel(run_id, "the command that executed the run was interrupted", meta, None)
             while going and not is_idle(plane):
                 await asyncio.sleep(REST_SECONDS)
-    except (TimeoutError, AthenaError):  # the next process finds it
+    except (TimeoutError, AthenaError):  # the next process continues the runs
         return
 
 
 class InProcess(httpx2.AsyncBaseTransport):
-    """Calls an ASGI application, one task for each request; answers stream as they are sent."""
+    """An httpx transport that calls an ASGI application, with one task per request. Responses are streamed."""
 
     def __init__(self, app: AthenaApp) -> None:
-        """Take the application."""
         self._app = app
         self.plane = app.plane
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Call the application; return once the answer has begun."""
+        """Call the application. Return when the response starts."""
         if self._ended:
-            raise httpx2.ConnectError("the application has ended", request=request)
+            raise httpx2.ConnectError("the application has stopped", request=request)
         exchange = Exchange(await request.aread())
         scope = {
             "type": "http",
@@ -167,17 +166,17 @@ class InProcess(httpx2.AsyncBaseTransport):
                 exchange.started.set_exception(error)
         finally:
             if not exchange.started.done():
-                exchange.started.set_exception(httpx2.ReadError("the application has ended"))
+                exchange.started.set_exception(httpx2.ReadError("the application has stopped"))
             exchange.end()
 
     def abandon(self) -> None:
-        """Answer no more: the application has ended."""
+        """Cancel all requests and reject new ones: the application has stopped."""
         self._ended = True
         for task in self._tasks:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Cancel the requests that are still open."""
+        """Cancel open requests and wait for them."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -185,10 +184,9 @@ class InProcess(httpx2.AsyncBaseTransport):
 
 
 class Exchange(httpx2.AsyncByteStream):
-    """One request and its answer, between the application and the client."""
+    """One request and its response, between client and application."""
 
     def __init__(self, body: bytes) -> None:
-        """Nothing happened yet."""
         self.started: asyncio.Future[tuple[int, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(CHUNKS_MAX)
@@ -197,7 +195,7 @@ class Exchange(httpx2.AsyncByteStream):
         self._closed = asyncio.Event()
 
     async def receive(self) -> Message:
-        """The body, then the end of the connection."""
+        """Return the request body; then wait for the client and return a disconnect."""
         if self._body is None:
             await self._closed.wait()
             return {"type": "http.disconnect"}
@@ -205,7 +203,7 @@ class Exchange(httpx2.AsyncByteStream):
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:
-        """Take a part of the answer; wait while the client has not taken the ones before."""
+        """Queue a part of the response. Wait while the queue is full."""
         if message["type"] == "http.response.start":
             self.started.set_result((message["status"], list(message.get("headers", ()))))
         elif message.get("body") and not self._closed.is_set():
@@ -213,17 +211,17 @@ class Exchange(httpx2.AsyncByteStream):
             self._chunks.put_nowait(message["body"])
 
     def end(self) -> None:
-        """No more will come."""
+        """Mark the end of the response."""
         self._chunks.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body of the answer."""
+        """Yield the response body."""
         while (chunk := await self._chunks.get()) is not None:
             self._room.release()
             yield chunk
 
     async def aclose(self) -> None:
-        """The client has gone."""
+        """Disconnect the client."""
         self._closed.set()
         if self.task is not None and not self.task.done():
             self.task.cancel()

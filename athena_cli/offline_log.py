@@ -1,4 +1,4 @@
-"""The log as commands read it without a server, and the views beside it."""
+"""Access to a log and its views for commands that work without a server."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from projections.feed import position_before
 
 
 class OfflineLog(NamedTuple):
-    """A log that is kept in a state directory or a database."""
+    """A log in a state directory or a database."""
 
     directory: Path
     url: str | None
@@ -30,15 +30,15 @@ class OfflineLog(NamedTuple):
 
     @property
     def anchor(self) -> Anchor | None:
-        """The anchor beside the log; None if there is none. Raises ConfigError."""
+        """The anchor stored beside the log, or None. Raise ConfigError."""
         return read_anchor(self.archive.anchor)
 
     def reader(self) -> StoreReader:
-        """A new reader of the log."""
+        """Open a reader of the log."""
         return self.archive.reader()
 
     def views(self) -> Views:
-        """The views of the log; no updater of this process writes them."""
+        """Return the views of the log, without an updater."""
         private_file.close_to_others(self.directory)
         views = self.directory / "views"
         if self.url is None:
@@ -48,7 +48,10 @@ class OfflineLog(NamedTuple):
 
 
 def open_offline_log(settings: Settings, *, any_schema: bool = False) -> OfflineLog:
-    """The log that the settings name. Raises ConfigError if there is none, or unless ``any_schema`` a foreign one."""
+    """Open the log that the settings name. Raise ConfigError if it is missing, or has a foreign schema.
+
+    ``any_schema`` accepts a foreign schema.
+    """
     archive = open_archive(settings.state_dir, settings.database_url)
     if not any_schema:
         setting = "ATHENA_STATE_DIR" if settings.database_url is None else "ATHENA_DATABASE_URL"
@@ -57,7 +60,7 @@ def open_offline_log(settings: Settings, *, any_schema: bool = False) -> Offline
 
 
 def position_of(text: str, reader: StoreReader) -> int:
-    """A position, or the position of an event by its id, or the last one before a time. Raises AthenaError."""
+    """Return the position for a position, an event id, or the last event before a time. Raise AthenaError."""
     try:
         return resolve(parse_cursor(text), reader)
     except CursorInvalid:

@@ -1,4 +1,4 @@
-"""A row of the table of operations as a command: its words, its parameters, its help, one request."""
+"""Commands generated from the table of operations: words, parameters, help, and one request each."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ PAGE = Group("Page", sort_key=2)
 
 
 def words_of(row: AnyOperation) -> str:
-    """The words of a row: its own, or a noun from its path and a verb from the rest of it, or from its method."""
+    """Return the words of a row's command: its own, or a noun and a verb derived from its path and method."""
     if row.command is not None:
         return row.command
     segments = row.path.strip("/").split("/")
@@ -43,12 +43,12 @@ def words_of(row: AnyOperation) -> str:
 
 
 def generated_operations() -> dict[str, AnyOperation]:
-    """The row behind each command that needs no code of its own."""
+    """Return the row behind each generated command, by the words of the command."""
     return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS}
 
 
 def command_of(operation_id: str) -> Callable[..., None]:
-    """The command of a row: a function with a signature that says what can be given."""
+    """Return the command of an operation: a function whose signature lists its parameters."""
     row = next(row for row in OPERATIONS if row.id == operation_id)
     places = [part[1:] for part in row.path.split("/") if part.startswith(":")]
     parameters = {**_paths(places), **_queries(row), **_bodies(row), **_other_parameters(row)}
@@ -68,7 +68,7 @@ def command_of(operation_id: str) -> Callable[..., None]:
 
 
 def help_of(row: AnyOperation) -> str:
-    """Return what the operation does, its request, and the roles that may send it."""
+    """Return the help of an operation: summary, request, and the roles that may send it."""
     roles = ", ".join(sorted(role.value for role in row.roles))
     return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
 
@@ -94,7 +94,7 @@ def _queries(row: AnyOperation) -> Parameters:
         for field in _fields(row.query):
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
-            chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # all else the plane reads better
+            chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others
             parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
     return parameters
 
@@ -108,7 +108,7 @@ def _bodies(row: AnyOperation) -> Parameters:
         words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
         parameters[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
-    words = "The body as JSON, from a file; `-` reads standard input. Options go before it."
+    words = "File with the request body as JSON; `-` reads standard input. Other options override its members."
     note = Parameter(group=BODY, help=words, allow_leading_hyphen=True)
     parameters["body"] = ("raw", _keyword("body", note, str))
     return parameters
@@ -117,21 +117,21 @@ def _bodies(row: AnyOperation) -> Parameters:
 def _other_parameters(row: AnyOperation) -> Parameters:
     parameters: Parameters = {}
     if row.paging is not None:
-        place, begin = ("cursor", "Go on where a page ended, at its `nextCursor`.")
+        place, begin = ("cursor", "Continue a list: the `nextCursor` of the previous page.")
         if row.paging == "tail":
-            place, begin = ("after", "Only what follows this entry (its id).")
+            place, begin = ("after", "Only entries after this one (its id).")
         parameters[place] = ("page", _keyword(place, Parameter(group=PAGE, help=begin), str))
         usual = f"; {LIMITS[row.id]} if absent" if row.id in LIMITS else ""
-        many = f"How many, at most {client.PAGE_ITEMS_MAX}{usual}."
+        many = f"Maximum number of records, up to {client.PAGE_ITEMS_MAX}{usual}."
         parameters["limit"] = ("page", _keyword("limit", Parameter(group=PAGE, help=many), int))
         if row.paging == "cursor":
-            note = Parameter(name="--all", group=PAGE, negative="", help="All pages, as one list.")
+            note = Parameter(name="--all", group=PAGE, negative="", help="Fetch all pages and print one list.")
             parameters["everything"] = ("everything", _keyword("everything", note, bool))
     if row.versioned and row.method != "GET":
-        note = Parameter(help="Only while the version in force has this ETag.")
+        note = Parameter(help="Apply the change only if the current version has this ETag.")
         parameters["ifMatch"] = ("match", _keyword("if_match", note, str))
     if row.accepted is not None:
-        note = Parameter(name="--async", negative="", help="Do not wait; a server goes on with it.")
+        note = Parameter(name="--async", negative="", help="Return at once; the server continues in the background.")
         parameters["detach"] = ("detach", _keyword("detach", note, bool))
     return parameters
 
@@ -143,7 +143,7 @@ def _keyword(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
 
 def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Parameter:
     name = flag(field.encode_name).replace("-", "_")
-    if iskeyword(name):  # which the language keeps for itself, but a flag may be called
+    if iskeyword(name):  # a Python keyword is a valid name of a flag
         return _keyword(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
     return _keyword(name, note, kind)
 
@@ -157,7 +157,7 @@ def _fields(kind: type) -> "Iterator[shapes.Field]":
 
 
 def _unwrap(info: shapes.Type) -> shapes.Type:
-    """A type without its notes and without None."""
+    """Return the type without metadata and without None."""
     while True:
         if isinstance(info, shapes.Metadata):
             info = info.type
@@ -171,7 +171,7 @@ def _unwrap(info: shapes.Type) -> shapes.Type:
 
 
 def _option_type(info: shapes.Type) -> Any:
-    """Return the type of an option: plain values as they are, lists of them by repetition, all else as JSON."""
+    """Return the type of an option: scalars and lists of strings as they are, anything else as a JSON string."""
     match bare := _unwrap(info):
         case shapes.IntType():
             return int
@@ -192,7 +192,7 @@ def _option_type(info: shapes.Type) -> Any:
 def _hint(info: shapes.Type) -> str:
     match bare := _unwrap(info):
         case shapes.VarTupleType() | shapes.ListType() if isinstance(_unwrap(bare.item_type), shapes.StrType):
-            return "may be given several times"
+            return "may be repeated"
         case (
             shapes.StrType()
             | shapes.IntType()
@@ -223,7 +223,7 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
     elif row.body is not NoBody:
         for field in _fields(row.body):
             if field.required and field.encode_name not in body:
-                raise Misused(f"--{flag(field.encode_name)} is needed")
+                raise Misused(f"--{flag(field.encode_name)} is required")
     if row.stream:
         client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):
@@ -245,17 +245,17 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
 
 
 def _body_member(row: AnyOperation, name: str, value: Any) -> Any:
-    """A member of the body: what is neither a plain value nor a list of texts was written as JSON."""
+    """Return a member of the body. Options that are neither scalars nor lists of strings are JSON."""
     field = next(field for field in _fields(row.body) if field.encode_name == name)
     bare = _unwrap(field.type)
-    if isinstance(value, float) and not isfinite(value):  # JSON has no word for it but null, which means none
-        raise Misused(f"--{flag(name)}: {value} is no number")
+    if isinstance(value, float) and not isfinite(value):  # JSON would encode it as null, which means absent
+        raise Misused(f"--{flag(name)}: {value} is not a number")
     if _option_type(field.type) is not str or isinstance(bare, shapes.StrType):
         return value
     try:
         return msgspec.json.decode(value)
     except msgspec.MsgspecError as error:
-        raise Misused(f"--{flag(name)}: {value[:80]!r} is no JSON: {error}") from error
+        raise Misused(f"--{flag(name)}: {value[:80]!r} is not JSON: {error}") from error
 
 
 def _snake(name: str) -> str:
@@ -263,7 +263,7 @@ def _snake(name: str) -> str:
 
 
 def __getattr__(name: str) -> Callable[..., None]:
-    """The command of a row by its id, made when it is asked for: one command is run, and a hundred are listed."""
+    """Build the command of an operation on first access: help lists a hundred commands, and only one of them runs."""
     try:
         return command_of(name)
     except StopIteration:

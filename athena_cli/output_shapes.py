@@ -1,4 +1,4 @@
-"""The shapes of output that are not the answer as it came: those of the original's commands."""
+"""Output of commands that differs from the response, for compatibility with the original command line."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -7,17 +7,14 @@ Path = Mapping[str, str]
 
 
 def _run(result: Any, path: Path) -> Any:
-    """The result of a run of a schedule, with counts."""
     return {**result, "summary": _summary([result])}
 
 
 def _tick(result: Any, path: Path) -> Any:
-    """The result of a tick, with counts."""
     return {**result, "summary": _summary(result["run"])}
 
 
 def _logs(entries: Any, path: Path) -> Any:
-    """The log of a schedule."""
     return {"id": path["scheduleId"], "count": len(entries), "logs": entries}
 
 
@@ -35,22 +32,22 @@ SHAPES: Mapping[str, Callable[[Any, Path], Any]] = {
     "tickSchedules": _tick,
     "getScheduleLogs": _logs,
 }
-"""By the operation: what is printed of its answer."""
+"""The function that reshapes the response of an operation for output."""
 
 
 def _left(forgotten: Any) -> str | None:
-    """Return the places where the text of a forgotten entry remains, as one line."""
+    """Return one line that names where the text of a forgotten entry may remain; None if nowhere."""
     return remains(forgotten.get("left") or ())
 
 
 def remains(left: Iterable[Mapping[str, str]]) -> str | None:
-    """Return the places where erased text remains, as one line; None if there are none."""
+    """Return one line that names where erased text may remain; None if nowhere."""
     places = [f"{one['place']}: {one['reason']}; {one['remedy']}" for one in left]
-    return f"the text is erased, but may be left in {' · '.join(places)}" if places else None
+    return f"the text is erased, but copies may remain in {' · '.join(places)}" if places else None
 
 
 PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {"forgetMemory": _left}
-"""By the operation: what of an answer is an error, so that the command fails after it has printed the answer."""
+"""The function that finds an error in a successful response. The command prints the response, then fails."""
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
-"""By the operation: how many records are requested without ``--limit``."""
+"""The default ``limit`` of an operation."""

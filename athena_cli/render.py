@@ -1,4 +1,4 @@
-"""The output of commands: JSON as it came where it is piped, tables on a terminal."""
+"""Output of commands: tables on a terminal, unchanged JSON in a pipe."""
 
 import sys
 from collections import deque
@@ -16,7 +16,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "scheduleId": ("startedAt", "status", "reason", "runId", "error", "nominalTime", "finishedAt"),
     "nextRunAt": ("id", "nextRunAt", "enabled", "paused", "everyMinutes", "cron", "timezone", "runAt", "sessionId"),
 }
-"""Which members of a record are shown, by one that only such records have first or second, or at all."""
+"""The columns of a table, by a member that identifies the kind of record.
+
+The member is the first or second of such records, or anywhere in them if it is in ``ONLY``.
+"""
 ONLY = frozenset({"nextRunAt"})
 
 Output: TypeAlias = Literal["table", "json", "jsonl"]
@@ -26,10 +29,10 @@ OUTPUT = Parameter(alias="-o")
 @Parameter(name="*", group="Output")
 @dataclass(frozen=True)
 class OutputOptions:
-    """The output of a command that works on the state directory itself."""
+    """Output options of a command that works directly on the state directory."""
 
     output: Annotated[Output | None, OUTPUT] = None
-    """For people, one JSON document, or the same in a line; by itself for people on a terminal, else JSON."""
+    """Output format: text, one JSON document, or JSON lines. Default: text on a terminal, else json."""
 
 
 class ProgressStep(Protocol):
@@ -37,24 +40,24 @@ class ProgressStep(Protocol):
 
     @property
     def position(self) -> int:
-        """The last position that is done."""
+        """The last finished position."""
 
     @property
     def head(self) -> int:
-        """The position that it goes to."""
+        """The final position."""
 
 
 S = TypeVar("S", bound=ProgressStep)
 
 
 LISTS = ("items", "events", "tasks", "logs", "results")
-"""How the list of an answer is called."""
+"""The member names of lists in responses."""
 
 
 def show(data: bytes, output: str | None = None) -> None:
-    """The data of an answer as a table, as one line of JSON, or as a line for each record of its list.
+    """Print the data of a response as a table, as one JSON line, or as one JSON line per record.
 
-    Without ``output`` it is a table on a terminal, and JSON where it is piped.
+    Without ``output``, print a table on a terminal and JSON in a pipe.
     """
     if output is None:
         output = "table" if on_terminal() else "json"
@@ -83,19 +86,19 @@ def show(data: bytes, output: str | None = None) -> None:
 
 
 def show_value(value: object, options: OutputOptions | None) -> None:
-    """Show the result of a command that works on the state directory itself."""
+    """Print the result of a command that works directly on the state directory."""
     import msgspec
 
     show(msgspec.json.encode(value), options.output if options else None)
 
 
 def _list_in(document: Mapping[str, Any]) -> str | None:
-    """The name of the list that an answer is made for."""
+    """Return the member name of the list in a response, if it has one."""
     return next((name for name in LISTS if isinstance(document.get(name), list)), None)
 
 
 def records_of(data: bytes) -> Iterator[bytes]:
-    """The records of the list that an answer is or holds, as they came; the answer itself where there is none."""
+    """Yield the unchanged records of the list in a response, or the response itself if it has no list."""
     import msgspec
 
     document = msgspec.json.decode(data, type=msgspec.Raw | list[msgspec.Raw] | dict[str, msgspec.Raw])
@@ -109,7 +112,7 @@ def records_of(data: bytes) -> Iterator[bytes]:
 
 
 def write(data: bytes) -> None:
-    """Write one line of JSON to standard output, at once."""
+    """Write one line of JSON to standard output, and flush."""
     sys.stdout.buffer.write(escape_json(data) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -120,20 +123,20 @@ def write_lines(lines: Iterable[bytes]) -> None:
 
 
 def write_csv(data: bytes) -> None:
-    """Write comma-separated values, whose lines end with CR LF, to standard output, at once."""
+    """Write CSV with CR LF line ends to standard output, and flush."""
     lines = data.decode().rstrip("\r\n").split("\r\n")
     sys.stdout.buffer.write("".join(f"{printable(line)}\r\n" for line in lines).encode())
     sys.stdout.buffer.flush()
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Write text for people to standard output, at once."""
+    """Write text to standard output, without control characters, and flush."""
     sys.stdout.write(printable(text) + end)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """Write a line for people to standard error."""
+    """Write a line of text to standard error, without control characters."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
@@ -143,15 +146,15 @@ def on_terminal() -> bool:
 
 
 class ListOutput:
-    """Shows pages of a list as one list of the same shape, without keeping them."""
+    """Prints the pages of a list as one list, without keeping them in memory."""
 
     def __init__(self, output: str | None = None) -> None:
-        """Show pages as ``output``; without one as a table on a terminal, else as JSON."""
+        """Print as ``output``; without it, as a table on a terminal and as JSON in a pipe."""
         self._output = output or ("table" if on_terminal() else "json")
         self._opened = self._filled = False
 
     def add(self, data: bytes) -> str | None:
-        """Show the records of a page; return the cursor of the next one, if there is one."""
+        """Print the records of a page. Return the cursor of the next page, if any."""
         import msgspec
 
         page = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
@@ -175,7 +178,7 @@ class ListOutput:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table of records: of the members that matter, or of the plain ones, as many as the terminal has room for."""
+    """Print a table of records with the configured columns, or all scalar members, up to the width of the terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -202,19 +205,18 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: object) -> str:
-    """A value as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value)
 
 
 def is_plain(value: object) -> bool:
-    """Return True if a value fits into a cell."""
+    """Return True if a value is a scalar, which fits in a table cell."""
     return not isinstance(value, dict | list)
 
 
 def last_step(steps: Iterable[S], title: str) -> S:
-    """The last of the steps of something long; on a terminal a bar on standard error shows the others."""
+    """Run a long operation and return its last step. On a terminal, show a progress bar on standard error."""
     shown = _with_progress_bar(steps, title) if sys.stderr.isatty() else steps
     return deque(shown, maxlen=1).pop()
 

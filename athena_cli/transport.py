@@ -1,4 +1,4 @@
-"""The transport: one request by the id of its operation, over HTTP or to the same application in this process."""
+"""The transport: sends requests by operation id, over HTTP or to the application in this process."""
 
 import asyncio
 import errno
@@ -31,7 +31,7 @@ OPERATIONS_BY_ID: Mapping[str, Operation[Any, Any]] = {operation.id: operation f
 
 
 class ErrorBody(msgspec.Struct, rename="camel"):
-    """The error of an answer."""
+    """The error of a response."""
 
     code: str
     message: str
@@ -41,7 +41,7 @@ class ErrorBody(msgspec.Struct, rename="camel"):
 
 
 class Envelope(msgspec.Struct):
-    """An answer; ``data`` stays the bytes that were sent."""
+    """The envelope of a response; ``data`` stays undecoded JSON."""
 
     ok: bool
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -49,9 +49,9 @@ class Envelope(msgspec.Struct):
 
 
 class StreamItem(NamedTuple):
-    """A record of a stream, as JSON; None where it only carries the position of the stream.
+    """An item of a stream: a JSON record and its cursor.
 
-    Without a cursor it is shown in passing, such as text while a model writes it.
+    ``record`` is None if the item only advances the cursor. ``cursor`` is None for live text, which is not recorded.
     """
 
     cursor: str | None
@@ -59,10 +59,10 @@ class StreamItem(NamedTuple):
 
 
 class RequestError(Failed):
-    """The plane answered with an error."""
+    """The server returned an error."""
 
     def __init__(self, place: str, error_body: ErrorBody) -> None:
-        """Say where, what and under which trace id."""
+        """Build the message: ``place``, code, message, remedies and trace id."""
         advice = [*advice_of(error_body.message, error_body.details), f"trace id {error_body.trace_id}"]
         if error_body.code == IdentityMissing.code:
             advice.insert(0, "remedy: --identity NAME")
@@ -71,14 +71,14 @@ class RequestError(Failed):
 
 
 class StreamInterrupted(Exception):
-    """A stream ended that can be resumed after its last cursor."""
+    """A stream was interrupted and can be resumed from its last cursor."""
 
 
 _envelope = msgspec.json.Decoder(Envelope).decode
 
 
 class Transport:
-    """Sends requests to a plane; made by ``connect``."""
+    """A client of a control plane. Created by ``connect``."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Transport:
         go_local: Callable[[], Any] | None,
         local: bool,
     ) -> None:
-        """Take a client; ``go_local`` gives another one, once, if the first connection is refused."""
+        """Send requests by ``client``; if its first connection is refused, by the client that ``go_local`` returns."""
         self._client = client
         self._identity = identity
         self._ids = ids
@@ -96,7 +96,7 @@ class Transport:
         self._has_connected = local
         self.local = local
         self.following: str | None = None
-        """The cursor after the last answer; only for CSV, which has no place for it."""
+        """The next cursor of the last CSV response, which carries it in a header."""
 
     async def request(
         self,
@@ -108,9 +108,9 @@ class Transport:
         if_match: str | None = None,
         wait: bool = True,
     ) -> bytes:
-        """The ``data`` of the answer, as JSON (or the answer, where it is none). Raises RequestError, Unreachable.
+        """Send a request and return the ``data`` of the response as JSON, or CSV. Raise RequestError or Unreachable.
 
-        ``wait`` false asks a run-like operation to answer at once. One key goes with all attempts of a command.
+        ``wait=False`` asks a run-like operation to respond at once. All attempts share one idempotency key.
         """
         operation = OPERATIONS_BY_ID[operation_id]
         headers = dict(self._identity)
@@ -147,10 +147,10 @@ class Transport:
             if envelope.error.code not in RETRIED or attempt + 1 == ATTEMPTS_MAX:
                 raise refused
             await asyncio.sleep(self._pause(attempt, response.headers.get("retry-after")))
-        raise AssertionError("the last attempt either answers or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     async def _send(self, build: Callable[[], httpx2.Request], attempt: int) -> httpx2.Response | None:
-        """The answer; None where no connection came about and another attempt is worth while."""
+        """Send a request. Return None if the connection failed and another attempt may succeed."""
         request = build()
         try:
             response = await self._client.send(request)
@@ -167,11 +167,11 @@ class Transport:
         return response
 
     def _answered(self) -> None:
-        """A server answered: from now on nothing falls back, and streams wait until it is back."""
+        """Note that a server responded: from now on, never fall back, and let streams wait for its return."""
         self._go_local, self._has_connected = None, True
 
     async def _fall_back(self, error: httpx2.ConnectError) -> bool:
-        """Use the application in this process if nothing listens there. Return whether it does."""
+        """Switch to the application in this process if the connection was refused. Return True if switched."""
         if self._go_local is None or not connection_was_refused(error):
             return False
         go_local, self._go_local = self._go_local, None
@@ -180,7 +180,7 @@ class Transport:
         return True
 
     def _pause(self, attempt: int, retry_after: str | None) -> float:
-        """Seconds before the next attempt, with full jitter where the server does not say how long."""
+        """Return the seconds before the next attempt: the server's Retry-After, or a backoff with full jitter."""
         if retry_after is not None and retry_after.isdigit():
             return min(float(retry_after), retry.REQUEST.most)
         return self._ids.fraction() * retry.REQUEST.after(attempt + 1)
@@ -194,10 +194,10 @@ class Transport:
         path: Mapping[str, str] | None = None,
         lost: Callable[[str], None],
     ) -> AsyncGenerator[StreamItem, None]:
-        """The items of a stream after a cursor, over as many connections as needed, until cancelled.
+        """Yield the items of a stream after a cursor until cancelled, and reconnect as needed.
 
-        ``lost`` gets the reason when a connection ended. Raises Unreachable only before the first connection;
-        RequestError where the plane does not resume it.
+        Call ``lost`` with the reason when a connection ends. Raise Unreachable only before the first connection, and
+        RequestError if the server rejects the stream.
         """
         last: str | None = None
         failures = 0
@@ -222,7 +222,7 @@ class Transport:
     async def _frames(
         self, operation_id: str, path: Mapping[str, str], query: Mapping[str, str | None], last: str | None
     ) -> AsyncIterator[StreamItem]:
-        """The items of one connection."""
+        """Yield the items of one connection."""
         operation = OPERATIONS_BY_ID[operation_id]
         place = url_path(operation, path)
         headers = {**self._identity, **({} if last is None else {"last-event-id": last})}
@@ -240,14 +240,14 @@ class Transport:
                     raise _not_streamed(answer, operation, place)
                 self._answered()
                 async for sse in source:
-                    if sse.event in PASSING:  # its id is that of the frame before
+                    if sse.event in PASSING:  # carries the id of the previous frame
                         yield StreamItem(None, bytes(_envelope(sse.data).data))
                     elif sse.id:
                         envelope = _envelope(sse.data)
                         yield StreamItem(sse.id, None if sse.event in MARKS else bytes(envelope.data))
         except httpx2.ConnectError as error:
             if await self._fall_back(error):
-                raise StreamInterrupted("no server answers; going on in this process") from error
+                raise StreamInterrupted("no server answers; continuing in this process") from error
             raise Unreachable(self._failure(operation.method, place, error)) from error
         except httpx2.TransportError as error:
             if not self._has_connected:
@@ -261,14 +261,14 @@ class Transport:
 
 @asynccontextmanager
 async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterator[Transport]:
-    """A transport as the settings say: ``api``, ``local``, or ``auto``, which is local if nothing listens there.
+    """Yield the transport that the settings choose: ``api``, ``local``, or ``auto`` (local if nothing listens there).
 
-    With ``detached`` the plane has to outlive the command, so only a server will do. Raises Misused.
+    ``detached`` requires a server, because the work outlives the command. Raise Misused.
     """
     if detached and settings.cli_transport == "local":
-        raise Misused("--async needs a server that goes on with the run; --transport local has none")
+        raise Misused("--async requires a server to continue the run; it cannot be combined with --transport local")
     if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
-        raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is no identity")
+        raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is not a valid identity")
     if is_reserved(settings.cli_identity):
         raise Misused(
             f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} begins with {RESERVED_PREFIX}, as the server's own actors "
@@ -300,20 +300,20 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
 
 
 def url_path(operation: Operation[Any, Any], path: Mapping[str, str]) -> str:
-    """The path of an operation with its parameters filled in.
+    """Return the path of an operation with its parameters filled in.
 
-    Raises Misused for one that the path would lose, which would make it the path of another operation.
+    Raise Misused for an empty or dot segment, which would turn it into the path of another operation.
     """
     for name, value in path.items():
         if value in {"", ".", ".."}:
-            raise Misused(f"{name}: {value!r} names nothing")
+            raise Misused(f"{name}: {value!r} is not a valid id")
     segments = operation.path.strip("/").split("/")
     filled = [quote(path[part[1:]], safe="") if part.startswith(":") else part for part in segments]
     return "/".join([PREFIX, *filled])
 
 
 def connection_was_refused(error: BaseException | None) -> bool:
-    """Return True if nothing listens there; if the name has several addresses, at none of them."""
+    """Return True if the connection was refused, at every address of the host."""
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
             return all(connection_was_refused(one) for one in error.exceptions)
@@ -332,13 +332,13 @@ def _decode_envelope(response: httpx2.Response, place: str) -> Envelope:
         envelope = _envelope(response.content)
     except msgspec.MsgspecError as error:
         status = response.status_code
-        raise Unreachable(f"{place}: whoever answers there is no Athena server (status {status})") from error
+        raise Unreachable(f"{place}: the response is not from an Athena server (status {status})") from error
     if not envelope.ok and envelope.error is None:
-        envelope.error = ErrorBody(code="UNKNOWN_ERROR", message="the answer is an error without a reason")
+        envelope.error = ErrorBody(code="UNKNOWN_ERROR", message="the server returned an error without a reason")
     return envelope
 
 
 def _not_streamed(envelope: Envelope, operation: Operation[Any, Any], place: str) -> Exception:
-    error_body = envelope.error or ErrorBody(code="UNKNOWN_ERROR", message="the answer is no stream")
+    error_body = envelope.error or ErrorBody(code="UNKNOWN_ERROR", message="the response is not a stream")
     refused = RequestError(f"{operation.method} {place}", error_body)
     return StreamInterrupted(str(refused)) if error_body.retryable else refused

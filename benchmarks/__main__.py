@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks`` measures, prints tables, and leaves the figures as JSON beside them."""
+"""The command ``python -m benchmarks``: measures, prints tables, and writes the figures as JSON."""
 
 import argparse
 import platform
@@ -43,7 +43,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **POSTGRES,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
-ASSERTED = 10.0  # the machine may be busy: only ten times the deadline fails
+ASSERTED = 10.0  # the machine may be busy, so only ten times the deadline fails
 
 
 SIZES = {
@@ -93,7 +93,7 @@ SIZES = {
 
 
 def main() -> int:
-    """Measure; fail if something was wrong, not if it was slow (but for ten times the product's deadline)."""
+    """Measure. Fail if a result is wrong, or ten times slower than the product's deadline."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Athena beside its ceilings.")
     parser.add_argument("--size", choices=SIZES, default="full", help="how much (default: full)")
     parser.add_argument("--only", action="append", choices=ALL, help="only this; may be repeated")

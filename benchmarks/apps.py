@@ -1,4 +1,4 @@
-"""The ceilings that speak HTTP: raw ASGI applications that do one thing of Athena's and nothing else.
+"""The HTTP ceilings: raw ASGI applications that each do one part of Athena's work.
 
 ``python -m benchmarks.apps NAME PORT DIRECTORY`` serves one of them with the server settings of Athena.
 """
@@ -34,7 +34,7 @@ Waiting: TypeAlias = "tuple[bytes, asyncio.Future[int]]"
 
 
 async def body_of(receive: Receive) -> bytes:
-    """The body of a request."""
+    """Return the body of a request."""
     chunks = []
     while True:
         message = await receive()
@@ -44,23 +44,23 @@ async def body_of(receive: Receive) -> bytes:
 
 
 async def answer(send: Send, body: bytes) -> None:
-    """A whole answer."""
+    """Send a complete response."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class Gathering(ABC):
-    """Hands what is to be kept to one writer thread, which is started by the first of it."""
+    """Hands rows to one writer thread, started by the first row."""
 
     def __init__(self) -> None:
-        """Nothing waits yet."""
+        """Start without rows."""
         self._waiting: deque[Waiting] = deque()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def append(self, data: bytes) -> int:
-        """The position of a row, once it is durable."""
+        """Append a row. Return its position once it is durable."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._write, args=(self._loop,), daemon=True).start()
@@ -71,10 +71,10 @@ class Gathering(ABC):
 
     @abstractmethod
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Keep what waits and tell who waits for it, for ever."""
+        """Write waiting rows forever, and resolve their futures."""
 
     def _batch(self) -> list[Waiting]:
-        """The oldest of what waits."""
+        """Return the oldest waiting rows."""
         batch: list[Waiting] = []
         while self._waiting and len(batch) < BATCH_ROWS_MAX:
             batch.append(self._waiting.popleft())
@@ -110,14 +110,14 @@ class GroupCommit(Gathering):
 
 
 def resolve(batch: Sequence[Waiting], first: int) -> None:
-    """Tell the positions of a batch that is durable."""
+    """Resolve the positions of a durable batch."""
     for index, (_, future) in enumerate(batch):
         if not future.done():
             future.set_result(first + index)
 
 
 def nothing(directory: Path) -> App:
-    """Takes a body and answers: HTTP alone."""
+    """Read a body and respond: HTTP alone."""
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         data = await body_of(receive)
@@ -127,7 +127,7 @@ def nothing(directory: Path) -> App:
 
 
 def group_commit(directory: Path) -> App:
-    """Takes a body, has it durable, answers: HTTP and the disk alone."""
+    """Read a body, store it durably and respond: HTTP and the disk alone."""
     writer = GroupCommit(directory)
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -139,7 +139,7 @@ def group_commit(directory: Path) -> App:
 
 
 def application_save(directory: Path) -> App:
-    """Takes a body, decodes it, saves a new aggregate of one event with the library's ``Application.save``."""
+    """Read a body, decode it, and save a new aggregate of one event with the library's ``Application.save``."""
     from uuid import UUID  # noqa: PLC0415 - the other ceilings do not pay for the library
 
     from eventsourcing.application import Application  # noqa: PLC0415
@@ -167,14 +167,14 @@ def application_save(directory: Path) -> App:
 
 
 class Made:
-    """Directives that are only said to exist."""
+    """Directives that are created in memory only."""
 
     def __init__(self) -> None:
-        """Take a source of ids."""
+        """Use a source of ids."""
         self._ids = SystemIds()
 
     def directive(self, data: bytes) -> tuple[bytes, bytes]:
-        """The frame of a new one, and the answer to who made it."""
+        """Return the stream frame of a new directive, and the response to its creator."""
         made = self._ids.new("dir").encode()
         record = b'{"id":"%b","traceId":"%b","payload":{"directiveId":"%b"}}' % (
             made,
@@ -186,7 +186,7 @@ class Made:
 
 
 async def stream_while_there(receive: Receive, send: Send, pump: Coroutine[Any, Any, None]) -> None:
-    """Answer with a stream of events, which the pump fills until the client has gone."""
+    """Respond with a stream of events, which the pump fills until the client disconnects."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
     await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
     task = asyncio.ensure_future(pump)
@@ -197,7 +197,7 @@ async def stream_while_there(receive: Receive, send: Send, pump: Coroutine[Any, 
 
 
 def fan_out(directory: Path) -> App:
-    """Hands every body to every subscriber at once, through a queue each: fan-out alone, nothing is kept."""
+    """Deliver every body to every subscriber at once, through a queue each: fan-out without storage."""
     queues: set[asyncio.Queue[bytes]] = set()
     made = Made()
 
@@ -223,7 +223,7 @@ def fan_out(directory: Path) -> App:
 
 
 def fan_out_joined(directory: Path) -> App:
-    """The same without queues: what came meanwhile goes to each subscriber in one write."""
+    """Fan out without queues: each subscriber gets all pending events in one write."""
     made = Made()
     waiting: dict[asyncio.Future[None], None] = {}
     frames: list[bytes] = []
@@ -262,7 +262,7 @@ def fan_out_joined(directory: Path) -> App:
 
 
 def page(directory: Path) -> App:
-    """Answers every request with the bytes of ``page`` in its directory: HTTP alone, at the size of a page."""
+    """Respond to every request with the file ``page`` of the directory: HTTP alone, at the size of a page."""
     content = (directory / "page").read_bytes()
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -282,8 +282,8 @@ APPS: dict[str, Callable[[Path], App]] = {
 
 
 def main() -> None:
-    """Serve until told to stop."""
-    from benchmarks import apps_postgres  # noqa: PLC0415 - it needs what is here
+    """Serve until terminated."""
+    from benchmarks import apps_postgres  # noqa: PLC0415 - it imports this module
 
     name, port, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The ceilings that speak HTTP and keep what they are sent in a database, which ``ATHENA_DATABASE_URL`` names."""
+"""The HTTP ceilings that store requests in a database, named by ``ATHENA_DATABASE_URL``."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ CREATE = "CREATE TABLE event (position bigint PRIMARY KEY, data bytea NOT NULL)"
 INSERT = "INSERT INTO event (position, data) SELECT * FROM unnest(%b::bigint[], %b::bytea[])"
 NOTIFY = "SELECT pg_notify('event', %s)"
 RECORDING_THREADS = 8
-"""More of them wait for the library's lock, and are no faster."""
+"""The number of threads. More of them wait for the library's lock and are not faster."""
 
 Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -35,12 +35,12 @@ said = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def session() -> Session:
-    """A session of the database."""
+    """Open a session of the database."""
     return psycopg.connect(os.environ["ATHENA_DATABASE_URL"], autocommit=True, prepare_threshold=2)
 
 
 class Rows:
-    """Writes the rows that views show of directives: all that there is in one transaction, which waits for no disk."""
+    """Writes the rows of directive views in one transaction per batch, without waiting for the disk."""
 
     def __init__(self) -> None:
         """Create the tables."""
@@ -58,7 +58,7 @@ class Rows:
         self._thread.start()
 
     def take(self, position: int, data: Sequence[bytes]) -> None:
-        """Have rows written of what was committed from a position on."""
+        """Schedule the rows of events committed from a position on."""
         if not self._thread.is_alive():
             raise RuntimeError("no rows of views are written any more")
         self._new.extend(enumerate(data, position))
@@ -86,7 +86,7 @@ class Rows:
 
 
 class GroupCommit(Gathering):
-    """One writer thread: all waiting rows in one transaction under one lock, at the head and one more."""
+    """One writer thread: all waiting rows in one transaction under one lock, at the next positions."""
 
     def __init__(self) -> None:
         """Create the tables."""
@@ -117,7 +117,7 @@ class GroupCommit(Gathering):
 
 
 def group_commit(directory: Path) -> App:
-    """Takes a body, has it durable, answers, and writes the rows of views: HTTP and the database alone."""
+    """Read a body, store it durably, respond, and write view rows: HTTP and the database alone."""
     writer = GroupCommit()
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -129,7 +129,7 @@ def group_commit(directory: Path) -> App:
 
 
 def recorder(directory: Path) -> App:
-    """Takes a body and hands it to the library's recorder as an event, in the mode in which readers miss nothing."""
+    """Read a body and insert it as an event with the library's recorder, in its gap-free mode."""
     from eventsourcing.persistence import StoredEvent  # noqa: PLC0415 - the other ceiling does not pay for the library
     from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415
 

@@ -1,7 +1,6 @@
-"""The ceiling of memory and of start-up: Starlette with the standard library's SQLite, as a beginner would write it.
+"""The ceiling of memory and start-up: a minimal application with Starlette and the standard library's SQLite.
 
-``python -m benchmarks.bare PORT DIRECTORY`` serves it. Nothing of Athena is imported here, so that it takes no
-more than its own memory.
+``python -m benchmarks.bare PORT DIRECTORY`` serves it. It imports nothing of Athena, to measure only its own memory.
 """
 
 import sqlite3
@@ -16,7 +15,7 @@ from starlette.routing import Route
 
 
 def bare(directory: Path) -> Starlette:
-    """An application that appends to a table."""
+    """Return an application that appends to a table."""
     connection = sqlite3.connect(directory / "event.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY, data BLOB NOT NULL)")

@@ -1,6 +1,6 @@
-"""Scenarios of work beside requests: what streams, backups and checks of a long log cost the requests meanwhile.
+"""The scenarios of background work: the latency of requests beside streams, backups and checks of a long log.
 
-``python -m benchmarks.beside PORT STREAMS`` reads streams of a server from the start of the log, again and again.
+``python -m benchmarks.beside PORT STREAMS`` repeatedly reads streams of a server from the start of the log.
 """
 
 import socket
@@ -32,7 +32,7 @@ Load = Callable[[], dict[str, float]]
 
 
 def follow(port: int) -> None:
-    """Read a stream from the start of the log to its head, again and again."""
+    """Read a stream repeatedly, from the start of the log to its head."""
     request = get("/api/v1/events/stream")
     while True:
         with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -47,7 +47,7 @@ def follow(port: int) -> None:
 
 @contextmanager
 def followed(server: Server, streams: int = STREAMS) -> Iterator[None]:
-    """Have streams catch up, again and again, in a process of their own."""
+    """Have streams catch up repeatedly, in another process."""
     command = [sys.executable, "-m", "benchmarks.beside", str(server.port), str(streams)]
     process = subprocess.Popen(command, cwd=ROOT, preexec_fn=lambda: pin(cores()[1]))  # noqa: PLW1509 - no threads here
     try:
@@ -59,7 +59,7 @@ def followed(server: Server, streams: int = STREAMS) -> Iterator[None]:
 
 @contextmanager
 def repeated(work: Callable[[threading.Event], object]) -> Iterator[None]:
-    """Have some work done in a thread, again and again."""
+    """Repeat some work in a thread while the context lasts."""
     over = threading.Event()
 
     def repeat() -> None:
@@ -76,7 +76,7 @@ def repeated(work: Callable[[threading.Event], object]) -> Iterator[None]:
 
 
 def commanded(directory: Path, words: Sequence[str]) -> Callable[[threading.Event], None]:
-    """Return the work of a command on a state directory, which is killed once its load is over."""
+    """Return work that runs a command on a state directory. It is killed when the load ends."""
 
     def work(over: threading.Event) -> None:
         target = directory / "copy.db"
@@ -104,7 +104,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 
 def beside(bench: Bench) -> list[Section]:
-    """Probes beside streams that catch up, POSTs beside backups and checks."""
+    """Measure probes beside streams that catch up, and POSTs beside backups and checks."""
     directory = written(bench.place("beside"), bench.size.beside_events)
     loops.measured("replay", directory)
     server = bench.server("athena", directory)
@@ -114,7 +114,7 @@ def beside(bench: Bench) -> list[Section]:
 
 
 def beside_streams(bench: Bench, server: Server) -> Section:
-    """Probes beside streams that catch up."""
+    """Measure probes beside streams that catch up."""
     probes = Section(
         "beside-streams",
         f"`GET /livez`, 1 client, beside streams that catch up over {bench.size.beside_events:,} events",
@@ -131,7 +131,7 @@ def beside_streams(bench: Bench, server: Server) -> Section:
 
 
 def beside_work(bench: Bench, server: Server) -> Section:
-    """POSTs beside backups and checks."""
+    """Measure POSTs beside backups and checks."""
     posts = Section(
         "beside-work",
         f"`POST /api/v1/directives`, {CLIENTS} clients, beside work on {bench.size.beside_events:,} events",
@@ -156,7 +156,7 @@ def beside_work(bench: Bench, server: Server) -> Section:
 
 
 def during(load: Load, work: Callable[[], AbstractContextManager[None]]) -> Load:
-    """Return a load that is measured while work goes on."""
+    """Return a load that is measured while some work runs."""
 
     def measure() -> dict[str, float]:
         with work():

@@ -1,4 +1,4 @@
-"""The command line of Athena in a process that counts its objects: ``SIGUSR1`` has it write how many to ``objects``."""
+"""The Athena command line in a process that counts its objects: ``SIGUSR1`` writes the count to ``objects``."""
 
 import gc
 import signal
@@ -11,7 +11,7 @@ NAME = "objects"
 
 
 def count(number: int, frame: object) -> None:
-    """Collect what nobody needs, and write how much is left."""
+    """Run the garbage collector, and write the number of remaining objects."""
     gc.collect()
     draft = Path(NAME + ".new")
     draft.write_text(str(len(gc.get_objects())), "ascii")

@@ -1,4 +1,4 @@
-"""The scenario of the fan-out: how many deliveries a second to how many subscribers, and what an idle one takes.
+"""The scenario of the fan-out: deliveries a second to many subscribers, and the memory of an idle one.
 
 ``python -m benchmarks.fanout SPEC`` takes a ``Spec`` as JSON and prints a ``Fan`` as JSON.
 """
@@ -23,7 +23,7 @@ from benchmarks.server import Server
 
 POSTERS = 16
 FILLING = 500
-"""How many events come before the first subscriber, so that nothing is made for the first time while memory is read."""
+"""The number of events before the first subscriber, so that memory is read after warm-up."""
 
 SETTLE_SECONDS = 0.5
 LOOK_SECONDS = 0.01
@@ -33,9 +33,9 @@ SETTINGS = {"streams_per_identity_max": "10000"}
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """Whose subscribers, how many of them, and for how long events are posted as fast as they are answered.
+    """A load: the server, the number of subscribers, and the duration of posting at full speed.
 
-    ``frame`` is what each event is known by; each stream begins with so many ``marks`` that look like events.
+    ``frame`` identifies an event in a stream; each stream starts with ``marks`` frames that look like events.
     """
 
     port: int
@@ -49,7 +49,7 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 class Fan(msgspec.Struct, kw_only=True):
-    """Deliveries a second and what each cost; what each subscriber took in memory before anything happened."""
+    """Deliveries a second with their costs, and the memory of an idle subscriber."""
 
     rate: float
     cpu_us: float
@@ -59,17 +59,17 @@ class Fan(msgspec.Struct, kw_only=True):
 
 
 class Subscriber(asyncio.Protocol):
-    """One stream; counts its frames."""
+    """A stream that counts its frames."""
 
     def __init__(self, spec: Spec) -> None:
-        """Nothing arrived."""
+        """Start without frames."""
         self.frames = 0
         self.heard = False
         self._path, self._frame = spec.stream, spec.frame.encode()
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for everything new."""
+        """Request all new events."""
         cast(asyncio.Transport, transport).write(get(self._path))
 
     def data_received(self, data: bytes) -> None:
@@ -115,13 +115,13 @@ async def fan(spec: Spec) -> Fan:
     await asyncio.sleep(SETTLE_SECONDS)
     kib_each = (resident_kib(spec.pid) - before) / spec.subscribers
     posted, wanted = 0, sys.maxsize
-    for _ in range(POSTERS):  # the first ones may have been idle for longer than a server waits
+    for _ in range(POSTERS):  # idle connections may have timed out
         go_on(await connect(watch.spec, answered))
     await asyncio.sleep(watch.spec.warm_up_seconds)
     began = sum(subscriber.frames for subscriber in subscribers)
     watch.start()
     await asyncio.sleep(spec.seconds)
-    await until(lambda: bool(watch.latencies))  # a busy machine may stand still
+    await until(lambda: bool(watch.latencies))  # a busy machine may pause
     watch.stop()
     watch.things = sum(subscriber.frames for subscriber in subscribers) - began
     wanted = 0
@@ -137,14 +137,14 @@ async def fan(spec: Spec) -> Fan:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once it is so, or after a minute."""
+    """Return once the condition holds, or after a minute."""
     deadline = time.perf_counter() + DRAIN_SECONDS_MAX
     while not condition() and time.perf_counter() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
 
 
 def fanout(bench: Bench) -> Iterator[Section]:
-    """Events to many subscribers as fast as they go, and at a rate."""
+    """Measure events to many subscribers, at full speed and at a rate."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # inherited by the servers and by the load
     variants = {
@@ -173,7 +173,7 @@ def fanout(bench: Bench) -> Iterator[Section]:
 
 
 def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, float]:
-    """One measurement, with a server of its own."""
+    """Measure once, with a new server."""
     disk = bench.sync()
     server = bench.server(name, settings=SETTINGS)
     spec = Spec(port=server.port, pid=server.pid, subscribers=subscribers, seconds=bench.seconds, marks=marks)
@@ -183,7 +183,7 @@ def fanned(bench: Bench, name: str, subscribers: int, marks: int) -> dict[str, f
 
 
 def measured(spec: Spec) -> dict[str, float]:
-    """The figures of a load in a process of its own. Raises Failed if a subscriber missed an event."""
+    """Return the figures of a load in another process. Raise Failed if a subscriber missed an event."""
     found = msgspec.json.decode(in_process_of_its_own("benchmarks.fanout", spec), type=Fan)
     if found.errors:
         raise Failed(f"{spec.subscribers} subscribers of {spec.stream}: {found.errors} errors")
@@ -193,7 +193,7 @@ def measured(spec: Spec) -> dict[str, float]:
 
 
 def _at_a_rate(bench: Bench) -> Section:
-    """From the request that appends to a hundred subscribers."""
+    """Measure from the appending request to a hundred subscribers."""
     athena, joined = bench.server("athena"), bench.server("fan-out-joined")
     title = f"Append to SSE delivery, {EVENTS_PER_SECOND:,} events/s to {FANNED} subscribers"
     section = Section("fanout-rate", title, "deliveries/s", {}, [], [])
@@ -213,7 +213,7 @@ def _at_a_rate(bench: Bench) -> Section:
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Run the load of the argument."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found = runner.run(fan(msgspec.json.decode(sys.argv[1], type=Spec)))
     sys.stdout.write(msgspec.json.encode(found).decode())

@@ -1,4 +1,4 @@
-"""The scenario of the memory that the process takes: idle, and under a mixed load that goes on.
+"""The scenario of the memory of the process: idle, and under a continuous mixed load.
 
 ``python -m benchmarks.footprint SPEC`` takes a ``Spec`` as JSON, loads, and prints a ``Result`` as JSON.
 """
@@ -34,17 +34,17 @@ from benchmarks.scenarios import Bench, Failed, settled
 
 REQUESTS_PER_SECOND, CONNECTIONS, SUBSCRIBERS, SESSIONS = 100, 16, 10, 200
 CONNECTION_REQUESTS = 50
-"""After how many requests a connection is closed and another one opened."""
+"""The number of requests after which a connection is replaced."""
 
 SLICES, WARM_SLICES = 8, 3
-"""The caches of the connections that read are full after so many slices of a full size."""
+"""The number of slices of a full-size run after which the caches of read connections are full."""
 
 TIMES_BARE, GROWN_MIB_MAX, MIB_PER_HOUR_MAX = 3.0, 5.0, 1.0
 IDLE_SECONDS, HOUR_MINUTES = 1.0, 60
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """Whom to load, for how long; ``first`` is the number of the first request."""
+    """The target and duration of a load; ``first`` is the number of the first request."""
 
     port: int
     pid: int
@@ -53,7 +53,7 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 def requests(first: int) -> Iterator[bytes]:
-    """What is asked, for ever: writes, runs that are waited for and runs that are not, reads."""
+    """Yield requests forever: writes, runs with and without waiting, reads."""
     number = first
     while True:
         session = f"mixed-{number % SESSIONS}"
@@ -71,7 +71,7 @@ def requests(first: int) -> Iterator[bytes]:
 
 
 async def mixed(spec: Spec) -> Result:
-    """Ask at a rate, over connections that do not last, while subscribers come and go."""
+    """Send requests at a rate over short-lived connections, while subscribers come and go."""
     load = LoadSpec(kind="directives", port=spec.port, pid=spec.pid, clients=CONNECTIONS, seconds=spec.seconds)
     watch, source = Watch(load), requests(spec.first)
     subscriber = partial(fanout.Subscriber, fanout.Spec(port=spec.port, pid=spec.pid, subscribers=1, seconds=0.0))
@@ -99,7 +99,7 @@ async def mixed(spec: Spec) -> Result:
             used[connection] = used.get(connection, 0) + 1
             asked += 1
             connection.send(next(source))
-        if len(streams) <= (now - began) % SUBSCRIBERS:  # one more a second, then all are closed
+        if len(streams) <= (now - began) % SUBSCRIBERS:  # one more per second, then close all
             transport, _ = await asyncio.get_running_loop().create_connection(subscriber, "127.0.0.1", spec.port)
             streams.append(transport)
         elif len(streams) > SUBSCRIBERS - 1:
@@ -119,12 +119,12 @@ async def mixed(spec: Spec) -> Result:
 
 
 def footprint(bench: Bench) -> list[Section]:
-    """The memory of the process."""
+    """Measure the memory of the process."""
     return [_idle(bench), _under_load(bench)]
 
 
 def _idle(bench: Bench) -> Section:
-    """A server that has just been started, beside the least that one would write."""
+    """Measure a newly started server beside a minimal one."""
     section = Section("footprint-idle", "Memory of a server that has nothing to do", "MiB", {}, [], [])
 
     def resident(name: str) -> dict[str, float]:
@@ -141,7 +141,7 @@ def _idle(bench: Bench) -> Section:
 
 
 def _under_load(bench: Bench) -> Section:
-    """A server under a mixed load, looked at whenever an eighth of its time is over; the first three warm it up."""
+    """Measure a server under a mixed load at each eighth of its time; the first three are warm-up."""
     minutes = bench.size.mixed_minutes
     athena = bench.server("counted")
     for _ in range(FILLING):
@@ -183,7 +183,7 @@ def _under_load(bench: Bench) -> Section:
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Run the load of the argument."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(mixed(msgspec.json.decode(sys.argv[1], type=Spec)))
     sys.stdout.write(msgspec.json.encode(result).decode())

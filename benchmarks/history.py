@@ -1,6 +1,6 @@
-"""The history: a log of as many events as wanted, as mock runs leave them, written through the product's own log.
+"""The history: a log with the events of mock runs, of any length, written through the product's own log.
 
-``python -m benchmarks.history DIRECTORY EVENTS [short]`` writes one; the runs of a short one are only begun and ended.
+``python -m benchmarks.history DIRECTORY EVENTS [short]`` writes one; with ``short``, runs only start and end.
 """
 
 import os
@@ -49,7 +49,7 @@ RELIABILITY = Reliability(provider_attempts=1, provider_retries=0, fallback_hops
 
 
 def facts(ids: SystemIds, *, short: bool = False) -> Iterator[Fact]:
-    """Mock runs one after another, ten in each session, for ever; ``short`` leaves out what does not count them."""
+    """Yield mock runs forever, ten per session; ``short`` omits events that do not count them."""
     executor = ids.new("exe")
     while True:
         session_id = ids.new("ses")
@@ -71,7 +71,7 @@ def facts(ids: SystemIds, *, short: bool = False) -> Iterator[Fact]:
 
 
 def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event, ...]:
-    """One run."""
+    """Return the events of one run."""
     return (
         RunCreated(
             session_id=session_id,
@@ -103,7 +103,7 @@ def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event
 
 
 def write(directory: Path, events: int, *, short: bool, url: str | None = None) -> None:
-    """Write a log of so many events into a state directory, or a database."""
+    """Write a log with ``events`` events to a state directory or a database."""
     ids = SystemIds()
     log = Log(open_store(directory, url, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
@@ -119,14 +119,14 @@ def write(directory: Path, events: int, *, short: bool, url: str | None = None) 
 
 
 def written(directory: Path, events: int, *, short: bool = False) -> Path:
-    """The same in a process of its own (so that the caller stays small)."""
+    """Write a log in another process, so that the caller stays small."""
     command = [sys.executable, "-m", "benchmarks.history", str(directory), str(events), *(["short"] if short else [])]
     subprocess.run(command, check=True)
     return directory
 
 
 def with_runs(directory: Path, runs: int) -> Path:
-    """A log with so many runs that began and ended, and little else."""
+    """Write a log with many finished runs and little else."""
     return written(directory, -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS), short=True)
 
 

@@ -1,4 +1,4 @@
-"""The scenario of identity: what it costs to know who is asking, what he may do, and how often he asks."""
+"""The scenario of identity: the cost of identity, roles and request limits."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ GUARDED = {
 
 
 def identity(bench: Bench) -> list[Section]:
-    """The same requests to a server that asks who sends them, and to one that does not."""
+    """Measure the same requests with and without authentication."""
     sections = []
     for kind, title in (("directives", "`POST /api/v1/directives`"), ("events", "`GET /api/v1/events`")):
         servers = []

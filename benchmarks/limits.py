@@ -1,4 +1,4 @@
-"""The scenarios of limits: what an admission costs under a policy, and a fleet's summary once it has grown."""
+"""The scenarios of limits: the cost of an admission under a policy, and of the summary of a large fleet."""
 
 from collections.abc import Callable
 
@@ -26,11 +26,11 @@ POLICY = {
     "retryBudgetPerRun": 3,
     "costBudgetDailyUsd": 1_000_000,
 }
-"""Every limit that an admission is held against; none is reached."""
+"""Every limit that an admission checks; none is reached."""
 
 
 def policy(bench: Bench) -> list[Section]:
-    """An admission under a policy beside one without."""
+    """Measure an admission with and without a policy."""
     free, twin, bound = (bench.server("athena", settings={"executor": "off"}) for _ in range(3))
     answer = bound.get(put("/api/v1/policy", POLICY, "connection: close"))
     if not answer.startswith(b"HTTP/1.1 200"):
@@ -53,7 +53,7 @@ def policy(bench: Bench) -> list[Section]:
 
 
 def fleet(bench: Bench) -> list[Section]:
-    """The summary of many runs beside that of a few."""
+    """Measure the summary of many runs beside the summary of a few."""
     variants: dict[str, Callable[[], dict[str, float]]] = {}
     for name, runs in ((f"{FEW_RUNS:,} runs", FEW_RUNS), ("the same, twin", FEW_RUNS), ("", bench.size.fleet_runs)):
         directory = with_runs(bench.place("fleet"), runs)

@@ -1,4 +1,4 @@
-"""The load: a process of its own that speaks just enough HTTP to keep a server busy and to time its answers.
+"""The load: a process with a minimal HTTP client that keeps a server busy and times its responses.
 
 ``python -m benchmarks.load SPEC`` takes a ``Spec`` as JSON and prints a ``Result`` as JSON.
 """
@@ -19,7 +19,7 @@ from benchmarks.machine import cores, cpu_seconds, pin
 
 WORDS = "Summarise the incidents of the last night, group them by service, and say which of them need a person today."
 IDENTITY = "bench"
-"""Who asks; only a server with authentication wants to know."""
+"""The identity of the client; only servers with authentication use it."""
 
 DRAIN_SECONDS_MAX = 60.0
 ANSWER_SECONDS_MAX = 30.0
@@ -41,14 +41,13 @@ Kind: TypeAlias = Literal[
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """What to do: ``kind`` is what is asked for, ``pid`` the process whose CPU time counts.
+    """A load: ``kind`` selects the requests, ``pid`` is the process whose CPU time is measured.
 
-    ``directives``, ``keyed`` (each with an ``Idempotency-Key``), ``runs``, ``runs-async`` and ``admissions`` (of runs
-    that nobody executes) are posted by ``clients`` who wait for each answer, ``summary`` and ``events`` (one page) are
-    read by them; ``pages`` are read one after another by each client; ``stream`` posts ``rate`` directives a second and
-    times their way to ``clients`` subscribers; it posts to ``write_port`` where that is another server's. ``asked`` are
-    GETs of ``paths`` in turn, or POSTs of ``body`` to them where there is one; ``anew`` gives each a number that nobody
-    reads, so that no question is asked twice.
+    Posted by ``clients`` that wait for each response: ``directives``, ``keyed`` (with an ``Idempotency-Key``),
+    ``runs``, ``runs-async`` and ``admissions`` (of runs that are not executed). Read by them: ``summary``, ``events``
+    (one page) and ``pages`` (one after another). ``stream`` posts ``rate`` directives a second, to ``write_port`` if
+    set, and times their delivery to ``clients`` subscribers. ``asked`` sends GETs of ``paths`` in turn, or POSTs of
+    ``body``; ``anew`` adds an unused number to each, so that no request is repeated.
     """
 
     kind: Kind
@@ -67,7 +66,7 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came of it: things a second, the server's CPU time for each, how long each took; ``load_cpu`` is a share."""
+    """The result of a load: items a second, CPU time of the server per item, latencies; ``load_cpu`` is a share."""
 
     rate: float
     cpu_us: float
@@ -78,10 +77,10 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 class Http(asyncio.Protocol):
-    """One connection that sends a request and hands on the whole answer."""
+    """A connection that sends one request at a time and delivers the complete response."""
 
     def __init__(self, answered: Callable[["Http", bytes], None]) -> None:
-        """Take whom to tell."""
+        """Deliver responses to a callback."""
         self.sent_at = 0.0
         self._answered = answered
         self._transport: asyncio.Transport | None = None
@@ -90,8 +89,8 @@ class Http(asyncio.Protocol):
         self._chunked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        """Store the connection."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's class does not inherit from it
 
     def send(self, request: bytes) -> None:
         """Send one request."""
@@ -100,7 +99,7 @@ class Http(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Put the answer together."""
+        """Assemble the response."""
         if not self._chunks:
             end = data.find(b"\r\n\r\n") + 4
             length = LENGTH_PATTERN.search(data, 0, end)
@@ -116,16 +115,16 @@ class Http(asyncio.Protocol):
             self._answered(self, whole)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
 
 class Watch:
-    """The measured part of a load: from the end of the warm-up on."""
+    """The measured part of a load, after the warm-up."""
 
     def __init__(self, spec: Spec) -> None:
-        """Measure nothing yet."""
+        """Start without measurements."""
         self.spec = spec
         self.measuring = False
         self.latencies: list[float] = []
@@ -135,26 +134,26 @@ class Watch:
         self._seconds = self._server_cpu = self._load_cpu = 0.0
 
     def start(self) -> None:
-        """From now on."""
+        """Start measuring."""
         self.measuring = True
         self._began = time.perf_counter()
         self._cpu, self._own_cpu = cpu_seconds(self.spec.pid), time.process_time()
 
     async def over(self, seconds: float) -> None:
-        """Return after so many seconds, but not before something was answered: a busy machine may stand still."""
+        """Wait for some seconds, and until there is a response: a busy machine may pause."""
         await asyncio.sleep(seconds)
         while not self.things and time.perf_counter() < self._began + ANSWER_SECONDS_MAX:
             await asyncio.sleep(TICK_SECONDS)
 
     def stop(self) -> None:
-        """Until now."""
+        """Stop measuring."""
         self.measuring = False
         self._seconds = time.perf_counter() - self._began
         self._server_cpu = cpu_seconds(self.spec.pid) - self._cpu
         self._load_cpu = time.process_time() - self._own_cpu
 
     def result(self) -> Result:
-        """The figures."""
+        """Return the figures."""
         latencies = sorted(self.latencies)
         things = max(self.things, 1)
         return Result(
@@ -163,22 +162,22 @@ class Watch:
             p50_ms=quantile(latencies, 0.5) * 1000,
             p99_ms=quantile(latencies, 0.99) * 1000,
             load_cpu=self._load_cpu / self._seconds,
-            errors=self.errors + (not latencies),  # also a server that answered nothing is wrong
+            errors=self.errors + (not latencies),  # a server that never responded is also wrong
         )
 
 
 def quantile(ordered: list[float], share: float) -> float:
-    """The value that a share of ordered values does not exceed."""
+    """Return the value that a share of ordered values does not exceed."""
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 
 
 def post(path: str, body: object, *fields: str) -> bytes:
-    """A POST."""
+    """Return a POST."""
     return _sent("POST", path, body, fields)
 
 
 def put(path: str, body: object, *fields: str) -> bytes:
-    """A PUT."""
+    """Return a PUT."""
     return _sent("PUT", path, body, fields)
 
 
@@ -195,17 +194,17 @@ def _sent(method: str, path: str, body: object, fields: Sequence[str]) -> bytes:
 
 
 def get(path: str) -> bytes:
-    """A GET."""
+    """Return a GET."""
     return f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-athena-identity: {IDENTITY}\r\n\r\n".encode()
 
 
 def closing(path: str) -> bytes:
-    """A GET after which the connection is closed."""
+    """Return a GET that closes the connection."""
     return get(path).replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 
 def requests(spec: Spec) -> Iterator[bytes]:
-    """The requests of a kind, for ever."""
+    """Yield the requests of a kind forever."""
     if spec.kind == "keyed":
         start = time.time_ns()
         while True:
@@ -231,14 +230,14 @@ def requests(spec: Spec) -> Iterator[bytes]:
 
 
 async def connect(spec: Spec, answered: Callable[[Http, bytes], None]) -> Http:
-    """A connection."""
+    """Open a connection."""
     port = spec.write_port or spec.port
     _, protocol = await asyncio.get_running_loop().create_connection(lambda: Http(answered), "127.0.0.1", port)
     return protocol
 
 
 async def closed_loop(spec: Spec) -> Result:
-    """Clients that post, wait for the answer, and post again; runs count once they have ended."""
+    """Run clients that post, wait for the response, and post again. Runs count once they have ended."""
     watch, source = Watch(spec), requests(spec)
     open_requests, stopping = 0, False
 
@@ -279,7 +278,7 @@ async def closed_loop(spec: Spec) -> Result:
 
 
 async def drained(spec: Spec, open_requests: Callable[[], int]) -> None:
-    """Wait until every request is answered and no run is active."""
+    """Wait until all requests have responses and no run is active."""
     found: asyncio.Queue[bytes] = asyncio.Queue()
     connection = await connect(spec, lambda _, data: found.put_nowait(data))
     deadline = time.perf_counter() + DRAIN_SECONDS_MAX
@@ -293,7 +292,7 @@ async def drained(spec: Spec, open_requests: Callable[[], int]) -> None:
 
 
 async def walk(spec: Spec) -> Result:
-    """Clients that read the feed page by page, and begin anew at its end; events count."""
+    """Run clients that read the feed page by page, and start again at its end. Events count."""
     watch = Watch(spec)
     first = get(f"/api/v1/events?limit={spec.limit}")
     stopping = False
@@ -321,19 +320,19 @@ async def walk(spec: Spec) -> Result:
 
 
 class Subscriber(asyncio.Protocol):
-    """One stream: when which directive arrived."""
+    """A stream that records the arrival of each directive."""
 
     def __init__(self) -> None:
-        """Nothing arrived."""
+        """Start without arrivals."""
         self.arrivals: list[tuple[bytes, float]] = []
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for everything new."""
+        """Request all new events."""
         cast(asyncio.Transport, transport).write(get("/api/v1/events/stream?after=latest"))
 
     def data_received(self, data: bytes) -> None:
-        """Note the directives of whole frames."""
+        """Record the directives of complete frames."""
         now = time.perf_counter()
         content = self._rest + data
         end = content.rfind(b"\n\n") + 2
@@ -345,7 +344,7 @@ class Subscriber(asyncio.Protocol):
 
 
 async def stream(spec: Spec) -> Result:
-    """Directives posted at a rate, and the time from the post until each subscriber has each of them."""
+    """Post directives at a rate. Measure the time from each post to each subscriber."""
     loop, watch, source = asyncio.get_running_loop(), Watch(spec), requests(spec)
     subscribers: list[Subscriber] = []
     for _ in range(spec.clients):
@@ -401,26 +400,26 @@ async def stream(spec: Spec) -> Result:
 
 
 def apply(spec: Spec) -> Result:
-    """Do it in this process."""
+    """Run the load in this process."""
     how = {"pages": walk, "stream": stream}.get(spec.kind, closed_loop)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(how(spec))
 
 
 def measured(spec: Spec) -> Result:
-    """Do it in a process of its own."""
+    """Run the load in another process."""
     return msgspec.json.decode(in_process_of_its_own("benchmarks.load", spec), type=Result)
 
 
 def in_process_of_its_own(module: str, spec: msgspec.Struct) -> bytes:
-    """What a load prints that runs on the core of the load."""
+    """Return the output of a load in another process, on the core of the load."""
     command = [sys.executable, "-m", module, msgspec.json.encode(spec).decode()]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: pin(cores()[1]))
     return done.stdout
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Run the load of the argument."""
     sys.stdout.write(msgspec.json.encode(apply(msgspec.json.decode(sys.argv[1], type=Spec))).decode())
 
 

@@ -1,4 +1,4 @@
-"""The loops that need no server: Athena's replay, and the ceilings of a scan and of a folded-batch projection.
+"""The loops without a server: Athena's replay, and the ceilings of a scan and of a folded-batch projection.
 
 ``python -m benchmarks.loops NAME DIRECTORY SECONDS`` runs one on a state directory and prints a ``Done`` as JSON.
 """
@@ -44,7 +44,7 @@ SELECT_FOR_VIEWS = (
 
 
 class Done(msgspec.Struct):
-    """How many events a loop handled in how many seconds of wall and of CPU time; the digests of what it wrote."""
+    """The events handled by a loop, its wall and CPU seconds, and the digests of its output."""
 
     events: int
     seconds: float
@@ -53,7 +53,7 @@ class Done(msgspec.Struct):
 
 
 class Stopwatch:
-    """Wall and CPU time of this process."""
+    """A stopwatch for wall and CPU time of this process."""
 
     def __init__(self) -> None:
         """Start."""
@@ -61,16 +61,16 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Wall time so far."""
+        """The wall time so far."""
         return time.perf_counter() - self._began
 
     def done(self, events: int, digests: dict[str, str]) -> Done:
-        """Stop."""
+        """Stop, and return the result."""
         return Done(events, self.seconds, time.process_time() - self._cpu, digests)
 
 
 def scan(directory: Path, seconds: float) -> Done:
-    """Read the log in the pages of the feed, all columns, over and over; nothing is done with the rows."""
+    """Read the log repeatedly in pages of the feed, all columns, without processing the rows."""
     connection = apsw.Connection(str(directory / "log.db"), flags=apsw.SQLITE_OPEN_READONLY)
     stopwatch, position, events = Stopwatch(), 0, 0
     while stopwatch.seconds < seconds:
@@ -81,7 +81,7 @@ def scan(directory: Path, seconds: float) -> Done:
 
 
 def replay(directory: Path, seconds: float) -> Done:
-    """Rebuild all views as ``athena replay`` does."""
+    """Rebuild all views like ``athena replay``."""
     gc_tuning.tune_gc()
     store = SqliteStore(directory, SystemIds())
     folder = directory / "views"
@@ -102,7 +102,7 @@ def replay(directory: Path, seconds: float) -> Done:
 
 
 class RunFields(msgspec.Struct, rename="camel", gc=False):
-    """What the views show of ``run.created``."""
+    """The fields of ``run.created`` that views need."""
 
     session_id: str
     directive_id: str
@@ -112,27 +112,27 @@ class RunFields(msgspec.Struct, rename="camel", gc=False):
 
 
 class LeaseFields(msgspec.Struct, gc=False):
-    """Of ``run.leased``."""
+    """The fields of ``run.leased``."""
 
     pid: int
 
 
 class EntryFields(msgspec.Struct, gc=False):
-    """Of ``transcript.appended``."""
+    """The fields of ``transcript.appended``."""
 
     role: str
     kind: str
 
 
 class UsageFields(msgspec.Struct, rename="camel", gc=False):
-    """Of ``usage.recorded``."""
+    """The fields of ``usage.recorded``."""
 
     usage: msgspec.Raw
     cost_micro_usd: int | None = None
 
 
 class EndFields(msgspec.Struct, rename="camel", gc=False):
-    """Of ``run.completed``."""
+    """The fields of ``run.completed``."""
 
     provider: str
     model: str
@@ -141,19 +141,19 @@ class EndFields(msgspec.Struct, rename="camel", gc=False):
 
 
 class SaidFields(msgspec.Struct, gc=False):
-    """Of the text of ``transcript.appended``."""
+    """The text of ``transcript.appended``."""
 
     content: str
 
 
 class AskedFields(msgspec.Struct, gc=False):
-    """Of the text of ``directive.created``."""
+    """The text of ``directive.created``."""
 
     input: str
 
 
 class Tokens(msgspec.Struct, rename="camel", gc=False):
-    """Of the usage."""
+    """The token counts of a usage."""
 
     input_tokens: int
     output_tokens: int
@@ -171,14 +171,14 @@ asked = msgspec.json.Decoder(AskedFields).decode
 
 
 NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 25)
-"""What is between the first 20 columns of a run and the last five, about its texts."""
+"""The columns of a run between the first 20 and the last five, about its texts."""
 
 
 class FoldedFleet:
-    """The counters of the fleet, kept in memory."""
+    """The counters of the fleet, in memory."""
 
     def __init__(self) -> None:
-        """Nothing happened."""
+        """Start at zero."""
         self._now = fleet.CurrentCountsRow(ONLY_ROW)
         self._providers: dict[str, fleet.ProviderCountsRow] = {}
         self._hours: dict[int, fleet.HourCountsRow] = {}
@@ -201,13 +201,13 @@ class FoldedFleet:
         return self._providers[provider], self._hours[hour]
 
     def admitted(self, provider: str, at: int) -> None:
-        """A run began."""
+        """Count the start of a run."""
         self._now.running += 1
         for counts in self._counts(provider, at):
             counts.admitted += 1
 
     def used(self, run: list[Any], tokens: Tokens, cost: int | None, at: int) -> None:
-        """A call of a model was paid."""
+        """Count the cost of a model call."""
         given, taken, month = tokens.input_tokens, tokens.output_tokens, iso(at)[:7]
         names = (fleet.OVERALL, ""), (fleet.BY_PROVIDER, run[7]), (fleet.BY_PROFILE, run[6]), (fleet.BY_SESSION, run[2])
         for dimension, name in names:
@@ -226,7 +226,7 @@ class FoldedFleet:
         provider.cost_micro_usd += cost or 0
 
     def completed(self, provider: str, began: int, at: int) -> None:
-        """A run ended."""
+        """Count the end of a run."""
         self._now.running -= 1
         for counts in self._counts(provider, at):
             counts.completed += 1
@@ -236,7 +236,7 @@ class FoldedFleet:
         self._times[key].runs += 1
 
     def keep(self, sessions: set[str]) -> None:
-        """Forget the sums of other sessions."""
+        """Drop the sums of all other sessions."""
         for key in [key for key in self._spends if key[1] == fleet.BY_SESSION and key[2] not in sessions]:
             del self._spends[key]
 
@@ -244,12 +244,12 @@ class FoldedFleet:
 class Folded:
     """A folded-batch projection of finished mock runs in plain Python: lists of columns, one ``executemany`` a table.
 
-    It keeps unfinished runs in memory, has no decider, no envelope, no buffer that is read through, no checkpoint by
-    projection, and knows only what the benchmarks' own history holds.
+    It keeps unfinished runs in memory, has no deciders, envelopes, read-through buffers or checkpoints per projection,
+    and handles only the events of the benchmarks' own history.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
-        """Take a database with empty tables."""
+        """Use a database with empty tables."""
         self._connection = connection
         self.runs: dict[str, list[Any]] = {}
         self.ended: dict[str, list[Any]] = {}
@@ -258,7 +258,7 @@ class Folded:
         self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], INPUT: [], OUTPUT: [], ENTRY: [], FEED: []}
 
     def fold(self, rows: list[tuple[Any, ...]]) -> None:
-        """Take in a batch."""
+        """Apply a batch of events."""
         runs, sessions, new = self.runs, self.sessions, self.new
         feed = new[FEED].append
         for position, stream, kind, at, trace, session_id, run_id, data, text, chain in rows:
@@ -311,7 +311,7 @@ class Folded:
                 sessions[session_id] = [at, session_id, at, None, None]
 
     def flush(self) -> None:
-        """Write the batch in one transaction; what is still open stays for the next."""
+        """Write the batch in one transaction. Unfinished runs stay for the next one."""
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
         for table, rows in self.new.items():
@@ -330,7 +330,7 @@ class Folded:
         self.sessions = {name: row for name, row in self.sessions.items() if name in open_sessions}
 
     def finish(self) -> None:
-        """Write what the log leaves open."""
+        """Write the rows of unfinished runs."""
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
@@ -379,7 +379,7 @@ LOOPS: dict[str, Callable[[Path, float], Done]] = {"scan": scan, "replay": repla
 
 
 def measured(name: str, directory: Path, seconds: float = 0) -> Done:
-    """Run a loop in a process of its own, on the core of the servers."""
+    """Run a loop in another process, on the core of the servers."""
     command = [sys.executable, "-m", "benchmarks.loops", name, str(directory), str(seconds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: pin(cores()[0]))
     return msgspec.json.decode(done.stdout, type=Done)

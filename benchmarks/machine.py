@@ -19,18 +19,18 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> tuple[int, int]:
-    """The core of the server and the core of the load; one and the same where there is only one."""
+    """Return the core of the server and the core of the load; the same core if there is only one."""
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[1 % len(allowed)]
 
 
 def pin(*kept: int) -> None:
-    """Stay on these cores, with every thread and process that is started from here on."""
+    """Pin this process, and its later threads and children, to some cores."""
     os.sched_setaffinity(0, kept)
 
 
 def cpu_seconds(pid: int) -> float:
-    """What all threads of a process have consumed so far, in user and kernel; of its group, if it leads one."""
+    """Return the user and kernel CPU time of a process, or of its group if it leads one."""
     if os.getpgid(pid) != pid:
         return _ticks(Path(f"/proc/{pid}/stat"))[1] / TICKS
     found = 0
@@ -42,18 +42,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _ticks(path: Path) -> tuple[int, int]:
-    """The group of a process, and what it consumed."""
+    """Return the group of a process, and its CPU time."""
     fields = path.read_text("ascii", "replace").rpartition(") ")[2].split()
     return int(fields[2]), int(fields[11]) + int(fields[12])
 
 
 def resident_kib(pid: int) -> float:
-    """The memory of a process that is in use."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_BYTES / 1_024
 
 
 def sync_ms(directory: Path) -> float:
-    """The median of appending a 4 KiB block and ``fdatasync``, in milliseconds."""
+    """Return the median time to append a 4 KiB block and ``fdatasync``, in milliseconds."""
     path = directory / "sync"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     found = []
@@ -70,12 +70,12 @@ def sync_ms(directory: Path) -> float:
 
 
 def load_average() -> float:
-    """How many processes wanted to run, on average over the last minute."""
+    """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
 def described(directory: Path) -> dict[str, str]:
-    """What the figures were measured on."""
+    """Return a description of the machine."""
     memory = PAGE_BYTES * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [f"{name} {version(name)}" for name in PACKAGES]
     return {

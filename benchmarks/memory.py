@@ -1,4 +1,4 @@
-"""The scenario of the memory: what a search takes among few passages, and once there are many."""
+"""The scenario of the memory: the cost of a search among few and among many passages."""
 
 import http.client
 import json
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def memory(bench: Bench) -> list[Section]:
-    """Searches one after another among 1,000 passages and among as many as the size has, by how common a word is."""
+    """Measure searches among 1,000 passages and among the passages of the size, by the frequency of the word."""
     many = f"{bench.size.memory_chunks:,} passages"
     few = f"{FEW:,} passages"
     servers = {name: _server(bench, count) for name, count in ((few, FEW), (many, bench.size.memory_chunks))}
@@ -51,7 +51,7 @@ def memory(bench: Bench) -> list[Section]:
 
 
 def notes(directory: Path, chunks: int) -> None:
-    """Notes of so many passages: each holds both common words, five the rare one."""
+    """Create notes with ``passages`` passages. Each contains both common words, five contain the rare one."""
     chosen = random.Random(7)
     (directory / "memory").mkdir(parents=True)
     for first in range(0, chunks, FILE_CHUNKS):
@@ -65,9 +65,9 @@ def notes(directory: Path, chunks: int) -> None:
 
 
 def _server(bench: Bench, chunks: int) -> Server:
-    """A server whose index holds so many passages."""
+    """Start a server with an index of ``passages`` passages."""
     place = bench.place("memory")
-    workspace = place / "workspace"  # not the state directory: nothing is read from that
+    workspace = place / "workspace"  # outside of the state directory, from which nothing is read
     notes(workspace, chunks)
     server = bench.server("athena", place, SETTINGS | {"workspace_root": str(workspace)})
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=INDEX_SECONDS_MAX)
@@ -81,7 +81,7 @@ def _server(bench: Bench, chunks: int) -> Server:
 
 
 def _searches(bench: Bench, server: Server, query: str) -> Callable[[], dict[str, float]]:
-    """A measurement to be made: one search after another for the seconds of a variant."""
+    """Return a measurement of sequential searches."""
 
     def measure() -> dict[str, float]:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=INDEX_SECONDS_MAX)
@@ -106,7 +106,7 @@ def _searches(bench: Bench, server: Server, query: str) -> Callable[[], dict[str
 
 
 def _search(connection: http.client.HTTPConnection, query: str, limit: int) -> int:
-    """How many passages are found; none while they are being indexed."""
+    """Return the number of results; none while indexing."""
     connection.request("GET", "/api/v1/memory/search?" + urlencode({"query": query, "maxResults": limit}))
     answer = connection.getresponse()
     body = json.loads(answer.read())

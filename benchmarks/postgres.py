@@ -1,4 +1,4 @@
-"""The scenario of PostgreSQL: what it costs to keep the log in a database, and what several processes gain."""
+"""The scenario of PostgreSQL: the cost of a log in a database, and the gain of several processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from benchmarks.server import Server, Worker, free_port
 from tests.support.postgres import own_cluster
 
 DEFAULTS = {"shared_buffers": "128MB", "wal_level": "replica", "max_wal_senders": "10", "autovacuum": "on"}
-"""What a server has that nobody has configured; the tests' own has less."""
+"""the default of PostgreSQL; the tests use less"""
 
 CLIENTS = 64
 CEILING_SHARE, LIBRARY_TIMES = 0.5, 4.0
@@ -23,16 +23,16 @@ WORKERS = (1, 2, 4)
 
 
 class Databases:
-    """Databases of one cluster on the disk that is measured, with the durability that a server has by itself."""
+    """Databases of one cluster on the measured disk, with the default durability of PostgreSQL."""
 
     def __init__(self, bench: Bench) -> None:
         """Start the cluster."""
         self._stack = ExitStack()
-        bench.directory.chmod(0o711)  # the server is another user where this one is root
+        bench.directory.chmod(0o711)  # as root, the server runs as another user
         self._cluster = self._stack.enter_context(own_cluster(bench.directory, **DEFAULTS))
 
     def settings(self, **more: str) -> dict[str, str]:
-        """The settings of a server on a database of its own."""
+        """Return the settings of a server with a new database."""
         return {"database_url": self._stack.enter_context(self._cluster.database()), **more}
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Databases:
 
 @contextmanager
 def databases(bench: Bench) -> Iterator[Databases]:
-    """A cluster while the context lasts; the servers on it are stopped first."""
+    """Run a cluster while the context lasts. Stop its servers first."""
     found = Databases(bench)
     try:
         yield found
@@ -52,14 +52,14 @@ def databases(bench: Bench) -> Iterator[Databases]:
 
 
 def postgres(bench: Bench) -> Iterator[Section]:
-    """Everything about PostgreSQL, in one run on one cluster."""
+    """Measure all PostgreSQL scenarios on one cluster."""
     for part in (post, processes, latency, workers):
         with databases(bench) as found:
             yield part(bench, found)
 
 
 def post(bench: Bench, found: Databases) -> Section:
-    """One event a request, beside files and beside ceilings on the same cluster."""
+    """Measure one event per request, beside files and beside ceilings on the same cluster."""
     athena, twin = (bench.server("athena", settings=found.settings()) for _ in range(2))
     files = bench.server("athena")
     group = bench.server("group-commit-postgres", settings=found.settings())
@@ -88,7 +88,7 @@ def post(bench: Bench, found: Databases) -> Section:
 
 
 def processes(bench: Bench, found: Databases) -> Section:
-    """Two processes that answer, beside one; nothing is kept to a core but the load."""
+    """Measure two servers beside one. Only the load is pinned to a core."""
     alone = bench.server("athena", settings=found.settings(), pinned=False)
     shared = found.settings()
     both = [bench.server("athena", settings=shared, pinned=False) for _ in range(2)]
@@ -103,7 +103,7 @@ def processes(bench: Bench, found: Databases) -> Section:
 
 
 def together(bench: Bench, servers: Sequence[Server]) -> Callable[[], dict[str, float]]:
-    """A measurement of several servers at once, each with its share of the clients."""
+    """Return a measurement of several servers at once, each with a share of the clients."""
 
     def measure() -> dict[str, float]:
         disk = bench.sync()
@@ -135,7 +135,7 @@ def together(bench: Bench, servers: Sequence[Server]) -> Callable[[], dict[str, 
 
 
 def latency(bench: Bench, found: Databases) -> Section:
-    """From the request that appends to subscribers of the same process, and of another one."""
+    """Measure from the appending request to subscribers of the same process and of another one."""
     on_database = found.settings()
     place = bench.place("shared")
     pairs = {
@@ -164,7 +164,7 @@ def latency(bench: Bench, found: Databases) -> Section:
 
 
 def workers(bench: Bench, found: Databases) -> Section:
-    """Runs that wait for their model, on one, two and four workers."""
+    """Measure runs that wait for their model, on one, two and four workers."""
     pause_ms = PAUSE_MS if bench.seconds >= 1 else PAUSE_MS_SMALL
     section = Section(
         "postgres-workers",
@@ -199,7 +199,7 @@ def workers(bench: Bench, found: Databases) -> Section:
 
 
 def crowd(bench: Bench, server: Server, port: int, pause_ms: int) -> Callable[[], dict[str, float]]:
-    """A measurement of runs that workers execute."""
+    """Return a measurement of runs that workers execute."""
     spec = talk.Spec(
         kind="crowd",
         port=server.port,

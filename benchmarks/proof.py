@@ -1,6 +1,6 @@
 """The scenario of the proof: `athena verify` of a long log, on one core and on all, in files and in PostgreSQL.
 
-``ATHENA_BENCH_BASE`` names a checkout of an older release, which is measured in the same rounds.
+``ATHENA_BENCH_BASE`` names a checkout of an older release to measure in the same rounds.
 """
 
 import os
@@ -26,14 +26,14 @@ MICRO = 1_000_000
 
 
 def verified(settings: Mapping[str, str], code: Path, kept: frozenset[int]) -> dict[str, float]:
-    """Run the command of a checkout on some cores; the rate is without its start."""
+    """Run the command of a checkout on some cores. The rate excludes the start."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **settings}
     with subprocess.Popen(
         [sys.executable, "-m", "athena_cli", "verify"],
         cwd=code,
         env=environment,
         stdout=subprocess.PIPE,
-        preexec_fn=partial(os.sched_setaffinity, 0, kept),  # noqa: PLW1509 - there are no threads here
+        preexec_fn=partial(os.sched_setaffinity, 0, kept),  # noqa: PLW1509 - no threads here
     ) as process:
         assert process.stdout is not None
         report = process.stdout.read()
@@ -51,7 +51,7 @@ def verified(settings: Mapping[str, str], code: Path, kept: frozenset[int]) -> d
 
 
 def variants(settings: Mapping[str, str]) -> dict[str, Callable[[], dict[str, float]]]:
-    """The command on one core, on all, and that of the base."""
+    """Return the variants: the command on one core, on all cores, and from the base checkout."""
     one, every = frozenset(cores()[:1]), frozenset(os.sched_getaffinity(0))
     found: dict[str, Callable[[], dict[str, float]]] = {
         "one core": partial(verified, settings, ROOT, one),
@@ -64,7 +64,7 @@ def variants(settings: Mapping[str, str]) -> dict[str, Callable[[], dict[str, fl
 
 
 def measured(bench: Bench, name: str, events: int, settings: Mapping[str, str]) -> Section:
-    """The proof of one log."""
+    """Measure the verification of one log."""
     section = Section(f"proof-{name}", f"`athena verify`, {events:,} events in {name}", "events/s", {}, [], [])
     found = variants(settings)
     section.measure(bench.rounds, found)
@@ -79,7 +79,7 @@ def measured(bench: Bench, name: str, events: int, settings: Mapping[str, str]) 
 
 
 def proof(bench: Bench) -> Iterator[Section]:
-    """A long log in files, and one of a tenth of it in a database."""
+    """Measure a long log in files, and a log of a tenth of the size in a database."""
     events = bench.size.replay_events
     directory = written(bench.place("proof"), events)
     yield measured(bench, "files", events, {"ATHENA_STATE_DIR": str(directory)})

@@ -1,4 +1,4 @@
-"""The scenarios of queues: how fast items are taken, and how fast they are worked off."""
+"""The scenarios of queues: enqueuing and draining items."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ REQUEST_SECONDS_MAX = 120
 
 
 def queues(bench: Bench) -> list[Section]:
-    """Items from the request to the queue, and from the queue to a run that completed."""
+    """Measure items from the request to the queue, and from the queue to a completed run."""
     athena = bench.server("athena")
     enqueue = Section("enqueue", f"`POST /api/v1/work/enqueue`, {CLIENTS} clients", "items/s", {}, [], [])
     enqueue.measure(
@@ -49,7 +49,7 @@ def queues(bench: Bench) -> list[Section]:
 
 
 def _enqueues(bench: Bench, server: Server) -> Callable[[], dict[str, float]]:
-    """A measurement to be made: items into fresh queues."""
+    """Return a measurement of items into new queues."""
 
     def measure() -> dict[str, float]:
         disk = bench.sync()
@@ -65,7 +65,7 @@ def _enqueues(bench: Bench, server: Server) -> Callable[[], dict[str, float]]:
 
 
 def _drains(bench: Bench, server: Server, count: int, items: int) -> Callable[[], dict[str, float]]:
-    """A measurement to be made: so many queues with so many items, drained at the same time."""
+    """Return a measurement that drains several queues at the same time."""
 
     def measure() -> dict[str, float]:
         disk = bench.sync()
@@ -92,7 +92,7 @@ def _fill(server: Server, session: str, items: int) -> None:
 
 
 def _ask(server: Server, path: str, body: object) -> dict[str, int]:
-    """The data of an answer."""
+    """Return the data of a response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=REQUEST_SECONDS_MAX)
     try:
         connection.request("POST", "/api/v1" + path, json.dumps(body), {"content-type": "application/json"})

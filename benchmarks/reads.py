@@ -1,4 +1,4 @@
-"""The scenarios of size: what is read among a million runs, and what grows with the log."""
+"""The scenarios of size: reads among a million runs, and costs that grow with the log."""
 
 import re
 import shutil
@@ -18,14 +18,14 @@ FEW_RUNS, FEW_EVENTS = 1_000, 10_000
 CLIENTS = 8
 ROWS = 50
 PLACES = 8
-"""At how many places of a list, from its newest page to its oldest, pages and runs are read."""
+"""The number of places in a list, from its newest to its oldest page, at which pages and runs are read."""
 
 SHARE, TIMES = 0.5, 1.3
 RUN_PATTERN = re.compile(rb'"runId":"(run_[0-9A-Z]{26})"')
 
 
 def reads(bench: Bench) -> list[Section]:
-    """Runs and lists of them among many, beside few, and beside answers of the same size without any work."""
+    """Measure reads of runs and lists among many runs, among few, and of static responses of the same size."""
     servers: dict[str, Server] = {}
     pages: dict[str, list[str]] = {}
     for runs in (FEW_RUNS, bench.size.fleet_runs):
@@ -74,7 +74,7 @@ def _asked(bench: Bench, server: Server, paths: Sequence[str], *, anew: bool = F
 
 
 def _answer(server: Server, path: str) -> bytes:
-    """The body of an answer that must be good."""
+    """Return the body of a successful response."""
     head, _, body = server.get(closing(path)).partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise Failed(f"{path}: {head[:100]!r} {body[:500]!r}")
@@ -82,7 +82,7 @@ def _answer(server: Server, path: str) -> bytes:
 
 
 def _pages(runs: int) -> list[str]:
-    """The paths of pages from the newest to the oldest."""
+    """Return the paths of pages from the newest to the oldest."""
     events = -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS)
     newest = f"/api/v1/runs?limit={ROWS}"
     places = (events * place // PLACES for place in range(PLACES - 1, 0, -1))
@@ -90,7 +90,7 @@ def _pages(runs: int) -> list[str]:
 
 
 def _points(server: Server, pages: Sequence[str]) -> list[str]:
-    """The paths of some runs of each page."""
+    """Return the paths of some runs of each page."""
     found = [
         run[1].decode() for page in pages for run in list(RUN_PATTERN.finditer(_answer(server, page)))[:: ROWS // 8]
     ]
@@ -98,7 +98,7 @@ def _points(server: Server, pages: Sequence[str]) -> list[str]:
 
 
 def _page(bench: Bench, server: Server, path: str) -> Server:
-    """A server that answers with the bytes of this answer."""
+    """Start a server that responds with the bytes of this response."""
     place = bench.place("page")
     place.mkdir()
     (place / "page").write_bytes(_answer(server, path))
@@ -106,7 +106,7 @@ def _page(bench: Bench, server: Server, path: str) -> Server:
 
 
 def growth(bench: Bench) -> Iterator[Section]:
-    """The same requests to a server whose log is short and to one whose log is long."""
+    """Measure the same requests with a short and with a long log."""
     short = written(bench.place("growth"), FEW_EVENTS)
     long = written(bench.place("growth"), bench.size.growth_events)
     for directory in (short, long):
@@ -143,13 +143,13 @@ def growth(bench: Bench) -> Iterator[Section]:
 
 
 def _copy(template: Path, directory: Path) -> Path:
-    """The directory, anew."""
+    """Copy the directory again."""
     shutil.rmtree(directory, ignore_errors=True)
     return Path(shutil.copytree(template, directory))
 
 
 def _anew(server: Server, template: Path | None, load: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """The load, on a server that has just been started, on a copy where there is a template."""
+    """Return the load on a newly started server, on a copy of the template, if any."""
     server.stop()
     if template is not None:
         _copy(template, server.directory)

@@ -22,9 +22,9 @@ COLUMNS = {
 
 
 class Ratio(msgspec.Struct):
-    """A figure of one variant over that of another in the same round, or the figure itself.
+    """A figure of one variant divided by the same figure of another variant, per round; or a figure alone.
 
-    ``ours`` and ``theirs`` are the medians of the two, in the unit of the figure.
+    ``ours`` and ``theirs`` are the medians of both variants, in the unit of the figure.
     """
 
     label: str
@@ -37,29 +37,29 @@ class Ratio(msgspec.Struct):
 
     @property
     def median(self) -> float:
-        """The median over the rounds."""
+        """Return the median over the rounds."""
         return median(self.values)
 
     @property
     def met(self) -> bool | None:
-        """Whether the median meets the goal, if there is one."""
+        """Return True if the median meets the goal; None without a goal."""
         if self.goal is None:
             return None
         return self.median <= self.goal if self.at_most else self.median >= self.goal
 
     @property
     def wanted(self) -> str:
-        """The goal, in words."""
+        """Return the goal as text."""
         return "" if self.goal is None else f"{'≤' if self.at_most else '≥'} {number(self.goal)}"
 
     @property
     def verdict(self) -> str:
-        """Whether it was met, in words."""
+        """Return the verdict on the goal as text."""
         return {None: "", True: "met", False: "**missed**"}[self.met]
 
 
 class Section(msgspec.Struct):
-    """One thing that was measured: per variant and figure, a value for each round."""
+    """A measured scenario: a value per variant, figure and round."""
 
     name: str
     title: str
@@ -69,7 +69,7 @@ class Section(msgspec.Struct):
     notes: list[str] = []
 
     def measure(self, rounds: int, variants: Mapping[str, Callable[[], Mapping[str, float]]]) -> None:
-        """Run every variant once in each round, each round beginning with another one."""
+        """Run every variant once in each round. Each round starts with another variant."""
         names = list(variants)
         for turn in range(rounds):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -88,7 +88,7 @@ class Section(msgspec.Struct):
         at_least: float | None = None,
         at_most: float | None = None,
     ) -> Ratio:
-        """Note a ratio of two variants, with its goal."""
+        """Add a ratio of two variants, with its goal."""
         ours, theirs = self.samples[over][figure], self.samples[under][under_figure or figure]
         ratio = Ratio(
             label=label or f"{over} / {under}",
@@ -103,13 +103,13 @@ class Section(msgspec.Struct):
         return ratio
 
     def limit(self, variant: str, figure: str, at_most: float, label: str = "") -> Ratio:
-        """Note a limit on a figure itself."""
+        """Add a limit on a figure."""
         label = label or f"{variant}: {COLUMNS.get(figure, figure)}"
         self.ratios.append(Ratio(label, self.samples[variant][figure], at_most, at_most=True))
         return self.ratios[-1]
 
     def lines(self) -> Iterator[str]:
-        """The section in Markdown."""
+        """Return the section in Markdown."""
         figures = [figure for figure in ("rate", *COLUMNS) if any(figure in found for found in self.samples.values())]
         heads = [self.unit if figure == "rate" else COLUMNS[figure] for figure in figures]
         yield f"### {self.title}"
@@ -130,7 +130,7 @@ class Section(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """A whole run."""
+    """The report of a whole run."""
 
     machine: dict[str, str]
     rounds: int
@@ -141,7 +141,7 @@ class Report(msgspec.Struct):
     sections: list[Section] = []
 
     def goals(self) -> Iterator[str]:
-        """All goals in one table, with what they are held against."""
+        """Return a table of all goals with the measured values."""
         yield "| what | ours | against | in | ratio within a round | goal | |"
         yield "| --- | ---: | ---: | --- | ---: | ---: | --- |"
         for section in self.sections:
@@ -152,7 +152,7 @@ class Report(msgspec.Struct):
                     yield f"| {' | '.join(cells)} | {ratio.wanted} | {ratio.verdict} |"
 
     def head(self) -> Iterator[str]:
-        """What it was measured on."""
+        """Return a description of the machine and the run."""
         yield "| | |"
         yield "| --- | --- |"
         for name, value in self.machine.items():
@@ -163,7 +163,7 @@ class Report(msgspec.Struct):
 
 
 def spread(values: list[float]) -> str:
-    """Median and range."""
+    """Format median and range."""
     if not values:
         return ""
     if len(values) == 1:
@@ -172,7 +172,7 @@ def spread(values: list[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, or whole thousands."""
+    """Format three significant digits, or whole thousands."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

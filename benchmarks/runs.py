@@ -1,4 +1,4 @@
-"""The scenarios of runs: how many a second, how soon a token is seen, how much memory a crowd takes."""
+"""The scenarios of runs: throughput, time to the first token, and memory of many concurrent runs."""
 
 import http.client
 import os
@@ -26,10 +26,10 @@ WAVES = 6
 CROWD_TOKENS, CROWD_PAUSE_MS = 20, 200
 GROWTH_MAX = 1.1
 FILLING = 5
-"""How many loads of small events come before a crowd, so that the caches of the database (2 of 16 MiB) are full."""
+"""The number of small loads before the measured crowd, so that the caches of the database (2 of 16 MiB) are full."""
 
 FILLING_RUNS = 150
-"""How many runs fill the context of a session: a history has 200 entries at most."""
+"""The number of runs that fill the context of a session; a history has at most 200 entries."""
 
 FLOW_STEPS, FLOW_SHARE, FLOW_SECONDS_MAX = 100, 0.6, 120.0
 PROFILE = {
@@ -41,7 +41,7 @@ PROFILE = {
 
 
 def runs(bench: Bench) -> list[Section]:
-    """Mock runs from the request to the end."""
+    """Measure mock runs from the request to the end."""
     athena, group = bench.server("athena"), bench.server("group-commit")
     sections = []
     for clients in (1, 16, 64):
@@ -76,7 +76,7 @@ def runs(bench: Bench) -> list[Section]:
 
 
 def _in_sessions(bench: Bench, athena: Server) -> Section:
-    """Runs in a session whose context is full beside runs in sessions of their own."""
+    """Measure runs in a session with a full context, beside runs in separate sessions."""
     section = Section("runs-session", "Mock runs in a session with a full context, 1 client", "runs/s", {}, [], [])
     full = {"sessionId": "full", "input": WORDS}
     for _ in range(FILLING_RUNS):
@@ -97,7 +97,7 @@ def _in_sessions(bench: Bench, athena: Server) -> Section:
 
 
 def flows(bench: Bench) -> list[Section]:
-    """Workflows of mock steps: one after another, and all at once."""
+    """Measure workflows of mock steps, sequentially and concurrently."""
     athena = bench.server("athena")
     profile = _post(athena, "/harness-profiles", PROFILE)["id"]
     directive = _post(athena, "/directives", {"input": "hello"})["id"]
@@ -139,7 +139,7 @@ def _flow(bench: Bench, athena: Server, workflow_id: str) -> Callable[[], dict[s
 
 
 def _post(server: Server, path: str, body: object) -> Any:
-    """The data of an answer."""
+    """Return the data of a response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=FLOW_SECONDS_MAX)
     try:
         connection.request("POST", f"/api/v1{path}", msgspec.json.encode(body))
@@ -149,7 +149,7 @@ def _post(server: Server, path: str, body: object) -> Any:
 
 
 def tokens(bench: Bench) -> list[Section]:
-    """From a model's write of its first token to the subscriber of the transcript."""
+    """Measure from the first token of a model to the subscriber of the transcript."""
     port = free_port()
     athena = bench.server("athena", settings=_settings(port))
 
@@ -194,7 +194,7 @@ def tokens(bench: Bench) -> list[Section]:
 
 
 def crowd(bench: Bench) -> list[Section]:
-    """Many runs at once with a slow model, wave after wave, in one process."""
+    """Measure many concurrent runs with a slow model, in repeated waves, in one process."""
     port = free_port()
     athena = bench.server("counted", settings=_settings(port))
     seconds = CROWD_TOKENS * CROWD_PAUSE_MS / 1000
@@ -245,7 +245,7 @@ def _settings(port: int) -> dict[str, str]:
 
 
 def objects(server: Server) -> float:
-    """How many objects a server holds, after a collection."""
+    """Return the number of objects of a server, after garbage collection."""
     path = server.directory / OBJECTS
     path.unlink(missing_ok=True)
     os.kill(server.pid, signal.SIGUSR1)

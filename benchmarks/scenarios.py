@@ -1,4 +1,4 @@
-"""The scenarios: what is measured, beside which ceilings, against which goals."""
+"""The scenarios: measurements with their ceilings and goals."""
 
 import os
 import subprocess
@@ -28,11 +28,11 @@ HEALTH = closing("/api/v1/admin/health")
 
 
 class Failed(Exception):
-    """What was measured is wrong, not slow."""
+    """A measured result is wrong."""
 
 
 class Size(NamedTuple):
-    """How much is measured."""
+    """The size of the measurements."""
 
     seconds: float
     rounds: int
@@ -49,10 +49,10 @@ class Size(NamedTuple):
 
 
 class Bench:
-    """One run of the benchmarks: its sizes, its directory, its servers."""
+    """One run of the benchmarks: its sizes, directory and servers."""
 
     def __init__(self, directory: Path, size: Size) -> None:
-        """Take the sizes."""
+        """Use ``size``."""
         self.directory = directory
         self.size = size
         self.rounds = size.rounds
@@ -69,39 +69,39 @@ class Bench:
         *,
         pinned: bool = True,
     ) -> Server:
-        """A new server, started; its directory is fresh unless one is given."""
+        """Start a new server, in a new directory unless one is given."""
         server = Server(name, directory or self.place(name), settings, pinned=pinned)
         self._servers.append(server)
         return server.start()
 
     def worker(self, worker: Worker) -> None:
-        """Start one that executes runs; it is stopped with the servers."""
+        """Start a worker. It is stopped with the servers."""
         self._servers.append(worker)
         worker.start()
 
     def place(self, name: str) -> Path:
-        """The path of a fresh directory."""
+        """Return the path of a new directory."""
         self._count += 1
         return self.directory / f"{self._count}-{name}"
 
     def stop(self) -> None:
-        """Stop all servers and delete what they wrote."""
+        """Stop all servers and delete their files."""
         for server in self._servers:
             server.discard()
         self._servers.clear()
 
     def sync(self) -> dict[str, float]:
-        """The disk, now."""
+        """Measure the disk now."""
         self.syncs.append(sync_ms(self.directory))
         return {"sync_ms": self.syncs[-1]}
 
     def load(self, server: Server, kind: Kind, clients: int, **more: Any) -> Callable[[], dict[str, float]]:
-        """A measurement to be made."""
+        """Return a measurement of a load."""
 
         def measure() -> dict[str, float]:
             disk = self.sync()
             if server.name == "athena":
-                settled(server)  # what one load left to be projected must not burden the next
+                settled(server)  # finish projections of one load before the next
             spec = Spec(kind=kind, port=server.port, pid=server.pid, clients=clients, seconds=self.seconds, **more)
             result = load.measured(spec)
             if result.errors:
@@ -114,7 +114,7 @@ class Bench:
 
 
 def post(bench: Bench) -> list[Section]:
-    """One event a request, at 64 clients and at one, and at 256, of whom nobody may be turned away."""
+    """Measure one event per request, at 1, 64 and 256 clients; none of the 256 may be rejected."""
     athena, twin = bench.server("athena"), bench.server("athena")
     group, save, nothing = bench.server("group-commit"), bench.server("application-save"), bench.server("nothing")
     sections = []
@@ -148,7 +148,7 @@ def post(bench: Bench) -> list[Section]:
 
 
 def feed(bench: Bench) -> list[Section]:
-    """Pages of the feed beside the bare scan."""
+    """Measure pages of the feed beside the bare scan."""
     directory = written(bench.place("feed"), bench.size.feed_events)
     athena = bench.server("athena", directory)
     settled(athena)
@@ -176,7 +176,7 @@ def feed(bench: Bench) -> list[Section]:
 
 
 def stream(bench: Bench) -> list[Section]:
-    """From the request that appends to every subscriber."""
+    """Measure from the appending request to every subscriber."""
     athena, raw = bench.server("athena"), bench.server("fan-out")
     title = f"Append to SSE delivery, {EVENTS_PER_SECOND:,} events/s to {SUBSCRIBERS} subscribers"
     section = Section("stream", title, "deliveries/s", {}, [], [])
@@ -195,7 +195,7 @@ def stream(bench: Bench) -> list[Section]:
 
 
 def replay(bench: Bench) -> list[Section]:
-    """All views from nothing."""
+    """Measure the rebuild of all views."""
     directory = written(bench.place("replay"), bench.size.replay_events)
     digests: dict[str, set[str]] = {}
 
@@ -220,7 +220,7 @@ def replay(bench: Bench) -> list[Section]:
 
 
 def start(bench: Bench) -> list[Section]:
-    """From the start of the process to its first 200 on ``/readyz``."""
+    """Measure from the start of the process to the first 200 of ``/readyz``."""
     full = written(bench.place("start-full"), bench.size.replay_events)
     loops.measured("replay", full)
     empty = bench.place("start-empty")
@@ -251,7 +251,7 @@ def start(bench: Bench) -> list[Section]:
 
 
 def _commands(bench: Bench) -> Section:
-    """The command line beside a Python that does nothing."""
+    """Measure the command line beside an empty Python process."""
 
     def run(*arguments: str) -> Callable[[], dict[str, float]]:
         def measure() -> dict[str, float]:
@@ -273,7 +273,7 @@ def _commands(bench: Bench) -> Section:
     section = Section("start-help", "Start-up of a command: from its start to its end", "ms", {}, [], [])
     variants = {"`athena --help`": run("-m", "athena_cli", "--help"), "Python that does nothing": run("-c", "")}
     for variant in variants.values():
-        variant()  # bytecode is written, files are read
+        variant()  # warm up bytecode and the file cache
     section.measure(bench.rounds, variants)
     helped, nothing = variants
     section.limit(helped, "rate", HELP_MS, label=f"{helped}: ms")

@@ -1,7 +1,7 @@
-"""The scenario of schedules: what a tick takes that finds 100 schedules due, among those alone and among many others.
+"""The scenario of schedules: the cost of a tick with 100 due schedules, alone and among many others.
 
-``python -m benchmarks.schedules DIRECTORY SCHEDULES`` keeps a plane with so many schedules, of which 100 are due each
-hour; for every line that it reads it lets some hours pass and prints the figures of their ticks as JSON.
+``python -m benchmarks.schedules DIRECTORY SCHEDULES`` runs a plane with ``SCHEDULES`` schedules, 100 of them due each
+hour. For every line that it reads, it advances some hours and prints the figures of the ticks as JSON.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SETTINGS = {"ATHENA_EXECUTOR": "off", "ATHENA_SCHEDULER": "off"}
 
 
 class Ticked(msgspec.Struct):
-    """What the ticks took that a request asked for, in seconds of wall and of CPU time, and what they started."""
+    """The wall and CPU seconds of requested ticks, and the runs that they started."""
 
     ticks: int
     runs: int
@@ -44,10 +44,10 @@ class Ticked(msgspec.Struct):
 
 
 class Plane:
-    """A plane without a server, whose clock stands still between the ticks; nobody executes its runs."""
+    """A plane without a server. Its clock stops between ticks, and its runs are not executed."""
 
     def __init__(self, directory: Path, schedules: int) -> None:
-        """Open the log; there are no schedules yet."""
+        """Open the log, without schedules."""
         self._clock = FixedDate()
         self._schedules = schedules
         self.parts = wire(load(SETTINGS | {"ATHENA_STATE_DIR": str(directory)}, directory), self._clock, SystemIds())
@@ -55,7 +55,7 @@ class Plane:
         self.parts.log.start()
 
     async def put(self) -> None:
-        """Put the schedules; those that are due are spread evenly among the others."""
+        """Create the schedules; due ones are spread evenly among the others."""
         stride = self._schedules // DUE
         for first in range(0, self._schedules, PUT_AT_ONCE):
             numbers = range(first, min(first + PUT_AT_ONCE, self._schedules))
@@ -67,7 +67,7 @@ class Plane:
         await self.parts.schedules.put(f"schedule-{number}", spec, META, None)
 
     async def tick(self, ticks: int) -> Ticked:
-        """Let so many hours pass; at each, decide what the timer of a server decides."""
+        """Advance ``hours`` hours. At each one, decide like the timer of a server."""
         found = Ticked(0, 0, 0.0, 0.0)
         schedules, timer = self.parts.schedules.due, self.parts.timer
         for _ in range(ticks):
@@ -84,7 +84,7 @@ class Plane:
         return found
 
     async def _end(self, keys: list[str]) -> int:
-        """End what was started, so that the next hour finds every schedule at rest; the answer is how many ran."""
+        """End the started runs, so that no schedule is active at the next hour. Return their number."""
         running = 0
         for key in keys:
             for flight in self.parts.schedules.due.read(key).state.running:
@@ -95,10 +95,10 @@ class Plane:
 
 
 class Ticker:
-    """A plane in a process of its own, on the core of the servers."""
+    """A plane in another process, on the core of the servers."""
 
     def __init__(self, directory: Path, schedules: int) -> None:
-        """Start it, and wait until its schedules are put and a tick has warmed it up."""
+        """Start the process. Wait until its schedules exist and a warm-up tick has passed."""
         command = [sys.executable, "-m", "benchmarks.schedules", str(directory), str(schedules)]
         self._process = subprocess.Popen(
             command,
@@ -109,7 +109,7 @@ class Ticker:
         self.ask()
 
     def ask(self) -> Ticked:
-        """Some ticks."""
+        """Run some ticks."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         stdin.write(b"\n")
@@ -120,18 +120,18 @@ class Ticker:
         return msgspec.json.decode(line, type=Ticked)
 
     def __enter__(self) -> Self:
-        """It ends with the block."""
+        """Return the ticker."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
+        """Stop the process."""
         self._process.communicate()
 
 
 def schedules(bench: Bench) -> list[Section]:
-    """Ticks of a plane with 100 schedules, all of them due, beside those of planes with many more."""
+    """Measure ticks of a plane with 100 due schedules, beside planes with many more that are not due."""
     few, twin, many = f"{DUE} schedules", f"{DUE} schedules, twin", f"{bench.size.schedules:,} schedules"
     section = Section("schedules", f"Decisions of a tick that finds {DUE} schedules due", "decisions/s", {}, [], [])
     with (
@@ -152,7 +152,7 @@ def schedules(bench: Bench) -> list[Section]:
 
 
 def _ticks(bench: Bench, ticker: Ticker) -> Callable[[], dict[str, float]]:
-    """A measurement to be made."""
+    """Return a measurement of ticks."""
 
     def measure() -> dict[str, float]:
         disk = bench.sync()
@@ -165,7 +165,7 @@ def _ticks(bench: Bench, ticker: Ticker) -> Callable[[], dict[str, float]]:
 
 
 async def keep(directory: Path, count: int) -> None:
-    """Be a plane that ticks when it is asked to."""
+    """Run a plane that ticks on request."""
     directory.mkdir(parents=True)
     plane = Plane(directory, count)
     await plane.put()

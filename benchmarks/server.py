@@ -1,4 +1,4 @@
-"""A server: a process of its own on a free port and an empty directory, kept to one core."""
+"""A server: a process on a free port with an empty directory, pinned to one core."""
 
 import contextlib
 import os
@@ -23,14 +23,14 @@ PROGRAMS = {"athena": "athena_cli", "counted": "benchmarks.counted"}
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def answer_of(port: int, request: bytes) -> bytes:
-    """The answer to a request that closes its connection; nothing while nobody listens."""
+    """Return the response to a request that closes its connection; None while the server does not listen."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(request)
         chunks = []
@@ -41,12 +41,12 @@ def answer_of(port: int, request: bytes) -> bytes:
 
 
 class Server:
-    """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling in ``benchmarks.apps``."""
+    """A program under load: ``athena``, ``counted`` (which counts its objects), or a ceiling of ``benchmarks.apps``."""
 
     def __init__(
         self, name: str, directory: Path, settings: Mapping[str, str] | None = None, *, pinned: bool = True
     ) -> None:
-        """Nothing is started yet; ``settings`` are named without their prefix, in lower case."""
+        """Start later. ``settings`` are named without their prefix, in lower case."""
         self.name = name
         self._cores = {cores()[0]} if pinned else set(cores())
         self.directory = directory
@@ -57,12 +57,12 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> "Server":
-        """Start, and wait for the first 200 on ``/readyz`` (``ready_seconds`` after the start)."""
+        """Start the process, and wait for the first 200 of ``/readyz`` (``ready_seconds`` after the start)."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
@@ -97,11 +97,11 @@ class Server:
         return self.get(READY).startswith(b"HTTP/1.1 200")
 
     def get(self, request: bytes) -> bytes:
-        """The answer to a request that closes its connection; nothing while nobody listens."""
+        """Return the response to a request that closes its connection; None while the server does not listen."""
         return answer_of(self.port, request)
 
     def stop(self) -> None:
-        """Ask it to leave, and see that it did."""
+        """Stop the process, and check its exit."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -113,16 +113,16 @@ class Server:
         self._process = None
 
     def discard(self) -> None:
-        """Stop, and delete its directory."""
+        """Stop the process and delete its directory."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Worker(Server):
-    """A process that only executes runs, some at a time."""
+    """A process that only executes runs, with a concurrency limit."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], concurrency: int) -> None:
-        """Nothing is started yet."""
+        """Start later."""
         super().__init__("worker", directory, settings, pinned=False)
         self._concurrency = concurrency
 

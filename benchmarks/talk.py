@@ -1,7 +1,7 @@
-"""The load of models that take their time: a stub of a model, runs that ask it, subscribers that watch it write.
+"""The load of slow models: a model stub, runs that call it, and subscribers to its output.
 
-``python -m benchmarks.talk SPEC`` takes a ``Spec`` as JSON and prints what came of it as JSON. The stub speaks OpenAI's
-chat completions; it runs in the process of the load, so that one clock times a token from its write to its arrival.
+``python -m benchmarks.talk SPEC`` takes a ``Spec`` as JSON and prints the result as JSON. The stub serves OpenAI's chat
+completions in the process of the load, so that one clock times a token from its write to its arrival.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ LOOK_SECONDS = 0.05
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """What to do: ``first`` times tokens to the subscriber of each session, ``crowd`` lets all sessions run at once.
+    """A load: ``first`` times tokens to the subscriber of each session, ``crowd`` runs all sessions at once.
 
-    ``model_port`` is where the stub is to listen; it writes ``tokens`` with a pause between them.
+    ``model_port`` is the port of the stub, which writes ``tokens`` tokens with a pause between them.
     """
 
     kind: Literal["first", "crowd"]
@@ -47,7 +47,7 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 class Crowd(msgspec.Struct):
-    """How many runs were at work at once and in all, how long they took together, and the server's memory meanwhile."""
+    """The result of a crowd: concurrent and total runs, their duration, and the memory of the server."""
 
     at_once: int
     runs: int
@@ -57,17 +57,17 @@ class Crowd(msgspec.Struct):
 
 
 class Model:
-    """The stub: answers each request with marked tokens, and remembers when it wrote each."""
+    """A model stub that responds with numbered tokens, and records when it wrote each."""
 
     def __init__(self, tokens: int, pause_seconds: float) -> None:
-        """Nobody has asked."""
+        """Start without requests."""
         self.written: dict[bytes, float] = {}
         self.at_work = self.at_once = 0
         self._tokens = tokens
         self._pause_seconds = pause_seconds
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request and hang up."""
+        """Respond to one request and close the connection."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = LENGTH.search(head)
@@ -89,21 +89,21 @@ class Model:
 
 
 class Follower(asyncio.Protocol):
-    """The stream of one transcript: when which token arrived first."""
+    """A stream of one transcript that records the arrival of each token."""
 
     def __init__(self, session_id: str) -> None:
-        """Nothing arrived."""
+        """Start without arrivals."""
         self.arrivals: dict[bytes, float] = {}
         self._session_id = session_id
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for everything new."""
+        """Request all new entries."""
         path = f"/api/v1/sessions/{self._session_id}/transcript/stream?after=latest"
         cast(asyncio.Transport, transport).write(get(path))
 
     def data_received(self, data: bytes) -> None:
-        """Note the tokens."""
+        """Record the tokens."""
         now = time.perf_counter()
         content = self._rest + data
         for match in MARK.finditer(content):
@@ -112,7 +112,7 @@ class Follower(asyncio.Protocol):
 
 
 def ask(session: int, number: int, *fields: str) -> bytes:
-    """The request for a run."""
+    """Return the request for a run."""
     body = {"sessionId": f"talk-{session}", "input": f"talk {session}-{number}."}
     return post("/api/v1/runs", body, *fields)
 
@@ -122,7 +122,7 @@ def _given(follower: Follower) -> Follower:
 
 
 async def first(spec: Spec, model: Model) -> Result:
-    """Sessions that talk one run after another, each with a subscriber; tokens count, first ones are timed."""
+    """Run sessions that talk sequentially, each with a subscriber. Tokens count; the first one of each is timed."""
     loop = asyncio.get_running_loop()
     load = LoadSpec(kind="runs", port=spec.port, pid=spec.pid, clients=spec.sessions, seconds=spec.seconds)
     watch, counts, counted = Watch(load), dict.fromkeys(range(spec.sessions), 0), set[bytes]()
@@ -175,7 +175,7 @@ async def first(spec: Spec, model: Model) -> Result:
 
 
 async def crowd(spec: Spec, model: Model) -> Crowd:
-    """One run of every session, all at once."""
+    """Run all sessions at once, one run each."""
     load = LoadSpec(kind="runs-async", port=spec.port, pid=spec.pid, clients=1, seconds=0.0)
     found: asyncio.Queue[bytes] = asyncio.Queue()
     connection = await connect(load, lambda _, data: found.put_nowait(data))
@@ -202,7 +202,7 @@ async def crowd(spec: Spec, model: Model) -> Crowd:
 
 
 async def apply(spec: Spec) -> Result | Crowd:
-    """Do it, with the stub beside it."""
+    """Run the load with the stub."""
     model = Model(spec.tokens, spec.pause_ms / 1000)
     server = await asyncio.start_server(model.answer, "127.0.0.1", spec.model_port, backlog=2_048)
     try:
@@ -212,17 +212,17 @@ async def apply(spec: Spec) -> Result | Crowd:
 
 
 def measured(spec: Spec) -> Result:
-    """Time tokens, in a process of its own."""
+    """Time tokens, in another process."""
     return msgspec.json.decode(in_process_of_its_own("benchmarks.talk", spec), type=Result)
 
 
 def crowded(spec: Spec) -> Crowd:
-    """Let a crowd run, from a process of its own."""
+    """Run a crowd, from another process."""
     return msgspec.json.decode(in_process_of_its_own("benchmarks.talk", spec), type=Crowd)
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Run the load of the argument."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(apply(msgspec.json.decode(sys.argv[1], type=Spec)))
     sys.stdout.write(msgspec.json.encode(result).decode())

@@ -268,30 +268,40 @@ CLI_HEAD = f"""# The command line
 
 Generated from the table of operations and `athena_cli/command_tree.py` by `{COMMAND}`; do not edit.
 
-`athena` sends each command as one request: over HTTP to a server (`--transport api`), to the same application in its
-own process on the state directory (`local`), or to a server if one answers and else in its own process (`auto`). It
-falls back only where the connection is refused. Both ways print the same JSON. Commands that look after the state
-directory itself (`anchor`, `api`, `backup`, `doctor`, `export`, `move`, `persona init`, `persona validate`, `redact`,
-`replay`, `restore`, `verify`) ask no server, run beside one (`move` and `restore` refuse to), and have no flags of a
-transport.
+Most commands send one request. `--transport` chooses where:
 
-**Output.** Data goes to standard output, all else to standard error. On a terminal lists are tables; where the output
-is piped it is JSON, one line that is the `data` of the answer, as [api.md](api.md) describes it. `-o json` and
-`-o table` say so explicitly; `-o jsonl` prints each record of a list on a line of its own. Some commands print what
-the original prints: `schedule list` `{{count, tasks}}`, `schedule logs` `{{id, count, logs}}`, `schedule run` and
-`schedule tick` their result with `summary {{ok, failed, alreadyRunning}}`, `memory search` `{{query, count, results}}`,
-`work` the depth of the queue, and `work status --workflow` lines of text unless `-o json` is given. Streams print a
-line of JSON a record, and the last cursor on standard error when they end. Colours and progress bars appear on
-terminals only, and not with `NO_COLOR`.
+- `api`: over HTTP to a server.
+- `local`: to the same application, started inside the command on the state directory.
+- `auto` (the default): `api`, or `local` if the connection to the server is refused.
 
-**Exit codes.** 0 done · 1 the operation failed or was refused · 2 wrong usage or configuration · 3 no server answered ·
-130 Ctrl-C. Errors are one line on standard error that begins with `Error: `.
+All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doctor`, `export`, `move`, `persona init`,
+`persona validate`, `redact`, `replay`, `restore`, `verify` and `worker` work directly on the state directory. They need
+no server and have no transport flags. All of them except `move` and `restore` may run while a server does.
 
-**Completion.** `athena --install-completion` installs it for the shell that runs it: bash, zsh or fish.
+**Output.** Data goes to standard output, everything else to standard error. On a terminal, lists are tables. In a pipe,
+the output is one line of JSON: the `data` of the response, as [api.md](api.md) describes it. `-o json` and `-o table`
+choose a format explicitly; `-o jsonl` prints one record per line. Streams print one JSON line per record, and the last
+cursor on standard error when they end. Colours and progress bars appear on terminals only; `NO_COLOR` turns them off.
 
-Lists of texts may be given several times (`--tags a --tags b`). Options that hold objects take JSON. A switch may be
-told its value (`--enabled false`). `--body FILE` gives a whole body at once, `-` from standard input; options given
-beside it go before its members.
+Some commands print their own shapes, for compatibility with the original command line:
+
+| command | prints |
+| --- | --- |
+| `schedule list` | `{{count, tasks}}` |
+| `schedule logs` | `{{id, count, logs}}` |
+| `schedule run`, `schedule tick` | the result with `summary {{ok, failed, alreadyRunning}}` |
+| `memory search` | `{{query, count, results}}` |
+| `work enqueue`, `work status`, `work drain` | the depth of the queue |
+| `work status --workflow` | lines of text, or JSON with `-o json` |
+
+**Exit codes.** 0: success. 1: the operation failed or was rejected. 2: invalid usage or configuration. 3: no server
+responded. 130: Ctrl-C. An error is one line on standard error that starts with `Error: `.
+
+**Completion.** `athena --install-completion` installs completion for the current shell (bash, zsh or fish).
+
+**Options.** Repeat an option to pass a list of strings (`--tags a --tags b`). Pass objects as JSON. A switch accepts a
+value (`--enabled false`). `--body FILE` passes a whole request body, with `-` for standard input; other options
+override its members.
 """
 LINE_CHARS_MAX = 120
 CONNECTION_FLAGS = frozenset(ConnectionOptions.__dataclass_fields__)
@@ -586,8 +596,8 @@ def words_module() -> str:
 
 
 def commands_page() -> str:
-    """Every command with its parameters."""
-    parts = [CLI_HEAD, "## Flags of every command that asks a plane", "", *flags_of(connection_flags)]
+    """Return the page of all commands with their parameters."""
+    parts = [CLI_HEAD, "## Flags of every command that sends a request", "", *flags_of(connection_flags)]
     for words, command in sorted(
         {**COMMANDS, **{words: command_of(row.id) for words, row in generated_operations().items()}}.items()
     ):
@@ -597,11 +607,11 @@ def commands_page() -> str:
 
 
 def connection_flags(*, connection: ConnectionOptions | None = None) -> None:
-    """Only what all commands have that ask a plane."""
+    """Have the parameters that all commands with a request share."""
 
 
 def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) -> list[str]:
-    """A table of what can be given to a command."""
+    """Return the lines of a table of a command's parameters."""
     app = App(help_flags=[], version_flags=[])
     app.command(command, name="it")
     lines = []

@@ -1,13 +1,12 @@
-"""An audit of what the policy refused: a table of who was refused when, by which rule, and what was running then.
+"""An audit of rejected runs: a table with time, identity, rule, and the load at the time.
 
     python examples/audit_rejections.py                                    # everything, oldest first
     python examples/audit_rejections.py --since 2026-01-01T00:00:00Z --session nightly
-    python examples/audit_rejections.py --actor olga --csv > refusals.csv
+    python examples/audit_rejections.py --actor olga --csv > rejections.csv
 
-It needs the standard library only. How it is sure to see every refusal once: a refusal is durable before the caller
-reads its 429; the list is in the order of the log, and a page continues where the one before it ended, whatever is
-refused in between. ``policy`` says which rule of which engine refused; the event behind a row is in the feed under the
-row's id without ``rej_``.
+It needs only the standard library. It sees every rejection exactly once: a rejection is durable before the caller gets
+its 429, the list is in the order of the log, and each page continues where the previous one ended. ``policy`` names the
+rule. The event of a row is in the feed, under the id of the row without ``rej_``.
 """
 
 import argparse
@@ -28,11 +27,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Refused(Exception):
-    """The server will not answer this."""
+    """The server rejected the request."""
 
 
 def get(url: str, identity: str | None) -> Any:
-    """The data of a GET."""
+    """Return the data of a GET."""
     headers = {"x-athena-identity": identity} if identity else {}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
@@ -46,7 +45,7 @@ def get(url: str, identity: str | None) -> Any:
 
 
 def rejections(server: str, identity: str | None, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Every refusal that a query wants, oldest first."""
+    """Yield the rejected requests of a query, oldest first."""
     while True:
         parameters = urlencode(query | {"limit": str(PAGE_ITEMS)})
         page = get(f"{server.rstrip('/')}/api/v1/policy/rejections?{parameters}", identity)
@@ -57,18 +56,18 @@ def rejections(server: str, identity: str | None, query: dict[str, str]) -> Iter
 
 
 def row_of(item: dict[str, Any]) -> dict[str, Any]:
-    """What the table shows of a refusal."""
+    """Return the table row of a rejected request."""
     rule = (item.get("policy") or {}).get("policyName", "-")
     return {**item, "rule": rule, "limit": item["maxConcurrentRuns"], "runId": item.get("runId", "-")}
 
 
 def safe(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
+    """Escape a cell that a spreadsheet would take for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def main() -> int:
-    """Parse the command line, print the table and the sums; 0 at the end, 1 when the server refuses."""
+    """Parse the command line, and print the table and the sums. Return 0, or 1 if the server rejects the request."""
     parser = argparse.ArgumentParser(description="List what the policy of an Athena server refused.")
     parser.add_argument("--url", default="http://127.0.0.1:8787")
     parser.add_argument("--identity", help="sent as x-athena-identity")
@@ -95,7 +94,7 @@ def main() -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
-    except (OSError, ValueError) as error:  # nobody answers, or something else than Athena does
+    except (OSError, ValueError) as error:  # no server, or not Athena
         print(f"{options.url}: {error}", file=sys.stderr)
         return 1
     print(

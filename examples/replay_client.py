@@ -1,17 +1,17 @@
-"""A client that copies every event into a local file, exactly once, whatever is killed on the way.
+"""A client that copies every event to a local file exactly once, even if client or server are killed.
 
-    python examples/replay_client.py events.jsonl                # all that happened so far, then what happens
-    python examples/replay_client.py events.jsonl --once         # all that happened so far
-    python examples/replay_client.py --types run.completed,run.failed    # print, keep nothing
+    python examples/replay_client.py events.jsonl                # all events so far, then new ones
+    python examples/replay_client.py events.jsonl --once         # all events so far
+    python examples/replay_client.py --types run.completed,run.failed    # print only, store nothing
 
-It needs the standard library only. How it never loses or repeats an event:
+It needs only the standard library. It never loses or repeats an event:
 
-- An event's id *is* the cursor that continues after it, for ever and with any filter.
-- The cursor is stored together with what was done with the event. Here each line of the file is an event, so the last
-  complete line says where to go on; a line that was cut short by a crash is removed first. If you put events into a
-  database, write the id of the last one in the same transaction.
-- First it reads pages up to the head, then it follows the stream from there; whenever the stream breaks it begins again
-  with a page, whose answer also says so if the cursor is no longer good.
+- The id of an event *is* the cursor that continues after it, permanently and with any filter.
+- The cursor is stored together with the result of handling the event. Here each line of the file is an event, so the
+  last complete line holds the cursor. An incomplete last line is removed first. If you store events in a database,
+  write the id of the last one in the same transaction.
+- The client reads pages up to the head, then follows the stream. When the stream breaks, it starts again with a page,
+  whose response also reports an invalid cursor.
 """
 
 import argparse
@@ -30,10 +30,10 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 PAGE_EVENTS = 500
-SILENCE_SECONDS = 40  # the server sends a heartbeat after 15 s without an event
+SILENCE_SECONDS = 40  # the server sends a heartbeat every 15 s without events
 RETRY_SECONDS_MAX = 5.0
 SYNC_SECONDS = 1.0
-BEGINNING = b'{"id":"'  # of every line
+BEGINNING = b'{"id":"'  # of each line
 EXPLANATIONS = {
     "CURSOR_INVALID": "the last line of the file does not hold an event id; was it written by something else?",
     "CURSOR_FOREIGN": "these events are from another log, or from a history that this server no longer has"
@@ -45,39 +45,39 @@ EXPLANATIONS = {
 
 
 class Handler(Protocol):
-    """What is done with events; ``cursor`` is the id of the last one that was handled, ``0`` before the first."""
+    """Handles events. ``cursor`` is the id of the last handled event, ``0`` before the first."""
 
     cursor: str
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Handle one event, and remember its id with it."""
+        """Handle one event, and store its id with the result."""
 
     def settle(self) -> None:
-        """Nothing more comes at the moment."""
+        """Flush: no event is pending."""
 
 
 class Printer:
-    """Prints one line for each event; remembers nothing beyond its own life."""
+    """Prints one line per event. Stores nothing."""
 
     def __init__(self, cursor: str) -> None:
-        """Begin after a cursor."""
+        """Start after a cursor."""
         self.cursor = cursor
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Print it."""
+        """Print the event."""
         print(event["createdAt"], event["type"], event.get("runId", "-"), json.dumps(event["payload"]))
         self.cursor = event["id"]
 
     def settle(self) -> None:
-        """Let it be seen."""
+        """Flush the output."""
         sys.stdout.flush()
 
 
 class Copy:
-    """A file of JSON lines, one event each; its last complete line is the cursor."""
+    """A file of JSON lines, one per event. The last complete line holds the cursor."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create it, take it for this process alone, and remove what a crash left at its end."""
+        """Open or create the file, lock it, and remove an incomplete last line."""
         self._file = path.open("ab+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +96,7 @@ class Copy:
         self._synced_at = time.monotonic()
 
     def _last_line(self) -> tuple[bytes, int]:
-        """The last complete line, empty if there is none, and the offset after it."""
+        """Return the last complete line, empty if there is none, and the offset after it."""
         size = self._file.seek(0, os.SEEK_END)
         window = 1 << 16
         while True:
@@ -110,12 +110,12 @@ class Copy:
             window *= 2
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Append it. A power cut may take lines from the end: they are fetched again, their cursors went with them."""
+        """Append the event. A power cut may lose lines at the end; they are fetched again."""
         self._file.write(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         self.cursor = event["id"]
 
     def settle(self) -> None:
-        """Hand it to the system at once, to the disk once a second."""
+        """Flush to the system at once, and to the disk once a second."""
         self._file.flush()
         if time.monotonic() - self._synced_at > SYNC_SECONDS:
             os.fsync(self._file.fileno())
@@ -123,10 +123,10 @@ class Copy:
 
 
 class Refused(Exception):
-    """The server answered with an error; ``again`` tells whether it may go away, ``wait`` how long that may take."""
+    """The server returned an error; ``again`` is True if a retry may help, after ``wait`` seconds."""
 
     def __init__(self, code: str, message: str, *, again: bool, wait: float | None = None) -> None:
-        """Carry what the envelope says."""
+        """Store the error of the envelope."""
         super().__init__(f"{code}: {message}")
         self.code = code
         self.again = again
@@ -134,17 +134,17 @@ class Refused(Exception):
 
 
 class Lost(Exception):
-    """The server does not answer, or the connection broke."""
+    """The server did not respond, or the connection broke."""
 
 
-BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: what came is no JSON (a proxy's page)
+BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: not JSON, for example an error page of a proxy
 
 
 class Server:
-    """The feed of an Athena server: pages, and a stream."""
+    """The feed of an Athena server: pages and a stream."""
 
     def __init__(self, url: str, identity: str | None, types: str | None) -> None:
-        """Take its base URL, who is asking, and a filter (``run.completed,run.failed``)."""
+        """Use a base URL, an identity, and a filter (``run.completed,run.failed``)."""
         self._url = url.rstrip("/") + "/api/v1/events"
         self._headers = {"x-athena-identity": identity} if identity else {}
         self._filter = {"types": types} if types else {}
@@ -162,7 +162,7 @@ class Server:
         return answer
 
     def page(self, cursor: str) -> dict[str, Any]:
-        """``{events, cursor, head, nextCursor?}`` after a cursor."""
+        """Return ``{events, cursor, head, nextCursor?}`` after a cursor."""
         with self._open("", {"cursor": cursor, "limit": PAGE_EVENTS}, {}) as answer:
             try:
                 data: dict[str, Any] = json.load(answer)["data"]
@@ -171,9 +171,9 @@ class Server:
         return data
 
     def stream(self, cursor: str) -> Iterator[dict[str, Any] | None]:
-        """The events after a cursor as they happen, None in between.
+        """Yield events after a cursor as they are recorded, and None between them.
 
-        Ends when the server leaves or the connection breaks; an event whose frame is not complete is not given.
+        Ends when the server stops or the connection breaks. Events with incomplete frames are not yielded.
         """
         name, data = "", ""
         with self._open("/stream", {}, {"Last-Event-ID": cursor, "Accept": "text/event-stream"}) as answer:
@@ -184,17 +184,17 @@ class Server:
                         name = value
                     case "data":
                         data = value
-                    case "" if not line:  # the frame is complete
+                    case "" if not line:  # end of a frame
                         if data and name not in {"caught-up", "bookmark"}:
                             yield json.loads(data)["data"]
                         name, data = "", ""
                         yield None
                     case _:
-                        pass  # a heartbeat; the id, which the event itself carries
+                        pass  # a heartbeat or the id, which the event also contains
 
 
 def lines(answer: http.client.HTTPResponse) -> Iterator[str]:
-    """The lines of a stream until it ends or breaks; one that is not complete is not given."""
+    """Yield the complete lines of a stream until it ends or breaks."""
     while True:
         try:
             line = answer.readline()
@@ -206,25 +206,25 @@ def lines(answer: http.client.HTTPResponse) -> Iterator[str]:
 
 
 def refused(error: urllib.error.HTTPError) -> Refused:
-    """What an answer that is no success means."""
+    """Return the error of a failed response."""
     wait = error.headers.get("retry-after", "")
     try:
         told = json.load(error)["error"]
         code, message, again = str(told["code"]), str(told["message"]), bool(told["retryable"])
-    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):  # a proxy's words, or none
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):  # not an Athena envelope
         code, message, again = f"HTTP {error.code}", str(error.reason), error.code >= 500
     return Refused(code, message, again=again, wait=float(wait) if wait.isdigit() else None)
 
 
 def follow(server: Server, handler: Handler, *, once: bool) -> None:
-    """Handle every event after the handler's cursor, up to the head and then as they happen. Raises Refused."""
+    """Handle every event after the handler's cursor, up to the head and then live. Raise Refused."""
     cursor = handler.cursor
     while True:
         page = server.page(cursor)
         for event in page["events"]:
             handler.handle(event)
         handler.settle()
-        cursor = page["cursor"]  # with a filter it may be further than the last event shown
+        cursor = page["cursor"]  # with a filter, the cursor may be beyond the last matching event
         if "nextCursor" not in page:
             break
     if once:
@@ -237,7 +237,7 @@ def follow(server: Server, handler: Handler, *, once: bool) -> None:
 
 
 def run(server: Server, handler: Handler, *, once: bool) -> None:
-    """Follow for ever, or once; wait where the server is away. Raises Refused where waiting does not help."""
+    """Follow forever, or once, with retries while the server is away. Raise Refused if a retry cannot help."""
     failures = 0
     while True:
         before, wait = handler.cursor, None
@@ -261,7 +261,7 @@ def run(server: Server, handler: Handler, *, once: bool) -> None:
 
 
 def main() -> int:
-    """Parse the command line, and copy or print; 0 at the end of --once, 1 when the server refuses for good."""
+    """Parse the command line, and copy or print. Return 0 at the end of --once, 1 if the server rejects the request."""
     parser = argparse.ArgumentParser(description="Copy every event of an Athena server, exactly once.")
     parser.add_argument("file", nargs="?", type=Path, help="JSON lines; without it, events are printed")
     parser.add_argument("--url", default="http://127.0.0.1:8787")
@@ -276,7 +276,7 @@ def main() -> int:
     except Refused as error:
         print(f"{error}\n{EXPLANATIONS.get(error.code, 'the server will not serve this')}", file=sys.stderr)
         return 1
-    except OSError as error:  # the disk is full, or nobody reads what is printed
+    except OSError as error:  # the disk is full, or the output is closed
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

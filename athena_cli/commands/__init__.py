@@ -1,5 +1,5 @@
-"""The commands with code of their own, a module for each noun.
+"""Hand-written commands, one module per noun.
 
-What lives here: what a command takes, and how its answer is shown. What may not: how a plane is reached (``client``),
-what a terminal shows (``render``). Read first: ``command_tree.py``, then ``runs.py``.
+What lives here: the parameters of a command, and the shape of its output. What may not: connections (``client``),
+terminal output (``render``). Read first: ``command_tree.py``, then ``runs.py``.
 """

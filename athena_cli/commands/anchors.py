@@ -1,4 +1,4 @@
-"""Anchors: the head of the log, written where its owner cannot rewrite it."""
+"""The command that writes an anchor of the log to other places."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from athena_cli.render import OutputOptions, show_value
 
 
 def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOptions | None = None) -> None:
-    """Write an anchor (position and chain value of the log's head) where its owner cannot rewrite it.
+    """Write an anchor (position and chain value of the log's head) to a place that the log's owner cannot rewrite.
 
-    It is appended there, beside earlier ones. `athena verify --against PLACE` compares the log with all of them. Exit
-    code 1 if a place did not take it.
+    Earlier anchors stay there. `athena verify --against PLACE` compares the log with all of them. The exit code is 1
+    if the anchor could not be written to one of the places.
 
     Args:
-        to: A file, `https://…`, `git:PATH` or `athena:URL`; may be given several times. ATHENA_ANCHOR_TO if absent.
-        options: How to show it.
+        to: A file, `https://…`, `git:PATH` or `athena:URL`; may be repeated. ATHENA_ANCHOR_TO if absent.
+        options: The output format.
     """
     import asyncio
 
@@ -30,14 +30,14 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOpt
     places = destinations_of(to or settings.anchor_to, field)
     check_outside(places, settings.state_dir, field)
     if not places:
-        raise Misused("anchor needs --to: a file, https://…, git:PATH or athena:URL")
+        raise Misused("anchor requires --to: a file, https://…, git:PATH or athena:URL")
     reader = open_offline_log(settings).reader()
     try:
         line = anchor_at_head(reader, SystemClock())
     finally:
         reader.close()
     if line is None:
-        raise Failed("the log is empty; there is nothing to anchor")
+        raise Failed("the log is empty, so there is nothing to anchor")
     failures: list[str] = []
 
     async def send() -> list[str]:

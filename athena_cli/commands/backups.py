@@ -1,4 +1,4 @@
-"""Backups: write one, put one in the place of the log."""
+"""Commands that back up and restore the log."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def backup(target: Path, /, *, options: OutputOptions | None = None) -> None:
-    """Copy the log into one file while others write to it, and verify the copy.
+    """Copy the log to one file, even while a server writes to it, and verify the copy.
 
-    Everything that was acknowledged before the command began is in it, with idempotency keys; views are not, they are
-    rebuilt. Restore it with `athena restore`.
+    The copy holds everything that was acknowledged before the command started, including idempotency keys. Views are
+    not copied; they are rebuilt from the log. Restore the copy with `athena restore`.
 
     Args:
-        target: The file to write; it must not exist.
-        options: How to show it.
+        target: The file to write. It must not exist.
+        options: The output format.
     """
     from athena_cli.offline_log import open_offline_log
     from athena_core.log.tools.backup import copy_log
 
     settings = settings_of()
     if settings.database_url is not None:
-        raise Misused("a database is backed up with its own tools, for example pg_dump")
+        raise Misused("back up a database with its own tools, for example pg_dump")
     source = open_offline_log(settings).directory / "log.db"
     try:
         render.last_step(copy_log(source, target), "backup")
@@ -46,20 +46,20 @@ def backup(target: Path, /, *, options: OutputOptions | None = None) -> None:
 
 
 def restore(source: Path, /, *, options: OutputOptions | None = None) -> None:
-    """Verify a backup and put it in the place of the log; no process may be at work there.
+    """Verify a backup and replace the log with it. Stop all servers and workers first.
 
-    A log that was there is kept under another name. If it had gone further than the backup, the next start refuses
-    until ATHENA_ACCEPT_FORK=true says that this is meant; cursors up to the backup's end stay valid.
+    The replaced log is kept under another name. If it holds events that the backup lacks, the next start fails until
+    ATHENA_ACCEPT_FORK=true confirms their loss. Cursors up to the end of the backup stay valid.
 
     Args:
-        source: The file that `athena backup` wrote.
-        options: How to show it.
+        source: A file written by `athena backup`.
+        options: The output format.
     """
     from athena_core.log.tools.backup import restore_log
 
     settings = settings_of()
     if settings.database_url is not None:
-        raise Misused("a database is restored with its own tools, for example pg_restore")
+        raise Misused("restore a database with its own tools, for example pg_restore")
     report = _verify_copy(source)
     try:
         done = restore_log(source, settings.state_dir)
@@ -74,7 +74,7 @@ def restore(source: Path, /, *, options: OutputOptions | None = None) -> None:
 
 
 def _verify_copy(path: Path) -> "VerifyReport":
-    """The report on a copy of a log. Raises Failed if it does not verify."""
+    """Return the report on a copy of a log. Raise Failed if it does not verify."""
     from athena_cli.commands.log import prove
     from athena_core.log.tools.backup import open_log_file
     from athena_core.services.proof.ranges import HelperProcesses

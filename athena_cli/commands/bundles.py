@@ -1,4 +1,4 @@
-"""Bundles: slices of the log that prove themselves elsewhere."""
+"""The command that exports a bundle: a slice of the log that can be verified without the log."""
 
 from itertools import chain
 from pathlib import Path
@@ -21,19 +21,19 @@ def export(
     out: Path | None = None,
     options: OutputOptions | None = None,
 ) -> None:
-    """Write a slice of the log that proves itself elsewhere: `athena verify --bundle FILE`.
+    """Export a slice of the log (a bundle) that can be verified on another machine: `athena verify --bundle FILE`.
 
     Args:
-        run: The events of this run.
-        session: The events of this session.
-        since: Everything after an event (its id, or a position), or since a time (ISO-8601).
-        to: Extend the slice to this position or event, or to `head`, so that a kept anchor vouches for it.
-        redact: Without what people, models and tools wrote; the bundle says so, and still proves itself.
+        run: Export the events of this run.
+        session: Export the events of this session.
+        since: Export everything after an event (its id or position), or since a time (ISO-8601).
+        to: Extend the slice to this position or event, or to `head`, so that it reaches an anchor kept elsewhere.
+        redact: Leave out the text of people, models and tools. The bundle still verifies, and is marked as redacted.
         out: The file to write; standard output if absent.
-        options: How to show what was written.
+        options: The output format of the summary.
     """
     if (run is not None) + (session is not None) + (since is not None) != 1:
-        raise Misused("export needs one of --run, --session and --since")
+        raise Misused("export requires exactly one of --run, --session and --since")
 
     import msgspec
 
@@ -50,7 +50,7 @@ def export(
         lines = lines_of(reader, BundleScope(run_id=run, session_id=session, after=after), redact=redact, to=end)
         head = next(lines)
         if not msgspec.json.decode(head, type=BundleHead).head:
-            render.note("Warning: the log holds nothing of that; the bundle is empty")
+            render.note("Warning: no event of the log matches; the bundle is empty")
         lines = chain((head,), lines)
         if out is None:
             render.write_lines(lines)
@@ -60,7 +60,7 @@ def export(
             file.writelines(lines)
         draft.replace(out)
     except ChainBroken as broken:
-        raise Failed(f"cannot export: {broken}; athena verify names what is wrong with the log") from broken
+        raise Failed(f"cannot export: {broken}. Run 'athena verify' to find the damage.") from broken
     except OSError as error:
         if out is None:  # main() reports errors of standard output
             raise

@@ -1,4 +1,4 @@
-"""The doctor: findings on a set-up, and what mends each."""
+"""The command that checks an installation."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def doctor(*, options: OutputOptions | None = None) -> None:
-    """Look at versions, settings, disk, clock, port and log: what is wrong, and what mends it.
+    """Check versions, settings, disk, clock, port and log, and suggest a remedy for each problem.
 
-    Exit code 1 if something keeps Athena from working as promised.
+    Changes nothing and needs no server. The exit code is 1 if a check fails.
 
     Args:
-        options: How to show what was found.
+        options: The output format.
     """
     from athena_cli.checks import examine
 

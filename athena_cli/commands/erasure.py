@@ -1,4 +1,4 @@
-"""Erasure: the text of an event, a run or a session, removed from the state directory."""
+"""The command that erases the text of an event, a run or a session."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,27 +25,27 @@ def redact(
     audit: Annotated[bool, SWITCH] = False,
     options: OutputOptions | None = None,
 ) -> None:
-    """Erase what people, models and tools wrote, permanently; the facts stay and the log still verifies.
+    """Permanently erase text written by people, models and tools. The events remain, and the log still verifies.
 
-    Works on the state directory, also beside a server. Exit code 0 means that no file of the state directory holds the
-    text. Otherwise the exit code is 1, and `left` names each place and what removes the text there; the same command
-    can be run again. Other events that repeat an erased text of 12 characters or more are such places, too. With
-    `--audit` it erases nothing and counts the words that older releases recorded in public payloads.
+    Works on the state directory, also while a server runs. Exit code 0 means that no file in the state directory holds
+    the text. Otherwise the exit code is 1, and `left` lists each place that may hold it, with a remedy; the command
+    can be repeated. An event that repeats 12 or more characters of an erased text is also listed. `--audit` erases
+    nothing: it counts text that older releases recorded in public payloads.
 
     Args:
         position: Erase the text of the event at this position.
-        run: Erase all text of this run, its input included.
+        run: Erase all text of this run, including its input.
         session: Erase all text of this session and its runs.
-        reason: Why, for the audit trail.
-        wait: How many seconds to wait for other processes that are reading the text.
-        audit: Count what cannot be erased in the whole log, by event and field.
-        options: How to show it.
+        reason: Reason, for the audit trail.
+        wait: Seconds to wait for other processes that are reading the text.
+        audit: Count text in the whole log that cannot be erased, by event and field.
+        options: The output format.
     """
     if audit:
         _count_public_words(options)
         return
     if [position, run, session].count(None) != 2:
-        raise Misused("redact needs one of --position, --run and --session")
+        raise Misused("redact requires exactly one of --position, --run and --session")
     if reason is None or not reason.strip() or len(reason) > REASON_CHARS_MAX:
         raise Misused(f"--reason: expected 1 to {REASON_CHARS_MAX} characters")
     if not 0 <= wait <= WAIT_SECONDS_MAX:
@@ -58,8 +58,8 @@ def redact(
     show_value(done, options)
     if settings.database_url is not None:
         render.note(
-            "PostgreSQL may still hold it in free space of pages, in write-ahead logs and their archive, on standbys"
-            " and in backups; see docs/postgresql.md"
+            "PostgreSQL may still hold the text in free space of pages, in write-ahead logs and their archive, on"
+            " standbys and in backups; see docs/postgresql.md"
         )
     if (wrong := remains(done["left"])) is not None:
         raise Failed(wrong)
@@ -68,7 +68,7 @@ def redact(
 def _erase(
     settings: "Settings", *, position: int | None, run: str | None, session: str | None, reason: str, wait: float
 ) -> dict[str, Any]:
-    """Erase the text of an event, a run or a session; return how many rows, where it is recorded, and what is left."""
+    """Erase the text of an event, a run or a session. Return the result to print."""
     import asyncio
 
     import msgspec

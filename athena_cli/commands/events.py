@@ -1,4 +1,4 @@
-"""Events: a page of them, all of them, or as they come."""
+"""Commands that list and follow recorded events."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,19 +11,19 @@ from athena_cli.client import ConnectionOptions, follow, request, request_all
 @Parameter(name="*", group="Filters")
 @dataclass(frozen=True)
 class Filters:
-    """Which events."""
+    """Filters of events."""
 
     types: str | None = None
-    """Only these types, separated by commas."""
+    """Only these event types, separated by commas."""
 
     session: str | None = None
-    """Only of this session."""
+    """Only events of this session."""
 
     run: str | None = None
-    """Only of this run."""
+    """Only events of this run."""
 
     def query(self) -> dict[str, str | None]:
-        """As parameters of a request."""
+        """Return the filters as query parameters."""
         return {"types": self.types, "sessionId": self.session, "runId": self.run}
 
 
@@ -38,11 +38,11 @@ def list_events(
     """List recorded events, oldest first.
 
     Args:
-        filters: Which events.
-        cursor: Begin after this event (its id, or a position).
-        limit: How many, at most 500.
-        everything: All pages up to the head, as one list.
-        connection: How to reach the plane.
+        filters: Filters of events.
+        cursor: Start after this event (its id or position).
+        limit: Maximum number of events, up to 500.
+        everything: Fetch all pages up to the head and print one list.
+        connection: Connection options.
     """
     query = {**(filters or Filters()).query(), "cursor": cursor, "limit": None if limit is None else str(limit)}
     if everything:
@@ -54,11 +54,11 @@ def list_events(
 def tail_events(
     *, filters: Filters | None = None, cursor: str | None = None, connection: ConnectionOptions | None = None
 ) -> None:
-    """Print recorded events as they come, a line of JSON each, until Ctrl-C; reconnects by itself.
+    """Print events as they are recorded, one JSON line each, until Ctrl-C. Reconnects automatically.
 
     Args:
-        filters: Which events.
-        cursor: Begin after this event (its id, or a position), at `latest`, or at a time; else with the first.
-        connection: How to reach the plane.
+        filters: Filters of events.
+        cursor: Start after this event (its id or position), at `latest`, or at a time; from the beginning if absent.
+        connection: Connection options.
     """
     follow(connection, "streamEvents", query={**(filters or Filters()).query(), "after": cursor})

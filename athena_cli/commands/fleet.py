@@ -1,4 +1,4 @@
-"""The fleet at a glance, live, from what every client can read."""
+"""The command that shows the fleet live, from public API operations."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from athena_cli.transport import Transport
 
 FRAMES_A_SECOND = 4
-SECONDS_MAX = 2.0  # times pass, also where nothing happens
+SECONDS_MAX = 2.0  # ages change even if no event arrives
 RUNS = 12
 REFUSALS = 5
 SCHEDULES = 5
@@ -32,15 +32,15 @@ COLOURS = {
 
 
 def top(*, once: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None) -> None:
-    """Show the fleet live: runs, queue, refusals, schedules, lag and spend; Ctrl-C ends it.
+    """Show the fleet live: runs, queues, rejections, schedules, lag and cost. Press Ctrl-C to quit.
 
     Args:
-        once: Show one frame and end; with `-o json` what it is drawn from.
-        connection: How to reach the plane.
+        once: Show one frame and exit; with `-o json`, print its data.
+        connection: Connection options.
     """
     machine = machine_output_of(connection)
     if not once and (machine or not render.on_terminal()):
-        raise Misused("top draws on a terminal; --once shows one frame anywhere, with -o json as JSON")
+        raise Misused("top needs a terminal. Use --once to print one frame, or --once -o json for its data.")
     import msgspec
     from rich.console import Console
 
@@ -58,7 +58,7 @@ def top(*, once: Annotated[bool, SWITCH] = False, connection: ConnectionOptions 
 
 
 async def _draw_frames(transport: "Transport", console: "Console") -> None:
-    """Draw a frame whenever something changed, until cancelled; raise what ended the stream of events."""
+    """Draw a frame after each change, until cancelled. Raise the error that ends the event stream."""
     import asyncio
 
     from rich.live import Live
@@ -77,13 +77,13 @@ async def _draw_frames(transport: "Transport", console: "Console") -> None:
 
 
 async def _watch(transport: "Transport", changed: Any) -> None:
-    """Set ``changed`` at each event, and when the stream is lost."""
+    """Set ``changed`` at each event and each disconnect."""
     async for _ in transport.follow("streamEvents", query={}, cursor="latest", lost=lambda reason: changed.set()):
         changed.set()
 
 
 async def _wait_for_change(changed: Any, watching: Any) -> None:
-    """Wait for a change, for a while; raise what ended the stream of events."""
+    """Wait up to ``SECONDS_MAX`` for a change. Raise the error that ended the event stream."""
     import asyncio
 
     waiting = asyncio.create_task(changed.wait())
@@ -99,7 +99,7 @@ FleetSnapshot = dict[str, Any]
 
 
 async def read_snapshot(transport: "Transport") -> FleetSnapshot:
-    """Read all that a frame shows."""
+    """Read the data of one frame."""
     import msgspec
 
     async def read(operation_id: str, **query: str) -> Any:
@@ -119,7 +119,7 @@ async def read_snapshot(transport: "Transport") -> FleetSnapshot:
 
 
 def draw_frame(snapshot: FleetSnapshot, width: int) -> "RenderableType":
-    """One frame."""
+    """Draw one frame."""
     from rich.console import Group
 
     return Group(
@@ -138,17 +138,17 @@ def _headline(snapshot: FleetSnapshot) -> "RenderableType":
     line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
     line.append(f" · {health['now']} · position {health['head']:,} · lag {health['lag']:,}")
     line.append(f" · {health['streams']} streams · {health['queue']} writes waiting")
-    if health.get("loopBlockMs"):  # an older server does not measure it
+    if health.get("loopBlockMs"):  # absent on older servers
         line.append(f" · blocked up to {health['loopBlockMs']:.0f} ms")
     line.append("\n")
     if health.get("reason"):
         line.append(f" {printable(health['reason'])}\n", style="red")
     others = [one for one in snapshot["workers"] if one["id"] != health.get("executor")]
     for place, one in [("", health), *((f"{one['host']}:{one['pid']} ", one) for one in others)]:
-        for problem in one.get("problems", ()):  # an older server does not report them
+        for problem in one.get("problems", ()):  # absent on older servers
             since = _age(problem["since"], health["now"])
             times = f"{problem['count']:,} times, {since}"
-            said = f"{place}{problem['loop']} fails ({times}): {problem['message']}"
+            said = f"{place}{problem['loop']} failing ({times}): {problem['message']}"
             line.append(f" {printable(said)}\n", style="red")
     return line
 
@@ -166,9 +166,9 @@ def _counts(snapshot: FleetSnapshot) -> "RenderableType":
         "running": f"{fleet['running']}{f' of {limit}' if limit is not None else ''}\n{fleet['paused']} paused",
         "waiting": f"{queue['waiting']} runs\n{queue['items']} work items",
         "24 h": f"{recent['outcomes']['completed']} completed\n"
-        + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} not",
+        + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} failed",
         "run time": f"p50 {times.get('p50Ms', 0):,} ms\np95 {times.get('p95Ms', 0):,} ms",
-        "refused 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
+        "rejected 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
         "today": f"${cost['today']['spentUsd']:.4f}\n" + (f"of ${budget:g}" if budget else "no budget"),
         "this month": f"${cost['totalEstimatedSpendUsd']:.4f}\n{cost['tokenMix']['totalTokens']:,} tokens",
         "dead letters": f"{queue['deadLetters']}\n",
@@ -189,7 +189,7 @@ def _runs(snapshot: FleetSnapshot, width: int) -> "RenderableType":
     from athena_core.text import printable
 
     wide = width >= 120
-    table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waits for")
+    table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waiting for")
     for run in snapshot["runs"]:
         cost = run.get("costMicroUsd")
         more = (f"{run['provider']} {run['model']}", "" if cost is None else f"${cost / 1e6:.4f}") if wide else ()
@@ -205,11 +205,11 @@ def _schedules(snapshot: FleetSnapshot) -> "RenderableType":
 
     from athena_core.text import printable
 
-    table = _table("Schedules, next first", "schedule", "next")
+    table = _table("Upcoming schedules", "schedule", "next")
     due = sorted((one for one in snapshot["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
     for one in due[:SCHEDULES]:
         table.add_row(Text(printable(one["id"])), printable(one["nextRunAt"]))
-    return table if due else Text(" No schedule is due.\n", style="dim")
+    return table if due else Text(" No upcoming schedules.\n", style="dim")
 
 
 def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
@@ -219,8 +219,8 @@ def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
 
     found = snapshot["refusals"][-REFUSALS:][::-1]
     if not found:
-        return Text(" Nothing was refused in the last hour.", style="dim")
-    table = _table("Refused in the last hour, newest first", "when", "reason", "session", "provider", "who")
+        return Text(" Nothing rejected in the last hour.", style="dim")
+    table = _table("Rejected in the last hour, newest first", "when", "reason", "session", "provider", "requested by")
     for one in found:
         details = one.get("rejectedRunDetails") or {}
         cells = (
@@ -235,7 +235,7 @@ def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
 
 
 def _age(then: str, now: str) -> str:
-    """Return the age in one unit."""
+    """Return the age as text in one unit."""
     seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

@@ -1,4 +1,4 @@
-"""The log as a whole: prove it, move it to another store."""
+"""Commands on the whole log: verify it, or move it to another store."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,35 +33,35 @@ def verify(
     json: Annotated[bool, SWITCH] = False,
     options: OutputOptions | None = None,
 ) -> None:
-    """Prove the log: its hash chain, and the invariants that every decision keeps.
+    """Verify the log: its hash chain, and the invariants of every kind of event.
 
-    The report names the anchors that were compared, and what was not looked at. A history that was rewritten as a
-    whole is shown only by an anchor that was kept elsewhere. Nothing in a log shows that somebody who may write it
-    appended an event that is rightly chained, or that an event was never written.
+    The report lists the compared anchors and the parts that were not checked. Only an anchor kept elsewhere reveals a
+    history that was rewritten as a whole. Verification cannot detect a forged event that was appended with a valid
+    chain value, or an event that was never written.
 
     Args:
-        bundle: Prove a slice that `athena export` wrote instead; `-` reads standard input.
-        against: Compare with every anchor in a file, at `https://…`, `git:PATH` or `athena:URL`; may be repeated.
-        forked: The id of a `log.forked` that you accepted: kept anchors of what it gave up are counted, not compared.
-        ids: Compare with event ids that a consumer kept: one a line, or events as JSON lines; `-` is standard input.
-        json: Show one JSON document, also on a terminal.
-        options: How to show it.
+        bundle: Verify a bundle from `athena export` instead of the log; `-` reads standard input.
+        against: Compare with the anchors in a file, at `https://…`, `git:PATH` or `athena:URL`; may be repeated.
+        forked: Id of a `log.forked` event that you accepted. Anchors of discarded events are counted, not compared.
+        ids: Check event ids that a consumer stored: one per line, or events as JSON lines; `-` reads standard input.
+        json: Same as `-o json`.
+        options: The output format.
     """
     options = OutputOptions("json") if json else options
     if bundle is not None:
         if ids is not None or forked:
-            raise Misused("--ids and --forked go with the log, not with --bundle")
+            raise Misused("--ids and --forked cannot be combined with --bundle")
         _prove_bundle(bundle, options, against or ())
         return
     if forked and not against:
-        raise Misused("--forked goes with --against")
+        raise Misused("--forked requires --against")
     _prove_log(against, forked or (), ids, options)
 
 
 def _prove_log(
     against: Sequence[str] | None, forked: Sequence[str], ids: Path | None, options: OutputOptions | None
 ) -> None:
-    """Prove the log that the settings name, and show the report. Raise Failed where it does not verify."""
+    """Verify the log that the settings name, and print the report. Raise Failed if it does not verify."""
     from msgspec import to_builtins
 
     from athena_cli.offline_log import open_offline_log
@@ -98,9 +98,9 @@ def _prove_log(
 
 
 def _check_comparison(comparison: "IdComparison", ids: str) -> None:
-    """Raise Failed where a file held no event id, or one that the log does not hold."""
+    """Raise Failed if the file holds no event id, or one that is not in the log."""
     if not comparison.checked:
-        raise Failed(f"{ids}: holds no event id")
+        raise Failed(f"{ids} contains no event id")
     if comparison.unknown:
         first, others = comparison.unknown[0], comparison.unknown_count - 1
         more = f" (and {others} more)" if others else ""
@@ -108,7 +108,7 @@ def _check_comparison(comparison: "IdComparison", ids: str) -> None:
 
 
 def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
-    """Read the ids of accepted forks. Raise Misused for what is no event id of this log."""
+    """Parse the ids of accepted forks. Raise Misused for anything but an event id of this log."""
     from athena_core.errors import CursorInvalid
     from projections.engine.cursor import parse_cursor
 
@@ -117,15 +117,15 @@ def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":
         try:
             cursor = parse_cursor(text)
         except CursorInvalid as error:
-            raise Misused("--forked: expected the id of a log.forked") from error
+            raise Misused("--forked: expected the id of a log.forked event") from error
         if cursor.mark is None or cursor.log_id != log_id:
-            raise Misused("--forked: expected the id of a log.forked of this log")
+            raise Misused("--forked: expected the id of a log.forked event of this log")
         forks.append((cursor.position, cursor.mark))
     return forks
 
 
 def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkName]" = ()) -> "Witnesses":
-    """Read the anchors that several places keep. Raise ConfigError."""
+    """Read the anchors at the given places. Raise ConfigError."""
     import asyncio
 
     from athena_core.services.proof.anchors import Sender, destinations_of, fetch_anchors
@@ -143,7 +143,7 @@ def _read_witnesses(places: Sequence[str], log_id: str, forks: "Sequence[ForkNam
 
 
 def _compare_ids(path: Path, reader: "StoreReader") -> "IdComparison":
-    """Compare event ids of a file with a log. Raise Misused where it cannot be read."""
+    """Compare the event ids in a file with the log. Raise Misused if the file cannot be read."""
     from projections.engine.ids import compare_ids
 
     if str(path) == "-":
@@ -156,7 +156,7 @@ def _compare_ids(path: Path, reader: "StoreReader") -> "IdComparison":
 
 
 def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[str]) -> None:
-    """Prove a bundle. Raises Failed if it is not what was exported."""
+    """Verify a bundle. Raise Failed if it differs from the export."""
     from athena_core.log.chain import ChainBroken
     from athena_core.services.proof import bundle as bundles
 
@@ -165,7 +165,7 @@ def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[s
         first = next(lines, b"")
         anchors = _read_witnesses(against, bundles.log_id_of(first)).anchors() if against else ()
         if against and not anchors:
-            raise Failed(f"{', '.join(against)}: no anchor is kept there")
+            raise Failed(f"{', '.join(against)}: found no anchor")
         return bundles.prove(chain((first,), lines), anchors=anchors)
 
     try:
@@ -182,16 +182,15 @@ def _prove_bundle(path: Path, options: OutputOptions | None, against: Sequence[s
 
 
 def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> None:
-    """Move the log from files to PostgreSQL, or back, with all that belongs to it; no process may be at work on either.
+    """Move the log from files to PostgreSQL, or back. Stop all servers and workers first.
 
-    Rows, idempotency keys, guards and checkpoints arrive as they were, under the same log id, so every cursor stays
-    valid; the chain is verified and the views are rebuilt there. Until all of it has arrived the target is empty: a
-    move that was interrupted is begun again by the same command. What was moved stays where it was, and cannot be
-    started any more.
+    Rows, idempotency keys, guards and checkpoints are copied unchanged under the same log id, so all cursors stay
+    valid. The copy is verified and its views are rebuilt. The target stays empty until the copy is complete; repeat
+    the command after an interruption. The source is kept, but no server can start on it any more.
 
     Args:
-        to: The URL of an empty database, or, from a database, a directory without a log.
-        options: How to show it.
+        to: URL of an empty database or, to move out of a database, a directory without a log.
+        options: The output format.
     """
     from contextlib import closing
 
@@ -213,7 +212,7 @@ def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> N
                 render.last_step(moving.copy(origin, target), "copy")
             left, arrived = moving.digests(origin), moving.digests(target)
             if left != arrived:
-                raise Misused(f"--to: {target.place} holds another log, or this one as it was at another time")
+                raise Misused(f"--to: {target.place} holds another log, or another state of this log")
             report = prove(target.reader(), target.meta, read_anchor(origin.anchor), target.place)
             origin.check()
             target.commit()
@@ -237,17 +236,17 @@ def move(*, to: Annotated[str, TEXT], options: OutputOptions | None = None) -> N
 
 
 def _check_movable(moved: str | None, target: "MoveTarget") -> None:
-    """Raise Misused where a log was moved elsewhere before."""
+    """Raise Misused if the log was already moved somewhere else."""
     from athena_core.log.port import MOVED_TO
 
     if moved is not None and (moved != target.place or not target.occupied):
-        raise Misused(f"the log was moved to {moved} before; what is left here is older")
+        raise Misused(f"the log was already moved to {moved}; the copy here is older")
     if MOVED_TO in target.meta:
-        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED_TO]}; name an empty place")
+        raise Misused(f"--to: the log of {target.place} was moved to {target.meta[MOVED_TO]}; choose an empty target")
 
 
 def _rebuild_views(directory: Path, url: str | None) -> dict[str, str]:
-    """Build the views of a log that has arrived; their digests."""
+    """Build the views of the moved log and return their digests."""
     from athena_cli.commands.views import digests_of
     from athena_cli.offline_log import OfflineLog
     from athena_core.log.engine import open_archive
@@ -266,7 +265,7 @@ def prove(
     place: str,
     helpers: "HelperProcesses | None" = None,
 ) -> "VerifyReport":
-    """The report on a log. Raises Failed if it does not verify."""
+    """Verify a log and return the report. Raise Failed if it does not verify."""
     from athena_core.clock import SystemClock
     from athena_core.domain import EVENTS
     from athena_core.log.codec import Codec

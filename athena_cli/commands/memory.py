@@ -1,4 +1,4 @@
-"""The memory: search it, read a note."""
+"""Commands that search the memory and read notes."""
 
 from typing import Annotated
 
@@ -16,13 +16,13 @@ def search_memory(
     min_score: float | None = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Search notes, entries and, if the server does, transcripts.
+    """Search notes, memory entries and, if the server is set up for it, transcripts.
 
     Args:
-        query: Words that a passage has to hold, all of them.
-        max_results: How many passages, as many as the settings say if absent.
-        min_score: How well they have to fit.
-        connection: How to reach the plane.
+        query: Words that a passage must contain, all of them.
+        max_results: Maximum number of passages; the server's default if absent.
+        min_score: Minimum relevance score.
+        connection: Connection options.
     """
     import msgspec
 
@@ -45,8 +45,8 @@ def get_memory(
 
     Args:
         path: MEMORY.md, or a file below memory/ that ends with .md.
-        from_line: The first line, from 1.
-        lines: How many.
-        connection: How to reach the plane.
+        from_line: First line, counted from 1.
+        lines: Number of lines.
+        connection: Connection options.
     """
     request(connection, "getMemory", body={"path": path, "from": from_line, "lines": lines})

@@ -1,4 +1,4 @@
-"""The queues of sessions: put work in, see what waits, work it off."""
+"""Commands on the work queues of sessions: enqueue, inspect, drain."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,13 +18,13 @@ def enqueue_work(
     mode: Literal["followup", "collect"] = "followup",
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Put an item at the end of a session's queue.
+    """Append an item to a session's queue.
 
     Args:
-        session: The session.
-        input: What is to be done.
-        mode: Alone, or together with the `collect` items before and after it.
-        connection: How to reach the plane.
+        session: Id of the session.
+        input: The prompt of the item.
+        mode: Run the item alone (followup), or merge it with adjacent `collect` items.
+        connection: Connection options.
     """
 
     def reshape(queue: Any) -> Any:
@@ -37,15 +37,15 @@ def enqueue_work(
 def show_work(
     *, session: str | None = None, workflow: str | None = None, connection: ConnectionOptions | None = None
 ) -> None:
-    """Show what waits in a session's queue, or in lines of text how far a run of a workflow is.
+    """Show a session's queue, or the progress of a workflow run.
 
     Args:
-        session: The session.
-        workflow: Instead: the workflow, or one of its runs; with `-o json` what `workflow status` prints.
-        connection: How to reach the plane.
+        session: Id of the session.
+        workflow: Id of a workflow or workflow run, instead of a session; `-o json` prints it as `workflow status` does.
+        connection: Connection options.
     """
     if (session is None) == (workflow is None):
-        raise Misused("work status needs either --session or --workflow")
+        raise Misused("work status requires either --session or --workflow")
 
     def reshape(queue: Any) -> Any:
         modes = queue["itemCounts"]
@@ -65,7 +65,7 @@ def show_work(
 
 
 def progress_lines(observed: Any) -> list[str]:
-    """Return the progress of a workflow run: ids and status, progress, estimate, then a line for each step."""
+    """Return the progress of a workflow run as text: ids and status, progress, estimate, then one line per step."""
     run, progress, eta = observed["run"], observed["progress"], observed["eta"]
     left = eta.get("estimatedRemainingMs")
     estimate = "" if left is None else f", about {left / 1000:.1f} s left ({eta['estimatedCompletionAt']})"
@@ -91,14 +91,14 @@ def drain_work(
     detach: Annotated[bool, Parameter(name="--async", negative="")] = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Work off a session's queue, and wait for the end.
+    """Run all items of a session's queue and wait for the end.
 
     Args:
-        session: The session.
-        provider: A provider, instead of the default.
+        session: Id of the session.
+        provider: Model provider, instead of the default.
         model: A model of that provider.
-        detach: Do not wait; a server goes on with it.
-        connection: How to reach the plane.
+        detach: Return at once; the server continues in the background.
+        connection: Connection options.
     """
 
     def reshape(result: Any) -> Any:

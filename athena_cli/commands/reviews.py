@@ -1,4 +1,4 @@
-"""Reviews by personas, and the files that define personas."""
+"""Commands that run code reviews and manage persona definitions."""
 
 from typing import Literal
 
@@ -22,20 +22,20 @@ def run_persona(
     model: str | None = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Have a persona review what changed between two commits; the gate is in the result, not in the exit code.
+    """Have a persona review the changes between two commits. The gate is in the result, not in the exit code.
 
     Args:
-        name: The persona.
-        repo: The repository, in the workspace.
-        head: What is reviewed: a branch, a tag or a commit.
-        base: What it is compared with, as the persona says if absent.
-        session: The session that the review belongs to; a new one if absent.
-        out_json: Where to put the result, in the workspace.
-        out_md: Where to put the report, in the workspace.
-        stdout: What to print, as the persona says if absent; with `-o json` the whole answer is printed instead.
-        provider: A provider, instead of the persona's profile.
+        name: Name of the persona.
+        repo: Path of the repository in the workspace.
+        head: Branch, tag or commit to review.
+        base: Branch, tag or commit to compare with; the persona's default if absent.
+        session: Session of the review; a new one if absent.
+        out_json: File in the workspace for the result.
+        out_md: File in the workspace for the report.
+        stdout: Part to print; the persona's default if absent. `-o json` prints the whole response instead.
+        provider: Model provider, instead of the persona's profile.
         model: A model of that provider.
-        connection: How to reach the plane.
+        connection: Connection options.
     """
     body = {
         "name": name,
@@ -54,14 +54,14 @@ def run_persona(
 
 
 def _show_review(data: bytes, machine: render.Output | None) -> None:
-    """Print a review as JSON, or its text for people. Raise Failed where it has no result, or a failed one."""
+    """Print a review as JSON or as text. Raise Failed if it has no result yet, or failed."""
     import msgspec
 
     answer = msgspec.json.decode(data)
     if machine:
         render.show(data, machine)
-    if "stdout" not in answer:  # its run is paused, or took too long
-        raise Failed(f"the review goes on: athena persona show {answer['runId']}")
+    if "stdout" not in answer:  # its run is paused, or still in progress after the wait
+        raise Failed(f"the review is still in progress; see athena persona show {answer['runId']}")
     if answer["stdout"] and not machine:
         render.say(answer["stdout"].rstrip("\n"))
     if answer["result"]["status"] == "failed":
@@ -71,13 +71,13 @@ def _show_review(data: bytes, machine: render.Output | None) -> None:
 def init_persona(
     id: str, /, *, role: str | None = None, description: str | None = None, options: OutputOptions | None = None
 ) -> None:
-    """Write the definition of a persona, to be edited: personas/<id>.json of the workspace.
+    """Create a persona definition to edit: personas/<id>.json in the workspace.
 
     Args:
-        id: Its name.
-        role: What it is, such as reviewer.
-        description: What it is told about itself.
-        options: How to show it.
+        id: Name of the persona.
+        role: Role, such as reviewer.
+        description: Description, part of its prompt.
+        options: The output format.
     """
     import msgspec
 
@@ -86,7 +86,7 @@ def init_persona(
     from athena_core.values import NAME
 
     if not NAME.fullmatch(id) or id in {".", ".."}:
-        raise Misused(f"{id!r} is no name: letters, digits, dots, underscores and dashes")
+        raise Misused(f"{id!r} is not a valid name; use letters, digits, dots, underscores and dashes")
     settings = settings_of()
     path = settings.workspace_root / PERSONAS / f"{id}.json"
     about = " ".join(part for part in (role, description) if part) or "Reviews changes."
@@ -95,7 +95,7 @@ def init_persona(
         "id": id,
         "description": about,
         "git": {"baseRefDefault": "main", "requireCleanWorktree": True},
-        "review": {"rubric": "What is wrong, what could be simpler, what is not tested."},
+        "review": {"rubric": "Report defects, needless complexity and missing tests."},
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +108,11 @@ def init_persona(
 
 
 def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> None:
-    """Read the definition of a persona as a review would, and show it with its defaults.
+    """Validate a persona definition, and show it with its defaults.
 
     Args:
-        id: Its name.
-        options: How to show it.
+        id: Name of the persona.
+        options: The output format.
     """
     from athena_core.services.reviews.definitions import PersonaFiles
     from athena_core.tools.workspace import open_workspace

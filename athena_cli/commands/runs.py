@@ -1,4 +1,4 @@
-"""Runs: start one, cancel one, follow one while it is written."""
+"""Commands that start, cancel and follow runs."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,21 +30,21 @@ def run(
     detach: Detach = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Start a run and wait for its answer.
+    """Start a run and wait for its result.
 
     Args:
-        session: The session that it belongs to; a new one if absent.
-        input: What to say.
-        directive: What to say, as a directive.
-        profile: A harness profile.
-        provider: A provider, instead of a profile.
+        session: Session of the run; a new one if absent.
+        input: The prompt.
+        directive: Id of a directive, instead of an input.
+        profile: Id of a harness profile.
+        provider: Model provider, instead of a profile.
         model: A model of that provider.
-        strategy: Where the session is busy: wait for its turn, be refused, or have the other run cancelled.
-        parent: The run that it belongs to: it is cancelled with that one.
-        template: A run template, instead of what to say and a profile.
-        param: A parameter of the template, `name=text` or `name:=JSON`; may be repeated.
-        detach: Do not wait; a server goes on with it.
-        connection: How to reach the plane.
+        strategy: What to do if the session is busy: wait, fail, or cancel the running one.
+        parent: Parent run. Cancelling it also cancels this run.
+        template: Id of a run template, instead of input and profile.
+        param: A template parameter, `name=text` or `name:=JSON`; may be repeated.
+        detach: Return at once; the server continues in the background.
+        connection: Connection options.
     """
     body = {
         "sessionId": session,
@@ -58,17 +58,17 @@ def run(
     }
     if template is None:
         if param:
-            raise Misused("--param goes with --template only")
+            raise Misused("--param requires --template")
         request(connection, "createRun", body=body, detached=detach)
         return
     if any(value is not None for name, value in body.items() if name != "sessionId"):
-        raise Misused("--template goes with --param and --session only; it brings the rest")
+        raise Misused("--template can only be combined with --param and --session; the template defines the rest")
     filled = {"sessionId": session, "params": dict(map(_parse_param, param))}
     request(connection, "runTemplate", path={"templateId": template}, body=filled, detached=detach)
 
 
 def _parse_param(text: str) -> tuple[str, Any]:
-    """A parameter as it is written on the command line."""
+    """Parse a template parameter of the command line."""
     import msgspec
 
     name, equals, value = text.partition("=")
@@ -79,7 +79,7 @@ def _parse_param(text: str) -> tuple[str, Any]:
     try:
         return name[:-1], msgspec.json.decode(value)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Misused(f"--param: {name[:-1]}: {value[:80]!r} is no JSON: {error}") from error
+        raise Misused(f"--param: {name[:-1]}: {value[:80]!r} is not JSON: {error}") from error
 
 
 def cancel(
@@ -89,16 +89,16 @@ def cancel(
     reason: Annotated[str | None, TEXT] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Ask for the cancel of a run, by its id or by its session.
+    """Request the cancel of a run, by run or session id.
 
     Args:
-        session: Cancel the admitted run of this session.
+        session: Cancel the active run of this session.
         run: Cancel this run.
-        reason: Why.
-        connection: How to reach the plane.
+        reason: Reason of the cancel.
+        connection: Connection options.
     """
     if (session is None) == (run is None):
-        raise Misused("cancel needs either --session or --run")
+        raise Misused("cancel requires either --session or --run")
     if run is not None:
         request(connection, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
     else:
@@ -106,14 +106,14 @@ def cancel(
 
 
 def watch(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
-    """Follow a run to its end: its text while the model writes it, its calls of tools, its verdict.
+    """Follow a run until it ends: live model text, tool calls and verdict.
 
-    Text goes to standard output, all else to standard error; with `-o json` the run's record follows at the end, with
-    `-o jsonl` each entry is a line of JSON. Exit code 1 if the run does not complete.
+    Model text goes to standard output, everything else to standard error. `-o json` also prints the run's record at the
+    end; `-o jsonl` prints each transcript entry as a JSON line. The exit code is 1 if the run does not complete.
 
     Args:
-        run: The run.
-        connection: How to reach the plane.
+        run: Id of the run.
+        connection: Connection options.
     """
     record = call(connection, lambda transport: RunFollower(transport, run, output_of(connection)).follow())
     if record["status"] not in {"completed", "paused"}:

@@ -1,4 +1,4 @@
-"""Schedules: all of them as one list."""
+"""The command that lists all schedules at once."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def list_schedules(*, connection: ConnectionOptions | None = None) -> None:
-    """List all schedules, in the order in which they were created.
+    """List all schedules, oldest first.
 
     Args:
-        connection: How to reach the plane.
+        connection: Connection options.
     """
     import msgspec
 

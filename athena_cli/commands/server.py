@@ -1,4 +1,4 @@
-"""The server, a worker, and the document of the API."""
+"""Commands that run a server or worker, and write the OpenAPI document."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     """Serve the API until SIGINT or SIGTERM.
 
     Args:
-        host: The address to listen on, else 127.0.0.1; only a loopback address while authentication is off.
-        port: The port, else 8787; 0 takes a free one.
-        uds: A Unix socket to listen on instead, which only this user may connect to.
+        host: Listen address; 127.0.0.1 if absent. Without authentication, only loopback addresses are allowed.
+        port: Listen port; 8787 if absent, 0 for any free port.
+        uds: Path of a Unix socket to listen on instead. Only this user can connect to it.
     """
     if uds is not None and (host is not None or port is not None):
-        raise Misused("--uds goes with neither --host nor --port")
+        raise Misused("--uds cannot be combined with --host or --port")
     host, port = host or "127.0.0.1", 8787 if port is None else port
     if not 0 <= port <= 65_535:
-        raise Misused(f"--port: {port} is no port; expected 0 to 65535")
+        raise Misused(f"--port: {port} is not a port; expected 0 to 65535")
 
     import json
     import logging.config
@@ -59,25 +59,25 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
         line = json.dumps(ready, separators=(",", ":"))
         try:
             server.serve(app, listening, partial(render.say, line))
-        except SystemExit as stop:  # the server's own word for what went wrong, which it has explained
-            raise Failed("the server could not start, or not go on") from stop
+        except SystemExit as stop:  # uvicorn exits like this, after it has logged the reason
+            raise Failed("the server stopped with an error; see the log lines above") from stop
         finally:
             if uds is not None:
                 uds.unlink(missing_ok=True)
 
 
 def worker(*, concurrency: int | None = None, providers: str | None = None) -> None:
-    """Execute runs without answering requests, beside servers on the same database or state directory.
+    """Execute runs without serving the API. Shares the database or state directory with servers.
 
-    SIGTERM or SIGINT: no more runs are taken, and those at work here may end (ATHENA_WORKER_DRAIN_MS); a second one:
-    leave at once. What has not ended goes on elsewhere.
+    On SIGTERM or SIGINT, the worker takes no more runs and lets its current runs finish within ATHENA_WORKER_DRAIN_MS.
+    A second signal stops it at once. Unfinished runs continue on another worker or server.
 
     Args:
-        concurrency: How many runs at a time (ATHENA_EXECUTOR_MAX_RUNS if absent).
-        providers: Only runs of these providers, separated by commas.
+        concurrency: Maximum number of concurrent runs; ATHENA_EXECUTOR_MAX_RUNS if absent.
+        providers: Execute only runs of these providers, separated by commas.
     """
     if concurrency is not None and not 0 < concurrency < 2**31:
-        raise Misused(f"--concurrency: {concurrency} is no number of runs; expected a whole number above 0")
+        raise Misused(f"--concurrency: {concurrency} is out of range; expected a whole number above 0")
     serves = tuple(name.strip() for name in providers.split(",")) if providers is not None else ()
     if "" in serves:
         raise Misused("--providers: expected names, separated by commas")
@@ -102,19 +102,17 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     def leaving(runs: int) -> None:
         seconds = settings.worker_drain_ms / 1000
         if runs:
-            render.note(
-                f"Leaving once its runs have ended ({runs}), within {seconds:g} s; a second signal leaves at once"
-            )
+            render.note(f"Stopping after the current runs ({runs}) or {seconds:g} s. A second signal stops at once.")
 
     run_worker(settings, serves, ready, leaving)
 
 
 def contracts(*, out: Path | None = None, options: OutputOptions | None = None) -> None:
-    """Write the OpenAPI document as an artifact.
+    """Write the OpenAPI document to a file.
 
     Args:
-        out: The file; `api/contracts.v1.json` in the state directory if absent.
-        options: How to show it.
+        out: The file to write; `api/contracts.v1.json` in the state directory if absent.
+        options: The output format of the summary.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""The views: rebuild them, compare them with a replay."""
+"""The command that rebuilds the views, or compares them with a replay."""
 
 from typing import Annotated, Any
 
@@ -17,20 +17,19 @@ def replay(
     projection: Annotated[list[str] | None, SWITCH] = None,
     options: OutputOptions | None = None,
 ) -> None:
-    """Rebuild all read models from the log; the server goes on answering meanwhile.
+    """Rebuild all read models from the log. A running server stays available.
 
     Args:
-        verify: Change nothing; compare what is served with a replay to the same position.
-        dry_run: Replay without letting the result serve.
-        to: Replay to this position, to this event (its id), or to what was recorded before this time (ISO-8601); the
-            result never serves.
-        projection: With --verify or --dry-run, only this projection; may be given several times.
-        options: How to show it.
+        verify: Change nothing; compare the current views with a replay to the same position.
+        dry_run: Replay, then discard the result.
+        to: Replay up to this position, event id or time (ISO-8601), then discard the result.
+        projection: Replay only this projection, with --verify or --dry-run; may be repeated.
+        options: The output format.
     """
     if verify and (dry_run or to is not None):
-        raise Misused("--verify goes with neither --dry-run nor --to")
+        raise Misused("--verify cannot be combined with --dry-run or --to")
     if projection and not (verify or dry_run):
-        raise Misused("--projection goes with --verify or --dry-run: what serves is rebuilt as a whole")
+        raise Misused("--projection requires --verify or --dry-run; a rebuild always covers all projections")
 
     from msgspec.structs import replace
 
@@ -42,7 +41,7 @@ def replay(
     unknown = set(projection or ()) - {projection.name for projection in ALL}
     if unknown:
         known = ", ".join(projection.name for projection in ALL)
-        raise Misused(f"--projection: there is no {', '.join(sorted(unknown))}; known: {known}")
+        raise Misused(f"--projection: unknown {', '.join(sorted(unknown))}; expected one of {known}")
     log = open_offline_log(settings_of())
     views = log.views()
     gc_tuning.tune_gc()
@@ -61,7 +60,7 @@ def replay(
 
 
 def _compare(views: Any, names: list[str] | None, options: OutputOptions | None) -> None:
-    """Show whether the views are what a replay gives. Raises Failed if not."""
+    """Compare the views with a replay and print the result. Raise Failed if they differ."""
     from time import perf_counter
 
     from projections.engine import replay as replaying
@@ -85,7 +84,7 @@ def _compare(views: Any, names: list[str] | None, options: OutputOptions | None)
 
 
 def digests_of(views: Any) -> dict[str, str]:
-    """The digests of the generation that was just built."""
+    """Return the digest of each projection in the newest generation."""
     from projections.engine.replay import digest
 
     connection = views.generations.read(views.generations.candidate() or views.generations.current())

@@ -1,4 +1,4 @@
-"""The anchor: the head that a log once had, in a file beside it, so that a cut or replaced log is noticed."""
+"""The anchor: a file beside the log that records its head, so that a truncated or replaced log is noticed."""
 
 import logging
 import os
@@ -19,21 +19,21 @@ BYTES_MAX = 4_096
 """The largest anchor file that is read."""
 
 LINE_BYTES_MAX = 1_024
-"""The longest line with an anchor that is kept elsewhere, its end included."""
+"""The maximum length of an anchor line kept elsewhere, including its line feed."""
 
 AnchorPosition: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A position that a log once reached."""
 
-ACCEPT = "If this is meant, start once with ATHENA_ACCEPT_FORK=true to go on from here."
+ACCEPT = "If this is intended, start once with ATHENA_ACCEPT_FORK=true to continue from here."
 
 
-FIRST_ANCHOR = "%s: this log had no anchor here. It has one now, at position %d."
+FIRST_ANCHOR = "%s: the log had no anchor here; created one at position %d."
 
 _log = logging.getLogger(__name__)
 
 
 class Anchor(Value):
-    """The head of a log, as its anchor file holds it: this log once held this chain at this position."""
+    """The recorded head of a log: its chain value at a position that it once reached."""
 
     log_id: LogId
     position: AnchorPosition
@@ -41,13 +41,13 @@ class Anchor(Value):
 
 
 AnchorDefect: TypeAlias = Literal["missing", "unreadable", "foreign"]
-"""Why an anchor vouches for nothing: it is not there, it is no anchor, or it is one of another log."""
+"""The defect of an anchor: the file is missing, is not an anchor, or belongs to another log."""
 
 
 class AnchorMismatch(NamedTuple):
-    """A log that is not what its anchor vouches for. ``expected`` is the position that it should hold.
+    """A mismatch between a log and its anchor. ``expected`` is the position that the log should hold.
 
-    Where the anchor vouches for nothing, ``trouble`` is why, and ``expected`` is the head.
+    With a defective anchor, ``trouble`` is the defect and ``expected`` is the head.
     """
 
     expected: Position
@@ -56,9 +56,9 @@ class AnchorMismatch(NamedTuple):
 
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
-    """Replace the anchor as a whole, synced first: a power cut leaves the old one or the new one. Raise OSError.
+    """Replace the anchor atomically: a power cut leaves the old one or the new one. Raise OSError.
 
-    The name of the first one is durable at the return: rows that follow are never without an anchor.
+    The first anchor is durable on return, including its directory entry, so later rows always have an anchor.
     """
     first = not path.exists()
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}")
@@ -69,35 +69,35 @@ def write_anchor(path: Path, anchor: Anchor) -> None:
 
 
 def read_anchor(path: Path) -> Anchor | None:
-    """Return the anchor, or None if there is none. Raise ConfigError for anything else that is there."""
+    """Return the anchor, or None if the file is missing. Raise ConfigError if it is unreadable."""
     try:
         return msgspec.json.decode(private_file.read(path, BYTES_MAX), type=Anchor)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read as an anchor: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot read the anchor: {error.strerror}") from error
     except (msgspec.MsgspecError, RecursionError):
-        raise ConfigError(f"{path}: is no anchor: it is torn or damaged") from None
+        raise ConfigError(f"{path}: the anchor is truncated or damaged") from None
 
 
 class AnchorFile:
-    """The anchor of a log that is open: compared with it at the start, and moved on behind its head."""
+    """The anchor of an open log: compared at the start, then advanced with the head."""
 
     def __init__(self, store: Store, head: Callable[[], LogHead]) -> None:
-        """Take the log's database, which knows where its anchor is; ``head`` returns the head of the log."""
+        """Use the anchor file of ``store``; ``head`` returns the head of the log."""
         self.path = store.anchor
         self._store = store
         self._head = head
 
     def at_head(self) -> Anchor:
-        """Return the anchor of the last row that this process knows to be committed."""
+        """Return the anchor of the last row known to be committed."""
         head = self._head()
         return Anchor(log_id=self._store.log_id, position=head.position, chain=head.chain.hex())
 
     def check(self) -> None:
-        """Raise ConfigError if the log is not what its anchor vouches for. Record the anchor where there is none yet.
+        """Raise ConfigError if the log does not match its anchor. Create the anchor if there is none yet.
 
-        It is recorded before the first row, so a log of this release with rows always has one.
+        The anchor is created before the first row, so a log of this release with rows always has one.
         """
         mismatch = self.mismatch()
         if mismatch is not None:
@@ -110,8 +110,8 @@ class AnchorFile:
     def mismatch(self) -> AnchorMismatch | None:
         """Compare the log with its anchor.
 
-        A log of an older release may have none, because it was written half a second after the first row. A database
-        has one on each machine, which its first start there records.
+        A log of an older release may have no anchor, because it was written half a second after the first row. A
+        database has one anchor per machine, created by the first start there.
         """
         head = self._head().position
         try:
@@ -121,7 +121,7 @@ class AnchorFile:
         if anchor is None:
             if head == 0 or self._store.remote or self._store.format < FORMAT:
                 return None
-            lost = f"{self.path} is missing, so nothing shows whether the log is whole"
+            lost = f"{self.path} is missing, so a truncated log would go unnoticed"
             return AnchorMismatch(head, f"{lost} (it ends at position {head}). {ACCEPT}", "missing")
         if anchor.log_id != self._store.log_id:
             other = f"{self.path} is the anchor of another log, {anchor.log_id}; this one is {self._store.log_id}"
@@ -129,34 +129,31 @@ class AnchorFile:
         rows = self._store.rows(anchor.position - 1, 1) if anchor.position else []
         if not anchor.position or (rows and rows[0].chain.hex() == anchor.chain):
             return None
-        different = f"holds another event at {anchor.position} than it once did"
+        different = f"has a different event at {anchor.position} now"
         lost = f"once reached {anchor.position}" if head < anchor.position else different
         reason = (
-            f"the log ends at position {head} but {lost} (a restored backup, a failover to a standby that was behind,"
-            " or a cut tail); start once with ATHENA_ACCEPT_FORK=true to go on from here"
+            f"the log ends at position {head} but {lost}. Possible causes: a restored backup, a failover to a standby"
+            f" that was behind, or a truncated log. {ACCEPT}"
         )
         return AnchorMismatch(anchor.position, reason)
 
     def accept_fork(self) -> None:
-        """Replace the anchor, whatever it vouches for, so that the log may go on from where it ends. Raise ConfigError.
+        """Replace the anchor with the current head, accepting a mismatch. Raise ConfigError.
 
         The caller records ``log.forked``.
         """
         try:
             write_anchor(self.path, self.at_head())
         except OSError as error:
-            raise ConfigError(f"ATHENA_STATE_DIR: {self.path} cannot be written: {error.strerror}") from error
+            raise ConfigError(f"ATHENA_STATE_DIR: cannot write {self.path}: {error.strerror}") from error
 
     def advance(self) -> bool:
-        """Vouch for the head, unless the anchor already vouches for it or for more. Return whether it was written.
-
-        Raise OSError.
-        """
+        """Advance the anchor to the head, if it is behind. Return True if it was written. Raise OSError."""
         anchor = self.at_head()
         try:
             known = read_anchor(self.path)
         except ConfigError:
-            known = None  # it is replaced
+            known = None  # replace an unreadable anchor
         if known is None or known.log_id != self._store.log_id or known.position < anchor.position:
             write_anchor(self.path, anchor)
             return True

@@ -1,8 +1,8 @@
-"""The batch: what the transactions of one commit decided so far, in memory.
+"""The batch: the decisions of the transactions in one commit, in memory.
 
 Hot: ``append`` costs 3.7 µs for each event of 500 and 6.5 µs for a single one, of which the codec takes 1.1 and the
-chain 1.3. So the columns are one tuple without names, a row is made without a frame of ``Row.__new__``, and the loop
-looks up nothing that stays the same.
+chain 1.3. So the columns are one unnamed tuple, ``row_of`` avoids a Python frame per row, and loop invariants are
+local variables.
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ _stream_of = attrgetter("stream")
 
 
 class WriteBatch:
-    """The decisions of one commit so far. The database and the cache hold nothing of it yet.
+    """The decisions of one commit, not yet in the database or the cache.
 
-    The guards do, because the next transaction has to see them: a batch that fails is followed by ``forget``.
+    The guards are changed at once, because the next transaction must see them. ``forget`` follows a failed batch.
     """
 
     def __init__(self, committed: CommittedState, store: Store, ids: Ids, key_time: int, key_ms: int) -> None:
@@ -52,11 +52,11 @@ class WriteBatch:
         self.keys: dict[bytes, BoundKey] = {}
         self.erase: list[Position] = []
         self.decided_at = 0.0
-        """When it was complete, in seconds on the monotonic clock."""
+        """The time of completion, in seconds on the monotonic clock."""
 
     @property
     def full(self) -> bool:
-        """True if the next transaction belongs to the next batch."""
+        """True if the next transaction must go into the next batch."""
         return len(self.rows) >= BATCH_EVENTS_MAX or self.size >= BATCH_BYTES_MAX
 
     @property
@@ -65,7 +65,7 @@ class WriteBatch:
         return not self.rows and not self.keys and not self.erase
 
     def run(self, job: Submission, now: int) -> Committed[Any]:
-        """Decide a transaction and take in its events, or find what its key led to before. Raise its error."""
+        """Run a transaction and append its events, or return the result stored under its key. Raise its error."""
         view = TransactionReader(self, self._committed)
         if job.key is not None:
             known = self._known(job.key, job.answers, view, now)
@@ -85,7 +85,7 @@ class WriteBatch:
             raise rejected.error from None
         first = self.head + 1
         bound = job.key is not None and outcome.answer is not None
-        stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise: before anything is appended
+        stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise, so encode before appending
         self.append(outcome.facts, context)
         self.erase += outcome.erase
         if job.key is not None:
@@ -102,7 +102,7 @@ class WriteBatch:
         )
 
     def _known(self, key: Key, answers: Any, view: "TransactionReader", now: int) -> Committed[Any] | None:
-        """Return what a key led to before, if it is bound."""
+        """Return the stored result of a bound key, if any."""
         found = self.keys.get(key.hash) or self._store.key(key.hash)
         if found is None:
             return None
@@ -117,12 +117,12 @@ class WriteBatch:
         return Committed(position=end, at=at, subject=subject, answer=before, replayed=True)
 
     def entry(self, stream: str, decider: Decider[Any] | None = None) -> CachedState:
-        """Return the state of a stream: of this batch, of the cache, or folded from what is stored."""
+        """Return the state of a stream: from this batch, from the cache, or folded from stored rows."""
         committed = self._committed
         return self.ahead.get(stream) or committed.cache.get(stream) or committed.load(stream, decider)
 
     def append(self, facts: tuple[Fact, ...], context: Context) -> None:
-        """Encode and fold the events of one transaction; the batch takes them all or none."""
+        """Encode, chain and fold the events of one transaction. If it raises, the batch is unchanged."""
         mine: dict[str, CachedState] = {}
         rows: list[Row] = []
         guards: list[tuple[Guard, Position]] = []
@@ -130,8 +130,8 @@ class WriteBatch:
         meta, encode, salt = context.meta, self._committed.codec.encode, self._salt
         position, chain, added = self.head, self.chain, 0
         now, correlation, causation, actor = context.now, meta.correlation, meta.causation, meta.actor
-        recorded_at = max(now, self.recorded_at)  # the order of the log; decisions go by ``now``
-        for stream, group in groupby(facts, _stream_of):  # most follow another one of their stream
+        recorded_at = max(now, self.recorded_at)  # keeps the log in time order; decisions use ``now``
+        for stream, group in groupby(facts, _stream_of):  # usually consecutive events share a stream
             decider, state, version, size = mine.get(stream) or self.entry(stream)
             for fact in group:
                 event = fact.event
@@ -181,10 +181,10 @@ class WriteBatch:
 
 
 class TransactionReader:
-    """The log as one transaction sees it (``decider.Reader``): the batch before it, then what is committed."""
+    """The log as seen by one transaction (``decider.Reader``): committed state plus the batch so far."""
 
     def __init__(self, batch: WriteBatch, committed: CommittedState) -> None:
-        """Look through a batch."""
+        """Read through ``batch`` to the committed state."""
         self._batch = batch
         self._guards = committed.guards
 

@@ -1,8 +1,8 @@
-"""The hash chain: what every row adds to it, and how a history is proved.
+"""The hash chain over the rows of a log, and its verification.
 
-The format is permanent (decisions E1). A *leaf* is SHA-256 over the msgpack array of the first sixteen columns of a
-row, which are all columns but ``chain`` and ``text``; ``chain`` is SHA-256 of the previous chain followed by the leaf.
-The chain before the first row is 32 zero bytes. Text is in the chain by its own hash only, so that it can be erased.
+The format is permanent. A *leaf* is SHA-256 over the msgpack array of the first sixteen columns of a
+row, all except ``chain`` and ``text``; ``chain`` is SHA-256 of the previous chain followed by the leaf.
+The chain before the first row is 32 zero bytes. The chain covers text only by its hash, so that text can be erased.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _sha256 = hashlib.sha256
 
 
 def digest(content: bytes) -> bytes:
-    """SHA-256 of a column."""
+    """Return the SHA-256 of a column."""
     return _sha256(content).digest()
 
 
@@ -32,20 +32,20 @@ def leaf(columns: tuple[object, ...]) -> bytes:
 
 
 def link(previous: bytes, columns: tuple[object, ...]) -> bytes:
-    """The chain value of a row, from the one before it and the row's first sixteen columns."""
+    """Return the chain value of a row from the previous chain value and the row's first sixteen columns."""
     return _sha256(previous + leaf(columns)).digest()
 
 
 def follows(previous: bytes, rows: Sequence[Row]) -> bool:
-    """Return True if the first of these rows is chained to the row that has the chain value ``previous``."""
+    """Return True if the first row continues the chain value ``previous``."""
     return bool(rows) and link(previous, rows[0][:LEAF_COLUMNS]) == rows[0].chain
 
 
 class ChainBroken(Exception):
-    """The history does not prove itself: where, and why."""
+    """The chain does not verify at a position."""
 
     def __init__(self, position: Position, reason: str) -> None:
-        """Name the first position that is wrong."""
+        """Record the first faulty position."""
         super().__init__(f"position {position}: {reason}")
         self.position = position
         self.reason = reason
@@ -63,15 +63,15 @@ WHOLE = frozenset(product(*_CHOICES))
 
 
 def whole(row: Row) -> bool:
-    """Return True if every column is there, with its type (a damaged page of the file may lose or change them)."""
+    """Return True if every column has a valid type. A damaged page of the file may lose or change columns."""
     return tuple(map(type, row)) in WHOLE
 
 
 def flaw(row: Row, after: Position, previous: bytes | None) -> ChainBroken | None:
-    """Return where and why a row does not prove itself, if it does not.
+    """Return the fault of a row, if any: position, column types, and all three hashes are checked.
 
-    ``after`` and ``previous`` are the position and the chain value of the row before it; None where that row cannot be
-    read. Checked: density, columns, all three hashes.
+    ``after`` and ``previous`` are the position and chain value of the row before; ``previous`` is None if that row is
+    unreadable.
     """
     # fmt: off
     (position, _, _, _, _, _, _, _, _, _, _, _, data, _, data_hash, text_hash, chain, text) = row
@@ -90,9 +90,9 @@ def flaw(row: Row, after: Position, previous: bytes | None) -> ChainBroken | Non
 
 
 def verify(rows: Iterable[Row], after: Position = 0, chain: bytes = GENESIS) -> Iterator[Row]:
-    """Pass rows on while they prove themselves. Raises Broken at the first that does not.
+    """Yield rows as they verify. Raise ChainBroken at the first fault.
 
-    ``after`` and ``chain`` are the place that the rows follow. Checked: density, all three hashes, time order.
+    ``after`` and ``chain`` belong to the row before. Checked: positions, column types, all three hashes, time order.
     """
     recorded_at = 0
     for row in rows:

@@ -1,11 +1,11 @@
-"""The codec: events to stored bytes by tag, and back; old shapes are lifted to today's.
+"""The codec: encodes events to stored bytes, and decodes them; old schema versions are upcast.
 
 Hot: a small event is encoded in 1.1 µs and decoded in 0.6 µs, and every event of a replay is decoded. So ``decode`` and
-``envelope`` unpack a row by place, which costs half of what names cost, and values are made without a frame.
+``envelope`` unpack a row by position, which takes half the time of access by name, and create values without a frame.
 
-Types are a closed registry of tags; nothing in the data names code. ``data`` is the public payload, ``extra`` holds
-what stands beside it in the public record, ``text`` what people and models wrote, with a salt of 16 bytes inside so
-that its hash tells nothing once it is erased.
+Types are a closed registry of tags; stored data never names code. ``data`` is the public payload, ``extra`` the
+public members beside it, and ``text`` the text of people and models. ``text`` contains a 16-byte salt, so that its
+hash reveals nothing after erasure.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,17 +24,17 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Undecodable(ValueError):
-    """An event whose stored bytes do not fit its type: where, and why."""
+    """The stored bytes of an event do not match its type."""
 
 
 def unchanged(payload: dict[str, Any]) -> dict[str, Any]:
-    """A shape that the next one only made wider."""
+    """Return the payload: the next schema version only adds to it."""
     return payload
 
 
 MOVED_WORDS: dict[tuple[str, int], dict[str, str | None]] = {
     ("run.cancel.requested", 1): {"reason": "note"},
-    ("run.cancelled", 1): {"reason": None},  # its request says the same
+    ("run.cancelled", 1): {"reason": None},  # the request event holds the same reason
     ("run.failed", 1): {"message": "errorText"},
     ("workflow.step.failed", 1): {"message": "errorText"},
     ("workflow.run.cancel.requested", 1): {"reason": "note"},
@@ -50,14 +50,14 @@ MOVED_WORDS: dict[tuple[str, int], dict[str, str | None]] = {
     ("persona.run.failed", 1): {"error": "errorText"},
     ("payload.redacted", 1): {"reason": "note"},
 }
-"""(type, schema version) -> the members of its payload that are free words, with their names as text since."""
+"""(type, schema version) -> payload members with free text, and their names in ``text`` since; None if dropped."""
 
 DEAD_LETTER = ("a2a.dlq.added", 1)
-"""The one type with words inside of a list: its ``attempts``."""
+"""The only type with free text inside a list: ``attempts``."""
 
 
 def to_text(names: Mapping[str, str | None], payload: dict[str, Any]) -> dict[str, Any]:
-    """Rename the words of a payload."""
+    """Rename the free-text members of a payload."""
     for old, new in names.items():
         words = payload.pop(old, None)
         if new is not None:
@@ -66,25 +66,25 @@ def to_text(names: Mapping[str, str | None], payload: dict[str, Any]) -> dict[st
 
 
 def dead_letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
-    """Rename the words of a dead letter, and take those of its attempts together."""
+    """Rename the free-text members of a dead letter, and collect the messages of its attempts."""
     attempts = msgspec.convert(payload["attempts"], list[dict[str, Any]])
     words = tuple(attempt.pop("message", "") for attempt in attempts)
     return to_text(MOVED_WORDS[DEAD_LETTER], payload | {"attempts": attempts, "attemptErrors": words or None})
 
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
-    ("evidence.attached", 1): unchanged,  # every label was public; now only those that the profile names
-    ("tool.called", 1): unchanged,  # every name was public; now only those of tools
+    ("evidence.attached", 1): unchanged,  # all labels were public; now only those that the profile names
+    ("tool.called", 1): unchanged,  # all names were public; now only names of tools
     **{shape: partial(to_text, names) for shape, names in MOVED_WORDS.items()},
     DEAD_LETTER: dead_letter_to_text,
 }
-"""(type, schema version) -> how a payload of that version becomes one of the next."""
+"""(type, schema version) -> the upcaster to the next version."""
 
 
 def public_words(row: Row) -> list[str]:
-    """Return the names of free words in the public payload of a row, which an older release wrote.
+    """Return the names of free-text members in the public payload of a row from an older release.
 
-    They are part of the chain and cannot be erased. Raises ValueError for a damaged row.
+    They are part of the chain and cannot be erased. Raise ValueError for a damaged row.
     """
     shape = (row.type, row.schema_version)
     names = MOVED_WORDS.get(shape)
@@ -106,7 +106,7 @@ _object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder(order=None).encode
 
 DECIDED_AT = b'"decidedAt":'
-"""Beside the payload, the last member: the decision time in milliseconds, where ``recorded_at`` is another one."""
+"""The last member of ``extra``: the decision time in milliseconds, if it differs from ``recorded_at``."""
 
 
 class _Beside(msgspec.Struct, rename="camel"):
@@ -117,20 +117,20 @@ _beside = msgspec.json.Decoder(_Beside).decode
 
 
 def decided_at(extra: bytes | None) -> int | None:
-    """The decision time beside a payload, None where it is the time of recording. Raises msgspec errors."""
+    """Return the decision time in ``extra``; None if it equals the recording time. Raise msgspec errors."""
     return _beside(extra).decided_at if extra is not None and DECIDED_AT in extra else None
 
 
 def at_of(row: Row) -> int:
-    """When a row was decided, in milliseconds since 1970 UTC."""
+    """Return the decision time of a row, in milliseconds since 1970 UTC."""
     return decided_or(row.recorded_at, row.extra)
 
 
 def decided_or(recorded_at: int, extra: bytes | None) -> int:
-    """The decision time beside a payload, or the time of recording."""
+    """Return the decision time in ``extra``, else the recording time."""
     try:
         decided = decided_at(extra)
-    except (msgspec.MsgspecError, TypeError, RecursionError):  # damaged; decoding it says so
+    except (msgspec.MsgspecError, TypeError, RecursionError):  # damaged; decoding the row reports it
         decided = None
     return recorded_at if decided is None else decided
 
@@ -154,7 +154,7 @@ _encoded: Callable[[tuple[Any, ...]], Encoded] = partial(tuple.__new__, Encoded)
 
 
 def envelope(row: Row, event: Event) -> Recorded[Event]:
-    """The event of a row as read from the log (by place, which costs half of what names cost)."""
+    """Return the event of a row in its envelope. Unpacks by position, in half the time of access by name."""
     # fmt: off
     (position, stream, version, kind, _, recorded_at, command_id, correlation, causation, actor,
      session_id, run_id, _, extra, _, _, chain, _) = row
@@ -167,7 +167,7 @@ class EventLayout:
     """Which fields of an event type go into which column."""
 
     def __init__(self, kind: type[Event]) -> None:
-        """Read the markers of the type's annotations once. Raises TypeError for a default that would be left out."""
+        """Read the markers of the type's annotations once. Raise TypeError for a default that would be left out."""
         if not {None, msgspec.NODEFAULT}.issuperset(kind.__struct_defaults__):
             raise TypeError(f"{kind.__name__} has a default that is not None")
         self.kind = kind
@@ -201,7 +201,7 @@ class Codec:
     def encode(self, event: Event, salt: Callable[[], bytes]) -> Encoded:
         """The columns of an event; ``salt`` gives random bytes, if it has text.
 
-        Raises KeyError for a type that is not registered, msgspec errors for bad values.
+        Raise KeyError for a type that is not registered, msgspec errors for bad values.
         """
         layout = self._layouts.get(event.TYPE)
         if layout is None or layout.kind is not type(event):
@@ -220,9 +220,9 @@ class Codec:
         )
 
     def decode(self, row: Row, *, text: bool = True) -> Recorded[Event]:
-        """The event of a row in its envelope. Raises ValueError where the bytes do not fit the type.
+        """Return the event of a row in its envelope. Raise ValueError if the bytes do not match the type.
 
-        Unpacked at once, with few calls of our own: every event of a replay comes by.
+        Hot in a replay, so it unpacks the row at once and makes few Python calls.
         """
         position, _, _, kind, schema_version, _, _, _, _, _, _, _, data, extra, _, _, chain, words = row
         if type(chain) is not bytes or type(data) is not bytes:  # a damaged page of the file
@@ -239,7 +239,7 @@ class Codec:
                         event = _without_unknown_fields(layout.kind, msgspec.json.decode(data), error)
                 else:
                     event = self._lifted(layout, row)
-                    if not text or (words is None and row.text_hash is not None):  # they count as erased with the rest
+                    if not text or (words is None and row.text_hash is not None):  # treat upcast text like erased text
                         _blank(event, layout.text)
                 if words is not None and text:
                     _fill(event, layout.text, layout.decode_text(words))
@@ -257,7 +257,7 @@ class Codec:
             raise Undecodable(f"position {position}, {kind}: {error}") from error
 
     def _lifted(self, layout: EventLayout, row: Row) -> Event:
-        """An event of an older shape as one of today's."""
+        """Upcast an event of an older schema version."""
         if row.schema_version > layout.kind.SCHEMA:
             raise Undecodable(f"position {row.position}, {row.type}: written by a newer release")
         payload = _object(row.data)
@@ -274,10 +274,10 @@ def _members(event: Event, fields: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _fill(event: Event, fields: list[tuple[str, str]], side: Any) -> None:
-    """Give a freshly decoded event the fields of another column (it is not shared yet)."""
+    """Set fields from another column on a newly decoded event, which is not shared yet."""
     for _, attribute in fields:
         value = getattr(side, attribute)
-        if value is not None:  # an older shape has words of another column already
+        if value is not None:  # an upcast event already has text from its payload
             force_setattr(event, attribute, value)
 
 

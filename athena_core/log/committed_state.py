@@ -1,4 +1,4 @@
-"""The state at the head, in memory: the last row, the guards, and the states of the streams that were used last.
+"""The state at the head, in memory: the last row, the guards, and the states of recently used streams.
 
 The writer's thread changes it (``writer.py`` has the rules). Any thread may read ``head``.
 """
@@ -22,7 +22,7 @@ CACHED_STATE_BYTES = 1_024
 
 
 class CachedState(NamedTuple):
-    """A cached stream; ``size`` is what it takes in memory, by a guess: its stored bytes and what an entry needs."""
+    """A cached stream; ``size`` estimates its memory: stored bytes plus a fixed overhead."""
 
     decider: Decider[Any]
     state: Any
@@ -31,7 +31,7 @@ class CachedState(NamedTuple):
 
 
 class StateCache:
-    """Committed states by stream, least recently used out first, bounded by their bytes."""
+    """An LRU cache of committed states by stream, bounded by bytes."""
 
     def __init__(self, limit: int = CACHE_BYTES_MAX) -> None:
         """Start empty; ``limit`` in bytes."""
@@ -40,14 +40,14 @@ class StateCache:
         self._size = 0
 
     def get(self, stream: str) -> CachedState | None:
-        """The entry, which becomes the most recently used."""
+        """Return the entry and mark it as the most recently used."""
         entry = self._entries.get(stream)
         if entry is not None:
             self._entries.move_to_end(stream)
         return entry
 
     def put(self, stream: str, entry: CachedState) -> None:
-        """Keep an entry, and let go of others if the limit is passed."""
+        """Add an entry; evict others above the limit."""
         old = self._entries.pop(stream, None)
         self._size += entry.size - (old.size if old else 0)
         self._entries[stream] = entry
@@ -56,19 +56,19 @@ class StateCache:
             self._size -= dropped.size
 
     def drop(self, stream: str) -> None:
-        """Forget an entry, if there is one."""
+        """Remove an entry, if present."""
         entry = self._entries.pop(stream, None)
         if entry is not None:
             self._size -= entry.size
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._entries.clear()
         self._size = 0
 
 
 class CommittedState:
-    """The committed state, as this process knows it. A batch that failed leaves nothing here."""
+    """The committed state known to this process. A failed batch leaves nothing here."""
 
     def __init__(self, store: Store, codec: Codec, deciders: Iterable[Decider[Any]]) -> None:
         """Read the head and the guards."""
@@ -85,16 +85,16 @@ class CommittedState:
         """Return the decider of a stream, by the prefix of its name. Raise InternalError if there is none."""
         decider = self._deciders.get(category(stream))
         if decider is None:
-            raise InternalError(f"the stream {stream!r} belongs to no category of this release")
+            raise InternalError(f"stream {stream!r} has no category in this release")
         return decider
 
     def load(self, stream: str, decider: Decider[Any] | None = None) -> CachedState:
-        """Fold a stream from what is stored, by its own decider, and cache it."""
+        """Fold a stream from its stored rows, and cache its state."""
         decider = decider or self.decider(stream)
         entry = CachedState(decider, decider.initial, 0)
         for row in self._store.stream(stream):
             entry = self._advance(entry, row)
-        self.remember(stream, entry)  # nothing of a batch is stored yet, so what was read is committed
+        self.remember(stream, entry)  # the batch is not stored yet, so all rows read are committed
         return entry
 
     def _advance(self, entry: CachedState, row: Row) -> CachedState:
@@ -103,18 +103,18 @@ class CommittedState:
         return CachedState(decider, state, row.version, entry.size + len(row.data) + len(row.text or b""))
 
     def remember(self, stream: str, entry: CachedState) -> None:
-        """Cache a committed state, unless its stream is over."""
+        """Cache a committed state; drop it if its stream has ended."""
         if entry.decider.over(entry.state):
             self.cache.drop(stream)
         else:
             self.cache.put(stream, entry)
 
     def forget(self) -> None:
-        """Read again what is committed, before the next batch: one failed, and it may have changed the guards."""
+        """Reload the committed state before the next batch. A failed batch may have changed the guards."""
         self._forgetful = True
 
     def catch_up(self) -> None:
-        """Take in what other processes appended since the last batch. Raise InternalError if the log lost events."""
+        """Apply rows that other processes appended since the last batch. Raise InternalError if the log lost events."""
         found, known = self._store.head(), self.head
         missed = found.position - known.position
         fold = not self._forgetful and missed <= CATCH_UP_EVENTS_MAX
@@ -131,7 +131,7 @@ class CommittedState:
 
     def _take_in(self, row: Row) -> None:
         decider = self._deciders.get(category(row.stream))
-        if decider is None:  # of a newer release
+        if decider is None:  # from a newer release
             return
         entry = self.cache.get(row.stream)
         if entry is not None:
@@ -142,7 +142,9 @@ class CommittedState:
 
 
 def fork_error(head: Position, known: Position) -> InternalError:
-    """Return the error of a log that lost events which this process knows up to a position."""
+    """Return the error for a log that lost acknowledged events."""
     if head < known:
-        return InternalError(f"the log ends at position {head}; {known} was acknowledged")
-    return InternalError(f"the log ends at position {head}, but does not continue what was acknowledged at {known}")
+        return InternalError(f"the log ends at position {head} but position {known} was acknowledged")
+    return InternalError(
+        f"the log ends at position {head} but does not continue the event acknowledged at position {known}"
+    )

@@ -1,4 +1,4 @@
-"""The engine: which database holds a log, that of a URL or one of its own; PostgreSQL's driver is loaded by need."""
+"""The choice of the database: PostgreSQL, with its optional driver, if a URL is set, else SQLite."""
 
 from importlib import import_module
 from pathlib import Path
@@ -22,12 +22,12 @@ SCHEMES = ("postgresql://", "postgres://")
 
 
 def is_url(text: str) -> bool:
-    """Return True if a text names a database, not a directory."""
+    """Return True if a text is the URL of a database, not a directory."""
     return text.startswith(SCHEMES)
 
 
 def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
-    """The log in the database of a URL, else in a state directory; made if it is not there. Raises ConfigError."""
+    """Open the log in a database or a state directory. Create it if missing. Raise ConfigError."""
     private_file.close_to_others(directory)
     if url is None:
         return SqliteStore(directory, ids)
@@ -37,19 +37,19 @@ def open_store(directory: Path, url: str | None, ids: Ids) -> Store:
 
 
 def open_archive(directory: Path, url: str | None) -> Archive:
-    """Open a log for reading only. Raise ConfigError where there is none."""
+    """Open a log read-only. Raise ConfigError if there is none."""
     if url is None:
         path = directory / "log.db"
         check_regular(path, "ATHENA_STATE_DIR")
         if not path.exists():
-            raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
+            raise ConfigError(f"ATHENA_STATE_DIR: {directory} contains no log")
         return SqliteArchive(path)
     archive: Archive = needs_driver("postgres.reader").PostgresArchive(url, directory)
     return archive
 
 
 def open_snapshots(directory: Path, url: str | None, purpose: str) -> SnapshotStore:
-    """The snapshots of foreign applications beside that log."""
+    """Open the snapshots of foreign applications beside a log."""
     if url is None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         return SqliteSnapshotStore(directory / "snapshots.db", purpose)
@@ -58,13 +58,13 @@ def open_snapshots(directory: Path, url: str | None, purpose: str) -> SnapshotSt
 
 
 def open_generations(url: str) -> Generations:
-    """The views in the database of a URL."""
+    """Open the views in a database."""
     generations: Generations = needs_driver("postgres.views").PostgresGenerations(url)
     return generations
 
 
 def open_leader_lock(directory: Path, url: str | None, name: LeaderLockName) -> LeaderLock:
-    """A lock between all processes that share a log."""
+    """Return a named lock between all processes that share a log."""
     if url is None:
         return FileLeaderLock(directory / f"{name}.lock")
     lock: LeaderLock = needs_driver("postgres.leader_lock").named_lock(url, name)
@@ -82,10 +82,10 @@ def register_executor(directory: Path, url: str | None, executor: str, about: by
 
 
 def needs_driver(module: str) -> ModuleType:
-    """Import a module of the log that needs the driver, which is not installed everywhere. Raise ConfigError."""
+    """Import a module that needs the PostgreSQL driver. Raise ConfigError if the driver is not installed."""
     try:
         return import_module(f"athena_core.log.{module}")
     except ImportError as error:
         raise ConfigError(
-            "ATHENA_DATABASE_URL: the driver of PostgreSQL is missing: pip install 'projectathena[postgres]'"
+            "ATHENA_DATABASE_URL: the PostgreSQL driver is not installed: pip install 'projectathena[postgres]'"
         ) from error

@@ -10,7 +10,7 @@ from athena_core.log.port import StoredGuard
 
 
 class Guards:
-    """The guard rows at the head, in memory: what is occupied, by kind and key, oldest first."""
+    """The guard rows at the head, in memory, by kind and key, oldest first."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -18,7 +18,7 @@ class Guards:
         self._words: dict[str, dict[str, int]] = {}
 
     def load(self, rows: Iterable[StoredGuard]) -> None:
-        """Replace everything by what is stored."""
+        """Replace all rows with the stored ones."""
         self._kinds.clear()
         self._words.clear()
         for kind, key, value in rows:
@@ -26,16 +26,16 @@ class Guards:
             self._tally(kind, value, 1)
 
     def of(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
-        """The rows of a kind by key, oldest first; read-only."""
+        """Return a read-only view of the rows of a kind by key, oldest first."""
         return MappingProxyType(self._kinds.get(kind) or {})
 
     def count(self, kind: str, word: str) -> int:
-        """Return how many rows of a kind hold a word."""
+        """Return the number of rows of a kind that contain a word."""
         words = self._words.get(kind)
         return words.get(word, 0) if words else 0
 
     def apply(self, guard: Guard) -> Guard | None:
-        """Make one change; the change as the row has it then, None if it changed nothing."""
+        """Apply one change. Return it with the resulting value, or None if nothing changed."""
         rows = self._kinds.setdefault(guard.kind, {})
         old = rows.get(guard.key)
         if guard.value is None and (old is None or guard.held not in (None, old)):
@@ -51,7 +51,7 @@ class Guards:
         return guard
 
     def _tally(self, kind: str, value: tuple[str | int, ...], change: int) -> None:
-        """Count the words of a row in or out."""
+        """Add ``change`` to the counts of a row's words."""
         words = self._words.setdefault(kind, {})
         for word in value:
             if type(word) is str:
@@ -63,7 +63,7 @@ class Guards:
 
 
 def _added(guard: Guard, old: tuple[str | int, ...] | None) -> Guard:
-    """The change that sets a row to its sum."""
+    """Return the change with the old count added."""
     if guard.value is None or old is None or old[:-1] != guard.value[:-1]:
         return guard
     return replace(guard, value=(*old[:-1], int(old[-1]) + int(guard.value[-1])))

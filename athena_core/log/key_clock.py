@@ -1,12 +1,12 @@
-"""The clock of idempotency keys: real time that has passed for a log, whatever date any server believes.
+"""The key clock: measures the age of idempotency keys in real time, independent of the dates of servers.
 
-A key binds for a number of hours. Dates cannot measure them, because the date of a server may be wrong by a year. The
-boot clocks of machines can. The log stores one stamp: its time, the boot of the machine that wrote it, and the boot
-clock there. A process under the same boot reads the time from the stamp exactly, also after a restart of the process.
-Others count from their first look at the stamp: on another machine, after a reboot, or where a log was moved to.
+A key binds for a number of hours. Dates cannot measure them, because the date of a server may be wrong by a year. Boot
+clocks can. The log stores one stamp: its time, the boot id of the machine that wrote it, and the boot clock there. A
+process under the same boot reads the time from the stamp exactly, even after a restart. Other processes (on another
+machine, after a reboot, or after a move of the log) count from the moment they first read the stamp.
 
-The time runs no faster than real time, but for ``SLACK_MS``. Time that no process on the log could measure is left out.
-A key then binds for longer, never for less.
+The clock never runs faster than real time, except for ``SLACK_MS``. Time that no process could measure is not counted,
+so a key may bind for longer, but never for less.
 """
 
 from typing import NamedTuple
@@ -17,17 +17,17 @@ from athena_core.clock import Clock
 from athena_core.event import Value
 
 SLACK_MS = 600_000
-"""How stale a stamp may be, and how long ago the last look of a process, before that time is not counted."""
+"""The maximum age of a stamp, and of a process's last read of it; longer gaps are not counted."""
 
 KEPT_MS = 3_600_000
-"""For how long after its hours a key still binds: more than all slack together."""
+"""The extra time for which a key binds; longer than all slack together."""
 
 LOOK_SECONDS = 60.0
-"""The interval at which a process reads the stamp, which other machines may write."""
+"""The interval at which a process reads the stamp, because other machines may write it."""
 
 
 class KeyClockStamp(Value):
-    """Time of a log, with the boot of the machine that wrote it and the boot clock there, in milliseconds."""
+    """The key clock's time, the boot id of the machine that wrote it, and its boot clock, in milliseconds."""
 
     time: int
     boot_id: str
@@ -35,7 +35,7 @@ class KeyClockStamp(Value):
 
 
 class SeenStamp(NamedTuple):
-    """A stamp, and when this process saw it first and last, by its boot clock in milliseconds."""
+    """A stamp, and the boot clock in milliseconds when this process first and last read it."""
 
     stamp: KeyClockStamp
     first: int
@@ -46,7 +46,7 @@ _decode = msgspec.json.Decoder(KeyClockStamp).decode
 
 
 def _stamp_of(stored: str | None) -> KeyClockStamp | None:
-    """Return the stored stamp; None where there is none, or it is damaged, so that the next one is stored."""
+    """Decode the stored stamp; None if it is missing or damaged."""
     try:
         return None if stored is None else _decode(stored)
     except msgspec.MsgspecError:
@@ -54,17 +54,17 @@ def _stamp_of(stored: str | None) -> KeyClockStamp | None:
 
 
 class KeyClock:
-    """The clock of a log's keys as one process reads it."""
+    """The key clock of a log, as read by one process."""
 
     def __init__(self, clock: Clock) -> None:
-        """Take the clock of the process."""
+        """Read boot times from ``clock``."""
         self._clock = clock
         self._seen: SeenStamp | None = None
 
     def look(self, stored: str | None, newest: int = 0) -> int:
-        """Return the time, in milliseconds, by the stored stamp.
+        """Return the time in milliseconds, given the stored stamp.
 
-        A log without a stamp (of release 0.1) is at the date, or at the time of its newest key if that is later.
+        Without a stamp (release 0.1), use the date, or the time of the newest key if later.
         """
         stamp = _stamp_of(stored)
         if stamp is None:
@@ -77,14 +77,14 @@ class KeyClock:
             passed = boot - stamp.boot
         elif seen is None or same:
             passed = boot - first
-        else:  # it was written since the last look, perhaps by a process that knew less than this one
+        else:  # written since the last read, perhaps by a process that measured less time
             passed = seen.stamp.time + min(boot - seen.last, SLACK_MS) - stamp.time
         return stamp.time + max(passed, 0)
 
     def stamp(self, stored: str | None, time: int, *, binds: bool) -> str | None:
         """Return the stamp to store with a commit, or None to keep the stored one.
 
-        A process that ``binds`` a key stores one if the last is another machine's: others must see that it was there.
+        A process that ``binds`` a key also replaces a stamp of another machine, so that others measure from here.
         """
         last = _stamp_of(stored)
         due = binds

@@ -1,4 +1,4 @@
-"""The newest rows of this process, still in memory: a follower close behind the head need not read them back."""
+"""A cache of the newest rows of this process, so that followers near the head need not read the database."""
 
 import threading
 from collections import deque
@@ -10,14 +10,11 @@ from athena_core.values import PAGE_BYTES_MAX
 
 BYTES_MAX = 4 << 20
 ROW_BYTES = 1_024
-"""The estimated memory of a row beside its payload and text."""
+"""The estimated memory of a row, without payload and text."""
 
 
 class RecentRows:
-    """The rows of the last commits of this process, one after another without a gap, until they are taken.
-
-    Safe from any thread.
-    """
+    """The rows of the latest commits of this process, without gaps, until they are taken. Thread-safe."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -26,7 +23,7 @@ class RecentRows:
         self._lock = threading.Lock()
 
     def put(self, rows: Sequence[Row], stored: int) -> None:
-        """Take the rows of a commit, of ``stored`` bytes; what comes before a gap, or is too much, is forgotten."""
+        """Add the rows of a commit, of ``stored`` bytes. Drop rows before a gap or above the limit."""
         size = stored + ROW_BYTES * len(rows)
         with self._lock:
             while self._commits and (
@@ -37,15 +34,15 @@ class RecentRows:
             self._size += size
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all rows."""
         with self._lock:
             self._commits.clear()
             self._size = 0
 
     def after(self, position: Position, limit: int) -> list[Row]:
-        """The rows that follow a position, at most ``limit``; none if they are not here. Those before it are forgotten.
+        """Return up to ``limit`` rows after a position, or none if they are not cached. Drop earlier rows.
 
-        A caller that asks for later ones has had those; others find them in the database.
+        The caller has read the dropped rows; other readers find them in the database.
         """
         found: list[Row] = []
         with self._lock:
@@ -63,30 +60,30 @@ class RecentRows:
 
 
 class RecentReader:
-    """Reads the log as another reader does (``protocols.LogReader``), but what is recent from memory."""
+    """A reader (``protocols.LogReader``) that serves recent rows from memory."""
 
     def __init__(self, reader: LogReader, recent: RecentRows) -> None:
-        """Take over a reader."""
+        """Wrap ``reader``, and own it."""
         self.log_id = reader.log_id
         self._reader = reader
         self._recent = recent
 
     def head(self) -> Position:
-        """The last position that is committed by any process."""
+        """Return the last position committed by any process."""
         return self._reader.head()
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        """Return at most ``limit`` rows with ``after < position <= until``, in order."""
         return (until is None and self._recent.after(after, limit)) or self._reader.rows(after, limit, until)
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
     ) -> Sequence[PublicCells]:
-        """Return the public columns of the same rows."""
+        """Return the public columns of these rows."""
         return self._reader.shown(after, limit, until, bytes_max)
 
     def row(self, position: Position) -> Row | None:
-        """One row."""
+        """Return one row, if present."""
         return self._reader.row(position)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The watch: what no write would show is looked at between writes."""
+"""The watch: checks for problems that writes do not reveal."""
 
 from contextlib import closing, suppress
 
@@ -15,10 +15,10 @@ JUMPED = (
 
 
 class StoreWatch:
-    """Checks of the database's place and of the clocks; for one thread, which is not the writer's."""
+    """Checks the place of the database and the clocks. For one thread, other than the writer's."""
 
     def __init__(self, store: Store, clock: Clock, key_clock: KeyClock, problems: Problems) -> None:
-        """Take what is checked, and where failures are reported."""
+        """Report failures to ``problems``."""
         self._store = store
         self._clock = clock
         self._key_clock = key_clock
@@ -26,7 +26,7 @@ class StoreWatch:
         self._keys_checked_at: float | None = None
 
     def check(self) -> None:
-        """Check everything once and report what fails. Raise StoreMoved if the database is no longer in its place."""
+        """Run all checks once and report failures. Raise StoreMoved if the database is no longer in its place."""
         try:
             self._store.check_place()
             self._check_keys()
@@ -44,7 +44,7 @@ class StoreWatch:
             self._problems.recovered("log.clock")
 
     def _check_keys(self) -> None:
-        """Read the clock of keys once a minute, where other machines may set it."""
+        """Read the key clock once a minute if other machines may set it."""
         now = self._clock.monotonic()
         if self._store.remote and (self._keys_checked_at is None or now - self._keys_checked_at >= LOOK_SECONDS):
             self._keys_checked_at = now
@@ -52,7 +52,7 @@ class StoreWatch:
                 self._key_clock.look(reader.key_stamp())
 
     def _check_clock(self) -> None:
-        """Raise ClockJumped while a jump of the machine's clock is not accepted, also while nothing is written."""
+        """Raise ClockJumped while a jump of the machine's clock is not accepted, even if nothing is written."""
         self._clock.now()
         ahead = self._clock.ahead
         if ahead:

@@ -1,4 +1,4 @@
-"""Submissions: transactions that wait for the writer, and how its answers reach those who wait for them."""
+"""Submissions: transactions that wait for the writer, and the delivery of their results."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from athena_core.protocols import Row
 
 
 class Submission(NamedTuple):
-    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None when a thread waits.
+    """A waiting transaction. ``fresh`` names streams that cannot exist yet; ``loop`` is None if a thread waits.
 
-    ``answers`` is the type of its answer, in which that of a repeated key is decoded.
+    ``answers`` is the type to decode the stored answer of a repeated key.
     """
 
     transaction: Transaction[Any]
@@ -27,7 +27,7 @@ class Submission(NamedTuple):
 
 
 class CommitNotice(NamedTuple):
-    """A commit of this process that is over: its number, the head after it, its rows (or none: they are in the log)."""
+    """A finished commit of this process: number, head after it, and rows (empty: read them from the log)."""
 
     commit: int
     head: Position
@@ -35,7 +35,7 @@ class CommitNotice(NamedTuple):
 
 
 class CommitSubscriber(NamedTuple):
-    """A callback for every commit of this process, in its event loop, after all answers there."""
+    """A callback for every commit of this process. Runs in its event loop after all results are delivered there."""
 
     loop: asyncio.AbstractEventLoop
     on_commit: Callable[[CommitNotice], None]
@@ -44,7 +44,7 @@ class CommitSubscriber(NamedTuple):
 class Committed(Value, Generic[A]):
     """The result of a transaction: last position, decision time, answer, and whether a repeated key replayed it.
 
-    The answer of a repeated key is of the same type as that of the first; there is no ``handover`` then.
+    A replayed answer has the same type as the first one, but ``handover`` is None.
     """
 
     position: Position
@@ -75,7 +75,7 @@ def resolve(
         else:
             job.future.set_result(result)
     for loop, jobs in loops.items():
-        with suppress(RuntimeError):  # the loop is closed, and with it every wait
+        with suppress(RuntimeError):  # the loop is closed, so nothing waits there
             after = partial(subscriber.on_commit, notice) if subscriber and notice and subscriber.loop is loop else None
             loop.call_soon_threadsafe(_resolve, jobs, after)
 
@@ -89,4 +89,4 @@ def _resolve(jobs: list[tuple[Submission, object]], after: Callable[[], None] | 
         else:
             job.future.set_result(result)
     if after is not None:
-        asyncio.get_running_loop().call_soon(after)  # callers that waited for an answer continue before it
+        asyncio.get_running_loop().call_soon(after)  # after the waiting callers, which are scheduled first

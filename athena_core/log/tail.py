@@ -1,4 +1,4 @@
-"""The tail: hands every row to its handlers in the event loop, soon after any process committed it."""
+"""The tail: delivers every row to its handlers in the event loop, soon after any process has committed it."""
 
 import asyncio
 import sys
@@ -19,14 +19,14 @@ PAGE_EVENTS = 500
 
 
 class Tail:
-    """One subscriber for everything in this process that follows the log; handlers must be quick and not raise.
+    """The one subscriber to the log in this process. Handlers must be quick and must not raise.
 
-    What a commit of this process decided is heard of only after everybody has had the answer and could act on it: who
-    leased a run knows of it before a cancel of that run arrives.
+    Rows of this process's own commits are delivered after the waiting callers have continued. For example, the executor
+    that leases a run knows of the lease before a cancel of that run arrives.
     """
 
     def __init__(self, log: Log) -> None:
-        """Begin at the head."""
+        """Start at the head."""
         self._log = log
         self._reader = log.reader()
         self.position: Position = self._reader.head()
@@ -45,15 +45,15 @@ class Tail:
 
     @property
     def caught_up(self) -> bool:
-        """True if all rows that are known to be committed were delivered."""
+        """True if all rows known to be committed are delivered."""
         return self.position >= self._log.signal.position
 
     def subscribe(self, handler: RowsHandler, types: frozenset[str] | None = None) -> None:
-        """Call a function with every page of new rows, in order; with ``types`` only with the rows of these."""
+        """Call ``handler`` with every page of new rows in order; with ``types``, only with rows of these types."""
         self._handlers.append((handler, types))
 
     async def follow(self) -> None:
-        """Hand on what this process commits, until cancelled. Raise what a handler raised."""
+        """Deliver commits of this process until cancelled. Raise the error of a handler."""
         loop = asyncio.get_running_loop()
         self._broken = loop.create_future()
         self._commits_seen = self._log.commits
@@ -64,14 +64,14 @@ class Tail:
             self._log.subscriber = None
 
     async def watch(self) -> None:
-        """Notice what other processes commit, until cancelled."""
+        """Deliver commits of other processes until cancelled."""
         notifier = self._log.store.notifier()
         try:
             while True:
                 before, found = self.position, self._refreshed()
                 while self.position > before and not self.caught_up:
                     before = self.position
-                    await anyio.sleep(0)  # a long stretch must not hold up requests
+                    await anyio.sleep(0)  # let requests run between pages
                     self._refreshed()
                 await notifier.pause(found=found)
         finally:
@@ -87,9 +87,9 @@ class Tail:
         return found
 
     def refresh(self, pages_max: int = sys.maxsize) -> bool:
-        """Hand on what other processes have committed, ``pages_max`` pages at most. Return True if anything is new.
+        """Deliver commits of other processes, at most ``pages_max`` pages. Return True if anything is new.
 
-        Leave if the log lost what was handed on before.
+        End the process if the log lost delivered rows.
         """
         head = self._reader.head()
         if head < self.position and not self._log.check_follows(self.position, self._chain, head, ()):
@@ -97,7 +97,7 @@ class Tail:
         found = head > self._log.signal.position
         if found:
             self._log.signal.advance(head)
-        if self._commits_seen == self._log.commits:  # else the head may be a commit of this process, not answered yet
+        if self._commits_seen == self._log.commits:  # else the results of the head may not be delivered yet
             self._read(head, pages_max)
         return found
 
@@ -112,7 +112,7 @@ class Tail:
             self._end(error)
 
     def _read_on(self, head: Position) -> None:
-        """Hand on what is stored up to a head, a page in each iteration of the event loop."""
+        """Deliver stored rows up to a head, one page per iteration of the event loop."""
         before = self.position
         try:
             self._read(head, 1)
@@ -123,12 +123,12 @@ class Tail:
             asyncio.get_running_loop().call_soon(self._read_on, head)
 
     def _end(self, error: Exception) -> None:
-        """End ``follow`` with what a handler raised."""
+        """End ``follow`` with the error of a handler."""
         if self._broken is not None and not self._broken.done():
             self._broken.set_exception(error)
 
     def _read(self, head: Position, pages_max: int) -> None:
-        """Hand on what is stored up to a head; where the database is away, the next refresh does it."""
+        """Deliver stored rows up to a head. If the database is unreachable, the next refresh does it."""
         while self.position < head and pages_max > 0:
             pages_max -= 1
             try:

@@ -1,23 +1,23 @@
-"""The log: every decision of the plane, taken one after another at the head and written many at a time.
+"""The log: runs transactions one after another at the head, and commits them in batches.
 
-One thread per process owns the writing connection. A batch is: lock, catch up with other processes, run the waiting
-transactions in turn through an overlay, insert, commit, publish, answer. Nothing is answered before its commit.
+One thread per process, the writer, owns the writing connection. For each batch, it takes the lock, catches up with
+other processes, runs the waiting transactions in turn through an overlay, inserts, commits, publishes and delivers the
+results. No result is delivered before its commit.
 
-Memory rules. What the writer's thread writes, no other thread writes; its methods assert that they run in it. Before
-``start`` there is no writer, and the one thread that has the log stands for it.
+Memory rules. Only the writer's thread changes its attributes; its methods assert this. Before ``start``, the thread
+that has the log takes its place.
 
-- ``_state``, with the guards and the cached states: the writer's alone. Only ``_state.head`` is read by other threads.
-  It is replaced as one immutable value, so none of them sees half of a row.
-- ``_refusal``, ``_locking_since``, ``commits``: written by the writer, read by any thread; each one is replaced as a
-  whole. ``commits`` grows before a commit is visible, so the tail knows of a commit that is not answered yet.
+- ``_state``, with the guards and cached states: used by the writer only. Other threads read only ``_state.head``, which
+  is replaced as one immutable value.
+- ``_refusal``, ``_locking_since``, ``commits``: written by the writer, read by any thread, each replaced as a
+  whole. ``commits`` grows before a commit is visible, so the tail knows of commits whose results are not delivered yet.
 - ``batches`` and ``commit_times``: written by the writer; a reader of metrics may miss the last commit.
 - ``_failed``: written by the writer, the watcher and the tail, only from None to an error. From then on nothing is
-  acknowledged, whichever of several errors stays.
-- ``_queue``: any thread appends, the writer and the watcher take. A deque does each in one step, so a job is answered
-  once.
+  acknowledged; with several errors, any of them may stay.
+- ``_queue``: any thread appends; the writer and the watcher take. Both are atomic, so each job gets one result.
 - ``_stopping`` and ``subscriber``: written by the event loop, read by the writer as one value.
-- ``_key_clock``: used by the writer and the watcher. What it remembers is one immutable value; where one of them
-  overwrites the other's, time is measured from the earlier look.
+- ``_key_clock``: used by the writer and the watcher. Its memory is one immutable value. If one thread
+  overwrites the other's, time is measured from the earlier read.
 - ``recent``, ``signal``, ``problems`` have locks of their own.
 """
 
@@ -76,7 +76,7 @@ PROBE_SECONDS = 1.0
 IDLE_PROBE_SECONDS = 10.0
 """The interval of probes while nothing is written."""
 IDLE_PROBE_BYTES = 8_192
-"""The space that such a probe takes and gives back."""
+"""The space that an idle probe allocates."""
 
 PAGE_BYTES = 4_096
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -93,7 +93,7 @@ READ_ONLY = "the database is read-only; nothing was written"
 AWAY = "the database cannot be reached"
 OTHER_THREAD = "only the writer's thread may do this once the log has started"
 REFUSALS = (LOCKED, FULL, READ_ONLY, AWAY)
-"""Why writes may fail for a while, as every client may know it."""
+"""Messages of temporary write failures, for clients."""
 
 
 class CommitUnknown(Exception):
@@ -101,7 +101,7 @@ class CommitUnknown(Exception):
 
 
 def abort_process(reason: str) -> None:
-    """Leave at once, without a tidy close: closing could make a failed commit durable, or lose it."""
+    """Exit at once without closing the log: closing could make a failed commit durable, or lose it."""
     os.write(2, f"athena: {reason}\n".encode())
     os._exit(1)
 
@@ -120,15 +120,15 @@ class Log:
         key_hours: int = 24,
         fatal: Callable[[str], None] = abort_process,
     ) -> None:
-        """Load the head and the guards; ``fatal`` is called once the outcome of a commit is unknown."""
+        """Load the head and the guards. ``fatal`` is called if the process must end."""
         self.store = store
         self.problems = Problems(clock)
-        """The failing loops of this process."""
+        """The failing background loops of this process."""
         self.codec = codec
         self.batches = Histogram(BATCH_SIZES)
-        """The events of each commit of this process."""
+        """The number of events per commit of this process."""
         self.commit_times = Histogram(COMMIT_SECONDS)
-        """The time of inserting and committing them, in seconds."""
+        """The time to insert and commit a batch, in seconds."""
         self._clock = clock
         self._ids = ids
         self._key_ms = key_hours * 3_600_000 + KEPT_MS
@@ -139,7 +139,7 @@ class Log:
         self._ready = threading.Event()
         self.subscriber: CommitSubscriber | None = None
         self.commits = 0
-        """The number of commits that have begun; a tail that knows all of them may read on in the database."""
+        """The number of started commits. A tail that has seen all of them may read the database."""
         self._stopping = False
         self._failed: AthenaError | None = None
         self._refusal: str | None = None
@@ -165,30 +165,30 @@ class Log:
 
     @property
     def refusal(self) -> str | None:
-        """Why writes fail at present; None while they succeed."""
+        """The reason why writes fail now; None while they succeed."""
         if self._failed is not None:
             return self._failed.message
         return LOCKED if self._overdue else self._refusal
 
     @property
     def _overdue(self) -> bool:
-        """True if the writer waits for the lock for longer than a caller has to."""
+        """True if the writer has waited for the lock longer than a caller should."""
         since = self._locking_since
         return since is not None and self._clock.monotonic() - since > LOCK_WAIT_SECONDS_MAX
 
     @property
     def guards(self) -> Guards:
-        """The guard rows at the head, which the writer's thread changes."""
+        """The guard rows at the head, changed by the writer's thread."""
         return self._state.guards
 
     def start(self) -> None:
-        """Start the writer and its watcher. Raise ConfigError if the log is not what its anchor vouches for."""
+        """Start the writer and its watcher. Raise ConfigError if the log does not match its anchor."""
         self.anchor.check()
         self._writer.start()
         self._watcher.start()
 
     def raise_format(self) -> None:
-        """Raise the log's format to that of this release now, not with the first row. Call it before ``start``."""
+        """Raise the log's format to this release's format now, not with the first row. Call it before ``start``."""
         self.anchor.check()
         with self.store.exclusive():
             older = self.store.format < FORMAT
@@ -198,7 +198,7 @@ class Log:
             _log.warning(RAISED)
 
     def close(self) -> None:
-        """Finish what is queued, then stop. Safe to call twice."""
+        """Commit all queued transactions, then stop. Safe to call twice."""
         if self._stopping:
             return
         self._stopping = True
@@ -207,17 +207,17 @@ class Log:
         for thread in (self._writer, self._watcher):
             if thread.is_alive():
                 thread.join()
-        self._refuse_waiting()  # what came while the writer was ending
+        self._refuse_waiting()  # submitted while the writer was ending
         if self._failed is None:
             self._write_anchor()
             self.store.close()
 
     def reader(self) -> StoreReader:
-        """A reader with a connection of its own, for one thread."""
+        """Open a reader with its own connection, for one thread."""
         return self.store.reader()
 
     def recent_reader(self) -> RecentReader:
-        """Return a reader for a thread that follows the log: rows that this process wrote last come from memory."""
+        """Open a reader for a thread that follows the log. It reads recent rows of this process from memory."""
         return RecentReader(self.store.reader(), self.recent)
 
     # Submitting
@@ -252,10 +252,10 @@ class Log:
         *,
         answers: Any = Any,
     ) -> Committed[Any]:
-        """Have a transaction decided and committed; return what became of it, or raise its error.
+        """Run a transaction at the head and commit its events. Return the result, or raise its error.
 
-        ``fresh`` names streams under ids that the caller has just made: their states need not be read.
-        ``answers`` is the type of an answer that a key keeps.
+        ``fresh`` names streams with new ids, whose states need not be read. ``answers`` is the type of the answer
+        stored under a key.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed[Any]] = loop.create_future()
@@ -263,7 +263,7 @@ class Log:
         return await future
 
     def submit_in_thread(self, transaction: Transaction[A], meta: Meta, key: Key | None = None) -> Committed[A]:
-        """Submit from a thread, and block."""
+        """Submit a transaction from a thread, and block until it is committed."""
         future: Future[Committed[A]] = Future()
         self._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
         return future.result()
@@ -274,7 +274,7 @@ class Log:
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
             raise Overloaded("too many transactions are waiting for the log")
         self._queue.append(job)
-        if not self._ready.is_set():  # the writer looks at the queue after it has cleared this
+        if not self._ready.is_set():  # the writer clears it before it reads the queue
             self._ready.set()
 
     # The writer's thread
@@ -304,9 +304,9 @@ class Log:
                 return
 
     def commit_waiting(self) -> None:
-        """Decide and commit what waits, as much as one batch takes, and answer it. Tests call it instead of ``start``.
+        """Run and commit one batch of transactions, and deliver the results. Tests call it instead of ``start``.
 
-        This is what becomes of a batch. ``_write_batch`` is what is written.
+        This method handles the outcome; ``_write_batch`` does the writing.
         """
         assert self._is_writer(), OTHER_THREAD
         results: list[tuple[Submission, SubmissionResult]] = []
@@ -318,7 +318,7 @@ class Log:
             refusal = self._refusal_of(error) or Overloaded(LOCKED)
             self._state.forget()
             self._fail(refusal)
-            if not results or isinstance(error, store.busy):  # the next batch would meet the same
+            if not results or isinstance(error, store.busy):  # the next batch would fail in the same way
                 self._refuse_waiting(refusal)
             results = [(job, refusal) for job, _ in results]
         except CommitUnknown:
@@ -338,16 +338,17 @@ class Log:
                 results = [(job, Overloaded(UNDONE)) for job, _ in results]
             else:
                 self._publish(batch)
-                if not batch.erase:  # it may have erased text of its own
+                if not batch.erase:  # else the rows may contain text that it erased
                     rows = batch.rows
         finally:
             self._locking_since = None
         resolve(results, self.subscriber, CommitNotice(self.commits, self._state.head.position, rows))
 
     def _write_batch(self, results: list[tuple[Submission, SubmissionResult]]) -> WriteBatch | None:
-        """Decide what waits and store it; fill in the results. Return None if the connection was lost before a commit.
+        """Run waiting transactions, store their events, and fill in the results.
 
-        Raise CommitUnknown if the outcome is unknown, else what the store raises.
+        Return None if the connection was lost before the commit. Raise CommitUnknown if the outcome is unknown, else
+        the error of the store.
         """
         store, batch, confirming = self.store, None, False
         self._locking_since = self._clock.monotonic()
@@ -361,7 +362,7 @@ class Log:
                     self._insert(batch)
                 elif any(isinstance(result, Committed) and result.replayed for _, result in results):
                     confirming = True
-                    store.confirm()  # what a key led to may have been in doubt
+                    store.confirm()  # the outcome of the first commit may have been unknown
         except (*store.full, *store.read_only):
             if confirming:
                 raise CommitUnknown from None
@@ -382,7 +383,7 @@ class Log:
         while not batch.full:
             try:
                 job = self._queue.popleft()
-            except IndexError:  # also the watcher takes from the queue
+            except IndexError:  # the watcher also takes from the queue
                 break
             try:
                 result: SubmissionResult = batch.run(job, self._clock.now())
@@ -396,8 +397,9 @@ class Log:
     def _settle(self, batch: WriteBatch | None) -> bool:
         """Reconnect after a lost connection and ensure that the batch is stored. Return whether it is.
 
-        The lock is free only once the lost connection has ended, so what is there then is final. If it is not, and
-        no other process wrote, the same rows are written again. Raise CommitUnknown if the database stays away.
+        The lock is free only after the lost connection has ended, so the state found then is final. If the batch is
+        missing and no other process wrote, write the same rows again. Raise CommitUnknown if the database stays
+        unreachable.
         """
         store, until = self.store, self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         self._locking_since = self._clock.monotonic()
@@ -419,17 +421,17 @@ class Log:
                 if self._closed.wait(RETRY_SECONDS) or self._clock.monotonic() > until:
                     raise CommitUnknown from None
             except (*store.full, *store.read_only):
-                if stored:  # it is there, but maybe not durable
+                if stored:  # stored, but perhaps not durable
                     raise CommitUnknown from None
                 raise
 
     def _fail(self, error: AthenaError) -> None:
-        """Note that a write failed; ``_probe`` finds out when writes work again."""
+        """Record a failed write. ``_probe`` detects when writes work again."""
         self._refusal = error.message
         self.problems.report("log.write", error)
 
     def _refusal_of(self, error: Exception) -> AthenaError | None:
-        """Return the error that a write would be answered with, if writes fail for a while."""
+        """Return the error for clients if ``error`` is a temporary write failure."""
         store = self.store
         if isinstance(error, store.full):
             return StoreFull(FULL)
@@ -444,7 +446,7 @@ class Log:
         self.problems.recovered("log.write")
 
     def _probe(self) -> None:
-        """Try whether writes work: a server that is idle, or not ready, gets no requests that would show it."""
+        """Test whether writes work. An idle or unready server gets no write requests that would show it."""
         assert self._is_writer(), OTHER_THREAD
         store = self.store
         size = IDLE_PROBE_BYTES if self._refusal is None else REHEARSAL_BYTES
@@ -454,7 +456,7 @@ class Log:
                 self._locking_since = None
                 store.rehearse(size)
                 if self._refusal is not None:
-                    store.confirm()  # a standby that is waited for may be the trouble
+                    store.confirm()  # the commit may have waited for a standby
         except StoreMoved as moved:
             self._leave(moved)
             return
@@ -462,22 +464,22 @@ class Log:
             refusal = self._refusal_of(error)
             if refusal is not None and self._refusal is None:
                 self._fail(refusal)
-            return  # unknown; the write of a client will show it
+            return  # unknown; the next write will show it
         finally:
             self._locking_since = None
         self._succeed()
 
     def _holds(self, batch: WriteBatch) -> bool:
-        """Return True if the last row of a batch is stored (then all of it is)."""
+        """Return True if the last row of a batch is stored, and so the whole batch."""
         if not batch.rows:
-            return False  # keys and erasures are the same a second time
+            return False  # keys and erasures can be repeated
         last = batch.rows[-1]
         return [row.chain for row in self.store.rows(last.position - 1, 1)] == [last.chain]
 
     def check_follows(self, known: Position, chain: bytes, head: Position, rows: Sequence[Row]) -> bool:
-        """Return True if the log, up to ``head`` and with ``rows`` next, continues what this process knows; else leave.
+        """Return True if ``head`` and the next ``rows`` continue the caller's last row; else end the process.
 
-        ``known`` and ``chain`` are the last row that the caller has read. Any thread may call it.
+        ``known`` and ``chain`` are the position and chain value of that row. Any thread may call it.
         """
         if head == known or (head > known and follows(chain, rows)):
             return True
@@ -501,13 +503,13 @@ class Log:
             self.store.drop_unkeyed(batch.erase)
 
     def _publish(self, batch: WriteBatch) -> None:
-        """Show a durable batch to the readers of this process."""
+        """Make a durable batch visible to the readers of this process."""
         if batch.rows:
             self.commit_times.observe(self._clock.monotonic() - batch.decided_at)
             self.batches.observe(len(batch.rows))
         for stream, entry in batch.ahead.items():
             self._state.remember(stream, entry)
-        if batch.erase:  # maybe of rows that are there
+        if batch.erase:  # cached rows may hold erased text
             self.recent.clear()
         elif batch.rows:
             self.recent.put(batch.rows, batch.size)
@@ -519,15 +521,15 @@ class Log:
             self._succeed()
 
     def _stop(self, results: list[tuple[Submission, SubmissionResult]], error: BaseException) -> None:
-        """End the process: the outcome of a batch is unknown. Nothing is acknowledged from now on."""
+        """End the process, because the outcome of a batch is unknown. Nothing is acknowledged from now on."""
         unknown = OutcomeUnknown(UNKNOWN)
         self._failed = unknown
         resolve([(job, unknown) for job, _ in results])
         self._refuse_waiting()
-        self._fatal(f"the log cannot go on: {type(error).__name__}: {error}")
+        self._fatal(f"the log cannot continue: {type(error).__name__}: {error}")
 
     def _refuse_waiting(self, error: AthenaError | None = None) -> None:
-        """Refuse all waiting transactions: nothing was done."""
+        """Reject all waiting transactions; nothing was written."""
         refused: list[tuple[Submission, SubmissionResult]] = []
         with suppress(IndexError):
             while True:
@@ -544,7 +546,7 @@ class Log:
         try:
             self.store.checkpoint_wal(truncate=idle or large)
             self.problems.recovered("log.checkpoint")
-        except (*self.store.full, *self.store.read_only) as error:  # the WAL keeps what was committed until it can
+        except (*self.store.full, *self.store.read_only) as error:  # commits stay in the WAL until it can
             self.problems.report("log.checkpoint", error)
         except Exception as error:
             self._stop([], error)
@@ -555,7 +557,7 @@ class Log:
     # The watcher's thread
 
     def _watch(self) -> None:
-        """Answer for the writer while it is held up, check what no write would show, and vouch for the head."""
+        """Reject waiting transactions while the writer is blocked, run the store checks, and advance the anchor."""
         while not self._closed.wait(WATCH_SECONDS) and self._failed is None:
             if self._overdue:
                 self._refuse_waiting()
@@ -567,14 +569,14 @@ class Log:
             self._write_anchor()
 
     def _leave(self, moved: StoreMoved) -> None:
-        """Stop: the log is not this process's to write any more. What waits was not written."""
+        """End the process, because it may not write the log any more. Waiting transactions were not written."""
         self._failed = moved
         self._refuse_waiting()
-        self._fatal(f"{self.anchor.path.parent}: {moved.message}")  # answers leave out the place
+        self._fatal(f"{self.anchor.path.parent}: {moved.message}")  # the path is only for operators
 
     def _write_anchor(self) -> None:
         try:
             if self.anchor.advance():
                 self.problems.recovered("log.anchor")
-        except Exception as error:  # the anchor is a second witness; the log itself is not at stake
+        except Exception as error:  # the log itself is not affected
             self.problems.report("log.anchor", error)

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks.peers`` installs each peer, measures it beside Athena, and prints tables."""
+"""The command ``python -m benchmarks.peers``: installs each peer, measures it beside Athena, and prints tables."""
 
 import argparse
 import shutil
@@ -30,7 +30,7 @@ PEERS: dict[str, Callable[[Lab], list[Section]]] = {
 
 
 def main() -> int:
-    """Measure one peer after another; one that cannot be had is told of, with the reason, and fails the command."""
+    """Measure the peers one after another. Report a missing peer with the reason, and fail."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="Measure Athena beside its peers.")
     parser.add_argument("--only", action="append", choices=PEERS, help="only this; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")

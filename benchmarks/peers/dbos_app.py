@@ -1,4 +1,4 @@
-"""An application with DBOS, in its environment: every POST puts a workflow that does nothing into a queue."""
+"""A DBOS application, in its own environment: every POST enqueues a workflow that does nothing."""
 
 import asyncio
 import sys
@@ -16,17 +16,17 @@ DBOS(config={"name": "bench", "system_database_url": url, "run_admin_server": Fa
 
 @DBOS.workflow()  # type: ignore[untyped-decorator]
 def nothing(text: str) -> str:
-    """Answer with what was given."""
+    """Return the argument."""
     return text
 
 
 def put(text: str) -> str:
-    """Put one into the queue."""
+    """Enqueue one workflow."""
     return str(DBOS.enqueue_workflow("bench", nothing, text).workflow_id)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer once the workflow is kept."""
+    """Respond once the workflow is stored."""
     content, more = b"", True
     while more:
         message = await receive()

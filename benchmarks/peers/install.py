@@ -1,4 +1,4 @@
-"""The installation: each peer from the public registries into a folder of its own, once."""
+"""The installation of each peer, once, from the public registries into its own folder."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ SECONDS_MAX = 1_200.0
 
 
 def python(name: str, *requirements: str) -> Path:
-    """The interpreter of an environment that has these."""
+    """Return the interpreter of an environment with these packages."""
 
     def install(place: Path) -> None:
         run(sys.executable, "-m", "venv", str(place))
@@ -22,7 +22,7 @@ def python(name: str, *requirements: str) -> Path:
 
 
 def node(name: str, *requirements: str) -> Path:
-    """A folder whose ``node_modules`` has these."""
+    """Return a folder with these packages in ``node_modules``."""
 
     def install(place: Path) -> None:
         place.mkdir()
@@ -32,7 +32,7 @@ def node(name: str, *requirements: str) -> Path:
 
 
 def debian(name: str, package: str) -> Path:
-    """A folder that holds the files of a package of the system, without its installation."""
+    """Return a folder with the unpacked files of a Debian package."""
 
     def install(place: Path) -> None:
         place.mkdir()
@@ -55,7 +55,7 @@ def _once(name: str, requirements: tuple[str, ...], install: Callable[[Path], No
 
 
 def run(*command: str, directory: Path | None = None) -> str:
-    """The output of a command. Raises Missing with its errors."""
+    """Return the output of a command. Raise Missing with its errors."""
     try:
         done = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""The lab: Athena and a peer, started on one core, asked in turn by the same load."""
+"""The lab: Athena and a peer, started on one core, under the same load in turn."""
 
 import shutil
 import subprocess
@@ -28,10 +28,10 @@ CEILING = "raw ASGI, group commit"
 
 
 class Lab:
-    """The servers of one peer's comparison."""
+    """The servers of one comparison."""
 
     def __init__(self, bench: Bench) -> None:
-        """Nothing is started."""
+        """Start without servers."""
         self.bench = bench
         self.lines = [
             "| peer | its rate | its CPU µs each | beside | Athena's rate | in | Athena's rate / the peer's"
@@ -41,13 +41,13 @@ class Lab:
         self._programs: list[Program] = []
 
     def program(self, name: str, command: Sequence[object], **more: Any) -> Program:
-        """Start a program in a fresh directory, or in the one that is named."""
+        """Start a program in a new directory, or in the given one."""
         directory = more.pop("directory", None) or self.bench.place(name)
         self._programs.append(Program(command, directory, **more))
         return self._programs[-1]
 
     def postgres(self) -> str:
-        """Start a PostgreSQL as its package has it, on this disk; its URL without the scheme."""
+        """Start PostgreSQL with its package defaults, on this disk. Return its URL without the scheme."""
         programs = binaries()
         if programs is None:
             raise Missing("PostgreSQL is not installed")
@@ -81,7 +81,7 @@ class Lab:
         fields: Sequence[str] = (),
         things: int = 1,
     ) -> Callable[[], dict[str, float]]:
-        """A measurement to be made: POSTs of this body, or GETs, each of which counts for so many things."""
+        """Return a measurement of POSTs of this body, or of GETs; each request counts as ``things`` items."""
 
         def measure() -> dict[str, float]:
             disk = self.bench.sync()
@@ -103,7 +103,7 @@ class Lab:
         return measure
 
     def athena(self) -> tuple[Server, dict[str, Callable[[], dict[str, float]]]]:
-        """Athena, and what is asked of it."""
+        """Return Athena and the requests to it."""
         server, ceiling = self.bench.server("athena"), self.bench.server("group-commit")
         return server, {
             DIRECTIVES: self.bench.load(server, "directives", CLIENTS),
@@ -115,13 +115,13 @@ class Lab:
     def section(
         self, name: str, title: str, unit: str, variants: Mapping[str, Callable[[], dict[str, float]]]
     ) -> Section:
-        """Measure, and say what was measured."""
+        """Measure, and print the section."""
         section = Section(f"peer-{name}", title, unit, {}, [], [])
         section.measure(self.bench.rounds, variants)
         return section
 
     def ratios(self, section: Section, peer: str, goals: Mapping[str, float | None]) -> None:
-        """Hold what is asked of Athena against a peer, by rate and by CPU time, and note the line of the summary."""
+        """Compare Athena with a peer, by rate and by CPU time, and add the line to the summary."""
         theirs = section.samples[peer]
         for ours, goal in goals.items():
             rate = section.ratio(ours, peer, at_least=goal)
@@ -134,14 +134,14 @@ class Lab:
             self.lines.append(f"| {' | '.join(cells)} |")
 
     def stop(self) -> None:
-        """End everything, last started first."""
+        """Stop all programs, in reverse order."""
         while self._programs:
             self._programs.pop().stop()
         self.bench.stop()
 
 
 def succeeded(result: load.Result, seconds: float, things: int = 1) -> dict[str, float]:
-    """The figures, with a rate of what succeeded; how much failed, if anything did."""
+    """Return the figures with the rate of successful requests, and the failures, if any."""
     figures = msgspec.structs.asdict(result)
     errors = figures.pop("errors")
     asked = result.rate * seconds
@@ -151,7 +151,7 @@ def succeeded(result: load.Result, seconds: float, things: int = 1) -> dict[str,
 
 
 def answer(port: int, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
-    """What an answer says. Raises Missing if it is no success."""
+    """Return the content of a response. Raise Missing if it failed."""
     content = b"" if body is None else msgspec.json.encode(body)
     head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {kind}\r\n"
     found = answer_of(port, f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)

@@ -1,4 +1,4 @@
-"""A graph of one node that echoes, as Athena's mock does; it runs in LangGraph's environment."""
+"""A graph with one echo node, like Athena's mock, for LangGraph's environment."""
 
 from typing import TypedDict
 
@@ -6,14 +6,14 @@ from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-fo
 
 
 class State(TypedDict):
-    """What is asked, and what is answered."""
+    """The question and the answer."""
 
     input: str
     output: str
 
 
 def echo(state: State) -> dict[str, str]:
-    """Answer."""
+    """Echo the question."""
     return {"output": "Echo: " + state["input"]}
 
 

@@ -1,4 +1,4 @@
-"""The peer that has a protocol of its own: NATS JetStream, and the load that speaks it.
+"""The peer with its own protocol: NATS JetStream, and its load.
 
 ``python -m benchmarks.peers.nats SPEC`` takes a ``Spec`` as JSON and prints a ``Result`` as JSON.
 """
@@ -34,7 +34,7 @@ jetstream {{ store_dir: "{place}", sync_interval: {sync} }}
 
 
 class Spec(msgspec.Struct, kw_only=True):
-    """What to do: publish and wait for each answer, keep so many messages, or read them page by page."""
+    """A load: publish and wait for each response, keep many messages in flight, or read them page by page."""
 
     kind: Literal["publish", "keep", "replay"]
     port: int
@@ -46,10 +46,10 @@ class Spec(msgspec.Struct, kw_only=True):
 
 
 class Nats(asyncio.Protocol):
-    """One connection with an inbox of its own: asks, and hands on the payload of each answer."""
+    """A connection with its own inbox. Sends requests and delivers the payload of each response."""
 
     def __init__(self, answered: Callable[["Nats", bytes], None]) -> None:
-        """Take whom to tell."""
+        """Deliver responses to a callback."""
         self.sent_at = 0.0
         self.inbox = f"{INBOX}{id(self):x}".encode()
         self._answered = answered
@@ -62,13 +62,13 @@ class Nats(asyncio.Protocol):
         self._transport.write(HELLO + b"SUB %b 1\r\n" % self.inbox)
 
     def ask(self, subject: str, body: bytes) -> None:
-        """Publish with the inbox as the place for the answer."""
+        """Publish a request with the inbox as the reply subject."""
         assert self._transport is not None
         self.sent_at = time.perf_counter()
         self._transport.write(b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), self.inbox, len(body), body))
 
     def data_received(self, data: bytes) -> None:
-        """Take the messages out of the stream of bytes."""
+        """Parse the messages of the byte stream."""
         content, place = self._rest + data, 0
         while (end := content.find(b"\r\n", place)) >= 0:
             match = MESSAGE.match(content, place)
@@ -87,19 +87,19 @@ class Nats(asyncio.Protocol):
         self._rest = content[place:]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
 
 async def connect(spec: Spec, answered: Callable[[Nats, bytes], None]) -> Nats:
-    """A connection."""
+    """Open a connection."""
     _, protocol = await asyncio.get_running_loop().create_connection(lambda: Nats(answered), "127.0.0.1", spec.port)
     return protocol
 
 
 async def asked(spec: Spec, subject: str, body: object) -> bytes:
-    """The answer to one request."""
+    """Return the response to one request."""
     found: asyncio.Queue[bytes] = asyncio.Queue()
     connection = await connect(spec, lambda _, data: found.put_nowait(data))
     connection.ask(subject, msgspec.json.encode(body))
@@ -111,7 +111,7 @@ async def asked(spec: Spec, subject: str, body: object) -> bytes:
 
 
 async def publish(spec: Spec) -> Result:
-    """Clients that publish, wait until the message is kept, and publish again; or so many messages at once."""
+    """Run clients that publish, wait until the message is stored, and publish again, or several messages at once."""
     watch, body = _watch(spec), spec.body.encode()
     left = spec.messages or sys.maxsize
     open_requests = 0
@@ -151,7 +151,7 @@ async def publish(spec: Spec) -> Result:
 
 
 async def replay(spec: Spec) -> Result:
-    """A client that takes everything in batches, and begins anew at its end; messages count."""
+    """Run a client that reads everything in batches, and starts again at the end. Messages count."""
     watch = _watch(spec)
     seen, stopped = 0, False
     asking = b'{"batch":%d,"no_wait":true}' % PAGE
@@ -196,7 +196,7 @@ def _watch(spec: Spec) -> Watch:
 
 
 async def apply(spec: Spec) -> Result:
-    """Do it."""
+    """Run the load."""
     if spec.kind == "keep":
         config = {"name": STREAM, "subjects": [SUBJECT], "storage": "file", "retention": "limits"}
         await asked(spec, f"$JS.API.STREAM.CREATE.{STREAM}", config)
@@ -204,12 +204,12 @@ async def apply(spec: Spec) -> Result:
 
 
 def measured(spec: Spec) -> Result:
-    """Do it in a process of its own, on the core of the load."""
+    """Run the load in another process, on the core of the load."""
     return msgspec.json.decode(in_process_of_its_own("benchmarks.peers.nats", spec), type=Result)
 
 
 def nats(lab: Lab) -> list[Section]:
-    """A server with a stream in a file, each message synced before it is acknowledged, and one with its defaults."""
+    """Measure a server with a file stream, synced before each acknowledgement, and one with its defaults."""
     folder = install.debian("nats", PACKAGE)
     binary = folder / "usr" / "sbin" / "nats-server"
     version = install.run(str(binary), "--version").split()[-1]
@@ -267,7 +267,7 @@ def _measurement(lab: Lab, program: Program, spec: Spec) -> Callable[[], dict[st
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Run the load of the argument."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(apply(msgspec.json.decode(sys.argv[1], type=Spec)))
     sys.stdout.write(msgspec.json.encode(result).decode())

@@ -1,4 +1,4 @@
-"""The program of a peer: its process with all that it starts, on one core, halted while others are measured."""
+"""The program of a peer: its process with all children, on one core, suspended while others are measured."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ QUIET_SHARE, QUIET_LOOK_SECONDS, QUIET_SECONDS_MAX = 0.05, 0.5, 60.0
 
 
 class Missing(Exception):
-    """A peer could not be installed or started, and why."""
+    """A peer could not be installed or started."""
 
 
 class Program:
@@ -32,9 +32,9 @@ class Program:
         core: int | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Start it, on the core of the servers unless another is named; its directory is made, if it has none.
+        """Start it, on the core of the servers unless another is given. Create its directory if missing.
 
-        ``options`` are more of ``Popen``'s.
+        ``options`` are passed to ``Popen``.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self._log = directory / f"{Path(str(command[0])).name}.log"
@@ -53,7 +53,7 @@ class Program:
         self.pid = self._process.pid
 
     def wait_for(self, port: int, path: str = "/", *, statuses: str = "2") -> "Program":
-        """Return once it answers. Raises Missing."""
+        """Return once it responds. Raise Missing."""
         request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
         deadline = time.monotonic() + READY_SECONDS_MAX
         while chr((answer_of(port, request) or b" " * 10)[9]) not in statuses:
@@ -63,11 +63,11 @@ class Program:
         return self
 
     def halt(self) -> None:
-        """Take no part until it goes on."""
+        """Suspend it."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Go on, and return once what was left to do is done (or after a minute)."""
+        """Resume it. Return once its pending work is done, or after a minute."""
         os.killpg(self.pid, signal.SIGCONT)
         deadline = time.monotonic() + QUIET_SECONDS_MAX
         spent = QUIET_LOOK_SECONDS
@@ -77,7 +77,7 @@ class Program:
             spent = cpu_seconds(self.pid) - before
 
     def stop(self) -> None:
-        """End it and all that it started."""
+        """Stop it and all its children."""
         for number in (signal.SIGCONT, signal.SIGINT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)

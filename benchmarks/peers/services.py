@@ -1,4 +1,4 @@
-"""The peers that speak HTTP: Prefect, Restate, DBOS, LangGraph's server, Durable Streams."""
+"""The peers with HTTP: Prefect, Restate, DBOS, LangGraph's server, Durable Streams."""
 
 import shutil
 import time
@@ -28,7 +28,7 @@ SUBSCRIBERS = 100
 
 
 def prefect(lab: Lab) -> list[Section]:
-    """A server with its services, on PostgreSQL: flow runs are created, events are listed."""
+    """Measure Prefect with its services on PostgreSQL: create flow runs, list events."""
     python = install.python("prefect", f"prefect=={PREFECT}", "asyncpg")
     url, port, place = lab.postgres(), free_port(), lab.bench.place("prefect")
     environment = {
@@ -81,7 +81,7 @@ def _prefect_event(now: datetime) -> object:
 
 
 def restate(lab: Lab) -> list[Section]:
-    """A server whose service does nothing: calls are sent, not waited for."""
+    """Measure Restate with a service that does nothing: calls are sent without waiting."""
     packages = install.node(
         "restate", f"@restatedev/restate-server@{RESTATE}", f"@restatedev/restate-sdk@{RESTATE_SDK}"
     )
@@ -116,7 +116,7 @@ def restate(lab: Lab) -> list[Section]:
 
 
 def dbos(lab: Lab) -> list[Section]:
-    """A library in an application of ours: workflows that do nothing are put into a queue."""
+    """Measure DBOS as a library in an application of ours: workflows that do nothing are enqueued."""
     python = install.python("dbos", f"dbos=={DBOS}", "uvicorn", "httptools", "uvloop", "psycopg[binary]")
     _, ours = lab.athena()
     variants = dict(ours)
@@ -136,7 +136,7 @@ def dbos(lab: Lab) -> list[Section]:
 
 
 def langgraph(lab: Lab) -> list[Section]:
-    """The development server, which keeps runs in memory: a graph of one node that echoes."""
+    """Measure LangGraph's development server, which keeps runs in memory, with a graph of one echo node."""
     python = install.python("langgraph", f"langgraph-cli[inmem]=={LANGGRAPH}")
     port, place = free_port(), lab.bench.place("langgraph")
     place.mkdir(parents=True)
@@ -173,7 +173,7 @@ def langgraph(lab: Lab) -> list[Section]:
 
 
 def streams(lab: Lab) -> list[Section]:
-    """The reference server of the protocol, file-backed: appends, and reads from the start."""
+    """Measure the reference server of Durable Streams, file-backed: appends, and reads from the start."""
     packages = install.node("streams", f"@durable-streams/server@{STREAMS}")
     port, place = free_port(), lab.bench.place("streams")
     script = ["node", HERE / "streams_server.mjs", packages, str(port), place / "data"]
@@ -214,7 +214,7 @@ def streams(lab: Lab) -> list[Section]:
 
 
 def _fanned(lab: Lab, program: Program, port: int) -> dict[str, float]:
-    """What is appended to a fresh stream, to its subscribers."""
+    """Measure appends to a new stream with subscribers."""
     disk = lab.bench.sync()
     program.go_on()
     path = f"/sse-{uuid4()}"

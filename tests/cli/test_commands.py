@@ -342,4 +342,4 @@ def served(world: World, case: Case) -> Any:
 def test_a_command_without_a_transport_says_so(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     needed = {"redact": ["--reason", "x"], "move": ["--to", "x"]}.get(words, [])
     assert app.main([*words.split(), *needed, "--transport", "api"]) == 2
-    assert "works on the state directory itself (ATHENA_STATE_DIR)" in capsys.readouterr().err
+    assert "works directly on the state directory (ATHENA_STATE_DIR)" in capsys.readouterr().err

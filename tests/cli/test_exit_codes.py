@@ -146,35 +146,35 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
     [
         (["nothing"], "nothing"),
         (["run", "--nothing", "x"], "--nothing"),
-        (["run", "hello", "you"], "athena run has no place for 'hello', 'you'; see athena run --help"),
+        (["run", "hello", "you"], "athena run: unexpected argument 'hello', 'you'; see athena run --help"),
         (["run", "--input"], "--input"),
         (["run", "--input", "x", "--transport", "pigeon"], "pigeon"),
         (["run", "--input", "x", "--api-timeout-ms", "0"], "--api-timeout-ms: expected a whole number above 0"),
         (["run", "--input", "x", "--api-base-url", "nowhere"], "--api-base-url: expected a URL"),
         (["run", "--input", "x", "--api-base-url", "http://[::1"], "--api-base-url"),
         (["run", "--input", "x", "--api-base-url", "http://127.0.0.1:x"], "--api-base-url"),
-        (["run", "--input", "x", "--identity", "a b"], "'a b' is no identity"),
-        (["run", "--input", "x", "--async", "--transport", "local"], "--async needs a server"),
+        (["run", "--input", "x", "--identity", "a b"], "'a b' is not a valid identity"),
+        (["run", "--input", "x", "--async", "--transport", "local"], "--async requires a server"),
         (["run", "--input", "x", "--strategy", "hope"], "hope"),
         (["resume"], "RUN_ID"),
         (["resume", "run_1", "--budget-usd", "much"], "--budget-usd"),
-        (["resume", "run_1", "--budget-usd", "nan"], "--budget-usd: nan is no number"),
-        (["resume", "run_1", "--budget-usd", "inf"], "--budget-usd: inf is no number"),
-        (["resume", "run_1", "--async", "--transport", "local"], "--async needs a server"),
-        (["run", "--template", "t", "--param", "a:=b"], "--param: a: 'b' is no JSON"),
+        (["resume", "run_1", "--budget-usd", "nan"], "--budget-usd: nan is not a number"),
+        (["resume", "run_1", "--budget-usd", "inf"], "--budget-usd: inf is not a number"),
+        (["resume", "run_1", "--async", "--transport", "local"], "--async requires a server"),
+        (["run", "--template", "t", "--param", "a:=b"], "--param: a: 'b' is not JSON"),
         (["cancel"], "either --session or --run"),
         (["cancel", "--session", "s", "--run", "r"], "either --session or --run"),
         (["events", "list", "--limit", "some"], "--limit"),
         (["policy", "put", "--body", "nowhere.json"], "--body: cannot read nowhere.json"),
-        (["policy", "put", "--body", "/dev/null"], "--body: /dev/null holds no JSON object"),
-        (["runs", "get", ""], "runId: '' names nothing"),
-        (["sessions", "transcript", "."], "sessionId: '.' names nothing"),
-        (["schedule", "remove", "--id", ".."], "scheduleId: '..' names nothing"),
+        (["policy", "put", "--body", "/dev/null"], "--body: /dev/null is not a JSON object"),
+        (["runs", "get", ""], "runId: '' is not a valid id"),
+        (["sessions", "transcript", "."], "sessionId: '.' is not a valid id"),
+        (["schedule", "remove", "--id", ".."], "scheduleId: '..' is not a valid id"),
         (["persona", "validate", "nobody"], "(remedy: a persona that personas/<name>.json"),
         (["replay", "--verify", "--to", "3"], "--verify"),
-        (["replay", "--projection", "runs"], "--projection goes with --verify or --dry-run"),
-        (["replay"], "holds no log"),
-        (["verify"], "holds no log"),
+        (["replay", "--projection", "runs"], "--projection requires --verify or --dry-run"),
+        (["replay"], "contains no log"),
+        (["verify"], "contains no log"),
         (["api", "serve", "--port", "99999"], "99999"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -185,7 +185,7 @@ def test_wrong_usage_is_2(terminal: Terminal, here: Here, arguments: list[str], 
 
 
 def test_wrong_usage_is_2_for_whoever_started_the_process(terminal: Terminal) -> None:
-    assert complaint(terminal.run("cancel"), 2) == "Error: cancel needs either --session or --run"
+    assert complaint(terminal.run("cancel"), 2) == "Error: cancel requires either --session or --run"
 
 
 @pytest.mark.parametrize("variable", WRONG)
@@ -206,7 +206,7 @@ def test_a_secret_is_not_repeated(terminal: Terminal) -> None:
 def test_a_dotenv_file_is_read_and_the_environment_wins(terminal: Terminal) -> None:
     (terminal.directory / ".env").write_text("ATHENA_CLI_TRANSPORT=pigeon\n")
     assert "pigeon" in complaint(terminal.run("verify"), 2)
-    assert "holds no log" in complaint(terminal.run("verify", cli_transport="local"), 2)
+    assert "contains no log" in complaint(terminal.run("verify", cli_transport="local"), 2)
 
 
 RUN = ("run", "--session", "s", "--input", "hello")
@@ -341,7 +341,7 @@ def test_the_doctor_takes_any_answer_of_another_program(terminal: Terminal, cont
 def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
     with elsewhere(SimpleHTTPRequestHandler) as url:
         line = complaint(terminal.run("events", "tail", api_base_url=url), 3)
-    assert line.endswith("whoever answers there is no Athena server (status 404)")
+    assert line.endswith("the response is not from an Athena server (status 404)")
 
 
 def test_no_file_takes_the_place_of_a_stream_that_is_closed(terminal: Terminal) -> None:

@@ -23,7 +23,7 @@ PROFILE = {
     "config": {"provider": "local-exec", "model": "script", "tools": ["none"]},
     "policies": {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0},
 }
-ENDED = "the command that executed the run was ended"
+ENDED = "the command that executed the run was interrupted"
 ASK = {"id": "ask", "approval": {"message": "go on?"}}
 
 

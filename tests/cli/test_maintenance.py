@@ -217,7 +217,7 @@ def test_no_line_of_a_bundle_can_be_changed_left_out_swapped_or_added_unnoticed(
 
 def test_a_bundle_of_what_is_not_there_says_so(history: Terminal) -> None:
     done = history.run("export", "--run", "run_nobody")
-    assert (done.code, done.err) == (0, "Warning: the log holds nothing of that; the bundle is empty\n")
+    assert (done.code, done.err) == (0, "Warning: no event of the log matches; the bundle is empty\n")
     assert history.run("export", "--session", "one").err == ""
 
 
@@ -251,7 +251,7 @@ def test_one_projection_can_be_compared_or_rehearsed_alone_but_not_rebuilt(histo
 def test_verify_looks_at_the_description_and_refuses_what_holds_no_witness(history: Terminal) -> None:
     empty = history.directory / "no.ids"
     empty.write_text("\n")
-    assert "holds no event id" in history.run("verify", "--ids", str(empty)).err
+    assert "contains no event id" in history.run("verify", "--ids", str(empty)).err
     assert "is in the state directory" in history.run("anchor", "--to", str(history.state_dir / "log.anchor")).err
     connection = apsw.Connection(str(history.state_dir / "log.db"))
     connection.execute("INSERT INTO meta VALUES ('owner', 'mallory')")

@@ -113,8 +113,8 @@ def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(history: Termina
     assert "with athena backup and restore" in refused("--to", "elsewhere")
     assert "with pg_dump and pg_restore" in refused("--to", database, database_url=database)
     assert "cannot use the database" in refused("--to", "postgresql://127.0.0.1:9/athena")
-    assert "holds no log" in refused("--to", "elsewhere", database_url=database)
-    assert "holds no log" in refused("--to", database, state_dir="nowhere")
+    assert "contains no log" in refused("--to", "elsewhere", database_url=database)
+    assert "contains no log" in refused("--to", database, state_dir="nowhere")
     assert history.run("run", "--input", "x", "--transport", "local", database_url=database).code == 0
     assert "holds another log" in refused("--to", database)
     assert history.run("verify").data["ok"]

@@ -94,13 +94,13 @@ def test_a_loop_that_fails_is_shown_by_top_and_the_doctor(terminal: Terminal) ->
                 stack.enter_context(attending(server.state_dir, kind, pid, loop))
             frame = terminal.run("top", "--once", "--transport", "api").out
             doctor = terminal.run("doctor")
-        assert frame.count("log.anchor fails (") == 1, "it is in the health and in the list of workers"
+        assert frame.count("log.anchor failing (") == 1, "it is in the health and in the list of workers"
         (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == "background log.anchor"]
         assert (doctor.code, found["status"], "Is a directory" in found["says"]) == (1, "wrong", True)
         for loop, (kind, pid) in others.items():
-            assert f"vm:{pid} {loop} fails (3 times" in frame
+            assert f"vm:{pid} {loop} failing (3 times" in frame
             (found,) = [one for one in json.loads(doctor.out)["findings"] if one["check"] == f"background {loop}"]
-            assert found["says"].startswith(f"{kind} {pid} on vm: fails since ")
+            assert found["says"].startswith(f"{kind} {pid} on vm: failing since ")
         anchor.rmdir()
         for _ in soon():
             if not server.api.get("/admin/health")["problems"]:

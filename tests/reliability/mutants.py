@@ -449,8 +449,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             "athena_core/log/postgres/executor_registry.py",
-            "                self._holder = None  # it",
-            "                pass  # it",
+            "                self._holder = None  # deleted",
+            "                pass  # deleted",
         ),
     ),
     of(

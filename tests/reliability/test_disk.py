@@ -225,7 +225,7 @@ def test_a_limit_on_the_size_of_files_is_an_unknown_outcome_and_the_next_start_d
     burst = clients.burst(server.url)
     assert server.wait() == 1
     burst.join()
-    assert "the log cannot go on" in server.log_path.read_text()
+    assert "the log cannot continue" in server.log_path.read_text()
     server.start()
     clients.settle(server.url, 1_000, random.Random(2))
     check(record, history_of(server.state_dir))

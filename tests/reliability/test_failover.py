@@ -136,7 +136,7 @@ def test_a_server_that_knew_what_a_failover_lost_ends_and_asks_an_operator(tmp_p
         said = server.log_path.read_text().splitlines()[-1]
         server.log_path.write_text("")  # what it said was meant
         print(f"stopped: {stopped}; {said}")
-        assert "athena: the log cannot go on: InternalError: the log ends at position " in said
+        assert "athena: the log cannot continue: InternalError: the log ends at position " in said
         assert f"acknowledged at {position}" in said if stopped else f"; {position} was acknowledged" in said
         anchor = read_anchor(server.state_dir / ANCHOR)
         assert anchor is not None
@@ -144,7 +144,7 @@ def test_a_server_that_knew_what_a_failover_lost_ends_and_asks_an_operator(tmp_p
         with pytest.raises(AssertionError, match="did not start"):
             server.start()
         refused = server.log_path.read_text()
-        assert ("holds another event at" if stopped else "once reached") in refused
+        assert ("has a different event at" if stopped else "once reached") in refused
         assert "ATHENA_ACCEPT_FORK=true" in refused
         server.log_path.write_text("")
         server.start(accept_fork="true")
@@ -163,7 +163,7 @@ def test_with_a_synchronous_standby_nothing_that_was_acknowledged_is_lost(tmp_pa
         two.set(two.primary, "synchronous_standby_names", NAME)
         assert two.second.postmaster is not None
         for one in (None, "any", "primary", "read-write"):
-            with pytest.raises(ConfigError, match="the database is a standby or read-only; the plane is served"):
+            with pytest.raises(ConfigError, match="the database is a standby or read-only; Athena needs the primary"):
                 PostgresStore(two.url(one, str(two.second.postmaster.directory)), tmp_path, CountingIds())
         url = two.url(wanted)
         server = stack.enter_context(Server(tmp_path / "first", database_url=url))

@@ -239,7 +239,7 @@ def failed(error: str, lasting: bool) -> Callable[[Point, Path], str]:
         full = "STORE_FULL" in ended.said
         assert ended.code == LEFT or not in_doubt, (place, ended)
         assert ended.code == LEFT or not told.undecided(), (place, ended)
-        assert not in_doubt or "athena: the log cannot go on" in ended.complained, (place, ended)
+        assert not in_doubt or "athena: the log cannot continue" in ended.complained, (place, ended)
         stayed = full and not in_doubt and ended.code == 0
         if stayed and not lasting:
             assert told.acknowledged(), (place, ended)
@@ -289,7 +289,7 @@ def test_a_commit_in_doubt_ends_the_process_without_an_answer(call: str, error: 
     inject = f"{call}:error={error}:when=2"
     ended = traced(scene, directory, "-o", os.devnull, *wal_of(directory), f"trace={call}", "-e", f"inject={inject}")
     assert ended.code == LEFT, ended
-    assert "the log cannot go on" in ended.complained
+    assert "the log cannot continue" in ended.complained
     assert heard(ended.said).undecided(), ended  # whether or not it got so far as to say so
     assert "unknown" not in ended.said or "ack" not in ended.said.partition("unknown")[2], ended
     survives(scene, directory / "state", ended.said, inject)

@@ -1,4 +1,4 @@
-"""The dialect: statements and values of the views, which are written for SQLite, as PostgreSQL reads them."""
+"""The dialect: translates statements and values of the views from SQLite to PostgreSQL."""
 
 import re
 from functools import lru_cache
@@ -14,28 +14,28 @@ DriverConnection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 
 class BoolDumper(Dumper):
-    """Stores a boolean as SQLite does, as 0 or 1."""
+    """Stores booleans as 0 or 1, like SQLite."""
 
     oid = psycopg.adapters.types["int8"].oid
 
     def dump(self, obj: bool) -> bytes:
-        """One digit."""
+        """Return one digit."""
         return b"1" if obj else b"0"
 
 
 class BoolLoader(Loader):
-    """Reads a boolean as SQLite gives it, as 0 or 1."""
+    """Reads booleans as 0 or 1, like SQLite."""
 
     def load(self, data: Buffer) -> int:
-        """From its letter."""
+        """Parse ``t`` or ``f``."""
         return int(bytes(data) == b"t")
 
 
 class NumericLoader(Loader):
-    """Reads sums of whole numbers as whole numbers."""
+    """Reads sums of integers as integers."""
 
     def load(self, data: Buffer) -> int | float:
-        """From its digits."""
+        """Parse a decimal number."""
         text = bytes(data)
         return float(text) if b"." in text else int(text)
 
@@ -49,19 +49,19 @@ QUOTED = re.compile(r"'[^']*'|\?|%")
 
 @lru_cache(maxsize=4_096)
 def dialect(statement: str) -> str:
-    """A statement of the views as PostgreSQL and its driver read it."""
+    """Translate a statement of the views for PostgreSQL and its driver."""
     if statement.startswith("CREATE TABLE"):
         statement = TABLE_OPTIONS.sub(")", OF_SQLITE.sub(lambda found: TYPES[found[0]], statement))
     return QUOTED.sub(lambda found: {"?": "%s", "%": "%%"}.get(found[0], found[0].replace("%", "%%")), statement)
 
 
 def as_number(cell: Cell) -> Cell:
-    """A cell of whole numbers, where truth is one."""
+    """Return a boolean as 0 or 1, other cells unchanged."""
     return int(cell) if cell is True or cell is False else cell
 
 
 def prepared(session: DriverConnection) -> DriverConnection:
-    """A session that gives and takes the values that SQLite does."""
+    """Make a session exchange values like SQLite."""
     session.adapters.register_dumper(bool, BoolDumper)
     session.adapters.register_loader("bool", BoolLoader)
     session.adapters.register_loader("numeric", NumericLoader)

@@ -1,4 +1,4 @@
-"""The executors of a log in PostgreSQL (``port.ExecutorRegistry``): a row for each, and a lock held by its session."""
+"""The executors of a log in PostgreSQL (``port.ExecutorRegistry``): each has a row, and a lock held by its session."""
 
 import time
 from contextlib import suppress
@@ -9,10 +9,10 @@ from athena_core.log.port import ExecutorHeartbeat, RegisteredExecutor
 from athena_core.log.postgres.session import LOCK_CLASS, PostgresSession, connection_errors
 
 EXECUTOR_LOCK_CLASS = LOCK_CLASS + 1
-"""The first half of the locks of executors; the second is the number of their row."""
+"""The class of executor locks; the object is the number of the executor's row."""
 
 RESTART_SECONDS = 5.0
-"""The time after a restart or a failover, which end all sessions, in which a free lock proves no loss."""
+"""The time after a restart or failover, which ends all sessions, in which a free lock does not prove a loss."""
 NEVER_SECONDS = 1e9
 
 NEXT_NUMBER = (
@@ -39,39 +39,39 @@ FORGET = f"DELETE FROM executor WHERE name <> %s AND name <> ALL(%s::text[]) AND
 SELECT_RUNNING = f"SELECT name FROM executor WHERE {HELD} LIMIT 1"
 COUNT_ALL = "SELECT count(*) FROM executor"
 ALONE_SECONDS = 1.0
-"""The time for which the last answer to ``alone`` is used again."""
+"""The time for which the last result of ``alone`` is reused."""
 
 LEAVE = "DELETE FROM executor WHERE name = %s"
 
 
 class PostgresExecutorRegistry:
-    """An executor, registered as long as its session lasts; a new session takes the lock and the row again."""
+    """An executor, registered while its session lasts. A new session takes the lock and the row again."""
 
     def __init__(self, url: str, executor: str, about: bytes) -> None:
-        """Take a lock and a row. Raises StoreUnreachable."""
+        """Register the executor. Raise StoreUnreachable."""
         self.executor = executor
         self._about = about
         self._count = 0
         self._alone = False
         self._counted_at = -ALONE_SECONDS
-        # a sign of life need not be durable, nor wait for a standby that is away
+        # heartbeats need not be durable or replicated
         self._session = PostgresSession(url, {"statement_timeout": "10s", "synchronous_commit": "off"})
         self._holder: psycopg.Connection[tuple[object, ...]] | None = None
         self._lost_at = -RESTART_SECONDS
-        """When it had to take another session: that of a standby that was promoted, others did not reach yet."""
+        """The time of the last reconnect. After a failover, other executors may not have reconnected yet."""
         with connection_errors():
             connection = self._session.connection()
             with connection.transaction():
                 connection.execute("SET LOCAL synchronous_commit TO local")
                 row = connection.execute(NEXT_NUMBER).fetchone()
             assert row is not None
-            self._number = int(str(row[0]))  # never anybody else's, whose lost session might still hold its lock
+            self._number = int(str(row[0]))  # unique, because a lost session may still hold the lock of its number
             self._hold()
 
     def _hold(self) -> psycopg.Connection[tuple[object, ...]]:
-        """The session that holds the lock.
+        """Return the session that holds the lock.
 
-        While there was none, another executor may have forgotten this one: the row is written again under the lock.
+        After a reconnect, write the row again under the lock, because another executor may have deleted it.
         """
         connection = self._session.connection()
         if connection is not self._holder and connection.execute(TAKE, (self._number,)).fetchone() == (True,):
@@ -82,24 +82,24 @@ class PostgresExecutorRegistry:
         return connection
 
     def _quiet(self) -> float:
-        """Return for how many seconds the server has to be up before a free lock means that its holder is dead."""
+        """Return the uptime of the server, in seconds, from which a free lock proves that its holder has ended."""
         return RESTART_SECONDS if time.monotonic() - self._lost_at > RESTART_SECONDS else NEVER_SECONDS
 
     def beat(self, counter: int, about: bytes) -> None:
-        """Write one's counter and one's description (JSON). Raises StoreUnreachable."""
+        """Write the counter and the description (JSON) of this executor. Raise StoreUnreachable."""
         with connection_errors():
             self._count, self._about = counter, about
             if self._hold().execute(COUNT, (counter, about, self.executor)).rowcount == 0:
-                self._holder = None  # it was forgotten in the very moment in which the lock was taken again
+                self._holder = None  # deleted just before the lock was taken again; register again
 
     def heartbeat(self, executor: str) -> ExecutorHeartbeat | None:
-        """Return the heartbeat of another executor, or None if it left in order."""
+        """Return the heartbeat of another executor, or None if it has deregistered."""
         with connection_errors():
             row = self._hold().execute(LOOK, (self._quiet(), executor)).fetchone()
         return None if row is None else ExecutorHeartbeat(int(str(row[0])), bool(row[1]))
 
     def registered(self) -> list[RegisteredExecutor]:
-        """Return all executors, with those that are lost and not forgotten yet."""
+        """Return all registered executors, including lost ones until they are forgotten."""
         with connection_errors():
             rows = self._hold().execute(EVERYBODY, (self._quiet(),)).fetchall()
         return [
@@ -114,7 +114,7 @@ class PostgresExecutorRegistry:
             self._hold().execute(FORGET, (self.executor, sorted(kept), self._quiet()))
 
     def alone(self) -> bool:
-        """Return True if no other executor is registered, as it was within the last second."""
+        """Return True if no other executor is registered. The result may be a second old."""
         now, session = time.monotonic(), self._holder
         if now - self._counted_at >= ALONE_SECONDS and session is not None:
             self._counted_at, self._alone = now, False
@@ -123,7 +123,7 @@ class PostgresExecutorRegistry:
         return self._alone
 
     def leave(self) -> None:
-        """Leave in order."""
+        """Deregister this executor."""
         with suppress(OSError, psycopg.Error), connection_errors():
             self._hold().execute(LEAVE, (self.executor,))
         self._session.close()

@@ -1,7 +1,7 @@
-"""Locks between processes: a session that holds an advisory lock, and does the work under it.
+"""Leader locks: a session holds an advisory lock, and also does the protected work.
 
-So a process that lost the lock lost the means to change anything: an updater that slept and wakes finds its session
-gone, and its transaction too.
+So a process that loses the lock cannot change anything: an updater that wakes after a long sleep finds its session and
+its transaction gone.
 """
 
 import time
@@ -19,7 +19,7 @@ UPDATER_LOCK, BUILDER_LOCK, REACTOR_LOCK = 3, 4, 5
 
 BEAT_SECONDS = 2.0
 FROZEN_SECONDS = 10.0
-"""The time without a sign of life after which the session of a holder is ended."""
+"""The time without activity after which the session of a holder is terminated."""
 
 LOOK_SECONDS_MAX = 2.0
 OPTIONS = {
@@ -29,7 +29,7 @@ OPTIONS = {
     "synchronous_commit": "off",
     **PLANS,
 }
-"""Views can be built anew: their commits need not wait for the disk."""
+"""Settings of the session. Commits of views need not be durable, because views can be rebuilt."""
 TRY_LOCK = f"SELECT pg_try_advisory_lock({LOCK_CLASS}, %s)"
 SELECT_HOLDER = f"""
     SELECT pid, state_change::text FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -40,10 +40,10 @@ END_SESSION = "SELECT pg_terminate_backend(%s)"
 
 
 class PostgresLeaderLock:
-    """An advisory lock, held by a session that works under it (``protocols.LeaderLock``)."""
+    """An advisory lock, held by the session that does the work (``protocols.LeaderLock``)."""
 
     def __init__(self, url: str, number: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Connect nothing yet."""
+        """Connect at the first ``acquire``."""
         self._url = url
         self._number = number
         self._monotonic = monotonic
@@ -51,21 +51,21 @@ class PostgresLeaderLock:
         self._holds = False
         self._beat_at = 0.0
         self.path = SCHEMA
-        """The schema in which the session finds tables."""
+        """The search path of the session."""
         self._seen: tuple[Any, ...] | None = None
         self._looked_at = 0.0
         self._still_seconds = 0.0
 
     @property
     def session(self) -> DriverConnection:
-        """The session that holds the lock. Raises StoreUnreachable where it does not any more."""
+        """The session that holds the lock. Raise StoreUnreachable if it has lost the lock."""
         if self._session is None or self._session.closed or not self._holds:
-            raise StoreUnreachable("the session that held a lock is over")
+            raise StoreUnreachable("the session that held the lock has ended")
         return self._session
 
     @property
     def held(self) -> bool:
-        """True if this object holds the lock; gives a sign of life from time to time. Raise StoreUnreachable."""
+        """True if this object holds the lock. Also keeps the session active. Raise StoreUnreachable."""
         if not self._holds:
             return False
         now = self._monotonic()
@@ -91,7 +91,7 @@ class PostgresLeaderLock:
         return self._holds
 
     def _end_frozen(self, session: DriverConnection) -> None:
-        """End the session of a holder that gives no sign of life; our own clock says for how long."""
+        """Terminate the session of an inactive holder. This process measures the inactivity with its own clock."""
         now = self._monotonic()
         seen = session.execute(SELECT_HOLDER, (self._number,)).fetchone()
         if seen is None or seen != self._seen or seen[1] is None:
@@ -103,17 +103,17 @@ class PostgresLeaderLock:
         self._looked_at = now
 
     def release(self) -> None:
-        """Let go, if held; a transaction that is open is rolled back."""
+        """Release the lock, if held, and roll back an open transaction."""
         held, self._holds = self._holds, False
         if self._session is not None:
             with suppress(psycopg.Error):
                 if held:
                     self._session.execute("ROLLBACK")
-                    self._session.execute("SELECT pg_advisory_unlock_all()")  # the end of a session comes later
+                    self._session.execute("SELECT pg_advisory_unlock_all()")  # the server ends a session with a delay
                 self._session.close()
             self._session = None
 
 
 def named_lock(url: str, name: str) -> PostgresLeaderLock:
-    """The lock of that name."""
+    """Return the lock with this name."""
     return PostgresLeaderLock(url, {"reactor": REACTOR_LOCK}[name])

@@ -1,4 +1,4 @@
-"""Notifications of PostgreSQL: that something was committed, and the short texts of live streams."""
+"""PostgreSQL notifications: of commits, and of live text."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,15 +12,15 @@ from athena_core.log.postgres.session import connection_errors, conninfo
 
 CHANNEL, LIVE_CHANNEL = "athena", "athena_live"
 POLL_SECONDS = 0.25
-"""The interval at which the head is read in any case: a notification is only a hint."""
+"""The maximum interval between two reads of the head, because notifications may be lost."""
 SEND = "SELECT pg_notify(%s, sent) FROM unnest(%s::text[]) WITH ORDINALITY AS texts (sent, place) ORDER BY place"
 
 
 class PostgresCommitNotifier:
-    """Listens for the notification of a commit, and rings from time to time in any case."""
+    """Waits for the notification of a commit, or ``POLL_SECONDS``."""
 
     def __init__(self, url: str, own: Callable[[], int | None]) -> None:
-        """Connect at the first pause; ``own`` returns the session whose commits are known here already."""
+        """Connect at the first pause. ``own`` returns the session of this process's writer, to ignore its commits."""
         self._url = url
         self._own = own
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
@@ -28,8 +28,7 @@ class PostgresCommitNotifier:
     async def pause(self, *, found: bool) -> None:
         """Wait for a commit of another process, or a quarter of a second.
 
-        The driver's own way asks the server to stop where the wait is cancelled, and complains if it may not wait for
-        that.
+        Wait on the socket directly: if its own wait is cancelled, the driver sends a cancel request to the server.
         """
         try:
             server = (await self._listening()).pgconn
@@ -41,7 +40,7 @@ class PostgresCommitNotifier:
             await anyio.sleep(POLL_SECONDS)
 
     def _only_own(self, server: PGconn) -> bool:
-        """Take the notifications. Return True if this process alone sent them."""
+        """Read pending notifications. Return True if all come from this process."""
         server.consume_input()
         senders = set()
         while notify := server.notifies():
@@ -63,17 +62,17 @@ class PostgresCommitNotifier:
 
 
 class PostgresChannel:
-    """Notifications that carry texts: one session sends, another one listens."""
+    """A channel of notifications that carry texts. Uses one session to send and one to listen."""
 
     def __init__(self, url: str) -> None:
-        """Connect by need."""
+        """Connect at the first use."""
         self._where = conninfo(url)
         self._sender: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._ours: int | None = None
         self._listener: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def send(self, texts: Sequence[str]) -> None:
-        """Send texts to the others, in order. Raise StoreUnreachable."""
+        """Send texts to the other processes, in order. Raise StoreUnreachable."""
         with connection_errors():
             if self._sender is None or self._sender.closed:
                 self._sender = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
@@ -81,12 +80,12 @@ class PostgresChannel:
             await self._sender.execute(SEND, (LIVE_CHANNEL, list(texts)))
 
     async def receive(self) -> list[str]:
-        """Wait for texts of others. Raise StoreUnreachable."""
+        """Wait for texts from other processes. Raise StoreUnreachable."""
         with connection_errors():
             if self._listener is None or self._listener.closed:
                 self._listener = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
                 await self._listener.execute(f"LISTEN {LIVE_CHANNEL}")
-            received = [sent async for sent in self._listener.notifies(stop_after=1)]  # with it comes all that is there
+            received = [sent async for sent in self._listener.notifies(stop_after=1)]  # includes all pending ones
         return [sent.payload for sent in received if sent.pid != self._ours]
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Readers of a log in PostgreSQL, and the few sessions that all readers of a process share."""
+"""Readers of a log in PostgreSQL, and the session pool that they share."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ ANCHOR = "postgres.anchor"
 
 PAGE_ROWS = 500
 IDLE_MAX = 4
-"""The number of idle sessions kept for the next threads that read."""
+"""The number of idle sessions kept for reuse."""
 
 READER_OPTIONS = {"statement_timeout": "10s", "default_transaction_read_only": "on", **PLANS}
 SELECT_SHOWN = (
@@ -41,7 +41,7 @@ SELECT_BOUNDED = (
     f" FROM (SELECT {COLUMNS} {PAGE}) AS found WINDOW page AS (ORDER BY position)) AS page"
     f" WHERE bytes <= {READ_BYTES_MAX} OR place = 1 ORDER BY position"
 )
-"""A page that ends early where rows are large; words that fit no hash stand for a column larger than any of ours."""
+"""A page that ends early if rows are large. A value that matches no hash replaces oversized columns."""
 
 SELECT_SESSION = (
     f"SELECT {COLUMNS} FROM log WHERE session_id = %s AND position < %s AND position > %s"
@@ -72,38 +72,38 @@ class PostgresReader(PostgresReads):
     """Reads the log through a session that it may share with other readers of its thread."""
 
     def __init__(self, log_id: str, session: PostgresSession, leave: Callable[[], None]) -> None:
-        """Take a session; ``leave`` gives it back."""
+        """Use ``session``; ``leave`` returns it to the pool."""
         super().__init__(session)
         self.log_id = log_id
         self._leave: Callable[[], None] | None = leave
 
     def head(self) -> Position:
-        """The last committed position."""
+        """Return the last committed position."""
         return int(self._session.read(SQL.position)[0][0] or 0)
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
     ) -> Sequence[PublicCells]:
-        """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
+        """Return the public columns of these rows, in at most ``bytes_max`` bytes; one row always fits."""
         last = until if until is not None else POSITION_MAX
         found: Sequence[Any] = self._session.read(SELECT_SHOWN, (after, last, limit, bytes_max, after + 1))
         return found
 
     def session(self, session_id: str, before: Position, after: Position = 0) -> Iterator[Row]:
-        """The rows of one session with ``after < position < before``, newest first."""
+        """Yield the rows of one session with ``after < position < before``, newest first."""
         while rows := self._session.read(SELECT_SESSION, (session_id, before, after, PAGE_ROWS)):
             yield from map(row_of, rows)
             before = rows[-1][0]
 
     def keys(self) -> Iterator[StoredKey]:
-        """All bound idempotency keys."""
+        """Yield all bound idempotency keys."""
         after = b""
         while found := self._session.read(SELECT_KEYS, (after, PAGE_ROWS)):
             yield from map(StoredKey._make, found)
             after = found[-1][0]
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
+        """Return at most ``limit`` rows with ``after < position <= until`` in order; fewer if they are large."""
         last = until if until is not None else POSITION_MAX
         return list(map(row_of, self._session.read(SELECT_BOUNDED, (after, last, limit))))
 
@@ -112,7 +112,7 @@ class PostgresReader(PostgresReads):
         return schema_of(self._session)
 
     def close(self) -> None:
-        """Give the session back."""
+        """Return the session to the pool."""
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -120,17 +120,17 @@ class PostgresReader(PostgresReads):
 
 
 class ReaderPool:
-    """The sessions of a process that only read: one for all readers of a thread, and a few for the next threads."""
+    """The read-only sessions of a process: one per thread with open readers, and a few idle ones."""
 
     def __init__(self, url: str) -> None:
-        """Connect nothing yet."""
+        """Start without connections."""
         self._url = url
         self._lock = threading.Lock()
         self._used: dict[int, tuple[PostgresSession, int]] = {}
         self._idle: list[PostgresSession] = []
 
     def take(self) -> tuple[PostgresSession, Callable[[], None]]:
-        """The session of this thread, and how to give it back."""
+        """Return the session of this thread, and a function that returns it to the pool."""
         thread = threading.get_ident()
         with self._lock:
             session, readers = self._used.get(thread) or (self._idle.pop() if self._idle else self._new(), 0)
@@ -153,7 +153,7 @@ class ReaderPool:
                 session.close()
 
     def close(self) -> None:
-        """Close all sessions, also those in use."""
+        """Close all sessions, including those in use."""
         with self._lock:
             for session in (*self._idle, *(session for session, _ in self._used.values())):
                 session.close()
@@ -162,17 +162,17 @@ class ReaderPool:
 
 
 class PostgresArchive:
-    """A log in a database as commands read it, that do not write it (``port.Archive``)."""
+    """Read-only access to a log in a database, for commands without a server (``port.Archive``)."""
 
     def __init__(self, url: str, directory: Path) -> None:
-        """Look what it is. Raises ConfigError if there is no log."""
+        """Read the schema and the description. Raise ConfigError if there is no log."""
         self.anchor = directory / ANCHOR
         self._pool = ReaderPool(url)
         self._session, self._leave = self._pool.take()
         try:
             if self._session.read("SELECT to_regclass('meta')") == [(None,)]:
                 check_unmade(self._session.connection())
-                raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
+                raise ConfigError("ATHENA_DATABASE_URL: the database contains no log")
             self.schema = schema_of(self._session)
             found = dict(self._session.read("SELECT name, value FROM meta") if self.schema.readable else ())
         except (psycopg.Error, StoreUnreachable) as error:
@@ -184,13 +184,13 @@ class PostgresArchive:
         self.meta: Mapping[str, str] = {str(name): str(value) for name, value in found.items()}
 
     def reader(self) -> PostgresReader:
-        """A new reader."""
+        """Open a reader."""
         return PostgresReader(self.meta.get("log_id", ""), *self._pool.take())
 
     def bytes(self) -> int:
-        """Return the space that it takes, in bytes."""
+        """Return the size of the log in bytes."""
         return int(self._session.read("SELECT pg_total_relation_size('log')")[0][0])
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         self._pool.close()

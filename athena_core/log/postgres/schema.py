@@ -73,7 +73,7 @@ SELECT_SCHEMA = """
     UNION ALL SELECT 'operator', oprname, oid::regoperator::text
     FROM pg_operator WHERE oprnamespace = %(schema)s::regnamespace
 """
-"""Kind, name and words of all that the schema of a log holds."""
+"""Kind, name and definition of every object in the schema of a log."""
 
 READ_TABLES = ("meta", "log", "command", "guard", "checkpoint")
 SHAPES = {
@@ -123,7 +123,7 @@ SHAPES = {
 """The objects that ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows them."""
 
 SNAPSHOT_TABLES = frozenset({"stored", "stored_pkey"})
-"""The objects that are there only once a foreign application has stored something."""
+"""Objects that exist only after a foreign application has stored something."""
 
 TYPES = {
     "position": "bigint",
@@ -141,7 +141,7 @@ TYPES = {
 
 
 def unnest(*types: str) -> str:
-    """Rows out of arrays, one for each column."""
+    """Return an ``unnest`` of arrays, one per column."""
     return f"unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
 
@@ -153,11 +153,11 @@ LOCK = f"SELECT pg_advisory_xact_lock({LOCK_CLASS}, %s)"
 
 
 def check_unmade(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Raise ConfigError if a database without a log of ours holds the tables of one in a schema that is not ours."""
+    """Raise ConfigError if another schema of the database contains the tables of a log."""
     found = connection.execute(SELECT_STRAY).fetchone()
     if found is not None:
         raise ConfigError(
-            f"ATHENA_DATABASE_URL: schema {found[0]} holds the tables of a log, left there by a start of release 0.1"
+            f"ATHENA_DATABASE_URL: schema {found[0]} contains the tables of a log, created there by release 0.1"
             f" through a pooler in transaction mode; drop them, or move them to schema {SCHEMA}"
             " (docs/postgresql.md, Poolers), then start again"
         )

@@ -1,4 +1,4 @@
-"""Sessions of PostgreSQL: how they connect, what they wait for, and the errors of a lost connection."""
+"""PostgreSQL sessions: connecting, timeouts, and the errors of lost connections."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from athena_core.log.port import ErrorKinds
 
 SERVER_VERSION_MIN = 140_000
 LOCK_CLASS = 0x61746865
-"""The first half of all advisory locks of ours; they are the database's, so a database holds one plane."""
+"""The class of all advisory locks. Locks belong to the database, so a database holds only one plane."""
 SCHEMA = "athena"
 
 PLANS = {"enable_seqscan": "off", "jit": "off"}
-"""Every statement has its index, and a session keeps the plan that it made while its tables were empty."""
+"""Planner settings. Every statement has an index, and a plan made for empty tables must not scan full ones."""
 PATIENCE: dict[str, str | int] = {
     "application_name": "athena",
     "connect_timeout": 3,
@@ -31,15 +31,15 @@ PATIENCE: dict[str, str | int] = {
 }
 DURABLE = {"fsync": "on", "full_page_writes": "on"}
 TOO_MANY = re.compile("too many connections|too many clients|connection slots|no more connections|query_wait_timeout")
-"""The errors of PostgreSQL or a pooler at a limit on connections."""
+"""Errors of PostgreSQL or a pooler at the connection limit."""
 READ_ONLY = re.compile("server is in hot standby mode|session is read-only")
-"""The errors of libpq about a server that may not write."""
+"""Errors of libpq about a read-only server."""
 PRIMARY = {"any": "primary", "primary": "primary", "read-write": "read-write"}
-"""The values of ``target_session_attrs`` that leave the primary among the hosts of a URL, and what libpq is given."""
+"""The allowed values of ``target_session_attrs`` in the URL, and the values passed to libpq."""
 DURABLE_COMMITS = frozenset({"on", "local", "remote_write", "remote_apply"})
 
 
-STANDBY = "the database is a standby or read-only; the plane is served from the primary only"
+STANDBY = "the database is a standby or read-only; Athena needs the primary"
 
 ERROR_KINDS: ErrorKinds = (
     ((psycopg.IntegrityError,), "IntegrityError"),
@@ -53,20 +53,20 @@ StatementValues: TypeAlias = Sequence[Any]
 
 
 class PostgresSession:
-    """One connection to the database. Where it is lost, the next statement gets a new one."""
+    """One connection to the database. After a loss, the next statement opens a new one."""
 
     def __init__(self, url: str, options: dict[str, str]) -> None:
-        """Connect at the first statement; ``options`` are settings of its sessions."""
+        """Connect at the first statement. ``options`` are settings of the session."""
         self._url = url
         self._options = options
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._pid: int | None = None
         self.pinned = False
-        """True in a transaction, which a new connection could not continue."""
+        """True in a transaction, when a lost connection must not be replaced."""
         self._over = False
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """The connection. Raises StoreUnreachable."""
+        """The connection. Raise StoreUnreachable."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
         if self._connection is None or (self._connection.closed and not self.pinned):
@@ -75,7 +75,7 @@ class PostgresSession:
         return self._connection
 
     def read(self, statement: str, values: StatementValues | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement, in a transaction of its own; run it again once if the connection was lost."""
+        """Return the rows of a statement in its own transaction. Retry once if the connection was lost."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
         used = self._connection is not None and not self._connection.closed
@@ -98,17 +98,17 @@ class PostgresSession:
 
     @property
     def session_pid(self) -> int | None:
-        """Which session it has, if any."""
+        """The process id of the server session, if connected."""
         return None if self._connection is None or self._connection.closed else self._pid
 
     def close(self) -> None:
-        """Close it for good."""
+        """Close the connection permanently."""
         self._over = True
         if self._connection is not None:
             self._connection.close()
 
     def __del__(self) -> None:
-        self.close()  # eventsourcing's runners leave their views open
+        self.close()  # eventsourcing runners do not close their views
 
 
 CLOSED = PostgresSession("", {})
@@ -116,15 +116,15 @@ CLOSED.close()
 
 
 def conninfo(url: str) -> str:
-    """Return a connection string that leads to the primary among the hosts of a URL. Raise ConfigError.
+    """Return a connection string that selects the primary among the hosts of a URL. Raise ConfigError.
 
-    A host that is down or a standby is passed over, so a new primary is found at the next connection.
+    Hosts that are down or standbys are skipped, so the next connection finds a new primary.
     """
     wanted = str(conninfo_to_dict(url).get("target_session_attrs") or "any")
     if wanted not in PRIMARY:
         raise ConfigError(
-            f"ATHENA_DATABASE_URL: target_session_attrs={wanted} asks for a server that may not write; the plane is"
-            f" served from the primary only: leave it out, or use {' or '.join(sorted(PRIMARY))}"
+            f"ATHENA_DATABASE_URL: target_session_attrs={wanted} may select a read-only server, but Athena needs the"
+            f" primary. Remove it, or use {' or '.join(sorted(PRIMARY))}."
         )
     return make_conninfo(url, target_session_attrs=PRIMARY[wanted], **PATIENCE)
 
@@ -132,20 +132,20 @@ def conninfo(url: str) -> str:
 def connect(url: str, options: Mapping[str, str]) -> psycopg.Connection[tuple[Any, ...]]:
     """Connect to the primary; ``options`` are settings of the session. Raise StoreUnreachable or ConfigError.
 
-    The settings follow in a statement: as parameters of the start, poolers refuse or drop them, and libpq takes a
-    session that only reads for one of a standby.
+    The settings are sent in a statement. Poolers reject or drop startup parameters, and libpq takes a read-only session
+    for a standby.
     """
     with connection_errors():
         connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=2)
         try:
-            if session_pid(connection) != connection.info.backend_pid:  # what a pooler says of itself
+            if session_pid(connection) != connection.info.backend_pid:  # a pooler reports its own pid
                 check_pooler(url)
             settings = {"search_path": SCHEMA, **options}.items()
             calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
             (standby, *_) = connection.execute(
                 f"SELECT pg_is_in_recovery(), {calls}".encode(), [word for setting in settings for word in setting]
             ).fetchone() or (None,)
-            if standby is not False:  # a pooler may answer from what it knew before a failover
+            if standby is not False:  # a pooler may have cached the state before a failover
                 raise StoreUnreachable(STANDBY)
         except BaseException:
             connection.close()
@@ -154,7 +154,7 @@ def connect(url: str, options: Mapping[str, str]) -> psycopg.Connection[tuple[An
 
 
 def session_pid(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
-    """Return which session serves a connection at this moment."""
+    """Return the process id of the session that serves a connection now."""
     found = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     assert found is not None
     return int(found[0])
@@ -162,10 +162,10 @@ def session_pid(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
 
 @lru_cache(maxsize=16)
 def check_pooler(url: str) -> None:
-    """Raise ConfigError if a pooler lends sessions for single transactions. Once it passed, it is not repeated.
+    """Raise ConfigError if a pooler in transaction mode is in use. The result of a success is cached.
 
-    Nothing is written. Two connections are open together, so with sessions of their own they answer 1, 2, 2, 1. A
-    pooler that lends the session used last answers 1, 1, and one that takes turns never 2, 2 and 1 again.
+    Two open connections with their own sessions answer 1, 2, 2, 1. A pooler that lends its last session answers 1, 1;
+    one that rotates sessions never answers 2, 2 and then 1. Nothing is written.
     """
     with ExitStack() as stack:
         one, two = (stack.enter_context(psycopg.connect(conninfo(url), autocommit=True)) for _ in range(2))
@@ -173,14 +173,14 @@ def check_pooler(url: str) -> None:
     if first == second or again != [second, first]:
         raise ConfigError(
             "ATHENA_DATABASE_URL: a pooler in transaction mode is in front of the database, but locks and notifications"
-            " need sessions of their own: use a pool in session mode (pgbouncer: pool_mode = session), or connect to"
-            " PostgreSQL itself; nothing was written"
+            " need dedicated sessions. Use a pool in session mode (pgbouncer: pool_mode = session), or connect to"
+            " PostgreSQL directly. Nothing was written."
         )
 
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
-    """Turn a connection that was lost, or is not to be had, into ``StoreUnreachable``."""
+    """Translate lost or failed connections to StoreUnreachable."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, pg.IdleInTransactionSessionTimeout) as error:
@@ -190,25 +190,27 @@ def connection_errors() -> Iterator[None]:
             raise StoreUnreachable(f"{NO_CONNECTIONS}: {error_text(error)}") from error
         if len(READ_ONLY.findall(error_text(error))) == max(
             1, error_text(error).count("host: ")
-        ):  # no host is the primary
+        ):  # no host is a primary
             raise StoreUnreachable(f"{STANDBY}: {error_text(error)}") from error
         raise StoreUnreachable(f"the database cannot be reached: {error_text(error)}") from error
 
 
 def error_text(error: BaseException) -> str:
-    """Return the first line of an error, or the one of each host of a URL; it holds no password."""
+    """Return the first line of an error, or one line per host. It contains no password."""
     lines = str(error).strip().splitlines() or [""]
     return "; ".join(line.removeprefix("- ") for line in lines if line.startswith("- host: ")) or lines[0]
 
 
 def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Raise ConfigError for a server that may lose what it acknowledged, or is too old."""
+    """Raise ConfigError if a server is too old or may lose acknowledged writes."""
     version = connection.info.server_version
     if version < SERVER_VERSION_MIN:
         raise ConfigError(f"ATHENA_DATABASE_URL: PostgreSQL {version // 10_000} is too old; 14 or newer is needed")
-    encoding = connection.info.parameter_status("server_encoding")  # of SQL_ASCII a query answers bytes, not text
+    encoding = connection.info.parameter_status(
+        "server_encoding"
+    )  # with SQL_ASCII, queries return bytes instead of text
     if encoding != "UTF8":
-        raise ConfigError(f"ATHENA_DATABASE_URL: the database is encoded as {encoding}; make it with ENCODING 'UTF8'")
+        raise ConfigError(f"ATHENA_DATABASE_URL: the database has encoding {encoding}; create it with ENCODING 'UTF8'")
     for name, wanted in DURABLE.items():
         found = scalar(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
         if found != wanted:
@@ -221,5 +223,5 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 
 def scalar(row: tuple[Any, ...] | None) -> str | None:
-    """Return the first cell of a row, None without a row."""
+    """Return the first cell of a row, or None without a row."""
     return None if row is None else row[0]

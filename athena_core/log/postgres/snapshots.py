@@ -1,4 +1,4 @@
-"""Snapshots of foreign applications beside a log, in a table of their own."""
+"""Snapshots of foreign applications beside a log, in their own table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +16,12 @@ CREATE_STORED = (
 
 
 class PostgresSnapshotStore:
-    """Keeps what foreign applications put beside a log, in a table of its own."""
+    """The snapshots of foreign applications beside a log, in their own table."""
 
     troubles = ERROR_KINDS
 
     def __init__(self, url: str, purpose: str) -> None:
-        """Create the table where it is missing."""
+        """Create the table if missing."""
         self._purpose = purpose
         self._session = PostgresSession(url, {})
         connection = self._session.connection()
@@ -31,17 +31,17 @@ class PostgresSnapshotStore:
             connection.execute(CREATE_STORED)
 
     def put(self, rows: Sequence[StoredSnapshot]) -> None:
-        """Store all or none."""
+        """Store all rows or none."""
         connection = self._session.connection()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(SQL.insert_stored, [(self._purpose, *row) for row in rows])
 
     def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
-        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+        """Return at most ``limit`` snapshots of an owner with ``after < version <= until``, from either end."""
         statement = SQL.stored_backwards if backwards else SQL.stored
         found: list[Any] = self._session.read(statement, (self._purpose, owner, after, until, limit))
         return found
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._session.close()

@@ -1,4 +1,4 @@
-"""The statements of the log as PostgreSQL reads them."""
+"""The statements of the log for PostgreSQL."""
 
 from athena_core.log.sql import statements
 from athena_core.log.sql.statements import COLUMNS, Statements, formatted

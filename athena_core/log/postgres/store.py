@@ -1,8 +1,8 @@
-"""The log's database on PostgreSQL: lock, inserts, commits (psycopg 3, READ COMMITTED).
+"""The database of the log on PostgreSQL: lock, inserts, commits (psycopg 3, READ COMMITTED).
 
-Positions are no sequence: they are the head and one more, taken under one advisory lock for each batch, which is held
-until the commit is durable. So they are dense, and nothing ever appears below a position that was read. Long
-transactions elsewhere in the cluster block nothing.
+Positions do not come from a sequence. Each batch continues from the head under an advisory lock that it holds until the
+commit is durable. So positions are dense, and no row ever appears below a position that was read. Long transactions
+elsewhere in the cluster block nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,9 +66,9 @@ WRITER_OPTIONS = {
     "statement_timeout": "10s",
     **PLANS,
 }
-"""A writer that stands still in a transaction loses its session, and the lock, before others cease to wait for it."""
+"""Settings of the session. A writer that hangs in a transaction loses its lock before other writers time out."""
 WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
-"""The function of the server that warns, in whatever language, that a commit is there and may not be replicated."""
+"""The server function that warns, in any language, that a commit is stored but perhaps not replicated."""
 TOUCH_META = "UPDATE meta SET value = value WHERE name = 'log_id'"
 SELECT_FORMAT_AND_KEY_CLOCK = "SELECT name, value FROM meta WHERE name IN ('format', 'key_clock')"
 INSERT_ROWS = f"INSERT INTO log ({COLUMNS}) SELECT * FROM {unnest(*(TYPES.get(name, 'text') for name in Row._fields))}"
@@ -84,7 +84,7 @@ PUT_KEYS = (
     " first_position = excluded.first_position, count = excluded.count, subject = excluded.subject,"
     " answer = excluded.answer"
 )
-EXPIRE_KEYS = (  # in order, or the server reads the whole table in the hope of a thousand
+EXPIRE_KEYS = (  # ordered, or the server scans the whole table
     "DELETE FROM command WHERE key_hash = ANY (ARRAY("
     "SELECT key_hash FROM command WHERE recorded_at < %s ORDER BY recorded_at LIMIT 1000))"
 )
@@ -111,7 +111,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class PostgresStore(PostgresReads):
-    """One log in a database, with the one writing connection of the process. Writing needs ``exclusive``."""
+    """The log in a database, with the one writing connection of the process. Writes require ``exclusive``."""
 
     wal_pages = 0
     remote = True
@@ -124,7 +124,7 @@ class PostgresStore(PostgresReads):
     troubles = ERROR_KINDS
 
     def __init__(self, url: str, directory: Path, ids: Ids) -> None:
-        """Open or create the log; ``directory`` is where this machine keeps its anchor. Raises ConfigError."""
+        """Open or create the log. ``directory`` holds the anchor of this machine. Raise ConfigError."""
         self.url = url
         self.anchor = directory / ANCHOR
         super().__init__(PostgresSession(url, WRITER_OPTIONS))
@@ -145,7 +145,7 @@ class PostgresStore(PostgresReads):
             raise
 
     def _prepare(self, ids: Ids) -> str:
-        """Create the tables, or check the format of those that are there; return the log's id."""
+        """Create the tables, or check their schema and format. Return the log's id."""
         connection = self._session.connection()
         with connection.transaction():
             connection.execute(LOCK, (SCHEMA_LOCK,))
@@ -167,29 +167,29 @@ class PostgresStore(PostgresReads):
         return str(meta["log_id"])
 
     def reader(self) -> PostgresReader:
-        """A new reader."""
+        """Open a reader."""
         return PostgresReader(self.log_id, *self._pool.take())
 
     @property
     def name(self) -> str:
-        """A name that no other log on this machine has."""
+        """The name of the log, unique on this machine."""
         return self.url
 
     def notifier(self) -> PostgresCommitNotifier:
-        """A new notifier."""
+        """Open a notifier."""
         return PostgresCommitNotifier(self.url, lambda: self._session.session_pid)
 
     def channel(self) -> PostgresChannel:
-        """A new channel."""
+        """Open a channel."""
         return PostgresChannel(self.url)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
+        """Hold the exclusive write transaction. Commit at the end of the block; roll back if it raises.
 
-        The lock is a statement before the one that reads the head: one statement would read what was there before it
-        waited. What is written goes to the server with the commit, all at once. Raise StoreMoved if a newer release has
-        raised the format.
+        The lock and the read of the head are separate statements: a single one would read the state before its wait for
+        the lock. Writes are sent to the server together with the commit. Raise StoreMoved if a newer release has raised
+        the format.
         """
         with connection_errors():
             connection = self._session.connection()
@@ -224,7 +224,7 @@ class PostgresStore(PostgresReads):
 
     @contextmanager
     def _replicated(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
-        """Raise StoreUnreachable if the server ceased to wait for a synchronous standby: then it only warns."""
+        """Raise StoreUnreachable if the server stopped waiting for a synchronous standby, of which it only warns."""
         given_up: list[str | None] = []
 
         def notice(diagnostic: Diagnostic) -> None:
@@ -240,11 +240,11 @@ class PostgresStore(PostgresReads):
             raise StoreUnreachable(f"no synchronous standby has confirmed the commit: {given_up[0]}")
 
     def confirm(self) -> None:
-        """Write a row as it is: the commit waits for the standby only if it wrote, and then for earlier ones, too."""
+        """Rewrite a row unchanged, because only a commit with writes waits for a synchronous standby."""
         self._writes.append((TOUCH_META, ()))
 
     def _roll_back(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        """Leave a transaction; a connection that cannot even do that is over."""
+        """Roll a transaction back. Close the connection if that fails."""
         if connection.closed:
             return
         try:
@@ -260,7 +260,7 @@ class PostgresStore(PostgresReads):
         return LogHead._make(found[0]) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
-        """The head and the guards of one moment."""
+        """Return the head and the guards in one snapshot."""
         with connection_errors():
             connection = self._session.connection()
             self._session.pinned = True
@@ -272,31 +272,31 @@ class PostgresStore(PostgresReads):
                 self._roll_back(connection)
 
     def expect(self, hashes: Sequence[bytes]) -> None:
-        """Look these keys up at once."""
+        """Prefetch these keys in one query."""
         if hashes:
             found = {row[0]: BoundKey._make(row[1:]) for row in self._session.read(SELECT_BOUND, (list(hashes),))}
             self._expected = {hash_: found.get(hash_) for hash_ in hashes}
 
     def key(self, key_hash: bytes) -> BoundKey | None:
-        """Return the command that is stored under a key, if any."""
+        """Return the command stored under a key, if any."""
         if key_hash in self._expected:
             return self._expected[key_hash]
         found = self._session.read(SELECT_BOUND, ([key_hash],))
         return BoundKey._make(found[0][1:]) if found else None
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """Add rows at the positions they carry, and notify all processes."""
+        """Insert rows at their positions, and notify all processes."""
         if rows:
             self._writes.append((INSERT_ROWS, list(map(list, zip(*rows, strict=True)))))
             self._writes.append((NOTIFY, (CHANNEL, str(rows[-1][0]))))
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
-        """Bind keys."""
+        """Store keys."""
         if keys:
             self._writes.append((PUT_KEYS, list(map(list, zip(*keys, strict=True)))))
 
     def expire_keys(self, before: int) -> None:
-        """Forget up to a thousand keys that were bound before a time on the clock of keys."""
+        """Delete up to a thousand keys bound before a time on the key clock."""
         self._writes.append((EXPIRE_KEYS, (before,)))
 
     def newest_key(self) -> int:
@@ -304,11 +304,11 @@ class PostgresStore(PostgresReads):
         return int(self._session.read(SQL.newest_key)[0][0] or 0)
 
     def key_stamp(self) -> str | None:
-        """Return the stored stamp of the clock of keys, inside ``exclusive``."""
+        """Return the stored stamp of the key clock, inside ``exclusive``."""
         return self._meta.get(KEY_CLOCK)
 
     def put_key_stamp(self, stamp: str) -> None:
-        """Store the stamp of the clock of keys."""
+        """Store the stamp of the key clock."""
         self._writes.append((SQL.put_meta, (KEY_CLOCK, stamp)))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
@@ -324,26 +324,26 @@ class PostgresStore(PostgresReads):
         return self._session.connection().execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:
-        """Erase the text of one row; what it was leaves the files of the database with the next VACUUM."""
+        """Erase the text of one row. The next VACUUM removes it from the files of the database."""
         self._writes.append((SQL.erase_text, (position,)))
 
     def rehearse(self, size: int) -> None:
-        """Take space where the tables are, in a temporary file that the server gives up at once.
+        """Allocate ``size`` bytes in the default tablespace, in a temporary file that the server deletes at once.
 
-        It costs no WAL, no transaction id and no row of the catalog, so an idle database goes on to archive nothing.
-        The bytes come beyond those that the query may keep in memory.
+        This uses no WAL, transaction id or catalog row, so an idle database still archives nothing. The query exceeds
+        its memory limit by ``size``.
         """
         connection = self._session.connection()
         with connection.pipeline():
-            connection.execute(INSERT_NOTHING)  # refused where a row would be
+            connection.execute(INSERT_NOTHING)  # fails if an insert would
             connection.execute("SET LOCAL work_mem = 64")
             connection.execute("SET LOCAL temp_tablespaces = ''")
             connection.execute(TAKE_SPACE, ((WORK_MEM_BYTES_MIN + size) // 1024,))
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
-        """Forget the keys with a plain hash of their input, if they led to one of these positions.
+        """Delete keys with an unkeyed hash of their input whose events are at these positions.
 
-        They are looked for once: this release binds none.
+        Only older releases stored such keys, so their presence is checked once.
         """
         if self._unkeyed is None:
             self._unkeyed = bool(self._session.read(SQL.any_unkeyed)[0][0])
@@ -359,9 +359,9 @@ class PostgresStore(PostgresReads):
         vacuum(self.url, SCHEMA, seconds, "stored")
 
     def check_place(self) -> None:
-        """Another database behind the same URL is noticed by its head."""
+        """Do nothing: another database behind the same URL is noticed by its head."""
 
     def close(self) -> None:
-        """Close the writing connection, and those that read."""
+        """Close the writing connection and the pool of readers."""
         self._session.close()
         self._pool.close()

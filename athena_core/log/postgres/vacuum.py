@@ -1,4 +1,4 @@
-"""Vacuum of the tables of a schema after an erasure; writers are held up for short attempts only."""
+"""Vacuum of the tables of a schema after an erasure, in attempts that block writers only briefly."""
 
 import time
 from typing import Any
@@ -10,13 +10,13 @@ from athena_core.log.postgres.session import connect, connection_errors, error_t
 
 VACUUM_RETRY_SECONDS = 0.05
 VACUUM_LOCK_TIMEOUT = "200ms"
-"""The time for which one attempt to lock a table may hold up the next transactions."""
+"""The time for which one attempt to lock a table may block other transactions."""
 
 REWRITE_RETRY_SECONDS = 2.0
-"""The pause after a failed attempt to rewrite a table: writers are held up for a tenth of the time at most."""
+"""The pause after a failed attempt to rewrite a table, so that writers are blocked for at most a tenth of the time."""
 
 REWRITE_BYTES_MAX = 64 << 20
-"""The largest table that is rewritten after an erasure; it cannot be used meanwhile, for about a second."""
+"""The maximum size of a table that is rewritten after an erasure. The rewrite blocks it for about a second."""
 SELECT_TABLES = """
     SELECT tablename, pg_total_relation_size(format('%%I.%%I', schemaname, tablename)::regclass)
     FROM pg_tables WHERE schemaname = %s
@@ -31,7 +31,7 @@ SELECT_OLDER = """
     WHERE age(transaction) > age(%(horizon)s::text::xid)
     LIMIT 1
 """
-"""The first reader that may still see rows replaced before a transaction id."""
+"""A reader that may still see rows replaced before a transaction id."""
 
 SELECT_HOLDERS = f"""
     SELECT locked.pid FROM pg_locks locked JOIN pg_stat_activity USING (pid)
@@ -39,15 +39,15 @@ SELECT_HOLDERS = f"""
     WHERE locked.relation = %(table)s::text::regclass AND locked.granted AND pid <> pg_backend_pid()
     AND coalesce(xact_start < clock_timestamp() - interval '{VACUUM_LOCK_TIMEOUT}', TRUE) LIMIT 1
 """
-"""A session that holds a lock on a table for so long that an attempt to lock it would probably fail."""
+"""A session that has held a lock on a table for so long that an attempt to lock it would probably fail."""
 
 
 def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
-    """Vacuum the tables of a schema once no transaction can see erased rows; delete all rows of some of them before.
+    """Vacuum the tables of a schema once no transaction can see erased rows. First delete all rows of ``emptied``.
 
-    Tables up to ``REWRITE_BYTES_MAX`` are rewritten. In larger ones free space of pages holds remains until PostgreSQL
-    reuses it, or ``VACUUM FULL`` rewrites them. Raises TimeoutError where a transaction is open or a table in use for
-    longer than ``seconds``, OSError where there is no space.
+    Tables up to ``REWRITE_BYTES_MAX`` are rewritten. In larger tables, free space may hold erased text until PostgreSQL
+    reuses it, or ``VACUUM FULL`` rewrites the table. Raise TimeoutError if a transaction or lock lasts longer than
+    ``seconds``, OSError if there is no space.
     """
     until = time.monotonic() + seconds
     with connection_errors(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:
@@ -69,9 +69,9 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
 
 
 def _vacuum(connection: psycopg.Connection[tuple[Any, ...]], table: str, until: float, *, full: bool) -> None:
-    """Vacuum a table; try again while others use it. Raises LockNotAvailable once the time is up.
+    """Vacuum a table, with retries while it is in use. Raise LockNotAvailable at ``until``.
 
-    ``full`` rewrites it. Writers queue behind that attempt, so none is made while a session holds the table for long.
+    ``full`` rewrites it. Writers queue behind such an attempt, so it waits until no session holds the table for long.
     """
     while True:
         pause = VACUUM_RETRY_SECONDS

@@ -1,4 +1,4 @@
-"""Views on PostgreSQL: each generation is a schema of its own, and a row says which one serves."""
+"""Views on PostgreSQL: each generation has its own schema, and a row names the current one."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ PREFIX = "athena_views_"
 NAME = re.compile(PREFIX + "([1-9][0-9]{0,14})")
 SCRATCH = "athena_scratch"
 STAMP_SECONDS = 0.05
-"""The time for which the last answer is used again; a generation that was replaced can still be read."""
+"""The time for which the last result is reused. A replaced generation can still be read."""
 IDLE_MAX = 4
 STREAM_ROWS = 8
 """The number of rows fetched at a time; each may hold megabytes."""
@@ -52,7 +52,7 @@ SELECT_KINDS = (
 
 @contextmanager
 def _damage() -> Iterator[None]:
-    """Turn what shows that a generation is damaged into ``DatabaseDamaged``."""
+    """Translate errors of a damaged generation to DatabaseDamaged."""
     try:
         yield
     except DAMAGE as error:
@@ -60,10 +60,10 @@ def _damage() -> Iterator[None]:
 
 
 class PostgresViewConnection:
-    """A connection that sees the tables of one schema (``protocols.Connection``)."""
+    """A connection to the tables of one schema (``protocols.Connection``)."""
 
     def __init__(self, session: Callable[[], DriverConnection], leave: Callable[[], None]) -> None:
-        """``session`` returns the one to use now; ``leave`` is called once no more is needed."""
+        """``session`` returns the session to use; ``leave`` is called on close."""
         self._get = session
         self._leave: Callable[[], None] | None = leave
         self._held: DriverConnection | None = None
@@ -81,7 +81,7 @@ class PostgresViewConnection:
             return iter(cursor.fetchall() if cursor.description is not None else ())
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
-        """Run one statement and fetch a few rows at a time; outside of a snapshot the database keeps them."""
+        """Run one statement and fetch a few rows at a time. Outside of a snapshot, the database materializes them."""
         self._streams += 1
         name, alone = f"page{self._streams}", self._held is None
         with _damage(), connection_errors(), self._session().cursor(name, withhold=alone) as cursor:
@@ -90,7 +90,7 @@ class PostgresViewConnection:
             yield from cursor
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
-        """Run one statement for many rows; what is inserted goes to the server as a whole, column by column."""
+        """Run one statement for many rows. Inserts are sent at once, as one array per column."""
         found = INSERTING.fullmatch(statement)
         with _damage(), connection_errors(), self._session().cursor() as cursor:
             if found is None:
@@ -106,7 +106,7 @@ class PostgresViewConnection:
         return None
 
     def _kinds(self, table: str) -> dict[str, str]:
-        """The type of each column of a table."""
+        """Return the type of each column of a table."""
         if table not in self._tables:
             self._tables[table] = dict(self._session().execute(SELECT_KINDS, (table,)).fetchall())
         return self._tables[table]
@@ -120,7 +120,7 @@ class PostgresViewConnection:
             except psycopg.OperationalError:
                 if not session.closed:
                     raise
-                session = self._get()  # it was lost while it was not used
+                session = self._get()  # the session was lost while idle
                 session.execute(begin.encode())
         self._held = session
         try:
@@ -142,17 +142,17 @@ class PostgresViewConnection:
         return self._within("BEGIN ISOLATION LEVEL READ COMMITTED", "COMMIT")
 
     def snapshot(self) -> "_Block":
-        """Every statement in the block sees the same rows."""
+        """Let all statements in the block see the same rows."""
         return self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "ROLLBACK")
 
     def changed(self) -> int:
-        """A new number each time: what others did is unknown."""
+        """Return a new number each time, because commits of others are not observed."""
         self._looks += 1
         return self._looks
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        """Interrupt the block after ``seconds`` and raise TimeoutError."""
         session = self._session()
         session.execute(f"SET statement_timeout = {max(int(seconds * 1000), 1)}".encode())
         try:
@@ -164,7 +164,7 @@ class PostgresViewConnection:
                 session.execute("RESET statement_timeout")
 
     def close(self) -> None:
-        """Use it no more."""
+        """Release the session."""
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -177,7 +177,7 @@ class PostgresGenerations:
     """The generations of a database (``protocols.Generations``)."""
 
     def __init__(self, url: str) -> None:
-        """Connect nothing yet."""
+        """Connect at the first use."""
         self._url = url
         self._session = PostgresSession(url, {"statement_timeout": "10s"})
         self._lock = threading.Lock()
@@ -186,11 +186,11 @@ class PostgresGenerations:
         self._read_at = -STAMP_SECONDS
 
     def updater_lock(self) -> PostgresLeaderLock:
-        """Return the lock under which the current generation is updated and another one begins to serve."""
+        """Return the lock for updating the current generation and for switching to another one."""
         return PostgresLeaderLock(self._url, UPDATER_LOCK)
 
     def builder_lock(self) -> PostgresLeaderLock:
-        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
+        """Return the lock for building a generation or scratch set. Only its holder removes leftovers."""
         return PostgresLeaderLock(self._url, BUILDER_LOCK)
 
     def _ask(self) -> dict[str, str]:
@@ -199,33 +199,33 @@ class PostgresGenerations:
         return self._pointers
 
     def stamp(self) -> object:
-        """Something that changes whenever another generation serves; None while none does."""
+        """Return a value that changes with the current generation; None if there is none."""
         fresh = time.monotonic() - self._read_at < STAMP_SECONDS
         return (self._pointers if fresh else self._ask()).get("current")
 
     def current(self) -> str | None:
-        """The generation that serves."""
+        """Return the current generation."""
         return self._ask().get("current")
 
     def identity(self, name: str) -> object:
-        """Return an identity that no other generation of this name has; None where it is gone."""
+        """Return an identity that no other generation of this name has; None if it is gone."""
         return next((oid for (oid,) in self._session.read(SELECT_SCHEMA, (name,))), None)
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the updater lock is to take up."""
+        """Return the complete generation that the holder of the updater lock should switch to."""
         return self._ask().get("candidate")
 
     def condemned(self) -> str | None:
-        """The generation that a reader found damaged, until another one serves."""
+        """Return the generation that a reader found damaged, until another one is current."""
         return self._ask().get("damaged")
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
+        """Ask the holder of the updater lock to replace a damaged generation. Raise OSError."""
         with connection_errors():
             self._session.connection().execute(PUT_POINTER, ("damaged", name))
 
     def switch(self, name: str, lock: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
+        """Make a complete generation current. Requires the updater lock. A newer candidate stays."""
         session = _session_of(lock)
         with connection_errors(), session.transaction():
             session.execute(PUT_POINTER, ("current", name))
@@ -234,28 +234,28 @@ class PostgresGenerations:
         self._read_at = -STAMP_SECONDS
 
     def offer(self, name: str, lock: LeaderLock) -> None:
-        """Let a generation be the candidate."""
+        """Make a generation the candidate."""
         with connection_errors():
             _session_of(lock).execute(PUT_POINTER, ("candidate", name))
 
     def withdraw(self, lock: LeaderLock) -> None:
-        """Let there be no candidate."""
+        """Remove the candidate."""
         with connection_errors():
             _session_of(lock).execute(DELETE_POINTER, ("candidate",))
 
     def all(self) -> list[str]:
-        """Every generation, oldest first."""
+        """Return all generations, oldest first."""
         found = [
             match for (name,) in self._session.read(SELECT_SCHEMAS, (f"^{PREFIX}",)) if (match := NAME.fullmatch(name))
         ]
         return [match[0] for match in sorted(found, key=lambda match: int(match[1]))]
 
     def fresh(self) -> str:
-        """The name of the next generation; none is ever used twice."""
+        """Return a new name for a generation, never used before."""
         return f"{PREFIX}{self._session.read(NEXT_NUMBER)[0][0]}"
 
     def remove(self, name: str, lock: LeaderLock) -> None:
-        """Delete a generation, once it is read no more. Raise OSError where a reader goes on for long."""
+        """Delete a generation once no reader uses it. Raise OSError after a timeout."""
         try:
             with connection_errors():
                 _session_of(lock).execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
@@ -263,12 +263,12 @@ class PostgresGenerations:
             raise OSError(f"{name} is still being read") from error
 
     def leftovers(self) -> list[str]:
-        """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
+        """Return generations that are neither current nor candidate: replaced and unfinished ones."""
         kept = self._ask().values()
         return [name for name in self.all() if name not in kept]
 
     def write(self, name: str, lock: LeaderLock) -> Connection:
-        """Open for writing, creating it if needed, by the session of a lock."""
+        """Open a generation for writing in the session of a lock. Create it if missing."""
         assert isinstance(lock, PostgresLeaderLock)
         with connection_errors():
             lock.session.execute(f"CREATE SCHEMA IF NOT EXISTS {name}".encode())
@@ -283,7 +283,7 @@ class PostgresGenerations:
         return PostgresViewConnection(session, lambda: None)
 
     def read(self, name: str) -> Connection:
-        """Open read-only; it must exist."""
+        """Open an existing generation read-only."""
         session: DriverConnection | None = None
 
         def found() -> DriverConnection:
@@ -309,7 +309,7 @@ class PostgresGenerations:
 
     @contextmanager
     def scratch(self, lock: LeaderLock) -> Iterator[Connection]:
-        """An empty place for views that will never serve. Call with the builder lock."""
+        """Yield a connection to an empty schema for temporary views. Requires the builder lock."""
         self.remove(SCRATCH, lock)
         connection = self.write(SCRATCH, lock)
         try:
@@ -320,11 +320,11 @@ class PostgresGenerations:
                 self.remove(SCRATCH, lock)
 
     def scrub(self, name: str, seconds: float) -> None:
-        """Vacuum a generation (``postgres.vacuum``). Raises OSError after ``seconds``."""
+        """Vacuum a generation (``postgres.vacuum``). Raise OSError after ``seconds``."""
         vacuum(self._url, name, seconds)
 
     def close(self) -> None:
-        """Close what is not in use."""
+        """Close idle sessions."""
         self._session.close()
         with self._lock:
             while self._idle:

@@ -1,5 +1,5 @@
 """The SQL that both databases understand.
 
-What lives here: the statements that agree but for the mark of a value, and the reads that need no others. What may not:
-a driver, a connection, a statement for one database only. Read first: ``statements.py``.
+What lives here: statements that differ only in their placeholders, and reads that use only these statements. What may
+not: a driver, a connection, a statement for one database only. Read first: ``statements.py``.
 """

@@ -1,4 +1,4 @@
-"""Reads that a reader and the writer of a log share, for either database."""
+"""Reads shared by readers and the writer, for both databases."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ _from_json = msgspec.json.Decoder(tuple[str | int, ...]).decode
 
 
 class Reads:
-    """Reads through a connection of one's own; the writer sees what it writes."""
+    """Reads through one connection; the writer sees its own uncommitted rows."""
 
     _sql: ClassVar[Statements]
     _read: Callable[..., Iterable[tuple[Any, ...]]]
@@ -24,7 +24,7 @@ class Reads:
 
     @staticmethod
     def _list(values: Sequence[object]) -> object:
-        """Return the one value that stands for a list in a statement."""
+        """Return the statement value that represents a list."""
         raise NotImplementedError
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
@@ -71,5 +71,5 @@ class Reads:
         return version  # type: ignore[no-any-return]
 
     def key_stamp(self) -> str | None:
-        """Return the stored stamp of the clock of keys."""
+        """Return the stored stamp of the key clock."""
         return next((str(stamp) for (stamp,) in self._read(self._sql.meta, (KEY_CLOCK,))), None)

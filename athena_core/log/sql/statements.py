@@ -1,4 +1,4 @@
-"""Statements of the log, once for both databases: values are marked with ``?``, and translated at import."""
+"""Statements of the log for both databases; the placeholder ``?`` is translated at import."""
 
 from typing import NamedTuple
 
@@ -17,14 +17,14 @@ KEY_COLUMNS = "key_hash, fingerprint, recorded_at, first_position, count, subjec
 
 
 class Statements(NamedTuple):
-    """The statements of one database. Those without a default are written for each."""
+    """The statements of one database. Statements without a default differ between databases."""
 
     guards_of: str
     """The guard rows of a list of kinds, oldest first."""
     of_types: str
     """The rows of a list of types: after, until, types, limit."""
     holding: str
-    """The positions of rows that hold some bytes, and whether the public payload does: bytes, after, until."""
+    """The positions of rows that contain some bytes, and whether the public payload does: bytes, after, until."""
 
     meta: str = "SELECT value FROM meta WHERE name = ?"
     insert_meta: str = "INSERT INTO meta (name, value) VALUES (?, ?)"
@@ -58,5 +58,5 @@ class Statements(NamedTuple):
 
 
 def formatted(statements: Statements) -> Statements:
-    """Return the statements as psycopg reads them."""
+    """Return the statements with psycopg placeholders."""
     return Statements(*(text.replace("?", "%s") for text in statements))

@@ -1,4 +1,4 @@
-"""The connections to a database of SQLite: their settings, what they distrust, and the errors they raise."""
+"""Connections to a SQLite database: settings, protection against foreign files, and errors."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from athena_core.errors import ConfigError
 from athena_core.log.port import ROW_BYTES_MAX, ErrorKinds
 from athena_core.system import private_file
 
-SQLITE_VERSION_MIN = (3, 51, 3)  # before it a WAL reset could corrupt the file
+SQLITE_VERSION_MIN = (3, 51, 3)  # older versions could corrupt the file when they reset the WAL
 BUSY_MS = 5_000
 
 DISTRUST = (
@@ -18,10 +18,8 @@ DISTRUST = (
     (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
     (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
 )
-"""Settings of every connection. A file may come from elsewhere: no SQL that it holds runs, and no view stands for a
-table. With QPSG SQLite keeps the plans of statements. Else it plans one anew whenever its values might make another
-plan better, which costs a join or the rows of a stream 10 µs each time; there are no statistics that values could
-speak to."""
+"""Settings of every connection. A file may come from an untrusted source, so its triggers, views and other SQL never
+run. QPSG (a stable query plan) saves 10 µs per statement: without it, SQLite plans again when values change."""
 
 ERROR_KINDS: ErrorKinds = (
     ((apsw.ConstraintError,), "IntegrityError"),
@@ -33,13 +31,13 @@ ERROR_KINDS: ErrorKinds = (
 DISK_ERRORS = (apsw.FullError, apsw.IOError)
 DAMAGE_ERRORS = (apsw.CorruptError, apsw.NotADBError)
 DatabaseError = apsw.Error
-"""Whatever SQLite says about a file."""
+"""The base class of SQLite errors."""
 
 
 def open_writer(path: Path, synchronous: str) -> apsw.Connection:
-    """A connection for writing: WAL, explicit checkpoints, erasure on; every setting is read back."""
-    if not path.exists():  # to close any descriptor of a file that is open here would drop SQLite's locks on it
-        private_file.create(path)  # SQLite gives the WAL and the rest the mode that it finds
+    """Open a connection for writing: WAL, explicit checkpoints, secure delete. Verify every setting."""
+    if not path.exists():  # closing another descriptor of an open file would drop SQLite's locks
+        private_file.create(path)  # SQLite copies its mode to the WAL and other files
     connection = _opened(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     if connection.readonly("main"):
         connection.close()
@@ -62,14 +60,14 @@ def open_writer(path: Path, synchronous: str) -> apsw.Connection:
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """A connection that can only read."""
+    """Open a read-only connection."""
     connection = _opened(path, apsw.SQLITE_OPEN_READONLY)
     connection.pragma("query_only", True)
     return connection
 
 
 def _opened(path: Path, flags: int) -> apsw.Connection:
-    """A connection that distrusts what it opens."""
+    """Open a connection with the safety settings."""
     connection = apsw.Connection(str(path), flags=flags)
     distrust(connection)
     connection.set_busy_timeout(BUSY_MS)
@@ -77,7 +75,7 @@ def _opened(path: Path, flags: int) -> apsw.Connection:
 
 
 def distrust(connection: apsw.Connection) -> None:
-    """Run no SQL of the file, and refuse rows that are larger than any of ours."""
+    """Disable SQL stored in the file, and reject rows larger than Athena writes."""
     for option, value in DISTRUST:
         connection.config(option, value)
     connection.limit(apsw.SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX)
@@ -85,7 +83,7 @@ def distrust(connection: apsw.Connection) -> None:
 
 
 def check_library() -> str:
-    """The version of SQLite. Raises ConfigError for one that may lose a log."""
+    """Return the version of SQLite. Raise ConfigError if it may corrupt a log."""
     found = apsw.sqlite_lib_version()
     if tuple(int(part) for part in found.split(".")) < SQLITE_VERSION_MIN:
         raise ConfigError(f"SQLite {found} can corrupt a WAL; 3.51.3 or newer is needed: update apsw")

@@ -1,4 +1,4 @@
-"""The files of a state directory: whether a log can be there, checked before any of them is opened."""
+"""Checks of a state directory before any of its files is opened."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.
 
 
 def check_directory(directory: Path) -> None:
-    """Make a state directory where there is none. Raises ConfigError for one that cannot be used."""
+    """Create a state directory if missing. Raise ConfigError if it cannot be used."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -23,12 +23,12 @@ def check_directory(directory: Path) -> None:
 
 
 def check_regular(path: Path, place: str) -> None:
-    """Raise ConfigError for what is there and no regular file, nor a link to one: opening it might never return."""
+    """Raise ConfigError unless ``path`` is missing, a regular file or a link to one. Opening a FIFO could block."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
-            raise ConfigError(f"{place}: {path} is a link to nothing") from None
+            raise ConfigError(f"{place}: {path} is a broken link") from None
         return
     except OSError as error:
         raise ConfigError(f"{place}: cannot read {path}: {error.strerror}") from error
@@ -37,17 +37,17 @@ def check_regular(path: Path, place: str) -> None:
 
 
 def check_presence(path: Path) -> None:
-    """Refuse to begin a new log where another one was: SQLite would delete what is left of it, the WAL."""
+    """Raise ConfigError if parts of another log are present: SQLite would delete its WAL."""
     left = [name for name in ("log.db-wal", "log.anchor") if path.with_name(name).exists()]
     if left and not path.exists():
         raise ConfigError(
-            f"ATHENA_STATE_DIR: {path} is missing, but {' and '.join(left)} of it are there:"
-            " put it back, or delete them to begin a new log"
+            f"ATHENA_STATE_DIR: {path} is missing, but {' and '.join(left)} of it exist. Put it back, or delete"
+            " them to start a new log."
         )
 
 
 def file_system(directory: Path) -> str:
-    """The type of the file system that holds a directory, by the longest mount point above it."""
+    """Return the type of the file system of a directory, from the longest matching mount point."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return "unknown"

@@ -1,4 +1,4 @@
-"""Locks between the processes on a state directory: files with ``flock`` on them."""
+"""Locks between processes on a state directory, with ``flock``."""
 
 import errno
 import fcntl
@@ -12,15 +12,15 @@ COUNTER_BYTES = 8
 
 
 class ProcessLock:
-    """An advisory lock between processes: one open file, ``flock`` on it. Released when the process ends."""
+    """An advisory lock between processes: ``flock`` on an open file. Released when the process ends."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        """Open the file; without ``create`` raise FileNotFoundError where there is none."""
+        """Open the file. Without ``create``, raise FileNotFoundError if it is missing."""
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
     @classmethod
     def own(cls, path: Path) -> "ProcessLock":
-        """Return a held lock on the file that has this name; others may delete files that are not locked."""
+        """Return a held lock on the file at ``path``. Retry if another process deletes the file first."""
         while True:
             lock = cls(path)
             if lock.try_acquire() and path.exists() and path.stat().st_ino == os.fstat(lock._file).st_ino:
@@ -28,11 +28,11 @@ class ProcessLock:
             lock.close()
 
     def acquire(self) -> None:
-        """Wait for it (a blocked thread can only be freed by the holder)."""
+        """Wait for the lock. The wait cannot be cancelled."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def try_acquire(self) -> bool:
-        """Take it if it is free. Return True if it was."""
+        """Take the lock if it is free. Return True if taken."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,19 +40,19 @@ class ProcessLock:
         return True
 
     def release(self) -> None:
-        """Give it up."""
+        """Release the lock."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give it up and close the file."""
+        """Release the lock and close the file."""
         os.close(self._file)
 
 
 class FileLeaderLock:
-    """A lock on a file that is named first and opened when it is taken (``protocols.LeaderLock``)."""
+    """A leader lock on a file (``protocols.LeaderLock``). The file is opened when the lock is taken."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file."""
+        """Use the file at ``path``."""
         self._path = path
         self._lock: ProcessLock | None = None
 
@@ -72,16 +72,16 @@ class FileLeaderLock:
         return self._lock is not None
 
     def release(self) -> None:
-        """Let go, if held."""
+        """Release the lock, if held."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
 
 class FileExecutorRegistry:
-    """The executors of a state directory: a locked file for each (``port.ExecutorRegistry``).
+    """The executors of a state directory (``port.ExecutorRegistry``), with a locked file for each.
 
-    It holds the counter, then the description of the executor.
+    The file holds the counter, then the description.
     """
 
     def __init__(self, directory: Path, executor: str, about: bytes) -> None:
@@ -97,15 +97,15 @@ class FileExecutorRegistry:
     def beat(self, counter: int, about: bytes) -> None:
         """Write the counter and the description, JSON of at most ``ABOUT_BYTES_MAX`` bytes. Raise OSError.
 
-        It is one write of one block, blanks behind the JSON. The block is taken at the start, so that no later write
-        needs space, and readers find whole JSON.
+        One write of one block, padded with blanks. The block is allocated at the start, so later writes need no space,
+        and readers always find complete JSON.
         """
         written = counter.to_bytes(COUNTER_BYTES, "big") + about.ljust(ABOUT_BYTES_MAX)
         if os.pwrite(self._file, written, 0) < len(written):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def heartbeat(self, executor: str) -> ExecutorHeartbeat | None:
-        """Return the heartbeat of another executor, or None if it left in order and deleted its file."""
+        """Return the heartbeat of another executor, or None if it has deregistered and deleted its file."""
         path = self._directory / f"{executor}.lock"
         try:
             count = int.from_bytes(path.read_bytes()[:COUNTER_BYTES], "big")
@@ -123,7 +123,7 @@ class FileExecutorRegistry:
             lock.close()
 
     def registered(self) -> list[RegisteredExecutor]:
-        """Return all executors, with those that are lost and not forgotten yet."""
+        """Return all registered executors, including lost ones until they are forgotten."""
         found: list[RegisteredExecutor] = []
         for path in sorted(self._directory.glob("exe_*.lock")):
             with suppress(FileNotFoundError):
@@ -143,11 +143,11 @@ class FileExecutorRegistry:
         """Return True if no other executor is registered."""
         try:
             return sum(1 for _ in self._directory.iterdir()) == 1
-        except OSError:  # unknown; to gather commits is only a saving
+        except OSError:  # unknown; the answer only affects batching
             return False
 
     def leave(self) -> None:
-        """Leave in order."""
+        """Deregister this executor."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
         self._lock.close()

@@ -31,11 +31,11 @@ SCHEMA = (
 )
 SELECT_SCHEMA = "SELECT type, name, coalesce(tbl_name, ''), sql FROM sqlite_schema"
 OWN_STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
-"""The tables that SQLite makes for ``ANALYZE``."""
+"""The tables that SQLite creates for ``ANALYZE``."""
 
 
 def schema_of(connection: apsw.Connection) -> SchemaReport:
-    """Compare what a database holds with ``SCHEMA``, text by text. Raises apsw.Error."""
+    """Compare the schema of a database with ``SCHEMA``, by the text of its statements. Raise apsw.Error."""
     expected = _expected()
     found = {str(name): (str(kind), str(table), sql) for kind, name, table, sql in connection.execute(SELECT_SCHEMA)}
     strays = [
@@ -50,7 +50,7 @@ def schema_of(connection: apsw.Connection) -> SchemaReport:
 
 @lru_cache(maxsize=1)
 def _expected() -> Mapping[str, tuple[str, str, str | None]]:
-    """By name: kind, table and SQL of what ``SCHEMA`` creates, with the indexes that SQLite adds."""
+    """Return kind, table and SQL of each object that ``SCHEMA`` creates, by name, including automatic indexes."""
     with closing(apsw.Connection(":memory:")) as connection:
         for statement in SCHEMA:
             connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Rewriting of a database, so that nothing of erased text is left in its files."""
+"""Removal of erased text from the files of a database."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ import apsw
 from athena_core.log.sqlite.connection import open_writer
 
 TRY_MS = 50
-"""The time for which one attempt to empty a WAL may hold up writers."""
+"""The time for which one attempt to empty the WAL may block writers, in milliseconds."""
 
 
 def scrub(path: Path, seconds: float, *statements: str) -> None:
-    """Run statements on a database and empty its WAL, from which they leave nothing in the files.
+    """Run statements on a database and empty its WAL, so that no old content remains in the files.
 
-    A reader with an old snapshot keeps the WAL. Each attempt is short, because it blocks all writers. Raise
-    OSError where ``seconds`` were not enough.
+    A reader with an old snapshot prevents this. Each attempt is short, because it blocks all writers. Raise OSError
+    after ``seconds``.
     """
     until = time.monotonic() + seconds
     try:
@@ -34,7 +34,7 @@ def scrub(path: Path, seconds: float, *statements: str) -> None:
 
 
 def _retried(attempt: Callable[[], object], until: float) -> None:
-    """Repeat what fails because others are in the way. Raises BusyError once the time is up."""
+    """Repeat ``attempt`` while the database is busy. Raise BusyError once the time is up."""
     while True:
         try:
             attempt()

@@ -1,4 +1,4 @@
-"""Shortage: file descriptors or memory ran out, whichever library says so."""
+"""Detection of errors caused by a shortage of file descriptors or memory."""
 
 import errno
 
@@ -11,7 +11,7 @@ ERRORS: tuple[type[Exception], ...] = (
     apsw.IOError,
     apsw.NoMemError,
 )
-"""Types of errors by which a shortage may be reported."""
+"""Exception types that may report a shortage."""
 RESOURCES = frozenset(
     (
         apsw.SQLITE_IOERR_NOMEM,
@@ -24,13 +24,13 @@ RESOURCES = frozenset(
         apsw.SQLITE_IOERR_SHMSIZE,
     )
 )
-"""Kinds of ``apsw.IOError`` where the machine gave no memory, mapping or lock; the file itself is as it was."""
+"""Extended codes of ``apsw.IOError`` for a lack of memory, mappings or locks. The file itself is intact."""
 NUMBERS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 REMEDY = "file descriptors or memory ran out; raise the limits of the process (LimitNOFILE, MemoryMax)"
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Return True if an error, or each one of a group, says that descriptors or memory ran out."""
+    """Return True if an error, or every error of a group, reports a shortage."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_shortage, error.exceptions))
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Snapshots of foreign applications beside a log, in a file of their own."""
+"""Snapshots of foreign applications beside a log, in their own file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ CREATE_STORED = (
 
 
 class SqliteSnapshotStore:
-    """Keeps what foreign applications put beside a log, in a file of its own."""
+    """The snapshots of foreign applications beside a log, in their own file."""
 
     troubles = ERROR_KINDS
 
@@ -29,16 +29,16 @@ class SqliteSnapshotStore:
         self._connection.execute(CREATE_STORED)
 
     def put(self, rows: Sequence[StoredSnapshot]) -> None:
-        """Store all or none."""
+        """Store all rows or none."""
         with self._connection:
             self._connection.executemany(SQL.insert_stored, [(self._purpose, *row) for row in rows])
 
     def part(self, owner: str, after: int, until: int, limit: int, *, backwards: bool) -> list[StoredSnapshot]:
-        """At most ``limit`` of one owner's with ``after < version <= until``, from one end or the other."""
+        """Return at most ``limit`` snapshots of an owner with ``after < version <= until``, from either end."""
         statement = SQL.stored_backwards if backwards else SQL.stored
         found: list[Any] = self._connection.execute(statement, (self._purpose, owner, after, until, limit)).fetchall()
         return found
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""The statements of the log as SQLite reads them."""
+"""The statements of the log for SQLite."""
 
 from athena_core.log.sql.statements import COLUMNS, PAGE, Statements
 

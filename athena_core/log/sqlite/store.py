@@ -1,4 +1,4 @@
-"""The log's database on SQLite, for the one process that writes it at a time (apsw, WAL, synchronous FULL)."""
+"""The database of the log on SQLite (apsw, WAL, synchronous FULL), for one writing process at a time."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -57,23 +57,23 @@ DROP_UNKEYED = f"""
 
 
 class SqliteCommitNotifier:
-    """Polls often while others commit, and seldom while they do not: one poll costs 4 µs."""
+    """Polls for commits of other processes, less often while there are none. One poll takes 4 µs."""
 
     def __init__(self) -> None:
-        """Begin by polling often."""
+        """Start with the shortest interval."""
         self._delay = POLL_SECONDS_MIN
 
     async def pause(self, *, found: bool) -> None:
-        """Wait a little, longer each time that nothing was found."""
+        """Wait for an interval that grows while nothing is found."""
         self._delay = POLL_SECONDS_MIN if found else min(self._delay * 1.5, POLL_SECONDS_MAX)
         await anyio.sleep(self._delay)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: nothing is open."""
 
 
 class SqliteStore(SqliteReads):
-    """One log database, with the one writing connection of the process. Writing needs ``exclusive``."""
+    """The log database with the one writing connection of the process. Writes require ``exclusive``."""
 
     remote = False
     full: tuple[type[Exception], ...] = (apsw.FullError,)
@@ -85,7 +85,7 @@ class SqliteStore(SqliteReads):
     troubles = ERROR_KINDS
 
     def __init__(self, directory: Path, ids: Ids) -> None:
-        """Open or create ``log.db`` in a state directory. Raises ConfigError where it cannot be used."""
+        """Open or create ``log.db`` in a state directory. Raise ConfigError if it cannot be used."""
         check_library()
         check_directory(directory)
         self.path = directory / "log.db"
@@ -105,10 +105,10 @@ class SqliteStore(SqliteReads):
             raise ConfigError(f"ATHENA_STATE_DIR: cannot use {self.path}: {error}") from error
         self._connection.set_wal_hook(self._count_wal_pages)
         self._inode = self.path.stat().st_ino
-        private_file.sync(directory)  # SQLite's own attempt at the new file's name hides its errors
+        private_file.sync(directory)  # SQLite ignores errors when it syncs the directory
 
     def _prepare(self, ids: Ids) -> str:
-        """Create the tables, or check the format of those that are there; return the log's id."""
+        """Create the tables, or check their schema and format. Return the log's id."""
         connection = self._connection
         with connection:
             if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
@@ -130,21 +130,21 @@ class SqliteStore(SqliteReads):
         return 0
 
     def reader(self) -> SqliteReader:
-        """A new reader."""
+        """Open a reader."""
         return SqliteReader(self.path, self.log_id)
 
     @property
     def name(self) -> str:
-        """A name that no other log on this machine has."""
+        """The name of the log, unique on this machine."""
         return str(self.path.resolve())
 
     def notifier(self) -> SqliteCommitNotifier:
-        """A new notifier."""
+        """Open a notifier."""
         return SqliteCommitNotifier()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock between processes; the turnstile makes two of them alternate."""
+        """Hold the lock between processes. The turnstile makes two waiting processes alternate."""
         self._turnstile.acquire()
         try:
             self._lock.acquire()
@@ -156,11 +156,11 @@ class SqliteStore(SqliteReads):
             self._lock.release()
 
     def channel(self) -> None:
-        """Processes on a state directory have none."""
+        """Return None: processes on a state directory have no channel."""
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """A write transaction alone in the world: committed at the end of the block, rolled back if it raises.
+        """Hold the exclusive write transaction. Commit at the end of the block; roll back if it raises.
 
         Raise StoreMoved if a newer release has raised the format, ReadOnlyError if the directory is read-only.
         """
@@ -177,7 +177,7 @@ class SqliteStore(SqliteReads):
                 raise
 
     def _check_writable(self) -> None:
-        """Raise ReadOnlyError if the state directory is read-only: a commit that fails half-way may be there or not."""
+        """Raise ReadOnlyError if the state directory is read-only, because a commit could fail half-way there."""
         if not os.access(self.path.parent, os.W_OK):
             raise apsw.ReadOnlyError("the state directory is read-only")
 
@@ -200,7 +200,7 @@ class SqliteStore(SqliteReads):
         return LogHead._make(found) if found else LogHead()
 
     def snapshot(self) -> tuple[LogHead, list[StoredGuard]]:
-        """The head and the guards of one moment."""
+        """Return the head and the guards in one snapshot."""
         self._connection.execute("BEGIN")
         try:
             return self.head(), self.guards()
@@ -208,26 +208,26 @@ class SqliteStore(SqliteReads):
             self._connection.execute("COMMIT")
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add rows at the positions they carry."""
+        """Insert rows at their positions."""
         self._connection.executemany(INSERT_ROW, rows)
 
     def confirm(self) -> None:
-        """A commit that is visible is durable."""
+        """Do nothing: every visible commit is durable."""
 
     def expect(self, hashes: Sequence[bytes]) -> None:
-        """Do nothing: keys are looked up one by one, without a network."""
+        """Do nothing: SQLite looks keys up one at a time."""
 
     def key(self, key_hash: bytes) -> BoundKey | None:
-        """Return the command that is stored under a key, if any."""
+        """Return the command stored under a key, if any."""
         found = self._connection.execute(SELECT_KEY, (key_hash,)).fetchone()
         return BoundKey._make(found) if found else None
 
     def put_keys(self, keys: Sequence[KeyRow]) -> None:
-        """Bind keys."""
+        """Store keys."""
         self._connection.executemany(INSERT_KEY, keys)
 
     def expire_keys(self, before: int) -> None:
-        """Forget up to a thousand keys that were bound before a time on the clock of keys."""
+        """Delete up to a thousand keys bound before a time on the key clock."""
         self._connection.execute(EXPIRE_KEYS, (before,))
 
     def newest_key(self) -> int:
@@ -235,7 +235,7 @@ class SqliteStore(SqliteReads):
         return int(self._connection.execute(SQL.newest_key).get or 0)
 
     def put_key_stamp(self, stamp: str) -> None:
-        """Store the stamp of the clock of keys."""
+        """Store the stamp of the key clock."""
         self._connection.execute(SQL.put_meta, (KEY_CLOCK, stamp))
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
@@ -251,13 +251,13 @@ class SqliteStore(SqliteReads):
         return self._connection.execute(SQL.put_checkpoint, (name, position)).fetchone() is not None
 
     def erase_text(self, position: Position) -> None:
-        """Erase the text of one row (overwritten on disk: ``secure_delete`` is on)."""
+        """Erase the text of one row. ``secure_delete`` overwrites it on disk."""
         self._connection.execute(SQL.erase_text, (position,))
 
     def rehearse(self, size: int) -> None:
-        """Take space beside the log and give it back. Raises FullError.
+        """Allocate ``size`` bytes beside the log and release them. Raise FullError.
 
-        A small write into a WAL that has room would prove nothing.
+        A write into the WAL would prove nothing, because the WAL may have free space.
         """
         scratch = self.path.with_name("log.db-rehearsal")
         try:
@@ -268,9 +268,9 @@ class SqliteStore(SqliteReads):
             scratch.unlink(missing_ok=True)
 
     def drop_unkeyed(self, positions: Sequence[Position]) -> None:
-        """Forget the keys with a plain hash of their input, if they led to one of these positions.
+        """Delete keys with an unkeyed hash of their input whose events are at these positions.
 
-        They are looked for once: this release binds none.
+        Only older releases stored such keys, so their presence is checked once.
         """
         if self._unkeyed is None:
             self._unkeyed = bool(self._connection.execute(SQL.any_unkeyed).get)
@@ -279,9 +279,9 @@ class SqliteStore(SqliteReads):
         self._connection.execute(DROP_UNKEYED, (self._list(positions),))
 
     def checkpoint_wal(self, truncate: bool) -> None:
-        """Move the WAL into the database; with ``truncate`` also empty it.
+        """Checkpoint the WAL; with ``truncate``, also empty it. The WAL may hold erased text.
 
-        Where a reader is in the way it is tried again: its pages go on to count. What was erased is in there, too.
+        If a reader blocks it, the pages stay counted and the next call tries again.
         """
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
         self._check_writable()
@@ -296,10 +296,10 @@ class SqliteStore(SqliteReads):
                 self._connection.set_busy_timeout(BUSY_MS)
 
     def scrub(self, seconds: float) -> None:
-        """Leave nothing of erased text in the files of the log and of the snapshots beside it. Raises OSError.
+        """Remove all traces of erased text from the files of the log and its snapshots. Raise OSError.
 
-        Pages of the log are not rewritten: its rows never move, and ``secure_delete`` overwrites what is erased.
-        Snapshots are deleted, because they may repeat text; their applications make them again.
+        Pages of the log need no rewrite: its rows never move, and ``secure_delete`` overwrites erased text. Snapshots
+        are deleted, because they may repeat text; their applications create them again.
         """
         scrub(self.path, seconds)
         snapshots = self.path.with_name("snapshots.db")

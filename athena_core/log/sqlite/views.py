@@ -1,4 +1,4 @@
-"""Databases of views in files of SQLite (``protocols.Databases``)."""
+"""Databases of views in SQLite files (``protocols.Databases``)."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,19 @@ from athena_core.log.sqlite.scrub import scrub
 from athena_core.protocols import Cell, Connection, DatabaseDamaged
 
 VIEWS_BUSY_MS = 60_000
-"""The wait for another process that writes views, or rewrites the file after an erasure."""
+"""The wait for another process that writes views or rewrites the file after an erasure, in milliseconds."""
 NO_TABLE = "no such table"
 VIEW_ERRORS = (*DISK_ERRORS, *DAMAGE_ERRORS, apsw.SQLError)
 
 STEPS_BETWEEN_LOOKS = 1_000
-"""The number of SQLite's instructions (some microseconds) between two looks at the clock."""
+"""The number of SQLite instructions (some microseconds) between two checks of the time."""
 
 
 class SqliteViewConnection:
-    """A connection to a database of views (``protocols.Connection``); trouble with the disk is an OSError."""
+    """A connection to a database of views (``protocols.Connection``). Disk errors are raised as OSError."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        """Wrap it."""
+        """Wrap ``connection``."""
         self._connection = connection
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
@@ -37,7 +37,7 @@ class SqliteViewConnection:
         return _rows(found)
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
-        """Run one statement; SQLite reads a row when it is asked for."""
+        """Run one statement; SQLite reads rows as they are iterated."""
         return self.execute(statement, values)
 
     def executemany(self, statement: str, rows: Any) -> object:
@@ -61,7 +61,7 @@ class SqliteViewConnection:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Every statement in the block sees the same rows."""
+        """Let all statements in the block see the same rows."""
         self.execute("BEGIN")
         try:
             yield
@@ -69,7 +69,7 @@ class SqliteViewConnection:
             self.execute("ROLLBACK")
 
     def changed(self) -> int:
-        """A number that changes when another connection has committed."""
+        """Return a number that changes when another connection has committed."""
         try:
             return int(self._connection.execute("PRAGMA data_version").get)
         except VIEW_ERRORS as error:
@@ -77,7 +77,7 @@ class SqliteViewConnection:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        """Interrupt the block after ``seconds`` and raise TimeoutError."""
         until = time.monotonic() + seconds
         self._connection.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS)
         try:
@@ -88,12 +88,12 @@ class SqliteViewConnection:
             self._connection.set_progress_handler(None)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._connection.close()
 
 
 def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
-    """Iterate rows, each of which may lie in a page that cannot be read."""
+    """Yield rows. Translate errors, because any row may be on a damaged page."""
     try:
         yield from found
     except VIEW_ERRORS as error:
@@ -101,7 +101,7 @@ def _rows(found: Iterator[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
 
 
 def _view_error(error: apsw.Error) -> Exception:
-    """Return what an error of SQLite means for a database that can be built anew."""
+    """Translate an SQLite error for a database that can be rebuilt."""
     if isinstance(error, DISK_ERRORS):
         return OSError(str(error))
     if isinstance(error, DAMAGE_ERRORS) or NO_TABLE in str(error):
@@ -110,10 +110,10 @@ def _view_error(error: apsw.Error) -> Exception:
 
 
 class SqliteDatabases:
-    """Opens databases of views (``protocols.Databases``): WAL, synchronous NORMAL, they can be rebuilt (E9)."""
+    """Opens databases of views (``protocols.Databases``): WAL, synchronous NORMAL, because they can be rebuilt."""
 
     def write(self, path: Path) -> Connection:
-        """Open for writing, creating it if needed; SQLite checkpoints it."""
+        """Open for writing, and create the file if missing. SQLite checkpoints it."""
         try:
             connection = open_writer(path, "NORMAL")
         except DAMAGE_ERRORS as error:
@@ -123,12 +123,12 @@ class SqliteDatabases:
         return SqliteViewConnection(connection)
 
     def scrub(self, path: Path, seconds: float) -> None:
-        """Rewrite a database and empty its WAL: erased text may be left between rows that a page had to move.
+        """Rewrite a database and empty its WAL, because moved rows may leave erased text in pages.
 
-        A server goes on meanwhile. Raises OSError where that was not possible within ``seconds``.
+        Servers may continue meanwhile. Raise OSError after ``seconds``.
         """
         scrub(path, seconds, "VACUUM")
 
     def read(self, path: Path) -> Connection:
-        """Open read-only; the file must exist."""
+        """Open an existing file read-only."""
         return SqliteViewConnection(open_reader(path))

@@ -1,4 +1,4 @@
-"""Copies of a log: taken while others write to it, and put back in its place."""
+"""Backup of a log while others write to it, and restore."""
 
 import os
 import shutil
@@ -34,20 +34,19 @@ class BackupProgress(Value):
 
 
 def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
-    """Copy a log as it is at one moment, with keys, guards and checkpoints, into one new file that is synced.
+    """Copy a consistent snapshot of a log, with keys, guards and checkpoints, to one new, synced file.
 
-    Others may write meanwhile: one read transaction sees them all or not. Nobody but its owner may read the file,
-    as no one else may enter the directory of the log. Raises ConfigError if the file exists, OSError if it cannot be
-    made.
+    Others may write meanwhile, because the copy reads in one transaction. Only the owner may read the file. Raise
+    ConfigError if the file exists, OSError if it cannot be created.
     """
     if target.exists():
-        raise ConfigError(f"{target} exists; a backup never replaces a file")
+        raise ConfigError(f"{target} already exists; a backup never replaces a file")
     draft = target.with_name(target.name + ".part")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     reading = open_reader(source)
     try:
-        reading.execute("BEGIN")  # what is committed from now on belongs to the next backup
+        reading.execute("BEGIN")  # later commits belong to the next backup
         reading.execute("SELECT count(*) FROM meta").fetchall()
         writing = apsw.Connection(str(draft))
         distrust(writing)
@@ -56,7 +55,7 @@ def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
                 while not backup.done:
                     backup.step(PAGES_A_STEP)
                     yield BackupProgress(position=backup.page_count - backup.remaining, head=backup.page_count)
-            writing.pragma("journal_mode", "DELETE")  # one file, that needs no WAL beside it
+            writing.pragma("journal_mode", "DELETE")  # a single file without a WAL
         finally:
             writing.close()
     finally:
@@ -67,7 +66,7 @@ def copy_log(source: Path, target: Path) -> Iterator[BackupProgress]:
 
 
 def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
-    """A reader of a log, and its meta. Raises ConfigError for a file that is none."""
+    """Return a reader of a log file, and its description. Raise ConfigError if the file is not a log."""
     check_regular(path, "the log")
     try:
         connection = open_reader(path)
@@ -79,14 +78,14 @@ def open_log_file(path: Path) -> tuple[SqliteReader, dict[str, str]]:
         finally:
             connection.close()
     except apsw.Error as error:
-        raise ConfigError(f"{path} is no log: {error}") from error
+        raise ConfigError(f"{path} is not a log: {error}") from error
     if not meta["log_id"]:
-        raise ConfigError(f"{path} is no log: it has no id")
+        raise ConfigError(f"{path} is not a log: it has no id")
     return SqliteReader(path, meta["log_id"]), meta
 
 
 class RestoredLog(Value):
-    """A log that was put in place: ``forks`` is True if the log that was there had gone further."""
+    """A restored log; ``forks`` is True if the replaced log holds events that it lacks."""
 
     log_id: str
     position: Position
@@ -95,10 +94,9 @@ class RestoredLog(Value):
 
 
 def restore_log(source: Path, directory: Path) -> RestoredLog:
-    """Put a copy of a log in its place; what was there is kept beside it under another name.
+    """Replace the log of a directory with a copy, and keep the old log under another name.
 
-    Views are left as they are: what does not fit this log is rebuilt. Raises ConfigError while a process uses the
-    directory.
+    Views stay; views of another history are rebuilt. Raise ConfigError while a process uses the directory.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with closing(DirectoryLock(directory)):
@@ -123,9 +121,9 @@ def restore_log(source: Path, directory: Path) -> RestoredLog:
 
 
 def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
-    """Return True if the next start will refuse a copy; else leave an anchor that fits it, before the copy is there.
+    """Return True if the next start will reject the copy; else write an anchor that matches it.
 
-    What cannot be read is left for the operator to judge. The anchor of another log is kept under another name.
+    An unreadable anchor is left for the operator. The anchor of another log is kept under another name.
     """
     try:
         anchor = read_anchor(path)
@@ -146,7 +144,7 @@ def _prepare_anchor(path: Path, source: Path, log_id: str) -> bool:
 
 
 def _vouched(place: Path, anchor: Anchor) -> bool:
-    """Return True if a log holds the row of an anchor."""
+    """Return True if a log contains the row of an anchor."""
     reader, _ = open_log_file(place)
     try:
         row = reader.row(anchor.position) if anchor.position else None
@@ -156,10 +154,10 @@ def _vouched(place: Path, anchor: Anchor) -> bool:
 
 
 class DirectoryLock:
-    """Holds a state directory against every other process. Raises ConfigError where one is at work."""
+    """Locks a state directory against all other processes. Raise ConfigError if one uses it."""
 
     def __init__(self, directory: Path) -> None:
-        """Take the lock of the log, once no process uses it."""
+        """Take the lock of the log, if no process uses it."""
         self._directory = directory
         self.check()
         self._lock = ProcessLock(directory / "log.lock")
@@ -169,35 +167,35 @@ class DirectoryLock:
         private_file.close_to_others(directory)
 
     def check(self) -> None:
-        """Raise ConfigError if a process is at work."""
+        """Raise ConfigError if a process uses the directory."""
         executors = self._directory / "executors"
         for path in executors.glob("*.lock") if executors.is_dir() else ():
             lock = ProcessLock(path, create=False)
             try:
                 if not lock.try_acquire():
-                    raise ConfigError(f"ATHENA_STATE_DIR: a process is at work in {self._directory}; stop it first")
+                    raise ConfigError(f"ATHENA_STATE_DIR: a process is using {self._directory}; stop it first")
             finally:
                 lock.close()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         self._lock.close()
 
 
 def _set_aside(place: Path, anchor: Path) -> str:
-    """Rename a log with its WAL; the name, and the anchor, say how far it went."""
+    """Rename a log and its WAL. The new name and the anchor record its last position."""
     reader, meta = open_log_file(place)
     head = reader.head()
     row = reader.row(head) if head else None
     reader.close()
-    with suppress(ConfigError):  # an anchor that cannot be read is left for the operator to judge
+    with suppress(ConfigError):  # an unreadable anchor is left for the operator
         known = read_anchor(anchor)
         if row is not None and (known is None or known.position < head or known.log_id != meta["log_id"]):
             write_anchor(anchor, Anchor(log_id=meta["log_id"], position=head, chain=row.chain.hex()))
     number = 0
     while (aside := place.with_name(f"log-{head}{f'-{number}' if number else ''}.db")).exists():
         number += 1
-    for suffix in ("-wal", "-shm", ""):  # the WAL first: a log without it would lack its end
+    for suffix in ("-wal", "-shm", ""):  # the WAL first: without it, the log would lack its end
         part = place.with_name(place.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))

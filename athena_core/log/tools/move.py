@@ -1,7 +1,7 @@
-"""The move of a log to another kind of database: rows, keys, guards and checkpoints, as they are, all or nothing.
+"""The move of a log to another kind of database: an unchanged copy of rows, keys, guards and checkpoints.
 
-What arrives becomes visible in one commit, after it was proved. Until then there is nothing in the target, so a move
-that was cut short leaves nothing behind and is begun again; after it, what is left to do is done again harmlessly.
+The copy is verified, then becomes visible in one commit. Before it, an interrupted move leaves the target empty and is
+started again. After it, the remaining steps can be repeated safely.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ PAGE_ROWS = 2_000
 
 
 class MovedTable(NamedTuple):
-    """A table that moves: its columns, and those of its key with values that are less than all of theirs."""
+    """A table to move: its columns, its key columns, and a key below all others."""
 
     name: str
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class MovedTable(NamedTuple):
     least: tuple[Cell, ...]
 
     def page(self, mark: str) -> str:
-        """The statement for the rows after a key, with this mark for values."""
+        """Return the statement for the page of rows after a key, with the placeholder ``mark``."""
         key, marks = ", ".join(self.key), ", ".join([mark] * len(self.key))
         return (
             f"SELECT {', '.join(self.columns)} FROM {self.name} WHERE ({key}) > ({marks}) ORDER BY {key}"
@@ -52,15 +52,15 @@ Cells: TypeAlias = tuple[Cell, ...]
 
 
 class MoveEnd(Protocol):
-    """One end of a move. No other process uses it while it is open."""
+    """One end of a move, locked against other processes."""
 
     place: str
-    """Its name, without a password."""
+    """The name of the place, without a password."""
     anchor: Path
     """The anchor file of this machine."""
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
-        """Rows of a table in the order of its key, after one."""
+        """Return a page of rows after a key, in the order of the key."""
 
     def size(self, table: MovedTable) -> int:
         """Return the number of rows of a table."""
@@ -69,36 +69,36 @@ class MoveEnd(Protocol):
         """Raise ConfigError if a process uses it."""
 
     def close(self) -> None:
-        """Let others in; what was not committed is gone."""
+        """Release the lock. Uncommitted changes are lost."""
 
 
 class MoveSource(MoveEnd, Protocol):
-    """The log that is moved."""
+    """The log to move."""
 
     meta: Mapping[str, str]
-    """Its description (``log_id``, ``format``); ``moved`` is the place that it was moved to before."""
+    """The description of the log (``log_id``, ``format``); ``moved`` is set if it was already moved."""
 
     def retire(self, place: str) -> None:
-        """Refuse every later start, and say where the log is now."""
+        """Make every later start fail with the new place of the log."""
 
 
 class MoveTarget(MoveEnd, Protocol):
-    """The place that a log is moved to: empty, or ``occupied`` by a log that arrived before."""
+    """The target of a move: empty, or ``occupied`` by a log from an earlier move."""
 
     occupied: bool
     meta: Mapping[str, str]
 
     def begin(self, described: Mapping[str, str]) -> None:
-        """Make an empty log with the description of another, which others do not see yet."""
+        """Create an empty log with the description of the source, invisible to others."""
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
-        """Add rows."""
+        """Insert rows."""
 
     def reader(self) -> StoreReader:
-        """A reader of what is there."""
+        """Open a reader of the target."""
 
     def commit(self) -> None:
-        """Make durable what arrived, and let it be seen."""
+        """Commit the copy: make it durable and visible."""
 
 
 class MoveProgress(Value):
@@ -110,7 +110,7 @@ class MoveProgress(Value):
 
 
 def pages(side: MoveEnd, table: MovedTable) -> Iterator[Sequence[Cells]]:
-    """All rows of a table in the order of its key."""
+    """Yield all rows of a table, in pages and in the order of the key."""
     places = [table.columns.index(name) for name in table.key]
     after: Cells = table.least
     while rows := side.page(table, after):
@@ -119,7 +119,7 @@ def pages(side: MoveEnd, table: MovedTable) -> Iterator[Sequence[Cells]]:
 
 
 def copy(origin: MoveSource, target: MoveTarget) -> Iterator[MoveProgress]:
-    """Copy everything, a page at a time."""
+    """Copy all tables, one page at a time."""
     began, done = time.monotonic(), 0
     head = sum(origin.size(table) for table in TABLES)
     yield MoveProgress(position=0, head=head)
@@ -132,7 +132,7 @@ def copy(origin: MoveSource, target: MoveTarget) -> Iterator[MoveProgress]:
 
 
 def digests(side: MoveEnd) -> dict[str, str]:
-    """SHA-256 of each table: its rows as msgpack in the order of columns and key, every byte of every column."""
+    """Return the SHA-256 of each table, over its rows as msgpack in the order of the key."""
     encoder, found = msgspec.msgpack.Encoder(), {}
     for table in TABLES:
         sha256 = hashlib.sha256()

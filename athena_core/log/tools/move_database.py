@@ -1,4 +1,4 @@
-"""Both ends of a move in a database of PostgreSQL (``move.Origin`` and ``move.Target``)."""
+"""Source and target of a move in a PostgreSQL database (``move.MoveSource`` and ``move.MoveTarget``)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from athena_core.log.tools.move import Cells, MovedTable
 META = "SELECT name, value FROM meta"
 TAKE = f"SELECT pg_advisory_lock({LOCK_CLASS}, %s)"
 OPTIONS = {"lock_timeout": "5s"}
-"""The session of a move that was killed ends soon, but not at once."""
+"""Settings of the session. The session of a killed move may hold its locks for some seconds."""
 
 SELECT_LEFT = r"SELECT nspname FROM pg_namespace WHERE nspname ~ '^athena(_views_\d+|_scratch)?$'"
 KINDS = TYPES | {
@@ -35,7 +35,7 @@ SECRETS = frozenset({"password", "sslpassword", "passfile"})
 
 
 def without_secrets(url: str) -> str:
-    """The URL of a database as it may be shown."""
+    """Return the URL of a database without secrets."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     query = [pair for pair in parse_qsl(parts.query) if pair[0] not in SECRETS]
@@ -44,10 +44,10 @@ def without_secrets(url: str) -> str:
 
 
 class DatabaseMoveEnd:
-    """A log in a database, and the session that keeps others from it."""
+    """A log in a database, with a session that locks out other processes."""
 
     def __init__(self, url: str, directory: Path, setting: str) -> None:
-        """Be alone in the database. Raises ConfigError."""
+        """Lock the database. Raise ConfigError."""
         self.place = without_secrets(url)
         self.anchor = directory / ANCHOR
         self._setting = setting
@@ -73,7 +73,7 @@ class DatabaseMoveEnd:
 
     @contextmanager
     def _config_errors(self) -> Iterator[None]:
-        """Say what is wrong with the database as something to be set right; then there is nothing to close."""
+        """Translate database errors to ConfigError, and close the session."""
         try:
             yield
         except pg.LockNotAvailable as error:
@@ -81,14 +81,14 @@ class DatabaseMoveEnd:
             raise ConfigError(f"{self._setting}: a process is writing to the database; stop it first") from error
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()
-            said = str(error).strip().partition("\n")[0]
-            raise ConfigError(f"{self._setting}: cannot use the database: {said}") from error
+            reason = str(error).strip().partition("\n")[0]
+            raise ConfigError(f"{self._setting}: cannot use the database: {reason}") from error
         except ConfigError:
             self.close()
             raise
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
-        """Rows of a table in the order of its key, after one."""
+        """Return a page of rows after a key, in the order of the key."""
         with self._config_errors():
             return self._read(table.page("%b"), after)
 
@@ -98,46 +98,48 @@ class DatabaseMoveEnd:
             return int(self._read(f"SELECT count(*) FROM {table.name}")[0][0])
 
     def check(self) -> None:
-        """Raise ConfigError if a process is at work on the log."""
+        """Raise ConfigError if a process uses the log."""
         with self._config_errors():
             if self.present and self._read(SELECT_RUNNING):
-                raise ConfigError(f"{self._setting}: a process is at work on the database; stop it first")
+                raise ConfigError(f"{self._setting}: a process is using the database; stop it first")
 
     def close(self) -> None:
-        """Let others in; what was not committed is gone."""
+        """Release the lock. Uncommitted changes are lost."""
         self._session.close()
 
 
 class DatabaseMoveSource(DatabaseMoveEnd):
-    """A log in a database that is to leave it."""
+    """The log to move out of a database."""
 
     def __init__(self, url: str, directory: Path) -> None:
-        """Open it. Raises ConfigError where there is none, or where a process is at work."""
+        """Open the log. Raise ConfigError if there is none, or if a process uses it."""
         super().__init__(url, directory, "ATHENA_DATABASE_URL")
         if not self.present:
             self.close()
-            raise ConfigError("ATHENA_DATABASE_URL: the database holds no log")
+            raise ConfigError("ATHENA_DATABASE_URL: the database contains no log")
 
     def retire(self, place: str) -> None:
-        """Refuse every later start, and say where the log is now."""
+        """Make every later start fail with the new place of the log."""
         with self._config_errors():
             self._session.connection().execute(SQL.put_meta, (MOVED_TO, place))
 
 
 class DatabaseMoveTarget(DatabaseMoveEnd):
-    """A database without a log; the log is written in one transaction."""
+    """The database to move a log to, in one transaction."""
 
     def __init__(self, url: str, directory: Path) -> None:
-        """Look what is there. Raises ConfigError where it cannot be used, or where a process is at work."""
+        """Open the database. Raise ConfigError if it cannot be used, or if a process uses it."""
         super().__init__(url, directory, "--to")
         self.occupied = self.present
         with self._config_errors():
             left = [] if self.occupied else self._read(SELECT_LEFT)
             if left:
-                raise ConfigError(f"--to: the database holds {left[0][0]}, left of another log; drop that schema first")
+                raise ConfigError(
+                    f"--to: the database contains schema {left[0][0]} of another log; drop that schema first"
+                )
 
     def begin(self, described: Mapping[str, str]) -> None:
-        """Make an empty log with the description of another, in a transaction."""
+        """Create an empty log with the description of the source, in a transaction."""
         self.meta = described
         with self._config_errors():
             connection = self._session.connection()
@@ -150,7 +152,7 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
                 connection.execute(SQL.insert_meta, pair)
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
-        """Add rows."""
+        """Insert rows."""
         columns = ", ".join(table.columns)
         statement = f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)".encode()
         with self._config_errors(), self._session.connection().cursor().copy(statement) as copying:
@@ -159,11 +161,11 @@ class DatabaseMoveTarget(DatabaseMoveEnd):
                 copying.write_row(row)
 
     def reader(self) -> PostgresReader:
-        """A reader of what is there, through the session that writes it."""
+        """Open a reader of the target through the writing session."""
         return PostgresReader(self.meta["log_id"], self._session, lambda: None)
 
     def commit(self) -> None:
-        """Make durable what arrived, and let it be seen."""
+        """Commit the copy: make it durable and visible."""
         if self.occupied:
             return
         with self._config_errors():

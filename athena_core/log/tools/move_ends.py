@@ -9,10 +9,10 @@ from athena_core.log.tools.move_files import FileMoveSource, FileMoveTarget
 
 
 def open_move(directory: Path, url: str | None, to: str) -> tuple[MoveSource, MoveTarget]:
-    """Both ends of a move of that log: from files to a database, or back. Raises ConfigError."""
+    """Open source and target of a move: from files to a database, or back. Raise ConfigError."""
     if is_url(to) == (url is not None):
         how = "pg_dump and pg_restore" if url is not None else "athena backup and restore"
-        raise ConfigError(f"--to: a move is from files to a database or back; copy from like to like with {how}")
+        raise ConfigError(f"--to: move is only for files to a database or back; otherwise use {how}")
     if url is None:
         origin: MoveSource = FileMoveSource(directory)
     else:

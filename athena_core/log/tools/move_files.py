@@ -1,4 +1,4 @@
-"""Both ends of a move in a state directory (``move.Origin`` and ``move.Target``)."""
+"""Source and target of a move in a state directory (``move.MoveSource`` and ``move.MoveTarget``)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ META = "SELECT name, value FROM meta"
 
 
 class FileMoveEnd:
-    """A log file, and the lock that keeps others from it."""
+    """A log file, with a lock against other processes."""
 
     def __init__(self, directory: Path) -> None:
-        """Be alone in the directory. Raises ConfigError."""
+        """Lock the directory. Raise ConfigError."""
         self.place = str(directory.absolute())
         self.anchor = directory / "log.anchor"
         self.path = directory / "log.db"
@@ -33,7 +33,7 @@ class FileMoveEnd:
 
     @property
     def connection(self) -> apsw.Connection:
-        """The one that reads, and in a draft also writes."""
+        """The open connection. A target writes through it, too."""
         assert self._connection is not None
         return self._connection
 
@@ -42,10 +42,10 @@ class FileMoveEnd:
             check_schema(schema_of(self.connection), str(self.path))
             return {str(name): str(value) for name, value in self.connection.execute(META)}
         except apsw.Error as error:
-            raise ConfigError(f"{self.path} is no log: {error}") from error
+            raise ConfigError(f"{self.path} is not a log: {error}") from error
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
-        """Rows of a table in the order of its key, after one."""
+        """Return a page of rows after a key, in the order of the key."""
         return cast("Sequence[Cells]", self.connection.execute(table.page("?"), after).fetchall())
 
     def size(self, table: MovedTable) -> int:
@@ -53,24 +53,24 @@ class FileMoveEnd:
         return int(self.connection.execute(f"SELECT count(*) FROM {table.name}").get)
 
     def check(self) -> None:
-        """Raise ConfigError if a process is at work in the directory."""
+        """Raise ConfigError if a process uses the directory."""
         self._alone.check()
 
     def close(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._connection is not None:
             self._connection.close()
         self._alone.close()
 
 
 class FileMoveSource(FileMoveEnd):
-    """A log in a state directory that is to leave it."""
+    """The log to move out of a state directory."""
 
     def __init__(self, directory: Path) -> None:
-        """Open it. Raises ConfigError where there is none, or where a process is at work."""
+        """Open the log. Raise ConfigError if there is none, or if a process uses it."""
         check_regular(directory / "log.db", "ATHENA_STATE_DIR")
         if not (directory / "log.db").exists():
-            raise ConfigError(f"ATHENA_STATE_DIR: {directory} holds no log")
+            raise ConfigError(f"ATHENA_STATE_DIR: {directory} contains no log")
         super().__init__(directory)
         try:
             self._connection = open_reader(self.path)
@@ -80,7 +80,7 @@ class FileMoveSource(FileMoveEnd):
             raise
 
     def retire(self, place: str) -> None:
-        """Refuse every later start, and say where the log is now."""
+        """Make every later start fail with the new place of the log."""
         writing = open_writer(self.path, "FULL")
         try:
             writing.execute(SQL.put_meta, (MOVED_TO, place))
@@ -89,10 +89,10 @@ class FileMoveSource(FileMoveEnd):
 
 
 class FileMoveTarget(FileMoveEnd):
-    """A state directory without a log; the log is written beside its place and renamed."""
+    """The state directory to move a log to. The log is written to a draft file, then renamed."""
 
     def __init__(self, directory: Path) -> None:
-        """Look what is there. Raises ConfigError where the directory cannot be used, or where a process is at work."""
+        """Open the directory. Raise ConfigError if it cannot be used, or if a process uses it."""
         check_library()
         check_directory(directory)
         check_regular(directory / "log.db", "--to")
@@ -110,19 +110,19 @@ class FileMoveTarget(FileMoveEnd):
             raise
 
     def begin(self, described: Mapping[str, str]) -> None:
-        """Make an empty log with the description of another, in a file of another name: it needs no journal."""
+        """Create an empty log with the description of the source in a draft file, which needs no journal."""
         self._draft.unlink(missing_ok=True)
         private_file.create(self._draft)
         self._connection = connection = apsw.Connection(str(self._draft))
         connection.pragma("journal_mode", "OFF")
-        connection.pragma("synchronous", "OFF")  # it is synced as a whole, before it gets its name
+        connection.pragma("synchronous", "OFF")  # the file is synced as a whole before the rename
         for statement in SCHEMA:
             connection.execute(statement)
         self.meta = described
         connection.executemany(SQL.insert_meta, self.meta.items())
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
-        """Add rows. Raises OSError where there is no space."""
+        """Insert rows. Raise OSError if there is no space."""
         marks = ", ".join("?" * len(table.columns))
         statement = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks})"
         try:
@@ -132,11 +132,11 @@ class FileMoveTarget(FileMoveEnd):
             raise OSError(str(error)) from error
 
     def reader(self) -> SqliteReader:
-        """A reader of what is there."""
+        """Open a reader of the target."""
         return SqliteReader(self.path if self.occupied else self._draft, self.meta["log_id"])
 
     def commit(self) -> None:
-        """Make durable what arrived, and give it its name."""
+        """Sync the draft file and rename it."""
         if self.occupied:
             return
         self.connection.close()
@@ -145,6 +145,6 @@ class FileMoveTarget(FileMoveEnd):
         private_file.sync(self.path.parent)
 
     def close(self) -> None:
-        """Let others in; a draft is gone."""
+        """Release the lock and delete the draft."""
         super().close()
         self._draft.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The recorder: eventsourcing's interfaces over our schema, so that its applications and projections work on a log.
 
-Reading works on every log: through ``AthenaMapper`` a projection follows the plane's own events. Writing works on logs
-of one's own: the plane's log takes only what its deciders decided, so there a recorder keeps followers' places only.
+A projection can read every log; through ``AthenaMapper`` it follows the plane's own events. Only logs that recorders
+created can be written. On the plane's log, a recorder stores only the positions of followers.
 """
 
 import threading
@@ -42,7 +42,7 @@ _signals_lock = threading.Lock()
 
 
 def signal_of(name: str) -> Signal:
-    """The signal that all recorders of one log share in this process; it is a hint, the log is the truth."""
+    """Return the signal shared by all recorders of one log in this process. It is only a hint."""
     with _signals_lock:
         signal = _signals.get(name)
         if signal is None:
@@ -52,7 +52,7 @@ def signal_of(name: str) -> Signal:
 
 @contextmanager
 def eventsourcing_errors(troubles: ErrorKinds) -> Iterator[None]:
-    """Turn what a store raises into eventsourcing's errors."""
+    """Translate errors of a store to eventsourcing's errors."""
     try:
         yield
     except es.PersistenceError:
@@ -67,22 +67,22 @@ def eventsourcing_errors(troubles: ErrorKinds) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RowEvent(es.StoredEvent):
-    """A stored event that still has its whole row, for ``AthenaMapper``; equal to any other of the same content."""
+    """A stored event with its whole row, for ``AthenaMapper``. Equal to other stored events with the same content."""
 
     row: Row = field(repr=False, compare=False)
 
     def __eq__(self, other: object) -> bool:
-        """Compare what eventsourcing knows."""
+        """Compare the fields that eventsourcing knows."""
         return isinstance(other, es.StoredEvent) and _content(self) == _content(other)
 
     def __hash__(self) -> int:
-        """Agree with equality."""
+        """Return a hash consistent with equality."""
         return hash(_content(self))
 
 
 @dataclass(frozen=True)
 class RowNotification(es.Notification):
-    """A notification that still has its whole row, for ``AthenaMapper``."""
+    """A notification with its whole row, for ``AthenaMapper``."""
 
     row: Row = field(repr=False, compare=False)
 
@@ -92,10 +92,10 @@ def _content(event: es.StoredEvent) -> tuple[str, int, str, bytes]:
 
 
 class Recorder(es.ProcessRecorder):
-    """Application, tracking and process recorder in one, on a log of its own or following the plane's."""
+    """An application, tracking and process recorder, on its own log or following the plane's log."""
 
     def __init__(self, store: Store, *, clock: Clock, ids: Ids, name: str = "eventsourcing") -> None:
-        """Take over a store; ``name`` is the application's (the actor, and whose places ``tracking`` keeps)."""
+        """Use and own ``store``. ``name`` is the application: the actor, and the owner of tracked positions."""
         self.signal = signal_of(store.name)
         self._store = store
         self._clock = clock
@@ -116,10 +116,12 @@ class Recorder(es.ProcessRecorder):
 
     @contextmanager
     def writing(self) -> Iterator[Store]:
-        """One transaction, alone in the world; subclasses use it to keep their own rows beside a place."""
+        """Hold an exclusive transaction. Subclasses use it to store their own rows together with a position."""
         with self._writing, eventsourcing_errors(self._store.troubles):
             if self._broken:
-                raise es.OperationalError("an earlier write failed on the disk: nobody knows what it holds; reopen it")
+                raise es.OperationalError(
+                    "an earlier write failed on the disk, so its state is unknown; reopen the log"
+                )
             try:
                 with self._store.exclusive():
                     yield self._store
@@ -127,14 +129,14 @@ class Recorder(es.ProcessRecorder):
                 self._broken = True
                 raise
             if self._store.wal_pages >= WAL_PAGES_MAX:
-                with suppress(*self._store.full):  # the WAL keeps what was committed until there is space
+                with suppress(*self._store.full):  # commits stay in the WAL until there is space
                     self._store.checkpoint_wal(truncate=False)
         self.signal.advance(self.max_notification_id() or 0)
 
     def insert_events(self, stored_events: Sequence[es.StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Append events, and move the place of ``tracking`` in the same transaction.
+        """Append events, and move the position of ``tracking`` in the same transaction.
 
-        A stream's first version is free; each one after is exactly one more. Raises IntegrityError.
+        A stream may start at any version; then versions have no gaps. Raise IntegrityError.
         """
         tracking: es.Tracking | None = kwargs.get("tracking")
         if not stored_events and tracking is None:
@@ -170,15 +172,15 @@ class Recorder(es.ProcessRecorder):
         return rows
 
     def _refuse_the_plane(self) -> None:
-        """Raise NotSupportedError if the log is not one that recorders began."""
+        """Raise NotSupportedError if the log was not created by a recorder."""
         first = self._read(self._reader.row, 1)
         if first is not None and not first.command_id.startswith(COMMAND_PREFIX + "_"):
-            raise es.NotSupportedError("this is the plane's log: it takes only what its deciders decided")
+            raise es.NotSupportedError("this is the plane's log, which only its deciders may write")
 
     # Reading
 
     def _read(self, ask: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
-        """Ask the reader, one thread at a time."""
+        """Call a method of the reader, one thread at a time."""
         with self._reading, eventsourcing_errors(self._store.troubles):
             return ask(*values, **options)
 
@@ -191,7 +193,7 @@ class Recorder(es.ProcessRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[es.StoredEvent]:
-        """The events of one stream with ``gt < version <= lte``."""
+        """Return the events of one stream with ``gt < version <= lte``."""
         rows = self._read(self._reader.part, str(originator_id), *_bounds(gt, lte, limit), backwards=desc)
         return [
             RowEvent(originator_id=row.stream, originator_version=row.version, topic=row.type, state=row.data, row=row)
@@ -207,7 +209,7 @@ class Recorder(es.ProcessRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[es.Notification]:
-        """Events from ``start`` to ``stop`` in the order of the log, of some topics if any are named."""
+        """Return events from ``start`` to ``stop`` in the order of the log, optionally of some topics only."""
         after = 0 if start is None else start - 1 if inclusive_of_start else start
         until = ENDLESS if stop is None else stop
         if topics:
@@ -227,44 +229,44 @@ class Recorder(es.ProcessRecorder):
         ]
 
     def max_notification_id(self) -> int | None:
-        """The head, or None for an empty log."""
+        """Return the head, or None for an empty log."""
         return self._read(self._reader.head) or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "LogSubscription":
-        """All events after a position, and then those to come, by any process."""
+        """Return a subscription to all events after a position, including future ones of any process."""
         return LogSubscription(self, gt, topics)
 
-    # Places of followers
+    # Positions of followers
 
     def _place_of(self, application_name: str) -> str:
         return f"follower:{self._name}:{application_name}"
 
     def track(self, store: Store, tracking: es.Tracking) -> None:
-        """Move a place forward inside ``writing``. Raises IntegrityError if it would not move."""
+        """Move a position forward inside ``writing``. Raise IntegrityError if it would not move."""
         if not store.put_checkpoint(self._place_of(tracking.application_name), tracking.notification_id):
             raise es.IntegrityError(f"{tracking.application_name} was already followed to {tracking.notification_id}")
 
     def insert_tracking(self, tracking: es.Tracking) -> None:
-        """Record how far an application was followed."""
+        """Store the position up to which an application was followed."""
         with self.writing() as store:
             self.track(store, tracking)
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        """Return the place up to which an application was followed, or None."""
+        """Return the position up to which an application was followed, or None."""
         return self._read(self._reader.checkpoint, self._place_of(application_name))
 
 
 class LogSubscription(es.Subscription[Recorder]):
-    """Follows a log: the head first, then a page up to it, so that nothing is missed or rescanned."""
+    """A subscription to a log. Reads the head, then pages up to it, so that no event is missed or read twice."""
 
     def __init__(self, recorder: Recorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
-        """Begin after a position."""
+        """Start after a position."""
         super().__init__(recorder, gt, topics)
         self._position: Position = gt or 0
         self._page: deque[es.Notification] = deque()
 
     def __next__(self) -> es.Notification:
-        """The next event; waits for it. Raises StopIteration once stopped."""
+        """Wait for the next event and return it. Raise StopIteration once stopped."""
         while not self._has_been_stopped:
             if self._page:
                 return self._page.popleft()
@@ -273,7 +275,7 @@ class LogSubscription(es.Subscription[Recorder]):
         raise StopIteration
 
     def _turn(self) -> bool:
-        """Read what is new. Return True if there was something."""
+        """Read new events. Return True if there are any."""
         head = self._recorder.max_notification_id() or 0
         if head <= self._position:
             return False
@@ -284,16 +286,16 @@ class LogSubscription(es.Subscription[Recorder]):
         return True
 
     def stop(self) -> None:
-        """End the iteration, also one that waits in another thread."""
+        """End the iteration, even if it waits in another thread."""
         super().stop()
         self._recorder.signal.nudge()
 
 
 class SnapshotRecorder(es.AggregateRecorder):
-    """Snapshots in a store beside the log: they have versions, but no place in its order."""
+    """Snapshots in a store beside the log. They have versions, but no positions."""
 
     def __init__(self, snapshots: SnapshotStore) -> None:
-        """Take over a store of snapshots."""
+        """Use and own ``store``."""
         self._snapshots = snapshots
         self._lock = threading.Lock()
 
@@ -303,7 +305,7 @@ class SnapshotRecorder(es.AggregateRecorder):
             self._snapshots.close()
 
     def insert_events(self, stored_events: Sequence[es.StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Store all or none. Raises IntegrityError for a version that is stored."""
+        """Store all snapshots or none. Raise IntegrityError for a version that is already stored."""
         with self._lock, eventsourcing_errors(self._snapshots.troubles):
             self._snapshots.put([_content(event) for event in stored_events])
         return None
@@ -328,7 +330,7 @@ def _bounds(gt: int | None, lte: int | None, limit: int | None) -> tuple[int, in
 
 
 class Factory(es.InfrastructureFactory[Recorder]):
-    """What ``PERSISTENCE_MODULE=athena_core.log.tools.recorder`` means; ``ATHENA_LOG`` names the log.
+    """The factory for ``PERSISTENCE_MODULE=athena_core.log.tools.recorder``; ``ATHENA_LOG`` names the log.
 
     It is a state directory, or the URL of a PostgreSQL database.
     """
@@ -336,7 +338,7 @@ class Factory(es.InfrastructureFactory[Recorder]):
     ATHENA_LOG = "ATHENA_LOG"
 
     def __init__(self, env: Environment | EnvType | None) -> None:
-        """Read the environment. Raises OSError if no log is named."""
+        """Read the environment. Raise OSError if it names no log."""
         super().__init__(env)
         log = self.env.get(self.ATHENA_LOG)
         if not log:
@@ -346,21 +348,21 @@ class Factory(es.InfrastructureFactory[Recorder]):
         self._open: list[Recorder | SnapshotRecorder] = []
 
     def aggregate_recorder(self, purpose: str = "events") -> es.AggregateRecorder:
-        """A recorder of snapshots."""
+        """Return a recorder of snapshots."""
         recorder = SnapshotRecorder(open_snapshots(self._directory, self._url, purpose))
         self._open.append(recorder)
         return recorder
 
     def application_recorder(self) -> es.ApplicationRecorder:
-        """A recorder of the log."""
+        """Return a recorder of the log."""
         return self._recorder(self._chosen(self.APPLICATION_RECORDER_TOPIC))
 
     def tracking_recorder(self, tracking_recorder_class: type[Recorder] | None = None) -> Recorder:
-        """A recorder of followers' places."""
+        """Return a recorder of followers' positions."""
         return self._recorder(tracking_recorder_class or self._chosen(self.TRACKING_RECORDER_TOPIC))
 
     def process_recorder(self) -> es.ProcessRecorder:
-        """A recorder of the log and of followers' places."""
+        """Return a recorder of the log and of followers' positions."""
         return self._recorder(self._chosen(self.PROCESS_RECORDER_TOPIC))
 
     def _chosen(self, setting: str) -> type[Recorder]:
@@ -375,13 +377,13 @@ class Factory(es.InfrastructureFactory[Recorder]):
         return recorder
 
     def close(self) -> None:
-        """Close every recorder that was made."""
+        """Close all recorders of this factory."""
         while self._open:
             self._open.pop().close()
 
 
 class AthenaMapper(es.Mapper[str]):
-    """Gives projections the plane's own events, by tag; a tag that this release does not know is an ``Unknown``.
+    """Maps rows of the plane's log to its events by tag; an unknown tag becomes an ``Unknown``.
 
     Nothing in the log names code. Text that was erased is None, as everywhere.
     """
@@ -392,20 +394,20 @@ class AthenaMapper(es.Mapper[str]):
         compressor: es.Compressor | None = None,
         cipher: es.Cipher | None = None,
     ) -> None:
-        """Ignore what other mappers need: rows of the plane are neither transcoded, compressed nor enciphered."""
+        """Ignore the arguments of other mappers: rows of the plane are not transcoded, compressed or encrypted."""
         super().__init__(transcoder or es.JSONTranscoder())
         self._codec = Codec(EVENTS)
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> es.StoredEvent:
-        """Refuse: the plane's log takes only what its deciders decided."""
-        raise es.NotSupportedError("the plane's log is written by its deciders; eventsourcing can follow it")
+        """Raise NotSupportedError: only deciders write the plane's log."""
+        raise es.NotSupportedError("only its deciders may write the plane's log; eventsourcing can follow it")
 
     def to_domain_event(self, stored_event: es.StoredEvent) -> DomainEventProtocol[str]:
-        """The event itself, so that ``singledispatchmethod`` finds the handler by its type."""
+        """Return the event itself, so that ``singledispatchmethod`` finds the handler by its type."""
         return cast(DomainEventProtocol[str], self.recorded(stored_event).event)
 
     def recorded(self, stored_event: es.StoredEvent) -> Recorded[Event]:
-        """The event in its envelope. Raises MapperDeserialisationError if the bytes do not fit the type."""
+        """Return the event in its envelope. Raise MapperDeserialisationError if the bytes do not match the type."""
         if not isinstance(stored_event, RowEvent | RowNotification):
             raise es.MapperDeserialisationError(f"{stored_event.topic}: not read from a log")
         try:
@@ -415,8 +417,8 @@ class AthenaMapper(es.Mapper[str]):
 
 
 class RecordedMapper(AthenaMapper):
-    """Gives projections the plane's events in their envelopes: stream, actor and time beside the event."""
+    """Maps rows of the plane's log to events in their envelopes, with stream, actor and time."""
 
     def to_domain_event(self, stored_event: es.StoredEvent) -> DomainEventProtocol[str]:
-        """The ``Recorded``."""
+        """Return the event as ``Recorded``."""
         return cast(DomainEventProtocol[str], self.recorded(stored_event))

@@ -133,7 +133,7 @@ def test_a_worker_that_is_told_to_leave_ends_what_it_has_and_takes_nothing_more(
     gate.arrival()
     worker.signal(signal.SIGTERM)
     for _ in soon():
-        if "its runs have ended (1)" in worker.log_path.read_text():
+        if "Stopping after the current runs (1)" in worker.log_path.read_text():
             break
     late = str(api.start("too late")["runId"])
     gate.release()

@@ -207,7 +207,7 @@ def test_an_event_that_is_not_registered_is_named(log: Log) -> None:
 def test_a_stream_of_no_category_is_named(log: Log) -> None:
     future = enqueue(log, fill("pan_a"))
     log.commit_waiting()
-    with pytest.raises(InternalError, match="'pan_a' belongs to no category"):
+    with pytest.raises(InternalError, match="'pan_a' has no category"):
         future.result(timeout=0)
 
 
@@ -538,7 +538,7 @@ def test_an_older_release_refuses_a_newer_format(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     alter(tmp_path, f"UPDATE meta SET value = '{FORMAT + 1}' WHERE name = 'format'")
     log.close()
-    with pytest.raises(ConfigError, match=f"has format {FORMAT + 1}; this release reads {FORMAT}: upgrade"):
+    with pytest.raises(ConfigError, match=f"has format {FORMAT + 1}, but this release reads {FORMAT}: upgrade"):
         new_log(tmp_path)
 
 
@@ -676,16 +676,16 @@ def replaced_by(make: Callable[[Path], None]) -> Callable[[Path], None]:
 
 
 PLACED: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    "empty": (torn(b""), "unreadable", "is torn or damaged"),
-    "cut": (torn(b'{"logId":"'), "unreadable", "is torn or damaged"),
-    "no chain": (torn(FOREIGN.replace(b"0" * 64, b"00")), "unreadable", "is torn or damaged"),
-    "below 0": (torn(FOREIGN.replace(b":1,", b":-1,")), "unreadable", "is torn or damaged"),
-    "nested": (torn(b"[" * BYTES_MAX), "unreadable", "is torn or damaged"),
+    "empty": (torn(b""), "unreadable", "is truncated or damaged"),
+    "cut": (torn(b'{"logId":"'), "unreadable", "is truncated or damaged"),
+    "no chain": (torn(FOREIGN.replace(b"0" * 64, b"00")), "unreadable", "is truncated or damaged"),
+    "below 0": (torn(FOREIGN.replace(b":1,", b":-1,")), "unreadable", "is truncated or damaged"),
+    "nested": (torn(b"[" * BYTES_MAX), "unreadable", "is truncated or damaged"),
     "too long": (torn(FOREIGN + b" " * BYTES_MAX), "unreadable", f"above {BYTES_MAX} bytes"),
     "of another log": (torn(FOREIGN), "foreign", "is the anchor of another log, 0123456789abcdef"),
     "link": (linked, "unreadable", "Too many levels of symbolic links"),
     "fifo": (replaced_by(os.mkfifo), "unreadable", "not a regular file"),
-    "above 2^63": (torn(FOREIGN.replace(b":1,", b":9223372036854775808,")), "unreadable", "is torn or damaged"),
+    "above 2^63": (torn(FOREIGN.replace(b":1,", b":9223372036854775808,")), "unreadable", "is truncated or damaged"),
     "directory": (replaced_by(Path.mkdir), "unreadable", "not a regular file"),
 }
 
@@ -707,7 +707,7 @@ def test_an_anchor_that_vouches_for_nothing_is_refused_until_that_is_accepted(tm
     assert reason in line
     assert "ATHENA_ACCEPT_FORK=true" in line
     if what == "directory":
-        with pytest.raises(ConfigError, match=r"anchor cannot be written: Is a directory"):
+        with pytest.raises(ConfigError, match=r"cannot write .*anchor: Is a directory"):
             again.anchor.accept_fork()
         again.store.anchor.rmdir()
     again.anchor.accept_fork()
@@ -732,7 +732,7 @@ def test_rows_without_an_anchor_are_refused_in_a_directory_and_recorded_on_a_mac
     again.start()
     again.close()
     if engine == "postgres":
-        assert caplog.messages == [f"{log.store.anchor}: this log had no anchor here. It has one now, at position 1."]
+        assert caplog.messages == [f"{log.store.anchor}: the log had no anchor here; created one at position 1."]
     assert read_anchor(again.store.anchor) == again.anchor.at_head()
 
 
@@ -780,7 +780,7 @@ def test_only_the_writers_thread_writes_once_the_log_has_started(tmp_path: Path)
 def test_the_first_anchor_has_to_be_written(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.store.anchor = log.anchor.path = tmp_path / "nowhere" / "log.anchor"
-    with pytest.raises(ConfigError, match=r"log.anchor cannot be written: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot write .*log.anchor: No such file"):
         log.start()
     log.store.close()
 
@@ -823,15 +823,15 @@ def test_another_history_that_continued_past_the_head_of_a_running_log_stops_it(
     asleep.commit_waiting()
     assert isinstance(future.exception(timeout=0), Overloaded)
     assert deaths == [
-        f"the log cannot go on: InternalError: the log ends at position {more + 2},"
-        " but does not continue what was acknowledged at 2"
+        f"the log cannot continue: InternalError: the log ends at position {more + 2}"
+        " but does not continue the event acknowledged at position 2"
     ]
     anchor = read_anchor(asleep.store.anchor)
     assert anchor is not None
     assert anchor.position == 2
     asleep.store.close()
     again = new_log(tmp_path)
-    with pytest.raises(ConfigError, match=f"ends at position {more + 2} but holds another event at 2 than it once did"):
+    with pytest.raises(ConfigError, match=f"ends at position {more + 2} but has a different event at 2 now"):
         again.start()
     again.store.close()
 

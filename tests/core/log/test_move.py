@@ -159,7 +159,7 @@ def test_a_running_process_on_either_end_is_not_disturbed(filled: Path, url: str
 def test_a_database_with_the_rest_of_a_log_is_refused(filled: Path, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as session:
         session.execute("CREATE SCHEMA athena_views_3")
-    with pytest.raises(ConfigError, match="athena_views_3, left of another log"):
+    with pytest.raises(ConfigError, match="athena_views_3 of another log"):
         open_move(filled, None, url)
 
 

@@ -175,7 +175,7 @@ def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -
     assert (report.ok, report.violations[0].rule) == (False, "schema")
     assert any(words in violation.reason for violation in report.violations), report.violations
     refused(lambda: SqliteStore(tmp_path, CountingIds()), "ATHENA_STATE_DIR")
-    refused(lambda: FileMoveSource(tmp_path), "holds what Athena did not create")
+    refused(lambda: FileMoveSource(tmp_path), "contains something that Athena did not create")
 
 
 @pytest.mark.parametrize("case", some_quick(DATABASE, 5))
@@ -188,7 +188,7 @@ def test_what_the_schema_of_a_database_holds_beside_ours_is_found(case: str, tmp
     assert (report.ok, report.violations[0].rule) == (False, "schema")
     assert any(words in violation.reason for violation in report.violations), report.violations
     refused(lambda: PostgresStore(database, tmp_path, CountingIds()), "ATHENA_DATABASE_URL")
-    refused(lambda: DatabaseMoveSource(database, tmp_path), "holds what Athena did not create")
+    refused(lambda: DatabaseMoveSource(database, tmp_path), "contains something that Athena did not create")
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
@@ -251,7 +251,10 @@ def test_a_copy_with_foreign_sql_is_not_read_on(case: str, tmp_path: Path) -> No
     filled(tmp_path / "state", None)
     with closing(apsw.Connection(str(tmp_path / "state" / "log.db"))) as connection:
         connection.execute(FILES[case][1])
-    refused(lambda: restore_log(tmp_path / "state" / "log.db", tmp_path / "other"), "holds what Athena did not create")
+    refused(
+        lambda: restore_log(tmp_path / "state" / "log.db", tmp_path / "other"),
+        "contains something that Athena did not create",
+    )
     assert not (tmp_path / "other" / "log.db").exists()
 
 
@@ -268,9 +271,9 @@ PLACES: dict[str, Callable[[Path], object]] = {
 def test_only_a_file_is_opened(case: str, name: str, tmp_path: Path) -> None:
     PLACES[case](tmp_path / name)
     for act in (lambda: SqliteStore(tmp_path, CountingIds()), lambda: check_regular(tmp_path / name, "--to")):
-        with pytest.raises(ConfigError, match="not a regular file|link to nothing"):
+        with pytest.raises(ConfigError, match="not a regular file|broken link"):
             act()
-    with pytest.raises(ConfigError, match="not a regular file|link to nothing|holds no log"):
+    with pytest.raises(ConfigError, match="not a regular file|broken link|contains no log"):
         open_archive(tmp_path, None)
 
 

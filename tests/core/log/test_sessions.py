@@ -105,7 +105,7 @@ def test_what_a_start_of_0_1_through_such_a_pooler_left_is_described_with_its_re
         session.execute("INSERT INTO meta VALUES ('log_id', '0123456789abcdef'), ('format', '1')")
         try:
             for line in refusals(database, tmp_path):
-                assert line.startswith(f"ATHENA_DATABASE_URL: schema {schema} holds the tables of a log")
+                assert line.startswith(f"ATHENA_DATABASE_URL: schema {schema} contains the tables of a log")
                 assert "drop them, or move them to schema athena" in line
             assert (SCHEMA,) not in session.execute(SCHEMAS).fetchall()
             session.execute(f"CREATE SCHEMA {SCHEMA}".encode())
@@ -137,9 +137,7 @@ def test_the_primary_is_found_among_several_hosts(database: str, tmp_path: Path,
 @pytest.mark.parametrize("wanted", ["standby", "prefer-standby", "read-only"])
 def test_a_standby_that_is_asked_for_is_refused_with_the_reason(database: str, tmp_path: Path, wanted: str) -> None:
     url = make_conninfo(database, target_session_attrs=wanted)
-    with pytest.raises(
-        ConfigError, match=f"target_session_attrs={wanted} asks for a server that may not write.*or use"
-    ):
+    with pytest.raises(ConfigError, match=f"target_session_attrs={wanted} may select a read-only server.*or use"):
         PostgresStore(url, tmp_path, CountingIds())
 
 
