@@ -9,7 +9,6 @@ from unittest.mock import Mock
 import anyio
 import pytest
 
-from athena_core.clock import SystemClock
 from athena_core.services import reactors
 from tests.between.conftest import Planes
 from tests.support.api import Refused
@@ -127,14 +126,6 @@ def test_an_approval_expires_with_its_last_millisecond_also_across_a_restart(
         assert late.value.code == "CONFLICT"
 
 
-class StillClock(SystemClock):
-    """The clock of a machine whose seconds pass only when a test lets them."""
-
-    def monotonic(self) -> float:
-        """Seconds since the machine started."""
-        return self.elapsed()
-
-
 def test_a_message_that_failed_waits_twice_as_long_each_time_up_to_a_minute(
     tmp_path: Path, store: dict[str, str], gates: Gates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,9 +143,8 @@ def test_a_message_that_failed_waits_twice_as_long_each_time_up_to_a_minute(
             machine.go(round(seconds * 1_000))
 
     monkeypatch.setattr(reactors, "anyio", Mock(wraps=anyio, sleep=sleep))
-    clock = StillClock(lambda: machine.wall, lambda: machine.boot)
     settings = {"a2a_retry_ms": "20000", "work_max_attempts": "5", "workspace_root": str(personas.parent)}
-    with plane_on(tmp_path, clock, **store, **settings, **gates.settings) as plane:
+    with plane_on(tmp_path, machine.still(), **store, **settings, **gates.settings) as plane:
         body = {"fromPersona": "ada", "toPersona": "bob", "payload": "fail"}
         sent = plane.data("POST", "/a2a/messages", body)["messageId"]
         assert plane.until(f"/a2a/messages/{sent}", "status", "failed")["attempts"] == 5

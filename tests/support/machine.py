@@ -28,3 +28,15 @@ class Machine:
         """Set the wall clock. Return the time that the clock shows."""
         self.wall += milliseconds
         return self.clock.now()
+
+    def still(self) -> SystemClock:
+        """The clock of a process for which also seconds pass only where a test lets them."""
+        return StillClock(lambda: self.wall, lambda: self.boot)
+
+
+class StillClock(SystemClock):
+    """A clock whose seconds are those of the boot clock."""
+
+    def monotonic(self) -> float:
+        """Seconds since the machine started."""
+        return self.elapsed()
