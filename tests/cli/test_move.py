@@ -60,7 +60,7 @@ def test_clients_see_the_same_plane_after_a_move_to_a_database_and_back(
         cursor = api.events(limit=7)[6]["id"]
         newest = api.get("/runs", limit=2)
         busy = terminal.run("move", "--to", database)
-        assert (busy.code, "a process is at work" in busy.err) == (2, True)
+        assert (busy.code, "a process is using" in busy.err) == (2, True)
         before = seen(api)
         server.kill()  # a run is left in the middle
 
@@ -140,7 +140,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
     cluster.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
     try:
         result = history.run("move", "--to", cluster.of(name))
-        assert (result.code, f"encoded as {encoding}; make it with ENCODING 'UTF8'" in result.err) == (2, True)
+        assert (result.code, f"has encoding {encoding}; create it with ENCODING 'UTF8'" in result.err) == (2, True)
     finally:
         cluster.execute(f"DROP DATABASE {name}")
 

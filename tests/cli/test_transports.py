@@ -230,7 +230,7 @@ def test_whoever_is_no_athena_is_not_believed(terminal: Terminal, scripted: Scri
     scripted.answers = [(200, content)]
     result = terminal.run("events", "list")
     assert (result.code, result.out) == (3, "")
-    assert "no Athena server" in result.err
+    assert "not from an Athena server" in result.err
 
 
 def test_an_answer_may_take_its_time_for_a_run_only(terminal: Terminal) -> None:

@@ -804,7 +804,7 @@ def test_a_tail_cut_from_a_running_log_stops_it(tmp_path: Path) -> None:
     future = enqueue(log, fill())
     log.commit_waiting()
     assert isinstance(future.exception(timeout=0), Overloaded)
-    assert "ends at position 1; 2 was acknowledged" in deaths[0]
+    assert "ends at position 1 but position 2 was acknowledged" in deaths[0]
     log.store.close()
 
 
