@@ -128,6 +128,7 @@ class ReaderPool:
         self._lock = threading.Lock()
         self._used: dict[int, tuple[PostgresSession, int]] = {}
         self._idle: list[PostgresSession] = []
+        self._closed = False
 
     def take(self) -> tuple[PostgresSession, Callable[[], None]]:
         """Return the session of this thread, and a function that returns it to the pool."""
@@ -138,7 +139,7 @@ class ReaderPool:
         return session, partial(self._give_back, thread)
 
     def _new(self) -> PostgresSession:
-        return PostgresSession(self._url, READER_OPTIONS)
+        return CLOSED if self._closed else PostgresSession(self._url, READER_OPTIONS)
 
     def _give_back(self, thread: int) -> None:
         with self._lock:
@@ -155,6 +156,7 @@ class ReaderPool:
     def close(self) -> None:
         """Close all sessions, including those in use."""
         with self._lock:
+            self._closed = True
             for session in (*self._idle, *(session for session, _ in self._used.values())):
                 session.close()
             self._idle.clear()

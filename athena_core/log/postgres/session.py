@@ -71,6 +71,9 @@ class PostgresSession:
             raise psycopg.InterfaceError("it was closed")
         if self._connection is None or (self._connection.closed and not self.pinned):
             self._connection = connect(self._url, self._options)
+            if self._over:  # another thread closed it meanwhile
+                self._connection.close()
+                raise psycopg.InterfaceError("it was closed")
             self._pid = session_pid(self._connection)
         return self._connection
 

@@ -182,6 +182,7 @@ class PostgresGenerations:
         self._session = PostgresSession(url, {"statement_timeout": "10s"})
         self._lock = threading.Lock()
         self._idle: list[DriverConnection] = []
+        self._closed = False
         self._pointers: dict[str, str] = {}
         self._read_at = -STAMP_SECONDS
 
@@ -300,7 +301,7 @@ class PostgresGenerations:
             if session is None or session.closed:
                 return
             with self._lock:
-                if len(self._idle) < IDLE_MAX:
+                if len(self._idle) < IDLE_MAX and not self._closed:
                     self._idle.append(session)
                     return
             session.close()
@@ -324,9 +325,10 @@ class PostgresGenerations:
         vacuum(self._url, name, seconds)
 
     def close(self) -> None:
-        """Close idle sessions."""
+        """Close idle sessions; those in use are closed when they are returned."""
         self._session.close()
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop().close()
 

@@ -1,9 +1,10 @@
 """Tests of poolers, several hosts and half-made schemas between a process and PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import anyio
 import psycopg
@@ -14,13 +15,16 @@ from athena_core.clock import CountingIds
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.log.engine import open_archive
 from athena_core.log.port import ExecutorHeartbeat
+from athena_core.log.postgres import session as session_module
 from athena_core.log.postgres.executor_registry import RESTART_SECONDS, UP, PostgresExecutorRegistry
+from athena_core.log.postgres.reader import ReaderPool
 from athena_core.log.postgres.schema import TABLES
-from athena_core.log.postgres.session import SCHEMA, PostgresSession
+from athena_core.log.postgres.session import SCHEMA, PostgresSession, connect
 from athena_core.log.postgres.store import PostgresStore
+from athena_core.log.postgres.views import PostgresGenerations
 from athena_core.log.tools.move_ends import open_move
 from tests.core.log.pots import commit, fill, new_log
-from tests.support import pgbouncer
+from tests.support import pgbouncer, postgres
 from tests.support.api import soon
 from tests.support.nginx import free_port
 
@@ -171,3 +175,36 @@ def test_a_process_that_lost_its_session_waits_for_the_sessions_of_the_others(da
         assert {seen.executor: seen.about for seen in one.registered()} == {"exe_one": b"now", "exe_other": b""}
     other.leave()
     one.leave()
+
+
+def test_no_session_outlives_what_it_belongs_to(
+    database: str, cluster: postgres.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = urlsplit(database).path.removeprefix("/")
+
+    def sessions() -> int:
+        return int(cluster.ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")[0][0])
+
+    pool, views = ReaderPool(database), PostgresGenerations(database)
+    session, give_back = pool.take()
+    rows = views.read("public")
+    assert (session.read("SELECT 1"), list(rows.execute("SELECT 1")), sessions()) == ([(1,)], [(1,)], 2)
+    pool.close()
+    views.close()
+    give_back()
+    rows.close()
+    with pytest.raises(psycopg.InterfaceError):
+        pool.take()[0].read("SELECT 1")
+    late = PostgresSession(database, {})
+
+    def connect_while_it_is_closed(url: str, options: Mapping[str, str]) -> Any:
+        connection = connect(url, options)
+        late.close()
+        return connection
+
+    monkeypatch.setattr(session_module, "connect", connect_while_it_is_closed)
+    with pytest.raises(psycopg.InterfaceError):
+        late.connection()
+    for _ in soon():
+        if sessions() == 0:
+            break
