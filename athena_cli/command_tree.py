@@ -36,6 +36,8 @@ GROUPS: Mapping[str, str] = {
     "schedule": "Schedules: runs at set times.",
     "sessions": "Sessions (conversations) and their transcripts.",
     "work": "Work queues of sessions.",
+    "workflow": "Run workflows, follow them, and decide approvals.",
+    "workflows": "Workflow definitions.",
 }
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

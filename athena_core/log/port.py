@@ -234,7 +234,7 @@ class Archive(Protocol):
         """Return the size of the log in bytes."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
 
 
 class CommitNotifier(Protocol):
@@ -273,7 +273,7 @@ class Store(Protocol):
     remote: bool
     """True if statements go over the network, so that the keys of a batch should be fetched at once."""
     full: tuple[type[Exception], ...]
-    """Raised if there is no space; nothing was written."""
+    """Raised if the disk is full; nothing was written."""
     read_only: tuple[type[Exception], ...]
     """Raised if the database is read-only; nothing was written."""
     busy: tuple[type[Exception], ...]
@@ -308,7 +308,7 @@ class Store(Protocol):
         """
 
     def raise_format(self) -> None:
-        """Set the format to that of this release."""
+        """Raise the format to the one of this release."""
 
     def confirm(self) -> None:
         """Make earlier transactions as durable as this one, even if this one writes nothing."""
@@ -374,7 +374,7 @@ class Store(Protocol):
         """Remove all traces of erased text from the store's files. Raise OSError after ``seconds``. Thread-safe."""
 
     def check_place(self) -> None:
-        """Raise StoreMoved if the database is no longer the one that was opened."""
+        """Raise StoreMoved if the database was replaced since it was opened."""
 
     def close(self) -> None:
         """Close the writing connection and release the locks."""

@@ -26,7 +26,7 @@ class StoreWatch:
         self._keys_checked_at: float | None = None
 
     def check(self) -> None:
-        """Run all checks once and report failures. Raise StoreMoved if the database is no longer in its place."""
+        """Run all checks once and report failures. Raise StoreMoved if the database was moved or replaced."""
         try:
             self._store.check_place()
             self._check_keys()

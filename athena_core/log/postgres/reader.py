@@ -167,7 +167,7 @@ class PostgresArchive:
     """Read-only access to a log in a database, for commands without a server (``port.Archive``)."""
 
     def __init__(self, url: str, directory: Path) -> None:
-        """Read the schema and the description. Raise ConfigError if there is no log."""
+        """Read the schema and the description. Raise ConfigError if the log is missing."""
         self.anchor = directory / ANCHOR
         self._pool = ReaderPool(url)
         self._session, self._leave = self._pool.take()

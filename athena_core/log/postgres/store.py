@@ -219,7 +219,7 @@ class PostgresStore(PostgresReads):
                 self._expected.clear()
 
     def raise_format(self) -> None:
-        """Set the format to that of this release."""
+        """Raise the format to the one of this release."""
         self._writes.append((SQL.raise_format, (str(FORMAT),)))
 
     @contextmanager

@@ -47,7 +47,7 @@ def vacuum(url: str, schema: str, seconds: float, *emptied: str) -> None:
 
     Tables up to ``REWRITE_BYTES_MAX`` are rewritten. In larger tables, free space may hold erased text until PostgreSQL
     reuses it, or ``VACUUM FULL`` rewrites the table. Raise TimeoutError if a transaction or lock lasts longer than
-    ``seconds``, OSError if there is no space.
+    ``seconds``, OSError if the disk is full.
     """
     until = time.monotonic() + seconds
     with connection_errors(), connect(url, {"lock_timeout": VACUUM_LOCK_TIMEOUT}) as connection:

@@ -182,11 +182,11 @@ class SqliteStore(SqliteReads):
             raise apsw.ReadOnlyError("the state directory is read-only")
 
     def raise_format(self) -> None:
-        """Set the format to that of this release."""
+        """Raise the format to the one of this release."""
         self._connection.execute(SQL.raise_format, (str(FORMAT),))
 
     def check_place(self) -> None:
-        """Raise StoreMoved if the file is no longer where it was opened."""
+        """Raise StoreMoved if the file was moved or replaced since it was opened."""
         try:
             inode = self.path.stat().st_ino
         except FileNotFoundError:

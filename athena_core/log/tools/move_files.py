@@ -122,7 +122,7 @@ class FileMoveTarget(FileMoveEnd):
         connection.executemany(SQL.insert_meta, self.meta.items())
 
     def put(self, table: MovedTable, rows: Sequence[Cells]) -> None:
-        """Insert rows. Raise OSError if there is no space."""
+        """Insert rows. Raise OSError if the disk is full."""
         marks = ", ".join("?" * len(table.columns))
         statement = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks})"
         try:

@@ -27,7 +27,7 @@ export interface ActionSpec<T> {
   readonly operation: Operation<T>;
   readonly label: string;
   readonly request: (values: Readonly<Record<string, string>>) => RequestParts;
-  /** The text of the confirmation. Without a question and fields, there is no dialog. */
+  /** The text of the confirmation. Without a question and fields, the action runs at once. */
   readonly question?: string;
   readonly fields?: readonly Field[];
   readonly danger?: boolean;
