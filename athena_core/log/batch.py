@@ -110,7 +110,7 @@ class WriteBatch:
         if bound_at < self.keys_since or key.released(view, subject):
             return None
         if not key.fits(fingerprint):
-            raise IdempotencyMismatch("the idempotency key was used before with another input")
+            raise IdempotencyMismatch("the idempotency key was already used with another input; use a new key")
         before = msgspec.json.decode(stored, type=answers) if stored is not None else None
         end = first + count - 1
         at = decided_or(recorded_at, extra) if count else now

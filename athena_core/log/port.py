@@ -104,7 +104,9 @@ def check_format(stored: str | None, place: str) -> int:
 def check_still(stored: str) -> int:
     """Return the format of an open log. Raise StoreMoved if a newer release has raised it."""
     if int(stored) > FORMAT:
-        raise StoreMoved(f"a newer release has raised the log's format to {stored}; this release writes {FORMAT}")
+        raise StoreMoved(
+            f"a newer release has raised the log's format to {stored}, but this release writes {FORMAT}: upgrade Athena"
+        )
     return int(stored)
 
 

@@ -9,8 +9,8 @@ from athena_core.log.port import Store
 from athena_core.system.problems import Problems
 
 JUMPED = (
-    "the machine's clock jumped {seconds} s ahead. Events carry the time that has passed instead. If the clock is"
-    " right, run 'athena clock accept', or wait until it has kept step for ten minutes. If it is wrong, set it back."
+    "the machine's clock jumped {seconds} s ahead. Until this is resolved, events use elapsed time. If the clock is"
+    " right, run 'athena clock accept', or wait until it is stable for ten minutes. If it is wrong, set it back."
 )
 
 

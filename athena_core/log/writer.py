@@ -84,7 +84,7 @@ COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 _log = logging.getLogger(__name__)
 
-UNKNOWN = "the write may or may not have been done; retry with the same key"
+UNKNOWN = "the outcome of the write is unknown; retry with the same idempotency key"
 RAISED = f"The log's format is {FORMAT} from now on; older releases cannot open it."
 UNDONE = "the connection to the database was lost; nothing was written"
 LOCKED = "the log is locked; nothing was written"

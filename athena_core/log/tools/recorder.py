@@ -342,7 +342,7 @@ class Factory(es.InfrastructureFactory[Recorder]):
         super().__init__(env)
         log = self.env.get(self.ATHENA_LOG)
         if not log:
-            raise OSError(f"no log in any of {', '.join(self.env.create_keys(self.ATHENA_LOG))}")
+            raise OSError(f"set one of {', '.join(self.env.create_keys(self.ATHENA_LOG))} to the log")
         self._url = log if is_url(log) else None
         self._directory = Path() if is_url(log) else Path(log)
         self._open: list[Recorder | SnapshotRecorder] = []

@@ -596,7 +596,9 @@ def test_nothing_is_written_once_a_newer_release_has_raised_the_format(tmp_path:
     log.commit_waiting()
     with pytest.raises(Overloaded, match="nothing was written"):
         waiting.result(timeout=0)
-    raised = f"a newer release has raised the log's format to {FORMAT + 1}; this release writes {FORMAT}"
+    raised = (
+        f"a newer release has raised the log's format to {FORMAT + 1}, but this release writes {FORMAT}: upgrade Athena"
+    )
     assert deaths == [f"{tmp_path}: {raised}"]
     with pytest.raises(StoreMoved):
         enqueue(log, fill())
