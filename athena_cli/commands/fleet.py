@@ -137,7 +137,7 @@ def _headline(snapshot: FleetSnapshot) -> "RenderableType":
     line.append(" athena ", style="bold reverse")
     line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
     line.append(f" · {health['now']} · position {health['head']:,} · lag {health['lag']:,}")
-    line.append(f" · {health['streams']} streams · {health['queue']} writes waiting")
+    line.append(f" · {health['streams']} streams · {health['queue']} pending writes")
     if health.get("loopBlockMs"):  # absent on older servers
         line.append(f" · blocked up to {health['loopBlockMs']:.0f} ms")
     line.append("\n")
@@ -164,13 +164,13 @@ def _counts(snapshot: FleetSnapshot) -> "RenderableType":
     times = recent["runTimes"]
     panels = {
         "running": f"{fleet['running']}{f' of {limit}' if limit is not None else ''}\n{fleet['paused']} paused",
-        "waiting": f"{queue['waiting']} runs\n{queue['items']} work items",
+        "queued": f"{queue['waiting']} runs\n{queue['items']} work items",
         "24 h": f"{recent['outcomes']['completed']} completed\n"
         + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} failed",
         "run time": f"p50 {times.get('p50Ms', 0):,} ms\np95 {times.get('p95Ms', 0):,} ms",
         "rejected 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
-        "today": f"${cost['today']['spentUsd']:.4f}\n" + (f"of ${budget:g}" if budget else "no budget"),
-        "this month": f"${cost['totalEstimatedSpendUsd']:.4f}\n{cost['tokenMix']['totalTokens']:,} tokens",
+        "cost today": f"${cost['today']['spentUsd']:.4f}\n" + (f"of ${budget:g}" if budget else "no budget"),
+        "cost this month": f"${cost['totalEstimatedSpendUsd']:.4f}\n{cost['tokenMix']['totalTokens']:,} tokens",
         "dead letters": f"{queue['deadLetters']}\n",
     }
     return Columns([Panel(text, title=title, padding=(0, 1)) for title, text in panels.items()], equal=True)
