@@ -155,7 +155,7 @@ def test_a_bundle_is_compared_with_kept_anchors(history: Terminal, here: Here) -
     assert (refused.code, "kept anchor vouches for" in refused.err) == (1, True)
     assert here("export", "--run", run, "--to", str(head - 1), "--out", "short.bundle").code == 0
     refused = here("verify", "--bundle", "short.bundle", "--against", str(kept))
-    assert (refused.code, "export it again with --to" in refused.err) == (1, True)
+    assert (refused.code, "export again, with --to" in refused.err) == (1, True)
 
 
 def test_a_bundle_goes_through_a_pipe(history: Terminal, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_no_line_of_a_bundle_can_be_changed_left_out_swapped_or_added_unnoticed(
         "swapped events": {3: lines[4], 4: lines[3]},
         "another beginning": {0: lines[0].replace(b'"after":0', b'"after":1')},
         "no end": {len(lines) - 1: b""},
-        "more after the end": {len(lines) - 1: lines[-1] + lines[3]},
+        "lines after the end": {len(lines) - 1: lines[-1] + lines[3]},
         "no JSON": {3: b"{\n"},
         "no bundle": {0: b"{}\n"},
     }
@@ -257,7 +257,7 @@ def test_verify_looks_at_the_description_and_refuses_what_holds_no_witness(histo
     connection.execute("INSERT INTO meta VALUES ('owner', 'mallory')")
     connection.close()
     strange = history.run("verify")
-    assert (strange.code, "described by 'owner'" in strange.err) == (1, True)
+    assert (strange.code, "metadata has 'owner'" in strange.err) == (1, True)
 
 
 def statuses(terminal: Terminal, **settings: str) -> dict[str, str]:

@@ -113,7 +113,7 @@ def test_a_tail_that_was_cut_is_noticed(history: Terminal) -> None:
     change(history.state_dir / "log.db", f"DELETE FROM log WHERE position = {head}")
     result = history.run("verify")
     assert result.code == 1
-    assert f'"reason":"the log once reached position {head} and ends at {head - 1} (' in result.out
+    assert f'"reason":"the log once reached position {head} but now ends at {head - 1} (' in result.out
 
 
 def test_verifying_writes_nothing(history: Terminal) -> None:

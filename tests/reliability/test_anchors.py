@@ -95,7 +95,7 @@ def test_a_history_rewritten_with_a_chain_that_fits_passes_verify_and_fails_agai
         assert (alone.code, alone.data["ok"]) == (0, True), alone.err
         against = terminal.run("verify", "--against", str(kept), **settings)
         assert against.code == 1
-        reason = f"position {line['position']}: the row is not the one that the anchor vouches for ({kept}, line 1)"
+        reason = f"position {line['position']}: the row differs from the one that was anchored ({kept}, line 1)"
         assert against.err == f"Error: the log does not verify: {reason} [anchor]\n"
         by_ids = terminal.run("verify", "--ids", str(ids), **settings)
         found = json.loads(by_ids.out)

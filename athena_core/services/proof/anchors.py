@@ -1,4 +1,4 @@
-"""Anchors elsewhere: what this log holds is written where its owner cannot rewrite it, and kept for other logs."""
+"""Anchors elsewhere: this log's anchors are sent where its owner cannot rewrite them, and other logs' are kept here."""
 
 import asyncio
 import errno
@@ -38,22 +38,22 @@ from athena_core.system.private_file import open_regular, sync
 from athena_core.values import Identity
 
 SEND_SECONDS_MAX = 30.0
-"""How long one destination may take."""
+"""Limit for one destination."""
 
 STOP_SECONDS_MAX = 5.0
-"""How long a server that stops waits for its destinations."""
+"""Limit for all destinations while the server stops."""
 
 FETCH_SECONDS_MAX = 120.0
-"""How long one place with kept anchors may take, in all."""
+"""Limit for reading one place with kept anchors, in all."""
 
 FETCH_BYTES_MAX = 64 << 20
-"""The most that is read of one place with kept anchors."""
+"""The most bytes read from one place with kept anchors."""
 
 BEGINNING = b'{"logId":"'
-"""How each line begins that is written here."""
+"""The beginning of each line that this module writes."""
 
 QUIET_EVENTS_MAX = 100
-"""How many new events are looked at to see whether any is more than an anchor of another log."""
+"""How many of the newest events are searched for one that is more than an anchor of another log."""
 
 LOOP = "anchors.send"
 ANCHORS_PATH = "/api/v1/anchors"
@@ -67,14 +67,14 @@ _log = logging.getLogger(__name__)
 
 
 class Destination(NamedTuple):
-    """Where anchors are written: a file, an HTTP receiver, a git repository, or another Athena."""
+    """A destination of anchors: a file, an HTTP receiver, a git repository, or another Athena."""
 
     kind: Literal["file", "http", "git", "athena"]
     place: str
 
     @property
     def shown(self) -> str:
-        """The destination without what may be a secret: user, password and query of a URL."""
+        """The destination without possible secrets: user, password and query of a URL."""
         prefix = "" if self.kind in {"file", "http"} else f"{self.kind}:"
         if self.kind in {"file", "git"}:
             return prefix + self.place
@@ -83,7 +83,7 @@ class Destination(NamedTuple):
 
 
 def destination_of(text: str) -> Destination:
-    """Read a destination: a path, ``https://…``, ``git:PATH`` or ``athena:URL``. Raise ConfigError."""
+    """Parse a destination: a path, ``https://…``, ``git:PATH`` or ``athena:URL``. Raise ConfigError."""
     if text.startswith("git:"):
         return Destination("git", _path(text.removeprefix("git:")))
     if text.startswith("athena:"):
@@ -94,15 +94,15 @@ def destination_of(text: str) -> Destination:
 
 
 def check_outside(places: Iterable[Destination], state_dir: Path, field: str = "ATHENA_ANCHOR_TO") -> None:
-    """Raise ConfigError for a destination within the state directory: who rewrites the log rewrites it too."""
-    home = os.path.normpath(state_dir.absolute())  # asks no file system: one that hangs is to hinder no start
+    """Raise ConfigError for a destination in the state directory: who rewrites the log could rewrite it too."""
+    home = os.path.normpath(state_dir.absolute())  # touches no file system: one that hangs must not delay the start
     for place in places:
         if place.kind in {"file", "git"} and Path(os.path.normpath(place.place)).is_relative_to(home):
-            raise ConfigError(f"{field}: {place.place} is in the state directory; anchors are kept elsewhere")
+            raise ConfigError(f"{field}: {place.place} is in the state directory; choose a place outside of it")
 
 
 def destinations_of(texts: Iterable[str], field: str = "ATHENA_ANCHOR_TO") -> tuple[Destination, ...]:
-    """Read several destinations. Raise ConfigError naming the field or setting."""
+    """Parse several destinations. Raise ConfigError naming the field or setting."""
     try:
         return tuple(destination_of(text) for text in texts)
     except ConfigError as error:
@@ -111,7 +111,7 @@ def destinations_of(texts: Iterable[str], field: str = "ATHENA_ANCHOR_TO") -> tu
 
 def _path(text: str) -> str:
     if not text or "\0" in text:
-        raise ConfigError("expected a path, https://…, git:PATH or athena:URL as the place of anchors")
+        raise ConfigError("expected a path, https://…, git:PATH or athena:URL as the destination of anchors")
     return str(Path(text).expanduser().absolute())
 
 
@@ -122,9 +122,11 @@ def _url(text: str) -> str:
     except ValueError:
         known = False
     if not known:
-        raise ConfigError("expected a URL that begins with https:// as the place of anchors")
+        raise ConfigError("expected a URL that begins with https:// as the destination of anchors")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
-        raise ConfigError(f"anchors are sent to {parts.hostname} by https:// only; http:// is for this machine")
+        raise ConfigError(
+            f"anchors are sent to {parts.hostname} only over https://; http:// is allowed only for this machine"
+        )
     return text
 
 
@@ -132,19 +134,19 @@ def _url(text: str) -> str:
 
 
 class Sender(NamedTuple):
-    """What sending needs: a closed directory for git, and the identity header for another Athena, if there is one."""
+    """The needs of sending: a private directory for git, and the identity header for another Athena, if any."""
 
     scratch: Path
     identity: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Sender":
-        """Return the sender of a state directory; another Athena is told the identity of the command line."""
+        """Return the sender of a state directory; it uses the identity of the command line."""
         name = settings.cli_identity
         return cls(settings.state_dir, (settings.auth_identity_header, name) if name else None)
 
     async def send(self, line: AnchorBody, to: Destination) -> None:
-        """Write an anchor to a destination, beside what is there. Raise AnchorNotSent."""
+        """Append an anchor to a destination. Raise AnchorNotSent."""
         try:
             with anyio.fail_after(SEND_SECONDS_MAX):
                 match to.kind:
@@ -174,7 +176,7 @@ class Sender(NamedTuple):
         return JSON if self.identity is None else {**JSON, self.identity[0]: self.identity[1]}
 
     async def _put(self, url: str, line: AnchorBody) -> None:
-        """Create an object; one that is there is left as it is."""
+        """Create an object unless it exists."""
         status = await _asked("PUT", url, line, {**JSON, "if-none-match": "*"})
         if status != 412:
             _check(status)
@@ -182,8 +184,8 @@ class Sender(NamedTuple):
     async def _post(self, url: str, line: AnchorBody, headers: dict[str, str]) -> None:
         status = await _asked("POST", url, line, headers)
         if status == 409:
-            reason = "it keeps another chain for this position, so one of the two histories was rewritten"
-            raise AnchorConflict(f"{reason}; or it is the server of this log itself")
+            reason = "it keeps another chain value for this position, so one of the two histories was rewritten"
+            raise AnchorConflict(f"{reason}; or it serves this log itself")
         _check(status)
 
     async def _commit(self, directory: Path, line: AnchorBody) -> None:
@@ -195,12 +197,12 @@ class Sender(NamedTuple):
 
 
 async def _client() -> httpx2.AsyncClient:
-    """Make a client; reading the certificates takes long, so a thread does it."""
+    """Make a client in a thread, because reading the certificates takes long."""
     return await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
 
 
 async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str]) -> int:
-    """Send an anchor and return the status of the answer, whose body is not read."""
+    """Send an anchor and return the response's status; the body is not read."""
     client = await _client()
     async with client, client.stream(method, url, content=anchor_line(line), headers=headers) as response:
         return int(response.status_code)
@@ -208,27 +210,27 @@ async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str
 
 def _check(status: int) -> None:
     if not 200 <= status < 300:
-        raise AnchorNotSent(f"the answer was {status}")
+        raise AnchorNotSent(f"the response was {status}")
 
 
 # Reading what was kept
 
 
 class KeptPage(msgspec.Struct):
-    """A page of kept anchors, as another Athena answers it."""
+    """A page of kept anchors, as another Athena returns it."""
 
     items: list[msgspec.Raw]
     next_cursor: str | None = msgspec.field(name="nextCursor", default=None)
 
 
 class KeptAnswer(msgspec.Struct):
-    """The envelope around it."""
+    """The envelope of a page."""
 
     data: KeptPage
 
 
 async def fetch_anchors(place: Destination, log_id: str, sender: Sender) -> BinaryIO:
-    """Open what a place keeps of a log, one anchor a line. Raise ConfigError where it cannot be read in time."""
+    """Open the anchors of a log that a place keeps, one a line. Raise ConfigError if they cannot be read in time."""
     try:
         with anyio.fail_after(FETCH_SECONDS_MAX):
             match place.kind:
@@ -250,12 +252,12 @@ async def fetch_anchors(place: Destination, log_id: str, sender: Sender) -> Bina
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open a regular file, wherever a link leads. Raise OSError."""
+    """Open a regular file, following links. Raise OSError."""
     return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 
 
 async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
-    """Read every page that another Athena keeps of a log."""
+    """Read all kept anchors of a log from another Athena."""
     lines = bytearray()
     query = {"logId": log_id, "limit": "500"}
     while True:
@@ -270,7 +272,7 @@ async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
 
 
 async def _got(url: str, headers: dict[str, str]) -> bytes:
-    """Read a bounded answer."""
+    """Read a response of bounded size."""
     client = await _client()
     content = bytearray()
     async with client, client.stream("GET", url, headers=headers) as response:
@@ -291,13 +293,13 @@ def anchor_line(line: AnchorBody) -> bytes:
 
 
 _busy: set[Path] = set()
-"""Files with a thread at work; one that hangs stays here for as long as it does."""
+"""Files that a thread is writing to. A write that hangs keeps its file here."""
 
 
 async def _append_aside(path: Path, line: AnchorBody) -> None:
-    """Append in a thread that nothing waits for in the end: a file system may hang for ever. Raise OSError.
+    """Append in a daemon thread of its own, because a file system may hang. Raise OSError.
 
-    Each file has at most one, so that threads do not gather, and none of those that requests need is taken.
+    Each file has at most one thread, so threads do not accumulate, and the thread pool of requests is not used.
     """
     if path in _busy:
         raise OSError(errno.EBUSY, "an earlier write still hangs")
@@ -324,8 +326,8 @@ async def _append_aside(path: Path, line: AnchorBody) -> None:
 def append_anchor(path: Path, line: AnchorBody) -> None:
     """Append an anchor to a private regular file, durably. Raise OSError.
 
-    What a crash left of an anchor is taken away first. Whole lines are never changed, and an anchor without an end gets
-    one. A file that ends in anything else is refused.
+    A torn anchor that a crash left is removed first; one that only lacks its line end gets it. Whole lines never
+    change. A file that ends in anything else is refused.
     """
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     try:
@@ -347,9 +349,9 @@ def append_anchor(path: Path, line: AnchorBody) -> None:
 
 
 def _whole(descriptor: int) -> tuple[int, bytes]:
-    """Cut off what a crash left of an anchor; return the size of what is whole, and the end that its last line lacks.
+    """Remove a torn anchor at the end. Return the size of the rest, and the line end that its last line lacks.
 
-    Raise OSError for a last line that is nothing of an anchor.
+    Raise OSError if the last line is not the beginning of an anchor.
     """
     size = os.fstat(descriptor).st_size
     tail = os.pread(descriptor, LINE_BYTES_MAX, max(size - LINE_BYTES_MAX, 0))
@@ -358,9 +360,9 @@ def _whole(descriptor: int) -> tuple[int, bytes]:
         if _is_anchor(torn):
             return size, b"\n"
         if len(torn) == LINE_BYTES_MAX or not torn.startswith(BEGINNING[: len(torn)]):
-            raise OSError(errno.EINVAL, "ends in something that is no anchor")
+            raise OSError(errno.EINVAL, "the last line is not an anchor")
     elif before and not _is_anchor(before):
-        raise OSError(errno.EINVAL, "ends in something that is no anchor")
+        raise OSError(errno.EINVAL, "the last line is not an anchor")
     if torn:
         os.ftruncate(descriptor, size - len(torn))
     return size - len(torn), b""
@@ -384,7 +386,7 @@ def anchor_at_head(reader: LogReader, clock: Clock) -> AnchorBody | None:
 
 
 class AnchorReceipt(Value):
-    """An anchor of another log that is kept here. ``from`` is the identity that sent it first."""
+    """An anchor of another log that is kept here. ``from`` is the identity that first sent it."""
 
     log_id: str
     position: Position
@@ -394,10 +396,10 @@ class AnchorReceipt(Value):
 
 
 class Anchors:
-    """Sends the anchors of this log to destinations, and keeps those of other logs."""
+    """Sends the anchors of this log to destinations, and keeps anchors of other logs."""
 
     def __init__(self, log: Log, clock: Clock, sender: Sender, to: Sequence[Destination], seconds: float) -> None:
-        """Send to these destinations, each ``seconds``."""
+        """Send to these destinations every ``seconds``."""
         self._log = log
         self._clock = clock
         self._sender = sender
@@ -406,7 +408,7 @@ class Anchors:
         self._sent: dict[Destination, Position] = {}
 
     async def serve(self) -> None:
-        """Send the anchor of the head regularly, for as long as the server runs."""
+        """Send the anchor of the head regularly while the server runs."""
         while self._to:
             await anyio.sleep(self._seconds)
             await self.send()
@@ -417,7 +419,7 @@ class Anchors:
             await self.send()
 
     async def send(self) -> None:
-        """Send the anchor of the head to each destination that does not have it; a failure is a problem of the loop."""
+        """Send the anchor of the head to each destination that lacks it; failures are reported as problems."""
         if not self._to:
             return
         try:
@@ -441,9 +443,9 @@ class Anchors:
             self._log.problems.recovered(LOOP, to.shown)
 
     def _moved(self) -> tuple[AnchorBody | None, Position]:
-        """Return the anchor of the head, and the last position that is worth one.
+        """Return the anchor of the head, and the last position that is worth an anchor.
 
-        Anchors of other logs are not, or two Athenas that keep each other's would never rest.
+        Anchors of other logs are not: otherwise two Athenas that keep each other's anchors would never stop sending.
         """
         reader = self._log.reader()
         try:
@@ -459,12 +461,13 @@ class Anchors:
     # Keeping
 
     async def keep(self, body: AnchorBody, who: Identity, meta: Meta, key: Key | None) -> Committed[AnchorReceipt]:
-        """Record an anchor of another log, once; the answer is an ``AnchorReceipt``.
+        """Record an anchor of another log once, and return an ``AnchorReceipt``.
 
-        Raise AnchorConflict for another chain of the position or an anchor of this log itself, and AnchorLimit.
+        Raise AnchorConflict for another chain value of the position or an anchor of this log itself. Raise AnchorLimit
+        at a limit.
         """
         if body.log_id == self._log.log_id:
-            reason = "the anchor is of this log itself, where it would prove nothing: send it to another Athena"
+            reason = "the anchor belongs to this log itself and would prove nothing here: send it to another Athena"
             raise AnchorConflict(reason, {"logId": body.log_id})
         stream = anchor.stream_of(body.log_id, body.position)
 
@@ -491,8 +494,8 @@ def _receipt(kept: AnchorKept) -> AnchorReceipt:
 
 
 def _refuse(body: AnchorBody, kept: AnchorKept, facts: tuple[Fact, ...], reader: Reader, context: Context) -> NoReturn:
-    """Refuse another chain for a position; record it if it is new there, as long as the limits let it."""
-    message = f"another chain is kept for position {body.position} of log {body.log_id}"
+    """Refuse another chain value for a position, and record the conflict if it is new and within the limits."""
+    message = f"another chain value is kept for position {body.position} of log {body.log_id}"
     error = AnchorConflict(
         f"{message}: one of the two histories was rewritten",
         {"logId": body.log_id, "position": body.position, "chain": body.chain, "kept": kept.chain},
@@ -506,13 +509,15 @@ def _refuse(body: AnchorBody, kept: AnchorKept, facts: tuple[Fact, ...], reader:
 
 
 def _check_limits(log_id: str, reader: Reader, context: Context) -> None:
-    """Raise AnchorLimit if no more anchors are recorded, of this log or in all."""
+    """Raise AnchorLimit if this log, or all logs together, may not add an anchor."""
     counted = reader.guards(anchor.ANCHORS_GUARD)
     today = context.now // anchor.DAY_MS
     if log_id not in counted and len(counted) >= anchor.LOGS_MAX:
-        raise AnchorLimit(f"anchors of {anchor.LOGS_MAX} logs are kept here; no other log is taken")
+        raise AnchorLimit(f"anchors of {anchor.LOGS_MAX} logs are kept here already; no other log is accepted")
     counts = {log: int(count) for log, (day, count) in counted.items() if day == today}
     if counts.get(log_id, 0) >= anchor.ANCHORS_A_DAY_MAX:
-        raise AnchorLimit(f"{anchor.ANCHORS_A_DAY_MAX} anchors of log {log_id} were kept today; send fewer")
+        raise AnchorLimit(
+            f"{anchor.ANCHORS_A_DAY_MAX} anchors of log {log_id} were already kept today; send them less often"
+        )
     if sum(counts.values()) >= anchor.ANCHORS_A_DAY_IN_ALL_MAX:
-        raise AnchorLimit(f"{anchor.ANCHORS_A_DAY_IN_ALL_MAX} anchors were kept today; send fewer")
+        raise AnchorLimit(f"{anchor.ANCHORS_A_DAY_IN_ALL_MAX} anchors were already kept today; send them less often")

@@ -1,9 +1,11 @@
-"""Bundles: a slice of the log as one file that proves itself on another machine.
+"""Bundles: a slice of the log as one file that can be proven on another machine.
 
-Line by line, JSON. First ``{"bundle": 2, "logId", "scope", "redacted", "after", "chain", "head", "complete"}``: the
-place that the slice follows, with its chain value, the last position that it reaches, and whether it holds a whole run.
-Then, in order of position, ``{"row": {…}}`` with all columns of an event (``data`` and ``text`` as the text that was
-stored), or ``{"leaves": ["…", …]}`` for events that are not part of it: what each adds to the chain, in hex. Last
+The file is JSON, line by line. The first line is ``{"bundle": 2, "logId", "scope", "redacted", "after", "chain",
+"head", "complete"}``. It names the position before the slice with its chain value, the last position, and whether the
+slice holds a whole run.
+
+Then, by position, follow ``{"row": {…}}`` with all columns of an event (``data`` and ``text`` as stored), or
+``{"leaves": ["…", …]}`` for events outside of the scope: the hash that each adds to the chain, in hex. The last line is
 ``{"end": …, "chain": …}``. Bundles of release 0.1 have the number 1 and no ``complete``.
 """
 
@@ -36,14 +38,14 @@ Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class BundleScope(Value, forbid_unknown_fields=True):
-    """What a bundle is of: one run, one session, or everything from a position on."""
+    """The scope of a bundle: one run, one session, or everything after a position."""
 
     run_id: str | None = None
     session_id: str | None = None
     after: Integer | None = None
 
     def holds(self, row: Row) -> bool:
-        """Whether an event belongs to it."""
+        """Return True if the event belongs to the scope."""
         if self.run_id is not None:
             return self.run_id in {row.run_id, row.stream}
         if self.session_id is not None:
@@ -52,7 +54,7 @@ class BundleScope(Value, forbid_unknown_fields=True):
 
 
 class BundleHead(Value, forbid_unknown_fields=True):
-    """The first line."""
+    """The first line of a bundle."""
 
     bundle: int
     log_id: str
@@ -65,7 +67,7 @@ class BundleHead(Value, forbid_unknown_fields=True):
 
 
 class BundleRow(Value, rename=None, forbid_unknown_fields=True):
-    """The columns of an event as a bundle holds them."""
+    """The columns of an event in a bundle."""
 
     position: Integer
     stream: str
@@ -87,7 +89,7 @@ class BundleRow(Value, rename=None, forbid_unknown_fields=True):
     text: str | None
 
     def row(self) -> Row:
-        """The row that they were. Raises ValueError for text that is not Unicode."""
+        """Return the original row. Raise ValueError for text that is not Unicode."""
         cells: dict[str, Any] = {name: getattr(self, name) for name in Row._fields}
         cells |= {name: cells[name].encode() for name in BYTES if cells[name] is not None}
         cells |= {name: bytes.fromhex(cells[name]) for name in HEX if cells[name] is not None}
@@ -95,7 +97,7 @@ class BundleRow(Value, rename=None, forbid_unknown_fields=True):
 
 
 class BundleLine(Value, forbid_unknown_fields=True):
-    """A line behind the first: an event, the leaves of others, or the end with its chain value."""
+    """A later line of a bundle: an event, the leaves of other events, or the end with its chain value."""
 
     row: BundleRow | None = None
     leaves: Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=PAGE_EVENTS)] | None = None
@@ -104,9 +106,9 @@ class BundleLine(Value, forbid_unknown_fields=True):
 
 
 class BundleProof(Value):
-    """What a bundle proves: ``events`` are in it, ``skipped`` are vouched for by what they add to the chain.
+    """The proof of a bundle: ``events`` are in it, ``skipped`` only add their hash to the chain.
 
-    ``complete`` means that no event of its run is missing; ``notices`` say what is not proven.
+    If ``complete``, no event of its run is missing. ``notices`` name the gaps of the proof.
     """
 
     ok: bool
@@ -121,7 +123,7 @@ class BundleProof(Value):
     without_text: int
     complete: bool
     compared: tuple[Position, ...]
-    """The positions of the kept anchors that it holds."""
+    """The positions of the kept anchors inside the bundle."""
     notices: tuple[str, ...]
 
 
@@ -129,11 +131,11 @@ class LineSource(Protocol):
     """A file of lines."""
 
     def readline(self, limit: int, /) -> bytes:
-        """The next line, or as much of it as the limit allows."""
+        """Return the next line, or its beginning up to the limit."""
 
 
 def read_lines(file: LineSource) -> Iterator[bytes]:
-    """The lines of a bundle. Raises Broken for one that is too long."""
+    """Yield the lines of a bundle. Raise ChainBroken for a line that is too long."""
     number = 0
     while line := file.readline(LINE_BYTES_MAX + 1):
         number += 1
@@ -143,7 +145,7 @@ def read_lines(file: LineSource) -> Iterator[bytes]:
 
 
 class BundleExtent(NamedTuple):
-    """The first and the last position of a slice, and whether it holds a run from its first event to its end."""
+    """The first and last position of a slice, and whether it holds a run from its first event to its end."""
 
     first: Position
     last: Position
@@ -151,10 +153,10 @@ class BundleExtent(NamedTuple):
 
 
 def export(log: StoreReader, scope: BundleScope, *, redact: bool, to: Position | None = None) -> Iterator[bytes]:
-    """The lines of a bundle, from the first event of a scope to its last, or to a position.
+    """Yield the lines of a bundle, from the first event of a scope to its last, or to a position.
 
-    With ``redact`` without text. Nothing but the end marks a bundle of a scope without events. Raises ConfigError for a
-    position that the log, or the scope, does not reach, Broken for a row that no bundle can hold.
+    With ``redact``, texts are left out. A scope without events gives a bundle with only a head and an end. Raise
+    ConfigError for a position beyond the log or before the scope, and ChainBroken for a row that a bundle cannot hold.
     """
     first, last, complete = _extent(log, scope, to)
     before = log.row(first - 1) if first > 1 else None
@@ -190,7 +192,7 @@ def export(log: StoreReader, scope: BundleScope, *, redact: bool, to: Position |
 
 
 def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> BundleExtent:
-    """What a slice reaches; (1, 0) where nothing belongs to it."""
+    """Return the extent of a slice; (1, 0) if the scope has no events."""
     head = log.head()
     if to is not None and to > head:
         raise ConfigError(f"--to: the log ends at position {head}")
@@ -200,21 +202,20 @@ def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> Bundle
             first, last = first or row.position, row.position
             run_events.add(row)
     if to is not None and not first:
-        raise ConfigError(f"--to: nothing of that was recorded up to position {to}")
+        raise ConfigError(f"--to: the scope has no events up to position {to}")
     return BundleExtent(first or 1, last if to is None else to, run_events.complete)
 
 
 class RunCompleteness:
-    """The stream of a run in a bundle, event by event; of another scope it is never complete."""
+    """The stream of a run in a bundle, checked event by event; a bundle of another scope is never complete."""
 
     def __init__(self, scope: BundleScope) -> None:
-        """Before the first event."""
         self._stream = scope.run_id
         self.version = 0
         self.status = "new"
 
     def add(self, row: Row) -> bool:
-        """Take an event in. Return False if one is missing before it."""
+        """Add an event. Return False if one is missing before it."""
         if row.stream != self._stream:
             return True
         self.version += 1
@@ -223,7 +224,7 @@ class RunCompleteness:
 
     @property
     def complete(self) -> bool:
-        """Whether the run began and ended."""
+        """Return True if the run began and ended."""
         return self.status == "ended"
 
 
@@ -234,13 +235,13 @@ def _rows(log: StoreReader, after: Position, until: Position) -> Iterator[Row]:
             if row.position != after + 1:
                 break
             if not whole(row):
-                raise ChainBroken(row.position, "a column is missing or of a wrong type")
+                raise ChainBroken(row.position, "a column is missing or has the wrong type")
             after = row.position
             yield row
         else:
             if rows:
                 continue
-        raise ChainBroken(after + 1, "the log does not hold it")
+        raise ChainBroken(after + 1, "the row is missing from the log")
 
 
 def _columns(row: Row, *, redact: bool) -> dict[str, Any]:
@@ -257,11 +258,10 @@ def _columns(row: Row, *, redact: bool) -> dict[str, Any]:
 def prove(
     lines: Iterable[bytes], note: Callable[[Row], None] = lambda row: None, anchors: Iterable[Anchor] = ()
 ) -> BundleProof:
-    """Prove a bundle from its own lines: every hash, the chain over all positions, nothing missing. Raises Broken.
+    """Prove a bundle by its own lines: every hash, the chain, and no missing position. Raise ChainBroken.
 
-    ``note`` is called with every event. Without ``anchors`` it does not prove that its first chain value, or its last,
-    is that of a log that anybody trusts; with anchors, at least one must lie in it, and each that does must have its
-    chain value.
+    ``note`` is called with every event. Without ``anchors`` the first and last chain values are not compared with a
+    trusted log. With anchors, at least one must lie inside the bundle, and each that does must have its chain value.
     """
     source = iter(lines)
     bundle = _Reading(_head(next(source, b"")), anchors)
@@ -272,13 +272,13 @@ def prove(
         except (ValueError, OverflowError, msgspec.MsgspecError) as error:
             raise ChainBroken(bundle.position + 1, f"the line cannot be read: {error}") from error
         except RecursionError:
-            raise ChainBroken(bundle.position + 1, "the line has too many levels") from None
+            raise ChainBroken(bundle.position + 1, "the line is nested too deeply") from None
         if ended:
             break
     else:
         raise ChainBroken(bundle.position, "the bundle was cut off: it has no end")
     if next(source, None) is not None:
-        raise ChainBroken(bundle.position, "there is more after the end")
+        raise ChainBroken(bundle.position, "there are lines after the end")
     return bundle.proof()
 
 
@@ -286,26 +286,26 @@ def _head(line: bytes) -> BundleHead:
     try:
         head = msgspec.json.decode(line, type=BundleHead)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ChainBroken(0, f"the first line is not that of a bundle: {error}") from error
+        raise ChainBroken(0, f"the first line does not begin a bundle: {error}") from error
     except RecursionError:
-        raise ChainBroken(0, "the first line has too many levels") from None
+        raise ChainBroken(0, "the first line is nested too deeply") from None
     if not OLDEST <= head.bundle <= FORMAT:
         raise ChainBroken(0, f"the bundle has format {head.bundle}; this release reads {OLDEST} to {FORMAT}")
     if (head.complete is None) != (head.bundle == OLDEST):
-        raise ChainBroken(0, "the first line is not that of its format")
+        raise ChainBroken(0, "the first line does not have the fields of its format")
     return head
 
 
 def log_id_of(line: bytes) -> str:
-    """Return the id of the log that a bundle is of, from its first line. Raises Broken."""
+    """Return the id of the bundle's log, from the first line. Raise ChainBroken."""
     return _head(line).log_id
 
 
 class _Reading:
-    """A bundle that is read: how far it is proven."""
+    """The state of reading a bundle: how far it is proven."""
 
     def __init__(self, head: BundleHead, anchors: Iterable[Anchor]) -> None:
-        """Begin at the place that the slice follows."""
+        """Start at the position before the slice."""
         self.position, self._chain = head.after, bytes.fromhex(head.chain)
         self._head = head
         self._run_events = RunCompleteness(head.scope)
@@ -315,20 +315,20 @@ class _Reading:
         self._anchor_count = 0
         for anchor in anchors:
             if anchor.log_id != head.log_id:
-                raise ChainBroken(0, f"the bundle is of log {head.log_id}, the anchor of {anchor.log_id}")
+                raise ChainBroken(0, f"the bundle belongs to log {head.log_id}, but the anchor to {anchor.log_id}")
             self._chains.setdefault(anchor.position, set()).add(anchor.chain)
             self._anchor_count += 1
         self._compared: list[Position] = []
         self._range = head.scope.run_id is None and head.scope.session_id is None
         if self._range and head.head and head.after != (head.scope.after or 0):
-            raise ChainBroken(head.after + 1, "the bundle does not begin where its scope does")
+            raise ChainBroken(head.after + 1, "the bundle does not begin at the start of its scope")
         if head.after:
             self._compare()
         elif self._chain != GENESIS:
-            raise ChainBroken(0, "the first chain value is not that of an empty log")
+            raise ChainBroken(0, "the first chain value is not the one of an empty log")
 
     def take(self, part: BundleLine, note: Callable[[Row], None]) -> bool:
-        """Take a line in; return True for the last one. Raises Broken, and ValueError for what is no line."""
+        """Add a line; return True for the last one. Raise ChainBroken, and ValueError for an invalid line."""
         match part:
             case BundleLine(row=BundleRow() as columns, leaves=None, end=None, chain=None):
                 row = columns.row()
@@ -343,10 +343,10 @@ class _Reading:
                     raise ChainBroken(self.position, "an event is missing, though the scope holds every event")
             case BundleLine(row=None, leaves=None, end=int(end), chain=str(chain)):
                 if (end, chain, end) != (self.position, self._chain.hex(), self._head.head):
-                    raise ChainBroken(self.position, "the end is not where the last line leads, or the first line says")
+                    raise ChainBroken(self.position, "the end does not match the lines before it, or the first line")
                 return True
             case _:
-                raise ValueError("it is neither an event nor leaves nor an end")
+                raise ValueError("expected an event, leaves or an end")
         return False
 
     def _take_row(self, row: Row) -> None:
@@ -359,9 +359,11 @@ class _Reading:
             raise ChainBroken(row.position, "the event does not belong to the scope of the bundle")
         if not self._run_events.add(row):
             expected = self._run_events.version
-            raise ChainBroken(row.position, f"version {row.version} of the run follows; version {expected} is missing")
+            raise ChainBroken(
+                row.position, f"version {row.version} of the run comes next, but version {expected} is missing"
+            )
         if row.text is not None and self._head.redacted:
-            raise ChainBroken(row.position, "there is text, though the bundle says that it has none")
+            raise ChainBroken(row.position, "the event has text, but the bundle is marked as redacted")
         self._recorded_at = row.recorded_at
         self._events += 1
         self._without_text += row.text is None and row.text_hash is not None
@@ -369,32 +371,30 @@ class _Reading:
 
     def _advance(self, position: Position, chain: bytes) -> None:
         if position > self._head.head:
-            raise ChainBroken(position, f"the bundle goes beyond position {self._head.head}, its end")
+            raise ChainBroken(position, f"the bundle continues beyond position {self._head.head}, its end")
         self.position, self._chain = position, chain
         self._compare()
 
     def _compare(self) -> None:
-        """Compare the chain value with those of kept anchors."""
+        """Compare the chain value with kept anchors of this position."""
         chains = self._chains.get(self.position)
         if chains is None:
             return
         if chains != {self._chain.hex()}:
-            raise ChainBroken(self.position, "the chain is not the one that the kept anchor vouches for")
+            raise ChainBroken(self.position, "the chain value differs from the kept anchor")
         self._compared.append(self.position)
 
     def proof(self) -> BundleProof:
-        """What is proven at the end."""
+        """Return the proof, after the end of the bundle."""
         head = self._head
         complete = bool(head.complete) and self._run_events.complete
         if head.complete and not complete:
-            raise ChainBroken(
-                self.position, "the bundle says that it holds a whole run, and its run does not end in it"
-            )
+            raise ChainBroken(self.position, "the bundle is marked as complete, but its run does not end in it")
         if self._anchor_count and not self._compared:
             raise ChainBroken(
                 self.position,
-                f"none of the {self._anchor_count} kept anchors lies between position {head.after} and {self.position};"
-                " export it again with --to and the position of one",
+                f"{self._anchor_count} kept anchors, but not one between positions {head.after} and {self.position};"
+                " export again, with --to and the position of an anchor",
             )
         return BundleProof(
             ok=True,
@@ -415,19 +415,19 @@ class _Reading:
     def _notices(self) -> Iterator[str]:
         head, scope = self._head, self._head.scope
         if head.bundle == OLDEST:
-            yield "Format 1 of release 0.1 proves less: it does not say whether a run had ended."
+            yield "Format 1 of release 0.1 proves less: it does not record whether a run had ended."
         elif scope.run_id is not None and not head.complete:
-            yield f"Completeness is not proven: the end of the run is not in the bundle up to position {self.position}."
+            yield f"Completeness is not proven: the bundle ends at position {self.position}, before the end of the run."
         if scope.session_id is not None:
-            yield "Completeness is not proven: events of the session may be among those that were left out."
+            yield "Completeness is not proven: events of the session may have been left out."
         elif self._range:
-            yield f"Completeness is not proven: the log may go on after position {self.position}."
+            yield f"Completeness is not proven: the log may continue after position {self.position}."
         if not self._compared:
-            yield "No kept anchor was compared (--against): the chain values may be those of a rewritten log."
+            yield "No kept anchor was compared (--against): the log may have been rewritten as a whole."
 
 
 def _line(part: object, position: Position = 0) -> bytes:
     line = escape_json(msgspec.json.encode(part)) + b"\n"
     if len(line) > LINE_BYTES_MAX:
-        raise ChainBroken(position, f"the event makes a line of more than {LINE_BYTES_MAX} bytes")
+        raise ChainBroken(position, f"the event needs a line of more than {LINE_BYTES_MAX} bytes")
     return line

@@ -1,6 +1,7 @@
-"""The explanation of a run: the chain of causes that led here, and the one thing that it waits for now.
+"""The explanation of a run: the events that led to its status, and the one thing that it waits for now.
 
-It is told from the run's own events, and from nothing that may be erased. Only the place in line comes from elsewhere.
+Everything but the place in the queue comes from the run's own events. No erasable text is read except the quotes of
+``QUOTED``.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,37 +36,37 @@ from athena_core.values import MICRO_USD, RefusedPlan, RefusedRequest, Scope
 CAUSES_MAX = 1_000
 CAUSES_FIRST = 100
 COMMIT_EVENTS_MAX = 50
-"""How far back the end of another run is looked for that admitted this one."""
+"""How many events back the end of the run that admitted this one is searched, within one commit."""
 
 REASONS = {
-    "session-busy": "another run has its session",
-    "concurrency": "every slot is taken",
-    "executor": "no executor has room for it",
-    "key-limit": "a limit by key is reached",
+    "session-busy": "another run holds the session",
+    "concurrency": "all run slots are in use",
+    "executor": "every executor is full",
+    "key-limit": "a concurrency limit of a key is reached",
 }
 QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
-"""The events whose text is quoted; others are told without it."""
+"""The events whose text is quoted; the sentences of all others contain no erasable text."""
 REJECTED = "rejected"
-"""The status of a run that the policy refused: it never existed."""
+"""The status of a run that the policy rejected before it existed."""
 
-LOSSES = {"dead": "which died", "frozen": "which gave no sign of life", "left": "which left"}
-REFUSED = {None: "", "unknown-tool": ", which it may not use", "bad-arguments": ", with wrong arguments"}
+LOSSES = {"dead": "whose process ended", "frozen": "which stopped responding", "left": "which shut down"}
+REFUSED = {None: "", "unknown-tool": ", which this run may not use", "bad-arguments": ", with invalid arguments"}
 CANCELLED = {
     "requested": "cancelled on request",
-    "session-busy": "withdrawn, because its caller did not want to wait any longer for its turn",
-    "executor": "withdrawn, because no executor took it in time",
-    "key-limit": "withdrawn, because a limit by key left no room for it in time",
-    "interrupted": "interrupted by a newer run of its session",
-    "parent": "cancelled with its parent",
+    "session-busy": "withdrawn: its caller stopped waiting for the session",
+    "executor": "withdrawn: no executor had room in time",
+    "key-limit": "withdrawn: a concurrency limit of a key left no room in time",
+    "interrupted": "interrupted by a newer run of the session",
+    "parent": "cancelled with its parent run",
 }
 
 
 EventIdOf: TypeAlias = Callable[[Position, bytes], str]
-"""The id of an event by its position and mark."""
+"""Return the id of the event with this position and mark."""
 
 
 class QueuePlace(NamedTuple):
-    """Where a run waits: why, at which place, behind which run, if it is one, and at which limit, in words."""
+    """The place of a queued run: why it waits, its position, the run ahead of it, and the limit in words."""
 
     reason: str
     position: int
@@ -74,11 +75,10 @@ class QueuePlace(NamedTuple):
 
 
 class Cause(Value):
-    """A step on the way: an event of the run in a sentence. ``after`` is the run whose end admitted this one.
+    """One event of the run, as a sentence.
 
-    It is absent where that run is beyond the scope of whoever asks.
-
-    ``waited_ms`` is how long the run had waited for the step, where it waited for one.
+    ``after`` is the run whose end admitted this one. It is absent if that run is outside of the caller's scope.
+    ``waited_ms`` is how long the run had waited for this event.
     """
 
     event_id: str
@@ -107,10 +107,10 @@ class WaitsFor(Value):
 
 
 class Explanation(Value):
-    """Account of how a run came to its status. Of a long history the middle is left out; ``omitted`` says how much.
+    """The account of how a run got its status.
 
-    The explanation of a ``rejected`` run has its ``plan`` and its ``request``, as far as they were recorded and not
-    erased.
+    In a long history the middle is left out; ``omitted`` counts the events left out. For a ``rejected`` run, ``plan``
+    and ``request`` are present if they were recorded and not erased.
     """
 
     run_id: str
@@ -131,9 +131,9 @@ def explain(
     named: EventIdOf,
     scope: Scope | None = None,
 ) -> Explanation | None:
-    """The explanation of the run with these events, oldest first; None where they are not those of a run.
+    """Explain the run with these events, oldest first. Return None if they are not the events of a run.
 
-    Other runs are named as far as a scope covers them.
+    With a ``scope``, only other runs inside of it are named.
     """
     timeline = Timeline(log, named, scope)
     for one in recorded:
@@ -168,7 +168,7 @@ def _rejected(run_id: str, timeline: "Timeline", event: PolicyRejected) -> Expla
 
 
 class Sentence(NamedTuple):
-    """What an event says, and the details beside it."""
+    """The sentence for an event, with its details."""
 
     says: str
     turn: int | None = None
@@ -177,10 +177,9 @@ class Sentence(NamedTuple):
 
 
 class Timeline:
-    """A run as it is told, event by event."""
+    """The sentences of a run, built event by event."""
 
     def __init__(self, log: LogReader, named: EventIdOf, scope: Scope | None) -> None:
-        """Nothing happened yet."""
         self.causes: list[Cause] = []
         self.status = ""
         self.request: RunQueued | RunCreated | None = None
@@ -198,7 +197,7 @@ class Timeline:
         self._note: str | None = None
 
     def add(self, one: Recorded[Event]) -> None:
-        """Tell the next event."""
+        """Apply the next event."""
         sentence = self._sentence(one)
         if sentence is not None:
             self.causes.append(
@@ -218,7 +217,7 @@ class Timeline:
         self._last = one
 
     def waits_for(self, line: QueuePlace | None) -> WaitsFor | None:
-        """What the run waits for after what was told so far."""
+        """Return what the run waits for after the events so far, None if it has ended."""
         last = self._last
         if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
             return None
@@ -232,13 +231,13 @@ class Timeline:
                 blocked_by=line.blocked_by if line else None,
             )
         if self._paused is not None:
-            says = f"{_wanted(self._paused)}; POST /api/v1/runs/{last.stream}/resume lets it go on"
+            says = f"{_wanted(self._paused)}; to continue: POST /api/v1/runs/{last.stream}/resume"
             return WaitsFor(reason=self._paused.reason, since=iso(self._free_since), says=says)
         if self._cancel_at is not None:
-            says = "its executor, which was asked to stop"
+            says = "its executor to stop"
             return WaitsFor(reason="cancel", since=iso(self._cancel_at), says=says)
         if self._executor is None:
-            says = "an executor that takes it"
+            says = "an executor with room"
             return WaitsFor(reason="executor", since=iso(self._free_since), says=says)
         for call, called_at in self._pending.values():
             return WaitsFor(
@@ -253,12 +252,12 @@ class Timeline:
         return WaitsFor(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
 
     def _sentence(self, one: Recorded[Event]) -> Sentence | None:
-        """What an event says; None where it is nothing new."""
+        """Return the sentence for an event, None if it adds nothing."""
         event = one.event
         match event:
             case RunQueued():
                 self.request, self.status, self._asked_at = event, "queued", one.at
-                return Sentence(f"{one.actor} asked for it; it waits, because {REASONS[event.reason]}")
+                return Sentence(f"requested by {one.actor}; queued, because {REASONS[event.reason]}")
             case RunCreated():
                 return self._admitted(one, event)
             case RunLeased():
@@ -272,25 +271,25 @@ class Timeline:
                 return Sentence(f"the model called {_tool(event)}{refused}", event.turn)
             case EvidenceAttached():
                 shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
-                return Sentence(f"the {event.source} showed {shown}", self._turn or None)
+                return Sentence(f"the {event.source} attached evidence: {shown}", self._turn or None)
             case UsageRecorded():
                 self._turn = self._turn if event.failed else event.turn or self._turn
                 return Sentence(_paid(event), event.turn)
             case RunPaused():
                 self.status, self._paused, self._executor = "paused", event, None
                 self._free_since = one.at
-                return Sentence(f"paused, because {_spent(event)}")
+                return Sentence(f"paused: {_spent(event)}")
             case RunResumed():
                 waited, self._free_since = max(one.at - self._free_since, 0), one.at
                 self.status, self._paused = "running", None
                 budget = event.budget_micro_usd
                 how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
-                return Sentence(f"{one.actor} let it go on {how}", waited_ms=waited)
+                return Sentence(f"resumed by {one.actor} {how}", waited_ms=waited)
             case RunCancelRequested():
                 return Sentence(self._cancel_requested(one, event))
             case PolicyRejected() if self.request is None:
                 self.rejected = event
-                return Sentence(f"{one.actor} asked for it; it was rejected, because {_refused(event)}")
+                return Sentence(f"requested by {one.actor}; rejected, because {_refused(event)}")
             case _ if one.type in STATUS_OF_ENDING:
                 self.status = STATUS_OF_ENDING[one.type]
                 return Sentence(_ended(event, self._note))
@@ -301,22 +300,22 @@ class Timeline:
         first = self.request is None
         self.request, self.status, self._free_since = event, "running", one.at
         if first:
-            return Sentence(f"{one.actor} asked for it; it was admitted at once")
+            return Sentence(f"requested by {one.actor}; accepted at once")
         waited, row = max(one.at - self._asked_at, 0), self._ended_before(one)
         after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
-        says = f"admitted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
+        says = f"accepted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
         return Sentence(says, waited_ms=waited, after=after)
 
     def _leased(self, one: Recorded[Event], event: RunLeased) -> Sentence:
         self._executor = event.executor
         if event.taken_from is None:
-            says = f"taken by {event.executor} (process {event.pid})"
+            says = f"picked up by {event.executor} (process {event.pid})"
             return Sentence(says, waited_ms=max(one.at - self._free_since, 0))
-        lost = LOSSES.get(event.because or "", "which lost it")
+        lost = LOSSES.get(event.because or "", "which lost its lease")
         return Sentence(f"taken over by {event.executor} from {event.taken_from}, {lost}; attempt {event.attempt}")
 
     def _ended_before(self, one: Recorded[Event]) -> Row | None:
-        """The end of the run that admitted this one, in the same commit."""
+        """Return the end of the run that admitted this one, from the same commit."""
         for position in range(one.position - 1, max(one.position - COMMIT_EVENTS_MAX, 0), -1):
             row = self._log.row(position)
             if row is None or row.command_id != one.command_id:
@@ -328,17 +327,17 @@ class Timeline:
     def _transcript(self, event: TranscriptAppended) -> str:
         if event.kind == "tool-result":
             self._pending.pop(event.tool_call_id or "", None)
-            how = "failed" if event.is_error else "answered"
-            unknown = ", because it was interrupted and nobody knows what it did" if event.interrupted else ""
+            how = "failed" if event.is_error else "returned a result"
+            unknown = ": it was interrupted, and its effect is unknown" if event.interrupted else ""
             return f"{_tool(event)} {how}{unknown} ({event.chars} characters)"
-        who = {"user": "the user said", "assistant": "the model wrote"}.get(event.role, "it was told")
-        cut = ", and its budget allowed no more" if event.interrupted else ""
+        who = {"user": "the user sent", "assistant": "the model wrote"}.get(event.role, "the run received")
+        cut = ", cut off by the budget" if event.interrupted else ""
         return f"{who} {event.chars} characters{cut}"
 
     def _cancel_requested(self, one: Recorded[Event], event: RunCancelRequested) -> str:
-        says = f"{one.actor} asked for its cancel" + (f": {event.note}" if event.note else "")
+        says = f"cancellation requested by {one.actor}" + (f": {event.note}" if event.note else "")
         if event.status == "not-running":
-            return f"{says}; it had ended before"
+            return f"{says}; the run had already ended"
         self._cancel_at, self._note = one.at, event.note
         return says
 
@@ -354,43 +353,43 @@ def _tool(event: ToolCalled | TranscriptAppended) -> str:
 def _spent(event: RunPaused) -> str:
     spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
     if event.reason == "unpriced-model":
-        return f"its model has no price, and the day has a budget of {budget}"
-    return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} were spent"
+        return f"its model has no price, and the daily budget is {budget}"
+    return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} is spent"
 
 
 def _refused(event: PolicyRejected) -> str:
-    """Why a run was rejected."""
+    """Return why a run was rejected."""
     rejection = event.rejection
     if rejection.reason == "lock-acquisition-failed":
-        return "its session was busy, and its sessionStrategy is reject"
+        return "the session was busy and sessionStrategy is reject"
     spent, budget = money(rejection.spent_micro_usd or 0), money(rejection.budget_micro_usd or 0)
     if rejection.reason == "unpriced-model":
-        return f"its model has no price, and the day has a budget of {budget}"
+        return f"its model has no price, and the daily budget is {budget}"
     if rejection.reason == "daily-cost-budget-exceeded":
-        return f"{spent} of the daily budget of {budget} were spent"
+        return f"{spent} of the daily budget of {budget} is spent"
     place = f" of {event.policy.rule_name}" if event.policy and event.policy.rule_name else ""
     return f"{rejection.active_runs} of {rejection.limit} runs{place} were active"
 
 
 def _wanted(event: RunPaused) -> str:
-    """What a paused run waits for."""
+    """Return what a paused run waits for."""
     spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
     if event.reason == "unpriced-model":
-        return f"a price of its model, or a policy without the daily budget of {budget}"
+        return f"a price for its model, or a policy without the daily budget of {budget}"
     if event.reason == "budget":
-        return f"a budget: {spent} of {budget} were spent"
-    return f"the next UTC day, or a higher daily budget: {spent} of {budget} were spent"
+        return f"a higher budget: {spent} of {budget} is spent"
+    return f"the next UTC day, or a higher daily budget: {spent} of {budget} is spent"
 
 
 def _paid(event: UsageRecorded) -> str:
     usage = event.usage
     counts = ((usage.input_tokens, "input"), (usage.output_tokens, "output"))
     tokens = " and ".join(f"{count:,} {kind}" for count, kind in counts if count is not None) or "an unknown number of"
-    cost = "of unknown price" if event.cost_micro_usd is None else f"for {money(event.cost_micro_usd)}"
+    cost = "at an unknown price" if event.cost_micro_usd is None else f"for {money(event.cost_micro_usd)}"
     tries = f", after {event.attempts} attempts" if (event.attempts or 1) > 1 else ""
     guessed = " (estimated)" if event.estimated else ""
-    vain = ", and gave no answer" if event.failed else ""
-    return f"{event.provider}/{event.model} took {tokens} tokens{guessed} {cost}{tries}{vain}"
+    vain = ", without an answer" if event.failed else ""
+    return f"{event.provider}/{event.model} used {tokens} tokens{guessed} {cost}{tries}{vain}"
 
 
 def _ended(event: Event, note: str | None) -> str:
@@ -402,21 +401,21 @@ def _ended(event: Event, note: str | None) -> str:
             return f"failed: {event.code}: {or_erased(event.error_text)}"
         case RunCancelled():
             reason = f": {note}" if note else ""
-            forced = ", without its executor, which did not stop in time" if event.forced else ""
+            forced = "; forced, because its executor did not stop in time" if event.forced else ""
             return CANCELLED[event.cause] + reason + forced
         case RunTimedOut():
-            return f"stopped, because it {took_longer(duration(event.timeout_ms))}"
+            return f"stopped: it {took_longer(duration(event.timeout_ms))}"
         case RunCrashed():
-            return f"given up after attempt {event.attempt}, because {event.executor} died"
+            return f"crashed: {event.executor} was lost in attempt {event.attempt}, and no attempts are left"
     return "ended"
 
 
 def duration(milliseconds: int) -> str:
-    """A duration as people say it."""
+    """Return a duration for people, such as ``25 ms`` or ``3.2 s``."""
     return f"{milliseconds} ms" if milliseconds < 1_000 else f"{milliseconds / 1_000:,.1f} s"
 
 
 def money(micro_usd: int) -> str:
-    """An amount in dollars, to the millionth."""
+    """Return an amount in dollars, to the millionth."""
     whole, rest = divmod(micro_usd, MICRO_USD)
     return f"${whole:,}.{rest:06}" if micro_usd else "$0"

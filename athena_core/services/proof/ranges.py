@@ -1,8 +1,8 @@
-"""The chain in ranges: processes of their own prove it while the pass looks at the rules.
+"""The chain in ranges: helper processes prove it while the pass checks the rules.
 
-Each proves every hash of the rows in its range, and the chain from the stored value before them. That value is the last
-one of the range before, which the process there has proven, so together they prove what one pass would. Each reads a
-page at a time through a connection of its own, read-only, up to the head that was taken at the start.
+Each proves every hash of the rows in its range, and the chain from the stored value before them. The process of the
+previous range has proven that value, so together they prove what one pass would. Each reads page by page through its
+own read-only connection, up to the head at the start.
 """
 
 import os
@@ -28,25 +28,25 @@ from athena_core.services.proof.rule import Violation
 from athena_core.system import supervisor
 
 EVENTS_MIN = 100_000
-"""Logs with fewer events are proven by the pass itself: it is over before another process has begun to help."""
+"""Shorter logs are proven by the pass alone: it ends before a helper process has started."""
 
 PROCESSES_MAX = 4
-"""How many processes help at most: the rules take twice as long as the chain, so more would only wait for them."""
+"""The most helper processes. The rules take twice as long as the chain, so more would wait for the rules."""
 
 PAGE_EVENTS = 500
 FLAWS_MAX = 20
 TRIES = 1_000
-"""How many rows are looked at for one that a range can begin after."""
+"""How many rows are tried to find one that a range can begin after."""
 
 PROGRAM = (
     "import json, sys; line = sys.stdin.readline(); sys.path[:] = json.loads(line)['path'];"
     " from athena_core.services.proof.ranges import main; main(line)"
 )
-"""What a process does. It imports from where this one does, and from no working directory of its own."""
+"""The program of a helper. It imports from the paths of this process, not from its working directory."""
 
 
 class RangeJob(Value):
-    """What a process is given: where to import from, where the log is, and its range."""
+    """The job of a helper process: import paths, the place of the log, and its range."""
 
     path: tuple[str, ...]
     file: str
@@ -57,7 +57,7 @@ class RangeJob(Value):
 
 
 class RangeProof(Value):
-    """What a process found in a range: how many rows, the chain value at its end, and the first flaws."""
+    """The result of a helper process: the row count, the chain value at its end, and the first flaws."""
 
     rows: int
     chain: str
@@ -66,7 +66,7 @@ class RangeProof(Value):
 
 
 class ChainRange(NamedTuple):
-    """The positions after one up to another, and the stored chain value before them, in hex."""
+    """The positions after ``after`` up to ``until``, and the stored chain value before them, in hex."""
 
     after: Position
     until: Position
@@ -74,27 +74,27 @@ class ChainRange(NamedTuple):
 
 
 def free_cores() -> int:
-    """How many cores this process may use beside the one that it is on."""
+    """Return how many cores this process may use beside its own."""
     return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1
 
 
 class HelperProcesses(NamedTuple):
-    """Where other processes find a log, a file or the URL of a database, how many help, and from which size on."""
+    """Where helper processes find the log, how many there are, and from which log size on they help."""
 
     file: Path
     url: str | None = None
     processes: int | None = None
-    """One for each free core if absent, up to ``PROCESSES_MAX``."""
+    """By default one for each free core, up to ``PROCESSES_MAX``."""
     events_min: int = EVENTS_MIN
 
     def start(self, log: LogReader, head: Position) -> "RangeProofs | None":
-        """Begin to prove a log; None where the pass does so itself, because it is short or no core is free."""
+        """Start to prove a log. Return None if the log is short or no core is free."""
         count = min(free_cores(), PROCESSES_MAX) if self.processes is None else self.processes
         return RangeProofs(self, split_log(log, head, count)) if count > 0 and head >= max(self.events_min, 1) else None
 
 
 def split_log(log: LogReader, head: Position, parts: int) -> list[ChainRange]:
-    """Cut a log into ranges of about the same length, behind rows that are there."""
+    """Cut a log into ranges of about equal length that begin after readable rows."""
     begins = [0]
     for number in range(1, parts):
         found = _row_near(log, head * number // parts)
@@ -107,7 +107,7 @@ def split_log(log: LogReader, head: Position, parts: int) -> list[ChainRange]:
 
 
 def _row_near(log: LogReader, position: Position) -> Position | None:
-    """The first row from a position on that can be read; None where there is none near."""
+    """Return the first readable row from a position on, None if none is near."""
     for candidate in range(position, position + TRIES):
         if _chain_at(log, candidate):
             return candidate
@@ -119,13 +119,13 @@ def _chain_at(log: LogReader, position: Position) -> str:
         return chain.GENESIS.hex()
     try:
         row = log.row(position)
-    except Exception:  # whatever the database says about its own damage
+    except Exception:  # any error of a damaged database
         return ""
     return row.chain.hex() if row is not None and chain.whole(row) else ""
 
 
 class RangeProofs:
-    """The processes that prove a log. Close it in any case: it ends those that are left."""
+    """The helper processes of one log. Always close it: that ends the remaining processes."""
 
     def __init__(self, place: HelperProcesses, ranges: Sequence[ChainRange]) -> None:
         """Start a process for each range."""
@@ -139,7 +139,7 @@ class RangeProofs:
             raise
 
     def proven(self) -> Iterator[RangeProof]:
-        """What each found, in the order of the log. Raises InternalError for one that ended without an answer."""
+        """Yield the result of each process in the order of the log. Raise InternalError if one gave no result."""
         before = self._ranges[0].chain
         for part, process in zip(self._ranges, self.processes, strict=True):
             out, _ = process.communicate()
@@ -148,7 +148,7 @@ class RangeProofs:
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 why = out.decode(errors="replace").strip() or f"ended with exit code {process.returncode}"
                 raise InternalError(
-                    f"the process that proved positions {part.after + 1} to {part.until} did not answer: {why}"
+                    f"the process that proved positions {part.after + 1} to {part.until} failed: {why}"
                 ) from error
             if before and before != part.chain:
                 changed = Violation(rule="chain", reason="the row changed while it was verified", position=part.after)
@@ -157,7 +157,7 @@ class RangeProofs:
             yield found
 
     def close(self) -> None:
-        """End the processes that are left."""
+        """Kill the remaining processes."""
         for process in self.processes:
             process.kill()
             process.wait()
@@ -167,25 +167,25 @@ class RangeProofs:
 
 
 def _started(place: HelperProcesses, part: ChainRange) -> "subprocess.Popen[bytes]":
-    """Start a process and give it its job by standard input: a URL may hold a password, arguments are public."""
+    """Start a process and send its job by standard input: a URL may hold a password, and arguments are public."""
     process = subprocess.Popen(
         [sys.executable, "-I", "-c", PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the pass, which ends the others
+        start_new_session=True,  # Ctrl-C is for the pass, which ends the helpers
     )
     assert process.stdin is not None
     path = tuple(str(Path(entry).absolute()) for entry in sys.path)
     job = RangeJob(path=path, file=str(place.file.absolute()), url=place.url, **part._asdict())
-    with suppress(BrokenPipeError):  # it has ended, which is noticed when it should answer
+    with suppress(BrokenPipeError):  # it has ended already, which is noticed when its answer is read
         process.stdin.write(msgspec.json.encode(job) + b"\n")
         process.stdin.flush()
     return process
 
 
 def prove_range(log: LogReader, part: ChainRange) -> RangeProof:
-    """Prove the rows of a range, each against the stored chain value before it."""
+    """Prove the rows of a range, starting from the stored chain value before it."""
     after, previous = part.after, bytes.fromhex(part.chain) or None
     flaws: list[Violation] = []
     rows = count = 0
@@ -202,7 +202,7 @@ def prove_range(log: LogReader, part: ChainRange) -> RangeProof:
                 count += 1
                 if len(flaws) < FLAWS_MAX:
                     flaws.append(Violation(rule="chain", reason=broken.reason, position=broken.position))
-                if not chain.whole(row):  # nothing more can be said about it
+                if not chain.whole(row):  # nothing else of it can be checked
                     after += 1
                     continue
             after, previous = row.position, row.chain
@@ -210,11 +210,11 @@ def prove_range(log: LogReader, part: ChainRange) -> RangeProof:
 
 
 NICE = 19
-"""By how much helpers are nicer than their command: a server beside them goes first."""
+"""The niceness of helpers, so that a server beside them has priority."""
 
 
 def main(line: str) -> None:
-    """Do the job of a line, and answer on standard output: what was found, or in words why not."""
+    """Do the job of a line, and write the result, or the error in words, to standard output."""
     job = msgspec.json.decode(line, type=RangeJob)
     try:
         os.nice(NICE)

@@ -1,6 +1,6 @@
-"""Requests for runs as the log holds them, and what each run did: what a simulation repeats.
+"""Run requests as the log records them, with the steps of each run: the input of a simulation.
 
-``HistoryReader`` reads a part of the log. The events that matter are those that declare it (``Shows.simulate``).
+``HistoryReader`` reads a part of the log. It follows the events that declare it (``Shows.simulate``).
 """
 
 from bisect import bisect_left
@@ -26,12 +26,12 @@ STRATEGY_REASON = "lock-acquisition-failed"
 
 
 class RecordedRequest(Value):
-    """A run that was asked for, as the log tells it; times in ms, money in micro-USD.
+    """A requested run as recorded; times in ms, money in micro-USD.
 
-    ``refused`` is the recorded reason, if it was. ``patient``, ``strategy`` and ``least`` are as in a ``PreparedRun``.
-    ``began_at`` is when it was admitted, ``steps`` what it did from then on or, if it never was, how its wait ended:
-    only events that occupy or release something. ``duration_ms`` is how long it held a slot; of a run that has not
-    ended, so far. ``recorded_at`` is the order of the log, ``at`` the time by the clock of whoever decided.
+    ``refused`` is the recorded reason of a refusal. ``patient``, ``strategy`` and ``least`` are as in ``PreparedRun``.
+    ``began_at`` is the time of admission. ``steps`` are the events since then that occupy or release something; of a
+    run that was never admitted, the events that ended its wait. ``duration_ms`` is how long it held a slot, until now
+    if it is open. ``recorded_at`` follows the order of the log; ``at`` is the deciding server's clock.
     """
 
     run_id: str
@@ -53,9 +53,10 @@ class RecordedRequest(Value):
 
 
 class RequestHistory(NamedTuple):
-    """A part of the log: the requests in it, and the runs that were open before it with what they had done.
+    """A part of the log: its requests, and the runs that were open before it with their earlier events.
 
-    ``paid`` are the usages of the day on which it begins. ``leased`` is how many runs each executor had at once.
+    ``paid`` are the usages earlier on the day on which it begins. ``leased`` is the most runs each executor had at
+    once.
     """
 
     since: Position
@@ -69,10 +70,9 @@ class RequestHistory(NamedTuple):
 
 
 class RunCourse:
-    """A run as it is read."""
+    """A run while the log is read."""
 
     def __init__(self, row: Row) -> None:
-        """It was asked for."""
         self.run_id = row.stream
         self.first = row
         self.patient = False
@@ -91,7 +91,7 @@ class RunCourse:
         return self._request is not None and not self._ended
 
     def take(self, recorded: Recorded[Event]) -> None:
-        """Take an event of the run in."""
+        """Apply an event of the run."""
         event = recorded.event
         match event:
             case run.RunQueued():
@@ -105,7 +105,7 @@ class RunCourse:
                 self._template = event.run_template_id
                 return
             case run.PolicyRejected():
-                self._refusal = event if self._request is None else None  # else a resume was refused
+                self._refusal = event if self._request is None else None  # otherwise a resume was refused
                 return
             case run.RunResumed():
                 self._since = recorded.recorded_at
@@ -123,17 +123,17 @@ class RunCourse:
             self._steps.append(recorded)
 
     def forget(self) -> None:
-        """What came so far was before: keep where the run is."""
+        """Drop the steps and the cost so far: they lie before the part that is read."""
         self._steps, self._cost = [], 0
 
     def _stop(self, now: int) -> None:
-        """Its slot is free."""
+        """Add the time since the run got its slot."""
         if self._since is not None:
             self._held += max(now - self._since, 0)
             self._since = None
 
     def request(self, now: int) -> RecordedRequest | None:
-        """The request, as it is known at a time; None for what is no request."""
+        """Return the request as known at this time, None if the stream holds no request."""
         fields: dict[str, Any] = {
             "run_id": self.run_id,
             "position": self.first.position,
@@ -159,7 +159,7 @@ class RunCourse:
 
 
 def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> RecordedRequest:
-    """A request that was refused, as far as its refusal tells it."""
+    """Return a refused request, with what its refusal records."""
     rejection, profile = refusal.rejection, refusal.harness_profile_id or ""
     provider, plan = refusal.provider or "", refusal.plan
     model = plan.model if plan is not None else ""
@@ -186,7 +186,7 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Recorded
     least: int | None = 0  # recorded before refusals had a plan
     if rejection.reason == "unpriced-model":
         least = None
-    elif rejection.reason == "daily-cost-budget-exceeded":  # it bought no call: one takes more than what was left
+    elif rejection.reason == "daily-cost-budget-exceeded":  # one call cost more than what was left
         least = max((rejection.budget_micro_usd or 0) - (rejection.spent_micro_usd or 0) + 1, 0)
     return RecordedRequest(
         **{**fields, "template": refusal.run_template_id},
@@ -198,38 +198,37 @@ def _refused(refusal: run.PolicyRejected, fields: Mapping[str, Any]) -> Recorded
 
 
 class HistorySource(Protocol):
-    """What a collector reads of the log, and the guards beside it."""
+    """The parts of the log that a reader of the history needs."""
 
     def head(self) -> Position:
-        """The last position."""
+        """Return the last position."""
 
     def rows(self, after: Position, limit: int, until: Position) -> Sequence[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``."""
+        """Return rows with ``after < position <= until`` in order, at most ``limit``."""
 
     def row(self, position: Position) -> Row | None:
-        """One row."""
+        """Return one row."""
 
     def stream(self, stream: str) -> list[Row]:
-        """The rows of a stream."""
+        """Return the rows of a stream."""
 
     def guards(self) -> list[tuple[str, str, tuple[str | int, ...]]]:
-        """All guard rows."""
+        """Return all guard rows."""
 
     def of_types(self, types: Sequence[str], after: Position, until: Position, limit: int) -> list[Row]:
-        """The first rows of some types with ``after < position <= until``."""
+        """Return the first rows of some types with ``after < position <= until``."""
 
 
 FOLLOWED_TYPES = frozenset(kind.TYPE for kind in EVENTS if kind.SHOWS.simulate is True)
-"""The events of a run that a simulation follows."""
+"""The run events that a simulation follows."""
 
 RUN, WORKFLOW_RUN = (f"{decider.category}_" for decider in (run.DECIDER, workflow_run.DECIDER))
 
 
 class HistoryReader:
-    """Reads a part of the log, from a position on."""
+    """Reads the run requests of a log after a position."""
 
     def __init__(self, log: HistorySource, decode: Decode, since: Position) -> None:
-        """Begin after a position."""
         self._log = log
         self._decode = decode
         self._since = since
@@ -241,7 +240,7 @@ class HistoryReader:
         self._workflow = False
 
     def collect(self) -> RequestHistory:
-        """Read as far as the limits allow."""
+        """Read until the head or a limit."""
         head, position, now = self._log.head(), self._since, 0
         truncated = False
         while position < head and not truncated:
@@ -288,13 +287,13 @@ class HistoryReader:
                 course.patient = True  # a step of a workflow waits for its slot (``PreparedRun.patient``)
 
     def _open_before(self, run_id: str) -> RunCourse | None:
-        """A run that was asked for before: it is there from the start, and what it cost before is no part of this."""
+        """Return a run, reading its events from before the part if it was open then; their cost does not count."""
         known = self._courses.get(run_id) or self._open.get(run_id)
         if known is not None:
             return known
         rows = [row for row in self._log.stream(run_id) if row.position <= self._since]
         if not rows:
-            return None  # it was asked for later than what is read
+            return None  # requested after the part that is read
         course = RunCourse(rows[0])
         events = [self._decode(row, text=False) for row in rows if row.type in FOLLOWED_TYPES]
         for recorded in events:
@@ -306,7 +305,7 @@ class HistoryReader:
         return course
 
     def _paid(self) -> tuple[list[Recorded[Event]], bool]:
-        """The usages of the UTC day on which the part begins, before it; whether they are all of them."""
+        """Return the usages of the first UTC day before the part, and True if none is missing."""
         row = self._log.row(self._since) if self._since else None
         if row is None:
             return [], True
@@ -326,7 +325,7 @@ class HistoryReader:
 
 
 def _leased(events: Iterable[Recorded[Event]]) -> Mapping[str, int]:
-    """How many runs each executor had at once."""
+    """Return the most runs that each executor had at once."""
     holders: dict[str, str] = {}
     now: Counter[str] = Counter()
     most: dict[str, int] = {}

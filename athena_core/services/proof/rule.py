@@ -1,4 +1,4 @@
-"""Rules of the verification: how a noun brings its rules, and the state that they compare events with."""
+"""Rules of the verification: how a noun contributes rules, and the state that they compare events with."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,32 +10,31 @@ from athena_core.protocols import Row
 M = TypeVar("M", bound=Callable[..., Any])
 
 Rule = Callable[[Row, Event], str | None]
-"""Return what is wrong with an event, given what is known before it; None if nothing is."""
+"""Check an event against the state before it. Return the breach in words, or None."""
 
 StateUpdate = Callable[[Row, Event], None]
-"""Take an event into the state, after every rule has looked at it."""
+"""Apply an event to the state, after every rule has checked it."""
 
 
 class Violation(Value):
-    """A rule that does not hold, why, and where, if it is about one event."""
+    """A broken rule: why, and the position if one event breaks it."""
 
     rule: str
     reason: str
     position: Position | None = None
 
     def __str__(self) -> str:
-        """The violation in words."""
         place = "" if self.position is None else f"position {self.position}: "
         return f"{place}{self.reason} [{self.rule}]"
 
 
 def rule(*kinds: type[Event]) -> Callable[[M], M]:
-    """Mark a method of a noun as the rule of its name, for events of these types."""
+    """Mark a method as a rule for events of these types; its name is the rule's."""
     return _marked("looks_at", kinds)
 
 
 def follow(*kinds: type[Event]) -> Callable[[M], M]:
-    """Mark a method of a noun that advances its state, for events of these types."""
+    """Mark a method that applies events of these types to the state."""
     return _marked("follows", kinds)
 
 
@@ -48,15 +47,15 @@ def _marked(name: str, kinds: tuple[type[Event], ...]) -> Callable[[M], M]:
 
 
 class RuleSet:
-    """The rules of one noun and their state. Methods are called in the order in which they are written."""
+    """The rules of one noun and their state. Methods run in the order in which they are written."""
 
     def finish(self) -> Iterator[Violation]:
-        """Return what is missing at the end of the log."""
+        """Yield the violations that only the end of the log shows."""
         return iter(())
 
 
 class EventRules(NamedTuple):
-    """What is called for an event type: the rules by name, then the followers; and how its streams may begin."""
+    """The rules of an event type by name, its followers, and the allowed prefixes of its streams."""
 
     rules: tuple[tuple[str, Rule], ...] = ()
     followers: tuple[StateUpdate, ...] = ()
@@ -69,7 +68,7 @@ NO_RULES = EventRules()
 def rules_by_event(
     rule_sets: Iterable[RuleSet], streams: Mapping[type[Event], tuple[str, ...]]
 ) -> dict[type[Event], EventRules]:
-    """Collect by event type what the rule sets are called for; ``streams`` names every type."""
+    """Collect the rules and followers by event type; ``streams`` names every type."""
     rules: dict[type[Event], list[tuple[str, Rule]]] = defaultdict(list)
     followers: dict[type[Event], list[StateUpdate]] = defaultdict(list)
     for rule_set in rule_sets:

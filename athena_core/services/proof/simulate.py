@@ -1,7 +1,7 @@
-"""The simulation: what the recorded requests for runs would have met under another policy.
+"""The simulation: how the recorded run requests would be decided under another policy.
 
-``recorded_requests`` reads a part of the log; ``simulate`` is a pure function of it. Nothing is changed.
-``NOT_SIMULATED`` names what is left out.
+``recorded_requests`` reads a part of the log; ``simulate`` is a pure function of it and changes nothing.
+``NOT_SIMULATED`` lists what it leaves out.
 """
 
 from collections import defaultdict
@@ -17,11 +17,11 @@ from athena_core.values import MICRO_USD
 ROWS_MAX = 50
 NotSimulated = Literal["timeouts", "attempts", "retries", "callers", "children", "pauses", "strategies"]
 NOT_SIMULATED: tuple[NotSimulated, ...] = (
-    *("timeouts", "attempts", "retries"),  # those of another policy: runs take as long as they took
-    "callers",  # who cancels, resumes, stops waiting or asks again does it when they did it
-    "children",  # and the steps of workflows: they are asked for, even if what asked for them is refused
-    "pauses",  # for money: one that was recorded stays
-    "strategies",  # those of sessions: runs that were not refused wait for their turn
+    *("timeouts", "attempts", "retries"),  # of the other policy: runs take as long as recorded
+    "callers",  # callers cancel, resume, stop waiting and retry when they did
+    "children",  # and workflow steps: requested even if their parent is refused
+    "pauses",  # for money: recorded pauses stay
+    "strategies",  # of sessions: runs that were not refused wait for their turn
 )
 
 
@@ -34,7 +34,7 @@ class Share(Value):
 
 
 class Change(Value):
-    """Runs that would have met something else; of each kind the 50 with most runs."""
+    """The runs whose outcome would change, grouped; each group lists the 50 names with most runs."""
 
     runs: int
     cost_usd: float
@@ -45,7 +45,7 @@ class Change(Value):
 
 
 class Counts(Value):
-    """What became of the requests; ``costUsd`` is that of the runs that were admitted."""
+    """Counts of requests by outcome; ``costUsd`` is the cost of the admitted runs."""
 
     admitted: int
     refused: int
@@ -53,7 +53,7 @@ class Counts(Value):
 
 
 class Verdict(Value):
-    """What one request met and would have met: the reason and the rule of a refusal, or whether it would wait."""
+    """The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait."""
 
     run_id: str
     waited: bool
@@ -64,11 +64,11 @@ class Verdict(Value):
 class Simulation(Value):
     """The requests since a position, as they were decided and as another policy would have decided them.
 
-    ``truncated`` tells that there were more than 10,000 requests or 500,000 events: ``to`` says how far it came.
-    ``estimated`` counts the runs that never ran and now would, with the time and cost of runs like them; ``waited``
-    those that the other policy would have let wait; ``paused`` those that its daily budget would have paused, and that
-    then stay so. ``notSimulated`` names what is as it was recorded, whatever the policy. ``run`` is there where one was
-    asked for that is among them.
+    ``truncated`` is true above 10,000 requests or 500,000 events; ``to`` is the last position that was read.
+    ``estimated`` counts runs that never ran and now would, with the time and cost of similar runs. ``waited`` counts
+    runs that the other policy would have queued. ``paused`` counts runs that its daily budget would have paused; they
+    stay paused. ``notSimulated`` names what stays as recorded. ``run`` is present if a run was asked for and is among
+    them.
     """
 
     since: Position
@@ -89,7 +89,7 @@ class Simulation(Value):
 def simulate(
     history: RequestHistory, limits: policy.PolicyState, *, runs_max: int = RUNS_MAX, run_id: str | None = None
 ) -> Simulation:
-    """What the requests of a part of the log would have met under other limits; ``run_id`` names one of them.
+    """Decide the recorded requests again under other limits; ``run_id`` names one to report on.
 
     ``runs_max`` is how many runs an executor takes at a time.
     """
@@ -137,7 +137,7 @@ def simulate(
 
 
 class ChangedRun(NamedTuple):
-    """A run that met something else: what it is counted by, and its cost in micro-USD."""
+    """A run whose outcome changed: the names to count it by, and its cost in micro-USD."""
 
     session: str
     profile: str

@@ -1,8 +1,8 @@
-"""The simulator: recorded requests under another policy, moved on from event to event.
+"""The simulator: recorded run requests under another policy, played event by event.
 
-The rules are those of ``admission``, over guards in memory that the same deciders fold. A run does what it did, as long
-after its admission as it did it: what it paid and set aside, its pauses, its end. A run that was refused takes what
-half of its template's, else of its profile's, else of all runs took.
+It applies the rules of ``admission`` to guards in memory that the same deciders fold. A run repeats its recorded
+steps (payments, reservations, pauses, its end) at the same distance from its admission. A run that was refused takes
+the median time and cost of its template's runs, else its profile's, else all runs.
 """
 
 import heapq
@@ -37,13 +37,13 @@ RUNS_MAX = 2**31
 
 
 class RecordedRun(PreparedRun, kw_only=True):
-    """A run as it was recorded: nothing of it is resolved anew."""
+    """A run as it was recorded; nothing of it is resolved again."""
 
     request: run.RunCreated
 
     @classmethod
     def of(cls, request: RecordedRequest, capacity: ExecutorCapacity) -> "RecordedRun":
-        """Take what admission asks for."""
+        """Return the run of a recorded request."""
         pinned = request.pinned
         return cls(
             run_id=request.run_id,
@@ -69,16 +69,15 @@ class RecordedRun(PreparedRun, kw_only=True):
 
 
 class SimulatedRun:
-    """A run of a simulation: ``shift`` is how much later than recorded it is admitted, in ms.
+    """A run of a simulation; it is admitted ``shift`` ms later than recorded.
 
-    ``turn`` counts what made its further steps void: its end, or a pause that was not recorded. A ``budgeted`` run set
-    aside what its calls might cost, because there was a daily budget.
+    ``turn`` is raised when the remaining steps become void: at its end, or at a pause that was not recorded. A
+    ``budgeted`` run reserved the cost of its calls, because there was a daily budget.
     """
 
     __slots__ = ("budgeted", "estimated", "next", "paused", "refused", "request", "shift", "steps", "turn", "waited")
 
     def __init__(self, request: RecordedRequest) -> None:
-        """It is not asked for yet."""
         self.request = request
         self.steps: Sequence[Recorded[Event]] = request.steps
         self.budgeted = any(isinstance(step.event, run.BudgetReserved) for step in request.steps)
@@ -92,7 +91,7 @@ class SimulatedRun:
 
 
 class TimedStep(NamedTuple):
-    """What is to happen: a run is asked for, or (with ``step``) goes on. In order of time, then of the log."""
+    """A planned step of a run, or its request if ``step`` is None. Ordered by time, then by position."""
 
     time: int
     position: Position
@@ -104,10 +103,10 @@ class TimedStep(NamedTuple):
 
 
 class Simulator:
-    """The plane of a simulation: the state that admission reads (``decider.Reader``), moved on from event to event."""
+    """The state that admission reads (``decider.Reader``) during a simulation, advanced event by event."""
 
     def __init__(self, history: RequestHistory, limits: policy.PolicyState, runs_max: int = RUNS_MAX) -> None:
-        """Begin with the runs that are open; executors take ``runs_max`` runs, or as many as they had."""
+        """Begin with the open runs. An executor takes ``runs_max`` runs, or as many as it had at once."""
         self.head: Position = 0
         self.runs = [SimulatedRun(request) for request in history.requests]
         self._limits = limits
@@ -136,23 +135,23 @@ class Simulator:
     # What admission reads
 
     def state(self, decider: Decider[S], stream: str) -> S:
-        """The state of a stream."""
+        """Return the state of a stream."""
         found: Any = self._limits if stream == policy.STREAM else self._states.get(stream, decider.initial)
         state: S = found
         return state
 
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
-        """The guard rows of one kind by key, oldest first."""
+        """Return the guard rows of one kind by key, oldest first."""
         return self._guards.of(kind)
 
     def count(self, kind: str, word: str) -> int:
-        """How many guard rows of one kind hold a word."""
+        """Return how many guard rows of one kind hold a word."""
         return self._guards.count(kind, word)
 
-    # What is folded
+    # Folding
 
     def _seed(self, recorded: Recorded[Event], *, paid: bool) -> None:
-        """Take in what happened before; what was spent is that of the day, of whichever runs."""
+        """Apply an event from before the simulation: with ``paid`` only its spending, else everything but that."""
         self.head = max(self.head, recorded.position)
         if not paid:
             self._states[recorded.stream] = run.evolve(
@@ -163,7 +162,7 @@ class Simulator:
                 self._guards.apply(guard)
 
     def _fold(self, facts: Iterable[Fact], time: int, at: int) -> None:
-        """Take in what was decided; runs that begin are moved on, and those that ended no more."""
+        """Apply decided events; plan the steps of runs that begin, and void the steps of runs that ended."""
         for fact in facts:
             run_id, event = fact.stream, fact.event
             if not run_id.startswith(RUN):
@@ -181,7 +180,7 @@ class Simulator:
     # The clock
 
     def play(self) -> None:
-        """Have everything happen, in its order; what one command did happens together."""
+        """Play all steps in order; the steps of one command happen together."""
         while self._queue:
             first = self._queue[0]
             together: list[TimedStep] = []
@@ -207,10 +206,10 @@ class Simulator:
             self._move(step.recorded_at + simulated.shift, step.position, step.command_id, simulated, step)
 
     def _begin(self, simulated: SimulatedRun, time: int) -> None:
-        """A run is admitted: what it did follows, as long after as it did it."""
+        """Plan the steps of an admitted run, at their recorded distance from its admission."""
         request = simulated.request
         if request.began_at is None:
-            simulated.turn += 1  # its wait did not end otherwise
+            simulated.turn += 1  # the recorded end of its wait does not happen
             simulated.estimated = True
             simulated.steps, simulated.next, simulated.shift = self._estimates.steps(request), 0, time
         else:
@@ -218,7 +217,7 @@ class Simulator:
         self._push(simulated)
 
     def _happen(self, moves: Sequence[TimedStep]) -> None:
-        """What one command does: requests meet what was there before it, and those who wait what it leaves."""
+        """Apply one command: first requests, against the state before it, then steps, then waiting runs."""
         over: list[TimedStep] = []
         for move in moves:
             if move.step is None:
@@ -248,7 +247,7 @@ class Simulator:
         return Context(now=_at(move), ids=self._ids, meta=Meta(actor="", correlation=""))
 
     def _executor(self, simulated: SimulatedRun) -> str:
-        """Who holds a run, or is to."""
+        """Return the executor that holds a run, or that would lease it."""
         lease = self._guards.of("lease").get(simulated.request.run_id)
         return str(lease[0]) if lease is not None else simulated.request.pinned.requested_by
 
@@ -257,10 +256,10 @@ class Simulator:
             return ExecutorCapacity()
         return ExecutorCapacity(executor, 0, max(self._runs_max, self._leased.get(executor, 0)))
 
-    # What happens
+    # Steps
 
     def _ask(self, move: TimedStep) -> None:
-        """A run is asked for."""
+        """Admit or refuse a requested run."""
         simulated, request = move.simulated, move.simulated.request
         try:
             recorded = RecordedRun.of(request, self._capacity(request.pinned.requested_by))
@@ -274,7 +273,7 @@ class Simulator:
         self._fold(admitted.facts, move.time, _at(move))
 
     def _resume(self, move: TimedStep, event: run.RunResumed) -> None:
-        """Somebody lets a paused run go on; where there is no room for it now, it stays paused."""
+        """Resume a paused run; if the policy refuses, it stays paused."""
         run_id = move.simulated.request.run_id
         try:
             outcome = admission.resume(
@@ -286,14 +285,14 @@ class Simulator:
             self._fold(outcome.facts, move.time, _at(move))
 
     def _reserve(self, move: TimedStep, event: run.BudgetReserved) -> None:
-        """A model call that was made under a daily budget: what it took is the least that it needs."""
+        """Reserve the cost of a model call made under a daily budget; the recorded cost is the least it needs."""
         following = islice(move.simulated.steps, move.simulated.next - 1, None)
         usage = next((one.event for one in following if isinstance(one.event, run.UsageRecorded)), None)
         cost = max(usage.cost_micro_usd or 0, 0) if usage is not None else 0
         self._set_aside(move, event.turn, min(cost, event.reserved_micro_usd), event.reserved_micro_usd)
 
     def _pay(self, move: TimedStep, event: run.UsageRecorded) -> None:
-        """A model call is paid for; one that was made without a daily budget sets aside what it took, at its end."""
+        """Pay for a model call. A call without a recorded reservation reserves its cost just before."""
         cost = max(event.cost_micro_usd or 0, 0)
         if cost and not move.simulated.budgeted:
             self._set_aside(move, event.turn or 0, cost, cost)
@@ -301,7 +300,10 @@ class Simulator:
             self._fold((_fact(move.simulated, event),), move.time, _at(move))
 
     def _set_aside(self, move: TimedStep, turn: int, least: int, most: int) -> None:
-        """Ask for a part of the day's budget, and pause the run where there is none; who would have to wait goes on."""
+        """Reserve a part of the daily budget; pause the run if too little is left.
+
+        A call that would only wait proceeds.
+        """
         pinned, run_id = move.simulated.request.pinned, move.simulated.request.run_id
         context, capacity = self._context(move), self._capacity(self._executor(move.simulated))
         token = self._states[run_id].token
@@ -315,12 +317,12 @@ class Simulator:
         self._fold(facts, move.time, _at(move))
 
     def _stay(self, simulated: SimulatedRun) -> None:
-        """The run is paused from now on, though it was not."""
+        """Pause a run for good, though the log has no pause here."""
         simulated.turn += 1
         simulated.paused = True
 
     def cost(self, simulated: SimulatedRun) -> int:
-        """What a run costs, in micro-USD."""
+        """Return the cost of a run, in micro-USD."""
         if simulated.paused:
             return self._states[simulated.request.run_id].spent_micro_usd
         if simulated.estimated or simulated.request.refused is not None:
@@ -329,7 +331,7 @@ class Simulator:
 
 
 def _at(move: TimedStep) -> int:
-    """The time by the clock of whoever decides, which may be behind that of the log."""
+    """Return the time by the deciding server's clock, which may be behind the log's."""
     one = move.simulated.request if move.step is None else move.step
     return move.time + one.at - one.recorded_at
 
@@ -359,7 +361,7 @@ def _recorded(fact: Fact, position: Position, time: int, at: int) -> Recorded[Ev
 
 
 def _rule(rejected: Rejected) -> str:
-    """The rule that refused."""
+    """Return the name of the rule that refused."""
     for fact in rejected.facts:
         if isinstance(fact.event, run.PolicyRejected) and fact.event.policy is not None:
             origin = fact.event.policy
@@ -368,10 +370,9 @@ def _rule(rejected: Rejected) -> str:
 
 
 class RunEstimates:
-    """What runs take that never ran: the time and cost that half of the runs like them had."""
+    """Time and cost of runs that never ran: the medians of similar runs."""
 
     def __init__(self, requests: Iterable[RecordedRequest]) -> None:
-        """Take the runs that ended."""
         known: dict[tuple[str, str], list[RecordedRequest]] = defaultdict(list)
         for one in requests:
             if one.began_at is not None and one.ended:
@@ -383,14 +384,14 @@ class RunEstimates:
         }
 
     def like(self, one: RecordedRequest) -> RecordedRequest:
-        """The request with what it would take; as it is where no run ended."""
+        """Return the request with its estimated time and cost; unchanged if no similar run ended."""
         found = next((self._medians[kin] for kin in _kin(one) if kin in self._medians), None)
         if found is None:
             return one
         return replace(one, duration_ms=found[0], cost_micro_usd=found[1])
 
     def steps(self, one: RecordedRequest) -> tuple[Recorded[Event], ...]:
-        """What it does from its admission on, which is at time 0: it pays, and ends."""
+        """Return the steps of an estimated run, from its admission at time 0: it pays and ends."""
         like, pinned = self.like(one), one.pinned
         usage = run.UsageRecorded(
             provider=pinned.provider, model=pinned.model, usage=Usage(), cost_micro_usd=like.cost_micro_usd
@@ -403,7 +404,7 @@ class RunEstimates:
 
 
 def _kin(one: RecordedRequest) -> tuple[tuple[str, str], ...]:
-    """What a run is like, the nearest first."""
+    """Return the groups of similar runs, the most similar first."""
     by_template = () if one.template is None else (("template", one.template),)
     return (
         *by_template,

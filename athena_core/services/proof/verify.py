@@ -1,7 +1,7 @@
-"""The verification of a log: one pass that proves the chain, and the invariants that every decision keeps.
+"""The verification of a log: one pass that checks the hash chain and the invariants of every decision.
 
-It only reads, so it may run beside a server; what is committed after it began is left for the next time. It remembers
-the version of every stream and where every command began, about 200 bytes a stream and 16 a command.
+It only reads, so it may run beside a server; commits after its start are not checked. It keeps the version of every
+stream and the start of every command in memory: about 200 bytes a stream and 16 a command.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,40 +41,40 @@ VIOLATIONS_MAX = 20
 HEAD_TRIES = 1_000
 
 GUARDING: Mapping[str, Decider[Any]] = {kind: decider for decider in DECIDERS for kind in decider.guarded}
-"""Which decider folds the guards of an event type."""
+"""The decider that folds the guards of an event type."""
 
 ANCHOR = "log.anchor"
-"""The source of the anchor beside the log."""
+"""The name of the anchor in the state directory, as a source."""
 
 NO_ANCHOR = (
-    "no anchor was compared: that the end was not cut, and history not rewritten as a whole, is not shown;"
-    " `athena anchor --to` keeps anchors elsewhere, `athena verify --against` compares them"
+    "no anchor was compared, so a cut end or a completely rewritten history would not be noticed;"
+    " keep anchors elsewhere with `athena anchor --to`, and compare them with `athena verify --against`"
 )
 NO_KEYS = "idempotency keys"
-NO_LOG = "rows, guards and keys: the tables are not those of a log"
+NO_LOG = "rows, guards and keys: the tables do not have the columns of a log"
 NOT_LOOKED_AT = (
     "views: `athena replay --verify` compares them with the log",
     "fingerprints and answers of idempotency keys, and keys that were deleted or moved to a command without one: they"
     " are not in the chain",
-    "the clock of idempotency keys (`key_clock`), and places of followers (`checkpoint`): whoever sets the clock ahead"
-    " lets keys expire, so that what is sent again is done again",
-    "who wrote what is rightly chained, and what was never written: no log shows that about itself",
+    "the clock of idempotency keys (`key_clock`) and the checkpoints of followers: setting that clock ahead expires"
+    " keys early, so a repeated request would run again",
+    "who wrote the rows of a valid chain, and which events were never written: a log cannot prove that about itself",
 )
-"""What no pass looks at, and why."""
+"""What no pass checks, and why; part of every report."""
 
 
 class VerifiedLog(LogReader, Protocol):
-    """What is verified: the rows of the log, and the guards beside them."""
+    """The log to verify: its rows and its guards."""
 
     def guards(self) -> list[GuardRow]:
-        """All guard rows."""
+        """Return all guard rows."""
 
     def schema(self) -> SchemaReport:
         """Compare the schema with the one that this release creates."""
 
 
 class VerifyNotice(Value):
-    """What an older release left and a newer one would not; it breaks no rule. ``release`` names the older one."""
+    """A harmless difference that the older release ``release`` left behind; no rule is broken."""
 
     rule: str
     release: str
@@ -83,9 +83,9 @@ class VerifyNotice(Value):
 
 
 class VerifyReport(Value):
-    """What was looked at, the first violations, and what was not looked at, in sentences.
+    """The result of a verification: what was checked, the first violations, and sentences on what was not checked.
 
-    ``keys`` is absent where they were not looked at.
+    ``keys`` is absent if idempotency keys were not checked.
     """
 
     ok: bool
@@ -109,7 +109,7 @@ class VerifyReport(Value):
 
 
 class VerifyProgress(Value):
-    """How far the pass is; ``report`` is there at the end."""
+    """The progress of the pass; the last one carries the ``report``."""
 
     position: Position
     head: Position
@@ -122,12 +122,12 @@ class VerifyProgress(Value):
 
 
 class Verifier:
-    """One pass over a log."""
+    """One verification pass over a log."""
 
     def __init__(
         self, log: VerifiedLog, codec: Codec, helpers: HelperProcesses | None = None, witnesses: Witnesses | None = None
     ) -> None:
-        """Take a moment of the log: its head and its guards. ``helpers`` prove the chain meanwhile."""
+        """Read the head and the guards at one moment. ``helpers`` prove the chain in other processes."""
         self.position: Position = 0
         self.violations: list[Violation] = []
         self.violation_count = 0
@@ -142,7 +142,7 @@ class Verifier:
             TypeError,
             ValueError,
             msgspec.MsgspecError,
-        ) as error:  # columns that are missing, bytes that are not JSON
+        ) as error:  # missing columns, or bytes that are not JSON
             self.head, self._stored_guards = log.head(), []
             self.note("guards", f"the guard rows cannot be read: {error}")
         self._ranges = helpers.start(log, self.head) if helpers is not None else None
@@ -160,7 +160,7 @@ class Verifier:
         self._keys: int | None = None
 
     def note(self, rule: str, reason: str, position: Position | None = None) -> None:
-        """Keep a violation, as long as there are few."""
+        """Count a violation, and keep it if there are few."""
         self._add(Violation(rule=rule, reason=reason, position=position))
 
     def _add(self, violation: Violation) -> None:
@@ -169,12 +169,12 @@ class Verifier:
             self.violations.append(violation)
 
     def page(self) -> bool:
-        """Look at the next page; tell whether there was one."""
+        """Check the next page. Return False if there was none."""
         if not self._readable:
             return False
         rows = self._pages.after(self.position)
         if isinstance(rows, Violation):
-            self.position, self._chain = self.position + 1, None  # the next row is not compared with its chain
+            self.position, self._chain = self.position + 1, None  # unreadable: the next row has no predecessor
             self._add(rows)
             return True
         wanted = self._witnesses.wanted
@@ -185,10 +185,10 @@ class Verifier:
         return bool(rows)
 
     def _read(self, after: Position, limit: int) -> list[Row]:
-        """Return rows once more, or of behind the head; none where they cannot be read, which the pass notes."""
+        """Return rows again, or rows behind the head; none if they cannot be read, which the pass reports elsewhere."""
         try:
             return self._log.rows(after, limit)
-        except Exception:  # whatever the database says about its own damage
+        except Exception:  # any error of a damaged database
             return []
 
     def _look(self, row: Row) -> None:
@@ -197,7 +197,7 @@ class Verifier:
         if broken is not None:
             self.note("chain", broken.reason, broken.position)
         if (broken is not None or self._ranges is not None) and not chain.whole(row):
-            self.position += 1  # nothing more can be said about it
+            self.position += 1  # nothing else of it can be checked
             return
         self.position, self._chain = row.position, row.chain
         recorded = self._decoded(row)
@@ -231,13 +231,13 @@ class Verifier:
                 self._guards.apply(guard)
 
     def finish(self, meta: Mapping[str, str], keys: Iterable[StoredKey] | None) -> None:
-        """Look at what stands beside the rows, and at what the helpers found."""
+        """Check everything beside the rows, and add the findings of the helpers."""
         if not self._readable:
             return
         if self._ranges is not None:
             self._take_in(list(self._ranges.proven()))
         for position in self._commands.torn():
-            self.note("commands", "a command goes on after another one came between", position)
+            self.note("commands", "the events of a command are interrupted by another command", position)
         self._look_for_later_erasures()
         for rules in self._rules.rule_sets:
             for violation in rules.finish():
@@ -245,7 +245,7 @@ class Verifier:
         for reason in guard_faults(self._stored_guards, self._guards, self._kinds):
             self.note("guards", reason)
         if holds_last_spent(self._stored_guards):
-            reason = "the spending of the last day stands in one row; the next start moves it to its day"
+            reason = "the spending of the last day is in a row of release 0.1.0; the next start of a server moves it"
             self.notices.append(VerifyNotice(rule="guards", release="0.1.0", reason=reason))
         for reason in meta_faults(meta):
             self.note("meta", reason)
@@ -260,7 +260,7 @@ class Verifier:
                 self.note("keys", f"the keys cannot be read: {error}")
 
     def _take_in(self, parts: list[RangeProof]) -> None:
-        """Add what was found in the ranges, in the order of the log. Raise InternalError if one was not proven."""
+        """Add the findings of the ranges, in the order of the log. Raise InternalError if a range was not proven."""
         known = self.violations
         noted = {violation.position for violation in known if violation.rule == "readable"}
         flaws = [flaw for part in parts for flaw in part.flaws if flaw.rule == "chain" or flaw.position not in noted]
@@ -276,11 +276,11 @@ class Verifier:
             self._ranges.close()
 
     def _look_for_later_erasures(self) -> None:
-        """A text that was erased since the pass began is gone already, and its record stands behind the head."""
+        """Add erasures that were recorded behind the head after the pass began: their texts are already gone."""
         missing, position = self._rules.erasure.missing, self.head
         while missing and self.position == self.head and (rows := self._read(position, PAGE_EVENTS)):
             for row in rows:
-                with suppress(ValueError, KeyError):  # damaged; the next pass says so
+                with suppress(ValueError, KeyError):  # damaged; the next pass reports it
                     event = self._codec.decode(row).event if row.type == plane.PayloadRedacted.TYPE else None
                     if isinstance(event, plane.PayloadRedacted):
                         self._rules.erasure.erase(row, event)
@@ -292,7 +292,7 @@ class Verifier:
             yield key
 
     def report(self, seconds: float) -> VerifyReport:
-        """What was found."""
+        """Return the report of the pass."""
         rules, log_id = self._rules, self._log.log_id
         anchors = self._witnesses.compared(log_id) if self._readable else ()
         return VerifyReport(
@@ -333,11 +333,11 @@ def verify(
     keys: Iterable[StoredKey] | None = None,
     helpers: HelperProcesses | None = None,
 ) -> Iterator[VerifyProgress]:
-    """Verify a log up to its present head, a page at a time; the last progress carries the report.
+    """Verify a log up to its current head, page by page; the last progress carries the report.
 
-    ``meta`` and ``anchor`` are read before, ``keys`` after the rows. With ``helpers``, other processes prove the chain
-    of a long log; raise InternalError if one of them ends without an answer. ``against`` are anchors that were kept
-    elsewhere.
+    ``meta`` and ``anchor`` are read before the rows, ``keys`` after them. ``against`` are anchors that were kept
+    elsewhere. With ``helpers``, other processes prove the chain of a long log. Raise InternalError if one of them ends
+    without an answer.
     """
     began = clock.monotonic()
     witnesses = against or Witnesses()
@@ -367,7 +367,7 @@ def verify(
 
 
 def _head_and_guards(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
-    """The head and the guards of one moment: no commit came between them."""
+    """Return the head and the guards of one moment, with no commit in between."""
     for _ in range(HEAD_TRIES):
         head = log.head()
         guards = log.guards()
@@ -375,7 +375,7 @@ def _head_and_guards(log: VerifiedLog) -> tuple[Position, list[GuardRow]]:
             raise ValueError("a column is missing")
         if log.head() == head:
             return head, guards
-    raise Overloaded("the log is written to without a pause; try again")
+    raise Overloaded("the log is written to continuously; try again")
 
 
 def _rate(events: int, seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""Anchors that were kept elsewhere: read within bounds, and compared with the log in the pass that runs anyway."""
+"""Anchors that were kept elsewhere, compared with the log during the pass of the verification."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,18 +16,18 @@ from athena_core.services.proof.rule import Violation
 from athena_core.values import Instant
 
 LINES_MAX = 250_000
-"""How many kept anchors are compared in one pass: more than two years of one each five minutes."""
+"""How many kept anchors one pass compares: more than two years of one every five minutes."""
 
 
 class WitnessLine(Anchor):
-    """An anchor as a place keeps it: ``at`` is when it was taken, ``from`` who sent it to another Athena."""
+    """An anchor as a place keeps it: ``at`` is when it was made, ``from`` the sender if another Athena keeps it."""
 
     at: Instant | None = None
     sender: str | None = msgspec.field(name="from", default=None)
 
 
 class Witness(NamedTuple):
-    """An anchor, and where it was kept: the place, and the line there."""
+    """An anchor with the place where it was kept, and the line there."""
 
     source: str
     line: int
@@ -36,15 +36,14 @@ class Witness(NamedTuple):
     sender: str | None = None
 
     def __str__(self) -> str:
-        """Return the place, and who sent the anchor there, if that is known."""
         place = f"{self.source}, line {self.line}" if self.line else self.source
         return place if self.sender is None else f"{place}, from {self.sender}"
 
 
 class ComparedAnchors(Value):
-    """Anchors of one place that the log was compared with: how many, and the highest position that they vouch for.
+    """The anchors of one place that the log was compared with: their count and their highest position.
 
-    ``given_up`` are those of a branch that an accepted fork gave up; the log does not hold what they vouch for.
+    ``given_up`` counts anchors of a branch that an accepted fork gave up; the log no longer holds their rows.
     """
 
     source: str
@@ -54,56 +53,56 @@ class ComparedAnchors(Value):
 
 
 ForkName: TypeAlias = tuple[Position, bytes]
-"""The position and the first bytes of the chain value of a ``log.forked``, as its event id has them."""
+"""The position and the first bytes of the chain value of a ``log.forked``, as in its event id."""
 
 
 class AcceptedFork(NamedTuple):
-    """An accepted fork: the row of ``log.forked``, and the position that the log went back to."""
+    """An accepted fork: the row of its ``log.forked``, and the position that the log went back to."""
 
     row: Row
     head: Position
 
     @property
     def name(self) -> ForkName:
-        """What an operator names it by."""
+        """Return the name by which an operator accepts the fork."""
         return self.row.position, self.row.chain[:MARK_BYTES]
 
     def gave_up(self, one: Witness) -> bool:
-        """Return True if the anchor is of a later position, and was taken before the fork."""
+        """Return True if the anchor is of a later position and was made before the fork."""
         return one.at is not None and one.anchor.position > self.head and one.at <= iso(self.row.recorded_at)
 
 
 def read_anchors(source: str, lines: BinaryIO) -> Iterator[Witness]:
-    """Read anchors, one JSON object a line; other members are passed over. Raise ConfigError naming the line.
+    """Read anchors, one JSON object a line; other members are ignored. Raise ConfigError naming the line.
 
-    A last line without an end, as a crash leaves it, is passed over if it is no anchor.
+    A torn last line, as a crash leaves it, is ignored.
     """
     number = 0
     while line := lines.readline(LINE_BYTES_MAX + 1):
         number += 1
         if len(line) > LINE_BYTES_MAX:
-            raise ConfigError(f"{source}, line {number}: longer than {LINE_BYTES_MAX} bytes, so it is no anchor")
+            raise ConfigError(f"{source}, line {number}: longer than {LINE_BYTES_MAX} bytes, so not an anchor")
         if not line.strip():
             continue
         try:
             found = msgspec.json.decode(line, type=WitnessLine)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if line.endswith(b"\n"):
-                raise ConfigError(f"{source}, line {number}: is no anchor (torn or damaged)") from None
+                raise ConfigError(f"{source}, line {number}: not an anchor (torn or damaged)") from None
         else:
             anchor = Anchor(log_id=found.log_id, position=found.position, chain=found.chain)
             yield Witness(source, number, anchor, found.at, found.sender)
 
 
 class Witnesses:
-    """Kept anchors by position, and what the log holds there; the same anchor of several lines is remembered once."""
+    """Kept anchors by position, and the log's chain values there. Equal anchors are kept once."""
 
     def __init__(
         self, witnesses: Iterable[Witness] = (), sources: Iterable[str] = (), forks: Iterable[ForkName] = ()
     ) -> None:
-        """Take all of them; each of ``sources`` must have at least one. Raise ConfigError above ``LINES_MAX``.
+        """Add anchors; each of ``sources`` must have at least one. Raise ConfigError above ``LINES_MAX``.
 
-        ``forks`` are those that the operator knows of: anchors of what they gave up contradict nothing.
+        ``forks`` are accepted by the operator: anchors of a branch that they gave up contradict nothing.
         """
         self._accepted = frozenset(forks)
         self._forks: list[AcceptedFork] = []
@@ -114,11 +113,11 @@ class Witnesses:
         self._places: dict[tuple[str, str], ComparedAnchors] = {}
         for number, one in enumerate(witnesses):
             if number >= LINES_MAX:
-                raise ConfigError(f"{one.source}: more than {LINES_MAX} anchors in all; compare the newest")
+                raise ConfigError(f"{one.source}: more than {LINES_MAX} anchors in all; compare only the newest")
             self.add(one)
 
     def add(self, one: Witness) -> None:
-        """Take one more."""
+        """Add an anchor."""
         anchor, place = one.anchor, (one.source, one.anchor.log_id)
         before = self._places.get(place) or ComparedAnchors(source=one.source, position=0, count=0)
         self._places[place] = ComparedAnchors(
@@ -129,23 +128,23 @@ class Witnesses:
 
     @property
     def wanted(self) -> Mapping[Position, object]:
-        """The positions whose rows are to be shown to ``see``."""
+        """The positions whose rows ``see`` needs."""
         return self._wanted
 
     def see(self, row: Row) -> None:
-        """Remember the chain value of a row that is wanted."""
+        """Keep the chain value of a wanted row."""
         self._chains[row.position] = row.chain
 
     def fork(self, row: Row, head: Position) -> None:
-        """Remember a ``log.forked``, in the order of the log, and the position that it went back to."""
+        """Keep a ``log.forked`` and the position that it went back to; call it in the order of the log."""
         self._forks.append(AcceptedFork(row, head))
 
     def anchors(self) -> list[Anchor]:
-        """Return every different anchor."""
+        """Return every distinct anchor."""
         return [one.anchor for found in self._wanted.values() for one in found.values()]
 
     def compared(self, log_id: str) -> tuple[ComparedAnchors, ...]:
-        """Return the places with anchors of this log, after ``contradictions``."""
+        """Return the places with anchors of this log. Call it after ``contradictions``."""
         return tuple(
             replace(found, given_up=self._given_up[source])
             for (source, log), found in self._places.items()
@@ -153,31 +152,31 @@ class Witnesses:
         )
 
     def contradictions(self, log_id: str, head: Position) -> Iterator[Violation]:
-        """Return how the log contradicts what was kept: another log, a missing row, another chain, a fork."""
+        """Yield how the log contradicts kept anchors: another log, a missing row, another chain, a fork."""
         for source, count in self._sources.items():
             if not count:
-                yield Violation(rule="anchor", reason=f"{source} holds no anchor")
+                yield Violation(rule="anchor", reason=f"{source} has no anchors")
         given_up: dict[ForkName, list[Witness]] = {}
         for position, found in sorted(self._wanted.items()):
             for one in found.values():
                 chain = self._chains.get(position, bytes(32) if position == 0 else None)
                 if one.anchor.log_id != log_id:
-                    other = f"the anchor is of the log {one.anchor.log_id}; this one is {log_id} ({one})"
+                    other = f"the anchor belongs to log {one.anchor.log_id}, but this is log {log_id} ({one})"
                     yield Violation(rule="anchor", reason=other)
                 elif chain is not None and chain.hex() == one.anchor.chain:
                     continue
                 elif fork := next((fork for fork in self._forks if fork.gave_up(one)), None):
                     given_up.setdefault(fork.name, []).append(one)
                 elif chain is None:
-                    cut = f"the log once reached position {position} and ends at {head} ({one})"
+                    cut = f"the log once reached position {position} but now ends at {head} ({one})"
                     yield Violation(rule="anchor", reason=cut)
                 else:
-                    changed = f"the row is not the one that the anchor vouches for ({one})"
+                    changed = f"the row differs from the one that was anchored ({one})"
                     yield Violation(rule="anchor", reason=changed, position=position)
         yield from self._forked(given_up)
 
     def _forked(self, given_up: Mapping[ForkName, list[Witness]]) -> Iterator[Violation]:
-        """Return the forks that gave up anchors and are not accepted, and those accepted that the log does not hold."""
+        """Yield forks that gave up anchors and are not accepted, and accepted forks that the log does not hold."""
         for fork in self._forks:
             witnesses = given_up.get(fork.name, [])
             if fork.name in self._accepted:
@@ -185,11 +184,11 @@ class Witnesses:
             elif witnesses:
                 yield Violation(
                     rule="forked",
-                    reason=f"the log went back to position {fork.head}: anchors of what it gave up are kept"
-                    f" ({len(witnesses)}, the first: {witnesses[0]}); if you accepted this fork, say so: --forked, with"
+                    reason=f"the log went back to position {fork.head}, but anchors of later positions were kept"
+                    f" ({len(witnesses)}, the first: {witnesses[0]}); if you accepted this fork, pass --forked with"
                     " the id of this event",
                     position=fork.row.position,
                 )
         for name in sorted(self._accepted - {fork.name for fork in self._forks}):
-            missing = f"the log.forked at position {name[0]} that --forked names is not there"
+            missing = f"--forked names a log.forked at position {name[0]}, which the log does not hold"
             yield Violation(rule="forked", reason=missing)

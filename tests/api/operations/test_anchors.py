@@ -103,10 +103,10 @@ def test_anchors_are_bounded_by_log_by_day_and_in_all(plane: Inside, monkeypatch
     refused = plane.ask("POST", "/anchors", line(3))
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "3600")
     assert refused.json()["error"]["code"] == "ANCHOR_LIMIT"
-    assert f"2 anchors of log {LOG} were kept today" in refused.json()["error"]["message"]
+    assert f"2 anchors of log {LOG} were already kept today" in refused.json()["error"]["message"]
     keep(plane, line(2))  # what is kept is no new one
     assert keep(plane, line(2, "ef" * 32), status=409)["code"] == "ANCHOR_CONFLICT"
     keep(plane, line(1, log_id=OTHER))
-    assert "3 anchors were kept today" in keep(plane, line(2, log_id=OTHER), status=429)["message"]
+    assert "3 anchors were already kept today" in keep(plane, line(2, log_id=OTHER), status=429)["message"]
     assert "anchors of 2 logs are kept" in keep(plane, line(1, log_id="02" * 8), status=429)["message"]
     assert plane.app.plane.log.guards.of("anchors").keys() == {LOG, OTHER}

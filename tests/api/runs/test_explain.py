@@ -43,7 +43,7 @@ def test_a_run_in_line_says_whom_it_waits_for_and_afterwards_whom_it_waited_for(
     assert shared.api.await_ending(second) == "run.completed"
     assert explained(shared.api, second)["causes"][1]["after"] == first
     said = [cause["says"] for cause in explained(shared.api, first)["causes"]]
-    assert said[-2:] == ["local asked for its cancel: enough", "cancelled on request: enough"]
+    assert said[-2:] == ["cancellation requested by local: enough", "cancelled on request: enough"]
 
 
 def test_runs_beyond_a_scope_are_not_named(serve: Serve, gates: Gates) -> None:
@@ -99,7 +99,7 @@ def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
     assert (found["status"], found["sessionId"], found["request"]) == ("rejected", "two", asked)
     assert (found["plan"]["model"], found["plan"]["inputChars"]) == ("script", 4)
     (cause,) = found["causes"]
-    assert cause["says"] == "local asked for it; it was rejected, because 1 of 1 runs were active"
+    assert cause["says"] == "requested by local; rejected, because 1 of 1 runs were active"
     (entry,) = server.api.items("/governance/audit-trail", kind="rejection")
     assert (entry["target"], entry["reason"]) == (run_id, "max-concurrent-runs-exceeded")
     assert entry["details"] == {"plan": found["plan"], "request": asked}

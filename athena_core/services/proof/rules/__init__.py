@@ -1,8 +1,8 @@
 """The rules of the verification, one module per noun, each with the state that its rules compare events with.
 
-What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``message.py``.
-A rule names the event types that it looks at, and a state advances by the types that it follows. An event type that no
-rule names says why: ``Shows.verify``.
+What lives here: rules and states. What may not: input and output. Read first: ``../rule.py``, then ``message.py``. A
+rule names the event types that it checks; a state is advanced by the types that it follows. An event type that no rule
+names gives the reason in ``Shows.verify``.
 """
 
 from collections.abc import Mapping
@@ -27,11 +27,14 @@ from athena_core.services.proof.rules.schedule import ScheduleRules
 from athena_core.services.proof.rules.workflow_run import WorkflowRunRules
 
 STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)
-"""Event types of other nouns that stand in the streams of runs."""
+"""Event types of other nouns that occur in the streams of runs."""
 
 
 def _streams() -> dict[type[Event], tuple[str, ...]]:
-    """How the streams of each event type may begin; what was asked of nothing that exists stands on the plane."""
+    """Return the allowed prefixes of each event type's streams.
+
+    Requests about unknown things go to the plane's stream.
+    """
     found: dict[type[Event], tuple[str, ...]] = {}
     for decider in DECIDERS:
         for kind in decider.events:
@@ -44,10 +47,9 @@ STREAMS = _streams()
 
 
 class Rules:
-    """Every rule of the verification, and the states before an event."""
+    """Every rule of the verification, with the states before an event."""
 
     def __init__(self) -> None:
-        """Begin before the first event."""
         self.log = LogRules()
         self.policies = PolicyRules()
         self.runs = RunRules(self.log, self.policies)
@@ -61,13 +63,13 @@ class Rules:
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 
     def look(self, row: Row, event: Event) -> list[tuple[str, str]]:
-        """Take an event in; return the names of the rules that it breaks, and how. A damaged one is ``Unknown``."""
+        """Check and apply an event; return the rules that it breaks, with reasons. A damaged event is ``Unknown``."""
         found = self.log.faults(row)
         if row.text is None and row.text_hash is not None:
             self.erasure.missing.add(row.position)
         entry = self.table.get(type(event), NO_RULES)
         if not row.stream.startswith(entry.streams):
-            found.append(("streams", f"{row.type} of {row.stream}, which is of another kind"))
+            found.append(("streams", f"{row.type} is in {row.stream}, a stream of another kind"))
         for name, rule in entry.rules:
             breach = rule(row, event)
             if breach is not None:

@@ -1,4 +1,4 @@
-"""Rules of what is created once: sessions, directives, profiles, workflows, templates, memory entries."""
+"""Rules of things that are created once: sessions, directives, profiles, workflows, templates, memory entries."""
 
 from athena_core.domain import directive, memory, profile, session, template, workflow, workflow_run
 from athena_core.event import Event
@@ -17,24 +17,23 @@ CREATED: tuple[type[Event], ...] = (
 
 
 class CatalogRules(RuleSet):
-    """The versions of run templates; what is created once needs no state but the version of its stream."""
+    """The versions of run templates; the other nouns need only the versions of their streams."""
 
     def __init__(self) -> None:
-        """Begin without templates."""
         self._versions: dict[str, int] = {}
 
     @rule(*CREATED)
     def created(self, row: Row, event: Event) -> str | None:
-        """What is created is the first event of its stream."""
-        return None if row.version == 1 else f"{row.type} of {row.stream}, which had been there before"
+        """A created event is the first event of its stream."""
+        return None if row.version == 1 else f"{row.type} of {row.stream}, which already existed"
 
     @rule(template.RunTemplateCreated, template.RunTemplateUpdated)
     def templates(self, row: Row, event: template.RunTemplateCreated | template.RunTemplateUpdated) -> str | None:
         """The versions of a run template are 1, 2, 3 and so on."""
         due = self._versions.get(row.stream, 0) + 1
-        return None if event.version == due else f"{row.stream} has version {event.version} where {due} is due"
+        return None if event.version == due else f"{row.stream} has version {event.version}; expected {due}"
 
     @follow(template.RunTemplateCreated, template.RunTemplateUpdated)
     def advance(self, row: Row, event: template.RunTemplateCreated | template.RunTemplateUpdated) -> None:
-        """Take a version in."""
+        """Apply a version."""
         self._versions[row.stream] = event.version

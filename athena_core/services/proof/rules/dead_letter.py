@@ -1,4 +1,4 @@
-"""Rules of dead letters: each is decided once, and holds what left a queue."""
+"""Rules of dead letters: each is decided once, and holds exactly the items that left a queue for it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,40 +14,39 @@ TRANSITIONS: Mapping[type[Event], tuple[str, str]] = {
     dead_letter.DeadLetterDiscarded: ("pending", "discarded"),
     dead_letter.DeadLetterRestored: ("discarded", "pending"),
 }
-"""What a dead letter has to be for an event of it, and is then."""
+"""The status of a dead letter that each event requires, and the status after it."""
 
 
 class DeadLetterRules(RuleSet):
-    """The dead letters before an event, and the items on their way to one or back."""
+    """The status of each dead letter, and the items on their way to one or back to a queue."""
 
     def __init__(self) -> None:
-        """Begin without dead letters."""
         self.status: dict[str, str] = {}
         self._buried: dict[str, tuple[str, ...]] = {}
-        """The items that left a queue for a dead letter which is to follow."""
+        """Items that left a queue for a dead letter that is not added yet."""
         self._requeued: dict[str, str] = {}
-        """The items that are to come back to a queue, and from which dead letter."""
+        """Items that were requeued but are not enqueued yet, with their dead letter."""
 
     @rule(*EVENTS, queue.WorkEnqueued)
     def letters(self, row: Row, event: Event) -> str | None:
-        """A dead letter is requeued once or discarded, not both; it holds what left a queue, only that comes back."""
+        """A dead letter is requeued once or discarded; it holds the items that left a queue, and only those return."""
         match event:
             case queue.WorkEnqueued(dead_letter_id=str(letter)) if self._requeued.get(event.item_id) != letter:
-                return f"{event.item_id} came back from {letter}, which does not know of it"
+                return f"{event.item_id} returned from {letter}, which was not requeued or does not hold it"
             case queue.WorkEnqueued():
                 return None
         status = self.status.get(row.stream, "")
         if status != TRANSITIONS[type(event)][0]:
-            return f"{row.type} of {row.stream}, which was {status or 'not there'}"
+            return f"{row.type} of {row.stream}, which was {status or 'not added yet'}"
         if isinstance(event, dead_letter.DeadLetterAdded):
             item_ids = tuple(item.item_id for item in event.items)
             if self._buried.get(row.stream, ()) != item_ids:
-                return f"{row.stream} holds other items than those that left a queue for it"
+                return f"{row.stream} does not hold the items that left a queue for it"
         return None
 
     @follow(queue.WorkBatchDeadLettered, queue.WorkEnqueued)
     def move(self, row: Row, event: queue.WorkBatchDeadLettered | queue.WorkEnqueued) -> None:
-        """Note what left a queue for a dead letter, and what came back from one."""
+        """Track items that left a queue for a dead letter, and items that returned."""
         if isinstance(event, queue.WorkBatchDeadLettered):
             self._buried[event.dead_letter_id] = event.item_ids
         elif event.dead_letter_id is not None:
@@ -55,7 +54,7 @@ class DeadLetterRules(RuleSet):
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         self.status[row.stream] = TRANSITIONS[type(event)][1]
         if isinstance(event, dead_letter.DeadLetterAdded):
             self._buried.pop(row.stream, None)
@@ -63,8 +62,10 @@ class DeadLetterRules(RuleSet):
             self._requeued |= dict.fromkeys(event.item_ids, row.stream)
 
     def finish(self) -> Iterator[Violation]:
-        """Return the items that are nowhere."""
+        """Yield items that left a queue or a dead letter and arrived nowhere."""
         for letter, items in self._buried.items():
-            yield Violation(rule="letters", reason=f"{', '.join(items)} left a queue for {letter}, which is not there")
+            yield Violation(
+                rule="letters", reason=f"{', '.join(items)} left a queue for {letter}, which was never added"
+            )
         for item, letter in self._requeued.items():
-            yield Violation(rule="letters", reason=f"{item} was to come back from {letter}, and did not")
+            yield Violation(rule="letters", reason=f"{item} was requeued from {letter} but never enqueued")

@@ -1,4 +1,4 @@
-"""Rules of erasure: a text is gone if and only if an event says so."""
+"""Rules of erasure: a text is gone if and only if an event records its erasure."""
 
 from collections.abc import Iterator
 
@@ -9,48 +9,47 @@ from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
 
 
 class ErasureRules(RuleSet):
-    """The texts that are gone, and those whose erasure is recorded."""
+    """The texts that are gone, and the erasures that are recorded."""
 
     def __init__(self) -> None:
-        """Begin without erasures."""
         self.missing: set[Position] = set()
-        """Where a text is gone, and no event before the present one says so."""
+        """Positions whose text is gone without a record so far."""
         self._erased: set[Position] = set()
         self._entries: dict[str, Position] = {}
         self._forgotten: list[tuple[str, Position]] = []
 
     @rule(plane.PayloadRedacted)
     def erasure(self, row: Row, event: plane.PayloadRedacted) -> str | None:
-        """An erasure names a text before it, which is gone."""
+        """An erasure names an earlier text, and that text is gone."""
         if event.target >= row.position:
-            return f"{row.type} names position {event.target}, which is not before it"
+            return f"{row.type} names position {event.target}, which is not an earlier one"
         if event.target not in self.missing and event.target not in self._erased:
-            return f"{row.type} names position {event.target}, whose text is there or never was"
+            return f"{row.type} names position {event.target}, whose text still exists or never did"
         return None
 
     @follow(plane.PayloadRedacted)
     def erase(self, row: Row, event: plane.PayloadRedacted) -> None:
-        """Note which text was erased."""
+        """Record the erasure of a text."""
         self.missing.discard(event.target)
         self._erased.add(event.target)
 
     @follow(memory.MemoryRecorded)
     def record(self, row: Row, event: memory.MemoryRecorded) -> None:
-        """Note where the text of an entry stands."""
+        """Record the position of an entry's text."""
         self._entries[row.stream] = row.position
 
     @follow(memory.MemoryForgotten)
     def forget(self, row: Row, event: memory.MemoryForgotten) -> None:
-        """Note which entry was forgotten: the erasure of its text follows."""
+        """Record a forgotten entry; the erasure of its text must follow."""
         self._forgotten.append((row.stream, row.position))
 
     def finish(self) -> Iterator[Violation]:
-        """Return the texts that are gone without a record, and the forgotten entries whose text was not erased."""
+        """Yield texts that are gone without a record, and forgotten entries whose text was not erased."""
         for position in sorted(self.missing):
             yield Violation(
-                rule="erasure", reason="its text is gone, and no payload.redacted says so", position=position
+                rule="erasure", reason="its text is gone, but no payload.redacted records it", position=position
             )
         for entry, position in self._forgotten:
             if self._entries.get(entry) not in self._erased:
-                reason = f"{entry} was forgotten, and no payload.redacted names its text"
+                reason = f"{entry} was forgotten, but no payload.redacted names its text"
                 yield Violation(rule="erasure", reason=reason, position=position)

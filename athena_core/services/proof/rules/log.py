@@ -1,4 +1,4 @@
-"""Rules of every event, whatever its noun: time, versions, commands."""
+"""Rules of every event, of any noun: times, versions, causes."""
 
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
@@ -6,23 +6,22 @@ from athena_core.services.proof.rule import RuleSet
 
 
 class LogRules(RuleSet):
-    """The streams before an event, and the command that it may belong to. Called for each event, not by type."""
+    """The versions of all streams and the current command. Called for each event, not by type."""
 
     NAMES = ("times", "versions", "envelope")
 
     def __init__(self) -> None:
-        """Begin before the first event."""
         self.versions: dict[str, int] = {}
         self.recorded_at = 0
         self.command = ""
         self.began: set[str] = set()
-        """The streams that began in the present command."""
+        """The streams that began in the current command."""
 
     def faults(self, row: Row) -> list[tuple[str, str]]:
-        """Return the rules that the row itself breaks, and how.
+        """Return the rules that the row itself breaks, with reasons.
 
-        The time of recording never decreases, nothing is decided after it, versions of a stream are 1, 2, 3, and what
-        caused an event stands before it.
+        Times of recording never decrease, and no event is decided after it is recorded. Versions of a stream are 1, 2,
+        3 and so on. The cause of an event precedes it.
         """
         found = []
         if row.extra is not None and (at := at_of(row)) > row.recorded_at:
@@ -31,13 +30,13 @@ class LogRules(RuleSet):
             found.append(("times", f"recorded {self.recorded_at - row.recorded_at} ms before its predecessor"))
         expected = self.versions.get(row.stream, 0) + 1
         if row.version != expected:
-            found.append(("versions", f"{row.stream} has version {row.version} where {expected} is due"))
+            found.append(("versions", f"{row.stream} has version {row.version}; expected {expected}"))
         if row.causation is not None and not 0 < row.causation < row.position:
-            found.append(("envelope", f"caused by position {row.causation}, which is not before it"))
+            found.append(("envelope", f"caused by position {row.causation}, which is not an earlier one"))
         return found
 
     def advance(self, row: Row) -> None:
-        """Take a row in, after the nouns did."""
+        """Apply a row, after the rules of its noun."""
         self.recorded_at = row.recorded_at
         if row.command_id != self.command:
             self.command = row.command_id

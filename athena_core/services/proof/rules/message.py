@@ -9,15 +9,14 @@ EVENTS = message.DECIDER.events
 
 
 class MessageRules(RuleSet):
-    """The messages that are to be delivered."""
+    """The messages that have not ended."""
 
     def __init__(self) -> None:
-        """Begin without messages."""
         self._status: dict[str, str] = {}
 
     @rule(*EVENTS)
     def messages(self, row: Row, event: Event) -> str | None:
-        """A message is sent once, and nothing is recorded of it after it was delivered or failed."""
+        """A message is sent once, and has no event after it was delivered or failed."""
         status = self._status.get(row.stream, "")
         match event:
             case message.MessageSent():
@@ -26,11 +25,15 @@ class MessageRules(RuleSet):
                 legal = status == "started"
             case _:
                 legal = status in {"sent", "started"}
-        return None if legal else f"{row.type} of {row.stream}, which was {status or 'over'}"
+        return (
+            None
+            if legal
+            else f"{row.type} of {row.stream}, which {'was ' + status if status else 'had ended or was never sent'}"
+        )
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         match event:
             case message.MessageSent() | message.MessageStarted():
                 self._status[row.stream] = event.status

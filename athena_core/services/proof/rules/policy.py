@@ -1,4 +1,4 @@
-"""Rules of the policy: the one in force at each position."""
+"""Rules of the policy: each one names the policy that it replaces."""
 
 from athena_core.domain import policy
 from athena_core.protocols import Row
@@ -9,15 +9,14 @@ class PolicyRules(RuleSet):
     """The policy in force before an event."""
 
     def __init__(self) -> None:
-        """Begin without one."""
         self.now = policy.DECIDER.initial
 
     @rule(policy.PolicyUpdated)
     def policies(self, row: Row, event: policy.PolicyUpdated) -> str | None:
-        """What a policy replaces is the policy before it."""
-        return None if event.before == self.now.policy else "it replaces another policy than the one in force"
+        """An update names the policy in force as the one that it replaces."""
+        return None if event.before == self.now.policy else "the policy it replaces is not the one in force"
 
     @follow(policy.PolicyUpdated)
     def replace(self, row: Row, event: policy.PolicyUpdated) -> None:
-        """Put another one in force."""
+        """Apply the update."""
         self.now = policy.evolve(self.now, event)

@@ -10,21 +10,20 @@ EVENTS = queue.DECIDER.events
 
 
 class QueueRules(RuleSet):
-    """The queues before an event, and the runs that have their items."""
+    """The queues before an event, and the runs that hold their items."""
 
     def __init__(self, log: LogRules) -> None:
-        """Begin without queues."""
         self._log = log
         self._states: dict[str, queue.QueueState] = {}
         self._working: dict[str, str] = {}
-        """The runs that have items of a queue, and how they ended."""
+        """The runs that hold items of a queue, with the type of their ending (empty while open)."""
 
     def _state(self, row: Row) -> queue.QueueState:
         return self._states.get(row.stream, queue.DECIDER.initial)
 
     @rule(*EVENTS)
     def queues(self, row: Row, event: Event) -> str | None:
-        """An item waits in its queue until it is done or becomes a dead letter: it leaves once, to one of them."""
+        """An item waits in its queue until it is done or becomes a dead letter, and leaves once."""
         state = self._state(row)
         waiting = {item.id for item in state.items}
         batch, drain = state.batch, state.drain
@@ -45,38 +44,39 @@ class QueueRules(RuleSet):
                 legal = legal and event.queue_depth_after == len(waiting)
             case _:
                 return None
-        return None if legal else f"{row.type} of {row.stream}, which could not be"
+        return None if legal else f"{row.type} of {row.stream}, which is impossible in its state"
 
     @rule(*EVENTS)
     def envelope(self, row: Row, event: Event) -> str | None:
         """The envelope of each event of a queue names the queue's session."""
         if row.session_id is not None and row.stream == queue.stream(row.session_id):
             return None
-        return f"{row.type} of {row.stream} under the session {row.session_id}"
+        return f"{row.type} of {row.stream} names the session {row.session_id}"
 
     @rule(queue.WorkItemDrained, queue.WorkBatchReturned, queue.WorkBatchStarted)
     def acknowledged(self, row: Row, event: Event) -> str | None:
-        """The items of a run are acknowledged once it completed, given back once it ended otherwise."""
+        """The items of a run are acknowledged after it completed, and returned after any other end."""
         batch = self._state(row).batch
         ended = self._working.get(batch.run_id) if batch else None
         match event:
             case queue.WorkItemDrained() if batch and ended != run.RunCompleted.TYPE:
-                return f"{row.stream} acknowledged {event.item_id} while its run {batch.run_id} had not completed"
+                return f"{row.stream} acknowledged {event.item_id} although its run {batch.run_id} had not completed"
             case queue.WorkBatchReturned() if batch and ended in {"", run.RunCompleted.TYPE}:
-                return f"{row.stream} gave back the items of {batch.run_id}, which had {ended or 'not ended'}"
+                had = "completed" if ended else "not ended"
+                return f"{row.stream} returned the items of {batch.run_id}, although it had {had}"
             case queue.WorkBatchStarted(run_id=run_id) if run_id in self._log.versions:
-                return f"{row.stream} gave items to {run_id}, which had been there before"
+                return f"{row.stream} gave items to {run_id}, which already existed"
         return None
 
     @follow(*run.ENDINGS)
     def end(self, row: Row, event: Event) -> None:
-        """Note how a run ended that has items."""
+        """Record the end of a run that holds items."""
         if row.stream in self._working:
             self._working[row.stream] = row.type
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         state = self._states[row.stream] = queue.evolve(self._state(row), event)
         match event:
             case queue.WorkBatchStarted():

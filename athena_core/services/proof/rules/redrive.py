@@ -1,4 +1,4 @@
-"""Rules of redrives: each decides about a letter once, as the letter is."""
+"""Rules of redrives: each decides about a dead letter once, by its status."""
 
 from athena_core.domain import redrive
 from athena_core.event import Event
@@ -13,13 +13,12 @@ class RedriveRules(RuleSet):
     """The redrives before an event."""
 
     def __init__(self, dead_letters: DeadLetterRules) -> None:
-        """Begin without redrives."""
         self._dead_letters = dead_letters
         self._states: dict[str, redrive.RedriveState] = {}
 
     @rule(*EVENTS)
     def redrives(self, row: Row, event: Event) -> str | None:
-        """A redrive decides about each letter once, as the letter is, and ends once with what it counted."""
+        """A redrive decides about each dead letter once, by its status, and ends once with the right counts."""
         state = self._states.get(row.stream, redrive.DECIDER.initial)
         if isinstance(event, redrive.RedriveStarted):
             return f"{row.type} of {row.stream}, which is {state.status}" if state.status else None
@@ -29,19 +28,19 @@ class RedriveRules(RuleSet):
             case redrive.RedriveAdvanced():
                 status = self._dead_letters.status.get(event.dead_letter_id, "not there")
                 if event.letter_position <= state.after:
-                    return f"{row.stream} saw to {event.dead_letter_id} after what came later"
+                    return f"{row.stream} handled {event.dead_letter_id} after a later dead letter"
                 if (event.result == "requeued" and status != "pending") or (
                     event.result == "skipped" and status == "pending"
                 ):
-                    return f"{row.stream} has {event.dead_letter_id} as {event.result}, which was {status}"
+                    return f"{row.stream} counts {event.dead_letter_id} as {event.result}, although it was {status}"
             case redrive.RedriveCompleted() | redrive.RedriveCancelled():
                 counted = (state.requeued, state.skipped, state.failed)
                 if (event.requeued, event.skipped, event.failed) != counted:
-                    return f"{row.type} of {row.stream} with other counts than {counted}"
+                    return f"{row.type} of {row.stream} does not have the counts {counted}"
         return None
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         state = self._states.get(row.stream, redrive.DECIDER.initial)
         self._states[row.stream] = redrive.evolve(state, event)

@@ -1,4 +1,4 @@
-"""Rules of reviews: each is repaired once at most and ends once, after its run."""
+"""Rules of reviews: each is repaired at most once, and ends once, after its run."""
 
 from athena_core.domain import review, run
 from athena_core.event import Event
@@ -11,24 +11,23 @@ EVENTS = review.DECIDER.events
 
 
 class ReviewRules(RuleSet):
-    """The reviews before an event, and the runs of those that have not ended."""
+    """The reviews before an event, and the runs of open reviews."""
 
     def __init__(self, log: LogRules, runs: RunRules) -> None:
-        """Begin without reviews."""
         self._log = log
         self._runs = runs
         self._states: dict[str, review.ReviewState] = {}
         self._reviewing: dict[str, str] = {}
-        """The runs of reviews, by which persona."""
+        """The runs of open reviews, with their personas."""
 
     @rule(*EVENTS, run.RunCreated, run.RunQueued)
     def reviews(self, row: Row, event: Event) -> str | None:
-        """A review is repaired once and ends once, after its run; its run is a new one, of its persona."""
+        """A review is repaired at most once and ends once, after its run; its runs are new, and of its persona."""
         if isinstance(event, run.RunCreated | run.RunQueued):
             wanted = self._reviewing.get(row.stream, event.persona_name)
             if event.persona_name == wanted:
                 return None
-            return f"{row.stream} is a run of {event.persona_name or 'nobody'} in a review of {wanted}"
+            return f"{row.stream} belongs to a review by {wanted}, but its persona is {event.persona_name or 'not set'}"
         state = self._states.get(row.stream, review.DECIDER.initial)
         key = row.stream.removeprefix(review.PREFIX)
         match event:
@@ -45,12 +44,12 @@ class ReviewRules(RuleSet):
         if state.status and (waits_for not in self._log.versions or waits_for in self._runs.open):
             return f"{row.type} of {row.stream}, whose run {waits_for} has not ended"
         if new in self._log.versions and not isinstance(event, review.PersonaRunFailed):
-            return f"{row.type} of {row.stream} with the run {new}, which had been there before"
+            return f"{row.type} of {row.stream} with the run {new}, which already existed"
         return None
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         state = self._states.get(row.stream, review.DECIDER.initial)
         match event:
             case review.PersonaRunStarted():

@@ -17,7 +17,7 @@ from athena_core.values import Usage
 PREFIX = f"{run.DECIDER.category}_"
 COUNTED_MAX = 10_000
 STANDING: tuple[type[Event], ...] = (*run.DECIDER.events, template.RunTemplateRun, plane.SafetyViolation)
-"""The event types of a run's stream."""
+"""The event types that occur in a run's stream."""
 
 AMOUNTS = Usage.__struct_fields__
 
@@ -63,17 +63,16 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "run.crashed"): "ended",
     ("ended", "run.cancel.requested"): "ended",
 }
-"""Where a run is, and an event of its stream, to where it is then. What is not here is illegal."""
+"""Maps a run's status and an event of its stream to the next status. Every other pair is illegal."""
 
 
 class OpenRun:
     """A run that has not ended."""
 
     def __init__(self, status: str) -> None:
-        """Begin."""
         self.status = status
         self.session: str | None = None
-        """The session that the envelope of its first event names."""
+        """The session named by the envelope of its first event."""
         self.session_id = ""
         self.places: tuple[str, ...] = ()
         self.executor = ""
@@ -93,10 +92,9 @@ NEW = OpenRun("new")
 
 
 class RunRules(RuleSet):
-    """The open runs, and what they occupy; those that have ended are forgotten."""
+    """The open runs and what they occupy; ended runs are dropped."""
 
     def __init__(self, log: LogRules, policies: PolicyRules) -> None:
-        """Begin without runs."""
         self._log = log
         self._policies = policies
         self.count = 0
@@ -105,11 +103,11 @@ class RunRules(RuleSet):
         self._turns: dict[str, str] = {}
         self._active: Counter[str] = Counter()
         self._spent: Counter[str] = Counter()
-        """What was spent on each UTC day, in millionths of a dollar."""
+        """The spending of each UTC day, in micro-USD."""
         self._reserved: dict[str, int] = {}
 
     def status(self, row: Row) -> str:
-        """Return where the run of a row is before it: ``new``, its status, or ``ended``."""
+        """Return the status of a row's run before it: ``new``, ``ended``, or the status of an open run."""
         state = self.open.get(row.stream)
         if state is not None:
             return state.status
@@ -119,12 +117,12 @@ class RunRules(RuleSet):
 
     @rule(*STANDING)
     def transitions(self, row: Row, event: Event) -> str | None:
-        """A run goes only where the table says."""
+        """A run follows the transition table."""
         status = self.status(row)
         if (status, row.type) in TRANSITIONS or not row.stream.startswith(PREFIX):
             return None
         if status == "ended" and row.type in run.ENDING_TYPES:
-            return None  # a rule of its own says so
+            return None  # the rule ``endings`` reports it
         return f"{row.type} of {row.stream}, which is {status}"
 
     @rule(*STANDING)
@@ -133,12 +131,12 @@ class RunRules(RuleSet):
         if not row.stream.startswith(PREFIX):
             return None
         if row.run_id != row.stream:
-            return f"{row.type} of {row.stream} under the run {row.run_id}"
+            return f"{row.type} of {row.stream} names the run {row.run_id}"
         state = self.open.get(row.stream)
         session = event.session_id if isinstance(event, run.RunRequest) else state.session if state else row.session_id
         if row.session_id == session:
             return None
-        return f"{row.type} of {row.stream} under the session {row.session_id}, which has {session}"
+        return f"{row.type} of {row.stream} names the session {row.session_id} instead of {session}"
 
     @rule(*run.ENDINGS)
     def endings(self, row: Row, event: Event) -> str | None:
@@ -151,7 +149,7 @@ class RunRules(RuleSet):
         limit, taken = self._policies.now.max_concurrent_runs, len(self._slots)
         if limit is None or taken < limit:
             return None
-        return f"{row.stream} was admitted while {taken} of {limit} slots were taken"
+        return f"{row.stream} was admitted while {taken} of {limit} slots were in use"
 
     @rule(run.RunCreated, run.RunResumed)
     def keys(self, row: Row, event: run.RunCreated | run.RunResumed) -> str | None:
@@ -167,31 +165,31 @@ class RunRules(RuleSet):
 
     @rule(run.RunCreated)
     def turns(self, row: Row, event: run.RunCreated) -> str | None:
-        """A session has one admitted run at a time."""
+        """A session has at most one admitted run."""
         holder = self._turns.get(event.session_id)
         if holder is None or holder == row.stream:
             return None
-        return f"{row.stream} was admitted while {holder} had the turn of session {event.session_id}"
+        return f"{row.stream} was admitted while {holder} held session {event.session_id}"
 
     @rule(run.RunLeased, run.RunStarted, run.RunCrashed)
     def leases(self, row: Row, event: Event) -> str | None:
-        """The tokens of a run's leases are 1, 2, 3 and so on, and nothing is written under an old one."""
+        """The lease tokens of a run are 1, 2, 3 and so on, and no event is written under an old one."""
         state = self.open.get(row.stream, NEW)
         match event:
             case run.RunLeased() if event.token != state.token + 1:
                 return f"{row.stream} was leased with token {event.token} after {state.token}"
             case run.RunLeased() if event.taken_from not in {None, state.executor}:
-                return f"{row.stream} was taken from {event.taken_from} while {state.executor} held it"
+                return f"{row.stream} was taken over from {event.taken_from}, although {state.executor} held it"
             case run.RunStarted() if event.attempt != state.attempt:
-                return f"{row.stream} was started as attempt {event.attempt} while {state.attempt} was due"
+                return f"{row.stream} was started as attempt {event.attempt}; expected {state.attempt}"
             case run.RunCrashed() if (event.executor, event.attempt) != (state.executor, state.attempt):
                 held = f"{state.attempt} of {state.executor}"
-                return f"{row.stream} crashed in attempt {event.attempt} of {event.executor} while it was {held}"
+                return f"{row.stream} crashed in attempt {event.attempt} of {event.executor} but was in attempt {held}"
         return None
 
     @rule(run.RunLeased)
     def attempts(self, row: Row, event: run.RunLeased) -> str | None:
-        """An executor that is lost costs an attempt, and a run has no more than the policy in force allows."""
+        """Each lost executor costs an attempt; a run has at most as many as the policy in force allows."""
         state = self.open.get(row.stream)
         if state is None:
             return None
@@ -200,33 +198,33 @@ class RunRules(RuleSet):
         if event.attempt != state.attempt + lost:
             return f"{row.stream} was leased for attempt {event.attempt} after {state.attempt}"
         if lost and event.attempt > most:
-            return f"{row.stream} was leased for attempt {event.attempt} of {most}"
+            return f"{row.stream} was leased for attempt {event.attempt}, but the policy allows {most}"
         return None
 
     @rule(run.ToolCalled, run.TranscriptAppended, run.UsageRecorded)
     def steps(self, row: Row, event: Event) -> str | None:
-        """A call is recorded before its result, and answered once; the turns of the model are 1, 2, 3 and so on."""
+        """A call is recorded before its result and answered once; the model's turns are 1, 2, 3 and so on."""
         state = self.open.get(row.stream)
         if state is None:
             return None
         match event:
             case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in state.calls:
-                return f"{row.stream} has a result of the call {event.tool_call_id}, which waits for none"
+                return f"{row.stream} has a result of the call {event.tool_call_id}, which is not open"
             case run.ToolCalled() if event.tool_call_id in state.calls:
                 return f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
             case run.UsageRecorded() if event.turn not in {None, state.turn + 1}:
-                return f"{row.stream} has the usage of turn {event.turn} after that of turn {state.turn}"
+                return f"{row.stream} has the usage of turn {event.turn} after turn {state.turn}"
         return None
 
     @rule(run.UsageRecorded, run.RunPaused)
     def budgets(self, row: Row, event: Event) -> str | None:
-        """Nothing is paid back; a run is paused because its budget is spent, and tells how much that was."""
+        """No usage is negative; a run is paused only if its budget is spent, with the right amounts."""
         state = self.open.get(row.stream)
         match event:
             case run.UsageRecorded():
                 amounts = (event.cost_micro_usd, *(getattr(event.usage, name) for name in AMOUNTS))
                 if any(amount is not None and amount < 0 for amount in amounts):
-                    return f"{row.stream} has a usage below 0"
+                    return f"{row.stream} has a negative usage"
             case run.RunPaused(reason="budget") if state is not None:
                 claimed = (event.spent_micro_usd, event.budget_micro_usd)
                 if claimed != (state.spent, state.budget) or not state.cut and state.spent < (state.budget or 0):
@@ -235,7 +233,7 @@ class RunRules(RuleSet):
 
     @rule(run.BudgetReserved)
     def reservations(self, row: Row, event: run.BudgetReserved) -> str | None:
-        """What a UTC day spent and what runs have set aside is never more than the daily budget in force."""
+        """The spending of a UTC day plus all reservations never exceeds the daily budget in force."""
         budget, more = self._policies.now.daily_budget_micro_usd, event.reserved_micro_usd
         if budget is None:
             return None
@@ -243,7 +241,7 @@ class RunRules(RuleSet):
         taken = self._spent[run.day_of(at_of(row))] + others
         if taken + more <= budget:
             return None
-        return f"{row.stream} reserved {more} of {budget} for the day, of which {taken} were taken"
+        return f"{row.stream} reserved {more} of the daily budget {budget}, of which {taken} were already taken"
 
     @rule(run.RunCreated, run.RunQueued)
     def children(self, row: Row, event: run.RunRequest) -> str | None:
@@ -255,34 +253,36 @@ class RunRules(RuleSet):
 
     @rule(run.RunCompleted)
     def totals(self, row: Row, event: run.RunCompleted) -> str | None:
-        """What a run took is the sum of what was recorded on the way."""
+        """The totals of a completed run are the sums of its recorded events."""
         state = self.open.get(row.stream)
         if state is None:
             return None
         if event.evidence_count != state.evidence:
-            return f"{row.stream} completed with {event.evidence_count} pieces of evidence of {state.evidence}"
+            return (
+                f"{row.stream} completed with {event.evidence_count} pieces of evidence; recorded are {state.evidence}"
+            )
         if event.usage != state.usage:
-            return f"{row.stream} completed with a usage of {_tokens(event.usage)} instead of {_tokens(state.usage)}"
+            return f"{row.stream} completed with a usage of {_tokens(event.usage)}; recorded is {_tokens(state.usage)}"
         return None
 
     @rule(run.RunCompleted, run.RunCancelRequested, run.RunCancelled)
     def cancels(self, row: Row, event: Event) -> str | None:
-        """A cancel is acknowledged only while the run is open, and then the run is cancelled, or else it is not."""
+        """A cancel is acknowledged only while the run is open, and then the run ends as cancelled, and only then."""
         state = self.open.get(row.stream)
         match event:
             case run.RunCompleted() if state is not None and state.cancelled:
                 return f"{row.stream} completed after its cancel was acknowledged"
             case run.RunCancelRequested(status="cancelled") if state is None:
-                return f"the cancel of {row.stream} was acknowledged, which was not open"
+                return f"the cancel of {row.stream} was acknowledged, although the run was not open"
             case run.RunCancelled(cause="requested" | "interrupted" | "parent") if state and not state.cancelled:
-                return f"{row.stream} was cancelled though nobody asked for it"
+                return f"{row.stream} was cancelled without a request"
         return None
 
     # The state
 
     @follow(*STANDING, Unknown)
     def move(self, row: Row, event: Event) -> None:
-        """Go where the table says; the payload may be damaged."""
+        """Apply the transition table; the payload may be damaged."""
         run_id = row.stream
         if not run_id.startswith(PREFIX):
             return
@@ -305,7 +305,7 @@ class RunRules(RuleSet):
 
     @follow(run.RunCreated)
     def admit(self, row: Row, event: run.RunCreated) -> None:
-        """Take a slot and the session's turn."""
+        """Occupy a slot and the session."""
         state = self.open.get(row.stream)
         if state is not None:
             state.session_id, state.budget, state.places = (
@@ -318,14 +318,14 @@ class RunRules(RuleSet):
 
     @follow(run.RunLeased)
     def lease(self, row: Row, event: run.RunLeased) -> None:
-        """Give it to an executor."""
+        """Record the lease."""
         state = self.open.get(row.stream)
         if state is not None:
             state.executor, state.token, state.attempt = event.executor, event.token, event.attempt
 
     @follow(run.TranscriptAppended, run.ToolCalled)
     def say(self, row: Row, event: run.TranscriptAppended | run.ToolCalled) -> None:
-        """Note which calls wait for a result, and whether the budget cut what was said last."""
+        """Record which calls are open, and whether the budget cut the last answer off."""
         state = self.open.get(row.stream)
         if state is None:
             return
@@ -338,20 +338,20 @@ class RunRules(RuleSet):
 
     @follow(run.EvidenceAttached)
     def show(self, row: Row, event: run.EvidenceAttached) -> None:
-        """Count what it showed."""
+        """Count the evidence."""
         state = self.open.get(row.stream)
         if state is not None:
             state.evidence += 1
 
     @follow(run.BudgetReserved)
     def reserve(self, row: Row, event: run.BudgetReserved) -> None:
-        """Set aside what a call may cost."""
+        """Record the reservation."""
         if row.stream in self.open:
             self._reserved[row.stream] = event.reserved_micro_usd
 
     @follow(run.UsageRecorded)
     def pay(self, row: Row, event: run.UsageRecorded) -> None:
-        """Count what a call cost."""
+        """Record the cost of a call, and release its reservation."""
         state = self.open.get(row.stream)
         if state is None:
             return
@@ -365,7 +365,7 @@ class RunRules(RuleSet):
 
     @follow(run.RunPaused)
     def pause(self, row: Row, event: run.RunPaused) -> None:
-        """Give the slot up."""
+        """Free the slot and the reservation."""
         state = self.open.get(row.stream)
         if state is not None:
             self._vacate(row.stream, state)
@@ -373,7 +373,7 @@ class RunRules(RuleSet):
 
     @follow(run.RunResumed)
     def resume(self, row: Row, event: run.RunResumed) -> None:
-        """Take a slot again."""
+        """Occupy a slot again."""
         state = self.open.get(row.stream)
         if state is not None:
             self._occupy(row.stream, state)
@@ -381,7 +381,7 @@ class RunRules(RuleSet):
 
     @follow(run.RunCancelRequested)
     def ask_to_end(self, row: Row, event: run.RunCancelRequested) -> None:
-        """Note that a cancel was acknowledged."""
+        """Record an acknowledged cancel."""
         state = self.open.get(row.stream)
         if state is not None:
             state.cancelled = state.cancelled or event.status == "cancelled"

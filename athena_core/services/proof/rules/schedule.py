@@ -1,4 +1,4 @@
-"""Rules of schedules: every slot is decided once, and what a schedule starts is there."""
+"""Rules of schedules: every slot is decided once, and every run that a schedule starts exists."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from athena_core.services.proof.rules.log import LogRules
 
 EVENTS = schedule.DECIDER.events
 LASTING_ZONES = {None, "UTC"}
-"""The zones whose slots can be counted again in years: the rules of all others change."""
+"""The time zones whose slots can be recounted years later; the rules of all others change."""
 
 BEGINNINGS = (
     run.RunQueued,
@@ -24,11 +24,11 @@ BEGINNINGS = (
     run.PolicyRejected,
     workflow_run.WorkflowRunCreated,
 )
-"""The first events of what a schedule may start."""
+"""The first events of a run or workflow run that a schedule starts."""
 
 
 class PendingLaunch(NamedTuple):
-    """A run that a schedule started, which is not there yet."""
+    """A run that a schedule started and that has no events yet."""
 
     schedule: str
     position: int
@@ -39,18 +39,17 @@ class ScheduleRules(RuleSet):
     """The schedules before an event."""
 
     def __init__(self, log: LogRules) -> None:
-        """Begin without schedules."""
         self._log = log
         self._states: dict[str, schedule.ScheduleState] = {}
         self._launching: dict[str, PendingLaunch] = {}
-        """The runs that schedules started, until they are there or were refused."""
+        """The runs that schedules started, until they exist or are refused."""
 
     def _state(self, row: Row) -> schedule.ScheduleState:
         return self._states.get(row.stream, schedule.DECIDER.initial)
 
     @rule(*EVENTS)
     def schedules(self, row: Row, event: Event) -> str | None:
-        """A schedule does only what it can in its state."""
+        """A schedule's events are possible in its state."""
         state = self._state(row)
         match event:
             case schedule.ScheduleEnabled(updated=True):
@@ -69,7 +68,7 @@ class ScheduleRules(RuleSet):
                 legal = any(flight.target_run_id == event.target_run_id for flight in state.running)
             case _:
                 return None
-        return None if legal else f"{row.type} of {row.stream}, which could not be"
+        return None if legal else f"{row.type} of {row.stream}, which is impossible in its state"
 
     @rule(
         schedule.ScheduleRunStarted,
@@ -78,7 +77,7 @@ class ScheduleRules(RuleSet):
         schedule.ScheduleSlotsMissed,
     )
     def fired(self, row: Row, event: Event) -> str | None:
-        """A slot of a schedule is decided once: one that was passed comes back only from the buffer."""
+        """Each slot is decided once; an earlier slot can only come from the buffer."""
         state = self._state(row)
         match event:
             case schedule.ScheduleRunStarted(slot_ms=int(slot)) | schedule.ScheduleRunSkipped(slot_ms=slot):
@@ -89,7 +88,7 @@ class ScheduleRules(RuleSet):
                 return None
         if not decided:
             return None
-        return f"{row.type} of {row.stream} for the slot {_time(slot)}, which was decided before"
+        return f"{row.type} of {row.stream} for the slot {_time(slot)}, which was already decided"
 
     @rule(
         schedule.ScheduleRunStarted,
@@ -99,7 +98,7 @@ class ScheduleRules(RuleSet):
         schedule.ScheduleUpserted,
     )
     def explained(self, row: Row, event: Event) -> str | None:
-        """No slot of a schedule is passed over, and as many were missed as it says."""
+        """No slot is skipped without an event, and the number of missed slots is right."""
         state = self._state(row)
         if state.definition is None or not state.enabled or state.definition.trigger.timezone not in LASTING_ZONES:
             return None
@@ -125,29 +124,29 @@ class ScheduleRules(RuleSet):
         if due == claimed:
             return None
         slots = f"{claimed[1]} of {due[1]} slots" if claimed[1] != due[1] else f"the slot {_time(last)}"
-        return f"{row.type} of {row.stream} tells of {slots} after {_time(cursor)}"
+        return f"{row.type} of {row.stream} claims {slots} after {_time(cursor)}"
 
     @rule(*BEGINNINGS, schedule.ScheduleRunStarted)
     def launches(self, row: Row, event: Event) -> str | None:
-        """What a schedule runs is a new run, admitted, queued or refused by the command that says so."""
+        """A schedule starts a new run, which is admitted, queued or refused in the same command."""
         launching = self._launching.get(row.stream)
         if launching is not None and launching.command != row.command_id:
-            return f"{row.stream} began in another command than the one in which {launching.schedule} started it"
+            return f"{row.stream} did not begin in the command in which {launching.schedule} started it"
         if isinstance(event, schedule.ScheduleRunStarted):
             run_id, log = event.target_run_id, self._log
             new = run_id not in log.versions or (row.command_id == log.command and run_id in log.began)
             if not new or run_id in self._launching:
-                return f"{row.stream} started {run_id}, which had been there before"
+                return f"{row.stream} started {run_id}, which already existed"
         return None
 
     @follow(*BEGINNINGS)
     def begin(self, row: Row, event: Event) -> None:
-        """Note that what a schedule started is there."""
+        """Record that a started run exists."""
         self._launching.pop(row.stream, None)
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in; what was asked of no schedule stands on the plane."""
+        """Apply the event. Requests about unknown schedules are in the plane's stream and are ignored."""
         if row.stream == plane.STREAM:
             return
         match event:
@@ -159,11 +158,11 @@ class ScheduleRules(RuleSet):
         self._states[row.stream] = schedule.evolve(self._state(row), event)
 
     def finish(self) -> Iterator[Violation]:
-        """Return what was started and is not there."""
+        """Yield started runs that never began."""
         for run_id, launching in self._launching.items():
             reason = f"{launching.schedule} started {run_id}, which was neither admitted nor refused"
             yield Violation(rule="launches", reason=reason, position=launching.position)
 
 
 def _time(instant: int) -> str:
-    return iso(min(max(instant, 0), INSTANT_MAX))  # what was tampered with may be any number
+    return iso(min(max(instant, 0), INSTANT_MAX))  # damaged values may be any number

@@ -18,12 +18,11 @@ class WorkflowRunRules(RuleSet):
     """The workflow runs before an event."""
 
     def __init__(self) -> None:
-        """Begin without workflow runs."""
         self._states: dict[str, workflow_run.WorkflowRunState] = {}
 
     @rule(*EVENTS)
     def flows(self, row: Row, event: Event) -> str | None:
-        """A step that is ok is not begun again, what ends was begun; a workflow run goes on only while it is open."""
+        """A workflow run has events only while open; a step starts only if pending, and ends with its own run."""
         state = self._states.get(row.stream, workflow_run.DECIDER.initial)
         if not isinstance(event, workflow_run.WorkflowRunCreated | workflow_run.WorkflowResumed) and not state.open:
             return f"{row.type} of {row.stream}, which is {state.status or 'new'}"
@@ -36,11 +35,11 @@ class WorkflowRunRules(RuleSet):
             if found.status != "pending":
                 return f"step {event.step_id} of {row.stream} was started while it was {found.status}"
         elif event.step_run_id is not None and found.run_id != event.step_run_id:
-            return f"{row.type} of {row.stream} by the run {event.step_run_id}, which step {event.step_id} has not"
+            return f"{row.type} of {row.stream} by {event.step_run_id}, which is not the run of step {event.step_id}"
         return None
 
     @follow(*EVENTS)
     def advance(self, row: Row, event: Event) -> None:
-        """Take an event in."""
+        """Apply the event."""
         state = self._states.get(row.stream, workflow_run.DECIDER.initial)
         self._states[row.stream] = workflow_run.evolve(state, event)

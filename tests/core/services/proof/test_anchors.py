@@ -92,7 +92,7 @@ def test_what_a_crash_left_of_a_line_is_taken_away_and_no_whole_line_is(tmp_path
     assert path.read_bytes().startswith(whole)
     assert [line["position"] for line in lines(path)] == [7, 8]
     path.write_bytes(b"x" * 5_000)
-    with pytest.raises(OSError, match="ends in something that is no anchor"):
+    with pytest.raises(OSError, match="the last line is not an anchor"):
         append_anchor(path, NEXT)
     assert path.read_bytes() == b"x" * 5_000
 
@@ -107,7 +107,7 @@ def test_an_anchor_without_an_end_stays_and_other_files_are_not_touched(tmp_path
     assert [line["position"] for line in lines(path)] == [7, 8]
     for content in (b"my notes", b"my notes\n", whole + b"my notes", whole + b"{}", b"a\nb\nc\n", whole + b"x\n"):
         path.write_bytes(content)
-        with pytest.raises(OSError, match="ends in something that is no anchor"):
+        with pytest.raises(OSError, match="the last line is not an anchor"):
             append_anchor(path, NEXT)
         assert path.read_bytes() == content
 
@@ -168,7 +168,7 @@ async def test_an_anchor_is_committed_and_pushed_without_hooks_and_settings_of_t
 
 async def test_a_place_without_a_repository_or_branch_is_a_failure(tmp_path: Path) -> None:
     to = Destination("git", str(tmp_path / "repo"))
-    with pytest.raises(AnchorNotSent, match="is no git repository"):
+    with pytest.raises(AnchorNotSent, match="is not a git repository"):
         await Sender(tmp_path).send(LINE, to)
     repository.make(tmp_path / "repo")
     git(tmp_path / "repo", "checkout", "--quiet", "--detach")
@@ -206,7 +206,8 @@ async def test_a_receiver_gets_a_line_and_a_store_an_object_that_is_never_replac
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(500, "the answer was 500"), (302, "the answer was 302"), (409, "one of the two histories")]
+    ("status", "words"),
+    [(500, "the response was 500"), (302, "the response was 302"), (409, "one of the two histories")],
 )
 async def test_another_athena_gets_the_identity_and_its_refusal_is_a_failure(
     tmp_path: Path, status: int, words: str

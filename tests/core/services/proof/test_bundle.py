@@ -100,29 +100,29 @@ def test_a_missing_event_of_a_run_does_not_verify_even_behind_its_true_leaf(
 
 def test_the_end_of_a_run_cannot_be_hidden(reader: SqliteReader) -> None:
     lines = hidden(exported(reader), reader, 8)
-    broken(lines, "says that it holds a whole run")
+    broken(lines, "is marked as complete")
     proof = prove([changed(lines[0], complete=False), *lines[1:]])
     assert not proof.complete
-    assert "Completeness is not proven: the end of the run is not in the bundle up to position 8." in proof.notices
+    assert "Completeness is not proven: the bundle ends at position 8, before the end of the run." in proof.notices
 
 
 @pytest.mark.parametrize("scope", [RUN, SESSION, ALL])
 def test_a_cut_end_does_not_verify(scope: BundleScope, reader: SqliteReader) -> None:
     lines = exported(reader, scope)
     keep = max(number for number, line in enumerate(lines[:-2]) if b'"row"' in line) + 1
-    broken(cut(lines, keep), "the end is not where")
+    broken(cut(lines, keep), "the end does not match")
     broken(lines[:-1], "no end")
 
 
 def test_a_bundle_of_an_open_run_says_so(reader: SqliteReader) -> None:
     proof = prove(exported(reader, BundleScope(run_id="run_2")))
     assert not proof.complete
-    assert "Completeness is not proven: the end of the run is not in the bundle up to position 10." in proof.notices
+    assert "Completeness is not proven: the bundle ends at position 10, before the end of the run." in proof.notices
 
 
 @pytest.mark.parametrize(
     ("scope", "words"),
-    [(SESSION, "events of the session may be among"), (ALL, "the log may go on after position 11")],
+    [(SESSION, "events of the session may have been left out"), (ALL, "the log may continue after position 11")],
 )
 def test_a_bundle_of_a_session_or_a_range_says_that_completeness_is_not_proven(
     scope: BundleScope, words: str, reader: SqliteReader
@@ -138,7 +138,7 @@ def test_a_range_has_no_gap_and_begins_where_it_says(reader: SqliteReader) -> No
     broken(hidden(exported(reader, ALL), reader, 4), "the scope holds every event")
     broken(exported(reader, BundleScope(after=3))[:1] + exported(reader, BundleScope(after=4))[1:])
     lines = exported(reader, BundleScope(after=4))
-    broken([changed(lines[0], scope={"after": 3}), *lines[1:]], "does not begin where its scope does")
+    broken([changed(lines[0], scope={"after": 3}), *lines[1:]], "does not begin at the start of its scope")
 
 
 def test_an_event_of_another_scope_does_not_verify(reader: SqliteReader) -> None:
@@ -155,9 +155,9 @@ def test_a_bundle_reaches_a_kept_anchor(to: Position, reader: SqliteReader) -> N
     proof = prove(lines, anchors=[kept])
     assert (proof.complete, proof.last, proof.chain, proof.compared) == (True, to, kept.chain, (to,))
     assert proof.notices == ()
-    broken(lines, "anchor vouches for", anchors=[Anchor(log_id=kept.log_id, position=to, chain="0" * 64)])
-    broken(lines, "of log", anchors=[Anchor(log_id="0" * 16, position=to, chain=kept.chain)])
-    broken(exported(reader, to=6), "export it again with --to", anchors=[kept])
+    broken(lines, "differs from the kept anchor", anchors=[Anchor(log_id=kept.log_id, position=to, chain="0" * 64)])
+    broken(lines, "belongs to log", anchors=[Anchor(log_id="0" * 16, position=to, chain=kept.chain)])
+    broken(exported(reader, to=6), "export again, with --to", anchors=[kept])
 
 
 def test_an_anchor_inside_and_one_before_a_bundle_are_compared(reader: SqliteReader) -> None:
@@ -173,7 +173,7 @@ def test_a_slice_ends_at_the_requested_position(reader: SqliteReader) -> None:
     assert (proof.complete, proof.last, proof.events) == (False, 5, 3)
     with pytest.raises(ConfigError, match="--to: the log ends at position 11"):
         exported(reader, to=12)
-    with pytest.raises(ConfigError, match="nothing of that was recorded up to position 1"):
+    with pytest.raises(ConfigError, match="the scope has no events up to position 1"):
         exported(reader, to=1)
 
 
@@ -192,7 +192,7 @@ def test_a_bundle_cannot_be_made_older_to_prove_more_easily(reader: SqliteReader
     head = json.loads(lines[0]) | {"bundle": 1}
     del head["complete"]
     broken([json.dumps(head).encode(), *lines[1:]], "is missing")
-    broken([changed(lines[0], bundle=1), *lines[1:]], "not that of its format")
+    broken([changed(lines[0], bundle=1), *lines[1:]], "does not have the fields of its format")
     broken([changed(lines[0], bundle=3), *lines[1:]], "format 3")
 
 
@@ -242,7 +242,7 @@ def test_a_bundle_without_end_is_refused_at_a_limit(reader: SqliteReader) -> Non
             taken.append(line)
             yield line
 
-    with pytest.raises(ChainBroken, match="goes beyond position 8"):
+    with pytest.raises(ChainBroken, match="continues beyond position 8"):
         prove(endless())
     assert len(taken) == 8
 
@@ -267,7 +267,7 @@ def test_a_row_that_no_bundle_can_hold_is_named(forge: Forge, reader: SqliteRead
     with pytest.raises(ChainBroken, match="position 5: the payload or the text is not UTF-8"):
         exported(reader)
     forge.execute("DELETE FROM log WHERE position = 4")
-    with pytest.raises(ChainBroken, match="position 4: the log does not hold it"):
+    with pytest.raises(ChainBroken, match="position 4: the row is missing from the log"):
         exported(reader)
 
 

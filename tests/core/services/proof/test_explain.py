@@ -68,11 +68,11 @@ def test_a_completed_run_is_explained_from_the_request_to_the_end() -> None:
     run_id = history.whole_run("one")
     found = told(history, run_id)
     assert sentences(found) == [
-        "local asked for it; it was admitted at once",
-        "taken by ex_1 (process 4242)",
-        "the user said 5 characters",
+        "requested by local; accepted at once",
+        "picked up by ex_1 (process 4242)",
+        "the user sent 5 characters",
         "the model wrote 11 characters",
-        "mock/mock-model took 2 input and 3 output tokens for $0.000007",
+        "mock/mock-model used 2 input and 3 output tokens for $0.000007",
         "completed",
     ]
     assert (found.status, found.session_id, found.waits_for, found.omitted) == ("completed", "one", None, 0)
@@ -93,9 +93,9 @@ def test_the_waits_of_a_run_are_explained_with_their_lengths() -> None:
     history.start(waiting)
     found = told(history, waiting)
     assert sentences(found)[:3] == [
-        "local asked for it; it waits, because another run has its session",
-        f"admitted after 3.2 s, when {holder} ended",
-        "taken by ex_1 (process 4242)",
+        "requested by local; queued, because another run holds the session",
+        f"accepted after 3.2 s, when {holder} ended",
+        "picked up by ex_1 (process 4242)",
     ]
     assert [cause.waited_ms for cause in found.causes[:3]] == [None, 3_200, 40]
     assert found.causes[1].after == holder
@@ -106,7 +106,7 @@ def test_an_admission_by_another_commit_names_no_run() -> None:
     waiting = history.request("one", "concurrency")
     history.whole_run("two")
     history.admit(waiting)
-    assert sentences(told(history, waiting))[1] == "admitted after 0 ms"
+    assert sentences(told(history, waiting))[1] == "accepted after 0 ms"
 
 
 def test_turns_are_explained_with_their_tools_usage_and_evidence() -> None:
@@ -150,14 +150,14 @@ def test_turns_are_explained_with_their_tools_usage_and_evidence() -> None:
     found = told(history, run_id)
     assert sentences(found)[3:] == [
         "the model called the tool shell",
-        "the model called the tool nuke, which it may not use",
+        "the model called the tool nuke, which this run may not use",
         "the model called a tool that does not exist",
-        "openai/gpt took 12,000 input and 40 output tokens for $1.234567, after 3 attempts",
-        "the tool shell answered (8 characters)",
+        "openai/gpt used 12,000 input and 40 output tokens for $1.234567, after 3 attempts",
+        "the tool shell returned a result (8 characters)",
         "a tool that does not exist failed (8 characters)",
-        "the tool showed log (text, 2,000 bytes)",
-        "openai/gpt took an unknown number of tokens for $0.000003, and gave no answer",
-        "openai/gpt took an unknown number of tokens (estimated) of unknown price",
+        "the tool attached evidence: log (text, 2,000 bytes)",
+        "openai/gpt used an unknown number of tokens for $0.000003, without an answer",
+        "openai/gpt used an unknown number of tokens (estimated) at an unknown price",
         "completed, but not verified: tests: exit code 1",
     ]
     assert [cause.turn for cause in found.causes[3:]] == [1, 1, 1, 1, 1, 1, 1, 2, 2, None]
@@ -185,13 +185,13 @@ def test_take_overs_pauses_and_cancels_are_explained_with_actor_and_reason() -> 
     )
     found = told(history, run_id)
     assert sentences(found)[4:] == [
-        "taken over by ex_2 from ex_1, which died; attempt 2",
-        "the tool shell failed, because it was interrupted and nobody knows what it did (8 characters)",
-        "paused, because $1.500000 of its budget of $1.000000 were spent",
-        "local let it go on with a budget of $2.000000",
-        "local asked for its cancel: enough",
-        "cancelled on request: enough, without its executor, which did not stop in time",
-        "local asked for its cancel; it had ended before",
+        "taken over by ex_2 from ex_1, whose process ended; attempt 2",
+        "the tool shell failed: it was interrupted, and its effect is unknown (8 characters)",
+        "paused: $1.500000 of its budget of $1.000000 is spent",
+        "resumed by local with a budget of $2.000000",
+        "cancellation requested by local: enough",
+        "cancelled on request: enough; forced, because its executor did not stop in time",
+        "cancellation requested by local; the run had already ended",
     ]
     assert found.causes[7].waited_ms == 60_000
     assert (found.status, found.waits_for) == ("cancelled", None)
@@ -265,7 +265,7 @@ def test_the_middle_of_a_long_history_is_left_out() -> None:
         history.in_run(run_id, result("shell", f"c{number}"))
     found = told(history, run_id)
     assert (len(found.causes), found.omitted) == (CAUSES_MAX, 3)
-    assert found.causes[0].says == "local asked for it; it was admitted at once"
+    assert found.causes[0].says == "requested by local; accepted at once"
     assert found.causes[CAUSES_FIRST - 1].event_id < found.causes[CAUSES_FIRST].event_id
     assert found.causes[-1].type == "transcript.appended"
 
@@ -280,9 +280,9 @@ def test_the_end_says_why(how: str) -> None:
         == {
             "completed": "completed",
             "failed": "failed: PROVIDER_ERROR: no",
-            "withdrawn": "withdrawn, because its caller did not want to wait any longer for its turn",
-            "timed-out": "stopped, because it took longer than 1.0 s",
-            "crashed": "given up after attempt 1, because ex_1 died",
+            "withdrawn": "withdrawn: its caller stopped waiting for the session",
+            "timed-out": "stopped: it took longer than 1.0 s",
+            "crashed": "crashed: ex_1 was lost in attempt 1, and no attempts are left",
         }[how]
     )
 

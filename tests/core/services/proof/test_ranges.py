@@ -152,14 +152,14 @@ def test_a_process_that_is_killed_is_an_error_and_no_pass(forge: Forge) -> None:
     helper = ranges.processes.pop()
     helper.communicate()
     ranges.processes.append(subprocess.Popen(KILLED, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-    with pytest.raises(InternalError, match=r"positions \d+ to \d+ did not answer: ended with exit code -9"):
+    with pytest.raises(InternalError, match=r"positions \d+ to \d+ failed: ended with exit code -9"):
         list(ranges.proven())
     ranges.close()
 
 
 def test_a_process_that_cannot_read_the_log_is_an_error(forge: Forge, tmp_path: Path) -> None:
     ranges = RangeProofs(HelperProcesses(tmp_path / "nowhere.db"), [ChainRange(0, 7, chain.GENESIS.hex())])
-    with pytest.raises(InternalError, match="positions 1 to 7 did not answer: CantOpenError"):
+    with pytest.raises(InternalError, match="positions 1 to 7 failed: CantOpenError"):
         list(ranges.proven())
     ranges.close()
 
