@@ -308,7 +308,7 @@ def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
                 paused = terminal.run("run", "--profile", profile, "--input", "go", *where).data
                 assert paused["status"] == "paused"
                 spent = terminal.run("resume", paused["runId"], "--budget-usd", "0.0001", *where)
-                assert (spent.code, "budgetUsd: the run has spent" in spent.err) == (1, True)
+                assert (spent.code, "budgetUsd: the run has already spent" in spent.err) == (1, True)
                 done = terminal.run("resume", paused["runId"], "--budget-usd", "1", *where).data
                 assert (done["status"], done["output"], done["runId"]) == ("completed", "all done", paused["runId"])
                 again = terminal.run("resume", paused["runId"], *where)

@@ -1,4 +1,4 @@
-"""The records of executed runs: commits what an executor did, and tries again while the log cannot take it."""
+"""Records of executed runs: commits what an executor did, and retries while the log is unavailable."""
 
 import anyio
 
@@ -16,29 +16,27 @@ from athena_core.services.runs.admission import BudgetRequest, apply_command, re
 from athena_core.services.runs.prepared import ExecutorCapacity
 
 RESERVE_SECONDS_MAX = 30.0
-"""How long a call waits for what others have set aside of the day's budget, before its run is paused."""
+"""How long a call waits for other runs' reservations to settle before its run is paused."""
 
 
 class RunWriter:
-    """Commits commands of an executor about its runs. ``capacity`` decides how many waiting runs an end admits."""
+    """Commits an executor's commands about its runs. ``capacity`` bounds how many waiting runs an end admits."""
 
     def __init__(self, log: Log) -> None:
-        """Begin without an executor to lease to."""
         self._log = log
         self.capacity = ExecutorCapacity()
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
-        """Have a command applied; the answer is that of ``apply_command``. While the log cannot take it, try again."""
+        """Apply a command and return the answer of ``apply_command``. Retry while the log is unavailable."""
         capacity = self.capacity
         return await self._submit(
             lambda reader, context: apply_command(reader, context, capacity, run_id, command), meta
         )
 
     async def reserve(self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta) -> int | None:
-        """Set aside of the day's budget what a call may cost. Return how much it may, None for any sum.
+        """Reserve the cost of a call from the daily budget. Return how much it may cost, None for any sum.
 
-        What others have set aside may be free soon, and is waited for. Raise BudgetReached, and LeaseLost where the
-        run has ended.
+        Wait while other runs' reservations may settle. Raise BudgetReached, or LeaseLost if the run has ended.
         """
         waited, failures, capacity = 0.0, 0, self.capacity
         while True:
@@ -58,17 +56,17 @@ class RunWriter:
             waited += delay
 
     async def _submit(self, transaction: Transaction[A], meta: Meta) -> Committed[A]:
-        """Commit a transaction; while the log cannot take it, try again.
+        """Commit a transaction, and retry while the log is unavailable.
 
-        Raise LeaseLost where its outcome is unknown: what is done twice would be recorded twice. The next sweep takes
-        the run again, under another token, and goes on from what is recorded then.
+        Raise LeaseLost if the outcome is unknown, because a second attempt could record it twice. The next sweep leases
+        the run again under another token and continues from what was recorded.
         """
         failures = 0
         while True:
             try:
                 return await self._log.submit(transaction, meta)
             except OutcomeUnknown as error:
-                raise LeaseLost("nobody knows how far the run is recorded") from error
+                raise LeaseLost("the outcome of the last commit is unknown") from error
             except AthenaError as error:
                 if not error.retryable:
                     raise
@@ -80,7 +78,7 @@ class LeaseRecorder:
     """The record of one run under one lease (``agent.RunRecorder``)."""
 
     def __init__(self, writer: RunWriter, assignment: RunAssignment, meta: Meta, clock: Clock, took_ms: int) -> None:
-        """Go on after ``took_ms`` milliseconds of the run's time."""
+        """Continue after ``took_ms`` milliseconds of the run's time."""
         self._took_ms = took_ms
         self._began = clock.elapsed()
         self._writer = writer
@@ -89,22 +87,25 @@ class LeaseRecorder:
         self._clock = clock
 
     async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
-        """Record what was asked, done and paid. Return True if the run is still open. Raise LeaseLost."""
+        """Record steps. Return True if the run is still open. Raise LeaseLost."""
         committed = await self._apply(run.RecordStep(token=self._assignment.token, steps=steps))
         return still_open(committed.answer)
 
     async def reserve(self, wanted: BudgetRequest) -> int | None:
-        """Set aside what a call may cost. Return how much it may, None for any sum. Raise BudgetReached, LeaseLost."""
+        """Reserve the cost of a call.
+
+        Return how much it may cost, None for any sum. Raise BudgetReached or LeaseLost.
+        """
         return await self._writer.reserve(self._assignment.run_id, self._assignment.token, wanted, self._meta)
 
     async def pause(self, reached: run.DayReached | None = None) -> bool:
-        """Pause the run for its own budget or that of the day; its clock stands. Raise LeaseLost."""
+        """Pause the run, for its own budget or the daily one; its time stops. Raise LeaseLost."""
         elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
         pause = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, reached=reached)
         return still_open((await self._apply(pause)).answer)
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:
-        """End the run; the answer is what ended it, None where that was something else before. Raise LeaseLost."""
+        """End the run. The answer is its ending, None if something else ended it before. Raise LeaseLost."""
         return await self._apply(run.EndRun(token=self._assignment.token, last=done.last, ending=done.ending))
 
     async def _apply(self, command: run.RunCommand) -> Committed[Event | None]:

@@ -1,6 +1,6 @@
-"""The relay: carries what models write here to the other processes on the log, and theirs to whoever listens here.
+"""The relay: sends live text of this process to the other processes of the log, and receives theirs.
 
-Nothing of it is recorded, and some may be lost: the finished entry, which everybody reads in the log, takes its place.
+Nothing is recorded, and some text may be lost: the finished entry in the log replaces it.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from athena_core.services.execution.live_text import LiveText, OpenTurn, RemoteT
 from athena_core.system.problems import Problems
 
 GATHER_SECONDS = 0.1
-"""How long text is gathered, because models write faster than the database takes notifications."""
+"""How long text is gathered, because models write faster than the database sends notifications."""
 
 PIECE_CHARS_MAX = 1_000
-"""A notification has room for 8,000 bytes, and a character may take six."""
+"""A notification holds 8,000 bytes, and a character may take six."""
 
 PIECES_MAX = 32
-"""How many pieces are told at a time; what is over waits."""
+"""The most pieces sent at a time; the rest waits."""
 
 TROUBLE_SECONDS = 1.0
 
@@ -29,19 +29,17 @@ _decode = msgspec.json.Decoder(tuple[str, RemoteText]).decode
 
 
 class SentTurn:
-    """A turn, and how much of it was sent to the others."""
+    """A turn, and how much of it was sent."""
 
     def __init__(self, turn: OpenTurn) -> None:
-        """Nothing yet."""
         self.turn = turn
         self.offset = turn.start
 
 
 class LiveRelay:
-    """Between the live text of this process and that of others, if there is a channel between them."""
+    """Connects the live text of this process with other processes, if they share a channel."""
 
     def __init__(self, live: LiveText, channel: Channel | None, problems: Problems) -> None:
-        """Take both ends."""
         self._live = live
         self._problems = problems
         self._channel = channel
@@ -50,7 +48,7 @@ class LiveRelay:
         self._due = anyio.Event()
 
     async def serve(self) -> None:
-        """Carry, for ever."""
+        """Send and receive until cancelled."""
         if self._channel is None:
             return
         self._live.forward(self._on_append)
@@ -81,13 +79,13 @@ class LiveRelay:
             if pieces:
                 try:
                     await channel.send(pieces)
-                except Exception as error:  # the others read the finished entry in the log
+                except Exception as error:  # the other processes read the finished entry in the log
                     self._problems.report("relay.send", error)
                 else:
                     self._problems.recovered("relay.send")
 
     def pieces(self, session_id: str) -> Iterator[RemoteText]:
-        """Yield what was written in a session and not yet sent to the others."""
+        """Yield the unsent text of a session."""
         turn, sent = self._live.writing(session_id), self._sent.pop(session_id, None)
         if sent is not None and sent.turn is not turn and not sent.turn.recorded:
             yield RemoteText(run_id=sent.turn.run_id, turn=sent.turn.number, born=sent.turn.born)
@@ -113,5 +111,5 @@ class LiveRelay:
                 continue
             self._problems.recovered("relay.receive")
             for text in texts:
-                with suppress(msgspec.MsgspecError):  # of a release that says something else
+                with suppress(msgspec.MsgspecError):  # from a release with another format
                     self._live.append_remote(*_decode(text))

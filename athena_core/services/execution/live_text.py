@@ -1,7 +1,7 @@
-"""Live text: what models are writing at this moment, shown to whoever listens; nothing of it is recorded.
+"""Live text: what models are writing right now, for subscribers; nothing of it is recorded.
 
-A subscriber is a cursor into the turn that its session's model writes, not a queue: who is slow gets more at a time,
-who is too slow misses the oldest text, and everybody gets the finished entry from the log. All on the event loop.
+A subscriber is a cursor into its session's open turn, not a queue: a slow one gets more text at a time, a very slow one
+misses the oldest text. Every subscriber gets the finished entry from the log. Everything runs on the event loop.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from athena_core.system.signal import Signal
 
 LIVE_CHARS_MAX = 65_536
 CLOSED_MAX = 1_000
-"""Of how many runs it is remembered where their last turn ended: what is heard later of it is late."""
+"""How many runs keep the position of their last closed turn, to recognize late text."""
 
 ENTRY_TYPES = frozenset({run.TranscriptAppended.TYPE, run.ToolCalled.TYPE})
-"""What a transcript shows."""
+"""The events that a transcript shows."""
 
 ABANDONING_TYPES = frozenset({run.RunLeased.TYPE, *run.ENDING_TYPES})
-"""What leaves an open turn without an entry."""
+"""The events that close an open turn without an entry."""
 
 
 class TranscriptDelta(Value):
-    """What was written since the last one, from character ``offset`` of its turn on.
+    """The text since the last delta, from character ``offset`` of its turn on.
 
-    With ``reset`` there is no text: what was shown of the turn so far is to be forgotten.
+    A ``reset`` has no text: the client discards what it showed of the turn.
     """
 
     run_id: str
@@ -39,7 +39,7 @@ class TranscriptDelta(Value):
 
 
 class RemoteText(Value):
-    """What a model of another process wrote of a turn, from an offset on; without text the turn is taken back.
+    """Text that a model wrote in another process, from an offset on; without text the turn is withdrawn.
 
     ``born`` is the position up to which everything was recorded before the turn began.
     """
@@ -52,10 +52,10 @@ class RemoteText(Value):
 
 
 class OpenTurn:
-    """A turn while its model writes: the newest characters of it. ``recorded`` tells that the log has its entry."""
+    """A turn while its model writes: its newest characters. ``recorded`` means that the log has its entry."""
 
     def __init__(self, run_id: str, number: int, born: Position) -> None:
-        """Nothing was written yet; whatever was recorded up to ``born`` came before the turn."""
+        """Begin without text; everything up to ``born`` was recorded before the turn."""
         self.run_id = run_id
         self.number = number
         self.born = born
@@ -66,11 +66,11 @@ class OpenTurn:
 
     @property
     def start(self) -> int:
-        """The offset of the first character that is still there."""
+        """The offset of the first character that is still kept."""
         return self.end - self._kept
 
     def add(self, text: str) -> None:
-        """Append text, and let go of the oldest over the limit."""
+        """Append text, and drop the oldest beyond the limit."""
         self.end += len(text)
         self._chunks.append(text)
         self._kept += len(text)
@@ -81,7 +81,7 @@ class OpenTurn:
             self._kept -= min(len(oldest), excess)
 
     def since(self, offset: int) -> str:
-        """What was written from an offset on, which is not before ``start``."""
+        """Return the text from an offset on; the offset must not be before ``start``."""
         missing = self.end - offset
         pieces: list[str] = []
         for chunk in reversed(self._chunks):
@@ -93,10 +93,10 @@ class OpenTurn:
 
 
 class LiveText:
-    """The turns that models write now, by session; a session has one admitted run, hence one such turn."""
+    """The open turns by session. A session has one admitted run, so at most one open turn."""
 
     def __init__(self, tail: Tail, signal: Signal) -> None:
-        """Follow the log: an entry closes the turn it belongs to, the end of a run abandons it."""
+        """Follow the log: an entry closes its turn, the end of a run abandons it."""
         self._tail = tail
         self._signal = signal
         self._turns: dict[str, OpenTurn] = {}
@@ -106,14 +106,14 @@ class LiveText:
         tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES)
 
     def forward(self, to: Callable[[str], object]) -> None:
-        """Call ``to`` with the session, whenever a model of this process wrote in it."""
+        """Call ``to`` with the session whenever a model of this process writes in it."""
         self._forward = to
 
     def append(self, session_id: str, run_id: str, turn: int, text: str | None) -> None:
-        """A model wrote some more; None takes back what it wrote of this turn (a new attempt, or there is none).
+        """Append text of a model. None withdraws the text of this turn, for a new attempt or at the end.
 
-        A turn is recorded before the next one of its run begins. Whoever executes a run says None when it leaves the
-        run, so that nothing stays behind of a run that was lost.
+        A turn is recorded before the next one of its run begins. An executor passes None when it leaves a run, so that
+        no text of a lost run remains.
         """
         writing = self._turns.get(session_id)
         same = writing is not None and writing.run_id == run_id and writing.number == turn
@@ -131,10 +131,9 @@ class LiveText:
         self._wake(session_id)
 
     def append_remote(self, session_id: str, heard: "RemoteText") -> None:
-        """A model of another process wrote some more, or what it wrote is taken back.
+        """Append text of a model in another process, or withdraw it.
 
-        It may come late, when the log told of the end of the turn already; where some of it was lost, the turn begins
-        anew at what came.
+        Text that arrives after its turn was closed is ignored. After a gap the turn starts again with the new text.
         """
         if self._closed.get(heard.run_id, 0) > heard.born:
             return
@@ -157,20 +156,20 @@ class LiveText:
             subscriber.wake()
 
     def subscribe(self, session_id: str) -> "LiveSubscriber":
-        """Somebody who wants to know; ``close`` it.
+        """Return a subscriber to a session; ``close`` it afterwards.
 
-        Of what was recorded and not yet heard of it is not known which turn it closed: entries of it are to wait.
+        Entries that were recorded but not yet received may have closed any turn, so the subscriber waits for them.
         """
         subscriber = LiveSubscriber(self, session_id, self._tail.position)
         self._subscribers.setdefault(session_id, []).append(subscriber)
         return subscriber
 
     def writing(self, session_id: str) -> OpenTurn | None:
-        """The turn that is written now."""
+        """Return the open turn of a session."""
         return self._turns.get(session_id)
 
     def leave(self, subscriber: "LiveSubscriber") -> None:
-        """Forget a subscriber."""
+        """Remove a subscriber."""
         subscribers = self._subscribers[subscriber.session_id]
         subscribers.remove(subscriber)
         if not subscribers:
@@ -198,10 +197,10 @@ class LiveText:
 
 
 class LiveSubscriber:
-    """Somebody who follows one session."""
+    """A subscriber to one session."""
 
     def __init__(self, live: LiveText, session_id: str, position: Position) -> None:
-        """Begin with what was recorded up to a position, and with what was written so far of the open turn."""
+        """Begin with the entries up to a position, and the text so far of the open turn."""
         self.session_id = session_id
         self.heard = position
         self._live = live
@@ -211,12 +210,12 @@ class LiveSubscriber:
 
     @property
     def due(self) -> Position:
-        """The position up to which entries are to be shown before any text; those beyond are to wait."""
+        """The position up to which entries are shown before any text; later entries wait."""
         writing = self._live.writing(self.session_id)
         return self.heard if writing is None else max(self.heard, writing.born)
 
     def wake(self) -> None:
-        """Something happened."""
+        """Wake the subscriber."""
         self._news.set()
 
     async def wait(self) -> None:
@@ -224,7 +223,7 @@ class LiveSubscriber:
         await self._news.wait()
 
     def take(self) -> list[TranscriptDelta]:
-        """What was written since the last time; ask only after showing the entries that are ``due``."""
+        """Return the text since the last call; first show the entries that are ``due``."""
         self._news.clear()
         deltas: list[TranscriptDelta] = []
         turn, shown = self._live.writing(self.session_id), self._shown
@@ -242,5 +241,5 @@ class LiveSubscriber:
         return deltas
 
     def close(self) -> None:
-        """Follow no more."""
+        """Unsubscribe."""
         self._live.leave(self)

@@ -1,7 +1,7 @@
-"""Executors: who is alive, by the lock that each holds and the heartbeat that it writes beside it.
+"""Executors: which ones are alive, by the lock that each holds and the heartbeat beside it.
 
-A lock is free as soon as its process has ended, however that came; a process that stands still keeps its lock but
-stops counting. A process that leaves in order takes its place with it.
+A lock is free once its process has ended, for any reason. A frozen process keeps its lock but its heartbeat stops. A
+process that shuts down removes its registration.
 """
 
 import hashlib
@@ -21,20 +21,20 @@ from athena_core.system.problems import Problem
 SWEEP_SECONDS = 0.5
 FROZEN_SECONDS = 30.0
 HEARTBEATS = 6
-"""How often an executor counts in the time after which it would be taken for frozen."""
+"""Heartbeats in the time after which an executor counts as frozen."""
 
 MESSAGE_CHARS = (200, 100, 50, 20, 0)
-"""How many characters of a problem's message are kept where the description of a process is too long."""
+"""The lengths to which the messages of problems are cut until the description of a process fits."""
 
 ProcessKind: TypeAlias = Literal["server", "worker", "command"]
-"""What a process is: one that answers requests, one that only executes runs, a command that works alone."""
+"""The kind of a process: one that serves requests, one that only executes runs, or a command working alone."""
 
 
 class ProcessInfo(Value):
-    """What a process says of itself.
+    """A process's description of itself.
 
-    ``concurrency`` is how many runs it takes at a time, 0 where it takes none. ``format`` is that of the logs that it
-    writes; release 0.1 says nothing of it. ``problems`` are the loops that failed at the last heartbeat.
+    ``concurrency`` is its run limit, 0 if it executes none. ``format`` is the log format that it writes; release 0.1
+    does not write it. ``problems`` are the loops that were failing at the last heartbeat.
     """
 
     kind: ProcessKind
@@ -48,7 +48,7 @@ class ProcessInfo(Value):
 
 
 def _encoded(about: ProcessInfo) -> bytes:
-    """Encode a description in ``ABOUT_BYTES_MAX`` bytes; the messages of its problems are cut where they are longer."""
+    """Encode a description in ``ABOUT_BYTES_MAX`` bytes, shortening the messages of its problems if necessary."""
     encoded = msgspec.json.encode(about)
     for chars in MESSAGE_CHARS:
         if len(encoded) <= ABOUT_BYTES_MAX:
@@ -59,7 +59,7 @@ def _encoded(about: ProcessInfo) -> bytes:
 
 
 class ProcessStatus(Value):
-    """A process as others see it: when it gave the last sign of life, and whether it is lost."""
+    """A process as other processes see it: its last heartbeat, and whether it is lost."""
 
     executor: str
     about: ProcessInfo
@@ -68,20 +68,20 @@ class ProcessStatus(Value):
 
 
 class HeartbeatWatch:
-    """What is known of somebody else's counter: its value, and for how long it was seen unchanged."""
+    """The heartbeat counter of another executor: its value, and for how long it was seen unchanged."""
 
     def __init__(self, count: int, at: float) -> None:
-        """It was looked at for the first time, at ``at`` seconds of our own clock."""
+        """Begin with a first look, at ``at`` seconds of this process's clock."""
         self.count = count
         self.looked_at = at
         self.still_seconds = 0.0
 
 
 class Executors:
-    """The executors of one log, as one of them sees them."""
+    """The executors of one log, as seen by one of them."""
 
     def __init__(self, registry: ExecutorRegistry, clock: Clock, frozen_seconds: float = FROZEN_SECONDS) -> None:
-        """Be the one that is attending."""
+        """Begin as the executor of this registry."""
         self._registry = registry
         self.executor = registry.executor
         self._clock = clock
@@ -91,7 +91,7 @@ class Executors:
         self._counted_at = clock.monotonic()
 
     def beat(self, about: ProcessInfo) -> None:
-        """Count, if it is time to, and write one's description. Raises OSError where it cannot be written."""
+        """Write a heartbeat with one's description, if it is time. Raise OSError if it cannot be written."""
         now = self._clock.monotonic()
         if now - self._counted_at >= self._frozen_seconds / HEARTBEATS:
             self._registry.beat(self._count + 1, _encoded(about))
@@ -99,7 +99,7 @@ class Executors:
             self._counted_at = now
 
     def loss(self, executor: str) -> LossReason | None:
-        """How an executor lost its runs, if it did; asked once in a while, this is also how its counter is watched."""
+        """Return how an executor lost its runs, None if it did not. Repeated calls also watch its heartbeat."""
         if executor == self.executor:
             return None
         seen = self._registry.heartbeat(executor)
@@ -110,7 +110,10 @@ class Executors:
         return "frozen" if self._still(executor, seen.counter) >= self._frozen_seconds else None
 
     def _still(self, executor: str, count: int) -> float:
-        """For how many seconds a counter was seen unchanged; while we ourselves stood still, nobody looked."""
+        """Return for how many seconds a counter was seen unchanged.
+
+        Time in which this process was frozen hardly counts.
+        """
         now = self._clock.monotonic()
         known = self._watched.get(executor)
         if known is None or known.count != count:
@@ -120,10 +123,10 @@ class Executors:
         return known.still_seconds
 
     def processes(self) -> list[ProcessStatus]:
-        """The processes that are attached to the log, and those that are lost and whose runs nobody has taken yet."""
+        """Return the processes attached to the log, and lost ones whose runs were not taken over yet."""
         processes: list[ProcessStatus] = []
         for registered in self._registry.registered():
-            with suppress(msgspec.MsgspecError):  # of a release that says something else
+            with suppress(msgspec.MsgspecError):  # from a release with another format
                 about = msgspec.json.decode(registered.about, type=ProcessInfo)
                 processes.append(
                     ProcessStatus(
@@ -136,24 +139,24 @@ class Executors:
         return processes
 
     def tidy(self, leased: set[str]) -> None:
-        """Forget executors that are dead and hold nothing."""
+        """Forget executors that are dead and hold no runs."""
         self._registry.forget(leased)
         for executor in self._watched.keys() - leased:
             del self._watched[executor]
 
     def alone(self) -> bool:
-        """Whether no other process is attached to the log."""
+        """Return True if no other process is attached to the log."""
         return self._registry.alone()
 
     def close(self) -> None:
-        """Leave in order: whatever is still leased here may be taken."""
+        """Remove one's registration: runs that are still leased here may be taken over."""
         self._registry.leave()
 
 
 def claim_rank(run_id: str, executor: str, executors: Iterable[str]) -> int:
-    """Return how many executors come before one for a run, in an order that all know and that differs by run.
+    """Return how many executors come before this one for a run, in an order that all share and that differs by run.
 
-    Without it every idle executor tries each run for any of them, under the one lock of the log.
+    Without it, every idle executor would try to lease each unassigned run, under the one lock of the log.
     """
     own = _rank(run_id, executor)
     return sum(_rank(run_id, other) < own for other in executors)

@@ -1,4 +1,4 @@
-"""The asker: one turn of a model, through failures, over the providers of a route, to an answer with its price."""
+"""Calls of models: one turn, with retries and fallback providers, to an answer with its cost."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -25,24 +25,27 @@ from athena_core.providers.provider import (
 from athena_core.values import Usage
 
 RETRY_AFTER_SECONDS_MAX = 60.0
-"""How long a provider may ask to wait; beyond it, or beyond the deadline, the next of the route is asked at once."""
+"""The longest wait that a provider may ask for.
+
+Beyond it, or beyond the deadline, the next provider is asked at once.
+"""
 
 BYTES_PER_TOKEN = 4
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 OUTPUT_TOKENS_RESERVED = 8_192
-"""What a call may say at most while there is a daily budget, of which this much is set aside."""
+"""The most output tokens of a call under a daily budget; their cost is reserved."""
 
 OnText = Callable[[str | None], None]
-"""Sees every piece of text as it arrives; None means: forget what you saw of this turn, it is begun anew."""
+"""Receives every piece of text as it arrives. None withdraws the text of this turn, which begins again."""
 
 
 class CallCost(Value):
-    """What a call took and what it cost.
+    """The usage and cost of a call.
 
-    ``usage`` has input, output and total; what the provider did not report was ``estimated`` from the size of the
-    texts. Without a known price ``unpriced`` is true and there is no cost. ``price_version`` is absent for providers
-    that cost nothing.
+    ``usage`` has input, output and total tokens; counts that the provider did not report are ``estimated`` from the
+    size of the texts. Without a known price ``unpriced`` is true and the cost is None. ``price_version`` is None for
+    free providers.
     """
 
     provider: str
@@ -56,10 +59,10 @@ class CallCost(Value):
 
 
 class ModelAnswer(Value):
-    """An answer, how hard it was to get, and what the call that gave it cost.
+    """The answer of a model, with its cost and the effort to get it.
 
-    ``attempts`` counts the calls to all providers, ``hops`` how often the next provider was asked. ``cut`` tells that
-    the model had more to say than what was left of the run's own budget buys.
+    ``attempts`` counts the calls to all providers, ``hops`` the changes of provider. ``cut`` means that the answer was
+    cut off at what the run's own budget could pay for.
     """
 
     completion: ModelCompletion
@@ -71,9 +74,11 @@ class ModelAnswer(Value):
 
 
 ReserveCost = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
-"""Sets aside what a call may cost, before it is made: by provider and model, beside what was lost on failed calls of
-the turn, between the least that makes sense and the most (None: of unknown price), in micro-USD. How much it may cost,
-None for any sum."""
+"""Reserves the cost of a call before it is made, and returns how much it may cost, None for any sum.
+
+The arguments are the provider, the model, the cost of failed calls of the turn, the least cost that makes sense, and
+the most (None if the price is unknown), in micro-USD.
+"""
 
 
 class ModelCaller:
@@ -87,7 +92,7 @@ class ModelCaller:
         ids: Ids,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        """Take the parts; ``sleep`` waits for some seconds."""
+        """Connect the parts; ``sleep`` waits for some seconds."""
         self._providers = providers
         self._prices = prices
         self._clock = clock
@@ -106,12 +111,12 @@ class ModelCaller:
         in_vain: list[CallCost] | None = None,
         reserve: ReserveCost | None = None,
     ) -> ModelAnswer:
-        """Ask the first provider and model of the route, and after its failure the next; the request's model is unused.
+        """Ask the providers and models of the route in turn, until one answers; the request's own model is ignored.
 
-        ``attempts`` are those of each provider, ``retries_left`` bounds the repeated ones of all together, and none is
-        begun once the failed ones cost ``left_micro_usd``. To ``in_vain`` is added what attempts cost that failed or
-        were cancelled, as far as their providers reported it. Each call that is not free is announced to ``reserve``.
-        Raises the last ProviderFailure, which then tells the number of attempts and hops; what ``reserve`` raises.
+        ``attempts`` is per provider, ``retries_left`` bounds the retries of all together. No attempt begins once failed
+        ones cost ``left_micro_usd``. The reported costs of failed and cancelled attempts are added to ``in_vain``.
+        ``reserve`` is called before each call that is not free. Raise the last ProviderFailure, with the number of
+        attempts and hops, or any error of ``reserve``.
         """
         started = self._clock.monotonic()
         in_vain = [] if in_vain is None else in_vain
@@ -156,7 +161,7 @@ class ModelCaller:
         raise failure
 
     def _bounds(self, request: ModelRequest, name: str, model: str) -> tuple[int, int | None]:
-        """What a call may cost: the least that makes sense, and the most."""
+        """Return the cost of a call: the least that makes sense, and the most."""
         taken = tokens_at_most(request)
         least = self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_LEAST)
         return least or 0, self._prices.ceiling(name, model, taken, OUTPUT_TOKENS_RESERVED)
@@ -164,7 +169,7 @@ class ModelCaller:
     def _capped(
         self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None, granted: int | None
     ) -> ModelRequest:
-        """The request to one model, with as much output as what is left of the run's budget, and of the day's, buys."""
+        """Return the request to one model, with output capped at what the run's and the daily budget can pay for."""
         today = None
         if granted is not None:
             today = self._prices.output_tokens(name, model, tokens_at_most(request), granted)
@@ -173,7 +178,7 @@ class ModelCaller:
         return replace(request, model=model, max_output_tokens=max(min(known), 1) if known else None)
 
     def _tokens_bought(self, request: ModelRequest, name: str, model: str, left_micro_usd: int | None) -> int | None:
-        """How much output what is left of the run's budget buys, at least a token; None where nothing bounds it."""
+        """Return how many output tokens the run's budget can still pay for, at least one; None without a bound."""
         if left_micro_usd is None:
             return None
         bought = self._prices.output_tokens(name, model, estimated_tokens(request), left_micro_usd)
@@ -182,10 +187,10 @@ class ModelCaller:
     async def _call(
         self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[CallCost]
     ) -> ModelCompletion:
-        """One call; text of a call that fails is taken back, and what it cost is kept."""
+        """Make one call. If it fails, withdraw its text and keep its cost."""
         provider = self._providers.get(name)
         if provider is None:
-            raise ProviderFailure(f"no provider {name!r} is registered", worth_retrying=False)
+            raise ProviderFailure(f"provider {name!r} is not registered", worth_retrying=False)
         shown, spoken = False, CompletionBuilder(name, request.max_output_chars)
 
         def show(text: str) -> None:
@@ -196,7 +201,7 @@ class ModelCaller:
 
         try:
             return await complete(provider, request, show, spoken)
-        except BaseException as error:  # a cancelled call was paid, too
+        except BaseException as error:  # a cancelled call was paid for, too
             if spoken.usage is not None:
                 in_vain.append(self._cost(request, spoken.completion("failed"), name, request.model))
             if shown and on_text is not None and isinstance(error, ProviderFailure):
@@ -204,7 +209,7 @@ class ModelCaller:
             raise
 
     def _delay(self, failure: ProviderFailure, attempt: int) -> float | None:
-        """The seconds until the next attempt: full jitter, after what the provider asked for; None if not worth it."""
+        """Return the seconds until the next attempt: jitter plus the provider's wish; None if it is not worth it."""
         if not failure.worth_retrying:
             return None
         asked = failure.wait_seconds or 0.0
@@ -227,7 +232,7 @@ class ModelCaller:
         )
 
     def _with_call_ids(self, request: ModelRequest, completion: ModelCompletion) -> ModelCompletion:
-        """The answer whose tool calls have ids of their own, also among those of the conversation."""
+        """Return the completion with tool calls whose ids are unique in the conversation."""
         if not completion.calls:
             return completion
         taken = {call.id for message in request.messages for call in message.calls}
@@ -244,20 +249,20 @@ class ModelCaller:
 def route(
     provider: str, model: str, fallbacks: Sequence[str], providers: Mapping[str, Provider]
 ) -> tuple[tuple[str, str], ...]:
-    """Whom to ask in turn: the provider, then each of the others that still exists, with its default model."""
+    """Return the route: the provider, then the fallbacks that still exist, each with its default model."""
     others = (name for name in fallbacks if name != provider and name in providers)
     return ((provider, model), *((name, providers[name].default_model) for name in others))
 
 
 def total_cost(calls: Iterable[CallCost]) -> int:
-    """What calls cost together, in micro-USD; those without a price count as nothing."""
+    """Return what calls cost together, in micro-USD; calls without a price count as 0."""
     return sum(call.cost_micro_usd or 0 for call in calls)
 
 
 def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[Usage, bool]:
-    """The usage of a call, and whether something of it had to be estimated (a token is taken to be four bytes).
+    """Return the usage of a call, and whether part of it was estimated (at four bytes a token).
 
-    Nothing is taken off an account by a count below 0: it is no count.
+    A negative count is treated as missing, so that it cannot reduce a sum.
     """
     usage = completion.usage or Usage()
     reported = astuple(usage)
@@ -278,12 +283,12 @@ def counted_usage(request: ModelRequest, completion: ModelCompletion) -> tuple[U
 
 
 def estimated_tokens(request: ModelRequest) -> int:
-    """The tokens that a request will take, estimated."""
+    """Return the estimated tokens of a request."""
     return _tokens(_request_size(request))
 
 
 def tokens_at_most(request: ModelRequest) -> int:
-    """The tokens that a request cannot exceed: a token is at least a byte."""
+    """Return a bound for the tokens of a request: a token is at least a byte."""
     return _request_size(request) + FRAME_TOKENS
 
 

@@ -1,6 +1,6 @@
-"""The progress of a run: a pure fold of its events into a conversation and the one thing to do next.
+"""The progress of a run: a pure fold of its events into a conversation and the next step.
 
-Any executor that folds the same events does the same next.
+Any executor that folds the same events takes the same next step.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,21 +13,21 @@ from athena_core.event import Event, Position, Recorded, Value
 from athena_core.values import Usage
 
 STUCK_CALLS = 5
-"""How often in a row the same tool may be called with the same arguments before the run is given up."""
+"""How often in a row a model may make the same tool call before the run fails."""
 
 INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what it did before you make it again."
 ERASED = "The arguments of this call were erased before it was made."
 
 
 class RunProgress(Value):
-    """A run so far: its own words and calls, the calls without a result, and what it took."""
+    """The progress of a run: its conversation, open calls, and usage so far."""
 
     events: tuple[Event, ...] = ()
     recalled: run.MemoryRecalled | None = None
     turns: int = 0
     pending: tuple[run.ToolCalled, ...] = ()
     in_doubt: bool = False
-    """Whether the first of them may have been begun by an executor that was lost."""
+    """True if the first open call may have been started by an executor that was lost."""
     answer: str | None = None
     repeats: int = 0
     usage: Usage | None = None
@@ -36,7 +36,7 @@ class RunProgress(Value):
     spent_micro_usd: int = 0
     budget_micro_usd: int | None = None
     cut: bool = False
-    """Whether the budget ended what the model said last."""
+    """True if the budget cut the last answer off."""
 
 
 def evolve(progress: RunProgress, event: Event) -> RunProgress:
@@ -47,7 +47,7 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
         case run.TranscriptAppended(role="assistant"):
             return replace(progress, events=(*progress.events, event), answer=event.content or "")
         case run.UsageRecorded():
-            answered = 0 if event.failed else 1  # whose attempts include the failed ones
+            answered = 0 if event.failed else 1  # its attempts include the failed ones
             return replace(
                 progress,
                 usage=event.usage if progress.usage is None else progress.usage.plus(event.usage),
@@ -104,7 +104,7 @@ class CallTool(Value):
 
 
 class AnswerCall(Value):
-    """Answer a call without making it; nobody knows whether it was made before."""
+    """Answer a call without making it, because it may have been made before or its arguments were erased."""
 
     call: run.ToolCalled
     content: str
@@ -112,17 +112,17 @@ class AnswerCall(Value):
 
 
 class JudgeAnswer(Value):
-    """Judge the answer."""
+    """Verify the answer."""
 
     answer: str
 
 
 class PauseForBudget(Value):
-    """Stop until there is more budget."""
+    """Pause until there is more budget."""
 
 
 class GiveUp(Value):
-    """Give up."""
+    """Fail the run."""
 
     code: str
     message: str
@@ -141,7 +141,7 @@ def next_step(progress: RunProgress, turns_max: int) -> NextStep:
         message = f"the model called {name} {progress.repeats} times with the same arguments"
         return GiveUp(code=Stuck.code, message=message)
     if progress.turns >= turns_max:
-        return GiveUp(code=TurnLimit.code, message=f"the model had no answer after {progress.turns} calls (maxTurns)")
+        return GiveUp(code=TurnLimit.code, message=f"the model gave no answer within {progress.turns} turns (maxTurns)")
     if progress.pending:
         call = progress.pending[0]
         if progress.in_doubt and not call.repeatable:
@@ -153,10 +153,10 @@ def next_step(progress: RunProgress, turns_max: int) -> NextStep:
 
 
 class RunAssignment(Value):
-    """A run that this process is to execute, as far as it is recorded.
+    """A run for this process to execute, with its recorded progress.
 
-    ``clock_from`` is when its clock would have begun had it never stood still, in milliseconds since 1970; ``position``
-    is that of its admission: what the session said before is its history, unless it ``opens`` its session.
+    ``clock_from`` is when its time would have begun without pauses, in milliseconds since 1970. ``position`` is the
+    position of its admission. Earlier entries of the session are its history, unless it ``opens`` the session.
     """
 
     run_id: str
@@ -166,19 +166,19 @@ class RunAssignment(Value):
     clock_from: int
     position: Position
     text: str
-    """What the user says to the model."""
+    """The user message for the model."""
     contents: tuple[str, ...]
     progress: RunProgress
     opens: bool = False
 
 
 def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
-    """Return what the events of a run leave to the holder of its last lease; None if it was never admitted."""
+    """Return the assignment of the run with these events, None if it was never admitted."""
     progress = RunProgress()
     admitted: Recorded[Event] | None = None
     request: run.RunRequest | None = None
     text, token, elapsed_ms = "", 0, 0
-    last: Recorded[Event] | None = None  # since when its clock runs
+    last: Recorded[Event] | None = None  # since this event its time runs
     for row in recorded:
         event = row.event
         progress = evolve(progress, event)
@@ -190,9 +190,9 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
             case run.RunLeased():
                 token = event.token
                 elapsed_ms += 0 if last is None else _apart_ms(last, row)
-                last = row  # the clock of whoever executes it
+                last = row  # on the clock of its executor
             case run.TranscriptAppended(role="user"):
-                text = event.content or ""  # redacted since it was said; the run still has to end
+                text = event.content or ""  # redacted meanwhile; the run still has to end
             case run.RunPaused():
                 elapsed_ms = event.elapsed_ms
             case run.RunResumed():
@@ -214,7 +214,7 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
 
 
 def _apart_ms(earlier: Recorded[Event], later: Recorded[Event]) -> int:
-    """Return the time between two events, which different clocks decided: the order of the log bounds it."""
+    """Return the time between two events that different clocks may have decided; the log's times bound it."""
     return max(min(later.at - earlier.at, later.recorded_at - earlier.recorded_at), 0)
 
 

@@ -1,4 +1,4 @@
-"""The runner: executes the runs that this process leased, and takes over from executors that are lost."""
+"""The runner: executes the runs that this process leased, and takes over runs of lost executors."""
 
 import asyncio
 import math
@@ -31,26 +31,26 @@ from athena_core.services.runs.waiting import LocalCompletion, RunWaiters
 from athena_core.system.problems import described
 
 CANCEL_SECONDS_MAX = 5.0
-"""How long an executor has to end a run that is to be cancelled, before it is done without it."""
+"""How long an executor has to end a cancelled run before the run is ended without it."""
 
 FIRST_LEASE_VERSION_MAX = 3
-"""Behind being queued and being created: a lease later in its stream may have been taken from us."""
+"""After ``run.queued`` and ``run.created``, a lease has version 2 or 3; a later one may be a takeover."""
 
 CLAIM, RUN, SWEEP, TAKE_OVER = "runner.claim", "runner.run", "runner.sweep", "runner.take-over"
 """The names of its loops."""
 
 CLAIMS_MAX = 64
-"""How many runs are looked at for one transaction that leases them."""
+"""The most runs that one transaction leases."""
 
 TURN_SECONDS, TURNS_MAX = 0.02, 3
-"""How long an executor leaves a run to each one whose turn comes before its own, and to how many at most."""
+"""How long an executor leaves a run to each executor with a better rank, and for how many at most."""
 
 OLDER_RELEASE = (
-    "an older release has this log open (process {pid} on {host}) and writes as if the format had not risen: stop it,"
+    "an older release has this log open (process {pid} on {host}) and still writes the old format: stop it,"
     " then run 'athena verify'"
 )
 SWEEPS_BETWEEN_LOOKS = 10
-"""How often it is looked which other executors there are."""
+"""Sweeps between two looks at which other executors exist."""
 
 NOTICED_TYPES = run.ENDING_TYPES | {
     event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
@@ -58,20 +58,19 @@ NOTICED_TYPES = run.ENDING_TYPES | {
 
 
 class LeasedRun:
-    """A run that is executed here: what stops it, and the token of its lease."""
+    """A run that is executed here: its lease token, and the means to stop it."""
 
     def __init__(self, token: int) -> None:
-        """It was leased."""
         self.token = token
         self.due = math.inf
-        """When its time is over, in seconds of the boot clock."""
+        """When its timeout expires, in seconds of the boot clock."""
         self.scope = anyio.CancelScope()
         self.working = True
         self.stopped = False
         self.over = asyncio.Event()
 
     def stop(self) -> None:
-        """Stop the work, before its time is over."""
+        """Stop the work before the timeout."""
         self.stopped = True
         self.scope.cancel()
 
@@ -79,8 +78,8 @@ class LeasedRun:
 class Runner:
     """The executor of this process.
 
-    What was admitted for it, or for whoever takes it, it leases as soon as it has room, the oldest first; which run is
-    whose, and whether there is room, is decided in the log.
+    It leases runs admitted for it, or for any executor, as soon as it has room, the oldest first. The log's
+    transactions decide which executor gets a run, and whether there is room.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Runner:
         *,
         about: ProcessInfo,
     ) -> None:
-        """Take the parts; ``about`` says how many runs it takes at a time, and of which providers."""
+        """Connect the parts; ``about`` has the run limit and the providers."""
         self._log = log
         self._problems = log.problems
         self._waiters = waiters
@@ -114,9 +113,9 @@ class Runner:
         self._unleased: set[str] = set()
         self._unheld: set[tuple[str, int]] = set()
         self._wanted: dict[str, None] = {}
-        """Runs that may be leased here, as far as is known."""
+        """Runs that this process may be able to lease."""
         self._offered: set[str] = set()
-        """Runs for any executor, whose turn here has not come."""
+        """Unassigned runs that executors with a better rank may lease first."""
         self._others: frozenset[str] = frozenset()
         """The other executors that take runs."""
         self._sweeps = 0
@@ -135,14 +134,14 @@ class Runner:
 
     @property
     def capacity(self) -> ExecutorCapacity:
-        """What may be leased in the commit that admits a run: nothing in a worker, where no runs begin."""
+        """The capacity for the commit that admits a run; none in a worker, where no runs begin."""
         return self._writer.capacity
 
     async def serve(self, tasks: TaskGroup, *, take_over: bool) -> None:
         """Execute runs in a task group from now on.
 
-        With ``take_over`` those of lost executors go on here, as others will go on with ours; without it, in a command
-        that works alone, runs are executed as long as the command lasts.
+        With ``take_over``, runs of lost executors continue here, and others will continue ours. Without it, in a
+        command that works alone, runs are executed until the command ends.
         """
         self._working = True
         self._broken = asyncio.get_running_loop().create_future()
@@ -155,16 +154,16 @@ class Runner:
         tasks.start_soon(self._claim_wanted)
 
     async def _end_with_tasks(self, broken: asyncio.Future[None]) -> None:
-        """Raise what a run raised, if one does, and see that those that are executed end with the task group.
+        """Raise the error of a run, if one breaks, and end all executed runs with the task group.
 
-        They are no tasks of the group, because one of those costs six times as much.
+        Runs are plain asyncio tasks: a task-group task costs six times as much.
         """
         try:
             await broken
         finally:
             self._leaving = True
             for task, held in self._executing.items():
-                if held.working:  # what it waits for may have to tidy up, which a cancel of the task would cut short
+                if held.working:  # its cleanup must not be cut short by cancelling the task
                     held.scope.cancel()
                 else:
                     task.cancel()
@@ -173,7 +172,7 @@ class Runner:
                     await asyncio.wait(self._executing)
 
     def _on_rows(self, rows: Sequence[Row]) -> None:
-        """Follow the log: a cancel or a lost lease stops the work; what was admitted for us is leased."""
+        """Handle new rows: a cancel or a lost lease stops a run, an admission for this executor is leased."""
         leased = {row.stream for row in rows if row.type == run.RunLeased.TYPE}
         for row in rows:
             match row.type:
@@ -196,7 +195,7 @@ class Runner:
                     self._stop_run(row.stream)
 
     def _forget_failures(self, run_id: str) -> None:
-        """A run is leased or over: what failed before is nothing to try again."""
+        """Clear the problems of a run that is leased or over."""
         self._problems.recovered(CLAIM, run_id)
         self._problems.recovered(TAKE_OVER, run_id)
 
@@ -223,18 +222,18 @@ class Runner:
             asyncio.get_running_loop().call_later(turn * TURN_SECONDS, self._take_turn, row.stream)
 
     def _take_turn(self, run_id: str) -> None:
-        """Want a run that is for any executor, unless another one leased it meanwhile."""
+        """Lease an unassigned run, unless another executor did meanwhile."""
         if run_id in self._offered:
             self._offered.discard(run_id)
             self._want(run_id)
 
     def _want(self, run_id: str) -> None:
-        """Have a run leased here, if nobody has it."""
+        """Lease a run here, if it is still free."""
         self._wanted[run_id] = None
         self._due.set()
 
     async def _claim_wanted(self) -> None:
-        """Lease what is wanted while there are places, for ever: who follows the log is outside of any task."""
+        """Lease wanted runs while there is room. A task of its own, because listeners of the log cannot await."""
         while True:
             await self._due.wait()
             self._due.clear()
@@ -253,7 +252,7 @@ class Runner:
 
     @property
     def idle(self) -> bool:
-        """Whether no run is at work here, nor about to be."""
+        """Return True if no run is executed here or about to be."""
         return not (self._held or self._claiming or self._offered or (self._wanted and self._places))
 
     # Getting runs
@@ -277,7 +276,7 @@ class Runner:
         self._execute_soon(assignment)
 
     def take_up(self, run_id: str) -> None:
-        """Execute a run that was leased here later on, if it was."""
+        """Execute a run that was leased here in a later commit; no effect otherwise."""
         state = self._state(run_id)
         held = self._held.get(run_id)
         if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
@@ -293,7 +292,7 @@ class Runner:
         if not self._working:
             return
         held = self._held[assignment.run_id] = LeasedRun(assignment.token)
-        if assignment.run_id in self._cancelled:  # the request was read before the answer to whoever created the run
+        if assignment.run_id in self._cancelled:  # its cancel was read before its creator got an answer
             held.stop()
         task = asyncio.create_task(self._execute(assignment, held))
         self._executing[task] = held
@@ -306,9 +305,9 @@ class Runner:
             self._broken.set_exception(error)
 
     async def _claim(self, run_ids: list[str]) -> None:
-        """Lease those of some admitted runs that nobody executes, and execute them.
+        """Lease some admitted runs, unless they are taken, and execute them.
 
-        What is not leased after that is left to others, or to the next sweep.
+        Runs that cannot be leased are left to other executors or to the next sweep.
         """
         texts: dict[str, str] = {}
         for run_id in run_ids:
@@ -325,7 +324,7 @@ class Runner:
             await self._lease(texts)
 
     async def _lease(self, texts: dict[str, str]) -> None:
-        """Lease runs in one transaction; where one of them cannot be leased, each in a transaction of its own."""
+        """Lease runs in one transaction; if one of them fails, lease each in a transaction of its own."""
         own = self._own
         try:
             committed = await self._log.submit(lambda reader, context: claim(reader, context, own, texts), self._meta)
@@ -341,19 +340,19 @@ class Runner:
         for run_id in committed.answer:
             try:
                 self.take_up(run_id)
-            except Exception as error:  # the sweep takes up what is leased here and not executed
+            except Exception as error:  # the sweep starts runs that are leased here and not executed
                 self._problems.report(CLAIM, error, run_id)
 
     def _user_text(self, run_id: str) -> str | None:
-        """What the user said to a run that nobody executes; None where somebody does, or it is over."""
+        """Return the user message of a run; None if the run is leased or over."""
         state = self._state(run_id)
         if state.status != "running" or state.request is None or state.executor is not None:
             return None
         directive, _ = self._catalog.directive(state.request.directive_id, "directiveId")
-        return directive.input or ""  # redacted since it was asked for; the run still has to end
+        return directive.input or ""  # redacted meanwhile; the run still has to end
 
     async def _take_over(self, run_id: str, token: int, loss: run.LossReason) -> None:
-        """Take a run from an executor that is lost; where it cannot go on, it ends."""
+        """Take over a run from a lost executor; a run that cannot continue is ended."""
         own = self._own
         try:
             committed = await self._log.submit(
@@ -368,16 +367,16 @@ class Runner:
 
     @property
     def _places(self) -> int:
-        """How many more runs are taken here."""
+        """The number of further runs this executor has room for."""
         return 0 if self._draining else max(self._own.runs_max - len(self._held), 0)
 
     # One run
 
     async def _execute(self, assignment: RunAssignment, held: LeasedRun) -> None:
-        """See one run to its end, or as far as it goes, whatever the provider does."""
+        """Execute one run until it ends, pauses or is stopped, and record its end."""
         meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
         request, now = assignment.request, self._clock.now()
-        took_ms = max(now - assignment.clock_from, 0)  # less where it began by a clock that was ahead of ours
+        took_ms = max(now - assignment.clock_from, 0)  # below 0 if it began by a clock that was ahead
         recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, took_ms)
         left = (request.timeout_ms - took_ms) / 1000
         held.due = self._clock.elapsed() + left
@@ -389,7 +388,7 @@ class Runner:
             with held.scope:
                 try:
                     done = await self._agent.work(assignment, recorder)
-                except (LeaseLost, StoreUnreachable):  # somebody goes on with it from what is recorded, maybe we
+                except (LeaseLost, StoreUnreachable):  # another executor, or this one later, continues it
                     return
                 except AthenaError as error:
                     bug = error if isinstance(error, InternalError) else None
@@ -410,7 +409,7 @@ class Runner:
                     if ended and isinstance(done.ending, run.RunCompleted):
                         completion = LocalCompletion(done.answer, done.ending, committed.position)
                         self._waiters.completed(assignment.run_id, completion)
-        except Exception as error:  # the sweep takes the run up again, as one that is leased and not executed
+        except Exception as error:  # the sweep takes it up again, as leased and not executed
             bug = error
         finally:
             if bug is not None:
@@ -425,7 +424,7 @@ class Runner:
             self._rested.set()
 
     def _time_out_late(self) -> None:
-        """Time out what is due: the clock of the event loop stands while the machine is suspended."""
+        """Time out runs that are due: the event loop's clock stops while the machine is suspended."""
         elapsed = self._clock.elapsed()
         for held in self._held.values():
             if held.working and elapsed >= held.due:
@@ -440,17 +439,16 @@ class Runner:
             try:
                 self.executors.beat(replace(self.about, problems=self._problems.failing()))
                 await self.sweep()
-            except Exception as error:  # who takes our runs over meanwhile has a newer token
+            except Exception as error:  # an executor that takes our runs over has a newer token
                 self._problems.report(SWEEP, error)
             else:
                 self._problems.recovered(SWEEP)
 
     async def sweep(self) -> None:
-        """Look after runs that nobody looks after: those of lost executors, and those that nobody took.
+        """Take over the runs of lost executors, and runs that no executor took.
 
-        Those are ours as well that are leased here without being executed: the commit that leased them, or one of a
-        later step, was lost from sight with the database. Whoever does not take over sees only to those of lost
-        executors that are to be cancelled.
+        These include runs that are leased here but not executed, because the outcome of a commit was unknown. An
+        executor without ``take_over`` only ends cancelled runs of lost executors.
         """
         if self._sweeps % SWEEPS_BETWEEN_LOOKS == 0:
             present = self.executors.processes()
@@ -492,7 +490,7 @@ class Runner:
         self.executors.tidy(set(losses))
 
     def _check_formats(self, present: Sequence[ProcessStatus]) -> None:
-        """Report a process of an older release. Its start may have read the format just before it rose."""
+        """Report a process of an older release, which may have read the format just before it was raised."""
         older = next((process.about for process in present if process.about.format < FORMAT and not process.lost), None)
         if older is None or self._log.store.format < FORMAT:
             self._problems.recovered("log.format")
@@ -500,19 +498,19 @@ class Runner:
             self._problems.report("log.format", ConfigError(OLDER_RELEASE.format(pid=older.pid, host=older.host)))
 
     def _find_cancels(self, foreign: set[str]) -> None:
-        """Requests to cancel runs of others that were made before this process followed the log."""
+        """Find cancels of other executors' runs that were requested before this process followed the log."""
         for run_id in foreign - self._foreign:
             if self._state(run_id).cancel is not None:
                 self._cancelled.setdefault(run_id, self._clock.monotonic())
         self._foreign = foreign
 
     def _orphaned(self, run_id: str) -> bool:
-        """Whether the executor for which a run was admitted is lost."""
+        """Return True if the executor for which a run was admitted is lost."""
         request = self._state(run_id).request
         return request is not None and self.executors.loss(request.requested_by) is not None
 
     def _overdue(self) -> list[str]:
-        """The runs that should have been cancelled by now; each is named once."""
+        """Return the runs that should have been cancelled by now; each is returned once."""
         now = self._clock.monotonic()
         overdue = [run_id for run_id, since in self._cancelled.items() if now - since >= CANCEL_SECONDS_MAX]
         for run_id in overdue:
@@ -524,13 +522,13 @@ class Runner:
             with suppress(LeaseLost):
                 await self._writer.apply(run_id, run.ForceCancel(), self._meta)
         except Exception as error:
-            self._cancelled.setdefault(run_id, self._clock.monotonic())  # tried again, as late as at first
+            self._cancelled.setdefault(run_id, self._clock.monotonic())  # retried after the same delay
             self._problems.report(TAKE_OVER, error, run_id)
         else:
             self._problems.recovered(TAKE_OVER, run_id)
 
     async def drain(self, seconds: float) -> None:
-        """Take no more runs; return once those that are executed here have ended, or after so many seconds."""
+        """Take no more runs; return once all executed runs have ended, or after this many seconds."""
         self._draining = True
         with anyio.move_on_after(seconds):
             while self._held or self._claiming:
@@ -539,13 +537,13 @@ class Runner:
 
     @property
     def busy(self) -> int:
-        """How many runs are executed here."""
+        """The number of runs executed here."""
         return len(self._held)
 
     async def stop(self) -> None:
-        """Give up what is still running: it is recorded as far as it came, and the next executor goes on from there.
+        """Stop executing: other executors continue the runs from what was recorded.
 
-        What a command executed alone is cancelled instead: whoever ended the command did not mean to leave it behind.
+        The runs of a command working alone are cancelled instead, because the command ends with them.
         """
         self._working = False
         self._writer.capacity = ExecutorCapacity()
@@ -556,7 +554,7 @@ class Runner:
             held.scope.cancel()
 
     async def _abandon(self) -> None:
-        """Cancel what is leased here, executed or not: who asked may have been ended before hearing of the lease."""
+        """Cancel all runs leased here, executed or not: the command may end before it learns of a lease."""
         command = run.CancelRun(reason="the command that executed the run was ended")
         asked = partial(abandon, capacity=self.capacity, executor=self.executor, command=command)
         with anyio.move_on_after(CANCEL_SECONDS_MAX), suppress(AthenaError, LeaseLost):
@@ -570,6 +568,6 @@ class Runner:
                     await self._writer.apply(run_id, end, self._meta)
 
     def close(self) -> None:
-        """Leave: whatever is leased here may be taken."""
+        """Close the reader and leave: runs that are leased here may be taken over."""
         self._reader.close()
         self.executors.close()

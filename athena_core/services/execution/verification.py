@@ -1,4 +1,4 @@
-"""The verification: whether a run showed what its profile demands, and the evidence of that (contract 4.5)."""
+"""The verification of a run's answer and evidence against its profile's policies."""
 
 import base64
 import binascii
@@ -21,11 +21,11 @@ from athena_core.tools.tool import ToolEvidence, ToolResult
 from athena_core.values import EvidenceType, HarnessSpec, VerificationFailure, VerificationPolicy
 
 EXCERPT_CHARS = 200
-"""How much of the output is shown on each side of what it had to contain."""
+"""Characters of output shown on each side of a text that it had to contain."""
 
 EvidenceSource = Literal["tool", "model", "verifier"]
 CommandRunner = Callable[[tuple[str, ...], str], Awaitable[ToolResult]]
-"""Runs an argv with the tool ``shell`` under the run's profile, as evidence under a label. Raises ToolRefused."""
+"""Runs an argv with the tool ``shell`` under the run's profile, as evidence with a label. Raises ToolRefused."""
 
 
 class AttachedEvidence(Value):
@@ -36,7 +36,7 @@ class AttachedEvidence(Value):
 
 
 class VerificationResult(Value):
-    """The policies that the run did not meet, and the evidence that judging it brought about."""
+    """The policies that the run did not meet, and the evidence that checking them produced."""
 
     failures: tuple[VerificationFailure, ...] = ()
     evidence: tuple[EvidenceAttached, ...] = ()
@@ -51,7 +51,7 @@ class VerificationResult(Value):
 
 
 def evidence_of(events: Iterable[Event]) -> tuple[AttachedEvidence, ...]:
-    """The evidence among the events of a run; what speaks of the workspace is stale after a later change there."""
+    """Return the evidence among a run's events; evidence about the workspace is stale after a later change there."""
     evidence: list[EvidenceAttached] = []
     changed = 0
     for event in events:
@@ -67,7 +67,7 @@ def evidence_of(events: Iterable[Event]) -> tuple[AttachedEvidence, ...]:
 
 
 def policy_labels(profile: HarnessSpec) -> frozenset[str]:
-    """The labels that the policies of a profile name."""
+    """Return the labels that the policies of a profile name."""
     return frozenset(policy.label for policy in profile.verification_policies or ())
 
 
@@ -85,11 +85,10 @@ def to_evidence(
     tool_call_id: str | None = None,
     policy_id: str | None = None,
 ) -> EvidenceAttached:
-    """The event for what was shown; its label is public if it is one of ``labels``, which the profile names.
+    """Return the event for some evidence; its label is public if it is one of the profile's ``labels``.
 
-    What is not of the type that it claims to be is kept as text.
-
-    The hash is that of a fresh salt and the content: of the bytes that base64 stands for, else of the UTF-8 text.
+    Content that does not match its claimed type is kept as text. The hash covers a fresh salt and the content: the
+    decoded bytes of base64, otherwise the UTF-8 text.
     """
     kind, content = shown.type, shown.content
     try:
@@ -117,13 +116,13 @@ def to_evidence(
 
 
 def _is_empty(event: EvidenceAttached) -> bool:
-    """Whether it shows nothing: no bytes, blank text, JSON null. Of erased evidence only the size is known."""
+    """Return True if it shows nothing: no bytes, blank text, JSON null. Of erased evidence only the size is known."""
     content = event.content
     blank = content is not None and (not content.strip() or (event.evidence_type == "json" and content == "null"))
     return event.size_bytes == 0 or blank
 
 
-# Judging
+# Checking
 
 
 async def judge(
@@ -134,10 +133,10 @@ async def judge(
     ids: Ids,
     mask: Mask,
 ) -> VerificationResult:
-    """Hold a run's output and evidence against its profile's policies.
+    """Check a run's output and evidence against its profile's policies.
 
-    First what is checked now (``command``, ``json-schema``, ``contains``), then ``require-evidence``, which also finds
-    what that brought about. Failures come in the order of the policies; they quote neither output nor contents.
+    ``command``, ``json-schema`` and ``contains`` are checked first, then ``require-evidence``, which includes the
+    evidence of those checks. Failures are in the order of the policies, and quote neither output nor contents.
     """
     policies = profile.verification_policies or ()
     failed: dict[str, VerificationFailure | None] = {policy.id: None for policy in policies}
@@ -168,7 +167,7 @@ CheckResult = tuple[ToolEvidence | None, VerificationFailure | None]
 
 
 async def _check_command(policy: VerificationPolicy, argv: tuple[str, ...], run_command: CommandRunner) -> CheckResult:
-    """The command has to exit with 0; its output is evidence either way."""
+    """Run the command, which must exit with 0; its output is evidence either way."""
     details = {"command": shlex.join(argv)}
     try:
         result = await run_command(argv, policy.label)
@@ -178,27 +177,27 @@ async def _check_command(policy: VerificationPolicy, argv: tuple[str, ...], run_
     code = shown.exit_code
     if code == 0 and not result.is_error:
         return shown, None
-    message = "the command did not come to its end"
+    message = "the command did not finish"
     if code is not None:
         message, details = f"the command ended with exit code {code}", details | {"exitCode": str(code)}
     return shown, _failure(policy, message, details)
 
 
 def _check_schema(policy: VerificationPolicy, schema: dict[str, Any], output: str) -> CheckResult:
-    """The output has to be JSON that fits; what keeps it from fitting is evidence too."""
+    """Check that the output is JSON that matches the schema; mismatches are evidence too."""
     try:
         value = msgspec.json.decode(_unfenced(output))
     except (ValueError, RecursionError) as error:
-        return None, _failure(policy, f"the output is no JSON: {error}")
+        return None, _failure(policy, f"the output is not JSON: {error}")
     faults = problems(schema, value)
     if not faults:
         return _shown(policy, "json", msgspec.json.encode(value).decode()), None
-    failure = _failure(policy, "the output does not fit the schema", {"problems": str(len(faults))})
+    failure = _failure(policy, "the output does not match the schema", {"problems": str(len(faults))})
     return _shown(policy, "text", "\n".join(faults)), failure
 
 
 def _unfenced(output: str) -> str:
-    """The output without the code fence that models like to put around JSON, if that is all there is around it."""
+    """Return the output without the code fence that models like to put around JSON."""
     text = output.strip()
     first, _, rest = text.partition("\n")
     if first.strip() in {"```", "```json"} and rest.endswith("```"):
@@ -207,7 +206,7 @@ def _unfenced(output: str) -> str:
 
 
 def _check_text(policy: VerificationPolicy, wanted: str, output: str) -> CheckResult:
-    """The output has to hold a text, character by character."""
+    """Check that the output contains a text, character by character."""
     place = output.find(wanted)
     if place < 0:
         return None, _failure(policy, "the output does not contain the text that the policy names")
@@ -216,7 +215,7 @@ def _check_text(policy: VerificationPolicy, wanted: str, output: str) -> CheckRe
 
 
 def _check_evidence(policy: VerificationPolicy, evidence: Sequence[AttachedEvidence]) -> VerificationFailure | None:
-    """There has to be evidence with the label (and type) that is neither stale nor empty."""
+    """Check that there is evidence with the label (and type) that is neither stale nor empty."""
     named = [
         item
         for item in evidence

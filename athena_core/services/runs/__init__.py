@@ -1,6 +1,6 @@
-"""Runs as clients see them: asking for one, waiting for its end, cancelling it.
+"""Runs from a client's point of view: starting one, waiting for its end, cancelling it.
 
 What lives here: checked requests (``prepared``), admission and its refusals, the service of runs, waiting for them,
-their results. What may not: talking to models, the order of schedules and queues. Read first: ``prepared.py``, then
+their results. What may not: calls of models, the order of schedules and queues. Read first: ``prepared.py``, then
 ``admission.py``.
 """

@@ -1,6 +1,6 @@
-"""Admission: the transactions that keep limits, turns and children, of runs from any caller.
+"""Admission: the transactions that keep limits, turns and children, for runs from any caller.
 
-Everything here runs in the writer's thread, within one transaction. ``admit`` is where a run begins.
+Everything here runs in the writer's thread, within one transaction. Every run begins in ``admit``.
 """
 
 from collections import Counter
@@ -27,15 +27,15 @@ from athena_core.services.runs.refusals import (
 from athena_core.values import MICRO_USD, Cancelled, Identity, narrower, pinned, unpinned
 
 ADMITTED_MAX = 256
-"""How many waiters one transaction admits; their ends admit further ones."""
+"""The most waiters that one transaction admits; the ends of their runs admit more."""
 RUN_PREFIX = f"{run.DECIDER.category}_"
 
 
 class LimitUsage:
-    """The use of limits by key, while a transaction frees slots (``freed``, their guards) and takes others."""
+    """The use of limits by key while a transaction frees slots and takes others."""
 
     def __init__(self, reader: Reader, limits: policy.PolicyState, freed: Sequence[tuple[str | int, ...]] = ()) -> None:
-        """Begin with what is freed."""
+        """Begin with the guards of the slots that are ``freed``."""
         self._reader = reader
         self._limits = limits
         self._change: Counter[str] = Counter()
@@ -43,7 +43,7 @@ class LimitUsage:
             self._change.subtract(map(str, places))
 
     def exceeded(self, places: Sequence[str | int]) -> Iterator[ExceededLimit]:
-        """Yield the limits that leave no room for a run that counts at these places."""
+        """Yield the limits that leave no room for a run with these keys."""
         if not self._limits.limits:
             return
         for place in map(str, places):
@@ -56,7 +56,7 @@ class LimitUsage:
                 yield ExceededLimit("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
 
     def full(self, places: Sequence[str | int]) -> str | None:
-        """Return the first of these places whose limit leaves no room; None if all have room."""
+        """Return the first of these keys whose limit leaves no room; None if all have room."""
         if not self._limits.limits:
             return None
         for place in map(str, places):
@@ -69,12 +69,12 @@ class LimitUsage:
         return self._reader.count("slot", place) + self._change[place]
 
     def take(self, places: Sequence[str | int]) -> None:
-        """Count one more run at these places."""
+        """Count one more run with these keys."""
         self._change.update(map(str, places))
 
 
 class RunTransaction:
-    """What one transaction decides about runs, one command after another."""
+    """The decisions of one transaction about runs, one command after another."""
 
     def __init__(self, reader: Reader, context: Context, capacity: ExecutorCapacity) -> None:
         """Begin with no events."""
@@ -84,18 +84,21 @@ class RunTransaction:
         self._capacity = capacity
         self._states: dict[str, run.RunState] = {}
         self._ahead: dict[str, tuple[Event, ...]] = {}
-        """What was decided about a run since its state here: the log follows it as well, so often nobody asks."""
+        """Events decided since the state here was read.
+
+        They are applied only if needed, because the log applies them too.
+        """
         self._children: dict[str, list[str]] | None = None
 
     def add(self, facts: Sequence[Fact]) -> None:
-        """Take what was decided elsewhere."""
+        """Add events that were decided elsewhere."""
         self.facts += facts
         for fact in facts:
             if fact.stream.startswith(RUN_PREFIX):
                 self._ahead[fact.stream] = (*self._ahead.get(fact.stream, ()), fact.event)
 
     def state(self, run_id: str) -> run.RunState:
-        """The state of a run, with what was decided here."""
+        """Return the state of a run, including the decisions made here."""
         state = self._states.get(run_id) or self._reader.state(run.DECIDER, run_id)
         ahead = self._ahead.pop(run_id, None)
         if ahead is not None:
@@ -114,7 +117,7 @@ class RunTransaction:
         return events
 
     def cancel(self, run_id: str, command: run.CancelRun) -> None:
-        """Ask for a cancel, of the run's open children as well, and of theirs."""
+        """Request the cancellation of a run and of all its open descendants."""
         self.decide(run_id, command)
         cascade = run.CancelRun(reason=command.reason, cause="parent")
         cancelled = [run_id]
@@ -125,7 +128,7 @@ class RunTransaction:
                 cancelled.append(child)
 
     def _children_of(self, run_id: str) -> Sequence[str]:
-        """The open children of a run; whose they are is looked at once for all that a transaction cancels."""
+        """Return the open children of a run. All children are indexed at the first call."""
         if self._children is None:
             self._children = {}
             for child, (parent,) in self._reader.guards("child").items():
@@ -133,9 +136,9 @@ class RunTransaction:
         return self._children.get(run_id, ())
 
     def admit_waiting(self, raised: policy.PolicyState | None = None) -> None:
-        """Admit the oldest waiters whose session and every limit are free, if anything was freed (decisions E19).
+        """Admit the oldest waiters whose session and limits are free, if this transaction freed anything.
 
-        ``raised`` is a policy that this transaction puts into force, which may free anything.
+        ``raised`` is a policy that this transaction puts into force; it may free anything.
         """
         reader = self._reader
         waiting = reader.guards("waiting")
@@ -150,7 +153,7 @@ class RunTransaction:
         if not freed and not left and raised is None:
             return
         limits = raised or reader.state(policy.DECIDER, policy.STREAM)
-        begun = [fact for fact in self.facts if fact.event.TYPE == run.RunCreated.TYPE]  # no guard shows them yet
+        begun = [fact for fact in self.facts if fact.event.TYPE == run.RunCreated.TYPE]  # not in the guards yet
         places = self._capacity.left(reader, over)
         if limits.max_concurrent_runs is not None:
             places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
@@ -173,7 +176,7 @@ class RunTransaction:
             if place is not None:
                 full.add(place)
                 if not queued and reader.count("waiting", place) == len(waiting):
-                    break  # nobody waits who does not count there: a long line is not walked to its end
+                    break  # every waiter needs this key: do not walk a long queue
                 continue
             self.decide(run_id, run.AdmitRun())
             keys.take(names)
@@ -187,7 +190,7 @@ def _places(fact: Fact) -> tuple[str, ...]:
 
 
 def _state(reader: Reader, run_id: str) -> run.RunState:
-    """The state of a run that a client named; an id of another kind is that of no run."""
+    """Return the state of a run that a client named; the initial state if the id is of another kind."""
     return reader.state(run.DECIDER, run_id) if run_id.startswith(RUN_PREFIX) else run.DECIDER.initial
 
 
@@ -195,9 +198,9 @@ def _state(reader: Reader, run_id: str) -> run.RunState:
 
 
 class RunLease(Value):
-    """A run that was leased in the commit that created it: its pinned request, and where and when that was recorded.
+    """A run that was leased in the commit that created it: its request, and the position and time of its record.
 
-    With ``opens`` its session began with it.
+    ``opens`` means that its session began with it.
     """
 
     request: run.RunCreated
@@ -207,7 +210,7 @@ class RunLease(Value):
 
 
 class Admission(NamedTuple):
-    """What follows from a request for a run: the events, why it waits (None if it does not), its lease here."""
+    """The outcome of a run request: its events, why it waits (if it does), and its lease (if this executor got one)."""
 
     facts: tuple[Fact, ...]
     wait: run.WaitReason | None = None
@@ -215,11 +218,11 @@ class Admission(NamedTuple):
 
 
 def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: int = 0) -> Admission:
-    """Admit a run, have it wait for its session, a slot or an executor, or raise Rejected.
+    """Admit a run, queue it behind its session, a slot or an executor, or raise Rejected.
 
-    It is refused by the day's budget, the fleet's limit, a limit by key, or its own session strategy, in this order.
-    Its events stand ``behind`` so many others of the same transaction. Call it at most once in a transaction: limits
-    do not see what the transaction has decided.
+    The checks are, in this order: daily budget, fleet limit, limits by key, session strategy. ``behind`` is the number
+    of events that the transaction appends first. Call it once per transaction at most: limits do not
+    see other decisions of the transaction.
     """
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = _scoped(reader, prepared, prepared.pinned(limits.policy))
@@ -254,7 +257,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
 
 
 def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:
-    """Return the request with the scope of its author, narrowed to that of its parent. Raise ConfigError."""
+    """Return the request with its author's scope, narrowed to the scope of its parent. Raise ConfigError."""
     scope = prepared.who.scope
     if request.parent_run_id is not None:
         scope = narrower(scope, unpinned(_parent(reader, request.parent_run_id).scope))
@@ -269,7 +272,7 @@ def _opened(reader: Reader, context: Context, session_id: str) -> tuple[Fact, ..
 
 
 def _directive(reader: Reader, context: Context, prepared: PreparedRun) -> tuple[Fact, ...]:
-    """Return the events of a directive that is made for the run; none where it names one."""
+    """Return the events of the directive that is made for the run; none if the run names one."""
     body = prepared.body
     if body.directive_id is not None:
         return ()
@@ -280,7 +283,7 @@ def _directive(reader: Reader, context: Context, prepared: PreparedRun) -> tuple
 def _interrupted(
     reader: Reader, context: Context, prepared: PreparedRun, holder: str, facts: tuple[Fact, ...]
 ) -> tuple[Fact, ...]:
-    """Return the events of a run that waits, and those that cancel the run of its session."""
+    """Return the events of a waiting run, and the events that cancel the current run of its session."""
     transaction = RunTransaction(reader, context, prepared.capacity)
     transaction.add(facts)
     transaction.cancel(holder, run.CancelRun(cause="interrupted", reason=f"interrupted by run {prepared.run_id}"))
@@ -300,7 +303,7 @@ def _is_full(reader: Reader, limits: policy.PolicyState) -> bool:
 def _check_slots(
     reader: Reader, context: Context, limits: policy.PolicyState, request: run.RunCreated, run_id: str, who: Identity
 ) -> None:
-    """Refuse a run for which no slot is free."""
+    """Refuse a run if no slot is free."""
     limit = limits.max_concurrent_runs
     active = len(reader.guards("slot"))
     if limit is not None and active >= limit:
@@ -311,7 +314,7 @@ def _check_slots(
 def _check_keys(
     reader: Reader, context: Context, limits: policy.PolicyState, request: run.RunCreated, run_id: str, who: Identity
 ) -> bool:
-    """Refuse a run for which a limit by key leaves no room. Return True if it has to wait for one instead."""
+    """Refuse a run if a limit by key leaves no room. Return True if it must wait for room instead."""
     exceeded = list(LimitUsage(reader, limits).exceeded(request.places)) if limits.limits else []
     for limit in exceeded:
         if limit.strategy == "reject":
@@ -327,7 +330,7 @@ def _check_day(
     run_id: str,
     least: int | None,
 ) -> None:
-    """Refuse a run if the rest of the day's budget does not buy a call of it, or if its model has no price."""
+    """Refuse a run if the rest of the daily budget cannot pay for one call, or if its model has no price."""
     budget = limits.daily_budget_micro_usd
     if budget is None:
         return
@@ -339,14 +342,14 @@ def _check_day(
 
 
 class DayTotals(NamedTuple):
-    """The present UTC day: what was spent, and what runs have set aside, in millionths of a dollar."""
+    """The current UTC day: what was spent, and what runs have reserved, in micro-USD."""
 
     spent: int
     reserved: int
 
 
 def day_totals(reader: Reader, now: int, but: str = "") -> DayTotals:
-    """What the day took so far; what run ``but`` has set aside is left out."""
+    """Return the totals of the current day, without the reservation of run ``but``."""
     today = run.spent_on(reader.guards("spent"), now)
     return DayTotals(
         today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but)
@@ -354,7 +357,7 @@ def day_totals(reader: Reader, now: int, but: str = "") -> DayTotals:
 
 
 def _parent(reader: Reader, parent_id: str) -> run.RunCreated:
-    """The request of a parent that may have another child. Raises ConfigError."""
+    """Return the request of a run that may have another child. Raise ConfigError."""
     remedy = "the id of a run that has not ended"
     parent = _state(reader, parent_id)
     if parent.request is None:
@@ -367,16 +370,16 @@ def _parent(reader: Reader, parent_id: str) -> run.RunCreated:
 
 
 def withdrawn(reader: Reader, run_id: str | None) -> bool:
-    """Whether the run of a key was withdrawn, which frees the key (decisions E11)."""
+    """Return True if the run of an idempotency key was withdrawn, which frees the key."""
     return run_id is not None and reader.state(run.DECIDER, run_id).withdrawn
 
 
 def apply_command(
     reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, command: run.RunCommand
 ) -> Outcome[Event | None]:
-    """Decide about one run; if that frees a slot or a turn, admit who waits for it.
+    """Decide about one run; if that frees a slot or a session, admit waiting runs.
 
-    The answer is the last event of this run that was decided; None where the command was late.
+    The answer is the last event of this run that was decided; None if the command came too late.
     """
     transaction = RunTransaction(reader, context, capacity)
     events = transaction.decide(run_id, command)
@@ -387,9 +390,9 @@ def apply_command(
 def claim(
     reader: Reader, context: Context, capacity: ExecutorCapacity, texts: Mapping[str, str]
 ) -> Outcome[tuple[str, ...]]:
-    """Lease admitted runs to our executor, the oldest first, as many of them as it has room for.
+    """Lease admitted runs to this executor, the oldest first, up to its capacity.
 
-    ``texts`` is what the user says in each run that may be leased; the answer names those that were.
+    ``texts`` holds the user message of each run that may be leased. The answer names the leased runs.
     """
     leases, slots = reader.guards("lease"), reader.guards("slot")
     free = [run_id for run_id in texts if run_id in slots and run_id not in leases and capacity.serves(slots[run_id])]
@@ -406,9 +409,9 @@ def claim(
 def take_over(
     reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, token: int, loss: run.LossReason
 ) -> Outcome[Event | None]:
-    """Take a run from an executor that is lost, if ours has room for it; where it cannot go on, it ends.
+    """Take over a run from a lost executor, if this one has room; a run that cannot continue is ended.
 
-    The answer is that of ``apply_command``.
+    The answer is the one of ``apply_command``.
     """
     welcome = capacity.left(reader, frozenset((run_id,))) > 0 and capacity.serves(reader.guards("slot").get(run_id, ()))
     if not welcome and reader.state(run.DECIDER, run_id).cancel is None:
@@ -421,14 +424,17 @@ def take_over(
 
 
 def still_open(last: Event | None) -> bool:
-    """Whether a command that ``apply_command`` gave this answer took effect and left the run open."""
+    """Return True if ``apply_command``, with this answer, was effective and left the run open."""
     return last is not None and last.TYPE not in run.ENDING_TYPES
 
 
 def cancel(
     reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, command: run.CancelRun
 ) -> Outcome[Cancelled]:
-    """Record the request; a run without an executor ends at once. Unknown runs are recorded on the plane."""
+    """Request a cancellation.
+
+    A run without an executor ends at once; a request for an unknown run goes to the plane.
+    """
     state = _state(reader, run_id)
     if state.request is None:
         events = run.decide(command, state, context)
@@ -447,11 +453,11 @@ def cancel(
 def abandon(
     reader: Reader, context: Context, capacity: ExecutorCapacity, executor: str, command: run.CancelRun
 ) -> Outcome[dict[str, int]]:
-    """Ask for the cancel of every run that an executor holds; the answer is the token of each."""
+    """Request the cancellation of every run that an executor holds; the answer maps each run to its token."""
     transaction = RunTransaction(reader, context, capacity)
     tokens = {run_id: int(token) for run_id, (holder, token) in reader.guards("lease").items() if holder == executor}
     for run_id in tokens:
-        if transaction.state(run_id).cancel is None:  # else it was asked for before, or as the child of another one
+        if transaction.state(run_id).cancel is None:  # otherwise requested before, or with its parent
             transaction.cancel(run_id, command)
     return Outcome(facts=tuple(transaction.facts), answer=tokens)
 
@@ -459,7 +465,7 @@ def abandon(
 def cancel_turn(
     reader: Reader, context: Context, capacity: ExecutorCapacity, session_id: str, command: run.CancelRun
 ) -> Outcome[Cancelled]:
-    """The same for the admitted run of a session, if there is one."""
+    """Request the cancellation of the admitted run of a session, if there is one."""
     turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")
     holder = turns.get(session_id)
     if holder is not None:
@@ -478,19 +484,19 @@ def resume(
     budget_micro_usd: int | None,
     who: Identity,
 ) -> Outcome:
-    """Let a paused run go on, if there is a slot (decisions E25); our executor takes it, if it takes any."""
+    """Resume a paused run if there is a slot, and lease it if this executor has room. Raise Rejected otherwise."""
     state = _state(reader, run_id)
     request = state.request
     if request is None:
         raise NotFound(f"no run {run_id!r} exists")
     if state.status != "paused":
-        raise RunNotPaused(f"run {run_id} is {state.status}; only a paused run is resumed", {"runId": run_id})
+        raise RunNotPaused(f"run {run_id} is {state.status}; only a paused run can be resumed", {"runId": run_id})
     spent = state.spent_micro_usd
     if budget_micro_usd is not None and budget_micro_usd <= spent:
-        remedy = f"more than {spent / MICRO_USD:.6f}, or none for no budget at all"
-        raise ConfigError.of("budgetUsd", f"the run has spent {spent / MICRO_USD:.6f} already", remedy)
+        remedy = f"more than {spent / MICRO_USD:.6f}, or omit it to run without a budget"
+        raise ConfigError.of("budgetUsd", f"the run has already spent {spent / MICRO_USD:.6f}", remedy)
     limits = reader.state(policy.DECIDER, policy.STREAM)
-    _check_day(reader, context, limits, request, run_id, 0)  # what a call takes is asked before it
+    _check_day(reader, context, limits, request, run_id, 0)  # the cost of each call is checked before the call
     _check_slots(reader, context, limits, request, run_id, who)
     for exceeded in LimitUsage(reader, limits).exceeded(request.places):
         raise over_limit(reader, context, request, run_id, exceeded, who)
@@ -502,9 +508,9 @@ def resume(
 
 
 class BudgetRequest(NamedTuple):
-    """What a model call of a run may cost: between ``least`` and ``most``, beside ``lost`` on failed calls of its turn.
+    """Cost bounds of the next model call in micro-USD; ``lost`` is what failed calls of this turn already cost.
 
-    Without ``most`` its price is unknown. Millionths of a dollar.
+    Without ``most`` its price is unknown.
     """
 
     turn: int
@@ -516,10 +522,10 @@ class BudgetRequest(NamedTuple):
 
 
 class BudgetGrant(Value):
-    """The answer to ``BudgetRequest``: what the call may cost, or why the run is to pause.
+    """The answer to ``BudgetRequest``: what the call may cost, or why the run must pause.
 
-    With ``wait`` others may leave enough once they settle; with neither there is no budget of the day. ``over`` tells
-    that the run has ended.
+    ``wait`` means that other runs may leave enough once they settle. With neither ``micro_usd`` nor ``reached``,
+    no daily budget applies. ``over`` means that the run has ended.
     """
 
     micro_usd: int | None = None
@@ -531,7 +537,7 @@ class BudgetGrant(Value):
 def reserve(
     reader: Reader, context: Context, capacity: ExecutorCapacity, run_id: str, token: int, wanted: BudgetRequest
 ) -> Outcome[BudgetGrant]:
-    """Set aside of the day's budget what a model call may cost at most; the answer is a ``BudgetGrant``."""
+    """Reserve the most that a model call may cost from the daily budget; the answer is a ``BudgetGrant``."""
     budget = reader.state(policy.DECIDER, policy.STREAM).daily_budget_micro_usd
     if budget is None:
         return Outcome(answer=BudgetGrant())

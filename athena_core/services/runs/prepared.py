@@ -1,4 +1,4 @@
-"""Prepared runs: what was checked and resolved outside of the log, before a transaction admits a run."""
+"""Prepared runs: requests that were checked and resolved outside of the log, before a transaction admits them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from athena_core.values import (
 )
 
 PROVIDER_KEY = "provider:"
-"""How the keys begin under which a run counts by its providers (``run.places_of``)."""
+"""The prefix of the keys by which the limit of a provider counts runs (``run.places_of``)."""
 
 
 class ExecutorCapacity(NamedTuple):
     """This process's executor: its id, its run limit and its providers.
 
-    Without an id, runs are admitted for any executor that takes them.
+    Without an id, runs are admitted for any executor.
     """
 
     executor: str = ""
@@ -35,7 +35,7 @@ class ExecutorCapacity(NamedTuple):
     providers: frozenset[str] = frozenset()
 
     def left(self, reader: Reader, over: frozenset[str] = frozenset()) -> int:
-        """Return how many more runs it takes, once those of ``over`` have ended."""
+        """Return how many more runs the executor takes, once the runs in ``over`` have ended."""
         mine = reader.count("lease", self.executor)
         if over:
             leases = reader.guards("lease")
@@ -43,17 +43,17 @@ class ExecutorCapacity(NamedTuple):
         return max(self.runs_max - mine, 0)
 
     def serves(self, slot: Sequence[str | int]) -> bool:
-        """Return True if it can ask every provider that the run of a slot may ask."""
+        """Return True if the executor has every provider that the run of this slot may call."""
         named = (place for place in map(str, slot) if place.startswith(PROVIDER_KEY))
         return all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named)
 
 
 class PreparedRun(Value, kw_only=True):
-    """A checked request for a run: all about it that does not depend on the state of the log, and its ids.
+    """A checked request for a run: its ids, and everything that does not depend on the state of the log.
 
-    ``origin`` is recorded behind the request, in the run's own stream: where the run comes from. ``capacity`` is that
-    of the executor of this process. A ``patient`` run waits for a slot where another one would be refused, because no
-    caller waits for its answer.
+    ``origin`` is an event that records where the run comes from; it follows the request in the run's stream.
+    ``capacity`` belongs to the executor of this process. A ``patient`` run waits for a slot instead of being refused,
+    because no caller waits for its answer.
     """
 
     run_id: str
@@ -63,7 +63,7 @@ class PreparedRun(Value, kw_only=True):
     capacity: ExecutorCapacity
     body: RunBody
     text: str
-    """What the user says to the model."""
+    """The user message for the model."""
     resolved: ResolvedReferences
     profile: HarnessSpec | None
     provider: str
@@ -71,17 +71,17 @@ class PreparedRun(Value, kw_only=True):
     fallbacks: tuple[str, ...] | None = None
     default_timeout_ms: int
     timeout_ms: int | None = None
-    """A timeout of its own, within that of its profile."""
+    """A timeout of its own; the timeout of its profile still applies."""
     scheduled: bool = False
     patient: bool = False
     least_micro_usd: int | None = 0
-    """The least that a call costs; None for an unknown price."""
+    """The least that a call costs, in micro-USD; None if the price is unknown."""
     references: tuple[str, ...] | None = None
     """The context references of a directive that is made for this run."""
     names_notes: bool = False
-    """Whether it was asked for under a scope, and its context references name notes of the memory."""
+    """True if the caller has a scope and the context references name notes of the memory."""
     personas: frozenset[str] = frozenset()
-    """The personas that runs of its session named, where these matter; an empty name is that of none."""
+    """The personas of earlier runs of its session, if needed to check a scope; an empty name is a run without one."""
     origin: Event | None = None
 
     @property
@@ -96,7 +96,7 @@ class PreparedRun(Value, kw_only=True):
 
     @property
     def budget_micro_usd(self) -> int | None:
-        """The run's own budget; 0 in a profile means that there is none (decisions E26)."""
+        """The run's own budget, in micro-USD; a ``budgetUsd`` of 0 in its profile means no budget."""
         return micro_usd(self.profile.policies.budget_usd) if self.profile else None
 
     def pinned(self, limits: policy.Policy | None) -> run.RunCreated:
@@ -140,18 +140,18 @@ class PreparedRun(Value, kw_only=True):
 
 
 def joins(body: RunBody, who: Identity) -> bool:
-    """Return True for a run that names a session under a scope of personas, so that the session's runs matter."""
+    """Return True if the run joins a named session under a scope of personas, so that the session's runs matter."""
     return body.session_id is not None and who.scope is not None and who.scope.personas is not None
 
 
 def micro_usd(dollars: float) -> int | None:
-    """Dollars in millionths, at least one; 0 is None."""
+    """Return dollars in micro-USD, at least one; None for 0."""
     return max(round(dollars * MICRO_USD), 1) if dollars > 0 else None
 
 
 @lru_cache(maxsize=64)
 def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, HarnessSpec]:
-    """The profile that is shown for a run that named none; it is not stored (contract 4.2, decisions E26)."""
+    """Return the profile shown for a run that named none: no budget, no tools, default retries. It is not stored."""
     digest = hashlib.sha256(f"{provider}\0{model}\0{timeout_ms}".encode()).hexdigest()
     spec = HarnessSpec(
         display_name="Shadow harness profile",
@@ -163,5 +163,5 @@ def shadow_profile(provider: str, model: str, timeout_ms: int) -> tuple[str, Har
 
 
 def run_facts(run_id: str, session_id: str | None, events: Sequence[Event]) -> tuple[Fact, ...]:
-    """Put the events of a run into their envelope."""
+    """Put the events of a run into their envelopes."""
     return facts_of(run_id, events, session_id=session_id, run_id=run_id)

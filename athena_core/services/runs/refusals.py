@@ -1,4 +1,4 @@
-"""Refusals of runs: the events that record one, in the order of the contract (decisions E17), then its error."""
+"""Refusals of runs: the events that record one, in the order clients expect, and the error for the caller."""
 
 import hashlib
 from typing import Any, Literal, NamedTuple
@@ -22,11 +22,11 @@ from athena_core.services.runs.prepared import PreparedRun, run_facts
 from athena_core.values import MICRO_USD, Identity, RefusedPlan, RefusedRequest
 
 REFUSED_BYTES_MAX = 4_096
-"""How much of a refused request is recorded, as JSON; of a longer one its length and its hash."""
+"""The most bytes of a refused request that are recorded, as JSON; of a longer one only its length and hash."""
 
 
 class ExceededLimit(NamedTuple):
-    """A limit that leaves no room: the rule, the reason that is recorded, and how many runs are active of how many."""
+    """A limit that leaves no room: its rule, the recorded reason, and how many of how many runs are active."""
 
     rule: str
     reason: Literal["max-concurrent-runs-exceeded", "key-limit-exceeded"]
@@ -44,7 +44,7 @@ class ExceededLimit(NamedTuple):
 def over_limit(
     reader: Reader, context: Context, request: run.RunCreated, run_id: str, exceeded: ExceededLimit, who: Identity
 ) -> Rejected:
-    """Refuse a run for which a limit leaves no room."""
+    """Refuse a run because a limit leaves no room."""
     origin = _origin(exceeded.rule, exceeded.place)
     rejection = _rejection(context, request, origin, exceeded.limit, exceeded.active, exceeded.reason)
     concurrency = run.PolicyConcurrencyRejected(
@@ -66,7 +66,7 @@ def over_limit(
 def over_day_budget(
     reader: Reader, context: Context, request: run.RunCreated, run_id: str, spent: int, budget: int
 ) -> Rejected:
-    """Refuse a run, because the rest of the day's budget does not buy a call of it. Both are in micro-USD."""
+    """Refuse a run because the rest of the daily budget cannot pay for one call. Amounts are in micro-USD."""
     message = f"policy.costBudgetDailyUsd exceeded: {spent / MICRO_USD:.6f} of {budget / MICRO_USD:.6f} were spent"
     error = DailyBudgetExceeded(f"{message} this UTC day", {"runId": run_id})
     return _of_day_budget(reader, context, request, run_id, "daily-cost-budget-exceeded", spent, budget, error)
@@ -75,22 +75,22 @@ def over_day_budget(
 def unpriced_model(
     reader: Reader, context: Context, request: run.RunCreated, run_id: str, spent: int, budget: int
 ) -> Rejected:
-    """Refuse a run of a model without a price under a daily budget. Both are in micro-USD."""
+    """Refuse a run of a model without a price under a daily budget. Amounts are in micro-USD."""
     field = "harnessProfileId" if request.profile_named else "model"
-    reason = f"unpriced-model: nobody could tell what {request.provider} {request.model!r} takes of a daily budget"
+    reason = f"unpriced-model: {request.provider} {request.model!r} has no known price, and there is a daily budget"
     error = ConfigError.of(field, reason, "a model with a known price, or no costBudgetDailyUsd")
     return _of_day_budget(reader, context, request, run_id, "unpriced-model", spent, budget, error)
 
 
 def session_busy(context: Context, request: run.RunCreated, run_id: str) -> Rejected:
-    """Refuse a run whose session is busy, as its strategy asks for."""
+    """Refuse a run because its session is busy and its session strategy is ``reject``."""
     rejection = _rejection(context, request, _origin("sessionStrategy"), 1, 1, "lock-acquisition-failed")
-    message = f"session {request.session_id!r} is busy with another run, and the strategy is to be rejected then"
+    message = f"session {request.session_id!r} is busy with another run; retry later, or use sessionStrategy=enqueue"
     return _rejected(SessionLockTimeout(message, {"runId": run_id}), request, run_id, rejection)
 
 
 def with_request(rejected: Rejected, prepared: PreparedRun, request: run.RunCreated) -> Rejected:
-    """Return a refusal that records what was asked for as well, and the template that the run was made of."""
+    """Return the refusal with the request and, if the run was made from a template, the template."""
     details: dict[str, Any] = {"plan": _plan(prepared, request), "request": _request(prepared)}
     if isinstance(prepared.origin, template.RunTemplateRun):
         details["run_template_id"] = prepared.origin.run_template_id
@@ -178,7 +178,7 @@ def _rejection(
 def _rejected(
     error: AthenaError, request: run.RunCreated, run_id: str, rejection: run.RunRejection, *first: Event
 ) -> Rejected:
-    """Return the refusal: events before the last one, which says that the policy rejected the run."""
+    """Return the refusal: the ``first`` events, then the rejection by the policy."""
     last = run.PolicyRejected(
         rejection=rejection,
         directive_id=request.directive_id,

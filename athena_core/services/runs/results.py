@@ -1,4 +1,4 @@
-"""Results of runs: what the caller of a run gets, rendered from its events."""
+"""Results of runs, as their callers get them, rendered from events."""
 
 from collections.abc import Iterable, Sequence
 
@@ -37,7 +37,7 @@ def run_events(reader: StoreReader, codec: Codec, run_id: str) -> list[Recorded[
 
 
 def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
-    """The result of a completed run from its events, None while it is paused; else raise what ended it."""
+    """Return the result of a completed run, None while it is paused; otherwise raise the error that ended it."""
     created: run.RunCreated | None = None
     used: TemplateUse | None = None
     created_at, output, paused = 0, "", False
@@ -60,11 +60,11 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
                 note = row.event.note
     if paused:
         return None
-    raise IdempotencyInProgress(f"run {run_id} is still at work")
+    raise IdempotencyInProgress(f"run {run_id} is still in progress; retry later")
 
 
 def template_use(event: template.RunTemplateRun) -> TemplateUse:
-    """The template of a run as its caller is told; parameters that were redacted are gone."""
+    """Return the template of a run for its caller; redacted parameters are omitted."""
     return TemplateUse(
         id=event.run_template_id,
         version=event.version,
@@ -76,7 +76,7 @@ def template_use(event: template.RunTemplateRun) -> TemplateUse:
 def completed_result(
     run_id: str, created: run.RunCreated, at: int, output: str, end: run.RunCompleted, used: TemplateUse | None
 ) -> RunResult:
-    """Return the result of a run that completed; it was created at ``at``, in milliseconds since 1970."""
+    """Return the result of a completed run; it was created at ``at``, in milliseconds since 1970."""
     fields = asdict(created.harness_profile_snapshot)
     return RunResult(
         session_id=created.session_id,
@@ -99,7 +99,7 @@ def completed_result(
 
 
 def cancel_note(events: Iterable[Event]) -> str | None:
-    """Return why a run was cancelled, by its events; None where no reason was given, or where it was erased."""
+    """Return the reason of a run's cancellation; None if there was none or it was erased."""
     note = None
     for event in events:
         if isinstance(event, run.RunCancelRequested) and event.status == "cancelled":
@@ -108,22 +108,26 @@ def cancel_note(events: Iterable[Event]) -> str | None:
 
 
 def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
-    """Return the error of a run that did not complete, as its caller gets it; ``note`` is that of its cancel."""
+    """Return the error of a run that did not complete; ``note`` is the reason of its cancellation."""
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
             return RunTimeout(f"run {run_id} {took_longer(f'{ending.timeout_ms} ms')}", details)
         case run.RunCancelled(cause="session-busy"):
-            return SessionLockTimeout("the session is busy with another run; the run was withdrawn", details)
+            return SessionLockTimeout(
+                "the session stayed busy with another run, so the run was withdrawn; retry later", details
+            )
         case run.RunCancelled(cause="executor"):
-            return Overloaded("no executor had room for the run; it was withdrawn", details)
+            return Overloaded("no executor had room for the run in time, so it was withdrawn; retry later", details)
         case run.RunCancelled(cause="key-limit"):
-            return ConcurrencyLimitExceeded("policy.limits left no room for the run in time; it was withdrawn", details)
+            return ConcurrencyLimitExceeded(
+                "policy.limits left no room for the run in time, so it was withdrawn", details
+            )
         case run.RunCancelled():
             reason = f": {note}" if note else ""
             return RunCancelledError(f"run {run_id} was cancelled{reason}", details)
         case run.RunCrashed():
-            return RunCrashedError(f"the executor of run {run_id} died; retry with a new key", details)
+            return RunCrashedError(f"run {run_id} crashed because its executor was lost; retry with a new key", details)
         case run.RunFailed():
             error = recorded_error(ending.code, or_erased(ending.error_text), details)
             error.retryable = ending.retryable

@@ -1,4 +1,4 @@
-"""Runs: starting, waiting for, resuming and cancelling them."""
+"""The service of runs: start, wait, resume, cancel."""
 
 from collections.abc import Iterator
 from types import NoneType
@@ -52,17 +52,17 @@ class LocalExecutor(Protocol):
 
     @property
     def capacity(self) -> ExecutorCapacity:
-        """What may be leased to it in the commit that admits a run; at present, because it starts and stops."""
+        """The current capacity, used by the commit that admits a run; it changes as the executor starts and stops."""
 
     def begin(self, prepared: PreparedRun, lease: RunLease, correlation: str) -> None:
         """Execute a run that was leased in the commit that created it."""
 
     def take_up(self, run_id: str) -> None:
-        """Execute a run that was leased here later on, if it was."""
+        """Execute a run that was leased here in a later commit; no effect otherwise."""
 
 
 class StartedRun(NamedTuple):
-    """A run that was leased in the commit that created it, and the template that it is made of."""
+    """A run that was leased in the commit that created it, and its template."""
 
     lease: RunLease
     template: TemplateUse | None
@@ -76,7 +76,7 @@ class RunAnswer(NamedTuple):
 
 
 RunReport: TypeAlias = RunAnswer | StartedRun | None
-"""What is known of a run that was started: its result, that it began, or nothing more than its id."""
+"""The known outcome of a started run: its result, its start, or None if only its id is known."""
 
 
 class Runs:
@@ -99,7 +99,7 @@ class Runs:
         *,
         grace_seconds: float = WAIT_GRACE_SECONDS,
     ) -> None:
-        """Take the parts; ``grace_seconds`` is how long a caller waits beyond the timeout of a run."""
+        """Connect the parts. A caller waits ``grace_seconds`` beyond the timeout of a run."""
         self._grace_seconds = grace_seconds
         self._log = log
         self._catalog = catalog
@@ -117,7 +117,7 @@ class Runs:
 
     @property
     def capacity(self) -> ExecutorCapacity:
-        """What may be leased to the executor of this process at present."""
+        """The current capacity of this process's executor."""
         return self._executor.capacity
 
     # Preparing
@@ -132,10 +132,10 @@ class Runs:
         patient: bool = False,
         timeout_ms: int | None = None,
     ) -> PreparedRun:
-        """Check a run that ``who`` asks for, outside of the log; nothing of it exists yet. Raises as ``start``.
+        """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
 
-        ``references`` are the context references that go with its input. A ``scheduled`` one may take as long as runs
-        of schedules do. ``patient`` and ``timeout_ms`` are as in ``PreparedRun``.
+        ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
+        schedules. ``patient`` and ``timeout_ms`` are as in ``PreparedRun``.
         """
         _check(body)
         salt, settings = self._ids.salt(SALT_BYTES), self._settings
@@ -145,7 +145,7 @@ class Runs:
         if references and not (notes and self._access.hides(who, "getMemory")):
             resolved = resolve(references, self._workspace, self.compiler.chars_max, salt, self._mask)
         profile, provider, model = self._model(body)
-        text = self._mask.hide(text)  # it may have been put together since its parts came in
+        text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
         prepared = PreparedRun(
@@ -170,18 +170,18 @@ class Runs:
             names_notes=notes,
         )
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:
-            reason = f"unpriced-model: nobody could tell when {provider} {model!r} has spent budgetUsd"
+            reason = f"unpriced-model: {provider} {model!r} has no known price, so budgetUsd cannot be enforced"
             raise ConfigError.of("harnessProfileId", reason, "a model with a known price, or budgetUsd 0")
         return await self.with_personas(prepared)
 
     async def with_personas(self, prepared: PreparedRun) -> PreparedRun:
-        """Return the run with the personas that runs of its session named until now, where these matter."""
+        """Return the run with the personas of its session's earlier runs, if a scope needs them."""
         if not joins(prepared.body, prepared.who):
             return prepared
         return replace(prepared, personas=await to_thread.run_sync(self._personas, prepared.session_id))
 
     def _text(self, body: RunBody, references: tuple[str, ...] | None) -> tuple[str, tuple[str, ...] | None]:
-        """Return what the user says, and the context references beside it. Raise ConfigError."""
+        """Return the user message and its context references. Raise ConfigError."""
         if body.directive_id is None:
             return body.input or "", references
         directive, _ = self._catalog.directive(body.directive_id, "directiveId")
@@ -190,19 +190,19 @@ class Runs:
         return directive.input, directive.context_refs
 
     def _model(self, body: RunBody) -> tuple[HarnessSpec | None, str, str]:
-        """Return the profile that a request names, the provider and the model. Raise ConfigError, ProviderNotFound."""
+        """Return the requested profile, the provider and the model. Raise ConfigError or ProviderNotFound."""
         settings, profile = self._settings, None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
         provider = profile.config.provider if profile else body.provider or settings.default_provider
         if provider not in self._providers:
             known = ", ".join(sorted(self._providers))
-            raise ProviderNotFound(f"no provider {provider!r} is registered; known: {known}")
+            raise ProviderNotFound(f"provider {provider!r} is not registered; known: {known}")
         own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
         return profile, provider, profile.config.model if profile else body.model or own_model
 
     def _personas(self, session_id: str) -> frozenset[str]:
-        """Return the personas that runs of a session named; an empty name is that of none. Reads its whole log."""
+        """Return the personas of a session's runs, with an empty name for runs without one. Reads the whole session."""
         reader, personas = self._log.reader(), set[str]()
         try:
             for row in reader.session(session_id, INTEGER_MAX):
@@ -218,19 +218,20 @@ class Runs:
     async def start(
         self, body: RunBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
     ) -> Committed[RunReport]:
-        """Have a run admitted or queued, and with ``wait`` see it through; the subject is the run's id.
+        """Start a run, and with ``wait`` wait for its end. The subject of the commit is the run's id.
 
-        The answer is a ``RunAnswer``, what ``result`` would say, where this process knows it already; without ``wait``
-        it is a ``StartedRun``, where the run did not have to wait; else there is none.
+        The answer is a ``RunAnswer`` if this process knows the result. Without ``wait`` it is a ``StartedRun`` if the
+        run did not have to queue. Otherwise it is None.
 
-        Raises ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
-        ConcurrencyLimitExceeded, SessionLockTimeout; with ``wait`` also OutcomeUnknown while the run goes on, and
-        IdempotencyInProgress while that of a repeated key does. What ended the run is for ``answer`` to raise.
+        Raise ConfigError for a wrong reference, ProviderNotFound, ContextOverflow, DailyBudgetExceeded,
+        ConcurrencyLimitExceeded or SessionLockTimeout. With ``wait``, also raise OutcomeUnknown while the run
+        continues, and IdempotencyInProgress while the run of a repeated key does. ``answer`` raises the error that
+        ended the run.
         """
         return await self.begin(await self.prepare(body, who), meta, key, wait=wait)
 
     async def begin(self, prepared: PreparedRun, meta: Meta, key: Key | None, *, wait: bool) -> Committed[RunReport]:
-        """Start a run that ``prepare`` has checked; see ``start``."""
+        """Start a run that ``prepare`` has already checked; see ``start``."""
         run_id = prepared.run_id
         key = key and replace(key, released=withdrawn)
 
@@ -238,7 +239,7 @@ class Runs:
             admission = self.admit(reader, context, prepared)
             return Outcome(facts=admission.facts, subject=run_id, handover=admission.lease)
 
-        with self._waiters.wait(run_id) as waiter:  # before the run exists, so that nothing is missed
+        with self._waiters.wait(run_id) as waiter:  # registered before the run exists, so that no event is missed
             committed = await self.launch(prepared, meta, key, start, NoneType)
             if committed.subject != run_id:
                 return await self._attach(committed, wait=wait)
@@ -260,9 +261,9 @@ class Runs:
             return replace(committed, answer=answer)
 
     def admit(self, reader: Reader, context: Context, prepared: PreparedRun, behind: int = 0) -> Admission:
-        """Check the rights to what a run causes or is given, then admit it as ``admission.admit``. Raise Rejected.
+        """Check the right to everything the run causes or reads, then call ``admission.admit``. Raise Rejected.
 
-        Called in the writer's thread, by transactions that ``launch`` commits; their ``handover`` is the lease.
+        Runs in the writer's thread, in transactions that ``launch`` commits; their ``handover`` is the lease.
         """
         noted: tuple[Fact, ...] = ()
         for operation, proof, why in _demands(reader, prepared):
@@ -282,9 +283,9 @@ class Runs:
     async def launch(
         self, prepared: PreparedRun, meta: Meta, key: Key | None, transaction: Transaction[A], answers: type[A]
     ) -> Committed[A]:
-        """Have a transaction committed that may admit this run, among other things, and let our executor begin.
+        """Commit a transaction that may admit this run, and start it if it was leased here.
 
-        ``answers`` is the type of its answer.
+        ``answers`` is the type of the transaction's answer.
         """
         committed = await self._log.submit(transaction, meta, key, prepared.fresh, answers=answers)
         lease = _lease(committed)
@@ -297,10 +298,10 @@ class Runs:
         if not await waiter.admitted.within(self._settings.session_wait_ms / 1000):
             try:
                 await self._withdraw(run_id, meta)
-            except AthenaError as error:  # it says "not done", but of the withdrawal: the run itself is in the log
-                raise OutcomeUnknown(f"run {run_id} still waits; see GET /api/v1/runs/{run_id}") from error
+            except AthenaError as error:  # "not done" refers to the withdrawal; the run itself is stored
+                raise OutcomeUnknown(f"Run {run_id} is still queued. Poll GET /api/v1/runs/{run_id}.") from error
         if not await self._settled(run_id, waiter, lease.request if lease else None):
-            raise OutcomeUnknown(f"run {run_id} goes on without you; see GET /api/v1/runs/{run_id}")
+            raise OutcomeUnknown(f"Run {run_id} is still in progress. Poll GET /api/v1/runs/{run_id}.")
 
     async def _settled(self, run_id: str, waiter: RunWaiter, request: run.RunCreated | None = None) -> bool:
         """Wait up to the run's timeout plus the grace period. Return whether it ended or paused."""
@@ -312,7 +313,7 @@ class Runs:
         return await waiter.within((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds)
 
     async def _withdraw(self, run_id: str, meta: Meta) -> None:
-        """The turn of the run did not come in time."""
+        """Withdraw a queued run whose turn did not come in time."""
         (first,) = self._reader.stream(run_id)[:1] or (None,)
         queued = None if first is None else self._log.codec.decode(first, text=False).event
         cause: run.CancelCause = "session-busy"
@@ -323,11 +324,11 @@ class Runs:
         await self._log.submit(lambda reader, context: apply_command(reader, context, capacity, run_id, withdraw), meta)
 
     async def _attach(self, committed: Committed[RunReport], *, wait: bool) -> Committed[RunReport]:
-        """A repeated key: wait for its run as the first caller did."""
+        """Wait for the run of a repeated key as the first caller did."""
         run_id = committed.subject or ""
         with self._waiters.wait(run_id) as waiter:
             if wait and not await self._settled(run_id, waiter):
-                raise IdempotencyInProgress(f"run {run_id} of this key is still at work")
+                raise IdempotencyInProgress(f"run {run_id} of this key is still in progress; retry later")
         return committed
 
     # Resuming
@@ -335,10 +336,10 @@ class Runs:
     async def resume(
         self, run_id: str, budget_usd: float | None, who: Identity, meta: Meta, key: Key | None, *, wait: bool
     ) -> Committed:
-        """Let a paused run go on, with a new budget or with none, and with ``wait`` see it through.
+        """Resume a paused run, with a new budget or without one, and with ``wait`` wait for its end.
 
-        Raises NotFound, RunNotPaused, ConfigError for a budget that is spent, DailyBudgetExceeded,
-        ConcurrencyLimitExceeded; with ``wait`` also OutcomeUnknown, while the run goes on.
+        Raise NotFound, RunNotPaused, ConfigError for a budget that is already spent, DailyBudgetExceeded, or
+        ConcurrencyLimitExceeded. With ``wait``, also raise OutcomeUnknown while the run continues.
         """
         budget = None if budget_usd is None else round(budget_usd * MICRO_USD)
         capacity = self.capacity
@@ -349,34 +350,34 @@ class Runs:
             if not committed.replayed and capacity.executor:
                 self._executor.take_up(run_id)
             if wait and not await self._settled(run_id, waiter):
-                raise OutcomeUnknown(f"run {run_id} goes on without you; see GET /api/v1/runs/{run_id}")
+                raise OutcomeUnknown(f"Run {run_id} is still in progress. Poll GET /api/v1/runs/{run_id}.")
         return committed
 
-    # Waiting, as somebody who did not ask for the run
+    # Waiting for runs of other callers
 
     async def settled(self, run_id: str, seconds: float) -> None:
-        """Return once a run has ended or is paused, whoever executes it, or after so many seconds."""
+        """Return once a run has ended or is paused, in any process, or after this many seconds."""
         with self._waiters.wait(run_id) as waiter:
             if self.state(run_id).status in {"queued", "running"}:
                 await waiter.within(seconds)
 
     def state(self, run_id: str) -> run.RunState:
-        """The state of a run as committed."""
+        """Return the state of a run as committed."""
         return run_state(self._reader, self._log.codec, run_id)
 
     def recorded(self, run_id: str) -> list[Recorded[Event]]:
-        """The events of a run with their text."""
+        """Return the events of a run with their text."""
         return run_events(self._reader, self._log.codec, run_id)
 
     def answer(self, started: Committed[RunReport]) -> RunAnswer:
-        """What became of a run that was started and waited for. Raises what ended it instead of an answer."""
+        """Return the result of a run that was started and waited for. Raise the error that ended it."""
         known = started.answer
         return known if isinstance(known, RunAnswer) else self.result(started.subject or "")
 
     def result(self, run_id: str) -> RunAnswer:
-        """The answer of a run that completed, rendered from its events; None while it is paused.
+        """Return the result of a run from its events, None in it while the run is paused.
 
-        Raises what ended it instead of an answer.
+        Raise the error that ended it.
         """
         recorded = self.recorded(run_id)
         return RunAnswer(run_result(run_id, recorded), recorded[-1].position)
@@ -384,7 +385,7 @@ class Runs:
     # Cancelling
 
     async def cancel_run(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed[Cancelled]:
-        """Ask for the cancel of a run."""
+        """Request the cancellation of a run."""
         command, capacity = run.CancelRun(reason=reason, by_run=run_id), self.capacity
         return await self._log.submit(
             lambda reader, context: cancel(reader, context, capacity, run_id, command), meta, key, answers=Cancelled
@@ -393,7 +394,7 @@ class Runs:
     async def cancel_session(
         self, session_id: str, reason: str | None, meta: Meta, key: Key | None
     ) -> Committed[Cancelled]:
-        """Ask for the cancel of the admitted run of a session."""
+        """Request the cancellation of the admitted run of a session."""
         command, capacity = run.CancelRun(reason=reason), self.capacity
         return await self._log.submit(
             lambda reader, context: cancel_turn(reader, context, capacity, session_id, command),
@@ -403,12 +404,12 @@ class Runs:
         )
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()
 
 
 def _check(body: RunBody) -> None:
-    """Raise ConfigError for fields that do not go together."""
+    """Raise ConfigError for fields that exclude each other."""
     if body.input is None and body.directive_id is None:
         raise ConfigError.of("input", "a run requires either input or directiveId", "one of the two")
     if body.harness_profile_id is not None and (body.provider or body.model):
@@ -419,7 +420,7 @@ def _check(body: RunBody) -> None:
 
 
 def _demands(reader: Reader, prepared: PreparedRun) -> Iterator[tuple[str, ScopeProof, str]]:
-    """Yield the operations that a run amounts to, what each is about, and why it is needed."""
+    """Yield the operations that a run amounts to, with what each concerns and why it is needed."""
     sessions = (prepared.session_id,)
     if prepared.body.session_strategy == "interrupt":
         yield "cancelRun", {"sessions": sessions}, "sessionStrategy interrupt cancels the run of its session"
@@ -428,9 +429,9 @@ def _demands(reader: Reader, prepared: PreparedRun) -> Iterator[tuple[str, Scope
     if joins(prepared.body, prepared.who):
         personas = prepared.personas
         if not personas and reader.state(session.DECIDER, session.stream(prepared.session_id)).exists:
-            personas = frozenset(("",))  # it began after its runs were looked up
+            personas = frozenset(("",))  # it began after its runs were read
         proof = {"sessions": sessions, "personas": tuple(personas)}
-        yield "createRun", proof, f"session {prepared.session_id} holds runs of other personas, or of none"
+        yield "createRun", proof, f"session {prepared.session_id} has runs of other personas, or without one"
 
 
 def _lease(committed: Committed[object]) -> RunLease | None:

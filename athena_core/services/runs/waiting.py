@@ -1,4 +1,4 @@
-"""Waiting for a run: to be admitted, to end or to pause."""
+"""Waiting for a run: for its admission, its end or a pause."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ SETTLING_TYPES = run.ENDING_TYPES | {run.RunPaused.TYPE}
 
 
 class LocalCompletion(NamedTuple):
-    """The end of a run that this process executed, known without a look into the log."""
+    """The end of a run that this process executed, available without reading the log."""
 
     output: str
     ending: run.RunCompleted
@@ -21,22 +21,20 @@ class LocalCompletion(NamedTuple):
 
 
 class RunWaiter(OneShot):
-    """A caller that waits for a run to end or to pause, and before that for its admission."""
+    """A caller that waits for a run to end or pause, and before that for its admission."""
 
     __slots__ = ("admitted", "completion")
 
     def __init__(self) -> None:
-        """Nothing has happened yet."""
         super().__init__()
         self.admitted = OneShot()
         self.completion: LocalCompletion | None = None
 
 
 class RunWaiters:
-    """The callers of this process that wait for runs, whichever process executes them."""
+    """The callers of this process that wait for runs of any process."""
 
     def __init__(self, tail: Tail) -> None:
-        """Follow the log."""
         self._waiters = Waiters[str, RunWaiter](RunWaiter)
         tail.subscribe(self._on_rows, SETTLING_TYPES | {run.RunCreated.TYPE})
 
@@ -45,7 +43,7 @@ class RunWaiters:
         return self._waiters.wait(run_id)
 
     def completed(self, run_id: str, completion: LocalCompletion) -> None:
-        """Hand the end of a run that completed here to the callers that wait for it."""
+        """Pass the end of a run that completed here to the callers that wait for it."""
         for waiter in self._waiters.of(run_id):
             waiter.completion = completion
             waiter.happen()

@@ -161,7 +161,7 @@ async def test_the_next_of_the_route_is_asked_with_its_own_model() -> None:
 
 async def test_a_provider_that_is_gone_is_a_failure() -> None:
     asked = Asked(Scripted("paid", [DONE]))
-    with pytest.raises(ProviderFailure, match="no provider 'gone' is registered"):
+    with pytest.raises(ProviderFailure, match="provider 'gone' is not registered"):
         await asked.asker.ask(HI, [("gone", "m")], attempts=2)
     assert (await asked.asker.ask(HI, [("gone", "m"), ("paid", "m")], attempts=2)).hops == 1
 

@@ -19,7 +19,7 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     parts = wire(settings, FixedClock(), SystemIds())
     parts.log.close()  # from now on it refuses: nothing was written
     meta = Meta(actor="alice", correlation="trace")
-    with pytest.raises(OutcomeUnknown, match="run_1 still waits"):
+    with pytest.raises(OutcomeUnknown, match="run_1 is still queued"):
         await parts.runs._see_through("run_1", RunWaiter(), meta, None)
     parts.close()
 
