@@ -1,5 +1,5 @@
-"""Schedules: what is due, and what becomes of each slot; the door of APScheduler.
+"""Schedules: which ones are due, and the outcome of each slot; the only user of APScheduler.
 
-What lives here: the service of schedules, the schedules that are due, the timer. What may not: how a trigger is read
-(it is in ``athena_core.definitions``), what a slot does (it is in the domain). Read first: ``schedules.py``.
+What lives here: the service of schedules, the schedules that are due, the timer. What may not: parsing of triggers
+(``athena_core.definitions``), decisions about slots (the domain). Read first: ``schedules.py``.
 """

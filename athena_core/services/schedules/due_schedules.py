@@ -1,4 +1,4 @@
-"""Due schedules: which schedules to ask, and when; a hint that is kept in memory beside the log."""
+"""Due schedules: when each schedule is due next; a cache in memory beside the log."""
 
 import heapq
 from collections.abc import Sequence
@@ -17,36 +17,35 @@ from athena_core.services.runs.results import cancel_note
 
 PREFIX = schedule.stream("")
 ENDING_TYPES = run.ENDING_TYPES | workflow_run.ENDING_TYPES
-"""What ends a run of a schedule."""
+"""The events that end a run of a schedule."""
 
 READ_AT_ONCE = 50
 """Schedules that are read in one iteration of the event loop."""
 
 
 class KnownSchedule(NamedTuple):
-    """A schedule as far as it was read: its state after so many events, and where its text is."""
+    """A schedule as read from the log: its state after ``version`` events."""
 
     state: schedule.ScheduleState = schedule.DECIDER.initial
     version: int = 0
     put_at: int = 0
-    """The position at which it was last put."""
+    """The position of its last put, which has its text."""
 
 
 def schedule_ids(reader: StoreReader) -> list[str]:
-    """The schedules that exist, in the order in which they were put."""
+    """Return the existing schedules, in the order of their creation."""
     return [key for _, key, _ in reader.guards("schedule")]
 
 
 def runs_in_flight(reader: StoreReader) -> dict[str, str]:
-    """The runs in flight, and whose each is."""
+    """Return the runs in flight, with the schedule of each."""
     return {key: str(value[0]) for _, key, value in reader.guards("scheduled")}
 
 
 class DueSchedules:
-    """When each schedule is due next, as far as this process has heard; kept by whoever asks for it."""
+    """When each schedule is due next, as this process knows it; the callers keep it up to date."""
 
     def __init__(self, log: Log, tail: Tail) -> None:
-        """Read nothing yet."""
         self._codec = log.codec
         self._reader = log.reader()
         self._tail = tail
@@ -62,7 +61,7 @@ class DueSchedules:
             self._changed.update(row.stream[len(PREFIX) :] for row in rows if row.stream.startswith(PREFIX))
 
     def read(self, key: str) -> KnownSchedule:
-        """A schedule as it is now."""
+        """Return the current state of a schedule."""
         known = self._known.get(key) or KnownSchedule()
         state, version, put_at = known
         for row in self._reader.stream(schedule.stream(key), version):
@@ -80,7 +79,7 @@ class DueSchedules:
         return fresh
 
     def set_due(self, key: str, due: int | None) -> None:
-        """Note when a schedule is due next."""
+        """Record when a schedule is due next."""
         if due is None:
             self._due.pop(key, None)
         elif self._due.get(key) != due:
@@ -88,7 +87,7 @@ class DueSchedules:
             heapq.heappush(self._heap, (due, key))
 
     async def refresh(self) -> None:
-        """Take in what changed; the first time, all that there is."""
+        """Read the schedules that changed; the first time, all of them."""
         self._tail.refresh()
         if not self._complete:
             self._changed.update(schedule_ids(self._reader))
@@ -97,16 +96,16 @@ class DueSchedules:
             if count % READ_AT_ONCE == 0:
                 await anyio.sleep(0)  # there may be many
             self.read(key)
-            self._changed.discard(key)  # not before it is known: the database may be away
+            self._changed.discard(key)  # only once it was read: the database may be unavailable
 
     def first(self) -> int | None:
-        """When the next one is due."""
+        """Return when the next schedule is due."""
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def due_at(self, at: int) -> list[str]:
-        """The schedules that are due at a time, those that were due first in front."""
+        """Return the schedules that are due at a time, the earliest first."""
         entries: list[tuple[int, str]] = []
         while (first := self.first()) is not None and first <= at:
             if not entries or entries[-1] != self._heap[0]:
@@ -117,20 +116,20 @@ class DueSchedules:
         return [key for _, key in entries]
 
     def pop_due(self, at: int) -> list[str]:
-        """Return and forget the schedules that are due at a time; ``read`` and ``set_due`` note them again."""
+        """Return and remove the schedules that are due at a time; ``read`` and ``set_due`` add them again."""
         keys = self.due_at(at)
         for key in keys:
             del self._due[key]
         return keys
 
     def text_of(self, known: KnownSchedule) -> schedule.ScheduleUpserted | None:
-        """The schedule as it was last put, with its text."""
+        """Return the last put of a schedule, with its text."""
         row = self._reader.row(known.put_at) if known.put_at else None
         event = None if row is None else self._codec.decode(row).event
         return event if isinstance(event, schedule.ScheduleUpserted) else None
 
     def ending(self, run_id: str) -> tuple[Event, Row, str | None] | None:
-        """Return how a run ended, and the note of its cancel; None while it is open."""
+        """Return the ending of a run and the reason of its cancellation; None while it is open."""
         rows = self._reader.stream(run_id)
         for row in reversed(rows):
             if row.type in ENDING_TYPES:
@@ -140,7 +139,7 @@ class DueSchedules:
         return None
 
     def step_failure(self, run_id: str) -> str:
-        """The code with which a step of a workflow run failed last."""
+        """Return the code of the last failed step of a workflow run."""
         for row in reversed(self._reader.stream(run_id)):
             event = self._codec.decode(row, text=False).event
             if isinstance(event, workflow_run.WorkflowStepFailed):
@@ -148,5 +147,5 @@ class DueSchedules:
         return InternalError.code
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()

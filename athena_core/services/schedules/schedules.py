@@ -1,7 +1,8 @@
-"""Schedules: putting them, and what becomes of their slots: runs, started in the commit that says so.
+"""The service of schedules: change them, and start the runs of their slots.
 
-What a slot does is decided at the head of the log (``domain/schedule``), so a tick by hand, the timer of any process
-and a repetition after a crash agree on it. What is kept beside the log is a hint: which schedules to ask, and when.
+The log's transactions decide about a slot (``domain/schedule``), so a manual tick, the timer of any process and a retry
+after a crash agree. A run starts in the commit that records the decision. The cache beside the log only says which
+schedules to look at, and when.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +43,7 @@ from athena_core.values import Body, Identity, Label, RunBody, Scope, narrower, 
 
 ACTOR = "system:scheduler"
 RUN_OPERATION = "runSchedule"
-"""What the last writer of a schedule must be allowed when a slot runs on their behalf."""
+"""The operation that a schedule's last writer must be allowed when a slot runs on their behalf."""
 
 GRACE_SECONDS = 15.0
 MESSAGE_CHARS_MAX = 500
@@ -50,16 +51,16 @@ YEAR_MS = 366 * 24 * 60 * MINUTE
 
 
 class RunScheduleBody(Body):
-    """Whom to ask instead of the default, where the schedule names no harness profile."""
+    """The provider and model for a schedule that names no harness profile."""
 
     provider: Label | None = None
     model: Label | None = None
 
 
 class SlotLaunch(NamedTuple):
-    """A run that may start: its id, and what admits it in the transaction that starts it, or raises why not.
+    """A run that may start: its id, and the function that admits it in a transaction, or raises why not.
 
-    ``admit`` is given how many events of the transaction stand before its own.
+    ``admit`` gets the number of events that precede its own in the transaction.
     """
 
     run_id: str
@@ -68,10 +69,10 @@ class SlotLaunch(NamedTuple):
 
 
 class SlotResult(Value):
-    """What one look at a schedule came to.
+    """The result of one step of a schedule.
 
-    ``run_id`` is there where a run started, ``refused`` where it was refused at once; ``moved`` tells that another
-    put came between, so that nothing was decided. ``due`` is when to look again (0: at once).
+    ``run_id`` is present if a run started; ``refused`` means that it was refused at once. ``moved`` means that the
+    schedule was put again meanwhile, so nothing was decided. ``due`` is when to look again (0: at once).
     """
 
     run_id: str | None = None
@@ -82,14 +83,14 @@ class SlotResult(Value):
 
 
 class ScheduleChange(Value):
-    """Whether a schedule was changed, and whether there is one."""
+    """The result of a change: whether anything changed, and whether the schedule exists."""
 
     updated: bool
     exists: bool
 
 
 class TickSummary(Value):
-    """What a tick by hand came to: the runs that it started, by schedule and run, and how many schedules had none."""
+    """The result of a manual tick: the runs that it started, by schedule, and the number of schedules without one."""
 
     at: str
     runs: tuple[tuple[str, str], ...]
@@ -97,7 +98,7 @@ class TickSummary(Value):
 
 
 class Schedules:
-    """Changes schedules, and sees to their slots."""
+    """Changes schedules and runs their slots."""
 
     def __init__(
         self,
@@ -112,7 +113,6 @@ class Schedules:
         ids: Ids,
         settings: Settings,
     ) -> None:
-        """Take the parts."""
         self._log = log
         self._runs = runs
         self._templates = templates
@@ -129,7 +129,7 @@ class Schedules:
     async def put(
         self, schedule_id: str, spec: ScheduleSpec, meta: Meta, key: Key | None, scope: Scope | None = None
     ) -> Committed:
-        """Create or replace a schedule; the subject is its id. Raises ConfigError."""
+        """Create or replace a schedule; the subject is its id. Raise ConfigError."""
         definition = self._checked(spec)
         known = self.due.read(schedule_id)
         before = self.due.text_of(known)
@@ -186,12 +186,12 @@ class Schedules:
         meta: Meta,
         key: Key | None,
     ) -> Committed[ScheduleChange]:
-        """Remove, enable, disable, pause or resume a schedule. Raises NotFound."""
+        """Remove, enable, disable, pause or resume a schedule. The answer's ``exists`` is False for an unknown one."""
 
         def change(reader: Reader, context: Context) -> Outcome[ScheduleChange]:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             events = schedule.decide(command, state, context)
-            if not state.exists:  # somebody asked, and there was nothing
+            if not state.exists:  # record the request for an unknown schedule
                 return Outcome(facts=facts_of(plane.STREAM, events), answer=ScheduleChange(updated=False, exists=False))
             return Outcome(
                 facts=_facts(schedule_id, state.definition, events),
@@ -205,9 +205,9 @@ class Schedules:
     async def run(
         self, schedule_id: str, asked: RunScheduleBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
     ) -> Committed[SlotResult]:
-        """Run a schedule by hand, as ``who``; the subject is the run's id, empty where another one is in flight.
+        """Run a schedule manually, as ``who``. The subject is the run's id, empty if another run is in flight.
 
-        With ``wait`` the run is seen through. Raises NotFound, ProviderNotFound.
+        With ``wait``, wait for the run's end. Raise NotFound or ProviderNotFound.
         """
         while True:
             known = self.due.read(schedule_id)
@@ -225,7 +225,7 @@ class Schedules:
         return committed
 
     async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed[TickSummary]:
-        """Do what is due at a time (now), and wait for the runs that started."""
+        """Start the slots due at a time (now by default), and wait for the runs that started."""
         if key is not None and (before := await self._known_by(key, meta)) is not None:
             return before
         now = self._clock.now()
@@ -247,7 +247,7 @@ class Schedules:
         return await self._log.submit(tick, meta, key, answers=TickSummary)
 
     async def _known_by(self, key: Key, meta: Meta) -> Committed[TickSummary] | None:
-        """What a key led to before, if it is bound; it is not bound here."""
+        """Return the earlier commit of a key if it is bound. This does not bind it."""
 
         def look(reader: Reader, context: Context) -> Outcome[TickSummary]:
             raise UnboundKey
@@ -260,9 +260,9 @@ class Schedules:
     async def advance(
         self, schedule_id: str, at: int, asked: RunScheduleBody | None = None, meta: Meta | None = None
     ) -> list[str]:
-        """Do what is due in a schedule up to a time, step by step; the ids of the runs that it started.
+        """Advance a schedule up to a time, step by step. Return the ids of the runs that it started.
 
-        A time in the future brings at most one slot (decisions E35).
+        A time in the future fires at most one slot.
         """
         meta = Meta(actor=ACTOR, correlation=self._ids.trace() if meta is None else meta.correlation)
         started: list[str] = []
@@ -284,7 +284,7 @@ class Schedules:
     async def _attempt(
         self, known: KnownSchedule, who: Identity, asked: RunScheduleBody, *, by_hand: bool = False
     ) -> SlotLaunch:
-        """What a schedule would start, if ``who`` may."""
+        """Return the run that a schedule would start, or its refusal if ``who`` may not start it."""
         target = known.state.definition.target if known.state.definition else None
         put = self.due.text_of(known)
         if not self._access.allows(who, RUN_OPERATION):
@@ -294,7 +294,7 @@ class Schedules:
             )
         try:
             launch = await self._launch(target, put, who, asked)
-        except StoreUnreachable:  # the slot is tried again
+        except StoreUnreachable:  # the slot is retried
             raise
         except AthenaError as error:
             if by_hand and isinstance(error, ProviderNotFound) and asked.provider is not None:
@@ -313,9 +313,9 @@ class Schedules:
         who: Identity,
         asked: RunScheduleBody,
     ) -> PreparedRun | WorkflowLaunch:
-        """The run that a target asks for: the one place where a target becomes a run. Raises AthenaError."""
+        """Return the run for a schedule's target, checked. Raise AthenaError."""
         if target is None or put is None:
-            raise ConfigError.of("id", "the schedule is gone", "put it again")
+            raise ConfigError.of("id", "the schedule does not exist", "put it again")
         if target.workflow_id is not None:
             return self._workflows.prepare(target.workflow_id, None, who)
         if target.run_template_id is not None:
@@ -341,7 +341,7 @@ class Schedules:
         meta: Meta,
         key: Key | None,
     ) -> Committed[SlotResult]:
-        """Decide about one schedule, and have its run admitted or refused in the same commit."""
+        """Decide about one schedule, and admit or refuse its run in the same commit."""
         schedule_id, capacity = known.state.id, self._runs.capacity
 
         def step(reader: Reader, context: Context) -> Outcome[SlotResult]:
@@ -368,7 +368,7 @@ class Schedules:
                     ends = schedule.decide(finish, state, context)
                     for event in ends:
                         state = schedule.evolve(state, event)
-                    why = error.facts if isinstance(error, Rejected) else ()  # a violation names the first event
+                    why = error.facts if isinstance(error, Rejected) else ()  # a violation refers to the first event
                     draft.facts = [*why, *facts, *_facts(schedule_id, definition, ends)]
             self._make_way(draft, reader, context, events, refused=refused)
             return Outcome(
@@ -391,7 +391,7 @@ class Schedules:
     def _make_way(
         draft: RunTransaction, reader: Reader, context: Context, events: Iterable[Event], *, refused: bool
     ) -> None:
-        """Cancel the runs that a slot displaces; where it was refused itself, they may go on."""
+        """Cancel the runs that a slot displaces, unless the slot itself was refused."""
         displaced: list[str] = []
         for event in events:
             if isinstance(event, schedule.ScheduleRunStarted) and not refused:
@@ -408,10 +408,10 @@ class Schedules:
                 draft.cancel(run_id, run.CancelRun(cause="interrupted", reason=reason))
         draft.admit_waiting()
 
-    # What became of it
+    # Endings
 
     async def bring_back(self, schedule_id: str) -> None:
-        """Tell a schedule which of its runs have ended."""
+        """Record on a schedule which of its runs have ended."""
         for flight in self.due.read(schedule_id).state.running:
             ended = self.due.ending(flight.target_run_id)
             if ended is None:
@@ -427,7 +427,7 @@ class Schedules:
             await self._log.submit(end, meta)
 
     async def _wait_for_runs(self, run_ids: Iterable[str]) -> None:
-        """Return once runs have ended or are paused, or have taken longer than they may."""
+        """Return once runs have ended or are paused, or after the timeout of a scheduled run."""
         seconds = self._settings.schedule_run_timeout_ms / 1000 + GRACE_SECONDS
         async with anyio.create_task_group() as tasks:
             for run_id in run_ids:
@@ -435,12 +435,12 @@ class Schedules:
                 tasks.start_soon(settled, run_id, seconds)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self.due.close()
 
 
 class UnboundKey(Exception):
-    """A key that leads to nothing yet."""
+    """An idempotency key that is not bound yet."""
 
 
 def _raising(error: AthenaError) -> Callable[[Reader, Context, int], Admission]:
@@ -451,7 +451,7 @@ def _raising(error: AthenaError) -> Callable[[Reader, Context, int], Admission]:
 
 
 def _refusal(run_id: str, error: Rejected | AthenaError) -> schedule.FinishScheduledRun:
-    """The end of a run that never was: what the policy refuses is not the schedule's fault, a wrong target is."""
+    """Return the end of a run that never began. A rejection by the policy is not a failure of the schedule."""
     why = error.error if isinstance(error, Rejected) else error
     outcome: schedule.ScheduledOutcome = "policy-rejected" if isinstance(error, Rejected) else "failed"
     return schedule.FinishScheduledRun(
@@ -481,6 +481,6 @@ def _finish(run_id: str, ending: Event, note: str | None) -> schedule.FinishSche
 
 
 def _facts(schedule_id: str, definition: ScheduleDefinition | None, events: Sequence[Event]) -> tuple[Fact, ...]:
-    """The events of a schedule in their envelope: the session of its target, the run that they are about."""
+    """Put the events of a schedule into envelopes: the session of its target, and the run that they concern."""
     session_id = definition.target.session_id if definition else None
     return facts_of(schedule.stream(schedule_id), events, session_id=session_id, run_field="target_run_id")

@@ -1,7 +1,7 @@
-"""The timer: has schedules looked at when they are due; the door of APScheduler, which is the alarm clock and no more.
+"""The timer: wakes schedules when they are due. It uses APScheduler only as an alarm clock.
 
-There is one alarm, for the moment at which something is due next. APScheduler knows of no schedule, no trigger and no
-slot; ``DueSchedules`` knows what is due, and what follows is decided at the head of the log.
+There is one alarm, for the next due time. APScheduler knows neither schedules nor triggers nor slots: ``DueSchedules``
+knows the due slots, and the log's transactions decide what follows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,10 +21,10 @@ from athena_core.services.schedules.schedules import Schedules
 from athena_core.system.problems import Problems
 
 LOOK_SECONDS = 1.0
-"""How often the alarm is set anew by our clock: it runs on one that nobody sets."""
+"""How often the alarm is set again by our clock, because a running alarm does not follow changes of it."""
 
 REST_MS = 20
-"""How soon the alarm may ring, so that it never rings without a rest."""
+"""The least time to the next alarm, so that it never rings without a pause."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALARM = "next"
@@ -32,10 +32,9 @@ LOOP = "schedules.alarm"
 
 
 class Alarm:
-    """Calls a function at a time of our clock, however it or the machine's is set meanwhile."""
+    """Calls a function at a time of our clock, even if that clock or the machine's is changed."""
 
     def __init__(self, ring: Callable[[], None], clock: Clock, problems: Problems) -> None:
-        """Ring nothing yet."""
         self._ring = ring
         self._clock = clock
         self._problems = problems
@@ -55,7 +54,7 @@ class Alarm:
             self._scheduler = None
 
     def set(self, at: int | None, *, again: bool = False) -> None:
-        """Ring at a time (milliseconds since 1970 UTC) instead of any other; at once if that has passed."""
+        """Set the only alarm (milliseconds since 1970 UTC); a time in the past rings at once."""
         unchanged = at == self._at and not again
         self._at = at
         if self._scheduler is None or unchanged:
@@ -64,7 +63,7 @@ class Alarm:
             if self._scheduler.get_job(ALARM) is not None:
                 self._scheduler.remove_job(ALARM)
             return
-        # By the machine's clock, which the alarm reads: while a jump of it is not accepted, ours is another one.
+        # The alarm reads the machine's clock, which differs from ours while a jump is not accepted.
         when = DateTrigger(EPOCH + timedelta(milliseconds=at + self._clock.ahead), timezone=UTC)
         self._scheduler.add_job(self._rings, when, id=ALARM, replace_existing=True, misfire_grace_time=None)
 
@@ -72,7 +71,7 @@ class Alarm:
         due, self._at = self._at, None
         try:
             self._ring()
-        except Exception as error:  # APScheduler would only log it, and nothing would set the alarm again
+        except Exception as error:  # APScheduler would only log it, and the alarm would never be set again
             self._problems.report(LOOP, error)
             await anyio.sleep(LOOK_SECONDS)
             if self._at is None:
@@ -82,16 +81,15 @@ class Alarm:
 
 
 class Timer:
-    """The reactor of schedules: what is due runs, what ended is brought back.
+    """The reactor of schedules: starts due slots, and records the ends of their runs.
 
-    Without ``ticking`` nothing runs because of the clock: where the scheduler is off, and in commands that work alone.
+    Without ``ticking``, time alone starts nothing: with the scheduler off, and in commands that work alone.
     """
 
     name = "schedules"
     types = ENDING_TYPES | {event.TYPE for event in schedule.DECIDER.events}
 
     def __init__(self, log: Log, schedules: Schedules, clock: Clock) -> None:
-        """Take the parts."""
         self._codec = log.codec
         self._schedules = schedules
         self._due = schedules.due
@@ -102,19 +100,19 @@ class Timer:
         self._ask: Callable[[str], None] | None = None
 
     async def serve(self, ask: Callable[[str], None]) -> None:
-        """Let the clock decide from now on; ``ask`` has the reactor look at a schedule where this process leads."""
+        """Follow the clock from now on; ``ask`` makes the reactor look at a schedule if this process leads."""
         self.ticking = True
         self._ask = ask
         await self._alarm.serve()
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """All schedules, and those that were removed while a run was in flight."""
+        """Return all schedules, and removed ones with a run in flight."""
         flights = runs_in_flight(reader)
         self._flights.update(flights)  # some may have been added meanwhile
         return [*schedule_ids(reader), *flights.values()]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """Those that changed, and those of which a run ended."""
+        """Return the schedules that changed, and those with a run that ended."""
         keys: list[str] = []
         for row in rows:
             if row.stream.startswith(PREFIX):
@@ -127,7 +125,7 @@ class Timer:
         return keys
 
     async def act(self, key: str) -> None:
-        """Bring back what ended, do what is due."""
+        """Record ended runs, then start due slots."""
         await self._schedules.bring_back(key)
         if self.ticking:
             await self._schedules.advance(key, self._clock.now())

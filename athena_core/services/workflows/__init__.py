@@ -1,5 +1,5 @@
-"""Workflows: definitions, runs of them, and their steps.
+"""Workflows: their definitions, their runs, and the steps of runs.
 
-What lives here: the service of workflows, the stepper that starts what is ready, the inputs of steps. What may not:
-rules of a step (they are in the domain). Read first: ``workflows.py``, then ``stepper.py``.
+What lives here: the service of workflows, the stepper that starts ready steps, the inputs of steps. What may not: rules
+of a step (they are in the domain). Read first: ``workflows.py``, then ``stepper.py``.
 """

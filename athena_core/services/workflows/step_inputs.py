@@ -1,4 +1,4 @@
-"""Step inputs: what the steps of a workflow run are given, from its input and from what other steps came to."""
+"""Step inputs: the values for the steps of a workflow run, from its input and the outputs of other steps."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,16 @@ from athena_core.services.runs.runs import Runs
 
 
 class StepRefused(Exception):
-    """A step cannot begin: the code and the message that are recorded."""
+    """A step that cannot begin, with the recorded code and message."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Carry them."""
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 class WorkflowInput(NamedTuple):
-    """What a workflow run was asked with, without what was erased, and what its steps say of their origin."""
+    """The input of a workflow run without erased values, and the correlation and causation of its steps."""
 
     values: dict[str, Any]
     erased: frozenset[str]
@@ -38,10 +37,9 @@ class WorkflowInput(NamedTuple):
 
 
 class StepInputs:
-    """Reads the texts of workflow runs: their input, outputs of steps, and lists of items."""
+    """Reads the texts of workflow runs: their input, the outputs of steps, the lists of maps."""
 
     def __init__(self, log: Log, reader: StoreReader, runs: Runs, ids: Ids) -> None:
-        """Take the parts."""
         self._codec = log.codec
         self._reader = reader
         self._runs = runs
@@ -57,7 +55,7 @@ class StepInputs:
         self._inputs.clear()
 
     def output(self, graph: WorkflowGraph, state: WorkflowRunState, step_id: str) -> str:
-        """What a step came to; of one with items, a list of what these came to, as JSON. Raises StepRefused."""
+        """Return the output of a step; for a step with items, a JSON list of their outputs. Raise StepRefused."""
         step = state.step(step_id)
         if step.items is None:
             return self._text(step_id, step.run_id or "")
@@ -70,7 +68,7 @@ class StepInputs:
         return output
 
     def given(self, key: str) -> WorkflowInput:
-        """What the run was asked with, as it was resumed last."""
+        """Return the current input of a run, including the values of its last resume."""
         given = self._inputs.get(key)
         if given is None:
             values: dict[str, Any] = {}
@@ -90,7 +88,7 @@ class StepInputs:
     def values(
         self, key: str, graph: WorkflowGraph, state: WorkflowRunState, step: Step, item: int | None
     ) -> dict[str, Any]:
-        """What fills the placeholders of a step: the input, then outputs of other steps, then its item."""
+        """Return the values for the placeholders of a step: the run's input, outputs of other steps, its item."""
         values = dict(self.given(key).values)
         for edge in graph.mappings.get(step.id, ()):
             source = graph.steps[edge.source]
@@ -102,19 +100,19 @@ class StepInputs:
         if item is not None and step.map is not None:
             elements, _ = self.items(key, graph, state, step.map)
             if item >= len(elements):
-                raise StepRefused("MAP_ERROR", f"the list has {len(elements)} items now; item {item} is gone")
+                raise StepRefused("MAP_ERROR", f"the list now has {len(elements)} items; item {item} does not exist")
             values |= {step.map.item_name or "item": elements[item], "index": item}
         return values
 
     def items(
         self, key: str, graph: WorkflowGraph, state: WorkflowRunState, over: workflow_graph.MapOver
     ) -> tuple[list[Any], SaltedOutputHash | None]:
-        """The list of a map, and the hash of the output that it was taken from. Raises StepRefused."""
+        """Return the list of a map, and the hash of the output that it comes from. Raise StepRefused."""
         looked = None
         try:
             if over.step is not None:
                 if state.step(over.step).status != "ok":
-                    raise StepRefused("MAP_ERROR", f"step {over.step!r} has no output to look at")
+                    raise StepRefused("MAP_ERROR", f"step {over.step!r} has no output")
                 output = self.output(graph, state, over.step)
                 looked = self.hashed(over.step, output)
                 elements = workflow_graph.part_of(workflow_graph.parse_output(output), over.path or "/")
@@ -124,26 +122,26 @@ class StepInputs:
                 if over.input in given.erased:
                     raise input_erased(over.input)
                 if over.input not in given.values:
-                    raise StepRefused("MAP_ERROR", f"{where} is not given")
+                    raise StepRefused("MAP_ERROR", f"{where} is missing")
                 elements = workflow_graph.part_of(given.values[over.input], over.path or "/")
         except OutputMismatch as unfit:
             raise StepRefused("MAP_ERROR", f"{over.step or over.input}: {unfit}") from None
         if not isinstance(elements, list):
-            raise StepRefused("MAP_ERROR", f"{where} is no list")
+            raise StepRefused("MAP_ERROR", f"{where} is not a list")
         if len(elements) > workflow_graph.MAP_ITEMS_MAX:
             raise StepRefused(
-                "MAP_ERROR", f"{where} has {len(elements)} items; at most {workflow_graph.MAP_ITEMS_MAX} are taken"
+                "MAP_ERROR", f"{where} has {len(elements)} items; at most {workflow_graph.MAP_ITEMS_MAX} are allowed"
             )
         return elements, looked
 
     def hashed(self, step_id: str, output: str) -> SaltedOutputHash:
-        """Return the salted hash of an output that something was decided by."""
+        """Return the salted hash of an output that decided something."""
         salt = self._ids.salt(SALT_BYTES)
         sha256 = hashlib.sha256(salt + output.encode()).hexdigest()
         return SaltedOutputHash(held=workflow_graph.OutputHash(step_id=step_id, sha256=sha256), salt=salt.hex())
 
     def metadata(self, workflow_id: str, step: Step) -> Mapping[str, str]:
-        """What the author of a step wrote about it."""
+        """Return the author's metadata of a step."""
         if step.execution is None:
             return {}
         for row in self._reader.stream(workflow_id):
@@ -159,7 +157,7 @@ def input_erased(name: str) -> StepRefused:
 
 
 def output_of(recorded: Sequence[Recorded[Any]]) -> str | None:
-    """The output of a run: what the assistant said last; None where it was redacted."""
+    """Return the output of a run, its last assistant message; None if it was redacted."""
     for entry in reversed(recorded):
         event = entry.event
         if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
@@ -168,7 +166,7 @@ def output_of(recorded: Sequence[Recorded[Any]]) -> str | None:
 
 
 def missing_outputs(step: Step, output: str | None) -> str | None:
-    """What an output lacks of what its step declares."""
+    """Return the outputs that a step declares and its output lacks, in words; None if complete."""
     names = [name for name in step.outputs or () if name != workflow_graph.OUTPUT]
     if not names:
         return None
@@ -177,13 +175,13 @@ def missing_outputs(step: Step, output: str | None) -> str | None:
     except OutputMismatch:
         value = None
     if not isinstance(value, dict):
-        return f"the output is no JSON object; it has to have {', '.join(names)}"
+        return f"the output is not a JSON object; it must have {', '.join(names)}"
     missing = [name for name in names if name not in value]
     return f"the output lacks {', '.join(missing)}" if missing else None
 
 
 def _named(step: Step, output: str, name: str) -> Any:
-    """An output of a step by name; of a step with items, that of each. Raises StepRefused."""
+    """Return an output of a step by name; for a step with items, a list of theirs. Raise StepRefused."""
     try:
         if step.map is not None:
             texts = workflow_graph.parse_output(output)

@@ -1,4 +1,4 @@
-"""The stepper: the reactor that takes workflow runs from step to step."""
+"""The stepper: the reactor that advances workflow runs from step to step."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -42,10 +42,10 @@ from athena_core.services.workflows.workflows import Workflows, workflow_run_fac
 from athena_core.values import RunBody, Scope, narrower, unpinned
 
 OPERATION = "runWorkflow"
-"""What a workflow's author must be allowed still, when a step of it begins (decisions E36)."""
+"""The operation that a workflow's author must still be allowed when one of its steps begins."""
 STARTS_AT_ONCE = 64
 LOOK_SECONDS = 30.0
-"""How often an approval that expires is looked at: a wait neither counts a suspend nor follows the wall clock."""
+"""The longest sleep until an approval expires: a sleep neither counts a suspend nor follows the wall clock."""
 FROM_OUTSIDE = frozenset(
     event.TYPE
     for event in (
@@ -56,11 +56,11 @@ FROM_OUTSIDE = frozenset(
         workflow_run.WorkflowRunCancelRequested,
     )
 )
-"""What others than the stepper record, and what it has to look at then."""
+"""Events recorded by clients, after which the stepper looks at a workflow run."""
 
 
 class DueStart(NamedTuple):
-    """A run that is to be started: for a step, or for one of its items."""
+    """A run to start, for a step or one of its items."""
 
     step: Step
     item: int | None = None
@@ -68,17 +68,17 @@ class DueStart(NamedTuple):
 
 
 class LoadedWorkflowRun(NamedTuple):
-    """How far a workflow run is, and its workflow."""
+    """A workflow run's state, and its workflow."""
 
     state: WorkflowRunState
     graph: WorkflowGraph
     author: str
     scope: Scope | None
-    """The author's, when the workflow was made."""
+    """The author's scope when the workflow was created."""
 
 
 class WorkflowStepper:
-    """Starts the steps that became ready, notes what became of them, and ends what is at its end."""
+    """Starts ready steps, records the ends of their runs, and ends workflow runs."""
 
     name = "workflows"
     types = run.ENDING_TYPES | FROM_OUTSIDE | {workflow_run.WorkflowStepStarted.TYPE}
@@ -94,7 +94,7 @@ class WorkflowStepper:
         ids: Ids,
         items_max: int,
     ) -> None:
-        """Take the parts; ``items_max`` limits the items of all maps of a run."""
+        """Connect the parts; ``items_max`` limits the items of all maps of a run."""
         self._log = log
         self._catalog = catalog
         self._runs = runs
@@ -110,15 +110,15 @@ class WorkflowStepper:
         self._inputs = StepInputs(log, self._reader, runs, ids)
         self._limit = anyio.CapacityLimiter(STARTS_AT_ONCE)
 
-    # What concerns whom
+    # Keys
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """The workflow runs that have not ended."""
-        self.forget()  # who led meanwhile may have had one resumed
+        """Return the workflow runs that have not ended."""
+        self.forget()  # another leader may have resumed one meanwhile
         return [key for _, key, _ in reader.guards("flow")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The workflow runs that something from outside happened to: somebody asked, or a run of a step is over."""
+        """Return the workflow runs that a client changed, or with a step's run that ended."""
         for row in rows:
             if row.type == workflow_run.WorkflowStepStarted.TYPE:
                 started = self._log.codec.decode(row, text=False).event
@@ -132,10 +132,10 @@ class WorkflowStepper:
                 self._over.setdefault(key, {})[row.stream] = (step_id, item)
                 yield key
 
-    # Going on
+    # Advancing
 
     async def act(self, key: str) -> float | None:
-        """Take a workflow run as far as it goes by itself; in how many seconds an approval of it expires."""
+        """Advance a workflow run until it blocks. Return the seconds until its next approval expires."""
         try:
             loaded = await self._load(key)
             while loaded is not None and loaded.state.open:
@@ -146,13 +146,13 @@ class WorkflowStepper:
                     return self._expiry(loaded.state)
                 loaded = await self._commit(key, loaded, ended, moves, wanted)
         except BaseException:
-            self._known.discard(key)  # what was heard of may have been forgotten on the way: look at everything again
+            self._known.discard(key)  # a reported end may have been consumed: look at everything again
             raise
         self._forget(key)
         return None
 
     def forget(self) -> None:
-        """Forget what all runs were asked with, because text was erased; it is read again."""
+        """Forget the inputs of all runs, because text was erased; they are read again."""
         self._inputs.forget_all()
 
     def _forget(self, key: str) -> None:
@@ -171,7 +171,7 @@ class WorkflowStepper:
         return min(max(min(times) - self._clock.now(), 0) / 1000, LOOK_SECONDS) if times else None
 
     def _ended_steps(self, key: str, loaded: LoadedWorkflowRun) -> tuple[StepRunEnded, ...]:
-        """What became of the runs that are over."""
+        """Return the ends of the step runs that are over."""
         over = self._over.pop(key, {})
         if key not in self._known:
             self._known.add(key)
@@ -212,7 +212,7 @@ class WorkflowStepper:
         )
 
     def _state_after(self, loaded: LoadedWorkflowRun, ended: tuple[StepRunEnded, ...]) -> WorkflowRunState:
-        """How far it will be once that is noted."""
+        """Return the state after ``ended`` is applied."""
         context = Context(now=self._clock.now(), ids=self._ids, meta=Meta(actor="", correlation=""))
         state = loaded.state
         command = workflow_run.AdvanceWorkflowRun(graph=loaded.graph, ended=ended, close=False)
@@ -220,12 +220,12 @@ class WorkflowStepper:
             state = workflow_run.evolve(state, event)
         return state
 
-    # What is due
+    # Due moves
 
     def _due(
         self, key: str, graph: WorkflowGraph, state: WorkflowRunState
     ) -> tuple[tuple[StepCommand, ...], list[DueStart]]:
-        """The moves that are to be made, and the runs that are to be started."""
+        """Return the moves to make, and the runs to start."""
         moves: list[StepCommand] = []
         wanted: list[DueStart] = []
         if state.cancel is not None:
@@ -263,7 +263,7 @@ class WorkflowStepper:
         if state.step(condition.step).status != "ok":
             if condition.op == "exists":
                 return condition.value is False, None
-            raise StepRefused("CONDITION_ERROR", f"step {condition.step!r} has no output to look at")
+            raise StepRefused("CONDITION_ERROR", f"step {condition.step!r} has no output")
         output = self._inputs.output(graph, state, condition.step)
         looked = self._inputs.hashed(condition.step, output)
         try:
@@ -280,9 +280,11 @@ class WorkflowStepper:
         approval: workflow_graph.Approval,
         looked: SaltedOutputHash | None,
     ) -> RequestApproval:
-        """What is to be approved, by hash: what the steps before it came to, the steps behind it, and their input.
+        """Return a request for approval.
 
-        Directives and harness profiles never change under one id, so the ids of the steps behind stand for them.
+        Its hash covers the outputs before the step, and the steps behind it with their input.
+
+        Directives and harness profiles never change under one id, so their ids stand for them.
         """
         salt = self._ids.salt(SALT_BYTES)
         inputs = []
@@ -331,7 +333,7 @@ class WorkflowStepper:
         moves: tuple[StepCommand, ...],
         wanted: list[DueStart],
     ) -> LoadedWorkflowRun | None:
-        """Record what ended and the moves with the first start, and every other start by itself, all at once."""
+        """Commit the ended steps, the moves and the first start in one transaction, every other start in its own."""
         first = await self._start(key, seen, ended, moves, wanted[0] if wanted else None)
         if len(wanted) < 2:
             return seen._replace(state=first.answer)
@@ -354,7 +356,7 @@ class WorkflowStepper:
         moves: tuple[StepCommand, ...],
         wanted: DueStart | None,
     ) -> Committed[WorkflowRunState]:
-        """One transaction: what ended, the moves, and at most one run; the answer is the state after it."""
+        """Commit the ended steps, the moves and at most one start. The answer is the state after them."""
         launch: PreparedRun | None = None
         if wanted is not None:
             try:
@@ -391,11 +393,14 @@ class WorkflowStepper:
     async def _launch(
         self, key: str, seen: LoadedWorkflowRun, state: WorkflowRunState, wanted: DueStart
     ) -> PreparedRun:
-        """The run of a step, checked. Raises StepRefused, and AthenaError where it may work later."""
+        """Return the run of a step, checked. Raise StepRefused, or AthenaError if a retry may succeed."""
         step = wanted.step
         who = self._access.on_behalf(seen.author, narrower(seen.scope, seen.state.scope))
         if not self._access.allows(who, OPERATION):
-            raise StepRefused("AUTHZ_DENIED", f"{who.subject}, who made the workflow, is {who.role} now")
+            raise StepRefused(
+                "AUTHZ_DENIED",
+                f"the workflow's author {who.subject} now has the role {who.role}, which may not run workflows",
+            )
         timeout_ms = None if step.execution is None else step.execution.timeout_ms
         try:
             directive, _ = self._catalog.directive(step.directive_id or "", "directiveId")
@@ -416,7 +421,7 @@ class WorkflowStepper:
             if any(name in values for name in names):
                 said = as_text(fill(directive.input, values, f"steps.{step.id}"))
                 if not said.strip():
-                    raise StepRefused("INPUT_BLANK", "nothing is left of the directive")
+                    raise StepRefused("INPUT_BLANK", "the directive is blank once its placeholders are filled")
                 body = msgspec.structs.replace(body, directive_id=None, input=said)
             return await self._runs.prepare(
                 body, who, references=directive.context_refs, patient=True, timeout_ms=timeout_ms
@@ -427,17 +432,17 @@ class WorkflowStepper:
             raise StepRefused(error.code, error.message) from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()
 
 
 def _salted(salt: bytes, value: Any) -> str:
-    """SHA-256 of a salt and a value as JSON."""
+    """Return the SHA-256 of a salt and a value as JSON."""
     return hashlib.sha256(salt + msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
 def _stalled(state: WorkflowRunState) -> bool:
-    """Return True if the run is marked running and no step is, or a step and none of its items: that has to end."""
+    """Return True if the run is marked running but no step is, or a step but none of its items; it must then end."""
     running = [step for step in state.steps.values() if step.status == "running"]
     if any(step.items is not None and not step.running() for step in running):
         return True
@@ -445,7 +450,7 @@ def _stalled(state: WorkflowRunState) -> bool:
 
 
 def _due_items(step: Step, state: workflow_run.WorkflowStepState) -> Iterable[DueStart]:
-    """The items that may begin now, beside those that are at work; none once one has failed."""
+    """Return the items that may start beside the running ones; none once one has failed."""
     items = state.items or ()
     statuses = [one.status for one in items]
     if "failed" in statuses:

@@ -1,4 +1,4 @@
-"""Workflows: definitions, starts, resumes, cancels and approvals of runs, and waiting for their ends."""
+"""The service of workflows: create them; start, resume, cancel and approve their runs; wait for runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,30 +29,29 @@ RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 class WorkflowLaunch:
-    """A workflow run that is to be started: what was checked outside of the log, and its id."""
+    """A workflow run to start: its id, and what was checked outside of the log."""
 
     def __init__(self, workflow_id: str, run_id: str, who: Identity, values: dict[str, Any]) -> None:
-        """Take what ``Workflows.prepare`` found out."""
         self.run_id = run_id
         self._command = workflow_run.CreateWorkflowRun(
             workflow_id=workflow_id, requested_by=who.subject, input=values, scope=pinned(who.scope)
         )
 
     def admit(self, reader: Reader, context: Context) -> tuple[Fact, ...]:
-        """The events that begin it; its steps follow by themselves."""
+        """Return the events that begin it; the stepper starts its steps."""
         state = reader.state(workflow_run.DECIDER, self.run_id)
         return workflow_run_facts(self.run_id, workflow_run.decide(self._command, state, context))
 
 
 def workflow_run_facts(run_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
-    """The events of a workflow run in their envelope, which names the run of a step."""
+    """Put the events of a workflow run into envelopes, which name the run of a step."""
     return facts_of(run_id, events, run_field="step_run_id")
 
 
 def cancel_workflow_run(
     draft: RunTransaction, reader: Reader, context: Context, run_id: str, reason: str | None
 ) -> bool:
-    """Have a workflow run stop, with the runs of its steps, as part of a transaction; whether it was still at work."""
+    """Cancel a workflow run and the runs of its steps within a transaction. Return True if it was open."""
     state = reader.state(workflow_run.DECIDER, run_id)
     events = workflow_run.decide(workflow_run.CancelWorkflowRun(reason=reason), state, context)
     draft.add(workflow_run_facts(run_id, events))
@@ -69,7 +68,6 @@ class Workflows:
     """Creates workflows and commands their runs."""
 
     def __init__(self, log: Log, tail: Tail, catalog: Catalog, runs: Runs, access: Access, ids: Ids) -> None:
-        """Take the parts."""
         self._log = log
         self._catalog = catalog
         self._runs = runs
@@ -80,14 +78,14 @@ class Workflows:
         tail.subscribe(self._on_rows, workflow_run.SETTLING_TYPES)
 
     def _on_rows(self, rows: Sequence[Row]) -> None:
-        """Wake whoever waits for a workflow run that ended or waits for somebody."""
+        """Wake the callers that wait for a workflow run that ended or waits for an approval."""
         for row in rows:
             self._waiters.wake(row.stream)
 
     # Definitions
 
     async def create(self, definition: WorkflowDefinition, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Create a workflow; the subject of the outcome is its id. Raises ConfigError."""
+        """Create a workflow; the subject of the commit is its id. Raise ConfigError."""
         self._check(definition)
         workflow_id = self._ids.new("wf")
         command = workflow.CreateWorkflow(
@@ -125,7 +123,7 @@ class Workflows:
         faults.settle()
 
     def exists(self, workflow_id: str) -> bool:
-        """Whether there is such a workflow."""
+        """Return True if the workflow exists."""
         return bool(workflow.DECIDER.owns(workflow_id) and self._reader.stream(workflow_id))
 
     # Commands
@@ -133,7 +131,7 @@ class Workflows:
     def prepare(
         self, workflow_id: str, values: Mapping[str, Any] | None, who: Identity, run_id: str | None = None
     ) -> WorkflowLaunch:
-        """A run of a workflow, to be started by a transaction; nothing of it exists yet. Raises NotFound."""
+        """Return a run of a workflow for a transaction to start; nothing is stored yet. Raise NotFound."""
         if not self.exists(workflow_id):
             raise NotFound(f"no workflow {workflow_id!r} exists")
         return WorkflowLaunch(workflow_id, run_id or self._ids.new("wfr"), who, dict(values or {}))
@@ -141,7 +139,7 @@ class Workflows:
     async def start(
         self, workflow_id: str, values: Mapping[str, Any] | None, who: Identity, meta: Meta, key: Key | None
     ) -> Committed:
-        """Start a run of a workflow; the subject of the outcome is its id. Raises NotFound."""
+        """Start a run of a workflow; the subject of the commit is its id. Raise NotFound."""
         launch = self.prepare(workflow_id, values, who)
         run_id = launch.run_id
 
@@ -162,11 +160,11 @@ class Workflows:
         exactly: bool,
         after: str | None = None,
     ) -> Committed[bool]:
-        """Go on with a run, or with ``run_id`` None start one; the subject of the outcome is its id.
+        """Resume a run, or start one if ``run_id`` is None; the subject of the commit is its id.
 
-        The answer is whether something was begun. Unless it is to be ``exactly`` this run, one of the same workflow
-        that is at work is it. ``after`` is the run that a new one follows. Raises NotFound, ConfigError, and
-        Contradicted for values that no run takes now.
+        The answer is True if anything was started. Unless ``exactly`` this run is meant, an open run of the same
+        workflow is used instead. ``after`` is the run that a new one follows. Raise NotFound, ConfigError, or
+        Contradicted for values that the run can no longer take.
         """
         fresh = self._ids.new("wfr")
         given = dict(values or {})
@@ -204,7 +202,7 @@ class Workflows:
     def _begin(
         workflow_id: str, run_id: str, given: dict[str, Any], who: Identity, after: str | None, context: Context
     ) -> tuple[Event, ...]:
-        """The events of a resume that starts a new run."""
+        """Return the events of a resume that starts a new run."""
         create = workflow_run.CreateWorkflowRun(
             workflow_id=workflow_id,
             requested_by=who.subject,
@@ -223,7 +221,7 @@ class Workflows:
         return (*workflow_run.decide(create, workflow_run.DECIDER.initial, context), resumed)
 
     async def load(self, run_id: str) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
-        """How far a run is at this moment, and its workflow. Raises NotFound."""
+        """Return the committed state of a run, and its workflow. Raise NotFound."""
 
         def read(reader: Reader) -> tuple[workflow_run.WorkflowRunState, workflow.WorkflowState]:
             state = reader.state(workflow_run.DECIDER, run_id)
@@ -238,7 +236,7 @@ class Workflows:
         return state, definition
 
     async def would_reset(self, run_id: str, values: Mapping[str, Any] | None) -> tuple[str, ...]:
-        """The steps that a resume would begin again. Raises NotFound, ConfigError."""
+        """Return the steps that a resume would begin again. Raise NotFound or ConfigError."""
         state, definition = await self.load(run_id)
         if definition.graph is None:
             return ()
@@ -260,7 +258,7 @@ class Workflows:
         )
 
     def uses(self, step: workflow_graph.Step) -> frozenset[str]:
-        """Return the names of the inputs that a step may take: its placeholders, and the list of its items."""
+        """Return the names of the inputs that a step may use: its placeholders, and the list of its map."""
         names: tuple[str, ...] = ()
         if step.directive_id is not None:
             directive, _ = self._catalog.directive(step.directive_id, "directiveId")
@@ -271,7 +269,7 @@ class Workflows:
     def _overridden(
         self, workflow_id: str, run_id: str | None, given: Mapping[str, Any]
     ) -> tuple[dict[str, frozenset[str]], frozenset[str], int]:
-        """Return what each step uses, which values are those that the run has, and how often it was resumed."""
+        """Return what each step uses, the values that the run already has, and how often it was resumed."""
         if not given or run_id is None:
             return {}, frozenset(), 0
         uses: dict[str, frozenset[str]] = {}
@@ -292,7 +290,7 @@ class Workflows:
         return uses, frozenset(same), seen
 
     async def cancel(self, run_id: str, reason: str | None, meta: Meta, key: Key | None) -> Committed:
-        """Have a run stop, with the runs of its steps; the subject of the outcome is its id. Raises NotFound."""
+        """Cancel a run and the runs of its steps; the subject of the commit is its id. Raise NotFound."""
         await self.load(run_id)
         capacity = self._runs.capacity
 
@@ -313,9 +311,9 @@ class Workflows:
         meta: Meta,
         key: Key | None,
     ) -> Committed:
-        """Approve or reject what a step asks for; the subject of the outcome is the run's id.
+        """Approve or reject a step; the subject of the commit is the run's id.
 
-        Raises NotFound, Contradicted, AuthzDenied for who may not.
+        Raise NotFound, Contradicted, or AuthzDenied for a caller who may not decide.
         """
         await self.load(run_id)
         enabled = self._access.roster.enabled
@@ -337,18 +335,21 @@ class Workflows:
     # Waiting
 
     async def settled(self, run_id: str, seconds: float) -> bool:
-        """Return once a run has ended or waits for somebody, or after so many seconds; tell which."""
+        """Return once a run has ended or waits for an approval, or after this many seconds.
+
+        Return False at the timeout.
+        """
         with self._waiters.wait(run_id) as waiter:
             state, _ = await self.load(run_id)
             return state.status != "running" or await waiter.within(seconds)
 
     async def waits(self, run_id: str) -> bool:
-        """Whether a run waits for somebody. Raises NotFound."""
+        """Return True if a run waits for an approval. Raise NotFound."""
         state, _ = await self.load(run_id)
         return state.status == "waiting"
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()
 
 
@@ -359,7 +360,7 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: frozenset[str]) -> bool:
-    """Return True for an identity that may decide: by name where approvers are named, by role, and as no requester."""
+    """Return True if an identity may decide: an approver, with the role, and not a requester if that is excluded."""
     if approval.not_requester and who.subject in requesters:
         return False
     if approval.approvers is not None and who.subject not in approval.approvers:
@@ -370,7 +371,7 @@ def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: froz
 def approval_denied(
     reader: Reader, context: Context, who: Identity, operation: str, approval: workflow_graph.Approval
 ) -> Rejected:
-    """The denial of somebody who may not approve, and the violation that is derived from it."""
+    """Return the denial of an approval, with the violation that is derived from it."""
     required = approval.approvers or (approval.role or Role.OPERATOR.value,)
     refusal = plane.AuthzDenied(
         subject=who.subject,
@@ -383,6 +384,6 @@ def approval_denied(
     violation = violation_of(reader, context, refusal.TYPE, who, "authorization", "denied", code)
     facts = facts_of(plane.STREAM, (refusal, violation))
     other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
-    message = f"{operation}: {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
+    message = f"{operation}: only {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
     error: AthenaError = AuthzDeniedError(message)
     return Rejected(error, facts)

@@ -141,7 +141,7 @@ def test_outputs_that_are_declared_have_to_be_there(build: Builder) -> None:
     steps = [build.step("a", outputs=["score"]), build.step("b", "{{score}}")]
     edge = {"from": "a", "to": "b", "mappings": [{"fromOutput": "score", "toInput": "score"}]}
     run = build.run(build.workflow(steps, edge))
-    assert run["stepStates"]["a"]["checkpoint"]["error"].startswith("OUTPUT_MISSING: the output is no JSON object")
+    assert run["stepStates"]["a"]["checkpoint"]["error"].startswith("OUTPUT_MISSING: the output is not a JSON object")
     wrong = {"from": "a", "to": "b", "mappings": [{"fromOutput": "score", "toInput": "nothing"}]}
     with pytest.raises(Refused, match="has no placeholder 'nothing'"):
         build.workflow(steps, wrong)

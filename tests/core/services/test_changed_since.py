@@ -258,7 +258,7 @@ async def test_a_step_whose_author_lost_the_role_is_refused_when_it_would_begin(
         assert await at.judge(run_id, who=ROOT) == "failed"
         failed = at.one(workflow_run.WorkflowStepFailed)
         assert (failed.step_id, failed.code) == ("b", "AUTHZ_DENIED")
-        assert "ada, who made the workflow, is Viewer now" in str(failed.error_text)
+        assert "the workflow's author ada now has the role Viewer" in str(failed.error_text)
         at.roles(ROLES)
         workflow_id = failed.workflow_id
         await at.parts.workflows.resume(workflow_id, run_id, None, ROOT, META, None, exactly=True)
@@ -298,7 +298,7 @@ async def test_work_whose_author_lost_the_role_becomes_a_dead_letter(tmp_path: P
     async with place(tmp_path, auth=True) as at:
         letter = await at.sent(Identity(subject="eve", role=Role.OPERATOR), "mine")
         assert (letter.reason, letter.code, letter.source_persona) == ("not-allowed", "AUTHZ_DENIED", "bob")
-        assert "eve is Viewer now" in str(letter.error_text)
+        assert "eve now has the role Viewer" in str(letter.error_text)
         assert letter.attempts == ()
         assert not any(isinstance(one.event, run.RunCreated) for one in at.told())
         await at.parts.dead_letters.requeue(letter.id, ROOT, META, None)
