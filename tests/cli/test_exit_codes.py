@@ -170,7 +170,7 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
         (["runs", "get", ""], "runId: '' is not a valid id"),
         (["sessions", "transcript", "."], "sessionId: '.' is not a valid id"),
         (["schedule", "remove", "--id", ".."], "scheduleId: '..' is not a valid id"),
-        (["persona", "validate", "nobody"], "(remedy: a persona that personas/<name>.json"),
+        (["persona", "validate", "nobody"], "(remedy: a persona defined in personas/<name>.json"),
         (["replay", "--verify", "--to", "3"], "--verify"),
         (["replay", "--projection", "runs"], "--projection requires --verify or --dry-run"),
         (["replay"], "contains no log"),

@@ -1,4 +1,4 @@
-"""Dead letters: what becomes one, and what people decide about it."""
+"""Dead letters: how they are made, and the operators' decisions about them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,25 +22,25 @@ HOPS_BEGIN = 1
 
 
 class NoteBody(Body):
-    """Why it was decided, for auditors."""
+    """The reason for a decision, for auditors."""
 
     audit_note: Label | None = None
 
 
 class DeadLetterDecision(Value):
-    """What became of a dead letter; ``updated`` is false where it had been decided before."""
+    """The status of a dead letter after a decision; ``updated`` is false if it was decided before."""
 
     status: str
     updated: bool
 
 
-# What becomes a dead letter
+# Making dead letters
 
 
 def message_facts(
     reader: Reader, context: Context, message_id: str | None, command: message.MessageCommand, run_id: str | None
 ) -> tuple[Fact, ...]:
-    """What follows for the message that an item delivers, if it does."""
+    """Apply a command to the message that an item delivers, if any, and return its events."""
     if message_id is None:
         return ()
     state = reader.state(message.DECIDER, message_id)
@@ -57,7 +57,7 @@ def give_up_facts(
     payloads: Mapping[str, str],
     errors: Mapping[str, str],
 ) -> tuple[Fact, ...]:
-    """The dead letter of items that left their queue undone, and the failure of the message among them."""
+    """Return the dead letter of items that left their queue undone, and the failure of their message."""
     attempts = list(queue.attempts_of(items))
     if event.run_id is not None and event.run_id not in {attempt.run_id for attempt in attempts}:
         last = queue.ItemAttempt(run_id=event.run_id, at=iso(context.now), code=event.code)
@@ -103,7 +103,7 @@ def give_up_facts(
 
 
 def payload_object(text: str | None) -> dict[str, Any]:
-    """The payload of a message as an object: as it was sent, or around the text that it was."""
+    """Return the payload of a message as an object; a text becomes the member ``text``."""
     try:
         value = msgspec.json.decode(text or "")
     except msgspec.DecodeError:
@@ -119,7 +119,7 @@ def letter_facts(
     session_id: str | None = None,
     run_id: str | None = None,
 ) -> tuple[Fact, ...]:
-    """What follows for a dead letter."""
+    """Apply a command to a dead letter and return its events."""
     state = reader.state(dead_letter.DECIDER, letter_id)
     if state.added is not None:
         session_id = state.added.session_id
@@ -127,11 +127,11 @@ def letter_facts(
     return facts_of(letter_id, events, session_id=session_id, run_id=run_id)
 
 
-# What people decide
+# Decisions
 
 
 class RequeuePlan(NamedTuple):
-    """What a requeue puts back: what each item says, and the ids that are new."""
+    """The items that a requeue enqueues: their modes and payloads, and their new ids."""
 
     letter: dead_letter.DeadLetterAdded
     said: tuple[tuple[queue.QueueMode, str], ...]
@@ -140,10 +140,9 @@ class RequeuePlan(NamedTuple):
 
 
 class DeadLetters:
-    """Puts dead letters back to work, discards and restores them."""
+    """Requeues, discards and restores dead letters."""
 
     def __init__(self, log: Log, reader: StoreReader, ids: Ids) -> None:
-        """Take the parts."""
         self._log = log
         self._ids = ids
         self._reader = reader
@@ -151,9 +150,9 @@ class DeadLetters:
     async def requeue(
         self, letter_id: str, who: Identity, meta: Meta, key: Key | None
     ) -> Committed[DeadLetterDecision]:
-        """Put the work back, once.
+        """Requeue the items, once.
 
-        Raises NotFound, Contradicted where it was discarded or its text is gone, WorkQueueFull.
+        Raise NotFound, Contradicted if it was discarded or its text is gone, or WorkQueueFull.
         """
         plan = self.plan(letter_id)
 
@@ -166,14 +165,14 @@ class DeadLetters:
     async def discard(
         self, letter_id: str, note: str | None, meta: Meta, key: Key | None
     ) -> Committed[DeadLetterDecision]:
-        """Decide that the work will not be done. Raises NotFound, Contradicted."""
+        """Discard a dead letter. Raise NotFound or Contradicted."""
         command = dead_letter.DiscardDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "discarded", meta, key)
 
     async def restore(
         self, letter_id: str, note: str | None, meta: Meta, key: Key | None
     ) -> Committed[DeadLetterDecision]:
-        """Take a discard back. Raises NotFound, Contradicted."""
+        """Restore a discarded dead letter. Raise NotFound or Contradicted."""
         command = dead_letter.RestoreDeadLetter(id=letter_id, audit_note=note)
         return await self._decide(letter_id, command, "pending", meta, key)
 
@@ -188,7 +187,7 @@ class DeadLetters:
         return await self._log.submit(decide, meta, key, answers=DeadLetterDecision)
 
     def plan(self, letter_id: str) -> RequeuePlan:
-        """What a requeue of a letter would put back. Raises NotFound, Contradicted."""
+        """Return the items that a requeue would enqueue. Raise NotFound or Contradicted."""
         _check(letter_id)
         rows = self._reader.stream(letter_id, 0, 1)
         added = self._log.codec.decode(rows[0]).event if rows else None
@@ -204,7 +203,7 @@ class DeadLetters:
             said = [(one.get("mode", "followup"), one.get("payload")) for one in holds["items"]]
         texts = tuple((mode, text) for mode, text in said if text is not None)
         if len(texts) < len(said):
-            raise Contradicted(f"what {letter_id} held was redacted: nothing can be put back", {"id": letter_id})
+            raise Contradicted(f"the payload of {letter_id} was redacted, so it cannot be requeued", {"id": letter_id})
         return RequeuePlan(added, texts, tuple(self._ids.new("wi") for _ in texts), message_id)
 
     def _message_payload(self, message_id: str) -> str | None:
@@ -216,7 +215,7 @@ class DeadLetters:
 
 
 def requeue_facts(reader: Reader, context: Context, plan: RequeuePlan, who: Identity) -> tuple[Fact, ...]:
-    """The events of a requeue; none where it was requeued before. Raises Contradicted, WorkQueueFull."""
+    """Return the events of a requeue; none if it was requeued before. Raise Contradicted or WorkQueueFull."""
     letter, subject = plan.letter, who.subject
     scope = pinned(narrower(who.scope, unpinned(letter.scope)))
     command = dead_letter.RequeueDeadLetter(id=letter.id, item_ids=plan.item_ids, message_id=plan.message_id)

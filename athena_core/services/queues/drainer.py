@@ -1,4 +1,4 @@
-"""The drainer: the reactor that works queues off, one run after another."""
+"""The drainer: the reactor that processes queues, one run after another."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -25,16 +25,16 @@ from athena_core.values import Identity, RunBody, narrower, unpinned
 RETRY_SECONDS_MAX = 60.0
 NOTHING = Admission(())
 ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
-"""The operations that whoever asked for something must still be allowed."""
+"""The operations that the requester must still be allowed."""
 
 
 class UnrunnableItems(Exception):
-    """No run can be made of items."""
+    """Items that no run can be made of."""
 
     def __init__(
         self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: queue.GiveUpReason | None
     ) -> None:
-        """Of which of them, why not, and whether there never can be."""
+        """Raise for some items; ``grave`` is the reason to give them up for good, None if a retry may succeed."""
         super().__init__(error.message)
         self.items = items
         self.error = error
@@ -42,14 +42,14 @@ class UnrunnableItems(Exception):
 
 
 class QueueBackoff(NamedTuple):
-    """A queue that is drained by itself rests until a moment of the monotonic clock; ``failures`` in a row."""
+    """The pause of an automatic drain after failures in a row, until a time of the monotonic clock."""
 
     failures: int
     until: float
 
 
 class QueueDrainer:
-    """Leases the next items to a run, and acknowledges or gives them back once it has ended."""
+    """Leases the next items of a queue to a run, and acknowledges or returns them after its end."""
 
     name = "drains"
     types = run.ENDING_TYPES | ENDED_TYPES | {queue.WorkDrainStarted.TYPE, message.MessageSent.TYPE}
@@ -68,7 +68,7 @@ class QueueDrainer:
         attempts_max: int,
         retry_seconds: float,
     ) -> None:
-        """Take the parts; ``retry_seconds`` is how long a message waits after its first failure."""
+        """Connect the parts; ``retry_seconds`` is how long a message waits after its first failure."""
         self._log = log
         self._runs = runs
         self._queues = queues
@@ -84,14 +84,14 @@ class QueueDrainer:
         self._backoffs: dict[str, QueueBackoff] = {}
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """The sessions in which a drain is at work, or a message waits."""
+        """Return the sessions with an open drain or a waiting message."""
         guards = reader.guards("drain", "message")
         draining = {key for kind, key, _ in guards if kind == "drain"}
         self._draining |= draining  # some may have been added meanwhile
         return draining | {str(value[0]) for kind, _, value in guards if kind == "message"}
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The sessions where a drain or a message has begun, or a run of a drain has ended."""
+        """Return the sessions with a new drain or message, or with a run of a drain that ended."""
         sessions = []
         for row in rows:
             if row.session_id is None:
@@ -108,7 +108,7 @@ class QueueDrainer:
         return sessions
 
     async def act(self, key: str) -> float | None:
-        """Go on with the drain of a session, or begin one where a message waits."""
+        """Advance the drain of a session, or start one if a message waits."""
         session_id = key
         while True:
             state = await self._queues.state(session_id)
@@ -125,7 +125,7 @@ class QueueDrainer:
             else:
                 ended = self._ending(state.batch.run_id)
                 if ended is None:
-                    return None  # its end is heard of
+                    return None  # its end is reported
                 ending, note = ended
                 if isinstance(ending, run.RunCompleted):
                     self._backoffs.pop(session_id, None)
@@ -134,14 +134,14 @@ class QueueDrainer:
                     await self._give_back(session_id, state, state.batch, ending, note)
 
     def _ending(self, run_id: str) -> tuple[Event, str | None] | None:
-        """Return what ended a run, and the note of its cancel; None while it is open."""
+        """Return the ending of a run and the reason of its cancellation; None while it is open."""
         telling = run.ENDING_TYPES | {run.RunCancelRequested.TYPE}
         events = [self._log.codec.decode(row).event for row in self._reader.stream(run_id) if row.type in telling]
         ending = next((event for event in events if event.TYPE in run.ENDING_TYPES), None)
         return None if ending is None else (ending, cancel_note(events))
 
     async def _start(self, session_id: str, state: queue.QueueState) -> None:
-        """A message waits: its queue is drained by itself."""
+        """Start an automatic drain, because a message waits."""
         sender = next(item.enqueued_by for item in state.items if item.message_id is not None)
         command = queue.StartDrain(drain_id=self._ids.new("drn"), requested_by=sender, automatic=True)
         await self._log.submit(transact(queue, queue.stream(session_id), command, session_id=session_id), self._meta)
@@ -149,7 +149,7 @@ class QueueDrainer:
     # The next batch
 
     async def _advance(self, session_id: str, state: queue.QueueState, completed: str | None) -> None:
-        """Acknowledge what a run completed, if one did, and start the next, in one transaction; or end the drain."""
+        """Acknowledge the items of a completed run and start the next run, or end the drain, in one transaction."""
         after = queue.acknowledged(state) if completed else state
         items = queue.next_batch(after, self._runs.compiler.chars_max) if queue.has_more(after) else ()
         payloads = self._queues.payloads(session_id, items)
@@ -165,7 +165,7 @@ class QueueDrainer:
                 otherwise = self._refusal(unfit.items, unfit.error, unfit.grave)
             except (ConfigError, ContextOverflow) as error:
                 otherwise = self._refusal(items, error, "unrunnable")
-            except StoreUnreachable:  # it is tried again
+            except StoreUnreachable:  # it is retried
                 raise
             except AthenaError as error:
                 otherwise = self._refusal(items, error)
@@ -193,7 +193,7 @@ class QueueDrainer:
                 if completed is not None:
                     transaction.decide(queue.CompleteBatch(run_id=completed))
                 transaction.decide(self._refusal(items, rejected.error))
-                return transaction.outcome(first=rejected.facts)  # a violation names the first event of its transaction
+                return transaction.outcome(first=rejected.facts)  # a violation refers to the first event
 
         if prepared is None:
             committed = await self._log.submit(go_on, self._meta)
@@ -205,12 +205,12 @@ class QueueDrainer:
     def _batch_run(
         self, session_id: str, state: queue.QueueState, items: tuple[queue.QueueItem, ...], payloads: Mapping[str, str]
     ) -> tuple[RunBody, Identity, Meta]:
-        """The run that items are done by, on whose behalf, and because of what. Raises UnrunnableItems, ConfigError."""
+        """Return the run for some items, its identity and its cause. Raise UnrunnableItems or ConfigError."""
         drain, first = state.drain, items[0]
         assert drain is not None
         erased = tuple(item for item in items if item.id not in payloads)
         if erased:
-            raise UnrunnableItems(erased, ConfigError("what the item said was redacted"), "unrunnable")
+            raise UnrunnableItems(erased, ConfigError("the payload of the item was redacted"), "unrunnable")
         text = queue.PAYLOAD_SEPARATOR.join(payloads[item.id] for item in items)
         if first.message_id is not None:
             return self._delivery(first, session_id, text)
@@ -228,13 +228,13 @@ class QueueDrainer:
         return Meta(actor=self._meta.actor, correlation=correlation, causation=position)
 
     def _delivery(self, item: queue.QueueItem, session_id: str, text: str) -> tuple[RunBody, Identity, Meta]:
-        """The run of a message, with the profile of its persona."""
+        """Return the run of a message, with the profile of its persona."""
         who = self._access.on_behalf(item.enqueued_by, unpinned(item.scope))
         if not self._access.allows(who, SEND):
             raise UnrunnableItems((item,), _denied(who, SEND), "not-allowed")
         delivery = self._messages.delivery(item.message_id or "")
         if delivery.persona is None:
-            gone = ConfigError("the persona that the message is for is defined no longer")
+            gone = ConfigError("the persona of the message is not defined any more")
             raise UnrunnableItems((item,), gone, "unknown-persona")
         body = RunBody(
             session_id=session_id,
@@ -255,12 +255,12 @@ class QueueDrainer:
             grave=grave,
         )
 
-    # What did not complete
+    # Failed batches
 
     async def _give_back(
         self, session_id: str, state: queue.QueueState, batch: queue.QueueBatch, ending: Event, note: str | None
     ) -> None:
-        """A run ended without an answer: its items wait again, or were tried often enough."""
+        """Return the items of a failed run to the queue, or give them up after enough attempts."""
         assert state.drain is not None
         error = run_error(batch.run_id, ending, note)
         cancelled = isinstance(ending, run.RunCancelled)
@@ -289,14 +289,14 @@ class QueueDrainer:
             self._backoffs.pop(session_id, None)
 
     def _back_off(self, session_id: str) -> None:
-        """Wait twice as long each time before the queue is drained by itself again."""
+        """Double the pause before the next automatic drain of the queue."""
         failures = self._backoffs[session_id].failures + 1 if session_id in self._backoffs else 1
         seconds = Backoff(self._retry_seconds, RETRY_SECONDS_MAX).after(failures)
         self._backoffs[session_id] = QueueBackoff(failures, self._clock.monotonic() + seconds)
 
 
 class QueueTransaction:
-    """What one transaction decides about a queue, and what follows for the messages and dead letters of its items."""
+    """The decisions of one transaction about a queue, with the events of its items' messages and dead letters."""
 
     def __init__(
         self,
@@ -306,7 +306,7 @@ class QueueTransaction:
         payloads: Mapping[str, str],
         errors: Mapping[str, str],
     ) -> None:
-        """Begin with nothing; ``payloads`` by item and ``errors`` by run are the words for dead letters."""
+        """Begin without events; ``payloads`` by item and ``errors`` by run are the texts for dead letters."""
         self.facts: list[Fact] = []
         self.state = reader.state(queue.DECIDER, queue.stream(session_id))
         self._reader = reader
@@ -325,7 +325,7 @@ class QueueTransaction:
         return events
 
     def _consequences(self, event: Event) -> Iterable[Fact]:
-        """What follows for the messages and the dead letter of items."""
+        """Yield the events of messages and dead letters that follow from an event of the queue."""
         reader, context = self._reader, self._context
         match event:
             case queue.WorkBatchStarted():
@@ -340,11 +340,11 @@ class QueueTransaction:
                 yield from give_up_facts(reader, context, self._session_id, event, items, self._payloads, self._errors)
 
     def outcome(self, *, first: tuple[Fact, ...] = (), then: Admission = NOTHING) -> Outcome[bool]:
-        """All that was decided. The answer is whether the drain stopped before items that still wait."""
+        """Return all events. The answer is True if the drain stopped with items left."""
         kinds = {type(fact.event) for fact in self.facts}
         stopped = queue.WorkDrainFailed in kinds and queue.WorkBatchDeadLettered not in kinds
         return Outcome(facts=(*first, *self.facts, *then.facts), answer=stopped, handover=then.lease)
 
 
 def _denied(who: Identity, operation: str) -> AuthzDeniedError:
-    return AuthzDeniedError(f"{who.subject} is {who.role} now, which {operation} does not allow")
+    return AuthzDeniedError(f"{who.subject} now has the role {who.role}, which may not call {operation}")

@@ -1,4 +1,4 @@
-"""Messages: what an agent hands to another, into the queue of that persona's session."""
+"""Messages: work that one persona sends to another, through the queue of the receiver's session."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -37,7 +37,7 @@ PersonaName = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=1, max_
 
 
 class MessageBody(Body):
-    """What one persona hands to another: text or an object; and what it was doing, as a task or a run."""
+    """A message from one persona to another: a text or an object, and the sender's task, step or run."""
 
     from_persona: PersonaName
     to_persona: PersonaName
@@ -48,7 +48,7 @@ class MessageBody(Body):
 
 
 class Delivery(NamedTuple):
-    """A message that is to be delivered: where and on whose request it was sent, and to whom, if there is such one."""
+    """A message to deliver: its position, correlation, and receiver (None if not defined any more)."""
 
     position: Position
     correlation: str
@@ -61,7 +61,7 @@ class Messages:
     def __init__(
         self, log: Log, reader: StoreReader, runs: Runs, personas: PersonaFiles, ids: Ids, *, hops_max: int
     ) -> None:
-        """Take the parts; a message that is more than ``hops_max`` messages away from the first is not delivered."""
+        """Connect the parts; messages beyond ``hops_max`` hops from the first are not delivered."""
         self._log = log
         self._runs = runs
         self._personas = personas
@@ -70,9 +70,9 @@ class Messages:
         self._reader = reader
 
     async def send(self, body: MessageBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Have a message delivered, or make it a dead letter if it came too far; the subject is its id.
+        """Send a message, or make it a dead letter beyond the hop limit; the subject is its id.
 
-        Raises ConfigError, ContextOverflow, WorkQueueFull.
+        Raise ConfigError, ContextOverflow or WorkQueueFull.
         """
         text = _payload_text(body.payload)
         self._runs.compiler.check(text)
@@ -129,7 +129,7 @@ class Messages:
     def _hop_limit_letter(
         self, sent: message.MessageSent, session_id: str, scope: PinnedScope | None
     ) -> dead_letter.DeadLetterAdded:
-        error = f"the message is {sent.hops} messages away from the first; at most {self._hops_max} are delivered"
+        error = f"the message has {sent.hops} hops; messages with more than {self._hops_max} hops are not delivered"
         return dead_letter.DeadLetterAdded(
             id=self._ids.new("dlq"),
             source="a2a",
@@ -148,9 +148,9 @@ class Messages:
         )
 
     def _hops(self, run_id: str) -> int:
-        """How many messages lead to one that this run sends: one more than to the run, or to one of its parents.
+        """Return the hops of a message that this run sends: one more than the message that caused it or a parent.
 
-        The run of a message is caused by the event that sent it, which no redaction takes away.
+        The cause of a message's run is the event that sent the message, which no redaction removes.
         """
         asked: str | None = run_id
         for _ in range(ANCESTORS_MAX):
@@ -166,7 +166,7 @@ class Messages:
         return HOPS_BEGIN
 
     def _request(self, run_id: str) -> tuple[Row, run.RunRequest]:
-        """Return the request of a run, and its row. Raise ConfigError for an unknown run."""
+        """Return the row and the event of a run's request. Raise ConfigError for an unknown run."""
         rows = self._reader.stream(run_id, 0, 1) if run.DECIDER.owns(run_id) else []
         event = self._log.codec.decode(rows[0], text=False).event if rows else None
         if not isinstance(event, run.RunRequest):
@@ -174,7 +174,7 @@ class Messages:
         return rows[0], event
 
     def delivery(self, message_id: str) -> Delivery:
-        """What is to be known of a message to deliver it."""
+        """Return the data needed to deliver a message."""
         (row,) = self._reader.stream(message_id, 0, 1)
         sent = self._log.codec.decode(row, text=False).event
         assert isinstance(sent, message.MessageSent)
@@ -186,9 +186,9 @@ class Messages:
 
 
 def _payload_text(payload: Any) -> str:
-    """What the persona is told: a text as it is, an object as compact JSON. Raises ConfigError."""
+    """Return the text for the persona: a text as it is, an object as compact JSON. Raise ConfigError."""
     if isinstance(payload, str) and payload.strip():
         return payload.strip()
     if isinstance(payload, dict) and payload:
         return msgspec.json.encode(payload).decode()
-    raise ConfigError.of("payload", "is neither a text nor an object with something in it", "what is to be done")
+    raise ConfigError.of("payload", "is neither a text nor an object, or is empty", "the work to do")

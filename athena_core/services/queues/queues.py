@@ -1,4 +1,4 @@
-"""Queues: enqueueing items, beginning a drain, its result, and waiting for it."""
+"""The service of queues: enqueue items, start a drain, wait for its result."""
 
 import hashlib
 from collections import OrderedDict
@@ -28,7 +28,7 @@ ENDED_TYPES = frozenset({queue.WorkDrained.TYPE, queue.WorkDrainFailed.TYPE})
 
 
 class EnqueueBody(Body):
-    """What is to be done in a session; ``collect`` items that follow each other are done together."""
+    """An item of work for a session; consecutive ``collect`` items are done in one run."""
 
     session_id: ClientId
     payload: LongText
@@ -36,14 +36,14 @@ class EnqueueBody(Body):
 
 
 class DrainBody(Body):
-    """Who is to do it, unless as the settings say."""
+    """The provider and model of a drain's runs, if not the defaults."""
 
     provider: Label | None = None
     model: Label | None = None
 
 
 class DrainResult(Value):
-    """What a drain came to (contract 4.7)."""
+    """The result of a drain."""
 
     status: str
     drained_items: int
@@ -52,16 +52,15 @@ class DrainResult(Value):
 
 
 class PayloadsUnread(Exception):
-    """Items wait whose payloads have to be read, so that it can be told whether one is the same."""
+    """Payloads of waiting items must be read before duplicates can be recognized."""
 
 
 class Queues:
-    """Enqueues items and begins drains; the drainer works them off."""
+    """Enqueues items and starts drains; the drainer processes them."""
 
     def __init__(
         self, log: Log, reader: StoreReader, tail: Tail, runs: Runs, ids: Ids, providers: frozenset[str]
     ) -> None:
-        """Take the parts."""
         self._log = log
         self._runs = runs
         self._ids = ids
@@ -72,16 +71,16 @@ class Queues:
         tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})
 
     def _on_rows(self, rows: Sequence[Row]) -> None:
-        """Wake whoever waits for a drain that ended, or for a run of its session that was paused."""
+        """Wake the callers that wait for a drain that ended, or whose run was paused."""
         for row in rows:
             self._waiters.wake(row.session_id or "")
 
     # Enqueueing
 
     async def enqueue(self, body: EnqueueBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Put an item at the end of a queue, unless one with the same payload and mode waits in it.
+        """Enqueue an item, unless one with the same payload and mode is waiting.
 
-        The subject is the id of the item. Raises ContextOverflow, WorkQueueFull.
+        The subject is the id of the item. Raise ContextOverflow or WorkQueueFull.
         """
         self._runs.compiler.check(body.payload)
         session_id, item_id = body.session_id, self._ids.new("wi")
@@ -93,7 +92,7 @@ class Queues:
             state = reader.state(queue.DECIDER, stream)
             same = self._item_like(state, digest)
             if same is not None and not compared:
-                raise PayloadsUnread("it may have been erased since")
+                raise PayloadsUnread("a payload may have been erased since")
             command = queue.EnqueueWork(
                 item_id=item_id,
                 mode=body.mode,
@@ -118,11 +117,11 @@ class Queues:
             self._digests.popitem(last=False)
 
     def _item_like(self, state: queue.QueueState, digest: bytes) -> str | None:
-        """The item that holds the same. Raises PayloadsUnread; called in the thread of the writer."""
+        """Return the waiting item with the same payload. Raise PayloadsUnread. Runs in the writer's thread."""
         for item in state.items:
             known = self._digests.get(item.id)
             if known is None:
-                raise PayloadsUnread("payloads have to be read first")
+                raise PayloadsUnread("payloads must be read first")
             if known == digest:
                 return item.id
         return None
@@ -131,7 +130,7 @@ class Queues:
         payloads = self.payloads(session_id, items)
         for item in items:
             payload = payloads.get(item.id)
-            # what was erased is the same as nothing
+            # an erased payload equals no other
             self._remember(item.id, b"" if payload is None else _digest(item.mode, payload))
 
     # Draining
@@ -139,14 +138,14 @@ class Queues:
     async def drain(
         self, session_id: str, body: DrainBody, who: Identity, meta: Meta, key: Key | None
     ) -> Committed[DrainResult | None]:
-        """Begin to work off a queue. The subject is the id of the drain; where none began, the answer is the result.
+        """Start to drain a queue. The subject is the drain's id; if none was started, the answer is the result.
 
-        Raises ProviderNotFound.
+        Raise ProviderNotFound.
         """
         provider = body.provider
         if provider is not None and provider not in self._providers:
             known = ", ".join(sorted(self._providers))
-            raise ProviderNotFound(f"no provider {provider!r} is registered; known: {known}")
+            raise ProviderNotFound(f"provider {provider!r} is not registered; known: {known}")
         drain_id = self._ids.new("drn")
         command = queue.StartDrain(
             drain_id=drain_id,
@@ -168,15 +167,15 @@ class Queues:
         return await self._log.submit(drain, meta, key, answers=DrainResult)
 
     async def settled(self, session_id: str, began: Position, seconds: float) -> None:
-        """Return once the drain that began at a position has ended or its run is paused, or after so many seconds."""
+        """Return once the drain that began at a position has ended or its run is paused, or after this many seconds."""
         with self._waiters.wait(session_id) as waiter:
             if self._ending(session_id, began) is None:
                 await waiter.within(seconds)
 
     def result(self, session_id: str, began: Position) -> tuple[DrainResult, Position] | None:
-        """What the drain that began at a position came to, and where it ended; None while it is at work.
+        """Return the result of the drain that began at a position, and where it ended; None while it is open.
 
-        Raises the error that it stopped with.
+        Raise the error that stopped it.
         """
         ended = self._ending(session_id, began)
         match ended and ended.event:
@@ -194,26 +193,26 @@ class Queues:
         return None
 
     def _ending(self, session_id: str, began: Position) -> Recorded[Event] | None:
-        """The end of the drain that began at a position."""
+        """Return the end of the drain that began at a position."""
         first = self._reader.row(began)
         rows = self._reader.stream(queue.stream(session_id), first.version) if first else []
         row = next((row for row in rows if row.type in ENDED_TYPES), None)
         return None if row is None else self._log.codec.decode(row)
 
-    # Reading, for those who work it off
+    # Reading, for the drainer
 
     async def state(self, session_id: str) -> queue.QueueState:
-        """The queue as it is at the head."""
+        """Return the queue's state at the head."""
         stream = queue.stream(session_id)
         return await at_head(self._log, lambda reader: reader.state(queue.DECIDER, stream))
 
     def cause(self, session_id: str, drain: queue.QueueDrain) -> tuple[Position, str]:
-        """Where a drain began, and on whose request."""
+        """Return the position at which a drain began, and its correlation."""
         (row,) = self._reader.stream(queue.stream(session_id), drain.version - 1, drain.version)
         return row.position, row.correlation
 
     def payloads(self, session_id: str, items: Sequence[queue.QueueItem]) -> dict[str, str]:
-        """What items say, by their ids; an item whose payload was erased is left out."""
+        """Return the payloads of items by id, without erased ones."""
         if not items:
             return {}
         versions = [item.version for item in items]
@@ -227,7 +226,7 @@ class Queues:
         return {item.id: payloads[item.id] for item in items if item.id in payloads}
 
     def errors(self, session_id: str, items: Sequence[queue.QueueItem]) -> dict[str, str]:
-        """Return what the failed attempts of items said, by run; an attempt whose words were erased is left out."""
+        """Return the errors of the items' failed attempts by run, without erased ones."""
         if not any(item.attempts for item in items):
             return {}
         rows = self._reader.stream(queue.stream(session_id), min(item.version for item in items))
@@ -240,7 +239,7 @@ class Queues:
 
 
 def queue_facts(session_id: str, events: Sequence[Event]) -> tuple[Fact, ...]:
-    """The events of a queue in their envelope; those about a run name it."""
+    """Put the events of a queue into envelopes; events about a run name it."""
     return facts_of(queue.stream(session_id), events, session_id=session_id, run_field="run_id")
 
 

@@ -1,4 +1,4 @@
-"""Redrives: dead letters that are put back in bulk, at a rate, one after another (a reactor)."""
+"""Redrives: the reactor that requeues dead letters in bulk, one after another, at a fixed rate."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ Rate = Annotated[int, msgspec.Meta(ge=1, le=redrive.RATE_PER_SECOND_MAX)]
 
 
 class RedriveFilter(Body):
-    """Which pending dead letters; times in ISO-8601, inclusive. An empty filter means all."""
+    """A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all."""
 
     session_id: ClientId | None = None
     source: Label | None = None
@@ -40,7 +40,7 @@ class RedriveFilter(Body):
 
 
 class RedriveBody(Body):
-    """Which dead letters are put back, how many a second, and whether only to say how many there are."""
+    """A redrive request: a filter, a rate per second, and ``dryRun`` to only count the dead letters."""
 
     filter: RedriveFilter
     rate_per_second: Rate | None = None
@@ -48,33 +48,33 @@ class RedriveBody(Body):
 
 
 class MatchedDeadLetter(NamedTuple):
-    """A pending dead letter, and where it was added."""
+    """A pending dead letter, and the position at which it was added."""
 
     id: str
     position: Position
 
 
 class DeadLetterSearch(Protocol):
-    """Finds dead letters: the read model of them."""
+    """A search over the read model of dead letters."""
 
     async def count(self, wanted: redrive.RedriveSelection) -> tuple[int, Position]:
-        """How many pending ones match, and the position that this reflects."""
+        """Return how many pending dead letters match, and the position that the count reflects."""
 
     async def next(
         self, wanted: redrive.RedriveSelection, after: Position, until: Position
     ) -> MatchedDeadLetter | None:
-        """The oldest pending one that was added after one position and up to another."""
+        """Return the oldest match that was added after one position and up to another."""
 
 
 class RedrivePlan(Value):
-    """What a redrive would do."""
+    """The result of a dry run: the number of dead letters to requeue."""
 
     total: int
     position: Position
 
 
 class Redrives:
-    """Begins redrives, cancels them, and sees to the next letter of each."""
+    """Starts and cancels redrives, and requeues their dead letters."""
 
     name = "redrives"
     types = frozenset({redrive.RedriveStarted.TYPE})
@@ -88,7 +88,6 @@ class Redrives:
         clock: Clock,
         ids: Ids,
     ) -> None:
-        """Take the parts."""
         self._log = log
         self._dead_letters = dead_letters
         self._pending = pending
@@ -98,17 +97,17 @@ class Redrives:
         self._meta = Meta(actor="system:redrives", correlation=ids.trace())
         self._due: dict[str, float] = {}
 
-    # What people ask for
+    # Commands
 
     async def plan(self, body: RedriveBody) -> RedrivePlan:
-        """How many letters a redrive would put back. Raises ConfigError."""
+        """Return how many dead letters a redrive would requeue. Raise ConfigError."""
         total, position = await self._pending.count(_selection(body.filter))
         return RedrivePlan(total=total, position=position)
 
     async def start(self, body: RedriveBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Begin to put letters back; the subject is the id of the job.
+        """Start a redrive; the subject is its id.
 
-        Raises ConfigError, and Contradicted while another one with the same filter is at work.
+        Raise ConfigError, or Contradicted while another redrive with the same filter is running.
         """
         wanted = _selection(body.filter)
         total, position = await self._pending.count(wanted)
@@ -126,14 +125,14 @@ class Redrives:
         def start(reader: Reader, context: Context) -> Outcome:
             active = reader.guards("redrive").get(started.filter_hash)
             if active is not None:
-                raise Contradicted(f"{active[0]} is at work on the same dead letters", {"id": active[0]})
+                raise Contradicted(f"redrive {active[0]} with the same filter is still running", {"id": active[0]})
             events = redrive.decide(redrive.StartRedrive(started=started), redrive.DECIDER.initial, context)
             return Outcome(facts=facts_of(started.redrive_id, events), subject=started.redrive_id)
 
         return await self._log.submit(start, meta, key, frozenset((started.redrive_id,)))
 
     async def cancel(self, redrive_id: str, meta: Meta, key: Key | None) -> Committed:
-        """Stop a job; what it put back stays so. Raises NotFound."""
+        """Cancel a redrive; dead letters that it requeued stay so. Raise NotFound."""
         if not redrive.DECIDER.owns(redrive_id):
             raise _unknown(redrive_id)
 
@@ -149,15 +148,15 @@ class Redrives:
     # The reactor
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """The jobs at work."""
+        """Return the running redrives."""
         return [str(value[0]) for _, _, value in reader.guards("redrive")]
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The jobs that began."""
+        """Return the redrives that began."""
         return [row.stream for row in rows]
 
     async def act(self, key: str) -> float | None:
-        """Put the next letter of a job back, when it is due."""
+        """Requeue the next dead letter of a redrive when it is due."""
         while True:
             state = await at_head(self._log, lambda reader: reader.state(redrive.DECIDER, key))
             started = state.started
@@ -172,7 +171,7 @@ class Redrives:
                 await self._record(key, redrive.CompleteRedrive())
                 continue
             await self._redrive_letter(key, started, match)
-            # from the time when it was due, so that the rate holds though each takes its time
+            # counted from the due time, so that slow requeues do not lower the rate
             due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
             self._due[key] = due + 1 / started.rate_per_second
 
@@ -180,7 +179,7 @@ class Redrives:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)
 
     async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, match: MatchedDeadLetter) -> None:
-        """Requeue one letter and record it, in one transaction; what cannot be requeued is recorded as such."""
+        """Requeue one dead letter and record it in the same transaction; record a failure if it cannot be requeued."""
 
         def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
             return redrive.AdvanceRedrive(
@@ -190,7 +189,7 @@ class Redrives:
         who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         try:
             if not self._access.allows(who, REQUEUE):
-                raise AuthzDeniedError(f"{who.subject} is {who.role} now, which {REQUEUE} does not allow")
+                raise AuthzDeniedError(f"{who.subject} now has the role {who.role}, which may not call {REQUEUE}")
             plan = self._dead_letters.plan(match.id)
 
             def requeue(reader: Reader, context: Context) -> Outcome:
@@ -210,7 +209,7 @@ class Redrives:
 
 
 def _selection(body: RedriveFilter) -> redrive.RedriveSelection:
-    """The filter with times in milliseconds. Raises ConfigError."""
+    """Return the filter with times in milliseconds. Raise ConfigError."""
     fields = asdict(body)
     for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
         if fields[name] is not None:
@@ -218,7 +217,7 @@ def _selection(body: RedriveFilter) -> redrive.RedriveSelection:
                 fields[name] = milliseconds(fields[name])
             except ValueError as error:
                 raise ConfigError.of(
-                    f"filter.{field}", "is no time", "ISO-8601, such as 2026-01-01T00:00:00Z"
+                    f"filter.{field}", "is not a time", "ISO-8601, such as 2026-01-01T00:00:00Z"
                 ) from error
     return redrive.RedriveSelection(**fields)
 

@@ -1,5 +1,5 @@
-"""Reviews by personas: from the request over the runs of their models to the files that they leave.
+"""Reviews by personas: from the request, over the runs of their models, to the files of the result.
 
-What lives here: the course of a review, its preparation, its result, definitions of personas, the door of git. What may
-not: calls of models. Read first: ``reviews.py``, then ``preparation.py``.
+What lives here: the service of reviews, their preparation and result, definitions of personas, the only use of git.
+What may not: calls of models. Read first: ``reviews.py``, then ``preparation.py``.
 """

@@ -1,4 +1,4 @@
-"""Definitions of personas: who a reviewer or a correspondent is, as files of the workspace define it."""
+"""Definitions of personas: reviewers and correspondents, as files of the workspace define them."""
 
 from typing import Annotated
 
@@ -23,9 +23,9 @@ Chars = Annotated[int, msgspec.Meta(ge=1, le=CHARS_MAX)]
 
 
 class PersonaContext(Value):
-    """What a persona reads before it begins; sizes in characters.
+    """The files that a persona reads first; sizes in characters.
 
-    ``workspace_doc_files`` are named from the workspace, the others from the folder of the definition.
+    ``workspace_doc_files`` are relative to the workspace, the others to the folder of the definition.
     """
 
     prompt_files: FileNames = ()
@@ -37,7 +37,7 @@ class PersonaContext(Value):
 
 
 class PersonaGit(Value):
-    """How a persona compares: with what unless it is told, and whether the worktree has to be clean."""
+    """The default base of a persona's comparison, and whether the worktree must be clean."""
 
     base_ref_default: Label = "main"
     require_clean_worktree: bool = True
@@ -45,7 +45,7 @@ class PersonaGit(Value):
 
 
 class PersonaReview(Value):
-    """What a persona looks at: globs of paths (none: everything), and how many changed files it is shown whole."""
+    """The files that a persona reviews, by globs (all by default), and how many changed files it gets in full."""
 
     scope: Label | None = None
     include_globs: FileNames = ()
@@ -56,7 +56,7 @@ class PersonaReview(Value):
 
 
 class PersonaOutput(Value):
-    """What a review leaves beside its record, unless it is told otherwise; paths are relative to the workspace."""
+    """The default outputs of a review beside its record; paths are relative to the workspace."""
 
     default_format: Label | None = None
     write_json_file: Label | None = None
@@ -65,7 +65,7 @@ class PersonaOutput(Value):
 
 
 class PersonaDefinition(Value):
-    """A persona (contract 4.13). What it does not know it ignores, as the original did."""
+    """A persona. Unknown fields of its definition are ignored."""
 
     schema_version: Annotated[int, msgspec.Meta(ge=1)]
     id: str
@@ -79,7 +79,7 @@ class PersonaDefinition(Value):
 
 
 class LoadedPersona(Value):
-    """A persona, and in which folder of the workspace its files are."""
+    """A persona, and the folder of its files in the workspace."""
 
     persona: PersonaDefinition
     folder: Parts
@@ -88,15 +88,14 @@ class LoadedPersona(Value):
 class PersonaFiles:
     """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace.
 
-    It alone opens ``personas``, which is closed to tools, reports and references.
+    Only this class opens ``personas``, which is closed to tools, reports and references.
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        """Read nothing yet."""
         self._workspace = workspace.with_personas()
 
     def read(self, name: str, field: str) -> LoadedPersona:
-        """The persona of this name as it is now. Raises ConfigError naming ``field``. Blocking, for a small file."""
+        """Return the current persona of this name. Raise ConfigError naming ``field``. Blocking, for a small file."""
         places = ((FOLDER, f"{name}.json"), (FOLDER, name, "persona.json"))
         for parts in places if NAME.fullmatch(name) and name not in {".", ".."} else ():
             try:
@@ -106,21 +105,21 @@ class PersonaFiles:
             except (OSError, ToolRefused) as error:
                 raise ConfigError.of(field, f"{'/'.join(parts)} cannot be read: {error}") from error
             return LoadedPersona(persona=parse_persona(text, name, field, "/".join(parts)), folder=parts[:-1])
-        remedy = f"a persona that {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace defines"
+        remedy = f"a persona defined in {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace"
         raise ConfigError.of(field, f"no persona {name!r} is defined", remedy)
 
     def context(self, definition: LoadedPersona, name: str) -> tuple[Parts, bytes]:
-        """A file that a definition names beside it. Raises ToolRefused and OSError."""
+        """Read a file that a definition names in its folder. Raise ToolRefused or OSError."""
         parts = (*definition.folder, *parts_of(name))
         return parts, self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
 
 
 def parse_persona(text: bytes, name: str, field: str, place: str) -> PersonaDefinition:
-    """A definition from its JSON. Raises ConfigError naming ``field``."""
+    """Parse a definition from JSON. Raise ConfigError naming ``field``."""
     try:
         persona = msgspec.json.decode(text, type=PersonaDefinition)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError.of(field, f"{place} is no persona: {error}", "see docs/personas.md") from error
+        raise ConfigError.of(field, f"{place} is not a valid persona: {error}", "see docs/personas.md") from error
     if persona.id != name:
         raise ConfigError.of(field, f"{place} defines {persona.id!r}", f"the id {name!r} in the file")
     return persona

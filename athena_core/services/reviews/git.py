@@ -1,8 +1,8 @@
-"""Git: a repository of the workspace, read without a shell, within a time and a size, and without its settings.
+"""Git: reads a repository of the workspace without a shell, with limits of time and size, ignoring its settings.
 
-The settings of a repository can name programs in ways that nobody can list: filters, drivers, hooks, helpers, included
-files. So git never reads them here. It gets a git directory of ours, which leads to the objects, references and index
-of the repository, and holds settings that are copied from it by an allow-list.
+Settings of a repository can name programs in too many ways to list: filters, drivers, hooks, helpers, included files.
+So git never reads them here. It gets a git directory of ours that links to the objects, references and index of the
+repository. Its settings are copied from the repository by an allow-list.
 """
 
 import os
@@ -29,7 +29,7 @@ REF = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_./@{}^~+#=-]*")
 BRANCH = re.compile(r"refs/heads/[A-Za-z0-9_][A-Za-z0-9_./-]*")
 HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 OPTIONS = ("-c", "core.quotePath=false", "-c", "attr.tree=", "-c", "core.bare=false")
-"""``attr.tree=``: attributes count here, because filters and drivers are defined nowhere; they say how lines end."""
+"""``attr.tree=``: attributes come from files. They only set line endings, because no filter or driver is defined."""
 
 AUTHOR = ("-c", "user.name=Athena", "-c", "user.email=athena@localhost", "-c", "gc.auto=0", "-c", "maintenance.auto=0")
 WAYS = tuple(
@@ -37,7 +37,7 @@ WAYS = tuple(
     for setting in ("allow=never", "https.allow=always", "ssh.allow=always", "file.allow=always")
     for word in ("-c", f"protocol.{setting}")
 )
-"""How a branch is pushed."""
+"""The transports that a push may use."""
 
 RECEIVE_PACK = f"git -c core.hooksPath={os.devnull} receive-pack"
 LINKED = frozenset({"objects", "refs", "reftable", "packed-refs", "logs", "shallow", "index"})
@@ -61,7 +61,7 @@ TRUE = {"", "true", "yes", "on", "1"}
 
 
 class GitOutput(NamedTuple):
-    """What git said: its exit status, its output, whether that was cut, and how it ended in words."""
+    """The output of a git command: its exit status, data, whether the data was cut, and the ending in words."""
 
     status: int
     data: bytes
@@ -70,12 +70,12 @@ class GitOutput(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The output as text, without the end of its last line."""
+        """The output as text, without its last line end."""
         return self.data.decode(errors="replace").rstrip("\n")
 
 
 class GitPaths(NamedTuple):
-    """Where a repository is: its worktree, its git directory, and the one that it shares with other worktrees."""
+    """The paths of a repository: its worktree, its git directory, and the git directory shared by its worktrees."""
 
     worktree: Path
     git: Path
@@ -86,7 +86,7 @@ class Repository:
     """A repository with a worktree."""
 
     def __init__(self, directory: Path, field: str, variables: dict[str, str]) -> None:
-        """Ask git in ``directory`` with these variables; ``field`` named the directory."""
+        """Run git in ``directory`` with these variables; ``field`` is the request field that named it."""
         self._directory = directory
         self._field = field
         self._environment = environment() | variables
@@ -95,9 +95,9 @@ class Repository:
     @classmethod
     @asynccontextmanager
     async def open(cls, directory: Path, root: Path, field: str, scratch: Path) -> AsyncIterator["Repository"]:
-        """Open the repository that ``directory`` is in; ``scratch`` is a directory that is closed to agents.
+        """Open the repository of ``directory``; ``scratch`` is a directory that agents cannot open.
 
-        Raises ConfigError where there is none with a worktree, or one that is not wholly inside of ``root``.
+        Raise ConfigError if there is none with a worktree, or if it is not wholly inside ``root``.
         """
         private = Path(await to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="git-", dir=scratch)))
         try:
@@ -114,7 +114,7 @@ class Repository:
                 await to_thread.run_sync(lambda: shutil.rmtree(private, ignore_errors=True))
 
     async def _copy_settings(self, place: GitPaths, private: Path) -> None:
-        """Copy the settings of the allow-list. Raises ConfigError where the repository needs more than these."""
+        """Copy the allowed settings. Raise ConfigError if the repository needs others."""
         settings = await self._settings(place.common / "config")
         if settings.get("extensions.worktreeconfig", "false").lower() in TRUE:
             settings |= await self._settings(place.git / "config.worktree")
@@ -134,7 +134,7 @@ class Repository:
         await to_thread.run_sync((private / "common" / "config").write_text, "\n".join(lines))
 
     async def _settings(self, path: Path) -> dict[str, str]:
-        """Read a file of settings without what it includes; names are in lower case."""
+        """Read a file of settings without its includes; names are in lower case."""
         if not path.exists():
             return {}
         output = await self.ask("config", "--file", str(path), "--no-includes", "--null", "--list")
@@ -143,7 +143,7 @@ class Repository:
         return {key: value for key, _, value in pairs}
 
     async def ask(self, *arguments: str, bytes_max: int = BYTES_MAX) -> GitOutput:
-        """Have git answer. Raises ConfigError where there is no git, Overloaded where it takes too long."""
+        """Run git. Raise ConfigError if it cannot be started, Overloaded if it takes too long."""
         pieces: list[bytes] = []
         left = bytes_max
         try:
@@ -167,56 +167,56 @@ class Repository:
         return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
 
     async def commit(self, ref: str, field: str) -> str:
-        """The commit that a reference means. Raises ConfigError naming ``field``."""
+        """Return the commit of a reference. Raise ConfigError naming ``field``."""
         if len(ref) > REF_CHARS_MAX or not REF.fullmatch(ref) or ".." in ref:
-            raise ConfigError.of(field, f"{ref[:80]!r} is no reference", "a branch, a tag or a commit")
+            raise ConfigError.of(field, f"{ref[:80]!r} is not a reference", "a branch, a tag or a commit")
         output = await self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
         if output.status != 0 or not HASH.fullmatch(output.text):
             raise ConfigError.of(field, f"no commit {ref!r} exists in the repository", "a branch, a tag or a commit")
         return output.text
 
     async def origin_head(self) -> str | None:
-        """What the remote ``origin`` regards as its main branch."""
+        """Return the main branch of the remote ``origin``, None if it is not known."""
         output = await self.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
         return output.text if output.status == 0 else None
 
     async def dirty(self, but: tuple[str, ...]) -> list[str]:
-        """What is changed or unknown in the worktree, apart from these paths."""
+        """Return the changed and untracked files of the worktree, except these paths."""
         left_out = [f":(exclude,top){path}" for path in but]
-        options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")  # dirty: asks no submodule
+        options = ("--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")  # dirty: skips submodules
         output = await self.ask("status", *options, "--", ":(top)", *left_out)
         if output.status != 0:
             raise ConfigError.of(self._field, f"git status failed: {output.ending}")
         return output.text.splitlines()
 
     async def fork(self, base: str, head: str) -> str:
-        """Where a head left its base; the base itself where they have nothing in common."""
+        """Return the merge base of two commits; ``base`` itself if they have none."""
         output = await self.ask("merge-base", base, head)
         return output.text if output.status == 0 and HASH.fullmatch(output.text) else base
 
     async def diff(self, base: str, head: str, globs: tuple[str, ...]) -> tuple[str, bool]:
-        """What changed between two commits, as a patch; and whether it was cut."""
+        """Return the changes between two commits as a patch, and whether it was cut."""
         options = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--submodule=short")
         output = await self.ask("diff", *options, base, head, "--", *globs, bytes_max=DIFF_BYTES_MAX)
         self._expect(output, "diff")
         return output.data.decode(errors="replace"), output.cut
 
     async def changed(self, base: str, head: str, globs: tuple[str, ...]) -> list[tuple[str, str]]:
-        """The files that changed: a letter that says how (A, M, D, T), and the path."""
+        """Return the changed files: a letter for the change (A, M, D, T), and the path."""
         output = await self.ask("diff", "--name-status", "-z", "--no-renames", base, head, "--", *globs)
         self._expect(output, "diff")
         parts = output.data.decode(errors="replace").split("\0")
         return list(zip(parts[0::2], parts[1::2], strict=False))
 
     async def file(self, commit: str, path: str, bytes_max: int) -> tuple[str, bool]:
-        """A file as it is in a commit, and whether it was cut."""
+        """Return a file as of a commit, and whether it was cut."""
         output = await self.ask("cat-file", "blob", f"{commit}:{path}", bytes_max=bytes_max)
         return (output.data.decode(errors="replace"), output.cut) if output.status == 0 else ("", False)
 
     async def record(self, path: str, message: str) -> None:
-        """Commit a file of the worktree, and nothing else, to the branch of ``HEAD``. Raise ConfigError.
+        """Commit one file of the worktree to the branch of ``HEAD``. Raise ConfigError.
 
-        The commit is Athena's own: no setting of a user counts, and no hook runs.
+        The commit's author is Athena: no user settings apply, and no hook runs.
         """
         branch = await self.ask("symbolic-ref", "--quiet", "HEAD")
         if branch.status != 0:
@@ -228,7 +228,7 @@ class Repository:
     async def push(self) -> None:
         """Push the branch to its upstream, if it has one. Raise ConfigError.
 
-        Only the ways https, ssh and file are taken. Hooks of a remote on this machine do not run.
+        Only https, ssh and file are allowed. Hooks of a remote on this machine do not run.
         """
         name = (await self.ask("symbolic-ref", "--quiet", "--short", "HEAD")).text
         known = self._settings_found
@@ -248,7 +248,7 @@ class Repository:
 
 
 def _find(directory: Path, root: Path, field: str) -> GitPaths:
-    """Find the repository that a directory is in. One without ``.git`` (a bare one) is none: anything can look so."""
+    """Find the repository of a directory. Bare repositories do not count, because any directory can look like one."""
     for worktree in (directory, *directory.parents):
         dot = worktree / ".git"
         git = dot if dot.is_dir() else worktree / _line(dot, "gitdir: ") if dot.is_file() else None
@@ -261,7 +261,7 @@ def _find(directory: Path, root: Path, field: str) -> GitPaths:
         if not ((git / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()):
             break
         return place
-    raise ConfigError.of(field, "is no git repository", "a git repository")
+    raise ConfigError.of(field, "is not a git repository", "a git repository")
 
 
 def _line(path: Path, prefix: str = "") -> str:
@@ -271,7 +271,7 @@ def _line(path: Path, prefix: str = "") -> str:
 
 
 def _mirror(place: GitPaths, private: Path) -> Path:
-    """Make git directories that lead to those of a repository. Return the one that stands for ``place.git``."""
+    """Make git directories that link to a repository's. Return the one that replaces ``place.git``."""
     common, git = private / "common", private / "git"
     _link(place.common, common)
     (common / "config").touch()
@@ -286,10 +286,10 @@ def _link(source: Path, target: Path) -> None:
     (target / "info").mkdir(parents=True)
     for entry in source.iterdir():
         if entry.name.endswith("HEAD") and entry.is_file():
-            (target / entry.name).write_bytes(entry.read_bytes()[:LINK_BYTES_MAX])  # git takes no link for these
+            (target / entry.name).write_bytes(entry.read_bytes()[:LINK_BYTES_MAX])  # git accepts no link for these
         elif entry.name in LINKED or entry.name.startswith("sharedindex."):
             (target / entry.name).symlink_to(entry)
     if not (source / "index").exists():
-        (target / "index").symlink_to(source / "index")  # the first commit makes it
+        (target / "index").symlink_to(source / "index")  # the first commit creates it
     for name in LINKED_INFO:
         (target / "info" / name).symlink_to(source / "info" / name)

@@ -1,4 +1,4 @@
-"""The preparation of a review: what is checked of a request, what the persona is shown, and what the model is asked."""
+"""The preparation of a review: checks the request, reads the files for the persona, builds the prompt."""
 
 import hashlib
 import re
@@ -42,11 +42,11 @@ SHAPE = """{
   ]
 }"""
 PROMPT_SHARE = 0.9
-"""Which part of the largest context a prompt may have; the rest is for what a run is reminded of."""
+"""The share of the largest context that a prompt may fill; the rest is for recalled notes."""
 
 
 class PersonaRunBody(Body):
-    """Which persona reviews what (contract 4.13); paths are relative to the workspace."""
+    """A review request: the persona and the commits to compare; paths are relative to the workspace."""
 
     name: ClientId
     repo_path: Label
@@ -61,7 +61,7 @@ class PersonaRunBody(Body):
 
 
 class Preparation:
-    """Finds out all that may be wrong with a request, and what the model is asked, before anything is recorded."""
+    """Checks review requests completely and builds their prompts before anything is recorded."""
 
     def __init__(
         self,
@@ -72,7 +72,6 @@ class Preparation:
         mask: Mask,
         workspace: Workspace,
     ) -> None:
-        """Take the parts."""
         self._runs = runs
         self._personas = personas
         self._files = files
@@ -82,7 +81,7 @@ class Preparation:
         self._workspace = workspace
 
     async def prepare(self, body: PersonaRunBody, who: Identity) -> tuple[PreparedRun, review.PersonaRunStarted]:
-        """Return the run that asks the model, and what is recorded of the review; write its diff. Raise ConfigError."""
+        """Return the run that asks the model, and the event of the review; write its diff. Raise ConfigError."""
         definition = await to_thread.run_sync(self._personas.read, body.name, "name")
         spec = definition.persona
         out_json = self._output_path(body.out_json_path or spec.output.write_json_file, "outJsonPath")
@@ -133,7 +132,7 @@ class Preparation:
         return launch, started
 
     def _directory(self, path: str) -> Path:
-        """A directory of the workspace. Raises ConfigError."""
+        """Return a directory of the workspace. Raise ConfigError."""
         parts = self._workspace_parts(path, "repoPath")
         try:
             with self._workspace.directory(parts):
@@ -144,7 +143,7 @@ class Preparation:
             raise ConfigError.of("repoPath", f"{path!r} cannot be opened: {error.strerror}") from error
 
     def _workspace_parts(self, path: str, field: str) -> Parts:
-        """The names in a path of the workspace; an absolute one may lead into it, too. Raises ConfigError."""
+        """Return the parts of a path in the workspace; ``repoPath`` may be absolute. Raise ConfigError."""
         if field == "repoPath" and path.startswith("/"):
             with_root = Path(path)
             for root in (self._root, self._root.resolve()):
@@ -157,7 +156,7 @@ class Preparation:
             raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
 
     def _own_paths(self, repo_path: str) -> tuple[str, ...]:
-        """What is ours in a repository, and no change of anybody: the state directory."""
+        """Return our own paths in a repository, which never count as changes: the state directory."""
         top = self._root.joinpath(*self._workspace_parts(repo_path, "repoPath")).resolve()
         state = self._state_dir.resolve()
         return (".athena", *((state.relative_to(top).as_posix(),) if state.is_relative_to(top) else ()))
@@ -167,7 +166,7 @@ class Preparation:
             return None
         parts = self._workspace_parts(path, field)
         if not parts:
-            raise ConfigError.of(field, f"{path!r} is no place for a report", "a file in the workspace")
+            raise ConfigError.of(field, f"{path!r} cannot be used for a report", "a file in the workspace")
         try:
             self._workspace.check(parts, write=True)
         except PathRefused as refusal:
@@ -177,7 +176,7 @@ class Preparation:
     async def _base_commit(
         self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
     ) -> tuple[str, Any, str]:
-        """What the head is compared with, how that was found out, and its commit."""
+        """Return the base reference, how it was found, and its commit."""
         git = definition.persona.git
         if body.base_ref is not None:
             return body.base_ref, "flag", await repository.commit(body.base_ref, "baseRef")
@@ -199,7 +198,7 @@ class Preparation:
         base: str,
         head: str,
     ) -> tuple[PreparedReview, str]:
-        """What the persona is shown, and the whole diff; of files that are closed only the names."""
+        """Return the content for the persona, and the whole diff; closed files appear only by name."""
         spec = definition.persona
         globs = tuple(f":(top,glob){glob}" for glob in spec.review.include_globs)
         globs += tuple(f":(top,exclude,glob){glob}" for glob in spec.review.exclude_globs)
@@ -234,7 +233,7 @@ class Preparation:
         return prepared, diff
 
     def _read_context(self, definition: LoadedPersona) -> list[tuple[str, str, str, bool]]:
-        """The files of the definition: kind, path, content, whether that was cut. Raises ConfigError."""
+        """Return the files of the definition: kind, path, content, whether it was cut. Raise ConfigError."""
         spec = definition.persona.context
         wanted = [("prompt", name) for name in spec.prompt_files]
         wanted += [("skill", name) for name in spec.skill_files]
@@ -260,7 +259,7 @@ class Preparation:
     async def _snapshots(
         self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
     ) -> list[Snapshot]:
-        """Changed files as they are in the head, as many as the definition wants."""
+        """Return changed files as of the head, up to the definition's limit."""
         spec = definition.persona.review
         snapshots: list[Snapshot] = []
         for how, path in changed:
@@ -275,16 +274,16 @@ class Preparation:
         return snapshots
 
     async def _path_in_workspace(self, repository: Repository) -> Parts:
-        """Where the paths of a repository begin, from the workspace."""
+        """Return the path of the repository in the workspace."""
         top = Path((await repository.ask("rev-parse", "--show-toplevel")).text)
         return top.resolve().relative_to(self._root.resolve()).parts
 
     def _closed(self, place: Parts, path: str) -> tuple[Parts, str] | None:
-        """What of the workspace's path of a file in a repository is closed, and why."""
+        """Return the closed part of a file's path in the workspace and the reason, None if it is open."""
         return self._workspace.closed((*place, *path.split("/")))
 
 
-# Asking
+# Prompts
 
 
 def review_prompt(
@@ -296,9 +295,9 @@ def review_prompt(
     diff: str,
     chars_max: int,
 ) -> tuple[str, int]:
-    """What the model is asked, and how many characters of the diff are in it.
+    """Return the prompt of a review, and how many characters of the diff it contains.
 
-    ``files`` are kind, path and content of what the persona reads; ``changed`` is how and which file.
+    ``files`` are kind, path and content; ``changed`` is a letter for the change, and the path.
     """
     about = [f"You are {persona.id}." + (f" {persona.description}" if persona.description else "")]
     if persona.skills:
@@ -321,7 +320,7 @@ def review_prompt(
 
 
 def repair_prompt(problem: str, answer: str) -> str:
-    """What the model is asked when its answer could not be read."""
+    """Return the prompt for another try, after an answer that could not be read."""
     return (
         f"{PERSONA_REVIEW}\n\nYour last answer could not be read: {problem}. Give the same review again, as one JSON"
         f" object and nothing else, in this shape:\n{SHAPE}\n\nYour answer was:\n{cut(answer, ANSWER_QUOTED_CHARS)}"
@@ -329,10 +328,10 @@ def repair_prompt(problem: str, answer: str) -> str:
 
 
 def sha256_of(content: str) -> str:
-    """The SHA-256 of a text."""
+    """Return the SHA-256 of a text, in hex."""
     return hashlib.sha256(content.encode(errors="replace")).hexdigest()
 
 
 def _glob(parts: Parts) -> str:
-    """A pattern of git for one path; U+FFFD stands for bytes that are not UTF-8."""
+    """Return a git pattern for one path; U+FFFD matches bytes that are not UTF-8."""
     return re.sub(r"[*?\[\\]", r"\\\g<0>", "/".join(parts)).replace("\ufffd", "*")

@@ -1,4 +1,4 @@
-"""The result of a review: how the model's answer is read, what is made of it, and how that is shown."""
+"""The result of a review: parse the model's answer, build the result, render it, write its files."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ MANIFESTS = {
 
 
 class Finding(Value):
-    """Something that a reviewer found; P1 forbids a merge."""
+    """A finding of a review; P1 forbids a merge."""
 
     priority: Literal["P1", "P2", "P3"]
     confidence: float
@@ -50,7 +50,7 @@ class Finding(Value):
 
 
 class DependencyInspection(Value):
-    """What became of dependencies."""
+    """The changes of dependencies."""
 
     status: Literal["ok", "skipped"]
     detected_ecosystem: str | None = None
@@ -60,7 +60,7 @@ class DependencyInspection(Value):
 
 
 class Answer(Value):
-    """What the model has to answer."""
+    """The answer that a model must give."""
 
     schema_version: Literal[1]
     merge_gate: MergeGate
@@ -81,7 +81,7 @@ class ContextFile(Value):
 
 
 class Snapshot(Value):
-    """A changed file as it is in the head."""
+    """A changed file as of the head."""
 
     path: str
     content: str
@@ -89,7 +89,7 @@ class Snapshot(Value):
 
 
 class EvidenceFile(Value):
-    """A file of the review that shows what it is about."""
+    """A file of the review that serves as evidence."""
 
     id: str
     label: str
@@ -101,7 +101,7 @@ class EvidenceFile(Value):
 
 
 class PreparedReview(Value):
-    """What was found out before the model was asked."""
+    """The content prepared for the model."""
 
     prompt: str
     context: tuple[ContextFile, ...]
@@ -112,13 +112,13 @@ class PreparedReview(Value):
 
 
 class ReviewError(Value):
-    """Why there is no review."""
+    """The reason why a review failed."""
 
     message: str
 
 
 class ReviewResult(Value):
-    """The result of a persona run (contract 4.13)."""
+    """The result of a persona run."""
 
     schema_version: int
     run_id: str
@@ -151,9 +151,9 @@ class ReviewResult(Value):
 
 
 class ReviewReply(NamedTuple):
-    """What the model of a review answered: its text, what is wrong with it, and the answer that it holds.
+    """The reply of a review's model: its text, the problem with it, and the parsed answer.
 
-    Both are None where the run of the model itself failed.
+    Problem and answer are None if the model's run itself failed.
     """
 
     text: str
@@ -172,9 +172,9 @@ def build_result(
     repair_run_id: str | None,
     reply: ReviewReply,
 ) -> ReviewResult:
-    """Return the result, which follows from what is recorded alone.
+    """Return the result of a review, built from recorded events only.
 
-    ``last`` are the events of the model's last run, ``earlier`` those of the run that it repairs.
+    ``last`` are the events of the model's last run. ``earlier`` are the events of the run that it repairs.
     """
     started = began.event
     assert isinstance(started, PersonaRunStarted)
@@ -237,7 +237,7 @@ def _diff_evidence(shown: PreparedReview, artifacts: PersonaArtifacts, created_a
 
 
 def _usage(done: run.RunCompleted | None, earlier: Sequence[Recorded[Event]]) -> Usage | None:
-    """Add up the usage of the model's runs."""
+    """Return the total usage of the model's runs."""
     usage = done.usage if done else None
     for recorded in earlier:
         if isinstance(recorded.event, run.RunCompleted) and recorded.event.usage is not None:
@@ -245,19 +245,19 @@ def _usage(done: run.RunCompleted | None, earlier: Sequence[Recorded[Event]]) ->
     return usage
 
 
-# Reading
+# Parsing
 
 
 def parse_answer(output: str, mask: Mask) -> Answer:
-    """The answer of a model, wherever it hid the object; masked, as JSON's escapes may have hidden a secret.
+    """Parse the JSON object in a model's output, and mask secrets that JSON escapes may have hidden.
 
-    Raises ValueError with what is wrong.
+    Raise ValueError with the problem.
     """
     fenced = FENCE.match(output)
     text = fenced[1] if fenced else output
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
-        raise ValueError("it holds no JSON object")
+        raise ValueError("it contains no JSON object")
     try:
         answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -267,23 +267,23 @@ def parse_answer(output: str, mask: Mask) -> Answer:
 
 
 def merge_gate(answer: Answer) -> MergeGate:
-    """Whether the change may be merged: never with a P1."""
+    """Return whether the change may be merged: never with a P1."""
     return "fail" if any(finding.priority == "P1" for finding in answer.findings) else answer.merge_gate
 
 
 def inspect_dependencies(changed: Sequence[str], inspected: DependencyInspection | None) -> DependencyInspection:
-    """What the model says of dependencies, and which manifests changed."""
+    """Return the model's inspection of dependencies, with the changed manifests."""
     manifests = tuple(path for path in changed if path.rpartition("/")[2] in MANIFESTS)
     if inspected is not None:
         return replace(inspected, changed_manifests=inspected.changed_manifests or manifests or None)
     if not manifests:
-        return DependencyInspection(status="skipped", notes="no manifest of dependencies changed")
+        return DependencyInspection(status="skipped", notes="no dependency manifest changed")
     ecosystem = MANIFESTS[manifests[0].rpartition("/")[2]]
     return DependencyInspection(status="ok", detected_ecosystem=ecosystem, changed_manifests=manifests)
 
 
 def artifacts_of(run_id: str, started: PersonaRunStarted) -> PersonaArtifacts:
-    """Where the files of a review are."""
+    """Return the paths of a review's files."""
     place = f".athena/{FOLDER}/{run_id}"
     return PersonaArtifacts(
         audit_dir=place,
@@ -294,11 +294,11 @@ def artifacts_of(run_id: str, started: PersonaRunStarted) -> PersonaArtifacts:
     )
 
 
-# Showing
+# Rendering
 
 
 def rendered(result: Any, form: PersonaStdout) -> str:
-    """A result, as a terminal shows it: ``result`` is its JSON, decoded."""
+    """Return a result as a terminal shows it; ``result`` is its decoded JSON."""
     match form:
         case "none":
             return ""
@@ -323,10 +323,9 @@ def rendered(result: Any, form: PersonaStdout) -> str:
 
 
 class ReviewFiles:
-    """The files of reviews: in a folder of the state directory for each, and where the request wants them."""
+    """The files of reviews: one folder each in the state directory, and copies where the request wants them."""
 
     def __init__(self, state_dir: Path, workspace: Workspace) -> None:
-        """Write nothing yet."""
         self._folders = state_dir / FOLDER
         self._workspace = workspace
 
@@ -342,7 +341,7 @@ class ReviewFiles:
         shutil.rmtree(self._folders / run_id, ignore_errors=True)
 
     def write_result(self, result: ReviewResult) -> ReviewResult:
-        """Write the files of a result and return it; one that cannot be written into the workspace fails it."""
+        """Write the files of a result and return it. A result that cannot be written into the workspace fails."""
         artifacts = result.artifacts
         try:
             if artifacts.out_markdown_path is not None:

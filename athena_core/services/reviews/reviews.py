@@ -1,4 +1,4 @@
-"""Reviews: persona runs from the request over the runs of their models to the files that they leave."""
+"""The service of reviews: start persona runs, wait for them, and record their results."""
 
 from collections.abc import Iterable, Sequence
 from types import NoneType
@@ -38,7 +38,7 @@ OPERATION = "runPersona"
 
 
 class Reviews:
-    """Begins persona runs, waits for them, and as a reactor sees them to their end."""
+    """Starts reviews, waits for them, and, as a reactor, ends them."""
 
     name = "reviews"
     types = run.ENDING_TYPES | BEGINNING_TYPES
@@ -56,7 +56,6 @@ class Reviews:
         mask: Mask,
         workspace: Workspace,
     ) -> None:
-        """Take the parts."""
         self._log = log
         self._reader = reader
         self._runs = runs
@@ -69,13 +68,13 @@ class Reviews:
         self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})
 
-    # Beginning
+    # Starting
 
     async def start(self, body: PersonaRunBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
-        """Have a review begin; the subject is the id of its run.
+        """Start a review; the subject is the id of its run.
 
-        Raises ConfigError for a wrong persona, repository or reference, and what the start of a run raises; each of
-        these is recorded.
+        Raise ConfigError for a wrong persona, repository or reference, and the errors of starting a run. Each is
+        recorded.
         """
         try:
             launch, started = await self._preparation.prepare(body, who)
@@ -125,12 +124,12 @@ class Reviews:
     # Waiting
 
     def _on_rows(self, rows: Sequence[Row]) -> None:
-        """Wake whoever waits for a review that ended, or whose run was paused."""
+        """Wake the callers that wait for a review that ended, or whose run was paused."""
         for row in rows:
             self._waiters.wake(row.run_id or "")
 
     async def settled(self, key: str) -> None:
-        """Return once a review has ended, or its run is paused, or after as long as its runs may take."""
+        """Return once a review has ended or its run is paused, at the latest after the timeouts of its runs."""
         with self._waiters.wait(key) as waiter:
             if self.state(key).status != "running":
                 return
@@ -139,13 +138,13 @@ class Reviews:
             await waiter.within(seconds)
 
     def state(self, key: str) -> review.ReviewState:
-        """Where a review is, as committed."""
+        """Return the state of a review as committed."""
         return committed(self._log, self._reader, review.DECIDER, review.stream(key))
 
     def outcome(self, key: str) -> tuple[Any, PersonaStdout, int] | None:
-        """The result of a review that ended as decoded JSON, how it is printed, and its position.
+        """Return the result of an ended review as decoded JSON, its output format, and its position.
 
-        None while it is at work. Raises NotFound once it was erased.
+        Return None while it is running. Raise NotFound after the result was erased.
         """
         form: PersonaStdout = "summary"
         for row in self._reader.stream(review.stream(key)):
@@ -158,16 +157,16 @@ class Reviews:
                     raise NotFound(f"the result of review {key!r} was erased")
         return None
 
-    # Seeing to the end (``reactors.Reactor``)
+    # The reactor (``reactors.Reactor``)
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """The reviews that are at work."""
+        """Return the running reviews."""
         keys = {str(waits[0]): key for _, key, waits in reader.guards("review")}
         self._following.update(keys)  # some may have been added meanwhile
         return list(keys.values())
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The reviews that began or are to be repaired, and those whose run has ended."""
+        """Return the reviews that began or are to be repaired, and the ones whose run has ended."""
         for row in rows:
             if row.type in BEGINNING_TYPES:
                 key = row.stream.removeprefix(review.PREFIX)
@@ -177,7 +176,7 @@ class Reviews:
                 yield self._following.pop(row.stream)
 
     async def act(self, key: str) -> float | None:
-        """End the review if its model has answered, or ask it once more."""
+        """End the review if its model has answered, or ask the model once more."""
         events = [self._log.codec.decode(row) for row in self._reader.stream(review.stream(key))]
         state = fold(review.DECIDER, (recorded.event for recorded in events))
         began = events[0] if events else None
@@ -191,7 +190,7 @@ class Reviews:
             refused = await self._repair(key, began, reply.text, reply.problem)
             if refused is None:
                 return None
-            reply = reply._replace(problem=f"{reply.problem}; and it could not be asked again: {refused}")
+            reply = reply._replace(problem=f"{reply.problem}; the model could not be asked again: {refused}")
         await self._finish(key, began, waits_for if state.repaired else None, reply)
         return None
 
@@ -212,12 +211,12 @@ class Reviews:
             return ReviewReply(text, str(error), None)
 
     async def _repair(self, key: str, began: Recorded[Event], text: str, problem: str) -> str | None:
-        """Ask the model once more. Return why it cannot be asked, if so."""
+        """Ask the model once more. Return the reason if it cannot be asked."""
         started = began.event
         assert isinstance(started, review.PersonaRunStarted)
         who = self._access.on_behalf(started.requested_by, unpinned(started.scope))
         if not self._access.allows(who, OPERATION):
-            return f"{who.subject} may not do it any more"
+            return f"{who.subject} may not run reviews any more"
         asked = RunBody(
             session_id=began.session_id,
             input=repair_prompt(problem, text),
@@ -256,7 +255,7 @@ class Reviews:
         repair_run_id: str | None,
         reply: ReviewReply,
     ) -> None:
-        """Write the files, then record the end: who reads of it finds them."""
+        """Write the files, then record the end, so that readers of the end find the files."""
         last = self._runs.recorded(repair_run_id or key)
         earlier = self._runs.recorded(key) if repair_run_id is not None else ()
         result = build_result(key, began, last, earlier, repair_run_id, reply)
