@@ -1,4 +1,4 @@
-"""The catalogue: directives and harness profiles, created once and read by runs."""
+"""The catalog: directives and harness profiles, created once and read by runs."""
 
 from typing import TypeVar
 
@@ -19,21 +19,20 @@ class Catalog:
     """Creates directives and harness profiles, and finds them for runs."""
 
     def __init__(self, log: Log, ids: Ids, providers: frozenset[str]) -> None:
-        """Take the names of the registered providers."""
         self._log = log
         self._ids = ids
         self._reader = log.reader()
         self._providers = providers
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
-        """Create a directive; the subject of the outcome is its id."""
+        """Create a directive; the subject of the commit is its id."""
         directive_id = self._ids.new("dir")
         command = directive.CreateDirective(directive_id=directive_id, spec=spec, shadow=False)
         create = transact(directive, directive_id, command, subject=directive_id)
         return await self._log.submit(create, meta, key, frozenset((directive_id,)))
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
-        """Create a harness profile; the subject of the outcome is its id. Raises ConfigError."""
+        """Create a harness profile; the subject of the commit is its id. Raise ConfigError."""
         normal = profile.normalise_profile(spec, self._providers, schema.check)
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
@@ -41,11 +40,14 @@ class Catalog:
         return await self._log.submit(create, meta, key, frozenset((profile_id,)))
 
     def directive(self, directive_id: str, field: str) -> tuple[directive.DirectiveCreated, int]:
-        """A directive with its text, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
+        """Return a directive with its text, and when it was created.
+
+        Raise ConfigError naming ``field`` if it is unknown.
+        """
         return self._created(directive.DirectiveCreated, directive_id, field, "directive")
 
     def profile(self, profile_id: str, field: str) -> tuple[HarnessSpec, int]:
-        """A harness profile, and when it was created. Raises ConfigError naming ``field`` if it is unknown."""
+        """Return a harness profile, and when it was created. Raise ConfigError naming ``field`` if it is unknown."""
         created, at = self._created(profile.HarnessProfileCreated, profile_id, field, "harness profile")
         return created.profile, at
 
@@ -57,14 +59,14 @@ class Catalog:
         raise ConfigError.of(field, f"no {noun} {record_id!r} exists", f"the id of a {noun}")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()
 
 
 def directive_facts(
     reader: Reader, context: Context, directive_id: str, spec: directive.DirectiveSpec, *, shadow: bool = False
 ) -> tuple[Fact, ...]:
-    """The events that create a directive."""
+    """Return the events that create a directive."""
     command = directive.CreateDirective(directive_id=directive_id, spec=spec, shadow=shadow)
     events = directive.decide(command, reader.state(directive.DECIDER, directive_id), context)
     return facts_of(directive_id, events)

@@ -1,4 +1,4 @@
-"""The clock of the machine: a jump ahead that an operator accepts, for every process on the log."""
+"""Jumps of the machine's clock: an operator accepts one for every process on the log."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,16 @@ from athena_core.protocols import Row
 
 
 class AcceptedClock(Value):
-    """What the machine's clock said, and how many milliseconds it was ahead of the server's time (0: in step)."""
+    """The machine's time, and how many milliseconds it was ahead of the server's (0: in step)."""
 
     clock: str
     ahead_ms: int
 
 
 class ClockJumps:
-    """Accepts the machine's clock on request, here and wherever the request is read in the log."""
+    """Accepts the machine's clock on request, in every process that reads the request in the log."""
 
     def __init__(self, log: Log, tail: Tail, clock: Clock) -> None:
-        """Follow the log."""
         self._log = log
         self._clock = clock
         tail.subscribe(self._on_rows, frozenset((plane.ClockAccepted.TYPE,)))
@@ -35,7 +34,7 @@ class ClockJumps:
                 self._clock.accept(event.clock_ms)
 
     async def accept(self, meta: Meta, key: Key | None) -> Committed[AcceptedClock]:
-        """Record that the machine's clock is right, and go by it from now on."""
+        """Record that the machine's clock is right, and use it from now on."""
         now, ahead = self._clock.now(), self._clock.ahead
         event = plane.ClockAccepted(clock_ms=now + ahead, ahead_ms=ahead)
         answer = AcceptedClock(clock=iso(event.clock_ms), ahead_ms=ahead)

@@ -1,4 +1,4 @@
-"""Memory: noting down and forgetting, reading notes, searching them, and reminding a run of them."""
+"""The memory: record and forget entries, read and search notes, recall them for a run."""
 
 import os
 import re
@@ -34,7 +34,7 @@ RETRY_SECONDS = 5.0
 LOOP = "memory.index"
 TERMS_MAX = 32
 SETTLED_NS = 2_000_000_000
-"""How old a change of a file has to be so that a second one within the same tick of its clock cannot hide."""
+"""How old a file's change must be, so that a second change within the same clock tick cannot hide."""
 
 RECALL_WORDS_MAX = 24
 RECALL_WORD_CHARS_MIN = 3
@@ -47,11 +47,11 @@ COMMON = frozenset(
         " they this was were what when where which who why will with would you your"
     )
 )
-"""Words that a note is not recalled for."""
+"""Words that recall no note."""
 
 
 class NoteText(Value):
-    """Lines of a note (contract 4.8)."""
+    """Lines of a note."""
 
     path: str
     text: str
@@ -60,7 +60,7 @@ class NoteText(Value):
 
 
 class Forgotten(Value):
-    """Whether an entry was forgotten by this request; it is not known either way.
+    """The answer to a request to forget an entry; ``removed`` is False if it was forgotten before.
 
     ``left`` names the places that may still hold its text.
     """
@@ -71,16 +71,15 @@ class Forgotten(Value):
 
 
 class NoteFiles:
-    """The notes of the workspace (``protocols.Notes``): no link is followed, what is too large is left out."""
+    """The notes of the workspace (``protocols.Notes``). Links are not followed, and large files are left out."""
 
     def __init__(self, workspace: Workspace, clock: Clock, mask: Mask) -> None:
-        """Open nothing yet."""
         self._workspace = workspace
         self._clock = clock
         self._mask = mask
 
     def list(self) -> Iterator[NoteFile]:
-        """Those that there are; at most 10,000 names are looked at."""
+        """Yield the note files; at most 10,000 names are looked at."""
         now = self._clock.now() * 1_000_000
         for parts in islice(notes_in(self._workspace), FILES_MAX):
             try:
@@ -94,7 +93,7 @@ class NoteFiles:
                 yield NoteFile("/".join(parts), stamp, now - changed > SETTLED_NS)
 
     def read(self, path: str) -> str | None:
-        """What one says, without control characters and secrets; None if it cannot be read, or holds too much."""
+        """Return the text of a note without control characters and secrets; None if it is unreadable or too large."""
         try:
             text = self._workspace.read(note_parts(path), FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace")
         except (OSError, ToolRefused):
@@ -102,7 +101,7 @@ class NoteFiles:
         return CONTROL_BUT_BREAKS.sub(" ", self._mask.hide(clean(text), lines=True))
 
     def lines(self, path: str, first: int, count: int | None) -> NoteText:
-        """Lines of a note as they are in the file, but for secrets. Raises ConfigError."""
+        """Return lines of a note as in the file, without secrets. Raise ConfigError."""
         try:
             parts = note_parts(path)
             text = clean(self._workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace"))
@@ -116,10 +115,9 @@ class NoteFiles:
 
 
 class Memory:
-    """What was noted down, and what of it a run is reminded of. Off unless the settings turn it on."""
+    """The recorded entries and notes, and the recall for runs. Off unless the settings enable it."""
 
     def __init__(self, log: Log, ids: Ids, settings: Settings, notes: NoteFiles, recall: MemorySearch) -> None:
-        """Take the parts."""
         self._log = log
         self._ids = ids
         self._settings = settings
@@ -127,10 +125,10 @@ class Memory:
         self._recall = recall
         self._seconds = settings.memory_search_timeout_ms / 1_000
 
-    # Noting down and forgetting
+    # Recording and forgetting
 
     async def record(self, body: memory.MemoryBody, meta: Meta, key: Key | None) -> Committed:
-        """Note something down; the subject of the outcome is the id of the entry. Raises ConfigError."""
+        """Record an entry; the subject of the commit is its id. Raise ConfigError."""
         self._enabled("text")
         entry_id = self._ids.new("mem")
         command = memory.RecordMemory(entry_id=entry_id, body=body)
@@ -138,7 +136,7 @@ class Memory:
         return await self._log.submit(record, meta, key, frozenset((entry_id,)))
 
     async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed[Forgotten]:
-        """Forget an entry and erase its text. Raises NotFound."""
+        """Forget an entry and erase its text. Raise NotFound."""
 
         def forget(reader: Reader, context: Context) -> Outcome[Forgotten]:
             known = memory.DECIDER.owns(entry_id)
@@ -159,13 +157,13 @@ class Memory:
         return done
 
     def _copies(self, entry_id: str) -> tuple[list[Row], Copies, Position]:
-        """Find the first row of an entry, and the events up to a position that repeat its text."""
+        """Return the first row of an entry, the events that repeat its text, and the position searched up to."""
         with closing(self._log.reader()) as reader:
             rows, head = reader.stream(entry_id)[:1], reader.head()
             return rows, copies_of(reader, rows, 0, head), head
 
     async def repeated(self, entry_id: str) -> tuple[Trace, ...]:
-        """Name the events that still repeat the text of a forgotten entry."""
+        """Return the events that still repeat the text of a forgotten entry."""
 
         def find() -> tuple[Trace, ...]:
             with closing(self._log.reader()) as reader:
@@ -177,14 +175,14 @@ class Memory:
     # Reading
 
     async def get(self, path: str, first: int, count: int | None) -> NoteText:
-        """Lines of a note. Raises ConfigError."""
+        """Return lines of a note. Raise ConfigError."""
         self._enabled("path")
         return await to_thread.run_sync(self._notes.lines, path, first, count)
 
     async def search(self, query: str, limit: int | None, score_min: float) -> list[Passage]:
-        """The passages that hold every word of a query, best first; nothing while the memory is off.
+        """Return the passages that contain every word of a query, best first; none while the memory is off.
 
-        Raises NotCaughtUp, and Overloaded where it takes too long.
+        Raise NotCaughtUp, or Overloaded if it takes too long.
         """
         if not self._settings.memory_enabled:
             return []
@@ -203,12 +201,12 @@ class Memory:
             raise Overloaded(message) from None
         return [passage for passage in passages if passage.score >= score_min]
 
-    # Reminding
+    # Recall
 
     async def recall(self, text: str, chars_max: int, sessions: frozenset[str] | None = None) -> tuple[Passage, ...]:
-        """What a run is reminded of by what its user said, within so many characters; nothing rather than late.
+        """Return passages to recall for a user message, within ``chars_max``; none if the search is slow.
 
-        With ``sessions`` only transcripts of these are searched: no notes and no entries, which are everybody's.
+        With ``sessions``, only their transcripts are searched, not the notes and entries shared by all.
         """
         words = recall_words(text)
         if not self._settings.memory_enabled or not words or sessions == frozenset():
@@ -236,14 +234,14 @@ class Memory:
             kept.append(passage)
         return tuple(kept)
 
-    # Life
+    # Lifecycle
 
     async def serve(self) -> None:
-        """Make the index ready before the first search; try again until that is done."""
+        """Prepare the index before the first search, and retry until that succeeds."""
         ready = not self._settings.memory_enabled
         while not ready:
             try:
-                await to_thread.run_sync(self._recall.refresh, abandon_on_cancel=True)  # ``close`` makes it stop
+                await to_thread.run_sync(self._recall.refresh, abandon_on_cancel=True)  # ``close`` stops it
             except Exception as error:
                 self._log.problems.report(LOOP, error)
                 await anyio.sleep(RETRY_SECONDS)
@@ -261,7 +259,7 @@ class Memory:
 
 
 def recall_words(text: str) -> Sequence[str]:
-    """The words by which notes are recalled: long enough, not too common, each once, the first ones."""
+    """Return the words that recall notes: long enough, not too common, distinct, the first ones."""
     words = (word.casefold() for word in WORD.findall(text))
     fit = (word for word in words if len(word) >= RECALL_WORD_CHARS_MIN and word not in COMMON)
     return list(islice(dict.fromkeys(fit), RECALL_WORDS_MAX))

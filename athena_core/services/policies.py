@@ -1,4 +1,4 @@
-"""Policies: replacing the limits of the whole plane, by one author at a time."""
+"""The service of the policy: replaces the limits of the whole plane, with optimistic concurrency."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from athena_core.values import Identity
 
 
 class PolicyInForce(Value):
-    """What is in force after a policy was put: the document, and its version."""
+    """The policy in force after an update: its document and version."""
 
     version: int
     document: policy.PolicyDocument
@@ -26,7 +26,6 @@ class Policies:
     """Replaces the policy."""
 
     def __init__(self, log: Log, catalog: Catalog, providers: frozenset[str], runs: Runs) -> None:
-        """Take the names of the registered providers, and the runs that may be admitted."""
         self._log = log
         self._catalog = catalog
         self._providers = providers
@@ -42,8 +41,8 @@ class Policies:
     ) -> Committed[PolicyInForce]:
         """Replace the policy as a whole.
 
-        Runs that wait and for which it leaves room are admitted with it. ``expected`` tells whether the version in
-        force may be replaced. Raises ConfigError, PreconditionFailed.
+        Waiting runs that have room under it are admitted in the same commit. ``expected`` returns True if the version
+        in force may be replaced. Raise ConfigError or PreconditionFailed.
         """
         wanted, comment = policy.policy_of(body)
         self.check(wanted.limits or (), "policy." if body.policy else "")
@@ -67,7 +66,7 @@ class Policies:
         return await self._log.submit(put, meta, key, answers=PolicyInForce)
 
     def check(self, limits: tuple[policy.KeyLimit, ...], place: str) -> None:
-        """Refuse limits that repeat each other or name what does not exist. Raises ConfigError."""
+        """Check that limits do not repeat each other and name only existing things. Raise ConfigError."""
         policy.check_limits(limits, place, self._providers)
         for index, limit in enumerate(limits):
             if limit.scope == "harness-profile" and limit.key is not None:

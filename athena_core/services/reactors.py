@@ -1,9 +1,11 @@
-"""Reactors: what happens by itself because of what happened, in one process of all that share a state directory.
+"""Reactors: continue work because of recorded events, in one process of all that share a state directory.
 
-A reactor is asked by key (the id of a workflow run, of a drain, …) to do what is due there. It does not react to single
-events: it looks at the state as it is now, does the next thing in a transaction that decides at the head whether it is
-still to be done, and looks again. So it may be asked too often, by two leaders, or again after a crash between any
-two steps, and nothing happens twice; there is no checkpoint to lose.
+A reactor is asked by key (the id of a workflow run, of a drain, …) to do the due work there. It does not handle single
+events. It reads the current state, takes the next step in a transaction that checks at the head whether the step is
+still due, and looks again.
+
+So it may be asked too often, by two leaders, or again after a crash between any two steps: nothing happens twice, and
+no checkpoint can be lost.
 """
 
 import asyncio
@@ -24,41 +26,41 @@ from athena_core.protocols import LeaderLock, Row
 from athena_core.system.problems import Problems
 
 LEADER_SECONDS = 0.5
-"""How often a process that does not lead asks whether it may."""
+"""How often a process that does not lead tries to become the leader."""
 
 LOOP = "reactors"
 ACTS_MAX = 256
-"""How many keys of a reactor are looked at at a time; the others wait."""
+"""The most keys of a reactor that are processed at a time; the others wait."""
 
 
 class Reactor(Protocol):
-    """Causes what is due."""
+    """Does the due work of its keys."""
 
     name: str
     types: frozenset[str]
     """The event types that may concern it."""
 
     def open(self, reader: StoreReader) -> Iterable[str]:
-        """The keys where something may be due, when a leader begins: from guards, never from the whole log.
+        """Return the keys with possibly due work for a new leader, from guards, never from the whole log.
 
         It runs in a thread, with a reader of its own, while ``concerned`` may be called.
         """
 
     def concerned(self, rows: Sequence[Row]) -> Iterable[str]:
-        """The keys that new rows of its types may concern; it is quick and does not raise."""
+        """Return the keys that new rows of its types may concern. Must be quick and not raise."""
 
     async def act(self, key: str) -> float | None:
-        """Do what is due, step by step, until nothing more is; in how many seconds to ask again, if time alone matters.
+        """Do the due work of a key. Return the seconds until to ask again, None if only new rows matter.
 
-        Raises AthenaError where the log cannot take it now.
+        Raise AthenaError if the log is unavailable.
         """
 
 
 class ReactorLoop:
-    """One reactor at work: which keys are to be looked at, each by one task at a time."""
+    """The loop of one reactor: its due keys, each processed by one task at a time."""
 
     def __init__(self, reactor: Reactor, tasks: TaskGroup, due: Iterable[str], problems: Problems) -> None:
-        """Look at some keys first."""
+        """Begin with some due keys."""
         self._reactor = reactor
         self._loop = f"{LOOP}.{reactor.name}"
         self._problems = problems
@@ -68,7 +70,7 @@ class ReactorLoop:
         self._wake = asyncio.Event()
         self._wake.set()
         self._failing: set[str] = set()
-        """The keys that are tried again after a failure."""
+        """Keys that are retried after a failure."""
 
     @property
     def idle(self) -> bool:
@@ -76,13 +78,13 @@ class ReactorLoop:
         return not self._due.keys() - self._failing and not self._busy - self._failing
 
     def ask(self, keys: Iterable[str]) -> None:
-        """Have keys looked at, soon."""
+        """Mark keys as due."""
         for key in keys:
             self._due[key] = None
             self._wake.set()
 
     async def serve(self) -> None:
-        """Look at what is due, for ever."""
+        """Process due keys until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -99,7 +101,7 @@ class ReactorLoop:
             while True:
                 try:
                     again = await self._reactor.act(key)
-                except Exception as error:  # a bug of ours must not stop the others; it is tried again
+                except Exception as error:  # a bug of ours must not stop other keys; this one is retried
                     self._failing.add(key)
                     self._problems.report(self._loop, error, key)
                     hopeless = isinstance(error, AthenaError) and not error.retryable
@@ -121,7 +123,7 @@ class ReactorLoop:
 
 
 class Reactors:
-    """All reactors of this process, at work while it leads."""
+    """All reactors of this process; they run while it leads."""
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ class Reactors:
         problems: Problems,
         reader: Callable[[], StoreReader],
     ) -> None:
-        """Take part in the choice of a leader: the process that holds ``latch``. ``reader`` opens a reader."""
+        """Compete for leadership: the process that holds ``latch`` leads. ``reader`` opens a reader."""
         self._latch = latch
         self._open_reader = reader
         self._problems = problems
@@ -140,7 +142,7 @@ class Reactors:
         self._tail = tail
         self._heard_of: dict[str, dict[str, None]] | None = None
         self._meanwhile: dict[str, dict[str, None]] | None = None
-        """What is heard of while a leader that begins reads what is open."""
+        """Keys reported while a new leader reads the open ones."""
         self._concerned = asyncio.Event()
         self._asking = False
         for reactor in reactors:
@@ -148,16 +150,16 @@ class Reactors:
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads."""
+        """Return True if this process leads."""
         return bool(self._duties)
 
     @property
     def idle(self) -> bool:
-        """Whether this process looks at nothing now, nor is about to."""
+        """Return True if this process has no key in progress or about to be."""
         return not self._asking and all(duty.idle for duty in self._duties.values())
 
     def left(self, name: str) -> list[str]:
-        """What a command has heard of, and may be due still, if it is for this process to see to."""
+        """Return the keys that a command noticed and that may still be due, if this process leads."""
         if self._heard_of is None or not self.leads:
             return []
         (reactor,) = (one for one in self._reactors if one.name == name)
@@ -180,7 +182,7 @@ class Reactors:
             duty.ask(keys)
 
     def ask(self, name: str, key: str) -> None:
-        """Have a reactor look at a key, if this process leads (who leads elsewhere reads of it in the log)."""
+        """Mark a key of a reactor as due, if this process leads. A leader elsewhere learns of it from the log."""
         duty = self._duties.get(name)
         if duty is not None:
             duty.ask((key,))
@@ -188,11 +190,11 @@ class Reactors:
             self._meanwhile[name][key] = None
 
     async def serve(self, *, everything: bool) -> None:
-        """Lead as soon as nobody else does, for ever; without ``everything`` only what happens from now on is seen to.
+        """Lead whenever no other process does; without ``everything``, only for keys noticed from now on.
 
-        So a command that works alone causes what follows from it, and does not begin what others left. It leads no
-        sooner than there is something to see to: one that only reads keeps no server from leading. Where somebody else
-        led at first, it goes on with what it has heard of.
+        So a command that works alone continues its own work, but not the work that others left. It does not lead before
+        it has noticed a key, so a command that only reads keeps no server from leading. If another process led at
+        first, it continues later with the keys that it noticed.
         """
         if not everything:
             self._heard_of = {reactor.name: {} for reactor in self._reactors}
@@ -210,7 +212,7 @@ class Reactors:
             await anyio.sleep(LEADER_SECONDS)
 
     async def _lead(self) -> None:
-        """Lead as long as the lock is held."""
+        """Run the reactors while the lock is held."""
         due = await self._opened() if self._heard_of is None else self._heard_of
         try:
             async with anyio.create_task_group() as tasks:
@@ -229,7 +231,7 @@ class Reactors:
                 self._problems.recovered(f"{LOOP}.{reactor.name}", None)
 
     async def _opened(self) -> dict[str, dict[str, None]]:
-        """Return what is open, read in a thread as it may be much, and what was heard of since the reading began."""
+        """Return the open keys, read in a thread because there may be many, and the keys reported meanwhile."""
 
         def work() -> dict[str, list[str]]:
             with closing(self._open_reader()) as log:
@@ -251,6 +253,6 @@ class Reactors:
             return False
 
     def close(self) -> None:
-        """Let somebody else lead."""
+        """Stop leading, so that another process can."""
         self._duties.clear()
         self._latch.release()

@@ -16,11 +16,11 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 META = Meta(actor="system:reader", correlation="")
-"""Nothing is recorded under it."""
+"""Never recorded, because reading appends no events."""
 
 
 async def at_head(log: Log, read: Callable[[Reader], T]) -> T:
-    """Return what ``read`` finds at the head of the log. Raise AthenaError where the log cannot be read now."""
+    """Return the result of ``read`` at the head of the log. Raise AthenaError if the log is unavailable."""
 
     def transaction(reader: Reader, context: Context) -> Outcome[T]:
         return Outcome(answer=read(reader))

@@ -1,4 +1,4 @@
-"""Run templates: kept in versions, filled with parameters, and run."""
+"""The service of run templates: versions, parameters, and runs of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,10 +23,9 @@ TemplateVersion = template.RunTemplateCreated | template.RunTemplateUpdated
 
 
 class Templates:
-    """Creates and changes run templates, and makes runs of them."""
+    """Creates and changes run templates, and prepares runs of them."""
 
     def __init__(self, log: Log, catalog: Catalog, runs: Runs, ids: Ids) -> None:
-        """Take the parts."""
         self._log = log
         self._catalog = catalog
         self._runs = runs
@@ -34,7 +33,7 @@ class Templates:
         self._reader = log.reader()
 
     async def create(self, spec: template.TemplateSpec, meta: Meta, key: Key | None) -> Committed:
-        """Create a template; the subject of the outcome is its id. Raises ConfigError."""
+        """Create a template; the subject of the commit is its id. Raise ConfigError."""
         normal = self._checked(spec)
         template_id = self._ids.new("tpl")
         command = template.CreateTemplate(run_template_id=template_id, spec=normal)
@@ -49,9 +48,9 @@ class Templates:
         key: Key | None,
         expected: Callable[[int], bool] | None = None,
     ) -> Committed[int]:
-        """Make another version of a template; the answer is the number of the version in force.
+        """Create another version of a template; the answer is the number of the version in force.
 
-        ``expected`` tells whether the version in force may be replaced. Raises ConfigError, NotFound,
+        ``expected`` returns True if the version in force may be replaced. Raise ConfigError, NotFound or
         PreconditionFailed.
         """
         newest, _ = self.newest(template_id)
@@ -75,21 +74,21 @@ class Templates:
         return normal
 
     def newest(self, template_id: str) -> tuple[TemplateVersion, int]:
-        """The newest version of a template with its text, and when it was made. Raises NotFound."""
+        """Return the newest version of a template with its text, and its time. Raise NotFound."""
         rows = self._reader.stream(template_id) if template.DECIDER.owns(template_id) else []
         if not rows:
             raise NotFound(f"no run template {template_id!r} exists")
         recorded = self._log.codec.decode(rows[-1])
         if not isinstance(recorded.event, TemplateVersion):
-            raise NotFound(f"{template_id!r} is no run template")
+            raise NotFound(f"{template_id!r} is not a run template")
         return recorded.event, recorded.at
 
     async def prepare(
         self, template_id: str, params: Mapping[str, Any] | None, session_id: str | None, who: Identity
     ) -> PreparedRun:
-        """A run of the newest version of a template, to be launched; nothing of it exists yet.
+        """Prepare a run of the newest version of a template; nothing is stored yet.
 
-        Without a session it gets one of its own. Raises NotFound, ConfigError, and what ``Runs.prepare`` raises.
+        Without a session it gets one of its own. Raise NotFound, ConfigError, and the errors of ``Runs.prepare``.
         """
         newest, _ = self.newest(template_id)
         if newest.directive_template is None:
@@ -99,7 +98,7 @@ class Templates:
         )
         text = as_text(fill(newest.directive_template, values, "params"))
         if not text.strip():
-            raise ConfigError.of("params", "leave nothing of the directive", "values that are not blank")
+            raise ConfigError.of("params", "leave the directive blank", "values that are not blank")
         fresh = f"template-{template_id}-{self._ids.trace().replace('-', '')[-12:]}"
         profile_id = newest.harness_profile_id
         body = RunBody(session_id=session_id or fresh, input=text, harness_profile_id=profile_id)
@@ -117,12 +116,12 @@ class Templates:
         return replace(prepared, origin=origin)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the reader."""
         self._reader.close()
 
 
 def spec_of(version: TemplateVersion) -> template.TemplateSpec:
-    """A version as its author wrote it; what was redacted is blank."""
+    """Return a version as its author wrote it; redacted text is blank."""
     return template.TemplateSpec(
         harness_profile_id=version.harness_profile_id,
         directive_template=version.directive_template or "",

@@ -1,4 +1,4 @@
-"""Waiters: the callers that wait for something of a key, such as the end of a run.
+"""Waiters: callers that wait for something about a key, such as the end of a run.
 
 Hot: every synchronous run waits here. ``OneShot.within`` costs a third of an ``asyncio.Event`` and a timeout.
 """
@@ -14,12 +14,11 @@ class OneShot:
     __slots__ = ("_waiter", "happened")
 
     def __init__(self) -> None:
-        """It has not happened."""
         self.happened = False
         self._waiter: asyncio.Future[None] | None = None
 
     def happen(self) -> None:
-        """Let it have happened, and wake the task that waits."""
+        """Mark it as happened, and wake the waiting task."""
         self.happened = True
         self._wake()
 
@@ -48,7 +47,7 @@ class Waiters(Generic[K, W]):
     """The waiters of each key."""
 
     def __init__(self, make: Callable[[], W]) -> None:
-        """Make waiters with ``make``: ``OneShot``, or a subclass that carries more to the task that waits."""
+        """Make waiters with ``make``: ``OneShot``, or a subclass that carries more data to the waiting task."""
         self._make = make
         self._by_key: dict[K, list[W]] = {}
 
@@ -57,7 +56,7 @@ class Waiters(Generic[K, W]):
         return self._by_key.get(key, ())
 
     def wake(self, key: K) -> None:
-        """Let what the waiters of a key wait for have happened."""
+        """Mark the event of a key's waiters as happened, and wake them."""
         for waiter in self.of(key):
             waiter.happen()
 
@@ -67,12 +66,11 @@ class Waiters(Generic[K, W]):
 
 
 class Registration(Generic[K, W]):
-    """One waiter in the registry, while its context is open."""
+    """A waiter that is registered while its context is open."""
 
     __slots__ = ("_by_key", "_key", "_waiter")
 
     def __init__(self, by_key: dict[K, list[W]], key: K, waiter: W) -> None:
-        """Register nothing yet."""
         self._by_key = by_key
         self._key = key
         self._waiter = waiter

@@ -251,7 +251,7 @@ STORY = (
     Case("move", "--to postgresql://127.0.0.1:9/athena", code=2, says="stop it first"),
     Case("export", "--session s --out $dir/s.bundle", {"bundle": "path"}, after="$run"),
     Case("verify", "--bundle $bundle"),
-    Case("redact", "--run $run --reason 'it was asked for'", code=1, says="it repeats a text that was erased"),
+    Case("redact", "--run $run --reason 'it was asked for'", code=1, says="it repeats an erased text"),
     Case("doctor"),
     Case("api contracts", "--out $dir/contracts.json"),
     Case("--install-completion"),

@@ -541,7 +541,7 @@ def test_words_that_an_older_release_made_public_are_named_and_counted(
         failed = next(row for row in reader.rows(0, 100_000) if row.type == "run.failed")
         found = redaction.text_of_run(reader, codec, failed.stream)
         assert any(trace.place == f"position {failed.position}" for trace in found.public)
-        assert all("nothing removes it" in trace.remedy for trace in found.public)
+        assert all("cannot be removed" in trace.remedy for trace in found.public)
         assert found.positions
 
 

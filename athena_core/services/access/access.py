@@ -1,4 +1,4 @@
-"""Access: whether an identity may do an operation, and to whose things; a denial is recorded before it is answered."""
+"""Authorization: checks the role and scope of an identity; a denial is recorded before the response."""
 
 from collections.abc import Mapping
 from typing import Literal, NoReturn, TypeAlias
@@ -16,17 +16,20 @@ from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.values import Identity, Role, Scope
 
 ScopeProof: TypeAlias = Mapping[str, tuple[str, ...]]
-"""By kind of scope, what a request is about: all of it must be covered. A kind that is absent cannot be told."""
+"""The sessions, runs and so on that a request concerns, by kind of scope. A scope must cover all of them.
+
+For an absent kind they are unknown, so a scope of that kind never covers the request.
+"""
 
 PROTECTED = frozenset(("putPolicy", "cancelRun", "cancelRunByRunId", "getAuditTrail"))
-"""What ``soft-enforce`` guards (contract 3.1)."""
+"""The operations that ``soft-enforce`` guards."""
 
 
 class Access:
-    """Authorises operations by role and scope; an operation that the map does not name is denied (decisions E32).
+    """Authorizes operations by role and scope; an operation without an entry in ``roles`` is denied.
 
-    ``mode`` (contract 3.1): ``off`` checks nothing, ``observe`` only records denials, ``soft-enforce`` guards what is
-    protected, ``enforce`` everything; ``strict`` makes the middle two deny what else they would let pass.
+    ``mode`` is one of ``off`` (checks nothing), ``observe`` (only records denials), ``soft-enforce`` (guards the
+    protected operations) and ``enforce`` (guards all). ``strict`` makes the middle two guard every operation.
     """
 
     def __init__(
@@ -39,7 +42,6 @@ class Access:
         mode: str = "enforce",
         strict: bool = False,
     ) -> None:
-        """Take the roles of each operation, and who has which."""
         self._log = log
         self._roles = roles
         self.roster = roster
@@ -48,14 +50,14 @@ class Access:
         self._strict = strict
 
     def allows(self, who: Identity, operation: str) -> bool:
-        """Whether an identity may do an operation, as far as its role goes."""
+        """Return True if the identity's role allows an operation, or the mode does not guard it."""
         return self._granted(who, operation) or not self._guards(who, operation)
 
     def _granted(self, who: Identity, operation: str) -> bool:
         return who.role in self._roles.get(operation, frozenset())
 
     def _guards(self, who: Identity, operation: str) -> bool:
-        """Return True if a denial of this operation is more than a record: always for a locked-out identity."""
+        """Return True if the mode enforces a denial of this operation. It always does for a locked-out identity."""
         if who.role is Role.NONE:
             return True
         match self.mode:
@@ -68,20 +70,20 @@ class Access:
         return True
 
     def on_behalf(self, subject: str, scope: Scope | None = None) -> Identity:
-        """Return the identity that a definition names, with its present role (decisions E36).
+        """Return the identity that a definition names, with its current role and the given scope.
 
-        The scope is that of the start, whatever the role is now: others may have contributed to it.
+        The scope is the one recorded at the start, because others may have contributed to it.
         """
         return replace(self.roster.identity(subject), scope=scope)
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
-        """Return if the role allows it; else record the denial, and raise AuthzDenied where the mode guards it."""
+        """Check the role. Record a denial, and raise AuthzDenied if the mode guards the operation."""
         if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
             denied, message = self._missing(who, operation)
             await self._deny(who, denied, message, meta)
 
     def _missing(self, who: Identity, operation: str) -> tuple[plane.AuthzDenied, str]:
-        """That a role is missing, as an event and in words."""
+        """Return the denial for a missing role, as an event and in words."""
         names = tuple(sorted(self._roles.get(operation, frozenset())))
         denied = plane.AuthzDenied(
             subject=who.subject,
@@ -90,11 +92,11 @@ class Access:
             required_roles=names,
             deny_reason="ROLE_MISSING",
         )
-        allowed = " or ".join(names) or "nobody"
-        return denied, f"{operation} needs the role {allowed}; {who.subject} is {who.role}"
+        allowed = " or ".join(names) or "(none)"
+        return denied, f"{operation} needs the role {allowed}; {who.subject} has the role {who.role}"
 
     def refuse(self, reader: Reader, context: Context, who: Identity, operation: str) -> NoReturn:
-        """Raise that a role is missing for what is done on somebody's behalf, as the first events of a transaction."""
+        """Raise the denial of an operation on behalf of an identity, as the first events of a transaction."""
         denied, message = self._missing(who, operation)
         violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", denied.deny_reason)
         raise Rejected(AuthzDeniedError(message), facts_of(plane.STREAM, (denied, violation)))
@@ -102,16 +104,16 @@ class Access:
     async def require_scope(
         self, who: Identity, operation: str, proof: ScopeProof, meta: Meta, session_id: str | None, run_id: str | None
     ) -> None:
-        """Return if every kind of the identity's scope covers what the request is about; else as ``require``.
+        """Check that the identity's scope covers what the request concerns; otherwise act as ``require`` does.
 
-        Whether the thing exists is nobody's business who may not see it: the answer is the same.
+        Missing and forbidden resources get the same answer, so existence is not revealed.
         """
         found = self._uncovered(who, operation, proof)
         if found is not None:
             await self._deny(who, *found, meta, session_id, run_id)
 
     def _uncovered(self, who: Identity, operation: str, proof: ScopeProof) -> tuple[plane.AuthzDenied, str] | None:
-        """What a scope does not cover, as an event and in words."""
+        """Return what a scope does not cover, as an event and in words; None if it covers all."""
         if who.scope is None or self.mode == "off":
             return None
         for kind in who.scope.__struct_fields__:
@@ -124,11 +126,11 @@ class Access:
                     required_roles=(),
                     deny_reason="SCOPED_ACCESS_VIOLATION",
                 )
-                return denied, f"{operation} is beyond the {kind} that {who.subject} is scoped to"
+                return denied, f"{operation} is outside of the {kind} in the scope of {who.subject}"
         return None
 
     def hides(self, who: Identity, operation: str) -> bool:
-        """Return True if an operation that nothing narrows is denied to an identity because of its scope."""
+        """Return True if the identity's scope denies an operation that concerns everything."""
         return self._uncovered(who, operation, {}) is not None and self._guards(who, operation)
 
     def demand(
@@ -143,10 +145,10 @@ class Access:
         session_id: str | None = None,
         behind: int = 0,
     ) -> tuple[Fact, ...]:
-        """Check in a transaction that an identity may do what the transaction causes: by role, then by scope.
+        """Check within a transaction that an identity may do what the transaction causes: by role, then by scope.
 
-        Raise Rejected with the denial where the mode guards the operation. Elsewhere return the record of the denial,
-        which stands ``behind`` so many other events of the transaction.
+        Raise Rejected with the denial if the mode guards the operation. Otherwise return the record of the denial. It
+        follows ``behind`` other events of the transaction.
         """
         found = None
         if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
@@ -184,7 +186,7 @@ class Access:
         guarded = self._guards(who, denied.operation)
 
         def deny(reader: Reader, context: Context) -> Outcome:
-            """The denial and the violation that is derived from it (contract 6), then the error."""
+            """Record the denial and the violation derived from it, then raise the error."""
             outcome: Literal["denied", "violated"] = "denied" if guarded else "violated"
             reason = denied.deny_reason
             violation = violation_of(reader, context, denied.TYPE, who, "authorization", outcome, reason)
@@ -199,7 +201,7 @@ class Access:
             self._refusal_limits.refused(who.subject, denied.operation)
             try:
                 await self._log.submit(deny, meta)
-            except AthenaError:  # nothing was denied, so nothing fails for want of a record
+            except AthenaError:  # nothing was denied, so the request must not fail because of the record
                 return
 
 
@@ -214,7 +216,7 @@ def violation_of(
     *,
     behind: int = 0,
 ) -> plane.SafetyViolation:
-    """The violation derived from the first event of the same transaction, or from one ``behind`` so many others."""
+    """Return the violation derived from a transaction's first event, or from the one after ``behind`` others."""
     return plane.SafetyViolation(
         schema_version=1,
         source=plane.ViolationSource(

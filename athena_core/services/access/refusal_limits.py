@@ -1,4 +1,4 @@
-"""Limits of refusals: those of a caller who repeats them are counted, so that they fill no disk and cost no commits."""
+"""Limits of recorded refusals: repeated ones are only counted, so that they fill no disk and cost no commits."""
 
 import anyio
 
@@ -13,11 +13,11 @@ WINDOW_SECONDS = 1.0
 DAY_SECONDS = 86_400.0
 IDENTITIES_MAX = 10_000
 SUPPRESSED_MAX = 1_000
-"""How many identities and operations are counted apart until the next summary."""
+"""The most identities and operations that are counted separately until the next summary."""
 SUMMARY_EVENTS_MAX = 10
 SUMMARIES_BURST = 10
 SUMMARY_SECONDS = 60.0
-"""How far summaries are apart while refusals go on, after a burst of one a second."""
+"""The interval of summaries while refusals continue, after a burst of one a second."""
 EVERYBODY_ELSE = EVERYTHING_ELSE = "*"
 LOOP = "refusals.flush"
 
@@ -26,33 +26,31 @@ CallerOperation = tuple[str, str]
 
 
 class RefusalCount:
-    """The refusals of an identity in one operation since the first of them, within the window."""
+    """The refusals of an identity in one operation, in the current window."""
 
     __slots__ = ("refusals", "since")
 
     def __init__(self, since: float) -> None:
-        """Begin at a moment of the monotonic clock."""
         self.since = since
         self.refusals = 0
 
 
 class TokenBucket:
-    """Tokens that come back evenly, up to a burst."""
+    """A token bucket: tokens return at a constant rate, up to a burst."""
 
     __slots__ = ("_at", "_burst", "_per_second", "_tokens")
 
     def __init__(self, at: float, burst: float, per_second: float) -> None:
-        """Begin full, at a moment of the monotonic clock."""
         self._at = at
         self._tokens = self._burst = burst
         self._per_second = per_second
 
     def has(self, at: float) -> bool:
-        """Return True if a token is there."""
+        """Return True if a token is available."""
         return self._level(at) >= 1.0
 
     def take(self, at: float) -> None:
-        """Take a token; one that is not there yet is owed."""
+        """Take a token; the balance may become negative."""
         self._tokens, self._at = self._level(at) - 1.0, at
 
     def _level(self, at: float) -> float:
@@ -60,16 +58,16 @@ class TokenBucket:
 
 
 class RefusalLimits:
-    """Bounds what refusals cost, and records the number of those that it suppressed.
+    """Bounds the cost of refusals, and records how many were suppressed.
 
-    Within a second only a number of refusals of an identity and operation is tried; further requests are stopped with
-    RateLimited. They are counted by operation, so that a caller who may not start another run can still cancel one.
+    Only a number of refusals a second is processed for each identity and operation; further requests raise RateLimited.
+    They are counted by operation, so a client that may not start another run can still cancel one.
 
-    Within a day only a number of refusals is recorded one by one, of each identity and of all; further ones are
-    answered as they are, and counted.
+    Only a number of refusals a day is recorded individually, for each identity and for all together. Further ones are
+    answered as usual, and counted.
 
-    Suppressed requests are recorded once a second at first, and once a minute while they go on, at most ten events each
-    time. A process that is killed loses those of the last minute.
+    Counts are recorded once a second at first, and once a minute while refusals continue, in at most ten events. A
+    process that is killed loses the counts of the last minute.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class RefusalLimits:
         per_day: int = 2_000,
         per_day_in_all: int = 20_000,
     ) -> None:
-        """Try ``refusals_max`` refusals a second of each identity and operation; record so many a day."""
+        """Process ``refusals_max`` refusals a second of each identity and operation; record up to the other limits."""
         self._log = log
         self._clock = clock
         self._ids = ids
@@ -96,14 +94,15 @@ class RefusalLimits:
         self._since = 0
 
     def check(self, subject: str, operation: str) -> None:
-        """Return, or raise RateLimited if this identity was refused this operation too often just now."""
+        """Raise RateLimited if this identity was refused this operation too often within the last second."""
         if self._counts and self._stopped(subject, operation):
             self.suppress(subject, operation)
             limit = f"{self._refusals_max} refusals a second"
-            raise RateLimited(f"{subject} was refused {operation} more often than {limit}; nothing was tried")
+            why = f"Too many refused requests: {subject} had more than {limit} of {operation}."
+            raise RateLimited(f"{why} The request was not executed.")
 
     def spares(self, subject: str, operation: str) -> bool:
-        """Return True if one more refusal may be recorded by itself; if not, count it."""
+        """Return True if one more refusal may be recorded individually; if not, count it."""
         if not self._stopped(subject, operation) and not self.exhausted(subject):
             return True
         self.suppress(subject, operation)
@@ -120,7 +119,7 @@ class RefusalLimits:
         return True
 
     def exhausted(self, subject: str) -> bool:
-        """Return True if no refusal of an identity may be recorded by itself now."""
+        """Return True if no refusal of an identity may be recorded individually now."""
         if not self._identities:
             return False
         now = self._clock.monotonic()
@@ -128,7 +127,7 @@ class RefusalLimits:
         return not self._all.has(now) or (bucket is not None and not bucket.has(now))
 
     def suppress(self, subject: str, operation: str) -> None:
-        """Count a request that is not recorded by itself."""
+        """Count a request that is not recorded individually."""
         key = (subject, operation)
         if key not in self._suppressed and len(self._suppressed) >= SUPPRESSED_MAX:
             key = (EVERYBODY_ELSE, EVERYTHING_ELSE)
@@ -137,7 +136,7 @@ class RefusalLimits:
         self._suppressed[key] = self._suppressed.get(key, 0) + 1
 
     def refused(self, subject: str, operation: str, *, recorded: bool = True) -> None:
-        """Count a refusal that was tried, and recorded by itself or not."""
+        """Count a refusal that was processed, and recorded individually or not."""
         now = self._clock.monotonic()
         count = self._counts.get((subject, operation))
         if count is None or now - count.since >= WINDOW_SECONDS:
@@ -147,14 +146,14 @@ class RefusalLimits:
             self.suppress(subject, operation)
             return
         bucket = self._identities.pop(subject, None) or TokenBucket(now, self._per_day, self._per_day / DAY_SECONDS)
-        self._identities[subject] = bucket  # the last one of whom a refusal was recorded comes last
+        self._identities[subject] = bucket  # the most recently refused identity is last
         if len(self._identities) > IDENTITIES_MAX:
             del self._identities[next(iter(self._identities))]
         bucket.take(now)
         self._all.take(now)
 
     async def serve(self) -> None:
-        """Record what was suppressed, as often as it is due, for ever."""
+        """Record the suppressed counts when a summary is due, until cancelled."""
         while True:
             await anyio.sleep(WINDOW_SECONDS)
             try:
@@ -166,7 +165,7 @@ class RefusalLimits:
                     self._log.problems.recovered(LOOP)
 
     async def tick(self) -> None:
-        """Forget windows that are over; record what was suppressed if a summary is due."""
+        """Drop windows that are over, and record the suppressed counts if a summary is due."""
         now = self._clock.monotonic()
         self._counts = {key: count for key, count in self._counts.items() if now - count.since < WINDOW_SECONDS}
         if self._suppressed and self._summaries.has(now):
@@ -174,7 +173,7 @@ class RefusalLimits:
             await self.flush()
 
     async def flush(self) -> None:
-        """Record what was suppressed; what cannot be recorded now is kept for the next time."""
+        """Record the suppressed counts; a count that cannot be recorded now is kept."""
         left, since, self._suppressed = _summary(self._suppressed), self._since, {}
         for key in list(left):
             subject, operation = key
@@ -191,7 +190,7 @@ class RefusalLimits:
 
 
 def _summary(suppressed: dict[CallerOperation, int]) -> dict[CallerOperation, int]:
-    """The largest counts as they are, and one for all others."""
+    """Return the largest counts, and one sum for all others."""
     ranked = sorted(suppressed.items(), key=lambda item: item[1], reverse=True)
     if len(ranked) <= SUMMARY_EVENTS_MAX:
         return dict(ranked)

@@ -1,4 +1,4 @@
-"""The context: what a model is sent, from references, the session's history and the user's words."""
+"""The compiler of contexts: references, the session's history and the user message, as messages to a model."""
 
 import hashlib
 import re
@@ -23,9 +23,9 @@ FILE_BYTES_MAX = 10_000_000
 
 
 class ResolvedReferences(Value):
-    """The references of a directive, read: what they are, and what they held.
+    """The references of a directive, with their contents.
 
-    The hashes are salted: once the contents and the salt are erased, they tell nothing, not even to who guesses well.
+    The hashes are salted: after the contents and the salt are erased, a hash confirms no guess.
     """
 
     salt: bytes
@@ -36,7 +36,7 @@ class ResolvedReferences(Value):
 def resolve(
     references: tuple[str, ...], workspace: Workspace, chars_max: int, salt: bytes, mask: Mask
 ) -> ResolvedReferences:
-    """Read ``file:path#L1-L20`` and ``memory:path`` in the workspace, masked. Raises ConfigError where it cannot."""
+    """Read ``file:path#L1-L20`` and ``memory:path`` from the workspace, masked. Raise ConfigError on failure."""
     read: list[ContextReference] = []
     contents: list[str] = []
     for index, reference in enumerate(references):
@@ -46,12 +46,12 @@ def resolve(
         contents.append(content)
     size = sum(map(len, contents))
     if size > chars_max:
-        raise ContextOverflow(f"the context references hold {size} characters; at most {chars_max} fit")
+        raise ContextOverflow(f"the context references have {size} characters, but at most {chars_max} fit")
     return ResolvedReferences(salt=salt, references=tuple(read), contents=tuple(contents))
 
 
 def names_notes(reference: str) -> bool:
-    """Return True for a reference to a note of the memory, by its kind or by its path."""
+    """Return True for a reference to a note of the memory, by its kind or its path."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
         return False
@@ -64,7 +64,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         remedy = "file:<path>, memory:<path>, either with #L1 or #L1-L20"
-        raise ConfigError.of(field, f"{reference!r} is no context reference", remedy)
+        raise ConfigError.of(field, f"{reference!r} is not a context reference", remedy)
     kind, place, first, last = match.groups()
     if kind == "memory" and place != "MEMORY.md" and not place.startswith("memory/"):
         place = "memory/" + place
@@ -76,7 +76,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
         raise ConfigError.of(field, f"{place!r} cannot be read: {error.strerror}", "a file of the workspace") from error
     except UnicodeDecodeError as error:
         raise ConfigError.of(field, f"{place!r} is not UTF-8 text", "a text in UTF-8") from error
-    text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # as a whole: a part may hold half a secret
+    text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # before cutting: a part may hold half a secret
     if first is not None:
         lines = text.splitlines()
         text = "\n".join(lines[max(int(first), 1) - 1 : int(last or first)])
@@ -89,7 +89,7 @@ class ContextCompiler:
     def __init__(
         self, settings: Settings, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
     ) -> None:
-        """Take the limits, and a reader for the histories; ``followed`` as they want it."""
+        """Set the limits, and a reader for histories; ``followed`` is as in ``HistoryCache``."""
         self.chars_max = settings.context_max_chars - settings.context_reserve_chars
         self._limits = ContextLimits(
             chars_max=self.chars_max,
@@ -102,16 +102,16 @@ class ContextCompiler:
         limits = HistoryLimits(
             entries_max=settings.history_max_entries,
             entry_chars_max=settings.history_max_entry_chars,
-            chars_max=2 * self.chars_max,  # a summary quotes no more
+            chars_max=2 * self.chars_max,  # a summary quotes at most this
             strip=settings.history_strip_control_chars,
         )
         self.histories = HistoryCache(limits, codec, reader, followed)
 
     def check(self, text: str, contents: Sequence[str] = ()) -> None:
-        """Raise ContextOverflow for an input, and contents of its references, that cannot fit even without history."""
+        """Raise ContextOverflow for an input and reference contents that do not fit even without history."""
         size = len(text) + sum(map(len, contents))
         if size > self.chars_max:
-            raise ContextOverflow(f"the input holds {size} characters; at most {self.chars_max} fit into the context")
+            raise ContextOverflow(f"the input has {size} characters, but at most {self.chars_max} fit into the context")
 
     def compile(
         self,
@@ -124,11 +124,11 @@ class ContextCompiler:
         reminder: tuple[ModelMessage, ...] = (),
         personas: frozenset[str] | None = None,
     ) -> tuple[tuple[ModelMessage, ...], ContextMeta]:
-        """The messages of a run's next turn: references, its reminder, history, the user's words, then its own turns.
+        """Return the messages of a run's next turn: references, notes, history, the user message, its own turns.
 
-        The history ends ``before`` a position; None tells that there is none, without a look at the log. ``turns`` is
-        what ``conversation`` makes of the run's own events, without what the user said. With ``personas`` the history
-        holds only runs that name one of them. Raises ContextOverflow where nothing makes it fit.
+        The history ends ``before`` a position; None stands for an empty history, and the log is not read. ``turns``
+        are the run's own messages without the user message. With ``personas``, the history has only runs that name one
+        of them. Raise ContextOverflow if nothing makes it fit.
         """
         system = tuple(
             ModelMessage(role="system", content=f"Context {reference.ref}:\n{content}")

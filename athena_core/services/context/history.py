@@ -1,4 +1,4 @@
-"""The history of a session: what its last completed runs said, as a context repeats it, kept between runs."""
+"""The history of a session: the messages of its last completed runs, cached between runs."""
 
 import sys
 import threading
@@ -21,22 +21,22 @@ from athena_core.services.context.conversation import cut_message, to_messages, 
 from athena_core.values import INTEGER_MAX
 
 ROWS_MAX = 10_000
-"""Rows of a session that one history looks at."""
+"""The most rows of a session that one history reads."""
 ADDED_ROWS_MAX = 500
-"""A session to which more rows were added is read anew, row by row."""
+"""If more rows were added to a session, its history is read again from the start."""
 KEPT_MAX = 1_000
-"""Histories in memory. The least recently used go first."""
+"""The most histories in memory; the least recently used go first."""
 KEPT_BYTES_MAX = 16 << 20
-"""Memory that they take, in bytes, by an estimate."""
+"""Their estimated memory, in bytes."""
 ENTRY_BYTES = 500
-"""Estimated memory of an entry without its text."""
+"""The estimated memory of an entry without its text."""
 
 SpokenEvent = TranscriptAppended | ToolCalled
 SPOKEN_TYPES = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
 ERASING_TYPES = frozenset({plane.PayloadRedacted.TYPE})
 
 HistoryKey = tuple[str, frozenset[str] | None]
-"""A session, and the personas to whose runs its history is narrowed, if any."""
+"""A session, and the personas whose runs its history is limited to, if any."""
 
 
 class HistoryLimits(NamedTuple):
@@ -45,9 +45,9 @@ class HistoryLimits(NamedTuple):
     entries_max: int
     entry_chars_max: int
     chars_max: int
-    """Reading ends where the entries have more characters."""
+    """Reading ends once the entries have more characters."""
     strip: bool
-    """Whether control characters are left out."""
+    """True to remove control characters."""
     rows_max: int = ROWS_MAX
     added_rows_max: int = ADDED_ROWS_MAX
     kept_max: int = KEPT_MAX
@@ -55,54 +55,52 @@ class HistoryLimits(NamedTuple):
 
 
 class HistoryEntry:
-    """A row of a session that matters to histories: what was said or called, or the end of a completed run."""
+    """A relevant row of a session: a message, a call, or the end of a completed run."""
 
     __slots__ = ("begins", "chars", "ends", "event", "number", "position", "size", "stream")
 
     def __init__(self, row: Row, number: int) -> None:
-        """Take a row; ``number`` rises by one with each row of its session."""
+        """Wrap a row; ``number`` rises by one with each row of its session."""
         self.position = row.position
         self.stream = row.stream
         self.number = number
         self.ends = row.type == RunCompleted.TYPE
         self.event: SpokenEvent | None = None
-        """Decoded once it is needed, which what a failed run said never is; the two below as well."""
+        """Decoded only when needed (like the two below), which never happens for messages of failed runs."""
         self.begins = False
-        """Whether the user said it."""
+        """True for a user message."""
         self.chars = 0
         self.size = ENTRY_BYTES
 
 
 class CachedHistory:
-    """A history as it was read: what matters of a session before a position, back to the oldest entry needed."""
+    """A history as it was read: the relevant rows of a session before a position, back to the oldest that it needs."""
 
     __slots__ = ("before", "entries", "messages", "newest", "size", "texts")
 
     def __init__(self, before: Position) -> None:
-        """Hold nothing yet."""
         self.before = before
         self.newest = 0
         """The number of the last row before that position."""
         self.entries: list[HistoryEntry] = []
         """The newest first."""
         self.texts: dict[tuple[Position, ...], tuple[ModelMessage, ...]] = {}
-        """The messages of each run, by the positions of the events that they were made of."""
+        """The messages of each run, by the positions of their events."""
         self.messages: tuple[ModelMessage, ...] = ()
         self.size = ENTRY_BYTES
 
 
 class HistoryCache:
-    """Reads histories, and keeps the last ones: the next run of a session only reads what was added.
+    """Reads histories, and caches them: the next run of a session only reads the new rows.
 
-    A kept history gives the messages that one read anew would give. All are dropped once any text of the log is
-    erased: ``forget`` is called for the rows up to ``followed()``, and later ones are looked up. Belongs to the event
-    loop, but ``forget`` may be called from any thread.
+    A cached history equals one that is read again. All are dropped after any text of the log is erased: ``forget`` is
+    called for the rows up to ``followed()``, and later rows are searched for erasures. Belongs to the event loop, but
+    ``forget`` may be called from any thread.
     """
 
     def __init__(
         self, limits: HistoryLimits, codec: Codec, reader: StoreReader, followed: Callable[[], Position] = lambda: 0
     ) -> None:
-        """Keep nothing yet."""
         self._limits = limits
         self._codec = codec
         self._reader = reader
@@ -111,18 +109,18 @@ class HistoryCache:
         self._bytes = 0
         self._lock = threading.Lock()
         self._checked: Position = 0
-        """What was erased up to here is in no kept history."""
+        """No cached history has text that was erased up to here."""
 
     def forget(self) -> None:
-        """Drop every kept history, because text was erased."""
+        """Drop all cached histories, because text was erased."""
         with self._lock:
             self._kept, self._bytes = OrderedDict(), 0
 
     def messages(self, session_id: str, before: Position, personas: frozenset[str] | None) -> Sequence[ModelMessage]:
-        """Return what was said in the last completed runs of a session, oldest first, beginning with words of the user.
+        """Return the messages of a session's last completed runs, oldest first, beginning with a user message.
 
-        Reading ends at the limits of entries, of characters and of rows; of the run where it ends, only the
-        user's words and what came after that point are taken. With ``personas`` only runs that name one of them count.
+        Reading ends at the limits of entries, characters and rows. Of the run at that limit, only the user message and
+        the entries after the limit are included. With ``personas``, only runs that name one of them count.
         """
         self._check()
         question, cached = (session_id, personas), self._kept
@@ -153,11 +151,11 @@ class HistoryCache:
 
     @property
     def size(self) -> tuple[int, int]:
-        """How many histories are kept, and about how many bytes they take."""
+        """The number of cached histories, and their estimated bytes."""
         return len(self._kept), self._bytes
 
     def _check(self) -> None:
-        """Forget everything if a text was erased that may be kept."""
+        """Drop everything if a text was erased that may be cached."""
         self._checked = max(self._checked, self._followed())
         if self._kept and self._reader.of_types(tuple(ERASING_TYPES), self._checked, INTEGER_MAX, 1):
             self._checked = self._reader.head()
@@ -166,9 +164,9 @@ class HistoryCache:
     def _entries(
         self, question: HistoryKey, known: CachedHistory | None, new: CachedHistory, rows: dict[Position, Row]
     ) -> Iterable[HistoryEntry]:
-        """Read what may matter, newest first: what was added and then the known entries, or all of it.
+        """Yield the relevant entries, newest first: new rows and then the known entries, or all rows.
 
-        Nothing older than the known entries is needed: what was added only brings nearer where a history ends.
+        Entries older than the known ones are not needed, because new rows only move the start of a history forward.
         """
         session_id, personas = question
         if known is not None:
@@ -197,7 +195,7 @@ class HistoryCache:
     def _select(
         self, entries: Iterable[HistoryEntry], new: CachedHistory, rows: Mapping[Position, Row]
     ) -> list[HistoryEntry]:
-        """Return the entries of a history, newest first, and note all that it took to find them."""
+        """Return the entries of a history, newest first; ``new`` keeps every entry that was looked at."""
         entries_max, _, chars_max, *_ = self._limits
         completed: set[str] = set()
         selected: list[HistoryEntry] = []
@@ -222,7 +220,7 @@ class HistoryCache:
         return selected
 
     def _read(self, entry: HistoryEntry, row: Row | None) -> None:
-        """Decode the event of an entry, whose row is read again where that was not needed before."""
+        """Decode the event of an entry. Its row is read again if it was not needed before."""
         row = row or self._reader.row(entry.position)
         assert row is not None
         event = self._codec.decode(row).event
@@ -231,10 +229,10 @@ class HistoryCache:
         entry.event = event
         entry.begins = isinstance(event, TranscriptAppended) and event.role == "user"
         entry.chars = min(event.chars, self._limits.entry_chars_max)
-        entry.size = ENTRY_BYTES + 2 * sys.getsizeof(text)  # as it was recorded, and as it is sent
+        entry.size = ENTRY_BYTES + 2 * sys.getsizeof(text)  # as recorded, and as sent
 
     def _persona(self, run_id: str) -> str | None:
-        """Return the persona that a run names, if it names one."""
+        """Return the persona of a run, None without one."""
         for row in self._reader.stream(run_id, 0, 1):
             event = self._codec.decode(row, text=False).event
             return event.persona_name if isinstance(event, RunRequest) else None
@@ -245,7 +243,7 @@ class HistoryCache:
         return replace(shorter, content=without_controls(shorter.content)) if self._limits.strip else shorter
 
     def _keep(self, cached: OrderedDict[HistoryKey, CachedHistory], question: HistoryKey, new: CachedHistory) -> None:
-        """Keep a history, unless all were forgotten since it was read."""
+        """Cache a history, unless all were dropped since it was read."""
         new.size += sum(map(attrgetter("size"), new.entries))
         with self._lock:
             if cached is not self._kept:

@@ -1,5 +1,5 @@
-"""Erasure: text leaves the log, and every place that it was copied to.
+"""Erasure: removes text from the log, and from every place that it was copied to.
 
-What lives here: the registry of places that keep text and what empties each, redaction. What may not: which fields hold
-text (the events say so). Read first: ``redaction.py``, then ``erasure.py``.
+What lives here: the registry of places that keep text with their erasers, and redaction. What may not: which fields
+hold text (the events declare it). Read first: ``redaction.py``, then ``erasure.py``.
 """

@@ -1,4 +1,4 @@
-"""Erasure: the registry of places that keep text, and the eraser of each, so that erased text leaves every file."""
+"""The registry of places that keep text, and an eraser for each, so that erased text leaves every file."""
 
 import asyncio
 import shutil
@@ -22,13 +22,13 @@ from athena_core.system.problems import described
 
 PAGE_ROWS = 500
 RETRY_SECONDS = 0.05
-AGAIN = "run the same command again once it has ended"
+AGAIN = "repeat the command once that has ended"
 REST_PARTS = 10
-"""A pass over the files is followed by a rest of so many times its length."""
+"""The pause after a pass over the files, as a multiple of its duration."""
 
 
 class Trace(Value):
-    """A place that may still hold erased text: why, and what removes it."""
+    """A place that may still hold erased text: why, and how to remove it."""
 
     place: str
     reason: str
@@ -36,7 +36,7 @@ class Trace(Value):
 
 
 class Erasure:
-    """Removes what files of a state directory, and this process, still hold of text that was erased in the log."""
+    """Removes erased text from the files of a state directory and the caches of this process."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Erasure:
         caches: Mapping[str, Callable[[], None]],
         clock: Clock,
     ) -> None:
-        """Take the parts; ``caches`` has what empties the caches of this process, by their names in the registry."""
+        """Connect the parts; ``caches`` maps names in the registry to functions that empty caches of this process."""
         self._clock = clock
         self.directory = directory
         self.log = log
@@ -59,21 +59,21 @@ class Erasure:
         self._left: tuple[Trace, ...] = ()
         self._rests_until = 0.0
         self._clean: Position = 0
-        """What was erased up to here has left every file, as this process has seen."""
+        """This process has seen that text erased up to here has left every file."""
 
     def forget(self, rows: Sequence[Row]) -> None:
-        """Empty the caches of this process, because of ``rows`` of any process that erase text."""
+        """Empty the caches of this process, because ``rows`` of any process erase text."""
         for empty in self.caches.values():
             empty()
 
     async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
-        """Run every eraser; return what is left after ``seconds``. Each is tried at least once.
+        """Run every eraser at least once. Return the places that still hold text after ``seconds``.
 
-        The views reflect what was erased up to ``seen``. Callers that wait at the same time share the next pass, which
-        begins after all of them have erased; the one that is under way may have passed a place before. None is
-        made where nothing was erased since the last one that left nothing, because it rewrites the views. A pass
-        that left nothing is followed by a rest of ten times as long: who forgets notes takes a tenth of the time from
-        others at most.
+        The views reflect erasures up to ``seen``. Concurrent callers share the next pass, which begins after all of
+        them have erased, because a pass under way may have left a place already.
+
+        A pass rewrites the views, so none is made if nothing was erased since the last clean one. A clean pass is
+        followed by a pause of ten times its duration, so erasures take at most a tenth of the time from other work.
         """
         self._asked += 1
         mine = self._asked
@@ -83,19 +83,19 @@ class Erasure:
                     return ()
                 rest = max(self._rests_until - self._clock.monotonic(), 0.0)
                 if rest > seconds:
-                    reason = f"the files were rewritten a moment ago, and can be again in {rest:.0f} s"
-                    return (Trace(place="views", reason=reason, remedy="run the same command again then"),)
+                    reason = f"the files were just rewritten; the next time is possible in {rest:.0f} s"
+                    return (Trace(place="views", reason=reason, remedy="repeat the command then"),)
                 await asyncio.sleep(rest)
                 begun, began = self._asked, self._clock.monotonic()
                 self._left = await to_thread.run_sync(self._pass, seconds, seen)
                 self._done = begun
-                if not self._left:  # else it has waited, and is to be tried again
+                if not self._left:  # otherwise it already waited, and is retried
                     now = self._clock.monotonic()
                     self._rests_until = now + REST_PARTS * (now - began)
             return self._left
 
     def _due(self) -> bool:
-        """Return True if something was erased since all was clean."""
+        """Return True if something was erased since all files were clean."""
         with closing(self.log.reader()) as reader:
             head = reader.head()
             due = bool(reader.of_types((plane.PayloadRedacted.TYPE,), self._clean, head, 1))
@@ -117,7 +117,7 @@ class Erasure:
                     yield from place.erase(self, max(until - time.monotonic(), 0.0))
                 except (OSError, AthenaError) as error:
                     yield Trace(place=place.name, reason=str(error), remedy=AGAIN)
-                except Exception as error:  # what was erased in the log stays so, whatever stands in a file
+                except Exception as error:  # the erasure in the log stands, whatever a file still holds
                     yield Trace(place=place.name, reason=described(error), remedy=AGAIN)
 
 
@@ -132,7 +132,7 @@ def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 
 
 def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
-    """Rewrite the generation that serves; delete those that do not, unless one is being built."""
+    """Rewrite the serving generations; delete the others, unless one is being built."""
     generations = erasure.generations
     builder = generations.builder_lock()
     until = time.monotonic() + seconds
@@ -143,7 +143,7 @@ def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
             for name in generations.leftovers():
                 generations.remove(name, builder)
             with generations.scratch(builder):
-                pass  # what a process left there that was killed is deleted
+                pass  # a killed process may have left files there; entering deletes them
         finally:
             builder.release()
     else:
@@ -160,7 +160,7 @@ def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 
 
 def _cache(name: str) -> Eraser:
-    """Empty a cache of this process; other processes empty theirs as they follow the log."""
+    """Return the eraser of a cache in this process; other processes empty theirs as they follow the log."""
 
     def erase(erasure: Erasure, seconds: float) -> Iterator[Trace]:
         erasure.caches[name]()
@@ -180,7 +180,7 @@ def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 
 
 def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
-    """Find logs that ``athena restore`` set aside and that hold text which was erased since."""
+    """Find logs that ``athena restore`` set aside and that hold text erased since."""
     for path in sorted({*erasure.directory.glob("log-*.db"), *erasure.directory.glob("*.part")}):
         with closing(erasure.log.reader()) as reader:
             if _holds_erased(path, reader, erasure.log):
@@ -190,7 +190,7 @@ def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:
     try:
         return _repeats(path, reader, log)
-    except Exception:  # it is damaged: nobody can tell
+    except Exception:  # a damaged copy may hold the text
         return True
 
 
@@ -213,7 +213,7 @@ def _repeats(path: Path, reader: StoreReader, log: Log) -> bool:
 
 
 class StoragePlace(NamedTuple):
-    """Files of the state directory by the patterns of their paths; without an eraser they hold no text.
+    """Files of the state directory, by patterns of their paths; without an eraser they hold no text.
 
     A place without patterns is in the memory of processes.
     """
@@ -246,4 +246,4 @@ PLACES = (
     StoragePlace("contracts", ("api/contracts.v1.json",)),
     StoragePlace("settings of git", ("git-*/*",)),
 )
-"""Every kind of file in a state directory, and the caches of text. A test fails for a file that is of none."""
+"""Every kind of file in a state directory, and the caches of text. A test fails for any other file."""

@@ -1,4 +1,4 @@
-"""Redaction: what people, models and tools wrote is erased; the facts stay, and the chain still verifies."""
+"""Redaction: erases the texts of people, models and tools; the facts stay, and the chain still verifies."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,29 +33,29 @@ from athena_core.services.erasure.erasure import Trace
 BATCH = 200
 PAGE_ROWS = 500
 SEARCH_ROWS = 20_000
-"""How many rows one statement searches for copies."""
+"""Rows that one statement searches for copies."""
 
 COPY_CHARS_MIN = 12
-"""Shorter texts are not looked for elsewhere: too many events hold them by chance."""
+"""Shorter texts are not searched elsewhere: too many events contain them by chance."""
 
 COPIES_OF_MAX, COPIES_MAX = 100, 100
-"""How many texts are looked for elsewhere, and how many places are named."""
+"""The most texts that are searched elsewhere, and the most copies that are named."""
 
 TOGETHER = 1_000
-"""How many events before a run's first one may be of the transaction that started it, such as its batch of work."""
+"""How many events before a run's first one may belong to the transaction that started it, such as its batch of work."""
 
-IN_THE_CHAIN = "nothing removes it, because it is part of the chain"
+IN_THE_CHAIN = "it cannot be removed, because it is part of the chain"
 RUN_ID = re.compile(rb"run_\w+")
 AROUND = (
     *(workflow_run.WorkflowStepFailed.TYPE, schedule.ScheduleRunFailed.TYPE, queue.WorkBatchStarted.TYPE),
     *(queue.WorkBatchReturned.TYPE, queue.WorkBatchDeadLettered.TYPE, queue.WorkDrainFailed.TYPE),
     *(dead_letter.DeadLetterAdded.TYPE, message.MessageFailed.TYPE),
 )
-"""The events in other streams that repeat an error of a run, or name the items that it was given."""
+"""Event types in other streams that repeat an error of a run, or name the items that it was given."""
 
 
 class ErasableText(NamedTuple):
-    """What is to be erased: the rows with text, what of them is in the public payload, and what was erased before."""
+    """The text to erase: the rows, the parts in public payloads that cannot be erased, and earlier erasures."""
 
     rows: tuple[Row, ...]
     public: tuple[Trace, ...]
@@ -68,10 +68,7 @@ class ErasableText(NamedTuple):
 
 
 def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
-    """Find a run's text: in its events, in what it was given, in its review, and where its errors are repeated.
-
-    Raises NotFound.
-    """
+    """Find the text of a run: in its events, input and review, and where its errors are repeated. Raise NotFound."""
     rows = reader.stream(run_id)
     if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
@@ -80,7 +77,7 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
 
 
 def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> ErasableText:
-    """Find the text of all runs of a session, and of what else belongs to it. Raises NotFound."""
+    """Find the text of all runs of a session, and of everything else in it. Raise NotFound."""
     rows = list(reader.session(session_id, reader.head() + 1))
     if not rows:
         raise NotFound(f"no session {session_id!r} exists")
@@ -88,15 +85,15 @@ def text_of_session(reader: StoreReader, codec: Codec, session_id: str) -> Erasa
 
 
 def text_of_event(reader: StoreReader, position: Position) -> ErasableText:
-    """Find the text of one event. Raises NotFound."""
+    """Find the text of one event. Raise NotFound."""
     row = reader.row(position)
     if row is None:
-        raise NotFound(f"there is no event at position {position}")
+        raise NotFound(f"no event exists at position {position}")
     return _erasable([row])
 
 
 def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -> list[Row]:
-    """Return the events of directives that were made of plain input."""
+    """Return the events of directives that were made from plain input."""
     directives: dict[str, list[Row]] = {}
     for row in rows:
         event = codec.decode(row, text=False).event
@@ -109,7 +106,7 @@ def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -
 
 
 def _repeated_errors(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:
-    """Find what repeats text of runs in other streams: their errors, the items and messages that they worked on."""
+    """Find rows of other streams that repeat text of runs: their errors, items and messages."""
     runs = {row.stream.encode() for row in rows if run.DECIDER.owns(row.stream)}
     position, head = max(min(row.position for row in rows) - TOGETHER, 0), reader.head()
     while runs and (page := reader.of_types(AROUND, position, head, PAGE_ROWS)):
@@ -144,7 +141,7 @@ def _erasable(rows: Iterable[Row]) -> ErasableText:
 def _public(row: Row, names: Sequence[str]) -> Trace:
     return Trace(
         place=_place_of(row.position),
-        reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in its public payload",
+        reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in the public payload",
         remedy=IN_THE_CHAIN,
     )
 
@@ -152,9 +149,9 @@ def _public(row: Row, names: Sequence[str]) -> Trace:
 async def redact(
     log: Log, reader: StoreReader, text: ErasableText, reason: str, meta: Meta
 ) -> tuple[Position, tuple[Trace, ...]]:
-    """Erase the texts that were found, each recorded as ``payload.redacted``.
+    """Erase texts, and record each erasure as ``payload.redacted``.
 
-    Return the position after which it is done, and the events that still repeat a text that was erased, now or before.
+    Return the position of the last erasure, and the events that still repeat a text erased now or before.
     """
     begun = reader.head()
     copies = copies_of(reader, text.rows, 0, begun, named=text.public)
@@ -164,9 +161,9 @@ async def redact(
 
 
 async def note_late(log: Log, rows: Sequence[Row], begun: Position, done: Position, meta: Meta) -> Position:
-    """Note what repeats the texts of erased rows and was recorded since a search: meanwhile, or the reason itself.
+    """Record copies of erased texts that were written after the search for copies, including in the reason itself.
 
-    ``begun`` is where the search ended, ``done`` what erased them. Return the position after which all is noted.
+    ``begun`` is where the search ended, ``done`` the position of the erasure. Return the position of the last record.
     """
 
     def find() -> Copies:
@@ -193,27 +190,27 @@ async def _erase(log: Log, positions: Sequence[Position], reason: str | None, me
     return done
 
 
-# What is left elsewhere
+# Copies elsewhere
 
 
 class Copies(NamedTuple):
-    """The events whose text, or whose public payload, repeats texts; with ``more`` there may be others."""
+    """The events that repeat texts, in their text or public payload; ``more`` means that there are others."""
 
     positions: tuple[Position, ...]
     public: tuple[Position, ...]
     more: bool
 
     def noted(self, event: plane.PayloadRedacted) -> plane.PayloadRedacted:
-        """Return the event with a note of the copies, so that a later command knows of them without the text."""
+        """Return the event with the positions of the copies, so that later commands find them without the text."""
         return replace(event, copies=self.positions or None, public=self.public or None, more=self.more or None)
 
 
 def copies_of(
     reader: StoreReader, rows: Sequence[Row], after: Position, head: Position, named: Iterable[Trace] = ()
 ) -> Copies:
-    """Find the events with ``after < position <= head`` that repeat a text of rows, as a whole or within more.
+    """Find the events with ``after < position <= head`` that contain a text of the rows.
 
-    Texts of less than ``COPY_CHARS_MIN`` characters are not looked for, and public payloads in ``named`` are left out.
+    Texts under ``COPY_CHARS_MIN`` characters are not searched. Public payloads in ``named`` are left out.
     """
     wanted = _shortest(rows)
     places: dict[Position, bool] = {}
@@ -233,7 +230,7 @@ def _place_of(position: Position) -> str:
 
 
 def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position]) -> Copies:
-    """Return the copies that were noted by the commands which erased any of these positions."""
+    """Return the copies that were recorded when these positions were erased."""
     texts: set[Position] = set()
     payloads: set[Position] = set()
     more = False
@@ -254,22 +251,22 @@ def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position
 
 
 def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
-    """Name the copies that were not erased since, and those that cannot be."""
+    """Yield the copies that still exist, including those that cannot be erased."""
     for position in copies.public:
-        reason = "its public payload repeats a text that was erased"
+        reason = "its public payload repeats an erased text"
         yield Trace(place=_place_of(position), reason=reason, remedy=IN_THE_CHAIN)
     for position in copies.positions:
         row = reader.row(position)
         if row is not None and row.text is not None:
             remedy = f"athena redact --position {position}"
-            yield Trace(place=_place_of(position), reason="it repeats a text that was erased", remedy=remedy)
+            yield Trace(place=_place_of(position), reason="it repeats an erased text", remedy=remedy)
     if copies.more:
-        reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeated them"
+        reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeat them"
         yield Trace(place="log", reason=reason, remedy="redact other runs that may repeat them")
 
 
 def _shortest(rows: Iterable[Row]) -> list[bytes]:
-    """Return the texts of rows as JSON has them inside of quotes, without those that hold another one."""
+    """Return the texts of rows as JSON string contents, without texts that contain another one."""
     values = {value for row in rows for value in _strings(msgspec.json.decode(row.text or b"{}"))}
     kept: list[str] = []
     for value in sorted((one for one in values if len(one) >= COPY_CHARS_MIN), key=len):
@@ -291,7 +288,7 @@ def _strings(value: Any, name: str = "") -> Iterator[str]:
 
 
 def count_public_words(reader: StoreReader) -> dict[str, int]:
-    """Count the free words in public payloads of the whole log, by type and field. Raises ValueError for damage."""
+    """Count the free words in public payloads of the whole log, by type and field. Raise ValueError for damage."""
     counts: dict[str, int] = {}
     position, head = 0, reader.head()
     types = tuple({kind for kind, _ in MOVED_WORDS})

@@ -98,7 +98,7 @@ def test_anothers_thing_is_denied_whether_it_exists_or_not(guarded: Server, narr
         with pytest.raises(Refused) as refused:
             narrowed.get(path)
         answers.append((refused.value.status, refused.value.code, refused.value.error["message"]))
-    assert answers == [(403, "AUTHZ_DENIED", "getRun is beyond the sessions that otto is scoped to")] * 3
+    assert answers == [(403, "AUTHZ_DENIED", "getRun is outside of the sessions in the scope of otto")] * 3
     with pytest.raises(Refused) as denied:
         narrowed.run(sessionId="theirs")
     assert denied.value.status == 403

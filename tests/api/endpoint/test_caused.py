@@ -86,7 +86,7 @@ def test_who_may_not_cancel_may_not_interrupt(
         assert (status, envelope["error"]["code"]) == (403, "AUTHZ_DENIED")
         assert envelope["error"]["message"] == (
             "sessionStrategy interrupt cancels the run of its session: "
-            "cancelRun needs the role Admin or Operator; vera is Viewer"
+            "cancelRun needs the role Admin or Operator; vera has the role Viewer"
         )
         assert plane.ask("ada", "GET", f"/runs/{victim}")["status"] == "running"
         assert [event["runId"] for event in plane.events(types="run.created,run.queued")] == [victim]
@@ -192,7 +192,7 @@ def test_notes_in_context_references_are_denied_under_a_scope_whatever_they_are_
         body = {"sessionId": "s1", "directiveId": made["id"]}
         status, envelope = plane.answer("vera", "POST", "/runs", body, x_athena_scope_sessions="s1")
         answers.append((status, envelope["error"]["message"]))
-    told = "contextRefs name notes of the memory: getMemory is beyond the sessions that vera is scoped to"
+    told = "contextRefs name notes of the memory: getMemory is outside of the sessions in the scope of vera"
     assert answers[:4] == [(403, told)] * 4, "also for one that does not exist"
     assert [status for status, _ in answers[4:]] == [400] * 2, "no way but the plain one leads to a file"
     assert "links are not followed" in answers[4][1]
