@@ -1,11 +1,11 @@
 """Reactors: continue work because of recorded events, in one process of all that share a state directory.
 
 A reactor is asked by key (the id of a workflow run, of a drain, …) to do the due work there. It does not handle single
-events. It reads the current state, takes the next step in a transaction that checks at the head whether the step is
-still due, and looks again.
+events. It reads the current state, takes the next step, and looks again. The transaction of a step checks at the head
+whether the step is still due.
 
-So it may be asked too often, by two leaders, or again after a crash between any two steps: nothing happens twice, and
-no checkpoint can be lost.
+So nothing happens twice, even if a reactor is asked too often, by two leaders, or again after a crash. It needs no
+checkpoint.
 """
 
 import asyncio

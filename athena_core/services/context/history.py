@@ -93,8 +93,8 @@ class CachedHistory:
 class HistoryCache:
     """Reads histories, and caches them: the next run of a session only reads the new rows.
 
-    A cached history equals one that is read again. All are dropped after any text of the log is erased: ``forget`` is
-    called for the rows up to ``followed()``, and later rows are searched for erasures. Belongs to the event loop, but
+    A cached history equals one that is read again. All are dropped after any text of the log is erased. ``forget`` is
+    called for erasures up to ``followed()``; later rows are searched for erasures. Belongs to the event loop, but
     ``forget`` may be called from any thread.
     """
 

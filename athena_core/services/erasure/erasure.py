@@ -73,7 +73,7 @@ class Erasure:
         them have erased, because a pass under way may have left a place already.
 
         A pass rewrites the views, so none is made if nothing was erased since the last clean one. A clean pass is
-        followed by a pause of ten times its duration, so erasures take at most a tenth of the time from other work.
+        followed by a pause of ten times its duration. So erasures slow other work down by a tenth at most.
         """
         self._asked += 1
         mine = self._asked

@@ -1,6 +1,6 @@
 """Live text: what models are writing right now, for subscribers; nothing of it is recorded.
 
-A subscriber is a cursor into its session's open turn, not a queue: a slow one gets more text at a time, a very slow one
+A subscriber is a cursor into its session's open turn, not a queue. A slow one gets more text at a time; a very slow one
 misses the oldest text. Every subscriber gets the finished entry from the log. Everything runs on the event loop.
 """
 

@@ -76,8 +76,8 @@ class ModelAnswer(Value):
 ReserveCost = Callable[[str, str, int, int, int | None], Awaitable[int | None]]
 """Reserves the cost of a call before it is made, and returns how much it may cost, None for any sum.
 
-The arguments are the provider, the model, the cost of failed calls of the turn, the least cost that makes sense, and
-the most (None if the price is unknown), in micro-USD.
+Arguments: provider, model, cost of the turn's failed calls, least sensible cost, highest cost (None if the price is
+unknown). Costs are in micro-USD.
 """
 
 

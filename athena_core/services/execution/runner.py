@@ -376,7 +376,7 @@ class Runner:
         """Execute one run until it ends, pauses or is stopped, and record its end."""
         meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
         request, now = assignment.request, self._clock.now()
-        took_ms = max(now - assignment.clock_from, 0)  # below 0 if it began by a clock that was ahead
+        took_ms = max(now - assignment.clock_from, 0)  # 0 if it began by a clock ahead of ours
         recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, took_ms)
         left = (request.timeout_ms - took_ms) / 1000
         held.due = self._clock.elapsed() + left

@@ -4,9 +4,9 @@ The file is JSON, line by line. The first line is ``{"bundle": 2, "logId", "scop
 "head", "complete"}``. It names the position before the slice with its chain value, the last position, and whether the
 slice holds a whole run.
 
-Then, by position, follow ``{"row": {…}}`` with all columns of an event (``data`` and ``text`` as stored), or
-``{"leaves": ["…", …]}`` for events outside of the scope: the hash that each adds to the chain, in hex. The last line is
-``{"end": …, "chain": …}``. Bundles of release 0.1 have the number 1 and no ``complete``.
+The events follow by position. An event of the scope is ``{"row": {…}}``, with all columns (``data`` and ``text`` as
+stored). Events outside of the scope are ``{"leaves": ["…", …]}``: the hash that each adds to the chain, in hex. The
+last line is ``{"end": …, "chain": …}``. Bundles of release 0.1 have the number 1 and no ``complete``.
 """
 
 import hashlib

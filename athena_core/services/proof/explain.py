@@ -78,7 +78,7 @@ class Cause(Value):
     """One event of the run, as a sentence.
 
     ``after`` is the run whose end admitted this one. It is absent if that run is outside of the caller's scope.
-    ``waited_ms`` is how long the run had waited for this event.
+    ``waitedMs`` is how long the run had waited for this event.
     """
 
     event_id: str

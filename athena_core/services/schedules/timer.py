@@ -1,4 +1,4 @@
-"""The timer: wakes schedules when they are due. It uses APScheduler only as an alarm clock.
+"""The timer: wakes schedules when they are due, with APScheduler as its alarm clock.
 
 There is one alarm, for the next due time. APScheduler knows neither schedules nor triggers nor slots: ``DueSchedules``
 knows the due slots, and the log's transactions decide what follows.

@@ -184,7 +184,7 @@ def test_an_unreadable_answer_is_asked_for_once_more(api: Api) -> None:
     assert record["repairRunId"] == result["repairRunId"]
     hopeless = review(api, "hopeless", sessionId="hopeless")["result"]
     assert (hopeless["status"], hopeless["mergeGate"], hopeless["findings"]) == ("failed", "fail", [])
-    assert "holds no JSON object" in hopeless["parseError"]
+    assert "contains no JSON object" in hopeless["parseError"]
     assert "could not be read" in hopeless["error"]["message"]
     assert len(api.items("/runs", sessionId="hopeless")) == 2
 

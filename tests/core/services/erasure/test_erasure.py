@@ -44,7 +44,7 @@ async def test_a_pass_is_followed_by_a_rest_that_others_wait_for(passes: Passes)
     assert await passes.scrub(1.0, 1) == ()
     (left,) = await passes.scrub(1.0, 2)
     assert (left.place, passes.passes) == ("views", 1)
-    assert f"again in {2 * REST_PARTS} s" in left.reason
+    assert f"possible in {2 * REST_PARTS} s" in left.reason
     passes.time.advance(2_000 * REST_PARTS - 10)
     assert await passes.scrub(1.0, 3) == (), "what is left of the rest is waited for"
     assert passes.passes == 2

@@ -202,7 +202,7 @@ async def test_json_that_fits_is_attached(output: str) -> None:
 async def test_invalid_json_fails(output: str) -> None:
     found = await verdict(policy("json-schema", schema=SCHEMA), output=output)
     assert found.evidence == ()
-    assert "no JSON" in found.failures[0].message
+    assert "is not JSON" in found.failures[0].message
 
 
 async def test_json_that_does_not_fit_fails_with_the_faults_as_evidence() -> None:
