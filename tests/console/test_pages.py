@@ -87,6 +87,7 @@ def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: S
     expect(status(heading)).to_have_text("running")
     writing = page.locator(".writing pre")
     expect(writing).to_have_text("one ")  # while the model writes
+    expect(page.locator(".waits")).to_contain_text("Waiting for the model")
     gate.release()
     expect(writing).to_have_text("one two ")
     gate.release()
@@ -129,6 +130,8 @@ def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, 
     row = row_of(page, run_id)
     expect(status(row)).to_have_text("failed")
     expect(status(row)).to_have_attribute("title", message)
+    page.goto(f"/#/runs/{run_id}")
+    expect(panel(page, "Why it failed")).to_contain_text("failed: PROVIDER_ERROR")
 
 
 def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, scene: Scene) -> None:
@@ -137,6 +140,8 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
     expect(page.locator(".waterfall .tool")).to_have_count(3)
     expect(page.locator(".waterfall .model")).to_have_count(4)
     expect(page.locator("article.assistant.message pre")).to_contain_text("according to 40 receipts")
+    expect(panel(page, "Timeline")).to_contain_text('User: "Report how pears sold this week."')
+    expect(panel(page, "Timeline")).to_contain_text(re.compile(r"worker [\w.-]+:\d+"))
     evidence = page.get_by_role("region", name="Evidence")
     button(evidence, "Show").click()
     expect(evidence.locator("pre")).to_contain_text("40 receipts")
@@ -250,6 +255,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
     expect(page.locator("tr.inner")).to_contain_text("told to fail")
     button(row, "Requeue").click()
     expect(status(row)).to_have_text("requeued")
+    expect(page.locator(".notices")).to_contain_text('waits in queue "returned"')
     row = page.locator(f'tr[data-letter="{away}"]')
     button(row, "Discard …").click()
     dialog = page.get_by_role("dialog")

@@ -17,13 +17,14 @@ import {
   getSessionTranscript,
   listEvents,
   listRunEvidence,
+  listWorkers,
   type Run,
   resumeRun,
   type TranscriptDelta,
   type TranscriptEntry,
 } from "../generated";
 import { href } from "../route";
-import { caller } from "../state/caller";
+import { caller, isAllowed } from "../state/caller";
 import { eventSummary } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -189,6 +190,7 @@ function WaitingFor({ explanation }: { explanation: Explanation | undefined }): 
 
 function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined }): JSX.Element {
   const { causes, omitted, parentRunId } = props.of;
+  const addresses = useWorkerAddresses();
   const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
   return (
     <>
@@ -199,7 +201,7 @@ function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; u
             <li key={cause.eventId}>
               <time dateTime={cause.at}>{clock(cause.at)}</time>
               <span>
-                {quote(entries.get(cause.eventId)) ?? cause.says}
+                {quote(entries.get(cause.eventId)) ?? withAddress(cause.says, addresses)}
                 {cause.waitedMs ? <span class="quiet"> after {duration(cause.waitedMs)}</span> : null}
                 {cause.after && (
                   <span class="quiet">
@@ -219,6 +221,23 @@ function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; u
       )}
     </>
   );
+}
+
+/** Return `host:pid` of the registered workers, by their executor id. */
+function useWorkerAddresses(): ReadonlyMap<string, string> {
+  const addresses = useSignal<ReadonlyMap<string, string>>(new Map());
+  useEffect(() => {
+    if (!isAllowed(listWorkers) || caller.value?.scope) return; // a scope hides workers, and each denial is recorded
+    void request(listWorkers)
+      .then(({ data }) => (addresses.value = new Map(data.items.map((worker) => [worker.id, `${worker.host}:${worker.pid}`]))))
+      .catch(() => undefined); // then ids are shown
+  }, []);
+  return addresses.value;
+}
+
+/** Replace the executor ids of registered workers. */
+function withAddress(text: string, addresses: ReadonlyMap<string, string>): string {
+  return text.replace(/(exe_\w+)( \(process \d+\))?/g, (found, id: string) => (addresses.has(id) ? `worker ${addresses.get(id)}` : found));
 }
 
 const QUOTE_CHARS = 80;
