@@ -1,4 +1,4 @@
-"""Kept answers: what was answered at the head of the log, for whoever asks the same before it moves."""
+"""A cache of answers at the head of the log, for callers that repeat a request before the log moves."""
 
 import threading
 from collections import OrderedDict
@@ -9,43 +9,43 @@ from athena_core.values import Scope
 
 CACHE_BYTES_MAX = 4 << 20
 ENTRY_BYTES = 500
-"""What an answer takes beside its text, about."""
+"""Approximate size of an entry beside its body, in bytes."""
 
 Question: TypeAlias = tuple[str, bytes, Scope | None]
-"""Path, query as it was sent, and what the answer may show."""
+"""The path, the raw query, and the scope of the caller."""
 
 
 class CachedAnswer(Protocol):
-    """What is answered; ``data`` is its body."""
+    """An answer that can be cached. ``data`` is its encoded body."""
 
     @property
     def data(self) -> Any:
-        """The bytes."""
+        """The encoded body."""
 
 
 class AnswerCache:
-    """Answers that follow from the question and a position alone: consoles that hear of an event all ask the same.
+    """Answers that depend only on the request and the log position.
 
-    They are let go of together when the log moves on, so none is ever old, and writes cost no look at them. Over the
-    limit, the least recently used go first. Safe from any thread.
+    When an event arrives, all open consoles send the same requests. The cache is cleared when the head moves, so no
+    entry is stale and writes never invalidate. Above the size limit, the least recently used entries are dropped. Safe
+    from any thread.
     """
 
     def __init__(self) -> None:
-        """Keep nothing yet."""
         self._answers: OrderedDict[Question, CachedAnswer] = OrderedDict()
         self._position: Position = 0
         self._bytes = 0
         self._lock = threading.Lock()
 
     def forget(self, position: Position) -> None:
-        """Let go of what was answered at older heads of the log, of which nothing is kept from now on."""
+        """Drop all answers of earlier heads. Answers of earlier heads are not kept from now on."""
         with self._lock:
             if position > self._position:
                 self._answers.clear()
                 self._position, self._bytes = position, 0
 
     def find(self, question: Question, position: Position) -> Any:
-        """Return the answer that was kept at this head of the log, or None."""
+        """Return the answer that is cached at this head of the log, or None."""
         self.forget(position)
         with self._lock:
             reply = self._answers.get(question) if position == self._position else None
@@ -54,7 +54,7 @@ class AnswerCache:
             return reply
 
     def keep(self, question: Question, position: Position, reply: CachedAnswer) -> None:
-        """Remember an answer."""
+        """Cache an answer."""
         size = _size(question, reply)
         with self._lock:
             if position != self._position or size > CACHE_BYTES_MAX:
@@ -67,6 +67,6 @@ class AnswerCache:
 
 
 def _size(question: Question, reply: CachedAnswer) -> int:
-    """About how many bytes an answer takes with its question, which a client may make long."""
+    """Return the approximate size of an entry in bytes, including the request, which a client may make long."""
     path, query, _ = question
     return len(reply.data) + len(path) + len(query) + ENTRY_BYTES

@@ -1,4 +1,4 @@
-"""The application: requests from the first byte to the endpoint or a page."""
+"""The application: from the first byte of a request to the endpoint or a page."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,11 +33,11 @@ from athena_core.settings import Settings
 from athena_core.system.watchdog import name_operation
 from athena_core.values import Identity
 
-READING = ("GET", "HEAD")  # a page has no other methods: they are 404 in our envelope, as everywhere
+READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
 
 
 class AthenaApp:
-    """The outermost layer: gives every request a trace id, and every answer a line in the access log."""
+    """The outermost layer: it gives every request a trace id and a line in the access log."""
 
     def __init__(self, gate: RequestFilter, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
         """Wrap the application whose parts are ``plane``."""
@@ -97,7 +97,7 @@ class AthenaApp:
             )
 
     async def reload_roles(self) -> None:
-        """Read the file with the roles again, record it, and end the streams of those who may no longer read."""
+        """Reload the roles file, record that, and end the streams of callers that may no longer read."""
         access = self.plane.access
         try:
             if not access.roster.enabled or not access.roster.reload():
@@ -105,7 +105,7 @@ class AthenaApp:
             meta = Meta(actor="system:server", correlation=self._ids.trace())
             await self.plane.log.submit(record(plane.STREAM, roles_loaded(access.roster)), meta)
         except AthenaError as error:
-            self._log.warning(f"the roles were not read anew: {error.message}")
+            self._log.warning(f"the roles were not reloaded, the old ones still apply: {error.message}")
         finally:
             self.plane.streams.review(self._may_still_read)
 
@@ -114,7 +114,7 @@ class AthenaApp:
         return now.scope == who.scope and self.plane.access.allows(now, operation)
 
     def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Body and headers of the answer to what is no request, which has a line in the access log as well."""
+        """Return body and headers of the answer to malformed input, and log it."""
         trace = self._ids.trace()
         body = failure(error, trace)
         status = status_of(error)
@@ -140,10 +140,9 @@ class AthenaApp:
 
 
 class Dispatcher:
-    """The whole as ASGI: the API goes straight to its endpoint, pages and the life of the process to Starlette."""
+    """The ASGI application: the API goes to the endpoint, pages and the lifespan to Starlette."""
 
     def __init__(self, endpoint: Endpoint, pages: Starlette) -> None:
-        """Put the two side by side."""
         self._endpoint = endpoint
         self._pages = pages
 
@@ -171,7 +170,7 @@ def build(
     serving: bool = True,
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> AthenaApp:
-    """Return the application of one state directory; its parts are ``plane``. Raises ConfigError."""
+    """Return the application for a state directory. Raise ConfigError. Its parts are ``plane``."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
     lines = access_log or AccessLog(clock, mask=parts.mask)

@@ -1,4 +1,4 @@
-"""What runs beside the requests, from the start of a process to its end."""
+"""Background tasks of a process, from its start to its end."""
 
 import threading
 from collections import Counter
@@ -22,7 +22,7 @@ UPDATER_JOIN_SECONDS = 5.0
 
 @asynccontextmanager
 async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator[None]:
-    """Run what is beside the requests; ``serving`` is true for a server, false for a command that works alone."""
+    """Run the background tasks. ``serving`` is True for a server, False for a command that runs without one."""
     forked = parts.log.anchor.mismatch() if parts.settings.accept_fork else None
     if forked is not None:
         parts.log.anchor.accept_fork()
@@ -64,8 +64,8 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
 
 @asynccontextmanager
 async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
-    """Run what is in a worker: it executes runs, and leaves requests, views and reactors to servers."""
-    parts.log.raise_format()  # a server writes at once, a worker maybe not for hours
+    """Run the background tasks of a worker. It executes runs, and leaves requests, views and reactors to servers."""
+    parts.log.raise_format()  # a server writes at once; a worker may not write for hours
     parts.log.start()
     try:
         async with anyio.create_task_group() as tasks:
@@ -85,7 +85,7 @@ async def worker_lifespan(parts: ControlPlane) -> AsyncIterator[None]:
 
 
 async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, serving: bool) -> None:
-    """Record that a server started, and that a fork was accepted."""
+    """Record that a server has started, and that an operator has accepted a fork."""
     events: list[Event] = []
     if forked is not None:
         head = parts.log.signal.position
@@ -100,7 +100,7 @@ async def announce(parts: ControlPlane, forked: AnchorMismatch | None, *, servin
 
 
 def roles_loaded(roster: Roster) -> plane.RolesLoaded:
-    """Return the event that records the roles that were read."""
+    """Return the event that records the roles that were loaded."""
     named = Counter(role for name, role in roster.roles.items() if name != EVERYBODY_ELSE)
     return plane.RolesLoaded(
         source="settings" if roster.file is None else "file",

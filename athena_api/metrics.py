@@ -1,4 +1,4 @@
-"""Metrics: what a monitoring system reads, in the text format of Prometheus; never an id, never what was said."""
+"""Metrics in the text format of Prometheus. They contain no ids and no text of users or models."""
 
 import os
 import time
@@ -23,7 +23,7 @@ MEMORY = Path("/proc/self/statm")
 
 
 class MetricFamily(NamedTuple):
-    """Measurements of one kind: their name, what they mean, which labels tell them apart."""
+    """A metric: its name, type, help text and labels."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -34,59 +34,55 @@ class MetricFamily(NamedTuple):
 REQUESTS = MetricFamily(
     "athena_http_requests_total",
     "counter",
-    "Requests answered, by route template and class of status; streams count when they end.",
+    "Answered requests by route template and status class. Streams count when they end.",
     ("method", "route", "status"),
 )
 REQUEST_TIMES = MetricFamily(
     "athena_http_request_duration_seconds",
     "histogram",
-    "How long an answer took, waits for runs and views included; streams are left out.",
+    "Duration of answers, including waits for runs and views. Streams are not included.",
     ("method", "route"),
 )
 EVENTS = MetricFamily("athena_log_events_appended_total", "counter", "Events that this process appended to the log.")
-BATCHES = MetricFamily("athena_log_batch_events", "histogram", "Events in one commit of the log by this process.")
-COMMITS = MetricFamily(
-    "athena_log_commit_seconds", "histogram", "How long it took to insert a batch and make it durable."
-)
+BATCHES = MetricFamily("athena_log_batch_events", "histogram", "Events in one commit by this process.")
+COMMITS = MetricFamily("athena_log_commit_seconds", "histogram", "Time to insert a batch and make it durable.")
 HEAD = MetricFamily("athena_log_head_position", "gauge", "The last position of the log.")
-QUEUE = MetricFamily("athena_log_queue_transactions", "gauge", "Transactions that wait for the next batch.")
+QUEUE = MetricFamily("athena_log_queue_transactions", "gauge", "Transactions waiting for the next batch.")
 LAG = MetricFamily(
-    "athena_projection_lag_events", "gauge", "Events that a projection has not taken in yet.", ("projection",)
+    "athena_projection_lag_events", "gauge", "Events that a projection has not applied yet.", ("projection",)
 )
-STOPPED = MetricFamily("athena_projection_stopped", "gauge", "1 where an event stopped a projection.", ("projection",))
-STREAMS = MetricFamily("athena_streams_open", "gauge", "Streams of events that are open.")
+STOPPED = MetricFamily("athena_projection_stopped", "gauge", "1 if an event stopped the projection.", ("projection",))
+STREAMS = MetricFamily("athena_streams_open", "gauge", "Open event and transcript streams.")
 BLOCKS = MetricFamily(
     "athena_event_loop_blocks_total",
     "counter",
-    "Times that the event loop was blocked for over 20 ms, by what ran then.",
+    "Blocks of the event loop for over 20 ms, by the code that was running.",
     ("operation",),
 )
 BLOCKED = MetricFamily(
     "athena_event_loop_block_seconds",
     "gauge",
-    "Longest block of the event loop in the last one to two minutes; 0 if none was over 20 ms.",
+    "Longest block of the event loop in the last one to two minutes; 0 if none exceeded 20 ms.",
 )
 RUNS = MetricFamily(
     "athena_runs_total",
     "counter",
-    "Runs that were admitted and have ended, since the log began, by the provider that they asked for.",
+    "Admitted runs that have ended, since the log began, by requested provider.",
     ("provider", "outcome"),
 )
-ADMITTED = MetricFamily(
-    "athena_runs_admitted_total", "counter", "Runs that were admitted, since the log began.", ("provider",)
-)
+ADMITTED = MetricFamily("athena_runs_admitted_total", "counter", "Admitted runs, since the log began.", ("provider",))
 OPEN_RUNS = MetricFamily("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
-ITEMS = MetricFamily("athena_work_items", "gauge", "Items that wait in the queues of sessions.")
-DRAINED = MetricFamily("athena_work_items_drained_total", "counter", "Items that were done, since the log began.")
-LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters about which nothing was decided.")
+ITEMS = MetricFamily("athena_work_items", "gauge", "Items waiting in the queues of sessions.")
+DRAINED = MetricFamily("athena_work_items_drained_total", "counter", "Items processed, since the log began.")
+LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters awaiting a decision.")
 BURIED = MetricFamily("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
 SCHEDULES = MetricFamily("athena_schedules", "gauge", "Schedules, by state.", ("state",))
 REJECTIONS = MetricFamily(
-    "athena_rejections_total", "counter", "Runs that the policy refused, since the log began.", ("reason",)
+    "athena_rejections_total", "counter", "Runs rejected by the policy, since the log began.", ("reason",)
 )
-DENIALS = MetricFamily("athena_denials_total", "counter", "Operations that were denied, since the log began.")
+DENIALS = MetricFamily("athena_denials_total", "counter", "Denied operations, since the log began.")
 SUPPRESSED = MetricFamily(
-    "athena_requests_suppressed_total", "counter", "Requests stopped after too many refusals, since the log began."
+    "athena_requests_suppressed_total", "counter", "Requests rejected after too many refusals, since the log began."
 )
 TOKENS = MetricFamily(
     "athena_tokens_total", "counter", "Tokens of model calls, since the log began.", ("provider", "direction")
@@ -99,24 +95,26 @@ UNPRICED = MetricFamily(
 )
 TODAY = MetricFamily("athena_cost_today_usd", "gauge", "Estimated spend of this UTC day in dollars.")
 RESERVED = MetricFamily(
-    "athena_cost_reserved_usd", "gauge", "What runs have set aside of the daily budget, in dollars."
+    "athena_cost_reserved_usd", "gauge", "Part of the daily budget that is reserved by runs, in dollars."
 )
 BUDGET = MetricFamily(
     "athena_cost_budget_daily_usd", "gauge", "The daily budget of the policy in dollars, if there is one."
 )
 FAILURES = MetricFamily(
-    "athena_background_failures_total", "counter", "Failures of a loop beside the requests, in this process.", ("loop",)
+    "athena_background_failures_total", "counter", "Failures of background loops in this process.", ("loop",)
 )
-FAILING = MetricFamily("athena_background_failing", "gauge", "1 where a loop beside the requests fails now.", ("loop",))
+FAILING = MetricFamily("athena_background_failing", "gauge", "1 if the background loop is failing.", ("loop",))
 BEHIND_LOG = MetricFamily(
-    "athena_clock_behind_log_seconds", "gauge", "How far this server's clock is behind the last event of the log."
+    "athena_clock_behind_log_seconds", "gauge", "Seconds by which this server's clock is behind the last event."
 )
 JUMP = MetricFamily(
-    "athena_clock_jump_seconds", "gauge", "How far the machine's clock jumped ahead, until that is accepted; else 0."
+    "athena_clock_jump_seconds",
+    "gauge",
+    "Seconds of a forward jump of the machine's clock, until it is accepted.",
 )
 BUILD = MetricFamily("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
 CPU = MetricFamily("process_cpu_seconds_total", "counter", "CPU time of this process.")
-RESIDENT = MetricFamily("process_resident_memory_bytes", "gauge", "Memory that this process holds.")
+RESIDENT = MetricFamily("process_resident_memory_bytes", "gauge", "Resident memory of this process.")
 
 FAMILIES = (
     *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, BLOCKED, BLOCKS),
@@ -147,17 +145,17 @@ FAMILIES = (
         RESIDENT,
     ),
 )
-"""All of them, in the order in which they are written."""
+"""All metrics, in the order of the output."""
 
 
 def exposition(plane: "ControlPlane") -> bytes:
-    """All families with at least one sample, as text."""
+    """Return all metrics with at least one sample, as text."""
     samples = collect(plane)
     return "".join(line for family in FAMILIES for line in render_family(family, samples[family])).encode()
 
 
 def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
-    """Collect all samples. The counters of the fleet are left out while the views are not there."""
+    """Return all samples. Metrics that come from the views are left out while the views are not available."""
     log, head = plane.log, plane.reader.head()
     health = health_of(plane, head)
     samples: dict[MetricFamily, list[Sample]] = {family: [] for family in FAMILIES}
@@ -201,7 +199,7 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
 
 
 def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
-    """Return the counters of the fleet."""
+    """Yield the samples of the counters of the fleet."""
     for row in counts.providers:
         yield ADMITTED, ((row.provider,), row.admitted)
         for outcome in ("completed", "failed", "cancelled", "timed_out", "crashed"):
@@ -227,7 +225,7 @@ def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
 
 
 def render_family(family: MetricFamily, samples: Iterable[Sample]) -> Iterator[str]:
-    """Yield the lines of a family and its samples; none where there are no samples."""
+    """Yield the lines of a metric, or nothing if there are no samples."""
     begun = False
     for values, value in samples:
         if not begun:

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 document, computed from the table of operations; the same table always gives the same document."""
+"""The OpenAPI 3.1 document, computed from the table of operations. The same table always gives the same document."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,27 +61,31 @@ WRITING = (
     "STORE_MOVED",
 )
 SPACE = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What is trimmed, as a class of characters: every dialect of patterns has another idea of ``\\s``."""
-BLANK_SCHEMA: Json = {"description": "Counts as absent.", "type": "string", "pattern": f"^[{SPACE}]*$"}
+"""A character class of whitespace. Dialects of regular expressions disagree about ``\\s``."""
+BLANK_SCHEMA: Json = {
+    "description": "Blank: counts as absent.",
+    "type": "string",
+    "pattern": f"^[{SPACE}]*$",
+}
 NOT_BLANK = f"[^{SPACE}]"
 FAILURE: Json = {
-    "description": "What every error looks like.",
+    "description": "The envelope of an error.",
     "type": "object",
     "required": ["ok", "error"],
     "properties": {"ok": {"const": False}, "error": {"$ref": SCHEMAS + "Error"}},
 }
 ERROR: Json = {
-    "description": "An error: a code that programs may rely on, a message for people.",
+    "description": "An error: a stable code for programs, and a message for people.",
     "type": "object",
     "required": ["code", "message", "retryable", "traceId"],
     "properties": {
         "code": {"enum": sorted(CODES)},
         "message": {"type": "string"},
-        "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
-        "traceId": {"type": "string", "description": "Equal to the x-trace-id header."},
+        "retryable": {"type": "boolean", "description": "True if the same request may succeed later."},
+        "traceId": {"type": "string", "description": "The id of this request, as in the `x-trace-id` header."},
         "details": {
             "anyOf": [{"type": "array", "items": {"$ref": SCHEMAS + "Fault"}}, {"type": "object"}],
-            "description": "The wrong fields, where the input is at fault.",
+            "description": "The invalid fields of the input, or other details of the error.",
         },
     },
 }
@@ -90,77 +94,83 @@ PARAMETERS: Mapping[str, Json] = {
         "name": "after",
         "in": "query",
         "schema": {"type": "string"},
-        "description": "The id of the last entry seen.",
+        "description": "The id of the last entry received.",
     },
     "Cursor": {
         "name": "cursor",
         "in": "query",
         "schema": {"type": "string"},
-        "description": "The `nextCursor` of the last page.",
+        "description": "The `nextCursor` of the previous page.",
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARS_MAX, "pattern": "^[!-~]+$"},
-        "description": "Makes a repeated request answer what the first one did, instead of doing it twice.",
+        "description": "A key of the client's choice. A repeated request with the same key gets the first answer.",
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
         "schema": {"type": "string"},
-        "description": "An `ETag` that was answered before: replace only what has not changed since; `*` is any.",
+        "description": "An `ETag` of an earlier answer. The write fails if the version has changed; `*` matches any.",
     },
     "LastEventId": {
         "name": "Last-Event-ID",
         "in": "header",
         "schema": {"type": "string"},
-        "description": "The id of the last event seen; stronger than `after`.",
+        "description": "The id of the last event received. Takes precedence over `after`.",
     },
     "MinPosition": {
         "name": "minPosition",
         "in": "query",
         "schema": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}, BLANK]},
-        "description": "Answer no earlier than the views reflect this position of the log.",
+        "description": "Wait until the views reflect this position of the log.",
     },
     "Prefer": {
         "name": "Prefer",
         "in": "header",
         "schema": {"type": "string", "examples": ["respond-async"]},
-        "description": "`respond-async` answers 202 at once with the record so far.",
+        "description": "`respond-async` returns 202 at once with the record so far.",
     },
     "Stale": {
         "name": "stale",
         "in": "query",
         "schema": {"type": "string", "examples": ["allow"]},
-        "description": "`allow` answers from the views as they are, marked `athena-stale` where they lag.",
+        "description": "`allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.",
     },
 }
 HEADERS: Mapping[str, Json] = {
     "NextCursor": {
         "schema": {"type": "string"},
-        "description": "Where the next page of a sheet begins, if one follows.",
+        "description": "The cursor of the next CSV page, if there is one.",
     },
-    "ETag": {"schema": {"type": "string"}, "description": "Names this version; send it as `If-Match` to replace it."},
-    "Position": {"schema": {"type": "integer"}, "description": "The position of the log that the answer reflects."},
-    "Replayed": {"schema": {"const": "true"}, "description": "There when a repeated key was answered."},
-    "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait, where that is known."},
-    "TraceId": {"schema": {"type": "string"}, "description": "Names this request in the log and in its events."},
+    "ETag": {"schema": {"type": "string"}, "description": "The current version. Send it as `If-Match` with a write."},
+    "Position": {"schema": {"type": "integer"}, "description": "The log position that the answer reflects."},
+    "Replayed": {
+        "schema": {"const": "true"},
+        "description": "Present if the key was used before: the first answer again.",
+    },
+    "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry, if known."},
+    "TraceId": {
+        "schema": {"type": "string"},
+        "description": "The id of this request in logs and events.",
+    },
 }
 IDENTITY: Json = {
     "type": "apiKey",
     "in": "header",
     "name": "x-athena-identity",
-    "description": "Set by a trusted proxy; its name is a setting. With authentication off nobody needs it.",
+    "description": "Set by a trusted proxy. Its name is a setting. Not needed if authentication is off.",
 }
 ABOUT = """A control plane for AI-agent runs, kept in an append-only log.
 
-Every answer is an envelope, `{"ok": true, "data": …}` or `{"ok": false, "error": …}`. An empty body counts as `{}`;
-bodies are read as JSON whatever their content type. Strings are trimmed; null and blank count as absent where a field
-is optional. Unknown body fields are errors, unknown query parameters are ignored."""
+Every answer is an envelope, `{"ok": true, "data": …}` or `{"ok": false, "error": …}`. Bodies are read as JSON,
+whatever their content type, and an empty body counts as `{}`. Strings are trimmed. For an optional field, null and
+blank strings count as absent. Unknown body fields are errors. Unknown query parameters are ignored."""
 
 
 def document(operations: Sequence[Row], version: str) -> Json:
-    """The document. Raises ValueError for types that share a name, KeyError for an error code that has no class."""
+    """Return the document. Raise ValueError for types that share a name, KeyError for an error code without a class."""
     rows = sorted(operations, key=lambda row: (row.path, row.method))
     schemas, components = _schemas(rows)
     paths: dict[str, Json] = {}
@@ -244,7 +254,7 @@ def _parameters(row: Row, schemas: Mapping[Any, Json]) -> Iterator[Json]:
 
 
 def _query_schema(type_: Any, schema: Json) -> Json:
-    """Return the schema of a query parameter: a blank one counts as absent, lists are separated by commas."""
+    """Return the schema of a query parameter. A blank one counts as absent; lists are separated by commas."""
     info = query_kind(inspect.type_info(type_))
     if is_time(info):
         return {"schema": {"anyOf": [{"type": "string", "format": "date-time"}, BLANK]}}
@@ -266,7 +276,7 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     headers = {"athena-position": _header("Position"), "x-trace-id": _header("TraceId")}
     envelope = _envelope(schemas[row.answer])
     if row.stream:
-        # OpenAPI 3.1 cannot describe the items of a stream; the extension says what each frame's data holds.
+        # OpenAPI 3.1 cannot describe the items of a stream. The extension describes the data of each frame.
         transient = [] if row.transient is None else [_envelope(schemas[row.transient])]
         data = {"oneOf": [envelope, *transient]} if transient else envelope
         content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": data}}
@@ -282,7 +292,7 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     answers: Json = {"200": {"description": "Done.", "headers": headers, "content": content}}
     if row.accepted is not None:
         content = _json(_envelope(schemas[row.accepted]))
-        answers["202"] = {"description": "Accepted: the record so far.", "headers": headers, "content": content}
+        answers["202"] = {"description": "Accepted. Returns the record so far.", "headers": headers, "content": content}
     return answers
 
 
@@ -302,7 +312,7 @@ def _failures(row: Row) -> Json:
 
 
 def codes_of(row: Row) -> tuple[str, ...]:
-    """Return the codes of all errors that an operation may answer, bugs excepted."""
+    """Return the codes of all errors that an operation may answer, except bugs."""
     codes = [*EVERY, *row.errors]
     if ":" in row.path:
         codes.append("UNKNOWN_ERROR")
@@ -335,7 +345,7 @@ def _limit(default: int) -> Json:
         "name": "limit",
         "in": "query",
         "schema": {"anyOf": [number, {"type": "string"}]},
-        "description": f"1 to {PAGE_ITEMS_MAX}; a number beyond is moved there, what is no number means {default}.",
+        "description": f"Items of a page: 1 to {PAGE_ITEMS_MAX}, otherwise clamped. Not a number: {default}.",
     }
 
 
@@ -375,14 +385,14 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Json], dict[str, Json]]:
 
 
 def _readable(name: str) -> str:
-    """``Page_Run_``, as msgspec names ``Page[Run]``, is a RunPage."""
+    """Return the name of a component: ``Page_Run_``, as msgspec names ``Page[Run]``, becomes RunPage."""
     if "." in name:
-        raise ValueError(f"two types of the table are called {name.rpartition('.')[2]}; rename one")
+        raise ValueError(f"two types of the table are named {name.rpartition('.')[2]}; rename one")
     return re.sub(r"^(\w+?)_(\w+)_$", r"\2\1", name)
 
 
 def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
-    """Return the schema with our names, Markdown for descriptions, and neither titles nor defaults of null."""
+    """Return the schema with readable names, Markdown descriptions, no titles and no null defaults."""
     if isinstance(schema, (list, tuple)):
         return [_tidy(item, names) for item in schema]
     if not isinstance(schema, dict):
@@ -417,7 +427,7 @@ def _reachable(roots: Iterable[Json], components: Mapping[str, Json]) -> set[str
 
 
 def _input(schema: Json, components: Mapping[str, Json]) -> Json:
-    """The schema as ``shapes.py`` reads it: what must be there is not blank, integers are exact, null is absent."""
+    """Return the schema that ``shapes.py`` checks: no blank required strings, exact integers, null as absent."""
     options = [option for option in schema.get("anyOf", ()) if option != NULL]
     if len(options) == 1:
         return _optional(options[0], components)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from athena_api import openapi, static_files
 from athena_api.edge.replies import failure, status_of, success
+from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged
 from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operations import OPERATIONS
@@ -25,13 +26,13 @@ T = TypeVar("T")
 
 
 METRICS_OPERATION = "getMetrics"
-"""The page of metrics, as authorization knows it."""
+"""The operation of the metrics page, for authorization."""
 
 
 async def unserved(request: HttpRequest, error: Exception) -> Response:
-    """Answer that descriptors or memory ran out, or that the log is damaged; any other error goes on."""
+    """Answer a shortage of descriptors or memory, or a damaged log. Raise any other error again."""
     if is_shortage(error):
-        refusal: AthenaError = Overloaded("file descriptors or memory ran out")
+        refusal: AthenaError = Overloaded(f"{SHORTAGE} Retry later.")
     elif isinstance(error, request.app.state.plane.log.store.damaged):
         refusal = StoreDamaged(StoreDamaged.REMEDY)
     else:
@@ -40,12 +41,12 @@ async def unserved(request: HttpRequest, error: Exception) -> Response:
 
 
 async def livez(request: HttpRequest) -> Response:
-    """Answer that the process runs."""
+    """Answer that the process is running."""
     return _json(success({"status": "ok"}), 200)
 
 
 async def readyz(request: HttpRequest) -> Response:
-    """Answer whether the log is reachable, the views follow it and the server stays."""
+    """Answer if the log is reachable, the views follow it and the server is not shutting down."""
     try:
         check_ready(request.app.state.plane)
     except AthenaError as error:
@@ -54,7 +55,7 @@ async def readyz(request: HttpRequest) -> Response:
 
 
 async def metrics(request: HttpRequest) -> Response:
-    """Answer the metrics, which cover every identity."""
+    """Answer the metrics, which cover all identities."""
     parts: ControlPlane = request.app.state.plane
     who, trace = request.scope["athena.identity"], request.scope["athena.trace"]
     meta = Meta(actor=who.subject, correlation=trace, quiet=parts.refusal_limits.exhausted(who.subject))
@@ -70,7 +71,7 @@ async def metrics(request: HttpRequest) -> Response:
 
 
 async def _built(build: "functools._lru_cache_wrapper[T]") -> T:
-    """Return what a cached function builds; only the first time in a thread, as it takes that long."""
+    """Return the result of a cached function. The first call runs in a thread, because it is slow."""
     return build() if build.cache_info().currsize else await to_thread.run_sync(build)
 
 
@@ -81,7 +82,7 @@ async def document(request: HttpRequest) -> Response:
 
 @functools.cache
 def openapi_file() -> static_files.StaticFile:
-    """Build the OpenAPI document, once: it follows from this release, and takes 40 ms."""
+    """Build the OpenAPI document. It takes 40 ms, and does not change within a release."""
     return static_files.StaticFile.of(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), ".json")
 
 
@@ -97,7 +98,7 @@ async def docs_page(request: HttpRequest) -> Response:
 
 
 async def static(request: HttpRequest) -> Response:
-    """Answer a file of a page."""
+    """Answer a static file."""
     await _built(static_files.static_files)
     file = static_files.static_file(request.path_params["path"])
     if file is None:

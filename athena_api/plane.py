@@ -1,4 +1,4 @@
-"""The control plane: its parts, wired once by ``wiring.wire`` and passed to every operation."""
+"""The control plane: the parts of a process, wired once by ``wiring.wire`` and passed to every operation."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -59,11 +59,11 @@ CATCH_UP_SECONDS_MAX = 2.0
 LARGE_READS_MAX = 2
 
 Digests: TypeAlias = tuple[str | None, dict[str, Position], dict[str, replay.ProjectionDigest]]
-"""The generation of the views, and by view its position and its digest."""
+"""The generation of the views, and the position and digest of each view."""
 
 
 class ControlPlane(NamedTuple):
-    """Everything an operation may need. ``reader`` and ``views_reader`` belong to the event loop."""
+    """The parts that operations use. ``reader`` and ``views_reader`` belong to the event loop."""
 
     # Shared
     settings: Settings
@@ -71,7 +71,7 @@ class ControlPlane(NamedTuple):
     clock: Clock
     ids: Ids
     operations: tuple[str, ...]
-    """The ids of the table of operations, in its order."""
+    """The ids of the operations, in the order of the table."""
     providers: Mapping[str, Provider]
     watchdog: Watchdog
 
@@ -82,9 +82,9 @@ class ControlPlane(NamedTuple):
     views: Views
     views_reader: ViewsReader
     digests: SingleFlight[Digests]
-    """The digests of the views: the largest read that there is, shared by concurrent callers."""
+    """Digests of the views. Concurrent callers share one computation, because it is the largest read of all."""
     large_reads: anyio.CapacityLimiter
-    """How many large pages are read at a time: each competes with the event loop for the interpreter."""
+    """The number of large pages read at a time. Each competes with the event loop for the interpreter."""
 
     # Answers and streams
     answer_cache: AnswerCache
@@ -96,12 +96,12 @@ class ControlPlane(NamedTuple):
     relay: LiveRelay
     traffic: Traffic
 
-    # Who may ask for what, and how often
+    # Access and rate limits
     access: Access
     rate_limits: RateLimits
     refusal_limits: RefusalLimits
 
-    # What commands are given to
+    # Services for commands
     anchors: Anchors
     catalog: Catalog
     clock_jumps: ClockJumps
@@ -118,28 +118,28 @@ class ControlPlane(NamedTuple):
     templates: Templates
     workflows: Workflows
 
-    # What acts on events and on time
+    # Background work
     reactors: Reactors
     runner: Runner
     timer: Timer
     workflow_stepper: WorkflowStepper
 
     async def reached(self, position: Position) -> None:
-        """Return once the log holds a position. Raises NotCaughtUp after two seconds."""
+        """Wait until the log has reached a position. Raise NotCaughtUp after two seconds."""
         if self.log.signal.position >= position:
             return
         with anyio.move_on_after(CATCH_UP_SECONDS_MAX):
             await self.log.signal.wait(position)
         if self.log.signal.position < position:
             details = {"position": position, "head": self.log.signal.position}
-            raise NotCaughtUp("the log has not reached that position", details)
+            raise NotCaughtUp("The log has not reached minPosition. Retry later.", details)
 
     async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
-        """Return once these projections reflect a position. Raises NotCaughtUp after two seconds."""
+        """Wait until these projections reflect a position. Raise NotCaughtUp after two seconds."""
         await self.views_reader.wait(names, position, CATCH_UP_SECONDS_MAX)
 
     async def scrub(self, position: Position, seconds: float) -> tuple[Trace, ...]:
-        """Remove what files still hold of text that was erased up to a position. Return where it is left.
+        """Remove text that was erased up to a position from files. Return the places where it is left.
 
         Views and other readers are waited for up to ``seconds`` each.
         """
@@ -152,7 +152,7 @@ class ControlPlane(NamedTuple):
         return late + await self.erasure.scrub(seconds, self.views_reader.position(names))
 
     async def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:
-        """Return what a quick indexed read finds, and the position that it reflects.
+        """Return the result of a quick indexed read, and the position that it reflects.
 
         A page that is too large for the event loop is read again in a thread, a few at a time.
         """
@@ -177,7 +177,7 @@ class ControlPlane(NamedTuple):
         read: Callable[[Connection, StoreReader], T],
         limiter: anyio.CapacityLimiter | None = None,
     ) -> tuple[T, Position]:
-        """Return what a slower read finds, in a thread with connections of its own."""
+        """Return the result of a slower read, which runs in a thread with connections of its own."""
 
         def work() -> tuple[T, Position]:
             log = self.log.reader()
@@ -191,7 +191,7 @@ class ControlPlane(NamedTuple):
         return await to_thread.run_sync(work, limiter=limiter)
 
     async def scan(self, read: Callable[[StoreReader], T], limiter: anyio.CapacityLimiter | None = None) -> T:
-        """Return what a read of the log finds, in a thread with a connection of its own."""
+        """Return the result of a read of the log, which runs in a thread with a connection of its own."""
 
         def work() -> T:
             log = self.log.reader()
@@ -203,7 +203,7 @@ class ControlPlane(NamedTuple):
         return await to_thread.run_sync(work, limiter=limiter)
 
     def close(self) -> None:
-        """Close what reads, then the log."""
+        """Close the readers, then the log."""
         self.watchdog.close()
         for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.schedules):
             part.close()
@@ -217,7 +217,7 @@ class ControlPlane(NamedTuple):
 
 
 def digests_of(views: Views, log: Log) -> SingleFlight[Digests]:
-    """Return the digests of these views, computed in a thread."""
+    """Return the shared computation of the views' digests, which runs in a thread."""
 
     def work() -> Digests:
         reader = log.reader()

@@ -1,4 +1,4 @@
-"""The server: uvicorn on a socket of ours, which ends streams cleanly and leaves in bounded time."""
+"""The server: uvicorn on a socket of its own. It ends streams cleanly and shuts down in bounded time."""
 
 import asyncio
 import faulthandler
@@ -18,19 +18,18 @@ from athena_core.errors import ConfigError
 from athena_core.settings import Settings
 from athena_core.system import gc_tuning
 
-SEND_BUFFER_BYTES = 64 << 10  # a stalled client pins no more in the kernel
+SEND_BUFFER_BYTES = 64 << 10  # a stalled client holds no more than this in the kernel
 GRACE_SECONDS = 3
-IDLE_REQUESTS = 10  # fewer in the last second make a server idle
-TICKS_A_SECOND = 10  # uvicorn's
+IDLE_REQUESTS = 10  # a server with fewer requests in the last second is idle
+TICKS_A_SECOND = 10  # ticks of uvicorn
 BACKLOG = 2_048
 PORT_MAX = 65_535
 
 
 class Server(uvicorn.Server):
-    """Leaves what the start made to itself; tells every stream to end before it waits for the connections to close."""
+    """A uvicorn server that ends all streams before it waits for connections to close."""
 
     def __init__(self, config: uvicorn.Config, app: AthenaApp) -> None:
-        """Take the application that the streams belong to."""
         super().__init__(config)
         self._app = app
         self._reloads: set[asyncio.Task[None]] = set()
@@ -38,18 +37,18 @@ class Server(uvicorn.Server):
         self._requests = 0
 
     def leave(self, number: int, frame: object) -> None:
-        """End well. A handler that raises would do for a signal that comes early, and get lost in a callback."""
+        """Start the shutdown. It sets a flag, because an exception that is raised in a callback could get lost."""
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then let the garbage collector look at new objects only, and less often."""
+        """Start as uvicorn does, then tune the garbage collector for a long-running process."""
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
         gc_tuning.tune_gc()
 
     async def on_tick(self, counter: int) -> bool:
-        """Look once a second at connections and memory; leave where what serves them has ended."""
+        """Check connections and memory once a second. Shut down if the lifespan has ended."""
         if self.broken:
             self.should_exit = True
         if counter % TICKS_A_SECOND == 0:
@@ -61,7 +60,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _check_connections(self, now: float) -> None:
-        """End what is overdue; if clients leave too much unread, end the connections that have for longest."""
+        """End overdue connections. If clients leave too much unread, abort those that have stalled for longest."""
         stalled: list[HttpProtocol] = []
         for connection in list(self.server_state.connections):
             assert isinstance(connection, HttpProtocol)
@@ -78,38 +77,43 @@ class Server(uvicorn.Server):
 
     @property
     def broken(self) -> bool:
-        """True if the lifespan ended without a request to: a bug, which is in the log."""
+        """True if the lifespan ended unasked. That is a bug, and the log has it."""
         return self.started and (self.lifespan.error_occurred or self.lifespan.shutdown_failed)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then as uvicorn does."""
+        """End the streams, then shut down as uvicorn does."""
         self._app.plane.streams.drain()
         await super().shutdown(sockets)
 
 
 def check_exposure(settings: Settings, address: str | None) -> None:
-    """Refuse to listen on an address where anybody could say who he is; None is a Unix socket. Raises ConfigError."""
+    """Refuse to listen where any client could choose its identity.
+
+    Raise ConfigError. ``address`` is None for a Unix socket.
+    """
     everywhere = [network for network in settings.auth_trusted_proxies if network.prefixlen == 0]
     if settings.auth_enabled and everywhere and not settings.auth_proxy_secret:
-        raise ConfigError(f"ATHENA_AUTH_TRUSTED_PROXIES: {everywhere[0]} is everybody; set a secret as well")
+        raise ConfigError(
+            f"ATHENA_AUTH_TRUSTED_PROXIES: {everywhere[0]} is every address. Set ATHENA_AUTH_PROXY_SECRET, too."
+        )
     if address is None or ip_address(address.partition("%")[0]).is_loopback:
         return
     if not settings.auth_enabled:
-        raise ConfigError(f"{address} is no loopback address, and authentication is off (ATHENA_AUTH_ENABLED)")
+        raise ConfigError(f"{address} is not a loopback address. Set ATHENA_AUTH_ENABLED to listen on it.")
     if not settings.auth_trusted_proxies:
-        raise ConfigError(f"{address} is no loopback address: ATHENA_AUTH_TRUSTED_PROXIES must say who is believed")
+        raise ConfigError(f"{address} is not a loopback address. Set ATHENA_AUTH_TRUSTED_PROXIES to listen on it.")
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """Return a listening Unix socket that only this user may connect to. Raises ConfigError with what is in the way."""
+    """Return a listening Unix socket that only this user can connect to. Raise ConfigError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.is_socket():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 if probe.connect_ex(str(path)) == 0:
-                    raise ConfigError(f"cannot listen on {path}: another server does")
-            path.unlink()  # of a server that is gone
-        before = os.umask(0o177)  # so that it is never there for others, not even for a moment
+                    raise ConfigError(f"cannot listen on {path}: another server is listening there")
+            path.unlink()  # left by a server that has ended
+        before = os.umask(0o177)  # other users must not be able to connect, not even for a moment
         try:
             listener.bind(str(path))
         finally:
@@ -126,9 +130,9 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
-    """Return a listening socket; the kernel cuts off a client that is gone without a word. Raises ConfigError."""
+    """Return a listening socket. The kernel drops a client that has vanished. Raise ConfigError."""
     if not 0 <= port <= PORT_MAX:
-        raise ConfigError(f"{port} is no port; expected 0 to {PORT_MAX}")
+        raise ConfigError(f"{port} is not a port. Use 0 to {PORT_MAX}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -143,21 +147,21 @@ def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
 
 
 def serve(app: AthenaApp, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
-    """Serve until SIGINT or SIGTERM, from the main thread; ``ready`` is called once SIGTERM ends it well.
+    """Serve until SIGINT or SIGTERM. Must run in the main thread.
 
-    Raises SystemExit where it could not start, or not go on.
+    ``ready`` is called once SIGTERM leads to a clean shutdown. Raise SystemExit if the server cannot start or continue.
     """
-    faulthandler.enable(STDERR, all_threads=False)  # a library that finds no memory may crash, and says nothing
+    faulthandler.enable(STDERR, all_threads=False)  # a library may crash without a message when memory runs out
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
         log_config=log_lines(app.plane.mask),
         ws="none",
         lifespan="on",
-        proxy_headers=False,  # trust is decided on the socket's peer
+        proxy_headers=False,  # the peer of the socket decides about trust
         server_header=False,
         access_log=False,
-        log_level="error",  # a warning for each request that cannot be read is what the access log is for
+        log_level="error",  # uvicorn would warn about each malformed request, which the access log has
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, app)

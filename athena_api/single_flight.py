@@ -1,4 +1,4 @@
-"""One expensive read at a time, which concurrent callers share."""
+"""Sharing of one expensive read between concurrent callers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,32 +10,30 @@ T = TypeVar("T")
 
 
 class SharedRead(Generic[T]):
-    """A read that has begun, and the position of the log at which it began."""
+    """A read in progress, and the log position at which it began."""
 
     __slots__ = ("position", "task")
 
     def __init__(self, task: "asyncio.Task[T]", position: Position) -> None:
-        """Take both."""
         self.task = task
         self.position = position
 
 
 class SingleFlight(Generic[T]):
-    """Runs a read at most once at a time.
+    """A read that runs at most once at a time.
 
     A caller joins the read in progress if that began at the caller's position or later. All other callers share the
     next one, so no caller waits for more than two reads.
     """
 
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
-        """Take the read."""
         self._read = read
         self._current: SharedRead[T] | None = None
         self._next: asyncio.Task[T] | None = None
         self._position: Position = 0
 
     async def result(self, position: Position) -> T:
-        """Return a result that reflects this position; raise what the read raised."""
+        """Return a result that reflects this position. Raise the error of the read."""
         current = self._current
         if current is not None and not current.task.done() and current.position >= position:
             task = current.task
@@ -45,7 +43,7 @@ class SingleFlight(Generic[T]):
                 self._next = asyncio.create_task(self._follow(current))
                 self._next.add_done_callback(_retrieve)
             task = self._next
-        return await asyncio.shield(task)  # a caller who leaves does not end it for the others
+        return await asyncio.shield(task)  # shield: a caller that is cancelled must not cancel the read of the others
 
     async def _follow(self, before: SharedRead[T] | None) -> T:
         if before is not None and not before.task.done():
@@ -57,6 +55,6 @@ class SingleFlight(Generic[T]):
 
 
 def _retrieve(task: "asyncio.Task[T]") -> None:
-    """Look at the error, because the callers may all have left."""
+    """Retrieve the error, which asyncio would otherwise report if all callers have left."""
     if not task.cancelled():
         task.exception()

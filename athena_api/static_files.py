@@ -1,4 +1,4 @@
-"""Pages and static files: everything comes from this server, and works without a network."""
+"""Pages and static files. All of them come from this server, so they work without internet access."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ SECURITY_HEADERS = (
     ),
     ("referrer-policy", "no-referrer"),
 )
-"""Headers of every page and static file: nothing inline, nothing from another host."""
+"""Headers of pages and static files: no inline code, nothing from other hosts."""
 
 PAGE = b"""<!doctype html>
 <html lang="en">
@@ -46,11 +46,11 @@ PAGE = b"""<!doctype html>
 
 CONSOLE = "dashboard/index.html"
 HASHED = "dashboard/assets/"
-"""Where the names of files hold a hash of their content."""
+"""The folder whose file names contain a hash of the content."""
 
 
 class StaticFile(NamedTuple):
-    """A file as it is served; one that is ``immutable`` never has another content under its name."""
+    """A file to serve. The content of an ``immutable`` file never changes under its name."""
 
     content: bytes
     content_type: str
@@ -59,7 +59,7 @@ class StaticFile(NamedTuple):
 
     @classmethod
     def of(cls, content: bytes, suffix: str, *, immutable: bool = False) -> "StaticFile":
-        """Return a file of the type that a suffix means, with the ETag of its content."""
+        """Return a file with the content type of its suffix and an ETag of its content."""
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         return cls(content, CONTENT_TYPES[suffix], etag, immutable)
 
@@ -71,18 +71,18 @@ def docs_page() -> StaticFile:
 
 
 def console_page() -> StaticFile:
-    """Return the page at ``/``; its sources are in ``athena_api/dashboard``."""
+    """Return the page at ``/``. Its sources are in ``athena_api/dashboard``."""
     return static_files()[CONSOLE]
 
 
 def static_file(path: str) -> StaticFile | None:
-    """Return the file at ``/static/<path>``, if it is one of those that came with this release."""
+    """Return the file at ``/static/<path>``, or None."""
     return static_files().get(path)
 
 
 @functools.cache
 def static_files() -> dict[str, StaticFile]:
-    """Every file that is served, by its path: the list is fixed, so no path can lead elsewhere."""
+    """Return all served files by path. The list is fixed, so no path leads outside of the folder."""
     files: dict[str, StaticFile] = {}
     for file in sorted(ROOT.rglob("*")):
         if file.suffix in CONTENT_TYPES and file.is_file():

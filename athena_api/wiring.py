@@ -1,4 +1,4 @@
-"""The composition root: which parts there are, and what each of them takes."""
+"""The composition root: it creates the parts and connects them."""
 
 import os
 import time
@@ -77,7 +77,7 @@ from projections.engine.views import Views
 from projections.memory_index import MemoryIndex
 
 OLDER_LOOKS, OLDER_POLL_SECONDS = 40, 0.25
-"""How often a start looks whether a process of an older release has ended, and how long it waits in between."""
+"""How often a start checks if a process of an older release has ended, and the pause between the checks."""
 
 
 def wire(
@@ -89,9 +89,9 @@ def wire(
     serves: tuple[str, ...] = (),
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> ControlPlane:
-    """Open the log and connect the parts; nothing runs yet. Raises ConfigError.
+    """Open the log and connect the parts, without running anything. Raise ConfigError.
 
-    ``serves`` names the providers whose runs are executed here, all if empty.
+    ``serves`` names the providers whose runs are executed here; all if empty.
     """
     wiring = Wiring(settings, clock, ids, serves)
     wiring.open_log()
@@ -112,13 +112,13 @@ def wire(
 
 
 class Wiring:
-    """The parts while they are made: one method for each wing, in the order of their calls in ``wire``.
+    """The parts during construction, one method for each group, in the order of the calls in ``wire``.
 
-    The order is part of the behaviour: followers of the tail receive an event in the order in which they were made.
+    The order is part of the behaviour: listeners of the tail receive an event in the order of their creation.
     """
 
     def __init__(self, settings: Settings, clock: Clock, ids: Ids, serves: tuple[str, ...]) -> None:
-        """Make what needs no log. Raises ConfigError."""
+        """Create the parts that need no log. Raise ConfigError."""
         self.settings = settings
         self.clock = clock
         self.ids = ids
@@ -137,7 +137,7 @@ class Wiring:
         self.watchdog = Watchdog()
 
     def open_log(self) -> None:
-        """Open the log, and what follows it. Raises ConfigError."""
+        """Open the log, and connect the parts that follow it. Raise ConfigError."""
         settings = self.settings
         self.log = Log(
             open_store(settings.state_dir, settings.database_url, self.ids),
@@ -155,7 +155,7 @@ class Wiring:
         self.catalog = Catalog(self.log, self.ids, self.names)
 
     def wire_access(self) -> None:
-        """Connect who may do what, and how often refusals are recorded."""
+        """Connect access control, and the limits of requests and refusals."""
         settings = self.settings
         roster = Roster(
             enabled=settings.auth_enabled,
@@ -176,7 +176,7 @@ class Wiring:
         self.access = Access(self.log, roles, roster, self.refusal_limits, mode=settings.authz_mode, strict=strict)
 
     def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
-        """Connect the agent and the executor that runs it, and enter this process into the list of workers."""
+        """Connect the agent and its executor, and register this process as a worker."""
         settings = self.settings
         self.compiler = ContextCompiler(settings, self.log.codec, self.reader, lambda: self.tail.position)
         about = ProcessInfo(
@@ -208,7 +208,7 @@ class Wiring:
         )
 
     def wire_runs(self) -> None:
-        """Connect what admits runs, and the templates and policies that they follow."""
+        """Connect the admission of runs, templates and policies."""
         self.runs = Runs(
             self.log,
             self.catalog,
@@ -227,7 +227,7 @@ class Wiring:
         self.policies = Policies(self.log, self.catalog, self.names, self.runs)
 
     def wire_views(self) -> None:
-        """Connect the views, and the memory that is searched beside them."""
+        """Connect the views, and the search in memory."""
         settings, directory = self.settings, self.settings.state_dir
         self.workspace = open_workspace(settings)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
@@ -250,7 +250,7 @@ class Wiring:
         self.memory = Memory(log, self.ids, settings, notes, self.index)
 
     def wire_queues(self) -> None:
-        """Connect queues, messages, dead letters and what puts those back."""
+        """Connect queues, messages, dead letters and redrives."""
         settings = self.settings
         self.queues = Queues(self.log, self.reader, self.tail, self.runs, self.ids, self.names)
         self.personas = PersonaFiles(self.workspace)
@@ -274,7 +274,7 @@ class Wiring:
         self.redrives = Redrives(self.log, self.dead_letters, finder, self.access, self.clock, self.ids)
 
     def wire_workflows(self) -> None:
-        """Connect workflows, and reviews by personas."""
+        """Connect workflows and reviews."""
         settings = self.settings
         self.workflows = Workflows(self.log, self.tail, self.catalog, self.runs, self.access, self.ids)
         self.workflow_stepper = WorkflowStepper(
@@ -317,7 +317,7 @@ class Wiring:
         self.timer = Timer(self.log, self.schedules, self.clock)
 
     def wire_streams(self) -> None:
-        """Connect the feed, transcripts and what models write now."""
+        """Connect the feed, transcripts and live text."""
         settings = self.settings
         self.feed = Feed(self.tail, self.reader)
         self.transcripts = Transcripts(self.feed, self.live, self.views_reader, self.log.log_id)
@@ -329,7 +329,7 @@ class Wiring:
         )
 
     def wire_reactors(self) -> None:
-        """Connect what acts on events, in the process that leads."""
+        """Connect the reactors, which run in the leading process."""
         self.reactors = Reactors(
             open_leader_lock(self.settings.state_dir, self.settings.database_url, "reactor"),
             self.tail,
@@ -339,7 +339,7 @@ class Wiring:
         )
 
     def wire_erasure(self) -> None:
-        """Connect what removes erased text from every other place."""
+        """Connect erasure to every place that holds copies of text."""
         self.erasure = Erasure(
             self.settings.state_dir,
             self.log,
@@ -356,14 +356,14 @@ class Wiring:
         self.tail.subscribe(self.erasure.forget, ERASING_TYPES)
 
     def wire_upkeep(self) -> None:
-        """Connect anchors, and the clock after a jump."""
+        """Connect anchors and clock jumps."""
         sender = Sender.of(self.settings)
         self.anchors = Anchors(self.log, self.clock, sender, self.destinations, self.settings.anchor_seconds)
         self.clock_jumps = ClockJumps(self.log, self.tail, self.clock)
 
 
 def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Mapping[str, Provider]:
-    """Return the providers. Raises ConfigError where a setting or ``serves`` names another one."""
+    """Return the providers. Raise ConfigError if a setting or ``serves`` names an unknown one."""
     providers = registry(
         mask,
         openai_api_key=settings.openai_api_key,
@@ -389,9 +389,9 @@ def providers_of(settings: Settings, mask: Mask, serves: tuple[str, ...]) -> Map
 
 
 def refuse_older(parts: ControlPlane, *, looks: int) -> None:
-    """Close the parts and raise ConfigError if the format is about to rise under a process of an older release.
+    """Close the parts and raise ConfigError if a process of an older release has the log open.
 
-    Releases before 0.2 check the format at their start only. Such a process may end between two ``looks``.
+    Releases before 0.2 check the format only at their start. Such a process may end between two ``looks``.
     """
     while older := _older(parts):
         looks -= 1
@@ -405,7 +405,7 @@ def refuse_older(parts: ControlPlane, *, looks: int) -> None:
 
 
 def _older(parts: ControlPlane) -> list[ProcessStatus]:
-    """Return the processes that would not notice that the format rises."""
+    """Return the processes that would not notice the new format."""
     if parts.log.store.format >= FORMAT:
         return []
     return [one for one in parts.runner.executors.processes() if one.about.format < FORMAT and not one.lost]

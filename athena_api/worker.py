@@ -1,7 +1,7 @@
-"""The worker: a process that answers nobody and executes the runs that it claims from the log, until it is told to go.
+"""The worker: a process that serves no requests and executes the runs that it claims from the log.
 
-The first SIGTERM or SIGINT has it take no more runs and see those that it has to their end, within a time; the second
-one has it leave at once. Runs that have not ended by then go on elsewhere, from what is recorded of them.
+After the first SIGTERM or SIGINT it claims no more runs, and waits for those that it has, within a time limit. After
+the second it stops at once. Other workers continue the remaining runs from their recorded events.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ def run_worker(
     *,
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> None:
-    """Work until told to leave, from the main thread. Raises ConfigError.
+    """Execute runs until a signal arrives. Must run in the main thread. Raise ConfigError.
 
-    ``ready`` is called once it claims runs, ``leaving`` with the number of runs that it waits for.
+    ``ready`` is called once the worker claims runs, ``leaving`` with the number of runs that it waits for.
     """
     logging.config.dictConfig(log_lines(Mask(secrets_of(settings))))
     faulthandler.enable(STDERR, all_threads=False)

@@ -1,8 +1,8 @@
-"""The read models: what clients see, folded from the log, disposable at any time.
+"""The read models: views for clients, folded from the log, which can be deleted and rebuilt at any time.
 
-What lives here: one file per read model, and ``<noun>_rows.py`` beside it where tables and handlers need a file of
-their own; the machinery is in ``engine``. What may not: anything of the core but events, values, errors and protocols;
-read models do not know each other. Read first: ``engine/projection.py``, then ``directives.py``.
+What lives here: one file per read model, and ``<noun>_rows.py`` beside it if tables and handlers need a file of their
+own; the machinery is in ``engine``. What may not: anything of the core but events, values, errors and protocols; read
+models do not import each other. Read first: ``engine/projection.py``, then ``directives.py``.
 """
 
 from projections.anchors import ANCHORS
@@ -32,4 +32,4 @@ ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
     *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
 )
-"""Every read model."""
+"""All read models."""

@@ -1,4 +1,4 @@
-"""The kept anchors: what other logs held, as they said when it was."""
+"""Read model of kept anchors: heads of other logs, as their operators sent them."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class AnchorRow(msgspec.Struct, gc=False):
-    """An anchor by the position of its event; ``anchored`` is the position in the other log."""
+    """An anchor, by the position of its event. ``anchored`` is the position in the other log."""
 
     position: int
     log_id: str
@@ -44,9 +44,10 @@ def anchor_kept(rows: Rows, recorded: Recorded[AnchorKept]) -> None:
 
 
 class KeptAnchor(Value):
-    """An anchor of another log: the chain value (hex) that it had at ``position``.
+    """A kept anchor: the chain value (hex) of another log at ``position``.
 
-    ``at`` is when it was taken, by the clock of its sender, the identity ``from``. ``keptAt`` is when it was recorded.
+    ``at`` is when the anchor was taken, by the sender's clock. ``from`` is the sender's identity. ``keptAt`` is when
+    this server recorded the anchor.
     """
 
     log_id: str
@@ -61,7 +62,7 @@ OLDEST = Keyset(kind="anchors", oldest_first=True)
 
 
 def list_anchors(connection: Connection, *, log_id: str | None, cursor: str | None, limit: int) -> Page[KeptAnchor]:
-    """Return kept anchors, oldest first."""
+    """Return a page of kept anchors, oldest first."""
     where = (("log_id = ?", log_id),)
     return OLDEST.page(connection, ANCHOR.all, where, cursor=cursor, limit=limit, show=_to_view)
 

@@ -1,4 +1,4 @@
-"""The audit trail: what people changed or tried to change, who, when and why.
+"""Read model of the audit trail: changes and attempted changes, with actor, time and reason.
 
 A new kind of entry is one line in ``ENTRIES``, and ``Shows.audit`` of its event.
 """
@@ -61,18 +61,18 @@ Kind: TypeAlias = Literal[
     "clock",
     "anchor",
 ]
-"""What an entry is about."""
+"""Subjects of entries."""
 
 REQUEST = "request"
 """The detail of a rejection that is text."""
 
 
 class AuditContent(NamedTuple):
-    """What an event says to auditors beside its envelope; values become JSON."""
+    """The content of an entry beside the envelope of its event. Values become JSON."""
 
     kind: Kind
     target: str | None = None
-    """The run, session, operation or document that it was about."""
+    """The affected run, session, operation or document."""
     reason: str | None = None
     before: object = None
     after: object = None
@@ -241,11 +241,11 @@ ENTRIES: dict[type[Event], Describe] = {
     SchedulePaused: _schedule_paused,
     ScheduleResumed: _schedule_paused,
 }
-"""The events in the trail, and what each says."""
+"""The events in the trail, with their content."""
 
 
 class AuditRow(msgspec.Struct, gc=False):
-    """An entry, by the position of its event; ``before``, ``after`` and ``details`` are JSON."""
+    """An entry, by the position of its event. ``before``, ``after`` and ``details`` are JSON."""
 
     position: int
     mark: bytes
@@ -273,7 +273,7 @@ AUDIT = Projection("audit", version=6, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
-    """The handler of an event that is an entry."""
+    """Return the handler of an event that is an entry."""
 
     def keep(rows: Rows, recorded: Recorded[Any]) -> None:
         entry = of(recorded)
@@ -302,7 +302,7 @@ def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
 
 @AUDIT.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Show who erased, and forget the reason of an entry that was erased; of a rejection what was asked for."""
+    """Add an erasure, and erase the reason of the target's entry, or the request of a rejection."""
     _handler(ENTRIES[PayloadRedacted])(rows, recorded)
     erased = rows.get(AUDIT_ENTRY, recorded.event.target)
     if erased is None:
@@ -322,9 +322,9 @@ for _event, _of in ENTRIES.items():
 
 
 class AuditEntry(Value):
-    """Something that somebody changed or tried to change; ``id`` is that of its event in the feed.
+    """A change or an attempted change. ``id`` is the id of its event in the feed.
 
-    ``target`` is what it was about: a run, a session, an operation, the policy.
+    ``target`` is the affected run, session, operation or document.
     """
 
     id: str
@@ -357,7 +357,7 @@ def audit_trail(
     limit: int,
     bytes_max: int = PAGE_BYTES_MAX,
 ) -> Page[AuditEntry]:
-    """The trail, newest first; times are milliseconds since 1970 UTC, inclusive."""
+    """Return a page of the trail, newest first. Times are milliseconds since 1970 UTC, inclusive."""
     where = (
         ("actor = ?", actor),
         ("kind = ?", kind),

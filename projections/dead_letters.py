@@ -1,4 +1,4 @@
-"""Dead letters: work that could not be done, why, and what was decided about it."""
+"""Read model of dead letters: work that failed for good, its errors, and the decisions about it."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -23,7 +23,7 @@ Status: TypeAlias = Literal["pending", "requeued", "discarded"]
 
 
 class DeadLetterRow(msgspec.Struct, gc=False):
-    """A dead letter; ``items``, ``attempts`` and ``item_ids`` (of what was requeued) are JSON, as is the payload."""
+    """A dead letter. ``items``, ``attempts``, ``payload`` and ``item_ids`` (the requeued items) are JSON."""
 
     position: int
     id: str
@@ -51,14 +51,14 @@ class DeadLetterRow(msgspec.Struct, gc=False):
 
 
 class DecisionRow(msgspec.Struct, gc=False):
-    """The letter that an event decided about, by the position where it was added."""
+    """The dead letter that a decision concerns, by the position where it was added."""
 
     position: int
     letter: int
 
 
 class DeadLetterPositionRow(msgspec.Struct, gc=False):
-    """Which event added a letter."""
+    """The position of the event that added a dead letter."""
 
     id: str
     position: int
@@ -131,7 +131,7 @@ def letter_restored(rows: Rows, recorded: Recorded[DeadLetterRestored]) -> None:
 
 @DEAD_LETTERS.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a letter held and what its errors said, or the note of a decision."""
+    """Erase the payload and the texts of errors of a dead letter, or the note of a decision."""
     row = rows.get(LETTER, recorded.event.target)
     if row is not None:
         row.payload, row.error = None, ERASED
@@ -167,7 +167,7 @@ def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
 
 
 class LetterError(Value):
-    """What a run ended with; ``runId`` is absent where there was none."""
+    """The error of an attempt. ``runId`` is absent if there was no run."""
 
     code: str
     message: str
@@ -176,7 +176,7 @@ class LetterError(Value):
 
 
 class LetterItem(Value):
-    """A work item that the letter holds."""
+    """A work item of a dead letter."""
 
     item_id: str
     mode: str
@@ -184,10 +184,13 @@ class LetterItem(Value):
 
 
 class DeadLetter(Value):
-    """Work that could not be done (contract 4.14). ``retryCount`` tells how often it was tried again, or is to be.
+    """Work that failed for good, and the decision about it.
 
-    ``firstError`` and ``lastError`` are the ends of ``attempts``, oldest first. What became of a requeue is told by
-    ``requeuedItemIds`` or ``requeuedMessageId``; ``requeuedFrom`` is the dead letter from which this work came back.
+    ``retryCount`` is the number of retries so far, including one that was requeued. ``attempts`` lists the errors,
+    oldest first; ``firstError`` and ``lastError`` are its ends.
+
+    ``requeuedItemIds`` or ``requeuedMessageId`` name the work that a requeue created. ``requeuedFrom`` is the dead
+    letter that this work was requeued from.
     """
 
     id: str
@@ -217,7 +220,7 @@ class DeadLetter(Value):
 
 
 class DeadLetterFilter(Value):
-    """Which dead letters; times are milliseconds since 1970 UTC, inclusive."""
+    """Filter of dead letters. Times are milliseconds since 1970 UTC, inclusive."""
 
     status: Status | None = None
     session_id: str | None = None
@@ -229,7 +232,7 @@ class DeadLetterFilter(Value):
     created_before: int | None = None
 
     def where(self) -> tuple[tuple[str, Cell], ...]:
-        """As conditions of a query."""
+        """Return the conditions of a query."""
         return (
             ("status = ?", self.status),
             ("session_id = ?", self.session_id),
@@ -249,7 +252,7 @@ def list_dead_letters(
 
 
 def count_pending(connection: Connection, wanted: DeadLetterFilter) -> int:
-    """How many pending dead letters match."""
+    """Return the number of pending dead letters that match."""
     conditions, values = _pending(wanted)
     for (count,) in connection.execute(f"{COUNT} WHERE {conditions}", values):
         return int(count or 0)
@@ -259,7 +262,7 @@ def count_pending(connection: Connection, wanted: DeadLetterFilter) -> int:
 def next_pending(
     connection: Connection, wanted: DeadLetterFilter, after: Position, until: Position
 ) -> tuple[str, Position] | None:
-    """The oldest pending dead letter that was added after one position and up to another."""
+    """Return the oldest pending dead letter that was added between two positions."""
     conditions, values = _pending(wanted)
     statement = f"{SELECT_PLACES} WHERE {conditions} AND position > ? AND position <= ? ORDER BY position LIMIT 1"
     for letter_id, position in connection.execute(statement, (*values, after, until)):

@@ -1,4 +1,4 @@
-"""The directives, as they were created."""
+"""Read model of directives."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json_or_nu
 
 
 class DirectiveRow(msgspec.Struct, gc=False):
-    """A directive; what people wrote is gone once it was redacted."""
+    """A directive. Its text is NULL once redacted."""
 
     position: int
     directive_id: str
@@ -27,7 +27,7 @@ class DirectiveRow(msgspec.Struct, gc=False):
 
 DIRECTIVE = Table("directive", DirectiveRow, key=("position",), indexes=(("directive_id",), ("persona", "position")))
 DIRECTIVES = Projection("catalog", version=2, tables=(DIRECTIVE,))
-"""Half of a read model: the profiles are the rest. It has one name and one version."""
+"""Part of a read model with one name and version. The profiles are the other part."""
 
 
 @DIRECTIVES.handler
@@ -54,7 +54,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class Directive(Value):
-    """A directive as clients see it (contract 4.4); ``input`` is null once it was redacted."""
+    """A directive. ``input`` is null once redacted. ``shadow`` is true if a run created it from plain input."""
 
     id: str
     input: str | None
@@ -74,7 +74,7 @@ def directive_by_id(connection: Connection, directive_id: str) -> Directive | No
 def list_directives(
     connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
 ) -> Page[Directive]:
-    """Directives, newest first; of a scope, only those for its personas."""
+    """Return a page of directives, newest first, restricted to the personas of the scope."""
     within = None if scope is None else {"persona": scope.personas}
     return NEWEST.page(connection, DIRECTIVE.all, (), within=within, cursor=cursor, limit=limit, show=_to_view)
 

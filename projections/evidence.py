@@ -1,4 +1,4 @@
-"""The evidence: what runs showed, whether it still holds, and its content."""
+"""Read model of the evidence that runs attached."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class EvidenceRow(msgspec.Struct, gc=False):
-    """Something that a run showed; ``mark`` belongs to its event's id. Once redacted, text and salt are gone."""
+    """Evidence that a run attached. ``mark`` belongs to the event's id. Text and salt are NULL once redacted."""
 
     position: int
     mark: bytes
@@ -41,7 +41,7 @@ class EvidenceRow(msgspec.Struct, gc=False):
 
 
 class WorkspaceChangeRow(msgspec.Struct, gc=False):
-    """Where a run last changed the workspace: evidence of the workspace from before is stale."""
+    """The position where a run last changed the workspace. Older evidence of the workspace is stale."""
 
     run_id: str
     changed_position: int
@@ -92,21 +92,25 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
 
 @EVIDENCES.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """A tool that changed the workspace makes stale what was shown of it before."""
+    """Mark the evidence of the workspace as stale if a tool changed it."""
     if recorded.event.changed:
         rows.put(CHANGE, WorkspaceChangeRow(recorded.stream, recorded.position))
 
 
 @EVIDENCES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what was shown, and with the salt what its hash could tell."""
+    """Erase the content, and the salt, so that the hash does not reveal the content."""
     row = rows.erase(EVIDENCE, recorded.event.target, "free_label", "content", "content_salt")
     if row is not None:
         row.redacted = True
 
 
 class EvidenceRecord(Value):
-    """Evidence of a run without its content (contract 4.5). A label of the model's own is empty once it was erased."""
+    """Evidence of a run without its content.
+
+    ``stale`` is true if the run changed the workspace afterwards. ``label`` is empty if the model chose it and it was
+    redacted.
+    """
 
     schema_version: int
     id: str
@@ -148,9 +152,10 @@ class BinaryContent(Value, tag_field="kind", tag="binary"):
 
 
 class Evidence(EvidenceRecord, kw_only=True):
-    """Evidence of a run with its content, which is null once it was erased.
+    """Evidence of a run with its content, which is null once redacted.
 
-    ``sha256`` is that of the bytes of ``contentSalt`` and then those of the content, JSON as it was recorded.
+    ``sha256`` is the hash of the bytes of ``contentSalt`` and the content, in this order. JSON is hashed as it was
+    recorded.
     """
 
     content: TextContent | JsonContent | BinaryContent | None
@@ -163,7 +168,7 @@ NEWEST = Keyset(kind="evidence")
 def list_evidence(
     connection: Connection, log_id: str, run_id: str, *, cursor: str | None, limit: int
 ) -> Page[EvidenceRecord]:
-    """What a run showed, newest first."""
+    """Return a page of the evidence of a run, newest first."""
     return NEWEST.page(
         connection,
         SELECT_RECORDS,
@@ -175,7 +180,7 @@ def list_evidence(
 
 
 def evidence_by_id(connection: Connection, log_id: str, run_id: str, evidence_id: str) -> Evidence | None:
-    """One thing that a run showed."""
+    """Return a piece of evidence of a run with its content."""
     for values in connection.execute(SELECT_ONE, (run_id, evidence_id)):
         row = EVIDENCE.load(values[:-1])
         return Evidence(**_fields(row, values[-1], log_id), content=_content(row), content_salt=row.content_salt)
@@ -183,7 +188,7 @@ def evidence_by_id(connection: Connection, log_id: str, run_id: str, evidence_id
 
 
 def _fields(row: EvidenceRow, stale: Cell, log_id: str) -> dict[str, Any]:
-    """The fields of a record."""
+    """Return the fields of a record."""
     return {
         "schema_version": 1,
         "id": row.evidence_id,

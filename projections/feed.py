@@ -1,6 +1,6 @@
-"""The feed: every event as a public record, in log order, from any cursor on.
+"""The feed: all events as public records in log order, from any cursor.
 
-Hot: ``records`` is one loop over tuples, because an event of a page costs 1.6 µs where scanning it costs 0.9
+Hot: ``records`` is one loop over tuples. An event of a page costs 1.6 µs where scanning it costs 0.9
 (docs/performance.md).
 """
 
@@ -42,14 +42,14 @@ SELECT_POSITIONS = "SELECT position FROM feed WHERE position > ? AND position <=
 GAP_EVENTS_MAX = 8
 
 IdOf: TypeAlias = Callable[[Position], str]
-"""The id of the event at a position."""
+"""Returns the id of the event at a position."""
 
 
 # Records
 
 
 class FeedRecord(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
-    """A public record (contract 6); the payload is the stored bytes."""
+    """A public record. The payload is the stored bytes."""
 
     id: str
     trace_id: str
@@ -62,7 +62,7 @@ class FeedRecord(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
 
 
 class FeedRecords(Value):
-    """Part of the feed as it is answered: ``cursor`` is after what was looked at; ``next_cursor`` if there is more."""
+    """A page of the feed. ``cursor`` follows the last scanned event; ``next_cursor`` is absent at the head."""
 
     events: list[FeedRecord | msgspec.Raw]
     cursor: str
@@ -77,9 +77,9 @@ BRACE = ord("{")
 
 
 def records(rows: Sequence[PublicCells], ids: Sequence[str], id_of: IdOf) -> list[FeedRecord | msgspec.Raw]:
-    """The public records of rows, around their stored bytes; what is damaged is left out and marked.
+    """Return the public records of rows, with their stored payloads. Damaged payloads are left out and marked.
 
-    One loop without calls of our own, where nothing is unusual.
+    One loop without function calls for ordinary rows.
     """
     made: list[FeedRecord | msgspec.Raw] = []
     time_of, time = -1, ""
@@ -104,12 +104,12 @@ def records(rows: Sequence[PublicCells], ids: Sequence[str], id_of: IdOf) -> lis
 
 
 def render(rows: Sequence[PublicCells], ids: Sequence[str], id_of: IdOf) -> list[bytes]:
-    """The same, each as JSON."""
+    """Return the public records of rows, each as JSON."""
     return [_encode(record) for record in records(rows, ids, id_of)]
 
 
 def _object(data: bytes) -> bytes:
-    """The same bytes, if they are a JSON object."""
+    """Return the bytes if they are a JSON object. Raise ValueError otherwise."""
     _raw(data)
     if data[0] != BRACE or not (data.isascii() or data.decode()):
         raise ValueError("no object")
@@ -117,7 +117,7 @@ def _object(data: bytes) -> bytes:
 
 
 def _violation(data: bytes, id_of: IdOf) -> bytes:
-    """``safety.violation`` names its source by position."""
+    """Replace the position of the source in ``safety.violation`` by its id."""
     payload = msgspec.json.decode(data)
     source = payload["source"]
     payload["source"] = {"eventId": id_of(source.pop("position")), **source}
@@ -125,7 +125,7 @@ def _violation(data: bytes, id_of: IdOf) -> bytes:
 
 
 def _redaction(data: bytes, id_of: IdOf) -> bytes:
-    """``payload.redacted`` names its target by position."""
+    """Replace the position of the target in ``payload.redacted`` by its id."""
     payload = msgspec.json.decode(data)
     return _encode({"eventId": id_of(payload.pop("target")), **payload})
 
@@ -137,11 +137,11 @@ REFERRING: dict[str, Callable[[bytes, IdOf], bytes]] = {
 """The types that refer to other events."""
 
 
-# The index of what can be filtered
+# The index of filtered columns
 
 
 class FeedRow(msgspec.Struct, gc=False):
-    """What the feed can be filtered by."""
+    """The filtered columns of an event."""
 
     position: int
     type: str
@@ -159,7 +159,7 @@ _cells = itemgetter(*map(Row._fields.index, ("position", "type", "session_id", "
 
 @FEED.on_every_row
 def every_row(rows: Rows, page: Sequence[Row]) -> None:
-    """Index every event, also one that cannot be decoded."""
+    """Index all events, including those that cannot be decoded."""
     rows.extend(FEED_EVENT, map(_cells, page))
 
 
@@ -167,7 +167,7 @@ def every_row(rows: Rows, page: Sequence[Row]) -> None:
 
 
 class FeedFilter(Value):
-    """What a client wants to see; times are milliseconds since 1970 UTC, inclusive."""
+    """Filter of the feed. Times are milliseconds since 1970 UTC, inclusive."""
 
     types: frozenset[str] | None = None
     session_id: str | None = None
@@ -176,10 +176,10 @@ class FeedFilter(Value):
     created_after: int | None = None
     created_before: int | None = None
     scope: Scope | None = None
-    """What the client is narrowed to; what belongs to no session or run is hidden from who is."""
+    """The scope of the client. It hides events without a session or run from scoped clients."""
 
     def matches(self, row: PublicCells) -> bool:
-        """Whether a row is to be shown."""
+        """Return True if a row matches."""
         _, kind, recorded_at, correlation, session_id, run_id, *_ = row
         return (
             (self.types is None or kind in self.types)
@@ -197,7 +197,7 @@ class FeedFilter(Value):
         return (sessions is None or session_id in sessions) and (runs is None or run_id in runs)
 
     def conditions(self) -> Iterator[tuple[str, tuple[Cell, ...]]]:
-        """What the index can restrict, as SQL with its values."""
+        """Return the conditions that the index can apply, as SQL with values."""
         if self.types is not None:
             yield is_one_of("type", self.types)
         if self.session_id is not None:
@@ -213,7 +213,7 @@ class FeedFilter(Value):
 
 
 class FeedPage(Value):
-    """Rows to show, the last position that was looked at, and the head; more may follow while they differ."""
+    """The rows of a page, the last scanned position and the head. More may follow if they differ."""
 
     rows: Sequence[PublicCells]
     scanned: Position
@@ -229,10 +229,10 @@ def page(
     scan: int = FEED_SCAN_EVENTS_MAX,
     bytes_max: int = PAGE_BYTES_MAX,
 ) -> FeedPage:
-    """The first rows after a position that a client wants; with a filter at most ``scan`` events are looked at.
+    """Return the first matching rows after a position. With a filter at most ``scan`` events are scanned.
 
-    The rows are cut before ``PAGE_BYTES_MAX`` bytes, or before ``bytes_max`` for a filter without ``conditions``; one
-    row always fits. ``views`` may be None for such a filter: what the log alone can tell needs no views.
+    The rows are cut at ``PAGE_BYTES_MAX`` bytes, or at ``bytes_max`` for a filter without ``conditions``; one row
+    always fits. Such a filter needs no views, so ``views`` may be None.
     """
     head = log.head()
     first, last = after, head
@@ -259,7 +259,7 @@ def page(
 
 
 def _rows(positions: list[Position], log: LogReader) -> Sequence[PublicCells]:
-    """Read the rows at ascending positions in stretches, as many as fit into a page."""
+    """Read rows at ascending positions in ranges, as many as fit into a page."""
     rows: list[PublicCells] = []
     left = PAGE_BYTES_MAX
     start = 0
@@ -281,7 +281,7 @@ def _rows(positions: list[Position], log: LogReader) -> Sequence[PublicCells]:
 
 
 def _last_before(milliseconds: int, log: LogReader, head: Position) -> Position:
-    """The last position recorded before a time (0: none); times never decrease with the position."""
+    """Return the last position recorded before a time (0: none). Times never decrease with the position."""
     low, high = 0, head
     while low < high:
         middle = (low + high + 1) // 2
@@ -294,11 +294,11 @@ def _last_before(milliseconds: int, log: LogReader, head: Position) -> Position:
 
 
 def position_before(time: str, log: LogReader) -> Position:
-    """The position after which everything was recorded at or after an ISO-8601 time; raises CursorInvalid."""
+    """Return the position before the first event recorded at or after an ISO-8601 time. Raise CursorInvalid."""
     try:
         moment = datetime.fromisoformat(time)
     except ValueError as error:
-        raise CursorInvalid(f"{time[:40]!r} is no time") from error
+        raise CursorInvalid(f"{time[:40]!r} is neither a cursor nor a time in ISO-8601") from error
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     microseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return _last_before(-(-microseconds // 1000), log, log.head())

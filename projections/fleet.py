@@ -1,4 +1,4 @@
-"""The fleet as clients see it: counts, times and costs, from counters."""
+"""Read model of the fleet: counts, durations and costs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,21 +45,21 @@ SELECT_MOST = f"{SELECT_SPEND} ORDER BY cost_micro_usd DESC, name DESC LIMIT ?"
 
 
 class FleetCapabilities(Value):
-    """What can be known of the machines beneath."""
+    """The metrics that are available for the machines."""
 
     supports_pod_status: bool
     supports_cpu_mem_metrics: bool
 
 
 class ResourceUsage(Value):
-    """Cores and bytes; 0 where they cannot be measured."""
+    """CPU cores and memory bytes; 0 if they cannot be measured."""
 
     cpu_usage: float
     memory_usage: float
 
 
 class OperationalSummary(Value):
-    """What is at work now, and how often something was refused or denied in the window of 24 hours."""
+    """Active runs now, and failures and rejections in the last 24 hours."""
 
     total_active_runs: int
     total_active_sessions: int
@@ -68,7 +68,7 @@ class OperationalSummary(Value):
 
 
 class Spend(Value):
-    """What was consumed; dollars are estimated from a table of prices."""
+    """Consumption. Dollars are estimated from a table of prices."""
 
     estimated_spend_usd: float
     input_tokens: int
@@ -77,31 +77,31 @@ class Spend(Value):
 
 
 class PersonaSpend(Spend, kw_only=True):
-    """What a persona consumed."""
+    """Consumption of a persona."""
 
     persona_name: str
 
 
 class ProviderSpend(Spend, kw_only=True):
-    """What the calls of a provider consumed."""
+    """Consumption of the calls of a provider."""
 
     provider: str
 
 
 class ProfileSpend(Spend, kw_only=True):
-    """What the runs of a harness profile consumed."""
+    """Consumption of the runs of a harness profile."""
 
     harness_profile_id: str
 
 
 class SessionSpend(Spend, kw_only=True):
-    """What the runs of a session consumed."""
+    """Consumption of the runs of a session."""
 
     session_id: str
 
 
 class TokenMix(Value):
-    """Tokens of all calls; ratios are parts of the input and output tokens, 0 to 1."""
+    """Tokens of all calls. Ratios are shares of the sum of input and output tokens, 0 to 1."""
 
     input_tokens: int
     output_tokens: int
@@ -111,7 +111,7 @@ class TokenMix(Value):
 
 
 class DaySpend(Value):
-    """What the UTC day cost so far, what runs have set aside, and the daily budget of the policy, if there is one."""
+    """Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any."""
 
     day: str
     spent_usd: float
@@ -120,7 +120,7 @@ class DaySpend(Value):
 
 
 class CostSummary(Value):
-    """What was consumed since the month began (UTC); breakdowns hold the 50 that spent most."""
+    """Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs."""
 
     month: str
     window_start: str
@@ -136,7 +136,7 @@ class CostSummary(Value):
 
 
 class Outcomes(Value):
-    """How runs ended."""
+    """Number of runs by outcome."""
 
     completed: int
     failed: int
@@ -146,7 +146,7 @@ class Outcomes(Value):
 
 
 class FleetQueue(Value):
-    """What waits: runs, since when the oldest does; items of queues; the sessions of both; dead letters."""
+    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters."""
 
     waiting: int
     sessions: int
@@ -156,7 +156,7 @@ class FleetQueue(Value):
 
 
 class RunTimes(Value):
-    """How long the runs took that completed in the window, in milliseconds, up to an eighth too high."""
+    """Durations of the runs that completed in the window, in milliseconds, at most an eighth too high."""
 
     runs: int
     p50_ms: int | None = None
@@ -164,7 +164,7 @@ class RunTimes(Value):
 
 
 class Recent(Value):
-    """What happened in the window: the present hour and the 23 before it."""
+    """Events of the window: the current hour and the 23 before it."""
 
     window_start: str
     admitted: int
@@ -176,10 +176,10 @@ class Recent(Value):
 
 
 class FleetSummary(Value):
-    """The fleet at a glance (contract 4.11).
+    """Summary of the fleet.
 
-    ``total`` counts runs ever admitted; ``failed`` those that ended without an answer; ``pending`` the sessions in
-    which runs or items of a queue wait; ``errorRate`` is failed by total, ``uptime`` the rest.
+    ``total`` counts all runs ever admitted, and ``failed`` those that ended without an answer. ``pending`` counts
+    sessions with waiting runs or queue items. ``errorRate`` is failed divided by total, and ``uptime`` is 1 minus that.
     """
 
     total: int
@@ -200,7 +200,7 @@ class FleetSummary(Value):
 
 
 class FleetCounts(Value):
-    """The counters since the beginning, for who measures changes."""
+    """Counters since the log began, for metrics."""
 
     now: CurrentCountsRow
     providers: tuple[ProviderCountsRow, ...]
@@ -216,7 +216,7 @@ def fleet_counts(connection: Connection) -> FleetCounts:
 
 
 def fleet_summary(connection: Connection, now: int) -> FleetSummary:
-    """The fleet at a moment, in milliseconds since 1970 UTC."""
+    """Return the summary at a time in milliseconds since 1970 UTC."""
     counts = fleet_counts(connection)
     at = counts.now
     outcomes = _outcomes(counts.providers)
@@ -237,7 +237,7 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
         capabilities=FleetCapabilities(supports_pod_status=False, supports_cpu_mem_metrics=False),
         operational_summary=OperationalSummary(
             total_active_runs=at.running,
-            total_active_sessions=at.running + at.paused,  # each holds a session of its own
+            total_active_sessions=at.running + at.paused,  # each run holds a session of its own
             aggregate_resource_usage=ResourceUsage(cpu_usage=0, memory_usage=0),
             recent_failure_rejection_count=recent.refused + recent.denied + recent.suppressed,
         ),
@@ -281,7 +281,7 @@ def _recent(connection: Connection, now: int) -> Recent:
 
 
 def _run_times(buckets: list[tuple[int, int]]) -> RunTimes:
-    """Percentiles of buckets in ascending order: the longest duration of the bucket that holds the run of that rank."""
+    """Return percentiles of ascending buckets: the longest duration in the bucket of the run with that rank."""
     total = sum(runs for _, runs in buckets)
     return RunTimes(runs=total, p50_ms=_percentile(buckets, total, 50), p95_ms=_percentile(buckets, total, 95))
 
@@ -331,7 +331,7 @@ def _cost(connection: Connection, now: int) -> CostSummary:
 
 
 def day_spend(connection: Connection, now: int) -> DaySpend:
-    """The UTC day of a moment, in milliseconds since 1970."""
+    """Return the cost of the UTC day of a time in milliseconds since 1970."""
     row, today = BUDGET.one(connection, ONLY_ROW) or BudgetRow(ONLY_ROW), iso(now)[:10]
     day = DAY.one(connection, today)
     return DaySpend(

@@ -1,7 +1,7 @@
-"""The rows of the fleet: counters of runs, their durations and their cost.
+"""Rows of the fleet: counters of runs, durations and costs.
 
-Nothing is scanned: the cost of a summary does not grow with the number of runs. A run has a row while it is open.
-Events are counted by hour, so that a window of 24 hours is the present hour and the 23 before it.
+No query scans runs, so the cost of a summary does not grow with their number. A run has a row while it is open. Events
+are counted by hour: a window of 24 hours is the current hour and the 23 before it.
 """
 
 import msgspec
@@ -38,7 +38,7 @@ HOUR_MS = 3_600_000
 
 
 class CurrentCountsRow(msgspec.Struct, gc=False):
-    """The present counts (there is one row); ``pending`` counts sessions in which runs or items wait."""
+    """Current counts (one row). ``pending`` counts sessions with waiting runs or items."""
 
     row: int
     running: int = 0
@@ -55,7 +55,7 @@ class CurrentCountsRow(msgspec.Struct, gc=False):
 
 
 class OpenRunRow(msgspec.Struct, gc=False):
-    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, from ``since`` on."""
+    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, since ``since``."""
 
     run_id: str
     session_id: str
@@ -70,7 +70,7 @@ class OpenRunRow(msgspec.Struct, gc=False):
 
 
 class BudgetRow(msgspec.Struct, gc=False):
-    """The daily budget of the policy in force, and what runs have set aside of it (there is one row)."""
+    """The daily budget of the current policy, and the part reserved by runs (one row)."""
 
     row: int
     reserved_micro_usd: int = 0
@@ -85,14 +85,14 @@ class DaySpendRow(msgspec.Struct, gc=False):
 
 
 class WaitingSessionRow(msgspec.Struct, gc=False):
-    """A session with runs or queue items that wait, and their number."""
+    """A session with waiting runs or queue items, and their number."""
 
     session_id: str
     waiting: int
 
 
 class ProviderCountsRow(msgspec.Struct, gc=False):
-    """The outcomes of the runs of a provider and what its calls consumed, since the beginning."""
+    """Outcomes of the runs of a provider and consumption of its calls, since the log began."""
 
     provider: str
     admitted: int = 0
@@ -108,7 +108,7 @@ class ProviderCountsRow(msgspec.Struct, gc=False):
 
 
 class RefusalCountRow(msgspec.Struct, gc=False):
-    """The number of runs refused for a reason."""
+    """The number of runs rejected for a reason."""
 
     reason: str
     runs: int = 0
@@ -138,7 +138,7 @@ class RunTimeCountRow(msgspec.Struct, gc=False):
 
 
 class SpendRow(msgspec.Struct, gc=False):
-    """The consumption of a month (``2026-01``, UTC) by a provider, profile, session, persona, or all (no name)."""
+    """Consumption in a month (``2026-01``, UTC) by a provider, profile, session or persona, or in total (no name)."""
 
     month: str
     dimension: str
@@ -174,7 +174,7 @@ BY_SESSION = "session"
 BY_PERSONA = "persona"
 
 
-# Durations in buckets: exact below 8 ms, then eight to each doubling, so that a bucket is at most an eighth too long.
+# Buckets of durations: exact below 8 ms, then eight for each doubling. A bucket is at most an eighth too long.
 
 FINE_BITS = 3
 FINE = 1 << FINE_BITS
@@ -201,7 +201,7 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
 
 @FLEET.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
-    """A run was admitted, at once or after it waited."""
+    """Count an admitted run."""
     event = recorded.event
     if recorded.version == 1:
         rows.append(OPEN, _open_run(recorded, event, waiting=False))
@@ -297,7 +297,7 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
 
 @FLEET.handler
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
-    """A run was stopped, or withdrawn before it was admitted."""
+    """Count a run that was stopped, or withdrawn before it was admitted."""
     _finish(rows, recorded, "cancelled")
 
 
@@ -381,7 +381,7 @@ def _open_run(recorded: Recorded[Event], event: RunQueued | RunCreated, *, waiti
 
 
 def _release(rows: Rows, row: OpenRunRow) -> None:
-    """Free what a run has reserved."""
+    """Release the reservation of a run."""
     if row.reserved_micro_usd:
         _budget(rows).reserved_micro_usd -= row.reserved_micro_usd
         row.reserved_micro_usd = 0
@@ -396,13 +396,13 @@ def _budget(rows: Rows) -> BudgetRow:
 
 
 def _change_queued(rows: Rows, session_id: str, change: int) -> None:
-    """Count runs that wait in a session."""
+    """Change the number of waiting runs of a session."""
     _current(rows).queued += change
     _change_pending(rows, session_id, change)
 
 
 def _change_pending(rows: Rows, session_id: str, change: int) -> None:
-    """Count runs and items that wait in a session."""
+    """Change the number of waiting runs and items of a session."""
     now = _current(rows)
     pending = rows.get(PENDING, session_id) or WaitingSessionRow(session_id, 0)
     now.pending += (pending.waiting + change > 0) - (pending.waiting > 0)
@@ -414,7 +414,7 @@ def _change_pending(rows: Rows, session_id: str, change: int) -> None:
 
 
 def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
-    """Count an ending; a run that was never admitted counts as withdrawn."""
+    """Count the end of a run. A run that was never admitted counts as withdrawn."""
     row = rows.need(OPEN, recorded.stream)
     _release(rows, row)
     rows.delete(OPEN, recorded.stream)
@@ -433,12 +433,12 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
 
 
 def _current(rows: Rows) -> CurrentCountsRow:
-    """Return the row of the present counts, marked as changed."""
+    """Return the row of current counts, marked as changed."""
     row = rows.get(CURRENT, ONLY_ROW) or CurrentCountsRow(ONLY_ROW)
     rows.put(CURRENT, row)
     return row
 
 
 def _hour(rows: Rows, recorded: Recorded[Event]) -> HourCountsRow:
-    """Return what the page adds to the hour of an event."""
+    """Return what this page adds to the hour of an event."""
     return rows.tally(HOUR, recorded.at // HOUR_MS)

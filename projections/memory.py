@@ -1,4 +1,4 @@
-"""The memory: entries that were noted down through the API, and what of the log was erased since."""
+"""Read model of the memory: entries that were recorded through the API, and erasures."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json_or_nu
 
 
 class MemoryRow(msgspec.Struct, gc=False):
-    """An entry; its text is gone once it was redacted. ``changed_position`` is that of the event that said so."""
+    """A memory entry. Its text is NULL once redacted. ``changed_position`` is the position of its last change."""
 
     position: int
     entry_id: str
@@ -24,7 +24,7 @@ class MemoryRow(msgspec.Struct, gc=False):
 
 
 class ErasureRow(msgspec.Struct, gc=False):
-    """An event whose text was erased, by the event that says so; who searches elsewhere has to forget it too."""
+    """An event whose text was erased, by the position of the erasure. Search indexes follow these rows."""
 
     position: int
     target: int
@@ -64,7 +64,7 @@ def memory_recorded(rows: Rows, recorded: Recorded[MemoryRecorded]) -> None:
 
 @MEMORY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what an entry said, and have it forgotten where it is searched."""
+    """Erase the text of an entry, and record the erasure for search indexes."""
     target = recorded.event.target
     rows.append(ERASURE, ErasureRow(recorded.position, target))
     row = rows.erase(MEMORY_ENTRY, target, "text", "metadata")
@@ -73,7 +73,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class MemoryEntry(Value):
-    """Something that was noted down."""
+    """A memory entry. ``citation`` is its name in search results and in the metadata of transcripts."""
 
     id: str
     text: str
@@ -87,28 +87,28 @@ NEWEST = Keyset(kind="memory")
 
 
 def list_entries(connection: Connection, *, cursor: str | None, limit: int) -> Page[MemoryEntry]:
-    """What is known, newest first."""
+    """Return a page of entries that are not forgotten, newest first."""
     known = ((f"{KNOWN} AND position > ?", 0),)
     return NEWEST.page(connection, MEMORY_ENTRY.all, known, cursor=cursor, limit=limit, show=_to_view)
 
 
 def entry_by_id(connection: Connection, entry_id: str) -> MemoryEntry | None:
-    """One entry; None once it was forgotten."""
+    """Return an entry, or None if it is forgotten."""
     return first(connection, SELECT_ENTRY, (entry_id,), _to_view)
 
 
 def changed_after(connection: Connection, position: Position, limit: int) -> list[tuple[Position, str, str | None]]:
-    """Which entries changed after a position, and what they say since; None if they were forgotten."""
+    """Return the entries that changed after a position, with their current text, or None if they are forgotten."""
     return [(int(at), str(name), text) for at, name, text in connection.execute(SELECT_CHANGED, (position, limit))]  # type: ignore[arg-type, misc]
 
 
 def erased_after(connection: Connection, position: Position, limit: int) -> list[tuple[Position, Position]]:
-    """What was erased after a position: where that was recorded, and of which event."""
+    """Return the erasures after a position: their positions, and the positions of the erased events."""
     return [(int(at), int(target)) for at, target in connection.execute(SELECT_ERASED, (position, limit))]  # type: ignore[arg-type]
 
 
 def place_of(entry_id: str) -> str:
-    """How an entry is cited."""
+    """Return the citation of an entry."""
     return f"entries/{entry_id}"
 
 

@@ -1,7 +1,7 @@
-"""The index of the memory: full-text search over notes, entries and transcripts, in a cache that may be deleted.
+"""Index of the memory: full-text search over notes, entries and transcripts, in a cache that may be deleted.
 
-It belongs to no generation and no digest. Files are compared by what their stamp says, entries and transcripts are
-followed by position in the views; so it is as fresh as these are, and files at most a second older than they are.
+It belongs to no generation and no digest. Files are compared by their stamps; entries and transcripts are followed by
+position in the views. So it is as fresh as the views, and at most a second behind files.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from projections.engine.views import Views, ViewsReader
 
 VERSION = 1
 WALK_SECONDS = 1.0
-"""How long the list of files is believed."""
+"""How long a listing of the files is reused."""
 
 CANDIDATES_MAX = 1_000
-"""How many of the passages that hold every word are ranked, the newest in the index: a common word stays quick."""
+"""Number of passages with every word that are ranked, the newest in the index. This keeps common words fast."""
 
 PAGE_ROWS = 500
 OPEN, CLOSE = "\x02", "\x03"
-"""Around what was found in a passage; notes hold no control characters."""
+"""Delimiters of a match in a passage. Notes contain no control characters."""
 
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID""",
@@ -70,16 +70,17 @@ WITHIN = """
         SELECT 1 FROM chunk JOIN source ON name = source WHERE chunk.id = search.rowid AND kind = 'transcript'
         AND substr(place, 1, instr(place, '#') - 1) IN (SELECT value FROM json_each(?6)))
 """
-"""Beside a match: it is in one of these transcripts. They are compared before the best are taken, so that passages of
-others neither displace it nor show by its absence that they are there."""
+"""An extra condition of a match: it is in one of these transcripts. It applies before ranking, so that passages of
+other transcripts neither displace a match nor reveal by its absence that they exist.
+"""
 SELECT_CHUNK = "SELECT number, first, last, kind, place, source FROM chunk JOIN source ON name = source WHERE id = ?"
 
 MessagesAfter = Callable[[Connection, Position, int], list[tuple[Position, str, str, str | None]]]
-"""Messages of transcripts after a position: position, session, id of the entry, and text (None: erased)."""
+"""Returns messages of transcripts after a position: position, session, id of the entry, text (None: erased)."""
 
 
 class MemoryIndex:
-    """Searches the memory (``protocols.Recall``). It may be used by several threads and processes."""
+    """Full-text search in the memory (``protocols.Recall``). Safe from several threads and processes."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class MemoryIndex:
         *,
         snippet_chars_max: int,
     ) -> None:
-        """Open nothing yet; without ``messages_after`` transcripts are left out."""
+        """Opens nothing yet. Without ``messages_after``, transcripts are not searched."""
         self._path = path
         self._databases = databases
         self._views = views
@@ -106,7 +107,7 @@ class MemoryIndex:
         self._walked: float | None = None
         self._closed = False
 
-    # Searching
+    # Search
 
     def search(
         self,
@@ -117,7 +118,7 @@ class MemoryIndex:
         seconds: float,
         sessions: frozenset[str] | None = None,
     ) -> list[Passage]:
-        """The passages that hold ``least`` of the terms at least, best first, from transcripts of ``sessions``."""
+        """Return the passages with at least ``least`` of the terms, best first, from transcripts of ``sessions``."""
         until = time.monotonic() + seconds
         every = least >= len(terms)
         pattern = match(terms, every=every)
@@ -137,11 +138,11 @@ class MemoryIndex:
                 passages = [self._passage(connection, *row) for row in hits if every or _distinct(row[2]) >= least]
         except DatabaseDamaged:
             self._discard()
-            raise NotCaughtUp("the index of the memory was damaged and is built anew") from None
+            raise NotCaughtUp("The memory index was damaged and is being rebuilt. Retry later.") from None
         return [passage for passage in passages if passage is not None]
 
     def _passage(self, connection: Connection, chunk: int, score: float, marked: str) -> Passage | None:
-        """What was found, with its place; None where it went meanwhile."""
+        """Return a passage with its place, or None if it is gone."""
         rows: Iterator[tuple[Any, ...]] = connection.execute(SELECT_CHUNK, (chunk,))
         for number, first, last, kind, place, source in rows:
             whole = kind == "transcript"
@@ -156,10 +157,10 @@ class MemoryIndex:
             )
         return None
 
-    # Keeping it fresh
+    # Updates
 
     def refresh(self) -> None:
-        """Make ready what is searched, however long it takes."""
+        """Update the index completely, without a time limit."""
         with suppress(NotCaughtUp):
             try:
                 self._refresh(None)
@@ -167,7 +168,7 @@ class MemoryIndex:
                 self._discard()
 
     def scrub(self, seconds: float) -> None:
-        """Forget what was erased and rewrite the file, if there is one. Raises OSError after ``seconds``.
+        """Remove erased text and rewrite the file, if there is one. Raise OSError after ``seconds``.
 
         The views must reflect the erasure.
         """
@@ -183,7 +184,7 @@ class MemoryIndex:
 
     def _follow_views(self, until: float | None) -> Connection:
         if self._closed:
-            raise NotCaughtUp("the memory is being closed")
+            raise NotCaughtUp("The server is shutting down. Retry later.")
         connection = self._open()
         reader = self._reader
         assert reader is not None
@@ -200,7 +201,7 @@ class MemoryIndex:
                 self._walked = began
 
     def _follow(self, connection: Connection, rows: Connection, until: float | None) -> None:
-        """Index what changed in the views: entries, messages of transcripts, and erasures."""
+        """Index the changes in the views: entries, messages of transcripts, and erasures."""
         position = _number(connection, "entries")
         while changed := memory.changed_after(rows, position, PAGE_ROWS):
             with connection.transaction():
@@ -251,7 +252,7 @@ class MemoryIndex:
 
     def _in_time(self, until: float | None) -> None:
         if self._closed or (until is not None and time.monotonic() > until):
-            raise NotCaughtUp("the memory is being indexed; what is done so far is kept")
+            raise NotCaughtUp("The memory is being indexed. Retry later; completed work is kept.")
 
     # Connections
 
@@ -270,7 +271,7 @@ class MemoryIndex:
         return self._writing
 
     def _prepared(self) -> Connection:
-        """The index of this log. Raises LookupError for that of another one, or of another release."""
+        """Return the index of this log. Raise LookupError if it was made for another log or release."""
         connection = self._databases.write(self._path)
         try:
             with connection.transaction():
@@ -299,7 +300,7 @@ class MemoryIndex:
         self._idle.append(connection)
 
     def _discard(self) -> None:
-        """Begin anew."""
+        """Delete the index and start again."""
         with self._lock:
             self._close_connections()
             self._delete()
@@ -317,7 +318,7 @@ class MemoryIndex:
             self._writing = None
 
     def close(self) -> None:
-        """Stop getting ready, and close what is open."""
+        """Stop updates, and close all connections."""
         self._closed = True
         with self._lock:
             self._close_connections()
@@ -328,18 +329,18 @@ class MemoryIndex:
 
 
 def transcript_of(session_id: str) -> str:
-    """Return how the transcript of a session is cited."""
+    """Return the citation of the transcript of a session."""
     return f".athena/transcripts/{session_id}.jsonl"
 
 
 def match(terms: Sequence[str], *, every: bool) -> str:
-    """The terms as FTS5 reads them: each quoted, so that none is an operator."""
+    """Return the terms as an FTS5 query. Each is quoted, so that none is an operator."""
     quoted = ['"' + clean(term).replace('"', '""') + '"' for term in terms if term.strip()]
     return (" AND " if every else " OR ").join(quoted)
 
 
 def snippet(marked: str, chars_max: int) -> str:
-    """The part of a passage around the first thing that was found."""
+    """Return the part of a passage around the first match."""
     place = max(marked.find(OPEN), 0)
     text = marked.replace(OPEN, "").replace(CLOSE, "")
     start = max(min(place - chars_max // 4, len(text) - chars_max), 0)
@@ -347,7 +348,7 @@ def snippet(marked: str, chars_max: int) -> str:
 
 
 def _distinct(marked: str) -> int:
-    """How many different words were found."""
+    """Return the number of distinct words that matched."""
     return len({part.partition(CLOSE)[0].casefold() for part in marked.split(OPEN)[1:]})
 
 
@@ -377,7 +378,7 @@ def _put(
     settled: bool = True,
     mark: bytes | None = None,
 ) -> None:
-    """A source as it is now; one that says nothing is only remembered."""
+    """Replace a source in the index. A source without text is only recorded."""
     _drop(connection, name)
     if text is None and kind != "file":
         return

@@ -1,4 +1,4 @@
-"""Messages: what agents handed to each other, and whether it got there."""
+"""Read model of messages between personas, and of their delivery."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class MessageRow(msgspec.Struct, gc=False):
-    """A message; ``run_id`` is the last run that worked on it."""
+    """A message. ``run_id`` is the last run that processed it."""
 
     position: int
     message_id: str
@@ -38,14 +38,14 @@ class MessageRow(msgspec.Struct, gc=False):
 
 
 class MessagePositionRow(msgspec.Struct, gc=False):
-    """Which event sent a message."""
+    """The position of the event that sent a message."""
 
     message_id: str
     position: int
 
 
 class MessageFailureRow(msgspec.Struct, gc=False):
-    """Which message failed with an event, by the position where it was sent."""
+    """The message that failed with an event, by the position where it was sent."""
 
     position: int
     message: int
@@ -104,7 +104,7 @@ def message_moved(rows: Rows, recorded: Recorded[MessageStarted | MessageComplet
 
 @MESSAGES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what a message said, or why it failed."""
+    """Erase the payload of a message, or the text of its error."""
     rows.erase(MESSAGE, recorded.event.target, "payload")
     failure = rows.get(FAILURE, recorded.event.target)
     if failure is not None:
@@ -112,16 +112,17 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class MessageError(Value):
-    """Why a message was not delivered."""
+    """The error of a message that was not delivered."""
 
     code: str
     message: str
 
 
 class Message(Value):
-    """A message: ``sent``, ``started``, ``completed`` or ``failed``; ``payload`` is null once it was redacted.
+    """A message between personas. ``payload`` is null once redacted.
 
-    ``hops`` counts the messages that led to it, itself included; ``attempts`` the runs that worked on it.
+    ``status`` is ``sent``, ``started``, ``completed`` or ``failed``. ``hops`` is the length of the chain of messages up
+    to this one. ``attempts`` is the number of runs that processed it.
     """
 
     message_id: str

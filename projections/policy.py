@@ -1,4 +1,4 @@
-"""The policy: the document in force, and every refusal by it."""
+"""Read model of the policy: the current document, and all rejections."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_
 
 
 class PolicyRow(msgspec.Struct, gc=False):
-    """The policy in force (there is one row), as JSON; ``version`` counts how often it was replaced."""
+    """The current policy as JSON (one row). ``version`` counts its replacements."""
 
     row: int
     version: int
@@ -24,16 +24,16 @@ class PolicyRow(msgspec.Struct, gc=False):
 
 
 class ProfileProviderRow(msgspec.Struct, gc=False):
-    """The provider of a harness profile, to name it in refusals."""
+    """The provider of a harness profile, for rejections."""
 
     profile_id: str
     provider: str
 
 
 class RejectionRow(msgspec.Struct, gc=False):
-    """A refusal, by the position of its ``policy.rejected``; ``event``, ``plan`` and ``request`` are JSON.
+    """A rejection, by the position of its event. ``event``, ``plan`` and ``request`` are JSON.
 
-    The request is gone once it was redacted.
+    The request is NULL once redacted.
     """
 
     position: int
@@ -82,18 +82,18 @@ def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
 
 @POLICY.handler
 def harness_profile_created(rows: Rows, recorded: Recorded[HarnessProfileCreated]) -> None:
-    """Keep the provider of the profile, to name it in refusals."""
+    """Store the provider of the profile, for rejections."""
     event = recorded.event
     rows.append(PROVIDER, ProfileProviderRow(event.harness_profile_id, event.provider))
 
 
 @POLICY.handler
 def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
-    """A run was refused; what preceded it in the same transaction says nothing more."""
+    """Add a rejection. Earlier events of the same transaction add nothing."""
     event = recorded.event
     rejection = event.rejection
     provider = event.provider
-    if provider is None and event.harness_profile_id is not None:  # recorded before refusals named it
+    if provider is None and event.harness_profile_id is not None:  # old events lack the provider
         profile = rows.get(PROVIDER, event.harness_profile_id)
         provider = profile.provider if profile else None
     rows.append(
@@ -127,7 +127,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class Origin(Value):
-    """Which rule of which engine refused (contract 4.10, PolicyOriginDetails)."""
+    """The policy rule that rejected a run."""
 
     schema_version: int
     engine: str
@@ -139,16 +139,16 @@ class Origin(Value):
 
 
 class RejectedRun(Value):
-    """Whose run was refused."""
+    """The session and persona of a rejected run."""
 
     session_id: str
     persona_name: str | None = None
 
 
 class RejectionEvent(Value):
-    """A refusal as it was recorded (contract 4.10, RunRejectionEvent).
+    """A rejection as it was recorded.
 
-    Of type ``COST`` it tells the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    For the policy type ``COST`` it has the sums of the UTC day. Then ``limit``, which counts runs, is 0.
     """
 
     schema_version: int
@@ -164,10 +164,11 @@ class RejectionEvent(Value):
 
 
 class Rejection(Value):
-    """A refusal as auditors read it; ``id`` is ``rej_`` and the id of its event in the feed.
+    """A run that the policy rejected. ``id`` is ``rej_`` and the id of its event in the feed.
 
-    ``provider`` is the one that the run would have asked, ``runTemplateId`` the template that it was asked of. ``plan``
-    and ``request`` say what was asked for; refusals that release 0.1 recorded have neither, an erased request is gone.
+    ``provider`` is the one that the run would have used, and ``runTemplateId`` the template of its request. ``plan``
+    and ``request`` describe the requested run. Both are absent in rejections of release 0.1, and ``request`` once
+    redacted.
     """
 
     id: str
@@ -195,7 +196,7 @@ NEWEST = Keyset(kind="rejections-newest", columns=OLDEST.columns)
 
 
 def policy_in_force(connection: Connection) -> tuple[bytes, int]:
-    """The policy in force as JSON (``null`` where there is none), and its version."""
+    """Return the current policy as JSON (``null`` if there is none), and its version."""
     row = DOCUMENT.one(connection, ONLY_ROW)
     return (b"null", 0) if row is None else (row.document.encode(), row.version)
 
@@ -216,7 +217,7 @@ def list_rejections(
     cursor: str | None,
     limit: int,
 ) -> Page[Rejection]:
-    """Refusals, oldest or newest first; times are milliseconds since 1970 UTC, inclusive."""
+    """Return a page of rejections, oldest or newest first. Times are milliseconds since 1970 UTC, inclusive."""
     where = (
         ("session_id = ?", session_id),
         ("created_at >= ?", created_after),

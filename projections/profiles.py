@@ -1,4 +1,4 @@
-"""The harness profiles, as they were created."""
+"""Read model of harness profiles."""
 
 import msgspec
 
@@ -22,7 +22,7 @@ class ProfileRow(msgspec.Struct, gc=False):
 
 PROFILE = Table("harness_profile", ProfileRow, key=("position",), indexes=(("profile_id",),))
 PROFILES = Projection("catalog", version=2, tables=(PROFILE,))
-"""Half of a read model: the directives are the rest. It has one name and one version."""
+"""Part of a read model with one name and version. The directives are the other part."""
 
 
 @PROFILES.handler

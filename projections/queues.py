@@ -1,4 +1,4 @@
-"""The queues of sessions: items that wait, and drains with their outcome."""
+"""Read model of session queues: waiting items, and drains with their outcomes."""
 
 import msgspec
 
@@ -23,7 +23,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class QueueRow(msgspec.Struct, gc=False):
-    """The queue of a session; ``drain_id`` is set while it is drained."""
+    """The queue of a session. ``drain_id`` is set while it is drained."""
 
     session_id: str
     updated_at: int
@@ -31,7 +31,7 @@ class QueueRow(msgspec.Struct, gc=False):
 
 
 class WorkItemRow(msgspec.Struct, gc=False):
-    """An item that waits; ``run_id`` is set while a run has it, the payload until it is redacted."""
+    """A waiting item. ``run_id`` is set while a run processes it. The payload is NULL once redacted."""
 
     item_id: str
     session_id: str
@@ -60,7 +60,7 @@ class DrainFailureRow(msgspec.Struct, gc=False):
 
 
 class DrainRow(msgspec.Struct, gc=False):
-    """A drain. ``run_id`` is its last run; ``queue_depth_after``, ``finished_at`` and an error are there at its end."""
+    """A drain. ``run_id`` is its last run. ``queue_depth_after``, ``finished_at`` and the error are set at its end."""
 
     drain_id: str
     session_id: str
@@ -176,7 +176,7 @@ def drain_ended(rows: Rows, recorded: Recorded[WorkDrained | WorkDrainFailed]) -
 
 @QUEUES.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Forget what an item said, or why a drain failed."""
+    """Erase the payload of an item, or the error of a drain."""
     failure = rows.get(FAILURE, recorded.event.target)
     if failure is not None:
         rows.change(DRAIN, failure.drain_id).message = ERASED
@@ -207,7 +207,7 @@ def _remove(rows: Rows, item_id: str) -> None:
 
 
 class WorkItem(Value):
-    """Something that waits (contract 4.7); ``payload`` is null once it was redacted, ``runId`` there while it runs."""
+    """A waiting work item. ``payload`` is null once redacted. ``runId`` is present while a run processes it."""
 
     id: str
     session_id: str
@@ -221,14 +221,14 @@ class WorkItem(Value):
 
 
 class QueueCounts(Value):
-    """How many items wait in a queue, by their mode."""
+    """The number of waiting items by mode."""
 
     followup: int
     collect: int
 
 
 class WorkQueueState(Value):
-    """A queue (contract 4.7), oldest item first; ``items`` is a page of those that ``itemCounts`` counts."""
+    """The work queue of a session, oldest item first. ``items`` is a page of the items that ``itemCounts`` counts."""
 
     schema_version: int
     session_id: str
@@ -240,14 +240,17 @@ class WorkQueueState(Value):
 
 
 class DrainError(Value):
-    """What a drain stopped with."""
+    """The error that stopped a drain."""
 
     code: str
     message: str
 
 
 class WorkDrain(Value):
-    """A drain: ``running``, ``ok`` or ``failed``; ``automatic`` ones began because a message waited."""
+    """A drain of a queue. ``status`` is ``running``, ``ok`` or ``failed``.
+
+    ``automatic`` is true if a message started it.
+    """
 
     drain_id: str
     session_id: str
@@ -273,7 +276,7 @@ def queue_by_session(
 ) -> WorkQueueState:
     """Return the queue of a session with a page of its items.
 
-    One that never had work is empty ``now`` (milliseconds since 1970 UTC).
+    A queue that never had work is empty, and updated at ``now`` (milliseconds since 1970 UTC).
     """
     queue = QUEUE.one(connection, session_id)
     where = (("session_id = ?", session_id),)

@@ -1,4 +1,4 @@
-"""Redrives: jobs that put dead letters back, and what became of each letter."""
+"""Read model of redrives: jobs that requeue dead letters, and the result for each."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json
 
 
 class RedriveRow(msgspec.Struct, gc=False):
-    """A job; ``wanted`` is its filter as JSON."""
+    """A redrive. ``wanted`` is its filter as JSON."""
 
     redrive_id: str
     status: str
@@ -27,7 +27,7 @@ class RedriveRow(msgspec.Struct, gc=False):
 
 
 class RedriveResultRow(msgspec.Struct, gc=False):
-    """What became of one letter, by the position of that event."""
+    """The result for one dead letter, by the position of its event."""
 
     position: int
     redrive_id: str
@@ -85,7 +85,7 @@ def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCance
 
 
 class WantedLetters(Value):
-    """Which dead letters a job is about; times are inclusive."""
+    """The filter of a redrive. Times are inclusive."""
 
     session_id: str | None = None
     source: str | None = None
@@ -97,7 +97,10 @@ class WantedLetters(Value):
 
 
 class RedriveResult(Value):
-    """What became of one dead letter: ``requeued``, ``skipped`` (it was decided meanwhile), or ``failed``."""
+    """The result for one dead letter.
+
+    ``result`` is ``requeued``, ``skipped`` (another decision came first) or ``failed``.
+    """
 
     dead_letter_id: str
     result: str
@@ -106,9 +109,9 @@ class RedriveResult(Value):
 
 
 class Redrive(Value):
-    """A job: ``running``, ``completed``, ``cancelled``, or ``dry-run`` where nothing was to be done.
+    """A job that requeues dead letters. ``status`` is ``running``, ``completed``, ``cancelled`` or ``dry-run``.
 
-    ``total`` is how many dead letters matched when it began; ``results`` is a page of what became of them, oldest
+    ``total`` is the number of dead letters that matched at the start. ``results`` is a page of the results, oldest
     first.
     """
 
@@ -129,7 +132,7 @@ class Redrive(Value):
 
 
 def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None, limit: int) -> Redrive | None:
-    """A job with a page of its results."""
+    """Return a redrive with a page of its results."""
     for values in connection.execute(REDRIVE.select, (redrive_id,)):
         row = REDRIVE.load(values)
         page = RESULTS.page(
@@ -155,7 +158,7 @@ def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None
 
 
 def wanted_letters(text: bytes) -> WantedLetters:
-    """A filter as it is shown."""
+    """Return the filter in its JSON form."""
     fields = msgspec.json.decode(text)
     for name in ("createdAfter", "createdBefore"):
         if name in fields:

@@ -1,4 +1,4 @@
-"""The persona runs: reviews as they began, and what became of them."""
+"""Read model of reviews by personas."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ PREFIX = "persona:"
 
 
 class ReviewRow(msgspec.Struct, gc=False):
-    """A review; ``began`` is the position of its first event, and artifacts are JSON."""
+    """A review. ``began`` is the position of its first event; ``artifacts`` is JSON."""
 
     run_id: str
     began: int
@@ -37,7 +37,7 @@ class ReviewRow(msgspec.Struct, gc=False):
 
 
 class ReviewResultRow(msgspec.Struct, gc=False):
-    """The result of a review as JSON, by the position where it ended; NULL once redacted."""
+    """The result of a review as JSON, by the position of its end; NULL once redacted."""
 
     position: int
     run_id: str
@@ -93,7 +93,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class FindingCounts(Value):
-    """How many findings of each priority a review has."""
+    """The number of findings by priority."""
 
     p1: int
     p2: int
@@ -101,7 +101,7 @@ class FindingCounts(Value):
 
 
 class PersonaRun(Value):
-    """A review: running, ok or failed."""
+    """A review by a persona. ``status`` is running, ok or failed."""
 
     run_id: str
     persona_name: str
@@ -119,7 +119,7 @@ class PersonaRun(Value):
 
 
 class PersonaRunDetails(PersonaRun, kw_only=True):
-    """A review with what it came to, which is null while it is at work and once it was erased."""
+    """A review by a persona with its result, which is null while it is running and once redacted."""
 
     result: dict[str, Any] | None = None
 

@@ -1,4 +1,4 @@
-"""The rows of runs: every run, the admitted ones, the waiting ones, and the requests to cancel."""
+"""Rows of runs: all runs, the admitted and the waiting ones, and cancel requests."""
 
 import msgspec
 
@@ -29,7 +29,7 @@ from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_
 
 
 class RunRow(msgspec.Struct, gc=False):
-    """A run; ``position`` is that of its first event, ``error`` and the like are JSON."""
+    """A run, by the position of its first event. ``error`` and similar columns are JSON."""
 
     position: int
     run_id: str
@@ -65,7 +65,7 @@ class RunRow(msgspec.Struct, gc=False):
 
 
 class RunInputRow(msgspec.Struct, gc=False):
-    """The run whose input preview comes from an entry of a transcript."""
+    """The run whose input preview comes from a transcript entry."""
 
     entry_position: int
     run_id: str
@@ -79,7 +79,7 @@ class RunTextRow(msgspec.Struct, gc=False):
 
 
 class RunOutputRow(msgspec.Struct, gc=False):
-    """The text of the last assistant entry of a run, by the position of that entry; NULL once redacted."""
+    """The text of the last assistant entry of a run, by the position of the entry; NULL once redacted."""
 
     entry_position: int
     run_id: str
@@ -87,9 +87,9 @@ class RunOutputRow(msgspec.Struct, gc=False):
 
 
 class ActiveRunRow(msgspec.Struct, gc=False):
-    """A run that was admitted and has not ended; ``pid`` is 0 before its lease, ``paused`` is 1 while it is.
+    """A run that was admitted and has not ended. ``pid`` is 0 before its lease, ``paused`` is 1 while it is paused.
 
-    ``places`` are those that limits by key count it at, with spaces between.
+    ``places`` lists its limit keys, separated by spaces.
     """
 
     started_at: int
@@ -102,7 +102,7 @@ class ActiveRunRow(msgspec.Struct, gc=False):
 
 
 class QueuedRunRow(msgspec.Struct, gc=False):
-    """A run that was queued and not yet admitted."""
+    """A run that is queued and not yet admitted."""
 
     run_id: str
     position: int
@@ -112,14 +112,14 @@ class QueuedRunRow(msgspec.Struct, gc=False):
 
 
 class LimitsRow(msgspec.Struct, gc=False):
-    """The limits by key of the policy in force, as JSON (there is one row)."""
+    """The limits by key of the current policy, as JSON (one row)."""
 
     row: int
     limits: str
 
 
 class CancelRequestRow(msgspec.Struct, gc=False):
-    """A request to cancel a run that has not ended; ``position`` is that of its event."""
+    """A request to cancel a run that has not ended, by the position of its event."""
 
     position: int
     requested_at: int
@@ -147,7 +147,7 @@ LIMITS = Table("run_limits", LimitsRow, key=("row",))
 RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
-# From events to rows. A run's events are in the stream of its id; a refused run has none of these (decisions E12).
+# Handlers. A run's events are in the stream of its id. A rejected run has none of these.
 
 
 @RUNS.handler
@@ -168,7 +168,7 @@ def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
 
 @RUNS.handler
 def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
-    """The run was admitted, at once or after it waited."""
+    """Admit the run, at once or after it waited."""
     if recorded.version == 1:
         row = _requested_row(recorded, recorded.event, "running")
         rows.append(RUN, row)
@@ -216,7 +216,7 @@ def run_started(rows: Rows, recorded: Recorded[RunStarted]) -> None:
 
 @RUNS.handler
 def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> None:
-    """Store the last message of the assistant as the output, and a preview of the first one of the user."""
+    """Store the last assistant message as the output, and a preview of the first user message."""
     event = recorded.event
     if event.kind != "message":
         return
@@ -248,7 +248,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 
 @RUNS.handler
 def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
-    """The run holds its session but no slot, and its executor has left it."""
+    """Pause the run. It holds its session but no slot, and has no executor."""
     row = rows.change(RUN, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "paused", recorded.at, recorded.event.reason
     active = rows.change(ACTIVE, recorded.stream)
@@ -257,7 +257,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 
 @RUNS.handler
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
-    """The run goes on under another budget, or none."""
+    """Resume the run with another budget or none."""
     row = rows.change(RUN, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "running", None, None
     row.budget_micro_usd = recorded.event.budget_micro_usd
@@ -267,7 +267,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
 
 @RUNS.handler
 def run_cancel_requested(rows: Rows, recorded: Recorded[RunCancelRequested]) -> None:
-    """A request that found nothing to stop is not shown."""
+    """Add the request, unless there was nothing to cancel."""
     if recorded.event.status == "cancelled":
         row = rows.need(RUN, recorded.stream)
         cancel = CancelRequestRow(
@@ -307,7 +307,7 @@ def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
 
 @RUNS.handler
 def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
-    """The run was stopped, or withdrawn before it started."""
+    """Mark the run as cancelled, or as withdrawn before it started."""
     event = recorded.event
     request = rows.get(CANCEL, recorded.stream)
     row = _finish(rows, recorded, "cancelled")
@@ -341,7 +341,7 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
 
 @RUNS.handler
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
-    """Keep the limits by key: they decide why a run waits."""
+    """Store the limits by key, which determine why a run waits."""
     rows.put(LIMITS, LimitsRow(ONLY_ROW, to_json(recorded.event.after.limits or ())))
 
 
@@ -378,9 +378,9 @@ def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, sta
 
 
 def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
-    """The row after the commit that admitted a run and leased it (``at``, in milliseconds since 1970 UTC).
+    """Return the row of a run after the commit that admitted and leased it, at ``at`` (milliseconds since 1970 UTC).
 
-    It has neither its position nor a trace.
+    It has neither a position nor a trace id.
     """
     row = _row(run_id, event, at, "running", position=0, trace_id="")
     row.attempt, row.started_at = 1, at
@@ -414,7 +414,7 @@ def _finish(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
 
 
 class RunError(Value):
-    """Why a run has no answer."""
+    """The error of a run without an answer."""
 
     code: str
     message: str

@@ -1,7 +1,7 @@
-"""The runs as clients see them: every run, the active ones, why one waits, and the requests to cancel.
+"""Read model of runs: all runs, the active ones, why a run waits, and cancel requests.
 
-Hot: a page costs 4 µs for each of its runs, up to 500 (docs/performance.md). A run and its links are made by place,
-which costs half of what names cost; the places come from the order of the fields of ``Run``.
+Hot: a page costs 4 µs for each of its runs, up to 500 (docs/performance.md). A run and its links are built by position,
+which costs half as much as by name. The positions follow the order of the fields of ``Run``.
 """
 
 from bisect import bisect_right
@@ -33,7 +33,7 @@ COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = 
 
 
 class ReachedLimit(Value):
-    """A limit by key that is reached: so many runs are active of so many (policy ``limits``)."""
+    """A limit of the policy by session, provider or profile that is reached: ``active`` runs of at most ``max``."""
 
     scope: str
     key: str
@@ -42,10 +42,10 @@ class ReachedLimit(Value):
 
 
 class Waiting(Value):
-    """Why a run waits, and its place in the line of the session, of the limit or of the fleet.
+    """Why a run is waiting, and its place in the queue of its session, limit or server.
 
-    ``blockedBy`` is the run that holds the session, or the oldest of those that a limit by key counts; it is absent
-    where that is beyond the scope of whoever asks.
+    ``blockedBy`` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
+    caller's scope does not cover that run.
     """
 
     reason: str
@@ -55,14 +55,14 @@ class Waiting(Value):
 
 
 class Paused(Value):
-    """Why a run is paused, and since when; ``POST /runs/:runId/resume`` lets it go on."""
+    """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it."""
 
     reason: str
     since: str
 
 
 class Links(Value, kw_only=False):
-    """Where to go from a run."""
+    """Links of a run."""
 
     self: str
     session: str
@@ -71,17 +71,17 @@ class Links(Value, kw_only=False):
 
 
 class Template(Value):
-    """The version of a template that a run was started from."""
+    """The template version that a run was started from."""
 
     id: str
     version: int
 
 
 class Run(Value, kw_only=False):
-    """A run as clients see it (contract D29).
+    """A run. In lists, ``inputPreview`` and ``outputPreview`` replace the input and the output.
 
-    In a list the input and the output are previews of 160 characters, beside the length of the output in characters;
-    ``include=output`` adds the output.
+    A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
+    adds the output.
     """
 
     run_id: str
@@ -115,16 +115,16 @@ class Run(Value, kw_only=False):
 
 FIELDS = Run.__struct_fields__
 SOURCES = {"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"}
-"""The columns from which fields are made, where they have other names."""
+"""The columns of fields that have other names."""
 BESIDE = ("position", "output_position", "paused_at", "template_version")
-"""The columns before those of the fields."""
+"""The columns that precede the fields."""
 COLUMNS = (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS))
 _in_order = itemgetter(*(RUN.columns.index(column) if column in RUN.columns else -1 for column in COLUMNS))
-"""Picks ``COLUMNS`` from the cells of a row that end with None, which stands for NULL."""
+"""Picks ``COLUMNS`` from the cells of a row that ends with None, which stands for NULL."""
 
 
 def _columns(**instead: str) -> str:
-    """The columns from which ``_to_view`` makes a run, in the order of the fields; some from elsewhere."""
+    """Return the columns from which ``_to_view`` builds a run, in the order of the fields, with replacements."""
     return ", ".join((*BESIDE, *(instead.get(name) or SOURCES.get(name, name) for name in FIELDS)))
 
 
@@ -136,7 +136,7 @@ SELECT_RUN = f"SELECT {WITHOUT_PREVIEWS} FROM {RUN_AND_OUTPUT} WHERE run.run_id 
 
 
 class ActiveRun(Value):
-    """A run that was admitted, has not ended and is not paused; ``pid`` is 0 before an executor has it."""
+    """An admitted run that has not ended and is not paused. ``pid`` is 0 until an executor takes it."""
 
     session_id: str
     pid: int
@@ -168,13 +168,13 @@ LATEST_REQUESTS = Keyset(
 
 
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
-    """Return a run as an identity with this scope may see it."""
+    """Return a run as a caller with this scope may see it."""
     reasons = WaitReasons(connection, scope)
     return first(connection, SELECT_RUN, (run_id,), lambda values: _to_view(reasons, values))
 
 
 def run_of(row: RunRow) -> Run:
-    """The run of a row that does not wait and has no output."""
+    """Return the run of a row that does not wait and has no output."""
     return _to_view(None, _in_order((*msgspec.structs.astuple(row), None)))
 
 
@@ -196,7 +196,7 @@ def list_runs(
     cursor: str | None,
     limit: int,
 ) -> Page[Run]:
-    """Runs, newest first; with their whole outputs if asked for."""
+    """Return a page of runs, newest first, optionally with whole outputs."""
     where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
     reasons = WaitReasons(connection, scope)
 
@@ -228,7 +228,7 @@ def active_runs(
     cursor: str | None,
     limit: int,
 ) -> Page[ActiveRun]:
-    """Runs that hold a slot, latest first."""
+    """Return a page of runs that hold a slot, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id), ("paused = ?", 0))
     return LATEST_ACTIVE.page(
         connection, ACTIVE.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=_to_active_run
@@ -244,7 +244,7 @@ def cancel_requests(
     cursor: str | None,
     limit: int,
 ) -> Page[CancelRequest]:
-    """Requests to cancel runs that have not ended, latest first."""
+    """Return a page of cancel requests of runs that have not ended, latest first."""
     where = (("session_id = ?", session_id), ("run_id = ?", run_id))
     return LATEST_REQUESTS.page(
         connection, CANCEL.all, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=_to_cancel_request
@@ -252,7 +252,7 @@ def cancel_requests(
 
 
 def _in_scope(scope: Scope | None) -> dict[str, frozenset[str] | None]:
-    """What of the runs a narrowed identity may see."""
+    """Return the restriction of a query to the runs that a scope covers."""
     return {} if scope is None else {"session_id": scope.sessions, "run_id": scope.runs}
 
 
@@ -264,7 +264,7 @@ DECODE: dict[str, Callable[[Any], object]] = {
     "error": msgspec.json.Decoder(RunError).decode,
     "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
 }
-"""The fields whose columns hold something else, such as JSON or milliseconds; a flag is one, too."""
+"""The fields whose columns hold another type, such as JSON or milliseconds. Flags are among them."""
 DECODERS = tuple((FIELDS.index(name), decode) for name, decode in DECODE.items())
 RUN_ID, SESSION_ID, STATUS, LINKS, WAITING_FOR, PAUSED, TEMPLATE, OUTPUT_TEXT = map(
     FIELDS.index, ("run_id", "session_id", "status", "links", "waiting", "paused", "template", "output")
@@ -273,7 +273,7 @@ OUTPUT_POSITION = BESIDE.index("output_position")
 
 
 def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
-    """Return a run from ``_columns``: the cells become the fields in their order."""
+    """Return a run from ``_columns``. The cells become the fields in their order."""
     position, _, paused_at, template_version, *cells = values
     for place, decode in DECODERS:
         if cells[place] is not None:
@@ -301,15 +301,14 @@ def _links(run_id: str, session_id: str) -> Links:
 
 
 class WaitReasons:
-    """Why runs wait, as one answer shows it; what is looked up for one run serves the others."""
+    """The reasons why runs wait, for one answer. Lookups are shared between its runs."""
 
     def __init__(self, connection: Connection, scope: Scope | None) -> None:
-        """Look at nothing yet."""
         self._connection = connection
         self._scope = scope
 
     def waiting(self, run_id: str, session_id: str, position: int) -> Waiting:
-        """Why a run waits now, whatever it was queued for (decisions E19): its session, a limit by key, a slot."""
+        """Return why a run waits now: its session, a limit or a slot. The reason may differ from that at its start."""
         waiter = WAITING.one(self._connection, run_id)
         assert waiter is not None
         holder = [str(active) for (active,) in self._connection.execute(SELECT_HOLDER, (session_id,))]
@@ -327,11 +326,11 @@ class WaitReasons:
         return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
     def _if_covered(self, run_id: str, session_id: str) -> str | None:
-        """The id of a run that blocks, if the scope covers it."""
+        """Return the id of a blocking run if the scope covers it."""
         return run_id if self._scope is None or self._scope.shows(session_id, run_id) else None
 
     def _reached(self, limit_key: str) -> tuple[ReachedLimit, str | None] | None:
-        """The limit of a key, if it is reached, and the oldest run that counts."""
+        """Return the limit of a key if it is reached, and the oldest run that it counts."""
         if not self._limits:
             return None
         scope, key = limit_key.split(":", 1) if ":" in limit_key else ("session", limit_key)
@@ -343,14 +342,14 @@ class WaitReasons:
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:
-        """How many runs may be active, by scope and key."""
+        """Return the maximum of active runs, by scope and key."""
         row = LIMITS.one(self._connection, ONLY_ROW)
         limits = [] if row is None else msgspec.json.decode(row.limits)
         return {(limit["scope"], limit.get("key")): limit["max"] for limit in limits}
 
     @cached_property
     def _active_runs(self) -> dict[str, list[tuple[str, str]]]:
-        """The runs with a slot by limit key, with their sessions, the longest active first."""
+        """Return the runs with a slot and their sessions, by limit key, longest active first."""
         runs: dict[str, list[tuple[str, str]]] = {}
         for run_id, session_id, places in self._connection.execute(SELECT_PLACES):
             for key in str(places).split():
@@ -359,7 +358,7 @@ class WaitReasons:
 
     @cached_property
     def _waiters(self) -> dict[str, list[int]]:
-        """The positions of waiting runs by limit key, in order."""
+        """Return the positions of waiting runs by limit key, in order."""
         waiters: dict[str, list[int]] = {}
         for position, places in self._connection.execute(SELECT_WAITERS):
             for key in str(places).split():

@@ -1,4 +1,4 @@
-"""Schedules, and the outcome of each of their slots that came due."""
+"""Read model of schedules, and of the outcome of each of their slots."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,10 +38,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ScheduleRow(msgspec.Struct, gc=False):
-    """A schedule; ``position`` is where it was created, ``cursor_ms`` up to where its slots are decided.
+    """A schedule. ``position`` is where it was created; slots up to ``cursor_ms`` are decided.
 
-    The definition and the parameters are JSON; what people wrote, at ``put_at`` and ``note_at``, is gone once it was
-    redacted.
+    Definition and parameters are JSON. The texts that ``put_at`` and ``note_at`` locate are NULL once redacted.
     """
 
     schedule_id: str
@@ -63,16 +62,16 @@ class ScheduleRow(msgspec.Struct, gc=False):
 
 
 class ScheduleTextRow(msgspec.Struct, gc=False):
-    """The schedule that shows the text of an event, to erase it."""
+    """The schedule that shows the text of an event, for erasure."""
 
     position: int
     schedule_id: str
 
 
 class SlotRow(msgspec.Struct, gc=False):
-    """The outcome of a slot, or of ``slots`` missed ones from one to another (then with the trigger as JSON).
+    """The outcome of a slot, or of ``slots`` missed ones in a range (then with the trigger as JSON).
 
-    ``position`` is that of the first event about it. Without a slot it is a run by hand.
+    ``position`` is the position of its first event. A manual run has no slot.
     """
 
     position: int
@@ -100,7 +99,7 @@ class SlotFailureRow(msgspec.Struct, gc=False):
 
 
 class RunningSlotRow(msgspec.Struct, gc=False):
-    """A run in flight, and where the log of its schedule has it."""
+    """A run in progress, and the position of its slot."""
 
     run_id: str
     schedule_id: str
@@ -108,7 +107,7 @@ class RunningSlotRow(msgspec.Struct, gc=False):
 
 
 class BufferedSlotRow(msgspec.Struct, gc=False):
-    """A slot that waits, and where the log of its schedule has it."""
+    """A buffered slot, and the position of its row."""
 
     schedule_id: str
     slot_ms: int
@@ -156,7 +155,7 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
 
 @SCHEDULES.handler
 def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
-    """It is no more; its log stays."""
+    """Remove the schedule. Its log stays."""
     rows.delete(SCHEDULE, recorded.event.id)
 
 
@@ -213,7 +212,7 @@ def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> 
 
 @SCHEDULES.handler
 def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -> None:
-    """Slots will not run; the trigger of now says which they are."""
+    """Add a range of slots that will not run. The current trigger determines which they are."""
     event = recorded.event
     known = rows.need(SCHEDULE, event.id)
     row = _change_slot(rows, recorded, event.id, event.to_ms)
@@ -243,7 +242,7 @@ def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> No
 
 @SCHEDULES.handler
 def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
-    """Show a refusal because a run is active; other answers are in the row of their run."""
+    """Add a refusal of a manual run because another one is active. Other runs are in the row of their run."""
     if recorded.event.status == "already-running":
         row = _change_slot(rows, recorded, recorded.event.id, None)
         row.status, row.finished_at = recorded.event.status, recorded.at
@@ -275,7 +274,7 @@ def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> Schedule
 
 
 def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
-    """Return the row of a slot, marked as changed: the one in which it waited, or a new one."""
+    """Return the row of a slot, marked as changed: the buffered one, or a new one."""
     waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
     if waiting is not None:
         rows.delete(BUFFERED, schedule_id, slot)
@@ -312,10 +311,10 @@ def _definition(row: ScheduleRow) -> ScheduleDefinition:
 
 
 class ScheduledTask(Value):
-    """A schedule (contract 4.9 and D14): what triggers it, what runs, how it is.
+    """A schedule: its trigger, its target and its state.
 
-    ``nextRunAt`` is null while nothing is to come. ``buffered`` counts slots that wait, ``revision`` how often it was
-    put. ``input`` is null where a directive runs, and once it was redacted.
+    ``nextRunAt`` is null if no run is planned. ``buffered`` counts scheduled times that wait for a run to end.
+    ``revision`` counts writes. ``input`` is null if the target is a directive, and once redacted.
     """
 
     schema_version: int
@@ -352,10 +351,11 @@ class ScheduledTask(Value):
 
 
 class ScheduleRunLog(Value):
-    """What became of a slot (contract 4.9, D15, E35); without ``nominalTime`` somebody ran the schedule by hand.
+    """The outcome of one scheduled time, or of a manual run, which has no ``nominalTime``.
 
-    ``nominalTime`` is when it was due, ``startedAt`` when it ran, or when it was clear that it would not. ``status`` is
-    one of running, buffered, ok, failed, already-running, skipped; ``reason`` says why it is no ``ok``.
+    ``nominalTime`` is when it was due. ``startedAt`` is when it ran, or when it was decided that it would not.
+    ``status`` is one of running, buffered, ok, failed, already-running, skipped. ``reason`` explains a status other
+    than ok.
     """
 
     id: str
@@ -372,14 +372,14 @@ class ScheduleRunLog(Value):
 
 
 class FireTime(Value):
-    """When a slot is due, in UTC and on the wall of the schedule's zone (UTC where it has none)."""
+    """A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default)."""
 
     utc: str
     local: str
 
 
 class ScheduleCounts(Value):
-    """How many schedules there are in which state; one that is disabled counts as that, paused or not."""
+    """The number of schedules by state. A disabled one is not counted as paused."""
 
     enabled: int
     paused: int
@@ -405,7 +405,7 @@ def schedule_by_id(connection: Connection, schedule_id: str) -> ScheduledTask | 
 
 
 def list_schedules(connection: Connection, *, cursor: str | None, limit: int) -> Page[ScheduledTask]:
-    """Schedules, in the order in which they were created."""
+    """Return a page of schedules in the order of their creation."""
     return LIST.page(
         connection,
         SELECT_LIST,
@@ -417,7 +417,7 @@ def list_schedules(connection: Connection, *, cursor: str | None, limit: int) ->
 
 
 def preview(connection: Connection, schedule_id: str, begin: int, count: int) -> list[FireTime] | None:
-    """The next slots from a moment on, within ten years, also of a schedule that is disabled; None if there is none."""
+    """Return the next slots of a schedule from a time on, within ten years; None if it does not exist."""
     row = SCHEDULE.one(connection, schedule_id)
     if row is None:
         return None
@@ -436,16 +436,16 @@ def schedule_counts(connection: Connection) -> ScheduleCounts:
 
 
 def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRunLog | None:
-    """What became of the slot for which a run was started, or of the run by hand."""
+    """Return the log entry of a run."""
     return first(connection, SELECT_BY_RUN, (run_id,), lambda values: _to_log(SLOT.load(values), log_id))
 
 
 def schedule_logs(
     connection: Connection, log_id: str, schedule_id: str, *, after: tuple[int, int] | None, limit: int
 ) -> list[ScheduleRunLog]:
-    """What became of slots, newest first: the newest ones, or those that follow an entry.
+    """Return log entries: the newest ones, newest first, or those that follow an entry.
 
-    An entry is a position, and for one of many missed slots the slot (else 0).
+    ``after`` is a position, and for one of several missed slots the slot (otherwise 0).
     """
     entries: list[ScheduleRunLog] = []
     if after is None:
@@ -468,7 +468,7 @@ def schedule_logs(
 
 
 def _newest_first(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
-    """The entries of a row, newest first."""
+    """Yield the entries of a row, newest first."""
     if row.trigger is None or row.slot_ms is None or row.to_ms is None:
         yield _to_log(row, log_id)
         return
@@ -480,7 +480,7 @@ def _newest_first(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
 
 
 def _oldest_first(row: SlotRow, log_id: str, after: int, limit: int) -> list[ScheduleRunLog]:
-    """The first entries of a row after a slot, oldest first."""
+    """Return the first entries of a row after a slot, oldest first."""
     if row.trigger is None or row.slot_ms is None or row.to_ms is None:
         return [_to_log(row, log_id)]
     trigger = msgspec.json.decode(row.trigger, type=Trigger)

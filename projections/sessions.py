@@ -1,4 +1,4 @@
-"""The sessions: conversations and what was said in them."""
+"""Read model of sessions and their transcripts."""
 
 import msgspec
 
@@ -27,7 +27,7 @@ from projections.engine.projection import Projection, Rows, Table
 
 
 class SessionRow(msgspec.Struct, gc=False):
-    """A session; provider and model are those of the run that started or completed last."""
+    """A session. Provider and model belong to the run that last started or completed."""
 
     updated_at: int
     session_id: str
@@ -37,9 +37,9 @@ class SessionRow(msgspec.Struct, gc=False):
 
 
 class SessionRunRow(msgspec.Struct, gc=False):
-    """What a transcript needs to know of a run; ``status`` is there once it ended.
+    """A run as its transcript needs it. ``status`` is set once it has ended.
 
-    ``citations`` name the notes that it was reminded of.
+    ``citations`` name the passages of memory that were added to its context.
     """
 
     run_id: str
@@ -52,9 +52,9 @@ class SessionRunRow(msgspec.Struct, gc=False):
 
 
 class TranscriptEntryRow(msgspec.Struct, gc=False):
-    """Something that was said, or a call of a tool; ``mark`` belongs to its event's id.
+    """A message or tool call of a transcript. ``mark`` belongs to the event's id.
 
-    Content and unknown names of tools are gone once redacted; ``remarks`` are words separated by spaces.
+    Content and unknown tool names are NULL once redacted. ``remarks`` are words separated by spaces.
     """
 
     position: int
@@ -79,7 +79,7 @@ ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=((
 SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
-"""What may be said of an entry beside its content; a call that was refused is remarked with why."""
+"""Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
 
 STATUSES: dict[str, str] = {
     RunCompleted.TYPE: "completed",
@@ -108,7 +108,7 @@ def session_created(rows: Rows, recorded: Recorded[SessionCreated]) -> None:
 
 @SESSIONS.handler
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
-    """Append the run once; a run that waited is created a second time when it is admitted."""
+    """Add the run once. A run that was queued has a second event when it is admitted."""
     event = recorded.event
     if recorded.version == 1:
         row = SessionRunRow(
@@ -142,7 +142,7 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 
 @SESSIONS.handler
 def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
-    """Keep what the assistant asked for; an attempt that was refused is an error."""
+    """Add a tool call. A refused attempt is an error."""
     event = recorded.event
     _append(rows, recorded, "assistant", "tool-call", event.arguments, event.refused)
 
@@ -155,7 +155,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 
 @SESSIONS.handler
 def run_unsuccessful(rows: Rows, recorded: Recorded[RunFailed | RunCancelled | RunTimedOut | RunCrashed]) -> None:
-    """What was said in the run stays visible."""
+    """Set the status. The entries of the run stay in the transcript."""
     _finish(rows, recorded)
 
 
@@ -209,7 +209,7 @@ def _finish(rows: Rows, recorded: Recorded[Event]) -> SessionRunRow:
 
 
 class Session(Value):
-    """A session as clients see it (contract 4.3)."""
+    """A session: a sequence of runs with one transcript. ``transcriptPath`` is a label, not a file."""
 
     id: str
     schema_version: int
@@ -221,7 +221,10 @@ class Session(Value):
 
 
 class TranscriptEntry(Value):
-    """An entry of a transcript (contract 4.3, D31): provisional until its run ended, then with the run's status."""
+    """A transcript entry. It is ``provisional`` until its run ends; then ``runStatus`` is the outcome of the run.
+
+    ``content`` is null once redacted.
+    """
 
     id: str
     role: str
@@ -262,8 +265,8 @@ def transcript(
 ) -> Page[TranscriptEntry]:
     """Return the last entries of a session in order, or with ``after`` the first ones that follow that position.
 
-    They have at most ``bytes_max`` bytes of JSON; one entry always fits. Only entries that follow a position are
-    continued by ``next_cursor``, the id of the last one.
+    They have at most ``bytes_max`` bytes of JSON; one entry always fits. Only with ``after`` there is a
+    ``next_cursor``, the id of the last entry.
     """
 
     def show(values: tuple[Cell, ...]) -> TranscriptEntry:

@@ -1,4 +1,4 @@
-"""The run templates: every version as it was written."""
+"""Read model of run templates, with all versions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from projections.engine.projection import Projection, Rows, Table, to_json_or_nu
 
 
 class TemplateRow(msgspec.Struct, gc=False):
-    """A template, by the position of its first version, and the position of its newest."""
+    """A template, by the position of its first version. ``newest`` is the position of its newest version."""
 
     position: int
     template_id: str
@@ -23,7 +23,7 @@ class TemplateRow(msgspec.Struct, gc=False):
 
 
 class TemplateVersionRow(msgspec.Struct, gc=False):
-    """A version, by position; what people wrote is gone once it was redacted."""
+    """A version, by its position. Its text is NULL once redacted."""
 
     position: int
     template_id: str
@@ -89,9 +89,9 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class RunTemplate(Value):
-    """A version of a run template as clients see it (contract 4.6); what was redacted is null.
+    """A version of a run template. ``directiveTemplate`` and ``defaultParams`` are null once redacted.
 
-    ``updated_at`` is when the version was made, ``created_at`` when the template was.
+    ``createdAt`` is when the template was created, ``updatedAt`` when this version was.
     """
 
     id: str
@@ -108,14 +108,14 @@ NEWEST = Keyset(kind="run-templates", columns=(("position", "t.position", int),)
 
 
 def template_by_id(connection: Connection, template_id: str, version: int | None = None) -> RunTemplate | None:
-    """A version of a template, or its newest."""
+    """Return a version of a template, the newest by default."""
     if version is None:
         return first(connection, f"{SELECT_NEWEST} WHERE t.template_id = ?", (template_id,), _to_view)
     return first(connection, SELECT_VERSION, (template_id, version), _to_view)
 
 
 def list_templates(connection: Connection, *, cursor: str | None, limit: int) -> Page[RunTemplate]:
-    """The newest version of each template, newest template first."""
+    """Return a page of templates in their newest versions, newest template first."""
     return NEWEST.page(connection, SELECT_NEWEST, (), cursor=cursor, limit=limit, show=_to_view)
 
 

@@ -1,4 +1,4 @@
-"""The estimates of workflow runs: when one will be through, and how often such an estimate held."""
+"""Estimates of the ends of workflow runs, and their accuracy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from athena_core.protocols import Connection
 from projections.workflow_rows import QUANTILES, StepRow, WorkflowRunRow, estimate
 
 HELD_RUNS_MAX = 50
-"""The last runs of which ``EtaHeld`` counts how often an estimate held."""
+"""The number of last runs that ``EtaHeld`` covers."""
 SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
 SELECT_HELD = (
     "SELECT estimates, finished_at - created_at FROM workflow_run"
@@ -22,7 +22,7 @@ SELECT_HELD = (
 
 
 class EtaHeld(Value):
-    """How many of the last runs took no longer than was estimated when they began."""
+    """The accuracy of estimates: the number of recent runs, and the share that ended within each quantile."""
 
     runs: int
     p50: float
@@ -31,7 +31,7 @@ class EtaHeld(Value):
 
 
 class Eta(Value):
-    """When a run will be through, from how long its steps took before, along the longest way (contract 10)."""
+    """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
     computed_at: str
     source: str
@@ -45,7 +45,7 @@ class Eta(Value):
 def estimated(
     connection: Connection, graph: WorkflowGraph, row: WorkflowRunRow, steps: Mapping[str, StepRow], now: int
 ) -> Eta:
-    """Return when a run will be through, from how long its steps took before."""
+    """Return the estimated end of a run, from earlier durations of its steps."""
     common: dict[str, Any] = {"computed_at": iso(now), "held": _held(connection, row.workflow_id)}
     if row.finished_at is not None and row.status == "ok":
         at = iso(row.finished_at)

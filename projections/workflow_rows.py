@@ -1,4 +1,4 @@
-"""The rows of workflows: definitions, the progress of each run, and the durations of steps."""
+"""Rows of workflows: definitions, the state of each run, and durations of steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ from athena_core.text import ERASED, or_erased
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 SAMPLES_MAX = 50
-"""Durations stored of a step, the last ones."""
+"""Number of durations stored for a step, the most recent ones."""
 QUANTILES = (50, 80, 95)
 
 
@@ -53,7 +53,7 @@ class WorkflowMetadataRow(msgspec.Struct, gc=False):
 
 
 class WorkflowRunRow(msgspec.Struct, gc=False):
-    """A run of a workflow; ``estimates`` are JSON of milliseconds, made when it was created."""
+    """A run of a workflow. ``estimates`` is JSON in milliseconds, computed when the run was created."""
 
     position: int
     run_id: str
@@ -70,7 +70,7 @@ class WorkflowRunRow(msgspec.Struct, gc=False):
 
 
 class StepRow(msgspec.Struct, gc=False):
-    """The progress of a step of a run; a step without a row is pending."""
+    """The state of a step of a run. A step without a row is pending."""
 
     run_id: str
     step_id: str
@@ -91,7 +91,7 @@ class StepRow(msgspec.Struct, gc=False):
 
 
 class StepItemRow(msgspec.Struct, gc=False):
-    """The progress of one item of a step."""
+    """The state of one item of a step."""
 
     run_id: str
     step_id: str
@@ -104,7 +104,7 @@ class StepItemRow(msgspec.Struct, gc=False):
 
 
 class WorkflowRunTextRow(msgspec.Struct, gc=False):
-    """The owner of the text of an event: a step (or one of its items) that failed, or the cancel of a run."""
+    """The owner of the text of an event: a failed step or item, or the cancel of a run."""
 
     position: int
     run_id: str
@@ -114,7 +114,7 @@ class WorkflowRunTextRow(msgspec.Struct, gc=False):
 
 
 class LogLineRow(msgspec.Struct, gc=False):
-    """A line of the log of a run, by the position of its event."""
+    """A log line of a run, by the position of its event."""
 
     position: int
     run_id: str
@@ -125,7 +125,7 @@ class LogLineRow(msgspec.Struct, gc=False):
 
 
 class StepDurationsRow(msgspec.Struct, gc=False):
-    """The last durations of a step: a list of milliseconds as JSON."""
+    """The last durations of a step, as a JSON list of milliseconds."""
 
     workflow_id: str
     step_id: str
@@ -164,7 +164,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
 
 @WORKFLOWS.handler
 def run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
-    """Append the run with an estimate of its duration."""
+    """Add the run with an estimate of its duration."""
     event = recorded.event
     graph = graph_of(rows.need(WORKFLOW, event.workflow_id))
     history = {step_id: _durations(rows.get(DURATIONS, event.workflow_id, step_id)) for step_id in graph.ids}
@@ -242,7 +242,7 @@ def step_expanded(rows: Rows, recorded: Recorded[WorkflowStepExpanded]) -> None:
     if row.began_at is None:
         row.began_at = recorded.at
     step = _step(rows, recorded, event.step_id)
-    known = step.items == event.items  # it was held: what is ok stays so
+    known = step.items == event.items  # an expansion of the same list: keep the items that are ok
     step.status, step.started_at, step.items = "running", recorded.at, event.items
     for item in () if known else range(event.items):
         rows.put(ITEM, StepItemRow(recorded.stream, event.step_id, item))
@@ -335,7 +335,7 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
 
 @WORKFLOWS.handler
 def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
-    """A decision of an identity, or the expiry."""
+    """Record a decision by an identity, or the expiry."""
     event = recorded.event
     row = _touch(rows, recorded)
     row.status = "running" if row.status == "waiting" else row.status
@@ -376,7 +376,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Erase the metadata of steps, or the text of an error or a cancel."""
     target = recorded.event.target
     if rows.get(METADATA, target) is not None:
-        rows.delete(METADATA, target)  # a replay finds no text, and makes no row
+        rows.delete(METADATA, target)  # a replay finds no text, and creates no row
     words = rows.get(RUN_TEXT, target)
     if words is None:
         return
@@ -424,7 +424,7 @@ def _log(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id:
 
 
 class ApprovalRequest(msgspec.Struct, rename="camel"):
-    """The subject of an approval, by hash, and until when it may be given."""
+    """The hash of the subject of an approval, and its expiry."""
 
     subject_sha256: str
     requested_at: int
@@ -435,7 +435,7 @@ class ApprovalRequest(msgspec.Struct, rename="camel"):
 
 
 def graph_of(row: WorkflowRow) -> WorkflowGraph:
-    """The graph of a workflow."""
+    """Return the graph of a workflow."""
     return WorkflowGraph(msgspec.json.decode(row.definition, type=WorkflowDefinition))
 
 
@@ -446,9 +446,9 @@ def _durations(row: StepDurationsRow | None) -> list[int]:
 def estimate(
     graph: WorkflowGraph, history: Mapping[str, Sequence[int]], elapsed: Mapping[str, float] | None = None
 ) -> dict[str, int] | None:
-    """Return the duration of the longest way by quantile, and on average; None without any history.
+    """Return the duration of the longest path by quantile, and on average; None without any history.
 
-    ``elapsed`` is how long each step has been at work already; a step that is through is not in ``history``.
+    ``elapsed`` is how long each step has been running already. Finished steps are not in ``history``.
     """
     every = sorted(duration for durations in history.values() for duration in durations)
     if not every:
@@ -467,5 +467,5 @@ def estimate(
 
 
 def _quantile(percent: int) -> Any:
-    """Return the percentile of sorted durations as a function of them."""
+    """Return a function that computes the percentile of sorted durations."""
     return lambda durations: float(durations[min(len(durations) * percent // 100, len(durations) - 1)])

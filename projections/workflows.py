@@ -1,4 +1,4 @@
-"""The workflows as clients see them: definitions, runs with their steps, and when a run will be through."""
+"""Read model of workflows: definitions, runs with their steps, and estimated ends of runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -26,13 +26,13 @@ from projections.workflow_rows import (
 )
 
 STEP_ITEMS_MAX = 100
-"""How many items a step of a run shows; all of them are in pages."""
+"""Maximum number of items shown of a step. All items are available in pages."""
 RUN_ITEMS_MAX = 1_000
-"""How many items the steps of a run show together."""
+"""Maximum number of items shown of all steps of a run."""
 RUN_OUTPUT_CHARS_MAX = 200_000
-"""How many characters of outputs the steps of a run show together; what is longer is cut to a preview."""
+"""Maximum number of characters of outputs shown of all steps of a run. Longer ones are cut to a preview."""
 RUN_LINES_MAX = 500
-"""How many lines of its log a run shows, the newest ones; its events are in the feed."""
+"""Maximum number of log lines shown of a run, the newest. Its events are in the feed."""
 
 SELECT_WORKFLOWS = (
     f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
@@ -55,7 +55,7 @@ ARTIFACT = "run-result"
 
 
 class Workflow(Value):
-    """A workflow as clients see it (contract 4.15)."""
+    """A workflow: a graph of steps."""
 
     id: str
     definition: WorkflowDefinition
@@ -64,7 +64,7 @@ class Workflow(Value):
 
 
 class DependencyReadiness(Value):
-    """How many of the steps before it are ok, and which are not."""
+    """The number of dependencies of a step that are ok, and the ids of the others."""
 
     total_dependencies: int
     ready_dependencies: int
@@ -72,9 +72,9 @@ class DependencyReadiness(Value):
 
 
 class Artifact(Value):
-    """The output of a step; null once it was redacted.
+    """The output of a step, which is null once redacted.
 
-    With ``outputTruncated`` it is a preview, or a list of previews of the first items, and the whole one is that of the
+    With ``outputTruncated`` it is a preview, or a list of previews of the first items. The whole outputs are in the
     step's runs.
     """
 
@@ -87,7 +87,7 @@ class Artifact(Value):
 
 
 class Checkpoint(Value):
-    """How the last attempt of a step went."""
+    """The last attempt of a step."""
 
     attempt: int
     started_at: str | None = None
@@ -97,7 +97,7 @@ class Checkpoint(Value):
 
 
 class PendingApproval(Value):
-    """What is asked for at a step: whoever decides names ``subjectHash``, so that it is this that is decided."""
+    """A requested approval. A decision must name ``subjectHash``, so that it applies to this subject only."""
 
     subject_hash: str
     requested_at: str
@@ -109,7 +109,7 @@ class PendingApproval(Value):
 
 
 class ItemStatus(Value):
-    """How far one item of a step is."""
+    """State of one item of a mapped step."""
 
     item: int
     status: str
@@ -119,7 +119,7 @@ class ItemStatus(Value):
 
 
 class ItemCounts(Value):
-    """How many items a step has, and how many of them are in which status."""
+    """The number of items of a step, in total and by status."""
 
     total: int
     pending: int
@@ -130,9 +130,10 @@ class ItemCounts(Value):
 
 
 class StepState(Value):
-    """How far a step is.
+    """State of a step.
 
-    With ``itemsTruncated`` only the first items are shown: ``GET /workflows/run/:id/steps/:step/items`` pages all.
+    With ``itemsTruncated`` only the first items are included. ``GET /workflows/run/:id/steps/:step/items`` pages all of
+    them.
     """
 
     step_id: str
@@ -151,7 +152,7 @@ class StepState(Value):
 
 
 class LogLine(Value):
-    """A line of the log of a run."""
+    """A line of the log of a workflow run."""
 
     id: str
     level: str
@@ -161,7 +162,7 @@ class LogLine(Value):
 
 
 class DryRun(Value):
-    """What a resume would do: the steps that begin again, those that are kept, or a run of its own."""
+    """The effect of a resume: the steps that would restart, those that would be kept, or a new run."""
 
     resets: tuple[str, ...]
     keeps: tuple[str, ...]
@@ -169,9 +170,9 @@ class DryRun(Value):
 
 
 class WorkflowRun(Value):
-    """A run of a workflow as clients see it (contract 4.15).
+    """A run of a workflow.
 
-    With ``executionLogTruncated`` the log shows the newest lines only; all of its events are in the feed.
+    With ``executionLogTruncated`` the log has the newest lines only. All events of the run are in the feed.
     """
 
     schema_version: int
@@ -192,7 +193,7 @@ class WorkflowRun(Value):
 
 
 class RunSummary(Value):
-    """A run of a workflow in a list."""
+    """A run of a workflow, in a list."""
 
     id: str
     workflow_id: str
@@ -206,7 +207,7 @@ class RunSummary(Value):
 
 
 class Progress(Value):
-    """How many steps are where; of a hundred, how many are through."""
+    """The number of steps by status, and the percentage of steps that are finished."""
 
     total_steps: int
     completed_steps: int
@@ -219,7 +220,7 @@ class Progress(Value):
 
 
 class ArtifactRef(Value):
-    """Where what a step came to is found."""
+    """A reference to the output of a step."""
 
     step_id: str
     artifact_ref: str
@@ -231,7 +232,7 @@ class ArtifactRef(Value):
 
 
 class Observed(Value):
-    """A workflow, and how far its run is; without a run that, and what tells of it, is null or empty."""
+    """A workflow, with the state of a run. Without a run, ``run`` is null and the related fields are empty."""
 
     workflow: Workflow
     run: WorkflowRun | None
@@ -242,7 +243,7 @@ class Observed(Value):
 
 
 OutputOf: TypeAlias = Callable[[str, int], tuple[str | None, str | None]]
-"""The preview of the output of a run, by its id, and the whole of it up to a number of characters."""
+"""Returns the preview of the output of a run, and the output if it has at most the given number of characters."""
 
 
 NEWEST = Keyset(kind="workflows", columns=(("position", "w.position", int),))
@@ -259,28 +260,28 @@ def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
 
 
 def list_workflow_runs(connection: Connection, workflow_id: str, *, cursor: str | None, limit: int) -> Page[RunSummary]:
-    """The runs of a workflow, newest first."""
+    """Return a page of the runs of a workflow, newest first."""
     where = (("workflow_id = ?", workflow_id),)
     return RUNS.page(connection, RUN.all, where, cursor=cursor, limit=limit, show=_to_summary)
 
 
 def newest_run(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
-    """The newest run of a workflow."""
+    """Return the newest run of a workflow."""
     return _run(connection, SELECT_NEWEST_RUN, workflow_id)
 
 
 def newest_unfinished(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
-    """The newest run of a workflow that is not ok."""
+    """Return the newest run of a workflow that is not ok."""
     return _run(connection, SELECT_NEWEST_UNFINISHED, workflow_id)
 
 
 def newest_ok(connection: Connection, workflow_id: str) -> WorkflowRunRow | None:
-    """The newest run of a workflow that is ok."""
+    """Return the newest run of a workflow that is ok."""
     return _run(connection, SELECT_NEWEST_OK, workflow_id)
 
 
 def run_row(connection: Connection, run_id: str) -> WorkflowRunRow | None:
-    """The row of a run."""
+    """Return the row of a run."""
     return _run(connection, RUN.select, run_id)
 
 
@@ -291,7 +292,7 @@ def _run(connection: Connection, statement: str, value: str) -> WorkflowRunRow |
 def list_items(
     connection: Connection, run_id: str, step_id: str, *, status: str | None = None, cursor: str | None, limit: int
 ) -> Page[ItemStatus]:
-    """Return items of a step in their order."""
+    """Return a page of the items of a step, in their order."""
     step = STEP.one(connection, run_id, step_id)
     total = (step.items if step else None) or 0  # an earlier list may have been longer
     where = (("run_id = ?", run_id), ("step_id = ?", step_id), ("item < ?", total), ("status = ?", status))
@@ -306,7 +307,7 @@ def list_items(
 
 
 def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
-    """Return True if the workflow has a step of this id."""
+    """Return True if the workflow has a step with this id."""
     workflow = WORKFLOW.one(connection, workflow_id)
     return workflow is not None and step_id in graph_of(workflow).steps
 
@@ -353,10 +354,10 @@ def _common_fields(row: WorkflowRunRow) -> dict[str, Any]:
 
 
 class WorkflowRunReader:
-    """A run with its workflow, read at one moment; what it shows is bounded, however large the run is."""
+    """Reader of a run with its workflow at one moment. The size of its result is bounded for any run."""
 
     def __init__(self, connection: Connection, row: WorkflowRunRow, output_of: OutputOf) -> None:
-        """Read what belongs to a run."""
+        """Read the rows of the run."""
         self._row = row
         workflow = WORKFLOW.one(connection, row.workflow_id)
         assert workflow is not None
@@ -383,7 +384,7 @@ class WorkflowRunReader:
         self._connection = connection
 
     def run(self) -> WorkflowRun:
-        """The run as clients see it."""
+        """Return the run in its JSON form."""
         log = tuple(
             LogLine(
                 id=f"wfl_{line.position}",
@@ -404,7 +405,7 @@ class WorkflowRunReader:
         )
 
     def nodes(self) -> tuple[StepState, ...]:
-        """The steps, in the order of the definition."""
+        """Return the steps in the order of the definition."""
         statuses = {step_id: step.status for step_id, step in self._steps.items()}
         due = {step_id for step_id, verdict in self.graph.due(statuses) if verdict.what == "ready"}
         return tuple(self._node(step, statuses, due) for step in self.graph.steps.values())
@@ -465,7 +466,7 @@ class WorkflowRunReader:
         )
 
     def _output(self, row: StepRow) -> tuple[str | None, bool]:
-        """Return the output of a step, or of its items as a list in JSON, and whether it was cut."""
+        """Return the output of a step, or of its items as a JSON list, and True if it was cut."""
         fits = row.output_chars <= self._chars_left and not self._items_cut(row.step_id)
         items = self._items.get(row.step_id, ())
         runs = [row.step_run_id] if row.items is None else [item.step_run_id for item in items]
@@ -476,7 +477,7 @@ class WorkflowRunReader:
         return text, text is not None and not fits
 
     def refs(self) -> tuple[ArtifactRef, ...]:
-        """The outputs of the steps, by reference."""
+        """Return references to the outputs of the steps."""
         refs = []
         for step_id in self.graph.ids:
             row = self._steps.get(step_id)
@@ -522,7 +523,7 @@ def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
 
 
 def progress(nodes: Sequence[StepState]) -> Progress:
-    """How many steps are where; a step that was skipped is through."""
+    """Return the number of steps by status. Skipped steps count as finished."""
     count = {status: sum(1 for node in nodes if node.status == status) for status in {node.status for node in nodes}}
     through = count.get("ok", 0) + count.get("skipped", 0)
     return Progress(

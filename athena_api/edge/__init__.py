@@ -1,5 +1,5 @@
-"""Between the socket and the table of operations.
+"""The edge: between the socket and the table of operations.
 
-What lives here: the protocol, replies, identity, browsers, limits of requests, the access log. What may not: what
-an operation does. Read first: ``protocol.py``, then ``request_filter.py``.
+What lives here: the protocol, replies, identity, browsers, limits of requests, the access log. What may not: the work
+of an operation. Read first: ``protocol.py``, then ``request_filter.py``.
 """

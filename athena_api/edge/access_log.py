@@ -1,4 +1,4 @@
-"""Log of requests: one JSON line each, safe to print whatever the client sent."""
+"""Access log: one JSON line per request, safe to print whatever the client sent."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def _line(record: object) -> bytes:
-    """Encode a record without its line feed, and without what a terminal may obey."""
+    """Encode a record without a line feed, and without characters that a terminal interprets."""
     return escape_json(encode(record))
 
 
@@ -31,10 +31,10 @@ SHAPE_MASK = Mask()
 
 
 class JsonLines(logging.Formatter):
-    """Log records of libraries as lines of JSON, masked."""
+    """Formatter that writes log records of libraries as masked JSON lines."""
 
     def __init__(self, mask: Mask = SHAPE_MASK) -> None:
-        """Use the mask of the server, once its settings are known."""
+        """Use the mask of the server, which needs its settings."""
         super().__init__()
         self._mask = mask
 
@@ -52,7 +52,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:
-    """Return the configuration of Python's logging in a server or worker."""
+    """Return the configuration of Python's logging for a server or worker."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -63,7 +63,7 @@ def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:
 
 
 class AccessRecord(Value):
-    """What is worth a line about one request; ``at`` in milliseconds since 1970 UTC, ``ms`` how long it took."""
+    """The fields of a line. ``at`` is in milliseconds since 1970 UTC; ``ms`` is the duration."""
 
     at: int
     trace_id: str
@@ -76,7 +76,7 @@ class AccessRecord(Value):
 
 
 def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
-    """Return the request as one line of JSON."""
+    """Return the request as a JSON line."""
     path = mask.hide(request.path)[:PATH_CHARS_MAX]
     if not path.isprintable():
         path = path.encode("unicode_escape").decode()
@@ -101,7 +101,7 @@ def _second(seconds: int) -> str:
 
 
 def to_stderr(text: bytes) -> None:
-    """Write it; a closed or full pipe loses the line, not the request."""
+    """Write a line. If the pipe is closed or full, the line is lost and the request continues."""
     try:
         os.write(STDERR, text)
     except OSError:
@@ -109,17 +109,17 @@ def to_stderr(text: bytes) -> None:
 
 
 class AccessLog:
-    """Writes the lines; those of one turn of the event loop in one piece, as far as a pipe takes it whole."""
+    """Writer of the access log. Lines of one turn of the event loop are written together, if they fit in a pipe."""
 
     def __init__(self, clock: Clock, sink: Callable[[bytes], None] = to_stderr, mask: Mask = SHAPE_MASK) -> None:
-        """Write to ``sink``; paths and texts masked."""
+        """Write to ``sink``, with paths and texts masked."""
         self._clock = clock
         self.mask = mask
         self._sink = sink
         self._lines = b""
 
     def request(self, request: AccessRecord) -> None:
-        """Write a line about an answered request."""
+        """Log an answered request."""
         text = line(request, self.mask)
         if len(self._lines) + len(text) > select.PIPE_BUF:
             self._flush()
@@ -133,13 +133,13 @@ class AccessLog:
             self._sink(lines)
 
     def warning(self, message: str) -> None:
-        """Write a line about something that an operator should know."""
+        """Log a message for the operator."""
         self._flush()
         record = {"time": iso(self._clock.now()), "level": "warning", "message": self.mask.hide(message)}
         self._sink(_line(record) + b"\n")
 
     def exception(self, trace_id: str, error: Exception) -> None:
-        """Write a line about a bug, with its traceback."""
+        """Log a bug with its traceback."""
         record = {
             "time": iso(self._clock.now()),
             "level": "error",

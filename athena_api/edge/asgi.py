@@ -1,4 +1,4 @@
-"""ASGI: the shapes that the layers of the application pass to each other."""
+"""Types of ASGI that the layers of the application share."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -10,6 +10,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEAD_ERROR = "athena.head_error"
-"""Where the protocol puts the error of a request whose head is over a limit."""
+"""Key of the error of a request whose head exceeds a limit, set by the protocol."""
 BODY_ERROR = "athena.body_error"
-"""Where the protocol puts the error of a request whose body ends before it is complete."""
+"""Key of the error of a request whose body ended early, set by the protocol."""

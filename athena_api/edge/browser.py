@@ -1,4 +1,4 @@
-"""Browsers kept at bay: no page of another site drives this server, and no name but ours leads to it (contract D9)."""
+"""Browser checks. Pages of other sites cannot use this server, and it answers only to its own host names."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -18,24 +18,24 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class BrowserChecks:
-    """Which names this server answers to, and which sites' pages may use it."""
+    """The host names of this server, and the origins whose pages may use it."""
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
-        """Take the names (without ports) and origins that are allowed beside the server's own."""
+        """Add names (without ports) and origins to the server's own."""
         self._extra = frozenset(host.lower() for host in hosts)
         self._hosts = LOOPBACK_NAMES | self._extra
         self._origins = frozenset(origin.encode() for origin in origins)
         self._known: set[bytes] = set()
 
     def answers_to(self, name: str) -> None:
-        """Answer to another name as well: the address that is listened on."""
+        """Accept another host name: the address that the server listens on."""
         self._hosts |= {name.lower()}
 
     def check_host(self, values: list[bytes], *, reachable: bool) -> None:
-        """Refuse a request for another host, which is how a page reaches a server that it may not know.
+        """Raise HostForbidden for an unknown host name. This stops pages that reach the server by DNS rebinding.
 
-        No browser leaves ``Host`` out, so whoever does is none. ``reachable`` is false on a socket that no browser can
-        reach; then only a list in the settings is honoured. Raises HostForbidden.
+        A request without ``Host`` passes, because every browser sends one. If no browser can reach the socket,
+        ``reachable`` is False. Then only names from the settings are checked.
         """
         if not values or not reachable and not self._extra:
             return
@@ -46,10 +46,10 @@ class BrowserChecks:
                 if len(self._known) < REMEMBERED_MAX:
                     self._known.add(values[0])
                 return
-        raise HostForbidden("this server does not answer to that name; ATHENA_ALLOWED_HOSTS lists those that it does")
+        raise HostForbidden("This server does not answer to that host name. To allow it, set ATHENA_ALLOWED_HOSTS.")
 
     def check_origin(self, values: list[bytes], host: list[bytes]) -> Headers:
-        """Return the headers that let an allowed page read the answer. Raises OriginForbidden for any other page."""
+        """Return the CORS headers for a page that may read the answer. Raise OriginForbidden for other pages."""
         if not values:
             return []
         if len(values) == 1:
@@ -63,7 +63,7 @@ class BrowserChecks:
                 ]
             if host and origin.lower() in (b"http://" + host[0].lower(), b"https://" + host[0].lower()):
                 return []
-        raise OriginForbidden("pages of that origin may not use this server; ATHENA_ALLOWED_ORIGINS lists who may")
+        raise OriginForbidden("Pages of that origin may not use this server. To allow it, set ATHENA_ALLOWED_ORIGINS.")
 
 
 def preflight(headers: Headers) -> Headers:
@@ -79,7 +79,7 @@ def preflight(headers: Headers) -> Headers:
 
 
 def host_of(value: bytes) -> str | None:
-    """Return the name or address in a ``Host`` field, in lower case; None if it is neither."""
+    """Return the lower-case name or address in a ``Host`` field, or None if it is malformed."""
     if len(value) > HOST_CHARS_MAX:
         return None
     text = value.decode("latin-1")
@@ -87,7 +87,7 @@ def host_of(value: bytes) -> str | None:
         return None
     try:
         parts = urlsplit(f"//{text}")
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises if the port is not a number
         name = parts.hostname
         return name if name is None or ":" not in name else str(ip_address(name))
     except ValueError:

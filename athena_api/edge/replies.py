@@ -1,4 +1,4 @@
-"""Envelopes: how answers and errors look on the wire, and the one place where an error becomes a status."""
+"""Replies: the envelopes of answers and errors, and the only mapping of errors to statuses."""
 
 import re
 from typing import Any
@@ -43,16 +43,16 @@ hide = Mask().hide
 
 
 def status_of(error: AthenaError | type[AthenaError]) -> int:
-    """Return the status of an error's family."""
+    """Return the HTTP status of an error's family."""
     kind = error if isinstance(error, type) else type(error)
     return next(STATUS[family] for family in kind.__mro__ if family in STATUS)
 
 
 def with_cache_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Add what keeps an answer out of caches, and browsers from guessing its type.
+    """Add the headers that prevent caching and content sniffing.
 
-    An answer with a ``cache-control`` of its own keeps it. One with an ETag may be stored by its client, and is
-    revalidated each time.
+    An answer with its own ``cache-control`` keeps it. A client may store an answer with an ETag, and must revalidate it
+    each time.
     """
     added = UNCACHED
     for name, _ in headers:
@@ -64,23 +64,23 @@ def with_cache_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, 
 
 
 class _Success(msgspec.Struct):
-    """The envelope of an answer; encoded together with it, so that a large one is not copied."""
+    """The envelope of an answer, encoded together with its data so that large data is not copied."""
 
     ok: bool
     data: Any
 
 
 def success(data: Any) -> bytes:
-    """``{"ok":true,"data":…}``; bytes and ``Raw`` are JSON already."""
+    """Return ``{"ok":true,"data":…}``. Bytes and ``Raw`` are JSON already."""
     if isinstance(data, bytes):
         data = msgspec.Raw(data)
     elif isinstance(data, Page) and (pieces := page_json(data)) is not None:
-        return b"".join((b'{"ok":true,"data":', *pieces, b"}"))  # copied once, however large
+        return b"".join((b'{"ok":true,"data":', *pieces, b"}"))  # one copy, however large
     return encode(_Success(True, data))
 
 
 def failure(error: AthenaError, trace_id: str, context: str | None = None) -> bytes:
-    """``{"ok":false,"error":{…}}`` (contract 1 and D24); ``context`` stands before the field that a message names."""
+    """Return ``{"ok":false,"error":{…}}``. ``context`` is put before the field name in the message."""
     body = {
         "code": error.code,
         "message": clean(error.message if context is None else f"{context}.{error.message}"),
@@ -93,7 +93,7 @@ def failure(error: AthenaError, trace_id: str, context: str | None = None) -> by
 
 
 def clean(value: Any) -> Any:
-    """The value with its strings printable on one line, without what looks like a secret, cut at 1,000 characters."""
+    """Return the value with its strings on one line, without secrets, cut at 1,000 characters."""
     match value:
         case str():
             return UNPRINTABLE.sub(" ", hide(value)[:MESSAGE_CHARS_MAX])

@@ -1,4 +1,4 @@
-"""The gate: what every request passes before anything is done for it, in one look at its header fields."""
+"""The request filter: checks of header fields that every request passes before any other work."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ OPEN_FOLDER = "/static/"
 
 
 class RequestFilter:
-    """Puts the caller into ``scope["athena.identity"]``, or answers why it cannot.
+    """Middleware that sets ``scope["athena.identity"]``, or answers the error.
 
-    Stands before the router, behind the layer that sets ``scope["athena.trace"]`` and answers it as a header. An open
-    path gets no identity; a probe may come by any name, because it comes by the address of a machine.
+    It runs before the router, inside the layer that sets ``scope["athena.trace"]`` and answers it as a header. Open
+    paths get no identity. Probes may use any host name, because they address a machine.
     """
 
     def __init__(self, app: App, *, browsers: BrowserChecks, identification: Identification | None) -> None:
-        """Wrap ``app``; without an identification every caller is the local Admin."""
+        """Wrap ``app``. Without an identification every caller is the local Admin."""
         self._app = app
         self.browsers = browsers
         self._identification = identification
@@ -32,7 +32,7 @@ class RequestFilter:
         self._secret = SECRET_HEADER.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or answer it."""
+        """Pass one request on, or answer its error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -50,7 +50,7 @@ class RequestFilter:
             await self._app(scope, receive, send)
 
     def _pass(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """Check a request; the headers that its answer needs. Raises AthenaError."""
+        """Check a request. Return the headers for its answer. Raise AthenaError."""
         if HEAD_ERROR in scope:
             refused: AthenaError = scope[HEAD_ERROR]
             raise refused
@@ -68,7 +68,7 @@ class RequestFilter:
         if server is not None and path not in PROBES:
             self.browsers.check_host(hosts, reachable=server[1] is not None)
             shared = self.browsers.check_origin(origins, hosts)
-        if self._secret in fields:  # nobody behind here may see it
+        if self._secret in fields:  # the application must not see the secret
             scope["headers"] = [field for field in scope["headers"] if field[0] != self._secret]
         if self._identification is None:
             scope["athena.identity"] = LOCAL
@@ -81,12 +81,12 @@ class RequestFilter:
 
 
 def is_open(method: str, path: str) -> bool:
-    """Return True if a request needs no identity (contract D7)."""
+    """Return True if a request needs no identity."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
 
 
 def _with(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
-    """Return a send that adds headers to the answer."""
+    """Return a send function that adds headers to the answer."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Traffic: how often which operation was answered how, and how long that took, in this process."""
+"""Traffic counters: number and duration of answers by route and status class, in this process."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeAlias
@@ -10,11 +10,11 @@ STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 OTHER = "other"
 
 Sample: TypeAlias = tuple[tuple[str, ...], float | Histogram]
-"""The values of the labels, and what was measured."""
+"""The values of the labels, and the measurement."""
 
 
 class RoutedOperation(Protocol):
-    """What is known of the operation that answered."""
+    """The attributes of an operation that the counters need."""
 
     @property
     def method(self) -> str:
@@ -22,35 +22,34 @@ class RoutedOperation(Protocol):
 
     @property
     def path(self) -> str:
-        """The path of its row, a template."""
+        """The path template of its row."""
 
     @property
     def stream(self) -> bool:
-        """Whether its answers last until the client leaves."""
+        """True if its answers last until the client leaves."""
 
 
 class RouteSeries:
-    """The requests of one route."""
+    """The counters of one route."""
 
     __slots__ = ("classes", "seconds")
 
     def __init__(self) -> None:
-        """Begin at zero."""
         self.classes = [0] * len(STATUS_CLASSES)
         self.seconds = Histogram(REQUEST_SECONDS)
 
 
 class Traffic:
-    """Counts the requests of this process by operation; what no operation answers is counted by page, or together."""
+    """Counters of the requests of this process, by operation. Requests outside of the API are counted by page."""
 
     def __init__(self, pages: Iterable[str], prefix: str) -> None:
-        """Take the paths of the pages, and what stands before the paths of operations."""
+        """Count the given pages separately. ``prefix`` comes before the paths of operations."""
         self._prefix = prefix
         self._pages = frozenset(pages)
         self._series: dict[tuple[str, str], RouteSeries] = {}
 
     def request(self, operation: RoutedOperation | None, method: str, path: str, status: int, seconds: float) -> None:
-        """Count an answered request; status 0 means that it was never answered."""
+        """Count an answered request. Status 0 means that it was never answered."""
         key: tuple[str, str] = (OTHER, OTHER)
         if operation is not None:
             key = (operation.method, operation.path)
@@ -64,14 +63,14 @@ class Traffic:
             series.seconds.observe(seconds)
 
     def counts(self) -> Iterator[Sample]:
-        """Count the answers of each route by class of status."""
+        """Yield the number of answers by route and status class."""
         for (method, path), series in sorted(self._series.items()):
             for name, count in zip(STATUS_CLASSES, series.classes, strict=True):
                 if count:
                     yield (method, self._route(path), name), count
 
     def times(self) -> Iterator[Sample]:
-        """Return the histogram of the answers of each route."""
+        """Yield the histogram of durations by route."""
         for (method, path), series in sorted(self._series.items()):
             yield (method, self._route(path)), series.seconds
 

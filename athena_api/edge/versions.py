@@ -1,4 +1,4 @@
-"""Versions of libraries below which a server does not start, because of known holes."""
+"""Minimum versions of libraries. A server does not start with older ones, which have known vulnerabilities."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ from athena_core.errors import ConfigError
 FLOORS: Mapping[str, tuple[int, ...]] = {
     "starlette": (1, 3, 1),  # CVE-2025-62727, CVE-2026-48710, CVE-2026-54282, CVE-2026-54283
 }
-"""SQLite's own floor is in the store, which knows the library that it was built with."""
+"""The minimum version of SQLite is in the store, which knows the library that it was built with."""
 
 
 def check(version: Callable[[str], str] = metadata.version) -> None:
-    """Raise ConfigError for a library that is older than its floor."""
+    """Raise ConfigError for a library older than its minimum version."""
     for name, floor in FLOORS.items():
         installed = version(name)
         if tuple(int(part) for part in re.findall(r"\d+", installed)[:3]) < floor:
             wanted = ".".join(map(str, floor))
-            raise ConfigError(f"{name} {installed} has known holes; {wanted} or newer is needed")
+            raise ConfigError(f"{name} {installed} has known vulnerabilities. Install {wanted} or newer.")

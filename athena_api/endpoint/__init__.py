@@ -1,5 +1,5 @@
-"""One request of one operation: decoding it, handling it, shaping the answer.
+"""Handling of one request to one operation: decode it, call its handler, encode the answer.
 
-What lives here: the endpoint, what a row of the table says, bodies and queries, scopes, entity tags, CSV. What may not:
-what an operation does, sockets. Read first: ``operation.py``, then ``endpoint.py``.
+What lives here: the endpoint, the type of a row of the table, bodies and queries, scopes, entity tags, CSV. What may
+not: the work of an operation, sockets. Read first: ``operation.py``, then ``endpoint.py``.
 """

@@ -1,7 +1,7 @@
-"""Input of a request: JSON bodies and query strings to checked values, with every fault told in words.
+"""Input of a request: JSON bodies and query strings, decoded to checked values. Every error names its field.
 
-The shape of the type trims, checks and names the wrong field; msgspec then builds the value. Of a repeated key in an
-object the last one counts, everywhere, because this is the only parser.
+The shape of the type trims and checks each field; msgspec then builds the value. If an object repeats a key, the last
+one counts. No other parser reads bodies, so all code agrees on that.
 """
 
 import functools
@@ -29,22 +29,22 @@ from athena_core.values import (
 T = TypeVar("T")
 
 Time: TypeAlias = Annotated[int, msgspec.Meta(extra={"query": "time"})]
-"""A query parameter in ISO-8601 (UTC unless it says otherwise), as milliseconds since 1970 UTC."""
+"""A query parameter in ISO-8601, in UTC unless it has an offset, as milliseconds since 1970 UTC."""
 
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 STEP = {91: 1, 123: 1, 93: -1, 125: -1}  # [ { ] }
 ID = re.compile(ID_PATTERN)
-BLANKS = b" \t\n\r"  # JSON knows no others
+BLANKS = b" \t\n\r"  # the only whitespace of JSON
 LIMIT = re.compile(r"\s*([+-]?[0-9]{1,18})")
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?")
 REASONS = ("auditComment", "auditNote", "note", "reason")
-"""Fields of commands in which people say why."""
+"""Fields of commands that hold a reason or note."""
 
 
 class InputRules(NamedTuple):
-    """What is done to every input: its limits, and what is hidden in it before anything else sees it."""
+    """Rules for every input: its limits, and the mask that replaces secrets in it."""
 
     mask: Mask
     depth_max: int = JSON_DEPTH_MAX
@@ -55,25 +55,28 @@ INPUT_RULES = InputRules(Mask())
 
 
 def decode_body(type_: type[T], raw: bytes, context: str, rules: InputRules = INPUT_RULES) -> T:
-    """Return a value of ``type_`` from the bytes of a body. Raises ConfigError; its message starts with ``context``."""
+    """Return a value of ``type_`` from the bytes of a body. Raise ConfigError; ``context`` starts its message."""
     try:
         struct: type = type_
         shape = shape_of(struct)
         return msgspec.convert(shape.check(_parse(raw, shape, rules)), type_)
     except InputError as wrong:
         raise wrong.error(context) from None
-    except msgspec.ValidationError as error:  # a rule that only msgspec knows
+    except msgspec.ValidationError as error:  # a rule that only msgspec checks
         raise InputError(str(error).replace("`", ""), None).error(context) from None
 
 
 def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str) -> T:
-    """A value of ``type_`` from decoded query parameters: unknown ones are ignored, blank is absent, the last wins."""
+    """Return a value of ``type_`` from query parameters.
+
+    Unknown parameters are ignored, and blank ones count as absent. Of a repeated parameter the last one counts.
+    """
     try:
         struct: type = type_
         shape, readers = _query_of(struct)
         given: dict[str, Any] = {}
         for name, text in dict(pairs).items():
-            if name in readers and (value := _read(name, text, readers[name])) is not None:  # what is blank is absent
+            if name in readers and (value := _read(name, text, readers[name])) is not None:  # blank counts as absent
                 given[name] = value
         return msgspec.convert(shape.check(given), type_)
     except InputError as wrong:
@@ -81,17 +84,17 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
 
 
 def check_path(path: Mapping[str, str], context: str, rules: InputRules = INPUT_RULES) -> None:
-    """Refuse path parameters that are no ids, or secrets. Raises ConfigError."""
+    """Check path parameters. Raise ConfigError for one that is not an id or contains a secret."""
     for name, text in path.items():
         if len(text) > CLIENT_ID_CHARS_MAX or not ID.fullmatch(text):
             remedy = f"1 to {CLIENT_ID_CHARS_MAX} letters, digits, dots, underscores or dashes"
             raise InputError(f"INVALID_ID: must be {remedy}", remedy, name).error(context)
         if rules.mask.hide(text) != text:
-            raise InputError("INVALID_ID: must be no secret", "an id that may be read by others", name).error(context)
+            raise InputError("INVALID_ID: must not contain a secret", "an id without a secret", name).error(context)
 
 
 def clamp_limit(text: str | None, default: int) -> int:
-    """The page size that a client asked for: its integer prefix within 1 and 500, else the default (contract 2)."""
+    """Return the page size: the integer at the start of ``text``, clamped to 1 and 500, or else the default."""
     match = LIMIT.match(text or "")
     return min(max(int(match[1]), 1), PAGE_ITEMS_MAX) if match else default
 
@@ -145,14 +148,14 @@ def _too_deep(depth_max: int) -> InputError:
 
 
 def _too_large(raw: bytes, shape: InputShape) -> InputError:
-    """Return the fault of a number that no machine number holds, with its field where the standard library finds it."""
+    """Return the error for a number too large for a double, with its field if the standard library finds it."""
     try:
         shape.check(json.loads(raw, parse_int=lambda digits: int(digits[:400])))
     except InputError as wrong:
         return wrong
     except (ValueError, RecursionError):
         pass
-    return InputError("OUT_OF_RANGE: holds a number that is too large", f"at most {INTEGER_MAX}")
+    return InputError("OUT_OF_RANGE: contains a number that is too large", f"at most {INTEGER_MAX}")
 
 
 def _malformed(raw: bytes, error: msgspec.DecodeError) -> InputError:
@@ -192,7 +195,7 @@ def _query_of(type_: type) -> tuple[ObjectShape, dict[str, Check]]:
 
 
 def query_kind(info: inspect.Type) -> inspect.Type:
-    """Return the type of one query parameter, without null; a time keeps its mark."""
+    """Return the type of one query parameter without null. A time keeps its mark."""
     if isinstance(info, inspect.UnionType):
         (info,) = [part for part in info.types if not is_null(part)]
     return info
@@ -217,7 +220,7 @@ def _reader(info: inspect.Type) -> Check:
             return functools.partial(_list, most=info.max_length or INTEGER_MAX)
         case inspect.StrType() | inspect.LiteralType() | inspect.EnumType():
             return str
-    raise TypeError(f"{info} is no type of a query parameter")
+    raise TypeError(f"{info} is not supported as the type of a query parameter")
 
 
 def _read(name: str, text: str, read: Check) -> Any:
@@ -227,7 +230,7 @@ def _read(name: str, text: str, read: Check) -> Any:
             raise InputError("holds a NUL character", "text without NUL characters")
         if not text.strip():
             return None
-        return text if read is str else read(text.strip())  # the shape of a string decides about its blanks
+        return text if read is str else read(text.strip())  # a shape of strings decides about whitespace itself
     except UnicodeEncodeError:
         raise InputError("is not valid UTF-8", "percent-encoded UTF-8", name) from None
     except InputError as wrong:
@@ -255,7 +258,7 @@ def _boolean(text: str) -> bool:
 
 def _list(text: str, most: int) -> list[str] | None:
     parts = text.split(",")
-    if len(parts) > most:  # blank parts are left out, but the document counts them
+    if len(parts) > most:  # blank items are dropped below, but the limit in the API document counts them
         raise InputError(f"must have at most {most} items, not {len(parts)}", f"a list of at most {most} items")
     return [part.strip() for part in parts if part.strip()] or None
 

@@ -1,4 +1,4 @@
-"""The sheet: records as comma-separated values, of which no spreadsheet takes a cell for a formula."""
+"""Records as comma-separated values. No spreadsheet reads a cell as a formula."""
 
 import csv
 import io
@@ -9,13 +9,14 @@ import msgspec
 
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""How a cell begins that a spreadsheet would execute; the last four are the wide forms of the first."""
+"""First characters of a cell that make a spreadsheet execute it. The last four are the full-width forms."""
 
 
 def to_csv(columns: Sequence[str], records: Iterable[object]) -> bytes:
-    """Return a line of column names, and a line for each record (a value with fields, by their names in JSON).
+    """Return a line of column names and a line for each record.
 
-    Values within values are written as JSON; text that a spreadsheet would take for a formula gets a quote before it.
+    A record is a value with fields, which ``columns`` lists by their JSON names. Nested values are written as JSON.
+    Text that a spreadsheet would read as a formula gets a quote before it.
     """
     text = io.StringIO()
     writer = csv.writer(text)

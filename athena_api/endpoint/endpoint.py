@@ -1,4 +1,4 @@
-"""The endpoint: one generic ASGI application for every row of the table."""
+"""The endpoint: one generic ASGI application for all rows of the table."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from athena_core.values import INTEGER_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, 
 from projections.engine.views import at_least
 
 PIECE_BYTES = 64 << 10
-"""Bytes up to which an answer is sent in one piece, and counts for no budget."""
+"""Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
 ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON_TYPE = "application/json; charset=utf-8"
 JSON = (b"content-type", JSON_TYPE.encode())
@@ -44,24 +44,25 @@ REPLAYED = (b"idempotency-replayed", b"true")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
 
+SHORTAGE = "The server ran out of file descriptors or memory."
+
 ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": TAIL_ITEMS_DEFAULT}
-"""How many items a page has where no limit is given, by the mode of pagination."""
+"""Default number of items of a page, by mode of pagination."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class RouteMatch(NamedTuple):
-    """A row that matches a request, and its path parameters."""
+    """A row that matches a request, with its path parameters."""
 
     operation: Operation[Any, Any]
     path: dict[str, str]
 
 
 class Router:
-    """Finds the row of a method and path: literal segments beat parameters, empty segments do not count."""
+    """Lookup of the row for a method and path. Literal segments win over parameters; empty segments are ignored."""
 
     def __init__(self, operations: Sequence[Operation[Any, Any]]) -> None:
-        """Index the rows by method and number of segments."""
         self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
         self._patterns: dict[tuple[str, int], list[tuple[tuple[str, ...], Operation[Any, Any]]]] = {}
         for operation in operations:
@@ -72,7 +73,7 @@ class Router:
                 self._literal[operation.method, segments] = operation
 
     def find(self, method: str, path: str) -> RouteMatch:
-        """Return the row of a path (decoded, with its prefix). Raises UnknownRoute."""
+        """Return the row for a decoded path with its prefix. Raise UnknownRoute."""
         segments = tuple(segment for segment in path.split("/") if segment)
         if segments[: len(ROOT)] != ROOT:
             raise UnknownRoute("Not found")
@@ -93,10 +94,9 @@ class Router:
 
 
 class Endpoint:
-    """Decodes a request, authorises it, waits for the views where it reads, answers in the envelope."""
+    """The application that decodes and authorizes a request, calls its handler, and answers in the envelope."""
 
     def __init__(self, plane: ControlPlane, operations: Sequence[Operation[Any, Any]], access_log: AccessLog) -> None:
-        """Take the plane and the table."""
         self._plane = plane
         self._router = Router(operations)
         self._access_log = access_log
@@ -125,7 +125,7 @@ class Endpoint:
             begun = True
             reply = await self._answer(plane, operation, scope, call)
             headers, status = _headers(reply, operation), reply.status
-            if reply.position < call.position:  # only where the caller allowed it
+            if reply.position < call.position:  # only if the caller sent stale=allow
                 headers.append((b"athena-stale", b"true"))
             if isinstance(reply.data, Subscription):
                 subscription, body = reply.data, b""
@@ -139,7 +139,7 @@ class Endpoint:
             status, headers, body = self._refusal(scope, match, error, begun=begun)
         if subscription is not None:
             await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
-            del call, headers, meta, reply  # a stream may be open for days, and there may be many
+            del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
             scope["headers"].clear()
             await plane.streams.serve(subscription, receive, send, identity, operation.id)
             return
@@ -149,7 +149,7 @@ class Endpoint:
             await send(start)
             await send({"type": "http.response.body", "body": body})
             return
-        del call, reply  # what the answer was made of may be larger than it
+        del call, reply  # free memory: the data may be larger than its body
         try:
             await send(start)
             await _send_pieces(send, body)
@@ -159,7 +159,7 @@ class Endpoint:
     def _refusal(
         self, scope: Scope, match: RouteMatch | None, error: Exception, *, begun: bool
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Return status, headers and body for an error; ``begun`` if the handler was called."""
+        """Return status, headers and body for an error. ``begun`` is True if the handler was called."""
         plane, trace = self._plane, scope["athena.trace"]
         replayed = isinstance(error, Replayed)
         if isinstance(error, Replayed):
@@ -178,24 +178,24 @@ class Endpoint:
         return status_of(failed), headers, failure(failed, trace, context)
 
     def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
-        """Return the error to answer; ``unknown`` says that a command was begun, which may have been committed."""
+        """Return the error to answer. ``unknown`` is True if a command was begun, which may have been committed."""
         if isinstance(error, AthenaError):
             return error
         if is_shortage(error):
             self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
             if unknown:
-                return OutcomeUnknown("file descriptors or memory ran out; retry with the same Idempotency-Key")
-            return Overloaded("file descriptors or memory ran out; nothing was done")
+                return OutcomeUnknown(f"{SHORTAGE} Retry with the same Idempotency-Key.")
+                return Overloaded(f"{SHORTAGE} The request was not executed. Retry later.")
         if isinstance(error, self._plane.log.store.damaged):
             self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
             if unknown:
                 return OutcomeUnknown(f"{StoreDamaged.REMEDY}; then retry with the same Idempotency-Key")
             return StoreDamaged(StoreDamaged.REMEDY)
         self._access_log.exception(trace, error)
-        return InternalError("an unexpected error; the log has the trace id")
+        return InternalError("Unexpected error. Report it with the trace id, which the server's log contains, too.")
 
     def _limit(self, subject: str, operation: str) -> None:
-        """Return, or raise RateLimited for who asks, or was refused, too often."""
+        """Check the limits of requests and refusals of a caller. Raise RateLimited."""
         plane = self._plane
         plane.refusal_limits.check(subject, operation)
         try:
@@ -254,7 +254,7 @@ class Endpoint:
 
 
 async def _send_pieces(send: Send, body: bytes) -> None:
-    """Send a large body as fast as the client takes it, so that little of it lies in the buffer of its connection."""
+    """Send a large body at the client's pace, so that the connection buffers little of it."""
     last = len(body) - PIECE_BYTES
     for begin in range(0, len(body), PIECE_BYTES):
         piece = body[begin : begin + PIECE_BYTES]
@@ -267,22 +267,22 @@ def query_pairs(scope: Scope) -> list[tuple[str, str]]:
     if not text:
         return []
     try:
-        # bytes that are no UTF-8 stay visible, so that whoever wants the parameter refuses them
+        # bytes that are not UTF-8 are kept, so that the parameter that contains them is rejected
         return parse_qsl(text, keep_blank_values=True, max_num_fields=100, errors="surrogateescape")
     except ValueError as error:
-        raise ConfigError("the query string holds more than 100 parameters") from error
+        raise ConfigError("The query string has more than 100 parameters. Send fewer.") from error
 
 
 async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
     """Return the body.
 
-    Raises PayloadTooLarge over its limit, ConfigError for a length that is not a number, and the error that the server
-    has set for a body that ends early: late, over a budget, not readable.
+    Raise PayloadTooLarge over the limit, and ConfigError for a length that is not a number. Raise the error that the
+    protocol has set if the body ended early: it was late, over a budget, or malformed.
     """
     declared = headers.get(b"content-length")
     if declared is not None:
         if not declared.isdigit():
-            raise ConfigError.of("content-length", "is no number", "a number of bytes")
+            raise ConfigError.of("content-length", "is not a number", "a number of bytes")
         if len(declared) > 12 or int(declared) > bytes_max:
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
     message = await receive()
@@ -291,10 +291,10 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
         if len(whole) > bytes_max:
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
         return whole
-    content = bytearray()  # and not a list of chunks: one of a byte takes forty
+    content = bytearray()  # not a list of chunks: a chunk of one byte would take forty
     while True:
         if message["type"] == "http.disconnect":
-            raise ConfigError("the connection closed before the body was complete")
+            raise ConfigError("The connection closed before the body was complete. The request was not executed.")
         content += message.get("body", b"")
         if len(content) > bytes_max:
             raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
@@ -314,7 +314,7 @@ def idempotency_key(
     body: object,
     chars_max: int,
 ) -> Key | None:
-    """Return the key of a command, if one was sent. Raises ConfigError for one that is none."""
+    """Return the idempotency key of a command, or None. Raise ConfigError if it is malformed."""
     raw = headers.get(b"idempotency-key")
     if raw is None:
         return None
@@ -323,13 +323,13 @@ def idempotency_key(
     if len(text) > chars_max:
         raise ConfigError.of("idempotency-key", f"KEY_TOO_LONG: must have at most {chars_max} characters", remedy)
     if not KEY_TEXT.fullmatch(text):
-        raise ConfigError.of("idempotency-key", "is no key", remedy)
+        raise ConfigError.of("idempotency-key", "contains characters that are not allowed", remedy)
     content = _encode([path, body])
     return Key.of(scope["athena.identity"].subject, operation.id, text, content)
 
 
 def _text(header: bytes | None) -> str | None:
-    """Return a header as text; None where there is nothing in it."""
+    """Return a header as text, or None if it is absent or blank."""
     return None if header is None else header.decode("latin-1").strip() or None
 
 
@@ -337,12 +337,12 @@ def _min_position(text: str | None) -> int:
     if not text or text.isspace():
         return 0
     if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > INTEGER_MAX:
-        raise ConfigError.of("minPosition", f"{text[:40]!r} is no position", "a position of this log, from 0")
+        raise ConfigError.of("minPosition", f"{text[:40]!r} is not a position", "a position of this log, from 0")
     return int(text)
 
 
 def _body(reply: Reply) -> bytes:
-    """Return the envelope around the data, or the data where it has a type of its own."""
+    """Return the envelope with the data, or the data alone if the reply has a content type of its own."""
     if reply.content_type is None:
         return success(reply.data)
     content: bytes = reply.data

@@ -1,4 +1,4 @@
-"""Entity tags: the version of a record or document as a header, and conditions that name one."""
+"""Entity tags: the version of a record or document as a header, and conditions on it."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ ANY = "*"
 
 
 def etag(version: int) -> tuple[str, str]:
-    """Return the header of an answer that shows this version (0: there is none yet)."""
+    """Return the ``ETag`` header for a version (0: nothing is stored yet)."""
     return "etag", f'"{version}"'
 
 
 def expectation(if_match: str | None) -> Callable[[int], bool] | None:
-    """Return the check of the version in force that ``If-Match`` asks for: one of its tags, or ``*`` for any version.
+    """Return a check of the current version against ``If-Match``: one of its tags, or ``*`` for any version.
 
-    A weak tag matches nothing, as the comparison is the strong one; neither does what is no tag.
+    The comparison is strong, so a weak tag matches nothing. Neither does a malformed tag.
     """
     if if_match is None:
         return None
@@ -22,6 +22,6 @@ def expectation(if_match: str | None) -> Callable[[int], bool] | None:
 
 
 def unchanged(if_none_match: str | None, tag: str) -> bool:
-    """Return True if a copy that ``If-None-Match`` names is the current one; the comparison is the weak one."""
+    """Return True if ``If-None-Match`` names the current tag. The comparison is weak."""
     tags = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
     return tag in tags or ANY in tags

@@ -1,4 +1,4 @@
-"""The operation: what a row of the table says about one method and path; imports no framework."""
+"""The operation: a row of the table, for one method and path. Imports no framework."""
 
 from collections.abc import Awaitable, Callable, Set
 from inspect import cleandoc
@@ -26,20 +26,20 @@ ADMINS = frozenset({Role.ADMIN})
 
 
 class NoBody(Value):
-    """The operation takes no body; whatever is sent is not read as one."""
+    """Type of the body of an operation without one. A body that is sent is not decoded."""
 
 
 class NoQuery(Value):
-    """The operation takes no query parameters."""
+    """Type of the query of an operation without query parameters."""
 
 
 class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
-    """One request, decoded: who, path parameters, query, body, and how the caller wants to be answered.
+    """A decoded request: its caller, path parameters, query, body and preferences.
 
-    ``key`` is there when an idempotency key was sent; ``position`` is the log position the answer must reflect;
-    ``wait`` is false when the caller sent ``Prefer: respond-async``; ``cursor`` and ``limit`` are the page that was
-    asked for; ``if_match`` is that header of a command, if it was sent; ``receive`` tells when the caller has gone;
-    ``stale`` allows an answer from views that are behind.
+    ``key`` is the idempotency key, if one was sent. ``position`` is the log position that the answer must reflect.
+    ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page. ``if_match`` is the
+    header of that name. ``receive`` reports the disconnect of the client. ``stale`` allows an answer from views that
+    lag.
     """
 
     who: Identity
@@ -61,9 +61,9 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
 class Reply(msgspec.Struct, kw_only=True):
     """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
 
-    With a ``content_type`` of its own, ``data`` is the body as it is, without an envelope. ``position`` is the log
-    position that the answer reflects; ``replayed`` marks the first answer of a repeated key. A ``steady`` answer
-    follows from the question, the scope of the caller and that position alone: not from the time, nor from who asks.
+    With a ``content_type`` of its own, ``data`` is the body, without an envelope. ``position`` is the log position that
+    the answer reflects. ``replayed`` marks the first answer of a repeated key. A ``steady`` answer depends only on the
+    request, the caller's scope and that position, so it can be cached.
     """
 
     data: Any
@@ -76,16 +76,15 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class Replayed(Exception):
-    """An error that was answered before, to the first request with the same idempotency key."""
+    """An error that answers a repeated idempotency key, as it answered the first request."""
 
     def __init__(self, error: AthenaError) -> None:
-        """Carry the error."""
         super().__init__(error.message)
         self.error = error
 
 
 def existing(record: T | None, kind: str, record_id: str) -> T:
-    """Return the record. Raise NotFound if there is none."""
+    """Return the record. Raise NotFound if it is None."""
     if record is None:
         raise NotFound(f"no {kind} {record_id!r} exists")
     return record
@@ -94,20 +93,21 @@ def existing(record: T | None, kind: str, record_id: str) -> T:
 Handler = Callable[["ControlPlane", ApiCall[B, Q]], Awaitable[Reply]]
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 ScopeKind: TypeAlias = Literal["sessions", "runs", "personas"]
-"""A kind of scope."""
+"""A kind of names that a scope can list."""
 
 
 class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
-    """A row: one method and path, who may use it, what goes in, what comes out, who handles it.
+    """A row of the table: a method and path, with its roles, input, answer and handler.
 
-    ``path`` is below ``/api/v1`` with ``:name`` parameters. ``answer`` is the type of ``data`` for the document.
-    ``paging`` names the pagination mode (contract 2); a ``full`` page has as many items as any may. ``reads`` names the
-    projections that a GET is answered from. ``errors`` lists codes beyond those that every operation may answer.
+    ``path`` is below ``/api/v1``, with ``:name`` parameters. ``answer`` is the type of ``data`` in the API document.
+    ``paging`` is the mode of pagination: by cursor; ``full``, with as many items as a page may hold; or ``tail``, the
+    newest entries. ``reads`` names the projections that a GET reads. ``errors`` lists the codes that are specific to
+    this operation.
     """
 
     id: str
     context: str
-    """How messages name the input of this operation, e.g. ``runs.create``."""
+    """Name of this operation's input in error messages, such as ``runs.create``."""
     method: Method
     path: str
     tag: str
@@ -121,33 +121,33 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     accepted: Any = None
-    """The type of ``data`` of an answer 202; None where nobody may ask for one."""
+    """The type of ``data`` of a 202 answer; None if the operation never answers 202."""
     command: str | None = None
-    """The words of its command, where they do not follow from its path and method."""
+    """The words of its command, unless they follow from its method and path."""
     successor: str | None = None
-    """The path that replaces this one, where it is deprecated."""
+    """The path that replaces this one, if it is deprecated."""
     shared: bool = False
-    """It shows nothing of anybody: an identity that is narrowed to some sessions, runs or personas may use it."""
+    """True if the answer is not about any session, run or persona, so that every scoped identity may use it."""
     narrows: frozenset[ScopeKind] = frozenset()
-    """Where the path names nothing: the kinds of scope that a read honours by itself, or a command by its body."""
+    """Kinds of scope that a read without a name in its path applies itself, or that a command names in its body."""
     stream: bool = False
-    """The answer is ``text/event-stream``."""
+    """True if the answer is ``text/event-stream``."""
     csv: bool = False
-    """``format=csv`` answers a page as comma-separated values, and the next cursor as a header."""
+    """True if ``format=csv`` answers a page as comma-separated values, with the next cursor as a header."""
     versioned: bool = False
-    """Answers carry an ``ETag``; a command honours ``If-Match``."""
+    """True if answers carry an ``ETag`` and a command honours ``If-Match``."""
     transient: Any = None
-    """The type of ``data`` of what a stream shows besides and does not store: frames without an id."""
+    """The type of ``data`` of frames without an id, which a stream sends and does not store."""
 
 
 class Noun(NamedTuple):
-    """The noun of a file of operations: what its rows share unless they say otherwise."""
+    """Defaults for the rows of one file of operations."""
 
     tag: str
     reads: tuple[str, ...] = ()
-    """The projections that a GET is answered from."""
+    """The projections that a GET reads."""
     word: str | None = None
-    """The first word of its commands, the second is the last of the context; None if they follow from the path."""
+    """First word of its commands; the second is the last part of the context. None if they follow from the path."""
 
     def row(
         self,
@@ -170,11 +170,11 @@ class Noun(NamedTuple):
         csv: bool = False,
         versioned: bool = False,
     ) -> Operation[B, Q]:
-        """Return a row of the table; ``route`` is its method and path, such as ``POST /runs``.
+        """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
 
         The handler gives the id (``createRun`` from ``create_run``), the summary (its docstring), and the types of body
-        and query (those of its call). Every role may use a GET, operators and admins the other methods. A GET reads the
-        projections of the noun; one whose path ends in a parameter may answer NOT_FOUND.
+        and query (from its annotation). By default every role may use a GET, and operators and admins the other
+        methods. A GET reads the projections of the noun. If its path ends in a parameter, it may answer NOT_FOUND.
         """
         method, path = route.split()
         reading = method == "GET"

@@ -1,4 +1,4 @@
-"""Scoped requests: what a request of a narrowed identity is about, as far as its row of the table can tell."""
+"""Scope checks: the caller's scope must cover the sessions, runs and personas that a request concerns."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from athena_core.values import persona_named
 
 
 async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> None:
-    """Return if the caller's scope covers the request. Raises AuthzDenied.
+    """Return if the caller's scope covers the request. Raise AuthzDenied.
 
-    A row whose path begins with a session or a run is about that; a row that ``narrows`` a kind of scope shows no more
-    than what is covered or, as a command, names it in its body. About anything else nothing can be told: it is denied.
+    If the path begins with a session, a run or a directive, that must be covered. A row that ``narrows`` a kind filters
+    its answer by scope, or names the affected things in its body. All other rows are denied to scoped callers.
     """
     if operation.shared or call.who.scope is None:
         return
@@ -38,7 +38,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
 
 
 def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
-    """Return the names of this kind in the body of a command. An empty name is covered by no scope."""
+    """Return the names of this kind in the body of a command. No scope covers an empty name."""
     if kind == "personas":
         personas = [persona_named(getattr(body, "metadata", None)) or ""]
         if getattr(body, "directive_id", None):
@@ -51,13 +51,13 @@ def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
 
 
 def session_of(plane: ControlPlane, run_id: str) -> str:
-    """Return the session of a run, or an empty text."""
+    """Return the session of a run, or an empty string."""
     rows = plane.reader.stream(run_id) if run.DECIDER.owns(run_id) else []
     return (rows[0].session_id or "") if rows else ""
 
 
 def persona_of_directive(plane: ControlPlane, directive_id: str) -> str:
-    """Return the persona of a directive, or an empty text."""
+    """Return the persona of a directive, or an empty string."""
     try:
         created, _ = plane.catalog.directive(directive_id, "directiveId")
     except (ConfigError, msgspec.MsgspecError):

@@ -1,4 +1,4 @@
-"""Shapes of input: what each place of a body must look like, compiled from its type; every fault names its field."""
+"""Shapes of input: checks of bodies, compiled from their types. Every error names its field."""
 
 import functools
 import math
@@ -26,17 +26,17 @@ KINDS: dict[type, str] = {
 
 
 class InputError(Exception):
-    """What is wrong with a part of the input; the path grows while the stack unwinds."""
+    """An error in a part of the input. Its path grows as the stack unwinds."""
 
     def __init__(self, reason: str, remedy: str | None, *path: str | int) -> None:
-        """Start where the fault is."""
+        """Start with the path of the innermost part."""
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
         self.path = list(path)
 
     def error(self, context: str) -> ConfigError:
-        """Return the error that the client reads."""
+        """Return the error for the client."""
         parts = [f"[{part}]" if isinstance(part, int) else "." + _shown(part) for part in reversed(self.path)]
         field = "".join(parts).removeprefix(".")
         fault = Fault(field=field or "body", reason=self.reason, remedy=self.remedy)
@@ -48,26 +48,25 @@ def _shown(name: str) -> str:
 
 
 class InputShape:
-    """A place in the input: ``wants`` says in words what belongs there."""
+    """The check of one place in the input. ``wants`` describes the expected value."""
 
     wants = "any value"
 
     def check(self, value: Any) -> Any:
-        """Return the value, tidied. Raise InputError."""
+        """Return the normalized value. Raise InputError."""
         raise NotImplementedError
 
     def mismatch(self, value: Any, kind: str) -> InputError:
-        """Return the fault of a value of another JSON type."""
+        """Return the error for a value of another JSON type."""
         return InputError(f"must be {kind}, not {KINDS[type(value)]}", self.wants)
 
 
 class TextShape(InputShape):
-    """A string: trimmed, and not blank unless it may be absent. One with a pattern is an id: taken as it is."""
+    """A string. It is trimmed, and must not be blank unless it is optional. A string with a pattern is not trimmed."""
 
     optional = False
 
     def __init__(self, info: inspect.StrType) -> None:
-        """Take over the limits."""
         self.longest = INTEGER_MAX if info.max_length is None else info.max_length
         self.pattern = None if info.pattern is None else re.compile(info.pattern)
         self.wants = "a string" if info.max_length is None else f"a string of 1 to {info.max_length} characters"
@@ -75,7 +74,7 @@ class TextShape(InputShape):
             self.wants += f" that matches {self.pattern.pattern}"
 
     def check(self, value: Any) -> Any:
-        """Check the length, then the text without blanks around it."""
+        """Check the length before trimming, then the text."""
         if type(value) is not str:
             if value is None and self.optional:
                 return None
@@ -96,13 +95,12 @@ class ChoiceShape(InputShape):
     """One of a few fixed values."""
 
     def __init__(self, values: Iterable[Any]) -> None:
-        """Remember them."""
         self.values = tuple(values)
         self.kind = KINDS[type(self.values[0])]
         self.wants = "one of " + ", ".join(map(str, self.values)) if len(self.values) > 1 else str(self.values[0])
 
     def check(self, value: Any) -> Any:
-        """Equal to one of them, and of its type."""
+        """Return the value if it equals a choice and has its type."""
         for choice in self.values:
             if value == choice and type(value) is type(choice):
                 return value
@@ -115,7 +113,7 @@ class NumberShape(InputShape):
     """An integer or a number within bounds."""
 
     def __init__(self, info: inspect.IntType | inspect.FloatType) -> None:
-        """Take over the bounds; an integer without one stays within what every JSON reader keeps exact."""
+        """Take the bounds of the type. Without bounds, an integer is limited to what every JSON reader keeps exact."""
         if info.gt is not None or info.lt is not None or info.multiple_of is not None:
             raise TypeError("bounds of numbers in an input are ge and le")
         self.whole = isinstance(info, inspect.IntType)
@@ -149,17 +147,16 @@ class BooleanShape(InputShape):
     wants = "true or false"
 
     def check(self, value: Any) -> Any:
-        """Accept nothing else."""
+        """Return the value if it is a boolean."""
         if type(value) is not bool:
             raise self.mismatch(value, "a boolean")
         return value
 
 
 class ListShape(InputShape):
-    """A list of one shape."""
+    """A list whose items have one shape."""
 
     def __init__(self, item: InputShape, info: inspect.CollectionType) -> None:
-        """Take over the limits."""
         self.item = item.check
         self.least = info.min_length or 0
         self.most = INTEGER_MAX if info.max_length is None else info.max_length
@@ -185,10 +182,9 @@ class ListShape(InputShape):
 
 
 class MapShape(InputShape):
-    """An object with keys of the client's choice."""
+    """An object with keys chosen by the client."""
 
     def __init__(self, key: InputShape, item: InputShape, info: inspect.DictType) -> None:
-        """Take over the limits."""
         self.key = key.check
         self.item = item.check
         self.least = info.min_length or 0
@@ -220,26 +216,25 @@ class MapShape(InputShape):
 
 
 class OptionalShape(InputShape):
-    """What may be absent: null is, and so is a blank string where a word belongs."""
+    """A value that may be absent. Null counts as absent, and so does a blank string in place of a choice."""
 
     def __init__(self, inner: InputShape) -> None:
-        """Wrap what belongs there."""
         self.inner = inner.check
         self.word = isinstance(inner, ChoiceShape) and inner.kind == "a string"
         self.wants = inner.wants
 
     def check(self, value: Any) -> Any:
-        """Return None, or the value as the inner shape tidies it."""
+        """Return None, or the value as normalized by the inner shape."""
         if value is None or self.word and type(value) is str and (not value or value.isspace()):
             return None
         return self.inner(value)
 
 
 class AnyShape(InputShape):
-    """Any JSON whose numbers keep their value in every reader."""
+    """Any JSON value. Its numbers must keep their value in every JSON reader."""
 
     def check(self, value: Any) -> Any:
-        """Look at the numbers."""
+        """Check the numbers."""
         if type(value) is int and not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise InputError(f"OUT_OF_RANGE: must be within ±{INTEGER_MAX}", self.wants)
         if type(value) is float and not math.isfinite(value):
@@ -259,10 +254,9 @@ class AnyShape(InputShape):
 
 
 class ObjectShape(InputShape):
-    """An object with named fields. Fields are filled in after the record is known, so that types may be recursive."""
+    """An object with named fields. The fields are set after construction, so that types may be recursive."""
 
     def __init__(self, info: inspect.StructType) -> None:
-        """Take over the names."""
         self.closed = info.forbid_unknown_fields
         self.shapes: dict[str, InputShape] = {}
         self.checks: dict[str, Check] = {}
@@ -271,12 +265,12 @@ class ObjectShape(InputShape):
         self.wants = "an object with " + ", ".join(field.encode_name for field in info.fields)
 
     def fill(self, fields: Mapping[str, InputShape]) -> None:
-        """Give the fields their shapes."""
+        """Set the shapes of the fields."""
         self.shapes.update(fields)
         self.checks.update((name, shape.check) for name, shape in fields.items())
 
     def check(self, value: Any) -> Any:
-        """Each field that is there, then those that must be there."""
+        """Check the fields that are present, then those that are required."""
         if type(value) is not dict:
             raise self.mismatch(value, "an object")
         fields = {}
@@ -308,7 +302,7 @@ def _counted(count: int, noun: str) -> str:
 
 @functools.cache
 def shape_of(type_: type) -> ObjectShape:
-    """Return the shape of a struct, compiled once. Raises TypeError for a type that no input may have."""
+    """Return the shape of a struct, compiled once. Raise TypeError for a type that is not supported in input."""
     info = inspect.type_info(type_)
     assert isinstance(info, inspect.StructType), type_
     return _record(info, {})
@@ -349,7 +343,7 @@ def _shape(info: inspect.Type, seen: dict[type, ObjectShape]) -> InputShape:
             return AnyShape()
         case inspect.UnionType() if len(members := [part for part in info.types if not is_null(part)]) == 1:
             return _optional(_shape(members[0], seen))
-    raise TypeError(f"{info} is no type of an input")
+    raise TypeError(f"{info} is not supported as the type of an input")
 
 
 def _optional(shape: InputShape) -> InputShape:

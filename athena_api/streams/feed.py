@@ -1,4 +1,4 @@
-"""The feed to clients: its pages, the newest frames, and subscriptions to it from any cursor."""
+"""The feed for clients: its pages, the ring of newest frames, and subscriptions from any cursor."""
 
 import asyncio
 from collections import deque
@@ -31,25 +31,25 @@ from projections.feed import (
 
 RING_BYTES_MAX = 64 << 20
 PAGE_EVENTS = 250
-"""Events of a page of a stream: half of those of a GET, because a request waits for two of them, and 4 % more CPU."""
+"""Events of a stream's page: half of a GET's page. A request waits for up to two of them. Costs 4 % more CPU."""
 GATHER_SECONDS_EACH = 0.00002
-"""For how long what is committed is gathered, for each subscriber: about as long as it takes to tell him of it.
+"""Batching delay per subscriber, about the time that one delivery takes.
 
-Few are told at once. Many are told less often, of more at a time, so that telling them leaves time for other things.
+With few subscribers frames go out at once. With many they are batched, so that delivery leaves time for other work.
 """
 GATHER_SECONDS_MAX = 0.004
 HIDDEN_EVENTS_MAX = 10_000
 
 
 class EventFrame(NamedTuple):
-    """A rendered event: the row it shows (without its payload), and what is sent."""
+    """A rendered event: its row without payload, and the bytes to send."""
 
     row: PublicCells
     content: bytes
 
 
 class FrameRing:
-    """The newest frames, rendered once for everybody; filled only while somebody listens."""
+    """The newest frames, rendered once for all subscribers. Filled only while there is a subscriber."""
 
     def __init__(self, position: Position) -> None:
         """Start empty after a position."""
@@ -60,13 +60,13 @@ class FrameRing:
         self.first = position + 1
 
     def restart(self, position: Position) -> None:
-        """Forget the frames and go on after a position."""
+        """Drop all frames and continue after a position."""
         self._frames.clear()
         self._size = 0
         self.first = position + 1
 
     def add(self, frames: Sequence[EventFrame]) -> None:
-        """Append frames, and let go of the oldest over the limit."""
+        """Append frames, and drop the oldest above the size limit."""
         self._frames.extend(frames)
         self._size += sum(len(frame.content) for frame in frames)
         while self._size > RING_BYTES_MAX:
@@ -74,20 +74,20 @@ class FrameRing:
             self.first += 1
 
     def after(self, position: Position, limit: int) -> list[EventFrame] | None:
-        """Return up to ``limit`` frames after a position; None if the ring does not reach back so far."""
+        """Return up to ``limit`` frames after a position, or None if the ring no longer holds them."""
         start = position + 1 - self.first
         if start < 0:
             return None
         return [self._frames[index] for index in range(start, min(start + limit, len(self._frames)))]
 
     def wake(self, position: Position) -> None:
-        """Wake everybody who waits, for what there is up to a position."""
+        """Wake all waiting subscribers, for the events up to a position."""
         self.position = position
         woken, self._waiting = self._waiting, {}
         some_at_a_time(iter(woken), _resolve)
 
     async def wait(self, position: Position) -> None:
-        """Return once everybody was woken for something after a position."""
+        """Wait until there is an event after a position."""
         if self.position <= position:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting[future] = None
@@ -103,13 +103,13 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def cursor_at(reader: LogReader, position: Position) -> str:
-    """Return the cursor that continues after a position; ``0`` before the first event."""
+    """Return the cursor of the events after a position; ``0`` before the first event."""
     row = reader.row(position) if position else None
     return "0" if row is None else event_id(reader.log_id, row.position, row.chain)
 
 
 def records_of(page: FeedPage, reader: LogReader) -> FeedRecords:
-    """Return a page as it is answered; ``next_cursor`` is there unless the head was reached."""
+    """Return a page in its JSON form. ``next_cursor`` is absent at the head."""
     ids = event_ids(reader.log_id, page.rows)
     full = bool(ids) and page.rows[-1][0] == page.scanned
     cursor = ids[-1] if full else cursor_at(reader, page.scanned)
@@ -122,10 +122,10 @@ def records_of(page: FeedPage, reader: LogReader) -> FeedRecords:
 
 
 class Feed:
-    """Serves pages and streams of the public records."""
+    """Pages and streams of the public records."""
 
     def __init__(self, tail: Tail, reader: StoreReader) -> None:
-        """Take the tail of the log, and a reader of this event loop."""
+        """Use ``reader`` in this event loop only."""
         self._tail = tail
         self._reader = reader
         self.ring = FrameRing(tail.position)
@@ -134,7 +134,7 @@ class Feed:
         tail.subscribe(self._notice)
 
     def cursor_at(self, position: Position) -> str:
-        """Return the cursor that continues after a position; ``0`` before the first event."""
+        """Return the cursor of the events after a position; ``0`` before the first event."""
         return cursor_at(self._reader, position)
 
     def _frames(self, rows: Sequence[PublicCells]) -> list[EventFrame]:
@@ -146,13 +146,13 @@ class Feed:
         ]
 
     def _notice(self, rows: Sequence[Row]) -> None:
-        """Render what was committed, if anybody listens; wake everybody once for what gathers."""
+        """Render new rows if there is a subscriber, and schedule one wake-up for the whole batch."""
         if not self._followers:
             self.ring.restart(rows[-1].position)
             return
         try:
             self.ring.add(self._frames([PublicRow.of(row) for row in rows]))
-        except StoreUnreachable:  # what some of them refer to cannot be read now: whoever listens reads pages later
+        except StoreUnreachable:  # the payloads cannot be read now: subscribers will read pages of the log later
             self.ring.restart(rows[-1].position)
         if not self._waking:
             self._waking = True
@@ -164,7 +164,7 @@ class Feed:
         self.ring.wake(self._tail.position)
 
     def start_of(self, after: str | None, last_event_id: str | None) -> Position:
-        """Where a stream begins: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
+        """Return the start of a stream: ``Last-Event-ID``, else ``after`` (a cursor, ``latest`` or a time), else 0."""
         text = last_event_id or after
         if text is None:
             return 0
@@ -175,17 +175,17 @@ class Feed:
         return resolve(parse_cursor(text), self._reader)
 
     def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> "FeedSubscription":
-        """Prepare a stream. Raises CURSOR errors, so that they are answered before any byte."""
+        """Return a subscription. Raise CURSOR errors here, before the first byte is sent."""
         return FeedSubscription(self, self.start_of(after, last_event_id), matches)
 
     def follow(self) -> None:
-        """Somebody follows: keep what happens from now on."""
+        """Register a subscriber, and keep new frames from now on."""
         if not self._followers:
             self.ring.restart(self._tail.position)
         self._followers += 1
 
     def leave(self) -> None:
-        """Somebody follows no more."""
+        """Unregister a subscriber."""
         self._followers -= 1
 
     def frames(self, position: Position) -> list[EventFrame]:
@@ -196,18 +196,17 @@ class Feed:
         return frames
 
     def mark(self, name: str, position: Position) -> bytes:
-        """Return a frame that tells where the stream is, without an event."""
+        """Return a frame without an event, which carries the position of the stream."""
         cursor = self.cursor_at(position)
         return frame(name, msgspec.json.encode({"cursor": cursor, "head": self._tail.position}), cursor)
 
 
 class FeedSubscription(Subscription):
-    """The events after a position that a filter wants."""
+    """The events after a position that match a filter."""
 
     retry = b"retry: 2000\n\n"
 
     def __init__(self, feed: Feed, position: Position, matches: FeedFilter) -> None:
-        """Take where to begin."""
         self._feed = feed
         self._position = position
         self._wanted = None if matches == FeedFilter() else matches.matches
@@ -215,16 +214,16 @@ class FeedSubscription(Subscription):
         self._caught_up = False
 
     def __enter__(self) -> Self:
-        """Have the newest frames kept."""
+        """Register with the feed."""
         self._feed.follow()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Release the newest frames."""
+        """Unregister."""
         self._feed.leave()
 
     def take(self) -> tuple[list[bytes], bool]:
-        """Return the events of the next page that match, and the marks."""
+        """Return the matching events of the next page, and marks of the position."""
         frames = self._feed.frames(self._position)
         wanted = self._wanted
         shown = [frame.content for frame in frames if wanted is None or wanted(frame.row)]
@@ -240,5 +239,5 @@ class FeedSubscription(Subscription):
         return shown, len(frames) == PAGE_EVENTS or not self._caught_up
 
     async def wait(self) -> None:
-        """Return once something was recorded."""
+        """Wait until an event is recorded."""
         await self._feed.ring.wait(self._position)

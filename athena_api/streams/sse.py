@@ -1,4 +1,4 @@
-"""Server-sent events: the open streams, their heartbeats and their ends; no subscriber can hold up another.
+"""Server-sent events: the open streams, their heartbeats and their ends. No subscriber delays another.
 
 Hot: an open stream holds two tasks and no cancel scope, and one timer serves all heartbeats. That halved the memory of
 an idle stream, of which there may be thousands.
@@ -25,12 +25,12 @@ CHUNK_BYTES_MAX = 64 << 10
 ANSWERS_BYTES_MAX = 128 << 20
 HEARTBEAT_SECONDS = 15.0
 QUIET_TICKS = 15
-"""Ticks of the timer within that time: a stream that was quiet for all of them gets a heartbeat."""
+"""Ticks of the timer per heartbeat. A stream without frames for this long gets a heartbeat."""
 WOKEN_AT_ONCE = 100
-"""How many subscribers are woken in one iteration of the event loop, so that a request waits 5 ms for them at most."""
+"""Subscribers that are woken in one iteration of the event loop, so that a request waits at most 5 ms for them."""
 LAST_SEND_SECONDS = 0.2
 AWAY_SECONDS = 0.25
-"""How long a stream rests that cannot be read on, before it looks again whether the database is back."""
+"""Pause of a stream that cannot read, before it tries the database again."""
 
 HEARTBEAT = b": heartbeat\n\n"
 HEADERS = [
@@ -41,7 +41,7 @@ HEADERS = [
 
 
 def some_at_a_time(things: Iterator[T], act: Callable[[T], None]) -> None:
-    """Act on the first ``WOKEN_AT_ONCE`` things, and on the others in later iterations of the event loop."""
+    """Act on the first ``WOKEN_AT_ONCE`` things now, and on the others in later iterations of the event loop."""
     some = list(islice(things, WOKEN_AT_ONCE))
     for thing in some:
         act(thing)
@@ -50,18 +50,17 @@ def some_at_a_time(things: Iterator[T], act: Callable[[T], None]) -> None:
 
 
 class Pacer:
-    """Lets one caller go on in each iteration of the event loop, in the order in which they asked.
+    """A queue that lets one caller proceed in each iteration of the event loop, first come, first served.
 
-    However many streams catch up, a request waits for one page of one of them before the loop looks at its socket.
+    Even if many streams catch up, a request waits for only one page of one stream.
     """
 
     def __init__(self) -> None:
-        """Create it without callers."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._scheduled = False
 
     async def next(self) -> None:
-        """Return when it is the caller's turn, in a later iteration."""
+        """Wait for the caller's turn, in a later iteration."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append(future)
@@ -71,7 +70,7 @@ class Pacer:
         await future
 
     def _give(self) -> None:
-        """Let the first caller go on that was not cancelled."""
+        """Let the first caller proceed that has not been cancelled."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -82,30 +81,30 @@ class Pacer:
 
 
 class Subscription(ABC):
-    """What one subscriber is shown. It is a context while its stream is open."""
+    """The frames for one subscriber. A context manager, entered while its stream is open."""
 
     retry: bytes
-    """What tells a browser how long to wait before it comes back."""
+    """The frame that sets the browser's reconnection delay."""
 
     @abstractmethod
     def __enter__(self) -> Self:
-        """Begin."""
+        """Acquire what the subscriber needs."""
 
     @abstractmethod
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Let go of what was held for the subscriber."""
+        """Release what was held for the subscriber."""
 
     @abstractmethod
     def take(self) -> tuple[list[bytes], bool]:
-        """Return the next page of frames, and whether there may be more without a wait."""
+        """Return the next page of frames, and True if more may be available without a wait."""
 
     @abstractmethod
     async def wait(self) -> None:
-        """Return once there may be more."""
+        """Wait until more frames may be available."""
 
 
 class Cancellation:
-    """Cancels the enclosed block from another task without raising.
+    """A context manager that another task can cancel, without raising.
 
     Lighter than a cancel scope, of which every open stream would hold two.
     """
@@ -113,7 +112,6 @@ class Cancellation:
     __slots__ = ("_asked", "_task")
 
     def __init__(self) -> None:
-        """Begin without a task."""
         self._asked = False
         self._task: asyncio.Task[Any] | None = None
 
@@ -124,19 +122,19 @@ class Cancellation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        """Leave; the error is raised if the task was cancelled by another caller, too."""
+        """Leave. The error is raised if another caller cancelled the task, too."""
         task, self._task = self._task, None
         return self._asked and task is not None and task.uncancel() == 0 and kind is asyncio.CancelledError
 
     def cancel(self) -> None:
-        """Cancel the block, if a task is in it. Not for use from inside."""
+        """Cancel the block if a task is in it. Do not call it from inside."""
         if self._task is not None and not self._asked:
             self._asked = True
             self._task.cancel()
 
 
 class ClientWait(Cancellation):
-    """A block that is cancelled as well once the client has gone or the server drains.
+    """A block that is also cancelled when the client disconnects or the server drains.
 
     A task of its own waits for the disconnect, because the request's task waits for something else.
     """
@@ -144,14 +142,13 @@ class ClientWait(Cancellation):
     __slots__ = ("_receive", "_streams", "_watch")
 
     def __init__(self, streams: "Streams", receive: Receive) -> None:
-        """Take the streams, whose drain ends the wait, and the messages of the client."""
         super().__init__()
         self._streams = streams
         self._receive = receive
         self._watch: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        """Enter, and wait for the disconnect."""
+        """Enter, and watch for the disconnect."""
         self._streams.waits.add(self)
         self._watch = asyncio.create_task(self._until_disconnect())
         if self._streams.draining:
@@ -159,7 +156,7 @@ class ClientWait(Cancellation):
         return super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        """Leave, and stop waiting for the disconnect."""
+        """Leave, and stop watching for the disconnect."""
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.cancel()
@@ -175,12 +172,11 @@ class ClientWait(Cancellation):
 
 
 class OpenStream(ClientWait):
-    """An open stream: who reads what, its nap until there is more to tell, and for how many ticks it was quiet."""
+    """An open stream: its reader and operation, its current wait, and the number of ticks without frames."""
 
     __slots__ = ("nap", "operation", "quiet", "who")
 
     def __init__(self, streams: "Streams", receive: Receive, who: Identity, operation: str) -> None:
-        """Begin before the first frame."""
         super().__init__(streams, receive)
         self.who = who
         self.operation = operation
@@ -189,7 +185,7 @@ class OpenStream(ClientWait):
 
 
 class Streams:
-    """The open streams. ``drain`` ends every one cleanly."""
+    """The open streams. ``drain`` ends all of them cleanly."""
 
     def __init__(
         self,
@@ -199,7 +195,6 @@ class Streams:
         per_identity_max: int = 1_000,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
-        """Begin without open streams."""
         self._answers = answers_in_flight or ByteBudget(ANSWERS_BYTES_MAX)
         self._streams_max = streams_max
         self._per_identity_max = per_identity_max
@@ -209,22 +204,22 @@ class Streams:
         self._open_streams: set[OpenStream] = set()
         self._turns = Pacer()
         self.waits: set[ClientWait] = set()
-        """The streams, and whatever else is done for clients who wait."""
+        """The open streams and all other waits for clients."""
         self.count = 0
         self.draining = False
 
     def admit(self, subject: str) -> None:
-        """Return if one more may open, for this identity. Raises StreamLimit, Overloaded."""
+        """Check that this identity may open another stream. Raise StreamLimit or Overloaded."""
         if self.count >= self._streams_max:
-            raise StreamLimit(f"{self._streams_max} streams are open")
+            raise StreamLimit(f"The limit of {self._streams_max} open streams is reached. Retry later.")
         if self._open[subject] >= self._per_identity_max:
-            raise StreamLimit(f"{self._per_identity_max} streams of {subject} are open")
+            raise StreamLimit(f"{subject} has reached the limit of {self._per_identity_max} open streams. Close one.")
         self._answers.release(self._answers.hold(CHUNK_BYTES_MAX))
 
     async def serve(
         self, subscription: Subscription, receive: Receive, send: Send, who: Identity = LOCAL, operation: str = ""
     ) -> None:
-        """Stream to one subscriber until it leaves, may no longer read, or the server drains."""
+        """Serve one subscriber until it disconnects, loses its permission, or the server drains."""
         with subscription, OpenStream(self, receive, who, operation) as stream:
             self.count += 1
             self._open[who.subject] += 1
@@ -243,24 +238,24 @@ class Streams:
             await send({"type": "http.response.body", "body": b""})
 
     def review(self, may_read: Callable[[Identity, str], bool]) -> int:
-        """End the streams of those who may no longer read, by identity and operation; how many there were."""
+        """End the streams of callers that may no longer read. Return the number of ended streams."""
         ended = [stream for stream in self._open_streams if not may_read(stream.who, stream.operation)]
         for stream in ended:
             stream.cancel()
         return len(ended)
 
     def drain(self) -> None:
-        """End everything that is wanted now, and whatever is wanted from now on."""
+        """End all current and future streams and waits."""
         self.draining = True
         for wait in self.waits:
             wait.cancel()
 
     def client_wait(self, receive: Receive) -> ClientWait:
-        """Return a block that is cancelled, without an error, once the client has gone or the server drains."""
+        """Return a block that is cancelled, without an error, when the client disconnects or the server drains."""
         return ClientWait(self, receive)
 
     def _tick(self) -> None:
-        """Wake whoever has been quiet for so many ticks: one timer for the heartbeats of all."""
+        """Wake the streams that are due for a heartbeat. One timer serves all of them."""
         self._ticking = None
         for stream in self._open_streams:
             stream.quiet += 1
@@ -275,26 +270,26 @@ class Streams:
             away = False
             try:
                 frames, more = subscription.take()
-            except StoreUnreachable:  # whoever listens waits, as for something to happen
+            except StoreUnreachable:  # wait, as if there were no new events
                 frames, more, away = [], False, True
             if frames:
                 if not await self._send_page(send, frames):
                     return
                 stream.quiet = 0
-            elif stream.quiet >= QUIET_TICKS:  # also while something happens that is not shown
+            elif stream.quiet >= QUIET_TICKS:  # also while there are only events that the filter drops
                 await _send(send, HEARTBEAT)
                 stream.quiet = 0
             if not more:
                 with stream.nap:
                     try:
                         await (anyio.sleep(AWAY_SECONDS) if away else subscription.wait())
-                    except StoreUnreachable:  # nobody can tell whether there is more
+                    except StoreUnreachable:  # it is unknown if there are more frames
                         await anyio.sleep(AWAY_SECONDS)
             else:
-                await self._turns.next()  # neither frames nor a socket that takes them may hold up the others
+                await self._turns.next()  # neither frames nor a fast socket may delay other tasks
 
     async def _send_page(self, send: Send, frames: Sequence[bytes]) -> bool:
-        """Send frames. Return False if they are large and not in the budget: the client resumes once there is room."""
+        """Send frames. Return False if they are large and exceed the budget; the client resumes once there is room."""
         size = sum(map(len, frames))
         if size <= CHUNK_BYTES_MAX:
             await _send_all(send, frames)
@@ -309,7 +304,7 @@ class Streams:
 
 
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
-    """A frame: its event's name, its data (JSON) in the envelope, and with an id where a stream can be resumed."""
+    """Return a frame: the event name, JSON data in the envelope, and an id if the stream can resume from here."""
     head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
     return b'%bdata: {"ok":true,"data":%b}\n\n' % (head.encode(), data)
 
@@ -319,7 +314,7 @@ async def _send(send: Send, content: bytes) -> None:
 
 
 async def _send_all(send: Send, contents: Sequence[bytes]) -> None:
-    """Send frames joined into as few writes as their size allows."""
+    """Send frames in as few writes as their size allows."""
     chunk: list[bytes] = []
     size = 0
     for content in contents:

@@ -1,4 +1,4 @@
-"""The transcript stream: the entries of one session, each once and in order, and between them what a model writes."""
+"""Transcript streams: the entries of a session, each once and in order, with the text that a model is writing."""
 
 from types import TracebackType
 from typing import Self
@@ -22,27 +22,26 @@ VIEWS = ("sessions",)
 
 
 class Transcripts:
-    """Opens the streams of transcripts."""
+    """Factory of the transcript streams."""
 
     def __init__(self, feed: Feed, live: LiveText, views: ViewsReader, log_id: str) -> None:
-        """Take where entries are read and what is written now; ``views`` belongs to this event loop."""
+        """Use ``views`` in this event loop only."""
         self.live = live
         self.views = views
         self.log_id = log_id
         self._feed = feed
 
     def open(self, session_id: str, after: str | None, last_event_id: str | None) -> "TranscriptSubscription":
-        """Prepare a stream, also of a session that does not exist yet. Raises CURSOR errors."""
+        """Return a subscription, also to a session that does not exist yet. Raise CURSOR errors."""
         return TranscriptSubscription(self, session_id, self._feed.start_of(after, last_event_id))
 
 
 class TranscriptSubscription(Subscription):
-    """The entries of a session after a position. An entry comes before whatever is written after it was recorded."""
+    """The entries of a session after a position. An entry comes before the text that is written after it."""
 
     retry = b"retry: 1500\n\n"
 
     def __init__(self, transcripts: Transcripts, session_id: str, position: Position) -> None:
-        """Take where to begin."""
         self._transcripts = transcripts
         self._session_id = session_id
         self._position = position
@@ -54,17 +53,17 @@ class TranscriptSubscription(Subscription):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Follow it no more."""
+        """Stop following the session."""
         self._subscriber.close()
 
     def take(self) -> tuple[list[bytes], bool]:
-        """Return a page of entries; after the last one the text written since."""
+        """Return a page of entries, and after the last one the text written since."""
         frames: list[bytes] = []
         due = self._subscriber.due
         if self._position < due:
             try:
                 entries, reached, more = self._entries(due)
-            except NotCaughtUp:  # the views are being replaced, or stand still
+            except NotCaughtUp:  # the views are being replaced, or lag
                 return [], False
             frames = [frame("transcript.entry", msgspec.json.encode(entry), entry.id) for entry in entries]
             if more:
@@ -76,7 +75,7 @@ class TranscriptSubscription(Subscription):
         return frames, False
 
     def _entries(self, due: Position) -> tuple[list[sessions.TranscriptEntry], Position, bool]:
-        """Return the next entries that are due, how far the views are, and whether more are due.
+        """Return the next entries that are due, the position of the views, and True if more are due.
 
         The stream continues after the last entry.
         """
@@ -98,11 +97,11 @@ class TranscriptSubscription(Subscription):
         return entries, reached, page.next_cursor is not None and len(entries) == len(page.items)
 
     async def wait(self) -> None:
-        """Return once something was written or recorded, and the views show it."""
+        """Wait until there is new text, or the views show a new entry."""
         if self._position < self._subscriber.due:
             try:
                 await self._transcripts.views.wait(VIEWS, self._subscriber.due)
-            except NotCaughtUp:  # whoever comes now is told why; whoever is here waits
+            except NotCaughtUp:  # a new request would get the error; an open stream waits
                 await anyio.sleep(STANDSTILL_SECONDS)
         else:
             await self._subscriber.wait()

@@ -1,4 +1,4 @@
-"""The generation: one complete set of views in a database; where that is a file, pointers say which one serves."""
+"""The generation: one complete set of views in a database. If that is a file, pointers name the current one."""
 
 import os
 import re
@@ -31,7 +31,7 @@ FILE = re.compile(r"views-([1-9][0-9]{0,14})\.db")
 
 
 class ProjectionCheckpoint(msgspec.Struct, frozen=True):
-    """How far a projection is: the last position applied, the log's chain there, and what stopped it, if anything."""
+    """The state of a projection: last applied position, the chain there, and the error that stopped it, if any."""
 
     version: int
     position: Position = 0
@@ -49,7 +49,7 @@ UPSERT_CHECKPOINT = (
 
 
 def create(connection: Connection, projections: Iterable[Projection], log_id: str, created_at: int) -> None:
-    """Make the empty tables of a generation."""
+    """Create the empty tables of a generation."""
     with connection.transaction():
         for statement in CREATE:
             connection.execute(statement)
@@ -62,21 +62,21 @@ def create(connection: Connection, projections: Iterable[Projection], log_id: st
 
 
 def load(connection: Connection) -> dict[str, ProjectionCheckpoint]:
-    """The checkpoints by projection."""
+    """Return the checkpoints by projection."""
     rows = list(connection.execute(SELECT_CHECKPOINTS))
     return {str(name): ProjectionCheckpoint(*cast("list[Any]", values)) for name, *values in rows}
 
 
 def save(connection: Connection, checkpoints: Mapping[str, ProjectionCheckpoint]) -> None:
-    """Write checkpoints, inside the transaction of the rows that they speak for."""
+    """Write checkpoints, in the transaction that writes their rows."""
     rows = [(name, *msgspec.structs.astuple(checkpoint)) for name, checkpoint in checkpoints.items()]
     connection.executemany(UPSERT_CHECKPOINT, rows)
 
 
 def is_of(connection: Connection, log: LogReader) -> bool:
-    """Whether a generation can be read and was made from this history of this log (decisions E6).
+    """Return True if a generation can be read and was made from this history of this log.
 
-    Raises StoreUnreachable, and Damaged for one that may have been.
+    Raise StoreUnreachable, or Damaged if the generation may have been.
     """
     try:
         if list(connection.execute(SELECT_LOG_ID)) != [(log.log_id,)]:
@@ -84,39 +84,39 @@ def is_of(connection: Connection, log: LogReader) -> bool:
         furthest = max(load(connection).values(), key=lambda checkpoint: checkpoint.position)
     except (StoreUnreachable, DatabaseDamaged):
         raise
-    except Exception:  # whatever is wrong with it: views are disposable
+    except Exception:  # views are disposable, so any error means that another generation is needed
         return False
     row = log.row(furthest.position) if furthest.position else None
     return furthest.position == 0 or (row is not None and row.chain == furthest.chain)
 
 
 class GenerationFiles:
-    """The files of a directory that belong to views: generations, pointers, locks (``protocols.Generations``)."""
+    """The files of a views directory: generations, pointers, locks (``protocols.Generations``)."""
 
     def __init__(self, directory: Path, databases: Databases) -> None:
-        """Name them; nothing is opened yet."""
+        """Opens nothing yet."""
         self.directory = directory
         self._databases = databases
         self._current = directory / "current"
         self._candidate = directory / "candidate"
         self._damaged = directory / "damaged"
         self._pointed: tuple[tuple[int, int], str] | None = None
-        """What the pointer named when it was read last, and by what it is known that it is the same."""
+        """The file identity of the pointer when it was last read, and the generation that it named."""
 
     def updater_lock(self) -> FileLock:
-        """Return the lock under which the current generation is updated and another one begins to serve."""
+        """Return the lock for updating the current generation and for switching to another one."""
         return FileLock(self.directory / "projector.lock")
 
     def builder_lock(self) -> FileLock:
-        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
+        """Return the lock for building a generation or scratch set. Only its holder removes leftovers."""
         return FileLock(self.directory / "rebuild.lock")
 
     def path(self, name: str) -> Path:
-        """The file of a generation."""
+        """Return the path of a generation."""
         return self.directory / name
 
     def stamp(self) -> object:
-        """Something that changes whenever another generation serves; None while none does."""
+        """Return a value that changes whenever another generation becomes current; None without one."""
         try:
             status = self._current.stat()
         except GONE:
@@ -131,7 +131,7 @@ class GenerationFiles:
         return None if identity is None else (pointer, identity)
 
     def identity(self, name: str) -> tuple[int, int] | None:
-        """Return what distinguishes a generation from another one of its name; None where it is gone."""
+        """Return the file identity of a generation, or None if it is gone."""
         try:
             status = self.path(name).stat()
         except GONE:
@@ -139,19 +139,19 @@ class GenerationFiles:
         return (status.st_dev, status.st_ino)
 
     def current(self) -> str | None:
-        """The generation that serves."""
+        """Return the generation that serves reads."""
         return self._named(self._current)
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the updater lock is to take up."""
+        """Return the complete generation that the holder of the updater lock will switch to."""
         return self._named(self._candidate)
 
     def condemned(self) -> str | None:
-        """The generation that a reader found damaged, until another one serves."""
+        """Return the generation that a reader found damaged, until another one replaces it."""
         return self._named(self._damaged)
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
+        """Request the replacement of a damaged generation by the holder of the updater lock. Raise OSError."""
         self._point(self._damaged, name)
 
     def _named(self, pointer: Path) -> str | None:
@@ -162,7 +162,7 @@ class GenerationFiles:
         return name if FILE.fullmatch(name) and self.path(name).exists() else None
 
     def _point(self, pointer: Path, name: str) -> None:
-        """Let a pointer name a generation: wholly or, after a crash, not at all."""
+        """Let a pointer name a generation, atomically even after a crash."""
         beside = pointer.with_suffix(".new")
         with open(beside, "w", encoding="ascii", opener=private_file.opener) as file:  # noqa: PTH123 - Path.open takes none
             file.write(name + "\n")
@@ -176,54 +176,54 @@ class GenerationFiles:
             os.close(descriptor)
 
     def switch(self, name: str, lock: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
+        """Make a complete generation current. Requires the updater lock. A newer candidate is kept."""
         self._point(self._current, name)
         self._damaged.unlink(missing_ok=True)
         if self.candidate() == name:
             self._candidate.unlink(missing_ok=True)
 
     def offer(self, name: str, lock: LeaderLock) -> None:
-        """Let a generation be the candidate."""
+        """Make a generation the candidate."""
         self._point(self._candidate, name)
 
     def withdraw(self, lock: LeaderLock) -> None:
-        """Let there be no candidate."""
+        """Remove the candidate."""
         self._candidate.unlink(missing_ok=True)
 
     def all(self) -> list[str]:
-        """Every generation file, oldest first."""
+        """Return all generation files, oldest first."""
         numbered = [
             (int(match[1]), path.name) for path in self.directory.iterdir() if (match := FILE.fullmatch(path.name))
         ]
         return [name for _, name in sorted(numbered)]
 
     def fresh(self) -> str:
-        """The name of the next generation."""
+        """Return the name of the next generation."""
         newest = self.all()[-1:]
         number = int(newest[0].removeprefix("views-").removesuffix(".db")) + 1 if newest else 1
         return f"views-{number}.db"
 
     def remove(self, name: str, lock: LeaderLock) -> None:
-        """Delete a generation; readers that have it open can go on."""
+        """Delete a generation. Readers that have it open can continue."""
         for suffix in ("", "-wal", "-shm"):
             self.path(name + suffix).unlink(missing_ok=True)
 
     def leftovers(self) -> list[str]:
-        """Generations that no pointer names: replaced ones, and those whose building was cut short."""
+        """Return the generations without a pointer: replaced ones, and leftovers of interrupted builds."""
         in_use = (self.current(), self.candidate())
         return [name for name in self.all() if name not in in_use]
 
     def write(self, name: str, lock: LeaderLock) -> Connection:
-        """Open for writing, creating it if needed."""
+        """Open a generation for writing, and create it if needed."""
         return self._databases.write(self.path(name))
 
     def read(self, name: str) -> Connection:
-        """Open read-only; the file must exist."""
+        """Open an existing generation read-only."""
         return self._databases.read(self.path(name))
 
     @contextmanager
     def scratch(self, lock: LeaderLock) -> Iterator[Connection]:
-        """A new empty place for views that will never serve. Call with the builder lock."""
+        """Yield a connection to an empty scratch set that never serves. Requires the builder lock."""
         self._discard_scratch()
         path = self.directory / "scratch"
         path.mkdir(mode=private_file.DIRECTORY_MODE)
@@ -235,13 +235,13 @@ class GenerationFiles:
             self._discard_scratch()
 
     def _discard_scratch(self) -> None:
-        """Delete that directory, also what a killed process left in it."""
+        """Delete the scratch directory, including files of a killed process."""
         if (self.directory / "scratch").exists():
             shutil.rmtree(self.directory / "scratch")
 
     def scrub(self, name: str, seconds: float) -> None:
-        """Rewrite a generation, so that no erased text is left in its files. Raises OSError after ``seconds``."""
+        """Rewrite a generation, so that its files contain no erased text. Raise OSError after ``seconds``."""
         self._databases.scrub(self.path(name), seconds)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """No-op: nothing is open."""

@@ -1,4 +1,4 @@
-"""Event ids as witnesses: what a consumer stored of the feed is compared with the log."""
+"""Comparison of the event ids that a consumer stored with the log."""
 
 from collections.abc import Callable
 from typing import BinaryIO
@@ -11,19 +11,19 @@ from athena_core.protocols import LogReader, Row
 from projections.engine.cursor import Cursor, parse_cursor
 
 LINE_BYTES_MAX = 4 << 20
-"""The longest line: an event as the feed gives it."""
+"""The longest line: an event as the feed returns it."""
 
 UNKNOWN_MAX = 20
-"""How many ids that the log does not hold are named."""
+"""Number of unknown ids that are named."""
 
 PAGE_EVENTS = 1_000
-"""How many rows are read at once while ids come in order."""
+"""Number of rows that are read at once while ids are in order."""
 
 SHOWN_CHARS = 80
 
 
 class ConsumedEvent(msgspec.Struct):
-    """What a consumer stored of an event."""
+    """The fields of an event that a consumer stored."""
 
     id: str
     type: str | None = None
@@ -31,7 +31,7 @@ class ConsumedEvent(msgspec.Struct):
 
 
 class UnknownId(Value):
-    """A line with an id that the log does not hold, or not as it says."""
+    """A line with an id that is not in the log, or differs from it."""
 
     line: int
     id: str
@@ -39,7 +39,7 @@ class UnknownId(Value):
 
 
 class IdComparison(Value):
-    """How many ids were compared, and the first of those that the log does not hold."""
+    """The number of compared ids, and the first of the unknown ones."""
 
     checked: int
     unknown_count: int
@@ -47,9 +47,9 @@ class IdComparison(Value):
 
 
 def compare_ids(lines: BinaryIO, log: LogReader) -> IdComparison:
-    """Compare event ids, one a line or as JSON lines with ``id``, with the rows of a log.
+    """Compare event ids with the log. A line is an id, or JSON with ``id``.
 
-    A page of rows is all that is remembered.
+    Memory use is bounded by one page of rows.
     """
     rows_at = RowsByPosition(log)
     checked = unknown_count = number = 0
@@ -71,16 +71,15 @@ def compare_ids(lines: BinaryIO, log: LogReader) -> IdComparison:
 
 
 class RowsByPosition:
-    """Rows by position: a page at a time while positions come in order, else one by one."""
+    """Rows by position, read a page at a time while positions are in order, otherwise one by one."""
 
     def __init__(self, log: LogReader) -> None:
-        """Read nothing yet."""
         self._log = log
         self._first = self._last = 0
         self._page: list[Row] = []
 
     def __call__(self, position: Position) -> Row | None:
-        """Return a row, or None behind the end."""
+        """Return a row, or None after the head."""
         if not self._first <= position < self._first + len(self._page):
             near = self._last < position <= self._last + PAGE_EVENTS
             self._first, self._page = position, self._log.rows(position - 1, PAGE_EVENTS if near else 1)
@@ -90,7 +89,7 @@ class RowsByPosition:
 
 
 def _compare(text: bytes, long: bool, log_id: str, row_at: Callable[[Position], Row | None]) -> tuple[str, str | None]:
-    """Return the id of a line, and what is wrong with it."""
+    """Return the id of a line, and the difference from the log, if any."""
     if long:
         return "", f"the line is longer than {LINE_BYTES_MAX} bytes"
     try:
@@ -101,14 +100,14 @@ def _compare(text: bytes, long: bool, log_id: str, row_at: Callable[[Position], 
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return text[:SHOWN_CHARS].decode(errors="replace"), "the line is neither an event id nor JSON with one"
     except CursorInvalid:
-        return consumed.id, "it is no event id"
+        return consumed.id, "it is not an event id"
     return consumed.id, _difference(consumed, cursor, log_id, row_at)
 
 
 def _difference(
     consumed: ConsumedEvent, cursor: Cursor, log_id: str, row_at: Callable[[Position], Row | None]
 ) -> str | None:
-    """Return how the log differs from what a consumer stored of an event; None if it does not."""
+    """Return how a stored event differs from the log, or None."""
     if cursor.mark is None:
         return "it is a position, which proves nothing"
     if cursor.log_id != log_id:
@@ -119,7 +118,7 @@ def _difference(
     if row.chain[:MARK_BYTES] != cursor.mark:
         return f"the log holds another event at position {cursor.position}"
     if consumed.position not in {None, cursor.position}:
-        return f"it is that of position {cursor.position}, not {consumed.position}"
+        return f"the id is of position {cursor.position}, not {consumed.position}"
     if consumed.type not in {None, row.type}:
         return f"the event at position {cursor.position} is {row.type}, not {consumed.type}"
     return None

@@ -1,4 +1,4 @@
-"""The page: part of a list, and the opaque keyset cursor that continues it."""
+"""The page: part of a list, with an opaque keyset cursor that continues it."""
 
 import base64
 import binascii
@@ -23,18 +23,18 @@ CURSOR_CHARS_MAX = 2_000
 INT64 = range(-(2**63), 2**63)
 
 INLINE_BYTES_MAX = 256 << 10
-"""Bytes of JSON up to which a page is read on the event loop."""
+"""Largest page in bytes of JSON that is read on the event loop."""
 
 _inline: ContextVar[bool] = ContextVar("inline", default=False)
 
 
 class PageTooLarge(Exception):
-    """A page is too large to be read on the event loop."""
+    """The page is too large to be read on the event loop."""
 
 
 @contextmanager
 def inline() -> Iterator[None]:
-    """Have ``fill_page`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
+    """Make ``fill_page`` raise PageTooLarge within the block, for a page over ``INLINE_BYTES_MAX``."""
     token = _inline.set(True)
     try:
         yield
@@ -43,14 +43,14 @@ def inline() -> Iterator[None]:
 
 
 class Page(Value, Generic[T]):
-    """Part of a list; ``next_cursor`` is there when more follows."""
+    """Part of a list. ``nextCursor`` is present if more follows."""
 
     items: list[T]
     next_cursor: str | None = None
 
 
 def clamp(limit: int | None, default: int = PAGE_ITEMS_DEFAULT) -> int:
-    """The number of items that a page may have: 1 to 500."""
+    """Return the page size: 1 to 500."""
     return default if limit is None else max(1, min(limit, PAGE_ITEMS_MAX))
 
 
@@ -58,15 +58,14 @@ _encode_into = msgspec.json.Encoder().encode_into
 
 
 class PageItems(list[T]):
-    """The items of a page, and their JSON: a page is measured as it is read, and not encoded a second time."""
+    """The items of a page with their JSON. A page is encoded as it is read, to measure it, and not a second time."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.json = bytearray(b"[")
         self._places: list[slice] = []
 
     def add(self, item: T, bytes_max: int) -> bool:
-        """Append an item and return True, unless it brings the JSON above ``bytes_max``; the first one never does."""
+        """Append an item and return True, unless the JSON would exceed ``bytes_max``. The first item always fits."""
         size = len(self.json)
         if self:
             self.json += b","
@@ -80,7 +79,7 @@ class PageItems(list[T]):
         return True
 
     def backwards(self) -> "PageItems[T]":
-        """Return the items in the reverse order."""
+        """Return the items in reverse order."""
         items: PageItems[T] = PageItems()
         items += reversed(self)
         items.json += b",".join([self.json[place] for place in reversed(self._places)])
@@ -90,10 +89,10 @@ class PageItems(list[T]):
 def fill_page(
     rows: Iterator[tuple[Cell, ...]], limit: int, show: Callable[[tuple[Cell, ...]], T], bytes_max: int = PAGE_BYTES_MAX
 ) -> tuple[PageItems[T], tuple[Cell, ...], bool]:
-    """Return the items that fit into a page, the row of the last one, and whether a row follows.
+    """Return the items that fit into a page, the row of the last one, and True if a row follows.
 
     At most ``limit`` items of ``bytes_max`` bytes of JSON; one item always fits. Rows are read one by one, and none
-    after the first that does not fit. Raises PageTooLarge within ``inline``.
+    after the first that does not fit. Raise PageTooLarge within ``inline``.
     """
     items: PageItems[T] = PageItems()
     inline_max = INLINE_BYTES_MAX if _inline.get() else sys.maxsize
@@ -102,7 +101,7 @@ def fill_page(
         if len(items) == limit or not items.add(show(row), bytes_max):
             return items, last, True
         if len(items.json) > inline_max:
-            rows.close()  # type: ignore[attr-defined]  # the traceback would hold it open beyond its snapshot
+            rows.close()  # type: ignore[attr-defined]  # the traceback would keep it open after its snapshot
             raise PageTooLarge
         last = row
     return items, last, False
@@ -117,14 +116,14 @@ def page_json(page: Page[Any]) -> tuple[bytes | bytearray, ...] | None:
 
 
 def is_one_of(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the condition that a column has one of some values, and the values; PostgreSQL knows no empty list."""
+    """Return the condition that a column has one of some values, with the values. PostgreSQL has no empty list."""
     return (f"{column} IN ({', '.join('?' * len(names))})" if names else "FALSE"), tuple(sorted(names))
 
 
 def first(
     connection: Connection, statement: str, values: Sequence[Cell], show: Callable[[tuple[Cell, ...]], T]
 ) -> T | None:
-    """Return the first row of a query as it is shown, if there is one."""
+    """Return the first row of a query in its JSON form, or None."""
     rows = list(connection.execute(statement, values))
     return show(rows[0]) if rows else None
 
@@ -132,7 +131,7 @@ def first(
 class Keyset(Value):
     """The order of a list: columns that identify a row together, and their names in the cursor.
 
-    It is newest first, or ``oldest_first``. The first columns of the list's SELECT are those of the keyset.
+    It is newest first, or ``oldest_first``. The first columns of the list's SELECT are those columns.
     """
 
     kind: str
@@ -141,12 +140,12 @@ class Keyset(Value):
     oldest_first: bool = False
 
     def encode(self, values: Sequence[Cell]) -> str:
-        """The cursor that continues after a row."""
+        """Return the cursor that follows a row."""
         content = {"kind": self.kind} | {name: value for (name, _, _), value in zip(self.columns, values, strict=True)}
         return base64.urlsafe_b64encode(msgspec.json.encode(content)).rstrip(b"=").decode()
 
     def decode(self, text: str) -> list[str | int]:
-        """The values of a cursor; raises CursorInvalid."""
+        """Return the values of a cursor. Raise CursorInvalid."""
         content = _json(text)
         if not isinstance(content, dict) or content.get("kind") != self.kind or len(content) != len(self.columns) + 1:
             raise CursorInvalid(f"the cursor is not one of the list {self.kind!r}")
@@ -171,10 +170,10 @@ class Keyset(Value):
         offset: int = 0,
         bytes_max: int = PAGE_BYTES_MAX,
     ) -> Page[T]:
-        """Return a page of the rows of ``select``, cut as ``fill_page`` does.
+        """Return a page of the rows of ``select``, cut as by ``fill_page``.
 
-        A condition of ``where`` counts if its value is not None. ``within`` names columns whose values must be among
-        these, where they are not None. ``offset`` rows are skipped, unless a cursor says where to begin.
+        A condition of ``where`` applies if its value is not None. ``within`` restricts columns to sets of values,
+        unless a set is None. Without a cursor, ``offset`` rows are skipped.
         """
         conditions = [condition for condition, value in where if value is not None]
         values = [value for _, value in where if value is not None]

@@ -1,4 +1,4 @@
-"""The projection: which tables a read model has and how events become rows."""
+"""The projection: the tables of a read model, and the handlers that turn events into rows."""
 
 import types
 import typing
@@ -23,24 +23,23 @@ ONLY_ROW = 1
 INSERT, UPSERT, DELETE = range(3)
 UNKNOWN: Any = object()
 CACHED_ROWS_MAX = 200
-"""How many rows of a table that is asked again soon stay in memory between two pages."""
+"""Number of rows of a cached table that stay in memory between two pages."""
 
 
 def to_json(value: object) -> str:
-    """The text of a column that holds JSON."""
+    """Return the text of a JSON column."""
     return msgspec.json.encode(value).decode()
 
 
 def to_json_or_null(value: object) -> str | None:
-    """The text of a column that holds JSON, or NULL for None."""
+    """Return the text of a JSON column, or NULL for None."""
     return None if value is None else to_json(value)
 
 
 class Table(Generic[R]):
-    """A table of a projection; the annotations of its row class are the columns, in order.
+    """A table of a projection. The annotations of its row class are the columns, in order.
 
-    With ``cached`` its rows stay in memory between two pages: where later events soon need what earlier ones wrote.
-    Such rows are short.
+    With ``cached`` its rows stay in memory between two pages. Use it for short rows that later events soon read.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Table(Generic[R]):
         self.scan = f"{self.all} ORDER BY {', '.join(key)}"
 
     def load(self, values: tuple[Cell, ...]) -> R:
-        """A row from its columns."""
+        """Return a row from its columns."""
         if self._flags:
             cells: list[Any] = list(values)
             for index in self._flags:
@@ -94,7 +93,7 @@ class Table(Generic[R]):
 
 
 def _stored(kind: object) -> tuple[object, bool]:
-    """The type of a column, and whether it may be NULL."""
+    """Return the type of a column, and True if it may be NULL."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         inner = [option for option in typing.get_args(kind) if option is not types.NoneType]
         return inner[0] if len(inner) == 1 else kind, True
@@ -120,7 +119,7 @@ def _create(
 
 
 class _Buffer:
-    """The rows of one table that a page has read or changed, and what it adds to others."""
+    """The rows of one table that a page has read or changed, and the sums that it adds to others."""
 
     __slots__ = ("cells", "changes", "rows", "tallies")
 
@@ -132,7 +131,7 @@ class _Buffer:
 
 
 class Buffers(dict[Table[Any], _Buffer]):
-    """The rows of a projection in memory, by table; cached tables keep theirs from one page to the next."""
+    """The rows of a projection in memory, by table. Cached tables keep theirs between pages."""
 
     def __missing__(self, table: Table[Any]) -> _Buffer:
         buffer = self[table] = _Buffer()
@@ -140,22 +139,22 @@ class Buffers(dict[Table[Any], _Buffer]):
 
 
 class Rows:
-    """The rows of a page of events: read through, written back at its end with one statement per table and kind.
+    """The rows of a page of events: read through, and written back at its end with one statement per table and kind.
 
-    A row that ``get`` returned may be changed in place only if it is ``put`` then; ``change`` gives one that counts as
-    changed.
+    A row from ``get`` may be changed in place only if it is ``put`` afterwards. A row from ``change`` is always
+    written.
     """
 
     def __init__(self, connection: Connection, buffers: Buffers | None = None) -> None:
-        """Buffer over a connection that is in a transaction; ``buffers`` are those that the page before left.
+        """Buffer over a connection that is in a transaction. ``buffers`` come from the page before.
 
-        Whoever rolls back clears them.
+        After a rollback the caller must clear them.
         """
         self._connection = connection
         self._buffers = Buffers() if buffers is None else buffers
 
     def get(self, table: Table[R], *key: Cell) -> R | None:
-        """The row with this key as the events so far left it."""
+        """Return the row with this key as of the current event."""
         known = self._buffers[table].rows
         where = key if len(key) > 1 else key[0]
         row: R | None = known.get(where, UNKNOWN)
@@ -164,14 +163,14 @@ class Rows:
         return row
 
     def need(self, table: Table[R], *key: Cell) -> R:
-        """The row with this key; raises LookupError (which stops the projection) where the log never made it."""
+        """Return the row with this key. Raise LookupError, which stops the projection, if it does not exist."""
         row = self.get(table, *key)
         if row is None:
             raise LookupError(f"{table.name} has no row {', '.join(map(str, key))}")
         return row
 
     def change(self, table: Table[R], *key: Cell) -> R:
-        """The same to be changed in place: it is written as it is at the end of the page."""
+        """Return the row with this key, to be changed in place. It is written at the end of the page."""
         buffer = self._buffers[table]
         where = key if len(key) > 1 else key[0]
         row: R = buffer.rows.get(where) or self.need(table, *key)
@@ -180,9 +179,9 @@ class Rows:
         return row
 
     def tally(self, table: Table[R], *key: Cell) -> R:
-        """What the page adds to a row: all its columns but those of the key are sums, and begin at 0 here.
+        """Return the sums that the page adds to a row. All columns except the key start at 0.
 
-        The row itself is not read, and there need not be one.
+        The row itself is not read and need not exist.
         """
         tallies = self._buffers[table].tallies
         where = key if len(key) > 1 else key[0]
@@ -192,7 +191,7 @@ class Rows:
         return row
 
     def put(self, table: Table[R], row: R) -> None:
-        """Write a row, new or changed."""
+        """Write a new or changed row."""
         buffer = self._buffers[table]
         key = table.key_of(row)
         buffer.rows[key] = row
@@ -200,18 +199,18 @@ class Rows:
             buffer.changes[key] = UPSERT
 
     def append(self, table: Table[R], row: R) -> None:
-        """Write a row whose key is new."""
+        """Write a row with a new key."""
         buffer = self._buffers[table]
         key = table.key_of(row)
         buffer.changes[key] = INSERT if key not in buffer.changes else UPSERT
         buffer.rows[key] = row
 
     def extend(self, table: Table[Any], cells: Iterable[Sequence[Cell]]) -> None:
-        """Write many rows, given as their cells, whose keys are new; no later event asks for them."""
+        """Write many rows with new keys, given as cells. No later event may read them."""
         self._buffers[table].cells += cells
 
     def delete(self, table: Table[Any], *key: Cell) -> None:
-        """Remove the row with this key, if it is there."""
+        """Delete the row with this key, if it exists."""
         buffer = self._buffers[table]
         where = key if len(key) > 1 else key[0]
         buffer.rows[where] = None
@@ -221,7 +220,7 @@ class Rows:
             buffer.changes[where] = DELETE
 
     def erase(self, table: Table[R], position: Position, *columns: str) -> R | None:
-        """Set columns of the row at a position to NULL, and return the row, if there is one."""
+        """Set columns of the row at a position to NULL. Return the row, if it exists."""
         row = self.get(table, position)
         if row is not None:
             for column in columns:
@@ -230,7 +229,7 @@ class Rows:
         return row
 
     def flush(self) -> None:
-        """Write what changed; afterwards the buffer holds the rows of cached tables only, as they are stored."""
+        """Write the changes. Afterwards the buffer holds only the stored rows of cached tables."""
         many, astuple = self._connection.executemany, msgspec.structs.astuple
         for table, buffer in self._buffers.items():
             if buffer.cells:
@@ -263,14 +262,14 @@ PageHandler: TypeAlias = Callable[[Rows, Sequence[Row]], None]
 
 
 class Projection:
-    """A read model: its name, its tables, and a handler per event type.
+    """A read model: its name, its tables, and a handler for each event type.
 
-    Raise ``version`` whenever the same events would give other rows: a rebuild follows. Handlers depend on nothing
-    but the event and the rows.
+    Raise ``version`` whenever the same events would give other rows: a rebuild follows. Handlers depend only on the
+    event and the rows.
     """
 
     def __init__(self, name: str, *, version: int, tables: tuple[Table[Any], ...]) -> None:
-        """Declare it; functions below become its handlers by ``@PROJECTION.handler``."""
+        """Register handlers with ``@PROJECTION.handler`` afterwards."""
         self.name = name
         self.version = version
         self.tables = tables
@@ -294,13 +293,13 @@ class Projection:
         return function
 
     def on_every_row(self, handler: PageHandler) -> PageHandler:
-        """Register a handler of all rows of a page as stored: it sees what cannot be decoded, too."""
+        """Register a handler of all stored rows of a page, including those that cannot be decoded."""
         self.every = handler
         return handler
 
 
 def joined(*parts: Projection) -> Projection:
-    """Return the read model whose parts are in several files. Raise ValueError unless they say of which one."""
+    """Return the read model whose parts are in several files. Raise ValueError if their names or versions differ."""
     name, version = parts[0].name, parts[0].version
     if any((part.name, part.version) != (name, version) for part in parts):
         raise ValueError(f"parts of {name} version {version} have another name or version")

@@ -1,4 +1,4 @@
-"""The projector: folds pages of the log into the rows of one generation, each projection on its own feet."""
+"""The projector: it folds pages of the log into the rows of one generation, each projection independently."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -16,19 +16,19 @@ RETRY_SECONDS_MAX = 60.0
 ERROR_CHARS_MAX = 500
 
 Calls: TypeAlias = list[tuple[Callable[[Rows, Any], None], Any]]
-"""What a projection has to do for a page: its handlers with the events that they take."""
+"""The calls of a projection for a page: handlers with their events."""
 
 ReadPage: TypeAlias = tuple[list[Projection], list[Row]]
-"""Projections that stand at one place, and the rows after it."""
+"""Projections at the same position, and the rows after it."""
 
 Fold: TypeAlias = Callable[[Projection, list[Row], Calls], ProjectionCheckpoint]
 
 
 class Projector:
-    """Brings the projections of one generation up to the head, a page a step.
+    """Brings the projections of one generation up to the head, one page per step.
 
-    An event that a projection cannot apply stops that projection before it, and no other; it is tried again after
-    1, 2, 4 ... 60 seconds. Trouble of the database itself is raised.
+    If a projection cannot apply an event, only this projection stops before the event. It tries again after 1, 2, 4 ...
+    60 seconds. Errors of the database itself are raised.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Projector:
 
     @property
     def position(self) -> Position:
-        """How far the projections are that nothing stops."""
+        """The position of the projections that are not stopped."""
         return max((self.checkpoints[projection.name].position for projection in self.projections), default=0)
 
     def fitting(self) -> tuple[Projection, ...]:
-        """The projections by whose versions the generation was made."""
+        """Return the projections whose versions match the generation."""
         checkpoints = self.checkpoints
         return tuple(
             projection
@@ -71,18 +71,18 @@ class Projector:
         )
 
     def fits(self) -> bool:
-        """Whether they are all of them."""
+        """Return True if all projections match the generation."""
         return self.fitting() == self.projections
 
     def covers(self, other: "Projector | None") -> bool:
-        """Whether everything that the other generation shows is here, too."""
+        """Return True if this generation has reached everything that the other one shows."""
         return other is None or all(
             self.checkpoints[projection.name].position >= other.checkpoints[projection.name].position
             for projection in other.projections
         )
 
     def step(self, until: Position | None = None) -> Position | None:
-        """Apply one page, in one transaction; None when there is nothing to do now."""
+        """Apply one page in one transaction. Return None if there is nothing to do now."""
         pages = self._pages(until)
         if not pages:
             return None
@@ -90,7 +90,7 @@ class Projector:
             reached = self._write(pages, self._fold)
         except (OSError, DatabaseDamaged):
             raise
-        except Exception:  # nothing was written; now each projection apart, to find the one that fails
+        except Exception:  # nothing was written; apply each projection separately, to find the one that fails
             reached = self._write(pages, self._fold_apart)
         moved = any(self.checkpoints[name].position < checkpoint.position for name, checkpoint in reached.items())
         self.checkpoints |= reached
@@ -101,7 +101,7 @@ class Projector:
         return self.position if moved else None
 
     def _write(self, pages: Sequence[ReadPage], fold: Fold) -> dict[str, ProjectionCheckpoint]:
-        """Apply pages in one transaction; how far each projection is then."""
+        """Apply pages in one transaction. Return the new checkpoints."""
         reached: dict[str, ProjectionCheckpoint] = {}
         try:
             with self.connection.transaction():
@@ -115,7 +115,7 @@ class Projector:
         return reached
 
     def _pages(self, until: Position | None) -> list[ReadPage]:
-        """The next rows of each group of projections that stand at the same place; normally there is one group."""
+        """Return the next rows for each group of projections at the same position. Normally there is one group."""
         now = self._clock.monotonic()
         groups: dict[Position, list[Projection]] = {}
         for projection in self.projections:
@@ -132,7 +132,7 @@ class Projector:
             self._retries[name] = (self._clock.monotonic() + delay, delay)
 
     def _apply(self, projections: Sequence[Projection], rows: list[Row], fold: Fold) -> dict[str, ProjectionCheckpoint]:
-        """Decode each event once and hand it to its handlers; a page without any costs a projection nothing."""
+        """Decode each event once and pass it to its handlers. A page without any costs a projection nothing."""
         calls: list[Calls] = [[] for _ in self.projections]
         handlers_of, decode = self._handlers.get, self._decode
         for row in rows:
@@ -166,7 +166,7 @@ class Projector:
         return ProjectionCheckpoint(projection.version, rows[-1].position, rows[-1].chain)
 
     def _fold_apart(self, projection: Projection, rows: list[Row], calls: Calls) -> ProjectionCheckpoint:
-        """Apply a page at once; where that fails, event by event up to the one that is the cause."""
+        """Apply a page at once. If that fails, apply its events one by one, up to the one that fails."""
         execute = self.connection.execute
         execute("SAVEPOINT page")
         try:

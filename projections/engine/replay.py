@@ -1,4 +1,4 @@
-"""The replay: whole new sets of views from position 0, to serve, to compare, or to look at."""
+"""The replay: new sets of views from position 0, to serve, to compare, or to inspect."""
 
 import hashlib
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -20,21 +20,21 @@ SCAN_EVENTS = 10_000
 
 
 class ReplayRunning(Conflict):
-    """Another process or thread replays."""
+    """Another process or thread is replaying."""
 
     code = "CONFLICT"
 
 
 class ReplayStopped(Unavailable):
-    """A projection cannot apply an event; the live views stay as they are."""
+    """A projection cannot apply an event. The live views stay as they are."""
 
     code = "NOT_CAUGHT_UP"
 
 
 class ReplayProgress(Value):
-    """How far a replay is.
+    """Progress of a replay.
 
-    ``outcome`` is there at the end: ``switched``, ``candidate`` (the holder of the projector lock will switch), or
+    ``outcome`` is set at the end: ``switched``, ``candidate`` (the holder of the updater lock will switch), or
     ``rehearsed``.
     """
 
@@ -47,7 +47,7 @@ class ReplayProgress(Value):
 
 
 class ReplayComparison(Value):
-    """Whether a projection's live rows equal what a replay to the same position gives."""
+    """Comparison of a projection's live rows with a replay to the same position."""
 
     projection: str
     position: Position
@@ -65,7 +65,7 @@ class ProjectionDigest(Value):
 
 
 HASHED_BYTES = 16_384
-"""How much of the rows is hashed at once."""
+"""Bytes of rows that are hashed at once."""
 
 
 def digest(connection: Connection, projection: Projection) -> ProjectionDigest:
@@ -77,7 +77,7 @@ def digest(connection: Connection, projection: Projection) -> ProjectionDigest:
         for row in connection.execute(table.scan):
             encoder.encode_into(row, buffer, -1)
             total += 1
-            if len(buffer) >= HASHED_BYTES:  # so much at once lets other threads go on meanwhile
+            if len(buffer) >= HASHED_BYTES:  # chunks of this size release the interpreter to other threads
                 sha256.update(buffer)
                 buffer.clear()
     sha256.update(buffer)
@@ -85,10 +85,10 @@ def digest(connection: Connection, projection: Projection) -> ProjectionDigest:
 
 
 def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
-    """Build a new generation beside the live one and let it serve.
+    """Build a new generation beside the live one and make it current.
 
-    Without the projector lock it is left as the candidate, which the holder of the lock takes up. Wherever this is
-    cut short, the live views are untouched, and the next replay removes what is left.
+    Without the updater lock it becomes the candidate, which the holder of the lock switches to. After an interruption
+    the live views are untouched, and the next replay removes the leftovers.
     """
     generations = views.generations
     with _building(views) as (log, builder):
@@ -108,7 +108,7 @@ def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
                         pass
                     _refuse_poisoned(projector)
                     generations.switch(name, updater_lock)
-                    generations.withdraw(updater_lock)  # an older one, that no updater lived to take up
+                    generations.withdraw(updater_lock)  # an older candidate that no updater has switched to
                 else:
                     generations.offer(name, builder)
             finally:
@@ -125,7 +125,7 @@ def rebuild(views: Views) -> Generator[ReplayProgress, None, None]:
 def rehearse(
     views: Views, *, to: Position | None = None, names: Collection[str] | None = None
 ) -> Generator[ReplayProgress, None, None]:
-    """Replay to a position (default: the head) without letting the result serve; ends with its digests."""
+    """Replay to a position (default: the head) without serving the result. Ends with its digests."""
     with _building(views) as (log, builder), views.generations.scratch(builder) as connection:
         projections = _chosen(views, names)
         generation.create(connection, projections, log.log_id, views.clock.now())
@@ -140,7 +140,7 @@ def rehearse(
 def verify(views: Views, names: Collection[str] | None = None) -> list[ReplayComparison]:
     """Compare the live views at their checkpoints with a replay to the same positions.
 
-    Text that is erased meanwhile is still in the snapshot but no longer in the log: then both are taken anew.
+    Text that is erased in the meantime is still in the snapshot but no longer in the log. Then both are taken again.
     """
     projections = _chosen(views, names)
     with _building(views) as (log, builder):
@@ -166,10 +166,10 @@ def verify(views: Views, names: Collection[str] | None = None) -> list[ReplayCom
 def digests(
     views: Views, log: LogReader, projections: Collection[Projection]
 ) -> tuple[dict[str, Position], dict[str, ProjectionDigest]]:
-    """The positions and the digests of the views that serve, all of one moment: a scan of every row."""
+    """Return the positions and digests of the current views, all taken at one moment. Scans every row."""
     current = views.generations.current()
     if current is None:
-        raise NotCaughtUp("there are no views yet")
+        raise NotCaughtUp("There are no views yet. Retry later.")
     connection = views.generations.read(current)
     try:
         with connection.snapshot():
@@ -179,7 +179,7 @@ def digests(
                 for projection in projections
             )
             if not fitting or not generation.is_of(connection, log):
-                raise NotCaughtUp("the views are of another release or another log, and wait for a rebuild")
+                raise NotCaughtUp("The views belong to another release or log and will be rebuilt. Retry later.")
             positions = {projection.name: checkpoints[projection.name].position for projection in projections}
             return positions, {projection.name: digest(connection, projection) for projection in projections}
     except DatabaseDamaged as error:
@@ -192,7 +192,7 @@ def digests(
 def _replayed(
     views: Views, log: LogReader, builder: LeaderLock, projections: list[Projection], positions: Mapping[str, Position]
 ) -> dict[str, ProjectionDigest]:
-    """The digests of a replay, each projection at its own position (they differ where one is stopped)."""
+    """Return the digests of a replay, each projection at its own position (a stopped one is behind)."""
     replayed: dict[str, ProjectionDigest] = {}
     with views.generations.scratch(builder) as connection:
         generation.create(connection, projections, log.log_id, views.clock.now())
@@ -228,11 +228,11 @@ def _refuse_poisoned(projector: Projector) -> None:
 
 @contextmanager
 def _building(views: Views) -> Iterator[tuple[LogReader, LeaderLock]]:
-    """The builder lock and a reader of the log; what earlier replays left behind is gone."""
+    """Yield the builder lock and a reader of the log, after removing leftovers of earlier replays."""
     lock = views.generations.builder_lock()
     try:
         if not lock.acquire():
-            raise ReplayRunning("another replay is running")
+            raise ReplayRunning("Another replay is running. Wait for its end.")
         for name in views.generations.leftovers():
             views.generations.remove(name, lock)
         log = views.logs()
@@ -254,7 +254,7 @@ class _Stopwatch:
         self._head = log.head()
 
     def follow(self, projector: Projector, until: Position | None) -> Iterator[ReplayProgress]:
-        """Step to a position, or near the head: writers may never let anybody reach the head of the moment."""
+        """Step to a position, or near the head. Writers may move the head faster than it can be reached."""
         self._head = self._log.head()
         while (position := projector.step(until)) is not None:
             yield self.progress(position)

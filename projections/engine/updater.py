@@ -1,4 +1,4 @@
-"""The updater of the views: follows the log, builds new generations and switches to them, under the updater lock."""
+"""The updater of the views: it follows the log, builds new generations and switches to them, under the updater lock."""
 
 import threading
 from collections.abc import Callable
@@ -21,28 +21,28 @@ RETIRE_SECONDS = 60.0
 TROUBLE_SECONDS = 1.0
 REST_SECONDS_MIN = 60.0
 REST_SECONDS_MAX = 3_600.0
-"""How long a generation that replaced a damaged one serves at least. The rest doubles each time it is damaged soon."""
+"""Maximum rest between two replacements of damaged generations. The rest doubles if the next one is damaged soon."""
 
 BACKGROUND_EVENTS_MAX = 2_000
 FAR: Position = 2**62
 
 
 class ViewsLost(NotCaughtUp):
-    """The generation that serves was moved, deleted, replaced or damaged."""
+    """The current generation was moved, deleted, replaced or damaged."""
 
 
 LOOP = "views"
 
 
 class ViewUpdater:
-    """Brings the views up to the log, a page a turn: the current generation first, then the next one.
+    """Keeps the views up to date, one page per turn: the current generation first, then the next one.
 
     ``run`` is the loop of a thread; ``start`` and ``turn`` are its steps. ``alone`` returns True if no other process
-    reads these views: only then, and while no reader waits here, commits are gathered.
+    reads these views. Only then, and if no reader is waiting, commits are batched.
     """
 
     def __init__(self, views: Views, alone: Callable[[], bool], problems: Problems) -> None:
-        """Open nothing yet."""
+        """Opens nothing yet."""
         self._views = views
         self._problems = problems
         self._generations = views.generations
@@ -57,18 +57,19 @@ class ViewUpdater:
         self._next: Projector | None = None
         self._stale = False
         self._lost = False
-        """Whether the generation that serves is to be replaced, whatever stands in its place."""
+        """True if the current generation must be replaced, whatever is in its place now."""
         self._condemned = False
-        """Whether the generation that serves is damaged, so that another one is built beside it."""
+        """True if the current generation is damaged, so that another one is built beside it."""
         self._rest_seconds = REST_SECONDS_MIN
         self._rests_until = 0.0
         self._check_at = 0.0
         self._retired: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Update the views until ``stop`` is set (nudge the log's signal then).
+        """Update the views until ``stop`` is set (then nudge the log's signal).
 
-        While the database fails (a full disk) readers get the error, the lock is free, and it tries again each second.
+        While the database fails (a full disk), readers get the error and the lock is free. The updater tries again each
+        second.
         """
         while not stop.is_set():
             try:
@@ -76,7 +77,8 @@ class ViewUpdater:
             except Exception as failure:
                 error = self._rebuilding(failure) if isinstance(failure, DatabaseDamaged) else failure
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-                self._views.failure = f"{type(error).__name__}: {reason}"  # answers quote it, so it names no path
+                # answers quote it, so it must not contain a path
+                self._views.failure = f"{type(error).__name__}: {reason}"
                 self._problems.report(LOOP, error)
             finally:
                 self.close()
@@ -88,7 +90,7 @@ class ViewUpdater:
             seen = signal.position
             updating = self.start()
             more = updating and self.turn()
-            self._views.failure = None  # it went well, or it is another process's matter
+            self._views.failure = None  # the updates succeed again, or another process does them
             if not self._condemned:
                 self._problems.recovered(LOOP)
             if not updating:
@@ -105,7 +107,7 @@ class ViewUpdater:
             self._views.hurry.wait(GATHER_SECONDS)
 
     def start(self) -> bool:
-        """Take the lock if it is free, and open the current generation or make the first. Return True if held."""
+        """Take the lock if it is free, and open the current generation or create the first. Return True if held."""
         if self._lock.held:
             return True
         if not self._lock.acquire():
@@ -127,7 +129,7 @@ class ViewUpdater:
         return True
 
     def _open(self, name: str) -> None:
-        """Go on with the current generation as far as it fits this log and these projections."""
+        """Continue with the current generation if it fits this log and these projections."""
         projector = self._open_projector(name)
         self._identity = self._generations.identity(name)
         if projector is None:
@@ -140,7 +142,7 @@ class ViewUpdater:
         self._views.signal.advance(projector.position)
 
     def _open_projector(self, name: str) -> Projector | None:
-        """A projector of a generation; None if that is not of this log."""
+        """Return a projector of a generation, or None if it belongs to another log."""
         connection = self._generations.write(name, self._lock)
         try:
             ours = generation.is_of(connection, self._reader())
@@ -160,7 +162,7 @@ class ViewUpdater:
         return self._log
 
     def turn(self) -> bool:
-        """Do what is due, at most a page of each generation. Return True if there may be more."""
+        """Do pending work, at most a page of each generation. Return True if there may be more."""
         moved = False
         if self._live is not None and (position := self._live.step()) is not None:
             self._views.signal.advance(position)
@@ -169,7 +171,7 @@ class ViewUpdater:
         if self._stale and self._next is None:
             self._begin_next()
         if self._next is not None:
-            head = self._reader().head()  # writers may never let anybody reach the head of the moment
+            head = self._reader().head()  # a fixed target: writers may move the head faster than it can be reached
             position = self._next.step()
             moved |= position is not None
             if (position is None or position >= head) and self._next.covers(self._live):
@@ -178,9 +180,9 @@ class ViewUpdater:
         return moved
 
     def _check(self) -> None:
-        """From time to time, check the generation that serves, delete retired ones and take up a candidate.
+        """From time to time, check the current generation, delete retired ones and switch to a candidate.
 
-        Raise ViewsLost if the generation that serves is gone.
+        Raise ViewsLost if the current generation is gone.
         """
         now = self._views.clock.monotonic()
         if now < self._check_at:
@@ -207,21 +209,21 @@ class ViewUpdater:
         self._take_next(candidate, projector)
 
     def _check_place(self) -> None:
-        """Raise ViewsLost where the generation that serves is no longer the one that was opened.
+        """Raise ViewsLost if the current generation is not the one that was opened.
 
-        It can still be written and read through what is open here, which would show by nothing. A new one serves next,
-        also where another file is there in its place: it may be of any time.
+        Writes and reads through the open file would still succeed, and hide the loss. The next generation is built even
+        if another file is in its place, because that may be of any age.
         """
         name, generations = self._name, self._generations
         if name is None or (generations.current() == name and generations.identity(name) == self._identity):
             return
         self._lost = True
-        raise ViewsLost(f"{name} was moved, deleted or replaced while it served; the views are rebuilt")
+        raise ViewsLost(f"{name} was moved, deleted or replaced while in use; the views are being rebuilt")
 
     def _check_condemned(self) -> None:
-        """Build a generation beside one that a reader of any process found damaged: the rest of it still serves.
+        """Build a generation beside one that a reader of any process found damaged. Its intact part still serves.
 
-        A fault of the disk or of this program damages the next one, too, so there is a rest between two of them.
+        A fault of the disk or of this program would damage the next one, too, so there is a rest between two of them.
         """
         if self._stale or self._name is None or self._generations.condemned() != self._name:
             return
@@ -231,12 +233,12 @@ class ViewUpdater:
         self._stale = self._views.clock.monotonic() >= self._rests_until
 
     def _rebuilding(self, error: Exception) -> "ViewsLost":
-        """Have a new generation serve next, because the one that serves is damaged or gone."""
+        """Schedule a new generation, because the current one is damaged or gone. Return the error to report."""
         self._lost = True
-        return ViewsLost(f"{self._name} cannot be used: {error}; the views are rebuilt")
+        return ViewsLost(f"{self._name} cannot be used: {error}; the views are being rebuilt")
 
     def _begin_next(self) -> None:
-        """Begin to build a generation, unless another process is building one."""
+        """Start to build a generation, unless another process is building one."""
         if not self._builder.acquire():
             return
         for name in self._generations.leftovers():
@@ -255,14 +257,14 @@ class ViewUpdater:
     def _drop_next(self) -> None:
         if self._next is not None and self._next_name is not None:
             self._next.connection.close()
-            with suppress(Exception):  # whatever the trouble is: the next one to build removes it
+            with suppress(Exception):  # whatever the error is: the next build removes it
                 if self._next_name != self._generations.candidate():
                     self._generations.remove(self._next_name, self._lock)
             self._builder.release()
         self._next_name, self._next = None, None
 
     def _switch(self) -> None:
-        """Let the next generation serve; the old one is deleted once no reader can still be opening it."""
+        """Make the next generation current. The old one is deleted once no reader can be opening it."""
         assert self._next is not None and self._next_name is not None
         if self._live is not None:
             self._live.connection.close()
@@ -280,7 +282,7 @@ class ViewUpdater:
         self._views.signal.advance(self._live.position)
 
     def _begin_rest(self) -> None:
-        """Begin a rest, twice as long as the last one if that ended only just now."""
+        """Start a rest, twice as long as the last one if that ended recently."""
         now = self._views.clock.monotonic()
         soon = now < self._rests_until + REST_SECONDS_MAX and self._rests_until > 0
         self._rest_seconds = min(2 * self._rest_seconds, REST_SECONDS_MAX) if soon else REST_SECONDS_MIN

@@ -1,4 +1,4 @@
-"""The views: which generation serves, and reading it no older than was asked for."""
+"""The views: the current generation, and reads that wait until it reflects a position."""
 
 import asyncio
 import threading
@@ -21,16 +21,16 @@ T = TypeVar("T")
 WAIT_SECONDS = 2.0
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
-DAMAGED = "{name} is damaged; another generation is built beside it"
+DAMAGED = "{name} is damaged; another generation is being built beside it"
 
 _least: ContextVar[Position] = ContextVar("least", default=0)
 
 
 @contextmanager
 def at_least(position: Position) -> Iterator[None]:
-    """Have ``query`` raise NotCaughtUp below a position within the block, in threads that it waits for as well.
+    """Make ``query`` raise NotCaughtUp below a position within the block, also in threads started by it.
 
-    What was waited for may be replaced, before a thread opens it, by a generation that is built from nothing.
+    Before a thread opens the generation that the caller waited for, a new one that is still behind may replace it.
     """
     token = _least.set(position)
     try:
@@ -40,7 +40,7 @@ def at_least(position: Position) -> Iterator[None]:
 
 
 class Views:
-    """What all threads of a process share about the views of one log."""
+    """State of the views of one log, shared by all threads of a process."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Views:
         projections: Iterable[Projection],
         log_signal: Signal,
     ) -> None:
-        """Open nothing yet. ``logs`` opens a reader of the log, ``log_signal`` is advanced by new events."""
+        """Opens nothing yet. ``logs`` opens a reader of the log; new events advance ``log_signal``."""
         self.generations = generations
         self.logs = logs
         self.decode = decode
@@ -59,33 +59,33 @@ class Views:
         self.projections = tuple(projections)
         self.log_signal = log_signal
         self.signal = Signal()
-        """How far the current generation is, while this process updates it."""
+        """The position of the current generation, while this process updates it."""
         self.updated_here = False
         self.failure: str | None = None
-        """What is in the way of the updater of this process, if anything."""
+        """The error of this process's updater, if any."""
         self.hurry = threading.Event()
-        """Set while a reader of this process waits."""
+        """Set while a reader of this process is waiting."""
         self._waiting = 0
         self._lock = threading.Lock()
 
     def condemn(self, name: str) -> None:
-        """Have the updater of the views replace a generation that cannot be read, if it serves."""
-        with suppress(Exception):  # no space, or no connection: the next read that fails tries again
+        """Request the replacement of a generation that cannot be read, if it is current."""
+        with suppress(Exception):  # no space or connection: the next failing read tries again
             if self.generations.current() == name != self.generations.condemned():
                 self.generations.condemn(name)
                 self.log_signal.nudge()
 
     def condemned(self) -> str | None:
-        """Why the generation that serves is to be replaced, if so."""
+        """The reason why the current generation will be replaced, if any."""
         name = self.generations.condemned()
         return None if name is None or name != self.generations.current() else DAMAGED.format(name=name)
 
     def reader(self, log: LogReader) -> "ViewsReader":
-        """A reader for one thread or event loop; ``log`` is that thread's reader of the log."""
+        """Return a reader for one thread or event loop. ``log`` is that thread's reader of the log."""
         return ViewsReader(self, log)
 
     def wait_more(self, change: int) -> None:
-        """Count a reader that begins (1) or ceases (-1) to wait."""
+        """Count a reader that starts (1) or stops (-1) waiting."""
         with self._lock:
             self._waiting += change
             if self._waiting:
@@ -97,10 +97,10 @@ class Views:
 
 
 class ViewsReader:
-    """Reads the generation that the pointer names at that moment. Use one per thread or event loop."""
+    """Reader of the generation that is current at the time of a read. Use one per thread or event loop."""
 
     def __init__(self, views: Views, log: LogReader) -> None:
-        """Open nothing yet."""
+        """Opens nothing yet."""
         self._views = views
         self._log = log
         self._versions = {projection.name: projection.version for projection in views.projections}
@@ -112,7 +112,7 @@ class ViewsReader:
         self._unreachable: str | None = None
 
     def checkpoints(self) -> Mapping[str, ProjectionCheckpoint]:
-        """The checkpoints of the projections that are served."""
+        """Return the checkpoints of the current projections."""
         connection = self._open()
         try:
             return {} if connection is None else self._load(connection)
@@ -121,14 +121,17 @@ class ViewsReader:
             return {}
 
     def position(self, names: Collection[str]) -> Position:
-        """How far all of these projections are; 0 if one is not served."""
+        """Return the lowest position of these projections; 0 if one is missing."""
         checkpoints = self.checkpoints()
         return min(checkpoints[name].position if name in checkpoints else 0 for name in names)
 
     def _reached(self, names: Collection[str], position: Position) -> bool:
-        """Whether all of these projections are served and that far; an empty log has views, too, once they are made.
+        """Return True if all of these projections have reached a position.
 
-        What was seen of a generation goes on to hold, so the database is only asked where that does not do.
+        An empty log has views once they are created.
+
+        Cached checkpoints are checked first, because positions only grow. The database is read only if they do not
+        suffice.
         """
         connection = self._open()
         return connection is not None and (
@@ -136,7 +139,7 @@ class ViewsReader:
         )
 
     def error(self, names: Collection[str]) -> str | None:
-        """What stopped one of these projections, if anything."""
+        """Return the error that stopped one of these projections, if any."""
         checkpoints = self.checkpoints()
         for name in names:
             if name in checkpoints and checkpoints[name].error is not None:
@@ -145,13 +148,13 @@ class ViewsReader:
 
     @property
     def trouble(self) -> str | None:
-        """Why the views are not updated, or cannot be read here, if so."""
+        """The reason why the views are not updated or cannot be read here, if any."""
         return self._views.failure or self._unreachable or self._views.condemned()
 
     def query(self, names: Collection[str], read: Callable[[Connection], T]) -> tuple[T, Position]:
-        """The result of ``read`` and the position that it reflects.
+        """Return the result of ``read`` and the position that it reflects.
 
-        Raises NotCaughtUp if a projection is missing, or is behind what ``at_least`` demands.
+        Raise NotCaughtUp if a projection is missing, or is below the position of ``at_least``.
         """
         connection = self._open()
         if connection is not None:
@@ -165,7 +168,7 @@ class ViewsReader:
         raise self._not_caught_up(names)
 
     async def wait(self, names: Collection[str], position: Position, timeout: float = WAIT_SECONDS) -> None:
-        """Return once these projections have reached ``position``; raise NotCaughtUp after ``timeout`` seconds."""
+        """Wait until these projections have reached ``position``. Raise NotCaughtUp after ``timeout`` seconds."""
         if self._reached(names, position):
             return
         loop = asyncio.get_running_loop()
@@ -190,7 +193,7 @@ class ViewsReader:
             async with asyncio.timeout(timeout):
                 await self._views.signal.wait(position)
         except TimeoutError:
-            pass  # the updater may have moved to another process: look again
+            pass  # the updater may have moved to another process: check again
 
     def close(self) -> None:
         """Close the connection."""
@@ -203,12 +206,12 @@ class ViewsReader:
         error = self.error(names) or self.trouble
         details = {"position": self.position(names), "head": self._log.head()}
         return NotCaughtUp(
-            "the views have not caught up with the log" if error is None else f"the views stand still: {error}",
+            "The views lag behind the log. Retry later." if error is None else f"The views are not updated: {error}",
             details if error is None else details | {"error": error},
         )
 
     def _open(self) -> Connection | None:
-        """The connection to the current generation; None where there is none of this log."""
+        """Return the connection to the current generation, or None if there is none of this log."""
         pointer = self._views.generations.stamp()
         if pointer is None:
             self.close()
@@ -225,7 +228,7 @@ class ViewsReader:
             return None
         try:
             connection = self._views.generations.read(name)
-        except Exception:  # replaced and deleted since the pointer was read, or out of files: look again
+        except Exception:  # replaced and deleted since the pointer was read, or out of files: check again
             return None
         self._name = name
         try:
@@ -243,14 +246,14 @@ class ViewsReader:
         return None
 
     def _set_aside(self, error: DatabaseDamaged) -> None:
-        """Read nothing of a damaged generation now, and have it replaced; the next read tries again."""
+        """Stop reading a damaged generation and request its replacement. The next read tries again."""
         self.close()
         self._unreachable = f"{type(error).__name__}: {error}"
         if self._name is not None:
             self._views.condemn(self._name)
 
     def _load(self, connection: Connection) -> dict[str, ProjectionCheckpoint]:
-        """Read the checkpoints, if anything changed. Raises Damaged."""
+        """Read the checkpoints if anything has changed. Raise Damaged."""
         changed = connection.changed()
         if changed != self._changed:
             loaded = generation.load(connection)
@@ -261,5 +264,5 @@ class ViewsReader:
 
 
 def _cover(checkpoints: Mapping[str, ProjectionCheckpoint], names: Collection[str], position: Position) -> bool:
-    """Whether all of these projections are that far."""
+    """Return True if all of these projections have reached a position."""
     return all(name in checkpoints and checkpoints[name].position >= position for name in names)

@@ -81,7 +81,7 @@ def test_without_views_there_is_nothing_to_compare(history: Terminal) -> None:
     (history.state_dir / "views" / "current").unlink()
     result = history.run("replay", "--verify")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "Error: NOT_CAUGHT_UP: there are no views yet\n"
+    assert result.err == "Error: NOT_CAUGHT_UP: There are no views yet. Retry later.\n"
 
 
 def test_a_log_that_is_right_is_confirmed(history: Terminal) -> None:

@@ -504,7 +504,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "        if self._begun:\n            name = name.lower()",
             "        if self.headers is not None:\n            name = name.lower()",
         ),
-        (PROTOCOL, "        self.headers = []  # those of the request are the application's now\n", ""),
+        (PROTOCOL, "        self.headers = []  # the application owns the old list\n", ""),
     ),
     of(
         "a body becomes the next request",

@@ -233,7 +233,7 @@ def test_component_names_can_be_read() -> None:
 def test_two_types_of_one_name_are_refused() -> None:
     twin = msgspec.defstruct("Directive", [("other", int)], module="elsewhere")
     rows = (OPERATIONS[4], row(id="x", method="GET", path="/x", tag="x", summary="X.", roles=EVERYBODY, answer=twin))
-    with pytest.raises(ValueError, match="two types of the table are called Directive"):
+    with pytest.raises(ValueError, match="two types of the table are named Directive"):
         document(rows, "1")
 
 

@@ -1,4 +1,4 @@
-"""Browsers: no page of another site, and no name that is not ours, gets an answer (contract D9)."""
+"""Browsers: no page of another site, and no name that is not ours, gets an answer."""
 
 import re
 from collections.abc import Iterator

@@ -409,11 +409,11 @@ def test_streams_are_limited_in_all_and_for_each_identity(serve: Serve) -> None:
         with pytest.raises(Refused) as mine, ann.stream():
             pass
         assert (mine.value.status, mine.value.code) == (503, "STREAM_LIMIT")
-        assert "2 streams of ann" in mine.value.error["message"]
+        assert "ann has reached the limit of 2 open streams" in mine.value.error["message"]
         assert mine.value.response.headers["retry-after"] == "5"
         with bob.stream() as third:
             until_caught_up(third)
-            with pytest.raises(Refused, match="3 streams are open"), server.client("eve").stream():
+            with pytest.raises(Refused, match="limit of 3 open streams"), server.client("eve").stream():
                 pass
     for _ in soon():
         try:

@@ -17,5 +17,5 @@ def test_an_older_one_is_refused_by_name(name: str) -> None:
     def old(asked: str) -> str:
         return "0.0.9rc1" if asked == name else importlib.metadata.version(asked)
 
-    with pytest.raises(ConfigError, match=f"{name} 0.0.9rc1 has known holes"):
+    with pytest.raises(ConfigError, match=f"{name} 0.0.9rc1 has known vulnerabilities"):
         versions.check(old)

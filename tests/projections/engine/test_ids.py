@@ -72,12 +72,12 @@ def test_what_the_log_does_not_hold_is_named_with_its_line(log: Counted) -> None
         (3, f"the log has no position {EVENTS + 1}"),
         (4, f"it is of the log abababababababab; this one is {LOG_ID}"),
         (5, "it is a position, which proves nothing"),
-        (6, "it is no event id"),
+        (6, "it is not an event id"),
         (7, "the line is neither an event id nor JSON with one"),
-        (8, "it is no event id"),
+        (8, "it is not an event id"),
         (9, "the line is neither an event id nor JSON with one"),
         (10, "the event at position 3 is AUTHZ_MODE_ACTIVE, not run.created"),
-        (11, "it is that of position 3, not 4"),
+        (11, "the id is of position 3, not 4"),
     ]
 
 

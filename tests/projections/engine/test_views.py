@@ -505,7 +505,7 @@ def test_damage_that_only_readers_meet_is_healed_while_the_rest_serves(tmp_path:
     before = plane.digests()
     plane.reader.close()
     damage(tmp_path / "views-1.db", "directive")
-    with pytest.raises(NotCaughtUp, match=r"views-1\.db is damaged; another generation is built beside it"):
+    with pytest.raises(NotCaughtUp, match=r"views-1\.db is damaged; another generation is being built beside it"):
         other.reader.query(["catalog"], directives)  # by a process that does not keep the views
     assert {plane.reader.trouble, other.reader.trouble} == {DAMAGED.format(name="views-1.db")}
     plane.clock.advance(250)
@@ -593,7 +593,7 @@ def test_the_thread_reports_damage_until_another_generation_serves(tmp_path: Pat
     plane.updater.turn = turn  # type: ignore[method-assign]
     stop = threading.Event()
     plane.updater.run(stop)
-    assert problems[0] == ("NOT_CAUGHT_UP: views-1.db is damaged; another generation is built beside it",)
+    assert problems[0] == ("NOT_CAUGHT_UP: views-1.db is damaged; another generation is being built beside it",)
     assert plane.problems.failing() == ()
 
 
