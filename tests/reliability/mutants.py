@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("athena_core", "athena_api", "athena_cli", "projections", "tests", "pyproject.toml")
 SECONDS_MAX = 180
 FAILED = 1
-PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")  # they start slowly
+PLUGINS = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # they start slowly
 
 LOG = "athena_core/log/writer.py"
 BATCH = "athena_core/log/batch.py"

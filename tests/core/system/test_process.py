@@ -98,11 +98,14 @@ def test_a_command_that_cannot_start_says_why(
 def test_a_command_that_stops_its_supervisor_is_ended(
     new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
 ) -> None:
-    witness, running = Witness(tmp_path / "witness"), Knock(tmp_path / "running")
+    witness, running, go_on = Witness(tmp_path / "witness"), Knock(tmp_path / "running"), tmp_path / "go_on"
+    os.mkfifo(go_on)
 
     async def end() -> None:
-        script = f'exec 3>"$0"; {HIDDEN}; kill -STOP $PPID; echo > "$1"; sleep 1000'
-        child = await Child.start(("/bin/sh", "-c", script, witness.path, running.path), environment(), fed=False)
+        script = f'exec 3>"$0"; {HIDDEN}; read line < "$2"; kill -STOP $PPID; echo > "$1"; sleep 1000'
+        command = ("/bin/sh", "-c", script, witness.path, running.path, str(go_on))
+        child = await Child.start(command, environment(), fed=False)
+        await asyncio.to_thread(go_on.write_text, "now\n")  # only now has the supervisor reported the start
         await running.heard()
         await child.end()
         assert await witness.all_gone()

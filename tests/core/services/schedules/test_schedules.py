@@ -23,6 +23,7 @@ from athena_core.log.sqlite.store import SqliteStore
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody, Scope
 from projections import schedules as views
+from tests.support.api import PATIENCE_SECONDS
 from tests.support.gate import Gates
 
 META = Meta(actor="local", correlation="trace")
@@ -50,10 +51,9 @@ class Hours:
 
     async def logs(self, after: tuple[int, int] | None = None, limit: int = 50) -> list[views.ScheduleRunLog]:
         parts = self.parts
-        found, _ = await parts.read(
-            ("schedules",),
-            parts.reader.head(),
-            lambda rows: views.schedule_logs(rows, parts.log.log_id, "a", after=after, limit=limit),
+        await parts.views_reader.wait(("schedules",), parts.reader.head(), PATIENCE_SECONDS)
+        found, _ = await parts.query(
+            ("schedules",), lambda rows: views.schedule_logs(rows, parts.log.log_id, "a", after=after, limit=limit)
         )
         return found[::-1]
 
@@ -65,7 +65,7 @@ class Hours:
         """Wait until the log of the schedule reads like this."""
         found: list[str] = []
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 while found != list(expected):
                     self._news = anyio.Event()
                     found = await self.became(limit)
