@@ -209,7 +209,7 @@ class Log:
                 thread.join()
         self._refuse_waiting()  # submitted while the writer was ending
         if self._failed is None:
-            self._write_anchor()
+            self.write_anchor()
             self.store.close()
 
     def reader(self) -> StoreReader:
@@ -259,16 +259,17 @@ class Log:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed[Any]] = loop.create_future()
-        self._enqueue(Submission(transaction, meta, key, fresh, loop, future, answers))
+        self.enqueue(Submission(transaction, meta, key, fresh, loop, future, answers))
         return await future
 
     def submit_in_thread(self, transaction: Transaction[A], meta: Meta, key: Key | None = None) -> Committed[A]:
         """Submit a transaction from a thread, and block until it is committed."""
         future: Future[Committed[A]] = Future()
-        self._enqueue(Submission(transaction, meta, key, frozenset(), None, future))
+        self.enqueue(Submission(transaction, meta, key, frozenset(), None, future))
         return future.result()
 
-    def _enqueue(self, job: Submission) -> None:
+    def enqueue(self, job: Submission) -> None:
+        """Queue a transaction for the next batch. Raise Overloaded if too many wait."""
         if self._failed is not None:
             raise self._failed
         if len(self._queue) >= QUEUE_TRANSACTIONS_MAX or self._stopping:
@@ -299,7 +300,7 @@ class Log:
             elif not self._stopping:
                 self._checkpoint(idle=True)
                 if idle or self._refusal is not None:
-                    self._probe()
+                    self.probe()
             if self._failed is not None or (self._stopping and not self._queue):
                 return
 
@@ -426,7 +427,7 @@ class Log:
                 raise
 
     def _fail(self, error: AthenaError) -> None:
-        """Record a failed write. ``_probe`` detects when writes work again."""
+        """Record a failed write. ``probe`` detects when writes work again."""
         self._refusal = error.message
         self.problems.report("log.write", error)
 
@@ -445,7 +446,7 @@ class Log:
         self._refusal = None
         self.problems.recovered("log.write")
 
-    def _probe(self) -> None:
+    def probe(self) -> None:
         """Test whether writes work. An idle or unready server gets no write requests that would show it."""
         assert self._is_writer(), OTHER_THREAD
         store = self.store
@@ -566,7 +567,7 @@ class Log:
             except StoreMoved as moved:
                 self._leave(moved)
                 return
-            self._write_anchor()
+            self.write_anchor()
 
     def _leave(self, moved: StoreMoved) -> None:
         """End the process, because it may not write the log any more. Waiting transactions were not written."""
@@ -574,7 +575,8 @@ class Log:
         self._refuse_waiting()
         self._fatal(f"{self.anchor.path.parent}: {moved.message}")  # the path is only for operators
 
-    def _write_anchor(self) -> None:
+    def write_anchor(self) -> None:
+        """Write the anchor of the head. Report a failure as a problem."""
         try:
             if self.anchor.advance():
                 self.problems.recovered("log.anchor")

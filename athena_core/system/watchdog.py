@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappush, heappushpop
 from pathlib import Path
 from types import FrameType
@@ -58,11 +58,13 @@ class Watchdog:
         probe_seconds: float = PROBE_SECONDS,
         block_seconds: float = BLOCK_SECONDS,
         log_seconds: float = LOG_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Measure nothing yet."""
         self._probe_seconds = probe_seconds
         self._block_seconds = block_seconds
         self._log_seconds = log_seconds
+        self._monotonic = monotonic
         self.blocks = Counter[str]()
         """Blocks over ``BLOCK_SECONDS``, by operation."""
         self._longest: list[LoopBlock] = []
@@ -95,7 +97,7 @@ class Watchdog:
 
     def recent_seconds(self) -> float:
         """Return the longest block that was measured in the last one to two minutes, 0 if none was."""
-        self._turn(time.monotonic())
+        self._turn(self._monotonic())
         return max(self._windows)
 
     def _turn(self, now: float) -> None:
@@ -131,7 +133,7 @@ class Watchdog:
             while not self._answered(CLOSE_SECONDS):
                 if self._closed:
                     return
-            self._note(LoopBlock(self._answered_at - began, self._answered_cpu - cpu, operation, place))
+            self.note(LoopBlock(self._answered_at - began, self._answered_cpu - cpu, operation, place))
 
     def _answered(self, seconds: float) -> bool:
         """Wait for the answer, so long at most."""
@@ -145,13 +147,14 @@ class Watchdog:
         self._base = sys._getframe().f_back
         self._unanswered.release()
 
-    def _note(self, block: LoopBlock) -> None:
+    def note(self, block: LoopBlock) -> None:
+        """Count a block and log it if it is long."""
         operation = block.operation if len(self.blocks) < OPERATIONS_MAX or block.operation in self.blocks else OTHER
         if block.seconds >= self._log_seconds:
             text = "event loop blocked for %.3f s (%.3f s of CPU) by %s at %s"
             _log.warning(text, block.seconds, block.cpu_seconds, operation, block.place)
         self.blocks[operation] += 1
-        self._turn(time.monotonic())
+        self._turn(self._monotonic())
         self._windows = (self._windows[0], max(self._windows[1], block.seconds))
         (heappush if len(self._longest) < LONGEST else heappushpop)(self._longest, block)
 

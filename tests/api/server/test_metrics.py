@@ -125,8 +125,8 @@ def test_runs_refusals_and_denials_are_counted_since_the_log_began(serve: Serve,
 
 
 async def test_blocks_of_the_event_loop_are_counted_by_operation_and_shown_by_the_health(parts: ControlPlane) -> None:
-    parts.watchdog._note(LoopBlock(0.25, 0.24, "listRuns", "projections/runs.py:1"))
-    parts.watchdog._note(LoopBlock(0.125, 0.12, "listRuns", "projections/runs.py:1"))
+    parts.watchdog.note(LoopBlock(0.25, 0.24, "listRuns", "projections/runs.py:1"))
+    parts.watchdog.note(LoopBlock(0.125, 0.12, "listRuns", "projections/runs.py:1"))
     samples = collect(parts)
     assert dict(samples[BLOCKS])["listRuns",] == 2
     assert max(value for _, value in samples[BLOCKED] if not isinstance(value, Histogram)) >= 0.25

@@ -170,7 +170,7 @@ def enqueue(
     log: Log, transaction: Transaction[Any], key: Key | None = None, meta: Meta = META, answers: Any = Any
 ) -> "Future[Committed[Any]]":
     future: Future[Committed[Any]] = Future()
-    log._enqueue(Submission(transaction, meta, key, frozenset(), None, future, answers))
+    log.enqueue(Submission(transaction, meta, key, frozenset(), None, future, answers))
     return future
 
 

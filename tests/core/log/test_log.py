@@ -39,6 +39,7 @@ from athena_core.log.port import FORMAT, REHEARSAL_BYTES, BoundKey
 from athena_core.log.postgres.session import SCHEMA
 from athena_core.log.postgres.store import PostgresStore
 from athena_core.log.sqlite.connection import open_reader
+from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.log.submission import Committed, Submission
 from athena_core.log.writer import IDLE_PROBE_BYTES, REFUSALS, Log
@@ -185,7 +186,7 @@ def test_a_stream_that_is_new_by_its_id_is_not_looked_for(log: Log) -> None:
 
     connection(log).set_exec_trace(trace)
     future: Future[Committed[Any]] = Future()
-    log._enqueue(Submission(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
+    log.enqueue(Submission(fill("pot_new"), META, None, frozenset({"pot_new"}), None, future))
     enqueue(log, fill("pot_new"))
     log.commit_waiting()
     assert future.result(timeout=0).position == 1
@@ -531,7 +532,7 @@ def test_the_queue_is_bounded(log: Log) -> None:
     with pytest.raises(Overloaded):
         for _ in range(8_193):
             enqueue(log, level())
-    assert len(log._queue) == 8_192
+    assert log.waiting == 8_192
 
 
 def test_an_older_release_refuses_a_newer_format(tmp_path: Path) -> None:
@@ -773,7 +774,7 @@ def test_only_the_writers_thread_writes_once_the_log_has_started(tmp_path: Path)
     log = new_log(tmp_path)
     log.commit_waiting()  # until then the thread of the test stands for it
     log.start()
-    for write in (log.commit_waiting, log._probe):
+    for write in (log.commit_waiting, log.probe):
         with pytest.raises(AssertionError, match="only the writer's thread"):
             write()
     log.close()
@@ -815,7 +816,7 @@ def test_another_history_that_continued_past_the_head_of_a_running_log_stops_it(
     deaths = Deaths()
     asleep = new_log(tmp_path, deaths=deaths)
     commit(asleep, fill(), fill())
-    asleep._write_anchor()
+    asleep.write_anchor()
     cut(tmp_path, after=1)  # as a failover to a standby that was behind, or a copy put in place
     awake = new_log(tmp_path)
     facts = (Fact(stream="pot_a", event=Filled(amount=2)),) * (more + 1)
@@ -1013,14 +1014,14 @@ def test_a_read_does_not_prove_that_writes_work(log: Log, monkeypatch: pytest.Mo
     assert isinstance(refused.exception(timeout=0), StoreFull)
     commit(log, level())
     assert log.refusal is not None
-    log._probe()
+    log.probe()
     assert log.refusal is not None
     monkeypatch.undo()
     broken(log, log.store.busy[0], monkeypatch, "confirm")
-    log._probe()
+    log.probe()
     assert log.refusal is not None, "no standby has confirmed anything"
     monkeypatch.undo()
-    log._probe()
+    log.probe()
     assert log.refusal is None
 
 
@@ -1080,7 +1081,7 @@ def test_a_probe_of_an_idle_database_writes_no_wal_and_needs_no_right_that_write
             log.store.rehearse(IDLE_PROBE_BYTES)
             assert connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone() == (None,)
         log._fail(Overloaded("it was refused"))
-        log._probe()
+        log.probe()
         assert (log.refusal, log.problems.failing()) == (None, ())
     finally:
         alter(tmp_path, f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -1088,19 +1089,19 @@ def test_a_probe_of_an_idle_database_writes_no_wal_and_needs_no_right_that_write
 
 def test_what_an_idle_probe_cannot_explain_is_left_to_the_next_write(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(log, RuntimeError, monkeypatch)
-    log._probe()
+    log.probe()
     assert (log.refusal, log.problems.failing()) == (None, ())
 
 
 def test_an_anchor_that_cannot_be_written_is_reported_until_it_can_be(log: Log) -> None:
     log.store.anchor.mkdir()
     commit(log, fill())
-    log._write_anchor()
+    log.write_anchor()
     (problem,) = log.problems.failing()
     assert (problem.loop, problem.count) == ("log.anchor", 1)
     assert "Is a directory" in problem.message
     log.store.anchor.rmdir()
-    log._write_anchor()
+    log.write_anchor()
     assert log.problems.failing() == ()
     assert read_anchor(log.store.anchor) is not None
 
@@ -1132,10 +1133,11 @@ def test_a_lock_that_another_process_keeps_is_waited_for_five_seconds(tmp_path: 
     clock = FixedClock()
     log = new_log(tmp_path, clock=clock)
     log.start()
-    pause = threading.Event()
+    pause, turnstile = threading.Event(), ProcessLock(tmp_path / "log.turnstile")
     with other("hold", tmp_path):
         waits = enqueue(log, fill())
-        while log._locking_since is None:
+        while turnstile.try_acquire():  # until the writer stands in it
+            turnstile.release()
             pause.wait(0.001)
         clock.advance(5_000)
         pause.wait(0.6)  # longer than the keeper sleeps: five seconds are not yet too long

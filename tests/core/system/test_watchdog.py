@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from athena_api.streams.sse import some_at_a_time
+from athena_core.clock import FixedClock
 from athena_core.system.watchdog import (
     BLOCK_SECONDS,
     LONGEST,
@@ -97,7 +98,7 @@ async def test_a_callback_is_named_by_its_function_and_line() -> None:
 def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> None:
     dog = Watchdog(log_seconds=1_000.0)
     for number in range(2 * OPERATIONS_MAX):
-        dog._note(LoopBlock(float(number), 0.0, f"operation{number}", "somewhere"))
+        dog.note(LoopBlock(float(number), 0.0, f"operation{number}", "somewhere"))
     assert [block.seconds for block in dog.longest] == [
         2.0 * OPERATIONS_MAX - number for number in range(1, LONGEST + 1)
     ]
@@ -105,19 +106,16 @@ def test_only_the_longest_blocks_and_a_bounded_number_of_names_are_kept() -> Non
     assert dog.blocks[OTHER] == OPERATIONS_MAX
 
 
-def test_what_was_long_ago_is_recent_no_more() -> None:
-    dog = Watchdog(log_seconds=1_000.0)
-    dog._turn(0.0)
-    dog._windows = (0.0, 0.5)
-    dog._turn(60.0)
-    assert dog._windows == (0.5, 0.0)
-    dog._turn(119.0)
-    assert dog._windows == (0.5, 0.0)
-    dog._turn(120.0)
-    assert dog._windows == (0.0, 0.0)
-    dog._windows = (0.0, 0.7)
-    dog._turn(1_000.0)
-    assert dog._windows == (0.0, 0.0), "nobody asked for so long that it is over"
+def test_a_block_is_recent_for_one_to_two_minutes() -> None:
+    clock = FixedClock()
+    dog = Watchdog(log_seconds=1_000.0, monotonic=clock.monotonic)
+    dog.note(LoopBlock(0.5, 0.0, "operation", "somewhere"))
+    for milliseconds, seconds in ((0, 0.5), (60_000, 0.5), (59_000, 0.5), (1_000, 0.0)):
+        clock.advance(milliseconds)
+        assert dog.recent_seconds() == seconds
+    dog.note(LoopBlock(0.7, 0.0, "operation", "somewhere"))
+    clock.advance(880_000)
+    assert dog.recent_seconds() == 0.0, "no reader for so long that it is over"
 
 
 async def test_a_loop_that_ends_ends_its_watchdog() -> None:
