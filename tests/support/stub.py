@@ -273,6 +273,8 @@ class Misbehaviour(NamedTuple):
 
     outcome: Outcome
     behave: Callable[[Dialect], Behaviour]
+    words: str = ""
+    """The cause of a failure that is worth retrying."""
 
 
 def _noise(size: int, seed: int) -> bytes:
@@ -295,24 +297,30 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "trickles": Misbehaviour(
         "patience", lambda it: says_for_ever(it.head + it.start, b" ", pause_seconds=TRICKLE_SECONDS)
     ),
-    "hangs-up": Misbehaviour("failure", lambda it: says()),
-    "resets": Misbehaviour("failure", lambda it: resets()),
+    "hangs-up": Misbehaviour("failure", lambda it: says(), "the connection broke"),
+    "resets": Misbehaviour("failure", lambda it: resets(), "the connection broke"),
     "resets-in-mid-stream": Misbehaviour("failure", lambda it: resets(it.head, it.start, it.text("hm"))),
-    "truncates": Misbehaviour("failure", lambda it: says(it.head, it.start, it.text("half an ans"))),
-    "says-nothing": Misbehaviour("failure", lambda it: says(it.head)),
+    "truncates": Misbehaviour(
+        "failure", lambda it: says(it.head, it.start, it.text("half an ans")), "truncated stream"
+    ),
+    "says-nothing": Misbehaviour("failure", lambda it: says(it.head), "truncated stream"),
     "storms-429": Misbehaviour("failure", lambda it: refuses(429)),
     "storms-429-for-an-hour": Misbehaviour("failure", lambda it: refuses(429, b"", "retry-after: 3600")),
-    "storms-500": Misbehaviour("failure", lambda it: refuses(500, b'{"error": {"message": "oops"}}')),
+    "storms-500": Misbehaviour("failure", lambda it: refuses(500, b'{"error": {"message": "oops"}}'), "HTTP 500: oops"),
     "is-overloaded": Misbehaviour("failure", lambda it: refuses(529)),
     "redirects": Misbehaviour("failure", lambda it: refuses(307, b"", "location: /elsewhere")),
     "has-no-content": Misbehaviour("failure", lambda it: refuses(204)),
-    "speaks-another-protocol": Misbehaviour("failure", lambda it: says(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")),
+    "speaks-another-protocol": Misbehaviour(
+        "failure", lambda it: says(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), "the connection broke"
+    ),
     "is-noise": Misbehaviour("failure", lambda it: says(_noise(10_000, seed=1))),
     "sends-noise": Misbehaviour("failure", lambda it: says(it.head, b"data: " + _noise(10_000, seed=2) + b"\n\n")),
     "sends-a-page": Misbehaviour(
         "failure", lambda it: says(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<html>")
     ),
-    "fails-in-mid-stream": Misbehaviour("failure", lambda it: says(it.head, it.text("hm"), it.error("overloaded"))),
+    "fails-in-mid-stream": Misbehaviour(
+        "failure", lambda it: says(it.head, it.text("hm"), it.error("overloaded")), "overloaded"
+    ),
     "heads-without-end": Misbehaviour("failure", _endless_head),
     "talks-a-gigabyte": Misbehaviour(
         "failure", lambda it: says_for_ever(it.head + it.start, it.text("x" * PIECE_BYTES))

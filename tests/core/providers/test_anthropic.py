@@ -149,14 +149,6 @@ async def test_a_schema_is_asked_for_in_words() -> None:
     assert body["system"].endswith('that fits this JSON Schema: {"type":"object"}')
 
 
-async def test_without_a_key_nothing_leaves_for_the_real_server() -> None:
-    provider = AnthropicProvider()
-    with pytest.raises(ProviderFailure, match="no key is set") as caught:
-        await complete(provider, HI)
-    await provider.close()
-    assert not caught.value.worth_retrying
-
-
 async def test_text_calls_and_counts_are_read() -> None:
     completion = await answer(
         start(input_tokens=10, cache_read_input_tokens=20, cache_creation_input_tokens=5, output_tokens=1),

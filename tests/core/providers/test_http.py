@@ -151,9 +151,3 @@ async def test_an_error_in_the_answer_is_retryable_or_not(error: object, words: 
 )
 async def test_a_wrong_answer_is_a_failure(behaviour: Behaviour, words: str) -> None:
     assert words in (await failure(behaviour)).message
-
-
-async def test_a_connection_that_breaks_after_the_finish_loses_nothing() -> None:
-    head = HTTP.head.replace(b"connection: close", b"content-length: 100000")
-    async with serving(says(head, b'{"text": "hi", "finish": "stop"}\n')) as stub:
-        assert (await ask(stub.url)).text == "hi"
