@@ -50,7 +50,7 @@ class Reactor(Protocol):
         """Return the keys that new rows of its types may concern. Must be quick and not raise."""
 
     async def act(self, key: str) -> float | None:
-        """Do the due work of a key. Return the seconds until to ask again, None if only new rows matter.
+        """Do the due work of a key. Return the seconds until the next look, None if only new rows matter.
 
         Raise AthenaError if the log is unavailable.
         """

@@ -34,7 +34,7 @@ CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a cancelled run before the run is ended without it."""
 
 FIRST_LEASE_VERSION_MAX = 3
-"""After ``run.queued`` and ``run.created``, a lease has version 2 or 3; a later one may be a takeover."""
+"""The highest version of a first lease, after ``run.queued`` and ``run.created``; a later one may be a takeover."""
 
 CLAIM, RUN, SWEEP, TAKE_OVER = "runner.claim", "runner.run", "runner.sweep", "runner.take-over"
 """The names of its loops."""
@@ -154,7 +154,7 @@ class Runner:
         tasks.start_soon(self._claim_wanted)
 
     async def _end_with_tasks(self, broken: asyncio.Future[None]) -> None:
-        """Raise the error of a run, if one breaks, and end all executed runs with the task group.
+        """Raise the first error that escapes a run, and end all runs with the task group.
 
         Runs are plain asyncio tasks: a task-group task costs six times as much.
         """

@@ -349,7 +349,7 @@ class DayTotals(NamedTuple):
 
 
 def day_totals(reader: Reader, now: int, but: str = "") -> DayTotals:
-    """Return the totals of the current day, without the reservation of run ``but``."""
+    """Return the totals of the current day, without the reservations of run ``but``."""
     today = run.spent_on(reader.guards("spent"), now)
     return DayTotals(
         today, sum(int(amount) for run_id, (amount,) in reader.guards("reserved").items() if run_id != but)
@@ -424,7 +424,7 @@ def take_over(
 
 
 def still_open(last: Event | None) -> bool:
-    """Return True if ``apply_command``, with this answer, was effective and left the run open."""
+    """Return True if the command behind this answer of ``apply_command`` was applied and left the run open."""
     return last is not None and last.TYPE not in run.ENDING_TYPES
 
 

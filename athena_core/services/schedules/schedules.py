@@ -186,7 +186,7 @@ class Schedules:
         meta: Meta,
         key: Key | None,
     ) -> Committed[ScheduleChange]:
-        """Remove, enable, disable, pause or resume a schedule. The answer's ``exists`` is False for an unknown one."""
+        """Remove, enable, disable, pause or resume a schedule. Raise NotFound if a pause or resume finds none."""
 
         def change(reader: Reader, context: Context) -> Outcome[ScheduleChange]:
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
