@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.support.gate import Gate
 from tests.support.inside import Inside, plane_on
 from tests.support.machine import Machine
+from tests.support.model import Model, Step, acting, call
 from tests.support.server import Server
 
 Planes: TypeAlias = Callable[..., AbstractContextManager[Inside]]
@@ -37,3 +39,15 @@ def servers(tmp_path: Path, store: dict[str, str]) -> Iterator[Servers]:
             return stack.enter_context(Server(tmp_path, **store | settings))
 
         yield start
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    """A model whose script each test sets."""
+    with acting(["done"]) as found:
+        yield found
+
+
+def hold(gate: Gate) -> Step:
+    """A turn that calls a command which stops at a gate."""
+    return call("shell", command=["/bin/sh", "-c", gate.command])

@@ -1,7 +1,6 @@
 """Time that passes through the real log: midnight, pauses, expiry, back-off and takeover, on both databases."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,28 +9,16 @@ import anyio
 import pytest
 
 from athena_core.services import reactors
-from tests.between.conftest import Planes
+from tests.between.conftest import Planes, hold
 from tests.support.api import Refused
-from tests.support.gate import Gate, Gates
+from tests.support.gate import Gates
 from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, Machine
-from tests.support.model import Model, Profile, Step, acting, call
+from tests.support.model import Model, Profile
 
 pytestmark = pytest.mark.both
 
 TURN_MICRO_USD = 210
-
-
-def hold(gate: Gate) -> Step:
-    """A turn that calls a command which stops at a gate."""
-    return call("shell", command=["/bin/sh", "-c", gate.command])
-
-
-@pytest.fixture
-def model() -> Iterator[Model]:
-    """A model whose script each test sets."""
-    with acting(["done"]) as found:
-        yield found
 
 
 def agent(plane: Inside, **fields: Any) -> str:
