@@ -1,14 +1,18 @@
 """The second of two routes to the same thing: ways to start a run, a list and its records, a page and its stream."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.between.conftest import Planes, hold
-from tests.support.api import Refused
+from athena_api.operations import OPERATIONS
+from tests.between.conftest import Planes, Servers, hold
+from tests.between.life import SCRIPT, lived, with_personas
+from tests.support.api import MARKS, Json, Refused, until_caught_up
 from tests.support.gate import Gates
 from tests.support.inside import Inside
-from tests.support.model import Model, Profile, call
+from tests.support.model import Model, Profile, acting, call
 
 pytestmark = pytest.mark.both
 
@@ -80,3 +84,63 @@ def test_every_way_to_start_a_run_meets_every_limit(way: str, planes: Planes, mo
         assert starter.start(way).get("status", "ok") in {"ok", "completed"}
         gate.release()
         assert plane.until(f"/runs/{holder}", "status", "completed")
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """The paths of each list, and of a record of it."""
+    reads = {row.path for row in OPERATIONS if row.method == "GET" and not row.stream}
+    for path in sorted(reads):
+        parent, _, last = path.rpartition("/")
+        if last.startswith(":") and parent in reads and ":" not in parent:
+            yield parent, last[1:]
+
+
+def test_a_list_shows_of_a_record_what_the_record_says(planes: Planes, tmp_path: Path) -> None:
+    settings = {"workspace_root": with_personas(tmp_path), "memory_enabled": "true", "a2a_retry_ms": "1"}
+    with acting(SCRIPT) as model, planes(openai_base_url=model.url, **settings) as plane:
+        lived(plane)
+        plane.data("POST", "/memory", {"text": "a note"})
+        profile = plane.data("GET", "/harness-profiles")["items"][0]["id"]
+        template = {"harnessProfileId": profile, "directiveTemplate": "x", "defaultParams": {}}
+        plane.data("POST", "/run-templates", template)
+        compared = set()
+        for path, name in pairs():
+            for item in plane.data("GET", path)["items"]:
+                record = plane.data("GET", f"{path}/{item.get(name) or item['id']}")
+                record = record.get("session", record)
+                if path == "/runs":
+                    output = record.get("output", "")
+                    record |= {"inputPreview": item["inputPreview"]}
+                    record |= {"outputPreview": output, "outputChars": len(output)} if output else {}
+                assert item == {field: record[field] for field in item}
+                compared.add(path)
+    assert len(compared) >= 8
+
+
+def filters(events: list[Json]) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Queries of pages, and of the stream of the same events."""
+    last, middle = events[-1], events[len(events) // 2]
+    for query in ({}, {"types": "run.created,run.completed"}, {"sessionId": "one"}, {"runId": last["runId"]}):
+        yield query, query
+        yield query | {"cursor": middle["id"]}, query | {"last_event_id": middle["id"]}
+    yield {"createdAfter": middle["createdAt"]}, {"after": middle["createdAt"]}
+
+
+def test_a_page_and_a_stream_of_two_servers_show_the_same(servers: Servers) -> None:
+    one, two = servers().api, servers().api
+    for number in range(4):
+        (one, two)[number % 2].run(f"{number}", sessionId=("one", "other")[number // 2])
+    one.get("/events", minPosition=two.head())
+    for query, live in filters(one.events()):
+        pages = [event for page in one.pages("/events", limit=2, **query) for event in page["events"]]
+        assert pages == two.events(**query)
+        for api in (one, two):
+            with api.stream(**live) as blocks:
+                found = [block.data["data"] for block in until_caught_up(blocks) if block.event not in (*MARKS, None)]
+            assert found == pages, query
+    for session in ("one", "other"):
+        entries = one.get(f"/sessions/{session}/transcript")["items"]
+        assert len(entries) == 4
+        with two.stream(f"/sessions/{session}/transcript/stream") as blocks:
+            found = [block.data["data"] for block in until_caught_up(blocks) if block.event == "transcript.entry"]
+        assert found == entries
