@@ -110,8 +110,8 @@ def test_what_cannot_be_moved_is_refused_and_nothing_is_changed(history: Termina
         return result.err
 
     assert "expected postgresql://" in refused("--to", "mysql://localhost/athena")
-    assert "with athena backup and restore" in refused("--to", "elsewhere")
-    assert "with pg_dump and pg_restore" in refused("--to", database, database_url=database)
+    assert "use athena backup and restore" in refused("--to", "elsewhere")
+    assert "use pg_dump and pg_restore" in refused("--to", database, database_url=database)
     assert "cannot use the database" in refused("--to", "postgresql://127.0.0.1:9/athena")
     assert "contains no log" in refused("--to", "elsewhere", database_url=database)
     assert "contains no log" in refused("--to", database, state_dir="nowhere")
