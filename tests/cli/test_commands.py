@@ -206,12 +206,14 @@ STORY = (
     Case("persona validate", "$critic"),
     Case("persona run", "--name $critic --repo library --head work"),
     Case("persona run", "--name $critic --repo library --head work -o json", {"review": "result.runId"}),
+    Case("persona run", "--name $critic --repo library --head work --stdout md"),
     Case("persona list"),
     Case("persona show", "$review"),
     # limits
     Case(
         "policy put", "--schema-version 1 --max-concurrent-runs 3 --audit-comment '- enough'", {"policy": "updatedAt"}
     ),
+    Case("policy put", "--body $dir/policy.json --audit-comment '- less'", after="$policy"),
     Case("policy show"),
     Case("policy rejections", "--session s"),
     Case("policy simulate", """--policy '{"schemaVersion":1,"maxConcurrentRuns":1}' --since 0"""),

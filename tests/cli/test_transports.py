@@ -12,7 +12,6 @@ from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.support.api import Api
 from tests.support.model import Profile, acting, call
-from tests.support.repository import branch, make
 
 RESULT = {"sessionId", "runId", "output", "provider", "model", "createdAt", "directiveId", "harnessProfileId"}
 TRANSPORTS = ("api", "local")
@@ -249,22 +248,6 @@ def test_auto_goes_on_in_this_process_when_nobody_listens(terminal: Terminal) ->
 
 
 @pytest.mark.heavy
-def test_lists_are_the_same_bytes_over_both(terminal: Terminal) -> None:
-    with terminal.served():
-        for transport in TRANSPORTS:
-            terminal.run("run", "--session", "s", "--input", transport, "--transport", transport)
-        for arguments in (
-            ["--all"],
-            ["--limit", "3"],
-            ["--session", "s", "--types", "run.created,run.completed"],
-            ["--cursor", "4"],
-        ):
-            api, local = (terminal.run("events", "list", *arguments, "--transport", one).out for one in TRANSPORTS)
-            assert api == local
-            assert json.loads(api)["events"]
-
-
-@pytest.mark.heavy
 def test_a_list_of_all_pages_has_the_shape_of_one(terminal: Terminal) -> None:
     terminal.run("run", "--input", "x")
     whole = terminal.run("events", "list").out
@@ -315,23 +298,6 @@ def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
                 assert (again.code, "RUN_NOT_PAUSED" in again.err) == (1, True)
 
 
-def test_a_run_interrupts_its_session_and_ends_with_its_parent(terminal: Terminal) -> None:
-    asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
-    with terminal.served(**asleep):
-        sleeping = ("run", "--provider", "local-exec", "--input", "x", "--async")
-        first = terminal.run(*sleeping, "--session", "s").data["runId"]
-        refused = terminal.run(*sleeping, "--session", "s", "--strategy", "reject")
-        assert (refused.code, "SESSION_LOCK_TIMEOUT" in refused.err) == (1, True)
-        second = terminal.run(*sleeping, "--session", "s", "--strategy", "interrupt").data["runId"]
-        child = terminal.run(*sleeping, "--parent", second).data["runId"]
-        terminal.run("cancel", "--run", second)
-        api = Api(terminal.settings["api_base_url"])
-        ends = [api.await_event("run.cancelled", runId=run_id) for run_id in (first, second, child)]
-        api.close()
-        causes = {end["runId"]: end["payload"]["cause"] for end in ends}
-        assert causes == {first: "interrupted", second: "requested", child: "parent"}
-
-
 def test_a_command_that_works_alone_meets_the_same_limit_as_the_server(terminal: Terminal) -> None:
     asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
     with terminal.server(**asleep):
@@ -377,57 +343,3 @@ def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transpor
         assert alice.code == 0
         carl = terminal.run("cancel", "--session", "s", "--transport", transport, "--identity", "carl")
         assert (carl.code, "AUTHZ_DENIED" in carl.err) == (1, True)
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_policy_is_put_from_a_file_and_shown(terminal: Terminal, transport: str) -> None:
-    file = terminal.directory / "policy.json"
-    file.write_text('{"policy": {"schemaVersion": 1, "maxConcurrentRuns": 3}, "auditComment": "?"}')
-    with terminal.served():
-        where = ("--transport", transport)
-        assert terminal.run("policy", "show", *where).data is None
-        put = terminal.run("policy", "put", "--body", str(file), "--audit-comment", "- enough", *where).data
-        assert put["maxConcurrentRuns"] == 3
-        assert terminal.run("policy", "show", *where).data == put
-        (event,) = terminal.run("events", "list", "--types", "policy.updated", *where).data["events"]
-        assert event["payload"]["auditComment"] == "- enough"
-        assert terminal.run("policy", "rejections", "--session", "s", "--limit", "3", *where).data == {"items": []}
-        (entry,) = terminal.run("audit", "--kind", "policy", *where).data["items"]
-        assert (entry["reason"], entry["after"]) == ("- enough", event["payload"]["after"])
-        assert terminal.run("fleet", *where).data["total"] == 0
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_something_is_noted_down_found_and_forgotten(terminal: Terminal, transport: str) -> None:
-    terminal.settings |= {"memory_enabled": "true", "workspace_root": str(terminal.directory)}
-    (terminal.directory / "MEMORY.md").write_text("one\ndeploy on Mondays\nthree\n")
-    with terminal.served():
-        where = ("--transport", transport)
-        entry = terminal.run("memory", "add", "--text", "--never deploy on Fridays", *where).data
-        found = terminal.run("memory", "search", "--query", "deploy on", "--max-results", "5", *where).data
-        assert (found["query"], found["count"]) == ("deploy on", 2)
-        assert {passage["sourcePath"] for passage in found["results"]} == {"MEMORY.md", entry["citation"]}
-        note = terminal.run("memory", "get", "--path", "MEMORY.md", "--from", "2", "--lines", "1", *where).data
-        assert note == {"path": "MEMORY.md", "text": "deploy on Mondays", "lineStart": 2, "lineEnd": 2}
-        assert terminal.run("memory", "forget", entry["id"], *where).data["removed"] is True
-        assert terminal.run("memory", "list", *where).data == {"items": []}
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_persona_is_made_and_reviews(terminal: Terminal, transport: str) -> None:
-    terminal.settings |= {"workspace_root": str(terminal.directory)}
-    branch(make(terminal.directory / "library"), "work", a_py="x = 1\n")
-    with terminal.served():
-        assert terminal.run("persona", "init", "critic", "--role", "reviewer").data["path"] == "personas/critic.json"
-        assert terminal.run("persona", "init", "critic").code == 1
-        assert terminal.run("persona", "validate", "critic").data["definition"]["description"] == "reviewer"
-        asked = ("--name", "critic", "--repo", "library", "--head", "work", "--transport", transport)
-        done = terminal.run("persona", "run", *asked, "--stdout", "md")
-        assert (done.code, done.out.splitlines()[0]) == (0, "# Review of the mock provider")
-        summary = terminal.run("persona", "run", *asked).out.splitlines()
-        assert [line.partition(":")[0] for line in summary][:4] == ["name", "runId", "status", "compare"]
-        wrong = terminal.run("persona", "run", *asked, "--base", "nowhere")
-        assert (wrong.code, "baseRef" in wrong.err) == (1, True)

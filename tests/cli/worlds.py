@@ -113,6 +113,8 @@ def worlds(directory: Path) -> Iterator[list[World]]:
             _furnish(workspace)
             agent = {**Profile(tools=("evidence",), budget_usd=0.0001).body, "toolPolicies": None}
             (place / "agent.json").write_text(json.dumps(agent))
+            policy = {"schemaVersion": 1, "maxConcurrentRuns": 3}
+            (place / "policy.json").write_text(json.dumps({"policy": policy, "auditComment": "?"}))
             terminal.settings |= {
                 "workspace_root": str(workspace),
                 "memory_enabled": "true",

@@ -23,7 +23,7 @@ from tests.support.server import Server
 
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
-OPEN_WRITES = {"createRun", "getMemory", "runTemplate"}  # contract 3.3 leaves these to Viewers
+OPEN_WRITES = {"createRun", "getMemory", "runTemplate"}  # Viewers may use these writes too
 ADMINS_ONLY = {"acceptClock", "getAuditTrail", "putPolicy"}
 
 
@@ -131,44 +131,6 @@ def test_each_role_may_do_what_the_table_says_and_a_denial_is_recorded(
     }
     assert violation["payload"]["actor"] == {"subject": PEOPLE[role], "role": role}
     assert violation["payload"]["category"] == "authorization"
-
-
-def test_a_denied_write_changes_nothing(guarded: Server) -> None:
-    api = guarded.client("ada")
-    before = len(api.items("/directives"))
-    status, _ = ask(guarded.client("vera"), "createDirective", EXAMPLES["createDirective"])
-    assert (status, len(api.items("/directives"))) == (403, before)
-
-
-def test_an_identity_that_the_map_does_not_name_is_a_viewer(guarded: Server) -> None:
-    stranger = guarded.client("somebody@example.org")
-    assert ask(stranger, "listRuns", EXAMPLES["listRuns"])[0] == 200
-    assert ask(stranger, "createDirective", EXAMPLES["createDirective"])[0] == 403
-
-
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ([("x-athena-identity", "ada"), ("X-Athena-Identity", "vera")], "AUTH_IDENTITY_AMBIGUOUS"),
-        ([("x-athena-identity", "vera"), ("x_athena_identity", "ada")], "AUTH_IDENTITY_AMBIGUOUS"),
-        ([("x-athena-identity", "ada,vera")], "AUTH_IDENTITY_INVALID"),
-        ([("x-athena-identity", "*")], "AUTH_IDENTITY_INVALID"),
-        ([("x-athena-identity", "a" * 129)], "AUTH_IDENTITY_INVALID"),
-    ],
-)
-def test_a_doubtful_identity_is_refused(guarded: Server, fields: list[tuple[str, str]], code: str) -> None:
-    answer = httpx2.get(guarded.url + "/api/v1/capabilities", headers=fields)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
-
-
-@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
-def test_what_tells_nothing_needs_no_identity(guarded: Server, path: str) -> None:
-    assert httpx2.get(guarded.url + path).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing", "/api/v1/livez", "//livez"])
-def test_who_asks_comes_before_what_exists(guarded: Server, path: str) -> None:
-    assert httpx2.get(guarded.url + path).status_code == 401
 
 
 @pytest.mark.parametrize(

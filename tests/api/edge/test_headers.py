@@ -42,12 +42,6 @@ def test_every_operation_is_answered_with_headers_against_caches_and_guesses(ser
     assert (refused.status_code, *seen(refused)) == (401, ["nosniff"], [NO_STORE])
 
 
-def test_an_answer_with_an_etag_may_be_stored_by_its_client_and_is_revalidated(server: Server) -> None:
-    answer = server.client("ada").http.get("/policy")
-    assert answer.headers["etag"]
-    assert seen(answer) == (["nosniff"], [REVALIDATED])
-
-
 @pytest.mark.parametrize(
     ("path", "expected"),
     [

@@ -353,7 +353,7 @@ def test_a_connection_that_was_answered_may_be_slow_again_but_not_for_ever(hasty
     [
         HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-        HEAD + b"content-length: +2\r\n\r\n{}",
+        *(HEAD + b"content-length: %b\r\n\r\n{}" % length for length in (b"+2", b"-1", b"abc", b"1e3", b"0x5", b"1.0")),
         HEAD + b"content-length : 2\r\n\r\n{}",
         HEAD + b"content-length: 2, 2\r\n\r\n{}",
         HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",

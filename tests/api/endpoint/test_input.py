@@ -188,29 +188,7 @@ def test_what_must_be_there_is_missed(shared: Server, operation: str, field: str
 
 @pytest.mark.parametrize("operation", [row.id for row in WITH_BODY])
 @pytest.mark.parametrize(
-    "content",
-    [
-        b"[]",
-        b'"text"',
-        b"1",
-        b"true",
-        b"null",
-        b"{",
-        b"{}x",
-        b"{}{}",
-        b'{"a":1,}',
-        b"{'a':1}",
-        b"\xff\xfe{\x00}\x00",
-        b"\xef\xbb\xbf{}",
-        b'{"input":"\xff"}',
-        b'{"input":"\xc0\xaf"}',
-        b'{"input":"\\ud800"}',
-        b'{"input":NaN}',
-        b'{"input":Infinity}',
-        b"<xml/>",
-        b"a=b",
-        b"\x00",
-    ],
+    "content", [b"[]", b"null", b"{", b"{}{}", b"\xff\xfe{\x00}\x00", b'{"input":"\xff"}', b'{"input":NaN}']
 )
 def test_what_is_no_object_is_refused_as_a_whole(shared: Server, operation: str, content: bytes) -> None:
     row = NAMES[operation]
@@ -246,6 +224,11 @@ def wrong_parameters(info: inspect.Type) -> Iterator[str]:
                 parts.append(text.type)
             case inspect.UnionType():
                 parts += [part for part in text.types if not isinstance(part, inspect.NoneType)]
+            case inspect.LiteralType():
+                yield "other"
+            case inspect.IntType() | inspect.FloatType():
+                yield from ("x", "1.5.1", *(() if text.ge is None else [str(text.ge - 1)]))
+                yield from (() if text.le is None else [str(text.le + 1)])
             case inspect.StrType():
                 if text.max_length is not None:
                     yield "x" * (text.max_length + 1)
@@ -292,15 +275,6 @@ def test_the_content_type_is_not_looked_at(shared: Server) -> None:
         assert answer.status == 200
 
 
-def test_strings_are_trimmed_and_what_is_blank_is_absent(shared: Server) -> None:
-    body = {"input": "  spaced  ", "contextRefs": [], "metadata": {}}
-    created = shared.api.post("/directives", body)
-    assert created["input"] == "spaced"
-    assert not created.keys() & {"contextRefs", "metadata"}
-    result = shared.api.post("/runs", {"input": "a", "provider": " ", "model": "", "sessionId": None, "metadata": None})
-    assert (result["provider"], result["model"]) == ("mock", "mock-model")
-
-
 # Size and depth
 
 
@@ -334,40 +308,12 @@ def test_a_body_that_says_it_is_too_large_is_not_waited_for(shared: Server) -> N
         assert (answer.status, answer.error["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
-@pytest.mark.parametrize("length", [b"-1", b"+5", b"abc", b"1e3", b"5, 5", b"0x5", b"1.0"])
-def test_a_length_that_is_none_is_refused(shared: Server, length: bytes) -> None:
-    head = (
-        b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: %b\r\n\r\n{}   "
-    )
-    assert exchange(shared.url, [head % length]).status == 400
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        b"content-length: 2\r\ntransfer-encoding: chunked",
-        b"content-length: 2\r\ncontent-length: 3",
-        b"transfer-encoding: nonsense",
-        b"broken",
-        b" folded: x",
-    ],
-)
-def test_a_request_that_can_be_read_in_two_ways_is_refused(shared: Server, fields: bytes) -> None:
-    head = b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n%b\r\n\r\n{}0\r\n\r\n"
-    assert exchange(shared.url, [head % fields]).status == 400
-
-
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
 def test_what_is_nested_too_deep_is_refused_whatever_its_size(shared: Server, opening: bytes) -> None:
     for count in (65, 900, 10_000, BODY_BYTES_MAX // len(opening) - 20):
         answer = ask(shared.url, "POST", b"/api/v1/directives", b'{"input":' + opening * count)
         assert answer.status == 400
         assert answer.error["details"][0]["reason"].startswith("JSON_TOO_DEEP")
-
-
-def test_brackets_in_a_string_are_no_depth(shared: Server) -> None:
-    text = "[{" * 1000 + '"\\"]'
-    assert shared.api.post("/directives", {"input": text})["input"] == text
 
 
 # Routes
@@ -455,20 +401,7 @@ TOKENS = st.sampled_from(
     + [
         "/api/v1",
         "/",
-        "//",
-        "..",
-        "%2e",
-        "%00",
-        "%ff",
-        "%",
-        ";",
-        "?",
-        "&",
-        "=",
-        "cursor",
-        "after",
-        "limit",
-        "types",
+        *["//", "..", "%2e", "%00", "%ff", "%", ";", "?", "&", "=", "cursor", "after", "limit", "types"],
         "9" * 30,
     ]
 )
@@ -480,16 +413,7 @@ HEADERS = st.lists(
     st.tuples(
         st.sampled_from(
             [b"idempotency-key", b"last-event-id", b"prefer", b"x-athena-identity", b"traceparent", b"tracestate"]
-            + [
-                b"accept",
-                b"content-type",
-                b"origin",
-                b"if-none-match",
-                b"cookie",
-                b"range",
-                b"expect-ct",
-                b"x-trace-id",
-            ]
+            + [b"accept", b"content-type", b"origin", b"if-none-match", b"cookie", b"range", b"expect-ct"]
         ),
         VALUES,
     ),

@@ -64,13 +64,6 @@ def test_nothing_but_notes_is_read(api: Api, path: str) -> None:
     assert refusal(api, "/memory/get", {"path": path}) == (400, "CONFIG_ERROR")
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"path": " "}, {"path": "MEMORY.md", "from": 0}, {"path": "MEMORY.md", "lines": -1}]
-)
-def test_a_wrong_request_is_told_so(api: Api, body: Any) -> None:
-    assert refusal(api, "/memory/get", body) == (400, "CONFIG_ERROR")
-
-
 def test_what_is_noted_down_is_found_until_it_is_forgotten(server: Server, api: Api) -> None:
     entry = api.post("/memory", {"text": "The lighthouse keeper is Zebulon.", "metadata": {"by": "ada"}}, key="note-1")
     again = api.send("/memory", {"text": "The lighthouse keeper is Zebulon.", "metadata": {"by": "ada"}}, key="note-1")
@@ -123,9 +116,6 @@ def test_a_search_is_limited_as_it_says(api: Api) -> None:
     assert len(api.get("/memory/search", query="kiwi")) == 6
     assert len(api.get("/memory/search", query="kiwi", maxResults=2)) == 2
     assert api.get("/memory/search", query="kiwi", minScore=1_000) == []
-    for wrong in ({}, {"query": " "}, {"query": "x", "maxResults": "0"}, {"query": "x", "minScore": "-1"}):
-        with pytest.raises(Refused, match="CONFIG_ERROR"):
-            api.get("/memory/search", **wrong)
     with pytest.raises(Refused, match=r"memory\.search\.query: is required"):
         api.get("/memory/search", query=" ")
     assert refusal(api, "/memory", {"text": "x" * 100_001}) == (400, "CONFIG_ERROR")

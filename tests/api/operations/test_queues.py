@@ -65,14 +65,6 @@ def test_the_same_again_is_not_enqueued_again(shared: Server) -> None:
     assert len(enqueue(api, "same", "look")["items"]) == 1, "what was done may be asked for again"
 
 
-def test_the_same_is_known_after_a_restart(serve: Serve) -> None:
-    server = serve()
-    first = enqueue(server.api, "s", "look")
-    server.stop()
-    server.start()
-    assert enqueue(server.api, "s", "look") == first
-
-
 def test_collects_that_follow_each_other_are_one_run_and_a_followup_is_its_own(shared: Server) -> None:
     api = shared.api
     for payload, mode in (("a", "collect"), ("b", "collect"), ("c", "followup"), ("d", "followup"), ("e", "collect")):
@@ -227,22 +219,3 @@ def test_a_provider_that_nobody_knows_is_404(shared: Server) -> None:
     with pytest.raises(Refused) as refused:
         drain(shared.api, "unknown", provider="nobody")
     assert (refused.value.status, refused.value.code) == (404, "PROVIDER_NOT_FOUND")
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"payload": "x", "mode": "followup"}, "sessionId"),
-        ({"sessionId": "s", "mode": "followup"}, "payload"),
-        ({"sessionId": "s", "payload": "x"}, "mode"),
-        ({"sessionId": "s", "payload": "x", "mode": "later"}, "mode"),
-        ({"sessionId": "a b", "payload": "x", "mode": "followup"}, "sessionId"),
-        ({"sessionId": "s", "payload": " ", "mode": "followup"}, "payload"),
-        ({"sessionId": "s", "payload": "x", "mode": "followup", "more": 1}, "more"),
-    ],
-)
-def test_a_wrong_item_is_refused_with_its_field(shared: Server, body: Json, field: str) -> None:
-    with pytest.raises(Refused) as refused:
-        shared.api.post("/work/enqueue", body)
-    assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
-    assert f"work.enqueue.{field}" in str(refused.value)

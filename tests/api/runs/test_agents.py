@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from athena_core.services.execution.progress import STUCK_CALLS
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, soon
 from tests.support.gate import Gates
@@ -114,26 +113,6 @@ def test_a_run_has_as_many_turns_as_its_profile_says(at_work: Agent) -> None:
             server.api.run("go", harnessProfileId=profile)
         assert (refused.value.status, refused.value.code) == (502, "TURN_LIMIT")
         assert sum(model.turns.values()) == 3
-
-
-def test_a_model_that_does_the_same_again_and_again_is_stopped(at_work: Agent) -> None:
-    with at_work(READ) as (server, model):
-        profile = profile_of(server.api)
-        with pytest.raises(Refused) as refused:
-            server.api.run("go", harnessProfileId=profile)
-        assert (refused.value.status, refused.value.code) == (502, "STUCK")
-        assert sum(model.turns.values()) == STUCK_CALLS
-        record = server.api.get(f"/runs/{refused.value.error['details']['runId']}")
-        assert (record["status"], record["error"]["code"]) == ("failed", "STUCK")
-
-
-def test_the_policy_bounds_how_often_a_run_may_ask_again(serve: Serve, tmp_path: Any) -> None:
-    server = serve(openai_base_url="http://127.0.0.1:9/v1")
-    server.api.put_policy(retryBudgetPerRun=0)
-    profile = profile_of(server.api, Profile(retry_limit=5))
-    with pytest.raises(Refused) as refused:
-        server.api.run("go", harnessProfileId=profile)
-    assert refused.value.code == "PROVIDER_ERROR"
 
 
 def test_what_a_command_verifies_is_judged_after_the_answer_was_recorded(at_work: Agent) -> None:
@@ -325,13 +304,17 @@ def test_an_attempt_in_vain_that_spent_the_budget_pauses_the_run(breaking: tuple
     assert (done["status"], done["output"], done["costMicroUsd"]) == ("completed", "all done", 2 * TURN_MICRO_USD)
 
 
-def test_the_last_failure_ends_the_run_with_what_it_cost(breaking: tuple[Api, Stub]) -> None:
-    api, _ = breaking
-    profile = profile_of(api, Profile(retry_limit=1))
+@pytest.mark.parametrize(("retry_limit", "policy"), [(1, {}), (5, {"retryBudgetPerRun": 0})])
+def test_the_last_failure_ends_the_run_with_its_cost(
+    breaking: tuple[Api, Stub], retry_limit: int, policy: Json
+) -> None:
+    api, stub = breaking
+    api.put("/policy", {"schemaVersion": 1, **policy})
+    profile = profile_of(api, Profile(retry_limit=retry_limit))
     with pytest.raises(Refused, match="truncated") as refused:
         api.run("go", harnessProfileId=profile)
     record = api.get(f"/runs/{refused.value.error['details']['runId']}")
-    assert (record["status"], record["costMicroUsd"]) == ("failed", TURN_MICRO_USD)
+    assert (record["status"], record["costMicroUsd"], len(stub.asked)) == ("failed", TURN_MICRO_USD, 1)
 
 
 @pytest.mark.parametrize("how", ["run.cancelled", "run.timed-out"])

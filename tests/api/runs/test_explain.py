@@ -82,7 +82,7 @@ def test_runs_beyond_a_scope_are_not_named(serve: Serve, gates: Gates) -> None:
     assert cause["says"].endswith(", when another run ended")
 
 
-def test_a_refused_run_never_existed(serve: Serve, gates: Gates) -> None:
+def test_a_rejected_run_has_an_explanation_and_no_record(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
     server.api.put_policy(maxConcurrentRuns=1)
     gate = gates["full"]

@@ -170,7 +170,10 @@ def test_the_end_of_a_run_admits_the_one_that_waits_in_the_same_commit(limited: 
     assert {api.await_ending(run_id) for run_id in (second, *others)} == {"run.completed"}
 
 
-def test_a_run_that_was_queued_is_never_refused_when_the_limit_falls(limited: Server, gates: Gates) -> None:
+@pytest.mark.parametrize("risen", [False, True], ids=["the limit fell", "and rose again"])
+def test_an_end_admits_as_many_of_the_queued_as_the_limit_leaves_room_for(
+    limited: Server, gates: Gates, risen: bool
+) -> None:
     api = limited.api
     gate = {name: gates[name] for name in ("a", "b")}
     holders = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
@@ -179,38 +182,13 @@ def test_a_run_that_was_queued_is_never_refused_when_the_limit_falls(limited: Se
     gate["a"].release()
     api.await_ending(holders["a"])
     record = api.get(f"/runs/{waiters['a']}")
-    assert (record["status"], record["waiting"]["reason"]) == ("queued", "concurrency")
+    assert (record["status"], record["waiting"]["reason"]) == ("queued", "concurrency"), "it is not rejected"
+    if risen:
+        api.put_policy(maxConcurrentRuns=2)
     gate["b"].release()
     api.await_ending(holders["b"])
     api.await_event("run.started", runId=waiters["a"])  # the oldest one
-    assert status(api, waiters["b"]) == "queued"
-    gate["a"].release()
-    gate["b"].release()
+    assert status(api, waiters["b"]) == ("running" if risen else "queued")
+    for one in gate.values():
+        one.release()
     assert {api.await_ending(run_id) for run_id in waiters.values()} == {"run.completed"}
-
-
-def test_when_the_limit_has_risen_the_next_end_admits_as_many_as_there_are_slots(limited: Server, gates: Gates) -> None:
-    api = limited.api
-    gate = {name: gates[name] for name in ("a", "b")}
-    holders = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
-    waiters = {name: api.start(gate[name].order, sessionId=name)["runId"] for name in gate}
-    api.put_policy(maxConcurrentRuns=1)
-    gate["a"].release()
-    api.await_ending(holders["a"])
-    api.put_policy(maxConcurrentRuns=2)
-    gate["b"].release()
-    api.await_ending(holders["b"])
-    assert [status(api, run_id) for run_id in waiters.values()] == ["running", "running"]
-    for name, run_id in waiters.items():
-        gate[name].release()
-        assert api.await_ending(run_id) == "run.completed"
-
-
-def test_without_a_limit_every_run_is_admitted(shared: Server, shared_gates: Gates) -> None:
-    gate = shared_gates["unlimited"]
-    runs = [shared.api.start(gate.order, provider="local-exec")["runId"] for _ in range(12)]
-    for _ in runs:
-        gate.arrival()
-    assert len(shared.api.items("/runs/active")) == len(runs)
-    gate.release(len(runs))
-    assert {shared.api.await_ending(run_id) for run_id in runs} == {"run.completed"}

@@ -100,12 +100,6 @@ def test_the_record_says_what_the_answer_said(shared: Server) -> None:
     assert (record["status"], record["attempt"], record["costMicroUsd"]) == ("completed", 1, 0)
 
 
-def test_an_unknown_run_is_not_found(shared: Server) -> None:
-    with pytest.raises(Refused) as refused:
-        shared.api.get("/runs/run_01J00000000000000000000000")
-    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
-
-
 def test_a_run_knows_what_its_session_said_before(shared: Server) -> None:
     shared.api.run("first", sessionId="talk")
     second = shared.api.run("second", sessionId="talk")
@@ -164,8 +158,6 @@ def test_runs_are_found_by_session_status_and_provider(shared: Server) -> None:
     assert found(provider="local-exec") == [failed]
     assert found(provider="mock", status="failed") == []
     assert found() == [failed, done]
-    with pytest.raises(Refused, match="must be one of cancelled, completed, crashed, failed, paused, "):
-        found(status="canceled")
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/active", "/runs/cancel-requests", "/sessions", "/directives"])
@@ -443,16 +435,6 @@ def test_a_run_under_a_profile_carries_a_copy_of_it(shared: Server) -> None:
     assert result["harnessProfileId"] == created["id"]
     snapshot = {name: value for name, value in result["harnessProfileSnapshot"].items() if name != "createdAt"}
     assert snapshot == {name: value for name, value in created.items() if name != "createdAt"}
-
-
-def test_evidence_that_is_missing_is_told_and_changes_nothing_else(shared: Server) -> None:
-    created = shared.api.post("/harness-profiles", PROFILE)
-    result = shared.api.run("verify", harnessProfileId=created["id"])
-    assert result["verificationStatus"] == "verification-failed"
-    (failure,) = result["verificationFailures"]
-    assert (failure["policyId"], failure["kind"]) == ("v", "require-evidence")
-    assert failure["details"] == {"label": "log", "evidenceType": "text"}
-    assert shared.api.get(f"/runs/{result['runId']}")["verificationFailures"] == [failure]
 
 
 def test_many_runs_at_once_all_get_their_own_answer(shared: Server) -> None:

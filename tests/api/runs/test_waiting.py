@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import msgspec
-import pytest
 
 from athena_api.app import build
 from athena_api.edge.access_log import AccessLog
@@ -17,7 +16,7 @@ from athena_core.clock import SystemClock
 from athena_core.settings import load
 from athena_core.values import Identity, Role, RunBody
 from tests.conftest import Serve
-from tests.support.api import Json, Refused
+from tests.support.api import Json
 from tests.support.gate import Gates
 from tests.support.records import META
 from tests.support.server import Server
@@ -28,19 +27,6 @@ LONG = 60  # seconds that no test waits
 def test_a_run_that_has_ended_is_answered_at_once(shared: Server) -> None:
     run_id = shared.api.run("hello")["runId"]
     assert shared.api.get(f"/runs/{run_id}", wait=LONG) == shared.api.get(f"/runs/{run_id}")
-
-
-def test_a_run_that_does_not_exist_is_not_waited_for(shared: Server) -> None:
-    with pytest.raises(Refused) as refused:
-        shared.api.get("/runs/run_unknown", wait=LONG)
-    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
-
-
-@pytest.mark.parametrize("wait", ["61", "-1", "soon", "1.5"])
-def test_a_wait_that_is_none_is_refused(shared: Server, wait: str) -> None:
-    with pytest.raises(Refused) as refused:
-        shared.api.get("/runs/run_unknown", wait=wait)
-    assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, "wait")
 
 
 def test_the_answer_comes_with_the_end_of_the_run(shared: Server, shared_gates: Gates) -> None:

@@ -94,17 +94,6 @@ def test_a_run_that_waited_while_its_server_left_is_executed_by_the_next_one(ser
     assert {server.api.await_ending(run_id) for run_id in runs} == {"run.completed"}
 
 
-def test_the_runs_of_a_dead_server_go_on_at_another_one(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    other = serve(tmp_path / "plane", **gates.settings, **LONG)
-    dead = serve(tmp_path / "plane", **gates.settings, **LONG)
-    gate = gates["taken-over"]
-    run = dead.api.start(gate.order)
-    killed(dead, gate)
-    gate.arrival()
-    gate.release()
-    assert other.api.await_ending(run["runId"]) == "run.completed"
-
-
 @pytest.mark.heavy
 def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates, tmp_path: Path) -> None:
     other = serve(tmp_path / "plane", **gates.settings, **LONG)

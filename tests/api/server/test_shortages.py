@@ -103,14 +103,10 @@ def run_of(number: int) -> dict[str, str]:
 )
 def test_a_shortage_leaves_the_outcome_unknown_of_a_command_that_began_and_only_of_that(error: Exception) -> None:
     lines: list[bytes] = []
-    endpoint = Endpoint.__new__(Endpoint)
-    endpoint._access_log = AccessLog(FixedClock(), lines.append)
-    store = SimpleNamespace(damaged=(apsw.CorruptError,))
-    endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
-    assert isinstance(endpoint._failure("trace", error, unknown=True), OutcomeUnknown)
-    assert isinstance(endpoint._failure("trace", error, unknown=False), Overloaded)
+    assert isinstance(failed_by(error, lines, unknown=True), OutcomeUnknown)
+    assert isinstance(failed_by(error, lines, unknown=False), Overloaded)
     assert all(b"file descriptors or memory ran out" in line and line.count(b"\n") == 1 for line in lines)
-    assert isinstance(endpoint._failure("trace", OSError(2, "no such file"), unknown=True), InternalError)
+    assert isinstance(failed_by(OSError(2, "no such file"), unknown=True), InternalError)
     assert is_shortage(ExceptionGroup("both", [error, OSError(24, "files")]))
     assert not is_shortage(ExceptionGroup("one", [error, KeyError()]))
 
@@ -123,10 +119,10 @@ class Reported(apsw.IOError):
         self.extendedresult = code
 
 
-def failed_by(error: Exception, *, unknown: bool) -> AthenaError:
-    """What an endpoint on files answers."""
+def failed_by(error: Exception, lines: list[bytes] | None = None, *, unknown: bool) -> AthenaError:
+    """Return the error that an endpoint on files answers; ``lines`` collects its log."""
     endpoint = Endpoint.__new__(Endpoint)
-    endpoint._access_log = AccessLog(FixedClock(), lambda line: None)
+    endpoint._access_log = AccessLog(FixedClock(), [].append if lines is None else lines.append)
     store = SimpleNamespace(damaged=SqliteStore.damaged)
     endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
     return endpoint._failure("trace", error, unknown=unknown)

@@ -1,21 +1,17 @@
 """The stream over HTTP: every event once and in order, from any cursor, whatever breaks on the way."""
 
 import asyncio
-import random
-import signal
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import httpx2
 import pytest
 
 from athena_api.plane import ControlPlane
@@ -26,6 +22,7 @@ from athena_core.domain import plane as plane_room
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Fact
 from projections.feed import FeedFilter
+from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import Api, Json, events_of, soon, until_caught_up
@@ -80,32 +77,6 @@ def test_a_stream_goes_on_with_what_happens_and_says_once_that_it_had_caught_up(
     assert live[-1].data["data"]["runId"] == run["runId"]
 
 
-def test_from_every_event_a_stream_continues_with_the_next(shared: Server) -> None:
-    write(shared.api, 5)
-    everything = shared.api.events()
-    for position, event in list(enumerate(everything, 1))[:: sized(5, 1, 1)]:
-        for query in ({"after": event["id"]}, {"after": str(position)}):
-            with shared.api.stream(**query) as blocks:
-                assert list(events_of(iter(until_caught_up(blocks)))) == everything[position:]
-        for cursor in (event["id"], str(position)):
-            with shared.api.stream(after="1", last_event_id=cursor) as blocks:
-                assert list(events_of(iter(until_caught_up(blocks)))) == everything[position:]
-
-
-def test_latest_begins_at_the_head_and_a_time_at_what_was_recorded_then(shared: Server) -> None:
-    write(shared.api, 3)
-    everything = shared.api.events()
-    with shared.api.stream(after="latest") as blocks:
-        assert [block.event for block in until_caught_up(blocks)[1:]] == ["caught-up"]
-    for event in everything[::7]:
-        time_of = event["createdAt"]
-        with shared.api.stream(after=time_of) as blocks:
-            found = list(events_of(iter(until_caught_up(blocks))))
-        assert found == [other for other in everything if other["createdAt"] >= time_of]
-    with shared.api.stream(after="2999-01-01T00:00:00Z") as blocks:
-        assert until_caught_up(blocks)[-1].id == everything[-1]["id"]
-
-
 def test_a_stream_shows_what_its_filter_wants(shared: Server) -> None:
     run = shared.api.run("wanted", sessionId="wanted")
     everything = shared.api.events()
@@ -125,17 +96,6 @@ def test_a_stream_shows_what_its_filter_wants(shared: Server) -> None:
             *_, last = found = until_caught_up(blocks)
             assert list(events_of(iter(found))) == [event for event in everything if wanted(event)], query
             assert last.id == everything[-1]["id"]
-
-
-def test_a_get_and_the_stream_after_its_position_leave_no_gap(shared: Server) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(write, shared.api, 60)
-        answer = shared.api.http.get("/runs")
-        position = int(answer.headers["athena-position"])
-        with shared.api.stream(after=str(position)) as blocks:
-            writing.result()
-            found = ids(list(islice(events_of(blocks), shared.api.head() - position)))
-    assert found == ids(shared.api.events(cursor=position))
 
 
 @pytest.mark.heavy
@@ -167,30 +127,6 @@ def test_what_a_filter_hides_is_bookmarked(serve: Serve, tmp_path: Path) -> None
 # Heartbeats, on a feed whose patience the test chose
 
 
-class Line:
-    """What a subscriber received, and who waits for more of it."""
-
-    def __init__(self) -> None:
-        self.content = b""
-        self._more = anyio.Event()
-
-    async def send(self, message: Any) -> None:
-        """Take what the stream sends."""
-        self.content += message["body"]
-        self._more.set()
-        await anyio.sleep(0)
-
-    async def receive(self) -> Any:
-        """The client stays."""
-        await anyio.sleep_forever()
-
-    async def until(self, wanted: bytes, count: int = 1) -> None:
-        """Return once something was received so often."""
-        while self.content.count(wanted) < count:
-            self._more = anyio.Event()
-            await self._more.wait()
-
-
 async def append(parts: ControlPlane) -> None:
     """One event that no filter of these tests wants."""
     fact = Fact(stream=plane_room.STREAM, event=plane_room.AuthzModeActive(mode="off"))
@@ -208,18 +144,6 @@ async def test_a_quiet_stream_beats(parts: ControlPlane) -> None:
             await line.until(HEARTBEAT, 4)
             streams.drain()
     assert line.content.count(b"event: caught-up") == 1
-
-
-async def test_every_quiet_stream_beats_whenever_it_began(parts: ControlPlane) -> None:
-    streams, lines = Streams(heartbeat_seconds=0.02), [Line() for _ in range(3)]
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as tasks:
-            for line in lines:
-                tasks.start_soon(streams.serve, parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
-                await line.until(HEARTBEAT, 2)
-            for line in lines:
-                await line.until(HEARTBEAT, line.content.count(HEARTBEAT) + 2)
-            streams.drain()
 
 
 async def test_a_stream_beats_also_while_its_filter_hides_what_happens(parts: ControlPlane) -> None:
@@ -301,15 +225,6 @@ async def test_who_waited_for_the_ring_and_left_leaves_nothing_behind() -> None:
 # Leaving
 
 
-async def test_a_stream_that_begins_while_the_server_drains_ends_cleanly(parts: ControlPlane) -> None:
-    streams, line = Streams(), Line()
-    streams.drain()
-    with anyio.fail_after(30):
-        await streams.serve(parts.feed.open(NO_FILTER, None, None), line.receive, line.send)
-    assert streams.count == 0
-    assert not streams.waits
-
-
 @pytest.mark.parametrize("outside_first", [True, False])
 async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> None:
     outside, inside = Cancellation(), Cancellation()
@@ -353,37 +268,6 @@ async def test_a_cut_is_over_once_it_was_left() -> None:
         await anyio.sleep(0)
     cancellation.cancel()
     await anyio.sleep(0)
-
-
-def test_a_server_that_leaves_ends_every_stream_cleanly(serve: Serve) -> None:
-    server = serve()
-    write(server.api, 10)
-    with ExitStack() as stack:
-        streams = [
-            stack.enter_context(server.client().stream(**query))
-            for query in ({"after": "latest"}, {}, {"types": "nothing.happened"}, {"sessionId": "one"}, {"after": "3"})
-            * 10
-        ]
-        for blocks in streams:
-            until_caught_up(blocks)
-        assert server.api.get("/admin/health")["streams"] == 50
-        server.signal(signal.SIGTERM)
-        began = time.monotonic()
-        for blocks in streams:
-            assert [block for block in blocks if block.event] == []  # ends without an error of the protocol
-        server.wait()
-        assert time.monotonic() - began < 30  # it took 0.2 s when this was written; without drain for ever
-
-
-def test_a_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
-    with ExitStack() as stack:
-        streams = [stack.enter_context(shared.api.stream(after="latest")) for _ in range(5)]
-        for blocks in streams:
-            until_caught_up(blocks)
-        assert shared.api.get("/admin/health")["streams"] >= 5
-    for _ in soon():
-        if shared.api.get("/admin/health")["streams"] == 0:
-            break
 
 
 class Unsteady(Subscription):
@@ -546,75 +430,3 @@ def test_a_slow_client_loses_nothing_when_it_resumes(serve: Serve) -> None:
     with server.api.stream(last_event_id=last) as blocks:
         found += ids(list(events_of(iter(until_caught_up(blocks)))))
     assert found == ids(server.api.events())
-
-
-# Several servers, and the end of servers
-
-
-@pytest.mark.heavy
-def test_a_stream_of_one_server_shows_what_others_write(serve: Serve, tmp_path: Path) -> None:
-    here, there = serve(tmp_path / "plane"), serve(tmp_path / "plane")
-    count = sized(60, 2_000, 20_000)
-    start = here.api.head()
-    with (
-        ThreadPoolExecutor(6) as pool,
-        here.api.stream(after=str(start)) as mine,
-        there.api.stream(after=str(start)) as theirs,
-    ):
-        # both read at once: who leaves a stream unread is cut off
-        readers = [
-            pool.submit(lambda blocks: list(islice(events_of(blocks), 4 * count)), blocks) for blocks in (mine, theirs)
-        ]
-        writers = [pool.submit(write, server.client(), count) for server in (here, there) * 2]
-        for writer in writers:
-            writer.result()
-        found = [reader.result() for reader in readers]
-    assert found[0] == found[1] == here.api.events(cursor=start)
-    assert len(set(ids(found[0]))) == 4 * count
-
-
-@pytest.mark.heavy
-def test_subscribers_that_come_back_at_random_across_kills_miss_and_repeat_nothing(serve: Serve) -> None:
-    server = serve()
-    dice = random.Random(1)
-    readers: list[tuple[dict[str, str], list[str]]] = [({}, []), ({"types": "directive.created"}, []), ({}, [])]
-    for cycle in range(sized(3, 50, 1_000)):
-        with ThreadPoolExecutor(6) as pool:
-            api = server.client()
-            writers = [pool.submit(until_killed, api, f"{cycle}-{place}") for place in range(3)]
-            tasks = [
-                pool.submit(follow, server.client(), query, found, dice.randrange(1, 40)) for query, found in readers
-            ]
-            with server.api.stream(after="latest") as blocks:
-                for _ in islice(events_of(blocks), dice.randrange(40, 120)):
-                    pass
-            server.signal(signal.SIGKILL)
-            for task in (*writers, *tasks):
-                task.result()
-        server.kill()
-        server.start()
-    for query, found in readers:
-        with server.api.stream(last_event_id=found[-1] if found else "0", **query) as blocks:
-            found.extend(ids(list(events_of(iter(until_caught_up(blocks))))))
-        assert found == ids(server.api.events(**query))
-
-
-def until_killed(api: Api, name: str) -> None:
-    """Cause events of two types until the server is gone."""
-    try:
-        while True:
-            api.post("/directives", {"input": name})
-            write(api, 1)
-    except httpx2.TransportError:
-        return
-
-
-def follow(api: Api, query: dict[str, str], found: list[str], count: int) -> None:
-    """Read some, leave, come back to where it was, until the server is gone."""
-    try:
-        while True:
-            with api.stream(last_event_id=found[-1] if found else "0", **query) as blocks:
-                for event in islice(events_of(blocks), count):
-                    found.append(event["id"])
-    except httpx2.TransportError:
-        return

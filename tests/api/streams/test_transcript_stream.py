@@ -1,22 +1,16 @@
 """The transcript stream over HTTP: every entry once and in order, and between them what a model writes."""
 
-import signal
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from athena_api.plane import ControlPlane
 from athena_api.streams import transcripts
-from athena_api.streams.sse import HEARTBEAT, Streams
+from athena_api.streams.sse import Streams
 from athena_core.decider import Outcome
 from athena_core.domain import plane as plane_room
 from athena_core.domain import run
@@ -24,9 +18,9 @@ from athena_core.errors import NotCaughtUp
 from athena_core.event import Fact
 from athena_core.services.execution.live_text import LIVE_CHARS_MAX
 from athena_core.values import Identity, Role, RunBody
+from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
-from tests.scale import sized
-from tests.support.api import Api, Frame, Json, Refused, soon
+from tests.support.api import Api, Frame, Json, Refused
 from tests.support.gate import Gates
 from tests.support.records import META
 from tests.support.server import Server
@@ -64,94 +58,10 @@ def transcript(api: Api, session_id: str, **query: Any) -> list[Json]:
     return entries
 
 
-def lasting(entries: Iterable[Json]) -> list[Json]:
-    """Entries without what depends on whether their run has ended."""
-    return [{k: v for k, v in entry.items() if k not in ("provisional", "runStatus")} for entry in entries]
-
-
-def ids(entries: list[Json]) -> list[str]:
-    """The ids of entries."""
-    return [entry["id"] for entry in entries]
-
-
-@pytest.fixture(scope="module")
-def talked(shared: Server) -> list[Json]:
-    """The transcript of session ``talk``, which is long, with another session's entries among its own."""
-    for number in range(10):
-        shared.api.run(f"say {number}", sessionId="talk")
-        shared.api.run("noise", sessionId="noise")
-    return transcript(shared.api, "talk")
-
-
-# Entries
-
-
-def test_a_stream_begins_with_the_transcript_as_it_is_listed(shared: Server, talked: list[Json]) -> None:
-    with shared.api.http.stream("GET", "/sessions/talk/transcript/stream") as response:
-        assert response.headers["content-type"] == "text/event-stream"
-        assert response.headers["cache-control"] == "no-store"
-        assert response.headers["x-accel-buffering"] == "no"
-        assert int(response.headers["athena-position"]) > 0
-    with following(shared.api, "talk") as blocks:
-        assert list(islice(entries_of(blocks), 20)) == talked
-
-
-@settings(deadline=None, max_examples=sized(20, 50, 500))
-@given(cuts=st.lists(st.tuples(st.integers(1, 8), st.booleans()), max_size=20))
-def test_from_every_entry_a_stream_goes_on_with_the_next(
-    shared: Server, talked: list[Json], cuts: list[tuple[int, bool]]
-) -> None:
-    found: list[Json] = []
-    for count, by_header in [*cuts, (20, True)]:
-        left = len(talked) - len(found)
-        if not left:
-            break
-        last = found[-1]["id"] if found else "0"
-        query = {"last_event_id": last, "after": "latest"} if by_header else {"after": last}
-        with following(shared.api, "talk", **query) as blocks:
-            found += islice(entries_of(blocks), min(count, left))
-    assert found == talked
-
-
-def test_a_stream_may_begin_at_a_position_at_latest_or_at_a_time(shared: Server, talked: list[Json]) -> None:
-    with following(shared.api, "talk", after=talked[5]["createdAt"]) as blocks:
-        (entry,) = islice(entries_of(blocks), 1)
-        assert entry["createdAt"] == talked[5]["createdAt"]
-    for latest in (True, False):
-        after = "latest" if latest else str(shared.api.head())
-        with following(shared.api, "quiet", after=after) as blocks:
-            shared.api.run("hello", sessionId="quiet")
-            assert lasting(islice(entries_of(blocks), 2)) == lasting(transcript(shared.api, "quiet")[-2:])
-
-
 def test_a_session_that_does_not_exist_yet_is_waited_for(shared: Server) -> None:
     with following(shared.api, "unborn") as blocks:
         shared.api.run("hello", sessionId="unborn")
-        assert lasting(islice(entries_of(blocks), 2)) == lasting(transcript(shared.api, "unborn"))
-
-
-@pytest.mark.parametrize(
-    ("query", "status", "code"),
-    [
-        ({"after": "nonsense"}, 400, "CURSOR_INVALID"),
-        ({"last_event_id": "nonsense"}, 400, "CURSOR_INVALID"),
-        ({"after": "9999999"}, 409, "CURSOR_AHEAD"),
-        ({"after": "2026-99-99T00:00:00Z"}, 400, "CURSOR_INVALID"),
-    ],
-)
-def test_a_cursor_that_cannot_be_honoured_is_refused(shared: Server, query: Json, status: int, code: str) -> None:
-    with pytest.raises(Refused) as refused, following(shared.api, "talk", **query):
-        pass
-    assert (refused.value.status, refused.value.code) == (status, code)
-
-
-def test_the_cursor_of_another_log_is_foreign(shared: Server, serve: Serve) -> None:
-    other = serve().api
-    other.run("hello", sessionId="one")
-    foreign = transcript(other, "one")[0]["id"]
-    with pytest.raises(Refused) as refused, following(shared.api, "talk", last_event_id=foreign):
-        pass
-    assert (refused.value.status, refused.value.code) == (409, "CURSOR_FOREIGN")
+        assert [entry["role"] for entry in islice(entries_of(blocks), 2)] == ["user", "assistant"]
 
 
 def test_a_name_that_is_no_session_is_refused(shared: Server) -> None:
@@ -213,109 +123,7 @@ def test_what_a_cancelled_run_wrote_is_taken_back(serve: Serve, gates: Gates) ->
         assert next(entries_of(blocks))["content"] == "next"
 
 
-# Leaving and coming back
-
-
-def test_a_server_that_leaves_ends_every_transcript_stream_cleanly(serve: Serve, gates: Gates) -> None:
-    server = serve(**gates.settings)
-    gates["words"]
-    with following(server.client(), "one") as busy, following(server.client(), "two") as quiet:
-        server.api.start("tell words Hello", sessionId="one")
-        next(busy)
-        next_delta(busy)
-        assert server.api.get("/admin/health")["streams"] == 2
-        server.signal(signal.SIGTERM)
-        assert [block for block in quiet if block.event] == []  # ends without an error of the protocol
-        assert [block.event for block in busy if block.event not in (None, "transcript.delta")] == []
-        server.wait()
-
-
-def test_a_transcript_stream_that_its_client_left_is_forgotten(shared: Server) -> None:
-    with following(shared.api, "one"), following(shared.api, "two"):
-        assert shared.api.get("/admin/health")["streams"] >= 2
-    for _ in soon():
-        if shared.api.get("/admin/health")["streams"] == 0:
-            break
-
-
-@pytest.mark.heavy
-def test_who_comes_back_after_kills_has_every_entry_once(serve: Serve) -> None:
-    server = serve()
-    found: list[Json] = []
-    for cycle in range(sized(3, 20, 200)):
-        api = server.client()
-        with ThreadPoolExecutor(1) as pool:
-            writing = pool.submit(talk_until_killed, api, cycle)
-            with following(server.api, "one", last_event_id=found[-1]["id"] if found else "0") as blocks:
-                found += islice(entries_of(blocks), 5 + cycle % 3)
-            server.signal(signal.SIGKILL)
-            writing.result()
-        server.kill()
-        server.start()
-    everything: list[Json] = []
-    while page := transcript(server.api, "one", after=everything[-1]["id"] if everything else "0"):
-        everything += page
-    with following(server.api, "one", last_event_id=found[-1]["id"]) as blocks:
-        found += islice(entries_of(blocks), len(everything) - len(found))
-    assert ids(found) == ids(everything)
-
-
-def talk_until_killed(api: Api, cycle: int) -> None:
-    """Runs in one session until the server is gone."""
-    import httpx2  # noqa: PLC0415
-
-    try:
-        for number in range(10_000):
-            api.run(f"{cycle}-{number}", sessionId="one")
-    except (httpx2.TransportError, Refused):
-        return
-
-
-def test_a_stream_of_one_server_shows_the_entries_of_another(serve: Serve, tmp_path: Path) -> None:
-    here, there = serve(tmp_path / "plane"), serve(tmp_path / "plane")
-    with following(here.api, "one") as mine, following(there.api, "one") as theirs:
-        for number in range(sized(3, 20, 200)):
-            (there if number % 2 else here).api.run(f"say {number}", sessionId="one")
-            wanted = lasting(transcript(here.api, "one")[-2:])
-            assert lasting(islice(entries_of(mine), 2)) == lasting(islice(entries_of(theirs), 2)) == wanted
-
-
 # A subscriber by hand
-
-
-class Line:
-    """What a subscriber received. While it is ``held`` it takes nothing."""
-
-    def __init__(self) -> None:
-        self.content = b""
-        self.free = anyio.Event()
-        self.free.set()
-        self._more = anyio.Event()
-
-    async def send(self, message: Any) -> None:
-        """Take what the stream sends."""
-        await self.free.wait()
-        self.content += message["body"]
-        self._more.set()
-
-    async def receive(self) -> Any:
-        """The client stays."""
-        await anyio.sleep_forever()
-
-    async def until(self, wanted: bytes, count: int = 1) -> None:
-        """Return once something was received so often."""
-        while self.content.count(wanted) < count:
-            self._more = anyio.Event()
-            await self._more.wait()
-
-    def data(self, event: str) -> list[Json]:
-        """The data of the frames of one event."""
-        found = []
-        for block in self.content.decode().split("\n\n"):
-            fields = dict(line.partition(": ")[::2] for line in block.splitlines())
-            if fields.get("event") == event:
-                found.append(msgspec.json.decode(fields["data"])["data"])
-        return found
 
 
 async def start(parts: ControlPlane, session_id: str, said: str = "hello") -> str:
@@ -350,15 +158,6 @@ async def test_who_reads_too_slowly_is_told_to_forget_and_has_the_entry_in_the_e
     assert len(rest["text"]) == LIVE_CHARS_MAX
     assert rest["offset"] == 9 + LIVE_CHARS_MAX // 500 * 1_000 - LIVE_CHARS_MAX
     assert [entry["content"] for entry in line.data("transcript.entry")] == ["a", "Echo: user: a"]
-
-
-async def test_a_quiet_transcript_stream_beats(parts: ControlPlane) -> None:
-    streams, line = Streams(heartbeat_seconds=0.02), Line()
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(streams.serve, parts.transcripts.open("one", None, None), line.receive, line.send)
-            await line.until(HEARTBEAT, 3)
-            streams.drain()
 
 
 async def test_an_entry_that_the_views_know_of_first_waits_until_the_stream_has_heard_of_it(
