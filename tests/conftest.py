@@ -21,7 +21,6 @@ hypothesis.settings.load_profile("athena")
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Coroutine tests run on asyncio."""
     return "asyncio"
 
 
@@ -45,7 +44,7 @@ def serve(tmp_path: Path, store: dict[str, str]) -> Iterator[Serve]:
 
 @pytest.fixture
 def gates(tmp_path: Path) -> Iterator[Gates]:
-    """A model that waits where it is told to."""
+    """A model that waits at gates."""
     found = Gates(tmp_path / "gates")
     yield found
     found.close()
@@ -105,7 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """What did not run for want of a PostgreSQL is said in the last line."""
+    """Report in the last line which tests did not run because PostgreSQL is missing."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return
@@ -115,6 +114,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files come first, so that none is begun when all others are done: own time limits, then heavy."""
+    """Run the longest files first, so that none begins when all others have ended: own time limits, then heavy."""
     long, heavy = ({item.path for item in items if item.get_closest_marker(name)} for name in ("timeout", "heavy"))
     items.sort(key=lambda item: (item.path not in long, item.path not in heavy))

@@ -22,26 +22,26 @@ FULL = os.environ | {"ATHENA_TEST_SCALE": "full"}
 
 
 def commit() -> str:
-    """What is proved: a commit, marked where it is not what is here."""
+    """Return the commit, marked if the tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def tests(places: list[str]) -> list[str]:
-    """All heavy tests of some files or folders, as pytest names them."""
+    """Return all heavy tests of some files or folders, as pytest names them."""
     command = [*PYTEST, "--collect-only", "-m", "heavy", *places]
     found = subprocess.run(command, cwd=ROOT, env=FULL, capture_output=True, text=True, check=True).stdout
     return [line for line in found.splitlines() if "::" in line]
 
 
 def kept_at(folder: Path, test: str) -> Path:
-    """Where the output of a test is kept once it has passed."""
+    """Return the place of the output of a passed test."""
     words = re.sub(r"[^\w.-]+", "_", test.removeprefix("tests/"))
-    return folder / f"{words[:200]}-{zlib.crc32(test.encode()):08x}.txt"  # names may differ by what is no word
+    return folder / f"{words[:200]}-{zlib.crc32(test.encode()):08x}.txt"  # names may differ only by punctuation
 
 
 def proved(folder: Path, test: str) -> bool:
-    """Run one test, unless it has passed before; whether it has now."""
+    """Run one test unless it has passed before. Return True if it passes."""
     kept, unfinished = kept_at(folder, test), kept_at(folder, test).with_suffix(".unfinished")
     if kept.exists():
         return True
@@ -56,7 +56,7 @@ def proved(folder: Path, test: str) -> bool:
 
 
 def main(places: list[str]) -> int:
-    """Prove what is left to prove."""
+    """Run the remaining tests."""
     folder = ROOT / ".proof" / commit()
     folder.mkdir(parents=True, exist_ok=True)
     names = tests(places)
@@ -65,7 +65,7 @@ def main(places: list[str]) -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             passed = list(pool.map(lambda name: proved(folder, name), names))
-        except KeyboardInterrupt:  # the tests at work have heard of it too
+        except KeyboardInterrupt:  # the running tests got the signal too
             pool.shutdown(cancel_futures=True)
             print("Ended by hand. The same command goes on from here.", file=sys.stderr)
             return 130

@@ -19,7 +19,6 @@ MUTATION_FILES_MAX = 6
 
 
 def section(heading: str) -> str:
-    """The text of CONTRIBUTING below a heading."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
@@ -32,7 +31,7 @@ CHANGES = [
 
 @cache
 def symbols(path: str) -> frozenset[str]:
-    """What a Python file defines: names of its own, and members of its classes after a dot."""
+    """Return the names that a Python file defines; members of classes after a dot."""
 
     def names(body: list[ast.stmt], prefix: str = "") -> set[str]:
         found: set[str] = set()

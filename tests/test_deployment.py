@@ -42,7 +42,6 @@ INSTRUCTIONS = {
 
 
 def unit(name: str) -> dict[str, list[str]]:
-    """The settings of a unit."""
     found: dict[str, list[str]] = {}
     for line in (DEPLOYMENT / name).read_text().splitlines():
         if "=" in line and not line.startswith("#"):
@@ -74,7 +73,7 @@ def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> Non
 
 
 def shell_of(page: str, heading: str) -> list[str]:
-    """The commands in the first block of a section."""
+    """Return the commands in the first block of a section."""
     section = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
     return section.partition("```sh\n")[2].partition("```")[0].splitlines()
 
@@ -106,7 +105,7 @@ def test_the_secrets_of_the_page_are_never_readable_by_others(tmp_path: Path) ->
 
 
 class Machine:
-    """What the units, the environment and the site are on a machine, under a directory, on free ports."""
+    """The units, environment and site of a machine, under a directory and on free ports."""
 
     def __init__(self, directory: Path, database: str, **settings: str) -> None:
         self.directory = directory
@@ -125,7 +124,7 @@ class Machine:
         self.settings = {"ATHENA_DATABASE_URL": database} | settings
 
     def environment(self) -> dict[str, str]:
-        """That of the file, with the paths of this machine."""
+        """Return the environment in the file, with the paths of this machine."""
         text = (DEPLOYMENT / "athena.env").read_text()
         assert text.count("/etc/athena/") == text.count(str(Path("/etc/athena"))) >= 3
         text = text.replace("/etc/athena/", f"{self.directory}/").replace("/srv/athena", f"{self.directory}/workspace")
@@ -134,7 +133,7 @@ class Machine:
         return kept | dict(line.split("=", 1) for line in lines) | self.settings | {"PYTHONPATH": str(ROOT)}
 
     def start(self, name: str, instance: str, ready: str) -> "subprocess.Popen[bytes]":
-        """Run a unit, until it says that it is ready."""
+        """Start a unit. Return once it prints that it is ready."""
         found = unit(name)
         own = {}
         for line in found["Environment"]:
@@ -161,11 +160,9 @@ class Machine:
         raise AssertionError
 
     def log(self, name: str, instance: str) -> Path:
-        """What a unit says."""
         return self.directory / f"{name}-{instance}.log"
 
     def lines(self, port: int) -> list[Json]:
-        """The requests that a server has answered."""
         text = self.log(UNITS[0], str(port)).read_text()
         return [json.loads(line) for line in text.splitlines() if '"identity"' in line]
 
@@ -225,13 +222,12 @@ class Machine:
         return ssl.create_default_context(cafile=str(self.directory / "fullchain.pem"))
 
     def stop(self) -> list[int]:
-        """Tell all to leave; how they did."""
+        """Stop all processes. Return their exit codes."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         return [process.wait(PATIENCE_SECONDS) for process in self.processes]
 
     def kill(self) -> None:
-        """End what is still at work."""
         for process in self.processes:
             process.kill()
             process.wait()
@@ -239,7 +235,7 @@ class Machine:
 
 @contextmanager
 def client(machine: Machine, trust: ssl.SSLContext, name: str, password: str) -> Iterator[httpx2.Client]:
-    """Somebody who signs in at the proxy."""
+    """A client that signs in at the proxy."""
     with httpx2.Client(
         base_url=f"https://127.0.0.1:{machine.port}/api/v1",
         auth=(name, password),
@@ -251,13 +247,12 @@ def client(machine: Machine, trust: ssl.SSLContext, name: str, password: str) ->
 
 
 def data(response: httpx2.Response) -> Any:
-    """What an answer holds."""
     assert response.status_code < 300, response.text
     return response.json()["data"]
 
 
 def insisted(client: httpx2.Client, said: str) -> Any:
-    """The result of a run that is asked for again, with the same key, where the proxy got no answer."""
+    """Return the result of a run; repeat it with the same key while the proxy has no answer."""
     for _ in soon():
         response = client.post("/runs", json={"input": said}, headers={"idempotency-key": said.replace(" ", "-")})
         if response.status_code not in {502, 503}:
@@ -331,7 +326,7 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile, each with its whole argument."""
+    """Return the instructions of the Dockerfile, each with its whole argument."""
     lines = [line for line in (DEPLOYMENT / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
     whole = re.sub(r"\\\n\s*", "", "\n".join(lines))
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in whole.splitlines() if line)]

@@ -37,12 +37,10 @@ TEST = re.compile(r"\btest_\w+")
 
 @cache
 def documents() -> dict[Path, str]:
-    """Every Markdown file of the project."""
     return {ROOT / name: (ROOT / name).read_text("utf-8") for name in tree.files() if name.endswith(".md")}
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors that a page's headings make."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

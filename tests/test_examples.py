@@ -1,4 +1,4 @@
-"""The examples against a real server: nothing is lost or repeated, whoever is killed."""
+"""The examples against a real server: nothing is lost or repeated when the client or the server is killed."""
 
 import json
 import os
@@ -42,7 +42,6 @@ def until(holds: Callable[[], bool]) -> None:
 
 @contextmanager
 def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that is killed at the end of the block."""
     started = subprocess.Popen(
         [sys.executable, *command],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
@@ -59,7 +58,7 @@ def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]
 
 @contextmanager
 def server_at(port: int, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """A server on a port of our choice, so that another can follow it there; returns once it answers."""
+    """Start a server on a given port, so that another can follow it there; yield once it answers."""
     with process("-m", "tests.support.serving", str(port), ATHENA_STATE_DIR=str(directory)) as started:
         until(lambda: started.poll() is not None or answers(port))
         assert started.poll() is None
@@ -79,13 +78,13 @@ def copy(url: str, file: Path, *options: str) -> subprocess.CompletedProcess[str
 
 
 def copied(file: Path) -> list[Json]:
-    """The events on the complete lines of a file."""
+    """Return the events on the complete lines of a file."""
     text = file.read_bytes() if file.exists() else b""
     return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
 
 
 class Author:
-    """Creates directives one after another, whatever happens to the server; keys make the repetition harmless."""
+    """Creates directives one after another whatever happens to the server; keys make repetition harmless."""
 
     def __init__(self, url: str) -> None:
         self.acknowledged = 0
@@ -165,7 +164,7 @@ def test_the_copy_of_another_log_is_refused_in_plain_words_and_left_as_it_is(ser
     assert file.read_bytes() == before
 
 
-def test_a_file_that_is_no_copy_is_left_as_it_is(serve: Serve, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_copy_stays_unchanged(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     for text in ("a letter\n", "a letter without an end", '{"id": 7}\nand more'):
         file = tmp_path / "letter"
@@ -200,7 +199,6 @@ def test_a_filter_shows_only_what_was_asked_for(serve: Serve, once: bool) -> Non
 
 
 def audit(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the audit."""
     command = [sys.executable, str(ROOT / "examples" / "audit_rejections.py"), "--url", url, *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 

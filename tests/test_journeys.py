@@ -1,4 +1,4 @@
-"""The journeys: what each reader of the plane does from beginning to end, with what is there now."""
+"""Journeys of each kind of user through the plane, from beginning to end."""
 
 import shutil
 import signal
@@ -17,7 +17,7 @@ from tests.support.records import REFUSAL, wired
 
 
 def test_a_client_that_follows_with_cursors_ends_with_the_same_state_across_a_crash(serve: Serve) -> None:
-    """It keeps nothing but a cursor and what it made of the events; it may be cut off anywhere."""
+    """The client keeps only a cursor and its state. Its connection may be cut anywhere."""
     server = serve()
     cursor = "0"
     statuses: dict[str, str] = {}
@@ -60,8 +60,8 @@ def test_a_client_that_follows_with_cursors_ends_with_the_same_state_across_a_cr
     assert list(statuses) == list(shown)[::-1]
 
 
-def test_an_auditor_finds_every_refusal_that_anybody_was_told(serve: Serve, gates: Gates, tmp_path: Path) -> None:
-    """Whatever was answered 403 or 429 is in the feed, once, with who asked and why; nothing else looks like it."""
+def test_an_auditor_finds_every_refusal(serve: Serve, gates: Gates, tmp_path: Path) -> None:
+    """Every 403 and 429 is in the feed once, with the caller and the reason, and nothing else looks like it."""
     server = serve(auth_enabled="true", auth_identity_role_map="olga:Operator,ada:Admin", **gates.settings)
     olga, vera, ada = (server.client(name) for name in ("olga", "vera", "ada"))
     ada.put_policy(maxConcurrentRuns=1)
@@ -103,7 +103,7 @@ def test_an_auditor_finds_every_refusal_that_anybody_was_told(serve: Serve, gate
 
 
 def test_views_that_are_lost_come_back_the_same_while_the_log_is_served(serve: Serve) -> None:
-    """Replay: the views are deleted, rebuilt, compared; a replay beside the live server changes no answer."""
+    """Delete, rebuild and compare the views; a replay beside the live server changes no answer."""
     server = serve()
     for number in range(6):
         server.api.run(f"{number}", sessionId=f"session-{number % 2}")
@@ -137,7 +137,7 @@ def test_views_that_are_lost_come_back_the_same_while_the_log_is_served(serve: S
 
 
 def test_a_newcomer_finds_the_way_from_the_first_answer(serve: Serve) -> None:
-    """Capabilities, documentation, a first run, where it is, what it did: every link that is handed out leads on."""
+    """Follow every link from the capabilities and the documentation to a first run and its events."""
     server = serve()
     site = httpx2.Client(base_url=server.url)
     for _ in soon():  # the views of an empty log are made beside the first requests

@@ -45,13 +45,13 @@ AGENT = {**Profile(tools=("evidence",), budget_usd=0.0001).body, "toolPolicies":
 
 
 def shows_and_answers(asked: Asked) -> Behaviour:
-    """The model of an agent: it shows something, and then it is done."""
+    """The model of an agent: attach evidence, then answer."""
     roles = [message["role"] for message in asked.body["messages"]]
     return turn_of("all done" if roles[-1] == "tool" else call("evidence", **PROOF), 1)
 
 
 class Run:
-    """What the model knows about a run; ``request`` and ``key`` started it."""
+    """A run in the model; ``request`` and ``key`` started it."""
 
     def __init__(
         self, run_id: str, request: dict[str, str], said: str, *, key: str | None = None, gate: Gate | None = None
@@ -90,32 +90,30 @@ class Machine(RuleBasedStateMachine):
     # The model
 
     def running(self) -> list[Run]:
-        """Runs that hold a slot and their session."""
+        """Return the runs that hold a slot and their session."""
         return [run for run in self.runs.values() if run.status == "running"]
 
     def paused(self) -> list[Run]:
-        """Runs that hold their session and no slot."""
+        """Return the runs that hold their session and no slot."""
         return [run for run in self.runs.values() if run.status == "paused"]
 
     def holds(self, session: str) -> bool:
-        """Whether a session has an admitted run."""
+        """Return True if a session has an admitted run."""
         return any(run.session == session for run in [*self.running(), *self.paused()])
 
     def busy(self, session: str) -> bool:
-        """Whether a new run of a session has to wait."""
+        """Return True if a new run of a session has to wait."""
         return self.holds(session) or any(run.session == session for run in self.waiting)
 
     def full(self) -> bool:
-        """Whether a new run is refused."""
+        """Return True if a new run is rejected."""
         return self.limit is not None and len(self.running()) >= self.limit
 
     def begin(self, run: Run) -> None:
-        """The run is admitted."""
         run.status = "running"
         self.transcripts[run.session].append((run.run_id, "user", run.said))
 
     def end(self, run: Run, status: str, output: str | None = None) -> None:
-        """The run ends."""
         was_admitted = run.status != "queued"
         run.status, run.output = status, output
         if output is not None:
@@ -126,7 +124,7 @@ class Machine(RuleBasedStateMachine):
             self.waiting.remove(run)
 
     def settle(self) -> None:
-        """A slot or a session was freed: whoever waits for one is admitted, oldest first."""
+        """Admit waiting runs, oldest first, after a slot or a session became free."""
         for other in list(self.waiting):
             if not self.full() and not self.holds(other.session):
                 self.waiting.remove(other)
@@ -137,13 +135,11 @@ class Machine(RuleBasedStateMachine):
     # Requests
 
     def post(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> httpx2.Response:
-        """The answer to a command."""
         if key is not None:
             headers["idempotency_key"] = key
         return self.plane.ask("POST", path, body or {}, **headers)
 
     def get(self, path: str) -> Any:
-        """What a read says."""
         return opened(self.plane.ask("GET", path))
 
     def remember(self, key: str, path: str, body: Any, answer: httpx2.Response) -> None:
@@ -152,7 +148,6 @@ class Machine(RuleBasedStateMachine):
         self.answers[key] = (path, body, opened(answer))
 
     def new_key(self) -> str:
-        """A key that was not used before."""
         return f"key-{len(self.answers)}-{len(self.runs)}"
 
     # Rules
@@ -218,7 +213,7 @@ class Machine(RuleBasedStateMachine):
             self.directives[self.get(f"/runs/{run.run_id}")["directiveId"]] = run.said
 
     def withdrawn(self, answer: httpx2.Response, body: dict[str, str], said: str) -> Run:
-        """The run of somebody who did not want to wait for the session."""
+        """Return the run of a caller that did not wait for the session."""
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "SESSION_LOCK_TIMEOUT")
         run = Run(answer.json()["error"]["details"]["runId"], body, said.strip())
         run.status = "cancelled"
@@ -303,7 +298,7 @@ class Machine(RuleBasedStateMachine):
         assert (answer.status_code, record["status"]) == (202, run.status)
 
     def wait_for(self, run: Run) -> httpx2.Response:
-        """The answer of a run, by repeating the request that started it."""
+        """Return the answer of a run by repeating the request that started it."""
         assert run.key is not None
         answer = self.post("/runs", run.request, run.key)
         assert answer.headers["idempotency-replayed"] == "true"

@@ -25,7 +25,7 @@ OF_RUNS = {*run.DECIDER.events, *STANDS_IN_RUNS}
 
 
 def recorded(kind: type[Event]) -> Iterator[Recorded[Any]]:
-    """The samples of an event type in its present shape."""
+    """Yield the samples of an event type in its current shape."""
     for sample in samples():
         if (sample.type, sample.schema_version) == (kind.TYPE, kind.SCHEMA):
             extra, text = (None if column is None else column.encode() for column in (sample.extra, sample.text))
@@ -40,7 +40,7 @@ class NoRows:
 
 
 def explained(kind: type[Event]) -> bool:
-    """Whether a timeline has a sentence of the event."""
+    """Return True if a timeline has a sentence for the event."""
     for one in recorded(kind):
         story = Timeline(cast(LogReader, NoRows()), lambda position, mark: "", None)
         story.add(one)
@@ -50,7 +50,7 @@ def explained(kind: type[Event]) -> bool:
 
 
 def simulated(kind: type[Event]) -> bool:
-    """Whether a run of a simulation is another one after the event."""
+    """Return True if the event changes a run of a simulation."""
     for one in recorded(kind):
         course = RunCourse(row_of(CODEC.encode(one.event, lambda: bytes(16))))
         before = {name: copy(value) for name, value in vars(course).items()}
@@ -61,7 +61,7 @@ def simulated(kind: type[Event]) -> bool:
 
 
 def named_by_the_console() -> set[str]:
-    """Every text in the console's own sources."""
+    """Return every text in the console's own sources."""
     sources = [path.read_text() for path in CONSOLE.rglob("*.ts*") if not re.search(r"generated|tests?\.ts", path.name)]
     return {name for source in sources for name in re.findall(r'"([\w.-]+)"', source)}
 
@@ -78,7 +78,7 @@ PLACES: dict[str, Callable[[type[Event]], bool]] = {
 
 
 def wrong(kind: type[Event]) -> Iterator[str]:
-    """What is wrong with the declaration of an event, place by place."""
+    """Yield the errors in the declaration of an event, place by place."""
     shows = vars(kind).get("SHOWS")
     if not isinstance(shows, Shows):
         yield f"{kind.__name__} has no SHOWS"

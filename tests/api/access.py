@@ -1,4 +1,4 @@
-"""Who may do what, found out by asking: each operation, as nobody, in each role, and narrowed."""
+"""The table of access, measured: each operation without an identity, in each role, and under each scope."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ HEAD = """\
 
 @contextmanager
 def asked() -> Iterator["Question"]:
-    """A plane with a run in a session of ours, and one elsewhere."""
+    """Yield questions to a plane with a run in a session of the caller's, and one elsewhere."""
     with TemporaryDirectory() as directory:
         inside = Inside(
             Path(directory),
@@ -41,7 +41,7 @@ def asked() -> Iterator["Question"]:
 
 
 class Question:
-    """Asks for an example as somebody."""
+    """Sends the example of an operation as a caller."""
 
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
@@ -54,7 +54,7 @@ class Question:
         return str(answer.json()["data"]["runId"])
 
     def answer(self, operation: str, whose: str, headers: dict[str, str]) -> str:
-        """What the table says of one question."""
+        """Return the cell of the table for one question."""
         (row,) = [row for row in OPERATIONS if row.id == operation]
         example = EXAMPLES[operation]
         first = next((part for part in row.path.split("/") if part.startswith(":")), None)
@@ -77,7 +77,7 @@ class Question:
         if example.query and row.method == "GET":
             path += "?" + "&".join(f"{name}={value}" for name, value in example.query.items())
         if row.stream:
-            headers["last_event_id"] = "not-a-cursor"  # refused after access, and before it streams for ever
+            headers["last_event_id"] = "not-a-cursor"  # refused after the check of access, before it streams
         answer = self._inside.ask(row.method, path, body, **headers)
         if answer.status_code == 403:
             assert answer.json()["error"]["code"] == "AUTHZ_DENIED"
@@ -93,7 +93,7 @@ def _line(name: str, found: list[str]) -> str:
 
 
 def access_text() -> str:
-    """The whole, by operation."""
+    """Return the whole table, by operation."""
     columns = [(mark, whose, headers) for mark, whose, headers in cells()]
     lines = [HEAD, f"{'':<36}" + "".join(f"{mark:<6}" for mark, _, _ in columns).rstrip() + "\n"]
     with asked() as question:

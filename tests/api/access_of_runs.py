@@ -1,4 +1,4 @@
-"""What a run of each kind of caller is given and may change, found out by starting runs."""
+"""The access of runs, measured: each kind of caller starts one, and its context and effects are read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ NOTE, ENTRY = "curlew plover", "avocet godwit"
 
 @contextmanager
 def started() -> Iterator["Starter"]:
-    """A plane with a memory, and a model that searches the notes."""
+    """Yield a plane with a memory, and a model that searches the notes."""
     with TemporaryDirectory() as directory, acting([call("memory", action="search", query=NOTE), "done"]) as model:
         Path(directory, "MEMORY.md").write_text(f"a note of the {NOTE}\n")
         Path(directory, "plan.txt").write_text("a file\n")
@@ -62,7 +62,7 @@ def started() -> Iterator["Starter"]:
 
 
 class Starter:
-    """Starts runs as each caller, with sessions of its own and of somebody else."""
+    """Starts runs as each caller, in sessions of its own and of others."""
 
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
@@ -86,13 +86,12 @@ class Starter:
         self._workflow = self._ask("POST", "/workflows", {"definition": approval})["id"]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The data of an answer to the Admin."""
         answer = self._inside.ask(method, path, body, x_athena_identity="ada")
         assert answer.status_code in {200, 202}, answer.text
         return answer.json()["data"]
 
     def column(self, number: int, whose: str, headers: dict[str, str]) -> dict[str, str]:
-        """What the table says of one caller, by row."""
+        """Return the cells of one caller, by row."""
         own, other = f"own{number}", f"other{number}"
         first = self._first(own, OWN_PERSONA, f"heron{number} osprey{number}")
         self._first(other, "stranger", f"egret{number} bittern{number}")
@@ -153,7 +152,7 @@ class Starter:
         return str(self._ask("POST", "/runs", body)["runId"])
 
     def _cited(self, run: Any) -> list[str]:
-        """What a run was reminded of."""
+        """Return the citations that a run was given."""
         events = self._ask("GET", f"/events?types=memory.recalled&runId={run['runId']}")["events"]
         return [citation for event in events for citation in event["payload"]["citations"]]
 
@@ -164,7 +163,6 @@ class Starter:
 
 
 def rows() -> Iterator[tuple[str, list[str]]]:
-    """Each row with its cells."""
     with started() as starter:
         columns = [starter.column(number, whose, headers) for number, (_, whose, headers) in enumerate(cells())]
     for name in ROWS:

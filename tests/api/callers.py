@@ -1,4 +1,4 @@
-"""The kinds of callers whose access is listed: nobody, each role, and those who are narrowed."""
+"""The kinds of callers whose access is listed: without an identity, each role, and each scope."""
 
 from collections.abc import Iterator
 

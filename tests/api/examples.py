@@ -158,7 +158,7 @@ EXAMPLES: dict[str, Example] = {
     "getWorkDrain": Example("/work/drains/drn_unknown", 404),
     "sendA2aMessage": Example(
         "/a2a/messages",
-        400,  # nobody is defined yet
+        400,  # no persona is defined yet
         body={
             "fromPersona": "ada",
             "toPersona": "bob",
@@ -227,7 +227,7 @@ EXAMPLES: dict[str, Example] = {
     "rejectWorkflowStep": Example("/workflows/run/wfr_unknown/steps/ask/reject", 404, body=JUDGEMENT),
     "runPersona": Example(
         "/personas/run",
-        400,  # nobody is defined
+        400,  # no persona is defined
         body={
             "name": "critic",
             "repoPath": ".",

@@ -13,7 +13,7 @@ REFRESH = "python -m tests.api.refresh"
 
 
 def operations_text() -> str:
-    """Method, path, id and roles of every operation, by path."""
+    """Return method, path, id and roles of every operation, by path."""
     lines = []
     for row in sorted(OPERATIONS, key=lambda row: (row.path, row.method)):
         roles = " ".join(role for role in Role if role in row.roles)
@@ -23,7 +23,7 @@ def operations_text() -> str:
 
 
 def openapi_text() -> str:
-    """The document, laid out for review."""
+    """Return the document, laid out for review."""
     return json.dumps(openapi.document(OPERATIONS, __version__), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -6,7 +6,6 @@ from tests.support import packages
 
 
 def main() -> None:
-    """Write them."""
     for name, text in {**LISTINGS, "access.txt": access_text}.items():
         (FOLDER / name).write_text(text(), encoding="utf-8")
     packages.LISTING.write_text(packages.packages_text(), encoding="utf-8")

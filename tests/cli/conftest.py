@@ -23,10 +23,10 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 class Here(Protocol):
-    """Runs a command to its end in this process, as the terminal would in one of its own."""
+    """Runs a command to its end in this process."""
 
     def __call__(self, *arguments: str, **settings: str) -> Result:
-        """With settings beside those of the terminal."""
+        """Run with further settings."""
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port of discard
 
 
 class Result:
-    """What a command left behind."""
+    """The exit code and output of a command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code = code
@@ -34,7 +34,7 @@ class Result:
 
 
 class Running:
-    """A command that is still at work."""
+    """A running command."""
 
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path) -> None:
         self._process = subprocess.Popen(
@@ -53,20 +53,19 @@ class Running:
         self.lines: list[str] = []
 
     def line(self) -> str:
-        """The next line of its output."""
         line = self.stdout.readline()
         assert line, self.stderr.read()
         self.lines.append(line.rstrip("\n"))
         return self.lines[-1]
 
     def read_until(self, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Read lines of JSON up to one that is meant."""
+        """Read lines of JSON until one matches."""
         while not done(record := json.loads(self.line())):
             pass
         return dict(record)
 
     def complaint(self, beginning: str) -> str:
-        """The next line of its standard error that begins so."""
+        """Return the next line of standard error with this beginning."""
         for line in self.stderr:
             if line.startswith(beginning):
                 return line.rstrip("\n")
@@ -74,15 +73,15 @@ class Running:
 
     @property
     def ended(self) -> bool:
-        """Whether it ended by itself."""
+        """Return True if it has ended."""
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        """Its exit code, once it ended by itself."""
+        """Wait for the end. Return the exit code."""
         return self._process.wait(PATIENCE_SECONDS)
 
     def end(self, number: signal.Signals | None = None) -> Result:
-        """Send a signal, if one is given; wait for the end."""
+        """Send a signal, if one is given, and wait for the end."""
         if number is not None:
             self._process.send_signal(number)
         out, err = self._process.communicate(timeout=PATIENCE_SECONDS)
@@ -101,23 +100,21 @@ class Terminal:
         self._running: list[Running] = []
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """What a command sees."""
+        """Return the environment of a command."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         given = {f"ATHENA_{name.upper()}": value for name, value in {**self.settings, **settings}.items()}
         return {**kept, "PYTHONPATH": str(ROOT), **given, **self.variables}
 
     def start(self, *arguments: str, **settings: str) -> Running:
-        """Start a command."""
         running = Running(arguments, self.environment(settings), self.directory)
         self._running.append(running)
         return running
 
     def run(self, *arguments: str, **settings: str) -> Result:
-        """Run a command to its end."""
         return self.start(*arguments, **settings).end()
 
     def seen(self, *arguments: str, **settings: str) -> str:
-        """What a person sees on a screen of 200 columns."""
+        """Return the output on a screen of 200 columns."""
         ours, theirs = pty.openpty()
         environment = {**self.environment(settings), "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": "1"}
         command = [sys.executable, "-m", "athena_cli", *arguments]
@@ -151,7 +148,7 @@ class Terminal:
             yield server
 
     def close(self) -> None:
-        """End what is still at work."""
+        """End all running commands."""
         for running in self._running:
             running.end(signal.SIGKILL)
             running.stdout.close()
@@ -160,7 +157,7 @@ class Terminal:
 
 @contextmanager
 def attentive() -> Iterator[None]:
-    """While commands are started that have to hear Ctrl-C, which they inherit deafness to."""
+    """Reset SIGINT while commands are started: they would inherit that it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

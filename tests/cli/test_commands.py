@@ -52,11 +52,11 @@ TELLING = {
 
 
 class Case(NamedTuple):
-    """A command of the story: what it is given, how it ends, and what is kept of its output for later ones.
+    """A command of the story: its arguments, its exit code, and the parts of its output that later ones need.
 
-    ``awaits`` is a type of event that follows by itself; ``lines`` is how much of a stream is read before Ctrl-C.
-    ``says`` is in its complaint. ``after`` names what has to be kept before it, beside what its arguments name. Where
-    it is ``racing``, something may have gone on before it answered, so that the answers need not be the same.
+    ``awaits`` is the type of an event that follows; ``lines`` is the number of lines read before Ctrl-C. ``says`` is a
+    part of its error. ``after`` names parts that must be kept before it, beside those in its arguments. The outputs of
+    a ``racing`` command may differ, because background work may run before it answers.
     """
 
     words: str
@@ -97,7 +97,7 @@ STORY = (
     Case("clock accept"),
     Case("anchors keep", f"--log-id {'ab' * 8} --position 7 --chain {'cd' * 32} --at 2026-01-01T00:00:00.000Z"),
     Case("anchors list"),
-    # what runs are told, and by whom
+    # directives, profiles and templates
     Case("directives create", """--input look --metadata '{"team":"red"}'""", {"directive": "id"}),
     Case("directives get", "$directive"),
     Case("directives list"),
@@ -269,7 +269,7 @@ QUICK = {
 
 
 def chosen() -> list[Case]:
-    """The cases at this scale, with those whose outputs they need."""
+    """Return the cases at this scale, with those whose outputs they need."""
     if sized(quick=False, ci=True, full=True):
         return list(STORY)
     wanted, needed, found = set(QUICK), set[str](), list[Case]()
@@ -282,7 +282,7 @@ def chosen() -> list[Case]:
 
 
 def reaches(words: str) -> bool:
-    """Whether a command asks a plane."""
+    """Return True if a command calls the API."""
     own = COMMANDS.get(words)
     command = own or (command_of(generated_operations()[words].id) if words in GENERATED_COMMANDS else None)
     return command is not None and "connection" in inspect.signature(command).parameters
@@ -304,7 +304,7 @@ def test_every_command_prints_the_same_over_both_transports(tmp_path: Path) -> N
 
 
 def told(world: World, case: Case) -> Any:
-    """What a command prints in a world, as it has to be in the other one."""
+    """Return the output of a command in a world, in a form that both worlds share."""
     arguments = [*case.words.split(), *shlex.split(case.arguments)]
     if case.words in {"api serve", "worker"}:
         return served(world, case)
@@ -322,7 +322,7 @@ def told(world: World, case: Case) -> Any:
         return result.code
     if case.lines:  # what was read, not how far it had come by then
         return world.plain(result.out)
-    if case.words == "events list":  # what goes on by itself is recorded in another order
+    if case.words == "events list":  # background work is recorded in another order
         return sorted(json.dumps([event["type"], shape(event)]) for event in json.loads(result.out)["events"])
     if case.words in TELLING:
         found = json.loads(result.out)
@@ -334,7 +334,7 @@ def told(world: World, case: Case) -> Any:
 
 
 def served(world: World, case: Case) -> Any:
-    """What a process says that is started and stopped."""
+    """Start a process, stop it, and return its first line and exit code."""
     running = world.terminal.start(*case.words.split(), *shlex.split(case.arguments), **world.told(case.settings))
     ready = json.loads(running.line())
     return shape(ready), running.end(signal.SIGINT).code

@@ -62,7 +62,7 @@ class Scene(NamedTuple):
     tag: str
 
     def words(self, field: str) -> str:
-        """A canary of its own for a field."""
+        """Return a canary of its own for a field."""
         return f"{CANARY}-{field}-{self.tag} sings"
 
     def runs(self) -> None:
@@ -85,7 +85,7 @@ class Scene(NamedTuple):
         api.await_ending(run["runId"])
 
     def agents(self) -> None:
-        """A run that writes a file, calls a tool that is none, shows evidence and answers."""
+        """A run that writes a file, calls an unknown tool, shows evidence and answers."""
         profile = self.api.post("/harness-profiles", Profile().body)["id"]
         body = {"input": "act", "harnessProfileId": profile, "sessionId": "agent"}
         assert self.api.post("/runs", body)["output"] == ANSWER
@@ -212,7 +212,7 @@ SCRIPT = (
 
 
 def choose(asked: Asked) -> Behaviour:
-    """The model of provider ``openai``: it acts, reviews, refuses, or says nothing."""
+    """The model of provider ``openai``: act, review, fail, or send nothing."""
     messages = asked.body["messages"]
     said = " ".join(str(one.get("content")) for one in messages)
     if "could not be read" in said:
@@ -228,7 +228,7 @@ def choose(asked: Asked) -> Behaviour:
 
 
 def furnish(workspace: Path) -> None:
-    """What personas and reviews need."""
+    """Write the files that personas and reviews need."""
     (workspace / "personas").mkdir(parents=True)
     for name in ("critic", "ada", "bob"):
         (workspace / "personas" / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name}))
@@ -242,7 +242,7 @@ def furnish(workspace: Path) -> None:
 
 
 def texts_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
-    """The type and field of every text with a canary."""
+    """Return the type and field of every text with a canary."""
     codec, found = Codec(EVENTS), set()
     for row in rows:
         event = codec.decode(row).event
@@ -259,7 +259,7 @@ def program(path: Path, text: str) -> str:
 
 
 def collected(here: Here, *words: str) -> Result:
-    """Run a command, which leaves connections to a database to the end of its process."""
+    """Run a command whose connections stay open until its process ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         result = here(*words)
@@ -273,7 +273,7 @@ def rows_of(state_dir: Path, url: str | None) -> Iterator[Row]:
 
 
 def in_database(url: str) -> list[str]:
-    """The tables of a database with a row that holds the canary."""
+    """Return the tables of a database with a row that holds the canary."""
     with psycopg.connect(url) as session:
         tables = session.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname LIKE 'athena%'"
@@ -370,7 +370,7 @@ def test_no_canary_is_left_of_any_free_field(
 
 
 async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
-    """Redact each session and what is left of the canary, as the command does, in one process and with one pass."""
+    """Redact each session and the rest of the canary as the command does, in one process and with one pass."""
     settings = load(terminal.environment({}), terminal.directory)
     async with in_process(settings) as inside:
         plane = inside.plane
@@ -387,7 +387,7 @@ async def erase_all(terminal: Terminal, words: re.Pattern[bytes]) -> None:
 
 
 def sung(value: Any, name: str = "") -> Any:
-    """A text with a canary before each of its strings but salts, also within JSON."""
+    """Return a value with a canary before each of its strings but salts, also within JSON."""
     match value:
         case str() if not name.lower().endswith("salt") and name != "mode":  # the one that has to be of a list
             with suppress(ValueError):
@@ -403,7 +403,7 @@ def sung(value: Any, name: str = "") -> Any:
 
 
 def sing(state_dir: Path) -> set[str]:
-    """Put canaries into the texts of a log, as if they had been written so; return the types that have some."""
+    """Put canaries into the texts of a log, as if they had been written like this. Return the types with some."""
     kinds, chain = set(), GENESIS
     with closing(apsw.Connection(str(state_dir / "log.db"))) as log:
         log_id = log.execute("SELECT value FROM meta WHERE name = 'log_id'").get
@@ -420,7 +420,7 @@ def sing(state_dir: Path) -> set[str]:
                 (text, text_hash, chain, row.position),
             )
     with closing(apsw.Connection(str(state_dir / "log.db"))) as log:
-        log.execute("VACUUM")  # its rows moved, which those of a log never do
+        log.execute("VACUUM")  # the rows have moved, which never happens in a log
         log.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     write_anchor(state_dir / "log.anchor", Anchor(log_id=log_id, position=len(rows), chain=chain.hex()))
     return kinds
@@ -428,7 +428,7 @@ def sing(state_dir: Path) -> set[str]:
 
 @pytest.mark.parametrize("state", STATES, ids=name_of)
 def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenState, tmp_path: Path) -> None:
-    """The small form of the test above: every event and view of a release, without the operations that lead to them."""
+    """The short form of the test above: every event and view of a release, without the operations behind them."""
     state.unpack(tmp_path)
     for name in ("views", "memory"):
         shutil.rmtree(tmp_path / "state" / name, ignore_errors=True)
@@ -449,7 +449,7 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
             while rows := [row for row in plane.reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
                 found = redaction.ErasableText(
                     tuple(rows), (), frozenset()
-                )  # a redrive may copy what is not erased yet
+                )  # a redrive may copy a text before it is erased
                 done, _ = await redaction.redact(plane.log, plane.reader, found, "asked", meta)
             return await plane.scrub(done, 60.0)
 
@@ -462,7 +462,7 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
 
 @contextmanager
 def server_that(situation: str, terminal: Terminal) -> Iterator[None]:
-    """Meanwhile no server, an idle one, a busy one, or an idle one beside readers that keep their snapshots a while."""
+    """Meanwhile run no server, an idle one, a busy one, or an idle one beside readers with open snapshots."""
     if situation == "none":
         yield
         return

@@ -1,4 +1,4 @@
-"""Exit codes, and what is said about them: one line, on standard error."""
+"""Exit codes, and the one line on standard error that explains each."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ ANY_TEXT = {
 
 
 def complaint(result: Result, code: int) -> str:
-    """The one line that a command that failed has to say."""
+    """Return the one line that a failed command prints."""
     assert result.code == code, result.err
     assert result.out == ""
     (line,) = result.err.splitlines()
@@ -113,11 +113,11 @@ def test_wrong_usage_is_2(terminal: Terminal, here: Here, arguments: list[str], 
     assert not terminal.state_dir.exists()
 
 
-def test_wrong_usage_is_2_for_whoever_started_the_process(terminal: Terminal) -> None:
+def test_wrong_usage_is_the_exit_code_of_the_process(terminal: Terminal) -> None:
     assert complaint(terminal.run("cancel"), 2) == "Error: cancel requires either --session or --run"
 
 
-@pytest.mark.parametrize("variable", WRONG | AT_THE_START)
+@pytest.mark.parametrize("variable", {**WRONG, **AT_THE_START})
 def test_a_wrong_setting_is_2(here: Here, variable: str) -> None:
     wrong = {variable.removeprefix("ATHENA_").lower(): (AT_THE_START.get(variable) or WRONG[variable][0])}
     assert complaint(here("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
@@ -215,7 +215,7 @@ def test_a_unix_socket_belongs_to_who_serves(terminal: Terminal) -> None:
     assert result.err.startswith("Warning: whoever the map of roles does not name is an Admin\n")
 
 
-def test_what_is_no_database_is_2(terminal: Terminal) -> None:
+def test_a_file_that_is_not_a_database_is_2(terminal: Terminal) -> None:
     terminal.state_dir.mkdir()
     (terminal.state_dir / "log.db").write_bytes(b"no database at all" * 100)
     assert "cannot read" in complaint(terminal.run("verify"), 2)
@@ -240,7 +240,7 @@ def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) ->
 
 @contextmanager
 def elsewhere(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL of another program that speaks HTTP."""
+    """Yield the URL of another program that speaks HTTP."""
     other = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=other.serve_forever)
     thread.start()
@@ -255,10 +255,9 @@ def elsewhere(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 @pytest.mark.parametrize("content", [b"[]", b'{"data": null}'])
 def test_the_doctor_takes_any_answer_of_another_program(terminal: Terminal, content: bytes) -> None:
     class Other(BaseHTTPRequestHandler):
-        """Has the same answer to everything."""
+        """A program with one answer to everything."""
 
         def do_GET(self) -> None:
-            """Answer."""
             self.send_response(200)
             self.end_headers()
             self.wfile.write(content)
@@ -267,7 +266,7 @@ def test_the_doctor_takes_any_answer_of_another_program(terminal: Terminal, cont
         assert "Traceback" not in terminal.run("doctor", api_base_url=url).err
 
 
-def test_a_stream_of_somebody_else_is_3(terminal: Terminal) -> None:
+def test_a_stream_of_another_program_is_3(terminal: Terminal) -> None:
     with elsewhere(SimpleHTTPRequestHandler) as url:
         line = complaint(terminal.run("events", "tail", api_base_url=url), 3)
     assert line.endswith("the response is not from an Athena server (status 404)")
@@ -305,7 +304,7 @@ def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -
     assert (done.returncode, done.stderr) == (1, "Error: [Errno 28] No space left on device\n")
 
 
-def test_nobody_there_is_3(terminal: Terminal) -> None:
+def test_a_server_that_is_down_is_3(terminal: Terminal) -> None:
     line = complaint(terminal.run("run", "--input", "x", "--transport", "api"), 3)
     assert line.startswith("Error: API transport failed for POST /api/v1/runs: ")
     assert complaint(terminal.run("events", "tail", "--transport", "api"), 3).startswith("Error: API transport failed")
@@ -316,7 +315,7 @@ def test_async_never_falls_back(terminal: Terminal) -> None:
     assert not terminal.state_dir.exists()
 
 
-def test_auto_does_not_fall_back_when_somebody_is_there_but_says_nothing(terminal: Terminal) -> None:
+def test_auto_does_not_fall_back_from_a_server_that_does_not_answer(terminal: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         result = terminal.run("events", "list", api_base_url=url, cli_api_timeout_ms="200")
@@ -374,7 +373,6 @@ def test_ctrl_c_before_a_command_has_heard_of_the_run_that_it_asked_for_ends_tha
 
 
 def all_events(terminal: Terminal) -> list[dict[str, object]]:
-    """Everything that was recorded."""
     return list(terminal.run("events", "list", "--all", "--transport", "local").data["events"])
 
 

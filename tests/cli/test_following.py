@@ -1,4 +1,4 @@
-"""What follows from a command that works alone: done before it ends, cancelled with it, or left, and said so."""
+"""Follow-up work of a command without a server: done before it ends, cancelled with it, or left and named."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ ASK = {"id": "ask", "approval": {"message": "go on?"}}
 
 
 def workflow(terminal: Terminal, *names: str) -> str:
-    """A workflow of steps one after another; that of the name ``ask`` is an approval."""
+    """Make a workflow of steps one after another; the step ``ask`` is an approval."""
     inside = Inside(terminal.directory)
     inside.start()
 
@@ -46,7 +46,7 @@ def workflow(terminal: Terminal, *names: str) -> str:
 
 
 def told(terminal: Terminal, kind: type[E]) -> list[E]:
-    """The events of a kind in the log, read past everybody."""
+    """Return the events of a type, read from the log itself."""
     history = (CODEC.decode(row).event for row in rows_of(terminal.state_dir / "log.db")[1])
     return [event for event in history if isinstance(event, kind)]
 
@@ -92,7 +92,7 @@ def test_ctrl_c_cancels_the_workflow_run_and_a_resume_goes_on(terminal: Terminal
     assert [state["attempt"] for state in resumed.data["stepStates"].values()] == [2, 1]
 
 
-def test_a_message_is_delivered_by_the_command_that_sent_it_and_what_is_left_is_named(terminal: Terminal) -> None:
+def test_a_message_is_delivered_by_the_command_that_sent_it_and_the_rest_is_named(terminal: Terminal) -> None:
     folder = terminal.directory / "personas"
     folder.mkdir()
     (folder / "bob.json").write_text(json.dumps({"schemaVersion": 1, "id": "bob"}))

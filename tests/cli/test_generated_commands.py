@@ -20,7 +20,7 @@ from tests.support.server import Server
 
 PLAIN = [row for row in OPERATIONS if words_of(row) in GENERATED_COMMANDS and not row.stream]
 CHANGING = {"getAdminHealth", "getFleetSummary", "getCapabilities", "listWorkers"}
-"""What tells the time, or of the process that answers."""
+"""Operations whose answer names the time or the process."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def arguments_of(row: AnyOperation, body: Path) -> list[str]:
-    """The example of a row as arguments."""
+    """Return the example of a row as arguments."""
     example = EXAMPLES[row.id]
     pattern, path = row.path.strip("/").split("/"), example.path.strip("/").split("/")
     named = [value for name, value in zip(pattern, path, strict=True) if name.startswith(":")]

@@ -1,4 +1,4 @@
-"""Files from elsewhere: every command refuses or names what is wrong with them in one line, and never waits."""
+"""Foreign and damaged files: every command reports them in one line, and never waits."""
 
 import os
 import shutil
@@ -35,13 +35,13 @@ SCHEMAS = {"forger": FORGER, "dropper": DROPPER, "view": VIEW}
 
 
 def changed(path: Path, statements: str) -> None:
-    """Run statements past Athena."""
+    """Run statements on a database without Athena."""
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute(statements)
 
 
 def one_line(done: Result, *words: str) -> None:
-    """Fail unless a command failed with one line that names all this."""
+    """Fail unless a command failed with one line that contains all these words."""
     assert done.code in {1, 2}, (done.code, done.out, done.err)
     lines = [line for line in done.err.splitlines() if not line.startswith(("Warning:", "{"))]
     assert len(lines) == 1, done.err
@@ -74,7 +74,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("case", some_quick(PLACES, 1))
-def test_every_command_refuses_what_is_no_log(case: str, terminal: Terminal, here: Here) -> None:
+def test_every_command_refuses_a_file_that_is_not_a_log(case: str, terminal: Terminal, here: Here) -> None:
     terminal.state_dir.mkdir()
     path = terminal.state_dir / "log.db"
     PLACES[case](path)

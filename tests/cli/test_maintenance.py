@@ -22,7 +22,7 @@ def url_of(terminal: Terminal) -> str:
 
 
 class Writing:
-    """Clients that write directives until they are told to stop, and remember what was acknowledged, in order."""
+    """Clients that write directives until stopped, and keep the acknowledged ones in order."""
 
     def __init__(self, url: str, clients: int = 4) -> None:
         self.acknowledged: list[tuple[str, Position]] = []
@@ -113,7 +113,7 @@ def test_a_backup_is_its_owners_and_one_that_cannot_be_written_is_1(history: Ter
     assert (refused.code, refused.err) == (1, "Error: cannot write nowhere/copy.athena: No such file or directory\n")
 
 
-def test_what_is_no_backup_is_not_restored(terminal: Terminal) -> None:
+def test_a_file_that_is_not_a_backup_is_not_restored(terminal: Terminal) -> None:
     terminal.run("run", "--input", "x", "--transport", "local")
     copy = terminal.directory / "copy.athena"
     assert terminal.run("backup", str(copy)).code == 0
@@ -162,7 +162,7 @@ def test_a_bundle_goes_through_a_pipe(history: Terminal, here: Here, monkeypatch
     assert here("verify", "--bundle", "-").data["ok"]
 
 
-def test_a_reader_who_leaves_is_no_trouble_with_a_file(history: Terminal) -> None:
+def test_a_closed_pipe_ends_an_export_quietly(history: Terminal) -> None:
     running = history.start("export", "--session", "one")
     running.stdout.close()
     assert (running.wait(), running.stderr.read()) == (1, "")
@@ -178,7 +178,7 @@ def test_a_bundle_without_text_holds_none_and_proves_itself(history: Terminal, s
     assert proof["withoutText"] > 0
 
 
-def test_a_bundle_of_what_is_not_there_says_so(history: Terminal) -> None:
+def test_an_empty_bundle_comes_with_a_warning(history: Terminal) -> None:
     done = history.run("export", "--run", "run_nobody")
     assert (done.code, done.err) == (0, "Warning: no event of the log matches; the bundle is empty\n")
     assert history.run("export", "--session", "one").err == ""
@@ -241,7 +241,7 @@ def test_the_doctor_finds_nothing_where_nothing_is_wrong(history: Terminal) -> N
 
 
 @pytest.mark.heavy
-def test_the_doctor_finds_what_is_wrong(history: Terminal) -> None:
+def test_the_doctor_finds_faults(history: Terminal) -> None:
     assert statuses(history, auth_enabled="perhaps")["settings"] == "wrong"
     assert statuses(history, workspace_root=str(history.directory / "nowhere"))["workspace"] == "wrong"
     history.state_dir.chmod(0o755)

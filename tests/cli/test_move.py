@@ -23,7 +23,7 @@ KILLS = sized(2, 12, 100)
 
 
 class Seen(NamedTuple):
-    """What a client knows of a plane."""
+    """The state of a plane as a client reads it."""
 
     events: list[Json]
     runs: list[Json]
@@ -73,7 +73,7 @@ def test_clients_see_the_same_plane_after_a_move_to_a_database_and_back(
 
     with Server(terminal.directory, database_url=database, **gates.settings) as server:
         api = server.api
-        gates["door"].arrival()  # whoever executed the run is gone
+        gates["door"].arrival()  # the executor of the run is gone
         assert api.events()[: len(before.events)] == before.events
         assert api.items("/runs") == before.runs
         assert api.events(cursor=cursor)[: len(before.events) - 7] == before.events[7:]
@@ -146,7 +146,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
 
 
 def interrupted(terminal: Terminal, relay: Relay, after: int) -> bool:
-    """Kill a move once it has sent so many bytes; whether it was still at work."""
+    """Kill a move after it has sent this many bytes. Return True if it was still running."""
     relay.limit(after)
     moving = terminal.start("move", "--to", relay.url)
     for _ in soon():

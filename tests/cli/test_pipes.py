@@ -1,4 +1,4 @@
-"""What a command writes to a pipe may end on a terminal: nothing of it is a command to that terminal."""
+"""Output to a pipe may end on a terminal, so it holds no control sequence."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ RAW = {"\x1b", "\x7f", "\x9b", "\x85", "\u061c", "\u200e", "\u200f", "\u2028", "
 
 
 def raw(result: Result) -> set[str]:
-    """What was written as it is that a terminal may obey."""
+    """Return the characters of an output that a terminal may obey."""
     return RAW & set(result.out + result.err)
 
 
@@ -30,7 +30,6 @@ def hostile(terminal: Terminal, here: Here) -> Terminal:
 
 
 def texts(value: object) -> str:
-    """All strings in a value."""
     if isinstance(value, dict | list):
         return "".join(texts(item) for item in (value.values() if isinstance(value, dict) else value))
     return value if isinstance(value, str) else ""

@@ -18,7 +18,7 @@ MEMORY = {"memory_enabled": "true", "memory_include_transcripts": "true"}
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """While this process, and what it starts, creates files with a mask."""
+    """Set the umask of this process and of those that it starts."""
     before = os.umask(mask)
     try:
         yield
@@ -27,7 +27,7 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def modes(directory: Path) -> dict[str, int]:
-    """What is below a directory, with the rights of others to it."""
+    """Return the files below a directory, with the rights of others to each."""
     return {
         str(path.relative_to(directory)): stat.S_IMODE(path.lstat().st_mode) & 0o077
         for path in directory.rglob("*")
@@ -36,7 +36,7 @@ def modes(directory: Path) -> dict[str, int]:
 
 
 def exposed(directory: Path) -> list[str]:
-    """What is below a directory that others may use in any way."""
+    """Return the files below a directory to which others have any right."""
     return sorted(name for name, mode in modes(directory).items() if mode)
 
 
@@ -84,7 +84,7 @@ def test_what_an_older_release_left_open_is_closed_at_the_start_and_said_in_one_
     assert history.run("verify").data["ok"]
 
 
-def test_only_what_is_ours_is_closed_and_links_below_it_are_not_followed(tmp_path: Path) -> None:
+def test_only_own_files_are_closed_and_links_are_not_followed(tmp_path: Path) -> None:
     state, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
     (state / "views").mkdir(parents=True)
     for path in (elsewhere, state / "log.db", state / "log-7.db-wal", state / "README", state / "views" / "views-1.db"):

@@ -1,4 +1,4 @@
-"""``athena replay`` and ``athena verify``: what is right is confirmed, what was touched is named."""
+"""``athena replay`` and ``athena verify``: correct views and logs are confirmed, changed ones are named."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ NAMES = {projection.name for projection in ALL}
 
 
 def change(path: Path, statement: str) -> None:
-    """Touch a database behind everybody's back."""
+    """Change a database without Athena."""
     connection = apsw.Connection(str(path))
     connection.execute(statement)
     connection.close()
 
 
 def views(terminal: Terminal) -> Path:
-    """The generation that serves."""
+    """Return the generation in use."""
     folder = terminal.state_dir / "views"
     return folder / (folder / "current").read_text().strip()
 
@@ -50,7 +50,7 @@ def test_beside_a_server_the_server_switches(history: Terminal) -> None:
         assert history.run("events", "list", "--session", "one").data["events"]
 
 
-def test_a_server_tells_the_digests_that_a_replay_comes_to(history: Terminal) -> None:
+def test_a_server_and_a_replay_have_equal_digests(history: Terminal) -> None:
     with history.served():
         told = history.run("digests").data
         rehearsed = history.run("replay", "--dry-run").data

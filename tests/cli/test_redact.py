@@ -24,7 +24,7 @@ CANARY, OTHER = "canary-7f3a-sings", "sparrow-1c2d-stays"
 
 @contextmanager
 def snapshot(path: Path, table: str) -> Iterator[None]:
-    """A reader elsewhere that holds on to a database as it is now."""
+    """Hold a snapshot of a database open."""
     with closing(open_reader(path)) as connection:
         connection.execute("BEGIN")
         connection.execute(f"SELECT count(*) FROM {table}").fetchall()
@@ -41,7 +41,7 @@ def redacted(here: Here, *arguments: str, **settings: str) -> Result:
 
 
 def left(result: Result) -> list[str]:
-    """The places that a command names which could not do all."""
+    """Return the places that an incomplete erasure names."""
     assert result.code == 1, result.out
     data: dict[str, Any] = json.loads(result.out)
     places = [str(one["place"]) for one in data["left"]]

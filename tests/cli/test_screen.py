@@ -1,4 +1,4 @@
-"""What a person sees: tables, bars, and nothing that a terminal would obey."""
+"""Output on a screen: tables, bars, and no control sequence from recorded text."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def test_a_record_is_indented(terminal: Terminal) -> None:
     assert '{\r\n  "sessionId": "s",\r\n' in terminal.seen("run", "--session", "s", "--input", "x")
 
 
-def test_what_somebody_wrote_cannot_command_the_terminal(terminal: Terminal) -> None:
+def test_recorded_text_cannot_command_the_terminal(terminal: Terminal) -> None:
     shown = terminal.seen("run", "--session", "s", "--input", "\x1b[31mred \x9b31m \u202e")
     assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
     assert "red" in shown

@@ -12,17 +12,14 @@ TRANSPORTS = ("api", "local")
 
 
 def listed(terminal: Terminal, *arguments: str) -> list[dict[str, Any]]:
-    """What was recorded."""
     return list(terminal.run("events", "list", "--all", *arguments).data["events"])
 
 
 def run(terminal: Terminal, session: str) -> str:
-    """A run that is over."""
     return str(terminal.run("run", "--session", session, "--input", "x").data["runId"])
 
 
 def follow(tail: Running, run_id: str) -> None:
-    """Read up to the end of a run."""
     tail.read_until(lambda event: event["type"] == "run.completed" and event["runId"] == run_id)
 
 

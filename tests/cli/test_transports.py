@@ -23,7 +23,7 @@ def error(code: str) -> bytes:
 
 
 class Scripted(ThreadingHTTPServer):
-    """A server that answers as it is told to, in turn; the last answer again and again."""
+    """A server that sends its answers in turn, and repeats the last one."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -128,7 +128,7 @@ def test_all_schedules_are_listed_and_counted(here: Here, scripted: Scripted) ->
     ]
 
 
-def test_schedules_are_added_run_ticked_and_told_of_as_by_the_original(here: Here, scripted: Scripted) -> None:
+def test_schedules_are_added_run_ticked_and_listed_as_by_the_original(here: Here, scripted: Scripted) -> None:
     results = [{"id": str(number), "status": status} for number, status in enumerate(["ok", "failed", "running", "ok"])]
     scripted.answers = [answered({"id": "n"})]
     added = ("--id", "n", "--session", "s", "--input", "x", "--every-minutes", "15", "--start-now", "false")
@@ -155,7 +155,7 @@ def test_schedules_are_added_run_ticked_and_told_of_as_by_the_original(here: Her
     ]
 
 
-def test_how_far_a_workflow_is_is_told_in_lines_or_as_json(here: Here, scripted: Scripted) -> None:
+def test_the_progress_of_a_workflow_is_printed_in_lines_or_as_json(here: Here, scripted: Scripted) -> None:
     node = {"status": "running", "dependencyReadiness": {"blockingStepIds": []}}
     observed = {
         "workflow": {"id": "wf_1"},
@@ -172,7 +172,7 @@ def test_how_far_a_workflow_is_is_told_in_lines_or_as_json(here: Here, scripted:
     assert here("work", "status", "--workflow", "wf_1", "--session", "s").code == 2
 
 
-def test_what_is_shown_as_a_table_has_the_rest_beside_it(here: Here, scripted: Scripted) -> None:
+def test_a_table_has_the_other_fields_beside_it(here: Here, scripted: Scripted) -> None:
     scripted.answers = [answered([{"sourcePath": "MEMORY.md", "isNew": True}])]
     shown = here("memory", "search", "--query", "deploy", "-o", "table")
     assert shown.out.split()[:2] == ["sourcePath", "isNew"]
@@ -200,7 +200,7 @@ def test_what_may_be_sent_again_is_sent_again_with_its_key(here: Here, scripted:
     assert len({headers["idempotency-key"] for _, headers, _ in scripted.requests}) == 1
 
 
-def test_it_is_not_sent_again_for_ever(here: Here, scripted: Scripted) -> None:
+def test_the_number_of_attempts_is_limited(here: Here, scripted: Scripted) -> None:
     scripted.answers = [(503, error("OVERLOADED"))]
     result = here("run", "--input", "x")
     assert (result.code, len(scripted.requests)) == (1, 4)
@@ -225,7 +225,7 @@ def test_nothing_is_sent_again_once_a_byte_was_sent(
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b"{}", b""])
-def test_whoever_is_no_athena_is_not_believed(terminal: Terminal, scripted: Scripted, content: bytes) -> None:
+def test_answers_of_another_program_are_refused(terminal: Terminal, scripted: Scripted, content: bytes) -> None:
     scripted.answers = [(200, content)]
     result = terminal.run("events", "list")
     assert (result.code, result.out) == (3, "")
@@ -239,7 +239,7 @@ def test_an_answer_may_take_its_time_for_a_run_only(terminal: Terminal) -> None:
         assert terminal.run(*arguments, cli_api_timeout_ms="200").code == 0
 
 
-def test_auto_goes_on_in_this_process_when_nobody_listens(terminal: Terminal) -> None:
+def test_auto_continues_in_this_process_when_no_server_listens(terminal: Terminal) -> None:
     first = terminal.run("run", "--input", "x").data
     events = terminal.run("events", "list", "--run", first["runId"]).data["events"]
     assert events[-1]["type"] == "run.completed"
@@ -314,8 +314,8 @@ def test_a_command_that_works_alone_meets_the_same_limit_as_the_server(terminal:
         api.close()
 
 
-def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> None:
-    """A command has time for what is due while its own run sleeps, and does not do it; a server does it at once."""
+def test_a_command_leaves_due_schedules_to_a_server(terminal: Terminal) -> None:
+    """A command has time for due work while its own run sleeps, and leaves it; a server does it at once."""
     local = ("--transport", "local")
     put = ("schedule", "add", "--id", "now", "--session", "s", "--input", "hello", "--every-minutes", "60")
     terminal.run(*put, "--start-now", *local).data  # noqa: B018 - it succeeds
@@ -333,7 +333,7 @@ def test_what_is_due_by_the_clock_is_left_to_a_server(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_with_authentication_on_somebody_has_to_ask(terminal: Terminal, transport: str) -> None:
+def test_with_authentication_on_an_identity_is_needed(terminal: Terminal, transport: str) -> None:
     settings = {"auth_enabled": "true", "auth_identity_role_map": "alice:Operator"}
     terminal.settings |= settings
     with terminal.served():

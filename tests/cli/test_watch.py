@@ -14,7 +14,7 @@ from tests.support.other_process import attending
 TRANSPORTS = ["api", "local"]
 
 
-def test_a_run_is_shown_as_it_is_written_and_its_end_is_told(terminal: Terminal, gates: Gates) -> None:
+def test_a_run_is_shown_as_it_is_written_with_its_end(terminal: Terminal, gates: Gates) -> None:
     gate = gates["told"]
     with terminal.served(**gates.settings):
         api = Api(terminal.settings["api_base_url"])

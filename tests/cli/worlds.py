@@ -49,12 +49,12 @@ class World:
         return Result(ended.code, "\n".join(running.lines[:lines]), ended.err)
 
     def filled(self, arguments: list[str], reaching: bool) -> list[str]:
-        """The arguments of a command in this world."""
+        """Return the arguments of a command in this world."""
         filled = [string.Template(argument).safe_substitute(self.kept) for argument in arguments]
         return [*filled, *(("--transport", self.transport) if reaching else ())]
 
     def told(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """The settings of a command in this world."""
+        """Return the settings of a command in this world."""
         return {name: string.Template(value).safe_substitute(self.kept) for name, value in settings.items()}
 
     def keep(self, name: str, path: str, out: str) -> None:
@@ -65,14 +65,14 @@ class World:
         self.kept[name] = str(value)
 
     def plain(self, text: str) -> str:
-        """The text without what differs from world to world: names become numbers in the order in which they appear."""
+        """Return the text without differences between worlds: names become numbers in order of appearance."""
         text = text.replace(str(self.terminal.directory), "<directory>").replace(self.api.url, "<url>")
         text = NAMES.sub(self._numbered, TIME.sub("<time>", text))
         return ESTIMATED.sub("about 0 s", MEASURED.sub(r"\1:0", text))
 
     def _numbered(self, match: re.Match[str]) -> str:
         kind = match["record"] or match.lastgroup or ""
-        if kind == "exe":  # a server executes all runs of its world, each command those of its own
+        if kind == "exe":  # one server executes all runs of its world; each command executes its own
             return "<exe>"
         if kind == "cursor":
             return f"<cursor {self.plain(_opened(match['cursor']))}>"
@@ -80,7 +80,7 @@ class World:
 
 
 def _opened(cursor: str) -> str:
-    """What a cursor of a list says."""
+    """Return the content of a cursor of a list."""
     try:
         return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -98,7 +98,7 @@ def shape(value: Any) -> Any:
 
 @contextmanager
 def worlds(directory: Path) -> Iterator[list[World]]:
-    """A world for each transport, as alike as can be: an agent that shows evidence, personas, notes, a repository."""
+    """Yield a world for each transport, as similar as possible: an agent, personas, notes, a repository."""
     evidence = call("evidence", label="Proof", type="text", content="it works")
     with ExitStack() as stack:
         stack.enter_context(attentive())

@@ -25,7 +25,6 @@ PHONE = {"width": 390, "height": 844}
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser."""
     from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 - it is not installed everywhere
 
     expect.set_options(timeout=PATIENCE_MS)
@@ -39,7 +38,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def watched(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """A page that may ask only the server at ``url``, and must not report an error (a cut connection is none)."""
+    """Yield a page that may only call the server at ``url`` and must not report an error except a cut connection."""
     context = browser.new_context(base_url=url, viewport=WIDE, **options)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()

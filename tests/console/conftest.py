@@ -20,6 +20,6 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def scene(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """A server with models; nothing has happened yet."""
+    """A server with models and an empty log."""
     with set_up(tmp_path_factory.mktemp("console")) as found:
         yield found

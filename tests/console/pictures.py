@@ -17,7 +17,7 @@ SHOWN = ROOT / "docs" / "console"
 """Where those pictures stand that the documentation shows."""
 
 GATES = ("watch", "research", "audit")
-"""Where runs stand that are at work in the pictures."""
+"""Gates of the runs that are running in the pictures."""
 
 KEPT = {"fleet-light", "fleet-dark", "run-light", "rejections-light", "workflow-light", "fleet-phone-dark"}
 
@@ -27,7 +27,7 @@ STEP_SECONDS = 5
 
 
 def passing(scene: Scene, seconds: float) -> None:
-    """Some minutes of ordinary work, more and less of it, so that what is drawn over time has a shape."""
+    """Let some minutes of work pass, sometimes more and sometimes less, so that charts have a shape."""
     for step in range(int(seconds / STEP_SECONDS)):
         begun = time.monotonic()
         for number in range(round(3 + 2.5 * math.sin(step / 4))):
@@ -42,7 +42,7 @@ def passing(scene: Scene, seconds: float) -> None:
 
 
 def past(scene: Scene, minutes: float = MINUTES) -> dict[str, str]:
-    """Give the server something to show; the place of each page."""
+    """Fill the server. Return the place of each page."""
     api = scene.api
     api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.05, "maxConcurrentRuns": 8})
     scene.hold(GATES[0], GATES[0])
@@ -105,7 +105,7 @@ def take(browser: Any, url: str, places: dict[str, str], directory: Path) -> Non
 
 
 def main() -> None:
-    """Take them; only those that the documentation shows unless a directory is named, which gets all."""
+    """Take all pictures of a directory, or by default those in the documentation."""
     with tempfile.TemporaryDirectory() as temporary:
         everything = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
         everything.mkdir(exist_ok=True, parents=True)

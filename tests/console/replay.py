@@ -28,7 +28,7 @@ DIGITS = 6
 
 
 def record(api: Api, runs: int) -> list[Json]:
-    """The events of so many runs."""
+    """Return the events of a number of runs."""
     begin = api.head()
     for number in range(runs):
         api.run("How are you?", sessionId=f"replayed-{number % SESSIONS}")
@@ -36,13 +36,13 @@ def record(api: Api, runs: int) -> list[Json]:
 
 
 class Replay:
-    """A server whose log grows by ``rate`` events a second while its stream is read; it asks ``url`` for all else."""
+    """A server whose log grows by ``rate`` events a second while its stream is read; the rest goes to ``url``."""
 
     def __init__(self, url: str, events: list[Json], log_id: str, rate: int) -> None:
         self.position = 0
         self.last = 0
         self.withheld = 0
-        """So many events the server says that it has, and sends none of them."""
+        """The number of events that the server reports and does not send."""
         self._url = url
         self._events = [msgspec.json.encode(event) for event in events]
         self._log_id = log_id
@@ -51,7 +51,7 @@ class Replay:
         self._first = 0
 
     def app(self, position: int) -> Starlette:
-        """What it answers; the recorded log ends at a position."""
+        """Answer a request; the recorded log ends at a position."""
         self.position = self._first = position
         routes = [
             Route("/", self._page),
@@ -62,7 +62,7 @@ class Replay:
         return Starlette(routes=routes)
 
     def frame(self, position: int) -> bytes:
-        """The event at a position: one of the recorded ones, in a run of its own."""
+        """Return the event at a position: a recorded one, in a run of its own."""
         cycle, index = divmod(position - self._first - 1, len(self._events))
         mark = b"%0*d" % (DIGITS, cycle)
         content = RUN.sub(lambda found: found[0][:-DIGITS] + mark, self._events[index])
@@ -114,13 +114,13 @@ class Replay:
 
 
 def file(found: StaticFile) -> Response:
-    """A file as the real server serves it."""
+    """Return a file of the real server."""
     return Response(found.content, 200, dict(SECURITY_HEADERS), media_type=found.content_type)
 
 
 @contextmanager
 def replaying(replay: Replay, position: int) -> Iterator[str]:
-    """The server at work in a thread of its own; where."""
+    """Run the server in a thread. Yield its URL."""
     listener = listen("127.0.0.1", 0, send_timeout_ms=10_000)
     settings: dict[str, Any] = {"log_level": "error", "timeout_graceful_shutdown": 1}
     server = uvicorn.Server(uvicorn.Config(replay.app(position), **settings))

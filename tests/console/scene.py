@@ -31,7 +31,7 @@ WOBBLY = "read what is hard to read"
 
 
 class Wobbly(Model):
-    """The model of the script, which fails what is hard to read until it is ``healed``."""
+    """The model of the script. It fails an input that is hard to read until it is ``healed``."""
 
     healed = False
 
@@ -62,14 +62,14 @@ class Scene:
         return str(started["runId"])
 
     def hold(self, gate: str, session: str) -> str:
-        """A run that stands at a gate."""
+        """Start a run whose model waits at a gate."""
         order = self.gates[gate].order
         run_id = str(self.api.start(order, **self.local(sessionId=session))["runId"])
         self.gates[gate].arrival()
         return run_id
 
     def refused(self, session: str) -> str:
-        """A run that the policy refuses, because no more may be at work than are (one at least)."""
+        """Start a run that the policy rejects because the limit equals the running runs (at least one)."""
         with self.full():
             try:
                 self.api.run("one too many", sessionId=session)
@@ -79,7 +79,7 @@ class Scene:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """A time in which no more runs may be at work than are (one at least)."""
+        """Meanwhile limit the runs to those that are running (at least one)."""
         before = self.api.get("/policy") or {"schemaVersion": 1}
         running = self.api.get("/fleet/summary")["running"]
         self.api.put("/policy", {**before, "maxConcurrentRuns": running})
@@ -89,7 +89,7 @@ class Scene:
             self.api.put("/policy", before)
 
     def paused(self, session: str) -> str:
-        """A run that has spent what it may, after its second turn."""
+        """Start a run that pauses after its second turn because its budget is spent."""
         profile = self.api.post("/harness-profiles", Profile(budget_usd=(2 * TURN_MICRO_USD - 1) / 1e6).body)["id"]
         fields = {"sessionId": session, "harnessProfileId": profile}
         run_id = str(self.api.start("Report how pears sold this week.", **fields)["runId"])
@@ -103,7 +103,7 @@ class Scene:
         return str(started["runId"])
 
     def letter(self, session: str) -> str:
-        """A dead letter: an item that failed as often as it may."""
+        """Make a dead letter: an item that failed too often."""
         self.api.post("/work/enqueue", {"sessionId": session, "payload": "fail", "mode": "followup"})
         for _ in range(3):
             try:
@@ -114,14 +114,14 @@ class Scene:
         return str(found[-1]["id"])
 
     def schedule(self, name: str, **fields: Any) -> str:
-        """A schedule that says something to the mock, at two every night unless told otherwise."""
+        """Make a schedule of the mock, by default at two every night."""
         trigger = {} if "everyMinutes" in fields else {"cron": "0 2 * * *", "timezone": "Europe/Berlin"}
         body = {"id": name, "sessionId": f"schedule-{name}", "input": "Summarise the day.", **trigger, **fields}
         self.api.post("/schedules", body)
         return name
 
     def workflow(self, *, approval: bool = False) -> str:
-        """A diamond of four steps, of which one fails until the model is healed, and perhaps an approval."""
+        """Make a diamond of four steps, one of which fails until the model is healed, and perhaps an approval."""
         api = self.api
         profile = api.post("/harness-profiles", PLAIN)["id"]
         words = {"collect": "collect receipts", "count": "count receipts", "read": WOBBLY, "write": "write it"}
@@ -139,7 +139,7 @@ class Scene:
 
 @contextmanager
 def set_up(directory: Path, identity: str | None = None, **settings: str) -> Iterator[Scene]:
-    """A server with nothing in it but a profile of an agent; ``identity`` is who asks for what happens there."""
+    """Yield a server with nothing but an agent's profile; ``identity`` is the caller of all requests."""
     gates = Gates(directory / "gates")
     local = {name: value for name, value in gates.settings.items() if name.startswith("local")}
     model = Wobbly(SCRIPT, PAUSE_SECONDS)

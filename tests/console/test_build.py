@@ -26,7 +26,7 @@ def test_versions_are_exact() -> None:
     assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
-def test_what_is_built_in_comes_with_its_licence() -> None:
+def test_built_in_packages_come_with_their_licences() -> None:
     dependencies = json.loads((SOURCES / "package.json").read_text("utf-8"))["dependencies"]
     licences = (SOURCES / "public" / "LICENSES.txt").read_text("utf-8").splitlines()
     assert {f"{name} {version}" for name, version in dependencies.items()} <= set(licences)
@@ -48,13 +48,12 @@ def test_the_sources_pass(script: str) -> None:
 
 @pytest.mark.heavy
 @needs_tools
-def test_the_sources_make_what_is_committed(tmp_path: Path) -> None:
+def test_the_committed_bundle_is_built_from_the_sources(tmp_path: Path) -> None:
     build = [str(TOOLS / "vite"), "build", "--logLevel", "error", "--emptyOutDir", "--outDir", str(tmp_path / "built")]
     subprocess.run(build, cwd=SOURCES, check=True)
     assert contents(tmp_path / "built") == contents(ROOT / "dashboard"), "npm run build, and commit what it writes"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a folder."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}

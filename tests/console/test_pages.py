@@ -33,7 +33,7 @@ LIVE = '.pulse[data-state="live"]'
 
 
 def expect(found: Any) -> Any:
-    """Playwright's assertion, which waits; it is not installed everywhere."""
+    """Return Playwright's assertion, which waits; Playwright is not installed everywhere."""
     from playwright import sync_api  # noqa: PLC0415
 
     return sync_api.expect(found, None)
@@ -49,22 +49,18 @@ def page(browser: Any, scene: Scene) -> Iterator[Any]:
 
 
 def button(where: Any, name: str) -> Any:
-    """A button by its whole name."""
     return where.get_by_role("button", name=name, exact=True)
 
 
 def panel(page: Any, title: str | re.Pattern[str]) -> Any:
-    """A panel by its title."""
     return page.locator(".panel", has=page.get_by_role("heading", name=title, exact=True)).last
 
 
 def row_of(page: Any, run_id: str) -> Any:
-    """The row of a run."""
     return page.locator(f'tr[data-run="{run_id}"]')
 
 
 def status(where: Any) -> Any:
-    """The status that stands there."""
     return where.locator(".status").first
 
 
@@ -186,7 +182,7 @@ def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene:
 
 
 def test_a_command_that_was_refused_may_be_asked_again(page: Any, scene: Scene) -> None:
-    """What was answered once would be answered the same under the same key for ever."""
+    """Under the same key the rejection would be replayed."""
     scene.hold("again", "again")
     button(page, "Start a run …").click()
     dialog = page.get_by_role("dialog")
@@ -347,7 +343,7 @@ def shown_positions(page: Any) -> list[int]:
 
 
 class Asking(threading.Thread):
-    """Somebody who starts one run after the other, whether the server is there or not."""
+    """A client that starts one run after another, whether or not the server is up."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -356,7 +352,6 @@ class Asking(threading.Thread):
         self.acknowledged: list[str] = []
 
     def run(self) -> None:
-        """Start runs until told to stop."""
         api = Api(self._url)
         while not self._over.wait(0.05):  # a pace, so that a page of the feed holds all of it
             with suppress(httpx2.TransportError, Refused):
@@ -364,14 +359,13 @@ class Asking(threading.Thread):
         api.close()
 
     def more(self, runs: int) -> None:
-        """Return once so many more runs were acknowledged."""
+        """Return once this many more runs were acknowledged."""
         wanted = len(self.acknowledged) + runs
         for _ in soon():
             if len(self.acknowledged) >= wanted:
                 break
 
     def stop(self) -> None:
-        """Start no more."""
         self._over.set()
         self.join()
 
@@ -392,7 +386,7 @@ window.EventSource = class extends Original {
 
 
 def test_a_server_that_is_killed_and_restarted_costs_no_event_and_doubles_none(browser: Any, tmp_path: Path) -> None:
-    """It is killed while runs are started and the page is open, thrice."""
+    """Kill the server three times while runs are started and the page is open."""
     with set_up(tmp_path / "killed") as scene, watched(browser, scene.server.url) as page:
         page.add_init_script(HEARD)
         page.goto("/#/events?types=run.created")
@@ -450,7 +444,7 @@ def test_a_list_that_is_held_still_goes_on_with_what_came_meanwhile(page: Any, s
     expect(page.locator(".events > li")).to_have_count(2)
 
 
-def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Scene) -> None:
+def test_a_failing_loop_needs_attention_and_is_explained(page: Any, scene: Scene) -> None:
     problem = {"loop": "log.anchor", "since": "2026-01-01T00:00:00.000Z", "message": "Is a directory", "count": 7}
     failing: list[object] = [problem]
 
@@ -476,7 +470,7 @@ def test_a_loop_that_fails_needs_somebody_and_is_explained(page: Any, scene: Sce
     expect(page.get_by_role("heading", name="Problems", exact=True)).to_have_count(0)
 
 
-def test_the_system_tells_how_far_the_views_are_and_what_they_come_to(page: Any, scene: Scene) -> None:
+def test_the_system_page_shows_positions_and_checksums_of_the_views(page: Any, scene: Scene) -> None:
     page.goto("/#/system")
     views = page.get_by_role("region", name="Views")
     health = scene.api.get("/admin/health")
@@ -506,7 +500,7 @@ def test_a_stream_that_is_behind_says_so_until_it_is_not(browser: Any, scene: Sc
         expect(page.locator(LIVE)).to_be_visible()
 
 
-def test_a_server_that_stands_still_is_told_from_one_at_which_nothing_happens(page: Any, scene: Scene) -> None:
+def test_a_frozen_server_is_distinguished_from_an_idle_one(page: Any, scene: Scene) -> None:
     scene.server.signal(signal.SIGSTOP)
     try:
         expect(page.locator('.pulse[data-state="cut"]')).to_be_visible()
@@ -517,7 +511,7 @@ def test_a_server_that_stands_still_is_told_from_one_at_which_nothing_happens(pa
     expect(page.locator(".banner")).to_have_count(0)
 
 
-def test_the_numbers_of_the_fleet_are_those_of_the_server(page: Any, scene: Scene) -> None:
+def test_the_fleet_page_shows_the_numbers_of_the_server(page: Any, scene: Scene) -> None:
     api = scene.api
     for number in range(12):
         api.start("hello", sessionId=f"counted-{number % 3}")
@@ -551,7 +545,7 @@ def test_the_chart_begins_with_what_happened_before_the_page_was_opened(browser:
 # Who looks
 
 
-def test_roles_hide_what_they_forbid_and_nobody_is_told_how_to_become_somebody(browser: Any, tmp_path: Path) -> None:
+def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browser: Any, tmp_path: Path) -> None:
     roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,vera:Viewer"}
     identity = "x-athena-identity"
     with set_up(tmp_path / "guarded", identity="ada", **roles) as scene:
@@ -607,7 +601,7 @@ PLACES = (
 
 
 def looked_at(scene: Scene) -> list[str]:
-    """Places with something on them."""
+    """Return places with content."""
     scene.schedule("looked-at")
     scene.schedule("leap-day", cron="30 13 29 2 *", timezone="America/Argentina/Buenos_Aires")  # wide on a phone
     scene.hold("looked-at", "looked-at")
@@ -622,7 +616,7 @@ def looked_at(scene: Scene) -> list[str]:
 
 
 def grave(page: Any) -> list[str]:
-    """What stands against a page, for whoever cannot see it, or not well."""
+    """Return the serious accessibility faults of a page."""
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
@@ -665,7 +659,7 @@ def test_a_run_is_started_without_a_mouse(page: Any) -> None:
     expect(page.locator("main")).to_contain_text("by-keyboard")
 
 
-def test_a_dialog_opens_again_before_the_end_of_the_last_one_is_told(page: Any) -> None:
+def test_a_dialog_opens_again_before_the_last_one_is_reported_closed(page: Any) -> None:
     button(page, "Start a run …").click()
     asked = page.get_by_role("dialog").get_by_label("Input", exact=True)
     asked.fill("of the first one")

@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-def test_who_has_no_identity_is_told_how_to_get_one_and_it_works(browser: Any, tmp_path: Path) -> None:
+def test_the_instructions_for_a_missing_identity_work(browser: Any, tmp_path: Path) -> None:
     from playwright.sync_api import expect  # noqa: PLC0415 - it is not installed everywhere
 
     roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin"}

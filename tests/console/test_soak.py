@@ -39,7 +39,7 @@ PLACES = ("fleet", "runs", "events", "fleet")
 
 
 class Work(threading.Thread):
-    """How much a thread of another process has worked, over time: what it waited for others does not count."""
+    """The CPU time of a thread of another process over time; waiting does not count."""
 
     def __init__(self, process: int) -> None:
         super().__init__(daemon=True)
@@ -49,19 +49,17 @@ class Work(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look at it again and again."""
         while not self._over.wait(SAMPLE_SECONDS):
             worked = int(self._path.read_text().split()[0]) / 1e6
             self._times.append(time.time() * 1_000)
             self._worked.append(worked)
 
     def stop(self) -> None:
-        """Look no more."""
         self._over.set()
         self.join()
 
     def between(self, begin: float, end: float) -> float:
-        """How many milliseconds it worked between two times, in milliseconds since 1970: at most that long."""
+        """Return the CPU time between two times, in milliseconds (the times since 1970): at most their distance."""
         return min(self._until(end) - self._until(begin), end - begin)
 
     def _until(self, at: float) -> float:

@@ -105,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "queue items lose the scope of their author",
-        f"{CAUSED}::test_items_of_a_scoped_author_keep_the_scope_whoever_drains_them",
+        f"{CAUSED}::test_items_of_a_scoped_author_keep_the_scope_when_others_drain_them",
         (
             "athena_core/services/queues/drainer.py",
             "scopes = (drain.scope, *(item.scope for item in items))",
@@ -508,7 +508,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a body becomes the next request",
-        "tests/api/edge/test_identity.py::test_the_body_of_a_request_for_another_protocol_is_no_request",
+        "tests/api/edge/test_identity.py::test_the_body_of_a_request_for_another_protocol_is_not_parsed",
         (
             PROTOCOL,
             'FRAMED = frozenset((b"content-length", b"transfer-encoding"))',

@@ -39,7 +39,7 @@ def row(**fields: Any) -> Operation[Any, Any]:
 
 
 def resolved(part: Any) -> Any:
-    """The part with its references filled in."""
+    """Return the part with its references replaced by what they refer to."""
     if isinstance(part, list):
         return [resolved(item) for item in part]
     if not isinstance(part, dict):
@@ -168,13 +168,13 @@ VALIDATORS = {
 
 
 def places(value: Any) -> list[tuple[Any, ...]]:
-    """The paths of all values inside a value."""
+    """Return the paths of all values inside a value."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [(name, *rest) for name, part in parts for rest in [(), *places(part)]]
 
 
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The value with the part at a path replaced, or left out where ``new`` is the ellipsis."""
+    """Return the value with the part at a path replaced, or left out where ``new`` is the ellipsis."""
     if not path:
         return new
     parts = dict(value) if isinstance(value, dict) else dict(enumerate(value))

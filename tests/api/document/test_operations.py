@@ -76,7 +76,7 @@ def test_the_document_is_valid_openapi() -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
-    """A server that asks who is there."""
+    """A server with authentication."""
     roles = ",".join(f"{name}:{role}" for role, name in PEOPLE.items())
     settings = {"auth_enabled": "true", "auth_identity_role_map": roles} | shared_store
     with Server(tmp_path_factory.mktemp("guarded"), **settings) as server:
@@ -84,7 +84,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, st
 
 
 def ask(api: Api, operation: str, example: Example) -> tuple[int, Json]:
-    """Status and error of an example; of a stream that begins, only the status."""
+    """Return the status and body of an example; of a stream only the status."""
     (row,) = [row for row in OPERATIONS if row.id == operation]
     request = {"params": example.query, "json": example.body if row.method != "GET" else None}
     with api.http.stream(row.method, example.path, **request) as response:  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def ask(api: Api, operation: str, example: Example) -> tuple[int, Json]:
 
 
 @pytest.mark.parametrize("operation", IDS)
-def test_nobody_is_answered_without_an_identity(guarded: Server, operation: str) -> None:
+def test_without_an_identity_every_operation_is_401(guarded: Server, operation: str) -> None:
     before = guarded.client("ada").head()
     status, body = ask(guarded.client(), operation, EXAMPLES[operation])
     assert (status, body["error"]["code"]) == (401, "AUTH_IDENTITY_MISSING")

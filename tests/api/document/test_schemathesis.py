@@ -1,4 +1,4 @@
-"""The document and the server agree, as far as Schemathesis can tell by sending what it allows and what it forbids."""
+"""The document and the server agree on all requests that Schemathesis sends, valid and invalid."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str 
     command += [f"--phases={PHASES}", f"--seed={fresh_seed('schemathesis')}"]
     if identity is not None:
         command += ["--header", f"x-athena-identity: {identity}"]
-    if identity == "vera":  # much that is right is not hers to ask: what is documented is 403
+    if identity == "vera":  # many valid requests are denied to a Viewer: the documented answer is 403
         command += ["--exclude-checks", "positive_data_acceptance"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

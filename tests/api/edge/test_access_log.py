@@ -34,7 +34,7 @@ def test_a_request_is_one_line() -> None:
     )
 
 
-def test_nobody_is_null() -> None:
+def test_without_an_identity_the_field_is_null() -> None:
     assert json.loads(line(request(identity=None)))["identity"] is None
 
 
@@ -103,7 +103,7 @@ async def test_no_piece_is_longer_than_a_pipe_takes_whole() -> None:
     assert len(pieces) < 5
 
 
-async def test_a_bug_is_told_after_the_requests_before_it() -> None:
+async def test_a_bug_is_logged_after_the_requests_before_it() -> None:
     pieces: list[bytes] = []
     log = AccessLog(FixedClock(), pieces.append)
     log.request(request())

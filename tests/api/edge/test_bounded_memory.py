@@ -19,7 +19,7 @@ HALF = b"POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000
 
 
 def resident(server: Server) -> int:
-    """The memory of the server that is in RAM, in bytes."""
+    """Return the resident memory of the server, in bytes."""
     return int(Path(f"/proc/{server.pid}/statm").read_bytes().split()[1]) * gc_tuning.PAGE_BYTES
 
 

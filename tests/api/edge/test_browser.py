@@ -1,4 +1,4 @@
-"""Browsers: no page of another site, and no name that is not ours, gets an answer."""
+"""Browsers: pages of other sites and requests under foreign host names get no answer."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SITE = "https://console.example.org"
 
 @pytest.fixture(scope="module")
 def browsed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that a console elsewhere may use."""
+    """A server that a console on another site may use."""
     directory: Path = tmp_path_factory.mktemp("browsed")
     with Server(directory, allowed_hosts="athena.example.org", allowed_origins=SITE) as server:
         yield server
@@ -129,7 +129,7 @@ def test_pages_run_only_what_comes_from_here(browsed: Server, path: str) -> None
     assert "unsafe" not in policy
 
 
-def test_what_is_named_by_its_content_is_kept_and_all_else_is_asked_for_again(browsed: Server) -> None:
+def test_files_named_by_their_content_are_cached_and_all_others_revalidated(browsed: Server) -> None:
     page = ask(browsed, path="/")
     assert page.headers["cache-control"] == "private, no-cache"
     assert ask(browsed, path="/", **{"if-none-match": page.headers["etag"]}).status_code == 304

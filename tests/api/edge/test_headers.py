@@ -20,14 +20,14 @@ NO_STORE, REVALIDATED = "no-store", "private, no-cache"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on which every example is sent as an Admin, and as nobody."""
+    """A server with one Admin; every example is sent as this Admin and without an identity."""
     roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin"}
     with Server(tmp_path_factory.mktemp("headers"), **roles) as found:
         yield found
 
 
 def seen(response: httpx2.Response) -> tuple[list[str], list[str]]:
-    """The values of the two headers, each of which must be there once."""
+    """Return the values of the two headers, each of which must be there once."""
     return response.headers.get_list("x-content-type-options"), response.headers.get_list("cache-control")
 
 
@@ -86,7 +86,7 @@ def test_the_openapi_document_is_built_once() -> None:
     assert openapi_file() is openapi_file()
 
 
-def test_what_is_built_once_is_answered_without_a_thread(tmp_path: Path) -> None:
+def test_documents_that_were_built_once_are_answered_without_a_thread(tmp_path: Path) -> None:
     inside = Inside(tmp_path, scheduler="off")
     inside.start()
 

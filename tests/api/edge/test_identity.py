@@ -39,7 +39,7 @@ async def ask(
     server: tuple[str, int | None] | None = LOCALLY,
     proxies: TrustedProxies | None = None,
 ) -> tuple[Scope | None, list[Message]]:
-    """The scope that reached the application, if it was reached, and what was answered instead."""
+    """Return the scope that reached the application, or else the messages sent instead."""
     reached: list[Scope] = []
     sent: list[Message] = []
 
@@ -112,7 +112,7 @@ async def test_a_twin_of_another_header_does_not_matter() -> None:
         [(NAME, b"  ")],
     ],
 )
-async def test_nobody_is_401(headers: Headers) -> None:
+async def test_a_missing_identity_is_401(headers: Headers) -> None:
     assert await refusal(headers) == (401, "AUTH_IDENTITY_MISSING")
 
 
@@ -138,7 +138,7 @@ async def test_two_names_are_400(headers: Headers) -> None:
         b"\xc3\xa9", b"a" * 129, b"a" * 10_000, b"a/b", b"<a>", b"\0",
     ],
 )  # fmt: skip
-async def test_what_is_no_name_is_400(value: bytes) -> None:
+async def test_an_invalid_name_is_400(value: bytes) -> None:
     assert await refusal([(NAME, value)]) == (400, "AUTH_IDENTITY_INVALID")
 
 
@@ -156,12 +156,12 @@ async def test_any_value_is_a_name_or_refused(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
-async def test_open_paths_need_nobody(path: str) -> None:
+async def test_open_paths_need_no_identity(path: str) -> None:
     assert await identity([], path=path) is None
     assert await identity([(NAME, b"alice")], path=path) is None
 
 
-async def test_options_needs_nobody() -> None:
+async def test_options_needs_no_identity() -> None:
     scope, (start, _) = await ask([], method="OPTIONS")
     assert (scope, start["status"]) == (None, 204)
 
@@ -181,11 +181,11 @@ async def test_options_needs_nobody() -> None:
         "/api/v1/static/",
     ],
 )
-async def test_every_other_path_needs_somebody(path: str) -> None:
+async def test_every_other_path_needs_an_identity(path: str) -> None:
     assert await refusal([], path=path) == (401, "AUTH_IDENTITY_MISSING")
 
 
-async def test_what_is_no_request_passes() -> None:
+async def test_scopes_other_than_http_pass() -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:
@@ -256,7 +256,7 @@ async def test_a_proxy_must_know_the_secret(sent: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("secret", [SECRET, OLD])
-async def test_the_new_and_the_old_secret_are_right_and_nobody_behind_sees_them(secret: str) -> None:
+async def test_the_new_and_the_old_secret_are_accepted_and_removed(secret: str) -> None:
     headers = [(NAME, b"alice"), (SECRET_NAME, secret.encode())]
     scope, _ = await ask(headers, proxies=TrustedProxies((), [SECRET, OLD]))
     assert scope is not None
@@ -274,7 +274,7 @@ def test_networks_are_read() -> None:
 # How far an identity is narrowed
 
 
-async def test_scope_headers_narrow_whoever_is_no_admin() -> None:
+async def test_scope_headers_narrow_every_role_but_admin() -> None:
     headers = [(b"x-athena-scope-sessions", b"a, b,,"), (b"x-athena-scope-runs", b"run_1"), (NAME, b"bob")]
     bob = await identity(headers)
     assert bob is not None
@@ -418,7 +418,7 @@ def test_header_names_are_lower_case() -> None:
         "x-athena-scope-runs",
     ],
 )
-def test_a_header_that_nobody_can_vouch_for_is_refused(name: str) -> None:
+def test_a_header_that_no_proxy_can_vouch_for_is_refused(name: str) -> None:
     with pytest.raises(ConfigError):
         check_header_name(name)
 
@@ -435,14 +435,14 @@ ADMIN_READS = b"GET /api/v1/governance/audit-trail"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that believes whoever sends the secret."""
+    """A server that trusts any client that sends the secret."""
     roles = {"auth_identity_role_map": "root:Admin,vera:Operator", "auth_proxy_secret": WORD}
     with Server(tmp_path_factory.mktemp("guarded"), auth_enabled="true", **roles) as server:
         yield server
 
 
 def trailed(start: bytes, headers: list[bytes], trailers: list[bytes], body: bytes = b"") -> list[bytes]:
-    """A request with trailers: its head, its body, and what ends it."""
+    """Return a request with trailers: its head, its body, and its end."""
     lines = [b" ".join((start, b"HTTP/1.1")), b"host: localhost", b"connection: close", b"transfer-encoding: chunked"]
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
     return [
@@ -517,7 +517,7 @@ async def test_however_a_request_is_cut_its_trailers_never_reach_the_application
 )
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"anything"])
 @pytest.mark.parametrize("waiting", [True, False], ids=["two packets", "one packet"])
-async def test_the_body_of_a_request_for_another_protocol_is_no_request(
+async def test_the_body_of_a_request_for_another_protocol_is_not_parsed(
     head: bytes, protocol: bytes, waiting: bool
 ) -> None:
     hidden = b"GET /hidden HTTP/1.1\r\nx-athena-identity: root\r\n\r\n"

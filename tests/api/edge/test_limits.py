@@ -53,7 +53,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def refusal(answer: Answer) -> tuple[int, str]:
-    """Status and code, in the envelope as always."""
+    """Return status and code. Fail unless the answer is an envelope."""
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert answer.error["traceId"] == answer.headers["x-trace-id"]
     return answer.status, answer.error["code"]
@@ -188,7 +188,7 @@ async def test_what_cannot_be_read_is_not_answered_in_the_place_of_a_request_tha
     assert line.closed
 
 
-async def test_a_request_is_told_that_its_client_has_gone_whatever_waits_behind_it() -> None:
+async def test_a_request_notices_that_its_client_has_gone_whatever_waits_behind_it() -> None:
     told: list[str] = []
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -229,7 +229,7 @@ def test_bodies_in_flight_have_a_budget_that_small_ones_do_not_need(serve: Serve
 
 
 def stalled(url: str, target: bytes) -> socket.socket:
-    """A client that has asked and takes nothing; close it."""
+    """Return a client that has sent a request and reads nothing; close it."""
     host, port = url.removeprefix("http://").split(":")
     client = socket.socket()
     client.settimeout(PATIENCE_SECONDS)
@@ -239,7 +239,7 @@ def stalled(url: str, target: bytes) -> socket.socket:
     return client
 
 
-def test_large_answers_that_nobody_takes_have_a_budget(serve: Serve) -> None:
+def test_large_answers_that_no_client_reads_have_a_budget(serve: Serve) -> None:
     server = serve(answers_in_flight_bytes_max="2000000", context_max_chars="1000000")
     run = server.api.send("/runs", {"input": "x" * 900_000}).json()["data"]["runId"]
     target = f"/api/v1/runs/{run}".encode()
@@ -339,13 +339,13 @@ def test_half_a_body_is_answered_in_time_and_does_nothing(hasty: Server, rest: b
     assert log.head() == before
 
 
-def test_a_connection_that_was_answered_may_be_slow_again_but_not_for_ever(hasty: Server) -> None:
+def test_a_connection_that_was_answered_has_a_time_limit_again(hasty: Server) -> None:
     answer = exchange(hasty.url, [b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\nGET /live"])
     assert answer.status == 200
     assert b"HTTP/1.1 408 " in answer.body
 
 
-# What is no request (reliability: smuggling)
+# Unreadable requests, and those that two readers would read differently
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_streams_are_limited_in_all_and_for_each_identity(serve: Serve) -> None:
 # Requests of an identity
 
 
-def test_an_identity_has_so_many_requests_and_gets_more_with_time() -> None:
+def test_the_requests_of_an_identity_are_limited_and_refilled_with_time() -> None:
     clock = FixedClock()
     rates = RateLimits(clock, 10)
 
@@ -453,7 +453,7 @@ def test_without_authentication_requests_are_not_counted() -> None:
         rates.take("local")
 
 
-def test_who_asks_too_often_is_told_when_to_come_back_and_it_is_counted(serve: Serve) -> None:
+def test_requests_over_the_rate_limit_get_a_retry_after_and_are_counted(serve: Serve) -> None:
     server = serve(auth_enabled="true", requests_per_second="5", auth_identity_role_map="ann:Admin")
     bob, ann = server.client("bob"), server.client("ann")
     limited = 0
@@ -474,7 +474,7 @@ def test_who_asks_too_often_is_told_when_to_come_back_and_it_is_counted(serve: S
                 break
 
 
-def test_every_limit_is_told(narrow: Server) -> None:
+def test_the_capabilities_list_every_limit(narrow: Server) -> None:
     told = narrow.api.get("/capabilities")["limits"]
     for name, value in LIMITS.items():
         first, *others = name.split("_")

@@ -1,4 +1,4 @@
-"""Real proxies in front: whatever a client sends, the identity is the one that the proxy says, or nobody's."""
+"""Real proxies in front: the identity is the one that the proxy sets, or none, whatever a client sends."""
 
 import json
 import socket
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.heavy
 
 
 class Proxied(NamedTuple):
-    """A server behind a proxy, with one address that says that everybody is the Viewer vera, and one that clears it."""
+    """A server behind a proxy: one address makes every client the Viewer vera, the other one clears the identity."""
 
     url: str
     cleared: str
@@ -61,7 +61,7 @@ class Proxied(NamedTuple):
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])
 def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    """Each proxy, set up as docs/security.md demands."""
+    """Each proxy, configured as docs/security.md demands."""
     directory: Path = tmp_path_factory.mktemp("proxied")
     settings = {
         "auth_enabled": "true",
@@ -99,7 +99,7 @@ def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def lines(server: Server) -> list[Json]:
-    """Who asked the server, as it understood."""
+    """Return the log lines of requests with the identity that the server read."""
     return [json.loads(line) for line in server.log_path.read_text().splitlines() if '"identity"' in line]
 
 
@@ -128,7 +128,7 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: b"|".join(claim).decode("latin-1"))
-def test_no_header_of_a_client_makes_it_somebody_else(proxied: Proxied, claim: list[bytes]) -> None:
+def test_no_header_of_a_client_changes_its_identity(proxied: Proxied, claim: list[bytes]) -> None:
     url, _, server = proxied
     answer = ask(url, "POST", b"/api/v1/directives", WRITE, *claim)
     assert answer.status in {400, 401, 403}
@@ -156,7 +156,7 @@ def test_no_request_is_smuggled_past_the_proxy(proxied: Proxied, parts: bytes) -
     assert not [line for line in heard if line["method"] == "PUT"]
 
 
-def test_through_the_proxy_a_viewer_reads_and_past_it_nobody_does(proxied: Proxied) -> None:
+def test_a_viewer_reads_through_the_proxy_and_no_client_past_it(proxied: Proxied) -> None:
     url, _, server = proxied
     assert ask(url, "GET", b"/api/v1/runs").status == 200
     past = ask(server.url, "GET", b"/api/v1/runs", b"", b"x-athena-identity: admin")
@@ -173,7 +173,7 @@ TRAILED = [
 
 @pytest.mark.parametrize("packets", [1, 2])
 @pytest.mark.parametrize("trailers", [b"x-athena-identity: admin\r\n", HELD])
-def test_no_trailer_makes_a_client_somebody_else(proxied: Proxied, trailers: bytes, packets: int) -> None:
+def test_no_trailer_changes_the_identity_of_a_client(proxied: Proxied, trailers: bytes, packets: int) -> None:
     parts = [*TRAILED[:-1], TRAILED[-1] + trailers + b"\r\n"]
     before = len(lines(proxied.server))
     for url, statuses in ((proxied.url, {400, 403}), (proxied.cleared, {400, 401})):

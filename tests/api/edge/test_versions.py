@@ -8,7 +8,7 @@ from athena_api.edge import versions
 from athena_core.errors import ConfigError
 
 
-def test_what_is_installed_is_no_older_than_its_floor() -> None:
+def test_installed_versions_reach_their_floors() -> None:
     versions.check()
 
 

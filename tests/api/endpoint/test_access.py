@@ -1,4 +1,4 @@
-"""Access: the committed table of who may do what, scopes, modes, and roles that change while somebody reads."""
+"""Access: the committed table, scopes, modes, and roles that change while a client reads."""
 
 import json
 import signal
@@ -19,13 +19,13 @@ TABLE = FOLDER / "access.txt"
 ROLES = "ada:Admin,otto:Operator,vera:Viewer"
 
 
-def test_the_committed_table_is_what_is_answered() -> None:
+def test_the_committed_table_equals_the_answers() -> None:
     committed = TABLE.read_text(encoding="utf-8")
     assert access_text() == committed, "who may do what changed: run `make docs`, review access.txt"
 
 
 def test_nothing_in_the_table_is_a_surprise() -> None:
-    """Another's is no more than one's own, a scope gives nothing, and each role may what the ones before it may."""
+    """A scope grants nothing, another's things allow no more than own ones, and each role includes those below it."""
     lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     header, *rows = [line.split() for line in lines if line.strip()]
     for operation, *cells in rows:
@@ -53,11 +53,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, st
 
 @pytest.fixture(scope="module")
 def narrowed(guarded: Server) -> Api:
-    """An Operator who is narrowed to one of them."""
+    """An Operator with the scope of one of them."""
     return guarded.client("otto", **{"x-athena-scope-sessions": "mine,later"})
 
 
-def test_everybody_is_told_who_they_are_and_what_they_may_do(guarded: Server, narrowed: Api) -> None:
+def test_callers_can_read_their_identity_and_operations(guarded: Server, narrowed: Api) -> None:
     ada, vera = (guarded.client(name).get("/caller") for name in ("ada", "vera"))
     assert (ada["identity"], ada["role"], "scope" in ada) == ("ada", "Admin", False)
     assert set(ada["operations"]) == {row.id for row in OPERATIONS}
@@ -111,7 +111,7 @@ def test_anothers_thing_is_denied_whether_it_exists_or_not(guarded: Server, narr
     assert narrowed.run(sessionId="later")["sessionId"] == "later"
 
 
-def test_the_list_of_directives_holds_only_those_of_the_personas_of_a_scope(guarded: Server, narrowed: Api) -> None:
+def test_a_scope_of_personas_limits_the_list_of_directives(guarded: Server, narrowed: Api) -> None:
     ada = guarded.client("ada")
     made = [
         ada.post("/directives", {"input": "x", "metadata": metadata})["id"]
@@ -128,7 +128,7 @@ def test_the_list_of_directives_holds_only_those_of_the_personas_of_a_scope(guar
             other.get("/directives")
 
 
-def test_what_tells_of_everybody_is_denied(guarded: Server, narrowed: Api) -> None:
+def test_reads_across_all_sessions_are_denied(guarded: Server, narrowed: Api) -> None:
     for path in ("/fleet/summary", "/policy/rejections", "/directives"):
         with pytest.raises(Refused, match="AUTHZ_DENIED"):
             narrowed.get(path)
@@ -166,7 +166,7 @@ def test_modes_record_and_guard_as_they_say(serve: Serve, mode: str, decision: s
     assert active["payload"]["mode"].replace("-", "") == mode.replace("_", "")
 
 
-def test_roles_are_read_again_and_whoever_may_no_longer_read_reads_no_more(serve: Serve, tmp_path: Path) -> None:
+def test_reloaded_roles_end_the_streams_of_callers_that_lost_theirs(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "roles"
     file.write_text("ada:Admin\nroot:Admin\n")
     server = serve(auth_enabled="true", auth_role_map_file=str(file))

@@ -1,4 +1,4 @@
-"""Kept answers: they serve whoever asks the same, and nobody once the log has moved."""
+"""The answer cache: equal questions share an answer until the log moves."""
 
 from athena_api import answer_cache
 from athena_api.answer_cache import AnswerCache, Question

@@ -57,7 +57,6 @@ def sample(**fields: Any) -> Sample:
 
 
 def fault(type_: type, raw: bytes) -> Fault:
-    """The one fault of a body."""
     with pytest.raises(ConfigError) as caught:
         decode_body(type_, raw, "runs.create")
     found = only(caught.value)
@@ -77,7 +76,7 @@ def wrong(**fields: Any) -> Fault:
     return fault(Sample, json.dumps({"input": "i", **fields}).encode())
 
 
-# What is accepted
+# Accepted
 
 
 def test_strings_are_trimmed() -> None:
@@ -99,7 +98,7 @@ def test_null_and_blank_are_absent(absent: str | None) -> None:
     assert sample(sessionId=absent, note=absent, mode=absent, role=absent) == sample()
 
 
-def test_null_is_absent_for_what_is_no_string() -> None:
+def test_null_is_absent_for_other_types_than_strings() -> None:
     assert sample(flag=None, count=None, tools=None, metadata=None, nested=None, several=None) == sample()
 
 
@@ -143,7 +142,7 @@ def test_objects_may_be_wide() -> None:
     assert sample(anything=[[]] * 1000).anything == [[]] * 1000
 
 
-# What is refused, and how it is told
+# Refused, and the error
 
 
 @pytest.mark.parametrize(
@@ -230,7 +229,7 @@ def test_a_remedy_says_what_belongs_there() -> None:
         (b'{"a":' * 200_000, "JSON_TOO_DEEP: is nested more than 64 levels deep"),
     ],
 )
-def test_a_wrong_body_is_told_as_a_whole(raw: bytes, reason: str) -> None:
+def test_an_error_about_the_whole_body_names_no_field(raw: bytes, reason: str) -> None:
     found = fault(Sample, raw)
     assert found.field == "body"
     assert found.reason == reason
@@ -259,7 +258,7 @@ def test_numbers_that_no_machine_holds_are_out_of_range(raw: bytes, field: str) 
     assert found.reason.startswith("OUT_OF_RANGE")
 
 
-def test_a_small_stack_is_no_trouble() -> None:
+def test_a_small_stack_suffices() -> None:
     found: list[Fault] = []
     threading.stack_size(256 * 1024)
     try:
@@ -445,7 +444,7 @@ def test_limits_are_clamped(text: str | None, limit: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "a/b", "a\0", "é", "a" * 129, "%2e", "\udcff"])
-def test_a_path_parameter_that_is_no_id_is_refused(text: str) -> None:
+def test_a_path_parameter_has_to_be_an_id(text: str) -> None:
     with pytest.raises(ConfigError, match=r"runs.get.runId: INVALID_ID: must be 1 to 128 letters"):
         check_path({"runId": text}, "runs.get")
 

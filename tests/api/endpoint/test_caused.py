@@ -1,4 +1,4 @@
-"""What an operation causes needs the rights of what it causes: cancels, the scope of a run, approvals, names."""
+"""Side effects of an operation need the rights for these effects: cancels, scopes of runs, approvals, names."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -20,29 +20,27 @@ ROLES = "ada:Admin,otto:Operator,olga:Operator,vera:Viewer"
 
 
 class World:
-    """A plane in this process, asked by several people."""
+    """A plane in this process, used by several clients."""
 
     def __init__(self, inside: Inside) -> None:
         self.inside = inside
 
     def answer(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Json]:
-        """Status and envelope."""
         found = self.inside.ask(method, path, body, x_athena_identity=who, **headers)
         assert found.status_code < 500, found.text
         return found.status_code, found.json()
 
     def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """The data of an answer that is no error."""
+        """Return the data of an answer. Fail for an error."""
         status, envelope = self.answer(who, method, path, body, **headers)
         assert status in {200, 202}, envelope
         return envelope["data"]
 
     def run(self, who: str, session: str, said: str = "hello", *, headers: Any = None, **fields: Any) -> Any:
-        """The result of a run."""
         return self.ask(who, "POST", "/runs", {"sessionId": session, "input": said, **fields}, **(headers or {}))
 
     def events(self, **query: str) -> list[Json]:
-        """All events of a query, as the Admin reads them."""
+        """Return all events of a query, read by the Admin."""
         words = "&".join(f"{name}={value}" for name, value in query.items())
         events: list[Json] = self.ask("ada", "GET", f"/events?limit=500&{words}")["events"]
         return events
@@ -50,7 +48,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Makes planes with these people."""
+    """Starts planes with these roles."""
     made: list[Inside] = []
 
     def make(**settings: str) -> World:
@@ -122,7 +120,7 @@ ASKING = "launch codes project zebra"
 
 
 def recalled(plane: World, run_id: str) -> list[str]:
-    """What a run was reminded of."""
+    """Return the citations that a run was given."""
     events = plane.events(types="memory.recalled", runId=run_id)
     return [citation for event in events for citation in event["payload"]["citations"]]
 
@@ -166,7 +164,7 @@ def test_a_scoped_run_is_reminded_of_its_sessions_however_many_others_fit_better
     assert citation.startswith(".athena/transcripts/s2.jsonl#")
 
 
-def test_items_of_a_scoped_author_keep_the_scope_whoever_drains_them(world: Callable[..., World]) -> None:
+def test_items_of_a_scoped_author_keep_the_scope_when_others_drain_them(world: Callable[..., World]) -> None:
     plane = world(**MEMORY)
     plane.run("ada", "victim", CODES)
     indexed(plane)
@@ -254,7 +252,7 @@ def test_the_history_of_a_scope_of_personas_holds_only_what_runs_of_these_said(w
 
 
 def approving(plane: World, **fields: Any) -> str:
-    """A workflow: a step, an approval, a step that uses ``x`` and fails for want of ``y``."""
+    """Make a workflow: a step, an approval, and a step that uses ``x`` and fails because ``y`` is missing."""
     directives = [plane.ask("otto", "POST", "/directives", {"input": text})["id"] for text in ("a", "deploy {{x}}")]
     profile = plane.ask("ada", "POST", "/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
     steps: list[Json] = [
@@ -268,7 +266,7 @@ def approving(plane: World, **fields: Any) -> str:
 
 
 def approve(plane: World, who: str, run: Json) -> tuple[int, Json]:
-    """Approve what a run waits for; the run once it has settled."""
+    """Approve the waiting step of a run. Return the status, and the run once it has settled."""
     node = run["stepStates"]["ask"]
     path = f"/workflows/run/{run['id']}"
     status, envelope = plane.answer(

@@ -31,7 +31,7 @@ from tests.support.records import META
 from tests.support.server import Server
 
 WORKING = [row for row in OPERATIONS if row.method != "GET" and EXAMPLES[row.id].status == 200]
-"""Those that work where nothing exists yet: what is refused binds no key."""
+"""Commands that succeed on an empty log; a refused command binds no key."""
 READING = {"simulatePolicy", "redriveA2aDlq"}
 """What their examples ask, a simulation and a dry run, only reads: there is nothing to do once, and no key is bound."""
 WITHOUT_INPUT = "acceptClock"
@@ -39,7 +39,7 @@ COMMANDS = [row for row in WORKING if row.id not in READING]
 
 
 def is_replay(answer: httpx2.Response) -> bool:
-    """Whether the answer says that it is the first one again."""
+    """Return True if the answer is marked as a replay."""
     assert answer.headers.get("idempotency-replayed", "true") == "true"
     return "idempotency-replayed" in answer.headers
 
@@ -113,7 +113,7 @@ def test_a_key_belongs_to_an_identity(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "two words", "k" * 256, "a\tb", "\u00e9"])
-def test_what_is_no_key_is_refused(shared: Server, key: str) -> None:
+def test_an_invalid_key_is_refused(shared: Server, key: str) -> None:
     head = shared.api.head()
     headers = {b"idempotency-key": key.encode("latin-1")}
     answer = shared.api.http.post("/directives", json={"input": "one"}, headers=headers)
@@ -203,7 +203,7 @@ def test_keys_outlive_the_server(serve: Serve, gates: Gates) -> None:
     assert refused.value.code == "IDEMPOTENCY_MISMATCH"
 
 
-async def test_a_repeat_whose_run_does_not_end_in_time_is_told_so(tmp_path: Path, gates: Gates) -> None:
+async def test_a_repeat_whose_run_does_not_end_in_time_is_in_progress(tmp_path: Path, gates: Gates) -> None:
     environment = {f"ATHENA_{name.upper()}": value for name, value in gates.settings.items()}
     settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state"), **environment}, tmp_path)
     parts = wire(settings, SystemClock(), SystemIds())

@@ -1,4 +1,4 @@
-"""Input over HTTP: whatever is sent, the answer names what is wrong with it, and is never a bug of the server."""
+"""Input over HTTP: every answer to a wrong request names the fault, and is never a bug of the server."""
 
 import re
 import uuid
@@ -34,14 +34,14 @@ NAMES = {row.id: row for row in OPERATIONS}
 
 
 class Wrong(NamedTuple):
-    """A value that does not belong at a place."""
+    """A wrong value and its place."""
 
     path: tuple[str | int, ...]
     value: Any
 
     @property
     def field(self) -> str:
-        """The place as errors name it."""
+        """The place in the notation of errors."""
         parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path]
         return "".join(parts).removeprefix(".")
 
@@ -69,7 +69,7 @@ FITTING: dict[type[inspect.Type], set[str]] = {
 
 
 def wrongs(info: inspect.Type, path: tuple[str | int, ...], *, required: bool) -> Iterator[Wrong]:
-    """All the wrong values for a place of a type."""
+    """Yield all wrong values for a place of a type."""
     if isinstance(info, inspect.Metadata):
         yield from wrongs(info.type, path, required=required)
         return
@@ -113,7 +113,6 @@ def wrongs(info: inspect.Type, path: tuple[str | int, ...], *, required: bool) -
 
 
 def wrong_texts(info: inspect.StrType, path: tuple[str | int, ...], *, required: bool) -> Iterator[Wrong]:
-    """Strings that do not belong there."""
     yield Wrong(path, "nul \0 inside")
     if required:
         yield from (Wrong(path, blank) for blank in ("", " ", "\t\u2003\n"))
@@ -124,7 +123,7 @@ def wrong_texts(info: inspect.StrType, path: tuple[str | int, ...], *, required:
 
 
 def spoiled(body: Json, wrong: Wrong) -> bytes:
-    """A right body with one wrong value."""
+    """Return a valid body with one wrong value."""
     result = deepcopy(body)
     place: Any = result
     for part, following in zip(wrong.path[:-1], wrong.path[1:], strict=True):
@@ -142,7 +141,7 @@ def spoiled(body: Json, wrong: Wrong) -> bytes:
 
 
 def check_fault(answer: Answer, context: str, field: str, sent: object) -> None:
-    """Fail unless the answer is about this field."""
+    """Fail unless the answer is an error about this field."""
     assert answer.status == 400, (sent, answer)
     error = answer.error
     assert (error["code"], error["retryable"]) == ("CONFIG_ERROR", False)
@@ -190,7 +189,7 @@ def test_what_must_be_there_is_missed(shared: Server, operation: str, field: str
 @pytest.mark.parametrize(
     "content", [b"[]", b"null", b"{", b"{}{}", b"\xff\xfe{\x00}\x00", b'{"input":"\xff"}', b'{"input":NaN}']
 )
-def test_what_is_no_object_is_refused_as_a_whole(shared: Server, operation: str, content: bytes) -> None:
+def test_a_body_has_to_be_an_object(shared: Server, operation: str, content: bytes) -> None:
     row = NAMES[operation]
     answer = ask(shared.url, row.method, (PREFIX + EXAMPLES[operation].path).encode(), content)
     assert (answer.status, answer.error["code"]) == (400, "CONFIG_ERROR")
@@ -211,7 +210,7 @@ def test_every_field_of_a_query_wrong_in_every_way_is_named(shared: Server, oper
 
 
 def wrong_parameters(info: inspect.Type) -> Iterator[str]:
-    """Wrong values of a query parameter, encoded."""
+    """Yield wrong values of a query parameter, encoded."""
     yield from ("%00", "a%00b", "%ff", "%c0%af", "%ed%a0%80")
     text, parts = info, [info]
     while parts:
@@ -238,7 +237,7 @@ def wrong_parameters(info: inspect.Type) -> Iterator[str]:
 
 @pytest.mark.parametrize("operation", [row.id for row in OPERATIONS if row.method == "GET" and row.reads])
 @pytest.mark.parametrize("text", ["-1", "1.0", "x", "%D9%A1", "9" * 17, str(INTEGER_MAX + 1), "1%20"])
-def test_what_is_no_position_is_refused(shared: Server, operation: str, text: str) -> None:
+def test_an_invalid_position_is_refused(shared: Server, operation: str, text: str) -> None:
     query = urlencode(EXAMPLES[operation].query or {})
     answer = ask(shared.url, "GET", f"{PREFIX}{EXAMPLES[operation].path}?{query}&minPosition={text}".encode())
     assert (answer.status, answer.error["details"][0]["field"]) == (400, "minPosition")
@@ -246,7 +245,7 @@ def test_what_is_no_position_is_refused(shared: Server, operation: str, text: st
 
 @pytest.mark.parametrize("operation", [row.id for row in PATHS])
 @pytest.mark.parametrize("text", ["%00", "a%0d%0ab", "%ff", "a%20b", "%C3%A9", "x" * 129, "x" * 10_000, "a;b", "a%3Fb"])
-def test_what_is_no_id_in_a_path_is_named(shared: Server, operation: str, text: str) -> None:
+def test_an_invalid_id_in_a_path_is_named(shared: Server, operation: str, text: str) -> None:
     row = NAMES[operation]
     for name in re.findall(r":(\w+)", row.path):
         path = re.sub(r":\w+", "x", row.path.replace(f":{name}", text))
@@ -279,13 +278,13 @@ def test_the_content_type_is_not_looked_at(shared: Server) -> None:
 
 
 def padded(size: int) -> bytes:
-    """A directive of so many bytes."""
+    """Return a directive of a size in bytes."""
     frame = b'{"input":""}'
     return frame[:-2] + b"x" * (size - len(frame)) + frame[-2:]
 
 
 def chunked(content: bytes, size: int) -> Iterator[bytes]:
-    """A request whose length is not known before its end."""
+    """Yield a request without a content-length."""
     yield b"POST /api/v1/directives HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
     yield b"transfer-encoding: chunked\r\n\r\n"
     for start in range(0, len(content), size):
@@ -309,7 +308,7 @@ def test_a_body_that_says_it_is_too_large_is_not_waited_for(shared: Server) -> N
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])
-def test_what_is_nested_too_deep_is_refused_whatever_its_size(shared: Server, opening: bytes) -> None:
+def test_nesting_beyond_the_limit_is_refused_at_any_size(shared: Server, opening: bytes) -> None:
     for count in (65, 900, 10_000, BODY_BYTES_MAX // len(opening) - 20):
         answer = ask(shared.url, "POST", b"/api/v1/directives", b'{"input":' + opening * count)
         assert answer.status == 400
@@ -344,7 +343,7 @@ def test_what_is_nested_too_deep_is_refused_whatever_its_size(shared: Server, op
         ("HEAD", "/api/v1/runs"),
     ],
 )
-def test_what_is_no_route_is_not_found(shared: Server, method: str, path: str) -> None:
+def test_an_unknown_route_is_not_found(shared: Server, method: str, path: str) -> None:
     answer = ask(shared.url, method, path.encode())
     assert answer.status == 404
     if method != "HEAD":
@@ -436,7 +435,7 @@ METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"])
 
 
 def fits(value: object) -> bool:
-    """Whether msgspec can write the value."""
+    """Return True if msgspec can encode the value."""
     try:
         msgspec.json.encode(value)
     except (OverflowError, UnicodeEncodeError):

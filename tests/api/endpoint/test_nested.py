@@ -1,4 +1,4 @@
-"""What one command causes later is checked with the role that its author has then, whoever triggers it."""
+"""Delayed effects of a command are checked against the role that its author has by then."""
 
 import json
 import signal

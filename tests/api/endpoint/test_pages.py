@@ -63,7 +63,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def bodies(api: Api, path: str, start: str | None = None, by: str = "cursor", **query: Any) -> Iterator[Json]:
-    """The data of all pages, each of which is small enough."""
+    """Yield the data of all pages. Fail if one is too large."""
     cursor = start
     while True:
         asked = {name: value for name, value in {**query, by: cursor}.items() if value is not None}
@@ -165,7 +165,7 @@ def test_a_workflow_run_shows_some_items_and_pages_show_all(build: Builder) -> N
 
 
 @pytest.mark.parametrize("path", ["wfr_unknown/steps/each/items", "{run}/steps/none/items"])
-def test_items_of_what_is_unknown_are_not_found(build: Builder, path: str) -> None:
+def test_items_of_unknown_steps_are_not_found(build: Builder, path: str) -> None:
     run = build.run(build.chain("a"))
     answer = build.api.http.get(f"/workflows/run/{path.format(run=run['id'])}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
@@ -266,7 +266,7 @@ def test_large_outputs_in_lists_cost_no_memory(serve: Serve) -> None:
 
 
 def peak(server: Server) -> int:
-    """The most memory that a server had since its peak was reset, in bytes."""
+    """Return the peak memory of a server since it was reset, in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text("ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
@@ -303,7 +303,7 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
         for number in range(40):
             assert inside.ask("POST", "/directives", {"input": f"{number}" * 8_000}).status_code == 200
         assert len(inside.ask("GET", "/directives?limit=40").json()["data"]["items"]) == 40
-        monkeypatch.setattr(ViewUpdater, "turn", lambda updater: False)  # what is rebuilt stays empty for a while
+        monkeypatch.setattr(ViewUpdater, "turn", lambda updater: False)  # the new generation stays empty for a while
         generations, log = plane.views.generations, plane.log
         served, name = generations.current(), generations.fresh()
         assert served is not None
@@ -311,7 +311,7 @@ def test_a_large_page_comes_from_no_older_generation_than_was_asked_for(
             generation.create(connection, plane.views.projections, log.log_id, 0)
 
         async def replaced(path: str) -> httpx2.Response:
-            """The answer of a page whose generation is replaced before a thread opens it."""
+            """Request a page whose generation is replaced before a thread opens it."""
             places = [object() for _ in range(LARGE_READS_MAX)]
             for place in places:
                 plane.large_reads.acquire_on_behalf_of_nowait(place)

@@ -8,7 +8,7 @@ from tests.support.gate import Gates
 
 
 def deny_until_limited(api: Api) -> tuple[int, int]:
-    """Ask for what is denied until it is stopped early, then some more; how often each was answered."""
+    """Send requests that are denied until the flood limit stops them. Return how often each error came."""
     answers: list[str] = []
     for _ in soon():
         answer = api.send("/directives", {"input": "no"})
@@ -50,7 +50,7 @@ def test_what_was_stopped_in_the_last_second_is_recorded_before_the_server_leave
     assert sum(event["payload"]["count"] for event in ada.events(types="requests.suppressed")) == limited
 
 
-def test_refusals_beyond_those_of_a_day_are_answered_and_counted(serve: Serve, gates: Gates, tmp_path: Path) -> None:
+def test_refusals_beyond_the_daily_limit_are_answered_and_counted(serve: Serve, gates: Gates, tmp_path: Path) -> None:
     roles = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator"}
     server = serve(refusals_per_day="3", **roles, **gates.settings)
     ada, vera, otto = server.client("ada"), server.client("vera"), server.client("otto")

@@ -14,7 +14,7 @@ CALLERS = 20
 
 
 class Reads:
-    """A read that ends when the test says so, and returns its number."""
+    """A read that ends when the test releases it, and returns its number."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -31,7 +31,7 @@ class Reads:
 
 
 async def turns() -> None:
-    """Let every task go as far as it can."""
+    """Let every task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 

@@ -76,7 +76,7 @@ def test_conflicts_are_recorded_within_the_limits(plane: Inside, monkeypatch: py
     assert keep(plane, line(8), status=429)["code"] == "ANCHOR_LIMIT"
 
 
-def test_the_anchor_of_the_log_itself_is_no_witness(plane: Inside) -> None:
+def test_an_anchor_of_this_log_is_refused(plane: Inside) -> None:
     refused = keep(plane, line(1, log_id=plane.app.plane.log.log_id), status=409)
     assert (refused["code"], list(refused["details"])) == ("ANCHOR_CONFLICT", ["logId"])
 
@@ -96,7 +96,7 @@ def test_anchors_are_bounded_by_log_by_day_and_in_all(plane: Inside, monkeypatch
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "3600")
     assert refused.json()["error"]["code"] == "ANCHOR_LIMIT"
     assert f"2 anchors of log {LOG} were already kept today" in refused.json()["error"]["message"]
-    keep(plane, line(2))  # what is kept is no new one
+    keep(plane, line(2))  # a kept anchor counts once
     assert keep(plane, line(2, "ef" * 32), status=409)["code"] == "ANCHOR_CONFLICT"
     keep(plane, line(1, log_id=OTHER))
     assert "3 anchors were already kept today" in keep(plane, line(2, log_id=OTHER), status=429)["message"]

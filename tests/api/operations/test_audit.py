@@ -13,7 +13,6 @@ PATH = "/governance/audit-trail"
 
 @pytest.fixture
 def ada(serve: Serve) -> Api:
-    """An Admin on a server where something happened."""
     server = serve(auth_enabled="true", auth_identity_role_map="ada:Admin,otto:Operator")
     ada, otto, vera = (server.client(name) for name in ("ada", "otto", "vera"))
     ada.put("/policy", {"policy": {"schemaVersion": 1, "maxConcurrentRuns": 5}, "auditComment": "=1+1"})

@@ -16,7 +16,7 @@ HOPS_MAX = 2
 def agents(
     tmp_path_factory: pytest.TempPathFactory, shared_gates: Gates, shared_store: dict[str, str]
 ) -> Iterator[Server]:
-    """A server on a workspace with personas, whose default model does as it is told."""
+    """A server on a workspace with personas, whose default model does what its input names."""
     settings = {"a2a_retry_ms": "1", "a2a_max_hops": str(HOPS_MAX)} | shared_gates.settings | shared_store
     server = Server(tmp_path_factory.mktemp("agents"), **settings)
     for name in ("ada", "bob", "carl", "dora", "eve"):
@@ -26,19 +26,17 @@ def agents(
 
 
 def define(server: Server, name: str, **fields: str) -> None:
-    """Define a persona."""
     folder = server.workspace / "personas"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps({"schemaVersion": 1, "id": name, **fields}))
 
 
 def send(api: Api, payload: object, *, to: str = "bob", **fields: str) -> Json:
-    """The message as it was accepted."""
     return dict(api.post("/a2a/messages", {"fromPersona": "ada", "toPersona": to, "payload": payload, **fields}))
 
 
 def ended(api: Api, message_id: str) -> Json:
-    """The message once it was delivered or given up."""
+    """Return the message once it was delivered or given up."""
     for _ in soon():
         message = dict(api.get(f"/a2a/messages/{message_id}"))
         if message["status"] in {"completed", "failed"}:
@@ -47,7 +45,7 @@ def ended(api: Api, message_id: str) -> Json:
 
 
 def failed(api: Api, **fields: str) -> Json:
-    """The dead letter of a message that could not be delivered."""
+    """Return the dead letter of a message that could not be delivered."""
     message = ended(api, send(api, "fail", **fields)["messageId"])
     return dict(api.get(f"/a2a/dlq/{message['deadLetterId']}"))
 
@@ -100,7 +98,7 @@ def test_the_run_of_a_message_has_the_profile_of_its_persona(agents: Server) -> 
         ({"fromPersona": "ada", "toPersona": "bob", "payload": "x", "parentRunId": "run_unknown"}, "parentRunId"),
     ],
 )
-def test_a_message_to_nobody_is_refused(agents: Server, body: Json, field: str) -> None:
+def test_an_invalid_message_is_refused(agents: Server, body: Json, field: str) -> None:
     before = agents.api.head()
     with pytest.raises(Refused) as refused:
         agents.api.post("/a2a/messages", body)
@@ -159,7 +157,7 @@ def test_a_message_whose_persona_is_gone_becomes_a_dead_letter(agents: Server, s
     assert api.get(f"/a2a/dlq/{message['deadLetterId']}")["reason"] == "unknown-persona"
 
 
-def test_a_message_whose_run_somebody_cancels_is_not_tried_again(agents: Server, shared_gates: Gates) -> None:
+def test_a_message_whose_run_is_cancelled_is_not_retried(agents: Server, shared_gates: Gates) -> None:
     api, gate = agents.api, shared_gates["stop"]
     sent = send(api, gate.order, to="eve")
     gate.arrival()
@@ -169,7 +167,7 @@ def test_a_message_whose_run_somebody_cancels_is_not_tried_again(agents: Server,
     assert (letter["reason"], len(letter["attempts"]), letter["code"]) == ("cancelled", 1, "RUN_CANCELLED")
 
 
-# What is decided about a dead letter
+# Decisions about dead letters
 
 
 def decide(api: Api, letter: Json, verb: str, note: str | None = None) -> Json:
@@ -224,7 +222,7 @@ def test_nothing_is_decided_about_an_unknown_letter(agents: Server, verb: str) -
 
 
 def job(api: Api, job_id: str, status: str) -> Json:
-    """A redrive once it has a status."""
+    """Return a redrive once it has a status."""
     for _ in soon():
         found = dict(api.get(f"/a2a/dlq/redrive/{job_id}"))
         if found["status"] == status:
@@ -232,7 +230,7 @@ def job(api: Api, job_id: str, status: str) -> Json:
     raise AssertionError
 
 
-def test_a_redrive_puts_back_what_matches_and_tells_of_each(agents: Server) -> None:
+def test_a_redrive_requeues_matching_letters_and_reports_each(agents: Server) -> None:
     api = agents.api
     define(agents, "many")
     letters = [failed(api, to="many") for _ in range(3)]

@@ -1,4 +1,4 @@
-"""The fleet over HTTP: what it says while runs are at work, wait, end and are refused."""
+"""The fleet over HTTP: its numbers while runs execute, wait, end and are rejected."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_the_summary_follows_every_run(serve: Serve, gates: Gates) -> None:
     assert found["recent"]["runTimes"]["p50Ms"] <= found["recent"]["runTimes"]["p95Ms"]
 
 
-def test_tokens_and_spend_are_those_of_the_runs(serve: Serve) -> None:
+def test_tokens_and_spend_add_up_over_the_runs(serve: Serve) -> None:
     api = serve().api
     usage = [api.run(text, sessionId=f"s{len(text)}")["usage"] for text in ("a", "bb", "ccc")]
     cost = api.get("/fleet/summary")["costSummary"]

@@ -1,4 +1,4 @@
-"""Tests of the memory over the API: notes and entries are found, runs are reminded, what is forgotten is gone."""
+"""The memory over HTTP: notes and entries are found, runs are reminded, forgotten entries are gone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,6 @@ ODD = ('"', '""', "*", "AND", "a OR (b", "NEAR(", "text:x", "'; --", "-x", "^x",
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
-    """A server with a memory."""
     directory = tmp_path_factory.mktemp("memory")
     notes = directory / "workspace" / "memory"
     notes.mkdir(parents=True)
@@ -33,7 +32,6 @@ def api(server: Server) -> Api:
 
 
 def refusal(api: Api, path: str, body: Any = None, method: str = "POST") -> tuple[int, str]:
-    """How a request is refused."""
     answer = api.send(path, body, method=method)
     return answer.status_code, str(answer.json()["error"]["code"])
 
@@ -64,7 +62,7 @@ def test_nothing_but_notes_is_read(api: Api, path: str) -> None:
     assert refusal(api, "/memory/get", {"path": path}) == (400, "CONFIG_ERROR")
 
 
-def test_what_is_noted_down_is_found_until_it_is_forgotten(server: Server, api: Api) -> None:
+def test_a_note_is_found_until_it_is_forgotten(server: Server, api: Api) -> None:
     entry = api.post("/memory", {"text": "The lighthouse keeper is Zebulon.", "metadata": {"by": "ada"}}, key="note-1")
     again = api.send("/memory", {"text": "The lighthouse keeper is Zebulon.", "metadata": {"by": "ada"}}, key="note-1")
     assert (again.json()["data"], again.headers["idempotency-replayed"]) == (entry, "true")

@@ -20,7 +20,6 @@ def api(serve: Serve) -> Api:
 
 
 def etag(api: Api) -> str:
-    """The tag of the policy in force."""
     return str(api.http.get("/policy").headers["etag"])
 
 
@@ -190,7 +189,7 @@ def test_a_repeated_key_is_answered_though_the_policy_moved_on(api: Api) -> None
 
 
 def refused_run(api: Api, **fields: Any) -> Json:
-    """The error of a run that is refused."""
+    """Return the error of a rejected run."""
     with pytest.raises(Refused) as refused:
         api.run("me too", **fields)
     assert refused.value.status == 429

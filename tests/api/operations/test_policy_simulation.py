@@ -16,7 +16,7 @@ ONE = {"max": 1, "strategy": "reject"}
 
 
 def simulated(api: Api, since: str | None = None, **policy: Any) -> Json:
-    """What another policy would have done."""
+    """Simulate the recorded requests under another policy."""
     body: Json = {"policy": {"schemaVersion": 1, **policy}}
     found: Json = api.post("/policy/simulate", body if since is None else body | {"since": since})
     return found
@@ -86,7 +86,7 @@ def test_the_policy_in_force_lets_the_steps_of_a_workflow_wait_as_it_did(shared:
     api.put("/policy", {"schemaVersion": 1})
 
 
-def test_a_refused_run_of_a_template_is_told_by_its_template(shared: Server, shared_gates: Gates) -> None:
+def test_a_rejected_run_of_a_template_names_its_template(shared: Server, shared_gates: Gates) -> None:
     api, gate = shared.api, shared_gates["templates"]
     profile_id = api.post("/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
     body = {"harnessProfileId": profile_id, "directiveTemplate": "say {{what}}", "defaultParams": {"what": "hello"}}

@@ -1,4 +1,4 @@
-"""Work over HTTP: what is enqueued is done in order, joined as the contract says, and what fails is not lost."""
+"""Queues over HTTP: items are drained in order, collected by mode, and not lost when their run fails."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from tests.support.server import Server
 
 
 def enqueue(api: Api, session_id: str, payload: str, mode: str = "followup") -> Json:
-    """The queue once an item was put into it."""
+    """Enqueue an item. Return the queue."""
     return dict(api.post("/work/enqueue", {"sessionId": session_id, "payload": payload, "mode": mode}))
 
 
@@ -24,7 +24,7 @@ def drain(api: Api, session_id: str, **body: str) -> Json:
 
 
 def said(api: Api, session_id: str) -> list[str]:
-    """What the runs of a session were told."""
+    """Return the user entries of a session."""
     entries = api.get(f"/sessions/{session_id}/transcript", limit=500)["items"]
     return [entry["content"] for entry in entries if entry["role"] == "user"]
 
@@ -168,7 +168,7 @@ def test_a_requeue_that_fails_again_is_a_new_letter_that_names_the_old_one(share
     assert [item["itemId"] for item in letter["items"]] == first["requeuedItemIds"]
 
 
-def test_a_cancelled_run_is_no_attempt(shared: Server, shared_gates: Gates) -> None:
+def test_a_cancelled_run_does_not_count_as_an_attempt(shared: Server, shared_gates: Gates) -> None:
     api, gate = shared.api, shared_gates["cancelled"]
     enqueue(api, "cancelled", gate.order)
     with ThreadPoolExecutor(1) as pool:
@@ -214,7 +214,7 @@ def test_what_does_not_fit_into_a_context_is_not_enqueued(shared: Server) -> Non
     assert len(said(shared.api, "long")) == 2, "together they would not have fitted"
 
 
-def test_a_provider_that_nobody_knows_is_404(shared: Server) -> None:
+def test_an_unknown_provider_is_404(shared: Server) -> None:
     enqueue(shared.api, "unknown", "look")
     with pytest.raises(Refused) as refused:
         drain(shared.api, "unknown", provider="nobody")

@@ -31,7 +31,7 @@ REPAIRED = "could not be read"
 
 
 class Reviewer:
-    """The model: what it answers depends on the branch, and on whether it is asked again."""
+    """The model. Its answer depends on the branch, and on whether it is a repair."""
 
     def __init__(self) -> None:
         self.prompts: list[str] = []
@@ -56,7 +56,7 @@ class Reviewer:
         return turn_of(self.answers.get(found[1] if found else "", json.dumps(GOOD)), 1)
 
     async def hold(self, stub: Stub, writer: asyncio.StreamWriter) -> None:
-        """Answer once the test says so."""
+        """Answer once the test releases it."""
         await asyncio.to_thread(self.held.wait, PATIENCE_SECONDS)
         await turn_of(json.dumps(GOOD), 1)(stub, writer)
 
@@ -111,7 +111,7 @@ def api(server: Server) -> Api:
 
 
 def review(api: Api, head: str, **fields: Any) -> Any:
-    """A review that was waited for."""
+    """Review and wait for the result."""
     return api.post("/personas/run", {"name": "critic", "repoPath": "library", "headRef": head, **fields})
 
 
@@ -201,7 +201,7 @@ def test_the_mock_provider_passes_whatever_it_is_shown(api: Api) -> None:
     assert (result["status"], result["mergeGate"], result["findings"]) == ("ok", "pass", [])
 
 
-def test_a_definition_says_what_is_shown(server: Server, api: Api, reviewer: Reviewer) -> None:
+def test_a_definition_selects_the_context(server: Server, api: Api, reviewer: Reviewer) -> None:
     git(server.workspace / "library", "update-ref", "refs/remotes/origin/main", "main")
     git(server.workspace / "library", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
     (server.workspace / "library" / "dirt").write_text("x")
@@ -257,7 +257,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "field"), WRONG, ids=range(len(WRONG)))
-def test_what_is_wrong_is_refused_and_named(api: Api, fields: dict[str, Any], field: str) -> None:
+def test_a_wrong_field_of_a_review_is_named(api: Api, fields: dict[str, Any], field: str) -> None:
     before = api.head()
     with pytest.raises(Refused) as refused:
         review(api, fields.pop("headRef", "good"), **fields)
@@ -279,7 +279,7 @@ def test_a_worktree_has_to_be_clean(server: Server, api: Api) -> None:
 
 
 def test_neither_reviews_nor_verifications_run_what_a_repository_names(server: Server, api: Api) -> None:
-    """The settings of one are planted, and files that look like another one, as any tool may write them."""
+    """Plant settings in one repository, and files that look like another one, as any tool may write them."""
     mark, program = server.directory / "MARK", server.directory / "program"
     program.write_text(f"#!/bin/sh\necho $* >> {mark}\ncat\n")
     program.chmod(0o755)
@@ -348,7 +348,7 @@ def test_a_review_takes_a_slot_as_every_run(api: Api, reviewer: Reviewer) -> Non
     assert api.await_ending(held["runId"]) == "run.completed"
 
 
-def test_the_cost_of_a_review_is_that_of_its_persona(api: Api) -> None:
+def test_the_cost_of_a_review_counts_for_its_persona(api: Api) -> None:
     def spent() -> float:
         rows = api.get("/fleet/summary")["costSummary"]["personaBreakdown"]
         return float(sum(row["estimatedSpendUsd"] for row in rows if row["personaName"] == "critic"))

@@ -1,4 +1,4 @@
-"""Schedules over HTTP: what is put, refused, run by hand, ticked, changed and read back."""
+"""Schedules over HTTP: put, refused, run by hand, ticked, changed and read back."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

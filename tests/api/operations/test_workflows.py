@@ -147,7 +147,7 @@ def test_outputs_that_are_declared_have_to_be_there(build: Builder) -> None:
         build.workflow(steps, wrong)
 
 
-def test_a_step_whose_run_lacks_its_evidence_is_ok_and_its_run_tells(build: Builder) -> None:
+def test_a_step_whose_run_lacks_evidence_is_ok_and_its_run_reports_it(build: Builder) -> None:
     profile = build.api.post("/harness-profiles", PROFILE)["id"]
     step = build.step("a") | {"harnessProfileId": profile}
     run = build.run(build.workflow([step, build.step("b")], "a>b"))
@@ -212,7 +212,7 @@ def approval(**fields: Any) -> Json:
     return {"id": "ask", "approval": {"message": "ship it?", **fields}}
 
 
-def test_an_approval_is_waited_for_and_binds_to_what_is_approved(build: Builder) -> None:
+def test_an_approval_is_waited_for_and_binds_to_its_subject(build: Builder) -> None:
     workflow_id = build.workflow([build.step("a"), approval(), build.step("b")], "a>ask", "ask>b")
     run = build.run(workflow_id)
     assert (run["status"], statuses(run)) == ("waiting", {"a": "ok", "ask": "waiting", "b": "pending"})
@@ -243,9 +243,7 @@ def test_a_rejection_fails_the_step_and_a_resume_asks_again(build: Builder) -> N
 
 
 @pytest.mark.parametrize(("default", "status"), [("approve", "ok"), (None, "failed")])
-def test_an_approval_that_nobody_gives_in_time_is_decided_by_its_default(
-    build: Builder, default: str | None, status: str
-) -> None:
+def test_an_expired_approval_is_decided_by_its_default(build: Builder, default: str | None, status: str) -> None:
     workflow_id = build.workflow([approval(expiresAfterMs=20, onExpiry=default), build.step("b")], "ask>b")
     started = build.api.post(f"/workflows/{workflow_id}/run", respond_async=True)
     assert settled(build, started["id"], "running", "waiting")["status"] == status
@@ -264,7 +262,7 @@ def test_a_cancel_stops_the_runs_of_the_steps_and_a_resume_goes_on(build: Builde
     assert (resumed["id"], resumed["status"], attempts(resumed)) == (record["id"], "ok", {"a": 2, "b": 1})
 
 
-def test_what_is_wrong_with_a_definition_is_told_by_name(build: Builder) -> None:
+def test_errors_in_a_definition_name_their_steps(build: Builder) -> None:
     steps = [build.step("a"), build.step("b")]
     with pytest.raises(Refused) as caught:
         build.workflow(steps, "a>b", "b>a")

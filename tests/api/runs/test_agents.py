@@ -38,17 +38,16 @@ def at_work(serve: Serve) -> Callable[..., Any]:
 
 
 def profile_of(api: Api, profile: Profile = AGENT) -> str:
-    """A profile's id."""
     return str(api.post("/harness-profiles", profile.body)["id"])
 
 
 def begin(api: Api, profile: Profile = AGENT, **fields: Any) -> Json:
-    """The record of a run of an agent."""
+    """Start a run of an agent. Return its record."""
     return dict(api.start("go", harnessProfileId=profile_of(api, profile), **fields))
 
 
 def payloads(api: Api, run_id: str, *types: str) -> list[Json]:
-    """What the feed says of a run."""
+    """Return the payloads of a run's events."""
     return [event["payload"] for event in api.events(runId=run_id, types=",".join(types))]
 
 
@@ -86,7 +85,7 @@ def test_tools_of_one_turn_are_called_one_after_another(at_work: Agent) -> None:
         assert "first" in model.requests[-1]["messages"][-1]["content"]
 
 
-def test_a_call_that_cannot_be_made_is_recorded_and_the_model_is_told(at_work: Agent) -> None:
+def test_an_invalid_tool_call_is_recorded_and_answered_with_an_error(at_work: Agent) -> None:
     wrong: Step = (("http", {"url": "http://example.org"}), ("files", "{broken"), ("files", {"action": "fly"}))
     with at_work(wrong, "I see") as (server, model):
         run = begin(server.api)
@@ -133,7 +132,7 @@ def test_what_a_command_verifies_is_judged_after_the_answer_was_recorded(at_work
 TWO_TURNS = Profile(budget_usd=(2 * TURN_MICRO_USD - 1) / 1e6)
 
 
-def test_a_run_that_spent_its_budget_is_paused_and_its_caller_is_told_so(at_work: Agent) -> None:
+def test_a_run_that_spent_its_budget_is_paused_and_its_caller_gets_202(at_work: Agent) -> None:
     with at_work(READ, NOTE, "all done") as (server, model):
         api = server.api
         answer = api.send("/runs", {"input": "go", "harnessProfileId": profile_of(api, TWO_TURNS)}, key="k")
@@ -156,14 +155,14 @@ def test_a_run_that_spent_its_budget_is_paused_and_its_caller_is_told_so(at_work
 
 
 def paused(api: Api, **fields: Any) -> str:
-    """A run that spent its budget."""
+    """Return the id of a run that spent its budget."""
     run_id = str(begin(api, TWO_TURNS, **fields)["runId"])
     api.await_event("run.paused", runId=run_id)
     return run_id
 
 
 def refusal(api: Api, run_id: str, body: Json) -> tuple[int, str]:
-    """Why a run is not resumed."""
+    """Return status and code of a rejected resume."""
     with pytest.raises(Refused) as refused:
         api.post(f"/runs/{run_id}/resume", body)
     return refused.value.status, refused.value.code
@@ -225,7 +224,7 @@ def test_a_paused_run_stays_paused_across_a_restart_and_goes_on_from_there(at_wo
         assert model.turns == {1: 1, 2: 1, 3: 1}
 
 
-def test_a_budget_that_nobody_could_keep_is_refused(at_work: Agent) -> None:
+def test_a_budget_for_a_model_without_a_price_is_refused(at_work: Agent) -> None:
     with at_work("hi") as (server, _):
         body = Profile(budget_usd=1).body
         body["config"]["model"] = "somebodys-own-model"
@@ -237,7 +236,7 @@ def test_a_budget_that_nobody_could_keep_is_refused(at_work: Agent) -> None:
 
 
 def as_long_as_it_may(asked: Asked) -> Behaviour:
-    """A model that has 1,000 tokens to say, and stops earlier where it has to."""
+    """Answer with 1,000 tokens, or fewer if ``max_tokens`` is lower."""
     may = int(asked.body.get("max_tokens", 10_000))
     words, end = ("all of it", OPENAI.end(1_000, 1_000)) if may >= 1_000 else ("a part", OPENAI.end(900, may))
     end = end if may >= 1_000 else end.replace(b'"finish_reason": "stop"', b'"finish_reason": "length"')
@@ -262,7 +261,7 @@ def test_words_that_the_budget_cuts_off_are_no_answer(serve: Serve) -> None:
         assert [one["turn"] for one in payloads(api, paused["runId"], "usage.recorded")] == [1, 2]
 
 
-# What is paid for no answer
+# The cost of failed attempts
 
 
 TRUNCATED = says(
@@ -338,7 +337,7 @@ def test_a_call_that_is_stopped_in_mid_stream_is_paid(serve: Serve, how: str) ->
 # Stopping
 
 
-def test_a_cancel_ends_the_tool_that_is_at_work(at_work: Agent) -> None:
+def test_a_cancel_ends_the_running_tool(at_work: Agent) -> None:
     with at_work(SLOW, "done") as (server, _):
         run = begin(server.api)
         server.api.await_event("tool.called", runId=run["runId"])

@@ -1,4 +1,4 @@
-"""The day's budget over HTTP: never exceeded by runs side by side; who is refused, who is paused, how they go on."""
+"""The daily budget over HTTP: parallel runs never exceed it; runs are rejected, paused and resumed."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,12 +36,11 @@ def at_work(serve: Serve) -> At:
 
 
 def put(api: Api, dollars: float) -> None:
-    """Replace the policy by a daily budget."""
     api.put("/policy", {"schemaVersion": 1, "costBudgetDailyUsd": dollars})
 
 
 def spent(api: Api) -> int:
-    """What all runs cost, in micro-USD."""
+    """Return the cost of all runs, in micro-USD."""
     return sum(int(usage["payload"]["costMicroUsd"]) for usage in api.events(types="usage.recorded"))
 
 
@@ -130,7 +129,7 @@ def test_a_run_that_the_day_cannot_pay_is_refused_and_recorded(at_work: At) -> N
         assert api.run("free")["provider"] == "mock"
 
 
-def test_a_model_that_nobody_knows_the_price_of_is_refused(at_work: At) -> None:
+def test_a_model_without_a_price_is_refused_under_a_daily_budget(at_work: At) -> None:
     with at_work("all done") as (server, _, _):
         api = server.api
         put(api, 1)

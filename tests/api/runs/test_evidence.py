@@ -1,4 +1,4 @@
-"""Agents that have to show what they did: tools, verification, evidence, over HTTP with a scripted model."""
+"""Evidence and verification over HTTP, with agents of a scripted model."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ POLICIES: list[Json] = [
 
 
 def acts(asked: Asked) -> Behaviour:
-    """What the user's last words say, step by step: a text, a call of a tool, or (null) a refusal."""
+    """Perform the steps in the user's last message: a text, a tool call, or (null) an error."""
     messages = asked.body["messages"]
     last = max(place for place, message in enumerate(messages) if message["role"] == "user")
     done = sum(message["role"] == "assistant" for message in messages[last:])
@@ -57,7 +57,7 @@ def server(model: Stub, tmp_path_factory: pytest.TempPathFactory, shared_store: 
 
 
 def profile(server: Server, policies: list[Json]) -> str:
-    """A profile of the scripted model, with files that may be written and a shell for ``sh check.sh`` alone."""
+    """Make a profile of the scripted model with writable files, and a shell for ``sh check.sh`` alone."""
     body = {
         **PROFILE,
         "config": {"provider": "openai", "model": "script", "tools": ["files", "evidence"]},
@@ -99,7 +99,7 @@ def test_a_run_that_shows_what_it_has_to_passes(server: Server, model: Stub) -> 
     assert "all is well" not in json.dumps(attached)
 
 
-def test_a_run_that_does_not_is_told_what_is_missing_and_keeps_its_output(server: Server) -> None:
+def test_a_run_that_fails_verification_lists_the_failures_and_keeps_its_output(server: Server) -> None:
     script = [show(), write("a.txt"), '{"m": "no"}']
     result = server.api.run(json.dumps(script), harnessProfileId=profile(server, POLICIES))
     assert (result["verificationStatus"], result["output"]) == ("verification-failed", '{"m": "no"}')
@@ -196,7 +196,7 @@ def test_what_tools_did_is_in_the_transcript_and_in_the_next_context(server: Ser
 
 
 def reads_on(asked: Asked) -> Behaviour:
-    """Read one file after the other, each of which says which is the next; then tell what is still known."""
+    """Read files one after another, each of which names the next; then answer."""
     last = asked.body["messages"][-1]
     number = int(last["content"].split("next: ")[1][0]) if last["role"] == "tool" else 0
     if number == 9:
@@ -221,7 +221,7 @@ def test_a_context_that_outgrows_its_limit_is_made_smaller_and_says_so(serve: Se
 
 
 @pytest.mark.parametrize("path", ["/runs/run_nope/evidence", "/runs/run_nope/evidence/evd_nope"])
-def test_evidence_of_nobody_is_not_found(shared: Server, path: str) -> None:
+def test_evidence_of_an_unknown_run_is_not_found(shared: Server, path: str) -> None:
     with pytest.raises(Refused) as refused:
         shared.api.get(path)
     assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")

@@ -1,4 +1,4 @@
-"""``GET /runs/:runId/explain`` over HTTP: what a person reads who asks why a run is not done."""
+"""``GET /runs/:runId/explain`` over HTTP: the reason why a run is not done."""
 
 import pytest
 
@@ -9,7 +9,6 @@ from tests.support.server import Server
 
 
 def explained(api: Api, run_id: str) -> Json:
-    """The explanation of a run."""
     found: Json = api.get(f"/runs/{run_id}/explain")
     return found
 
@@ -129,7 +128,7 @@ def test_a_rejection_keeps_what_was_asked_for_as_inputs_are_kept(shared: Server,
 
 
 @pytest.mark.parametrize("name", ["run_unknown", "plane", "policy"])
-def test_what_is_no_run_is_not_explained(shared: Server, name: str) -> None:
+def test_only_runs_are_explained(shared: Server, name: str) -> None:
     with pytest.raises(Refused) as missing:
         explained(shared.api, name)
     assert (missing.value.status, missing.value.code) == (404, "NOT_FOUND")

@@ -1,4 +1,4 @@
-"""Limits by key over HTTP: so many runs of a session, a provider, a profile; who is refused, who waits, who is next."""
+"""Limits by key over HTTP: runs of a session, a provider or a profile are rejected, or wait in order."""
 
 import os
 import subprocess
@@ -20,12 +20,11 @@ from tests.support.server import NO_FLOOD, Server
 
 
 def limit(scope: str, strategy: str = "enqueue", *, most: int = 1, key: str | None = None) -> Json:
-    """A limit as a client writes it."""
+    """Return a limit as a client writes it."""
     return {"scope": scope, "max": most, "strategy": strategy, **({} if key is None else {"key": key})}
 
 
 def put(api: Api, *limits: Json, **fields: int) -> None:
-    """Replace the policy."""
     api.put("/policy", {"schemaVersion": 1, "limits": list(limits), **fields})
 
 
@@ -38,13 +37,11 @@ def api(shared: Server) -> Iterator[Api]:
 
 @pytest.fixture
 def local(api: Api) -> str:
-    """A profile of the gated model."""
     profile = {**PROFILE, "config": {**PROFILE["config"], "provider": "local-exec", "model": "script"}}
     return str(api.post("/harness-profiles", profile)["id"])
 
 
 def waiting(api: Api, run_id: str) -> Json:
-    """Why a run waits."""
     found: Json = api.get(f"/runs/{run_id}")["waiting"]
     return found
 
@@ -154,7 +151,7 @@ def test_a_run_that_may_fall_back_counts_at_the_providers_that_it_would_ask(serv
     assert {api.await_ending(run_id) for run_id in (holder, waiter)} == {"run.completed"}
 
 
-def test_a_caller_who_waited_long_enough_at_a_limit_is_told_so(serve: Serve, gates: Gates) -> None:
+def test_a_caller_that_waits_too_long_at_a_limit_is_refused(serve: Serve, gates: Gates) -> None:
     api, gate = serve(session_wait_ms="50", **gates.settings).api, gates["late"]
     put(api, limit("provider"))
     holder = api.start(gate.order)["runId"]
@@ -173,7 +170,7 @@ def test_a_caller_who_waited_long_enough_at_a_limit_is_told_so(serve: Serve, gat
 def test_racing_starts_at_two_processes_never_exceed_a_limit(
     tmp_path: Path, gates: Gates, store: dict[str, str]
 ) -> None:
-    """Twenty starts at once, at two servers of one state directory; the log is judged at every position."""
+    """Start twenty runs at once on two servers of one state directory, then check the log at every position."""
     settings = {**gates.settings, **NO_FLOOD, **store}
     gate = gates["race"]
     with Server(tmp_path / "plane", **settings) as one, Server(tmp_path / "plane", **settings) as two:

@@ -10,12 +10,12 @@ from tests.support.stub import DIALECTS, MISBEHAVIOURS, misbehaving, settings_of
 
 ENDS = {"answer": "run.completed", "failure": "run.failed", "patience": "run.timed-out"}
 PATIENT_MS = 1_000  # of a run whose provider never ends
-LONG_MS = 100_000  # of a run that ends by itself: a loaded machine must not be the one who ends it
+LONG_MS = 100_000  # of a run that ends without it, however busy the machine is
 
 
 @pytest.fixture(scope="module")
 def misled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server all of whose providers misbehave as the model's name says."""
+    """A server all of whose providers misbehave as the name of the model selects."""
     with standing(misbehaving) as stub, Server(tmp_path_factory.mktemp("misled"), **settings_of(stub)) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Limits of runs over HTTP: one at a time in a session, so many at a time in all, and who waits for whom."""
+"""Limits of runs over HTTP: one at a time in a session, the limit of the policy, and the order of waiting runs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,14 +17,13 @@ LIMIT = 3
 
 @pytest.fixture
 def limited(serve: Serve, gates: Gates, tmp_path: Path) -> Server:
-    """A server whose policy allows three runs; no number of refusals is a flood to it."""
+    """A server whose policy allows three runs. Its flood limit is never reached."""
     server = serve(**NO_FLOOD, **gates.settings)
     server.api.put_policy(maxConcurrentRuns=LIMIT)
     return server
 
 
 def status(api: Api, run_id: str) -> str:
-    """The status of a run."""
     return str(api.get(f"/runs/{run_id}")["status"])
 
 
@@ -83,7 +82,7 @@ def test_who_does_not_wait_for_the_answer_is_not_withdrawn(serve: Serve, gates: 
     assert [api.await_ending(run["runId"]) for run in runs] == ["run.completed"] * 2
 
 
-# So many runs at a time in all
+# The limit of the policy
 
 
 def test_a_run_over_the_limit_is_refused_and_the_refusal_is_recorded_first(limited: Server, gates: Gates) -> None:

@@ -20,7 +20,6 @@ ANSWER = ["transcript.appended", "usage.recorded", "run.completed"]
 
 
 def profile(server: Server, **policies: Any) -> str:
-    """A new profile of the gated model."""
     config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
     body = {**PROFILE, "config": config, "policies": PROFILE["policies"] | policies, "toolPolicies": None}
     return str(server.api.post("/harness-profiles", body)["id"])
@@ -53,7 +52,7 @@ def test_a_run_answers_with_everything_that_a_caller_wants_to_know(shared: Serve
     assert (directive["input"], directive["shadow"], directive["metadata"]) == ("hello", True, {"team": "red"})
 
 
-def test_a_run_is_a_story_told_by_events(shared: Server) -> None:
+def test_every_step_of_a_run_is_an_event(shared: Server) -> None:
     answer = shared.api.send("/runs", {"input": "tell", "sessionId": "story"})
     run = opened(answer)
     assert shared.api.types(runId=run["runId"]) == LIFE + ANSWER
@@ -271,7 +270,7 @@ def test_a_cancel_request_is_listed_until_its_run_has_ended(serve: Serve, gates:
     assert keeper.api.items("/runs/cancel-requests") == []
 
 
-# Ends that nobody wished for
+# Failures and timeouts
 
 
 def test_a_run_that_takes_too_long_is_stopped(shared: Server, shared_gates: Gates) -> None:
@@ -297,7 +296,7 @@ def test_without_a_profile_the_setting_limits_a_run(serve: Serve, gates: Gates) 
     assert created["payload"]["timeoutMs"] == 200
 
 
-def test_a_failure_of_the_provider_is_told_and_recorded(shared: Server) -> None:
+def test_a_failure_of_the_provider_is_reported_and_recorded(shared: Server) -> None:
     with pytest.raises(Refused) as refused:
         shared.api.run("fail", provider="local-exec", sessionId="failing")
     assert (refused.value.status, refused.value.code, refused.value.error["retryable"]) == (502, "PROVIDER_ERROR", True)
@@ -310,7 +309,7 @@ def test_a_failure_of_the_provider_is_told_and_recorded(shared: Server) -> None:
     assert (entry["content"], entry["runStatus"]) == ("fail", "failed")
 
 
-def test_what_a_failed_run_was_told_is_no_history(shared: Server) -> None:
+def test_the_input_of_a_failed_run_is_not_in_the_history(shared: Server) -> None:
     with pytest.raises(Refused):
         shared.api.run("fail", provider="local-exec", sessionId="forgets")
     assert shared.api.run("and now", sessionId="forgets")["output"] == "Echo: user: and now"
@@ -324,7 +323,7 @@ def test_an_unknown_provider_is_not_found_and_nothing_is_written(shared: Server)
     assert shared.api.head() == before
 
 
-# What a request is checked for first (contract 4.2)
+# The order in which a request is checked
 
 
 @pytest.mark.parametrize(
@@ -339,7 +338,7 @@ def test_an_unknown_provider_is_not_found_and_nothing_is_written(shared: Server)
         ({"input": "a", "harnessProfileId": "hp_x"}, "harnessProfileId"),
     ],
 )
-def test_of_several_faults_the_first_in_the_order_is_told(shared: Server, body: dict[str, str], field: str) -> None:
+def test_of_several_faults_the_first_in_the_order_is_reported(shared: Server, body: dict[str, str], field: str) -> None:
     before = shared.api.head()
     with pytest.raises(Refused) as refused:
         shared.api.post("/runs", body)
@@ -348,7 +347,7 @@ def test_of_several_faults_the_first_in_the_order_is_told(shared: Server, body: 
     assert shared.api.head() == before
 
 
-def test_a_run_without_words_is_told_what_it_needs(shared: Server) -> None:
+def test_a_run_without_input_names_the_fields_that_it_needs(shared: Server) -> None:
     with pytest.raises(Refused, match="requires either input or directiveId"):
         shared.api.post("/runs", {"input": "  "})
 
@@ -370,7 +369,7 @@ def test_references_of_a_directive_are_read_into_the_context(shared: Server) -> 
     (created,) = shared.api.events(runId=result["runId"], types="run.created")
     kept = created["payload"]["contextRefs"]
     assert [(one["ref"], one["chars"]) for one in kept] == [("file:notes.txt#L2-L3", 9), ("memory:plan.md", 8)]
-    # salted, so that nobody can confirm a guess once the text is erased
+    # salted, so that a guess cannot be confirmed once the text is erased
     assert kept[1]["sha256"] != hashlib.sha256(b"the plan").hexdigest()
 
 

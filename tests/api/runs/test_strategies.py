@@ -1,4 +1,4 @@
-"""What a run does when its session is busy, when its parent is cancelled, and when no executor has room."""
+"""Runs over HTTP whose session is busy, whose parent is cancelled, or that wait for an executor."""
 
 import signal
 from pathlib import Path
@@ -18,14 +18,14 @@ def server(serve: Serve, gates: Gates) -> Server:
 
 
 def held(api: Api, gate: Gate, **fields: str) -> str:
-    """A run at a gate."""
+    """Start a run and return its id once its model is at the gate."""
     run_id = str(api.start(gate.order, **fields)["runId"])
     gate.arrival()
     return run_id
 
 
 def ending(api: Api, run_id: str) -> dict[str, object]:
-    """How a run ended."""
+    """Return the type and payload of a run's terminal event."""
     api.await_ending(run_id)
     event = api.events(runId=run_id)[-1]
     return {"type": event["type"], **event["payload"]}
@@ -60,7 +60,7 @@ def test_who_waits_in_line_is_in_the_way_of_who_would_rather_be_refused(server: 
     gate.release()
 
 
-def test_an_interrupting_run_takes_the_turn_of_the_one_at_work(server: Server, gates: Gates) -> None:
+def test_an_interrupting_run_replaces_the_running_one(server: Server, gates: Gates) -> None:
     api, gate = server.api, gates["interrupted"]
     first = str(api.start(gate.order, sessionId="busy")["runId"])
     process = gate.arrival()
@@ -137,7 +137,7 @@ def test_beyond_what_an_executor_takes_runs_wait_for_it_in_order(serve: Serve, g
     assert created == runs
 
 
-def test_who_waits_for_an_executor_is_told_after_a_while(serve: Serve, gates: Gates) -> None:
+def test_a_caller_that_waits_too_long_for_an_executor_is_refused(serve: Serve, gates: Gates) -> None:
     api, gate = serve(executor_max_runs="1", session_wait_ms="50", **gates.settings).api, gates["full"]
     held(api, gate)
     answer = api.send("/runs", {"input": "me too"}, key="k")

@@ -77,7 +77,7 @@ def test_the_run_of_another_process_is_waited_for(serve: Serve, gates: Gates, tm
         assert waiting.result()["status"] == "completed"
 
 
-def test_a_server_that_leaves_lets_nobody_wait(serve: Serve, gates: Gates) -> None:
+def test_a_server_that_stops_answers_all_waits(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
     gate = gates["left"]
     run_id = server.api.start(gate.order)["runId"]
@@ -105,7 +105,7 @@ def test_a_server_that_leaves_lets_nobody_wait(serve: Serve, gates: Gates) -> No
 
 
 class Client:
-    """One request to an application, whose client stays until it ``leaves``."""
+    """One request to an application. Its client stays connected until ``left`` is set."""
 
     def __init__(self, path: str, query: str) -> None:
         self.left = anyio.Event()
@@ -123,12 +123,10 @@ class Client:
         }
 
     async def receive(self) -> Any:
-        """The end of the connection."""
         await self.left.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        """Take the answer."""
         self.content += message.get("body", b"")
 
 
@@ -155,7 +153,7 @@ async def test_a_wait_costs_no_thread_and_ends_when_its_client_leaves_or_the_ser
                 for client in clients:
                     tasks.start_soon(app, client.scope, client.receive, client.send)
                 await waiting(50)
-                assert threading.active_count() <= threads + 2  # those of the model's process
+                assert threading.active_count() <= threads + 2  # two belong to the model's process
                 for client in clients[:20]:
                     client.left.set()
                 await waiting(30)

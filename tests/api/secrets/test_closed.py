@@ -1,4 +1,4 @@
-"""What configures the server, over HTTP: neither a run nor a report nor a reference reaches it."""
+"""Files that configure the server, over HTTP: closed to runs, reports and references."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SCRIPT = (
 
 
 class Site(NamedTuple):
-    """A server that was started as the README says: its workspace is the directory with ``.env``."""
+    """A server set up like in the README: its workspace is the directory with ``.env``."""
 
     server: Server
     model: Model
@@ -39,7 +39,7 @@ class Site(NamedTuple):
 
 
 def files_of(directory: Path) -> dict[str, bytes | str | None]:
-    """The files that nobody may change."""
+    """Return the files that no caller may change."""
     found = snapshot(directory)
     return {name: text for name, text in found.items() if not name.startswith(("state", "server.log", "index.sqlite"))}
 
@@ -131,7 +131,7 @@ def test_a_reference_shows_nothing_of_what_configures_the_server(site: Site) -> 
     site.check()
 
 
-def test_a_review_names_what_is_closed_and_does_not_show_it(site: Site) -> None:
+def test_a_review_names_closed_files_and_does_not_show_them(site: Site) -> None:
     api = site.server.api
     body = {"name": "critic", "repoPath": ".", "headRef": "closed", "provider": "mock"}
     result = api.post("/personas/run", body)["result"]

@@ -41,12 +41,12 @@ SHELL_BYTES, HEAD = 2_000, 1_000
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """What shows a part of a secret: as it is, in hex, for a URL, and in base64 at each of the three alignments."""
+    """Return the forms that reveal a part of a secret: plain, hex, URL-encoded, and base64 at each alignment."""
     raw = secret.encode()
     for begin in range(0, len(raw) - PART + 1, 6 if len(raw) < 60 else 18):
         part = raw[begin : begin + PART]
         if b"PRIVATE KEY" in part or b"-----" in part:
-            continue  # that there is one is no secret
+            continue  # the marker itself may be seen
         yield part
         yield part.hex().encode()
         yield quote(part, safe="").encode()
@@ -58,7 +58,7 @@ FORMS = {form: name for name, secret in CANARIES.items() for form in forms(secre
 
 
 def shown(data: bytes) -> str | None:
-    """Which secret bytes show, and in which form."""
+    """Return the secrets that bytes reveal, and in which form."""
     for form, name in FORMS.items():
         if (place := data.find(form)) >= 0:
             return f"{name}: {form!r} in {data[max(place - 200, 0) : place + 100]!r}"
@@ -66,7 +66,7 @@ def shown(data: bytes) -> str | None:
 
 
 def reads(name: str, data: bytes) -> Iterator[Step]:
-    """Calls that read a file in every way."""
+    """Return calls that read a file in every way."""
     yield call("files", action="read", path=name, evidence=f"text {name}")
     yield call("files", action="read", path=name, encoding="base64", evidence=f"base64 {name}")
     if name.startswith(("cut", "bytes-0", "utf-16")):
@@ -76,7 +76,7 @@ def reads(name: str, data: bytes) -> Iterator[Step]:
 
 
 def files() -> dict[str, bytes]:
-    """Files with the secrets: at each alignment, in encodings, among other bytes, and where output is cut."""
+    """Return files with the secrets: at each alignment, in encodings, among other bytes, and where output is cut."""
     found: dict[str, bytes] = {}
     everything = "\n".join(f"one: {text}" for text in TEXTS.values())
     for shift in range(3):
@@ -103,7 +103,7 @@ MEMORY = "\n".join(f"The harbour {'x' * 170} {text}" for text in TEXTS.values())
 
 
 def script() -> list[Step]:
-    """What the model does: every way to every file."""
+    """Return the steps of the model: every way to every file."""
     steps = [step for name, data in FILES.items() for step in reads(name, data)]
     steps += [call("memory", action="get", path="MEMORY.md", from_line=line, lines=1) for line in range(1, 40)]
     steps += [call("memory", action="search", query="harbour", max_results=50, evidence="found")]
@@ -126,7 +126,7 @@ SCRIPT = (*script(), json.dumps({"text": "\n".join(TEXTS.values())}))
 
 
 def model(asked: Asked) -> Behaviour:
-    """Follows the script; a review is answered with secrets."""
+    """Follow the script; answer a review with secrets."""
     messages = asked.body["messages"]
     if "Review what changed" in str(messages[-1]["content"]):
         answer = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "\n".join(TEXTS.values()), "findings": []}
@@ -136,13 +136,13 @@ def model(asked: Asked) -> Behaviour:
 
 
 class Heard(NamedTuple):
-    """A server whose tools read secrets, and every byte that it answered."""
+    """A server whose tools read secrets, and every byte of its answers."""
 
     server: Server
     answers: list[bytes]
 
     def client(self) -> Api:
-        """A client whose answers are kept."""
+        """Return a client whose answers are kept."""
         api = self.server.client()
         api.http.event_hooks = {"response": [lambda response: self.answers.append(response.read())]}
         return api
@@ -170,7 +170,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 
 def work(api: Api) -> str:
-    """Do it all; the id of the run."""
+    """Run the script. Return the id of the run."""
     schema = {"id": "fits", "kind": "json-schema", "label": "Shape", "schema": {"type": "object"}}
     body: dict[str, Any] = Profile(commands=(("/bin/cat",),), verification=(schema,), max_turns=200).body
     body["config"]["tools"] = ["files", "shell", "memory", "evidence", "http"]
@@ -190,7 +190,7 @@ def work(api: Api) -> str:
 
 
 def look(api: Api, run_id: str) -> None:
-    """Ask for whatever tells of it."""
+    """Read everything that shows the run."""
     assert api.get(f"/runs/{run_id}")["status"] == "completed"
     for path in (f"/runs/{run_id}/explain", "/runs", "/sessions/one/transcript", "/directives", "/personas/runs"):
         api.get(path, limit=500)

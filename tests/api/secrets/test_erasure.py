@@ -1,4 +1,4 @@
-"""Erasure: files are rewritten for a text that was erased, and not for who asks again; what is in memory goes too."""
+"""Erasure: files are rewritten once for each erased text, and caches in memory are cleared."""
 
 from contextlib import closing
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
 
 
 def holds(plane: ControlPlane) -> dict[str, bool]:
-    """Whether the caches of a process hold something, and the canary where that can be asked."""
+    """Return which caches of a process hold something, or the canary where that can be checked."""
     return {
         "histories": plane.runs.compiler.histories.size != (0, 0),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
@@ -72,7 +72,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
 
 
 def fill(inside: Inside) -> None:
-    """Have every cache of a process hold something."""
+    """Fill every cache of a process."""
     plane = inside.app.plane
     for words in (CANARY, "thanks"):
         assert inside.ask("POST", "/runs", {"sessionId": "s", "input": words}).status_code == 200
@@ -130,7 +130,7 @@ def test_the_registry_has_an_eraser_of_each_cache(tmp_path: Path) -> None:
 
 
 def test_what_a_workflow_was_asked_with_is_read_again_by_who_leads_again(tmp_path: Path) -> None:
-    """It may have been resumed with other inputs while somebody else led."""
+    """Another leader may have resumed it with other inputs."""
     inside = Inside(tmp_path, scheduler="off")
     inside.start()
     try:

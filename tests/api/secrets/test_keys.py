@@ -35,19 +35,19 @@ PIECE_CHARS = 7
 
 
 class Echo(NamedTuple):
-    """A way to say back what was sent, headers and all."""
+    """A way to send back a request with its headers."""
 
     ends_well: bool
     behave: Callable[[Dialect, str], Behaviour]
 
 
 def pieces(text: str) -> list[str]:
-    """A text in pieces that are shorter than any key."""
+    """Cut a text into pieces that are shorter than any key."""
     return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
 def with_request_id(dialect: Dialect, text: str) -> Behaviour:
-    """The key as the name of the request."""
+    """Use the key as the request id."""
     key = next(key for key in KEYS.values() if key in text)
     whole = dialect.whole.replace(b"req_1", key.encode())
     assert whole != dialect.whole
@@ -72,7 +72,7 @@ ECHOES = {
 
 
 def echoing(asked: Asked) -> Behaviour:
-    """Behave as the model's name says; whoever has a tool's result is told it, too, and is done."""
+    """Behave as the model's name selects; end with a plain answer once a tool's result was sent."""
     dialect = dialect_of(asked)
     if any(word in asked.raw for word in ('"role":"tool"', "(Called ")):
         return says(dialect.whole)
@@ -88,7 +88,7 @@ def stub() -> Iterator[Stub]:
 
 
 def scan(directory: Path) -> list[str]:
-    """Where a key is, in everything that was written below a directory."""
+    """Return the places of keys in the files below a directory."""
     paths = [path for path in directory.rglob("*") if path.is_file()]
     assert {"log.db", "server.log"} <= {path.name for path in paths}
     return [f"{path.name}: {key!r}" for path in paths for key in BEGINNINGS if key in path.read_bytes()]
@@ -127,7 +127,7 @@ def test_keys_that_servers_echo_are_found_nowhere(serve: Serve, stub: Stub, tmp_
 
 
 def ask_everything(server: Server) -> None:
-    """Each way of each provider, and a command that tells its environment."""
+    """Use each echo of each provider, and a command that prints its environment."""
     for provider in DIALECTS:
         for how, echo in ECHOES.items():
             try:
@@ -143,7 +143,7 @@ def ask_everything(server: Server) -> None:
 
 
 def read_everything(server: Server) -> None:
-    """All that can be read without naming an id, and what runs and sessions show."""
+    """Read every list, and the records of runs and sessions."""
     for operation in OPERATIONS:
         if operation.method == "GET" and ":" not in operation.path and not operation.path.endswith("stream"):
             server.api.get(operation.path, **({"query": "sesame"} if operation.id == "searchMemory" else {}))

@@ -40,13 +40,13 @@ SCRIPT = (
 
 
 class Heard(NamedTuple):
-    """A server that was told secrets, and every byte that it answered."""
+    """A server that was sent secrets, and every byte of its answers."""
 
     server: Server
     answers: list[bytes]
 
     def client(self) -> Api:
-        """A client whose answers are kept."""
+        """Return a client whose answers are kept."""
         api = self.server.client()
 
         def keep(response: httpx2.Response) -> None:
@@ -57,7 +57,7 @@ class Heard(NamedTuple):
 
 
 def model(asked: Asked) -> Behaviour:
-    """Follows the script, or refuses with the keys that it was sent."""
+    """Follow the script, or fail with the keys that were sent."""
     messages = asked.body["messages"]
     if "fail" in str(messages[-1]["content"]):
         return refuses(400, f'{{"error":{{"message":"bad key {TEXT!r} {asked.head}"}}}}'.encode())
@@ -85,7 +85,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 
 def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """The places of texts in JSON."""
+    """Yield the paths of texts in JSON."""
     match value:
         case str():
             yield path
@@ -95,7 +95,7 @@ def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 
 def put(value: Any, path: tuple[str | int, ...], text: str) -> Any:
-    """A copy of JSON with another text in one place."""
+    """Return a copy of JSON with another text in one place."""
     changed = deepcopy(value)
     place = changed
     for step in path[:-1]:
@@ -105,7 +105,7 @@ def put(value: Any, path: tuple[str | int, ...], text: str) -> Any:
 
 
 def ask_everything(api: Api) -> None:
-    """Each operation with a secret in each place of its path, query and body, in turn."""
+    """Call each operation with a secret in each place of its path, query and body."""
     secrets, words = cycle(ALL), cycle(("", "see "))
     for row in OPERATIONS:
         example = EXAMPLES[row.id]
@@ -127,7 +127,7 @@ def ask_everything(api: Api) -> None:
 
 
 def work(api: Api) -> None:
-    """Runs whose model, tools, context and failures are full of secrets."""
+    """Start runs whose model, tools, context and failures are full of secrets."""
     profile = api.post("/harness-profiles", Profile(commands=(("/bin/cat",),)).body)["id"]
     directive = {"input": TEXT, "contextRefs": ["file:notes.txt"], "metadata": {"note": TEXT[:900]}}
     directive_id = api.post("/directives", directive)["id"]

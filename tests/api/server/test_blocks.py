@@ -31,7 +31,7 @@ EVENTS = sized(5_000, 20_000, 150_000)
 ROUNDS = 3
 """How often all is asked. The shortest of the three counts, as a busy machine lengthens some."""
 BLOCK_SECONDS_MAX = 0.2
-"""Ten times what is aimed at."""
+"""Ten times the goal."""
 
 
 LARGE_ITEMS, LARGE_CHARS = sized(100, 400, 400), 12_000
@@ -43,11 +43,11 @@ STREAMS = {
     f"{PREFIX}/events/stream?types=run.completed": b"event: caught-up",
     f"{PREFIX}/sessions/large/transcript/stream": LAST.encode(),
 }
-"""Streams, and what is read of each: up to the head."""
+"""Streams, and the bytes at their head."""
 
 
 class Noting(Watchdog):
-    """A watchdog that probes all the time and keeps every block."""
+    """A watchdog that probes without pause and keeps every block."""
 
     def __init__(self) -> None:
         super().__init__(probe_seconds=0.001, block_seconds=0.001)
@@ -58,7 +58,7 @@ class Noting(Watchdog):
 
 
 def targets() -> list[tuple[str, str, bytes]]:
-    """The requests to every route, and to those that the kept inputs of the fuzzer name."""
+    """Return requests to every route, and those in the fuzzer's corpus."""
     found = [("GET", page, b"") for page in (*PAGES, "/static/docs.js", "/static/vendor/swagger-ui-bundle.js")]
     for row in OPERATIONS:
         example = EXAMPLES[row.id]
@@ -78,7 +78,7 @@ def targets() -> list[tuple[str, str, bytes]]:
 
 
 def add_large(state_dir: Path) -> None:
-    """Write large directives, and a session of runs that said much."""
+    """Write large directives, and a session of runs with long answers."""
     made = SessionCreated(session_id="large")
     facts = [Fact(stream=session.stream("large"), event=made, session_id="large")]
     for number in range(LARGE_ITEMS):
@@ -96,7 +96,7 @@ def add_large(state_dir: Path) -> None:
 
 
 def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBlock]:
-    """Ask all, one after another, and return every block meanwhile."""
+    """Send all requests one after another. Return every block meanwhile."""
     dog = Noting()
 
     async def begin() -> None:

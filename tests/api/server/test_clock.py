@@ -32,7 +32,7 @@ def data(plane: Inside, method: str, path: str, body: Any = None, status: int = 
 
 
 def health_with(plane: Inside, status: str) -> Any:
-    """The health, once it says so; the clock is looked at twice a second."""
+    """Return the health once it has a status; the clock is checked twice a second."""
     for _ in soon():
         found = data(plane, "GET", "/admin/health")
         if found["status"] == status:

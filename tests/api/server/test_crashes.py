@@ -1,4 +1,4 @@
-"""Crashes over HTTP: a server that is killed or told to leave loses no answer, no run, no place in a feed."""
+"""Crashes over HTTP: a server that is killed or stopped loses no answer, no run and no place in a feed."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ LONG = {"runtime_run_timeout_ms": "600000"}
 
 
 def killed(server: Server, gate: Gate) -> None:
-    """Kill a server while a run of it is at a gate, and the process that it left behind."""
+    """Kill a server while a run of it is at a gate. Return once its model has ended too."""
     process = gate.arrival()
     server.kill()
     for _ in soon():

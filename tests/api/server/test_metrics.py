@@ -1,4 +1,4 @@
-"""Metrics: what a monitoring system reads is right, well-formed, bounded, and tells nobody's ids."""
+"""Metrics: correct, well-formed, bounded in number, and without ids."""
 
 import re
 import shutil
@@ -28,7 +28,6 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def text_of(api: Api) -> str:
-    """The metrics as they are served."""
     answer = api.http.get(api.url + "/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +35,7 @@ def text_of(api: Api) -> str:
 
 
 def parsed(text: str) -> Samples:
-    """Every sample by its name and labels; fails where a line is malformed or a family is torn apart."""
+    """Return every sample by name and labels. Fail if a line is malformed or a family is split."""
     samples: Samples = {}
     families: list[str] = []
     for line in text.splitlines():
@@ -56,7 +55,7 @@ def parsed(text: str) -> Samples:
 
 
 def metric(api: Api, name: str, **labels: str) -> float:
-    """The sum of the samples that have these labels."""
+    """Return the sum of the samples that have these labels."""
     wanted = set(labels.items())
     return sum(value for (found, has), value in parsed(text_of(api)).items() if found == name and wanted <= set(has))
 
@@ -158,7 +157,7 @@ def test_the_number_of_series_does_not_grow_with_what_clients_send(serve: Serve)
     assert "run_1" not in text_of(api)
 
 
-def test_metrics_need_an_identity_like_everything_that_tells_something(serve: Serve) -> None:
+def test_metrics_need_an_identity(serve: Serve) -> None:
     server = serve(auth_enabled="true")
     assert httpx2.get(server.url + "/metrics").status_code == 401
     assert httpx2.get(server.url + "/metrics", headers={"x-athena-identity": "prometheus"}).status_code == 200
@@ -166,7 +165,7 @@ def test_metrics_need_an_identity_like_everything_that_tells_something(serve: Se
 
 @pytest.fixture(scope="module")
 def busy(shared: Server) -> str:
-    """The metrics of a server on which everything was asked once."""
+    """The metrics of a server on which every operation was called once."""
     for row in OPERATIONS:
         if not row.stream:
             example = EXAMPLES[row.id]

@@ -1,4 +1,4 @@
-"""Stores that are moved away or damaged under a server: what is answered, and what of the machine stays private."""
+"""Stores that are moved or damaged under a server: the errors, and no path of the machine in them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ PAGES = ("/livez", "/readyz", "/metrics")
 
 @pytest.fixture
 def plane(tmp_path: Path) -> Iterator[Inside]:
-    """A plane that would have to end, but stays."""
+    """A plane whose fatal errors are noted instead of ending the process."""
     found = Inside(tmp_path)
     found.start()
     found.app.plane.log._fatal = said.append
@@ -35,7 +35,7 @@ said: list[str] = []
 
 
 def answers(plane: Inside) -> Iterator[tuple[str, str]]:
-    """Everything that is answered: to each question, to a command, by each page."""
+    """Yield every answer: to each query, to commands, and of each page."""
     for operation in OPERATIONS:
         path = operation.path if operation.method == "GET" else ""
         if path and "stream" not in path:

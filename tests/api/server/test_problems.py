@@ -52,7 +52,7 @@ class Faults:
             raise kind(f"injected into {loop}")
 
     def into(self, loop: str, owner: Any, name: str, kind: type[Exception] = RuntimeError) -> None:
-        """Have a function raise first."""
+        """Let a function raise first."""
         works = getattr(owner, name)
 
         def broken(*arguments: Any, **named: Any) -> Any:
@@ -63,7 +63,7 @@ class Faults:
 
 
 class BrokenLatch:
-    """A latch that cannot tell whether it is held."""
+    """A lock that cannot report whether it is held."""
 
     def __init__(self, latch: LeaderLock, faults: Faults) -> None:
         self._latch = latch
@@ -83,7 +83,7 @@ class BrokenLatch:
 
 
 class BrokenChannel:
-    """A channel to nobody."""
+    """A channel without listeners."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -101,7 +101,7 @@ class BrokenChannel:
 
 
 def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every loop breakable, and quick."""
+    """Make every loop breakable, and fast."""
     store = parts.log.store
     monkeypatch.setattr(store, "lost", (StoreUnreachable,), raising=False)
     faults.into("anchors.send", anchors, "anchor_at_head")
@@ -136,7 +136,7 @@ def arrange(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch
 
 
 def open_to_older_releases(parts: ControlPlane, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a process of release 0.1 appear while ``log.format`` is on."""
+    """Add a process of release 0.1 while ``log.format`` is on."""
     about = ProcessInfo(kind="server", host="injected into log.format", pid=17, providers=(), concurrency=0, since=0)
     older = ProcessStatus(executor="exe_older", about=about, counted_at=0, lost=False)
     works = parts.runner._check_formats
@@ -148,7 +148,7 @@ def open_to_older_releases(parts: ControlPlane, faults: Faults, monkeypatch: pyt
 
 
 def break_acts(one: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a reactor fail at one key."""
+    """Let a reactor fail at one key."""
     works = one.act
 
     async def act(key: str) -> float | None:
@@ -162,7 +162,7 @@ def break_acts(one: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
-    """Wait for something that other tasks and threads bring about."""
+    """Wait for a condition that other tasks and threads fulfil."""
     try:
         with anyio.fail_after(PATIENCE_SECONDS):
             while not condition():
@@ -172,7 +172,7 @@ async def until(condition: Callable[[], bool], what: Callable[[], object]) -> No
 
 
 async def stir(parts: ControlPlane) -> None:
-    """Give every loop something to do."""
+    """Give every loop work."""
     parts.log._ready.set()
     for one in parts.reactors._reactors:
         parts.reactors.ask(one.name, KEY)
@@ -183,18 +183,15 @@ async def stir(parts: ControlPlane) -> None:
 
 
 async def run(parts: ControlPlane) -> str:
-    """The id of a run that has ended."""
     committed = await parts.runs.start(RunBody(input="hello"), LOCAL, META, None, wait=True)
     return committed.subject or ""
 
 
 def failing(parts: ControlPlane) -> set[str]:
-    """The loops that the health shows."""
     return {problem.loop for problem in health_of(parts, parts.reader.head()).problems}
 
 
 def measured(parts: ControlPlane, family: str) -> dict[str, int]:
-    """The samples of a family, by loop."""
     lines = metrics.exposition(parts).decode().splitlines()
     named = (line for line in lines if line.startswith(f'{family}{{loop="'))
     return {line.split('"')[1]: int(line.rpartition(" ")[2]) for line in named}
@@ -202,19 +199,17 @@ def measured(parts: ControlPlane, family: str) -> dict[str, int]:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Nothing is broken."""
     return Faults(monkeypatch)
 
 
 def parts_of(directory: Path) -> ControlPlane:
-    """The parts of a plane that does not run yet."""
     named = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_MEMORY_ENABLED": "true"}
     named["ATHENA_ANCHOR_TO"] = str(directory / "kept.anchors")
     return wire(load(named, directory), SystemClock(), SystemIds())
 
 
 def lines_of(caplog: pytest.LogCaptureFixture) -> Iterator[dict[str, str]]:
-    """The lines of JSON about background loops."""
+    """Yield the JSON log lines of background loops."""
     for record in caplog.records:
         if record.name == "athena.background":
             yield json.loads(JsonLines().format(record))
@@ -242,11 +237,11 @@ WITHOUT_WRITES = frozenset({"log.write", "refusals.flush", "reactors"})
 """They break while others need to write, or to lead."""
 
 EXPLAINED = frozenset({"log.watch", "log.write", "refusals.flush"})
-"""The injected failures that are retryable errors of ours: their message is the reason, so there is no traceback."""
+"""Loops whose injected failure is a retryable error: its message explains it, so no traceback is logged."""
 
 
 async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
-    """Break loops, and wait until each of them is seen to fail."""
+    """Break loops. Return once each of them is reported as failing."""
     faults.on = set(broken)
     if "log.write" in broken:
         parts.refusal_limits.suppress("ada", "createRun")
@@ -262,7 +257,7 @@ async def begin(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
 
 
 async def end(parts: ControlPlane, faults: Faults, broken: Set[str]) -> None:
-    """Mend what was broken, and wait until nothing fails."""
+    """Repair the loops. Return once none is reported as failing."""
     faults.on.discard("views")
     await until(lambda: "views" not in failing(parts), lambda: failing(parts))
     if "log.write" not in broken:

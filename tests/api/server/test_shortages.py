@@ -32,7 +32,7 @@ STANDARD_STREAMS = 3
 
 
 class Client:
-    """One connection that stays open, so that a request needs no other descriptor of the server."""
+    """One open connection, so that a request needs no further descriptor of the server."""
 
     def __init__(self, server: Server) -> None:
         place = urlsplit(server.url)
@@ -40,21 +40,18 @@ class Client:
         self._connection.connect()
 
     def ask(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
-        """Status and body of an answer."""
         headers = {} if key is None else {"idempotency-key": key}
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self._connection.getresponse()
         return answer.status, json.loads(answer.read() or b"{}")
 
     def status(self, path: str) -> int:
-        """The status of a GET, whose body may be no JSON."""
         self._connection.request("GET", path)
         answer = self._connection.getresponse()
         answer.read()
         return answer.status
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
 
@@ -68,7 +65,7 @@ def test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_
     acknowledged: dict[int, str] = {}
     with closing(Client(server)) as client:
         assert client.status("/api/v1/runs") == 200
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (STANDARD_STREAMS, limits[1]))  # what is open stays open
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (STANDARD_STREAMS, limits[1]))  # open ones stay
         statuses = {path: client.status(path) for path in READS}
         assert set(statuses.values()) <= {200, 503}, statuses
         assert statuses["/api/v1/admin/digests"] == 503
@@ -94,7 +91,6 @@ def test_without_descriptors_every_answer_is_the_truth_and_nothing_acknowledged_
 
 
 def run_of(number: int) -> dict[str, str]:
-    """The body of a run."""
     return {"input": "hello", "sessionId": f"s{number}"}
 
 
@@ -122,7 +118,7 @@ class Reported(apsw.IOError):
 def failed_by(error: Exception, lines: list[bytes] | None = None, *, unknown: bool) -> AthenaError:
     """Return the error that an endpoint on files answers; ``lines`` collects its log."""
     endpoint = Endpoint.__new__(Endpoint)
-    endpoint._access_log = AccessLog(FixedClock(), [].append if lines is None else lines.append)
+    endpoint._access_log = AccessLog(FixedClock(), (lines if lines is not None else []).append)
     store = SimpleNamespace(damaged=SqliteStore.damaged)
     endpoint._plane = cast("ControlPlane", SimpleNamespace(log=SimpleNamespace(store=store)))
     return endpoint._failure("trace", error, unknown=unknown)

@@ -35,7 +35,6 @@ pytestmark = pytest.mark.both
 
 @pytest.fixture
 def settings(gates: Gates, store: dict[str, str]) -> dict[str, str]:
-    """The settings of all processes of a plane."""
     return {**gates.settings, **store, "runtime_run_timeout_ms": "600000"}
 
 
@@ -57,17 +56,15 @@ def hire(api: Api, tmp_path: Path, settings: dict[str, str]) -> Iterator[Hire]:
 
 
 def leases(api: Api, run_id: str) -> list[Json]:
-    """The leases of a run, the first one first."""
     return [event["payload"] for event in api.events(runId=run_id, types="run.leased")]
 
 
 def by_id(api: Api) -> dict[str, Any]:
-    """The processes on the log."""
     return {one["id"]: one for one in api.get("/workers")["items"]}
 
 
 def most_at_once(events: list[Json]) -> int:
-    """How many runs were leased and not ended at the same time, at most."""
+    """Return the largest number of runs that were leased at the same time."""
     at_work: set[str] = set()
     most = 0
     for event in events:
@@ -76,7 +73,7 @@ def most_at_once(events: list[Json]) -> int:
     return most
 
 
-def test_a_worker_takes_as_many_runs_as_it_was_told_and_the_oldest_first(api: Api, hire: Hire, gates: Gates) -> None:
+def test_a_worker_takes_its_number_of_runs_oldest_first(api: Api, hire: Hire, gates: Gates) -> None:
     gate = gates["room"]
     runs = [str(api.start(gate.order)["runId"]) for _ in range(5)]
     worker = hire("--concurrency", "2")
@@ -125,9 +122,7 @@ def test_a_worker_leaves_runs_of_other_providers_to_others(api: Api, hire: Hire)
     assert leases(api, other)[0]["executor"] == able.told["id"]
 
 
-def test_a_worker_that_is_told_to_leave_ends_what_it_has_and_takes_nothing_more(
-    api: Api, hire: Hire, gates: Gates
-) -> None:
+def test_a_worker_that_stops_finishes_its_runs_and_takes_no_more(api: Api, hire: Hire, gates: Gates) -> None:
     gate, worker = gates["end"], hire()
     run_id = str(api.start(gate.order)["runId"])
     gate.arrival()

@@ -9,7 +9,7 @@ from tests.support.api import Json
 
 
 class Line:
-    """What a subscriber received. It takes nothing while ``free`` is not set."""
+    """A client of a stream. It reads nothing until ``free`` is set."""
 
     def __init__(self) -> None:
         self.content = b""

@@ -80,7 +80,7 @@ KINDS = (Events(), Transcript())
 
 
 def lasting(entry: Json) -> Json:
-    """An entry without what changes when its run ends."""
+    """Return an entry without the fields that change when its run ends."""
     return {name: value for name, value in entry.items() if name not in ("provisional", "runStatus")}
 
 
@@ -112,7 +112,7 @@ def ids(records: list[Json]) -> list[str]:
     return [record["id"] for record in records]
 
 
-def test_a_stream_begins_with_what_is_listed(shared: Server, kind: Kind, recorded: list[Json]) -> None:
+def test_a_stream_begins_with_the_listed_records(shared: Server, kind: Kind, recorded: list[Json]) -> None:
     with shared.api.http.stream("GET", kind.path) as response:
         names = ("content-type", "cache-control", "x-accel-buffering")
         assert [response.headers[name] for name in names] == ["text/event-stream", "no-store", "no"]

@@ -18,7 +18,7 @@ FILLER = 50_010  # more than a filtered page looks at
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str]) -> Iterator[Server]:
-    """A server on which a bit of everything happened."""
+    """A server with events of many types."""
     directory = tmp_path_factory.mktemp("told")
     with Server(directory, **shared_store) as server:
         server.api.put_policy(maxConcurrentRuns=50)
@@ -33,14 +33,13 @@ def told(tmp_path_factory: pytest.TempPathFactory, shared_store: dict[str, str])
 
 @pytest.fixture(scope="module")
 def everything(told: Server) -> list[Json]:
-    """All its events."""
     return told.api.events()
 
 
 # Pages
 
 
-def test_the_feed_is_dense_and_its_ids_are_one_for_ever(told: Server, everything: list[Json]) -> None:
+def test_the_feed_is_dense_and_its_ids_never_change(told: Server, everything: list[Json]) -> None:
     assert len({event["id"] for event in everything}) == len(everything) == told.api.head()
     for position, event in enumerate(everything, 1):
         (same,) = told.api.get("/events", cursor=position - 1, limit=1)["events"]
@@ -81,7 +80,7 @@ def test_a_cursor_means_the_same_as_an_id_and_as_a_position(told: Server, everyt
 
 
 def altered(event_id: str, place: int) -> str:
-    """The id with one byte changed."""
+    """Return the id with one byte changed."""
     raw = bytearray(base64.urlsafe_b64decode(event_id))
     raw[place] ^= 1
     return base64.urlsafe_b64encode(raw).decode()
@@ -168,7 +167,7 @@ def test_a_cursor_of_another_log_is_foreign(serve: Serve, tmp_path: Path) -> Non
 
 
 def brute(everything: list[Json], **wanted: str) -> list[Json]:
-    """What a filter should leave."""
+    """Return the events that a filter should match."""
 
     def matches(event: Json) -> bool:
         types = wanted.get("types")
@@ -183,7 +182,7 @@ def brute(everything: list[Json], **wanted: str) -> list[Json]:
 
 
 def wishes(everything: list[Json]) -> Iterator[dict[str, str]]:
-    """Filters that are worth trying on these events."""
+    """Yield filters for these events."""
     for name in ("sessionId", "runId", "traceId"):
         for value in dict.fromkeys(event[name] for event in everything if name in event):
             yield {name: value}
@@ -237,7 +236,7 @@ def test_a_filter_that_hides_a_lot_answers_short_pages_and_goes_on(serve: Serve,
     assert [event["payload"]["after"]["maxConcurrentRuns"] for event in first["events"] + second["events"]] == [1, 2]
 
 
-# For ever
+# Across restarts
 
 
 def test_ids_and_pages_stay_the_same_across_restarts_and_rebuilt_views(serve: Serve) -> None:

@@ -33,13 +33,11 @@ NO_FILTER = FeedFilter()
 
 
 def write(api: Api, count: int) -> None:
-    """Cause one event each."""
     for _ in range(count):
         api.post("/runs/nobody/cancel")
 
 
 def ids(events: list[Json]) -> list[str]:
-    """The ids of events."""
     return [event["id"] for event in events]
 
 
@@ -128,7 +126,7 @@ def test_what_a_filter_hides_is_bookmarked(serve: Serve, tmp_path: Path) -> None
 
 
 async def append(parts: ControlPlane) -> None:
-    """One event that no filter of these tests wants."""
+    """Append an event that no filter of these tests matches."""
     fact = Fact(stream=plane_room.STREAM, event=plane_room.AuthzModeActive(mode="off"))
     await parts.log.submit(lambda reader, context: Outcome(facts=(fact,)), META)
 
@@ -193,7 +191,7 @@ async def test_a_stream_that_waits_has_two_tasks(parts: ControlPlane) -> None:
 
 @contextmanager
 def offspring() -> Iterator[set[asyncio.Task[Any]]]:
-    """Return the present task and those that it and they start; the plane starts others meanwhile."""
+    """Yield the tasks that the current task and its children start."""
     loop, present = asyncio.get_running_loop(), asyncio.current_task()
     assert present is not None
     ours: set[asyncio.Task[Any]] = {present}
@@ -226,7 +224,7 @@ async def test_who_waited_for_the_ring_and_left_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("outside_first", [True, False])
-async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> None:
+async def test_two_cancellations_at_once_end_the_outer_block(outside_first: bool) -> None:
     outside, inside = Cancellation(), Cancellation()
     reached: list[str] = []
 
@@ -246,7 +244,7 @@ async def test_what_is_cut_twice_at_once_ends_outside(outside_first: bool) -> No
     assert reached == ["after"]
 
 
-async def test_what_is_cut_and_cancelled_at_once_is_cancelled() -> None:
+async def test_a_cancelled_block_in_a_cancelled_task_ends_the_task() -> None:
     cancellation = Cancellation()
 
     async def wait() -> None:
@@ -271,7 +269,7 @@ async def test_a_cut_is_over_once_it_was_left() -> None:
 
 
 class Unsteady(Subscription):
-    """A subscription whose database is away now and then: twice when it is read, once when it is waited for."""
+    """A subscription whose database is away twice when it is read, and once when it is waited for."""
 
     retry = b"retry: 2000\n\n"
 
@@ -312,7 +310,7 @@ async def test_a_stream_waits_for_a_database_that_is_away() -> None:
 
 
 class Long(Subscription):
-    """A subscription with pages to take, which notes in which iteration of the event loop each was taken."""
+    """A subscription with many pages. It notes the iteration of the event loop in which each is taken."""
 
     retry = b"retry: 2000\n\n"
 
@@ -337,7 +335,7 @@ class Long(Subscription):
 
 
 async def taken_at_once(*, stopped: int) -> list[int]:
-    """How many pages were taken in each iteration of the loop, while streams catch up with clients that take all."""
+    """Return the number of pages taken in each iteration of the loop while streams catch up."""
     streams, taken, iterations = Streams(), list[int](), 0
     lines = [Long(10, taken, lambda: iterations) for _ in range(5)]
 

@@ -28,14 +28,13 @@ from tests.support.server import Server
 
 @contextmanager
 def following(api: Api, session_id: str, **query: Any) -> Iterator[Iterator[Frame]]:
-    """The frames of a session's stream, after the one that says how long to wait before coming back."""
+    """Yield the frames of a session's stream after the first, which states the reconnection delay."""
     with api.stream(f"/sessions/{session_id}/transcript/stream", **query) as blocks:
         assert next(blocks).retry == "1500"
         yield blocks
 
 
 def entries_of(blocks: Iterator[Frame]) -> Iterator[Json]:
-    """The entries in a stream."""
     for block in blocks:
         if block.event == "transcript.entry":
             assert block.data["ok"] is True
@@ -45,7 +44,7 @@ def entries_of(blocks: Iterator[Frame]) -> Iterator[Json]:
 
 
 def next_delta(blocks: Iterator[Frame]) -> Json:
-    """The next frame, which is a delta."""
+    """Return the next frame. Fail unless it is a delta."""
     block = next(blocks)
     assert (block.id, block.event) == (None, "transcript.delta")
     delta: Json = block.data["data"]
@@ -53,7 +52,6 @@ def next_delta(blocks: Iterator[Frame]) -> Json:
 
 
 def transcript(api: Api, session_id: str, **query: Any) -> list[Json]:
-    """The entries of a session as they are listed."""
     entries: list[Json] = api.get(f"/sessions/{session_id}/transcript", limit=500, **query)["items"]
     return entries
 
@@ -64,7 +62,7 @@ def test_a_session_that_does_not_exist_yet_is_waited_for(shared: Server) -> None
         assert [entry["role"] for entry in islice(entries_of(blocks), 2)] == ["user", "assistant"]
 
 
-def test_a_name_that_is_no_session_is_refused(shared: Server) -> None:
+def test_an_invalid_session_id_is_refused(shared: Server) -> None:
     with pytest.raises(Refused) as refused, following(shared.api, "not%20one"):
         pass
     assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
@@ -108,7 +106,7 @@ def test_who_comes_while_a_model_writes_is_first_shown_what_it_wrote(serve: Serv
 
 def test_what_a_cancelled_run_wrote_is_taken_back(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
-    gates["words"]  # nobody releases it
+    gates["words"]  # stays closed
     with following(server.api, "one") as blocks:
         run_id = server.api.start("tell words Hello", sessionId="one")["runId"]
         next(blocks)
@@ -127,13 +125,13 @@ def test_what_a_cancelled_run_wrote_is_taken_back(serve: Serve, gates: Gates) ->
 
 
 async def start(parts: ControlPlane, session_id: str, said: str = "hello") -> str:
-    """A finished run of the mock provider."""
+    """Run the mock provider to the end."""
     who = Identity(subject="ada", role=Role.ADMIN)
     done = await parts.runs.start(RunBody(input=said, session_id=session_id), who, META, None, wait=True)
     return done.subject or ""
 
 
-async def test_who_reads_too_slowly_is_told_to_forget_and_has_the_entry_in_the_end(parts: ControlPlane) -> None:
+async def test_a_slow_reader_gets_a_reset_and_finally_the_entry(parts: ControlPlane) -> None:
     streams, line = Streams(), Line()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
