@@ -1,7 +1,7 @@
 """The client of the tests: the API over real HTTP, its envelopes opened, its events followed."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -193,3 +193,12 @@ def soon(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
         yield
         time.sleep(0.002)
     raise AssertionError(f"it did not happen within {seconds} s")
+
+
+def refused_by(ask: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[int, str]:
+    """Call something that must be refused. Return the status and the code."""
+    try:
+        ask(*arguments, **named)
+    except Refused as error:
+        return error.status, error.code
+    raise AssertionError("it was not refused")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from athena_core.domain import anchor
-from tests.support.inside import Inside
+from tests.support.inside import Inside, plane_on
 
 LOG, OTHER = "ab" * 8, "01" * 8
 AT = "2026-01-01T00:00:00.000Z"
@@ -15,10 +15,8 @@ AT = "2026-01-01T00:00:00.000Z"
 
 @pytest.fixture
 def plane(tmp_path: Path) -> Iterator[Inside]:
-    inside = Inside(tmp_path, scheduler="off")
-    inside.start()
-    yield inside
-    inside.stop()
+    with plane_on(tmp_path, scheduler="off") as inside:
+        yield inside
 
 
 def line(position: int, chain: str = "cd" * 32, log_id: str = LOG) -> dict[str, Any]:

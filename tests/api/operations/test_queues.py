@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import Serve
-from tests.support.api import Api, Json, Refused, opened
+from tests.support.api import Api, Json, Refused, opened, refused_by
 from tests.support.gate import Gates
 from tests.support.server import Server
 
@@ -106,9 +106,7 @@ def test_who_would_rather_not_wait_gets_the_record_of_the_drain(shared: Server) 
     api.await_event("work.drained", sessionId="record")
     ended = api.get(f"/work/drains/{record['drainId']}")
     assert (ended["status"], ended["drainedItems"], ended["queueDepthAfter"]) == ("ok", 1, 0)
-    with pytest.raises(Refused) as refused:
-        api.get("/work/drains/drn_unknown")
-    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+    assert refused_by(api.get, "/work/drains/drn_unknown") == (404, "NOT_FOUND")
 
 
 def test_a_repeated_key_gets_the_first_drain(shared: Server) -> None:
@@ -126,9 +124,7 @@ def test_a_run_that_fails_stops_the_drain_with_its_error_and_gives_its_items_bac
     api = shared.api
     for payload in ("fail", "after"):
         enqueue(api, "fails", payload)
-    with pytest.raises(Refused) as refused:
-        drain(api, "fails", provider="local-exec")
-    assert (refused.value.status, refused.value.code) == (502, "PROVIDER_ERROR")
+    assert refused_by(drain, api, "fails", provider="local-exec") == (502, "PROVIDER_ERROR")
     state = queue(api, "fails")
     assert [(item["payload"], item["attempts"]) for item in state["items"]] == [("fail", 1), ("after", 0)]
     assert state["draining"] is False
@@ -189,9 +185,7 @@ def test_a_drain_obeys_the_policy_and_loses_nothing(serve: Serve, gates: Gates) 
     api.start(gate.order, sessionId="other")
     gate.arrival()
     enqueue(api, "s", "look")
-    with pytest.raises(Refused) as refused:
-        drain(api, "s")
-    assert (refused.value.status, refused.value.code) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+    assert refused_by(drain, api, "s") == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
     (item,) = queue(api, "s")["items"]
     assert item["attempts"] == 0
     assert api.types(types="policy.concurrency.rejected,safety.violation,policy.rejected") == [
@@ -205,9 +199,7 @@ def test_a_drain_obeys_the_policy_and_loses_nothing(serve: Serve, gates: Gates) 
 
 
 def test_what_does_not_fit_into_a_context_is_not_enqueued(shared: Server) -> None:
-    with pytest.raises(Refused) as refused:
-        enqueue(shared.api, "long", "x" * 40_000)
-    assert (refused.value.status, refused.value.code) == (413, "CONTEXT_OVERFLOW")
+    assert refused_by(enqueue, shared.api, "long", "x" * 40_000) == (413, "CONTEXT_OVERFLOW")
     for number in range(2):
         enqueue(shared.api, "long", f"{number}" + "x" * 20_000, "collect")
     assert drain(shared.api, "long")["drainedItems"] == 2
@@ -216,6 +208,4 @@ def test_what_does_not_fit_into_a_context_is_not_enqueued(shared: Server) -> Non
 
 def test_an_unknown_provider_is_404(shared: Server) -> None:
     enqueue(shared.api, "unknown", "look")
-    with pytest.raises(Refused) as refused:
-        drain(shared.api, "unknown", provider="nobody")
-    assert (refused.value.status, refused.value.code) == (404, "PROVIDER_NOT_FOUND")
+    assert refused_by(drain, shared.api, "unknown", provider="nobody") == (404, "PROVIDER_NOT_FOUND")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.api.examples import PROFILE
-from tests.support.api import PATIENCE_SECONDS, Api, Refused
+from tests.support.api import PATIENCE_SECONDS, Api, Refused, refused_by
 from tests.support.model import turn_of
 from tests.support.repository import branch, commit, git, make
 from tests.support.server import Server
@@ -334,9 +334,7 @@ def test_a_review_takes_a_slot_as_every_run(api: Api, reviewer: Reviewer) -> Non
         body = {"name": "critic", "repoPath": "library", "headRef": "held"}
         held = api.post("/personas/run", body, respond_async=True)
         before = api.head()
-        with pytest.raises(Refused) as refused:
-            review(api, "good", sessionId="crowded")
-        assert (refused.value.status, refused.value.code) == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
+        assert refused_by(review, api, "good", sessionId="crowded") == (429, "POLICY_CONCURRENCY_LIMIT_EXCEEDED")
         refusal, failed = api.events(types="policy.concurrency.rejected,persona.run.failed", cursor=str(before))
         assert (refusal["sessionId"], refusal["payload"]["maxConcurrentRuns"]) == ("crowded", 1)
         assert (failed["sessionId"], "error" in failed["payload"]) == ("crowded", False)

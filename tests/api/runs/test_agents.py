@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Serve
-from tests.support.api import Api, Json, Refused, opened, soon
+from tests.support.api import Api, Json, Refused, opened, refused_by, soon
 from tests.support.gate import Gates
 from tests.support.model import Model, Profile, Step, acting, call, turn_of
 from tests.support.server import Server
@@ -108,9 +108,7 @@ def test_a_run_has_as_many_turns_as_its_profile_says(at_work: Agent) -> None:
     script = [call("files", action="list", path=str(number)) for number in range(9)]
     with at_work(*script) as (server, model):
         profile = profile_of(server.api, Profile(max_turns=3))
-        with pytest.raises(Refused) as refused:
-            server.api.run("go", harnessProfileId=profile)
-        assert (refused.value.status, refused.value.code) == (502, "TURN_LIMIT")
+        assert refused_by(server.api.run, "go", harnessProfileId=profile) == (502, "TURN_LIMIT")
         assert sum(model.turns.values()) == 3
 
 

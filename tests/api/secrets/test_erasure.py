@@ -13,7 +13,7 @@ from athena_core.services.erasure import erasure
 from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
 from athena_core.services.workflows.step_inputs import WorkflowInput
-from tests.support.inside import Inside
+from tests.support.inside import Inside, plane_on
 from tests.support.records import CODEC, META, opened_log
 
 CANARY = "the code is 7731"
@@ -23,9 +23,7 @@ def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "REST_PARTS", 0)  # a slow disk would make the rest longer than is waited
-    inside = Inside(tmp_path, scheduler="off", memory_enabled="true")
-    inside.start()
-    try:
+    with plane_on(tmp_path, scheduler="off", memory_enabled="true") as inside:
         passes: list[float] = []
         inside.app.plane.erasure.recall.scrub = passes.append  # type: ignore[assignment]
         for _ in range(2):
@@ -33,16 +31,12 @@ def test_a_note_that_was_forgotten_costs_one_pass_however_often_it_is_asked(
             for _ in range(3):
                 assert "left" not in inside.ask("DELETE", f"/memory/{entry}").json()["data"]
         assert len(passes) == 2
-    finally:
-        inside.stop()
 
 
 def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = Inside(tmp_path, scheduler="off", memory_enabled="true")
-    inside.start()
-    try:
+    with plane_on(tmp_path, scheduler="off", memory_enabled="true") as inside:
         entry = inside.ask("POST", "/memory", {"text": CANARY}).json()["data"]["id"]
 
         def search(*arguments: Any) -> Copies:
@@ -57,8 +51,6 @@ def test_what_repeats_a_note_while_it_is_forgotten_is_named_as_well(
             rows = reader.rows(0, 1_000)
         repeating = [f"position {row.position}" for row in rows if CANARY.encode() in (row.text or b"")]
         assert [[one["place"] for one in each] for each in left] == [repeating, repeating] != [[], []]
-    finally:
-        inside.stop()
 
 
 def holds(plane: ControlPlane) -> dict[str, bool]:
@@ -84,9 +76,7 @@ def fill(inside: Inside) -> None:
 
 
 def test_what_another_process_erases_is_in_no_cache_and_in_no_context(tmp_path: Path) -> None:
-    inside = Inside(tmp_path, scheduler="off")
-    inside.start()
-    try:
+    with plane_on(tmp_path, scheduler="off") as inside:
         plane = inside.app.plane
         fill(inside)
 
@@ -106,14 +96,10 @@ def test_what_another_process_erases_is_in_no_cache_and_in_no_context(tmp_path: 
 
         inside.call(forgotten)
         assert CANARY not in inside.call(context)
-    finally:
-        inside.stop()
 
 
 def test_the_registry_has_an_eraser_of_each_cache(tmp_path: Path) -> None:
-    inside = Inside(tmp_path, scheduler="off")
-    inside.start()
-    try:
+    with plane_on(tmp_path, scheduler="off") as inside:
         plane = inside.app.plane
         caches = [place for place in PLACES if not place.patterns]
         assert {place.name for place in caches} == plane.erasure.caches.keys()
@@ -125,19 +111,13 @@ def test_the_registry_has_an_eraser_of_each_cache(tmp_path: Path) -> None:
             assert place.erase is not None
             assert list(place.erase(plane.erasure, 0.0)) == []
             assert not holds(plane)[place.name]
-    finally:
-        inside.stop()
 
 
 def test_what_a_workflow_was_asked_with_is_read_again_by_who_leads_again(tmp_path: Path) -> None:
     """Another leader may have resumed it with other inputs."""
-    inside = Inside(tmp_path, scheduler="off")
-    inside.start()
-    try:
+    with plane_on(tmp_path, scheduler="off") as inside:
         plane = inside.app.plane
         plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
         with closing(plane.log.reader()) as reader:
             assert list(plane.workflow_stepper.open(reader)) == []
         assert not plane.workflow_stepper._inputs._inputs
-    finally:
-        inside.stop()

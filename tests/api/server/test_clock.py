@@ -8,7 +8,7 @@ import pytest
 
 from athena_core.clock import iso
 from tests.support.api import soon
-from tests.support.inside import Inside
+from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, START, YEAR, Machine
 
 
@@ -19,10 +19,8 @@ def machine() -> Machine:
 
 @pytest.fixture
 def plane(tmp_path: Path, machine: Machine) -> Iterator[Inside]:
-    inside = Inside(tmp_path, machine.clock, scheduler="off")
-    inside.start()
-    yield inside
-    inside.stop()
+    with plane_on(tmp_path, machine.clock, scheduler="off") as inside:
+        yield inside
 
 
 def data(plane: Inside, method: str, path: str, body: Any = None, status: int = 200) -> Any:

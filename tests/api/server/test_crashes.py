@@ -1,16 +1,12 @@
 """Crashes over HTTP: a server that is killed or stopped loses no answer, no run and no place in a feed."""
 
 import signal
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.conftest import Serve
-from tests.scale import sized
-from tests.support.api import Api, Json, Refused, events_of, opened, soon
+from tests.support.api import Refused, opened, soon
 from tests.support.gate import Gate, Gates, gone
 from tests.support.server import Server
 
@@ -111,58 +107,3 @@ def test_a_run_that_is_to_be_cancelled_is_not_resumed(serve: Serve, gates: Gates
         if gone(process):
             break
     assert other.api.types(runId=run["runId"])[-1] == "run.cancelled"
-
-
-@pytest.mark.heavy
-def test_what_was_acknowledged_survives_every_kill_exactly_once(serve: Serve) -> None:
-    server = serve()
-    acknowledged: dict[str, Json] = {}
-    unknown: set[str] = set()
-
-    def work(api: Api, name: str) -> None:
-        for number in range(10_000):
-            key = f"{name}-{number}"
-            unknown.add(key)
-            try:
-                acknowledged[key] = opened(api.send("/directives", {"input": key}, key=key))
-            except httpx2.TransportError:
-                return
-            unknown.discard(key)
-
-    for cycle in range(sized(2, 50, 500)):
-        apis = [server.client() for _ in range(8)]
-        with ThreadPoolExecutor(8) as pool:
-            workers = [pool.submit(work, api, f"{cycle}-{place}") for place, api in enumerate(apis)]
-            before = len(acknowledged)
-            with server.api.stream(after="latest") as blocks:
-                for _ in islice(events_of(blocks), 100 + 7 * (cycle % 20)):
-                    pass
-            server.signal(signal.SIGKILL)
-        for worker in workers:
-            worker.result()
-        server.kill()
-        server.start()
-        assert len(acknowledged) > before
-    listed = {item["input"]: item for item in server.api.items("/directives", limit=500)}
-    created = [event["payload"]["directiveId"] for event in server.api.events(types="directive.created")]
-    assert len(created) == len(set(created)) == len(listed)
-    assert {key: listed[key] for key in acknowledged} == acknowledged
-    assert listed.keys() <= acknowledged.keys() | unknown
-    for key in sorted(unknown)[:50]:
-        again = server.api.send("/directives", {"input": key}, key=key)
-        assert ("idempotency-replayed" in again.headers) == (key in listed)
-        assert key not in listed or opened(again) == listed[key]
-
-
-def test_a_second_server_on_the_same_state_sees_and_says_the_same(serve: Serve, tmp_path: Path) -> None:
-    first, second = serve(tmp_path / "plane"), serve(tmp_path / "plane")
-    servers: list[Server] = [first, second]
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(
-            pool.map(lambda number: servers[number % 2].api.run(f"{number}", sessionId=f"s{number % 3}"), range(24))
-        )
-    assert len({run["runId"] for run in runs}) == 24
-    assert first.api.events() == second.api.events()
-    assert first.api.items("/runs") == second.api.items("/runs")
-    for session in ("s0", "s1", "s2"):
-        assert len(first.api.get(f"/sessions/{session}/transcript")["items"]) == 16
