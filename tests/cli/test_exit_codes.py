@@ -117,7 +117,7 @@ def test_wrong_usage_is_the_exit_code_of_the_process(terminal: Terminal) -> None
     assert complaint(terminal.run("cancel"), 2) == "Error: cancel requires either --session or --run"
 
 
-@pytest.mark.parametrize("variable", {**WRONG, **AT_THE_START})
+@pytest.mark.parametrize("variable", sorted(WRONG.keys() | AT_THE_START.keys()))
 def test_a_wrong_setting_is_2(here: Here, variable: str) -> None:
     wrong = {variable.removeprefix("ATHENA_").lower(): (AT_THE_START.get(variable) or WRONG[variable][0])}
     assert complaint(here("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
