@@ -55,9 +55,13 @@ StatementValues: TypeAlias = Sequence[Any]
 class PostgresSession:
     """One connection to the database. After a loss, the next statement opens a new one."""
 
-    def __init__(self, url: str, options: dict[str, str]) -> None:
-        """Connect at the first statement. ``options`` are settings of the session."""
+    def __init__(self, url: str, options: dict[str, str], *, durable: bool = False) -> None:
+        """Connect at the first statement. ``options`` are settings of the session.
+
+        A ``durable`` session writes a log: each server it connects to must pass ``check_server``.
+        """
         self._url = url
+        self._durable = durable
         self._options = options
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._pid: int | None = None
@@ -66,16 +70,26 @@ class PostgresSession:
         self._over = False
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """The connection. Raise StoreUnreachable."""
+        """The connection. Raise StoreUnreachable or ConfigError."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
         if self._connection is None or (self._connection.closed and not self.pinned):
-            self._connection = connect(self._url, self._options)
+            self._connection = self._connected()
             if self._over:  # another thread closed it meanwhile
                 self._connection.close()
                 raise psycopg.InterfaceError("it was closed")
             self._pid = session_pid(self._connection)
         return self._connection
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = connect(self._url, self._options)
+        if self._durable:
+            try:
+                check_server(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
     def read(self, statement: str, values: StatementValues | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a statement in its own transaction. Retry once if the connection was lost."""

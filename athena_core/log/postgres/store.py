@@ -49,7 +49,6 @@ from athena_core.log.postgres.session import (
     SCHEMA,
     PostgresSession,
     StatementValues,
-    check_server,
     connection_errors,
     error_text,
     scalar,
@@ -127,7 +126,7 @@ class PostgresStore(PostgresReads):
         """Open or create the log. ``directory`` holds the anchor of this machine. Raise ConfigError."""
         self.url = url
         self.anchor = directory / ANCHOR
-        super().__init__(PostgresSession(url, WRITER_OPTIONS))
+        super().__init__(PostgresSession(url, WRITER_OPTIONS, durable=True))
         self._pool = ReaderPool(url)
         self._writes: list[tuple[str, StatementValues]] = []
         self._unkeyed: bool | None = None
@@ -135,7 +134,6 @@ class PostgresStore(PostgresReads):
         self._meta: dict[str, str] = {}
         self._expected: dict[bytes, BoundKey | None] = {}
         try:
-            check_server(self._session.connection())
             self.log_id = self._prepare(ids)
         except (psycopg.Error, StoreUnreachable) as error:
             self.close()

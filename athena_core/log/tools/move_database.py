@@ -14,7 +14,7 @@ from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.postgres.executor_registry import SELECT_RUNNING
 from athena_core.log.postgres.reader import ANCHOR, PostgresReader
 from athena_core.log.postgres.schema import LOG_LOCK, SCHEMA_LOCK, TABLES, TYPES, check_unmade, schema_of
-from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession, check_server
+from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession
 from athena_core.log.postgres.statements import SQL
 from athena_core.log.tools.move import Cells, MovedTable
 
@@ -51,9 +51,8 @@ class DatabaseMoveEnd:
         self.place = without_secrets(url)
         self.anchor = directory / ANCHOR
         self._setting = setting
-        self._session = PostgresSession(url, OPTIONS)
+        self._session = PostgresSession(url, OPTIONS, durable=True)
         with self._config_errors():
-            check_server(self._session.connection())
             for number in (SCHEMA_LOCK, LOG_LOCK):
                 self._read(TAKE, (number,))
             self.present = self._read("SELECT to_regclass('meta')") != [(None,)]
