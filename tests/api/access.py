@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from athena_api.operations import OPERATIONS
 from tests.api import access_of_runs
-from tests.api.callers import OWN_PERSONA, OWN_SESSION, ROLES, cells
+from tests.api.callers import KINDS, OWN_PERSONA, OWN_SESSION, ROLES, cells
 from tests.api.examples import EXAMPLES
 from tests.support.inside import Inside
 from tests.support.server import NO_FLOOD
@@ -53,7 +53,7 @@ class Question:
         answer = self._inside.ask("POST", "/runs", body, x_athena_identity="ada")
         return str(answer.json()["data"]["runId"])
 
-    def answer(self, operation: str, whose: str, headers: dict[str, str]) -> str:
+    def answer(self, operation: str, headers: dict[str, str]) -> str:
         """Return the cell of the table for one question."""
         (row,) = [row for row in OPERATIONS if row.id == operation]
         example = EXAMPLES[operation]
@@ -62,10 +62,9 @@ class Question:
         parts = zip(row.path.split("/"), example.path.split("/"), strict=True)
         segments = [ours.get(part, had) if part == first else had for part, had in parts]
         headers = dict(headers)
-        kind = headers.pop("kind", None)
-        if kind is not None:
-            own = {"sessions": OWN_SESSION, "runs": self.run_id, "personas": OWN_PERSONA}[kind]
-            headers[f"x_athena_scope_{kind}"] = own if whose == "own" else "another"
+        for kind, own in zip(KINDS, (OWN_SESSION, self.run_id, OWN_PERSONA), strict=True):
+            if whose := headers.pop(kind, None):
+                headers[f"x_athena_scope_{kind}"] = own if whose == "own" else "another"
         body = None
         if row.method != "GET":
             body = dict(example.body or {})
@@ -94,11 +93,11 @@ def _line(name: str, found: list[str]) -> str:
 
 def access_text() -> str:
     """Return the whole table, by operation."""
-    columns = [(mark, whose, headers) for mark, whose, headers in cells()]
-    lines = [HEAD, f"{'':<36}" + "".join(f"{mark:<6}" for mark, _, _ in columns).rstrip() + "\n"]
+    columns = list(cells())
+    lines = [HEAD, f"{'':<36}" + "".join(f"{mark:<6}" for mark, _ in columns).rstrip() + "\n"]
     with asked() as question:
         for row in sorted(OPERATIONS, key=lambda row: row.id):
-            found = [question.answer(row.id, whose, headers) for _, whose, headers in columns]
+            found = [question.answer(row.id, headers) for _, headers in columns]
             lines.append(_line(row.id, found))
     lines += [_line(name, found) for name, found in access_of_runs.rows()]
     return "".join(lines)

@@ -90,17 +90,16 @@ class Starter:
         assert answer.status_code in {200, 202}, answer.text
         return answer.json()["data"]
 
-    def column(self, number: int, whose: str, headers: dict[str, str]) -> dict[str, str]:
+    def column(self, number: int, headers: dict[str, str]) -> dict[str, str]:
         """Return the cells of one caller, by row."""
         own, other = f"own{number}", f"other{number}"
         first = self._first(own, OWN_PERSONA, f"heron{number} osprey{number}")
         self._first(other, "stranger", f"egret{number} bittern{number}")
         headers = dict(headers)
-        kind = headers.pop("kind", None)
-        if kind is not None:
-            sessions = ",".join((own, *(f"{own}-{place}" for place in range(1, 7))))
-            covered = dict(zip(KINDS, (sessions, first, OWN_PERSONA), strict=True))[kind]
-            headers[f"x_athena_scope_{kind}"] = covered if whose == "own" else "another"
+        sessions = ",".join((own, *(f"{own}-{place}" for place in range(1, 7))))
+        for kind, covered in zip(KINDS, (sessions, first, OWN_PERSONA), strict=True):
+            if whose := headers.pop(kind, None):
+                headers[f"x_athena_scope_{kind}"] = covered if whose == "own" else "another"
 
         def post(path: str, body: Any) -> tuple[str, Any]:
             answer = self._inside.ask("POST", path, body, **headers)
@@ -164,6 +163,6 @@ class Starter:
 
 def rows() -> Iterator[tuple[str, list[str]]]:
     with started() as starter:
-        columns = [starter.column(number, whose, headers) for number, (_, whose, headers) in enumerate(cells())]
+        columns = [starter.column(number, headers) for number, (_, headers) in enumerate(cells())]
     for name in ROWS:
         yield name, [column[name] for column in columns]

@@ -10,13 +10,13 @@ OWN_SESSION, OWN_PERSONA = "session", "researcher"
 KINDS = ("sessions", "runs", "personas")
 
 
-def cells() -> Iterator[tuple[str, str, dict[str, str]]]:
-    """The headers of each question: its column, whose thing it asks for, who asks."""
-    yield "none", "own", {}
+def cells() -> Iterator[tuple[str, dict[str, str]]]:
+    """The columns: a mark, and the headers of the caller, with ``own`` or ``other`` for each kind it is narrowed to."""
+    yield "none", {}
     for name, role in PEOPLE.items():
-        yield role[0], "own", {"x_athena_identity": name}
+        yield role[0], {"x_athena_identity": name}
     for kind in KINDS:
         for whose in ("own", "other"):
             for name in ("vera", "otto"):
                 mark = f"{PEOPLE[name][0]}.{kind[0]}{'' if whose == 'own' else chr(39)}"
-                yield mark, whose, {"x_athena_identity": name, "kind": kind}
+                yield mark, {"x_athena_identity": name, kind: whose}

@@ -3,18 +3,21 @@
 import json
 import signal
 from collections.abc import Iterator
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_core.values import Role
-from tests.api.access import access_text
+from tests.api.access import access_text, asked
+from tests.api.callers import KINDS
 from tests.api.listing import FOLDER
 from tests.conftest import Serve
 from tests.support.api import Api, Refused, events_of, soon, until_caught_up
 from tests.support.server import Server
 
+WHOSE = ("own", "other")
 TABLE = FOLDER / "access.txt"
 ROLES = "ada:Admin,otto:Operator,vera:Viewer"
 
@@ -39,6 +42,18 @@ def test_nothing_in_the_table_is_a_surprise() -> None:
                 own, other = cell[f"{role}.{narrowed}"], cell[f"{role}.{narrowed}'"]
                 assert (own, cell[role]) != ("yes", "-"), f"{operation}: a scope gives nothing"
                 assert (other, own) != ("yes", "-"), f"{operation}: another's is no more than one's own"
+
+
+def test_scopes_of_several_kinds_have_to_cover_a_thing_together() -> None:
+    with asked() as question:
+        for row, name in product(OPERATIONS, ("vera", "otto")):
+            caller = {"x_athena_identity": name}
+            alone = {one: question.answer(row.id, caller | dict([one])) for one in product(KINDS, WHOSE)}
+            pairs = [pair for pair in combinations(alone, 2) if pair[0][0] != pair[1][0]]
+            for first, second in pairs if len({*alone.values()}) > 1 else pairs[:1]:
+                covered = {alone[first], alone[second]} == {"yes"}
+                found = question.answer(row.id, caller | dict([first, second]))
+                assert (found == "yes") == covered, (row.id, name, first, second)
 
 
 @pytest.fixture(scope="module")
