@@ -52,8 +52,10 @@ proof: $(READY) ## Run the heavy tests at full size (hours; started again, it go
 	@$(PIP) install atheris || echo "The fuzzer could not be installed; going on without it."
 	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
 
-mutants: $(READY) ## Break each promise on purpose in a copy, and see that a test notices (half an hour)
-	@$(BIN)/python -m tests.reliability.mutants
+mutants: $(READY) ## Test the tests: break promises by hand and code at random (two hours; MUTANTS_ARGS=--help)
+	@$(PIP) install --no-deps $$($(BIN)/python -m tests.reliability.generated_mutants)
+	@$(BIN)/python -m tests.reliability.mutants; own=$$?; \
+		$(BIN)/python -m tests.reliability.mutant_runs $(MUTANTS_ARGS) && exit $$own
 
 bench: $(READY) ## Measure Athena beside its ceilings (about fifty minutes; BENCH_ARGS=--help for less)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

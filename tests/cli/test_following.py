@@ -55,6 +55,11 @@ def statuses(flow: dict[str, Any]) -> dict[str, str]:
     return {step_id: state["status"] for step_id, state in flow["stepStates"].items()}
 
 
+def test_a_drain_is_waited_for(terminal: Terminal) -> None:
+    terminal.run("work", "enqueue", "--session", "q", "--input", "hello", *LOCAL)
+    assert terminal.run("work", "drain", "--session", "q", *LOCAL).data["queueDepthDelta"] == -1
+
+
 def test_a_workflow_run_is_seen_through_by_the_command_that_started_it_or_approved(terminal: Terminal) -> None:
     workflow_id = workflow(terminal, "a", "b", "ask", "c")
     begun = terminal.run("workflow", "run", workflow_id, *LOCAL)

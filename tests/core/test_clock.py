@@ -151,6 +151,15 @@ def test_a_jump_that_goes_on_jumping_begins_its_ten_minutes_anew(machine: Machin
     assert machine.go(1) == machine.wall
 
 
+@pytest.mark.parametrize("wander", [-JUMP_MS, JUMP_MS])
+def test_a_jump_that_then_wanders_by_five_minutes_keeps_its_ten_minutes(machine: Machine, wander: int) -> None:
+    machine.jump(DAY)
+    machine.go(STEP_MS - 1)
+    machine.jump(wander)
+    assert machine.clock.ahead == DAY + wander
+    assert machine.go(1) == machine.wall
+
+
 def test_a_jump_is_over_when_the_clock_comes_back_and_is_accepted_only_as_it_is(machine: Machine) -> None:
     before = machine.clock.now()
     machine.jump(YEAR)

@@ -52,6 +52,10 @@ def become(directory: str, environment: Mapping[str, str], log_path: str, out: C
         os.dup2(log.fileno(), 2)
     os.dup2(out.fileno(), 1)
     out.close()
+    if "COVERAGE_PROCESS_START" in environment:
+        from tests.support.lines_run import measure_server  # noqa: PLC0415 - most servers are not measured
+
+        measure_server(environment)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,12 @@ def test_an_item_that_is_too_long_for_all_runs_alone() -> None:
     assert [item.id for item in queue.next_batch(state, 3)] == ["wi_1"]
 
 
+@pytest.mark.parametrize(("chars", "expected"), [((90, 4), 2), ((95, 4), 1), ((4, 95), 1), ((4, 90, 3), 2)])
+def test_the_characters_of_each_item_count(chars: tuple[int, ...], expected: int) -> None:
+    items = [replace(enqueued(number, "collect"), chars=count) for number, count in enumerate(chars, start=1)]
+    assert len(queue.next_batch(given(*items).state, CHARS_MAX)) == expected
+
+
 def test_the_items_of_a_run_are_limited() -> None:
     state = given(*(enqueued(number, "collect") for number in range(1, queue.BATCH_ITEMS_MAX + 10))).state
     assert len(queue.next_batch(state, 1_000_000)) == queue.BATCH_ITEMS_MAX

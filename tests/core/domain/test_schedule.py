@@ -312,6 +312,8 @@ def test_a_slot_fires_once() -> None:
         ("latest", 600, 600_001, (missed(NOW + HOUR, NOW + 3 * HOUR, 3, "catchup-window-exceeded"),)),
         ("all", 86_400, 0, (started(NOW + HOUR),)),
         ("all", 5_400, 0, (missed(NOW + HOUR, NOW + HOUR, 1, "catchup-window-exceeded"), started(NOW + 2 * HOUR))),
+        ("all", 7_200, 0, (started(NOW + HOUR),)),
+        ("all", 7_200, 1, (missed(NOW + HOUR, NOW + HOUR, 1, "catchup-window-exceeded"), started(NOW + 2 * HOUR))),
         ("all", 600, 600_001, (missed(NOW + HOUR, NOW + 3 * HOUR, 3, "catchup-window-exceeded"),)),
     ],
 )

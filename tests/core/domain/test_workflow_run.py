@@ -408,6 +408,18 @@ def test_an_approval_whose_parent_begins_again_is_asked_again() -> None:
     assert event.reset == ("a", "ask", "b")
 
 
+def test_a_reopened_approval_reopens_the_approval_behind_it() -> None:
+    two = graph([approval("ask"), approval("again"), step("b")], "ask>again", "again>b")
+    history = (requested(), approved(), requested("again"), approved("again"), started("b"), failed("b"), ENDED)
+    command = replace(resume(two, x=1), uses={"b": frozenset({"x"})})
+    (event,) = given(*history).when(command).then_types(wr.WorkflowResumed)
+    assert isinstance(event, wr.WorkflowResumed)
+    assert event.reopened == (
+        wr.ReopenedApproval(step_id="ask", input_names=("x",)),
+        wr.ReopenedApproval(step_id="again", input_names=("x",), step_ids=("ask",)),
+    )
+
+
 @pytest.mark.parametrize("history", [(started(),), (started(), completed(), requested())])
 def test_values_that_nothing_takes_are_refused(history: tuple[Event, ...]) -> None:
     given(*history).when(resume(CHAIN, x=1)).then_rejected(Contradicted)
