@@ -68,6 +68,7 @@ BLANK_SCHEMA: Json = {
     "pattern": f"^[{SPACE}]*$",
 }
 NOT_BLANK = f"[^{SPACE}]"
+FIELD = re.compile(r"(?<=`)[a-z]+(_[a-z]+)+(?=`)")
 FAILURE: Json = {
     "description": "The envelope of an error.",
     "type": "object",
@@ -148,7 +149,7 @@ HEADERS: Mapping[str, Json] = {
     "Position": {"schema": {"type": "integer"}, "description": "The log position that the answer reflects."},
     "Replayed": {
         "schema": {"const": "true"},
-        "description": "Present if the key was used before: the first answer again.",
+        "description": "Present in a repeated answer to the same key.",
     },
     "RetryAfter": {"schema": {"type": "integer"}, "description": "Seconds to wait before a retry, if known."},
     "TraceId": {
@@ -289,7 +290,7 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     if row.csv:
         headers["athena-next-cursor"] = _header("NextCursor")
         content["text/csv"] = {"schema": {"type": "string"}}
-    answers: Json = {"200": {"description": "Done.", "headers": headers, "content": content}}
+    answers: Json = {"200": {"description": "Success.", "headers": headers, "content": content}}
     if row.accepted is not None:
         content = _json(_envelope(schemas[row.accepted]))
         answers["202"] = {"description": "Accepted. Returns the record so far.", "headers": headers, "content": content}
@@ -345,7 +346,10 @@ def _limit(default: int) -> Json:
         "name": "limit",
         "in": "query",
         "schema": {"anyOf": [number, {"type": "string"}]},
-        "description": f"Items of a page: 1 to {PAGE_ITEMS_MAX}, otherwise clamped. Not a number: {default}.",
+        "description": (
+            f"The maximum number of items, clamped to the range 1 to {PAGE_ITEMS_MAX}. "
+            f"Text that is not a number counts as {default}."
+        ),
     }
 
 
@@ -402,12 +406,20 @@ def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
         if key == "$ref":
             tidy[key] = SCHEMAS + names[value.removeprefix(SCHEMAS)]
         elif key == "description":
-            tidy[key] = cleandoc(value.replace("``", "`"))  # Python strips the indentation itself from 3.13 on
+            tidy[key] = FIELD.sub(
+                _camel, cleandoc(value.replace("``", "`"))
+            )  # Python strips the indentation itself from 3.13 on
         elif key == "properties":
             tidy[key] = {name: _tidy(part, names) for name, part in value.items()}
         elif not (key == "title" or key == "default" and value is None):
             tidy[key] = _tidy(value, names)
     return tidy
+
+
+def _camel(name: re.Match[str]) -> str:
+    """Return the JSON name of a field that a docstring names as in Python."""
+    first, *words = name[0].split("_")
+    return first + "".join(map(str.capitalize, words))
 
 
 def _reachable(roots: Iterable[Json], components: Mapping[str, Json]) -> set[str]:

@@ -40,7 +40,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "anchors keep": GeneratedCommand(
         "keepAnchor",
-        "Keep an anchor of another log, so that a rewrite of its history is detected.",
+        "Store an anchor of another log, so that a rewrite of its history is detected.",
     ),
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
     "audit": GeneratedCommand(
@@ -129,8 +129,11 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "createSchedule",
         "Create a schedule, or replace the one with this id. An identical schedule changes nothing.",
     ),
-    "schedule disable": GeneratedCommand("disableSchedule", "Disable a schedule."),
-    "schedule enable": GeneratedCommand("enableSchedule", "Enable a schedule from now on."),
+    "schedule disable": GeneratedCommand(
+        "disableSchedule",
+        "Disable a schedule. Nothing is due or logged until it is enabled again.",
+    ),
+    "schedule enable": GeneratedCommand("enableSchedule", "Enable a schedule. Its next time is computed from now on."),
     "schedule get": GeneratedCommand("getSchedule", "Get a schedule."),
     "schedule logs": GeneratedCommand(
         "getScheduleLogs",
@@ -138,7 +141,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "schedule pause": GeneratedCommand(
         "pauseSchedule",
-        "Pause a schedule: due times are logged but not run. `note` records why.",
+        "Pause a schedule. Due times are logged as skipped. `note` records the reason.",
     ),
     "schedule preview": GeneratedCommand(
         "previewSchedule",
@@ -152,10 +155,13 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "deleteSchedule",
         "Delete a schedule. Its runs in progress continue, and its log is kept.",
     ),
-    "schedule resume": GeneratedCommand("resumeSchedule", "Resume a paused schedule from now on."),
+    "schedule resume": GeneratedCommand(
+        "resumeSchedule",
+        "Resume a paused schedule. Times that came due during the pause are not run.",
+    ),
     "schedule run": GeneratedCommand(
         "runSchedule",
-        "Run a schedule now, outside of its rule. Waits for the end unless `Prefer: respond-async` is sent.",
+        "Run a schedule once now, besides its regular times. Waits for the end unless `Prefer: respond-async` is sent.",
     ),
     "schedule tick": GeneratedCommand(
         "tickSchedules",
@@ -195,7 +201,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "workflow runs": GeneratedCommand("listWorkflowRuns", "List the runs of a workflow, newest first."),
     "workflow status": GeneratedCommand(
         "getWorkflowRun",
-        "Get a workflow run, or a workflow with its newest run, with the progress of its steps.",
+        "Get a workflow run, or the newest run of a workflow, with the progress of its steps.",
     ),
     "workflows create": GeneratedCommand("createWorkflow", "Create a workflow from its steps and their dependencies."),
     "workflows get": GeneratedCommand("getWorkflow", "Get a workflow."),

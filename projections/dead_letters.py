@@ -186,7 +186,7 @@ class LetterItem(Value):
 class DeadLetter(Value):
     """Work that failed for good, and the decision about it.
 
-    ``retryCount`` is the number of retries so far, including one that was requeued. ``attempts`` lists the errors,
+    ``retryCount`` is the number of retries, including a requeue that has not run yet. ``attempts`` lists the errors,
     oldest first; ``firstError`` and ``lastError`` are its ends.
 
     ``requeuedItemIds`` or ``requeuedMessageId`` name the work that a requeue created. ``requeuedFrom`` is the dead

@@ -134,19 +134,19 @@ class EvidenceRecord(Value):
 
 
 class TextContent(Value, tag_field="kind", tag="text"):
-    """Text."""
+    """Text content of evidence."""
 
     text: str
 
 
 class JsonContent(Value, tag_field="kind", tag="json"):
-    """JSON."""
+    """JSON content of evidence."""
 
     value: Any
 
 
 class BinaryContent(Value, tag_field="kind", tag="binary"):
-    """Bytes."""
+    """Binary content of evidence, in base64."""
 
     base64: str
 

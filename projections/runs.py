@@ -62,7 +62,7 @@ class Paused(Value):
 
 
 class Links(Value, kw_only=False):
-    """Links of a run."""
+    """Paths of resources related to a run."""
 
     self: str
     session: str

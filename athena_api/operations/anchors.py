@@ -21,7 +21,7 @@ class AnchorsQuery(Value):
 
 
 async def keep_anchor(plane: "ControlPlane", call: ApiCall[AnchorBody, NoQuery]) -> Reply:
-    """Keep an anchor of another log, so that a rewrite of its history is detected."""
+    """Store an anchor of another log, so that a rewrite of its history is detected."""
     done = await plane.anchors.keep(call.body, call.who, call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 

@@ -118,25 +118,25 @@ async def delete_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
 
 
 async def enable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Enable a schedule from now on."""
+    """Enable a schedule. Its next time is computed from now on."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.EnableSchedule(id=schedule_id), call)
 
 
 async def disable_schedule(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Disable a schedule."""
+    """Disable a schedule. Nothing is due or logged until it is enabled again."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.DisableSchedule(id=schedule_id), call)
 
 
 async def pause_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
-    """Pause a schedule: due times are logged but not run. `note` records why."""
+    """Pause a schedule. Due times are logged as skipped. `note` records the reason."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.PauseSchedule(id=schedule_id, note=call.body.note), call)
 
 
 async def resume_schedule(plane: "ControlPlane", call: ApiCall[ScheduleNote, NoQuery]) -> Reply:
-    """Resume a paused schedule from now on."""
+    """Resume a paused schedule. Times that came due during the pause are not run."""
     schedule_id = call.path["scheduleId"]
     return await _change(plane, schedule_id, schedule.ResumeSchedule(id=schedule_id, note=call.body.note), call)
 
@@ -151,7 +151,7 @@ async def _change(
 
 
 async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQuery]) -> Reply:
-    """Run a schedule now, outside of its rule. Waits for the end unless `Prefer: respond-async` is sent."""
+    """Run a schedule once now, besides its regular times. Waits for the end unless `Prefer: respond-async` is sent."""
     schedule_id = call.path["scheduleId"]
     done = await plane.schedules.run(schedule_id, call.body, call.who, call.meta, call.key, wait=call.wait)
     run_id, log_id = done.subject or "", plane.log.log_id

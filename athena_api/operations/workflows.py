@@ -113,7 +113,7 @@ async def list_workflow_runs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuer
 
 
 async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get a workflow run, or a workflow with its newest run, with the progress of its steps."""
+    """Get a workflow run, or the newest run of a workflow, with the progress of its steps."""
     target, now = call.path["id"], plane.clock.now()
 
     def read(rows: Connection) -> workflows.Observed:

@@ -84,6 +84,18 @@ def test_component_names_can_be_read() -> None:
     assert all(name.isalnum() for name in names)
 
 
+def test_descriptions_name_fields_as_in_json() -> None:
+    class Described(Value):
+        """The ``run_id`` of a ``require-evidence`` policy."""
+
+        run_id: str
+
+    described = row(id="x", method="GET", path="/x", tag="x", summary="X.", roles=EVERYBODY, answer=Described)
+    schema = document((described,), "1")["components"]["schemas"]["Described"]
+    assert schema["description"] == "The `runId` of a `require-evidence` policy."
+    assert list(schema["properties"]) == ["runId"]
+
+
 def test_two_types_of_one_name_are_refused() -> None:
     twin = msgspec.defstruct("Directive", [("other", int)], module="elsewhere")
     with pytest.raises(ValueError, match="two types of the table are named Directive"):
