@@ -1,4 +1,4 @@
-# Needs python3 (3.11 or newer, with venv) and nothing else; everything is installed into .venv.
+# Needs only python3 (3.11 or newer, with venv). Everything is installed into .venv.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8787
@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-# Runs a command and shows its output only if it fails.
+# Run a command and show its output only if it fails.
 quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 
 # The tests start many processes, each of which would compile the product anew.
@@ -20,7 +20,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
 		printf '  make %-11s %s\n' "$$target" "$$text"; done
 
-# Built from nothing whenever the lock changes: about half a minute, and never a mixture of two locks.
+# Built from scratch whenever the lock changes (about half a minute), so it never mixes two locks.
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (about half a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Athena needs Python 3.11 or newer: make PYTHON=...")'
@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
 
-test: check ## Run all checks and all tests but the heavy ones (about five minutes)
+test: check ## Run all checks and all tests except the heavy ones (about five minutes)
 	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
 
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
@@ -44,26 +44,26 @@ check: $(READY) ## Run the checks that execute nothing: style, types, import dir
 	@$(call quietly,$(BIN)/mypy)
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
 
-docs: $(READY) ## Write what is generated anew: events, errors, settings, the listings of the API
+docs: $(READY) ## Regenerate files: events, errors, settings, the listings of the API
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
-proof: $(READY) ## Run the heavy tests at full size (hours; started again, it goes on; PROOF_ARGS=tests/core)
-	@$(PIP) install atheris || echo "The fuzzer could not be installed; going on without it."
+proof: $(READY) ## Run the heavy tests at full size (hours; if interrupted, start again to continue; PROOF_ARGS=tests/core)
+	@$(PIP) install atheris || echo "The fuzzer could not be installed; continuing without it."
 	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
 
-mutants: $(READY) ## Test the tests: break promises by hand and code at random (two hours; MUTANTS_ARGS=--help)
+mutants: $(READY) ## Test the tests: break guarantees on purpose and code at random (two hours; MUTANTS_ARGS=--help)
 	@$(PIP) install --no-deps $$($(BIN)/python -m tests.reliability.generated_mutants)
 	@$(BIN)/python -m tests.reliability.mutants; own=$$?; \
 		$(BIN)/python -m tests.reliability.mutant_runs $(MUTANTS_ARGS) && exit $$own
 
-bench: $(READY) ## Measure Athena beside its ceilings (about fifty minutes; BENCH_ARGS=--help for less)
+bench: $(READY) ## Run the benchmarks beside their ceilings (about fifty minutes; BENCH_ARGS=--help for smaller ones)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-bench-quick: $(READY) ## Let every benchmark run once, as small as it goes (its figures mean nothing)
+bench-quick: $(READY) ## Run every benchmark once at the smallest size (its figures mean nothing)
 	@$(BIN)/python -m benchmarks --size quick
 
-audit: ## Look up known holes of the locked versions (prints how many could not be looked up)
+audit: ## Look up known vulnerabilities of the locked versions (prints how many could not be looked up)
 	@.ci/audit
 
 lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for newer versions)

@@ -1,11 +1,11 @@
-"""The words of commands that are rows of the table; written by ``python -m docs.generate``, do not edit."""
+"""The commands that are generated from the table of operations; written by ``python -m docs.generate``, do not edit."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class GeneratedCommand(NamedTuple):
-    """The operation behind a command, and what it does."""
+    """The operation of a command, and its summary."""
 
     operation_id: str
     summary: str

@@ -1,6 +1,6 @@
-"""A measurement of how much disk the log and the views take; run it with ``python -m docs.bytes_per_event [count]``.
+"""A measurement of the disk space of the log and the views: ``python -m docs.bytes_per_event [count]``.
 
-It fills a temporary state directory through the same parts that a server uses, then looks at the files.
+The script fills a temporary state directory through the same code as a server, then reads the sizes of the files.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ TOGETHER = 64
 
 
 def files(directory: Path, pattern: str) -> int:
-    """The size of the files that match, in bytes, a WAL included."""
+    """Return the size of the files that match, in bytes."""
     return sum(path.stat().st_size for path in directory.glob(pattern))
 
 
 async def repeat(count: int, once: Callable[[], Awaitable[object]]) -> None:
-    """Do something ``count`` times, 64 at a time."""
+    """Call ``once`` ``count`` times, 64 at a time."""
     for start in range(0, count, TOGETHER):
         await asyncio.gather(*(once() for _ in range(min(TOGETHER, count - start))))
 
 
 async def measure(name: str, count: int, once: Callable[[ControlPlane], Awaitable[object]]) -> None:
-    """Print what one of something takes, in a state directory of its own."""
+    """Print the disk space of one call, measured in a state directory of its own."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         plane = wire(load({"ATHENA_STATE_DIR": folder}), SystemClock(), SystemIds())
@@ -45,7 +45,7 @@ async def measure(name: str, count: int, once: Callable[[ControlPlane], Awaitabl
             await plane.caught_up(tuple(projection.name for projection in plane.views.projections), plane.reader.head())
             rows = plane.reader.rows(1, 2**31)
         for path in (directory / "views").glob("views-*.db"):
-            SqliteDatabases().write(path).close()  # takes in what its WAL still holds
+            SqliteDatabases().write(path).close()  # moves its WAL into the file
         log, views = files(directory, "log.db*"), files(directory / "views", "views-*")
         columns = sum(len(row.data) + len(row.extra or b"") for row in rows)
         text = sum(len(row.text or b"") for row in rows)

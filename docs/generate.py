@@ -1,4 +1,4 @@
-"""The generator of what documents list and the console knows: events, errors, operations, settings, metrics, limits.
+"""The generator of tables in the documents and in the console: events, errors, operations, settings, metrics, limits.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -42,58 +42,58 @@ RELIABILITY = ROOT / "docs" / "reliability.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
-    "session": "`session:<id>`, the id being the client's or made by the server",
+    "session": "`session:<id>`, with an id from the client or the server",
     "dir": "`dir_<ULID>`, the directive's id",
     "hp": "`hp_<ULID>`, the profile's id",
-    "tpl": "`tpl_<ULID>`, the template's id; `run-template.run` stands in the stream of its run",
+    "tpl": "`tpl_<ULID>`, the template's id; `run-template.run` is in the stream of its run",
     "wf": "`wf_<ULID>`, the workflow's id",
     "wfr": "`wfr_<ULID>`, the workflow run's id",
     "policy": "`policy`, one stream",
-    "schedule": "`schedule:<id>`, the id being the client's; ticks and requests for an unknown id are in `plane`",
-    "work": "`work:<id>`, the id being the session's",
+    "schedule": "`schedule:<id>`, with an id from the client; ticks and requests for an unknown id are in `plane`",
+    "work": "`work:<id>`, with the id of the session",
     "dlq": "`dlq_<ULID>`, the dead letter's id",
     "msg": "`msg_<ULID>`, the message's id",
-    "persona": "`persona:<id>`, the id being that of the run that was admitted with the review",
+    "persona": "`persona:<id>`, with the id of the run that was admitted with the review",
     "anchor": "`anchor:<log id>:<position>`, of another log",
-    "mem": "`mem_<ULID>`, the entry's id; what is recalled of it stands in the streams of runs",
+    "mem": "`mem_<ULID>`, the entry's id; events about recalled passages are in the streams of runs",
     "rdr": "`rdr_<ULID>`, the redrive's id",
-    "plane": "`plane`, one stream; the `safety.violation` of a refused run stands in that run's stream",
+    "plane": "`plane`, one stream; the `safety.violation` of a rejected run is in that run's stream",
 }
 EVENTS_HEAD = f"""# Events
 
 Generated from `athena_core/domain/` by `{COMMAND}`; do not edit.
 
-Everything that happened is one of these. A type's name is storage and never changes; when its shape changes, its schema
-number rises and old events are lifted to the new shape as they are read.
+This page lists all event types. The name of a type is stored and never changes. If the shape of a type changes, its
+schema number rises, and old events are converted to the new shape when they are read.
 
-Where a field is kept:
+A field is kept in one of three places:
 
-| kept in | it is |
+| kept in | meaning |
 | --- | --- |
 | payload | the `payload` of the public record, as `GET /api/v1/events` and the stream show it |
-| text | what people and models wrote: never in the feed, erasable, shown by transcripts, directives and runs |
+| text | text of people and models: never in the feed, erasable, shown by transcripts, directives and runs |
 | extra | beside the payload in the public record |
 
-The envelope (`id`, `traceId`, `type`, `createdAt`, `sessionId`, `runId`) is the same for all: [api.md](api.md#events).
-Fields without a tick in *always* are absent when there is nothing to say. Milliseconds end in `Ms` (an
-instant's since 1970 UTC), money in millionths of a dollar ends in `MicroUsd`.
+All events have the same envelope (`id`, `traceId`, `type`, `createdAt`, `sessionId`, `runId`): [api.md](api.md#events).
+Fields without a tick in *always* are absent if they are empty. Names that end in `Ms` are milliseconds; an instant
+counts from 1970 UTC. Names that end in `MicroUsd` are millionths of a dollar.
 """
 FREE_TEXT = """## Free text
 
-Every field of an event that can hold free text, and whether `athena redact` can erase it. String fields that are not
-listed hold ids, codes and numbers.
+This table lists every field of an event that can hold free text, and whether `athena redact` can erase it. Other string
+fields hold ids, codes and numbers.
 
 | event | field | erasable |
 | --- | --- | --- |
 """
 PUBLIC = {
-    "name": "no: a name, which ids and filters use",
-    "definition": "no: a definition, which is shown with everything that ran by it",
+    "name": "no: a name, used by ids and filters",
+    "definition": "no: a definition, shown with every run that used it",
     "place": "no: a path, a reference or a citation",
     "record": "no: the record of an Admin",
-    "own": "no: a sentence of Athena's own, with names and numbers",
+    "own": "no: a sentence by Athena, with names and numbers",
 }
-"""Why free text is not erasable."""
+"""The reasons why free text is not erasable."""
 
 PUBLIC_FIELDS: dict[str, str] = {
     **dict.fromkeys(("policy.updated.auditComment",), "record"),
@@ -140,7 +140,7 @@ PUBLIC_FIELDS: dict[str, str] = {
         "own",
     ),
 }
-"""Free text outside of the text column, by event and field."""
+"""The reason for each field with free text outside of the text column."""
 
 NAMES = frozenset(
     (
@@ -239,29 +239,30 @@ PLAIN = frozenset(
         "workflowRunId",
     )
 )
-"""Fields with ids, codes, hashes and times that Athena makes."""
+"""Fields with ids, codes, hashes and times that Athena generates."""
 ERRORS_HEAD = f"""# Error codes
 
 Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not edit.
 
 Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "traceId", "details"?}}}}`. Programs rely on
 the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field, reason, remedy}}]`.
-`retryable` tells whether the same request, unchanged, may succeed later; send the same `Idempotency-Key` with it.
-An error whose meaning says *surely not done* left no trace in the log.
+If an error is `retryable`, the same request may succeed later; send the same `Idempotency-Key` with it.
+After an error whose meaning says *surely not done*, nothing was written.
 
-| code | status | retryable | `Retry-After` | meaning | answered by |
+| code | status | retryable | `Retry-After` | meaning | returned by |
 | --- | --- | --- | --- | --- | --- |
 """
 SETTINGS_HEAD = f"""# Settings
 
 Generated from `athena_core/settings.py` by `{COMMAND}`; do not edit.
 
-Read from the environment, or from `.env` in the working directory; the environment wins. A value that cannot be read
-stops the start with one line and exit code 2.
+Settings are read from the environment, or from `.env` in the working directory; the environment takes precedence. If a
+value cannot be read, the start fails with one line and exit code 2.
 
-So does a `.env` that another user could have written, because settings choose programs and destinations. The file, its
-directory and every link to it must belong to you or to root, and neither the group nor others may write the file or the
-directory. Exceptions are the owner's private group (same name, no other member: the umask 002) and sticky directories.
+The start also fails if another user could have written `.env`, because settings choose programs and destinations. The
+file, its directory and every link to it must belong to you or to root. The group and others must not have write access
+to the file or the directory. The owner's private group may (same name, no other member: the umask 002), and sticky
+directories are allowed.
 
 """
 CLI_HEAD = f"""# The command line
@@ -311,7 +312,7 @@ CONNECTION_FLAGS = frozenset(ConnectionOptions.__dataclass_fields__)
 
 
 def type_name(info: shapes.Type) -> str:
-    """The JSON type of a field in words; a value with fields of its own links to its table."""
+    """Return the JSON type of a field in words. A struct links to its table."""
     match info:
         case shapes.Metadata():
             return type_name(info.type)
@@ -341,12 +342,12 @@ def type_name(info: shapes.Type) -> str:
 
 
 def plural(name: str) -> str:
-    """The name of a plain type for more than one of it."""
+    """Return the plural of a plain type's name."""
     return f"{name}s" if name.isalpha() else name
 
 
 def structs(info: shapes.Type) -> Iterator[shapes.StructType]:
-    """The values with fields that a type holds, each after those that it holds itself."""
+    """Yield the structs that a type contains, each followed by the structs of its fields."""
     match info:
         case shapes.Metadata():
             yield from structs(info.type)
@@ -364,24 +365,24 @@ def structs(info: shapes.Type) -> Iterator[shapes.StructType]:
 
 
 def place(info: shapes.Type) -> str:
-    """The column in which a field is kept."""
+    """Return the column in which a field is kept."""
     return str((info.extra or {}).get("part", "payload")) if isinstance(info, shapes.Metadata) else "payload"
 
 
 def meaning(kind: type) -> str:
-    """A docstring as one line of Markdown."""
+    """Return a docstring as one line of Markdown."""
     text = " ".join((inspect.getdoc(kind) or "").split())
     text = text.replace("``", "`").replace("|", "\\|")
     return re.sub(r"`[a-z]+(_[a-z]+)+`", lambda name: camel(name[0]), text)
 
 
 def camel(name: str) -> str:
-    """A field's name as JSON spells it."""
+    """Return a field's name as JSON spells it."""
     return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), name)
 
 
 def struct_type(kind: type) -> shapes.StructType:
-    """What msgspec knows about a struct."""
+    """Return msgspec's description of a struct."""
     info = shapes.type_info(kind)
     assert isinstance(info, shapes.StructType), kind
     return info
@@ -391,7 +392,7 @@ def struct_type(kind: type) -> shapes.StructType:
 
 
 def events_page() -> str:
-    """Every event type that this release may store, by category of streams."""
+    """Return the page of all event types that this release may store, by category of streams."""
     parts = [EVENTS_HEAD]
     values: dict[str, shapes.StructType] = {}
     parts.append(free_text_table())
@@ -400,7 +401,7 @@ def events_page() -> str:
         for event in decider.events:
             for field in struct_type(event).fields:
                 values |= {value.cls.__name__: value for value in structs(field.type)}
-    parts.append("## Values\n\nWhat stands inside payloads.\n")
+    parts.append("## Values\n\nThe structs inside payloads.\n")
     parts += [_value(values[name]) for name in sorted(values)]
     return "\n".join(parts)
 
@@ -420,7 +421,7 @@ def holds_strings(info: shapes.Type) -> bool:
 
 
 def free_text_table() -> str:
-    """Every field that can hold free text, by event. Raises ValueError where one is not classified."""
+    """Return the table of fields that can hold free text. Raise ValueError if a field is not classified."""
     lines, seen = [], set()
     for decider in DECIDERS:
         for event in decider.events:
@@ -435,7 +436,7 @@ def free_text_table() -> str:
                 elif field.encode_name in PLAIN or not holds_strings(field.type):
                     continue
                 else:
-                    raise ValueError(f"{path}: is it free text? Mark it TEXT, or add it to a list in docs/generate.py")
+                    raise ValueError(f"{path}: not classified. Mark it TEXT, or add it to a list in docs/generate.py")
                 seen.add(path)
                 lines.append(f"| `{event.TYPE}` | `{field.encode_name}` | {erasable} |")
     if stale := PUBLIC_FIELDS.keys() - seen:
@@ -469,7 +470,7 @@ def _value(info: shapes.StructType) -> str:
 
 
 def errors_page() -> str:
-    """Every error code, by status."""
+    """Return the page of all error codes, by status."""
     kinds = sorted(CODES.values(), key=lambda kind: (status_of(kind), kind.code))
     return ERRORS_HEAD + "".join(_error(kind) for kind in kinds)
 
@@ -488,13 +489,13 @@ GROUPS: dict[str, frozenset[str]] = {
 }
 ELSEWHERE = {
     "INTERNAL_ERROR": "any",
-    "LEASE_LOST": "nobody: executors meet it among themselves",
-    "UNKNOWN_ERROR": "every path that the table does not have",
+    "LEASE_LOST": "no operation: only executors receive it",
+    "UNKNOWN_ERROR": "every path that no operation has",
 }
 
 
 def answered_by(code: str) -> str:
-    """Which operations may answer a code, in as few words as possible."""
+    """Return the operations that may answer a code, as groups where possible."""
     if code in ELSEWHERE:
         return ELSEWHERE[code]
     left = {row.id for row in OPERATIONS if code in codes_of(row)}
@@ -507,17 +508,17 @@ def answered_by(code: str) -> str:
 
 
 def settings_table() -> str:
-    """Every setting, with its default."""
+    """Return the table of all settings with their defaults."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else ""
-        file = f" Or `{setting.variable}_FILE`: the path of a file that holds it." if setting.secret else ""
+        file = f" Or set `{setting.variable}_FILE` to the path of a file that holds it." if setting.secret else ""
         lines.append(f"| `{setting.variable}` | {default} | {setting.meaning}{file} |")
     return "\n".join(lines)
 
 
 def operations_table() -> str:
-    """Every operation, in the order of the table."""
+    """Return the table of all operations, in their order."""
     lines = ["| operation | who | what |", "| --- | --- | --- |"]
     for row in OPERATIONS:
         who = "everybody" if row.roles == EVERYBODY else ", ".join(role.value for role in Role if role in row.roles)
@@ -527,7 +528,7 @@ def operations_table() -> str:
 
 
 def metrics_table() -> str:
-    """Every family of metrics, in the order in which they are served."""
+    """Return the table of all metrics, in the order in which they are served."""
     lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
     for family in FAMILIES:
         labels = ", ".join(f"`{label}`" for label in family.labels)
@@ -536,14 +537,14 @@ def metrics_table() -> str:
 
 
 def loops_table() -> str:
-    """Every loop beside the requests, by its stable name."""
-    lines = ["| loop | it |", "| --- | --- |"]
+    """Return the table of all background loops by name."""
+    lines = ["| loop | task |", "| --- | --- |"]
     lines += [f"| `{name}` | {what} |" for name, what in LOOPS.items()]
     return "\n".join(lines)
 
 
 def limits_table() -> str:
-    """What bounds the tools, and the field of a profile that sets another bound."""
+    """Return the table of the limits of tools, with the profile field that changes each."""
     limits = [
         ("`files`: a file", f"{files.FILE_BYTES:,} bytes", "`toolPolicies.files.fileBytesMax`"),
         ("`files`: a listing", f"{files.LIST_ENTRIES_MAX:,} entries", ""),
@@ -563,23 +564,23 @@ def limits_table() -> str:
         ("`memory`: results", f"{memory.RESULTS}, at most {memory.RESULTS_MAX}", "`max_results` of the call"),
         ("`evidence`: the content", f"{evidence.EVIDENCE_CHARS_MAX:,} characters", ""),
         ("arguments of a call", f"{toolbox.ARGUMENTS_BYTES_MAX:,} bytes", ""),
-        ("what a profile may set", f"{TOOL_BYTES_MAX:,} bytes, 86,400,000 ms", ""),
+        ("a value in a profile", f"{TOOL_BYTES_MAX:,} bytes, 86,400,000 ms", ""),
     ]
-    lines = ["| what | at most | unless the profile says |", "| --- | --- | --- |"]
+    lines = ["| what | at most | profile field that changes it |", "| --- | --- | --- |"]
     return "\n".join(lines + [f"| {what} | {limit} | {field} |" for what, limit, field in limits])
 
 
 def words_module() -> str:
-    """The words of the commands that are rows of the table, for help that is quicker than the table."""
+    """Return the module with the names of generated commands, so that help need not import the table."""
     lines = [
-        f'"""The words of commands that are rows of the table; written by ``{COMMAND}``, do not edit."""',
+        f'"""The commands that are generated from the table of operations; written by ``{COMMAND}``, do not edit."""',
         "",
         "from collections.abc import Mapping",
         "from typing import NamedTuple",
         "",
         "",
         "class GeneratedCommand(NamedTuple):",
-        '    """The operation behind a command, and what it does."""',
+        '    """The operation of a command, and its summary."""',
         "",
         "    operation_id: str",
         "    summary: str",
@@ -628,7 +629,7 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
 
 
 def filled(path: Path, **tables: str) -> str:
-    """A document with these generated parts as they should be, each by the name in its two lines."""
+    """Return a document with its generated tables filled in between the marker lines of each name."""
     text = path.read_text("utf-8")
     for name, table in tables.items():
         begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
@@ -641,7 +642,7 @@ def filled(path: Path, **tables: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Every generated file, as it should be."""
+    """Return the current content of every generated file."""
     return {
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
@@ -658,7 +659,7 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write what is stale."""
+    """Write the files that are stale."""
     for path, text in pages().items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")

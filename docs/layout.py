@@ -1,4 +1,4 @@
-"""The listing of the product's folders: the line of each, from its door plate, and its modules."""
+"""The listing of the product's folders: the first docstring line of each, and its modules."""
 
 import ast
 import textwrap
@@ -12,7 +12,7 @@ CONSOLE = "dashboard/src"
 
 
 def listing() -> str:
-    """Every folder with its line, and its modules below it, as a block of text."""
+    """Return every folder with its description and its modules, as a block of text."""
     return "\n".join(["```text", *(line for package in PACKAGES for line in _folder(ROOT / package, 0)), "```"])
 
 

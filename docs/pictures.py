@@ -1,7 +1,7 @@
-"""The pictures of the command line, drawn from what it really prints: ``python -m docs.pictures``.
+"""The pictures of the command line, drawn from real output: ``python -m docs.pictures``.
 
-A server is started on an empty state directory and given some work; then the commands run on a terminal of their own,
-and what they wrote on it becomes an SVG.
+The script starts a server on an empty state directory and gives it some work. Then it runs the commands on a
+pseudo-terminal and draws their output as SVG.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ CURSOR_UP = re.compile(r"\x1b\[[0-9]*[AKJ]|\x1b\[\?[0-9]+[hl]|\r")
 
 
 def terminal(arguments: list[str], environment: dict[str, str], directory: Path) -> Iterator[bytes]:
-    """What a command writes on a terminal, piece by piece."""
+    """Run a command on a pseudo-terminal and yield its output, piece by piece."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     command = [sys.executable, "-m", "athena_cli", *arguments]
@@ -47,7 +47,7 @@ def terminal(arguments: list[str], environment: dict[str, str], directory: Path)
 
 
 def draw(name: str, command: str, written: str) -> None:
-    """An SVG of what a terminal showed."""
+    """Draw terminal output as an SVG."""
     console = Console(record=True, width=COLUMNS + 4, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
     console.print(Text.assemble(("$ ", "bold green"), command))
     console.print(Text.from_ansi(written.replace("\r\n", "\n")))
@@ -58,7 +58,7 @@ def draw(name: str, command: str, written: str) -> None:
 
 @contextmanager
 def server(directory: Path) -> Iterator[tuple[httpx2.Client, dict[str, str]]]:
-    """A server on an empty state directory, whose default model takes its time."""
+    """Run a server on an empty state directory, with a slow default model."""
     model = directory / "slow.sh"
     model.write_text(SLOW)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "NO_COLOR"))}
@@ -88,7 +88,7 @@ def server(directory: Path) -> Iterator[tuple[httpx2.Client, dict[str, str]]]:
 
 
 def work(client: httpx2.Client) -> None:
-    """Something to see: runs that ended, that run, that wait, that were refused; schedules."""
+    """Create runs that are completed, running, waiting and rejected, and schedules."""
 
     def post(path: str, body: dict[str, Any], **headers: str) -> None:
         client.post(path, json=body, headers=headers)
@@ -105,7 +105,7 @@ def work(client: httpx2.Client) -> None:
 
 
 def fill(directory: Path, client: httpx2.Client) -> None:
-    """Enough events for a replay that can be watched."""
+    """Create enough events for a replay that takes some seconds."""
     body = {"input": "x" * 40}
     while int(client.get("/events", params={"limit": 1}).json()["data"]["head"]) < EVENTS:
         for _ in range(500):
@@ -113,7 +113,7 @@ def fill(directory: Path, client: httpx2.Client) -> None:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all pictures."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with server(directory) as (client, environment):

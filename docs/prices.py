@@ -1,4 +1,4 @@
-"""The generator of the price table: ``python -m docs.prices`` writes what the installed genai-prices knows."""
+"""The generator of the price table: ``python -m docs.prices`` writes it from the installed genai-prices."""
 
 import re
 from decimal import Decimal
@@ -15,7 +15,7 @@ PROVIDERS = ("anthropic", "openai")
 
 
 def table() -> PriceTable:
-    """The table of the providers whose models have a price."""
+    """Return the prices of the models of all priced providers."""
     known = {provider.id: provider for provider in providers}
     return PriceTable(
         version=f"genai-prices {genai_prices.__version__}",
@@ -24,7 +24,7 @@ def table() -> PriceTable:
 
 
 def _model(model: theirs.ModelInfo) -> ModelPrices | None:
-    """A model that takes and gives text; the last of its prices, which is the one in force."""
+    """Return the current (last) prices of a model, or None if it does not read and write text."""
     prices = model.prices
     if isinstance(prices, list):
         if any(isinstance(one.constraint, theirs.TimeOfDateConstraint) for one in prices):
@@ -56,7 +56,7 @@ def _rates(prices: theirs.ModelPrice, above: int) -> TokenRates:
 
 
 def _at(price: Decimal | theirs.TieredPrices | None, above: int) -> int | None:
-    """The price of a token in millionths of a micro-USD, for calls with more input tokens than ``above``."""
+    """Return the price of a token in millionths of a micro-USD, for calls with more input tokens than ``above``."""
     if isinstance(price, theirs.TieredPrices):
         price = [price.base, *(tier.price for tier in price.tiers if tier.start <= above)][-1]
     if price is None:
@@ -68,7 +68,7 @@ def _at(price: Decimal | theirs.TieredPrices | None, above: int) -> int | None:
 
 
 def _pattern(clause: object) -> str:
-    """A clause as a regular expression that is searched for in the lower-case name."""
+    """Return a clause as a regular expression to search for in the lower-case name."""
     match clause:
         case theirs.ClauseEquals():
             return f"^{re.escape(clause.equals.lower())}$"
@@ -85,12 +85,12 @@ def _pattern(clause: object) -> str:
 
 
 def text() -> bytes:
-    """The file."""
+    """Return the content of the file."""
     return msgspec.json.format(msgspec.json.encode(table()), indent=1) + b"\n"
 
 
 def main(path: Path = TABLE) -> None:
-    """Write it."""
+    """Write the table to a file."""
     path.write_bytes(text())
 
 

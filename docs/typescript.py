@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, Any]
 HEAD = """\
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
-/** A row of the table: what is asked for, and the words of its command. `Answer` is the type of `data`. */
+/** A row of the table: a request, and the command that sends it. `Answer` is the type of `data`. */
 export interface Operation<Answer> {
   readonly id: string;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -27,25 +27,25 @@ export interface Operation<Answer> {
 
 
 def module() -> str:
-    """The whole file."""
+    """Return the whole file."""
     document = openapi.document(OPERATIONS, __version__)
     schemas = document["components"]["schemas"]
     parts = [HEAD]
     parts += [declaration(name, schema) for name, schema in sorted(schemas.items())]
-    described = {said["operationId"]: said for path in document["paths"].values() for said in path.values()}
+    described = {item["operationId"]: item for path in document["paths"].values() for item in path.values()}
     parts += [operation(row, described[row.id]) for row in OPERATIONS]
     return "\n".join(parts)
 
 
 def declaration(name: str, schema: Json) -> str:
-    """A record, or another name for a type."""
+    """Return an interface, or an alias of a type."""
     if "properties" not in schema:
         return f"export type {name} = {type_of(schema)};\n"
     return f"export interface {name} {{\n" + "".join(members(schema)) + "}\n"
 
 
 def members(schema: Json) -> Iterator[str]:
-    """The fields of a record; what may be null may be absent as well, and is absent in what the server says."""
+    """Yield the fields of a record. The server omits fields that are null, so these are optional."""
     required = set(schema.get("required", ()))
     for field, kind in schema["properties"].items():
         optional = "" if field in required else "?"
@@ -53,18 +53,18 @@ def members(schema: Json) -> Iterator[str]:
 
 
 def operation(row: Operation[Any, Any], described: Json) -> str:
-    """A row; what a stream sends is told by its own reader."""
+    """Return a row. Streams have no answer type; their readers declare their own."""
     content = described["responses"]["200"]["content"]
     answer = "never"
     if "application/json" in content:
         answer = type_of(content["application/json"]["schema"]["properties"]["data"])
     fields = {"id": row.id, "method": row.method, "path": row.path, "command": words_of(row)}
-    told = ", ".join(f"{name}: {json.dumps(value)}" for name, value in fields.items())
-    return f"export const {row.id}: Operation<{answer}> = {{ {told} }};\n"
+    pairs = ", ".join(f"{name}: {json.dumps(value)}" for name, value in fields.items())
+    return f"export const {row.id}: Operation<{answer}> = {{ {pairs} }};\n"
 
 
 def type_of(schema: Json) -> str:
-    """A schema as a type."""
+    """Return a schema as a TypeScript type."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "const" in schema:

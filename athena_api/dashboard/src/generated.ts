@@ -1,6 +1,6 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
-/** A row of the table: what is asked for, and the words of its command. `Answer` is the type of `data`. */
+/** A row of the table: a request, and the command that sends it. `Answer` is the type of `data`. */
 export interface Operation<Answer> {
   readonly id: string;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
