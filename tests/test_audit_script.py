@@ -14,7 +14,7 @@ SOUND = {"name": "anyio", "version": "4.12.0", "vulns": []}
 UNKNOWN = {"name": "uvloop", "skip_reason": "Dependency not found on PyPI and could not be audited: uvloop (0.22.1)"}
 HOLE = {"id": "PYSEC-2026-1", "fix_versions": ["2.1", "3.0"], "aliases": [], "description": "..."}
 HOLED = {"name": "rich", "version": "2.0", "vulns": [HOLE, {**HOLE, "id": "PYSEC-2026-2", "fix_versions": []}]}
-HOLES = ["rich 2.0: PYSEC-2026-1, fixed in 2.1, 3.0", "rich 2.0: PYSEC-2026-2, mended in no release"]
+HOLES = ["rich 2.0: PYSEC-2026-1, fixed in 2.1, 3.0", "rich 2.0: PYSEC-2026-2, fixed in no release"]
 
 
 @pytest.mark.parametrize(
