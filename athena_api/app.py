@@ -105,7 +105,7 @@ class AthenaApp:
             meta = Meta(actor="system:server", correlation=self._ids.trace())
             await self.plane.log.submit(record(plane.STREAM, roles_loaded(access.roster)), meta)
         except AthenaError as error:
-            self._log.warning(f"the roles were not reloaded, the old ones still apply: {error.message}")
+            self._log.warning(f"the roles were not reloaded, so the old ones still apply: {error.message}")
         finally:
             self.plane.streams.review(self._may_still_read)
 

@@ -43,24 +43,24 @@ def run_worker(
 
 
 async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], leaving: Callable[[int], object]) -> None:
-    told, hurried = asyncio.Event(), asyncio.Event()
+    draining, aborting = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def tell() -> None:
-        (hurried if told.is_set() else told).set()
+    def on_signal() -> None:
+        (aborting if draining.is_set() else draining).set()
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, tell)
+        loop.add_signal_handler(number, on_signal)
     async with worker_lifespan(parts):
         ready(parts)
-        await told.wait()
+        await draining.wait()
         leaving(parts.runner.busy)
         async with anyio.create_task_group() as tasks:
 
-            async def hurry() -> None:
-                await hurried.wait()
+            async def abort() -> None:
+                await aborting.wait()
                 tasks.cancel_scope.cancel()
 
-            tasks.start_soon(hurry)
+            tasks.start_soon(abort)
             await parts.runner.drain(parts.settings.worker_drain_ms / 1000)
             tasks.cancel_scope.cancel()

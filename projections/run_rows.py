@@ -335,7 +335,7 @@ def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
 @RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row = _finish(rows, recorded, "crashed")
-    kind, message = errors.RunCrashedError, "the executor of the run died"
+    kind, message = errors.RunCrashedError, "the executor of the run was lost"
     row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
 
 

@@ -284,12 +284,12 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
         if not declared.isdigit():
             raise ConfigError.of("content-length", "is not a number", "a number of bytes")
         if len(declared) > 12 or int(declared) > bytes_max:
-            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         whole: bytes = message.get("body", b"")
         if len(whole) > bytes_max:
-            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
         return whole
     content = bytearray()  # not a list of chunks: a chunk of one byte would take forty
     while True:
@@ -297,7 +297,7 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
             raise ConfigError("The connection closed before the body was complete. The request was not executed.")
         content += message.get("body", b"")
         if len(content) > bytes_max:
-            raise PayloadTooLarge(f"the body is over {bytes_max} bytes")
+            raise PayloadTooLarge(f"The body exceeds {bytes_max} bytes. Send a smaller one.")
         if not message.get("more_body", False):
             return bytes(content)
         if BODY_ERROR in scope:

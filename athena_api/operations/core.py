@@ -332,7 +332,7 @@ def check_ready(plane: "ControlPlane") -> None:
         known = f": {NO_CONNECTIONS}" if NO_CONNECTIONS in (health.reason or "") else ""
         if refusal is not None:
             known = f": {WRITES_FAIL}: {refusal}" if refusal in REFUSALS else f": {WRITES_FAIL}"
-        raise NotCaughtUp(f"the server is not ready{known}", {"status": health.status, "lag": health.lag})
+        raise NotCaughtUp(f"The server is not ready{known}. Retry later.", {"status": health.status, "lag": health.lag})
 
 
 def shown(problems: Iterable[Problem]) -> tuple[BackgroundProblem, ...]:

@@ -230,7 +230,7 @@ def _parse_cursor(plane: "ControlPlane", text: str) -> tuple[int, int]:
     """Return the position of a log entry, and its scheduled time if its event has several. Raise CursorInvalid."""
     event, dot, slot = text.partition(".")
     if dot and not (slot.isascii() and slot.isdigit() and int(slot[:16]) <= INSTANT_MAX and len(slot) <= 16):
-        raise CursorInvalid("the cursor is not the id of an entry of this schedule's log")
+        raise CursorInvalid("The cursor is not the id of an entry of this log. Start without a cursor.")
     return feed.resolve(feed.parse_cursor(event), plane.reader), int(slot or 0)
 
 

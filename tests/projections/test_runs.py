@@ -62,7 +62,7 @@ def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
         ("cancelled", "cancelled", ("RUN_CANCELLED", "the run was cancelled: enough", False)),
         ("withdrawn", "cancelled", ("SESSION_LOCK_TIMEOUT", "another run held the session", False)),
         ("timed-out", "timed-out", ("RUN_TIMEOUT", "the run took longer than 1000 ms", False)),
-        ("crashed", "crashed", ("RUN_CRASHED", "the executor of the run died", True)),
+        ("crashed", "crashed", ("RUN_CRASHED", "the executor of the run was lost", True)),
     ],
 )
 def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str, error: tuple[str, str, bool]) -> None:

@@ -85,13 +85,9 @@ def test_component_names_can_be_read() -> None:
 
 
 def test_descriptions_name_fields_as_in_json() -> None:
-    class Described(Value):
-        """The ``run_id`` of a ``require-evidence`` policy."""
-
-        run_id: str
-
-    described = row(id="x", method="GET", path="/x", tag="x", summary="X.", roles=EVERYBODY, answer=Described)
-    schema = document((described,), "1")["components"]["schemas"]["Described"]
+    about = {"__doc__": "The ``run_id`` of a ``require-evidence`` policy."}
+    described = msgspec.defstruct("Described", [("run_id", str)], rename="camel", namespace=about)
+    schema = document((row(answer=described),), "1")["components"]["schemas"]["Described"]
     assert schema["description"] == "The `runId` of a `require-evidence` policy."
     assert list(schema["properties"]) == ["runId"]
 

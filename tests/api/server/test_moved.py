@@ -95,7 +95,7 @@ def test_a_server_is_not_ready_while_its_views_are_damaged(store: dict[str, str]
     damaged = parts.views.generations.current()
     assert damaged is not None
     parts.views.condemn(damaged)
-    with pytest.raises(NotCaughtUp, match="the server is not ready"):
+    with pytest.raises(NotCaughtUp, match="The server is not ready"):
         check_ready(parts)
     health = health_of(parts, 0)
     assert (health.status, health.reason) == ("degraded", DAMAGED.format(name=damaged))
