@@ -19,7 +19,7 @@ KEPT_BYTES_MAX = 2_048
 KEPT_MAX = 150
 
 INSTRUMENTED = ["athena_api", "athena_core", "projections"]
-# Threads that go on by themselves would make every input look new.
+# Background threads would make every input look new.
 SILENT = ["athena_core.log.writer", "athena_core.log.sqlite.store", "athena_core.log.tail", "athena_core.system.signal"]
 SILENT += [
     "projections.engine.updater",
@@ -64,7 +64,7 @@ def again(folder: Path) -> int:
 
 
 def work(name: str, folder: Path, arguments: argparse.Namespace) -> None:
-    atheris = importlib.import_module("atheris")  # it has no types, and is only there where one fuzzes
+    atheris = importlib.import_module("atheris")  # it has no types, and is installed only for fuzzing
     with atheris.instrument_imports(include=INSTRUMENTED, exclude=SILENT):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not before it is instrumented
 

@@ -50,7 +50,7 @@ class Target(NamedTuple):
     """A target of the fuzzer: a context that it needs, and a function that takes bytes."""
 
     ready: Callable[[Path], Any]
-    """A context manager on an empty directory that gives the function that tries some bytes."""
+    """A context manager on an empty directory that yields the function that tries some bytes."""
     bytes_max: int = 4_096
 
 

@@ -121,7 +121,7 @@ def test_the_day_has_its_spend_reservations_and_budget(tmp_path: Path) -> None:
     history.pay(first, 2_000_000)
     assert today("settled") == {"day": "2026-01-01", "spentUsd": 2, "reservedUsd": 3, "budgetUsd": 20}
     history.end(second, "crashed")
-    history.pay(third, -1_000_000)  # less than nothing is nothing
+    history.pay(third, -1_000_000)  # a negative count is 0
     assert today("released") == {"day": "2026-01-01", "spentUsd": 2, "reservedUsd": 0, "budgetUsd": 20}
     assert today("tomorrow", BEGINNING + 24 * HOUR_MS)["spentUsd"] == 0  # type: ignore[index]
     history.now += 24 * HOUR_MS

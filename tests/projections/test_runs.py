@@ -116,7 +116,7 @@ def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
     history.request("other", "concurrency")
     second = history.request("busy", "session-busy")
     fleet = history.request("third", "concurrency")
-    alone = history.request("free", "session-busy")  # its session is free, so a slot is what it waits for
+    alone = history.request("free", "session-busy")  # its session is free, so it waits for a slot
     executor = history.request("fourth", "executor")
     connection = shown(tmp_path, history)
 

@@ -151,7 +151,7 @@ class Clients:
             self.record.lose(mark)
             raise
         body = response.json()
-        position = int(response.headers.get("athena-position", 0))  # an error may know none
+        position = int(response.headers.get("athena-position", 0))  # an error may have none
         if body["ok"]:
             self._count("answered")
             self.record.acknowledge(mark, _answer(request, body["data"], position))

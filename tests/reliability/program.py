@@ -140,7 +140,7 @@ def heard(text: str, record: Record | None = None) -> Record:
     return record
 
 
-# What a process does
+# Actions of a process
 
 
 def append(state_dir: Path, name: str = "a", batch: str = "6", singles: str = "5") -> None:

@@ -54,7 +54,7 @@ class Copy:
         with closing(open_archive(state_dir, url)) as archive:
             self.anchor = archive.anchor
 
-    # What a stranger does
+    # Tampering by a stranger
 
     def execute(self, statement: str, *values: Any) -> None:
         with self._cursor() as execute:
@@ -98,7 +98,7 @@ class Copy:
             session.execute("SET search_path = athena")
             yield lambda statement, values: session.execute(statement.replace("?", "%s").encode(), tuple(values))
 
-    # Who notices
+    # Detection
 
     def kept(self) -> Anchor:
         """Return the anchor that is kept elsewhere."""
@@ -396,7 +396,7 @@ def views_edited(copy: Copy) -> None:
             session.execute(f"DELETE FROM {schema}.run".encode())
 
 
-# Events that were not
+# Made-up events
 
 
 def policy_of_another(copy: Copy) -> None:

@@ -32,7 +32,7 @@ from tests.support.worker import Worker
 
 SECONDS = sized(4.0, 30.0, 600.0)
 PAUSES = sized((0.2, 1.0), (0.2, 3.0), (0.2, 15.0))
-"""For how long a process stands still: up to longer than a leader may."""
+"""How long a process is stopped: up to longer than a leader may be."""
 
 RESTS = (0.2, 1.0)
 SWALLOWED_SHARE = 0.005

@@ -126,7 +126,7 @@ def test_a_server_that_knew_what_a_failover_lost_ends_and_asks_an_operator(tmp_p
             server.signal(signal.SIGSTOP)
         two.fail_over()
         head = 0
-        if stopped:  # another one goes on, past its head
+        if stopped:  # another one continues past its head
             other = stack.enter_context(Server(tmp_path / "second", database_url=url))
             while head <= position:
                 run(other, f"more-{head}")
@@ -134,7 +134,7 @@ def test_a_server_that_knew_what_a_failover_lost_ends_and_asks_an_operator(tmp_p
             server.signal(signal.SIGCONT)
         assert server.wait() == 1
         said = server.log_path.read_text().splitlines()[-1]
-        server.log_path.write_text("")  # what it said was meant
+        server.log_path.write_text("")  # it stopped
         print(f"stopped: {stopped}; {said}")
         assert "athena: the log cannot continue: InternalError: the log ends at position " in said
         assert (
@@ -231,7 +231,7 @@ def test_a_commit_that_no_standby_confirms_is_not_acknowledged_nor_is_a_repeated
         (before,) = cluster.ask("SELECT clock_timestamp()::text")[0]
         cluster.execute(CANCEL)
         for _ in soon():
-            if cluster.ask(f"{WAITING} AND query_start > '{before}'"):  # it asks once more, by a commit of its own
+            if cluster.ask(f"{WAITING} AND query_start > '{before}'"):  # it confirms once more by a commit of its own
                 break
         assert not waits.done()
         cluster.execute("ALTER SYSTEM RESET synchronous_standby_names")

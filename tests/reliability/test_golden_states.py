@@ -37,7 +37,7 @@ from tests.support.stub import Asked, Behaviour, standing
 REVIEW = {"schemaVersion": 1, "mergeGate": "pass", "reportMarkdown": "# Fine\n", "findings": []}
 ENDED = {"completed", "failed", "cancelled", "timed-out", "crashed"}
 HELD = ("leased", "child", "drain", "message", "flight", "step")
-"""The gates at which the models of open runs stand."""
+"""The gates at which the models of open runs wait."""
 
 BOTH = ("files", pytest.param("database", marks=pytest.mark.heavy))
 STORES = sized(("files",), BOTH, BOTH)
@@ -258,7 +258,7 @@ def test_a_log_of_an_older_format_is_read_as_it_is_and_raised_by_the_first_start
     assert caplog.messages.count(raised) == 1
     assert command("verify")["ok"]
     assert command("verify", "--bundle", str(bundle))["ok"]
-    if files:  # a copy that an older release may have made: it can be restored, and goes on
+    if files:  # an older release may have made such a copy; it can be restored and continued
         assert command("restore", str(opened.directory / "copy.db"))["position"] == opened.expected.events
         assert opened.format == written
         (opened.state_dir / "log.anchor").unlink()  # else the start would require an option that accepts the cut

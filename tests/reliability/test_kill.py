@@ -28,7 +28,7 @@ START_SECONDS_MAX = 0.4
 START_KILLS_SHARE = 0.2
 REPEATS = 100
 
-MODEL = "sleep 0.1; echo done"  # slow enough that a server often dies while it waits for it
+MODEL = "sleep 0.1; echo done"  # slow enough that a server is often killed while it waits
 
 
 class Life:

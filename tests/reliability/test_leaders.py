@@ -23,7 +23,7 @@ LEADERS = f"""
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 AT_ONCE_SECONDS = FROZEN_SECONDS
-"""Far above the second after which others look, and below the time after which one that stands still is replaced."""
+"""Above the interval of the others' looks, and below the time after which a stopped leader is replaced."""
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_another_one_leads_where_the_leader_is_killed_at_once_and_where_it_stand
         assert seconds < AT_ONCE_SECONDS
         return
     first.signal(signal.SIGCONT)
-    served(first.api, 3)  # it goes on as one that follows
+    served(first.api, 3)  # it continues as a follower
     assert leaders(session) == new
     started = [event["payload"]["id"] for event in second.api.events(types="schedule.run.started")]
     assert sorted(started) == ["once-1", "once-2", "once-3"]

@@ -92,7 +92,7 @@ def test_two_servers_are_one_plane_and_one_goes_on_alone(
     gates["door"].arrival()
     first.kill()
     gates["door"].arrival()
-    gates["door"].release(2)  # also the model of the server that was killed stands there
+    gates["door"].release(2)  # the model of the killed server waits there as well
     assert second.api.await_ending(held["runId"]) == "run.completed"
     second.api.run("say on")
 
@@ -144,7 +144,7 @@ def test_an_unrelated_open_transaction_blocks_nothing(
         for url in (database, cluster.url):  # in the same database, and in another one of the same server
             session = stack.enter_context(psycopg.connect(url))
             session.execute("CREATE TEMPORARY TABLE theirs (id bigint)")
-            session.execute("INSERT INTO theirs VALUES (1)")  # it has a number, below all that come
+            session.execute("INSERT INTO theirs VALUES (1)")  # it has a transaction id below all later ones
             session.execute("SELECT pg_current_xact_id()")
         with second.api.stream(after=str(0)) as blocks:
             events = events_of(blocks)
@@ -164,4 +164,4 @@ def test_a_server_that_cannot_go_on_ends_and_says_why(database: str, serve: Serv
         session.execute("ALTER SCHEMA athena_moved RENAME TO athena")
     missing = re.search(r'relation \\?"(log|guard|views)\\?" does not exist', server.log_path.read_text())
     assert missing is not None  # whichever was asked for first
-    server.log_path.write_text("")  # what it said was meant
+    server.log_path.write_text("")  # it stopped

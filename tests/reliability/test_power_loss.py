@@ -55,7 +55,7 @@ def history_made(state_dir: Path, synchronous: str) -> tuple[list[Act], Record]:
     with recorded() as acts:
         record = TellingRecord(acts)
         with unstarted_log(state_dir, hurry=HURRY) as log:
-            if synchronous != "FULL":  # that is for the log itself to set
+            if synchronous != "FULL":  # the log itself sets it
                 set_synchronous(log, synchronous)
             log.start()
             acts.add(Told(ANCHORED))
@@ -159,7 +159,7 @@ def judged(image: dict[str, bytes], state_dir: Path, then: Record) -> set[str]:
         connection.close()
     try:
         history = history_of(state_dir)
-    except (apsw.Error, chain.ChainBroken):  # half a page of a payload is nothing that SQLite would notice
+    except (apsw.Error, chain.ChainBroken):  # SQLite would not notice half a page of a payload
         return {"corrupt"}
     return {line.partition(":")[0] for line in violations(then, history)}
 

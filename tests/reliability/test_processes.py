@@ -227,7 +227,10 @@ class Watching:
         found = response.json()
         if not found["ok"]:
             self._count(found["error"]["code"])
-            assert found["error"]["code"] == "NOT_CAUGHT_UP", (told, found)  # late and says so, never silently old
+            assert found["error"]["code"] == "NOT_CAUGHT_UP", (
+                told,
+                found,
+            )  # late answers say so and are never silently stale
         else:
             self._count("read")
             assert found["data"]["id"] == told.id

@@ -84,7 +84,7 @@ def race(api: Api, pool: ThreadPoolExecutor, rng: random.Random, letter_id: str)
     return winner
 
 
-# Drains that die
+# Killed drains
 
 
 @pytest.mark.heavy

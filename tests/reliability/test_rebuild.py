@@ -169,9 +169,9 @@ async def test_a_poisoned_event_stops_its_projection_alone_until_it_is_cured(tmp
             with pytest.raises(NotCaughtUp, match="fragile stopped at position 4: RuntimeError: it cannot be shown"):
                 await reader.wait(("fragile",), 8, PATIENCE_SECONDS)
             shown, position = reader.query(("fragile",), lambda rows: list(rows.execute(SEEN.scan)))
-            assert (shown, position) == ([(1,), (2,), (3,)], 3)  # nothing of it is half there
+            assert (shown, position) == ([(1,), (2,), (3,)], 3)  # it was applied whole or not at all
             create(log, "mark-8")
-            await reader.wait(others, 9, PATIENCE_SECONDS)  # the others go on
+            await reader.wait(others, 9, PATIENCE_SECONDS)  # the others continue
             poisoned.clear()
             for _ in soon():
                 if reader.position(("fragile",)) == 9:  # it is retried
@@ -216,7 +216,7 @@ DAMAGED = """
     ALTER TABLE directive RENAME TO whole;
     CREATE VIEW directive AS SELECT * FROM whole WHERE damaged();
 """
-"""What a read of a table with a damaged page ends with."""
+"""The result of a read of a table with a damaged page."""
 
 
 def test_views_that_are_damaged_or_vanish_under_a_server_are_rebuilt_while_it_runs(
@@ -236,7 +236,7 @@ def test_views_that_are_damaged_or_vanish_under_a_server_are_rebuilt_while_it_ru
         with psycopg.connect(url, autocommit=True) as session:
             session.execute(DAMAGED.format(generation=health["generation"]).encode())
     with pytest.raises(Refused, match="NOT_CAUGHT_UP"):
-        api.get(f"/directives/{created['id']}")  # nothing is written that the updater could stumble over
+        api.get(f"/directives/{created['id']}")  # no write disturbs the updater
     for _ in soon():
         with suppress(Refused):
             assert api.get(f"/directives/{created['id']}") == created

@@ -290,7 +290,7 @@ def test_a_commit_in_doubt_ends_the_process_without_an_answer(call: str, error: 
     ended = traced(scene, directory, "-o", os.devnull, *wal_of(directory), f"trace={call}", "-e", f"inject={inject}")
     assert ended.code == LEFT, ended
     assert "the log cannot continue" in ended.complained
-    assert heard(ended.said).undecided(), ended  # whether or not it got so far as to say so
+    assert heard(ended.said).undecided(), ended  # whether or not it could report it
     assert "unknown" not in ended.said or "ack" not in ended.said.partition("unknown")[2], ended
     survives(scene, directory / "state", ended.said, inject)
 

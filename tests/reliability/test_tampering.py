@@ -122,7 +122,7 @@ def test_a_flipped_bit_is_found_in_column(column: str, state_dir: Path) -> None:
         value = other_value(row, column)
         change = f"UPDATE log SET {column} = ? WHERE position = ?"
         if column == "position":
-            value = row.position + len(rows)  # a neighbour has the next one
+            value = row.position + len(rows)  # a neighbouring case flips the next one
         statement(state_dir, (change, (value, row.position)))
         assert first_broken(state_dir) == row.position, (column, row)
         assert findings(state_dir)

@@ -61,7 +61,7 @@ def test_a_workflow_of_twelve_steps_fails_is_killed_and_resumed(tmp_path: Path, 
         server.start()
         build = Builder(server.api)
         gate.arrival()
-        gate.release(2)  # the model of the dead server may be there still, and take one
+        gate.release(2)  # the model of the killed server may still wait there and take one
         done = settled(build, failed["id"])
         assert (done["status"], set(statuses(done).values())) == ("ok", {"ok"})
         print({name: f"{count} attempts" for name, count in attempts(done).items()})

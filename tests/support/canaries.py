@@ -2,7 +2,7 @@
 
 BLOCK = "MIIEpAIBAAKCAQEA75x0Uo3P2mYl4V9sT1bKq8nR6wZcD+/aE0fGhJkLmNoPq"
 
-# Put together here, so that a scanner of repositories does not take them for real ones.
+# Assembled here, so that a scanner of repositories does not take them for real ones.
 SECRETS: tuple[str, ...] = (
     "sk-" + "canary0123456789abcdefghij",
     "sk-" + "proj-Canary_0123456789-abcdefghij",

@@ -16,7 +16,7 @@ from athena_core.errors import AthenaError
 LIMITS = ConnectionLimits(
     header_bytes=65_536, headers=100, url_bytes=16_384, header_seconds=10, body_seconds=10, send_seconds=10
 )
-TURNS = 20  # of the loop, until everything that can be done is done
+TURNS = 20  # of the loop, until it is idle
 
 
 class Seen(NamedTuple):

@@ -30,12 +30,12 @@ class Machine:
         return self.clock.now()
 
     def still(self) -> SystemClock:
-        """The clock of a process for which also seconds pass only where a test lets them."""
+        """Return the clock of a process whose monotonic seconds also pass only when the test lets them."""
         return StillClock(lambda: self.wall, lambda: self.boot)
 
 
 class StillClock(SystemClock):
-    """A clock whose seconds are those of the boot clock."""
+    """A clock that takes its monotonic seconds from the boot clock."""
 
     def monotonic(self) -> float:
         """Seconds since the machine started."""

@@ -47,7 +47,7 @@ def location(port: int, content: str) -> str:
 def nginx(directory: Path, port: int, site: str) -> Iterator[str]:
     """Run nginx with a site that listens on a port of this machine. Yield its address."""
     assert NGINX is not None
-    user = pwd.getpwuid(os.getuid()).pw_name  # who alone may read the directories of a test
+    user = pwd.getpwuid(os.getuid()).pw_name  # the only user who may read the directories of a test
     file = directory / "nginx.conf"
     file.write_text(AROUND.format(directory=directory, user=user, site=site))
     process = subprocess.Popen([NGINX, "-p", str(directory), "-c", str(file)], stderr=subprocess.DEVNULL)

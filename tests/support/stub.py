@@ -157,7 +157,7 @@ def resets(*pieces: bytes) -> Behaviour:
     return behave
 
 
-# What servers say
+# Answers
 
 
 def data(chunk: object) -> bytes:
@@ -265,7 +265,7 @@ def dialect_of(asked: Asked) -> Dialect:
 # Misbehaviour
 
 Outcome = Literal["answer", "failure", "patience"]
-"""What comes of it: an answer, a failure at once, or a wait that only silence or a deadline ends."""
+"""The result: an answer, a failure at once, or a wait that only silence or a deadline ends."""
 
 
 class Misbehaviour(NamedTuple):

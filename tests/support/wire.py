@@ -30,12 +30,12 @@ def exchange(url: str, parts: Iterable[bytes]) -> Answer:
             for part in parts:
                 connection.sendall(part)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it has heard enough
+            pass  # the server has closed the connection
         try:
             while chunk := connection.recv(65_536):
                 received += chunk
         except ConnectionResetError:
-            pass  # what was sent and not read makes the kernel say so after the answer
+            pass  # the kernel resets the connection after the answer because of unread bytes
     head, _, body = received.partition(b"\r\n\r\n")
     status, *fields = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}

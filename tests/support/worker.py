@@ -18,7 +18,7 @@ class Worker(Process):
         self._words = words
         self._settings = settings
         self.told: Any = None
-        """What it said when it began."""
+        """Its first line of output."""
 
     def __enter__(self) -> Self:
         return self.start()

@@ -201,7 +201,7 @@ def test_where_the_wall_leaps_or_goes_back(expression: str, day: tuple[str, str]
             ("2025-09-06T00:00", "2025-09-08T23:00"),
             ["06 00:00 -04", "07 01:00 -03", "08 00:00 -03"],
         ),
-        # a day that never was
+        # a skipped day
         (
             "0 9 * * *",
             "Pacific/Apia",
@@ -221,11 +221,11 @@ def test_odd_zones(expression: str, timezone: str, span: tuple[str, str], times:
     [
         ("0 0 30 2 *", "UTC"),
         ("0 0 31 4,6,9,11 *", NEW_YORK),
-        ("* 2 8 3 */7", NEW_YORK),  # in real time: 02:00 never is on a Sunday that is the 8th of March
+        ("* 2 8 3 */7", NEW_YORK),  # in real time: 02:00 is always skipped on a Sunday 8 March
     ],
 )
 def test_what_never_is_has_no_instant(expression: str, timezone: str) -> None:
-    after = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp())  # what zones do later may yet change
+    after = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp())  # rules of zones may change later
     assert next(Cron(expression, timezone).walk(after, after + TEN_YEARS), None) is None
 
 
@@ -239,7 +239,7 @@ def test_little_is_looked_at_before_the_sparsest_expression_is_found_or_refused(
     for expression in ("0 0 30 2 *", "0 0 29 2 *", "* 2 8 3 */7"):
         subject = Cron(expression, NEW_YORK)
         first = functools.partial(next, subject.walk(NOW, NOW + TEN_YEARS), None)
-        assert calls(first) < 25_000  # at first a zone's changes are looked up, year by year
+        assert calls(first) < 25_000  # the first use reads a zone's changes year by year
         again = functools.partial(next, subject.walk(NOW, NOW + TEN_YEARS), None)
         assert calls(again) < 1_000
 
@@ -260,7 +260,7 @@ def calls(action: Callable[[], object]) -> int:
     return count
 
 
-# Beside other ways to say the same
+# Against other implementations
 
 FIELDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
 
@@ -317,7 +317,7 @@ def slip(expression: str, timezone: str, instant: int) -> bool:
 
 
 def test_where_a_midnight_is_leapt_over_a_star_names_nothing() -> None:
-    leap = ("2029-09-01T23:00", "2029-09-02T04:00")  # 00:00 to 01:00 is not there
+    leap = ("2029-09-01T23:00", "2029-09-02T04:00")  # 00:00 to 01:00 is skipped
     assert local("0 */3 * * SUN", "America/Santiago", *leap) == ["02 03:00 -03"]
     assert local("0 0-23/3 * * SUN", "America/Santiago", *leap) == ["02 01:00 -03", "02 03:00 -03"]
 

@@ -37,9 +37,9 @@ SHAPES = st.tuples(
     st.sampled_from(["map", "map", "plain", "approval"]),
     st.integers(0, ITEMS_MAX),  # items, or the hours after which an approval expires
     st.sampled_from([None, None, "all-done", "one-failed"]),
-    st.one_of(st.just({1}), st.sets(st.integers(1, 3), max_size=2)),  # how many places before it its parents are
-    st.integers(1, 12),  # how many items at once; 12 is more than attempts are
-    st.sampled_from([None, None, 0, 1]),  # by which resumes its condition holds: even ones, odd ones
+    st.one_of(st.just({1}), st.sets(st.integers(1, 3), max_size=2)),  # the distance of its parents before it
+    st.integers(1, 12),  # items at once; 12 is above the number of attempts
+    st.sampled_from([None, None, 0, 1]),  # the resumes at which its condition holds: even, odd
 )
 
 
@@ -89,11 +89,11 @@ class Flow(Story):
     def __init__(self) -> None:
         super().__init__()
         self.at_work: dict[str, wr.StepRunEnded] = {}
-        """The runs of steps that have not ended, with what an end of them is noted as."""
+        """The open runs of steps, with the kind of end that is recorded."""
         self.over: dict[str, wr.StepRunEnded] = {}
-        """Those that have, and the walker has not noted it."""
+        """The ended runs that the stepper has not recorded."""
         self.wanted: list[DueStart] = []
-        """The starts that a look of the walker is not through with."""
+        """The starts that the stepper still has to do in this look."""
 
     @initialize(shapes=st.lists(SHAPES, min_size=1, max_size=8), many=st.booleans())
     def create(self, shapes: list[tuple[str, int, str | None, set[int], int, int | None]], many: bool) -> None:
@@ -127,7 +127,7 @@ class Flow(Story):
             begins = wr.WorkflowStepStarted | wr.WorkflowStepExpanded | wr.WorkflowApprovalRequested
             assert not isinstance(event, begins), "something began after the cancel"
 
-    # The walker
+    # The stepper
 
     def look(self) -> bool:
         """Look as ``WorkflowStepper.act`` does; return False if there was nothing to do."""
@@ -174,7 +174,7 @@ class Flow(Story):
     def crashed(self) -> None:
         self.wanted = []
 
-    # What happens
+    # Events
 
     @rule()
     @precondition(lambda self: self.state.open and not self.wanted)
@@ -254,7 +254,7 @@ class Flow(Story):
             )
         )
 
-    # What always holds
+    # Invariants
 
     @invariant()
     def what_was_cancelled_ends_once_nothing_runs(self) -> None:
@@ -325,7 +325,7 @@ def test_steps_behind_a_reopened_approval_that_is_skipped_are_skipped() -> None:
     assert [flow.state.step(f"s{number}").status for number in range(4)] == ["ok", "skipped", "ok", "skipped"]
 
 
-# Runs, also those that wait in line
+# Runs, including queued ones
 
 
 WORDS: tuple[Any, ...] = (
@@ -335,7 +335,7 @@ WORDS: tuple[Any, ...] = (
     run.EndRun(token=0, last=(sample_run.SAID,), ending=sample_run.COMPLETED),
     run.EndRun(token=0, last=(), ending=run.RunTimedOut(timeout_ms=1)),
 )
-"""What the holder of a lease may record."""
+"""The events that the holder of a lease may record."""
 
 
 class Running(Story):

@@ -53,7 +53,7 @@ def refuse(*numbers: int, grave: queue.GiveUpReason | None = None) -> queue.Refu
 
 START = queue.StartDrain(drain_id="drn_1", requested_by="alice")
 
-# What waits
+# Waiting items
 
 
 def test_an_item_waits_at_the_end() -> None:
@@ -165,7 +165,7 @@ def test_a_drain_has_a_limit_even_if_items_keep_coming() -> None:
     given(*events).when(queue.FinishDrain()).then(done(1, queue.DRAIN_RUNS_MAX, 1))
 
 
-# What fails
+# Failures
 
 
 def test_a_failed_run_gives_its_items_back_and_stops_the_drain() -> None:
@@ -239,7 +239,7 @@ def test_a_session_is_drained_by_one_at_a_time() -> None:
         assert queue.DECIDER.guards(recorded(end)) == (Guard(kind="drain", key="s", value=None),)
 
 
-# Whatever happens, in whatever order
+# Any events in any order
 
 
 class Queue(RuleBasedStateMachine):

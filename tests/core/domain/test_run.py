@@ -276,7 +276,7 @@ def test_a_reservation_is_set_aside_until_usage_settles_it_and_cost_counts_on_th
     settled = Guard(kind="reserved", key="run_1", value=None)
     day = Guard(kind="spent", key="14", value=("2026-01-01", 600), adds=True)
     assert run.DECIDER.guards(recorded(DEAR)) == (settled, day)
-    for cost in (None, 0, -600):  # a provider that reports less than nothing gives nothing back
+    for cost in (None, 0, -600):  # negative usage from a provider refunds nothing
         assert run.DECIDER.guards(recorded(replace(DEAR, cost_micro_usd=cost))) == (settled,)
 
 

@@ -385,7 +385,7 @@ def test_a_tick_in_the_past_sees_what_was_due_then() -> None:
 def test_jitter_delays_a_slot_and_does_not_make_it_late() -> None:
     definition = replace(HOURLY, catch_up="none", trigger=replace(HOURLY.trigger, jitter_seconds=1_800))
     due = due_at(definition.trigger, "a", NOW + HOUR)
-    assert due > NOW + HOUR + 60_000  # else this test says nothing
+    assert due > NOW + HOUR + 60_000  # else this test proves nothing
     given(upserted(definition), now=due - 1).when(tick(due - 1)).then_nothing()
     given(upserted(definition), now=due).when(tick(due)).then(started(NOW + HOUR))
     assert schedule.next_due(given(upserted(definition)).state) == due
@@ -436,7 +436,7 @@ def test_folding_never_raises_and_never_looks_back(events: list[Event]) -> None:
         assert state.cursor_ms >= cursor
 
 
-# Whatever the clock does
+# Any clock
 
 TRIGGERS = (
     Trigger(every_minutes=45),
@@ -467,8 +467,8 @@ class Slots(RuleBasedStateMachine):
         self.state = schedule.DECIDER.initial
         self.fate: dict[int, str] = {}
         self.fired: list[int] = []
-        self.open: tuple[Trigger, int] | None = None  # the trigger whose slots must be explained, those after a moment
-        self.seen = 0  # the latest moment at which the open trigger was looked at
+        self.open: tuple[Trigger, int] | None = None  # the trigger whose slots need a fate, and the moment from which
+        self.seen = 0  # the last look at the open trigger
 
     def do(self, command: schedule.ScheduleCommand) -> tuple[Event, ...]:
         if isinstance(command, schedule.RunSchedule | schedule.TickSchedule):

@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 SCHEDULERS = 4
 SCHEDULES, DAYS = sized((20, 365), (50, 365), (1_000, 3_652))
 WRONG = (-2 * HOUR, 3 * DAY, 17, -1)
-"""By how much the clock of a scheduler is wrong at times, in milliseconds."""
+"""Errors of a scheduler's clock, in milliseconds."""
 
 
 class Simulation:

@@ -320,7 +320,7 @@ C_FAILED = (*APPROVED, started("b"), completed("b"), started("c"), failed("c"), 
         (B_FAILED, {"x": 1}, set(), 0, True),
         (B_FAILED, {"y": 1}, set(), 0, True),
         (C_FAILED, {"y": 1}, set(), 0, True),
-        (C_FAILED, {"x": 1}, set(), 0, False),  # the step that uses it is through
+        (C_FAILED, {"x": 1}, set(), 0, False),  # the step that uses it is done
         (B_FAILED, {"z": 1}, set(), 0, False),
         (B_FAILED, {"x": 1}, {"x"}, 0, False),
         (B_FAILED, {"x": 1}, {"x"}, 1, True),  # it was compared with values of another time

@@ -24,7 +24,7 @@ from athena_core.protocols import Row
 
 SLOTS_MAX = 2
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""For tests of many commits that no loss of power will end."""
+"""A directory for many commits that need not survive a power cut."""
 META = Meta(actor="ada", correlation="trace-1")
 
 
@@ -108,7 +108,7 @@ def url_of(directory: Path) -> str | None:
 
 
 opened: list[Store] = []
-"""Stores in databases, which a test may leave open: files do not mind, sessions do."""
+"""Stores in databases that a test may leave open; their sessions have to be closed."""
 
 
 def store_at(directory: Path, ids: Ids | None = None) -> Store:

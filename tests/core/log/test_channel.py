@@ -37,7 +37,7 @@ async def test_notifications_reach_the_other_processes_in_order_and_not_the_send
         async with anyio.create_task_group() as tasks:
             for channel, texts in heard.items():
                 tasks.start_soon(hear, channel, texts)
-            while not heard[other]:  # it listens once it hears something
+            while not heard[other]:  # it listens once something arrives
                 await one.send(["are you there?"])
                 await anyio.sleep(0.01)
             await one.send(TEXTS)

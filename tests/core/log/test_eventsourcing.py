@@ -53,7 +53,9 @@ class Here:
 
     @pytest.fixture(autouse=True)
     def _here(self, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-        with tempfile.TemporaryDirectory(dir=MEMORY) as directory:  # they give projections one second, busy disk or not
+        with tempfile.TemporaryDirectory(
+            dir=MEMORY
+        ) as directory:  # they give projections only one second, also on a busy disk
             self.tmp_path = Path(directory)
             if self.postgres:
                 on_postgres(self.tmp_path, request.getfixturevalue("database"))
@@ -240,7 +242,7 @@ class TestProjectionInTheSameDatabase(OnPostgres, TestProjectionInTheSameFile): 
 class TestEventSourcedProjectionOnPostgres(OnPostgres, TestEventSourcedProjection): ...
 
 
-# What the test cases do not ask
+# Beyond the test cases
 
 
 def stored(version: int, *, stream: str = "a", topic: str = "began", state: bytes = b"{}") -> es.StoredEvent:

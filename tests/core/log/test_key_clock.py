@@ -40,7 +40,7 @@ class World:
     time: int = 0
     stamp: str | None = None
     keys: list[tuple[int, int]] = field(default_factory=list)
-    """When each key was bound: really, and by the clock of keys."""
+    """When each key was bound: in real time, and by the clock of keys."""
     processes: dict[int, KeyClock] = field(default_factory=dict)
     asleep: set[int] = field(default_factory=set)
 

@@ -772,7 +772,7 @@ def test_a_log_of_an_older_format_may_have_rows_without_an_anchor(
 @pytest.mark.skipif(not __debug__, reason="assertions are off")
 def test_only_the_writers_thread_writes_once_the_log_has_started(tmp_path: Path) -> None:
     log = new_log(tmp_path)
-    log.commit_waiting()  # until then the thread of the test stands for it
+    log.commit_waiting()  # until then the thread of the test acts as the writer
     log.start()
     for write in (log.commit_waiting, log.probe):
         with pytest.raises(AssertionError, match="only the writer's thread"):
@@ -1136,7 +1136,7 @@ def test_a_lock_that_another_process_keeps_is_waited_for_five_seconds(tmp_path: 
     pause, turnstile = threading.Event(), ProcessLock(tmp_path / "log.turnstile")
     with other("hold", tmp_path):
         waits = enqueue(log, fill())
-        while turnstile.try_acquire():  # until the writer stands in it
+        while turnstile.try_acquire():  # until the writer holds it
             turnstile.release()
             pause.wait(0.001)
         clock.advance(5_000)

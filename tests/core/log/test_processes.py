@@ -17,14 +17,14 @@ from tests.core.log.pots import new_log, rows
 
 EVENTS = {"sqlite": 500, "postgres": 100}
 FAIR = {"sqlite": 1 / 5, "postgres": 1 / 20}
-"""How many turns they take of all commits at least: a turnstile makes them alternate, and a queue starves none."""
+"""The least share of turns among all commits: a turnstile makes them alternate, and a queue starves none."""
 
 LONGEST = {"sqlite": 1 / 2, "postgres": 1}
-"""How much of the work of one is done in one turn at most; who has no core to queue with is not served."""
+"""The largest share of one process's work in one turn; a process without a core cannot queue."""
 
 COMMITS = 15
 FULL = {"sqlite": 3, "postgres": COMMITS // 2}
-"""How many full batches one commits in a turn at most: a turnstile is exact, a queue as fair as the system's cores."""
+"""The most full batches in a turn: a turnstile is exact, a queue is as fair as the scheduler of the system."""
 
 NAMES = ("pot_a", "pot_b")
 
@@ -90,7 +90,7 @@ def test_a_waiting_process_comes_before_the_one_that_just_had_the_lock(tmp_path:
     waiting = threading.Thread(target=wait)
     with first.exclusive():
         waiting.start()
-        while turnstile.try_acquire():  # until the other stands in it
+        while turnstile.try_acquire():  # until the other holds it
             turnstile.release()
     with first.exclusive():
         order.append("first")

@@ -18,7 +18,7 @@ from tests.support.repository import branch, commit, make
 from tests.support.server import Server
 
 PRICED = "gpt-4o-mini"
-"""What the small model is asked for as: it answers to any name, and this one has a price."""
+"""The name for the small model, which accepts any; this one has a price."""
 
 QUESTION = "What is the capital of France? One short sentence."
 """The model ends its answer without a cap: once a budget is sent along, its server's own cap no longer holds."""

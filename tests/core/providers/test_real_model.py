@@ -67,7 +67,7 @@ async def test_cancelling_in_mid_stream_stops_the_model(url: str) -> None:
     provider = OpenAIProvider(f"{url}/v1")
     story = replace(says("Write a long story about a fox."), max_output_tokens=TOKENS)
     whole = await complete(provider, story)
-    assert whole.reason == "length"  # it had more to say
+    assert whole.reason == "length"  # it was not done
     assert whole.usage
     assert whole.usage.output_tokens == TOKENS
 

@@ -306,7 +306,7 @@ async def test_work_whose_author_lost_the_role_becomes_a_dead_letter(tmp_path: P
         at.one(run.RunCompleted)  # it is the work of the caller who requeued it
 
 
-# Servers that left
+# Restarted servers
 
 
 @pytest.mark.parametrize(

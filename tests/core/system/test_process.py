@@ -70,7 +70,7 @@ def test_a_command_that_is_cancelled_while_it_starts_is_gone(
         start = asyncio.create_task(Child.start(("/bin/sh", "-c", script, witness.path), environment()))
         for _ in range(turns):
             await asyncio.sleep(0)
-        if not start.cancel():  # it was quicker
+        if not start.cancel():  # it had already started
             await (await start).end()
         with suppress(asyncio.CancelledError):
             await start
@@ -148,7 +148,7 @@ def test_children_are_found_without_the_lists_of_the_kernel() -> None:
             process.kill()
 
 
-# What a command can read of its server
+# A command's access to its server
 
 
 UNPRIVILEGED = () if os.getuid() else ("setpriv", "--bounding-set", "-all")

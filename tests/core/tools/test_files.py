@@ -212,7 +212,7 @@ async def test_a_write_that_fails_leaves_nothing_behind(workbench: Workbench) ->
     assert sorted(path.name for path in workbench.workspace.iterdir()) == [".athena", "fifo", "state"]
 
 
-# No way out
+# Paths that lead out
 
 
 def planted(workbench: Workbench) -> Workbench:

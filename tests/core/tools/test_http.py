@@ -174,7 +174,7 @@ async def test_a_redirect_is_the_result_and_not_followed(workbench: Workbench, s
     assert (server.connections, elsewhere.connections, result.is_error) == (1, 0, False)
 
 
-# Where it may go
+# Allowed hosts
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ async def test_the_name_is_what_tls_is_asked_for(workbench: Workbench) -> None:
     assert b"127.0.0.1" not in hellos[0]
 
 
-# What it may say and take
+# Limits of requests and answers
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE"])

@@ -216,7 +216,7 @@ def test_a_build_that_was_cut_short_leaves_nothing(tmp_path: Path, history: Hist
     plane = Plane(tmp_path, history)
     plane.keep()
     plane.updater.close()
-    new_generation(tmp_path / "views-2.db", history).step()  # its process died here
+    new_generation(tmp_path / "views-2.db", history).step()  # its process was killed here
     again = Plane(tmp_path, history)
     again.keep()
     assert again.files() == ["views-1.db", "views-2.db"]

@@ -114,7 +114,7 @@ async def test_what_cannot_be_recorded_now_is_recorded_later(tmp_path: Path, mon
         assert issubclass(RateLimited, AthenaError)
 
 
-# What refusals may write to the disk
+# The bytes that refusals may write
 
 PER_DAY, IN_ALL = 50, 200
 EVENTS_OF_A_DENIAL = 2

@@ -190,7 +190,7 @@ STEPS = st.one_of(
 @pytest.mark.heavy
 @settings(deadline=None)
 @given(steps=st.lists(STEPS, max_size=sized(30, 100, 300)))
-# Who joins between the commit of an entry and its notice:
+# A subscriber that joins between the commit of an entry and its notice:
 @example(steps=[("said", 1), ("entry", 0), ("join", 0), ("read", 0), ("read", 0)])
 def test_every_reader_shows_the_newest_text_of_the_open_turn_and_nothing_else(
     log: Log, steps: list[tuple[str, int]]

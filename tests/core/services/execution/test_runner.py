@@ -86,7 +86,7 @@ async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_
         for_any = created._replace(data=created.data.replace(runner.executor.encode(), b""))
         wanted: list[str] = []
         monkeypatch.setattr(runner, "_want", wanted.append)
-        runner._others = frozenset(f"exe_{number}" for number in range(1_000))  # some come before, surely
+        runner._others = frozenset(f"exe_{number}" for number in range(1_000))  # enough that some come before it
         runner._on_rows([for_any])
         assert not wanted
         assert not runner.idle

@@ -197,7 +197,7 @@ def test_take_overs_pauses_and_cancels_are_explained_with_actor_and_reason() -> 
     assert (found.status, found.waits_for) == ("cancelled", None)
 
 
-# What it waits for
+# Waits
 
 
 def test_a_run_in_line_waits_for_its_turn() -> None:
@@ -242,7 +242,7 @@ def test_at_every_step_a_run_waits_for_one_thing() -> None:
     assert told(history, run_id).waits_for is None
 
 
-# Whatever the history
+# Any history
 
 
 @settings(deadline=None)

@@ -157,7 +157,7 @@ def test_many_who_wait_are_simulated_in_time() -> None:
     assert found.waited == 1_999
 
 
-# The policy that was in force
+# The recorded policy
 
 
 class Archive:

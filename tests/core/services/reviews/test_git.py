@@ -211,13 +211,13 @@ SETTINGS = (
     *(signature, submodule, fsmonitor, hooks_path, ssh_command, credential_helper, included, remote_helper),
     *(embedded_bare, *DRIVERS),
 )
-"""What the environment of a command switches off."""
+"""Settings that the environment of a command overrides."""
 
 ALWAYS = (pager, alias)
 """Settings that git itself ignores: without a terminal, and aliases of its own commands."""
 
 LEFT = (external_diff,)
-"""What no environment switches off."""
+"""Settings that no environment overrides."""
 
 COMMANDS = (
     *("status --short", "diff", "diff HEAD~1", "log -p -2", "show"),

@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 CONTEXT = Context(now=NOW, ids=CountingIds(), meta=Meta(actor="ada", correlation="trace"))
 GROWTH_MAX = 2.2
-"""Of twice as many runs."""
+"""The largest growth of the cost for twice as many runs."""
 
 
 class Head:
@@ -163,7 +163,7 @@ def test_an_executor_that_is_full_takes_its_own_run_again() -> None:
     assert [fact.event.TYPE for fact in outcome.facts] == ["run.leased", "run.started"]
 
 
-# Those that wait
+# Waiting runs
 
 
 def test_a_run_that_begins_in_the_same_transaction_takes_its_slot_before_those_that_wait() -> None:

@@ -237,7 +237,7 @@ async def test_a_clock_that_jumps_brings_no_slot_twice_and_leaves_none_unexplain
         await at.slot()
         await at.until("ok")
         at.clock.advance(-2 * HOUR)
-        for _ in range(3):  # what was decided stays decided, and the hour before it is behind
+        for _ in range(3):  # the decided slots stay decided, and the hour before them is past
             assert await at.parts.schedules.advance("a", at.clock.now()) == []
             at.clock.advance(HOUR)
         assert len(await at.parts.schedules.advance("a", at.clock.now())) == 1
