@@ -89,7 +89,7 @@ def test_everything_that_an_operator_decides_is_in_the_trail(tmp_path: Path) -> 
     assert (found[0]["sessionId"], found[0]["runId"]) == ("s", run_id)
 
 
-def test_what_was_asked_for_is_in_the_trail_until_it_is_erased(tmp_path: Path) -> None:
+def test_a_refused_request_is_in_the_trail_until_it_is_erased(tmp_path: Path) -> None:
     history = History()
     runs = [history.refuse("s", request=RefusedRequest(input=words)) for words in ("private words", "other words")]
     history.redact(history.written[0].position)

@@ -78,7 +78,7 @@ def corner(tmp_path: Path) -> Iterator[Corner]:
 # The read model
 
 
-def test_what_was_noted_is_listed_until_it_is_forgotten(tmp_path: Path) -> None:
+def test_an_entry_is_listed_until_it_is_forgotten(tmp_path: Path) -> None:
     history = History()
     first, second = history.remember("deploy on Mondays"), history.remember("never on Fridays")
     connection = shown(tmp_path, history)
@@ -144,7 +144,7 @@ def test_changed_notes_are_found_and_deleted_ones_are_not(corner: Corner) -> Non
     assert corner.places("gamma") == []
 
 
-def test_what_was_erased_is_in_no_file_of_the_index(corner: Corner) -> None:
+def test_erased_text_is_in_no_file_of_the_index(corner: Corner) -> None:
     position = corner.history.remember("zanzibar is secret")
     run_id = corner.history.request("s")
     corner.history.start(run_id, "zanzibar again")
@@ -196,7 +196,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corner]:
     found.index.close()
 
 
-def test_of_what_holds_a_common_word_the_newest_is_ranked(corner: Corner) -> None:
+def test_the_newest_entries_with_a_common_word_are_ranked(corner: Corner) -> None:
     corner.note("memory/old.md", "deploy deploy")
     assert corner.places("deploy") == ["memory/old.md#L1"]
     lines_between = "\n" * (CHUNK_LINES - OVERLAP_LINES)

@@ -54,7 +54,7 @@ def test_a_drain_shows_how_it_ended(tmp_path: Path, history: History) -> None:
     assert queues.drain_by_id(connection, "drn_unknown") is None
 
 
-def test_what_an_item_said_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
+def test_the_text_of_an_item_is_gone_after_a_redaction(tmp_path: Path, history: History) -> None:
     history.queues.enqueue("s", "secret")
     history.redact(history.head())
     history.queues.enqueue("s", "public")
@@ -93,7 +93,7 @@ def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: Hi
     assert dead_letters.next_pending(connection, every, 0, position - 1) is None
 
 
-def test_what_a_dead_letter_holds_is_gone_once_it_was_redacted(tmp_path: Path, history: History) -> None:
+def test_the_content_of_a_dead_letter_is_gone_after_a_redaction(tmp_path: Path, history: History) -> None:
     history.queues.enqueue("s", "do it")
     history.queues.drain("s")
     letter_id = history.queues.fail("s", bury=True) or ""

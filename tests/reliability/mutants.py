@@ -81,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a kept history outlives an erasure",
-        "tests/core/services/context/test_history.py::test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it",
+        "tests/core/services/context/test_history.py::test_erased_text_is_in_no_history_even_without_notice_of_it",
         ("athena_core/services/context/history.py", "        self._check()\n", ""),
     ),
     of(
@@ -137,7 +137,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a supervisor adopts no orphans",
-        f"{SHELLS}::test_who_is_left_when_the_command_ends_is_gone_too_and_holds_nothing_up",
+        f"{SHELLS}::test_processes_left_by_a_command_are_killed_and_delay_nothing",
         (
             SUPERVISOR,
             "    prctl(PR_SET_CHILD_SUBREAPER, 1)\n    prctl(PR_SET_DUMPABLE, 0)  #",
@@ -187,12 +187,12 @@ MUTANTS: tuple[Mutant, ...] = (
     of("a commit is not synced", POWER, (SQLITE, 'open_writer(self.path, "FULL")', 'open_writer(self.path, "NORMAL")')),
     of(
         "a full disk is acknowledged",
-        f"{PROMISES}::test_what_does_not_fit_was_not_done",
+        f"{PROMISES}::test_a_batch_that_does_not_fit_was_not_written",
         (LOG, "            results = [(job, refusal) for job, _ in results]\n", ""),
     ),
     of(
         "states are published before the commit",
-        f"{PROMISES}::test_what_a_failed_commit_decided_is_forgotten",
+        f"{PROMISES}::test_the_decisions_of_a_failed_commit_are_forgotten",
         (LOG, DECIDED, f"{DECIDED}                self._publish(batch)\n"),
         (
             COMMITTED_STATE,
@@ -381,7 +381,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "rows that were rolled back are still known",
-        "tests/projections/engine/test_projector.py::test_what_was_rolled_back_is_not_remembered",
+        "tests/projections/engine/test_projector.py::test_rolled_back_rows_are_not_cached",
         ("projections/engine/projector.py", "                buffers.clear()\n", "                pass\n"),
     ),
     of(
@@ -479,12 +479,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a stored event name is changed",
-        f"{GOLDEN}::test_it_holds_what_a_release_could_record",
+        f"{GOLDEN}::test_every_event_of_a_golden_state_is_still_known",
         ("athena_core/domain/schedule/events.py", '"schedule.paused"', '"schedule.halted"'),
     ),
     of(
         "a projection forgets an event that it showed",
-        f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
+        f"{GOLDEN}::test_open_work_continues_where_it_was",
         (
             "projections/schedules.py",
             "recorded: Recorded[SchedulePaused | ScheduleResumed]",
@@ -493,7 +493,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "keys are hashed in another way",
-        f"{GOLDEN}::test_what_was_open_goes_on_where_it_was",
+        f"{GOLDEN}::test_open_work_continues_where_it_was",
         ("athena_core/decider.py", 'scope = "\\0".join', 'scope = "\\n".join'),
     ),
     of(

@@ -193,7 +193,7 @@ def check_feed(opened: Opened) -> None:
 
 
 @at_each_state
-def test_it_holds_what_a_release_could_record(state: GoldenState) -> None:
+def test_every_event_of_a_golden_state_is_still_known(state: GoldenState) -> None:
     known = {event.TYPE for event in EVENTS}
     assert set(state.expected.types) <= known, "a stored event name is never renamed or dropped"
 
@@ -304,7 +304,7 @@ def ended(opened: Opened, name: str) -> str:
 
 @at_each_state
 @pytest.mark.parametrize("store", BOTH)
-def test_what_was_open_goes_on_where_it_was(state: GoldenState, opened: Opened, command: Command) -> None:
+def test_open_work_continues_where_it_was(state: GoldenState, opened: Opened, command: Command) -> None:
     left, expected = opened.expected.open, opened.expected
     with opened.serving(opened.at_its_last_row(), scheduler="off", memory_enabled="true"):
         ada, olga = opened.ada, opened.olga
@@ -378,7 +378,7 @@ def test_what_was_open_goes_on_where_it_was(state: GoldenState, opened: Opened, 
 @pytest.mark.heavy
 @at_each_state
 @pytest.mark.parametrize("store", STORES)
-def test_it_opens_at_todays_date(opened: Opened, command: Command) -> None:
+def test_a_golden_state_opens_at_todays_date(opened: Opened, command: Command) -> None:
     left = opened.expected.open
     with opened.serving(SystemClock(), memory_enabled="true"):
         ada, olga = opened.ada, opened.olga

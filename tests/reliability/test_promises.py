@@ -222,7 +222,7 @@ def refused_as_full(log: Log, transaction: Transaction, key: Key | None = None) 
         log.submit_in_thread(bulk(transaction), META, key)
 
 
-def test_what_does_not_fit_was_not_done(state_dir: Path) -> None:
+def test_a_batch_that_does_not_fit_was_not_written(state_dir: Path) -> None:
     with started_log(state_dir) as log:
         create(log, "mark")
         for _ in range(3):
@@ -232,7 +232,7 @@ def test_what_does_not_fit_was_not_done(state_dir: Path) -> None:
     assert len(history_of(state_dir)) == 2
 
 
-def test_what_a_failed_commit_decided_is_forgotten(state_dir: Path) -> None:
+def test_the_decisions_of_a_failed_commit_are_forgotten(state_dir: Path) -> None:
     with started_log(state_dir) as log:
         log.submit_in_thread(limited(1), META)
         refused_as_full(log, limited(2))

@@ -39,7 +39,7 @@ MODEL = "read -r line; sleep 0.01; echo done"  # a drain of some items is often 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3_600)
-def test_of_parallel_requeues_and_discards_of_one_letter_one_verb_wins(tmp_path: Path) -> None:
+def test_one_of_parallel_requeues_and_discards_of_a_letter_wins(tmp_path: Path) -> None:
     wins: Counter[str] = Counter()
     rng = random.Random(fresh_seed("letters"))
     with Server(tmp_path / "server", work_max_attempts="1", local_provider_cmd="/bin/false") as server:

@@ -39,7 +39,7 @@ def ran_once(api: Api, names: list[str]) -> None:
 
 
 @pytest.mark.heavy
-def test_what_was_due_while_the_server_was_dead_runs_once_after_it_is_back(serve: Serve) -> None:
+def test_slots_that_were_due_while_the_server_was_down_run_once_afterwards(serve: Serve) -> None:
     server = serve()
     names = put(server.api, "dead", 500)
     for _ in range(2):  # the second time in the middle of it

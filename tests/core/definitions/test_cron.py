@@ -184,7 +184,7 @@ AUTUMN = ("2025-11-02T00:00", "2025-11-02T04:00")  # 02:00 EDT becomes 01:00 EST
         ("0 * * * *", AUTUMN, ["02 00:00 EDT", "02 01:00 EDT", "02 01:00 EST", "02 02:00 EST", "02 03:00 EST"]),
     ],
 )
-def test_where_the_wall_leaps_or_goes_back(expression: str, day: tuple[str, str], times: list[str]) -> None:
+def test_changes_of_the_wall_clock(expression: str, day: tuple[str, str], times: list[str]) -> None:
     assert local(expression, NEW_YORK, *day) == times
 
 
@@ -224,7 +224,7 @@ def test_odd_zones(expression: str, timezone: str, span: tuple[str, str], times:
         ("* 2 8 3 */7", NEW_YORK),  # in real time: 02:00 is always skipped on a Sunday 8 March
     ],
 )
-def test_what_never_is_has_no_instant(expression: str, timezone: str) -> None:
+def test_an_expression_that_never_matches_has_no_instant(expression: str, timezone: str) -> None:
     after = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp())  # rules of zones may change later
     assert next(Cron(expression, timezone).walk(after, after + TEN_YEARS), None) is None
 
@@ -316,7 +316,7 @@ def slip(expression: str, timezone: str, instant: int) -> bool:
     return starred and not theirs(expression, "UTC", int(wall.timestamp()) - 1, int(wall.timestamp()))
 
 
-def test_where_a_midnight_is_leapt_over_a_star_names_nothing() -> None:
+def test_a_star_names_no_instant_in_a_skipped_midnight() -> None:
     leap = ("2029-09-01T23:00", "2029-09-02T04:00")  # 00:00 to 01:00 is skipped
     assert local("0 */3 * * SUN", "America/Santiago", *leap) == ["02 03:00 -03"]
     assert local("0 0-23/3 * * SUN", "America/Santiago", *leap) == ["02 01:00 -03", "02 03:00 -03"]

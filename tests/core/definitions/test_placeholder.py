@@ -31,7 +31,7 @@ def test_a_text_is_filled_once_and_types_survive_where_a_placeholder_is_all(text
     assert fill(text, values, "params") == filled
 
 
-def test_what_would_grow_too_large_is_refused_before_it_does() -> None:
+def test_a_text_that_would_grow_too_large_is_refused_unfilled() -> None:
     value = "x" * 1000
     assert len(fill("{{a}} " * 900, {"a": value}, "params")) == 900 * 1001
     with pytest.raises(ConfigError, match="params: is too large") as caught:

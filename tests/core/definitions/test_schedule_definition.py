@@ -117,7 +117,7 @@ def test_templates_and_workflows_are_targets_too() -> None:
         (without(every_minutes=1), "every_minutes"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_field(body: dict[str, Any], field: str) -> None:
+def test_an_invalid_trigger_is_refused_with_its_field(body: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         defined(body)
     assert isinstance(refusal.value.details, list)

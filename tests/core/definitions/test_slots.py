@@ -59,7 +59,7 @@ def test_a_slot_that_was_just_met_is_not_met_again_within_its_second() -> None:
     assert next_slot(NIGHTLY, slot + 1) == next_slot(NIGHTLY, slot) != slot
 
 
-def test_what_lies_more_than_ten_years_ahead_is_not_looked_for() -> None:
+def test_instants_more_than_ten_years_ahead_are_not_searched() -> None:
     sunday = Trigger(cron="0 0 29 2 */7", timezone="UTC")  # a Sunday that is a leap day: 2032, then 2060
     assert next_slot(sunday, NOW) == milliseconds("2032-02-29T00:00Z")
     assert next_slot(sunday, milliseconds("2032-03-01T00:00Z")) is None
@@ -93,13 +93,13 @@ def test_parts_that_do_not_fit_are_refused(trigger: Trigger, field: str) -> None
         (Trigger(cron="0 0 1 1 *", end_at_ms=NOW + MINUTE), "endAt"),
     ],
 )
-def test_what_does_not_come_within_ten_years_is_refused(trigger: Trigger, field: str) -> None:
+def test_an_expression_without_an_instant_within_ten_years_is_refused(trigger: Trigger, field: str) -> None:
     check_trigger(trigger)
     with pytest.raises(ConfigError, match=f"^{field}: "):
         check_ahead(trigger, NOW)
 
 
-def test_what_comes_within_ten_years_is_taken() -> None:
+def test_an_expression_with_an_instant_within_ten_years_is_accepted() -> None:
     for trigger in (HOURLY, NIGHTLY, Trigger(run_at_ms=NOW + AHEAD), Trigger(cron="0 0 29 2 *")):
         check_trigger(trigger)
         check_ahead(trigger, NOW)

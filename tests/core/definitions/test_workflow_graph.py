@@ -52,7 +52,7 @@ from tests.support.workflow_graphs import approval, definition, edge, graph, ste
         ),
     ],
 )
-def test_what_does_not_fit_together_is_refused_with_its_nodes_and_edges(
+def test_an_inconsistent_graph_is_refused_with_its_nodes_and_edges(
     wrong: WorkflowDefinition, field: str, names: str
 ) -> None:
     with pytest.raises(ConfigError, match=names) as caught:
@@ -106,7 +106,7 @@ def test_a_step_begins_when_its_rule_says_so(rule: str | None, statuses: dict[st
     assert found.verdict("c", statuses).what == what
 
 
-def test_what_failed_before_it_counts_for_a_step_that_waits_for_everything() -> None:
+def test_earlier_failures_count_for_a_step_that_waits_for_every_parent() -> None:
     chain = [step("a"), step("b"), step("c", triggerRule="all-done"), step("d", triggerRule="one-failed")]
     found = graph(chain, "a>b", "b>c", "b>d")
     assert [name for name, _ in found.due({"a": "failed"})] == ["c", "d"]

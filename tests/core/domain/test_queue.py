@@ -133,7 +133,7 @@ def test_only_what_comes_next_is_leased() -> None:
     given(enqueued(1), draining(1)).when(start()).then_nothing()
 
 
-def test_what_was_enqueued_since_a_batch_was_put_together_waits_for_the_next() -> None:
+def test_items_enqueued_after_a_batch_was_formed_wait_for_the_next() -> None:
     given(enqueued(1, "collect"), draining(1), enqueued(2, "collect")).when(start(1)).then(started(1))
 
 
@@ -197,14 +197,14 @@ def failures(count: int, *numbers: int) -> list[Event]:
     ]
 
 
-def test_what_failed_often_enough_leaves_as_one_dead_letter() -> None:
+def test_items_that_failed_often_enough_become_one_dead_letter() -> None:
     past = [enqueued(1, "collect"), enqueued(2, "collect"), *failures(2, 1, 2), draining(2), started(1, 2, run_id="r")]
     given(*past).when(fail("r")).then(
         returned(1, 2, run_id="r"), buried(1, 2, depth=0, run_id="r"), stopped(2, 0, run_id="r")
     )
 
 
-def test_what_came_later_stays() -> None:
+def test_items_enqueued_later_stay_in_the_queue() -> None:
     past = [enqueued(1, "collect"), *failures(2, 1), enqueued(2, "collect"), draining(2), started(1, 2, run_id="r")]
     events = (
         given(*past)
@@ -217,7 +217,7 @@ def test_what_came_later_stays() -> None:
     assert [attempt.run_id for attempt in queue.attempts_of(items)] == ["run_1", "run_2", "r"]
 
 
-def test_what_can_never_be_done_is_buried_at_once() -> None:
+def test_an_impossible_item_becomes_a_dead_letter_at_once() -> None:
     past = (enqueued(1), draining(1), started(1))
     given(*past).when(fail(counted=False, grave="cancelled")).then(
         returned(1, counted=False), buried(1, depth=0, reason="cancelled"), stopped(1, 0)

@@ -346,7 +346,7 @@ EVERY_EVENT = st.sampled_from(
 
 
 @given_random(st.lists(COMMANDS, max_size=40))
-def test_whatever_is_asked_a_run_ends_at_most_once_and_nothing_executes_after(commands: list[object]) -> None:
+def test_under_any_commands_a_run_ends_at_most_once_and_nothing_executes_after(commands: list[object]) -> None:
     events: list[Event] = []
     for command in commands:
         with suppress(LeaseLost):
@@ -358,7 +358,7 @@ def test_whatever_is_asked_a_run_ends_at_most_once_and_nothing_executes_after(co
 
 
 @given_random(st.lists(COMMANDS, max_size=40))
-def test_whatever_is_asked_tokens_are_dense_attempts_are_capped_and_a_pause_lasts(commands: list[object]) -> None:
+def test_under_any_commands_tokens_are_dense_attempts_are_capped_and_a_pause_lasts(commands: list[object]) -> None:
     events: list[Event] = []
     for command in commands:
         with suppress(LeaseLost):

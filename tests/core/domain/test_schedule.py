@@ -123,7 +123,7 @@ def test_an_interval_that_starts_later_has_its_first_slot_then() -> None:
         (Trigger(every_minutes=1, end_at_ms=NOW), "endAt"),
     ],
 )
-def test_what_will_never_run_is_refused(trigger: Trigger, field: str) -> None:
+def test_a_trigger_that_never_runs_is_refused(trigger: Trigger, field: str) -> None:
     with pytest.raises(ConfigError, match=field):
         given().when(replace(PUT, definition=replace(HOURLY, trigger=trigger))).decision()
 
@@ -153,7 +153,7 @@ def test_a_schedule_is_put_paused_and_resumed_by_putting() -> None:
     )
 
 
-def test_what_waits_leaves_when_it_is_disabled_or_the_bounds_move() -> None:
+def test_waiting_slots_are_dropped_when_the_schedule_is_disabled_or_its_bounds_move() -> None:
     past = (upserted(replace(HOURLY, overlap_policy="buffer-all")), started(NOW + HOUR), buffered(NOW + 2 * HOUR))
     off = replace(PUT, definition=replace(HOURLY, overlap_policy="buffer-all"), enabled=False)
     first, second = given(*past, now=NOW + 2 * HOUR).when(off).decision()
@@ -350,7 +350,7 @@ def test_a_slot_that_meets_a_run_in_flight(
     given(*past, now=NOW + 3 * HOUR).when(tick(NOW + 3 * HOUR)).then(*events)
 
 
-def test_what_waits_runs_in_order_when_the_run_in_flight_ends() -> None:
+def test_waiting_slots_run_in_order_when_the_run_in_flight_ends() -> None:
     waiting = (buffered(NOW + 2 * HOUR), buffered(NOW + 3 * HOUR))
     past = (upserted(replace(HOURLY, overlap_policy="buffer-all")), RUNNING, *waiting)
     given(*past, now=NOW + 3 * HOUR).when(tick(NOW + 3 * HOUR)).then_nothing()

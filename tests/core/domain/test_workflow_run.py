@@ -90,7 +90,7 @@ def test_a_resume_begins_what_failed_and_counts_on() -> None:
     given(*through).when(resume()).then_nothing()
 
 
-def test_what_was_skipped_after_a_failure_begins_again_with_it() -> None:
+def test_steps_skipped_after_a_failure_begin_again_with_it() -> None:
     three = graph([step("a"), step("b"), step("c", triggerRule="one-failed")], "a>b", "a>c")
     skipped = wr.WorkflowStepSkipped(workflow_id="wf_1", step_id="b", reason="upstream-skipped")
     over = (started(), failed(), started("c"), completed("c"), skipped, ENDED)
@@ -279,7 +279,7 @@ def test_a_cancel_lets_nothing_begin_and_ends_what_waits() -> None:
     )
 
 
-def test_what_has_ended_does_not_go_on() -> None:
+def test_an_ended_workflow_run_does_not_continue() -> None:
     over = (started(), failed(), ENDED)
     given(*over).when(advance(PAIR, start("a", 2))).then_nothing()
     given(*over).when(wr.CancelWorkflowRun()).then_nothing()
@@ -357,7 +357,7 @@ def test_nothing_behind_a_reopened_approval_begins_though_its_own_parents_are_ok
     given(*waiting, rejected).when(advance(CHAIN, start("c", 2))).then_types(wr.WorkflowRunFailed)
 
 
-def test_what_was_computed_before_a_resume_is_not_asked_after_it() -> None:
+def test_an_approval_prepared_before_a_resume_is_not_requested_after_it() -> None:
     again = (*B_FAILED, reopening("ask", "b"))
     given(*again).when(advance(CHAIN, question(attempt=2, resumed=0))).then_nothing()
 
@@ -426,6 +426,6 @@ def test_values_that_nothing_takes_are_refused(history: tuple[Event, ...]) -> No
     given(*history).when(resume(CHAIN)).then_nothing()
 
 
-def test_who_started_and_who_resumed_it_are_its_requesters() -> None:
+def test_the_callers_that_started_and_resumed_a_run_are_its_requesters() -> None:
     state = given(*B_FAILED, resumed("b")).state
     assert state.requesters == {"ada", "bob"}

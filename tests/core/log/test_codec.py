@@ -163,7 +163,7 @@ def test_an_unknown_tag_is_carried() -> None:
     assert CODEC.decode(row).event == Unknown(type="later.invented")
 
 
-def test_what_a_newer_release_wrote_is_not_guessed() -> None:
+def test_a_newer_shape_of_an_event_is_refused() -> None:
     with pytest.raises(ValueError, match=r"position 7, thing.kept: written by a newer release"):
         KEPT.decode(row_of(KEPT.encode(WHOLE, lambda: SALT), schema_version=2))
 

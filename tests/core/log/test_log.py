@@ -442,7 +442,7 @@ def raw(directory: Path) -> bytes:
 # Many at a time
 
 
-async def test_what_waits_together_is_committed_together(working: Log, tmp_path: Path) -> None:
+async def test_waiting_transactions_are_committed_together(working: Log, tmp_path: Path) -> None:
     commits = Commits(working)
     with held(tmp_path):
         tasks = [asyncio.ensure_future(working.submit(fill(), META)) for _ in range(64)]
@@ -1087,7 +1087,7 @@ def test_a_probe_of_an_idle_database_writes_no_wal_and_needs_no_right_that_write
         alter(tmp_path, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_what_an_idle_probe_cannot_explain_is_left_to_the_next_write(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_error_of_an_idle_probe_is_left_to_the_next_write(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(log, RuntimeError, monkeypatch)
     log.probe()
     assert (log.refusal, log.problems.failing()) == (None, ())

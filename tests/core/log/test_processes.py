@@ -99,7 +99,7 @@ def test_a_waiting_process_comes_before_the_one_that_just_had_the_lock(tmp_path:
 
 
 @pytest.mark.sqlite
-def test_what_one_process_holds_another_waits_for(tmp_path: Path) -> None:
+def test_a_process_waits_for_the_lock_of_another(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path, SystemIds())
     with other("hold", tmp_path):
         assert not store._lock.try_acquire()

@@ -47,7 +47,7 @@ def test_a_follower_has_each_row_once_from_every_writer(tmp_path: Path, seed: in
     reader.close()
 
 
-def test_what_was_taken_is_forgotten(log: Log) -> None:
+def test_rows_taken_from_memory_leave_it(log: Log) -> None:
     for _ in range(3):
         commit(log, fill(), fill())
     assert from_memory(log, 0, 3) == [1, 2, 3]

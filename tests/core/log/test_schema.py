@@ -166,7 +166,7 @@ def refused(act: Callable[[], object], words: str) -> None:
 
 
 @pytest.mark.parametrize("case", some_quick(FILES, 4))
-def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -> None:
+def test_foreign_objects_in_a_log_file_are_found(case: str, tmp_path: Path) -> None:
     words, statements = FILES[case]
     filled(tmp_path, None)
     with closing(apsw.Connection(str(tmp_path / "log.db"))) as connection:
@@ -179,7 +179,7 @@ def test_what_a_log_file_holds_beside_ours_is_found(case: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("case", some_quick(DATABASE, 5))
-def test_what_the_schema_of_a_database_holds_beside_ours_is_found(case: str, tmp_path: Path, database: str) -> None:
+def test_foreign_objects_in_the_schema_of_a_database_are_found(case: str, tmp_path: Path, database: str) -> None:
     words, statements = DATABASE[case]
     filled(tmp_path, database)
     with psycopg.connect(database, autocommit=True) as session:

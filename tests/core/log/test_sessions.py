@@ -98,7 +98,7 @@ async def test_a_pooler_in_session_mode_does_and_a_process_does_not_hear_of_its_
 
 
 @pytest.mark.parametrize("schema", ["public", "athena_views_1"])
-def test_what_a_start_of_0_1_through_such_a_pooler_left_is_described_with_its_remedy(
+def test_the_leftovers_of_a_start_of_0_1_through_such_a_pooler_are_described_with_the_remedy(
     database: str, tmp_path: Path, schema: Literal["public", "athena_views_1"]
 ) -> None:
     with psycopg.connect(database, autocommit=True) as session:
@@ -145,7 +145,7 @@ def test_a_standby_that_is_asked_for_is_refused_with_the_reason(database: str, t
         PostgresStore(url, tmp_path, CountingIds())
 
 
-def test_where_no_host_answers_each_one_is_named(tmp_path: Path) -> None:
+def test_each_host_is_named_when_none_answers(tmp_path: Path) -> None:
     ports = free_port(), free_port()
     line = PostgresSession(f"postgresql://athena@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/athena", {})
     with pytest.raises(StoreUnreachable) as caught:

@@ -75,7 +75,7 @@ async def test_every_listener_is_given_each_row_once_and_in_order(logs: tuple[Lo
     assert first.positions == second.positions == list(range(3, 23))
 
 
-async def test_what_only_another_process_commits_is_noticed(logs: tuple[Log, Log]) -> None:
+async def test_commits_of_another_process_are_noticed(logs: tuple[Log, Log]) -> None:
     mine, theirs = logs
     heard = Listening()
     async with following(mine, heard):
@@ -86,7 +86,7 @@ async def test_what_only_another_process_commits_is_noticed(logs: tuple[Log, Log
     assert heard.positions == [3, 4, 5]
 
 
-async def test_what_was_committed_by_the_writers_thread_arrives(tmp_path: Path) -> None:
+async def test_commits_of_the_writers_thread_arrive(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     log.start()
     heard = Listening()
@@ -226,7 +226,7 @@ async def test_a_commit_that_fails_does_not_hold_up_what_others_commit(
         assert tail.position == 3
 
 
-async def test_what_a_listener_raises_ends_the_follower(tmp_path: Path) -> None:
+async def test_an_exception_of_a_listener_ends_the_follower(tmp_path: Path) -> None:
     def stumble(rows: Sequence[Row]) -> None:
         raise ZeroDivisionError
 

@@ -137,7 +137,7 @@ async def test_an_outage_of_one_provider_is_made_good_by_the_next(server: Breaka
 
 
 @pytest.mark.parametrize("status", [401, 422])
-async def test_what_stays_wrong_is_not_asked_again(server: Breakable, name: str, status: int) -> None:
+async def test_a_lasting_error_is_not_retried(server: Breakable, name: str, status: int) -> None:
     server.behave(fails(status))
     with pytest.raises(ProviderFailure, match=f"HTTP {status}"):
         await ask(server, name)

@@ -32,7 +32,7 @@ INNOCENT = (
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_what_looks_like_a_secret_is_hidden(secret: str) -> None:
+def test_text_that_looks_like_a_secret_is_hidden(secret: str) -> None:
     mask = Mask()
     for text in ("{}", "key={},", '"{}"', "a: {}\n", "({})"):
         assert mask.hide(text.format(secret)) == text.format("***")
@@ -40,7 +40,7 @@ def test_what_looks_like_a_secret_is_hidden(secret: str) -> None:
 
 
 @pytest.mark.parametrize("text", INNOCENT)
-def test_what_only_resembles_one_stays(text: str) -> None:
+def test_text_that_only_resembles_a_secret_stays(text: str) -> None:
     assert Mask().hide(text) == text
     assert pieces(text, [3]) == text
 

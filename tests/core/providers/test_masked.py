@@ -55,7 +55,7 @@ async def test_text_and_arguments_are_masked_across_deltas(size: int) -> None:
     assert (answer.reason, answer.request_id) == ("stop ***", "req ***")
 
 
-async def test_what_cannot_begin_a_key_is_not_held_back() -> None:
+async def test_text_that_cannot_begin_a_key_is_not_held_back() -> None:
     seen: list[str] = []
     deltas = [TextDelta(text="one "), TextDelta(text="two s"), TextDelta(text="ix")]
     await complete(MaskedProvider(Scripted(*deltas, Finished(reason="stop")), MASK), HI, seen.append)

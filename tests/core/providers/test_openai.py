@@ -343,7 +343,7 @@ async def test_a_broken_stream_is_a_failure(how: str) -> None:
         (b"\xff" * 1_000_000, ""),
     ],
 )
-async def test_of_an_error_only_the_message_is_quoted(body: bytes, words: str) -> None:
+async def test_only_the_message_of_an_error_is_quoted(body: bytes, words: str) -> None:
     caught = await failure(refuses(401, body))
     assert caught.message.rstrip("x") == f"openai: HTTP 401{words}".rstrip("x")
 

@@ -58,7 +58,7 @@ def test_an_unknown_model_has_no_price(provider: str, model: str) -> None:
 
 
 @pytest.mark.parametrize("provider", sorted(FREE))
-def test_what_runs_here_is_free(provider: str) -> None:
+def test_a_provider_without_prices_is_free(provider: str) -> None:
     assert PRICES.cost(provider, "any", Usage(input_tokens=10**9, output_tokens=10**9)) == 0
     assert PRICES.knows(provider, "any")
     assert PRICES.output_tokens(provider, "any", 1, 0) is None

@@ -165,7 +165,7 @@ def asks(**fields: object) -> Step:
 
 
 @pytest.mark.parametrize("what", ["directive", "input", "output"])
-async def test_what_was_redacted_since_a_workflow_began_is_not_run(tmp_path: Path, what: str) -> None:
+async def test_a_step_redacted_after_its_workflow_began_is_not_run(tmp_path: Path, what: str) -> None:
     clock = FixedClock()
     async with place(tmp_path, clock) as at:
         says = {"directive": "the secret", "input": "about {{secret}}", "output": "about {{found}}"}[what]
@@ -275,7 +275,7 @@ async def test_a_step_whose_author_lost_the_role_is_refused_when_it_would_begin(
         ({"approvers": ("ada",), "role": "Admin"}, ADA),
     ],
 )
-async def test_who_may_not_approve_is_denied_and_nothing_goes_on(
+async def test_another_caller_may_not_approve_and_nothing_continues(
     tmp_path: Path, fields: dict[str, object], who: Identity
 ) -> None:
     async with place(tmp_path, auth=True) as at:
@@ -288,7 +288,7 @@ async def test_who_may_not_approve_is_denied_and_nothing_goes_on(
         assert [(one.subject, one.operation) for one in denials] == [(who.subject, "approveWorkflowStep")] * 2
 
 
-async def test_who_is_named_may_approve(tmp_path: Path) -> None:
+async def test_a_named_approver_may_approve(tmp_path: Path) -> None:
     async with place(tmp_path, auth=True) as at:
         run_id = await at.start(asks(approvers=("ada", "grace")), who=ROOT)
         assert await at.judge(run_id, who=ADA) == "ok"

@@ -145,7 +145,7 @@ async def test_news_of_a_key_that_is_being_seen_to_is_looked_at_afterwards_and_o
     assert reactor.most_at_once == 2
 
 
-async def test_what_the_log_cannot_take_is_tried_again_and_reported_meanwhile(tmp_path: Path) -> None:
+async def test_a_transaction_that_the_log_refuses_is_retried_and_reported_meanwhile(tmp_path: Path) -> None:
     log, reactor = started(tmp_path), Counting("pot_a")
     reactor.failing = True
     async with at_work(log, tmp_path, reactor):

@@ -24,7 +24,7 @@ async def test_all_waiters_of_a_key_are_woken_and_leave() -> None:
     assert not waiters.of("one") and not waiters.of("two")
 
 
-async def test_what_happened_before_the_wait_is_not_missed() -> None:
+async def test_an_event_before_the_wait_is_not_missed() -> None:
     waiters = Waiters[str, OneShot](OneShot)
     with waiters.wait("one") as waiter:
         waiters.wake("one")

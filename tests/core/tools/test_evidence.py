@@ -9,7 +9,7 @@ from tests.core.tools.bench import Workbench
 @pytest.mark.parametrize(
     ("kind", "content"), [("text", "all 7 tests passed"), ("json", '{"passed": 7}'), ("binary", "AAEC/w==")]
 )
-async def test_what_a_model_shows_is_attached_as_it_is(workbench: Workbench, kind: str, content: str) -> None:
+async def test_the_evidence_of_a_model_is_attached_unchanged(workbench: Workbench, kind: str, content: str) -> None:
     result = await workbench.call(workbench.bench(), "evidence", label="tests", type=kind, content=content)
     assert (result.content, result.is_error, result.changed) == ("Attached as 'tests'.", False, False)
     assert result.shown == ToolEvidence(label="tests", type=kind, content=content, workspace=True)  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ async def test_a_content_that_is_not_of_its_type_is_refused(
     assert told in await workbench.refusal(workbench.bench(), "evidence", label="tests", type=kind, content=content)
 
 
-async def test_what_cannot_be_stored_is_replaced(workbench: Workbench) -> None:
+async def test_characters_that_cannot_be_stored_are_replaced(workbench: Workbench) -> None:
     result = await workbench.call(workbench.bench(), "evidence", label="a\0", type="text", content="b\0")
     assert result.shown is not None
     assert (result.shown.label, result.shown.content) == ("a\ufffd", "b\ufffd")

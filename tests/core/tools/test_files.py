@@ -89,7 +89,9 @@ async def test_bytes_that_are_no_text_go_both_ways_in_base64(workbench: Workbenc
     )
 
 
-async def test_what_cannot_be_stored_is_replaced_in_the_output_not_in_the_file(workbench: Workbench) -> None:
+async def test_characters_that_cannot_be_stored_are_replaced_in_the_output_not_in_the_file(
+    workbench: Workbench,
+) -> None:
     bench = workbench.bench(files=WRITING)
     await workbench.call(bench, "files", action="write", path="a", content="a\0b")
     assert (workbench.workspace / "a").read_bytes() == b"a\0b"
@@ -134,7 +136,7 @@ async def test_an_old_text_must_be_there_exactly_once(workbench: Workbench) -> N
     assert (workbench.workspace / "a").read_text() == "twice twice"
 
 
-async def test_what_the_system_says_no_to_is_an_error_that_names_the_path(workbench: Workbench) -> None:
+async def test_a_refusal_of_the_system_is_an_error_that_names_the_path(workbench: Workbench) -> None:
     bench = workbench.bench(files=WRITING)
     (workbench.workspace / "full").mkdir()
     (workbench.workspace / "full/file").touch()
@@ -272,7 +274,7 @@ async def test_links_and_pipes_are_named_as_what_they_are(workbench: Workbench) 
     assert "a pipe" in await workbench.refusal(bench, "files", action="read", path="pipe")
 
 
-async def test_what_git_runs_outside_of_the_workspace_is_neither_read_nor_written(workbench: Workbench) -> None:
+async def test_the_directory_of_git_is_neither_read_nor_written(workbench: Workbench) -> None:
     (workbench.workspace / ".git/hooks").mkdir(parents=True)
     (workbench.workspace / ".git/config").write_text("[core]\n")
     bench = workbench.bench(files=WRITING)

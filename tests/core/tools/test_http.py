@@ -291,7 +291,7 @@ async def test_a_url_that_could_be_read_in_two_ways_is_refused_before_anything_i
 
 
 @given(st.text() | st.text(alphabet="htp:/@\\.[]%?#0x127ab*-").map("http://{}".format))
-def test_whatever_a_url_is_it_is_asked_for_at_a_listed_host_or_refused(url: str) -> None:
+def test_any_url_is_requested_at_a_listed_host_or_refused(url: str) -> None:
     asked: list[str] = []
 
     async def resolve(host: str, port: int) -> list[str]:
@@ -459,7 +459,7 @@ async def test_a_server_that_is_not_there_is_an_error_and_the_next_address_is_tr
         assert result.content == f"a.example.org:{server.port}: {told}"
 
 
-async def test_what_cannot_be_stored_is_replaced(workbench: Workbench) -> None:
+async def test_characters_that_cannot_be_stored_are_replaced(workbench: Workbench) -> None:
     async with serving(says(body(b"a\0b", "content-type: text/plain"))) as server:
         result = await get(workbench, server, evidence="x\0")
     assert result.content.endswith("a\ufffdb")

@@ -129,7 +129,7 @@ async def test_a_command_that_cannot_start_is_an_error(workbench: Workbench, com
     assert (result.is_error, result.changed, result.shown) == (True, False, None)
 
 
-async def test_of_much_output_the_beginning_and_the_end_are_kept(workbench: Workbench) -> None:
+async def test_long_output_keeps_its_beginning_and_end(workbench: Workbench) -> None:
     result = await run(workbench, "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo last")
     assert result.truncated
     assert result.content.startswith("[exit status 0]\nfirst\nxxx")
@@ -204,7 +204,7 @@ ESCAPES = {
 
 @LINUX
 @pytest.mark.parametrize("escape", ESCAPES)
-async def test_who_is_left_when_the_command_ends_is_gone_too_and_holds_nothing_up(
+async def test_processes_left_by_a_command_are_killed_and_delay_nothing(
     workbench: Workbench, tmp_path: Path, escape: str
 ) -> None:
     witness = Witness(tmp_path / "witness")

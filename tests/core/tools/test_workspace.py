@@ -157,7 +157,7 @@ async def test_the_state_directory_is_known_by_its_inode(site: Site, tmp_path: P
         await site.files("other/log.db", ACTIONS["read"])
 
 
-async def test_what_the_server_runs_is_only_read(site: Site) -> None:
+async def test_programs_of_the_server_are_read_only(site: Site) -> None:
     assert await site.files("provider.sh", ACTIONS["read"]) == "#!/bin/sh\n"
     for action in ("write", "write base64", "delete"):
         with pytest.raises(PathRefused, match="is run by the server"):

@@ -54,7 +54,7 @@ def test_ids_that_the_log_holds_are_counted_in_any_order(log: Counted) -> None:
     assert compared(log, []) == IdComparison(checked=0, unknown_count=0, unknown=())
 
 
-def test_what_the_log_does_not_hold_is_named_with_its_line(log: Counted) -> None:
+def test_an_id_that_the_log_does_not_hold_is_named_with_its_line(log: Counted) -> None:
     other = event_id(LOG_ID, 3, b"\0" * 32)
     beyond = event_id(LOG_ID, EVENTS + 1, b"\0" * 32)
     elsewhere = event_id("ab" * 8, 3, b"\0" * 32)

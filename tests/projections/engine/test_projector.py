@@ -225,7 +225,7 @@ def test_a_row_that_the_database_refuses_stops_its_projection_alone(tmp_path: Pa
 @pytest.mark.parametrize("trouble", [RuntimeError("cannot"), OSError("no space")], ids=["an event", "the disk"])
 @pytest.mark.parametrize("where", ["of its own", "of another"])
 @pytest.mark.parametrize("page", [2, 500])
-def test_what_was_rolled_back_is_not_remembered(tmp_path: Path, page: int, where: str, trouble: Exception) -> None:
+def test_rolled_back_rows_are_not_cached(tmp_path: Path, page: int, where: str, trouble: Exception) -> None:
     counted, other = Projection("counted", version=1, tables=(COUNT,)), Projection("other", version=1, tables=())
     history, clock, broken = History(), FixedClock(), {3}
 

@@ -64,7 +64,7 @@ def test_the_first_updater_makes_the_first_generation(tmp_path: Path, history: H
     assert (tmp_path / "current").read_text() == "views-1.db\n"
 
 
-def test_what_was_seen_of_a_generation_does_not_outlive_it(tmp_path: Path, history: History) -> None:
+def test_the_cache_of_a_generation_does_not_outlive_it(tmp_path: Path, history: History) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
     asyncio.run(plane.reader.wait(plane.names, history.head()))
@@ -548,9 +548,7 @@ def test_a_generation_that_is_damaged_again_soon_is_replaced_after_a_rest_that_d
 
 
 @pytest.mark.parametrize("table", ["checkpoint", "generation"])
-def test_nothing_is_served_of_a_generation_that_does_not_say_how_far_it_is(
-    tmp_path: Path, history: History, table: str
-) -> None:
+def test_a_generation_without_a_position_is_not_served(tmp_path: Path, history: History, table: str) -> None:
     plane = Plane(tmp_path, history)
     plane.keep()
     damage(tmp_path / "views-1.db", table)

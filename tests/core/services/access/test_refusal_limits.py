@@ -81,7 +81,7 @@ def test_rare_refusals_stop_no_caller(tmp_path: Path) -> None:
             clock.advance(CLOCK_TURN_MS // 2)
 
 
-async def test_what_was_stopped_is_recorded_with_its_number(tmp_path: Path) -> None:
+async def test_stopped_requests_are_recorded_with_their_number(tmp_path: Path) -> None:
     with opened_log(tmp_path) as log, flood_of(log, 1) as (flood, clock):
         flood.refused("olga", "createRun")
         flood.refused("vera", "putPolicy")
@@ -97,7 +97,7 @@ async def test_what_was_stopped_is_recorded_with_its_number(tmp_path: Path) -> N
         assert recorded(log)[2:] == [("olga", "createRun", 1, "olga")]
 
 
-async def test_what_cannot_be_recorded_now_is_recorded_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_record_that_fails_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened_log(tmp_path) as log, flood_of(log, 1) as (flood, _):
         flood.refused("olga", "createRun")
         assert stopped(flood)

@@ -78,7 +78,7 @@ def test_a_reference_is_read_and_hashed(workspace: Path, reference: str, content
         "memory:../secret",
     ],
 )
-def test_what_cannot_be_read_is_refused_by_its_index(workspace: Path, reference: str) -> None:
+def test_an_unreadable_reference_is_refused_by_its_index(workspace: Path, reference: str) -> None:
     with pytest.raises(ConfigError, match=r"contextRefs\[1\]"):
         resolve(("file:notes.md", reference), Workspace(workspace), 1_000, SALT, Mask())
 
@@ -233,7 +233,7 @@ def test_a_long_history_is_summarised_and_the_same_every_time(opened: Callable[.
     assert again.compiler.compile("s", position, "now", (), ()) == (messages, meta)
 
 
-def test_what_cannot_fit_is_an_overflow(opened: Callable[..., Session]) -> None:
+def test_a_message_that_cannot_fit_is_an_overflow(opened: Callable[..., Session]) -> None:
     session = opened(context_max_chars="3000", context_reserve_chars="1000")
     with pytest.raises(ContextOverflow):
         session.compile("x" * 2_001)

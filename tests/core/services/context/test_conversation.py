@@ -165,7 +165,7 @@ def test_a_summary_quotes_the_newest_entries_and_counts_the_others() -> None:
 # Making it fit
 
 
-def test_what_fits_is_sent_as_it_is() -> None:
+def test_a_conversation_that_fits_is_sent_unchanged() -> None:
     history = [ModelMessage(role="user", content="before"), ModelMessage(role="assistant", content="so")]
     messages, meta = fit(draft(history), LIMITS)
     assert messages == (*history, USER)
@@ -245,7 +245,7 @@ def test_no_more_is_tried_than_allowed(attempts_max: int, recovered: bool) -> No
         assert caught.value.details == {"chars": 5_009, "charsMax": 1_000, "attempts": attempts_max}
 
 
-def test_what_cannot_be_made_to_fit_is_an_overflow() -> None:
+def test_a_conversation_that_cannot_be_cut_enough_is_an_overflow() -> None:
     with pytest.raises(ContextOverflow):
         fit(draft(None, [ModelMessage(role="assistant", content="x" * 1_000)]), LIMITS)
 

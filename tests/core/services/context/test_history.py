@@ -182,7 +182,7 @@ def test_a_history_that_was_kept_is_the_one_that_is_read_anew(
         world.reader.close()
 
 
-def test_what_was_erased_is_in_no_history_though_nothing_was_heard_of_it(log: Log) -> None:
+def test_erased_text_is_in_no_history_even_without_notice_of_it(log: Log) -> None:
     world = World(log)
     try:
         world.say(0, user("ask"), assistant("the code is 7731"))

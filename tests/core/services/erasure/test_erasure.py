@@ -58,7 +58,7 @@ async def test_a_pass_that_left_something_is_tried_again_at_once(passes: Passes)
     assert passes.passes == 2
 
 
-async def test_those_that_wait_share_the_next_pass_and_never_the_one_under_way(passes: Passes) -> None:
+async def test_waiting_erasures_share_the_next_pass_and_never_the_current_one(passes: Passes) -> None:
     """A text that was erased during a pass may be behind its reading position."""
     passes.leaves = [Trace(place="log", reason="a reader", remedy="again")]  # no rest after it
     passes.go_on.clear()

@@ -144,7 +144,7 @@ def test_an_answer_that_another_limit_ended_is_one() -> None:
     assert next_step(after(*BEGUN, replace(SAID, truncated=True), paid(1)), 9) == JudgeAnswer(answer="ok")
 
 
-def test_what_a_run_took_adds_up() -> None:
+def test_the_usage_of_a_run_adds_up() -> None:
     progress = after(*BEGUN, call(1), paid(1, cost=3, attempts=2), result(1), SAID, paid(2, cost=4))
     assert progress.usage == Usage(input_tokens=3, output_tokens=2)
     assert (progress.attempts, progress.calls, progress.spent_micro_usd) == (3, 2, 7)

@@ -89,7 +89,7 @@ def row(position: int, kind: str, run_id: str = "run_1", session_id: str | None 
     )
 
 
-def test_who_listens_sees_each_piece_and_who_joins_sees_what_was_written_so_far(live: LiveText) -> None:
+def test_a_subscriber_gets_each_piece_and_a_new_one_the_text_so_far(live: LiveText) -> None:
     early, other = Reader(live), Reader(live, "two")
     live.append("one", "run_1", 1, "Hel")
     early.read()
@@ -137,7 +137,7 @@ def test_a_turn_may_begin_before_it_is_heard_that_the_one_before_was_recorded(li
     assert live.writing("one") is not None
 
 
-def test_what_another_run_or_session_records_closes_no_turn(live: LiveText) -> None:
+def test_entries_of_another_run_or_session_close_no_turn(live: LiveText) -> None:
     reader = Reader(live)
     live.append("one", "run_1", 1, "Hello")
     live._on_rows([row(7, run.RunCompleted.TYPE, "run_2"), row(8, run.RunCompleted.TYPE, "run_1", "two")])
@@ -260,7 +260,7 @@ def test_text_of_another_process_arrives_piece_by_piece_and_is_reset_like_there(
     assert (reader.shown, reader.resets) == ({}, 1)
 
 
-def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(
+def test_a_turn_that_lost_a_piece_is_reset_and_continues_with_the_next_ones(
     live: LiveText, elsewhere: LiveText
 ) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
@@ -273,7 +273,7 @@ def test_where_something_was_lost_on_the_way_the_turn_goes_on_with_what_came(
     assert (reader.shown, reader.resets) == ({("run_1", 1): "three four"}, 1)
 
 
-def test_what_comes_after_the_entry_of_its_turn_is_late(live: LiveText, elsewhere: LiveText) -> None:
+def test_text_after_the_entry_of_its_turn_is_late(live: LiveText, elsewhere: LiveText) -> None:
     relay, reader = LiveRelay(elsewhere, None, Problems(FixedClock())), Reader(live)
     elsewhere.append("one", "run_1", 1, "Hello")
     pieces = list(relay.pieces("one"))

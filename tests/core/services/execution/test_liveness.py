@@ -88,7 +88,9 @@ def test_a_process_that_ended_in_order_has_left(ours: Executors, join: Join) -> 
     assert ours.loss("exe_never") == "left"
 
 
-def test_who_looks_takes_no_lock(ours: Executors, join: Join, tmp_path: Path, clock: FixedClock) -> None:
+def test_a_look_at_another_executor_leaves_its_lock_free(
+    ours: Executors, join: Join, tmp_path: Path, clock: FixedClock
+) -> None:
     other = join("other")
     other.die()
     ours.loss(other.name)
@@ -120,7 +122,7 @@ def test_a_process_that_counts_is_never_frozen(ours: Executors, join: Join, cloc
     assert 4 * HEARTBEATS <= len(counters) <= 4 * HEARTBEATS + 1, "a write is not needed every time"
 
 
-def test_what_fails_in_a_process_is_shown_with_its_heartbeat_until_it_works(
+def test_a_failing_loop_is_shown_with_its_process_until_it_works(
     ours: Executors, join: Join, clock: FixedClock
 ) -> None:
     other = join("other")
@@ -175,7 +177,7 @@ def test_a_process_that_was_stopped_itself_freezes_no_other(ours: Executors, joi
     assert ours.loss(other.name) is None
 
 
-def test_what_the_dead_left_behind_is_removed_once_their_runs_are_taken(
+def test_the_files_of_dead_processes_are_removed_once_their_runs_are_taken(
     ours: Executors, join: Join, tmp_path: Path
 ) -> None:
     alive, dead, owing = join("alive"), join("dead"), join("owing")

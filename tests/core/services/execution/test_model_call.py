@@ -131,7 +131,7 @@ async def test_the_last_failure_has_the_number_of_attempts() -> None:
     assert (caught.value.attempts, len(asked.waits)) == (4, 3)
 
 
-async def test_what_a_provider_asks_to_wait_is_waited_and_a_little_more() -> None:
+async def test_the_wait_that_a_provider_asks_for_is_kept_and_slightly_exceeded() -> None:
     asked = Asked(Scripted("paid", [passing(wait_seconds=7.0)], [DONE]))
     await asked.asker.ask(HI, [("paid", "m")], attempts=2)
     assert asked.waits == [7.1]
@@ -199,7 +199,7 @@ async def test_cancelling_goes_through() -> None:
 REPORT = UsageReport(usage=Usage(input_tokens=10, output_tokens=5, total_tokens=15))  # 25 micro-USD
 
 
-async def test_what_failed_attempts_reported_is_kept_with_its_price() -> None:
+async def test_the_usage_of_failed_attempts_is_kept_with_its_price() -> None:
     provider = Scripted("paid", [REPORT, passing()], [passing()], [REPORT, REPORT], [TextDelta(text="yes"), DONE])
     in_vain: list[CallCost] = []
     answered = await Asked(provider).asker.ask(HI, [("paid", "m")], attempts=4, in_vain=in_vain)
@@ -219,7 +219,7 @@ async def test_output_that_a_failed_attempt_did_not_report_is_estimated_from_wha
     assert (vain.usage, vain.estimated) == (Usage(input_tokens=7, output_tokens=3, total_tokens=10), True)
 
 
-async def test_what_a_cancelled_call_reported_is_kept() -> None:
+async def test_the_usage_of_a_cancelled_call_is_kept() -> None:
     class Silent(Scripted):
         async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
             yield REPORT
@@ -233,7 +233,7 @@ async def test_what_a_cancelled_call_reported_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("left", "calls"), [(None, 5), (1_000, 5), (51, 3), (50, 2), (25, 1), (1, 1)])
-async def test_nothing_is_tried_again_once_failed_attempts_cost_what_was_left(left: int | None, calls: int) -> None:
+async def test_no_attempt_follows_once_failed_ones_cost_the_rest_of_the_budget(left: int | None, calls: int) -> None:
     provider, other = Scripted("paid", [REPORT, passing()]), Scripted("other", [DONE])
     with pytest.raises(ProviderFailure, match="busy"):
         route = [("paid", "m"), ("other", "n")] if left is not None and calls < 5 else [("paid", "m")]

@@ -98,7 +98,7 @@ async def test_a_run_for_any_executor_is_left_to_those_before_and_taken_if_they_
         assert wanted == ([] if leased else [created.stream])
 
 
-async def test_what_an_executor_says_after_it_lost_its_lease_is_refused(tmp_path: Path, gates: Gates) -> None:
+async def test_an_executor_that_lost_its_lease_is_refused(tmp_path: Path, gates: Gates) -> None:
     gate = gates["late"]
     async with plane_at_work(tmp_path, **gates.settings) as parts:
         committed = await parts.runs.start(RunBody(input=gate.order), LOCAL, META, None, wait=False)

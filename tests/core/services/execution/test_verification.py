@@ -224,7 +224,7 @@ async def test_an_output_has_to_contain_a_text_exactly() -> None:
     assert [failure.details for failure in missed.failures] == [{"label": "log"}]
 
 
-async def test_what_judging_brings_about_is_evidence_and_failures_keep_the_order_of_policies() -> None:
+async def test_judging_attaches_evidence_and_failures_keep_the_order_of_policies() -> None:
     policies = (
         policy("require-evidence", "first", "answer", evidence_type="json"),
         policy("contains", "second", "word", contains="missing"),

@@ -83,7 +83,7 @@ def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_a_crash_left_of_a_line_is_taken_away_and_no_whole_line_is(tmp_path: Path) -> None:
+def test_a_torn_line_is_removed_and_no_whole_line_is(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     append_anchor(path, LINE)
     whole = path.read_bytes()

@@ -273,7 +273,7 @@ def test_a_row_that_no_bundle_can_hold_is_named(forge: Forge, reader: SqliteRead
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), scope=st.sampled_from([RUN, SESSION, ALL]))
-def test_whatever_is_done_to_its_lines_a_bundle_proves_only_what_was_recorded(
+def test_under_any_change_of_its_lines_a_bundle_proves_only_recorded_events(
     data: st.DataObject, scope: BundleScope, reader: SqliteReader
 ) -> None:
     recorded = {row.position: row for row in reader.rows(0, 100)}

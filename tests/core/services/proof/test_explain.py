@@ -295,7 +295,7 @@ def test_a_stream_of_another_kind_has_no_explanation() -> None:
     assert explain.explain([], None, history, named) is None
 
 
-def test_what_caused_a_step_is_named_by_its_event() -> None:
+def test_the_cause_of_a_step_is_named_by_its_event() -> None:
     history = History()
     run_id = history.request("one")
     history.start(run_id)

@@ -105,7 +105,7 @@ def test_a_day_that_is_spent_refuses_until_midnight_utc() -> None:
     assert names(found.newly_rejected.by_reason) == ["policy.costBudgetDailyUsd"]
 
 
-def test_what_a_call_costs_counts_when_it_is_paid_and_not_at_the_end_of_its_run() -> None:
+def test_the_cost_of_a_call_counts_when_it_is_paid_and_not_at_the_end_of_its_run() -> None:
     dear = asked(1, 0, duration_ms=9_000)
     paid = replace(dear.steps[1], recorded_at=1_000)
     early = replace(dear, steps=(dear.steps[0], paid, dear.steps[2]))
@@ -124,7 +124,7 @@ def test_a_run_whose_model_has_no_price_is_refused_under_a_daily_budget() -> Non
     assert names(found.newly_rejected.by_reason) == ["policy.costBudgetDailyUsd"]
 
 
-def test_what_a_client_chose_is_decided_as_it_chose() -> None:
+def test_the_outcome_follows_the_choice_of_the_client() -> None:
     busy = asked(2, 500, "s1", refused=STRATEGY_REASON, strategy="reject")
     found = under([asked(1, 0), busy])
     assert (found.newly_allowed.runs, found.simulated.refused) == (0, 1)

@@ -81,7 +81,7 @@ def test_an_empty_log_is_right(forge: Forge) -> None:
     assert (report.ok, report.head, report.chain, report.violations) == (True, 0, GENESIS.hex(), ())
 
 
-def test_whatever_a_run_may_do_is_right(forge: Forge) -> None:
+def test_every_legal_history_of_a_run_verifies(forge: Forge) -> None:
     whole_lives(forge)
     report = forge.report()
     assert report.violations == ()
@@ -122,7 +122,7 @@ def scheduled(forge: Forge, *events: Event, stream: str = "schedule:a") -> None:
             forge.add(event.target_run_id, CREATED, LEASED, STARTED, COMPLETED, command=command)
 
 
-def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
+def test_every_legal_history_of_a_schedule_verifies(forge: Forge) -> None:
     scheduled(forge, upserted(), started(NOW + HOUR), buffered(NOW + 2 * HOUR), DONE)
     second = (buffered(NOW + 3 * HOUR), skipped(NOW + 3 * HOUR, "buffer-full"))
     scheduled(forge, started(NOW + 2 * HOUR, 2), *second, replace(DONE, target_run_id=started(None, 2).target_run_id))
@@ -145,7 +145,7 @@ def test_whatever_a_schedule_may_do_is_right(forge: Forge) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(FIRST_OF_SCHEDULES, MOVES - 1), st.integers(0, 99)), min_size=30, max_size=60))
-def test_whatever_is_decided_about_slots_is_right(moves: list[tuple[int, int]]) -> None:
+def test_every_decision_about_slots_verifies(moves: list[tuple[int, int]]) -> None:
     log = rules.Rules()
     for row in History().play(moves).written:
         found = [name for name, _ in log.look(row, CODEC.decode(row).event)]
@@ -184,7 +184,7 @@ def test_a_text_that_is_erased_during_the_pass_is_right(forge: Forge) -> None:
     assert (report.violations, report.head, forge.position) == ((), 4, 5)
 
 
-def test_what_a_newer_release_wrote_is_carried(forge: Forge) -> None:
+def test_events_of_a_newer_release_are_counted_and_break_nothing(forge: Forge) -> None:
     forge.add("new_1", Plain("new.invented"))
     forge.add("run_1", CREATED, Plain("run.invented"), LEASED)
     report = forge.report()
@@ -801,7 +801,7 @@ def queued_and_worked_off(forge: Forge) -> None:
     forge.add("msg_2", letter.SENT, letter.FAILED)
 
 
-def test_whatever_may_become_of_work_is_right(forge: Forge) -> None:
+def test_every_legal_history_of_a_queue_verifies(forge: Forge) -> None:
     queued_and_worked_off(forge)
     assert forge.report().violations == ()
 
@@ -916,7 +916,7 @@ def step_after_the_end(forge: Forge) -> None:
     forge.add("wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.started(attempt=2))
 
 
-def test_whatever_a_workflow_run_may_do_is_right(forge: Forge) -> None:
+def test_every_legal_history_of_a_workflow_run_verifies(forge: Forge) -> None:
     forge.add("wfr_1", flow.CREATED, flow.started(), flow.failed(), flow.ENDED, flow.resumed("a"))
     forge.add("wfr_1", flow.started(attempt=2), flow.completed(attempt=2), flow.started("b"), flow.completed("b"))
     report = forge.report()
@@ -969,7 +969,7 @@ def review_repaired_by_an_old_run(forge: Forge) -> None:
     forge.add(REVIEW, critic.REPAIR)
 
 
-def test_whatever_a_review_may_do_is_right(forge: Forge) -> None:
+def test_every_legal_history_of_a_review_verifies(forge: Forge) -> None:
     forge.add("persona:run_9", critic.FAILED)
     forge.add(REVIEW, critic.STARTED)
     forge.add("run_1", *LIFE)

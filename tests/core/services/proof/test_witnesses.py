@@ -27,7 +27,7 @@ def test_anchors_are_read_with_their_lines() -> None:
     assert read(b"") == []
 
 
-def test_what_a_crash_left_at_the_end_is_passed_over() -> None:
+def test_a_torn_last_line_is_skipped() -> None:
     assert read(LINE + b"\n" + LINE[:40]) == [Witness("kept", 1, ANCHOR, TAKEN)]
 
 

@@ -78,7 +78,7 @@ def test_without_a_daily_budget_any_sum_may_be_spent(budget: float | None) -> No
     assert asked(Head(budget, spent=spent(10**9))) == (BudgetGrant(), 0)
 
 
-def test_what_a_call_may_cost_at_most_is_set_aside() -> None:
+def test_the_highest_cost_of_a_call_is_reserved() -> None:
     assert asked(Head(0.001, spent=spent(500))) == (BudgetGrant(micro_usd=400), 400)
 
 
@@ -86,7 +86,7 @@ def test_the_last_call_gets_the_rest() -> None:
     assert asked(Head(0.001, spent=spent(750))) == (BudgetGrant(micro_usd=250), 250)
 
 
-def test_what_failed_calls_of_the_turn_cost_is_kept_aside() -> None:
+def test_the_cost_of_failed_calls_of_the_turn_stays_reserved() -> None:
     assert asked(Head(0.001, spent=spent(500)), lost=300) == (BudgetGrant(micro_usd=200), 500)
 
 
@@ -95,12 +95,12 @@ def test_an_own_reservation_is_replaced_and_other_ones_count() -> None:
     assert asked(Head(0.001, spent=spent(500), reserved=others)) == (BudgetGrant(micro_usd=200), 200)
 
 
-def test_what_others_have_set_aside_may_be_free_soon() -> None:
+def test_reservations_of_others_may_be_released_soon() -> None:
     granted, amount = asked(Head(0.001, spent=spent(500), reserved={"run_2": (450,)}))
     assert (granted.wait, granted.micro_usd, amount) == (True, None, 0)
 
 
-def test_where_nothing_is_left_the_run_is_to_pause() -> None:
+def test_a_run_is_paused_once_the_budget_is_spent() -> None:
     granted, amount = asked(Head(0.001, spent=spent(901)))
     assert granted.reached == run.DayReached(reason="daily-budget", spent_micro_usd=901, budget_micro_usd=BUDGET)
     assert (granted.wait, amount) == (False, 0)
@@ -121,7 +121,7 @@ def test_a_new_day_begins_at_midnight_utc_and_reservations_stay() -> None:
     assert asked(head, now=last + 1) == (BudgetGrant(micro_usd=300), 300)
 
 
-def test_what_release_0_1_0_noted_of_its_last_day_counts_on_that_day_only() -> None:
+def test_the_spending_row_of_release_0_1_0_counts_on_its_last_day_only() -> None:
     head = Head(0.001, spent={"day": (TODAY, 600), **spent(300)})
     assert day_totals(head, NOW).spent == 900
     assert day_totals(head, NOW + DAY_MS).spent == 0

@@ -52,7 +52,7 @@ async def test_a_moment_that_does_not_come_is_not_waited_for_any_longer() -> Non
     assert await moment.within(0)
 
 
-async def test_who_no_longer_waits_for_a_moment_is_in_nobodys_way() -> None:
+async def test_a_cancelled_wait_for_a_moment_disturbs_no_other() -> None:
     moment = OneShot()
     waiting = asyncio.create_task(moment.within(LONG_SECONDS))
     await asyncio.sleep(0)

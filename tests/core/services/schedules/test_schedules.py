@@ -100,7 +100,7 @@ async def hours(directory: Path, time: FixedDate | None = None, /, **settings: s
         ("buffer-all", ["buffered"], ["buffered", "buffered"], ["ok", "ok", "ok"]),
     ],
 )
-async def test_what_a_slot_does_while_a_run_is_in_flight_and_what_follows_when_that_ends(
+async def test_each_overlap_policy_during_a_run_and_at_its_end(
     tmp_path: Path, gates: Gates, policy: OverlapPolicy, second: list[str], third: list[str], end: list[str]
 ) -> None:
     gate = gates["busy"]
@@ -191,7 +191,7 @@ async def test_a_run_that_failed_pauses_its_schedule_if_that_was_wanted(tmp_path
         await at.until("failed", "skipped paused", "skipped paused", "failed")
 
 
-async def test_what_the_policy_refuses_is_in_the_log_of_the_schedule_and_does_not_pause_it(
+async def test_a_run_refused_by_the_policy_is_in_the_log_of_the_schedule_and_does_not_pause_it(
     tmp_path: Path, gates: Gates
 ) -> None:
     gate = gates["only"]
@@ -265,7 +265,7 @@ async def test_missed_slots_are_listed_one_by_one_and_paged(tmp_path: Path) -> N
             assert await at.logs(after=(position, int(slot)), limit=2) == whole[index + 1 : index + 3]
 
 
-async def test_how_many_there_may_be_and_how_often_they_are_due_is_a_setting(tmp_path: Path) -> None:
+async def test_the_number_of_schedules_and_their_shortest_interval_are_settings(tmp_path: Path) -> None:
     async with hours(tmp_path, schedules_max="2", schedule_minutes_min="30") as at:
         for often, field in (
             ({"cron": None, "every_minutes": 29}, "everyMinutes"),
