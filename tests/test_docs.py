@@ -152,18 +152,24 @@ def test_every_test_that_answers_an_attack_is_there(name: str) -> None:
     assert named <= there, f"docs/{name} names tests that are not there: {sorted(named - there)}"
 
 
-def test_the_threat_model_names_tests_by_their_path() -> None:
-    table = documents()[ROOT / "docs" / "threat-model.md"]
-    named = set(re.findall(r"[a-z]+(?:/[a-z]+)*/test_[a-z_]+", table))
+@pytest.mark.parametrize("name", ["threat-model.md", "reliability.md"])
+def test_a_page_names_tests_by_their_path(name: str) -> None:
+    named = set(re.findall(r"(?:tests/)?((?:[a-z]+/)+test_[a-z_]+)", documents()[ROOT / "docs" / name]))
     missing = sorted(path for path in named if not (ROOT / "tests" / f"{path}.py").exists())
-    assert named and not missing, f"docs/threat-model.md names tests that are not there: {missing}"
+    assert named and not missing, f"docs/{name} names tests that are not there: {missing}"
 
 
 NAMED = re.compile(
     r"(?<![\w./-])(?:athena_api|athena_cli|athena_core|projections|tests|docs|benchmarks)/[\w/.-]+\.(?:py|tsx?|txt|json)\b"
 )
 IN_DOCUMENTS = re.compile(r"`([\w/]+\.(?:py|tsx?))`")
-MADE_UP = {"CHANGELOG.md", "tests/test_house.py", "tests/core/tools/test_workspace.py", "tests/test_packages.py"}
+MADE_UP = {
+    "CHANGELOG.md",
+    "tests/test_house.py",
+    "tests/core/tools/test_workspace.py",
+    "tests/test_packages.py",
+    "tests/support/golden.py",
+}
 """What speaks of files that were there once, or that a test makes up."""
 
 

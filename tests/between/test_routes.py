@@ -87,6 +87,25 @@ def test_every_way_to_start_a_run_meets_every_limit(way: str, planes: Planes, mo
         assert plane.until(f"/runs/{holder}", "status", "completed")
 
 
+def test_a_tool_and_a_verifier_show_the_same_of_a_command(planes: Planes, tmp_path: Path) -> None:
+    secret, command = "an-own-key-without-a-shape", ["/bin/sh", "-c", "cat notes.txt; exit 3"]
+    (tmp_path / "notes.txt").write_text(f"{secret}\n" + "x" * 5_000)
+    policy = {"id": "v", "kind": "command", "label": "Shown", "command": command}
+    body = Profile(verification=(policy,)).body
+    body["toolPolicies"]["shell"]["outputBytesMax"] = 1_000
+    script = [call("shell", command=command, evidence="Shown"), "done"]
+    settings = {"workspace_root": str(tmp_path), "openai_api_key": secret}
+    with acting(script) as model, planes(openai_base_url=model.url, **settings) as plane:
+        profile = plane.data("POST", "/harness-profiles", body)["id"]
+        run = plane.data("POST", "/runs", {"input": "go", "harnessProfileId": profile})
+        path = f"/runs/{run['runId']}/evidence"
+        one, other = (plane.data("GET", f"{path}/{item['id']}") for item in plane.data("GET", path)["items"])
+    assert {one["source"], other["source"]} == {"tool", "verifier"}
+    assert (one["content"], one["exitCode"]) == (other["content"], other["exitCode"])
+    assert (one["exitCode"], secret in one["content"], 1_000 <= one["sizeBytes"] < 1_200) == (3, False, True)
+    assert run["verificationStatus"] == "verification-failed"
+
+
 def pairs() -> Iterator[tuple[str, str]]:
     """The paths of each list, and of a record of it."""
     reads = {row.path for row in OPERATIONS if row.method == "GET" and not row.stream}
