@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,8 +85,13 @@ def static_file(path: str) -> StaticFile | None:
 def static_files() -> dict[str, StaticFile]:
     """Return all served files by path. The list is fixed, so no path leads outside of the folder."""
     files: dict[str, StaticFile] = {}
-    for file in sorted(ROOT.rglob("*")):
-        if file.suffix in CONTENT_TYPES and file.is_file():
-            path = file.relative_to(ROOT).as_posix()
-            files[path] = StaticFile.of(file.read_bytes(), file.suffix, immutable=path.startswith(HASHED))
+    for folder, _, names in os.walk(ROOT, onerror=_raise):  # from Python 3.13 on, rglob would skip what it cannot read
+        for file in (Path(folder, name) for name in names):
+            if file.suffix in CONTENT_TYPES:
+                path = file.relative_to(ROOT).as_posix()
+                files[path] = StaticFile.of(file.read_bytes(), file.suffix, immutable=path.startswith(HASHED))
     return files
+
+
+def _raise(error: OSError) -> None:
+    raise error

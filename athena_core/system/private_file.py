@@ -1,6 +1,7 @@
 """Private files: what the state directory holds is its owner's alone, whatever the umask and the directory's mode."""
 
 import errno
+import fnmatch
 import logging
 import os
 import stat
@@ -92,9 +93,20 @@ def open_to_others(state_dir: Path) -> Iterator[tuple[Path, int]]:
                 yield path, stat.S_IMODE(mode)
 
 
+def matching(directory: Path, pattern: str) -> list[Path]:
+    """Return the entries of a directory that match a pattern, sorted; none if there is no directory.
+
+    Raise OSError if it cannot be read: from Python 3.13 on, ``Path.glob`` reports nothing then.
+    """
+    try:
+        return sorted(path for path in directory.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _ours(state_dir: Path) -> Iterator[Path]:
     for pattern in FILES:
-        yield from state_dir.glob(pattern)
+        yield from matching(state_dir, pattern)
     for name in DIRECTORIES:
         for place, _, files in os.walk(state_dir / name):
             yield Path(place)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from athena_core.log.port import ABOUT_BYTES_MAX, ExecutorHeartbeat, RegisteredExecutor
+from athena_core.system.private_file import matching
 
 COUNTER_BYTES = 8
 
@@ -125,7 +126,7 @@ class FileExecutorRegistry:
     def registered(self) -> list[RegisteredExecutor]:
         """Return all registered executors, including lost ones until they are forgotten."""
         found: list[RegisteredExecutor] = []
-        for path in sorted(self._directory.glob("exe_*.lock")):
+        for path in matching(self._directory, "exe_*.lock"):
             with suppress(FileNotFoundError):
                 about, counted_at = path.read_bytes()[COUNTER_BYTES:], path.stat().st_mtime_ns // 1_000_000
                 found.append(RegisteredExecutor(path.stem, about, counted_at, self._free(path)))
@@ -133,7 +134,7 @@ class FileExecutorRegistry:
 
     def forget(self, kept: set[str]) -> None:
         """Forget executors whose locks are free, except ``kept``."""
-        for path in self._directory.glob("exe_*.lock"):
+        for path in matching(self._directory, "exe_*.lock"):
             if path.stem != self.executor and path.stem not in kept:
                 with suppress(FileNotFoundError):
                     if self._free(path):

@@ -168,8 +168,7 @@ class DirectoryLock:
 
     def check(self) -> None:
         """Raise ConfigError if a process uses the directory."""
-        executors = self._directory / "executors"
-        for path in executors.glob("*.lock") if executors.is_dir() else ():
+        for path in private_file.matching(self._directory / "executors", "*.lock"):
             lock = ProcessLock(path, create=False)
             try:
                 if not lock.try_acquire():

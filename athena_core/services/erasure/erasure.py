@@ -18,6 +18,7 @@ from athena_core.log.port import StoreReader
 from athena_core.log.tools.backup import open_log_file
 from athena_core.log.writer import Log
 from athena_core.protocols import Generations, MemorySearch, Row
+from athena_core.system.private_file import matching
 from athena_core.system.problems import described
 
 PAGE_ROWS = 500
@@ -172,7 +173,7 @@ def _cache(name: str) -> Eraser:
 def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     """Delete the files of reviews whose text was erased."""
     with closing(erasure.log.reader()) as reader:
-        for folder in (erasure.directory / review.FOLDER).glob("*"):
+        for folder in matching(erasure.directory / review.FOLDER, "*"):
             rows = [*reader.stream(folder.name), *reader.stream(review.PREFIX + folder.name)]
             if any(row.text is None and row.text_hash is not None for row in rows):
                 shutil.rmtree(folder)
@@ -181,7 +182,7 @@ def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 
 def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     """Find logs that ``athena restore`` set aside and that hold text erased since."""
-    for path in sorted({*erasure.directory.glob("log-*.db"), *erasure.directory.glob("*.part")}):
+    for path in (*matching(erasure.directory, "log-*.db"), *matching(erasure.directory, "*.part")):
         with closing(erasure.log.reader()) as reader:
             if _holds_erased(path, reader, erasure.log):
                 yield Trace(place=path.name, reason="a copy of the log from before the erasure", remedy="delete it")
