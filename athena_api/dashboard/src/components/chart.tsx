@@ -9,18 +9,18 @@ const LINES = 4; // the maximum, without the line at 0
 const CLASSES = ["started", "good", "bad", "warn"]; // one per series
 
 /** Return the points of a line in a box of 100 by 100. Fewer values than steps are aligned right. */
-function points(values: readonly number[], most: number, steps = values.length): string {
+function points(values: readonly number[], highest: number, steps = values.length): string {
   const last = Math.max(1, steps - 1);
   const skipped = steps - values.length;
-  return values.map((value, index) => `${((100 * (skipped + index)) / last).toFixed(2)},${(100 - (100 * value) / most).toFixed(2)}`).join(" ");
+  return values.map((value, index) => `${((100 * (skipped + index)) / last).toFixed(2)},${(100 - (100 * value) / highest).toFixed(2)}`).join(" ");
 }
 
 export function Traffic(): JSX.Element {
   void redraws.value;
   const [times, ...series] = chartSeries();
-  const most = Math.max(LINES, ...series.flat());
-  const step = STEPS.find((candidate) => most / candidate <= LINES) ?? most;
-  const top = Math.ceil(most / step) * step;
+  const highest = Math.max(LINES, ...series.flat());
+  const step = STEPS.find((candidate) => highest / candidate <= LINES) ?? highest;
+  const top = Math.ceil(highest / step) * step;
   const lines = Array.from({ length: top / step + 1 }, (_, index) => index * step);
   const sums = series.map((values) => values.reduce((total, value) => total + value, 0));
   const legend = SERIES.map((name, index) => `${count(sums[index] ?? 0)} ${name}`);

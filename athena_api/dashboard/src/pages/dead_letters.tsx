@@ -13,10 +13,10 @@ const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", 
 
 export function DeadLetters(): JSX.Element {
   const { filters, id } = route.value;
-  const wanted = { status: filters.status ?? "", reason: filters.reason, sessionId: filters.sessionId };
+  const query = { status: filters.status ?? "", reason: filters.reason, sessionId: filters.sessionId };
   const live = useLiveQuery(
-    JSON.stringify(wanted),
-    () => request(listA2aDlq, { query: { ...wanted, limit: 200 } }),
+    JSON.stringify(query),
+    () => request(listA2aDlq, { query: { ...query, limit: 200 } }),
     reloadWhen((event) => event.type.startsWith("a2a.dlq.")),
   );
   return (
@@ -34,16 +34,16 @@ export function DeadLetters(): JSX.Element {
             <>
               <Rows items={items} open={id} />
               <MorePages
-                key={JSON.stringify(wanted)}
+                key={JSON.stringify(query)}
                 next={nextCursor}
                 what="dead letters"
-                read={(cursor) => request(listA2aDlq, { query: { ...wanted, limit: 200, cursor } })}
+                read={(cursor) => request(listA2aDlq, { query: { ...query, limit: 200, cursor } })}
               >
                 {(more) => <Rows items={more} open={id} />}
               </MorePages>
             </>
           ) : (
-            <Empty>No dead letters{Object.values(wanted).some(Boolean) ? " match these filters" : ""}.</Empty>
+            <Empty>No dead letters{Object.values(query).some(Boolean) ? " match these filters" : ""}.</Empty>
           )
         }
       </Loaded>

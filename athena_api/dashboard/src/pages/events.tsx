@@ -225,6 +225,6 @@ function EventRow({ event, open }: { event: SeenEvent; open: boolean }): JSX.Ele
 
 /** Return the published record. */
 function publishedRecord(event: SeenEvent): unknown {
-  const { position: _, was: __, ...record } = event;
+  const { position: _, statusBefore: __, ...record } = event;
   return record;
 }

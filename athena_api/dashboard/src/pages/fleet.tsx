@@ -40,7 +40,7 @@ export function Fleet(): JSX.Element {
       <h1>
         Fleet <StartRun />
       </h1>
-      <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} most={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
+      <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} limit={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
       <div class="columns">
         <Panel title="Runs, last 10 minutes" wide>
           <Traffic />
@@ -85,7 +85,7 @@ function Tile(props: {
   );
 }
 
-function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined }): JSX.Element {
+function Tiles({ fleet, limit }: { fleet: FleetSummary; limit: number | undefined }): JSX.Element {
   void redraws.value;
   const [, started, completed, failed, rejected] = chartSeries();
   const { recent, queue, costSummary } = fleet;
@@ -97,7 +97,7 @@ function Tiles({ fleet, most }: { fleet: FleetSummary; most: number | undefined 
       <Tile
         label="Running"
         value={count(fleet.running)}
-        text={most === undefined ? "no limit" : `limit ${count(most)}`}
+        text={limit === undefined ? "no limit" : `limit ${count(limit)}`}
         to={href("runs", undefined, { status: "running" })}
         spark={started ?? []}
       />

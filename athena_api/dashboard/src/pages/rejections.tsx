@@ -23,10 +23,10 @@ const REASONS = ["max-concurrent-runs-exceeded", "key-limit-exceeded", "daily-co
 
 export function Rejections(): JSX.Element {
   const { filters, id } = route.value;
-  const wanted = { sessionId: filters.sessionId, reason: filters.reason, actor: filters.actor, provider: filters.provider };
+  const query = { sessionId: filters.sessionId, reason: filters.reason, actor: filters.actor, provider: filters.provider };
   const live = useLiveQuery(
-    JSON.stringify(wanted),
-    () => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200 } }),
+    JSON.stringify(query),
+    () => request(listPolicyConcurrencyRejections, { query: { ...query, order: "newest", limit: 200 } }),
     reloadWhen((event) => event.type === "policy.rejected"),
   );
   return (
@@ -45,16 +45,16 @@ export function Rejections(): JSX.Element {
             <>
               <Rows items={items} open={id} />
               <MorePages
-                key={JSON.stringify(wanted)}
+                key={JSON.stringify(query)}
                 next={nextCursor}
                 what="rejected runs"
-                read={(cursor) => request(listPolicyConcurrencyRejections, { query: { ...wanted, order: "newest", limit: 200, cursor } })}
+                read={(cursor) => request(listPolicyConcurrencyRejections, { query: { ...query, order: "newest", limit: 200, cursor } })}
               >
                 {(more) => <Rows items={more} open={id} />}
               </MorePages>
             </>
           ) : (
-            <Empty>No rejected runs{Object.values(wanted).some(Boolean) ? " match these filters" : ""}.</Empty>
+            <Empty>No rejected runs{Object.values(query).some(Boolean) ? " match these filters" : ""}.</Empty>
           )
         }
       </Loaded>
@@ -212,9 +212,9 @@ function bodyOf(rejection: Rejection, policy: PolicyDocument | null, since: numb
 function RecheckResult({ recheck, rejection }: { recheck: Recheck; rejection: Rejection }): JSX.Element {
   const { policy, running, simulation } = recheck;
   const run = simulation?.run;
-  const most = policy?.maxConcurrentRuns ?? undefined;
-  const room = most === undefined ? `${count(running)} runs in progress, no limit.` : `${count(running)} of ${count(most)} runs in progress.`;
-  if (!run) return <p>{room}</p>;
+  const limit = policy?.maxConcurrentRuns ?? undefined;
+  const usage = limit === undefined ? `${count(running)} runs in progress, no limit.` : `${count(running)} of ${count(limit)} runs in progress.`;
+  if (!run) return <p>{usage}</p>;
   return (
     <p class="verdict">
       {run.simulated ? (
@@ -231,7 +231,7 @@ function RecheckResult({ recheck, rejection }: { recheck: Recheck; rejection: Re
           {rejection.reason ? <span class="quiet"> (at the time: {words(rejection.reason)})</span> : null}.
         </>
       )}{" "}
-      {room}
+      {usage}
     </p>
   );
 }

@@ -39,7 +39,7 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
         changed ||= next !== row;
         if (next !== row && next.error?.message === "") reload(); // events carry no error message
         rows.set(runId, next);
-      } else if (event.type === "run.queued" || (event.type === "run.created" && event.was === undefined)) {
+      } else if (event.type === "run.queued" || (event.type === "run.created" && event.statusBefore === undefined)) {
         const run = newRun(event);
         rows.set(runId, run);
         fresh.push(run);

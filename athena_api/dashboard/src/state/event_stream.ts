@@ -22,7 +22,7 @@ const BATCH_EVENTS = 200; // per task, to keep tasks short
 const QUEUE_EVENTS_MAX = 20_000; // beyond it, a new snapshot is faster than applying the queue
 const HEALTH_MS = 3_000;
 const BEHIND_MS = 3_000;
-const STILL_MS = 12_000;
+const IDLE_MS = 12_000;
 const TIMEOUT_MS = 4_000; // a server with a slower health check counts as disconnected
 const REST_MS = 60_000;
 const RETRY_MS = 2_000;
@@ -37,7 +37,7 @@ class EventStream {
   private queue: string[] = [];
   private flushing = false;
   private behindSince = 0;
-  private rest: number | undefined;
+  private restTimer: number | undefined;
   private seesAll = true;
 
   /** Call the handler with every batch of events from now on. Return a function that unsubscribes. */
@@ -61,17 +61,17 @@ class EventStream {
     const connection = ++this.connection;
     const source = new EventSource(`/api/v1/events/stream?after=${position.value}`);
     this.source = source;
-    const take = (message: MessageEvent<string>): void => {
+    const receive = (message: MessageEvent<string>): void => {
       if (connection !== this.connection) return;
       this.queue.push(message.data);
       this.flushLater(BATCH_MS);
     };
-    for (const type of capabilities.value?.eventTypes ?? []) source.addEventListener(type, take);
-    for (const mark of ["bookmark", "caught-up"]) source.addEventListener(mark, (message: MessageEvent<string>) => this.takeMark(message));
+    for (const type of capabilities.value?.eventTypes ?? []) source.addEventListener(type, receive);
+    for (const mark of ["bookmark", "caught-up"]) source.addEventListener(mark, (message: MessageEvent<string>) => this.receiveMark(message));
     source.onopen = () => {
       if (connection !== this.connection) return;
       if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
-      this.judge();
+      this.updateState();
     };
     source.onerror = () => {
       if (connection !== this.connection) return;
@@ -80,7 +80,7 @@ class EventStream {
     };
   }
 
-  private takeMark(message: MessageEvent<string>): void {
+  private receiveMark(message: MessageEvent<string>): void {
     const { data } = JSON.parse(message.data) as { data: { cursor: string; head: number } };
     if (data.head > head.value) head.value = data.head;
     if (!this.seesAll && data.cursor !== "0") position.value = Math.max(position.value, positionOf(data.cursor));
@@ -131,7 +131,7 @@ class EventStream {
     }
     if (position.value > head.value) head.value = position.value;
     if (batch.length) for (const handler of this.handlers) handler(batch);
-    this.judge();
+    this.updateState();
     if (this.queue.length) this.flushLater(0);
   }
 
@@ -139,22 +139,22 @@ class EventStream {
   private nextBatch(): readonly SeenEvent[] | undefined {
     const batch: SeenEvent[] = [];
     let last = position.value;
-    let hole = false;
+    let gap = false;
     for (const data of this.queue.splice(0, BATCH_EVENTS)) {
       const record = (JSON.parse(data) as { data: EventRecord }).data;
-      const place = positionOf(record.id);
-      if (place <= last) continue; // a duplicate
-      hole ||= this.seesAll && place !== last + 1;
-      last = place;
-      batch.push({ ...record, position: place, was: this.track(record) });
+      const at = positionOf(record.id);
+      if (at <= last) continue; // a duplicate
+      gap ||= this.seesAll && at !== last + 1;
+      last = at;
+      batch.push({ ...record, position: at, statusBefore: this.trackStatus(record) });
     }
-    if (hole) return undefined;
+    if (gap) return undefined;
     position.value = last;
     return batch;
   }
 
   /** Return the status of the run before this event, if known. */
-  private track(event: EventRecord): OpenStatus | undefined {
+  private trackStatus(event: EventRecord): OpenStatus | undefined {
     if (event.runId === undefined || event.runId === null) return undefined;
     const before = this.statuses.get(event.runId);
     const after = statusAfter(event.type);
@@ -164,7 +164,7 @@ class EventStream {
   }
 
   /** Set the state of the stream from its position and the head. */
-  private judge(): void {
+  private updateState(): void {
     if (this.source?.readyState !== EventSource.OPEN) return;
     if (!this.seesAll || position.value >= head.value) {
       this.behindSince = 0;
@@ -188,9 +188,9 @@ class EventStream {
         state.value = "cut"; // even if the stream is still open
         continue;
       }
-      this.judge();
-      const still = position.value === before && !this.queue.length;
-      if (still && this.behindSince && performance.now() - this.behindSince > STILL_MS) {
+      this.updateState();
+      const idle = position.value === before && !this.queue.length;
+      if (idle && this.behindSince && performance.now() - this.behindSince > IDLE_MS) {
         this.behindSince = 0;
         this.open();
       }
@@ -199,9 +199,9 @@ class EventStream {
 
   /** Close the stream of a hidden page: a browser opens at most six connections to a server. */
   private restOutOfSight(): void {
-    clearTimeout(this.rest);
+    clearTimeout(this.restTimer);
     if (document.visibilityState === "hidden") {
-      this.rest = setTimeout(() => {
+      this.restTimer = setTimeout(() => {
         this.connection++;
         this.source?.close();
         this.queue = [];

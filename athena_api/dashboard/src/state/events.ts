@@ -6,7 +6,7 @@ import type { OpenStatus } from "./run_status";
 /** An event with its position and, if known, the status of its run before it. */
 export interface SeenEvent extends EventRecord {
   readonly position: number;
-  readonly was?: OpenStatus | undefined;
+  readonly statusBefore?: OpenStatus | undefined;
 }
 
 /** Return the position in an event id: base64url of version, log id, position (big-endian) and mark (docs/log-format.md). */

@@ -39,8 +39,8 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
       state.total++;
       state.running++;
       state.recent.admitted++;
-      if (event.was === "queued") stopWaiting(state);
-      return event.was !== undefined || state.queue.waiting === 0;
+      if (event.statusBefore === "queued") stopWaiting(state);
+      return event.statusBefore !== undefined || state.queue.waiting === 0;
     case "run.paused":
       state.running--;
       state.paused++;
@@ -82,22 +82,22 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
       return false;
   }
   const outcome = OUTCOMES[event.type];
-  return outcome === undefined || applyEnding(state, outcome, event.was);
+  return outcome === undefined || applyEnding(state, outcome, event.statusBefore);
 }
 
 /** Apply the end of a run. Return false if the previous status of the run is unknown. */
-function applyEnding(state: Draft<FleetSummary>, outcome: Outcome, was: OpenStatus | undefined): boolean {
-  if (was === "queued") {
+function applyEnding(state: Draft<FleetSummary>, outcome: Outcome, statusBefore: OpenStatus | undefined): boolean {
+  if (statusBefore === "queued") {
     state.withdrawn++;
     stopWaiting(state);
     return true;
   }
-  state[was === "paused" ? "paused" : "running"]--;
+  state[statusBefore === "paused" ? "paused" : "running"]--;
   state.outcomes[outcome]++;
   state.recent.outcomes[outcome]++;
   if (outcome === "completed") state.succeeded++;
   else state.failed++;
-  return was !== undefined;
+  return statusBefore !== undefined;
 }
 
 /** Remove a run from the queue. The age of the oldest one stays unknown until the queue is empty. */

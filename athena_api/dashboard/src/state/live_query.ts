@@ -22,19 +22,19 @@ export class LiveQuery<T> {
   private position = -1;
   private pending: SeenEvent[] = [];
   private loading = false;
-  private wanted = false;
+  private reloadRequested = false;
   private readAt = 0;
   private timer: number | undefined;
   private closed = false;
-  private readonly stops: (() => void)[];
+  private readonly unsubscribers: (() => void)[];
 
   constructor(
     private readonly read: () => Promise<ApiResponse<T>>,
     private readonly fold: Fold<T>,
   ) {
-    this.stops = [eventStream.subscribe((events) => this.take(events))];
+    this.unsubscribers = [eventStream.subscribe((events) => this.receive(events))];
     let first = true;
-    this.stops.push(
+    this.unsubscribers.push(
       effect(() => {
         void resets.value;
         if (first) first = false;
@@ -47,14 +47,14 @@ export class LiveQuery<T> {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
-    for (const stop of this.stops) stop();
+    for (const unsubscribe of this.unsubscribers) unsubscribe();
   }
 
   /** Schedule a new snapshot. Repeated calls are merged. */
   reload = (): void => {
     if (this.error.value?.code === "AUTHZ_DENIED") return; // each denial is recorded as an event; do not repeat it
     if (this.loading) {
-      this.wanted = true;
+      this.reloadRequested = true;
       return;
     }
     clearTimeout(this.timer);
@@ -62,7 +62,7 @@ export class LiveQuery<T> {
     this.timer = setTimeout(() => void this.load(), Math.max(0, this.readAt + pause - performance.now()));
   };
 
-  private take(events: readonly SeenEvent[]): void {
+  private receive(events: readonly SeenEvent[]): void {
     if (this.loading) this.pending.push(...events);
     if (this.data.value !== undefined) this.apply(events);
   }
@@ -77,7 +77,7 @@ export class LiveQuery<T> {
   private async load(): Promise<void> {
     if (this.loading || this.closed) return;
     this.loading = true;
-    this.wanted = false;
+    this.reloadRequested = false;
     this.pending = [];
     try {
       const answer = await this.read();
@@ -91,12 +91,12 @@ export class LiveQuery<T> {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.error.value = error;
-      if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.wanted = true;
+      if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.reloadRequested = true;
     } finally {
       this.loading = false;
       this.pending = [];
       this.readAt = performance.now();
-      if (this.wanted && !this.closed) this.reload();
+      if (this.reloadRequested && !this.closed) this.reload();
     }
   }
 }

@@ -32,7 +32,7 @@ const stepOf = (ms: number): number => Math.floor(ms / STEP_MS);
 function seriesOf(event: SeenEvent): number {
   if (event.type === "run.created") return 0;
   if (event.type === "run.completed") return 1;
-  if (event.type in ENDINGS) return event.was === "queued" ? -1 : 2;
+  if (event.type in ENDINGS) return event.statusBefore === "queued" ? -1 : 2;
   return event.type === "policy.rejected" ? 3 : -1;
 }
 
