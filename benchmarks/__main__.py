@@ -95,15 +95,15 @@ SIZES = {
 def main() -> int:
     """Measure. Fail if a result is wrong, or ten times slower than the product's deadline."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Athena beside its ceilings.")
-    parser.add_argument("--size", choices=SIZES, default="full", help="how much (default: full)")
-    parser.add_argument("--only", action="append", choices=ALL, help="only this; may be repeated")
+    parser.add_argument("--size", choices=SIZES, default="full", help="size of the measurements (default: full)")
+    parser.add_argument("--only", action="append", choices=ALL, help="scenario to measure; may be repeated")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (default: by size, 5 but for quick)")
-    parser.add_argument("--seconds", type=float, help="seconds a variant and round (default: by size)")
-    parser.add_argument("--growth-events", type=int, help="how many events the log of growth has (default: by size)")
-    parser.add_argument("--mixed-minutes", type=float, help="how long the mixed load goes on (default: by size)")
+    parser.add_argument("--seconds", type=float, help="seconds per variant and round (default: by size)")
+    parser.add_argument("--growth-events", type=int, help="events in the long log of `growth` (default: by size)")
+    parser.add_argument("--mixed-minutes", type=float, help="duration of the mixed load (default: by size)")
     arguments = parser.parse_args()
     if platform.system() != "Linux":
-        parser.error("the benchmarks pin processes and read CPU times as only Linux lets them")
+        parser.error("the benchmarks require Linux, because they pin processes and read CPU times")
     RESULTS.mkdir(exist_ok=True)
     asked = ("rounds", "seconds", "growth_events", "mixed_minutes")
     size = SIZES[arguments.size]._replace(**{name: got for name in asked if (got := getattr(arguments, name))})
@@ -137,7 +137,7 @@ def main() -> int:
     for section in report.sections:
         for ratio in section.ratios:
             if section.name == "stream" and ratio.goal == DEADLINE_MS and ratio.median > DEADLINE_MS * ASSERTED:
-                print(f"Wrong: {ratio.label} is over ten times its deadline", file=sys.stderr)
+                print(f"Wrong: {ratio.label} took more than ten times its deadline", file=sys.stderr)
                 return 1
     return 0
 

@@ -60,7 +60,7 @@ class Rows:
     def take(self, position: int, data: Sequence[bytes]) -> None:
         """Schedule the rows of events committed from a position on."""
         if not self._thread.is_alive():
-            raise RuntimeError("no rows of views are written any more")
+            raise RuntimeError("the thread that writes view rows has failed")
         self._new.extend(enumerate(data, position))
         self._ready.set()
 

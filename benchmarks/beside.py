@@ -151,7 +151,7 @@ def beside_work(bench: Bench, server: Server) -> Section:
     posts.measure(bench.rounds, {"idle": post, **variants})
     for name in works:
         posts.ratio(name, "idle", figure="p99_ms", label=f"p99: {name} / idle", at_most=WORK_TIMES)
-    posts.notes.append("The work is begun again whenever it ends; commands are processes of their own.")
+    posts.notes.append("The work is repeated until the load ends; commands run in their own processes.")
     return posts
 
 

@@ -47,7 +47,7 @@ def policy(bench: Bench) -> list[Section]:
     label = "CPU time each: a policy / none"
     section.ratio("a policy with every limit", "no policy", figure="cpu_us", label=label, at_most=POLICY_COST)
     section.ratio("no policy", "no policy, twin", figure="cpu_us", label="A/A, CPU time each: none / its twin")
-    section.notes.append("`POST /runs` with `Prefer: respond-async`; no process executes what was admitted.")
+    section.notes.append("`POST /runs` with `Prefer: respond-async`; the accepted runs are not executed.")
     bench.stop()
     return [section]
 

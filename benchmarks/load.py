@@ -105,7 +105,7 @@ class Http(asyncio.Protocol):
             length = LENGTH_PATTERN.search(data, 0, end)
             self._chunked = length is None and CHUNKED_PATTERN.search(data, 0, end) is not None
             if end < 4 or not (length or self._chunked or data[9:12] in NO_BODY):
-                raise RuntimeError(f"an answer without a length: {data[:200]!r}")
+                raise RuntimeError(f"a response without a length: {data[:200]!r}")
             self._missing = end + (int(length[1]) if length else 0)
         self._missing -= len(data)
         self._chunks.append(data)

@@ -40,7 +40,7 @@ def verified(settings: Mapping[str, str], code: Path, kept: frozenset[int]) -> d
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise Failed(f"athena verify of {code} ended with exit code {process.returncode}")
+        raise Failed(f"athena verify of {code} exited with code {process.returncode}")
     found = msgspec.json.decode(report)
     events = found["head"]
     return {

@@ -142,7 +142,7 @@ def post(bench: Bench) -> list[Section]:
         section.ratio("Athena", "raw ASGI, group commit", figure="cpu_us", label="CPU time each: Athena / group commit")
         section.ratio("Athena", "Athena, twin", label="A/A: Athena / its twin")
         sections.append(section)
-    sections[-1].notes.append("Every request was answered with success, as in all loads; else the command fails.")
+    sections[-1].notes.append("Every request succeeded, as in all loads; else the command fails.")
     bench.stop()
     return sections
 

@@ -116,7 +116,7 @@ class Ticker:
         stdin.flush()
         line = stdout.readline()
         if not line:
-            raise Failed(f"the plane of schedules ended with {self._process.wait()}")
+            raise Failed(f"the plane of schedules exited with {self._process.wait()}")
         return msgspec.json.decode(line, type=Ticked)
 
     def __enter__(self) -> Self:

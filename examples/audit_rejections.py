@@ -68,14 +68,14 @@ def safe(cell: object) -> object:
 
 def main() -> int:
     """Parse the command line, and print the table and the sums. Return 0, or 1 if the server rejects the request."""
-    parser = argparse.ArgumentParser(description="List what the policy of an Athena server refused.")
+    parser = argparse.ArgumentParser(description="List the runs that the policy of an Athena server rejected.")
     parser.add_argument("--url", default="http://127.0.0.1:8787")
     parser.add_argument("--identity", help="sent as x-athena-identity")
     parser.add_argument("--since", help="ISO-8601, inclusive")
     parser.add_argument("--until", help="ISO-8601, inclusive")
-    parser.add_argument("--session", help="only of this session")
-    parser.add_argument("--actor", help="only of this identity")
-    parser.add_argument("--csv", action="store_true", help="comma-separated, for a spreadsheet")
+    parser.add_argument("--session", help="only this session")
+    parser.add_argument("--actor", help="only this identity")
+    parser.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
     options = parser.parse_args()
     wanted = {
         "createdAfter": options.since,

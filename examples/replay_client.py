@@ -35,12 +35,12 @@ RETRY_SECONDS_MAX = 5.0
 SYNC_SECONDS = 1.0
 BEGINNING = b'{"id":"'  # of each line
 EXPLANATIONS = {
-    "CURSOR_INVALID": "the last line of the file does not hold an event id; was it written by something else?",
+    "CURSOR_INVALID": "the last line of the file contains no event id; was it written by another program?",
     "CURSOR_FOREIGN": "these events are from another log, or from a history that this server no longer has"
-    " (a restored backup); begin with a new file",
+    " (a restored backup); start a new file",
     "CURSOR_AHEAD": "the server's log ends before the last event of this file (a restored backup, or a cut disk);"
-    " ask whoever runs it before you begin with a new file",
-    "CURSOR_EXPIRED": "the server no longer keeps the events after this cursor; begin with a new file",
+    " ask its operator before you start a new file",
+    "CURSOR_EXPIRED": "the server no longer keeps the events after this cursor; start a new file",
 }
 
 
@@ -91,7 +91,7 @@ class Copy:
         self._file.seek(end)
         rest = self._file.read(len(BEGINNING))
         if not BEGINNING.startswith(rest):
-            sys.exit(f"{path} does not hold events; is it the right file?")
+            sys.exit(f"{path} contains no events; is it the right file?")
         self._file.truncate(end)
         self._synced_at = time.monotonic()
 
@@ -256,25 +256,25 @@ def run(server: Server, handler: Handler, *, once: bool) -> None:
         failures = 0 if handler.cursor != before else failures + 1
         if wait is None:
             wait = random.uniform(0.5, 1) * min(0.1 * 2**failures, RETRY_SECONDS_MAX)
-        print(f"{reason}; again in {wait:.1f} s", file=sys.stderr, flush=True)
+        print(f"{reason}; retrying in {wait:.1f} s", file=sys.stderr, flush=True)
         time.sleep(wait)
 
 
 def main() -> int:
     """Parse the command line, and copy or print. Return 0 at the end of --once, 1 if the server rejects the request."""
     parser = argparse.ArgumentParser(description="Copy every event of an Athena server, exactly once.")
-    parser.add_argument("file", nargs="?", type=Path, help="JSON lines; without it, events are printed")
+    parser.add_argument("file", nargs="?", type=Path, help="a file for JSON lines; without it, events are printed")
     parser.add_argument("--url", default="http://127.0.0.1:8787")
     parser.add_argument("--identity", help="sent as x-athena-identity")
-    parser.add_argument("--types", help="only these, separated by commas")
-    parser.add_argument("--after", default="0", help="where printing begins: an event id, or a position (default 0)")
+    parser.add_argument("--types", help="only these event types, separated by commas")
+    parser.add_argument("--after", default="0", help="start printing after this event id or position (default 0)")
     parser.add_argument("--once", action="store_true", help="stop at the head")
     options = parser.parse_args()
     handler: Handler = Copy(options.file) if options.file else Printer(options.after)
     try:
         run(Server(options.url, options.identity, options.types), handler, once=options.once)
     except Refused as error:
-        print(f"{error}\n{EXPLANATIONS.get(error.code, 'the server will not serve this')}", file=sys.stderr)
+        print(f"{error}\n{EXPLANATIONS.get(error.code, 'the server rejected the request')}", file=sys.stderr)
         return 1
     except OSError as error:  # the disk is full, or the output is closed
         print(error, file=sys.stderr)

@@ -159,7 +159,7 @@ def test_the_copy_of_another_log_is_refused_in_plain_words_and_left_as_it_is(ser
     refused = copy(other.url, file)
     assert refused.returncode == 1
     assert "CURSOR_FOREIGN" in refused.stderr
-    assert "begin with a new file" in refused.stderr
+    assert "start a new file" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert file.read_bytes() == before
 

@@ -32,9 +32,9 @@ PEERS: dict[str, Callable[[Lab], list[Section]]] = {
 def main() -> int:
     """Measure the peers one after another. Report a missing peer with the reason, and fail."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="Measure Athena beside its peers.")
-    parser.add_argument("--only", action="append", choices=PEERS, help="only this; may be repeated")
+    parser.add_argument("--only", action="append", choices=PEERS, help="peer to measure; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
-    parser.add_argument("--seconds", type=float, default=2.5, help="seconds a variant and round (default: 2.5)")
+    parser.add_argument("--seconds", type=float, default=2.5, help="seconds per variant and round (default: 2.5)")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="work-", dir=RESULTS))

@@ -248,7 +248,7 @@ def _started(lab: Lab, binary: str, sync: str) -> tuple[Program, int]:
     keep = Spec(kind="keep", port=port, pid=program.pid, clients=CLIENTS, messages=KEPT, body=BODY)
     kept = measured(keep)
     if kept.errors:
-        raise Missing(f"JetStream did not keep {kept.errors} of {KEPT} messages")
+        raise Missing(f"JetStream did not store {kept.errors} of {KEPT} messages")
     program.halt()
     return program, port
 

@@ -49,7 +49,7 @@ def prefect(lab: Lab) -> list[Section]:
     deadline = time.monotonic() + SECONDS_MAX
     while answer(port, "POST", "/api/events/filter", msgspec.Raw(asked.encode()))["total"] < EVENTS:
         if time.monotonic() > deadline:
-            raise Missing("Prefect did not keep the events in a minute")
+            raise Missing("Prefect did not store the events within a minute")
         time.sleep(0.5)
     run = {"flow_id": flow, "parameters": {"input": WORDS}, "state": {"type": "SCHEDULED", "name": "Scheduled"}}
     server, ours = lab.athena()
