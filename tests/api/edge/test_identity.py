@@ -403,19 +403,8 @@ def test_header_names_are_lower_case() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "",
-        "x_identity",
-        "x identity",
-        "x:y",
-        "é",
-        "Host",
-        "cookie",
-        "Authorization",
-        "connection",
-        "TE",
-        "Origin",
-        "x-athena-proxy-secret",
-        "x-athena-scope-runs",
+        *("", "x_identity", "x identity", "x:y", "é", "Host", "cookie", "Authorization", "connection", "TE", "Origin"),
+        *("x-athena-proxy-secret", "x-athena-scope-runs"),
     ],
 )
 def test_a_header_that_no_proxy_can_vouch_for_is_refused(name: str) -> None:

@@ -99,12 +99,6 @@ def test_the_second_of_two_requests_in_one_piece_is_measured_as_well(narrow: Ser
     assert b"HTTP/1.1 431 " in answer.body
 
 
-def test_requests_in_one_piece_are_answered_in_turn(narrow: Server) -> None:
-    request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    answer = exchange(narrow.url, [request * 3 + request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")])
-    assert answer.body.count(b"HTTP/1.1 200 ") == 3
-
-
 @pytest.mark.parametrize("framing", [b"content-length: 6000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n1770\r\n"])
 def test_a_body_over_its_limit_is_refused(narrow: Server, framing: bytes) -> None:
     answer = exchange(narrow.url, [HEAD + b"connection: close\r\n" + framing + b" " * 6_000 + b"\r\n0\r\n\r\n"])

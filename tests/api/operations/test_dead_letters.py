@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.examples import PROFILE
 from tests.support.api import Api, Json, Refused, refused_by, soon
 from tests.support.gate import Gates
 from tests.support.server import Server
@@ -73,13 +74,7 @@ def test_a_message_may_be_an_object(agents: Server) -> None:
 
 def test_the_run_of_a_message_has_the_profile_of_its_persona(agents: Server) -> None:
     api = agents.api
-    profile = {
-        "displayName": "Mocked",
-        "version": "v1",
-        "config": {"provider": "mock", "model": "mock-model", "tools": ["none"]},
-        "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0},
-    }
-    profile_id = api.post("/harness-profiles", profile)["id"]
+    profile_id = api.post("/harness-profiles", PROFILE | {"verificationPolicies": None})["id"]
     define(agents, "mocked", harnessProfileId=profile_id)
     message = ended(api, send(api, "hello", to="mocked")["messageId"])
     run = api.get(f"/runs/{message['runId']}")

@@ -251,8 +251,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"outJsonPath": "/tmp/x.json"}, "outJsonPath"),
     ({"outMarkdownPath": "../x.md"}, "outMarkdownPath"),
     ({"outMarkdownPath": "library/.git/x.md"}, "outMarkdownPath"),
-    ({"stdout": "html"}, "stdout"),
-    ({"headRef": " "}, "headRef"),
 ]
 
 
@@ -263,7 +261,7 @@ def test_a_wrong_field_of_a_review_is_named(api: Api, fields: dict[str, Any], fi
         review(api, fields.pop("headRef", "good"), **fields)
     assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
     assert field in refused.value.error["message"]
-    if field != "stdout" and fields != {} and refused.value.error["message"].startswith(field):
+    if fields and refused.value.error["message"].startswith(field):
         (event,) = api.events(types="persona.run.failed", cursor=str(before))
         assert event["payload"]["personaName"] == fields.get("name", "critic")
 

@@ -182,15 +182,8 @@ def test_what_tools_did_is_in_the_transcript_and_in_the_next_context(server: Ser
     assert {entry["runStatus"] for entry in entries} == {"completed"}
     server.api.run(json.dumps(["again"]), harnessProfileId=named, sessionId="s")
     sent = model.asked[-1].body["messages"]
-    assert [message["role"] for message in sent] == [
-        "user",
-        "assistant",
-        "tool",
-        "assistant",
-        "tool",
-        "assistant",
-        "user",
-    ]
+    roles = [message["role"] for message in sent]
+    assert roles == ["user", *["assistant", "tool"] * 2, "assistant", "user"]
     for call, result in ((sent[1], sent[2]), (sent[3], sent[4])):
         assert [one["id"] for one in call["tool_calls"]] == [result["tool_call_id"]]
 

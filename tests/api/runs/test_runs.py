@@ -265,13 +265,6 @@ def test_a_run_that_takes_too_long_is_stopped(shared: Server, shared_gates: Gate
     assert (ending["type"], ending["payload"]) == ("run.timed-out", {"timeoutMs": 300})
 
 
-def test_without_a_profile_the_setting_limits_a_run(serve: Serve, gates: Gates) -> None:
-    server = serve(runtime_run_timeout_ms="200", **gates.settings)
-    assert refused_by(server.api.run, gates["never"].order)[1] == "RUN_TIMEOUT"
-    (created,) = server.api.events(types="run.created")
-    assert created["payload"]["timeoutMs"] == 200
-
-
 def test_a_failure_of_the_provider_is_reported_and_recorded(shared: Server) -> None:
     with pytest.raises(Refused) as refused:
         shared.api.run("fail", provider="local-exec", sessionId="failing")

@@ -72,10 +72,6 @@ def test_an_interrupting_run_replaces_the_running_one(server: Server, gates: Gat
     assert api.types(runId=second["runId"])[:3] == ["run.queued", "run.created", "run.leased"]
 
 
-def test_an_interrupting_run_of_a_free_session_just_runs(server: Server) -> None:
-    assert server.api.run("now", sessionId="free", sessionStrategy="interrupt")["output"] == "said: now"
-
-
 # Children
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.scale import sized
-from tests.support.api import Json, Refused, refused_by
+from tests.support.api import Json, Refused
 from tests.support.server import Server
 
 FILLER = 50_010  # more than a filtered page looks at
@@ -153,12 +153,6 @@ def test_a_cursor_ahead_is_decided_by_its_chain_once_the_head_has_passed_it(serv
     ]
     api.post("/runs/nobody/cancel")
     assert [code(cursor) for cursor in (beyond, guessed)] == [None, "CURSOR_FOREIGN"]
-
-
-@pytest.mark.sqlite  # two logs
-def test_a_cursor_of_another_log_is_foreign(serve: Serve, tmp_path: Path) -> None:
-    first, second = serve(tmp_path / "one").api, serve(tmp_path / "two").api
-    assert refused_by(second.get, "/events", cursor=first.get("/events")["cursor"]) == (409, "CURSOR_FOREIGN")
 
 
 # Filters, each against brute force
