@@ -1,4 +1,4 @@
-"""Metrics in the text format of Prometheus. They contain no ids and no text of users or models."""
+"""Metrics in the text format of Prometheus, without ids and without text of users or models."""
 
 import os
 import time

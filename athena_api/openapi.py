@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, computed from the table of operations. The same table always gives the same document."""
+"""The OpenAPI 3.1 document, computed from the table of operations, the same each time."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""The server: uvicorn on a socket of its own. It ends streams cleanly and shuts down in bounded time."""
+"""The server: uvicorn on a socket of its own.
+
+It ends streams cleanly and shuts down in bounded time.
+"""
 
 import asyncio
 import faulthandler

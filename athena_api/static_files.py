@@ -1,4 +1,4 @@
-"""Pages and static files. All of them come from this server, so they work without internet access."""
+"""Pages and static files, all served from here so that they work without internet access."""
 
 import functools
 import hashlib

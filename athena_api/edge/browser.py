@@ -1,4 +1,4 @@
-"""Browser checks. Pages of other sites cannot use this server, and it answers only to its own host names."""
+"""Browser checks: pages of other sites cannot use this server, and it answers only to its own host names."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address

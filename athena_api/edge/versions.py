@@ -1,4 +1,4 @@
-"""Minimum versions of libraries. A server does not start with older ones, which have known vulnerabilities."""
+"""Minimum versions of libraries, below which a server does not start because of known vulnerabilities."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,6 @@
-"""Input of a request: JSON bodies and query strings, decoded to checked values. Every error names its field.
+"""Input of a request: JSON bodies and query strings, decoded to checked values.
+
+Every error names its field.
 
 The shape of the type trims and checks each field; msgspec then builds the value. If an object repeats a key, the last
 one counts. No other parser reads bodies, so all code agrees on that.

@@ -1,4 +1,4 @@
-"""Records as comma-separated values. No spreadsheet reads a cell as a formula."""
+"""Records as comma-separated values, in which no spreadsheet reads a cell as a formula."""
 
 import csv
 import io

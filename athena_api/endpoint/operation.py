@@ -1,4 +1,4 @@
-"""The operation: a row of the table, for one method and path. Imports no framework."""
+"""The operation: a row of the table, for one method and path; imports no framework."""
 
 from collections.abc import Awaitable, Callable, Set
 from inspect import cleandoc

@@ -1,4 +1,4 @@
-"""Shapes of input: checks of bodies, compiled from their types. Every error names its field."""
+"""Shapes of input: checks of bodies, compiled from their types, whose errors name the field."""
 
 import functools
 import math

@@ -1,4 +1,6 @@
-"""Server-sent events: the open streams, their heartbeats and their ends. No subscriber delays another.
+"""Server-sent events: the open streams, their heartbeats and their ends.
+
+No subscriber delays another.
 
 Hot: an open stream holds two tasks and no cancel scope, and one timer serves all heartbeats. That halved the memory of
 an idle stream, of which there may be thousands.

@@ -1,4 +1,7 @@
-"""The generation: one complete set of views in a database. If that is a file, pointers name the current one."""
+"""The generation: one complete set of views in a database.
+
+If that is a file, pointers name the current one.
+"""
 
 import os
 import re
