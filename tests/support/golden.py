@@ -1,7 +1,7 @@
 """Golden states: planes as earlier releases left them when they were killed, with the answers of those releases.
 
 A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten. The
-program that made ``state-0.1`` runs only with release 0.1.0: ``git show 83c6256:tests/samples/make_state_0_1.py``.
+program that made ``state-0.1`` runs only with release 0.1.0: ``make_state_0_1.py`` beside it, in commit 83c6256.
 
 =================  ==================================================================================================
 ``state.tar.xz``   the state directory of a server that was killed, and its workspace
