@@ -1,6 +1,4 @@
-"""The table of operations.
-
-Routes, documents, roles, pagination and the command line are computed from it.
+"""The table of operations, from which routes, documents, roles, pagination and the command line are computed.
 
 What lives here: one file per noun, with its query types, body types, handlers and rows, in that order. What may not: a
 framework, and anything that happens before the operation is known. Read first: ``directives.py``, then ``runs.py``.
