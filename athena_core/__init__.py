@@ -1,4 +1,4 @@
-"""The domain, the log and the services of Athena; knows no HTTP.
+"""The domain, the log and the services of Athena, without HTTP.
 
 What lives here: events and deciders (``domain``), the append-only log (``log``), the shell around them
 (``services``), model providers (``providers``). What may not: status codes, routes, read models, terminals.

@@ -1,4 +1,4 @@
-"""The decider: three pure functions of a category, and what they are given."""
+"""The decider of a category of streams, and the types of its inputs and results."""
 
 import hashlib
 import hmac
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     A = typing_extensions.TypeVar("A", covariant=True, default=None)
 else:
     A = TypeVar("A", covariant=True)
-"""The type of an answer; a plain ``Outcome``, ``Transaction`` or ``Committed`` has none."""
+"""The type of an answer; None in a plain ``Outcome``, ``Transaction`` or ``Committed``."""
 
 
 class Context(Value):
-    """What a decision may know beside state: the time (milliseconds since 1970 UTC), new ids, and who asks."""
+    """The inputs of a decision, next to the state: the time (milliseconds since 1970 UTC), new ids, and the actor."""
 
     now: int
     ids: Ids
@@ -31,20 +31,20 @@ class Context(Value):
 
 
 Occupies: TypeAlias = Callable[[Recorded[Any]], tuple[Guard, ...]]
-"""Return what an event of one type occupies or releases."""
+"""A function that returns what an event of one type occupies or releases."""
 
 
 def never_settled(state: Any) -> bool:
-    """The rule of categories whose streams may always go on."""
+    """Return False, for categories whose streams may always continue."""
     return False
 
 
 class Decider(Value, Generic[S], dict=True):
-    """One category of streams: its stored events, its state, how the state follows the events, what they occupy.
+    """The rules of a category of streams: its event types, its state, and what its events occupy.
 
-    Event types that ``occupies`` does not name occupy and release nothing.
-    ``evolve`` must accept every event of the category in any order without raising, and states are deeply immutable.
-    ``over`` tells of a state that hardly anybody asks for again, so that it is not kept in memory.
+    Event types that are not in ``occupies`` occupy and release nothing.
+    ``evolve`` must accept every event of the category in any order without raising. States are deeply immutable.
+    ``over`` returns True for a final state, which is then not kept in memory.
     """
 
     category: str
@@ -65,12 +65,12 @@ class Decider(Value, Generic[S], dict=True):
         return () if occupies is None else occupies(recorded)
 
     def owns(self, stream: str) -> bool:
-        """Return True if this is the id of a stream of the category, by how it begins."""
+        """Return True if a stream id belongs to the category."""
         return stream.startswith((f"{self.category}_", f"{self.category}:"))
 
 
 def fold(decider: Decider[S], events: Iterable[Event]) -> S:
-    """The state of a stream after its events."""
+    """Return the state of a stream after its events."""
     state = decider.initial
     for event in events:
         state = decider.evolve(state, event)
@@ -78,28 +78,28 @@ def fold(decider: Decider[S], events: Iterable[Event]) -> S:
 
 
 class Reader(Protocol):
-    """What a transaction may see: the state at the head, including what earlier transactions of its batch decided."""
+    """The view of a transaction: the state at the head, with the decisions of earlier transactions in its batch."""
 
     @property
     def head(self) -> Position:
         """The position of the last event before this transaction."""
 
     def state(self, decider: Decider[S], stream: str) -> S:
-        """The state of a stream."""
+        """Return the state of a stream."""
 
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
-        """The guard rows of one kind by key, oldest first."""
+        """Return the guard rows of one kind by key, oldest first."""
 
     def count(self, kind: str, word: str) -> int:
-        """How many guard rows of one kind hold a word, without looking at each."""
+        """Return the number of guard rows of one kind that hold a word, from a maintained counter."""
 
 
 class Outcome(Value, Generic[A]):
-    """What a transaction decided.
+    """The result of a transaction.
 
-    ``answer`` is given back to the caller and stored under the command's key as JSON (it never holds text);
-    ``subject`` is the id of the record that a repeated key is answered from; ``erase`` names positions whose text goes.
-    ``handover`` goes to the caller as well, but under no key: it may hold text.
+    ``answer`` is returned to the caller and stored under the command's key as JSON, so it never holds text.
+    ``subject`` is the id of the record that answers a repeated key. ``erase`` lists positions whose text is erased.
+    ``handover`` is returned to the caller but not stored, so it may hold text.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -120,7 +120,7 @@ def facts_of(
     run_id: str | None = None,
     run_field: str | None = None,
 ) -> tuple[Fact, ...]:
-    """Put events into the envelope of their stream. Their run is ``run_id``, or what each has in ``run_field``."""
+    """Wrap events for their stream. Their run is ``run_id``, or the value of ``run_field`` in each event."""
     if run_field is None:
         return tuple([Fact(stream=stream, event=event, session_id=session_id, run_id=run_id) for event in events])
     return tuple(
@@ -132,12 +132,12 @@ def facts_of(
 
 
 class DomainRoom(Protocol[S, C]):
-    """A module of ``domain`` as a type: its decider, and how it decides."""
+    """A module of ``domain`` as a type: its decider and its decide function."""
 
     DECIDER: Decider[S]
 
     def decide(self, command: C, state: S, context: Context, /) -> tuple[Event, ...]:
-        """Return the events that follow a command."""
+        """Return the events that follow from a command."""
 
 
 def transact(
@@ -149,7 +149,7 @@ def transact(
     run_id: str | None = None,
     subject: str | None = None,
 ) -> Transaction:
-    """Return the transaction that gives a command to one stream and records what follows."""
+    """Return a transaction that applies a command to one stream."""
 
     def transaction(reader: Reader, context: Context) -> Outcome:
         events = room.decide(command, reader.state(room.DECIDER, stream), context)
@@ -159,37 +159,37 @@ def transact(
 
 
 def record(stream: str, *events: Event) -> Transaction:
-    """Return the transaction that records events whatever the state is."""
+    """Return a transaction that records events regardless of the state."""
     outcome = Outcome(facts=facts_of(stream, events))
     return lambda reader, context: outcome
 
 
 class Rejected(Exception):
-    """A refusal worth auditing: its events are written, then its error reaches the caller."""
+    """A refusal that is audited: its events are written, then its error is returned to the caller."""
 
     def __init__(self, error: AthenaError, facts: tuple[Fact, ...]) -> None:
-        """Carry the error and the events that record it."""
+        """Take the error and the events that record it."""
         super().__init__(error.message)
         self.error = error
         self.facts = facts
 
 
 def never_released(reader: Reader, subject: str | None) -> bool:
-    """Keys of most commands bind for good."""
+    """Return False, because most commands bind their key permanently."""
     return False
 
 
 UNKEYED_BYTES = 32
-"""The length of a fingerprint that release 0.1 stored; it expires with its key."""
+"""Length of a fingerprint stored by release 0.1. It expires with its key."""
 
 
 class Key(Value):
-    """A client's idempotency key, hashed with its scope, and the fingerprint of the input it came with (contract D20).
+    """A client's idempotency key, hashed with its scope, and the fingerprint of its input.
 
-    The fingerprint is a version byte and an HMAC under the client's key, so that who reads the log cannot confirm a
-    guess at the input. ``unkeyed`` is what release 0.1 stored instead: the plain SHA-256.
+    The fingerprint is a version byte and an HMAC under the client's key, so a reader of the log cannot verify a
+    guessed input. ``unkeyed`` is the plain SHA-256 that release 0.1 stored instead.
 
-    ``released`` tells whether what the key led to was undone (a withdrawn run), so that the key binds anew.
+    ``released`` returns True if the command was undone (a withdrawn run), so the key may be used again.
     """
 
     hash: bytes
@@ -199,7 +199,7 @@ class Key(Value):
 
     @classmethod
     def of(cls, identity: str, operation: str, key: str, content: bytes) -> "Key":
-        """The key of an identity and an operation, over the normalised input."""
+        """Return the key of an identity and an operation, over the normalised input."""
         scope = "\0".join((identity, operation, key)).encode()
         return cls(
             hash=hashlib.sha256(scope).digest(),
@@ -213,5 +213,5 @@ class Key(Value):
 
 
 def category(stream: str) -> str:
-    """The category of a stream, the prefix of its name."""
+    """Return the category of a stream: the prefix of its name."""
     return stream.split(":", 1)[0] if ":" in stream else stream.split("_", 1)[0]

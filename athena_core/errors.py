@@ -1,4 +1,4 @@
-"""Errors by family: a stable code, a message for people, details for machines; no status numbers."""
+"""Errors by family: a stable code, a message for people, details for programs, but no HTTP status."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -7,7 +7,7 @@ from athena_core.event import Value
 
 
 class Fault(Value):
-    """One wrong field: its path, what is wrong, how to mend it."""
+    """A wrong field: its path, the problem and the remedy."""
 
     field: str
     reason: str
@@ -15,64 +15,64 @@ class Fault(Value):
 
 
 class AthenaError(Exception):
-    """An error with a code that clients may rely on (contract 1.1 and D24)."""
+    """An error with a stable code that clients may rely on."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     retryable: bool = False
     retry_after: ClassVar[int | None] = None
-    """Seconds that a client should wait, where that is known."""
+    """Seconds that a client should wait before it retries, if known."""
     recorded: bool | None = None
-    """Whether the refusal was recorded by itself; None for an error that is never recorded."""
+    """True if the refusal was recorded as an event, False if it was only counted, None if this kind never is."""
 
     def __init__(self, message: str, details: object = None) -> None:
-        """Carry a message and, where there is more to say, details (JSON-able; for validation a list of faults)."""
+        """Take a message and JSON-able details; a validation error has a list of faults."""
         super().__init__(message)
         self.message = message
         self.details = details
 
 
 class Invalid(AthenaError):
-    """The request is wrong and stays wrong."""
+    """The request is invalid; repeating it unchanged cannot help."""
 
 
 class Unauthenticated(AthenaError):
-    """Nobody vouches for who is asking."""
+    """The caller is not identified."""
 
 
 class Forbidden(AthenaError):
-    """Who is asking may not do this."""
+    """The caller is not allowed to do this."""
 
 
 class Missing(AthenaError):
-    """The thing that was named does not exist."""
+    """The requested thing does not exist."""
 
 
 class Conflict(AthenaError):
-    """The request is right but contradicts the present state."""
+    """The request conflicts with the current state."""
 
 
 class Outdated(AthenaError):
-    """The request was made for an earlier state of what it changes."""
+    """The request refers to an older version of the record that it changes."""
 
 
 class Gone(AthenaError):
-    """The thing existed and is no longer kept."""
+    """The requested thing existed but is not stored any more."""
 
 
 class TooLarge(AthenaError):
-    """The request is over a size limit."""
+    """The request is larger than a limit."""
 
 
 class UriTooLarge(AthenaError):
-    """The path and query are over a size limit."""
+    """The path and query are larger than a limit."""
 
 
 class HeadTooLarge(AthenaError):
-    """The header fields are over a size limit."""
+    """The header fields are larger than a limit."""
 
 
 class Misdirected(AthenaError):
-    """The request was meant for another server."""
+    """The request was addressed to another server."""
 
 
 class Unprocessable(AthenaError):
@@ -80,11 +80,11 @@ class Unprocessable(AthenaError):
 
 
 class Throttled(AthenaError):
-    """A limit is reached; later it may work."""
+    """A limit is reached. Retry later."""
 
 
 class TimedOut(AthenaError):
-    """The work took too long."""
+    """The operation took too long."""
 
 
 class Upstream(AthenaError):
@@ -92,36 +92,36 @@ class Upstream(AthenaError):
 
 
 class Unavailable(AthenaError):
-    """The server cannot do this now."""
+    """The server cannot handle the request now."""
 
 
 class Full(AthenaError):
-    """The disk is full; surely not done."""
+    """The disk is full. The request was not executed."""
 
 
 class ConfigError(Invalid):
-    """A wrong field, a reference to something unknown, or a wrong setting."""
+    """A field or setting is invalid, or refers to something unknown."""
 
     code = "CONFIG_ERROR"
 
     def __init__(self, message: str, *faults: Fault) -> None:
-        """Carry the faults as details."""
+        """Take the faults as details."""
         super().__init__(message, list(faults) or None)
 
     @classmethod
     def of(cls, field: str, reason: str, remedy: str | None = None) -> "ConfigError":
-        """One wrong field."""
+        """Return the error of one wrong field."""
         return cls(f"{field}: {reason}", Fault(field=field, reason=reason, remedy=remedy))
 
 
 class CursorInvalid(Invalid):
-    """The cursor is not one of ours."""
+    """The cursor is malformed or was not issued by Athena."""
 
     code = "CURSOR_INVALID"
 
 
 class CursorForeign(Conflict):
-    """The cursor belongs to another log, or to another history of this one."""
+    """The cursor belongs to another log, or to another history of this log."""
 
     code = "CURSOR_FOREIGN"
 
@@ -133,43 +133,43 @@ class CursorAhead(Conflict):
 
 
 class IdentityMissing(Unauthenticated):
-    """The identity header is absent."""
+    """The identity header is missing."""
 
     code = "AUTH_IDENTITY_MISSING"
 
 
 class IdentityAmbiguous(Invalid):
-    """More than one identity header was sent."""
+    """The request has more than one identity header."""
 
     code = "AUTH_IDENTITY_AMBIGUOUS"
 
 
 class IdentityInvalid(Invalid):
-    """The identity header holds something that is no identity."""
+    """The identity header does not hold a valid identity."""
 
     code = "AUTH_IDENTITY_INVALID"
 
 
 class ProxyUntrusted(Unauthenticated):
-    """The other end of the connection is no trusted proxy, or does not know the proxies' secret."""
+    """The peer is not a trusted proxy, or it did not send the proxy secret."""
 
     code = "AUTH_PROXY_UNTRUSTED"
 
 
 class HostForbidden(Misdirected):
-    """The `Host` is none of the names that this server answers to."""
+    """The `Host` header is not a name of this server."""
 
     code = "HOST_FORBIDDEN"
 
 
 class OriginForbidden(Forbidden):
-    """A page of another site asked, and that site is not allowed."""
+    """The `Origin` of the request is not allowed."""
 
     code = "ORIGIN_FORBIDDEN"
 
 
 class AuthzDeniedError(Forbidden):
-    """The role does not allow the operation."""
+    """The caller's role or scope does not allow the operation."""
 
     code = "AUTHZ_DENIED"
 
@@ -187,38 +187,38 @@ class UnknownRoute(Missing):
 
 
 class ProviderNotFound(Missing):
-    """No provider of this name is registered."""
+    """No provider has this name."""
 
     code = "PROVIDER_NOT_FOUND"
 
 
 class PayloadTooLarge(TooLarge):
-    """The request body is over its limit."""
+    """The request body is larger than the limit."""
 
     code = "PAYLOAD_TOO_LARGE"
 
 
 class UriTooLong(UriTooLarge):
-    """The path and query are over their limit."""
+    """The path and query are larger than the limit."""
 
     code = "URI_TOO_LONG"
 
 
 class HeadersTooLarge(HeadTooLarge):
-    """The header fields are over their limit, in bytes or in number."""
+    """The header fields exceed the limit, in bytes or in number."""
 
     code = "HEADERS_TOO_LARGE"
 
 
 class RequestTimeout(TimedOut):
-    """The rest of the request did not come in time; nothing was done."""
+    """The rest of the request did not arrive in time. The request was not executed."""
 
     code = "REQUEST_TIMEOUT"
     retryable = True
 
 
 class ContextOverflow(TooLarge):
-    """The compiled context is over its limit."""
+    """The compiled context is larger than its limit."""
 
     code = "CONTEXT_OVERFLOW"
 
@@ -230,7 +230,7 @@ class RunTimeout(TimedOut):
 
 
 def took_longer(timeout: str) -> str:
-    """Return the words for a run that timed out, which follow its name."""
+    """Return the end of the sentence "the run …" for a run that timed out."""
     return f"took longer than {timeout}"
 
 
@@ -241,7 +241,7 @@ class RunCancelledError(Conflict):
 
 
 class RunCrashedError(Upstream):
-    """The run's executor died."""
+    """The run's executor stopped unexpectedly."""
 
     code = "RUN_CRASHED"
     retryable = True
@@ -254,43 +254,43 @@ class SessionLockTimeout(Conflict):
 
 
 class PreconditionFailed(Outdated):
-    """What is to be replaced is not what `If-Match` names; read it again."""
+    """The record was changed: `If-Match` names another version. Read it again."""
 
     code = "PRECONDITION_FAILED"
 
 
 class RunNotPaused(Conflict):
-    """Only a paused run is resumed."""
+    """Only a paused run can be resumed."""
 
     code = "RUN_NOT_PAUSED"
 
 
 class TurnLimit(Upstream):
-    """The model had not come to an answer after as many calls as the profile allows."""
+    """The model gave no answer within the number of calls that the profile allows."""
 
     code = "TURN_LIMIT"
 
 
 class Stuck(Upstream):
-    """The model made the same call again and again."""
+    """The model repeated the same tool call too often."""
 
     code = "STUCK"
 
 
 class Contradicted(Conflict):
-    """Something else was decided about it before, or is at work on it."""
+    """The record was already decided otherwise, or is being processed."""
 
     code = "CONFLICT"
 
 
 class AnchorConflict(Conflict):
-    """Another chain is kept for this position (one of two histories was rewritten), or the log is this one itself."""
+    """The position has another chain value, so one history was rewritten; or the anchor is of this log itself."""
 
     code = "ANCHOR_CONFLICT"
 
 
 class WorkQueueFull(Conflict):
-    """The queue holds as many items as it may; surely not done."""
+    """The queue is full. The request was not executed."""
 
     code = "WORK_QUEUE_FULL"
     retryable = True
@@ -298,7 +298,7 @@ class WorkQueueFull(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The run belongs to another executor now."""
+    """The run was taken over by another executor."""
 
     code = "LEASE_LOST"
 
@@ -311,21 +311,21 @@ class ConcurrencyLimitExceeded(Throttled):
 
 
 class AnchorLimit(Throttled):
-    """As many anchors are kept as may be, of this log, of all logs of a day, or of different logs."""
+    """A limit is reached: anchors of this log, anchors per day, or number of logs."""
 
     code = "ANCHOR_LIMIT"
     retry_after = 3_600
 
 
 class DailyBudgetExceeded(Throttled):
-    """``policy.costBudgetDailyUsd`` is spent for this UTC day."""
+    """``policy.costBudgetDailyUsd`` is used up for this UTC day."""
 
     code = "POLICY_BUDGET_EXCEEDED"
     retry_after = 60
 
 
 class RateLimited(Throttled):
-    """This identity asked, or was refused the same operation, too often within a second; surely not done."""
+    """Too many requests, or refusals of one operation, of this identity in a second. The request was not executed."""
 
     code = "RATE_LIMITED"
     retryable = True
@@ -333,26 +333,26 @@ class RateLimited(Throttled):
 
 
 class ProviderError(Upstream):
-    """The provider failed."""
+    """The model provider failed."""
 
     code = "PROVIDER_ERROR"
     retryable = True
 
 
 class IdempotencyMismatch(Unprocessable):
-    """The key was used with another input."""
+    """The `Idempotency-Key` was already used with a different request."""
 
     code = "IDEMPOTENCY_MISMATCH"
 
 
 class IdempotencyInProgress(Conflict):
-    """The first request with this key is still at work."""
+    """The first request with this `Idempotency-Key` is still in progress."""
 
     code = "IDEMPOTENCY_IN_PROGRESS"
 
 
 class NotCaughtUp(Unavailable):
-    """The views lag behind what was acknowledged."""
+    """The views lag behind the log."""
 
     code = "NOT_CAUGHT_UP"
     retryable = True
@@ -360,7 +360,7 @@ class NotCaughtUp(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """Too much is waiting; surely not done."""
+    """Too many requests are waiting. The request was not executed."""
 
     code = "OVERLOADED"
     retryable = True
@@ -368,17 +368,17 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The write may or may not have been done; retry with the same key."""
+    """The write may or may not have been stored. Retry with the same `Idempotency-Key`."""
 
     code = "OUTCOME_UNKNOWN"
     retryable = True
 
 
-NO_CONNECTIONS = "the database gives no more connections"
+NO_CONNECTIONS = "the database accepts no more connections"
 
 
 class StoreUnreachable(Unavailable, OSError):
-    """The database cannot be reached; what only reads may be asked again."""
+    """The database cannot be reached. A request that only reads may be repeated."""
 
     code = "STORE_UNREACHABLE"
     retryable = True
@@ -386,7 +386,7 @@ class StoreUnreachable(Unavailable, OSError):
 
 
 class StreamLimit(Unavailable):
-    """Too many streams are open, in all or of this identity."""
+    """Too many streams are open, for this identity or in total."""
 
     code = "STREAM_LIMIT"
     retryable = True
@@ -394,41 +394,41 @@ class StreamLimit(Unavailable):
 
 
 class StoreMoved(Unavailable):
-    """The log was moved, replaced, or raised to the format of a newer release, while it was in use."""
+    """The log was moved, replaced or upgraded to a newer format while the server used it."""
 
     code = "STORE_MOVED"
 
 
 class StoreDamaged(Unavailable):
-    """A part of the log cannot be read; a write may or may not have been done."""
+    """A part of the log cannot be read. A write may or may not have been stored."""
 
     code = "STORE_DAMAGED"
-    REMEDY = "a part of the log cannot be read: run 'athena verify', then restore a backup"
+    REMEDY = "A part of the log cannot be read. Run 'athena verify', then restore a backup."
 
 
 class AnchorNotSent(Unavailable):
-    """A destination did not take an anchor. No request fails for it; health shows it."""
+    """A destination did not accept an anchor. Only health reports this; no request fails."""
 
     code = "ANCHOR_NOT_SENT"
     retryable = True
 
 
 class ClockJumped(Unavailable):
-    """The machine's clock is far ahead of the time that has passed. No request fails for it; health shows it."""
+    """The machine's clock jumped ahead. Only health reports this; no request fails."""
 
     code = "CLOCK_JUMPED"
     retryable = True
 
 
 class StoreFull(Full):
-    """No space is left for the log; surely not done."""
+    """The disk is full. The request was not executed."""
 
     code = "STORE_FULL"
     retryable = True
 
 
 class InternalError(AthenaError):
-    """A bug of ours."""
+    """A bug in Athena."""
 
     code = "INTERNAL_ERROR"
 
@@ -443,10 +443,7 @@ _BY_CODE: dict[str, type[AthenaError]] = {kind.code: kind for kind in _below(Ath
 
 
 def recorded_error(code: str, message: str, details: object = None) -> AthenaError:
-    """Return the error that a run, a drain or a step recorded under a code.
-
-    An unknown code is a bug of ours, so it becomes an InternalError.
-    """
+    """Return the error that a run, drain or step recorded under a code; an InternalError for an unknown code."""
     error = _BY_CODE.get(code, InternalError)(message)
     error.details = details
     return error

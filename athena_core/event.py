@@ -1,4 +1,4 @@
-"""The event: what one is, and the envelope in which it is recorded."""
+"""The base class of events, and the envelope in which they are recorded."""
 
 from typing import (
     Annotated,
@@ -17,55 +17,55 @@ from typing import (
 import msgspec
 
 Position: TypeAlias = int
-"""A place in the whole log, dense, from 1; 0 is before the first event."""
+"""A place in the whole log, numbered from 1 without gaps; 0 is before the first event."""
 
 Version: TypeAlias = int
-"""A place in one stream, from 1; 0 is a stream without events."""
+"""A place in one stream, numbered from 1; 0 is a stream without events."""
 
 MARK_BYTES = 4
-"""How much of its row's chain hash an event's id carries."""
+"""Bytes of the row's chain hash in an event id."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Frozen(msgspec.StructMeta):
-    """The metaclass that makes every value frozen, keyword-only and camelCase in JSON (None fields stay out)."""
+    """Metaclass that makes values frozen, keyword-only and camelCase in JSON, without fields that are None."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> type:
-        """Fill in the defaults that msgspec does not inherit."""
+        """Set the options that msgspec does not inherit."""
         for option, default in (("frozen", True), ("kw_only", True), ("rename", "camel"), ("omit_defaults", True)):
             config.setdefault(option, default)
         return super().__new__(mcs, name, bases, namespace, **config)
 
 
 class Value(msgspec.Struct, metaclass=Frozen):
-    """An immutable value that knows its JSON shape."""
+    """An immutable value with a JSON form."""
 
 
 TEXT = msgspec.Meta(extra={"part": "text"})
-"""Marks a field that people or models wrote: stored in the erasable column, absent from the public payload."""
+"""Marks a field written by people or models: stored in the erasable column, absent from the public payload."""
 
 EXTRA = msgspec.Meta(extra={"part": "extra"})
-"""Marks a field that stands beside the payload in the public record (``policy``, ``parentRunId``)."""
+"""Marks a field of the public record beside the payload (``policy``, ``parentRunId``)."""
 
 Text: TypeAlias = Annotated[str | None, TEXT]
 
 
 Handled: TypeAlias = Literal[True] | str
-"""Whether a place handles an event: True, or the reason why it does not."""
+"""True if a part of Athena handles the event, else the reason why it does not."""
 
-NOT_OF_A_RUN = "it is no event of a run"
+NOT_OF_A_RUN = "it is not an event of a run"
 
 
 class Shows(Value):
-    """Where an event is handled, or why it is not. Each event declares it; a test compares it with the places.
+    """The parts that handle an event, or the reasons why they do not. Each event declares them; a test checks them.
 
-    ``views`` are the read models beside the feed, ``verify`` has a rule of it, ``audit`` an entry. ``explain`` has a
-    sentence of it, ``simulate`` repeats it; both are about runs. ``console`` names the type in its sources.
+    ``views``: a read model beside the feed. ``verify``: a rule. ``audit``: an audit entry. ``explain``: a sentence
+    (runs only). ``simulate``: the event is replayed (runs only). ``console``: its sources name the type.
     """
 
     views: Handled = True
     verify: Handled = True
-    audit: Handled = "it records work or creates something; it changes nothing that a person set"
+    audit: Handled = "it records work or creates something; it changes no setting of a person"
     explain: Handled = NOT_OF_A_RUN
     simulate: Handled = NOT_OF_A_RUN
     console: Handled = "its list of events shows every type"
@@ -74,10 +74,10 @@ class Shows(Value):
 class Event(Value, gc=False):
     """A fact in the past tense. ``TYPE`` is its stored name and never changes; ``SCHEMA`` counts its shapes.
 
-    ``SHOWS`` says where it is handled.
+    ``SHOWS`` declares the parts that handle it.
 
-    Fields marked ``TEXT`` or ``EXTRA`` need a default of None: text may be erased, and is not read for folding. Nothing
-    has another default: it would not be stored, and could never change.
+    Fields marked ``TEXT`` or ``EXTRA`` have the default None, because text may be erased and is not read for
+    folding. Other fields have no default: it would not be stored, so it could never change.
     """
 
     TYPE: ClassVar[str] = ""
@@ -89,7 +89,7 @@ PayloadPart: TypeAlias = Literal["data", "text", "extra"]
 
 
 def parts_of(kind: type[Event]) -> dict[str, PayloadPart]:
-    """Which part of the stored event each field of a type belongs to: the payload, the text, or beside them."""
+    """Return the part of the stored event that each field belongs to."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: _part(hints[name]) for name in kind.__struct_fields__}
 
@@ -103,7 +103,7 @@ def _part(hint: Any) -> PayloadPart:
 
 
 class Unknown(Event):
-    """An event of a type that this code does not know (from a newer release, or foreign): carried, never dropped."""
+    """An event of an unknown type, from a newer release or foreign code. It is kept as it is."""
 
     type: str
 
@@ -112,7 +112,7 @@ E = TypeVar("E", bound=Event, covariant=True)
 
 
 class Fact(Value):
-    """An event on its way into the log: which stream, and which session and run the envelope names."""
+    """A new event with its stream, and the session and run of its envelope."""
 
     stream: str
     event: Event
@@ -121,7 +121,7 @@ class Fact(Value):
 
 
 class Meta(Value):
-    """Who caused a transaction and what it belongs to. ``correlation`` is the trace id of the request.
+    """The actor and cause of a transaction. ``correlation`` is the trace id of the request.
 
     A refusal of a ``quiet`` transaction is not recorded.
     """
@@ -135,9 +135,9 @@ class Meta(Value):
 class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
     """An event in its envelope, as read from the log.
 
-    ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position; ``decided_at`` is there
-    where the clock of the process that decided was behind it. ``mark`` holds the first four bytes of the row's chain
-    hash (what makes an event id provable); ``event`` lacks its text unless text was read.
+    ``recorded_at`` is in milliseconds since 1970 UTC and never decreases with the position. ``decided_at`` is set if
+    the deciding process's clock was behind it. ``mark`` is the first four bytes of the row's chain hash, part of the
+    event id. ``event`` lacks its text unless text was read.
     """
 
     position: Position
@@ -157,14 +157,14 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, gc=False):
 
     @property
     def at(self) -> int:
-        """When it was decided, in milliseconds since 1970 UTC: days, deadlines and durations count by this."""
+        """The time of the decision, in milliseconds since 1970 UTC. Days, deadlines and durations use it."""
         return self.recorded_at if self.decided_at is None else self.decided_at
 
 
 class Guard(Value):
-    """A change to a guard row: ``value`` None releases ``key``, with ``held`` only while the row holds just that.
+    """A change of a guard row. ``value`` None releases ``key``; if ``held`` is set, only a row with that value.
 
-    With ``adds`` the last number of ``value`` is added to that of the row, as long as what is before it is the same.
+    With ``adds`` the last number of ``value`` is added to the row's, if the items before it are equal.
     """
 
     kind: str

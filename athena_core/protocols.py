@@ -1,4 +1,4 @@
-"""The shapes through which read models meet the log and their own database (decisions E31)."""
+"""Interfaces between read models, the log and the view database."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ Cell: TypeAlias = int | str | bytes | None
 
 
 class Row(NamedTuple):
-    """A row of the log as it is stored, in column order (``text`` is the erasable column, JSON with a salt inside)."""
+    """A stored row of the log, in column order. ``text`` is the erasable column: JSON with a salt inside."""
 
     position: Position
     stream: str
@@ -36,14 +36,14 @@ class Row(NamedTuple):
 
 
 row_of: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)
-"""What ``Row._make`` does, without a frame."""
+"""A faster ``Row._make``."""
 
 PublicCells: TypeAlias = tuple[Position, str, int, str, str | None, str | None, bytes, bytes | None, bytes]
-"""The cells of a ``PublicRow`` without its names, as the database gives them: five hundred to a page."""
+"""The cells of a ``PublicRow`` without its names, as the database returns them: 500 to a page."""
 
 
 class PublicRow(NamedTuple):
-    """What of a row is published, and all that the feed reads of it: no text, none of the hashes but the chain's."""
+    """The public columns of a log row: no erasable text and no hash except the chain's."""
 
     position: Position
     type: str
@@ -57,7 +57,7 @@ class PublicRow(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> "PublicRow":
-        """What of this row is published."""
+        """Return the public columns of a row."""
         return cls(
             row.position,
             row.type,
@@ -72,9 +72,10 @@ class PublicRow(NamedTuple):
 
 
 class StoredKey(NamedTuple):
-    """A bound idempotency key: its hash, the positions that its command wrote (to ``first - 1`` where none), its time.
+    """A bound idempotency key: its hash, the positions that its command wrote, and its time.
 
-    ``subject`` is the id of the record that a repeated key is answered from.
+    ``last`` is ``first - 1`` if the command wrote nothing. ``subject`` is the id of the record that answers a repeated
+    key.
     """
 
     key_hash: bytes
@@ -85,158 +86,158 @@ class StoredKey(NamedTuple):
 
 
 class DatabaseDamaged(Exception):
-    """A database that can be built anew is not one any more."""
+    """A view database is damaged. It can be rebuilt from the log."""
 
 
 class Connection(Protocol):
-    """A connection to a database of views; statements use ``?`` for their values."""
+    """A connection to a view database. Statements use ``?`` for their values."""
 
     def execute(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
-        """Run one statement and iterate its rows."""
+        """Run a statement and iterate over its rows."""
 
     def stream(self, statement: str, values: Sequence[Cell] = ()) -> Iterator[tuple[Cell, ...]]:
-        """Run one statement and fetch its rows as they are asked for; it may end early."""
+        """Run a statement and fetch its rows lazily. The caller may stop early."""
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Cell]]) -> object:
-        """Run one statement for many rows."""
+        """Run a statement for many rows."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit at the end of the block, roll back if it raises."""
+        """Commit at the end of the block; roll back if it raises."""
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """Every statement in the block sees the same rows."""
+        """Let all statements in the block read the same snapshot."""
 
     def changed(self) -> int:
-        """A number that changes when another connection has committed (cheap: about 4 µs)."""
+        """Return a number that changes when another connection has committed (cheap: about 4 µs)."""
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Interrupt what runs in the block once the time is up; then raises TimeoutError."""
+        """Interrupt statements in the block after ``seconds``. Raise TimeoutError."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
 
 
 class Databases(Protocol):
-    """Opens databases in files."""
+    """A store of databases in files."""
 
     def write(self, path: Path) -> Connection:
-        """Open for writing, creating it if needed."""
+        """Open for writing; create the file if needed."""
 
     def read(self, path: Path) -> Connection:
-        """Open read-only; the file must exist."""
+        """Open read-only. The file must exist."""
 
     def scrub(self, path: Path, seconds: float) -> None:
-        """Rewrite one, so that no erased text is left in its files. Raises OSError after ``seconds``."""
+        """Rewrite a database so that its files hold no erased text. Raise OSError after ``seconds``."""
 
 
 class LeaderLock(Protocol):
-    """A lock between processes: held by one at a time, and free as soon as its holder is gone."""
+    """A lock between processes: held by one at a time, released when its holder ends."""
 
     @property
     def held(self) -> bool:
-        """Whether this object holds it. Raises OSError where it was lost."""
+        """True if this object holds the lock. Raise OSError if it was lost."""
 
     def acquire(self) -> bool:
-        """Try to take it, without waiting; tell whether this object holds it now."""
+        """Try to take the lock without waiting. Return True if this object holds it now."""
 
     def release(self) -> None:
-        """Let go, if held."""
+        """Release the lock if it is held."""
 
 
 class Generations(Protocol):
-    """Keeps whole sets of views by their names, and which one serves, and which one waits to.
+    """The generations of views by name: the current one and the candidate for its place.
 
-    What changes them is done under a lock, which its holder gives along: so who has lost it can change nothing.
+    Changes need a lock, which the caller passes along, so a caller that lost it changes nothing.
     """
 
     def updater_lock(self) -> LeaderLock:
-        """Return the lock under which the current generation is updated and another one begins to serve."""
+        """Return the lock for updating the current generation and for switching to another one."""
 
     def builder_lock(self) -> LeaderLock:
-        """Return the lock under which a generation or scratch set is built; only its holder removes leftovers."""
+        """Return the lock for building a generation or scratch set. Only its holder removes leftovers."""
 
     def stamp(self) -> object:
-        """Something that changes whenever another generation serves; None while none does."""
+        """Return a value that changes whenever another generation becomes current; None if there is none."""
 
     def current(self) -> str | None:
-        """The generation that serves."""
+        """Return the name of the current generation."""
 
     def identity(self, name: str) -> object:
-        """Return what tells a generation from another one of its name; None where it is gone."""
+        """Return a value that differs between generations with the same name; None if it is gone."""
 
     def candidate(self) -> str | None:
-        """A complete generation that the holder of the updater lock is to take up."""
+        """Return a complete generation that the holder of the updater lock should switch to."""
 
     def condemned(self) -> str | None:
-        """The generation that a reader found damaged, until another one serves."""
+        """Return the current generation if a reader found it damaged."""
 
     def condemn(self, name: str) -> None:
-        """Have the holder of the updater lock replace a damaged generation. Raises OSError."""
+        """Ask the holder of the updater lock to replace a damaged generation. Raise OSError."""
 
     def switch(self, name: str, lock: LeaderLock) -> None:
-        """Let a complete generation serve. Call with the updater lock; a newer candidate stays."""
+        """Make a complete generation current. Needs the updater lock. A newer candidate stays."""
 
     def offer(self, name: str, lock: LeaderLock) -> None:
-        """Let a generation be the candidate."""
+        """Make a generation the candidate."""
 
     def withdraw(self, lock: LeaderLock) -> None:
-        """Let there be no candidate."""
+        """Remove the candidate."""
 
     def all(self) -> list[str]:
-        """Every generation, oldest first."""
+        """Return all generations, oldest first."""
 
     def fresh(self) -> str:
-        """The name of the next generation."""
+        """Return the name of the next generation."""
 
     def remove(self, name: str, lock: LeaderLock) -> None:
-        """Delete a generation; whoever is reading it is not hindered."""
+        """Delete a generation. Readers that have it open are not affected."""
 
     def leftovers(self) -> list[str]:
-        """Generations that do not serve and do not wait to: replaced ones, and those that were not finished."""
+        """Return generations that are neither current nor candidate: replaced or unfinished ones."""
 
     def write(self, name: str, lock: LeaderLock) -> Connection:
-        """Open for writing, creating it if needed."""
+        """Open for writing; create the generation if needed."""
 
     def read(self, name: str) -> Connection:
-        """Open read-only; it must exist."""
+        """Open read-only. The generation must exist."""
 
     def scratch(self, lock: LeaderLock) -> AbstractContextManager[Connection]:
-        """An empty place for views that will never serve. Call with the builder lock."""
+        """Open an empty database for views that never become current. Needs the builder lock."""
 
     def scrub(self, name: str, seconds: float) -> None:
-        """Rewrite a generation, so that no erased text is left in its files. Raises OSError after ``seconds``."""
+        """Rewrite a generation so that its files hold no erased text. Raise OSError after ``seconds``."""
 
     def close(self) -> None:
-        """Close what is open and nobody uses."""
+        """Close unused connections."""
 
 
 class LogReader(Protocol):
-    """Reads the log through a connection of its own; use one per thread."""
+    """A reader of the log with its own connection. Use one per thread."""
 
     @property
     def log_id(self) -> str:
-        """The log's id, 16 hex digits."""
+        """The id of the log, 16 hex digits."""
 
     def head(self) -> Position:
-        """The last position that is committed by any process."""
+        """Return the last committed position, by any process."""
 
     def rows(self, after: Position, limit: int, until: Position | None = None) -> list[Row]:
-        """Rows with ``after < position <= until`` in order, at most ``limit``; fewer where they are large."""
+        """Return rows with ``after < position <= until`` in order, at most ``limit``; fewer if they are large."""
 
     def shown(
         self, after: Position, limit: int, until: Position | None = None, bytes_max: int = PAGE_BYTES_MAX
     ) -> Sequence[PublicCells]:
-        """Return what is published of the same rows, in at most ``bytes_max`` bytes; one row always fits."""
+        """Return the public columns of the same rows, at most ``bytes_max`` bytes; at least one row."""
 
     def row(self, position: Position) -> Row | None:
-        """One row."""
+        """Return one row."""
 
     def close(self) -> None:
         """Close the connection."""
 
 
 class NoteFile(NamedTuple):
-    """A note in a file: its path, what changes when it does, and whether that can be relied on already."""
+    """A note file: its path, a stamp that changes with it, and True if the stamp is old enough to rely on."""
 
     path: str
     stamp: str
@@ -244,17 +245,17 @@ class NoteFile(NamedTuple):
 
 
 class NoteSource(Protocol):
-    """The notes in files; blocking."""
+    """The notes in files. Calls block."""
 
     def list(self) -> Iterator[NoteFile]:
-        """Those that there are."""
+        """Yield all note files."""
 
     def read(self, path: str) -> str | None:
-        """What one says; None if it cannot be read, or holds too much."""
+        """Return the text of a note; None if it cannot be read or is too large."""
 
 
 class Passage(Value):
-    """A place where something was found (contract 4.8); ``score`` is higher the better it fits."""
+    """A passage found by a search. A higher ``score`` is a better match."""
 
     id: str
     source_path: str
@@ -266,7 +267,7 @@ class Passage(Value):
 
 
 class MemorySearch(Protocol):
-    """Finds what was noted down; blocking."""
+    """A search over notes and transcripts. Calls block."""
 
     def search(
         self,
@@ -277,25 +278,25 @@ class MemorySearch(Protocol):
         seconds: float,
         sessions: frozenset[str] | None = None,
     ) -> list[Passage]:
-        """The passages that hold ``least`` of the terms at least, best first.
+        """Return the passages that contain at least ``least`` of the terms, best first.
 
-        With ``sessions`` only passages of their transcripts are found.
+        With ``sessions`` return only passages from their transcripts.
 
-        Raises TimeoutError, and NotCaughtUp while what is searched is not ready.
+        Raise TimeoutError, or NotCaughtUp while the index is not ready.
         """
 
     def refresh(self) -> None:
-        """Make ready what is searched, however long it takes."""
+        """Update the index, however long that takes."""
 
     def scrub(self, seconds: float) -> None:
-        """Leave nothing of erased text in what is searched. Raises OSError after ``seconds``."""
+        """Remove erased text from the index. Raise OSError after ``seconds``."""
 
     def close(self) -> None:
-        """Stop getting ready, and close what is open."""
+        """Stop updating and close the index."""
 
 
 class Decode(Protocol):
-    """Turns a row into an event in its envelope."""
+    """A function that turns a row into an event in its envelope."""
 
     def __call__(self, row: Row, *, text: bool = True) -> Recorded[Event]:
-        """Decode; an unknown type becomes ``Unknown``; raises ValueError if the bytes are damaged."""
+        """Decode a row; an unknown type becomes ``Unknown``. Raise ValueError if the bytes are damaged."""

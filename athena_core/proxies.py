@@ -1,4 +1,4 @@
-"""Proxies whose word counts: which peers may say who is asking, and the secret that shows that it is one of them."""
+"""Trusted proxies: the peers that may name an identity, and the secret that they must send."""
 
 import hmac
 from collections.abc import Iterable, Sequence
@@ -19,43 +19,43 @@ PEERS_REMEMBERED_MAX = 10_000
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks, comma-separated; an address without a prefix is itself alone. Raises ConfigError."""
+    """Parse addresses and networks, separated by commas. Raise ConfigError."""
     networks: list[Network] = []
     for part in text.split(",") if text.strip() else ():
         try:
             networks.append(ip_network(part.strip()))
         except ValueError as error:
-            raise ConfigError(f"{part.strip()!r} is no network: {error}; expected such as 10.0.0.0/8 or ::1") from None
+            raise ConfigError(f"{part.strip()!r} is not a network: {error}; expected e.g. 10.0.0.0/8 or ::1") from None
     return tuple(networks)
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
-    """The secret, or the new and the old one with a comma between them. Raises ConfigError, without the secret."""
+    """Parse one secret, or the new and the old one separated by a comma. Raise ConfigError without the secret."""
     secrets = tuple(part.strip() for part in text.split(",")) if text else ()
     if len(secrets) > SECRETS_MAX:
         raise ConfigError(f"expected at most {SECRETS_MAX} secrets, the new and the old one")
     for secret in secrets:
         if len(secret) < SECRET_CHARS_MIN or not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ConfigError(f"expected at least {SECRET_CHARS_MIN} visible ASCII characters without blanks")
+            raise ConfigError(f"expected at least {SECRET_CHARS_MIN} visible ASCII characters without spaces")
     return secrets
 
 
 class TrustedProxies:
-    """Whom to believe: peers inside of these networks and, where secrets are set, only with one of them."""
+    """The peers to trust: those inside of the networks that, if secrets are set, also send one of them."""
 
     def __init__(self, networks: Sequence[Network] = (), secrets: Sequence[str] = ()) -> None:
-        """Without networks only this machine is believed."""
+        """Trust these networks, or only this machine if there are none."""
         self._networks = tuple(networks) or LOOPBACK
         self._secrets = tuple(secret.encode() for secret in secrets)
         self._known: dict[str, bool] = {}
 
     @property
     def secret_needed(self) -> bool:
-        """Whether a secret is asked for."""
+        """True if proxies must send a secret."""
         return bool(self._secrets)
 
     def trusts(self, peer: str) -> bool:
-        """Whether the address at the other end of the socket is a proxy's."""
+        """Return True if the peer's address is inside of a trusted network."""
         known = self._known.get(peer)
         if known is None:
             if len(self._known) >= PEERS_REMEMBERED_MAX:
@@ -73,7 +73,7 @@ class TrustedProxies:
         return any(address in network for network in self._networks if network.version == address.version)
 
     def vouched(self, secrets: Iterable[bytes]) -> bool:
-        """Whether exactly one secret was sent, and it is right; how long that takes tells nothing about which."""
+        """Return True if exactly one valid secret was sent. Compares in constant time."""
         sent = list(secrets)
         if len(sent) != 1:
             return False

@@ -1,4 +1,4 @@
-"""Retries: the one policy of servers, executors and the CLI for when something is tried again."""
+"""Retry delays, the same for servers, executors and the command line."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,21 @@ DOUBLINGS_MAX = 16
 
 
 class Backoff(NamedTuple):
-    """Delays that begin with ``first`` seconds and double up to ``most``."""
+    """Exponential back-off: ``first`` seconds, doubled after each failure up to ``most``."""
 
     first: float
     most: float
 
     def after(self, failures: int) -> float:
-        """Return the delay in seconds after a number of failures in a row, at least 1."""
+        """Return the delay in seconds after ``failures`` (at least 1) consecutive failures."""
         return min(self.first * 2.0 ** min(failures - 1, DOUBLINGS_MAX), self.most)
 
 
 LOG = Backoff(0.05, 5.0)
-"""While the log cannot take a transaction."""
+"""Delay while the log accepts no transaction."""
 
 REQUEST = Backoff(0.2, 5.0)
-"""Between calls of a model, and between requests of the CLI to a server that does not answer.
+"""Delay between calls of a model, and between requests of the CLI to a server that does not answer.
 
-Multiply it by a random fraction, so that clients do not come back together.
+Multiply it by a random fraction, so that clients do not retry at the same moment.
 """

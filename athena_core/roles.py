@@ -1,4 +1,4 @@
-"""Roles of identities: how settings spell them, and who gets which."""
+"""Roles of identities: their spelling in settings, and the map from identities to roles."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role, Scope
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
 RESERVED_PREFIX = "system:"
-"""How the names of the server's own actors begin. No identity may have one, in any case of the letters."""
+"""Prefix of the names of the server's own actors. No identity may have it, in upper or lower case."""
 SECRET_HEADER = "x-athena-proxy-secret"
 MAP_BYTES_MAX = 4 << 20
 HEADER = re.compile(r"[a-z0-9-]+")
@@ -42,21 +42,21 @@ RESERVED_HEADERS = frozenset(
 
 
 def parse_role(text: str) -> Role:
-    """A role by its name, in any case. Raises ConfigError."""
+    """Return the role with this name, ignoring case. Raise ConfigError."""
     role = ROLES.get(text.strip().lower())
     if role is None:
         names = (*(one for one in Role if one is not Role.NONE), Role.NONE)
-        raise ConfigError(f"{text!r} is no role; expected one of {', '.join(names)}")
+        raise ConfigError(f"{text!r} is not a role; expected one of {', '.join(names)}")
     return role
 
 
 def is_reserved(identity: str) -> bool:
-    """Return True for a name that only the server's own actors have."""
+    """Return True if only the server's own actors may have this name."""
     return identity.casefold().startswith(RESERVED_PREFIX)
 
 
 def parse_role_map(text: str) -> dict[str, Role]:
-    """Roles by identity from ``identity:Role,…``, split at the last colon; ``*`` is everyone else."""
+    """Parse ``identity:Role,…``, split at the last colon; ``*`` is every other identity. Raise ConfigError."""
     roles: dict[str, Role] = {}
     for entry in text.split(",") if text.strip() else ():
         _add_role(roles, entry)
@@ -66,19 +66,19 @@ def parse_role_map(text: str) -> dict[str, Role]:
 def _add_role(roles: dict[str, Role], entry: str) -> None:
     identity, colon, role = (part.strip() for part in entry.rpartition(":"))
     if not colon or not (identity == EVERYBODY_ELSE or IDENTITY.fullmatch(identity)):
-        raise ConfigError(f"{entry.strip()!r} is no identity with a role; expected identity:Role")
+        raise ConfigError(f"{entry.strip()!r} is not an identity with a role; expected identity:Role")
     if is_reserved(identity):
         raise ConfigError(
-            f"{entry.strip()!r} names an actor of the server; expected an identity that does not begin with "
+            f"{entry.strip()!r} is reserved for the server; expected an identity that does not start with "
             f"{RESERVED_PREFIX}"
         )
     if identity in roles:
-        raise ConfigError(f"{identity!r} is listed twice; expected one role for each identity")
+        raise ConfigError(f"{identity!r} is listed twice; give each identity one role")
     roles[identity] = parse_role(role)
 
 
 def read_role_map(path: Path) -> dict[str, Role]:
-    """Roles by identity from a file: ``identity:Role`` by line or comma; ``#`` begins a comment. Raises ConfigError."""
+    """Read a role map: ``identity:Role`` by line or comma; ``#`` starts a comment. Raise ConfigError."""
     try:
         with path.open("rb") as file:
             return parse_role_file(file.read(MAP_BYTES_MAX + 1))
@@ -89,9 +89,9 @@ def read_role_map(path: Path) -> dict[str, Role]:
 
 
 def parse_role_file(content: bytes) -> dict[str, Role]:
-    """The same from what is in the file. Raises ConfigError, and UnicodeDecodeError for what is no UTF-8."""
+    """Parse the content of a role map file. Raise ConfigError, or UnicodeDecodeError if it is not UTF-8."""
     if len(content) > MAP_BYTES_MAX:
-        raise ConfigError(f"it is over {MAP_BYTES_MAX} bytes")
+        raise ConfigError(f"the file is larger than {MAP_BYTES_MAX} bytes")
     roles: dict[str, Role] = {}
     for number, line in enumerate(content.decode().splitlines(), start=1):
         text = line.partition("#")[0].strip().rstrip(",")
@@ -104,32 +104,32 @@ def parse_role_file(content: bytes) -> dict[str, Role]:
 
 
 def check_header_name(name: str) -> str:
-    """The identity header's name in lower case. Raises ConfigError for one that a proxy cannot vouch for."""
+    """Return the name of the identity header in lower case. Raise ConfigError if a proxy cannot own that header."""
     lower = name.strip().lower()
     if not HEADER.fullmatch(lower):
-        raise ConfigError(f"{name!r} is no header name; expected letters, digits and dashes")
+        raise ConfigError(f"{name!r} is not a header name; expected letters, digits and dashes")
     if lower in RESERVED_HEADERS or lower.startswith("x-athena-scope-"):
-        raise ConfigError(f"{lower!r} has a meaning of its own; expected a header that only the proxy sets")
+        raise ConfigError(f"header {lower!r} is reserved; expected a header that only the proxy sets")
     return lower
 
 
 def role_of(subject: str, roles: Mapping[str, Role], default: Role) -> Role:
-    """The role of an identity: its own entry, else everyone else's, else the default."""
+    """Return the role of an identity: its own entry, else the entry ``*``, else the default."""
     return roles.get(subject) or roles.get(EVERYBODY_ELSE) or default
 
 
 class Roster:
-    """Who everybody is: with authentication off all are the local Admin under their own names."""
+    """The map from identities to roles. With authentication off every identity is an Admin."""
 
     def __init__(self, *, enabled: bool, roles: Mapping[str, Role], default: Role, file: Path | None = None) -> None:
-        """Take the map of roles, or the file that holds it, and the role of who is not in it. Raises ConfigError."""
+        """Use a map of roles, or the file that holds it, and the role of unlisted identities. Raise ConfigError."""
         self.enabled = enabled
         self.default = default
         self.file = file
         self.roles = roles if file is None else read_role_map(file)
 
     def reload(self) -> bool:
-        """Read the file again, if there is one; what was known stays if that fails. Raises ConfigError."""
+        """Read the file again; return False if there is none. On ConfigError the old map stays."""
         if self.file is None:
             return False
         self.roles = read_role_map(self.file)
@@ -137,18 +137,18 @@ class Roster:
 
     @property
     def sha256(self) -> str:
-        """A hash of who has which role."""
+        """A hash of the role map and the default role."""
         lines = [f"{name}:{role}\n" for name, role in sorted(self.roles.items())]
         return hashlib.sha256("".join([*lines, f"default:{self.default}\n"]).encode()).hexdigest()
 
     @property
     def warning(self) -> str | None:
-        """What is allowed and seldom meant."""
+        """A warning about a role map that is allowed but probably a mistake."""
         if self.enabled and role_of(EVERYBODY_ELSE, self.roles, self.default) is Role.ADMIN:
-            return "whoever the map of roles does not name is an Admin"
+            return "every identity that is not in the role map is an Admin"
         return None
 
     def identity(self, subject: str, scope: Scope | None = None) -> Identity:
-        """An identity with the role that it has now, narrowed to a scope unless it is an Admin's."""
+        """Return an identity with its current role, restricted to a scope unless it is an Admin."""
         role = role_of(subject, self.roles, self.default) if self.enabled else LOCAL.role
         return Identity(subject=subject, role=role, scope=None if role is Role.ADMIN else scope, asked=scope)

@@ -1,4 +1,4 @@
-"""The settings: ``ATHENA_*`` variables, read once; the only reader of the environment (contract 12, D25, D34)."""
+"""The settings: ``ATHENA_*`` variables, read once; the only module that reads the environment."""
 
 import base64
 import grp
@@ -24,9 +24,9 @@ ORIGIN = re.compile(r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{
 
 
 class Setting(Generic[T]):
-    """A variable: its default as text, how it is read, what it means. The name is the attribute's in `Settings`.
+    """A setting: its default as text, its parser and its meaning. The variable's name follows from the attribute's.
 
-    A ``secret`` one is never shown, and may be kept in a file that the variable ``<variable>_FILE`` names.
+    A ``secret`` value is never shown. It may be kept in a file that the variable ``<variable>_FILE`` names.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Setting(Generic[T]):
         value: T = settings.__dict__[self.name]
         return value
 
-    if TYPE_CHECKING:  # a descriptor that can be set would be asked for each value
+    if TYPE_CHECKING:  # without __set__ Python reads the instance's dict first and does not call __get__
 
         def __set__(self, settings: "Settings", value: NoReturn) -> NoReturn: ...
 
@@ -90,7 +90,7 @@ def _count(text: str) -> int:
 
 
 def _count_to(most: int) -> Callable[[str], int]:
-    """A count with a ceiling of its own, up to which what is stored can be read again."""
+    """Return the parser of a count with a ceiling, above which stored values could not be read again."""
 
     def parse(text: str) -> int:
         if _count(text) > most:
@@ -125,7 +125,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",")) if text else ()
     if len(set(names)) < len(names) or "" in names:
-        raise ValueError("expected names, each once, separated by commas")
+        raise ValueError("expected unique names, separated by commas")
     return names
 
 
@@ -133,13 +133,13 @@ def _patterns(text: str) -> tuple[str, ...]:
     names = _names(text)
     for name in names:
         if not name.strip("/") or any(part in {".", "..", "**"} for part in name.split("/")):
-            raise ValueError("expected names and paths inside the workspace, with * and ?, separated by commas")
+            raise ValueError("expected names or paths inside the workspace, separated by commas; * and ? are allowed")
     return names
 
 
 def _key(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("expected visible ASCII characters without blanks")
+        raise ValueError("expected visible ASCII characters without spaces")
     return text
 
 
@@ -160,14 +160,14 @@ def _mode(text: str) -> str:
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # a port too high raises here
-        raise ValueError("expected a URL that begins with http:// or https://")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # .port raises if too high
+        raise ValueError("expected a URL that starts with http:// or https://")
     return text.rstrip("/")
 
 
 def _database_or_none(text: str) -> str | None:
     if text and not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("expected a URL that begins with postgresql://")
+        raise ValueError("expected a URL that starts with postgresql://")
     return text or None
 
 
@@ -176,200 +176,222 @@ def _url_or_none(text: str) -> str:
 
 
 KEY_FILE_BYTES_MAX = 8_192
-LINKS_MAX = 8  # from .env to the file
+LINKS_MAX = 8  # symbolic links from .env to the file
 
 
 class Settings:
     """The settings of a process. Each attribute is the variable in lower case, without its prefix ``ATHENA_``.
 
-    ``files`` are the paths that they were read from, or would be: ``.env``, and the files of secrets.
+    ``files`` are the paths of the ``.env`` and of the secret files, also of a ``.env`` that does not exist.
     """
 
     files: tuple[Path, ...]
 
-    state_dir = Setting(".athena", _path, "Where the log and the views are kept.")
+    state_dir = Setting(".athena", _path, "Directory of the log and the views.")
     database_url = Setting(
         "",
         _database_or_none,
-        "The PostgreSQL database that holds the log and the views, instead of the state directory.",
+        "URL of a PostgreSQL database to store the log and the views in, instead of the state directory.",
         secret=True,
     )
-    workspace_root = Setting(".", _path, "The directory that `contextRefs` may read from and tools work in.")
+    workspace_root = Setting(".", _path, "Directory that tools work in and `contextRefs` are read from.")
     workspace_closed = Setting(
         "",
         _patterns,
-        "Names (`*.pem`) and paths (`deploy/keys`) in it, comma-separated, that tools, reports and references neither"
-        " read nor write, beside those that are always closed (tools.md).",
+        "Names (`*.pem`) and paths (`deploy/keys`) in the workspace, comma-separated, that tools, reports and"
+        " references may neither read nor write. Some are always closed (tools.md).",
     )
-    default_provider = Setting("mock", str, "The provider of runs that name none.")
-    default_model = Setting("mock-model", str, "The model of runs that name none.")
-    local_provider_cmd = Setting("/bin/cat", str, "The program of provider `local-exec`.")
-    local_provider_args = Setting("", _words, "Its arguments, separated by spaces.")
+    default_provider = Setting("mock", str, "Provider of runs that do not name one.")
+    default_model = Setting("mock-model", str, "Model of runs that do not name one.")
+    local_provider_cmd = Setting("/bin/cat", str, "Program that provider `local-exec` starts.")
+    local_provider_args = Setting("", _words, "Arguments of that program, separated by spaces.")
     provider_fallback_order = Setting(
         "",
         _names,
-        "Providers, comma-separated, that are asked in turn when the first fails and the run named none.",
+        "Providers, comma-separated, to try in this order if the default provider fails. A provider that the run"
+        " names has no fallback.",
     )
-    openai_api_key = Setting("", _key, "The key of provider `openai`; local servers need none.", secret=True)
-    openai_base_url = Setting("https://api.openai.com/v1", _url, "Any OpenAI-compatible server.")
-    anthropic_api_key = Setting("", _key, "The key of provider `anthropic`.", secret=True)
-    anthropic_base_url = Setting("https://api.anthropic.com", _url, "Any server that speaks its messages.")
-    http_provider_url = Setting("", _url_or_none, "Where provider `http` asks; without it there is none.")
-    http_provider_api_key = Setting("", _key, "The key that it sends.", secret=True)
-    http_provider_timeout_ms = Setting("20000", _count, "How long its server may be silent.")
-    runtime_run_timeout_ms = Setting("30000", _count_to(MILLISECONDS_MAX), "How long a run may take, in milliseconds.")
-    schedule_run_timeout_ms = Setting("45000", _count_to(MILLISECONDS_MAX), "How long a run of a schedule may take.")
-    session_wait_ms = Setting("10000", _count, "How long a synchronous run waits for its session.")
-    context_strategy = Setting("raw", _one_of("raw", "summary"), "How contexts are compiled.")
-    context_max_chars = Setting("32000", _count, "The largest context, in characters.")
-    context_reserve_chars = Setting("2000", _count, "What of it is kept free for the answer.")
-    context_max_overflow_retries = Setting("2", _count_or_none, "How often a context is made smaller.")
-    context_summary_max_chars = Setting("2400", _count, "The largest summary, in characters.")
-    context_max_tool_result_chars = Setting("12000", _count, "Where a tool result is cut on overflow.")
-    history_max_entries = Setting("200", _count, "How many earlier entries a context may hold.")
-    history_max_entry_chars = Setting("8000", _count, "Where an earlier entry is cut.")
-    history_repair_tool_pairing = Setting("true", _switch, "Match earlier tool calls and their results.")
-    history_strip_control_chars = Setting("true", _switch, "Leave control characters out of the history.")
-    memory_enabled = Setting("false", _switch, "Search notes, and remind runs of them.")
-    memory_sqlite_path = Setting("", str, "The index; `memory/index.sqlite` of the state directory if absent.")
-    memory_include_transcripts = Setting("false", _switch, "Search what was said in sessions as well.")
-    memory_max_results = Setting("6", _count, "How many passages a search finds, and a run is reminded of.")
-    memory_max_snippet_chars = Setting("700", _count, "The largest passage that is shown, in characters.")
-    memory_max_injected_chars = Setting("2500", _count, "What a run is reminded of at most, in characters.")
-    memory_search_timeout_ms = Setting("2000", _count, "How long a search of the memory may take.")
-    idempotency_hours = Setting("24", _count, "How long an `Idempotency-Key` is remembered.")
-    accept_fork = Setting("false", _switch, "Go on from a log that ends before what was acknowledged.")
+    openai_api_key = Setting("", _key, "API key of provider `openai`. Local servers need none.", secret=True)
+    openai_base_url = Setting("https://api.openai.com/v1", _url, "Base URL of an OpenAI-compatible server.")
+    anthropic_api_key = Setting("", _key, "API key of provider `anthropic`.", secret=True)
+    anthropic_base_url = Setting(
+        "https://api.anthropic.com", _url, "Base URL of a server with Anthropic's Messages API."
+    )
+    http_provider_url = Setting("", _url_or_none, "URL of provider `http`. If empty, the provider does not exist.")
+    http_provider_api_key = Setting("", _key, "API key of provider `http`.", secret=True)
+    http_provider_timeout_ms = Setting("20000", _count, "Read timeout of provider `http`, in milliseconds.")
+    runtime_run_timeout_ms = Setting("30000", _count_to(MILLISECONDS_MAX), "Default timeout of a run, in milliseconds.")
+    schedule_run_timeout_ms = Setting(
+        "45000", _count_to(MILLISECONDS_MAX), "Default timeout of a scheduled run, in milliseconds."
+    )
+    session_wait_ms = Setting(
+        "10000", _count, "Maximum time that a synchronous run waits for a busy session, in milliseconds."
+    )
+    context_strategy = Setting("raw", _one_of("raw", "summary"), "Strategy for compiling contexts.")
+    context_max_chars = Setting("32000", _count, "Maximum size of a context, in characters.")
+    context_reserve_chars = Setting("2000", _count, "Characters of the context reserved for the answer.")
+    context_max_overflow_retries = Setting(
+        "2", _count_or_none, "Maximum attempts to shrink a context that is too large."
+    )
+    context_summary_max_chars = Setting("2400", _count, "Maximum size of a summary, in characters.")
+    context_max_tool_result_chars = Setting(
+        "12000", _count, "Maximum size of a tool result in a context that overflowed, in characters."
+    )
+    history_max_entries = Setting("200", _count, "Maximum number of earlier transcript entries in a context.")
+    history_max_entry_chars = Setting("8000", _count, "Maximum size of an earlier entry, in characters.")
+    history_repair_tool_pairing = Setting("true", _switch, "Pair earlier tool calls with their results.")
+    history_strip_control_chars = Setting("true", _switch, "Remove control characters from the history.")
+    memory_enabled = Setting("false", _switch, "Search notes, and give matching passages to runs.")
+    memory_sqlite_path = Setting("", str, "Path of the index. Default: `memory/index.sqlite` in the state directory.")
+    memory_include_transcripts = Setting("false", _switch, "Search the transcripts of sessions, too.")
+    memory_max_results = Setting("6", _count, "Maximum number of passages that a search returns or a run is given.")
+    memory_max_snippet_chars = Setting("700", _count, "Maximum size of a passage, in characters.")
+    memory_max_injected_chars = Setting("2500", _count, "Maximum size of all passages given to a run, in characters.")
+    memory_search_timeout_ms = Setting("2000", _count, "Timeout of a memory search, in milliseconds.")
+    idempotency_hours = Setting("24", _count, "Hours that an `Idempotency-Key` is kept.")
+    accept_fork = Setting("false", _switch, "Start even if the log ends before its last acknowledged event.")
     anchor_to = Setting(
         "",
         _names,
-        "Where the server writes anchors of the log, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL`"
-        " (operations.md).",
+        "Destinations of anchors, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL` (operations.md).",
     )
-    anchor_seconds = Setting("300", _count, "How many seconds are between two anchors. None is sent without events.")
-    scheduler = Setting("on", _switch, "Whether this server runs what is due; `POST /schedules/tick` always does.")
-    schedules_max = Setting("10000", _count, "How many schedules there may be.")
-    schedule_minutes_min = Setting("1", _count, "How many minutes must lie between two slots of a schedule.")
+    anchor_seconds = Setting("300", _count, "Seconds between two anchors. Without new events no anchor is sent.")
+    scheduler = Setting("on", _switch, "Run due schedules. If off, only `POST /schedules/tick` does.")
+    schedules_max = Setting("10000", _count, "Maximum number of schedules.")
+    schedule_minutes_min = Setting("1", _count, "Minimum interval of a schedule, in minutes.")
     executor = Setting(
         "inline",
         _one_of("inline", "off"),
-        "Whether a server executes runs itself; with `off` it leaves them to workers and other servers.",
+        "`inline`: the server executes runs. `off`: it leaves them to workers and other servers.",
     )
-    executor_max_runs = Setting("1000", _count, "How many runs a process executes at a time; the others wait.")
+    executor_max_runs = Setting("1000", _count, "Maximum number of runs that a process executes at once. Others wait.")
     worker_drain_ms = Setting(
         "25000",
         _count,
-        "How long a worker that is told to leave goes on with its runs, before others do.",
+        "Milliseconds that a stopping worker may still spend on its runs before others take them over.",
     )
-    work_max_attempts = Setting("3", _count, "How often work may fail before it becomes a dead letter.")
+    work_max_attempts = Setting("3", _count, "Attempts before a failing work item becomes a dead letter.")
     workflow_items_max = Setting(
         str(RUN_ITEMS_MAX),
         _count,
-        "Maximum number of items of all maps of a workflow run together.",
+        "Maximum number of map items in a workflow run.",
     )
-    a2a_max_hops = Setting("8", _count, "How many messages may lead to one another.")
-    a2a_retry_ms = Setting("1000", _count, "How long a message waits after a failure; each time twice as long.")
+    a2a_max_hops = Setting("8", _count, "Maximum length of a chain of messages that cause each other.")
+    a2a_retry_ms = Setting(
+        "1000", _count, "Delay before a failed message is sent again, in milliseconds; doubles each time."
+    )
     refusals_per_second = Setting(
         "100",
         _count,
-        "Refusals of an identity and operation within a second; further requests are stopped with `RATE_LIMITED`.",
+        "Refusals per second of one identity and operation. Above that, requests get `RATE_LIMITED`.",
     )
     refusals_per_day = Setting(
         "2000",
         _count,
-        "Refusals of an identity that are recorded one by one within a day; further ones are answered and counted.",
+        "Refusals per day of one identity that are recorded one by one. Above that, they are only counted.",
     )
-    refusals_per_day_in_all = Setting("20000", _count, "The same for all identities together.")
-    header_bytes_max = Setting("65536", _count, "The header fields of a request, in bytes.")
-    headers_max = Setting("100", _count, "How many header fields it may have.")
-    url_bytes_max = Setting("16384", _count, "Its path and query, in bytes.")
-    body_bytes_max = Setting(str(BODY_BYTES_MAX), _count, "Its body, in bytes.")
+    refusals_per_day_in_all = Setting(
+        "20000", _count, "Refusals per day of all identities together that are recorded one by one."
+    )
+    header_bytes_max = Setting("65536", _count, "Maximum size of a request's header fields, in bytes.")
+    headers_max = Setting("100", _count, "Maximum number of header fields of a request.")
+    url_bytes_max = Setting("16384", _count, "Maximum size of a request's path and query, in bytes.")
+    body_bytes_max = Setting(str(BODY_BYTES_MAX), _count, "Maximum size of a request body, in bytes.")
     json_depth_max = Setting(
         str(JSON_DEPTH_MAX),
         _count_to(JSON_DEPTH_MAX),
-        "How deep the JSON in it may be nested, in levels; not above the default.",
+        "Maximum nesting of JSON in a request body, in levels. Cannot be above the default.",
     )
     idempotency_key_chars_max = Setting(
         str(KEY_CHARS_MAX),
         _count_to(KEY_CHARS_MAX),
-        "An `Idempotency-Key`, in characters; not above the default.",
+        "Maximum length of an `Idempotency-Key`, in characters. Cannot be above the default.",
     )
     reason_chars_max = Setting(
         str(MEMBER_CHARS_MAX),
         _count_to(MEMBER_CHARS_MAX),
-        "The reason, note or comment of a command, in characters; not above the default.",
+        "Maximum length of a reason, note or comment, in characters. Cannot be above the default.",
     )
-    header_timeout_ms = Setting("10000", _count, "How long its head may take, in milliseconds.")
-    body_timeout_ms = Setting("30000", _count, "How long its body may take after that.")
+    header_timeout_ms = Setting("10000", _count, "Maximum time to receive a request's head, in milliseconds.")
+    body_timeout_ms = Setting(
+        "30000", _count, "Maximum time to receive a request's body after its head, in milliseconds."
+    )
     bodies_in_flight_bytes_max = Setting(
         str(64 << 20),
         _count,
-        "Bodies that are being received, over all connections, in bytes; the first 16 KiB of each do not count.",
+        "Maximum size of all request bodies being received, in bytes. The first 16 KiB of each do not count.",
     )
     answers_in_flight_bytes_max = Setting(
         str(128 << 20),
         _count,
-        "Answers above 64 KiB that clients have not taken yet, over all connections, in bytes.",
+        "Maximum size of all answers above 64 KiB that are being sent, in bytes.",
     )
-    send_timeout_ms = Setting("10000", _count, "How long a client may take (almost) nothing of an answer.")
-    streams_max = Setting("10000", _count, "How many streams may be open.")
-    streams_per_identity_max = Setting("1000", _count, "How many of them may be one identity's.")
+    send_timeout_ms = Setting(
+        "10000", _count, "Time after which a client that reads (almost) nothing is disconnected, in milliseconds."
+    )
+    streams_max = Setting("10000", _count, "Maximum number of open streams.")
+    streams_per_identity_max = Setting("1000", _count, "Maximum number of open streams of one identity.")
     requests_per_second = Setting(
         "1000",
         _count,
-        "How many requests an identity may make, twice as many at once; only where authentication is on.",
+        "Requests per second of one identity, with bursts of twice as many. Applies only with authentication on.",
     )
     mask_secrets = Setting(
         "true",
         _switch,
-        "Hide what looks like a key before it is recorded (security.md); the keys in these settings always are.",
+        "Mask what looks like a key before it is recorded (security.md). Keys in these settings are always masked.",
     )
-    auth_enabled = Setting("false", _switch, "Demand an identity header on every request.")
-    auth_identity_header = Setting("x-athena-identity", check_header_name, "Its name.")
+    auth_enabled = Setting("false", _switch, "Require an identity header on every request.")
+    auth_identity_header = Setting("x-athena-identity", check_header_name, "Name of the identity header.")
     auth_default_role = Setting(
         "Viewer",
         parse_role,
-        "The role of identities that the map does not name; `None` locks them out.",
+        "Role of identities that are not in the role map. `None` locks them out.",
     )
-    auth_identity_role_map = Setting("", parse_role_map, "`identity:Role`, comma-separated; `*` is the rest.")
+    auth_identity_role_map = Setting(
+        "", parse_role_map, "Roles as `identity:Role`, comma-separated. `*` is every other identity."
+    )
     auth_role_map_file = Setting(
         "",
         _path_or_none,
-        "The map as a file, one entry a line, read again on SIGHUP; instead of the variable.",
+        "File with the role map, one entry a line, instead of the variable. Read again on SIGHUP.",
     )
     authz_mode = Setting(
         "enforce",
         _mode,
-        "With authentication on: `off`, `observe` (record denials only), `soft-enforce` or `enforce`.",
+        "Authorization mode: `off`, `observe` (only record denials), `soft-enforce` or `enforce`.",
     )
     authz_default_decision = Setting(
         "allow",
         _one_of("allow", "deny"),
-        "What `observe` and `soft-enforce` decide where they do not guard.",
+        "What `observe` and `soft-enforce` do with requests that they do not protect: `allow` or `deny`.",
     )
     auth_trusted_proxies = Setting(
         "",
         parse_networks,
-        "Networks, comma-separated, whose word on identities counts; without any, this machine's loopback addresses.",
+        "Networks of trusted proxies, comma-separated. Default: the loopback addresses.",
     )
     auth_proxy_secret = Setting(
         "",
         parse_secrets,
-        "What proxies must send as `x-athena-proxy-secret`; for a change, the new and the old one, comma-separated.",
+        "Secret that proxies send as `x-athena-proxy-secret`. During a change: new and old one, comma-separated.",
         secret=True,
     )
     allowed_hosts = Setting(
         "",
         _hosts,
-        "Names that requests may be addressed to beside loopback ones and the address that is listened on.",
+        "Host names of this server, comma-separated, beside loopback names and the listen address.",
     )
     allowed_origins = Setting("", _origins, "Origins, comma-separated, whose pages may use the API.")
-    api_base_url = Setting("http://127.0.0.1:8787", _url, "Where the command line finds the server.")
-    cli_transport = Setting("auto", _one_of("api", "local", "auto"), "How the command line reaches the plane.")
-    cli_api_timeout_ms = Setting("5000", _count, "How long the command line waits for a connection.")
-    cli_identity = Setting("", str, "The identity that the command line sends.")
+    api_base_url = Setting("http://127.0.0.1:8787", _url, "URL of the server that the command line calls.")
+    cli_transport = Setting(
+        "auto", _one_of("api", "local", "auto"), "How the command line executes commands: `api`, `local` or `auto`."
+    )
+    cli_api_timeout_ms = Setting("5000", _count, "Connect timeout of the command line, in milliseconds.")
+    cli_identity = Setting("", str, "Identity that the command line sends.")
 
     def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
-        self.__dict__.update(values, files=files)  # without __set__ it is read from here, and no frame is entered
+        self.__dict__.update(values, files=files)  # Python reads it without calling __get__
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{name} cannot be set")
@@ -377,29 +399,29 @@ class Settings:
     def replace(self, **values: object) -> "Settings":
         """Return a copy with other values of some settings. Raise TypeError for an unknown one."""
         if unknown := values.keys() - self.__dict__.keys():
-            raise TypeError(f"no such settings: {', '.join(sorted(unknown))}")
+            raise TypeError(f"unknown settings: {', '.join(sorted(unknown))}")
         return Settings({**self.__dict__, **values}, self.files)
 
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
 
 REPLACED: Mapping[str, str] = {
-    "ATHENA_RUN_HISTORY_RETENTION_DAYS": "nothing leaves the log by itself",
-    "ATHENA_RETENTION_SWEEP_MS": "nothing leaves the log by itself",
-    "ATHENA_EVENTS_MAX_RECORDS": "nothing leaves the log by itself",
-    "ATHENA_EVENTS_MAX_AGE_MS": "nothing leaves the log by itself",
-    "ATHENA_EVENTS_MAX_BYTES": "nothing leaves the log by itself",
-    "ATHENA_EVENT_RETENTION_DAYS": "nothing leaves the log by itself",
-    "ATHENA_EVENT_MAX_BYTES": "nothing leaves the log by itself",
-    "ATHENA_DISTRIBUTED_LOCK_PROVIDER": "the log decides; no lock service is needed",
-    "ATHENA_REDIS_URL": "the log decides; no lock service is needed",
-    "ATHENA_FLEET_METRICS_PROVIDER": "fleet figures are projected from events",
+    "ATHENA_RUN_HISTORY_RETENTION_DAYS": "not used; the log keeps all events",
+    "ATHENA_RETENTION_SWEEP_MS": "not used; the log keeps all events",
+    "ATHENA_EVENTS_MAX_RECORDS": "not used; the log keeps all events",
+    "ATHENA_EVENTS_MAX_AGE_MS": "not used; the log keeps all events",
+    "ATHENA_EVENTS_MAX_BYTES": "not used; the log keeps all events",
+    "ATHENA_EVENT_RETENTION_DAYS": "not used; the log keeps all events",
+    "ATHENA_EVENT_MAX_BYTES": "not used; the log keeps all events",
+    "ATHENA_DISTRIBUTED_LOCK_PROVIDER": "not used; the log needs no lock service",
+    "ATHENA_REDIS_URL": "not used; the log needs no lock service",
+    "ATHENA_FLEET_METRICS_PROVIDER": "not used; fleet figures are computed from events",
 }
-"""Settings of the original server that mean nothing here, and what replaces them (contract D34)."""
+"""Settings of the original server without a meaning here, with the text of their warning."""
 
 
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
-    """Read the environment, and ``.env`` of a directory below it. Raises ConfigError naming the variable."""
+    """Read the settings from the environment, else from ``.env`` in a directory. Raise ConfigError for a bad value."""
     dotenv = (directory or Path.cwd()) / ".env"
     values = read_dotenv(dotenv) | dict(os.environ if environment is None else environment)
     found: dict[str, object] = {}
@@ -408,24 +430,24 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         text = values.get(setting.variable, "").strip() or setting.default
         if setting.secret and (path := values.get(f"{setting.variable}_FILE", "").strip()):
             if text:
-                raise ConfigError(f"{setting.variable}_FILE: expected only one of it and {setting.variable}")
+                raise ConfigError(f"{setting.variable}_FILE: set either this or {setting.variable}, not both")
             text = _read_secret(f"{setting.variable}_FILE", path)
             files.append(_path(path))
         try:
             found[setting.name] = setting.parse(text)
         except (ValueError, ConfigError) as error:
-            shown = "" if setting.secret else f" (it is {text!r})"
+            shown = "" if setting.secret else f" (got {text!r})"
             raise ConfigError(f"{setting.variable}: {error}{shown}") from error
     settings = Settings(found, tuple(files))
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
     if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
-        raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: expected only one of it and ATHENA_AUTH_IDENTITY_ROLE_MAP")
+        raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: set either this or ATHENA_AUTH_IDENTITY_ROLE_MAP, not both")
     return settings
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """What the secret settings hold, and the passwords in URLs of any setting, as they are sent."""
+    """Yield the values of the secret settings and the passwords in URLs of any setting, as they are sent."""
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
         if setting.secret:
@@ -436,7 +458,7 @@ def secrets_of(settings: Settings) -> Iterator[str]:
 
 
 def _passwords(url: str) -> Iterator[str]:
-    """The passwords in a URL: as written, decoded, and as HTTP's Basic credentials."""
+    """Yield the passwords in a URL: as written, decoded, and as Basic credentials."""
     parts = urlsplit(url)
     yield from (value for name, values in parse_qs(parts.query).items() if "password" in name for value in values)
     if parts.password:
@@ -446,31 +468,31 @@ def _passwords(url: str) -> Iterator[str]:
 
 
 def _read_secret(variable: str, path: str) -> str:
-    """The one line of a file, without the blanks around it."""
+    """Return the one line of a secret file, stripped."""
     try:
         with _path(path).open("rb") as file:
             text = file.read(KEY_FILE_BYTES_MAX + 1).decode().strip()
     except OSError as error:
         raise ConfigError(f"{variable}: {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"{variable}: {path} does not hold a key") from None
+        raise ConfigError(f"{variable}: {path} does not hold a key: it is not UTF-8 text") from None
     if not text or len(text) > KEY_FILE_BYTES_MAX:
-        raise ConfigError(f"{variable}: {path} does not hold a key")
+        raise ConfigError(f"{variable}: {path} is empty or holds more than {KEY_FILE_BYTES_MAX} characters")
     return text
 
 
 def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
-    """A warning line for each setting of the original server that means nothing here."""
+    """Return a warning line for each setting of the original server that has no meaning here."""
     present = os.environ if environment is None else environment
     azure = [f"{name}: cloud integration is not part of this server" for name in present if "ATHENA_AZURE_" in name]
     return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure
 
 
 def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
-    """``KEY=value`` lines; ``#`` begins a comment line; quotes around a value are taken off.
+    """Parse ``KEY=value`` lines. Lines that start with ``#`` are comments; quotes around a value are removed.
 
-    Settings choose programs and destinations. Raise ConfigError if a user other than root and ``user`` (this one if
-    absent) may have written them.
+    Raise ConfigError if a user other than root and ``user`` (default: the effective user) may have written the
+    file, because settings choose programs and destinations.
     """
     values: dict[str, str] = {}
     try:
@@ -493,7 +515,7 @@ def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
 
 
 def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
-    """Refuse an opened file that another user may have written, linked or put there."""
+    """Raise ConfigError if another user may have written, linked or placed the opened file."""
     if not stat.S_ISREG(opened.st_mode):
         raise ConfigError(f"{path}: is not a regular file. Remove it.")
     _check_owner(path, path, opened, user)
@@ -525,7 +547,7 @@ def _check_mode(path: Path, place: Path, status: os.stat_result) -> None:
 
 
 def _is_private_group(status: os.stat_result) -> bool:
-    """Return True if the owner is the only member of the group, as usual where the umask is 002."""
+    """Return True if the group is the owner's private group (same name, no other member)."""
     try:
         owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
     except KeyError:

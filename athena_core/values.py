@@ -1,4 +1,4 @@
-"""Shared values: identities, roles, harness profiles, usage, and the limits that have names."""
+"""Values shared by all layers: identities, roles, harness profiles, usage, and named limits."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,15 @@ import msgspec
 
 from athena_core.event import Value
 
-BODY_BYTES_MAX = 1_000_000  # unless ATHENA_BODY_BYTES_MAX says otherwise
+BODY_BYTES_MAX = 1_000_000  # the default of ATHENA_BODY_BYTES_MAX
 JSON_DEPTH_MAX = 64
 PAGE_ITEMS_DEFAULT = 50
 TAIL_ITEMS_DEFAULT = 100
 PAGE_ITEMS_MAX = 500
 PAGE_BYTES_MAX = 4 << 20
-"""The bytes of JSON in the items of a page; one item always fits."""
+"""Maximum size of the items of a page, in bytes of JSON. A page holds at least one item."""
 PREVIEW_CHARS = 160
-"""The characters of a text that a list shows."""
+"""Characters of a text that a list shows."""
 WAIT_SECONDS_MAX = 60
 FEED_SCAN_EVENTS_MAX = 50_000
 KEY_CHARS_MAX = 255
@@ -28,49 +28,49 @@ TOOL_BYTES_MAX = 10_000_000
 LIST_ITEMS_MAX = 256
 MEMBER_CHARS_MAX = 1_000
 MICRO_USD = 1_000_000
-"""Millionths of a dollar in a dollar."""
+"""Micro-USD in a dollar."""
 
-INTEGER_MAX = 2**53 - 1  # what every JSON reader keeps exact
+INTEGER_MAX = 2**53 - 1  # every JSON reader keeps integers up to this exact
 
 ID_PATTERN = r"^[A-Za-z0-9._-]+$"
 CLIENT_ID_CHARS_MAX = 128
 NAME = re.compile(ID_PATTERN)
 
 ClientId: TypeAlias = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=1, max_length=CLIENT_ID_CHARS_MAX)]
-"""An id that a client chose: letters, digits, dot, underscore, dash; 1 to 128 characters."""
+"""An id chosen by a client: letters, digits, dot, underscore, dash; 1 to 128 characters."""
 
 RecordId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=CLIENT_ID_CHARS_MAX)]
-"""A reference to a record; whether it exists is looked up."""
+"""A reference to a record. The service checks that the record exists."""
 
 LogId: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
 """The id of a log."""
 
 ChainValue: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-"""The chain value of a row of a log, in hex."""
+"""The chain value of a log row, in hex."""
 
 Instant: TypeAlias = Annotated[
     str,
     msgspec.Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$"),
 ]
-"""A time as answers have it, such as ``2026-01-31T12:00:00.000Z``."""
+"""A time in the format of answers, such as ``2026-01-31T12:00:00.000Z``."""
 
 Label: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MEMBER_CHARS_MAX)]
 LongText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
-"""Text bounded only by the size of a request body."""
+"""Text that only the size limit of a request body bounds."""
 
 Metadata: TypeAlias = Annotated[dict[Label, Label], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 
 PERSONA_KEYS = ("specialistName", "specialist", "personaName", "persona")
-"""Where the metadata of a run says for which persona it is (contract 3.2)."""
+"""Keys under which the metadata of a run may name its persona, in order of precedence."""
 
 
 def persona_named(metadata: Mapping[str, str] | None) -> str | None:
-    """The persona that metadata names, whatever it is called; scopes compare it exactly (contract 3.2)."""
+    """Return the persona named by metadata, even if the name is not valid. Scopes compare it exactly."""
     return next((metadata[key] for key in PERSONA_KEYS if metadata.get(key)), None) if metadata else None
 
 
 def persona_of(metadata: Mapping[str, str] | None) -> str | None:
-    """The persona that metadata names, where it could be the name of one (it is published, other metadata is not)."""
+    """Return the persona named by metadata if the name is valid. It is published; other metadata is not."""
     name = next((metadata[key] for key in PERSONA_KEYS if key in metadata), None) if metadata else None
     return name if name is not None and len(name) <= CLIENT_ID_CHARS_MAX and NAME.fullmatch(name) else None
 
@@ -82,11 +82,11 @@ Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class Body(Value, forbid_unknown_fields=True):
-    """A value that clients write: unknown fields are an error (contract D3)."""
+    """A value written by clients; unknown fields are an error."""
 
 
 class Role(StrEnum):
-    """What an identity may do; each role may do what the ones before it may. ``NONE`` locks an identity out."""
+    """A role of an identity. Each one may do what the roles before it may. ``NONE`` locks an identity out."""
 
     NONE = "None"
     VIEWER = "Viewer"
@@ -95,25 +95,25 @@ class Role(StrEnum):
 
 
 PinnedScope: TypeAlias = dict[str, tuple[str, ...]]
-"""A scope as events hold it: the names of each kind that is narrowed, sorted."""
+"""A scope as stored in events: the allowed names of each restricted kind, sorted."""
 
 
 class Scope(Value):
-    """What an identity is narrowed to; None does not narrow. Kinds are ANDed (contract 3.2, decisions E46)."""
+    """A restriction of an identity to some records. None does not restrict; all kinds must match."""
 
     personas: frozenset[str] | None = None
     sessions: frozenset[str] | None = None
     runs: frozenset[str] | None = None
 
     def shows(self, session_id: str, run_id: str) -> bool:
-        """Whether it covers a run."""
+        """Return True if the scope covers a run."""
         return (self.sessions is None or session_id in self.sessions) and (self.runs is None or run_id in self.runs)
 
     @property
     def recalled(self) -> frozenset[str]:
-        """The sessions that a run under this scope may be reminded of.
+        """The sessions whose transcripts a run under this scope may recall.
 
-        A session may hold runs of any persona, so under another kind of scope there is none.
+        None if the scope also restricts another kind, because a session may hold runs of any persona.
         """
         return (
             frozenset()
@@ -123,7 +123,7 @@ class Scope(Value):
 
 
 def pinned(scope: Scope | None) -> PinnedScope | None:
-    """Return a scope as events hold it."""
+    """Return a scope in the form that events store."""
     if scope is None:
         return None
     kinds = {kind: getattr(scope, kind) for kind in Scope.__struct_fields__}
@@ -131,14 +131,14 @@ def pinned(scope: Scope | None) -> PinnedScope | None:
 
 
 def unpinned(kinds: Mapping[str, Iterable[str]] | None) -> Scope | None:
-    """Return the scope that an event holds."""
+    """Return the scope that an event stores."""
     if kinds is None:
         return None
     return Scope(**{kind: frozenset(kinds[kind]) for kind in Scope.__struct_fields__ if kind in kinds})
 
 
 def narrower(*scopes: Scope | None) -> Scope | None:
-    """Return what all of these scopes cover; None if none of them narrows."""
+    """Return the intersection of scopes; None if no scope restricts anything."""
     kinds: dict[str, frozenset[str]] = {}
     for scope in scopes:
         for kind in Scope.__struct_fields__ if scope is not None else ():
@@ -149,20 +149,20 @@ def narrower(*scopes: Scope | None) -> Scope | None:
 
 
 class Identity(Value):
-    """Who is asking. With authentication off everybody is the local Admin; an Admin is never narrowed."""
+    """The identity of a caller. With authentication off it is the local Admin. An Admin is never restricted."""
 
     subject: str
     role: Role
     scope: Scope | None = None
     asked: Scope | None = None
-    """The scope that was asked for, also of an Admin, who may be one no longer."""
+    """The requested scope. Kept for an Admin, too, who may lose the role later."""
 
 
 LOCAL = Identity(subject="local", role=Role.ADMIN)
 
 
 class HarnessConfig(Body):
-    """Which model runs with which tools."""
+    """The model and the tools of a harness profile."""
 
     provider: Label
     model: Label
@@ -170,7 +170,7 @@ class HarnessConfig(Body):
 
 
 class HarnessPolicies(Body):
-    """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget set), model calls."""
+    """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls."""
 
     timeout_ms: Milliseconds
     retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100)]
@@ -179,16 +179,16 @@ class HarnessPolicies(Body):
 
 
 class Egress(Body):
-    """A destination that a run may reach."""
+    """A host, and optionally a port, that tool ``http`` may reach."""
 
     host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
 
 class ShellPolicy(Body):
-    """What tool ``shell`` may start: each command is a prefix of an argv, word by word.
+    """The commands that tool ``shell`` may start. Each one is a prefix of the command line, word by word.
 
-    ``directory`` is relative to the workspace; the limits are those of one call.
+    ``directory`` is relative to the workspace. The limits apply to one call.
     """
 
     commands: Annotated[
@@ -201,7 +201,7 @@ class ShellPolicy(Body):
 
 
 class HttpPolicy(Body):
-    """How tool ``http`` may reach the hosts of ``allowedEgress``; the limits are those of one call."""
+    """The methods and limits of tool ``http`` on the hosts of ``allowedEgress``. The limits apply to one call."""
 
     methods: Annotated[
         tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], ...], msgspec.Meta(min_length=1, max_length=6)
@@ -211,7 +211,7 @@ class HttpPolicy(Body):
 
 
 class FilesPolicy(Body):
-    """What tool ``files`` may do below ``directory`` (relative to the workspace): read, and with ``write`` change."""
+    """The rights of tool ``files`` below ``directory`` in the workspace: read, and with ``write`` also change."""
 
     directory: Label | None = None
     write: bool = False
@@ -219,7 +219,7 @@ class FilesPolicy(Body):
 
 
 class ToolPolicies(Body):
-    """The rules of the tools that need some; without them ``shell`` starts nothing and ``files`` only reads."""
+    """The rules of the tools. Without them ``shell`` starts nothing and ``files`` only reads."""
 
     shell: ShellPolicy | None = None
     http: HttpPolicy | None = None
@@ -230,10 +230,10 @@ EvidenceType: TypeAlias = Literal["text", "json", "binary"]
 
 
 class VerificationPolicy(Body):
-    """What a run must show before it counts as passed; ``label`` is that of the evidence.
+    """A condition that a run must meet to pass verification. ``label`` is the label of the evidence.
 
-    ``require-evidence``: evidence with the label was attached. ``command``: ``command`` (within the shell's allow-list)
-    exits with 0. ``json-schema``: the output is JSON that fits ``schema``. ``contains``: the output holds ``contains``.
+    ``require-evidence``: evidence with the label is attached. ``command``: ``command`` (allowed for ``shell``) exits
+    with 0. ``json-schema``: the output is JSON valid against ``schema``. ``contains``: the output contains the text.
     """
 
     id: Label
@@ -246,7 +246,7 @@ class VerificationPolicy(Body):
 
 
 class HarnessSpec(Body):
-    """A harness profile as its author wrote it."""
+    """A harness profile as a client writes it."""
 
     display_name: Label
     version: Literal["v1", "v2"]
@@ -260,16 +260,16 @@ class HarnessSpec(Body):
 
 
 class HarnessProfile(HarnessSpec, kw_only=True):
-    """A harness profile with its id (contract 4.5)."""
+    """A harness profile with its id."""
 
     id: str
     created_at: str
 
 
 class Usage(Value):
-    """What a model call consumed, in tokens (the mock provider counts characters).
+    """The tokens that a model call used (the mock provider counts characters).
 
-    ``input_tokens`` includes cached and cache-writing ones, ``output_tokens`` includes reasoning.
+    ``input_tokens`` includes cached and cache-writing tokens, ``output_tokens`` includes reasoning tokens.
     """
 
     input_tokens: int | None = None
@@ -280,14 +280,14 @@ class Usage(Value):
     reasoning_tokens: int | None = None
 
     def plus(self, other: "Usage") -> "Usage":
-        """The usage of several calls; what none of them reported stays unknown."""
+        """Return the sum of two usages. A count that neither of them has stays None."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__struct_fields__}
         sums = {name: sum(count or 0 for count in pair) for name, pair in pairs.items() if pair != (None, None)}
         return Usage(**sums)
 
 
 class ToolSpec(Value):
-    """A tool as a model is told of it; ``parameters`` is a JSON Schema of an object."""
+    """A tool as it is described to a model. ``parameters`` is the JSON Schema of an object."""
 
     name: str
     description: str
@@ -295,7 +295,7 @@ class ToolSpec(Value):
 
 
 class ToolCall(Value):
-    """A call that a model asks for; ``arguments`` is JSON text as the model wrote it, maybe broken."""
+    """A tool call requested by a model. ``arguments`` is JSON as the model wrote it, possibly malformed."""
 
     id: str
     name: str
@@ -312,7 +312,7 @@ class VerificationFailure(Value):
 
 
 class Reliability(Value):
-    """How hard it was to get an answer."""
+    """Attempts, retries and fallbacks that an answer took."""
 
     provider_attempts: int
     provider_retries: int
@@ -321,7 +321,7 @@ class Reliability(Value):
 
 
 class ContextStep(Value):
-    """One way in which a context was made smaller, and whether it helped; sizes in characters."""
+    """An attempt to shrink a context, with the sizes before and after in characters."""
 
     kind: Literal["summary", "tool-result-truncation"]
     applied: bool
@@ -331,7 +331,7 @@ class ContextStep(Value):
 
 
 class ContextMeta(Value):
-    """How the context of a run was compiled (contract 9.2)."""
+    """Report of how the context of a run was compiled. Sizes are in characters."""
 
     initial_strategy: str
     final_strategy: str
@@ -344,7 +344,7 @@ class ContextMeta(Value):
 
 
 class ContextReference(Value):
-    """A reference that was resolved into a run's context, and what it held: SHA-256 of the run's salt and the text."""
+    """A resolved reference in a run's context. ``sha256`` is the hash of the run's salt and the referenced text."""
 
     ref: str
     sha256: str
@@ -352,17 +352,17 @@ class ContextReference(Value):
 
 
 PERSONA_REVIEW = "Review of a change, asked of a persona."
-"""How the prompt of a persona run begins."""
+"""First sentence of a persona run's prompt."""
 
 PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
-"""How a persona's review is printed."""
+"""Format in which a persona's review is printed."""
 
 SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
-"""What a run does when its session is busy: wait (the default), be refused, or have the other run cancelled."""
+"""What to do if the session is busy: wait (the default), fail, or cancel the running run."""
 
 
 class RunBody(Body):
-    """What a client sends to start a run (contract 4.2); a child is cancelled with its parent."""
+    """The request to start a run. A child run is cancelled with its parent."""
 
     session_id: ClientId | None = None
     input: LongText | None = None
@@ -376,10 +376,10 @@ class RunBody(Body):
 
 
 class RefusedPlan(Value):
-    """The plan of a refused run, beside its provider and profile: all that its refusal depended on.
+    """The plan of a refused run: everything that the refusal depended on, except provider and profile.
 
-    ``patient`` runs wait for a slot (steps of workflows). ``least_micro_usd`` is the least that a call of its model
-    costs, absent where no price is known; ``input_chars`` is how long its input was.
+    ``patient`` runs (workflow steps) wait for a free slot. ``least_micro_usd`` is the lowest possible cost of a model
+    call, absent if the model has no price. ``input_chars`` is the length of the input.
     """
 
     model: str
@@ -395,9 +395,9 @@ class RefusedPlan(Value):
 
 
 class RefusedRequest(Value):
-    """The request of a refused run; of one over 4 KiB its length as JSON and its SHA-256.
+    """The request of a refused run. If it is over 4 KiB, only its size as JSON and its SHA-256 are kept.
 
-    A directive stands there by its id.
+    A directive is represented by its id.
     """
 
     input: str | None = None
@@ -409,7 +409,7 @@ class RefusedRequest(Value):
 
 
 class TemplateUse(Value):
-    """Which version of a template a run was started from, and with which parameters (contract 4.6)."""
+    """The template version and parameters from which a run was started."""
 
     id: str
     version: int
@@ -418,7 +418,7 @@ class TemplateUse(Value):
 
 
 class RunResult(Value):
-    """What a synchronous caller gets for a run that completed (contract 4.2)."""
+    """The answer to a synchronous caller whose run completed."""
 
     session_id: str
     run_id: str
@@ -439,7 +439,7 @@ class RunResult(Value):
 
 
 class Cancelled(Value):
-    """The answer of a cancel (contract 4.2)."""
+    """The answer to a cancel."""
 
     status: Literal["cancelled", "not-running"]
     run_id: str | None = None

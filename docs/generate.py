@@ -246,8 +246,8 @@ Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not 
 
 Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "traceId", "details"?}}}}`. Programs rely on
 the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field, reason, remedy}}]`.
-If an error is `retryable`, the same request may succeed later; send the same `Idempotency-Key` with it.
-After an error whose meaning says *surely not done*, nothing was written.
+If `retryable` is true, the same request may succeed later; repeat it with the same `Idempotency-Key`. If the meaning
+says that the request was not executed, nothing was stored.
 
 | code | status | retryable | `Retry-After` | meaning | returned by |
 | --- | --- | --- | --- | --- | --- |
@@ -373,7 +373,7 @@ def meaning(kind: type) -> str:
     """Return a docstring as one line of Markdown."""
     text = " ".join((inspect.getdoc(kind) or "").split())
     text = text.replace("``", "`").replace("|", "\\|")
-    return re.sub(r"`[a-z]+(_[a-z]+)+`", lambda name: camel(name[0]), text)
+    return re.sub(r"`[a-z]+(_[a-z0-9]+)+`", lambda name: camel(name[0]), text)
 
 
 def camel(name: str) -> str:
@@ -483,9 +483,9 @@ def _error(kind: type[AthenaError]) -> str:
 
 GROUPS: dict[str, frozenset[str]] = {
     "all operations": frozenset(row.id for row in OPERATIONS),
-    "all that write": frozenset(row.id for row in OPERATIONS if row.method != "GET"),
+    "all write operations": frozenset(row.id for row in OPERATIONS if row.method != "GET"),
     "all lists": frozenset(row.id for row in OPERATIONS if row.paging is not None),
-    "all that read views": frozenset(row.id for row in OPERATIONS if row.reads),
+    "all operations that read views": frozenset(row.id for row in OPERATIONS if row.reads),
 }
 ELSEWHERE = {
     "INTERNAL_ERROR": "any",

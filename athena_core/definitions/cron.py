@@ -1,13 +1,12 @@
-"""Cron expressions and time zones: which instants an expression names, as integer seconds since 1970 UTC.
+"""Cron expressions and time zones: the instants that match, as integer seconds since 1970 UTC.
 
-What is meant is what Debian's cron does. The day of the month and the day of the week are alternatives where both are
-restricted; a field that starts with ``*`` is not. With ``*`` at the start of the minute or the hour, an expression
-follows real time: every instant at which the wall shows a matching time. Otherwise its times are fixed: each runs once
-a day that matches, at the first of two such instants where the wall goes back, and at the first instant after the gap
-where the wall leaps over it.
+This module follows Debian's cron. Day of the month and day of the week are alternatives if both are
+restricted; a field that starts with ``*`` is not restricted. If the minute or the hour starts with ``*``, the
+expression follows real time: it runs whenever the wall clock shows a matching time. Otherwise each matching time
+runs once a day: the first time if the wall clock goes back, and right after the gap if it jumps ahead.
 
-Zones are those of the ``tzdata`` package, not of the machine, so that a schedule means the same everywhere. Nothing
-here reads a clock; the zone files are constants that are read once.
+Zones come from the ``tzdata`` package, not from the machine, so that a schedule means the same everywhere. This
+module reads no clock; zone files are constants that are read once.
 """
 
 import functools
@@ -39,41 +38,43 @@ TERM = re.compile(r"(\*|([A-Z]{3}|[0-9]{1,2})(-([A-Z]{3}|[0-9]{1,2}))?)(/([0-9]{
 
 DAY = 86_400
 HOUR = 3_600
-YEAR_LAST = 9_990  # of the calendar that is searched; dates end at 9999
+YEAR_LAST = 9_990  # the search ends here; dates end at 9999
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class Field:
-    """One of the five places of an expression: its name, its values, their names."""
+    """One of the five fields of an expression, with its range and the names of its values."""
 
     def __init__(self, name: str, first: int, last: int, names: tuple[str, ...] = (), names_from: int = 0) -> None:
-        """Take the range; the first of ``names`` stands for ``names_from``."""
+        """Take the range of values. The first of ``names`` is the value ``names_from``."""
         self.name = name
         self.first = first
         self.last = last
         self.names = {text: names_from + index for index, text in enumerate(names)}
 
     def wrong(self, reason: str, remedy: str | None = None) -> ConfigError:
-        """The error about this place."""
+        """Return the error about this field."""
         wants = f"{self.first}-{self.last}, lists, ranges and steps of them" + (
             f", or {next(iter(self.names))} and so on" if self.names else ""
         )
         return ConfigError.of("cron", f"the {self.name} {reason}", remedy or wants)
 
     def values(self, text: str) -> frozenset[int]:
-        """What a list of terms names. Raises ConfigError."""
+        """Return the values that a list of terms matches. Raise ConfigError."""
         found: set[int] = set()
         for term in text.split(","):
             match = TERM.fullmatch(term)
             if match is None:
-                raise self.wrong(f"cannot be {term!r}" if term else "has an empty part")
+                raise self.wrong(f"cannot be {term!r}" if term else "has an empty term")
             every, start, end, step = match[1] == "*", match[2], match[4], match[6]
             low = self.first if every else self._value(start)
             high = self.last if every or (step and not end) else self._value(end or start)
             if high < low:
                 raise self.wrong(f"has the range {term}, which runs backwards")
             if step and not 1 <= int(step) <= self.last - self.first + 1:
-                raise self.wrong(f"has the step {step}", "a step within the range; everyMinutes for other intervals")
+                raise self.wrong(
+                    f"has the step {step}", "use a step within the range, or everyMinutes for other intervals"
+                )
             found.update(range(low, high + 1, int(step or 1)))
         return frozenset(found)
 
@@ -94,10 +95,10 @@ FIELDS = (
 
 
 class Cron:
-    """An expression in a zone. Raises ConfigError for what is neither."""
+    """A parsed cron expression in a time zone."""
 
     def __init__(self, expression: str, timezone: str) -> None:
-        """Parse; ``cron_of`` remembers what was parsed."""
+        """Parse an expression. Raise ConfigError. Prefer ``cron_of``, which caches."""
         self.zone = timezone
         zone(timezone)
         texts = _fields(expression)
@@ -108,16 +109,16 @@ class Cron:
         self._follows_real_time = texts[0].startswith("*") or texts[1].startswith("*")
         self._alternatives = not texts[2].startswith("*") and not texts[4].startswith("*")
         self._days = sum(1 << day for day in days)
-        wanted = {(weekday - 1) % 7 for weekday in weekdays}  # Monday is 0, as the calendar counts; Sunday was 0 or 7
+        wanted = {(weekday - 1) % 7 for weekday in weekdays}  # Monday is 0, as in datetime; cron's Sunday is 0 or 7
         self._weekdays = (
-            tuple(  # by the weekday of the first of a month: the days of the month that fall on a wanted one
+            tuple(  # indexed by the weekday of the first of a month: the days that fall on a wanted weekday
                 sum(1 << day for day in range(1, 32) if (first + day - 1) % 7 in wanted) for first in range(7)
             )
         )
 
     def walk(self, after: int, until: int) -> Iterator[int]:
-        """The instants after one and up to another, ascending, once each."""
-        reached: int | None = None  # the wall time up to which everything fixed has run
+        """Yield the instants with ``after < instant <= until``, ascending and unique."""
+        reached: int | None = None  # all fixed times up to this wall time have run
         last = after
         for start, end, offset in segments(self.zone, after, until + 1):
             low = start + offset if self._follows_real_time or reached is None else reached
@@ -126,18 +127,18 @@ class Cron:
             if start <= after:
                 low = max(low, after + 1 + offset)
             for wall in self._walls(low, high):
-                instant = max(wall - offset, start)  # what the wall leapt over runs where it landed
+                instant = max(wall - offset, start)  # a skipped wall time runs right after the gap
                 if instant > last:
                     last = instant
                     yield instant
 
     def count(self, after: int, until: int) -> int:
-        """How many instants ``walk`` yields, without walking where the calendar can tell."""
+        """Return the number of instants that ``walk`` yields, computed from the calendar where possible."""
         total = 0
         for start, end, offset in segments(self.zone, after, until + 1):
             if end <= after:
                 continue
-            # Around a change of the offset every instant is walked, the whole days between are counted.
+            # Around a change of the offset each instant is walked; the whole days between are counted.
             low = max(start, after + 1)
             first = (low + offset) // DAY + 2
             beyond = (end + offset) // DAY
@@ -150,7 +151,7 @@ class Cron:
         return total
 
     def _walls(self, low: int, high: int) -> Iterator[int]:
-        """The matching wall times from one up to and without another, in seconds since the wall's 1970."""
+        """Yield the matching wall times with ``low <= wall < high``, in seconds since 1970 on the wall clock."""
         if low >= high:
             return
         for day in self._dates(low // DAY, (high - 1) // DAY):
@@ -166,14 +167,14 @@ class Cron:
                         yield wall
 
     def _dates(self, first: int, last: int) -> Iterator[int]:
-        """The matching days of the wall's calendar from one to another, counted from its 1970."""
+        """Yield the matching days from ``first`` to ``last``, counted from 1970 on the wall clock."""
         for start, bits in self._month_days(first, last):
             for day in range(1, 32):
                 if bits >> day & 1 and first <= start + day <= last:
                     yield start + day
 
     def _days_between(self, first: int, beyond: int) -> int:
-        """How many days match, from one up to and without another."""
+        """Return the number of matching days with ``first <= day < beyond``."""
         total = 0
         for start, bits in self._month_days(first, beyond - 1):
             inside = bits
@@ -185,7 +186,7 @@ class Cron:
         return total
 
     def _month_days(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Months that have matching days: the day before their first, and a bit for each day that matches."""
+        """Yield months with matching days: the day before the month starts, and a bit for each matching day."""
         begin = date.fromordinal(EPOCH_DAY + first)
         year, month = begin.year, begin.month
         opening = date(year, month, 1)
@@ -204,22 +205,24 @@ class Cron:
 
 @functools.lru_cache(maxsize=CRON_CACHED_MAX)
 def cron_of(expression: str, timezone: str) -> Cron:
-    """The parsed expression. Raises ConfigError for a wrong expression (field ``cron``) or zone (``timezone``)."""
+    """Return the parsed expression, cached. Raise ConfigError for field ``cron`` or ``timezone``."""
     return Cron(expression, timezone)
 
 
 def _fields(expression: str) -> list[str]:
     if len(expression) > CRON_CHARS_MAX:
-        raise ConfigError.of("cron", f"has {len(expression)} characters", f"at most {CRON_CHARS_MAX} characters")
+        raise ConfigError.of("cron", f"has {len(expression)} characters", f"use at most {CRON_CHARS_MAX} characters")
     text = expression.strip(" \t")
     if text.startswith("@"):
         if text.lower() not in MACROS:
-            raise ConfigError.of("cron", f"{text!r} is no macro", "one of " + ", ".join(MACROS))
+            raise ConfigError.of("cron", f"{text!r} is not a macro", "use one of " + ", ".join(MACROS))
         text = MACROS[text.lower()]
     texts = re.split(r"[ \t]+", text.upper()) if text.isascii() else []
     if len(texts) != len(FIELDS):
         names = ", ".join(field.name for field in FIELDS)
-        raise ConfigError.of("cron", f"{expression!r} has not five fields", f"{names}; or @daily and the like")
+        raise ConfigError.of(
+            "cron", f"{expression!r} does not have five fields", f"use {names}; or a macro like @daily"
+        )
     return texts
 
 
@@ -228,24 +231,24 @@ def _fields(expression: str) -> list[str]:
 
 @functools.cache
 def zone_names() -> frozenset[str]:
-    """The names of the IANA database, as they are spelled there."""
+    """Return the names of the IANA database, in their original spelling."""
     return frozenset((pkgutil.get_data("tzdata", "zones") or b"").decode().split())
 
 
 @functools.cache
 def zone(name: str) -> ZoneInfo:
-    """A zone of the IANA database; nothing that is not in its list becomes part of a path. Raises ConfigError."""
+    """Return a zone of the IANA database. Raise ConfigError. Only a listed name becomes part of a path."""
     if name not in zone_names():
         spelled = [known for known in zone_names() if known.casefold() == name.casefold()]
-        remedy = spelled[0] if spelled else "a name of the IANA database, such as Europe/Berlin"
-        raise ConfigError.of("timezone", f"{name[:64]!r} is no time zone", remedy)
+        remedy = f"use {spelled[0]}" if spelled else "use a name of the IANA database, such as Europe/Berlin"
+        raise ConfigError.of("timezone", f"{name[:64]!r} is not a time zone", remedy)
     return ZoneInfo.from_file(io.BytesIO(pkgutil.get_data("tzdata", f"zoneinfo/{name}") or b""), key=name)
 
 
 def segments(name: str, after: int, until: int) -> Iterator[tuple[int, int, int]]:
-    """Stretches of one offset (start, end, offset), up to ``until``, from two days before ``after``.
+    """Yield intervals of constant offset (start, end, offset) up to ``until``, from two days before ``after``.
 
-    The two days tell what the wall had reached before it went back; no zone goes back further.
+    The two days show what the wall clock had reached before it went back. No zone goes back further.
     """
     start = after - 2 * DAY
     offset = _offset(zone(name), start)
@@ -260,7 +263,7 @@ def segments(name: str, after: int, until: int) -> Iterator[tuple[int, int, int]
 
 @functools.lru_cache(maxsize=ZONE_YEARS_CACHED_MAX)
 def _changes(name: str, year: int) -> tuple[tuple[int, int], ...]:
-    """When the offset changes in a year of UTC, and to what; two changes within a day are not told apart."""
+    """Return the changes of the offset in a UTC year, as (instant, offset). Assumes at most one change a day."""
     info = zone(name)
     start = (date(year, 1, 1).toordinal() - EPOCH_DAY) * DAY
     end = (date(year + 1, 1, 1).toordinal() - EPOCH_DAY) * DAY
@@ -269,7 +272,7 @@ def _changes(name: str, year: int) -> tuple[tuple[int, int], ...]:
     for instant in range(start, end, DAY):
         following = _offset(info, instant + DAY)
         if following != offset:
-            low, high = instant, instant + DAY  # the offset is the old one at low and the new one at high
+            low, high = instant, instant + DAY  # invariant: old offset at low, new offset at high
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if _offset(info, middle) == following else (middle, high)
@@ -279,7 +282,7 @@ def _changes(name: str, year: int) -> tuple[tuple[int, int], ...]:
 
 
 def _offset(info: ZoneInfo, instant: int) -> int:
-    """The wall's distance from UTC at an instant, in seconds."""
+    """Return the zone's offset from UTC at an instant, in seconds."""
     difference = datetime.fromtimestamp(instant, info).utcoffset()
     return 0 if difference is None else difference.days * DAY + difference.seconds
 

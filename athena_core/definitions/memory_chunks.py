@@ -1,4 +1,4 @@
-"""Notes: the stretches in which they are searched, and how a place in one is cited."""
+"""Chunks of notes, the units of a memory search, and citations of them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 CHUNK_LINES = 40
 OVERLAP_LINES = 10
 CHUNK_CHARS_MAX = 16_000
-"""What of a stretch is searched; only a note of very long lines has more."""
+"""Characters of a chunk that are searched. Only very long lines exceed this."""
 
 
 class Stretch(NamedTuple):
-    """Some lines of a note, numbered from 1; ``number`` counts the stretches from 0."""
+    """A range of lines of a note, numbered from 1. ``number`` counts the chunks from 0."""
 
     number: int
     first: int
@@ -19,12 +19,12 @@ class Stretch(NamedTuple):
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a note."""
+    """Return the lines of a note."""
     return text.removesuffix("\n").split("\n")
 
 
 def stretches(text: str) -> Iterator[Stretch]:
-    """A note in stretches of 40 lines, of which each shares 10 with the one before; blank ones are left out."""
+    """Yield the chunks of a note: 40 lines each, 10 shared with the previous one. Blank chunks are left out."""
     lines = lines_of(text)
     starts = range(0, max(len(lines) - OVERLAP_LINES, 1), CHUNK_LINES - OVERLAP_LINES)
     for number, start in enumerate(starts):
@@ -35,5 +35,5 @@ def stretches(text: str) -> Iterator[Stretch]:
 
 
 def cited(place: str, first: int, last: int) -> str:
-    """Lines of a note as a citation: ``memory/plan.md#L3-L9``."""
+    """Return a citation of lines of a note, such as ``memory/plan.md#L3-L9``."""
     return f"{place}#L{first}" if first == last else f"{place}#L{first}-L{last}"

@@ -1,4 +1,4 @@
-"""The rule of a schedule: as its author writes it, and as it is stored."""
+"""The definition of a schedule: as clients write it, and as it is stored."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -24,14 +24,14 @@ CATCH_UP_WINDOW_SECONDS_MAX = 31_536_000  # a year of 365 days, and the default
 OverlapPolicy: TypeAlias = Literal[
     "skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all"
 ]
-"""What a slot does while a run of its schedule is in flight."""
+"""What to do with a slot that is due while a run of its schedule is active."""
 CatchUp: TypeAlias = Literal["none", "latest", "all"]
-"""Which of several due slots run: the latest if it is on time, the latest, or all; the window bounds the last two."""
+"""Which of several due slots run: ``none`` runs the latest if it is on time. The window limits the other two."""
 CatchUpWindow: TypeAlias = Annotated[int, msgspec.Meta(ge=CATCH_UP_WINDOW_SECONDS_MIN, le=CATCH_UP_WINDOW_SECONDS_MAX)]
 
 
 class ScheduleTarget(Value):
-    """What runs: the stored input, a directive, a template, or a workflow; the rest says where and how."""
+    """The work that a schedule starts: the stored input, a directive, a template or a workflow."""
 
     session_id: str | None = None
     directive_id: str | None = None
@@ -41,7 +41,7 @@ class ScheduleTarget(Value):
 
 
 class ScheduleDefinition(Value):
-    """What decides about slots, whole; no field has a default that a later release could change."""
+    """The stored definition of a schedule. No field has a default, because a later release could change it."""
 
     trigger: Trigger
     target: ScheduleTarget
@@ -52,7 +52,7 @@ class ScheduleDefinition(Value):
 
 
 class ScheduleSpec(Body):
-    """A schedule as its author wrote it (contract 4.9 and D14); times are ISO-8601 with an offset."""
+    """A schedule as a client writes it. Times are ISO-8601 with an offset."""
 
     session_id: ClientId | None = None
     input: LongText | None = None
@@ -79,13 +79,13 @@ class ScheduleSpec(Body):
 
 
 class ScheduleBody(ScheduleSpec, kw_only=True):
-    """A schedule with the id that its author chose."""
+    """A schedule with its id, which the client chooses."""
 
     id: ClientId
 
 
 def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
-    """The definition of what an author wrote. Raises ConfigError for the field that is wrong."""
+    """Convert a client's schedule to its stored definition. Raise ConfigError for the wrong field."""
     timezone = spec.timezone or ("UTC" if spec.cron is not None else None)
     trigger = Trigger(
         every_minutes=spec.every_minutes,
@@ -98,9 +98,9 @@ def definition_of(spec: ScheduleSpec) -> ScheduleDefinition:
     )
     check_trigger(trigger)
     if spec.start_now and spec.every_minutes is None:
-        raise ConfigError.of("startNow", "belongs to everyMinutes", "run it by hand: POST /schedules/{id}/run")
+        raise ConfigError.of("startNow", "requires everyMinutes", "remove it, and call POST /schedules/{id}/run")
     if spec.start_now and spec.start_at is not None:
-        raise ConfigError.of("startNow", "cannot be combined with startAt", "one of the two")
+        raise ConfigError.of("startNow", "cannot be combined with startAt", "remove one of the two")
     return ScheduleDefinition(
         trigger=trigger,
         target=_target_of(spec),
@@ -116,12 +116,12 @@ def _instant(field: str, text: str | None) -> int | None:
 
 
 def parse_instant(field: str, text: str) -> int:
-    """A time that an author wrote, in milliseconds since 1970 UTC. Raises ConfigError for the field."""
+    """Parse a time in milliseconds since 1970 UTC. Raise ConfigError for ``field``."""
     try:
         return msgspec.convert(milliseconds(text, absolute=True), InstantMs)
-    except ValueError:  # msgspec's error is one too: a time before 1970 or too far ahead
-        remedy = "ISO-8601 with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9998"
-        raise ConfigError.of(field, f"{text[:40]!r} is no such time", remedy) from None
+    except ValueError:  # also msgspec's error for a time before 1970 or too far ahead
+        remedy = "use ISO-8601 with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9998"
+        raise ConfigError.of(field, f"{text[:40]!r} is not a valid time", remedy) from None
 
 
 def _target_of(spec: ScheduleSpec) -> ScheduleTarget:
@@ -133,18 +133,24 @@ def _target_of(spec: ScheduleSpec) -> ScheduleTarget:
     }
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) != 1:
-        reason = f"cannot be combined with {given[0]}" if given else "nothing says what is to run"
-        raise ConfigError.of(given[-1] if given else "input", reason, f"one of {', '.join(kinds)}")
+        reason = f"cannot be combined with {given[0]}" if given else "the schedule does not say what to run"
+        raise ConfigError.of(given[-1] if given else "input", reason, f"give one of {', '.join(kinds)}")
     (kind,) = given
     needs_session = kind in {"input", "directiveId"}
     if needs_session and spec.session_id is None:
-        raise ConfigError.of("sessionId", "is required", "the session in which the runs take place")
+        raise ConfigError.of("sessionId", "is required", "give the session of the runs")
     if kind == "workflowId" and spec.session_id is not None:
-        raise ConfigError.of("sessionId", "does not go with workflowId", "leave it out; steps have sessions")
+        raise ConfigError.of(
+            "sessionId", "cannot be combined with workflowId", "remove it; each step has its own session"
+        )
     if not needs_session and spec.harness_profile_id is not None:
-        raise ConfigError.of("harnessProfileId", f"does not go with {kind}", "leave it out; it brings its own")
+        raise ConfigError.of(
+            "harnessProfileId", f"cannot be combined with {kind}", "remove it; the target defines its profile"
+        )
     if kind != "runTemplateId" and spec.params is not None:
-        raise ConfigError.of("params", f"do not go with {kind}", "leave them out; they belong to runTemplateId")
+        raise ConfigError.of(
+            "params", f"cannot be combined with {kind}", "remove them; only runTemplateId takes parameters"
+        )
     return ScheduleTarget(
         session_id=spec.session_id,
         directive_id=spec.directive_id,

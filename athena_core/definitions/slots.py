@@ -1,7 +1,7 @@
 """Slots: the instants at which a trigger is due, as pure functions on integer milliseconds since 1970 UTC.
 
-A slot is its nominal time and never depends on when somebody looks. Jitter moves only the moment at which a slot may
-run, the same way each time, and never to the next slot or beyond.
+A slot is its nominal time, independent of when it is computed. Jitter only delays when a slot may run, always by the
+same amount and never until the next slot.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ AHEAD = SLOT_YEARS_MAX * 31_557_600_000
 
 
 def check_ahead(trigger: Trigger, after: int) -> None:
-    """Refuse a trigger without a slot in the ten years after a moment. Raises ConfigError for the field to blame."""
+    """Raise ConfigError if a trigger has no slot in the ten years after a moment."""
     slot = next_slot(trigger, after)
     if slot is not None and slot <= after + AHEAD:
         return
     if trigger.run_at_ms is not None and trigger.run_at_ms <= after:
-        raise ConfigError.of("runAt", f"{iso(trigger.run_at_ms)} has passed", "a time in the future")
+        raise ConfigError.of("runAt", f"{iso(trigger.run_at_ms)} has passed", "use a time in the future")
     if trigger.end_at_ms is not None and trigger.end_at_ms <= after:
-        raise ConfigError.of("endAt", f"{iso(trigger.end_at_ms)} has passed", "a time in the future")
+        raise ConfigError.of("endAt", f"{iso(trigger.end_at_ms)} has passed", "use a time in the future")
     bare = Trigger(
         every_minutes=trigger.every_minutes,
         anchor_ms=trigger.anchor_ms,
@@ -39,26 +39,28 @@ def check_ahead(trigger: Trigger, after: int) -> None:
     first = next_slot(bare, after)
     if first is None or first > after + AHEAD:
         field = "runAt" if trigger.cron is None else "cron"
-        raise ConfigError.of(field, f"never comes within {SLOT_YEARS_MAX} years", "a date that the calendar has")
+        raise ConfigError.of(field, f"has no slot within {SLOT_YEARS_MAX} years", "use a date that exists")
     field = "startAt" if trigger.end_at_ms is None else "endAt"
-    raise ConfigError.of(field, f"no slot within {SLOT_YEARS_MAX} years lies between startAt and endAt", "a wider span")
+    raise ConfigError.of(
+        field, f"no slot within {SLOT_YEARS_MAX} years lies between startAt and endAt", "use a longer interval"
+    )
 
 
 def next_slot(trigger: Trigger, after: int) -> int | None:
-    """The first slot after a moment, looking ten years ahead of it (of the start, where that is later)."""
+    """Return the first slot after a moment, within ten years of it or, if later, of the trigger's start."""
     begin = max(after, (trigger.start_at_ms or 0) - 1, trigger.anchor_ms - 1)
     return next(_walk(trigger, after, begin + AHEAD), None)
 
 
 def slots_between(trigger: Trigger, after: int, until: int, limit: int) -> list[int]:
-    """The first ``limit`` slots after one moment and up to another."""
+    """Return the first ``limit`` slots with ``after < slot <= until``."""
     return list(islice(_walk(trigger, after, until), limit))
 
 
 def last_slot(trigger: Trigger, after: int, until: int) -> int | None:
-    """The last slot after one moment and up to another."""
+    """Return the last slot with ``after < slot <= until``."""
     span = 60 * MINUTE
-    while True:  # twice as far back each time: little is walked however dense or sparse the slots are
+    while True:  # search twice as far back each time: few slots are walked, whether they are dense or sparse
         begin = max(after, until - span)
         last = None
         for slot in _walk(trigger, begin, until):
@@ -69,7 +71,7 @@ def last_slot(trigger: Trigger, after: int, until: int) -> int | None:
 
 
 def count_slots(trigger: Trigger, after: int, until: int) -> int:
-    """How many slots there are after one moment and up to another."""
+    """Return the number of slots with ``after < slot <= until``."""
     after, until = _within(trigger, after, until)
     if until <= after:
         return 0
@@ -82,7 +84,7 @@ def count_slots(trigger: Trigger, after: int, until: int) -> int:
 
 
 def due_at(trigger: Trigger, key: str, slot: int) -> int:
-    """When a slot may run: at once, or later by a jitter that follows from ``key`` and the slot."""
+    """Return when a slot may run: at its time plus a jitter derived from ``key`` and the slot."""
     if not trigger.jitter_seconds:
         return slot
     most = trigger.jitter_seconds * SECOND
@@ -100,7 +102,7 @@ def _within(trigger: Trigger, after: int, until: int) -> tuple[int, int]:
 
 
 def _walk(trigger: Trigger, after: int, until: int) -> Iterator[int]:
-    """The slots after one moment and up to another, ascending."""
+    """Yield the slots with ``after < slot <= until``, ascending."""
     after, until = _within(trigger, after, until)
     if until <= after:
         return

@@ -1,4 +1,4 @@
-"""The trigger of a schedule: when something is due, as it is stored; times in milliseconds since 1970 UTC."""
+"""The trigger of a schedule as it is stored, with times in milliseconds since 1970 UTC."""
 
 from typing import Annotated, TypeAlias
 
@@ -22,10 +22,10 @@ JitterSeconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=JITTER_SECONDS_M
 
 
 class Trigger(Value):
-    """When something is due: just one of ``every_minutes``, ``cron`` with ``timezone``, and ``run_at_ms``.
+    """The times of a schedule: exactly one of ``every_minutes``, ``cron`` with ``timezone``, and ``run_at_ms``.
 
-    The slots of an interval are ``anchor_ms`` + k × interval, k from 0 on, in real time. Slots lie within
-    ``start_at_ms`` and ``end_at_ms``, both included. ``check_trigger`` says whether the parts fit together.
+    The slots of an interval are ``anchor_ms`` + k × interval, k from 0, in real time. Slots lie between ``start_at_ms``
+    and ``end_at_ms``, both included.
     """
 
     every_minutes: EveryMinutes | None = None
@@ -39,15 +39,15 @@ class Trigger(Value):
 
 
 def check_trigger(trigger: Trigger) -> None:
-    """Refuse a trigger that means nothing. Raises ConfigError for the field that is wrong, as clients name it."""
+    """Raise ConfigError if the fields of a trigger do not fit together. The error has the field's JSON name."""
     kinds = {"everyMinutes": trigger.every_minutes, "cron": trigger.cron, "runAt": trigger.run_at_ms}
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) != 1:
-        reason = f"cannot be combined with {given[0]}" if given else "nothing says when it is due"
-        raise ConfigError.of(given[-1] if given else "everyMinutes", reason, f"one of {', '.join(kinds)}")
+        reason = f"cannot be combined with {given[0]}" if given else "the schedule has no trigger"
+        raise ConfigError.of(given[-1] if given else "everyMinutes", reason, f"give one of {', '.join(kinds)}")
     if trigger.cron is not None:
         cron_of(trigger.cron, trigger.timezone or "UTC")
     elif trigger.timezone is not None:
-        raise ConfigError.of("timezone", "belongs to cron", "leave it out; other times say their offset")
+        raise ConfigError.of("timezone", "requires cron", "remove it; other times carry their offset")
     if trigger.start_at_ms is not None and trigger.end_at_ms is not None and trigger.end_at_ms < trigger.start_at_ms:
-        raise ConfigError.of("endAt", "lies before startAt", "an end after the start")
+        raise ConfigError.of("endAt", "is before startAt", "use an end after the start")

@@ -1,4 +1,4 @@
-"""The flow of a workflow: its steps and what they wait for, checked, and which of them may begin."""
+"""The graph of a workflow: its steps and dependencies, their checks, and which steps may start."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,20 +24,20 @@ EDGES_MAX = 10_000
 ATTEMPTS_MAX = 100
 MAP_ITEMS_MAX = 1_000
 RUN_ITEMS_MAX = 10_000
-"""The items of all maps of a run together, unless ATHENA_WORKFLOW_ITEMS_MAX says otherwise."""
+"""Default of ATHENA_WORKFLOW_ITEMS_MAX: the map items of a workflow run."""
 PARALLEL_MAX = 100
 PARALLEL_DEFAULT = 10
 APPROVAL_MS_MAX = 31_536_000_000  # a year of 365 days
 FAULTS_MAX = 20
 NAMES_SHOWN_MAX = 50
 OUTPUT = "output"
-"""The name under which a step's whole output is mapped, whatever it declares."""
+"""Name of a step's whole output in mappings. Every step has it."""
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ID = re.compile(ID_PATTERN)
 
 TriggerRule: TypeAlias = Literal["all-succeeded", "all-done", "one-failed"]
-"""When a step begins: once all its parents are ok; once all are through, however; once one has failed."""
+"""When a step starts: once all its parents succeeded, once all have ended, or once one has failed."""
 Operator: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge", "contains", "exists"]
 StepStatus: TypeAlias = Literal["pending", "running", "waiting", "ok", "failed", "skipped", "cancelled"]
 SkipReason: TypeAlias = Literal["condition", "upstream-skipped", "no-failure"]
@@ -48,7 +48,7 @@ ApprovalMs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=APPROVAL_MS_MAX)]
 
 
 class Execution(Body):
-    """How a step is executed: attempts on its own, milliseconds of each, metadata of its runs."""
+    """The execution of a step: attempts, milliseconds for each attempt, and metadata of its runs."""
 
     max_attempts: Attempts | None = None
     timeout_ms: Milliseconds | None = None
@@ -56,9 +56,9 @@ class Execution(Body):
 
 
 class Condition(Body):
-    """What an earlier step's output has to be, or the step is skipped.
+    """A condition on an earlier step's output. If it does not hold, the step is skipped.
 
-    ``path`` is a JSON pointer into the output, which is JSON then; without one the output is compared as text.
+    ``path`` is a JSON pointer into the output, which must be JSON. Without ``path`` the output is compared as text.
     """
 
     step: RecordId
@@ -68,9 +68,10 @@ class Condition(Body):
 
 
 class MapOver(Body):
-    """A list, for each item of which the step runs once: in an earlier step's output, or in the workflow's input.
+    """A list whose items the step runs for, once each: from an earlier step's output, or from the workflow's input.
 
-    ``path`` is a JSON pointer to it. The item fills the placeholder ``item`` (or ``itemName``), its place ``index``.
+    ``path`` is a JSON pointer to the list. The item fills the placeholder ``item`` (or ``itemName``), its index fills
+    ``index``.
     """
 
     step: RecordId | None = None
@@ -81,9 +82,9 @@ class MapOver(Body):
 
 
 class Approval(Body):
-    """An approval before the flow goes on: by one of ``approvers``, if there are any, who has the ``role`` at least.
+    """A manual approval. Approvers need at least ``role`` and, if ``approvers`` is given, must be listed there.
 
-    With ``not_requester`` it is not given by an identity that started or resumed the workflow run.
+    With ``not_requester`` the identities that started or resumed the workflow run cannot approve.
     """
 
     message: Label | None = None
@@ -95,7 +96,7 @@ class Approval(Body):
 
 
 class Step(Body):
-    """A step: a directive with the profile that runs it, or an approval."""
+    """A step of a workflow: a directive with the profile that runs it, or an approval."""
 
     id: RecordId
     directive_id: RecordId | None = None
@@ -109,14 +110,14 @@ class Step(Body):
 
 
 class OutputMapping(Body):
-    """An output of one step that fills a placeholder of another's directive."""
+    """An output of one step that fills a placeholder in the directive of another."""
 
     from_output: Label
     to_input: Label
 
 
 class Dependency(Body):
-    """An edge: ``to`` begins after ``from``."""
+    """An edge of the graph: ``to`` starts after ``from``."""
 
     source: RecordId = msgspec.field(name="from")
     target: RecordId = msgspec.field(name="to")
@@ -124,7 +125,7 @@ class Dependency(Body):
 
 
 class WorkflowDefinition(Body):
-    """Steps and what they wait for (contract 4.15)."""
+    """The steps of a workflow and their dependencies."""
 
     steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1, max_length=STEPS_MAX)]
     dependencies: Annotated[tuple[Dependency, ...], msgspec.Meta(max_length=EDGES_MAX)]
@@ -134,42 +135,41 @@ class WorkflowDefinition(Body):
 
 
 class DefinitionFaults:
-    """What is wrong with a definition, as far as it is told."""
+    """The first faults of a definition, up to a limit."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
         self.found: list[Fault] = []
 
     def add(self, field: str, reason: str, remedy: str | None = None) -> None:
-        """Note one."""
+        """Add a fault."""
         if len(self.found) < FAULTS_MAX:
             self.found.append(Fault(field=field, reason=reason, remedy=remedy))
 
     def settle(self) -> None:
-        """Raise ConfigError if there is any."""
+        """Raise ConfigError if there are faults."""
         if self.found:
             message = "; ".join(f"{fault.field}: {fault.reason}" for fault in self.found)
             raise ConfigError(message, *self.found)
 
 
 def check(definition: WorkflowDefinition) -> "WorkflowGraph":
-    """The graph of a definition that fits together. Raises ConfigError with every fault, nodes and edges by name."""
+    """Return the graph of a valid definition. Raise ConfigError with its faults."""
     faults = DefinitionFaults()
     seen: set[str] = set()
     for index, step in enumerate(definition.steps):
         if step.id in seen:
-            faults.add(f"definition.steps[{index}].id", f"{step.id!r} is used twice", "ids are unique")
+            faults.add(f"definition.steps[{index}].id", f"{step.id!r} is used twice", "use unique ids")
         seen.add(step.id)
     edges: set[tuple[str, str]] = set()
     for index, edge in enumerate(definition.dependencies):
         field, name = f"definition.dependencies[{index}]", f"{edge.source} → {edge.target}"
         for end, step_id in (("from", edge.source), ("to", edge.target)):
             if step_id not in seen:
-                faults.add(f"{field}.{end}", f"no step {step_id!r} exists", "the id of a step")
+                faults.add(f"{field}.{end}", f"step {step_id!r} does not exist", "use the id of a step")
         if edge.source == edge.target:
-            faults.add(field, f"the edge {name} leads from a step to itself", "leave it out")
+            faults.add(field, f"the edge {name} leads from a step to itself", "remove it")
         elif (edge.source, edge.target) in edges:
-            faults.add(field, f"the edge {name} is there twice", "leave one out")
+            faults.add(field, f"the edge {name} is listed twice", "remove one")
         edges.add((edge.source, edge.target))
     faults.settle()
     graph = WorkflowGraph(definition)
@@ -189,11 +189,11 @@ def _check_cycles(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
         nodes = sorted(_circling(graph))
         more = f" and {len(nodes) - NAMES_SHOWN_MAX} more" if len(nodes) > NAMES_SHOWN_MAX else ""
         names = ", ".join(nodes[:NAMES_SHOWN_MAX]) + more
-        faults.add("definition.dependencies", f"the steps {names} form a cycle: {path}", "leave an edge out")
+        faults.add("definition.dependencies", f"the steps {names} form a cycle: {path}", "remove an edge")
 
 
 def _circling(graph: "WorkflowGraph") -> set[str]:
-    """The steps that are in a cycle or between two."""
+    """Return the steps that are in a cycle or between two cycles."""
     left = set(graph.ids)
     for before in (graph.parents, graph.children):
         after = graph.children if before is graph.parents else graph.parents
@@ -217,18 +217,24 @@ def _check_steps(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
         if step.approval is None:
             for name, value in runs:
                 if value is None:
-                    faults.add(f"{field}.{name}", f"is required by step {step.id!r}", "or make it an approval")
+                    faults.add(
+                        f"{field}.{name}", f"is required by step {step.id!r}", "add it, or make the step an approval"
+                    )
         else:
             others = (*runs, ("outputs", step.outputs), ("execution", step.execution), ("map", step.map))
             for name, given in others:
                 if given is not None:
-                    faults.add(f"{field}.{name}", f"does not belong to the approval {step.id!r}", "leave it out")
+                    faults.add(f"{field}.{name}", f"is not allowed for the approval {step.id!r}", "remove it")
             if not ID.fullmatch(step.id):
-                faults.add(f"{field}.id", f"{step.id!r} cannot be part of a path", "letters, digits, dots, dashes")
+                faults.add(
+                    f"{field}.id",
+                    f"{step.id!r} cannot be part of a path",
+                    "use letters, digits, dots, dashes, underscores",
+                )
             if step.approval.on_expiry is not None and step.approval.expires_after_ms is None:
-                faults.add(f"{field}.approval.onExpiry", "belongs to expiresAfterMs", "say when it expires")
+                faults.add(f"{field}.approval.onExpiry", "requires expiresAfterMs", "add it")
         if step.trigger_rule == "one-failed" and not graph.parents[step.id]:
-            faults.add(f"{field}.triggerRule", f"step {step.id!r} has no parents that could fail", "leave it out")
+            faults.add(f"{field}.triggerRule", f"step {step.id!r} has no parents that could fail", "remove it")
         if step.when is not None:
             _check_earlier(graph, faults, f"{field}.when", step.id, step.when.step, step.when.path)
         if step.map is not None:
@@ -239,22 +245,24 @@ def _check_earlier(
     graph: "WorkflowGraph", faults: DefinitionFaults, field: str, step_id: str, other: str, path: str | None
 ) -> None:
     if other not in graph.steps:
-        faults.add(f"{field}.step", f"no step {other!r} exists", "the id of an earlier step")
+        faults.add(f"{field}.step", f"step {other!r} does not exist", "use the id of an earlier step")
     elif graph.steps[other].approval is not None:
-        faults.add(f"{field}.step", f"the approval {other!r} has no output", "the id of a step with a directive")
+        faults.add(f"{field}.step", f"the approval {other!r} has no output", "use the id of a step with a directive")
     elif not graph.is_before(other, step_id):
-        faults.add(f"{field}.step", f"{other!r} does not come before {step_id!r}", "the id of an earlier step")
+        faults.add(f"{field}.step", f"{other!r} does not come before {step_id!r}", "use the id of an earlier step")
     if path is not None and path != "/" and not path.startswith("/"):
-        faults.add(f"{field}.path", f"{path!r} is no JSON pointer", "one that begins with a slash, such as /items/0")
+        faults.add(
+            f"{field}.path", f"{path!r} is not a JSON pointer", "use one that starts with a slash, such as /items/0"
+        )
 
 
 def _check_map(graph: "WorkflowGraph", faults: DefinitionFaults, field: str, step_id: str, over: MapOver) -> None:
     if (over.step is None) == (over.input is None):
-        faults.add(field, "needs either step or input", "where the list is")
+        faults.add(field, "needs either step or input", "give the source of the list")
     elif over.step is not None:
         _check_earlier(graph, faults, field, step_id, over.step, over.path)
     if over.item_name is not None and not IDENTIFIER.fullmatch(over.item_name):
-        faults.add(f"{field}.itemName", f"{over.item_name!r} is no placeholder", "letters, digits, underscores")
+        faults.add(f"{field}.itemName", f"{over.item_name!r} is not a placeholder", "use letters, digits, underscores")
 
 
 def _check_mappings(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
@@ -265,14 +273,14 @@ def _check_mappings(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
             field = f"definition.dependencies[{index}].mappings[{place}]"
             known = (OUTPUT, *(source.outputs or ()))
             if source.approval is not None or target.approval is not None:
-                faults.add(field, f"{edge.source} → {edge.target}: an approval has no outputs", "leave it out")
+                faults.add(field, f"{edge.source} → {edge.target}: an approval has no outputs", "remove it")
             elif mapping.from_output not in known:
                 reason = f"step {source.id!r} does not declare the output {mapping.from_output!r}"
-                faults.add(f"{field}.fromOutput", reason, f"one of {', '.join(known)}")
+                faults.add(f"{field}.fromOutput", reason, f"use one of {', '.join(known)}")
             key = (edge.target, mapping.to_input)
             if key in filled:
-                reason = f"{mapping.to_input!r} of step {edge.target!r} is filled from {filled[key]!r} already"
-                faults.add(f"{field}.toInput", reason, "another placeholder")
+                reason = f"{mapping.to_input!r} of step {edge.target!r} is already filled from {filled[key]!r}"
+                faults.add(f"{field}.toInput", reason, "use another placeholder")
             filled[key] = edge.source
 
 
@@ -280,7 +288,7 @@ def _check_mappings(graph: "WorkflowGraph", faults: DefinitionFaults) -> None:
 
 
 class StepVerdict(NamedTuple):
-    """Whether a pending step may begin, is to be skipped (and why), or waits."""
+    """The decision about a pending step: start, skip with a reason, or wait."""
 
     what: Literal["ready", "skip", "blocked"]
     reason: SkipReason | None = None
@@ -292,10 +300,10 @@ UNSUCCESSFUL = frozenset(("failed", "cancelled"))
 
 
 class WorkflowGraph:
-    """A definition as it is walked: parents and children of each step, in the order of the definition."""
+    """An indexed definition: parents and children of each step, in the order of the definition."""
 
     def __init__(self, definition: WorkflowDefinition) -> None:
-        """Index a definition whose edges lead from steps to steps."""
+        """Index a definition. Its edges must lead from steps to steps."""
         self.definition = definition
         self.steps = {step.id: step for step in definition.steps}
         self.ids = tuple(self.steps)
@@ -314,13 +322,13 @@ class WorkflowGraph:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The steps, each after its parents."""
+        """The steps in topological order."""
         if self._order is None:
             self._order = tuple(TopologicalSorter(self.parents).static_order())
         return self._order
 
     def is_before(self, first: str, second: str) -> bool:
-        """Whether one step is among those that another one follows, directly or not."""
+        """Return True if the first step is a direct or indirect parent of the second."""
         if self._before is None:
             bits = {step_id: 1 << index for index, step_id in enumerate(self.ids)}
             self._before = {}
@@ -332,7 +340,7 @@ class WorkflowGraph:
         return bool(self._before[second] >> self.ids.index(first) & 1)
 
     def after(self, step_ids: Iterable[str]) -> set[str]:
-        """The steps that come after some, on any way."""
+        """Return all direct and indirect children of some steps."""
         found: set[str] = set()
         left = list(step_ids)
         while left:
@@ -343,9 +351,9 @@ class WorkflowGraph:
         return found
 
     def verdict(self, step_id: str, statuses: Mapping[str, str], stuck: frozenset[str] | None = None) -> StepVerdict:
-        """Whether a pending step may begin; a step that is not in ``statuses`` is pending.
+        """Decide about a pending step. A step that is not in ``statuses`` is pending.
 
-        ``stuck`` are the pending steps that cannot begin any more, if they are known.
+        ``stuck`` are the pending steps that can never start, if the caller knows them.
         """
         parents = self.parents[step_id]
         found = [statuses.get(parent, "pending") for parent in parents]
@@ -370,7 +378,7 @@ class WorkflowGraph:
         return READY if rule == "all-done" else StepVerdict("skip", "no-failure")
 
     def stuck(self, statuses: Mapping[str, str]) -> frozenset[str]:
-        """The pending steps that cannot begin because of what failed before them."""
+        """Return the pending steps that can never start because an earlier step failed."""
         if not any(status in UNSUCCESSFUL for status in statuses.values()):
             return frozenset()
         found: set[str] = set()
@@ -384,7 +392,7 @@ class WorkflowGraph:
         return frozenset(found)
 
     def due(self, statuses: Mapping[str, str]) -> list[tuple[str, StepVerdict]]:
-        """The pending steps that may begin or are to be skipped, in the order of the definition."""
+        """Return the pending steps that may start or are skipped, in the order of the definition."""
         stuck = self.stuck(statuses)
         found = []
         for step_id in self.ids:
@@ -395,7 +403,7 @@ class WorkflowGraph:
         return found
 
     def longest(self, lengths: Mapping[str, float]) -> float:
-        """The length of the longest way through, where a step without a length takes none."""
+        """Return the length of the longest path. A step without a length counts 0."""
         ends: dict[str, float] = {}
         for step_id in self.order:
             begin = max((ends[parent] for parent in self.parents[step_id]), default=0.0)
@@ -407,30 +415,30 @@ class WorkflowGraph:
 
 
 class OutputMismatch(Exception):
-    """A value has no such part, or cannot be compared so."""
+    """The value has no such part, or the comparison is not possible."""
 
 
 def part_of(value: Any, path: str) -> Any:
-    """What a JSON pointer leads to. Raises Unfit."""
+    """Return the part of a value at a JSON pointer. Raise OutputMismatch."""
     for step in path.split("/")[1:] if path != "/" else ():
         name = step.replace("~1", "/").replace("~0", "~")
         try:
             value = value[int(name)] if isinstance(value, list) and name.isdecimal() else value[name]
         except (KeyError, IndexError, TypeError):
-            raise OutputMismatch(f"there is nothing at {path}") from None
+            raise OutputMismatch(f"the output has no value at {path}") from None
     return value
 
 
 def parse_output(output: str) -> Any:
-    """An output as JSON. Raises Unfit."""
+    """Parse an output as JSON. Raise OutputMismatch."""
     try:
         return msgspec.json.decode(output)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise OutputMismatch("the output is no JSON") from None
+        raise OutputMismatch("the output is not JSON") from None
 
 
 def condition_holds(condition: Condition, output: str) -> bool:
-    """Whether an output is as a condition says. Raises Unfit where it cannot be told."""
+    """Return True if an output meets a condition. Raise OutputMismatch if they cannot be compared."""
     try:
         found = output if condition.path is None else part_of(parse_output(output), condition.path)
     except OutputMismatch:
@@ -448,7 +456,7 @@ def condition_holds(condition: Condition, output: str) -> bool:
                 return wanted in found
             if isinstance(found, list):
                 return wanted in found
-            raise OutputMismatch("only texts and lists contain something")
+            raise OutputMismatch("'contains' works only on texts and lists")
         case _:
             return _compared(condition.op, found, wanted)
 
@@ -456,12 +464,12 @@ def condition_holds(condition: Condition, output: str) -> bool:
 def _compared(op: str, found: Any, wanted: Any) -> bool:
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (found, wanted))
     if not numbers and not (isinstance(found, str) and isinstance(wanted, str)):
-        raise OutputMismatch("only two numbers or two texts have an order")
+        raise OutputMismatch("only two numbers or two texts can be ordered")
     return bool({"lt": found < wanted, "le": found <= wanted, "gt": found > wanted, "ge": found >= wanted}[op])
 
 
 class OutputHash(Value):
-    """Whose output was looked at, for a condition or a list: SHA-256 of a salt and the text, which may be erased."""
+    """The hash of an output that a condition or map read: SHA-256 of a salt and the text, which may be erased."""
 
     step_id: str
     sha256: str

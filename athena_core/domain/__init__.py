@@ -1,8 +1,8 @@
-"""The rules, one room per noun, pure: values in, values out.
+"""The rules of the domain, one room per noun, pure: values in, values out.
 
-What lives here: stored events, states, ``evolve``, commands, ``decide``, in that order in each room; a long room is a
-folder of ``events.py``, ``state.py`` and ``commands.py``. What may not: input and output, clocks, randomness, threads;
-and rooms do not know each other. Read first: ``directive.py``.
+What lives here: in each room, in this order, stored events, states, ``evolve``, commands and ``decide``. A long room is
+a folder of ``events.py``, ``state.py`` and ``commands.py``. What may not: I/O, clocks, randomness, threads, and imports
+of other rooms. Read first: ``directive.py``.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ from athena_core.domain import (
 )
 from athena_core.event import Event
 
-DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
+DECIDERS: tuple[Decider[Any], ...] = (  # one for each category of streams
     run.DECIDER,
     session.DECIDER,
     directive.DECIDER,
@@ -50,4 +50,4 @@ DECIDERS: tuple[Decider[Any], ...] = (  # every category of streams
 )
 
 EVENTS: tuple[type[Event], ...] = tuple(event for decider in DECIDERS for event in decider.events)
-"""Every event type that this release may store."""
+"""All event types that this release may store."""

@@ -1,6 +1,6 @@
-"""The kept anchor: what another log once held at a position, recorded here so that it cannot be rewritten unnoticed.
+"""Anchors of other logs, kept here so that rewriting such a log is noticed.
 
-Each position of each log has a stream of its own, so that a conflict is found without reading what was kept before.
+Each position of each log has its own stream, so a conflict is found without reading other anchors.
 """
 
 from typing import Annotated, ClassVar
@@ -13,23 +13,23 @@ from athena_core.event import Event, Guard, Position, Recorded, Shows, Value
 from athena_core.values import INTEGER_MAX, Body, ChainValue, Instant, LogId
 
 LOGS_MAX = 1_000
-"""How many logs have anchors here."""
+"""Maximum number of logs with anchors here."""
 
 ANCHORS_A_DAY_MAX = 2_880
-"""How many anchors of one log are recorded in a UTC day, refused ones too: one each thirty seconds."""
+"""Maximum anchors of one log per UTC day, including refused ones: one every thirty seconds."""
 
 ANCHORS_A_DAY_IN_ALL_MAX = 28_800
-"""How many are recorded in a UTC day of all logs together."""
+"""Maximum anchors of all logs together per UTC day."""
 
 DAY_MS = 86_400_000
 ANCHORS_GUARD = "anchors"
-"""The kind of guard that counts the anchors of a log on its last day."""
+"""The guard kind that counts the anchors of a log on its last day."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class AnchorKept(Event):
-    """Another log holds ``chain`` (hex) at ``position``, as ``from`` said. ``at`` is the time that its sender named."""
+    """An anchor of another log was stored: ``from`` reported ``chain`` (hex) at ``position`` at the time ``at``."""
 
     TYPE: ClassVar[str] = "anchor.kept"
     SHOWS: ClassVar[Shows] = Shows()
@@ -41,7 +41,7 @@ class AnchorKept(Event):
 
 
 class AnchorConflicted(Event):
-    """An anchor was refused, because another chain is kept for the position. One of the two histories was rewritten."""
+    """An anchor was refused because its position has another chain value. One of the histories was rewritten."""
 
     TYPE: ClassVar[str] = "anchor.conflicted"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -56,7 +56,7 @@ class AnchorConflicted(Event):
 
 
 class AnchorState(Value):
-    """What is kept for a position of a log, and the other chains that were refused there."""
+    """The anchor kept for a position of a log, and the conflicting chain values that were refused."""
 
     kept: AnchorKept | None = None
     refused: frozenset[str] = frozenset()
@@ -73,7 +73,7 @@ def evolve(state: AnchorState, event: Event) -> AnchorState:
 
 
 def _day_guards(recorded: Recorded[AnchorKept | AnchorConflicted]) -> tuple[Guard, ...]:
-    """Count an anchor, or one that was refused, on its day."""
+    """Count an anchor, kept or refused, on its day."""
     return (Guard(kind=ANCHORS_GUARD, key=recorded.event.log_id, value=(recorded.at // DAY_MS, 1), adds=True),)
 
 
@@ -81,7 +81,7 @@ def _day_guards(recorded: Recorded[AnchorKept | AnchorConflicted]) -> tuple[Guar
 
 
 class AnchorBody(Body):
-    """An anchor of another log: its id, a position, the chain value there in hex, and when it was taken."""
+    """An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken."""
 
     log_id: LogId
     position: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
@@ -90,7 +90,7 @@ class AnchorBody(Body):
 
 
 class KeepAnchor(Value):
-    """Keep an anchor that an identity sent."""
+    """Keep an anchor sent by an identity."""
 
     anchor: AnchorBody
     sender: str
@@ -102,7 +102,7 @@ def stream_of(log_id: str, position: Position) -> str:
 
 
 def decide(command: KeepAnchor, state: AnchorState, context: Context) -> tuple[Event, ...]:
-    """Keep it once, and record a conflict once; the same anchor again changes nothing."""
+    """Record a new anchor or a new conflict. A repeated anchor changes nothing."""
     anchor, kept = command.anchor, state.kept
     if kept is None:
         return (
@@ -133,5 +133,5 @@ DECIDER: Decider[AnchorState] = Decider(
     initial=AnchorState(),
     evolve=evolve,
     occupies={AnchorKept: _day_guards, AnchorConflicted: _day_guards},
-    over=lambda state: state.kept is not None,  # hardly any position is sent twice
+    over=lambda state: state.kept is not None,  # a position is rarely sent twice
 )

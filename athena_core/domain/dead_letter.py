@@ -1,4 +1,4 @@
-"""The dead letter: work that could not be done, until somebody puts it back to work or discards it, never both."""
+"""The dead letter: work that could not be done, until it is either requeued or discarded."""
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -13,11 +13,11 @@ DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
 DeadLetterReason: TypeAlias = Literal[
     "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
 ]
-"""Why it could not be done (as a work queue says it)."""
+"""The reason why the work could not be done, as in work queues."""
 
 
 class LetterItem(Value):
-    """A work item that the letter holds."""
+    """A work item in a dead letter."""
 
     item_id: str
     mode: Literal["followup", "collect"]
@@ -25,7 +25,7 @@ class LetterItem(Value):
 
 
 class DeadLetterAttempt(Value):
-    """A run that failed: which, when (ISO-8601), and with which code."""
+    """A failed run of the work: its id, time (ISO-8601) and error code."""
 
     run_id: str
     at: str
@@ -36,10 +36,10 @@ class DeadLetterAttempt(Value):
 
 
 class DeadLetterAdded(Event):
-    """Work could not be done. ``retry_count`` tells how often it was tried again; ``payload`` is a JSON object.
+    """Work could not be done. ``retry_count`` counts its requeues. ``payload`` is a JSON object.
 
-    ``previous_id`` is the dead letter from which the work had come back. ``attempt_errors`` has one text for each of
-    the ``attempts``.
+    ``previous_id`` is the dead letter that the work was requeued from. ``attempt_errors`` has one text for each of the
+    ``attempts``.
     """
 
     TYPE: ClassVar[str] = "a2a.dlq.added"
@@ -64,7 +64,7 @@ class DeadLetterAdded(Event):
 
 
 class DeadLetterRequeued(Event):
-    """The work was put back, as new items, or as a new message."""
+    """The work was put back into its queue, as new items or as a new message."""
 
     TYPE: ClassVar[str] = "a2a.dlq.requeued"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
@@ -75,7 +75,7 @@ class DeadLetterRequeued(Event):
 
 
 class DeadLetterDiscarded(Event):
-    """Somebody decided that the work will not be done."""
+    """The dead letter was discarded; its work will not be done."""
 
     TYPE: ClassVar[str] = "a2a.dlq.discarded"
     SCHEMA: ClassVar[int] = 2
@@ -85,7 +85,7 @@ class DeadLetterDiscarded(Event):
 
 
 class DeadLetterRestored(Event):
-    """Somebody decided that it was not to be discarded."""
+    """The dead letter was restored after it had been discarded."""
 
     TYPE: ClassVar[str] = "a2a.dlq.restored"
     SCHEMA: ClassVar[int] = 2
@@ -98,7 +98,7 @@ class DeadLetterRestored(Event):
 
 
 class DeadLetterState(Value):
-    """What was decided about the letter; ``status`` is empty where there is none."""
+    """The decision about a dead letter. ``status`` is empty if the letter does not exist."""
 
     status: DeadLetterStatus | Literal[""] = ""
     retry_count: int = 0
@@ -106,7 +106,7 @@ class DeadLetterState(Value):
 
 
 def evolve(state: DeadLetterState, event: Event) -> DeadLetterState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case DeadLetterAdded():
             return DeadLetterState(status="pending", retry_count=event.retry_count, added=_without_text(event))
@@ -134,7 +134,7 @@ class AddDeadLetter(Value):
 
 
 class RequeueDeadLetter(Value):
-    """Put the work back, under new ids."""
+    """Put the work back under new ids."""
 
     id: str
     item_ids: tuple[str, ...]
@@ -142,14 +142,14 @@ class RequeueDeadLetter(Value):
 
 
 class DiscardDeadLetter(Value):
-    """Decide that it will not be done."""
+    """Discard a dead letter."""
 
     id: str
     audit_note: str | None = None
 
 
 class RestoreDeadLetter(Value):
-    """Take that back."""
+    """Restore a discarded dead letter."""
 
     id: str
     audit_note: str | None = None
@@ -159,7 +159,7 @@ DeadLetterCommand = AddDeadLetter | RequeueDeadLetter | DiscardDeadLetter | Rest
 
 
 def decide(command: DeadLetterCommand, state: DeadLetterState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where it was decided before. Raises NotFound, Contradicted where the opposite was."""
+    """Return the events of a command; none if it was already done. Raise NotFound or Contradicted."""
     if isinstance(command, AddDeadLetter):
         return () if state.status else (command.letter,)
     if not state.status:
@@ -167,7 +167,7 @@ def decide(command: DeadLetterCommand, state: DeadLetterState, context: Context)
     match command:
         case RequeueDeadLetter():
             if state.status == "discarded":
-                raise _contradicted(command.id, state, "restore it first")
+                raise _contradicted(command.id, state, "restore it, then requeue it")
             if state.status == "requeued":
                 return ()
             return (
@@ -180,16 +180,16 @@ def decide(command: DeadLetterCommand, state: DeadLetterState, context: Context)
             )
         case DiscardDeadLetter():
             if state.status == "requeued":
-                raise _contradicted(command.id, state, "its work is queued again")
+                raise _contradicted(command.id, state, "its work is back in the queue")
             return () if state.status == "discarded" else (DeadLetterDiscarded(id=command.id, note=command.audit_note),)
         case RestoreDeadLetter():
             if state.status == "requeued":
-                raise _contradicted(command.id, state, "its work is queued again")
+                raise _contradicted(command.id, state, "its work is back in the queue")
             return () if state.status == "pending" else (DeadLetterRestored(id=command.id, note=command.audit_note),)
 
 
 def _contradicted(letter_id: str, state: DeadLetterState, why: str) -> Contradicted:
-    return Contradicted(f"{letter_id} was {state.status}: {why}", {"id": letter_id, "status": state.status})
+    return Contradicted(f"{letter_id} is already {state.status}: {why}", {"id": letter_id, "status": state.status})
 
 
 DECIDER: Decider[DeadLetterState] = Decider(

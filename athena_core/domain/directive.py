@@ -1,4 +1,4 @@
-"""The directive: task input with references, immutable once created."""
+"""The directive: the immutable input of a task, with its references."""
 
 from typing import Annotated, ClassVar
 
@@ -12,7 +12,7 @@ from athena_core.values import CONTEXT_REFS_MAX, Body, Label, LongText, Metadata
 
 
 class DirectiveCreated(Event):
-    """A directive exists; ``shadow`` ones were made by a run that was given plain input."""
+    """A directive was created. With ``shadow`` it was created for a run with plain input."""
 
     TYPE: ClassVar[str] = "directive.created"
     SHOWS: ClassVar[Shows] = Shows()
@@ -29,13 +29,13 @@ class DirectiveCreated(Event):
 
 
 class DirectiveState(Value):
-    """Whether the directive exists."""
+    """The existence of a directive."""
 
     exists: bool = False
 
 
 def evolve(state: DirectiveState, event: Event) -> DirectiveState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case DirectiveCreated():
             return DirectiveState(exists=True)
@@ -47,7 +47,7 @@ def evolve(state: DirectiveState, event: Event) -> DirectiveState:
 
 
 class DirectiveSpec(Body):
-    """A directive as its author wrote it (contract 4.4)."""
+    """A directive as a client writes it."""
 
     input: LongText
     context_refs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=CONTEXT_REFS_MAX)] | None = None
@@ -63,7 +63,7 @@ class CreateDirective(Value):
 
 
 def decide(command: CreateDirective, state: DirectiveState, context: Context) -> tuple[Event, ...]:
-    """Create it once."""
+    """Create the directive once."""
     if state.exists:
         return ()
     return (

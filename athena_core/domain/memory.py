@@ -1,4 +1,4 @@
-"""The memory entry: something that was noted down through the API, kept until it is forgotten."""
+"""The memory entry: a note recorded through the API and kept until it is forgotten."""
 
 from typing import Annotated, ClassVar
 
@@ -14,7 +14,7 @@ MEMORY_CHARS_MAX = 100_000
 
 
 class MemoryRecorded(Event):
-    """Something was noted down."""
+    """A note was recorded."""
 
     TYPE: ClassVar[str] = "memory.recorded"
     SHOWS: ClassVar[Shows] = Shows()
@@ -26,12 +26,12 @@ class MemoryRecorded(Event):
 
 
 class MemoryForgotten(Event):
-    """The entry is no longer known; its text was erased with this event."""
+    """A note was forgotten. Its text was erased in the same transaction."""
 
     TYPE: ClassVar[str] = "memory.forgotten"
     SHOWS: ClassVar[Shows] = Shows(
-        views="payload.redacted, which is recorded with it, takes the entry away",
-        audit="payload.redacted, which is recorded with it, is the entry",
+        views="payload.redacted, which is recorded with it, removes the entry",
+        audit="payload.redacted, which is recorded with it, has the audit entry",
     )
     entry_id: str
 
@@ -40,14 +40,14 @@ class MemoryForgotten(Event):
 
 
 class MemoryState(Value):
-    """Whether the entry was noted down, and whether it still is known."""
+    """The existence of a note."""
 
     exists: bool = False
     forgotten: bool = False
 
 
 def evolve(state: MemoryState, event: Event) -> MemoryState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case MemoryRecorded():
             return MemoryState(exists=True, forgotten=state.forgotten)
@@ -61,27 +61,27 @@ def evolve(state: MemoryState, event: Event) -> MemoryState:
 
 
 class MemoryBody(Body):
-    """What is to be noted down, and what its author says of it."""
+    """A note with optional metadata."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=MEMORY_CHARS_MAX)]
     metadata: Metadata | None = None
 
 
 class RecordMemory(Value):
-    """Note it down under a new id."""
+    """Record a note under a new id."""
 
     entry_id: str
     body: MemoryBody
 
 
 class ForgetMemory(Value):
-    """Forget it."""
+    """Forget a note."""
 
     entry_id: str
 
 
 def decide(command: RecordMemory | ForgetMemory, state: MemoryState, context: Context) -> tuple[Event, ...]:
-    """Each once; what was never noted down is not forgotten."""
+    """Record or forget the note once. A note that does not exist cannot be forgotten."""
     match command:
         case RecordMemory() if not state.exists:
             body = command.body

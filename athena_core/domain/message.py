@@ -1,4 +1,4 @@
-"""The message: what an agent hands to another, and whether it got there."""
+"""The message: work that one agent sends to another, and its delivery."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 
 
 class MessageEvent(Event):
-    """What each event of a message says (contract 6); the sender's run and task stand beside the payload."""
+    """The common fields of message events. The sender's run and task are beside the payload."""
 
     message_id: str
     from_agent: str
@@ -22,7 +22,7 @@ class MessageEvent(Event):
 
 
 class MessageSent(MessageEvent, kw_only=True):
-    """A message was accepted, and unless it had come too far, queued; ``hops`` counts the messages that led to it."""
+    """A message was accepted and, within the hop limit, queued. ``hops`` is the number of messages that led to it."""
 
     TYPE: ClassVar[str] = "a2a.message.sent"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -35,7 +35,7 @@ class MessageSent(MessageEvent, kw_only=True):
 
 
 class MessageStarted(MessageEvent, kw_only=True):
-    """A run works on the message."""
+    """A run started to work on the message."""
 
     TYPE: ClassVar[str] = "a2a.message.started"
     SHOWS: ClassVar[Shows] = Shows()
@@ -44,7 +44,7 @@ class MessageStarted(MessageEvent, kw_only=True):
 
 
 class MessageCompleted(MessageEvent, kw_only=True):
-    """The run completed."""
+    """The run of the message completed."""
 
     TYPE: ClassVar[str] = "a2a.message.completed"
     SHOWS: ClassVar[Shows] = Shows()
@@ -52,7 +52,7 @@ class MessageCompleted(MessageEvent, kw_only=True):
 
 
 class MessageFailed(MessageEvent, kw_only=True):
-    """The message could not be delivered, and became a dead letter."""
+    """The message could not be delivered and became a dead letter."""
 
     TYPE: ClassVar[str] = "a2a.message.failed"
     SCHEMA: ClassVar[int] = 2
@@ -68,19 +68,19 @@ class MessageFailed(MessageEvent, kw_only=True):
 
 
 class MessageState(Value):
-    """Where the message is; ``status`` is empty before it was sent."""
+    """The delivery state of a message. ``status`` is empty before the message is sent."""
 
     status: Literal["", "sent", "started", "completed", "failed"] = ""
     sent: MessageSent | None = None
 
     @property
     def open(self) -> bool:
-        """Whether it is still to be delivered."""
+        """True if the message is not delivered yet."""
         return self.status in {"sent", "started"}
 
 
 def evolve(state: MessageState, event: Event) -> MessageState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case MessageSent():
             return MessageState(status="sent", sent=replace(event, payload=None))
@@ -90,7 +90,7 @@ def evolve(state: MessageState, event: Event) -> MessageState:
             return state
 
 
-# Guards: ``message`` by id, with its session, while the message is to be delivered.
+# Guards: ``message`` by id, with its session, until the message is delivered or has failed.
 
 
 def _sent_guards(recorded: Recorded[MessageSent]) -> tuple[Guard, ...]:
@@ -111,17 +111,17 @@ class SendMessage(Value):
 
 
 class StartMessage(Value):
-    """A run begins to work on it, for the ``attempt``-th time."""
+    """Start to work on the message, for the ``attempt``-th time."""
 
     attempt: int
 
 
 class CompleteMessage(Value):
-    """Its run completed."""
+    """Mark the message as delivered."""
 
 
 class FailMessage(Value):
-    """It will not be delivered."""
+    """Mark the message as undeliverable."""
 
     reason: str
     code: str
@@ -133,7 +133,7 @@ MessageCommand = SendMessage | StartMessage | CompleteMessage | FailMessage
 
 
 def decide(command: MessageCommand, state: MessageState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where it is too late."""
+    """Return the events of a command; none if it came too late."""
     if isinstance(command, SendMessage):
         return () if state.status else (command.sent,)
     if not state.open or state.sent is None:

@@ -1,4 +1,4 @@
-"""The plane itself: events that belong to no other subject, and the violations that an auditor asks for."""
+"""The plane: events about the server itself, and audit records of violations."""
 
 from typing import ClassVar, Literal
 
@@ -7,14 +7,14 @@ from athena_core.event import Event, Position, Shows, Text, Value
 
 STREAM = "plane"
 
-OF_THE_SERVER = "a fact about the server, which no other event depends on"
-DERIVED = "it is derived from a denial or a refusal, which is handled"
+OF_THE_SERVER = "it is a fact about the server; no other event depends on it"
+DERIVED = "it is derived from a denial or refusal, which is handled"
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class AuthzModeActive(Event):
-    """A server started, with this authorization mode."""
+    """A server started with this authorization mode."""
 
     TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
@@ -22,9 +22,9 @@ class AuthzModeActive(Event):
 
 
 class RolesLoaded(Event):
-    """Who has which role was read: when a server started, or anew; numbers of identities, and a hash of the whole.
+    """A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
 
-    ``locked_out`` counts those with the role None, where there are any.
+    ``locked_out`` is the number of identities with the role None, if there are any.
     """
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
@@ -39,7 +39,7 @@ class RolesLoaded(Event):
 
 
 class AuthzDenied(Event):
-    """An identity was refused an operation."""
+    """An identity was denied an operation."""
 
     TYPE: ClassVar[str] = "authz.denied"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
@@ -51,10 +51,10 @@ class AuthzDenied(Event):
 
 
 class RequestsSuppressed(Event):
-    """Requests of an identity for an operation were stopped unread, or refused without a record of each.
+    """Requests of an identity for an operation were stopped or refused without an event for each one.
 
-    There were too many before them. ``*`` stands for several identities or operations. ``since`` is when the first of
-    them came.
+    A limit of recorded refusals was exceeded. ``*`` means several identities or operations. ``since`` is the time of
+    the first of these requests.
     """
 
     TYPE: ClassVar[str] = "requests.suppressed"
@@ -66,7 +66,7 @@ class RequestsSuppressed(Event):
 
 
 class ViolationSource(Value):
-    """The event that a violation was derived from; the feed adds its id."""
+    """The event from which a violation is derived. The feed adds its id."""
 
     position: Position
     trace_id: str
@@ -75,14 +75,14 @@ class ViolationSource(Value):
 
 
 class ViolationActor(Value):
-    """Who caused a violation."""
+    """The identity that caused a violation."""
 
     subject: str
     role: str
 
 
 class SafetyViolation(Event):
-    """An audit record derived from a denial or a rejection (contract 6)."""
+    """An audit record, derived from a denial or a rejection."""
 
     TYPE: ClassVar[str] = "safety.violation"
     SHOWS: ClassVar[Shows] = Shows(views=DERIVED, audit=DERIVED, explain=DERIVED, simulate=DERIVED)
@@ -96,10 +96,10 @@ class SafetyViolation(Event):
 
 
 class LogForked(Event):
-    """An operator accepted that events which were once acknowledged are lost (a restored backup, a failover, a cut).
+    """An operator accepted that acknowledged events are lost, by a restored backup, a failover or a truncation.
 
-    ``anchor`` is there where nothing shows whether events were lost: the anchor was missing, unreadable, or one of
-    another log. Then ``expected`` is the head.
+    ``anchor`` is set if it is not known that events were lost: the anchor was missing, unreadable, or of another log.
+    Then ``expected`` is the head.
     """
 
     TYPE: ClassVar[str] = "log.forked"
@@ -110,11 +110,11 @@ class LogForked(Event):
 
 
 class PayloadRedacted(Event):
-    """The text of one event was erased; the chain still verifies. ``note`` is why.
+    """The text of one event was erased; the chain still verifies. ``note`` is the reason.
 
-    ``copies`` are the positions of other events whose text repeated what the same command erased, and ``public`` those
-    of events with it in the public payload. With ``more`` there may be others, because not all were looked for or
-    named. The first event of a command has them, and keeps them when its own ``note`` is erased.
+    ``copies`` are the positions of other events whose text repeats the erased text; ``public`` are the positions of
+    events that have it in their public payload. With ``more`` there may be others: not all were searched or listed. The
+    first event of a command has these lists, and keeps them when its own ``note`` is erased.
     """
 
     TYPE: ClassVar[str] = "payload.redacted"
@@ -128,7 +128,7 @@ class PayloadRedacted(Event):
 
 
 class ClockAccepted(Event):
-    """An Admin accepted the machine's clock: what it said, and how far it was ahead of the server's time, in ms."""
+    """An Admin accepted the machine's clock, which was ``ahead_ms`` ahead of the server's time."""
 
     TYPE: ClassVar[str] = "clock.accepted"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
@@ -136,15 +136,15 @@ class ClockAccepted(Event):
     ahead_ms: int
 
 
-# State: none; the stream is only ever appended to.
+# State: none; the stream is append-only.
 
 
 class PlaneState(Value):
-    """Nothing."""
+    """The state of the plane stream, which has none."""
 
 
 def evolve(state: PlaneState, event: Event) -> PlaneState:
-    """Follow one event."""
+    """Return the state unchanged."""
     return state
 
 

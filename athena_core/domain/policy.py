@@ -1,4 +1,4 @@
-"""The policy: the limits of the whole plane; without one, runs are unlimited and take 30 seconds."""
+"""The policy: the limits of the whole plane; without it, runs are unlimited and time out after 30 seconds."""
 
 import re
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ RUN_ATTEMPTS_DEFAULT = 3
 
 
 class KeyLimit(Body):
-    """At most ``max`` runs at a time of one session, provider or harness profile, or without ``key`` of each of them.
+    """A limit of concurrent runs of one session, provider or harness profile; without ``key`` a limit for each of them.
 
-    A run beyond is refused, or waits. A limit with a key stands in place of the one of each. A run counts at every
-    provider that it may ask, those that it would fall back to included.
+    Runs above ``max`` are refused or queued. A limit with a key replaces the general one. A run counts at every
+    provider that it may call, including its fallbacks.
     """
 
     scope: Literal["session", "provider", "harness-profile"]
@@ -41,9 +41,9 @@ class KeyLimit(Body):
 
 
 class Policy(Body):
-    """A policy document (contract 4.10); an absent limit does not limit.
+    """A policy document. An absent limit does not limit.
 
-    ``max_run_attempts`` is how many executors a run may lose before it ends as crashed; absent, it is 3.
+    ``max_run_attempts`` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
     """
 
     schema_version: Count
@@ -57,24 +57,24 @@ class Policy(Body):
 
     @property
     def run_attempts_max(self) -> int:
-        """How many executors a run may lose."""
+        """The number of executors that a run may lose."""
         return self.max_run_attempts or RUN_ATTEMPTS_DEFAULT
 
 
 class PolicyDocument(Policy, kw_only=True):
-    """The policy in force, and since when."""
+    """The current policy and the time of its last change."""
 
     updated_at: str
 
 
 class PolicyInput(Policy):
-    """A policy as a client sends it: what it got may be sent back, ``updatedAt`` and all."""
+    """A policy as a client sends it. ``updatedAt`` is accepted and ignored, so a client may send back what it read."""
 
     updated_at: Any = None
 
 
 class PutPolicyBody(PolicyInput):
-    """A new policy: the document itself (then ``schemaVersion`` is required), or ``policy`` with ``auditComment``."""
+    """A new policy: the document itself with ``schemaVersion``, or ``policy`` with ``auditComment``."""
 
     schema_version: Count | None = None  # type: ignore[assignment]
     policy: PolicyInput | None = None
@@ -82,9 +82,9 @@ class PutPolicyBody(PolicyInput):
 
 
 class SimulateBody(Body):
-    """Another policy, and since when: an ISO-8601 time, a position or the id of an event; absent, since yesterday.
+    """A policy to simulate, and the start: an ISO-8601 time, a position or an event id; absent, 24 hours ago.
 
-    ``run_id`` asks what became of this one, refused ones included.
+    ``run_id`` requests the result of one run, which may be a refused one.
     """
 
     policy: PolicyInput
@@ -112,7 +112,7 @@ class PolicyUpdated(Event):
 
 
 class PolicyState(Value):
-    """The policy in force; ``version`` counts how often it was replaced."""
+    """The current policy. ``version`` counts its changes."""
 
     version: int = 0
     updated_at: str = ""
@@ -121,22 +121,22 @@ class PolicyState(Value):
 
     @property
     def run_attempts_max(self) -> int:
-        """How many executors a run may lose."""
+        """The number of executors that a run may lose."""
         return self.policy.run_attempts_max if self.policy else RUN_ATTEMPTS_DEFAULT
 
     @property
     def max_concurrent_runs(self) -> int | None:
-        """How many runs may hold a slot; None is any number."""
+        """The maximum number of runs that hold a slot; None if unlimited."""
         return self.policy.max_concurrent_runs if self.policy else None
 
     @property
     def daily_budget_micro_usd(self) -> int | None:
-        """What model calls of one UTC day may cost together; None (and a budget of 0) is any sum (decisions E26)."""
+        """The budget of all model calls of a UTC day in micro-USD; None if absent or 0, which both mean unlimited."""
         dollars = self.policy.cost_budget_daily_usd if self.policy else None
         return max(round(dollars * MICRO_USD), 1) if dollars else None
 
     def limit(self, place: str) -> KeyLimit | None:
-        """The limit of a place where runs count: ``provider:openai``, ``harness-profile:hp_1``, or a session's id."""
+        """Return the limit for a limit key: ``provider:openai``, ``harness-profile:hp_1`` or a session id."""
         scope, colon, key = place.partition(":")
         if not colon:
             scope, key = "session", place
@@ -144,7 +144,7 @@ class PolicyState(Value):
 
 
 def evolve(state: PolicyState, event: Event) -> PolicyState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case PolicyUpdated():
             limits = {(str(limit.scope), limit.key): limit for limit in event.after.limits or ()}
@@ -162,7 +162,7 @@ def evolve(state: PolicyState, event: Event) -> PolicyState:
 
 
 class PutPolicy(Value):
-    """Replace the policy; ``at`` is ISO-8601 UTC."""
+    """Replace the policy. ``at`` is ISO-8601 UTC."""
 
     policy: Policy
     at: str
@@ -171,30 +171,30 @@ class PutPolicy(Value):
 
 
 def policy_document(state: PolicyState) -> PolicyDocument:
-    """The policy in force, as it is shown. Raises ValueError where there is none."""
+    """Return the current policy as a document. Raise ValueError if there is none."""
     if state.policy is None:
-        raise ValueError("there is no policy")
+        raise ValueError("no policy is set")
     fields = {name: getattr(state.policy, name) for name in Policy.__struct_fields__}
     return PolicyDocument(updated_at=state.updated_at, **fields)
 
 
 def policy_of(body: PutPolicyBody) -> tuple[Policy, Label | None]:
-    """The policy in either form of the body, and the comment. Raises ConfigError."""
+    """Return the policy from either form of the body, and the comment. Raise ConfigError."""
     flat = [name for name in Policy.__struct_fields__ if getattr(body, name) is not None]
     if body.policy is None:
         if body.schema_version is None:
-            raise ConfigError.of("schemaVersion", "is required", "1")
+            raise ConfigError.of("schemaVersion", "is required", "set it to 1")
         return _plain(body), body.audit_comment
     if flat:
         field = msgspec.structs.fields(Policy)[Policy.__struct_fields__.index(flat[0])].encode_name
-        raise ConfigError.of(field, "stands beside policy", "inside policy")
+        raise ConfigError.of(field, "is not allowed beside policy", "move it into policy")
     if body.audit_comment is None:
-        raise ConfigError.of("auditComment", "is required beside policy", "why the policy changes")
+        raise ConfigError.of("auditComment", "is required with policy", "say why the policy changes")
     return _plain(body.policy), body.audit_comment
 
 
 def supposed_policy(body: SimulateBody) -> PolicyState:
-    """The state that a policy would lead to."""
+    """Return the state with the policy to simulate."""
     return evolve(PolicyState(), PolicyUpdated(schema_version=1, updated_at="", after=_plain(body.policy)))
 
 
@@ -204,24 +204,26 @@ def _plain(policy: Policy) -> Policy:
 
 
 def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str]) -> None:
-    """Refuse limits that repeat each other or can never apply. Raises ConfigError; ``place`` is where they stand."""
+    """Raise ConfigError if limits repeat each other or can never apply. ``place`` is the prefix of their field."""
     seen: set[tuple[str, str | None]] = set()
     for index, limit in enumerate(limits):
         field = f"{place}limits[{index}]"
         if (limit.scope, limit.key) in seen:
-            raise ConfigError.of(field, f"there is another limit for {limit.scope} {limit.key or '(each)'}", "one each")
+            raise ConfigError.of(field, f"repeats the limit for {limit.scope} {limit.key or '(each)'}", "remove one")
         seen.add((limit.scope, limit.key))
         if limit.key is None:
             continue
         if limit.scope == "session" and not SESSION_ID.fullmatch(limit.key):
-            raise ConfigError.of(f"{field}.key", f"{limit.key!r} is no session id", "letters, digits, '.', '_', '-'")
+            raise ConfigError.of(
+                f"{field}.key", f"{limit.key!r} is not a session id", "use letters, digits, '.', '_', '-'"
+            )
         if limit.scope == "provider" and limit.key not in providers:
             known = ", ".join(sorted(providers))
-            raise ConfigError.of(f"{field}.key", f"no provider {limit.key!r} is registered", f"one of {known}")
+            raise ConfigError.of(f"{field}.key", f"no provider {limit.key!r} is registered", f"use one of {known}")
 
 
 def decide(command: PutPolicy, state: PolicyState, context: Context) -> tuple[Event, ...]:
-    """Replace it, unless nothing changes."""
+    """Replace the policy if it differs."""
     if command.policy == state.policy:
         return ()
     return (

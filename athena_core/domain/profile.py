@@ -1,4 +1,4 @@
-"""The harness profile: which model runs with which tools under which limits, immutable once created."""
+"""The harness profile: an immutable set of a model, its tools and its limits."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,16 +28,16 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "json-schema": ("schema",),
     "contains": ("contains",),
 }
-"""What a verification policy of a kind needs beside what all have; ``evidenceType`` is for the first one alone."""
+"""The field that each kind of verification policy requires. Only the first kind may have ``evidenceType``."""
 
 SchemaFault = Callable[[Mapping[str, Any]], str | None]
-"""What is wrong with a JSON Schema, or None."""
+"""A function that returns the problem of a JSON Schema, or None."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class HarnessProfileCreated(Event):
-    """A harness profile exists."""
+    """A harness profile was created."""
 
     TYPE: ClassVar[str] = "harness-profile.created"
     SHOWS: ClassVar[Shows] = Shows()
@@ -52,13 +52,13 @@ class HarnessProfileCreated(Event):
 
 
 class ProfileState(Value):
-    """The profile, once it exists."""
+    """The profile; None before it is created."""
 
     profile: HarnessSpec | None = None
 
 
 def evolve(state: ProfileState, event: Event) -> ProfileState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case HarnessProfileCreated():
             return ProfileState(profile=event.profile)
@@ -77,11 +77,11 @@ class CreateProfile(Value):
 
 
 def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault) -> HarnessSpec:
-    """The profile as it is kept: tools once each, hosts in lower case. Raises ConfigError (contract 4.5)."""
+    """Return the profile with unique tools and lower-case hosts. Raise ConfigError."""
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
         raise ConfigError.of(
-            "config.provider", f"no provider {spec.config.provider!r} is registered", f"one of {known}"
+            "config.provider", f"no provider {spec.config.provider!r} is registered", f"use one of {known}"
         )
     egress = _normal_egress(spec.allowed_egress or ())
     policies = spec.verification_policies or ()
@@ -89,7 +89,7 @@ def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault
     for index, policy in enumerate(policies):
         field = f"verificationPolicies[{index}]"
         if policy.id in seen:
-            raise ConfigError.of(f"{field}.id", f"{policy.id!r} is used twice", "ids are unique")
+            raise ConfigError.of(f"{field}.id", f"{policy.id!r} is used twice", "use unique ids")
         seen.add(policy.id)
         _check_verification(policy, field, spec.tool_policies, schema_fault)
     tools = tuple(dict.fromkeys(spec.config.tools))
@@ -102,38 +102,38 @@ def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault
 def _check_verification(
     policy: VerificationPolicy, field: str, tools: ToolPolicies | None, schema_fault: SchemaFault
 ) -> None:
-    """A policy has the field of its kind and none of another; its command may run, its schema can be used."""
+    """Check that a policy has exactly the field of its kind, an allowed command and a usable schema."""
     needed = FIELDS[policy.kind]
     for name in ("command", "schema", "contains"):
         given = getattr(policy, name) is not None
         if given and name not in needed:
-            raise ConfigError.of(f"{field}.{name}", f"does not belong to kind {policy.kind!r}", "leave it out")
+            raise ConfigError.of(f"{field}.{name}", f"is not allowed for kind {policy.kind!r}", "remove it")
         if not given and name in needed:
-            raise ConfigError.of(f"{field}.{name}", f"is required by kind {policy.kind!r}", "say what has to hold")
+            raise ConfigError.of(f"{field}.{name}", f"is required by kind {policy.kind!r}", "add it")
     if policy.evidence_type is not None and policy.kind != "require-evidence":
-        raise ConfigError.of(f"{field}.evidenceType", f"does not belong to kind {policy.kind!r}", "leave it out")
+        raise ConfigError.of(f"{field}.evidenceType", f"is not allowed for kind {policy.kind!r}", "remove it")
     if policy.command is not None:
         allowed = tools.shell.commands if tools is not None and tools.shell is not None else ()
         if not any(policy.command[: len(prefix)] == prefix for prefix in allowed):
-            remedy = "add it, or its first words, to toolPolicies.shell.commands"
+            remedy = "add the command, or its first words, to toolPolicies.shell.commands"
             raise ConfigError.of(f"{field}.command", "is not allowed by toolPolicies.shell.commands", remedy)
     fault = None if policy.schema is None else schema_fault(policy.schema)
     if fault is not None:
-        raise ConfigError.of(f"{field}.schema", fault, "a JSON Schema within the limits")
+        raise ConfigError.of(f"{field}.schema", fault, "use a JSON Schema within the limits")
 
 
 def _check_tools(policies: ToolPolicies, tools: tuple[str, ...], verifies: bool) -> None:
-    """A tool that has a policy is there (``shell`` may be for verification alone); directories stay inside."""
+    """Check that each tool with a policy is enabled (``shell`` also for verification) and stays in the workspace."""
     for name in ("shell", "http", "files"):
         policy: ShellPolicy | HttpPolicy | FilesPolicy | None = getattr(policies, name)
         if policy is None:
             continue
         field = f"toolPolicies.{name}"
         if name not in tools and not (name == "shell" and verifies):
-            raise ConfigError.of(field, f"config.tools does not name {name!r}", f"add {name!r} to config.tools")
+            raise ConfigError.of(field, f"tool {name!r} is not in config.tools", f"add {name!r} to config.tools")
         directory = None if isinstance(policy, HttpPolicy) else policy.directory
         if directory is not None and not _is_inside(directory):
-            remedy = "a path that is relative to the workspace, without .."
+            remedy = "use a path relative to the workspace, without .."
             raise ConfigError.of(f"{field}.directory", f"{directory!r} is not inside the workspace", remedy)
 
 
@@ -146,17 +146,17 @@ def _normal_egress(entries: tuple[Egress, ...]) -> tuple[Egress, ...]:
     normal: dict[tuple[str, int | None], Egress] = {}
     for index, entry in enumerate(entries):
         if not HOST.fullmatch(entry.host):
-            remedy = "a host name, an IPv4 address, or *.example.org"
-            raise ConfigError.of(f"allowedEgress[{index}].host", f"{entry.host!r} is no host", remedy)
+            remedy = "use a host name, an IPv4 address, or a pattern like *.example.org"
+            raise ConfigError.of(f"allowedEgress[{index}].host", f"{entry.host!r} is not a host", remedy)
         host = entry.host.lower()
         if (host, entry.port) in normal:
-            raise ConfigError.of(f"allowedEgress[{index}]", f"{host}:{entry.port} is listed twice")
+            raise ConfigError.of(f"allowedEgress[{index}]", f"{host}:{entry.port} is listed twice", "remove one")
         normal[host, entry.port] = Egress(host=host, port=entry.port)
     return tuple(normal.values())
 
 
 def decide(command: CreateProfile, state: ProfileState, context: Context) -> tuple[Event, ...]:
-    """Create it once."""
+    """Create the profile once."""
     if state.profile is not None:
         return ()
     spec = command.spec

@@ -1,4 +1,4 @@
-"""The work queue of a session: items that wait, and the drain that works them off."""
+"""The work queue of a session: its waiting items, and the drain that processes them."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -14,27 +14,27 @@ from athena_core.values import PinnedScope
 QUEUE_ITEMS_MAX = 1_000
 BATCH_ITEMS_MAX = 100
 DRAIN_RUNS_MAX = 1_000
-"""A drain goes on until the queue is empty, but no further than this: what is enqueued meanwhile may never end."""
+"""Maximum runs of a drain. Without it, a drain might never end while new items are enqueued."""
 
 PAYLOAD_SEPARATOR = "\n\n"
-"""What stands between the payloads of one run: a blank line."""
+"""The separator between the payloads in one run: a blank line."""
 
 QueueMode: TypeAlias = Literal["followup", "collect"]
 GiveUpReason: TypeAlias = Literal[
-    "attempts-exhausted",  # its runs failed as often as they may
-    "unrunnable",  # no run could be made of it: its text was erased, it does not fit, its profile is gone
-    "unknown-persona",  # the persona that it was for is defined no longer
-    "not-allowed",  # whoever sent it may do so no longer
-    "cancelled",  # somebody cancelled the run of a queue that is drained by itself
-    "hop-limit",  # it came of a message that came of a message, too often
+    "attempts-exhausted",  # its runs failed the maximum number of times
+    "unrunnable",  # no run was possible: text erased, too large, profile gone
+    "unknown-persona",  # its persona is not defined any more
+    "not-allowed",  # its sender has lost the right
+    "cancelled",  # the run of an automatic drain was cancelled
+    "hop-limit",  # too many messages led to it
 ]
-"""Why work left its queue undone."""
+"""The reason why work left its queue undone."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class WorkEnqueued(Event):
-    """An item waits in the queue; it may deliver a message, or come back from a dead letter."""
+    """An item was added to the queue. It may deliver a message or come from a dead letter."""
 
     TYPE: ClassVar[str] = "work.enqueued"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -50,7 +50,7 @@ class WorkEnqueued(Event):
 
 
 class WorkDrainStarted(Event):
-    """Items are worked off from now on: because somebody asked for it, or by itself."""
+    """A drain started: on request, or ``automatic``."""
 
     TYPE: ClassVar[str] = "work.drain.started"
     SHOWS: ClassVar[Shows] = Shows()
@@ -64,7 +64,7 @@ class WorkDrainStarted(Event):
 
 
 class WorkBatchStarted(Event):
-    """Items are leased to a run, which was admitted in the same transaction."""
+    """Items were leased to a run, which was admitted in the same transaction."""
 
     TYPE: ClassVar[str] = "work.batch.started"
     SHOWS: ClassVar[Shows] = Shows()
@@ -74,7 +74,7 @@ class WorkBatchStarted(Event):
 
 
 class WorkItemDrained(Event):
-    """An item was acknowledged: its run completed, and it left the queue."""
+    """An item left the queue because its run completed."""
 
     TYPE: ClassVar[str] = "work.item.drained"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -85,7 +85,7 @@ class WorkItemDrained(Event):
 
 
 class WorkBatchReturned(Event):
-    """Items were given back, because their run did not complete; ``counted`` tells that this was an attempt."""
+    """Items were put back because their run did not complete. ``counted`` is true if this counts as an attempt."""
 
     TYPE: ClassVar[str] = "work.batch.returned"
     SCHEMA: ClassVar[int] = 2
@@ -100,7 +100,7 @@ class WorkBatchReturned(Event):
 
 
 class WorkBatchDeadLettered(Event):
-    """Items left the queue as one dead letter; without ``run_id`` there was no last run."""
+    """Items left the queue as one dead letter. ``run_id`` is absent if there was no run."""
 
     TYPE: ClassVar[str] = "work.batch.dead-lettered"
     SCHEMA: ClassVar[int] = 2
@@ -116,7 +116,7 @@ class WorkBatchDeadLettered(Event):
 
 
 class WorkDrained(Event):
-    """A drain worked off what there was (contract 6)."""
+    """A drain ended: the queue was empty, or the drain reached its maximum number of runs."""
 
     TYPE: ClassVar[str] = "work.drained"
     SHOWS: ClassVar[Shows] = Shows()
@@ -128,7 +128,7 @@ class WorkDrained(Event):
 
 
 class WorkDrainFailed(Event):
-    """A drain stopped with an error: that of the run, or of there being none."""
+    """A drain stopped with an error: the run failed, or none could start."""
 
     TYPE: ClassVar[str] = "work.drain.failed"
     SCHEMA: ClassVar[int] = 2
@@ -146,7 +146,7 @@ class WorkDrainFailed(Event):
 
 
 class ItemAttempt(Value):
-    """A run that failed: which, when (ISO-8601), and with which code."""
+    """A failed run: its id, time (ISO-8601) and error code."""
 
     run_id: str
     at: str
@@ -154,7 +154,7 @@ class ItemAttempt(Value):
 
 
 class QueueItem(Value):
-    """Something that waits; its payload is text, so it is not here but in the event of this ``version``."""
+    """A waiting item. Its payload is text, stored only in the event with this ``version``."""
 
     id: str
     version: int
@@ -168,7 +168,7 @@ class QueueItem(Value):
 
 
 class QueueDrain(Value):
-    """The drain that is at work, since the event of this ``version``, and how far it is; ``runs`` counts batches."""
+    """The active drain. ``version`` is its first event's; ``runs`` counts batches."""
 
     id: str
     version: int
@@ -183,14 +183,14 @@ class QueueDrain(Value):
 
 
 class QueueBatch(Value):
-    """The items that a run has now."""
+    """The items that are leased to a run."""
 
     run_id: str
     item_ids: tuple[str, ...]
 
 
 class QueueState(Value):
-    """What waits, oldest first, and the drain; the items of ``batch`` wait until their run has completed.
+    """The waiting items, oldest first, and the active drain. Items of ``batch`` wait until their run has completed.
 
     ``version`` counts the events of the stream.
     """
@@ -201,17 +201,17 @@ class QueueState(Value):
     batch: QueueBatch | None = None
 
     def named(self, item_ids: tuple[str, ...]) -> tuple[QueueItem, ...]:
-        """Those of the items that wait, in their order."""
+        """Return the waiting items with these ids, in queue order."""
         return tuple(item for item in self.items if item.id in item_ids)
 
     @property
     def automatic(self) -> bool:
-        """Whether something waits that is drained by itself: a message."""
+        """True if an item delivers a message, so the queue is drained automatically."""
         return any(item.message_id is not None for item in self.items)
 
 
 def evolve(state: QueueState, event: Event) -> QueueState:
-    """Follow one event."""
+    """Apply one event."""
     state = replace(state, version=state.version + 1)
     match event:
         case WorkEnqueued():
@@ -258,7 +258,7 @@ def _count_up(drain: QueueDrain | None, *, items: int = 0, runs: int = 0) -> Que
 
 
 def _remove(state: QueueState, item_ids: tuple[str, ...]) -> QueueState:
-    """The items have left the queue, and so the batch, which ends with the last of them."""
+    """Remove items from the queue and from the batch, which ends with its last item."""
     items = tuple(item for item in state.items if item.id not in item_ids)
     batch = state.batch
     if batch is not None:
@@ -290,7 +290,7 @@ def _ended_guards(recorded: Recorded[WorkDrained | WorkDrainFailed]) -> tuple[Gu
 
 
 class EnqueueWork(Value):
-    """Put an item at the end; ``duplicate`` tells that one with the same payload and mode waits already."""
+    """Append an item. ``duplicate`` means that an item with the same payload and mode is already waiting."""
 
     item_id: str
     mode: QueueMode
@@ -303,7 +303,7 @@ class EnqueueWork(Value):
 
 
 class StartDrain(Value):
-    """Begin to work off the queue, unless that has begun or there is nothing in it."""
+    """Start a drain unless one is active or the queue is empty."""
 
     drain_id: str
     requested_by: str
@@ -314,7 +314,7 @@ class StartDrain(Value):
 
 
 class StartBatch(Value):
-    """Lease items to a run; nothing if they are not those that come next."""
+    """Lease items to a run if they are the next ones."""
 
     run_id: str
     item_ids: tuple[str, ...]
@@ -322,15 +322,15 @@ class StartBatch(Value):
 
 
 class CompleteBatch(Value):
-    """The run completed: acknowledge its items."""
+    """Acknowledge the items of a completed run."""
 
     run_id: str
 
 
 class FailBatch(Value):
-    """The run ended otherwise: give its items back, and bury those that were tried often enough, or all.
+    """Return the items of a run that did not complete; make a dead letter of the exhausted ones, or of all.
 
-    ``counted`` tells that it was an attempt; with ``grave`` there is no other.
+    ``counted`` means that this was an attempt. ``grave`` is the reason to give up on all items.
     """
 
     run_id: str
@@ -343,7 +343,7 @@ class FailBatch(Value):
 
 
 class RefuseBatch(Value):
-    """No run could begin with these items: with ``grave`` they are buried, else they wait for the next drain."""
+    """Handle items that no run could start with. With ``grave`` they become a dead letter, else they keep waiting."""
 
     item_ids: tuple[str, ...]
     code: str
@@ -353,16 +353,16 @@ class RefuseBatch(Value):
 
 
 class FinishDrain(Value):
-    """End the drain, if it has nothing more to do."""
+    """End the drain if it has nothing left to do."""
 
 
 QueueCommand = EnqueueWork | StartDrain | StartBatch | CompleteBatch | FailBatch | RefuseBatch | FinishDrain
 
 
 def next_batch(state: QueueState, chars_max: int) -> tuple[QueueItem, ...]:
-    """The items that belong into the next run: one ``followup``, or all ``collect`` items up to the next one.
+    """Return the items for the next run: one ``followup``, or all ``collect`` items up to the next ``followup``.
 
-    Together they hold at most ``chars_max`` characters and 100 items, unless the first alone holds more.
+    The batch has at most ``chars_max`` characters and 100 items; the first item always fits.
     """
     if not state.items or state.items[0].mode == "followup":
         return state.items[:1]
@@ -376,7 +376,7 @@ def next_batch(state: QueueState, chars_max: int) -> tuple[QueueItem, ...]:
 
 
 def acknowledged(state: QueueState) -> QueueState:
-    """The queue once the run of its batch has completed."""
+    """Return the queue as it is after the batch's run has completed."""
     if state.batch is None:
         return state
     item_ids = state.batch.item_ids
@@ -384,12 +384,12 @@ def acknowledged(state: QueueState) -> QueueState:
 
 
 def has_more(state: QueueState) -> bool:
-    """Whether the drain goes on once its batch is done."""
+    """Return True if the drain continues after its batch."""
     return bool(state.items) and state.drain is not None and state.drain.runs < DRAIN_RUNS_MAX
 
 
 def decide(command: QueueCommand, state: QueueState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where the command is late. Raises WorkQueueFull."""
+    """Return the events of a command; none if it came too late. Raise WorkQueueFull."""
     drain, batch = state.drain, state.batch
     match command:
         case EnqueueWork():
@@ -430,7 +430,7 @@ def decide(command: QueueCommand, state: QueueState, context: Context) -> tuple[
 
 def _enqueue(command: EnqueueWork, state: QueueState) -> Event:
     if len(state.items) >= QUEUE_ITEMS_MAX:
-        raise WorkQueueFull(f"{QUEUE_ITEMS_MAX} items wait in the queue; drain it first")
+        raise WorkQueueFull(f"The queue is full: {QUEUE_ITEMS_MAX} items are waiting. Drain it, then retry.")
     return WorkEnqueued(
         queue_depth=len(state.items) + 1,
         item_id=command.item_id,
@@ -457,7 +457,7 @@ def _start_drain(command: StartDrain, state: QueueState) -> Event:
 
 
 def _fail(command: FailBatch, state: QueueState, drain: QueueDrain, batch: QueueBatch, at: str) -> tuple[Event, ...]:
-    """The attempt of all, the grave of some, the end of the drain."""
+    """Return the events of a failed run: the attempt, a dead letter for exhausted items, the end of the drain."""
     events: tuple[Event, ...] = (
         WorkBatchReturned(
             drain_id=drain.id,
@@ -519,13 +519,13 @@ def _summary(drain: QueueDrain, depth: int) -> dict[str, Any]:
 
 
 def attempts_of(items: Iterable[QueueItem]) -> tuple[ItemAttempt, ...]:
-    """The runs that items went through, each once, in order."""
+    """Return the failed runs of items, each once, in order."""
     found = {attempt.run_id: attempt for item in items for attempt in item.attempts}
     return tuple(sorted(found.values(), key=lambda attempt: attempt.at))
 
 
 def stream(session_id: str) -> str:
-    """The stream of a session's queue (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
+    """Return the stream of a session's queue. The prefix keeps client-chosen ids apart from other streams."""
     return "work:" + session_id
 
 

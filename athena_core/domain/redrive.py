@@ -1,4 +1,4 @@
-"""The redrive: a job that requeues the dead letters of a filter, one after another."""
+"""The redrive: a job that requeues all dead letters that match a filter, one by one."""
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -12,13 +12,13 @@ RATE_PER_SECOND_MAX = 500
 
 RedriveDecision: TypeAlias = Literal[
     "requeued",
-    "skipped",  # somebody had decided about it meanwhile
-    "failed",  # it could not be put back
+    "skipped",  # it was decided meanwhile
+    "failed",  # it could not be requeued
 ]
 
 
 class RedriveSelection(Value):
-    """Which pending dead letters; times in milliseconds since 1970 UTC, inclusive."""
+    """A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive."""
 
     session_id: str | None = None
     source: str | None = None
@@ -33,7 +33,7 @@ class RedriveSelection(Value):
 
 
 class RedriveStarted(Event):
-    """Somebody asked for it: ``total`` letters match, all of them added up to position ``until``."""
+    """A redrive was requested for ``total`` letters, all added up to position ``until``."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.started"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -48,7 +48,7 @@ class RedriveStarted(Event):
 
 
 class RedriveAdvanced(Event):
-    """What became of one letter, which was added at ``letter_position``; ``code`` says why where it failed."""
+    """One letter was processed. It was added at ``letter_position``. ``code`` is the reason if it failed."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.advanced"
     SHOWS: ClassVar[Shows] = Shows()
@@ -60,7 +60,7 @@ class RedriveAdvanced(Event):
 
 
 class RedriveCompleted(Event):
-    """All letters were seen to."""
+    """The redrive processed all letters."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.completed"
     SHOWS: ClassVar[Shows] = Shows()
@@ -72,7 +72,7 @@ class RedriveCompleted(Event):
 
 
 class RedriveCancelled(Event):
-    """Somebody stopped it; what was requeued stays so."""
+    """The redrive was cancelled. Letters that were requeued stay requeued."""
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.cancelled"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -87,7 +87,7 @@ class RedriveCancelled(Event):
 
 
 class RedriveState(Value):
-    """How far the job is: all letters up to position ``after`` were seen to."""
+    """The progress of a redrive: all letters up to position ``after`` are processed."""
 
     status: Literal["", "running", "completed", "cancelled"] = ""
     started: RedriveStarted | None = None
@@ -98,7 +98,7 @@ class RedriveState(Value):
 
 
 def evolve(state: RedriveState, event: Event) -> RedriveState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case RedriveStarted():
             return RedriveState(status="running", started=event)
@@ -128,13 +128,13 @@ def _ended_guards(recorded: Recorded[RedriveCompleted | RedriveCancelled]) -> tu
 
 
 class StartRedrive(Value):
-    """Begin."""
+    """Start a redrive."""
 
     started: RedriveStarted
 
 
 class AdvanceRedrive(Value):
-    """One letter was seen to."""
+    """Record the result for one letter."""
 
     dead_letter_id: str
     letter_position: int
@@ -143,18 +143,18 @@ class AdvanceRedrive(Value):
 
 
 class CompleteRedrive(Value):
-    """There is none left."""
+    """End a redrive whose letters are all processed."""
 
 
 class CancelRedrive(Value):
-    """Stop."""
+    """Cancel a redrive."""
 
 
 RedriveCommand = StartRedrive | AdvanceRedrive | CompleteRedrive | CancelRedrive
 
 
 def decide(command: RedriveCommand, state: RedriveState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where it is too late."""
+    """Return the events of a command; none if it came too late."""
     if isinstance(command, StartRedrive):
         return () if state.status else (command.started,)
     started = state.started

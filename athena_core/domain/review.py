@@ -1,4 +1,4 @@
-"""The persona run: a review of what changed between two commits, by a model that plays a persona."""
+"""The persona run: a review of the changes between two commits by a model in the role of a persona."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -11,11 +11,11 @@ from athena_core.values import PersonaStdout, PinnedScope, Usage
 MergeGate = Literal["pass", "fail"]
 PREFIX = "persona:"
 FOLDER = "persona-runs"
-"""The directory below the state directory with the files of reviews, one folder for each run."""
+"""Directory in the state directory with the files of reviews, one folder per run."""
 
 
 class PersonaArtifacts(Value):
-    """The files that a review left: below the state directory, written ``.athena`` here, and in the workspace."""
+    """The files of a review, in the state directory (written as ``.athena``) and in the workspace."""
 
     audit_dir: str
     result_json_path: str
@@ -28,7 +28,7 @@ class PersonaArtifacts(Value):
 
 
 class PersonaRunStarted(Event):
-    """A review began; the run that was admitted with it has the id of the stream. ``prepared`` is what it was shown."""
+    """A review started. Its first run has the id of the stream. ``prepared`` is the material for the model."""
 
     TYPE: ClassVar[str] = "persona.run.started"
     SHOWS: ClassVar[Shows] = Shows()
@@ -52,7 +52,7 @@ class PersonaRunStarted(Event):
 
 
 class PersonaRunRepairRequested(Event):
-    """The answer could not be read; the model is asked once more, in another run."""
+    """The answer could not be parsed. The model is asked again in another run."""
 
     TYPE: ClassVar[str] = "persona.run.repair-requested"
     SHOWS: ClassVar[Shows] = Shows()
@@ -62,7 +62,7 @@ class PersonaRunRepairRequested(Event):
 
 
 class PersonaRunCompleted(Event):
-    """A review ended: with findings, or without an answer that could be read (``failed``). Findings by priority."""
+    """A review ended: ``ok`` with findings, counted by priority, or ``failed`` without a readable answer."""
 
     TYPE: ClassVar[str] = "persona.run.completed"
     SHOWS: ClassVar[Shows] = Shows()
@@ -81,11 +81,11 @@ class PersonaRunCompleted(Event):
 
 
 class PersonaRunFailed(Event):
-    """A review did not begin."""
+    """A review could not start."""
 
     TYPE: ClassVar[str] = "persona.run.failed"
     SCHEMA: ClassVar[int] = 2
-    SHOWS: ClassVar[Shows] = Shows(views="it never began, and its caller has the error; the feed is where it is read")
+    SHOWS: ClassVar[Shows] = Shows(views="it never started; its caller has the error, and the feed shows it")
     persona_name: str
     repo_path: str
     head_ref: str
@@ -97,7 +97,7 @@ class PersonaRunFailed(Event):
 
 
 class ReviewState(Value):
-    """Where the review is, and which run it waits for."""
+    """The progress of a review, and the run that it waits for."""
 
     status: Literal["", "running", "ended"] = ""
     run_id: str = ""
@@ -105,7 +105,7 @@ class ReviewState(Value):
 
 
 def evolve(state: ReviewState, event: Event) -> ReviewState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case PersonaRunStarted():
             return replace(state, status="running")
@@ -134,14 +134,14 @@ def _completed_guards(recorded: Recorded[PersonaRunCompleted]) -> tuple[Guard, .
     return (Guard(kind="review", key=recorded.stream.removeprefix(PREFIX), value=None),)
 
 
-# Commands: each is the event that follows where it still can.
+# Commands: each is the event that follows from it.
 
 
 ReviewCommand = PersonaRunStarted | PersonaRunRepairRequested | PersonaRunCompleted | PersonaRunFailed
 
 
 def decide(command: ReviewCommand, state: ReviewState, context: Context) -> tuple[Event, ...]:
-    """A review begins once, is repaired once and ends once."""
+    """Start, repair and end a review at most once each."""
     match command:
         case PersonaRunStarted() | PersonaRunFailed():
             return () if state.status else (command,)
@@ -152,7 +152,7 @@ def decide(command: ReviewCommand, state: ReviewState, context: Context) -> tupl
 
 
 def stream(run_id: str) -> str:
-    """The stream of a review: that of its first run has the same id, and is another."""
+    """Return the stream of a review. Its first run has the same id, but another stream."""
     return PREFIX + run_id
 
 

@@ -9,7 +9,7 @@ from athena_core.event import Event, Shows, Value
 
 
 class SessionCreated(Event):
-    """A session exists: its first run was accepted."""
+    """A session was created with its first accepted run."""
 
     TYPE: ClassVar[str] = "session.created"
     SHOWS: ClassVar[Shows] = Shows()
@@ -20,13 +20,13 @@ class SessionCreated(Event):
 
 
 class SessionState(Value):
-    """Whether the session exists."""
+    """The existence of a session."""
 
     exists: bool = False
 
 
 def evolve(state: SessionState, event: Event) -> SessionState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case SessionCreated():
             return SessionState(exists=True)
@@ -38,18 +38,18 @@ def evolve(state: SessionState, event: Event) -> SessionState:
 
 
 class OpenSession(Value):
-    """Create the session unless it exists."""
+    """Create the session if it does not exist."""
 
     session_id: str
 
 
 def decide(command: OpenSession, state: SessionState, context: Context) -> tuple[Event, ...]:
-    """Create it once."""
+    """Create the session once."""
     return () if state.exists else (SessionCreated(session_id=command.session_id),)
 
 
 def stream(session_id: str) -> str:
-    """The stream of a session (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
+    """Return the stream of a session. The prefix keeps client-chosen ids apart from other streams."""
     return "session:" + session_id
 
 

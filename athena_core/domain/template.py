@@ -13,15 +13,15 @@ from athena_core.values import LIST_ITEMS_MAX, Body, Label, LongText, RecordId
 
 Params = Annotated[dict[Label, Any], msgspec.Meta(max_length=LIST_ITEMS_MAX)]
 SchemaFault = Callable[[Mapping[str, Any]], str | None]
-"""What is wrong with a JSON Schema, or None."""
+"""A function that returns the problem of a JSON Schema, or None."""
 SchemaProblems = Callable[[Mapping[str, Any], object], tuple[str, ...]]
-"""What keeps a value from fitting a JSON Schema."""
+"""A function that returns why a value is invalid against a JSON Schema."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class RunTemplateCreated(Event):
-    """A run template exists, in its first version; ``param_names`` are those that have a default."""
+    """A run template was created in its first version. ``param_names`` are the parameters with a default."""
 
     TYPE: ClassVar[str] = "run-template.created"
     SHOWS: ClassVar[Shows] = Shows()
@@ -35,7 +35,7 @@ class RunTemplateCreated(Event):
 
 
 class RunTemplateUpdated(Event):
-    """A run template has another version, whole; runs of earlier ones stay what they were."""
+    """A run template has a new version, which replaces all fields. Runs of earlier versions do not change."""
 
     TYPE: ClassVar[str] = "run-template.updated"
     SHOWS: ClassVar[Shows] = Shows(audit="it adds a version and leaves the earlier ones as they are")
@@ -49,13 +49,13 @@ class RunTemplateUpdated(Event):
 
 
 class RunTemplateRun(Event):
-    """A run was started from a version of a template; stands in the stream of that run.
+    """A run was started from a version of a template. The event is in the stream of that run.
 
-    ``param_names`` says which parameters there were; what they were is text.
+    ``param_names`` are the names of its parameters. Their values are text.
     """
 
     TYPE: ClassVar[str] = "run-template.run"
-    SHOWS: ClassVar[Shows] = Shows(explain="the admission beside it is explained", simulate=True)
+    SHOWS: ClassVar[Shows] = Shows(explain="the admission in the same commit is explained", simulate=True)
     run_template_id: str
     version: int
     directive_id: str
@@ -70,13 +70,13 @@ class RunTemplateRun(Event):
 
 
 class TemplateState(Value):
-    """Which version is the newest; 0 before there is one."""
+    """The newest version of a template; 0 before it is created."""
 
     version: int = 0
 
 
 def evolve(state: TemplateState, event: Event) -> TemplateState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case RunTemplateCreated() | RunTemplateUpdated():
             return TemplateState(version=event.version)
@@ -88,9 +88,9 @@ def evolve(state: TemplateState, event: Event) -> TemplateState:
 
 
 class TemplateSpec(Body):
-    """A run template as its author wrote it (contract 4.6).
+    """A run template as a client writes it.
 
-    Parameters are strings, unless ``params_schema``, the JSON Schema of all of them as an object, says otherwise.
+    Parameters are strings, unless ``params_schema`` defines them: a JSON Schema of an object with all parameters.
     """
 
     harness_profile_id: RecordId
@@ -107,7 +107,7 @@ class CreateTemplate(Value):
 
 
 class UpdateTemplate(Value):
-    """Make another version, unless the newest is ``same_as``, which is known to say the same."""
+    """Add a version, unless the newest one is ``same_as``, which has the same content."""
 
     run_template_id: str
     spec: TemplateSpec
@@ -118,17 +118,17 @@ TemplateCommand = CreateTemplate | UpdateTemplate
 
 
 def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: SchemaProblems) -> TemplateSpec:
-    """The template as it is kept. Raises ConfigError (contract 4.6)."""
+    """Return the template as it is stored. Raise ConfigError."""
     schema = spec.params_schema
     if schema is not None:
         fault = schema_fault(schema)
         if fault is not None:
-            raise ConfigError.of("paramsSchema", fault, "a JSON Schema within the limits")
+            raise ConfigError.of("paramsSchema", fault, "use a JSON Schema within the limits")
         whole = {name: part for name, part in schema.items() if name != "required"}
         found = problems(whole, spec.default_params)
         if found:
             raise ConfigError.of(
-                "defaultParams", f"do not fit paramsSchema: {'; '.join(found)}", "defaults that fit it"
+                "defaultParams", f"do not match paramsSchema: {'; '.join(found)}", "use defaults that match the schema"
             )
         required = schema.get("required", ())
     else:
@@ -137,8 +137,8 @@ def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: 
     missing = [name for name in names_in(spec.directive_template) if name not in params and name not in required]
     if missing:
         names = ", ".join(missing)
-        remedy = "a default for each placeholder" + (", or its name in `required` of paramsSchema" if schema else "")
-        raise ConfigError.of("defaultParams", f"lacks {names}, which directiveTemplate names", remedy)
+        remedy = "add a default for each placeholder" + (", or list it in `required` of paramsSchema" if schema else "")
+        raise ConfigError.of("defaultParams", f"lacks {names}, which directiveTemplate uses", remedy)
     return TemplateSpec(
         harness_profile_id=spec.harness_profile_id,
         directive_template=spec.directive_template,
@@ -150,29 +150,31 @@ def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: 
 def resolve_params(
     defaults: Mapping[str, Any], given: Mapping[str, Any], schema: Mapping[str, Any] | None, problems: SchemaProblems
 ) -> dict[str, Any]:
-    """The parameters of a run: the defaults, overlaid by what was given. Raises ConfigError."""
+    """Return the parameters of a run: the defaults, overridden by the given ones. Raise ConfigError."""
     if schema is None:
         return {**defaults, **string_params(given, "params")}
     params = {**defaults, **given}
     found = problems(schema, params)
     if found:
         raise ConfigError.of(
-            "params", f"do not fit paramsSchema of the template: {'; '.join(found)}", "values that fit"
+            "params",
+            f"do not match paramsSchema of the template: {'; '.join(found)}",
+            "use values that match the schema",
         )
     return params
 
 
 def string_params(params: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """Parameters without a schema: strings that are not blank, trimmed as their names. Raises ConfigError."""
+    """Return parameters without a schema: non-blank strings, trimmed like their names. Raise ConfigError."""
     for name, value in params.items():
         if not isinstance(value, str) or not value.strip():
-            remedy = "a string that is not blank; other types need a template with paramsSchema"
+            remedy = "use a string that is not blank; other types need a template with paramsSchema"
             raise ConfigError.of(f"{field}.{name}", "must be a string that is not blank", remedy)
     return {name.strip(): value.strip() for name, value in params.items()}
 
 
 def decide(command: TemplateCommand, state: TemplateState, context: Context) -> tuple[Event, ...]:
-    """Create it once; change it where something changes. Raises NotFound."""
+    """Create the template, or add a version if something changes. Raise NotFound."""
     spec = command.spec
     fields: dict[str, Any] = {
         "run_template_id": command.run_template_id,

@@ -1,4 +1,4 @@
-"""The workflow: steps and what they wait for, immutable once created."""
+"""The workflow: an immutable graph of steps and their dependencies."""
 
 from typing import Annotated, ClassVar
 
@@ -13,7 +13,7 @@ from athena_core.values import PinnedScope
 
 
 class WorkflowCreated(Event):
-    """A workflow exists; its steps run on behalf of ``created_by``. ``metadata`` is that of steps, by their id."""
+    """A workflow was created. Its steps run on behalf of ``created_by``. ``metadata`` is keyed by step id."""
 
     TYPE: ClassVar[str] = "workflow.created"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -30,7 +30,7 @@ class WorkflowCreated(Event):
 
 
 class WorkflowState(Value):
-    """The steps as they are walked, once there are any; without the metadata, which is text."""
+    """The graph of a workflow; None before it is created. Its metadata is text, so it is not here."""
 
     graph: WorkflowGraph | None = None
     created_by: str = ""
@@ -38,7 +38,7 @@ class WorkflowState(Value):
 
 
 def evolve(state: WorkflowState, event: Event) -> WorkflowState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case WorkflowCreated():
             return WorkflowState(graph=WorkflowGraph(event.definition), created_by=event.created_by, scope=event.scope)
@@ -50,7 +50,7 @@ def evolve(state: WorkflowState, event: Event) -> WorkflowState:
 
 
 class CreateWorkflow(Value):
-    """Create a workflow under a new id; its definition was checked."""
+    """Create a workflow under a new id. The definition is already checked."""
 
     workflow_id: str
     definition: WorkflowDefinition
@@ -59,7 +59,7 @@ class CreateWorkflow(Value):
 
 
 def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> tuple[Event, ...]:
-    """Create it once."""
+    """Create the workflow once."""
     if state.graph is not None:
         return ()
     definition, metadata = without_texts(command.definition)
@@ -77,7 +77,7 @@ def decide(command: CreateWorkflow, state: WorkflowState, context: Context) -> t
 
 
 def without_texts(definition: WorkflowDefinition) -> tuple[WorkflowDefinition, dict[str, dict[str, str]]]:
-    """A definition without its metadata, and the metadata of each step by its id."""
+    """Return a definition without its metadata, and the metadata of each step by its id."""
     metadata: dict[str, dict[str, str]] = {}
     steps = []
     for step in definition.steps:

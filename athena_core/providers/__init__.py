@@ -1,7 +1,7 @@
-"""Model providers: whoever writes the next words of a conversation, behind one contract.
+"""Model providers behind one contract: sources of model output.
 
 What lives here: the contract and ``complete`` (``provider.py``), the providers ``mock``, ``openai``, ``anthropic``,
-``http`` and ``local-exec``, and the table of them (``registry.py``). What may not: runs, sessions, retries, budgets,
-events; whoever calls decides how often and how long. This is the door of httpx2 (``connection.py``). Read first:
-``provider.py``, then ``mock.py``, then ``openai.py``.
+``http`` and ``local-exec``, and their table (``registry.py``). What may not: runs, sessions, retries, budgets, events;
+the caller decides how often and how long to call. Only ``connection.py`` imports httpx2. Read first: ``provider.py``,
+then ``mock.py``, then ``openai.py``.
 """

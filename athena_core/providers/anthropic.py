@@ -1,4 +1,4 @@
-"""The Anthropic provider: any server that speaks Anthropic's messages, read as a stream over HTTP."""
+"""The Anthropic provider: a streaming client for Anthropic's Messages API."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -28,7 +28,7 @@ from athena_core.values import Usage
 OFFICIAL_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 OUTPUT_TOKENS_DEFAULT = 8_192
-"""The most that a model may say in one turn where nobody says less; this server demands a number."""
+"""Maximum output tokens of a call if the request has no limit. The API requires a number."""
 
 REASONS = {
     "end_turn": "stop",
@@ -37,11 +37,11 @@ REASONS = {
     "model_context_window_exceeded": CUT,
     "tool_use": "tool_calls",
 }
-"""Their words for the end of an answer, in those of OpenAI; others stay."""
+"""Anthropic's finish reasons and their OpenAI equivalents. Other reasons stay unchanged."""
 
 
 class AnthropicProvider(Vendor):
-    """A client of one server. ``base_url`` ends where ``/v1/messages`` begins; local servers need no key."""
+    """A client of one server. ``base_url`` is the part before ``/v1/messages``. Local servers need no key."""
 
     name = "anthropic"
     default_model = "claude-haiku-4-5"
@@ -66,7 +66,7 @@ class AnthropicProvider(Vendor):
                             message = table(event.get("message"))
                             request_id = request_id or text(message.get("id"))
                             counts |= _counts(message)
-                            if counts:  # paid, whatever comes of it; their first count of the output is a placeholder
+                            if counts:  # input is paid from here on; the first output count is only a placeholder
                                 yield UsageReport(usage=_usage(counts | {"output_tokens": None}))
                         case "content_block_start":
                             if delta := _block_start(event):
@@ -83,9 +83,9 @@ class AnthropicProvider(Vendor):
                         case "error":
                             raise self._broken_off(event.get("error"))
                         case _:
-                            pass  # ping, the end of a block, and what comes in later years
+                            pass  # ping, the end of a block, and event types of later years
         except ConnectionBroken:
-            if finish is None:  # after the finish nothing is missing: what was said stands, and was paid
+            if finish is None:  # after the finish the answer is complete, and was paid
                 raise
         if finish is None:
             raise ProviderFailure("anthropic: truncated stream", worth_retrying=True)
@@ -94,16 +94,16 @@ class AnthropicProvider(Vendor):
     def _broken_off(self, error: object) -> ProviderFailure:
         passing = table(error).get("type") in {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}
         return self._connection.failure(
-            f"the stream broke off{self._connection.excerpt(error)}", worth_retrying=passing
+            f"the server ended the stream{self._connection.excerpt(error)}", worth_retrying=passing
         )
 
 
 def _body(request: ModelRequest) -> bytes:
-    """The request as JSON. A schema is asked for in words: their own way accepts only some schemas."""
+    """Return the request as JSON. A schema is requested in the prompt, because the API supports only some schemas."""
     system = [clean(message.content) for message in request.messages if message.role == "system" and message.content]
     if request.schema is not None:
         schema = msgspec.json.encode(request.schema).decode()
-        system.append(f"Answer with JSON alone, without a fence around it, that fits this JSON Schema: {schema}")
+        system.append(f"Answer with JSON alone, without a fence around it, valid against this JSON Schema: {schema}")
     body: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_output_tokens or OUTPUT_TOKENS_DEFAULT,
@@ -121,9 +121,9 @@ def _body(request: ModelRequest) -> bytes:
 
 
 def _messages(messages: Sequence[ModelMessage], *, with_tools: bool) -> list[dict[str, Any]]:
-    """The conversation in turns: the user begins, and results of tools are the user's; nothing is empty.
+    """Return the conversation as turns. The user begins, tool results are the user's, and no turn is empty.
 
-    Without tools on offer the server wants to hear of none, so earlier calls are told as text.
+    If the request has no tools, the API refuses earlier tool calls, so they are rendered as text.
     """
     turns: list[dict[str, Any]] = []
     for message in messages:
@@ -132,7 +132,7 @@ def _messages(messages: Sequence[ModelMessage], *, with_tools: bool) -> list[dic
         if message.role == "system" or not blocks:
             continue
         if not turns and role == "assistant":
-            turns.append({"role": "user", "content": [{"type": "text", "text": "(The conversation goes on.)"}]})
+            turns.append({"role": "user", "content": [{"type": "text", "text": "(The conversation continues.)"}]})
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         else:
@@ -162,7 +162,7 @@ def _blocks(message: ModelMessage) -> list[dict[str, Any]]:
 
 
 def _block_start(event: Mapping[str, Any]) -> Delta | None:
-    """What the beginning of a block says: a tool and, from some servers, all that follows."""
+    """Return the delta of a block's start: a tool call, or text from servers that send it here."""
     block = table(event.get("content_block"))
     if block.get("type") == "tool_use":
         given = table(block.get("input"))
@@ -185,16 +185,16 @@ def _block_delta(event: Mapping[str, Any]) -> Delta | None:
         case "input_json_delta" if piece := text(delta.get("partial_json")):
             return ToolCallDelta(index=number(event.get("index")) or 0, arguments=piece)
         case _:
-            return None  # thinking, signatures, citations: nothing that is shown
+            return None  # thinking, signatures, citations: not shown
 
 
 def _counts(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The counts of an event; a later one replaces an earlier one, where it is there."""
+    """Return the counts of an event. They replace earlier ones."""
     return {name: count for name, count in table(event.get("usage")).items() if count is not None}
 
 
 def _usage(counts: Mapping[str, Any]) -> Usage:
-    """Their input excludes what was read from the cache or written to it, ours includes both."""
+    """Convert the counts. Anthropic's input count excludes cache reads and writes; ours includes both."""
     plain = token_count(counts.get("input_tokens"))
     cached = token_count(counts.get("cache_read_input_tokens"))
     written = token_count(counts.get("cache_creation_input_tokens"))

@@ -1,4 +1,4 @@
-"""The connection to a model server: one POST for a call, its answer as events, its failures as ProviderFailure."""
+"""HTTP client for model servers: one POST per call, with failures as ProviderFailure."""
 
 import asyncio
 import json
@@ -21,27 +21,27 @@ MAX_BODY_BYTES = 8_388_608
 MAX_EXCERPT_CHARS = 200
 MAX_WAIT_SECONDS = 86_400.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
-"""Statuses after which a next attempt may succeed."""
+"""Statuses after which a retry may succeed."""
 LASTING = frozenset({"insufficient_quota", "billing_error"})
-"""Codes of errors that stay, whatever the status."""
+"""Error codes after which no retry can succeed, whatever the status."""
 
 
 class ConnectionBroken(ProviderFailure):
-    """The connection failed; what was said before it stands."""
+    """The connection failed. The part of the answer received before is valid."""
 
 
 class ProviderResponse:
-    """What a server answers to a call, while it is being read."""
+    """The response to a call, while it is read."""
 
     def __init__(self, response: httpx2.Response, connection: "ProviderClient") -> None:
-        """Look at a response whose status is 200."""
+        """Take a response with status 200."""
         self._response = response
         self._connection = connection
         self.headers: Mapping[str, str] = response.headers
         self.media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     async def events(self) -> AsyncGenerator[dict[str, Any]]:
-        """The JSON objects of a stream of server-sent events, to its end or to ``[DONE]``."""
+        """Yield the JSON objects of a server-sent event stream, up to its end or ``[DONE]``."""
         async for event in httpx2.EventSource(self._response, max_event_size=MAX_EVENT_BYTES):
             if event.data.strip() == "[DONE]":
                 break
@@ -49,12 +49,12 @@ class ProviderResponse:
                 yield self._connection.table(event.data)
 
     async def lines(self) -> AsyncGenerator[dict[str, Any]]:
-        """The JSON objects of a stream with one on each line."""
+        """Yield the JSON objects of a stream with one per line."""
         rest = b""
         async for piece in self._response.aiter_bytes():
             *lines, rest = (rest + piece).split(b"\n")
             if len(rest) > MAX_EVENT_BYTES or any(len(line) > MAX_EVENT_BYTES for line in lines):
-                raise self._connection.failure("a line of the answer is over 1 MiB", worth_retrying=False)
+                raise self._connection.failure("a line of the answer is larger than 1 MiB", worth_retrying=False)
             for line in lines:
                 if line.strip():
                     yield self._connection.table(line)
@@ -62,22 +62,22 @@ class ProviderResponse:
             yield self._connection.table(rest)
 
     async def body(self) -> dict[str, Any]:
-        """The JSON object that is the whole answer."""
+        """Return the whole answer, a JSON object."""
         body = bytearray()
         async for piece in self._response.aiter_bytes():
             body += piece
             if len(body) > MAX_BODY_BYTES:
-                raise self._connection.failure("the answer is over 8 MiB", worth_retrying=False)
+                raise self._connection.failure("the answer is larger than 8 MiB", worth_retrying=False)
         return self._connection.table(bytes(body))
 
 
 class ProviderClient:
-    """A client of one URL. ``silence_seconds`` bounds the silence between two bytes; the whole call is the caller's."""
+    """A client of one URL. ``silence_seconds`` is the read timeout; the caller limits the whole call."""
 
     def __init__(
         self, provider: str, url: str, headers: Mapping[str, str], *, mask: Mask, silence_seconds: float
     ) -> None:
-        """Prepare the client; nothing is sent yet. ``mask`` hides keys in what the server says about errors."""
+        """Prepare the client without a request. ``mask`` hides keys in error texts of the server."""
         self._provider = provider
         self._url = url
         self._mask = mask
@@ -91,7 +91,7 @@ class ProviderClient:
 
     @asynccontextmanager
     async def post(self, body: bytes) -> AsyncIterator[ProviderResponse]:
-        """Send a request; the answer is read inside the context. Raises ProviderFailure, BrokenOff for the line."""
+        """Send a request and yield its response. Raise ProviderFailure, or ConnectionBroken for a network failure."""
         with self._translated():
             async with self._client.stream("POST", self._url, content=body) as response:
                 if response.status_code != 200:
@@ -104,44 +104,46 @@ class ProviderClient:
         await self._client.aclose()
 
     def failure(self, problem: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> ProviderFailure:
-        """A failure in the name of the provider."""
+        """Return a failure that names the provider."""
         return ProviderFailure(f"{self._provider}: {problem}", worth_retrying=worth_retrying, wait_seconds=wait_seconds)
 
     def broken_off(self, error: object) -> ProviderFailure:
-        """The failure that a server tells in the middle of its answer."""
+        """Return the failure for an error that the server reports inside of its answer."""
         code = table(error).get("code")
         lasting = _lasting(error) or isinstance(code, int) and 400 <= code < 500 and code not in PASSING
-        return self.failure(f"the stream broke off{self.excerpt(error)}", worth_retrying=not lasting)
+        return self.failure(f"the server ended the stream{self.excerpt(error)}", worth_retrying=not lasting)
 
     def excerpt(self, error: object) -> str:
-        """What the server says about an error, short and without keys."""
+        """Return the server's error text, shortened and without keys."""
         message = text(error) or text(table(error).get("message"))
         return ": " + self._mask.hide(message)[:MAX_EXCERPT_CHARS] if message else ""
 
     def table(self, data: str | bytes) -> dict[str, Any]:
-        """A JSON object that a server sent."""
+        """Decode a JSON object from the server. Raise ProviderFailure."""
         found = decoded(data)
         if not isinstance(found, dict):
-            raise self.failure("a chunk of the stream is no JSON object", worth_retrying=True)
+            raise self.failure("a chunk of the stream is not a JSON object", worth_retrying=True)
         return found
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Tell failures of the library in words of ours: its texts may quote headers."""
+        """Replace exceptions of the library, whose texts may quote headers."""
         try:
             yield
         except httpx2.SSEError:
-            problem = "the answer is no event stream, or an event of it is over 1 MiB"
+            problem = "the answer is not an event stream, or has an event larger than 1 MiB"
             raise self.failure(problem, worth_retrying=False) from None
         except httpx2.UnsupportedProtocol:
-            raise self.failure("the base URL is not http or https", worth_retrying=False) from None
+            raise self.failure(
+                "the base URL does not start with http:// or https://; correct it in the settings", worth_retrying=False
+            ) from None
         except httpx2.HTTPError as error:
             raise ConnectionBroken(f"{self._provider}: {_words(error)}", worth_retrying=True) from None
         except httpx2.InvalidURL:
-            raise self.failure("the base URL is malformed", worth_retrying=False) from None
+            raise self.failure("the base URL is malformed; correct it in the settings", worth_retrying=False) from None
 
     async def _refuse(self, response: httpx2.Response) -> NoReturn:
-        """Raise what a status other than 200 means."""
+        """Raise the failure for a status other than 200."""
         body = bytearray()
         try:
             async with asyncio.timeout(ERROR_BODY_SECONDS):
@@ -150,7 +152,7 @@ class ProviderClient:
                     if len(body) > MAX_ERROR_BODY_BYTES:
                         break
         except (TimeoutError, httpx2.HTTPError):
-            pass  # the status says enough
+            pass  # the status is enough
         status = response.status_code
         error = table(decoded(bytes(body))).get("error")
         passing = status in PASSING and not _lasting(error)
@@ -159,7 +161,7 @@ class ProviderClient:
 
 
 def decoded(data: str | bytes) -> object:
-    """Decode with the standard library, which takes the NaN that some servers send; None if it is no JSON."""
+    """Decode JSON, including the NaN that some servers send; return None if it is not JSON."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -167,22 +169,22 @@ def decoded(data: str | bytes) -> object:
 
 
 def text(value: object) -> str | None:
-    """The value if it is text."""
+    """Return the value if it is text."""
     return value if isinstance(value, str) else None
 
 
 def number(value: object) -> int | None:
-    """The value if it is a whole number."""
+    """Return the value if it is a whole number."""
     return value if isinstance(value, int) else None
 
 
 def table(value: object) -> dict[str, Any]:
-    """The value if it is a JSON object, else an empty one."""
+    """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> list[dict[str, Any]]:
-    """The JSON objects of a list, if it is one."""
+    """Return the JSON objects in the value, if it is a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -191,7 +193,7 @@ def _lasting(error: object) -> bool:
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:
-    """The seconds of ``Retry-After``; a date counts from the server's own ``Date``."""
+    """Return the seconds of ``Retry-After``. A date is relative to the server's own ``Date``."""
     value = headers.get("retry-after", "").strip()
     whole, _, part = value.partition(".")
     if value.isascii() and whole.isdigit() and (not part or part.isdigit()):
@@ -204,13 +206,13 @@ def _wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _words(error: httpx2.HTTPError) -> str:
-    """What went wrong on the way."""
+    """Return a short description of a network failure."""
     match error:
         case httpx2.ConnectTimeout():
             return f"no connection within {CONNECT_SECONDS:g} s"
         case httpx2.ConnectError():
             return "cannot connect"
         case httpx2.TimeoutException():
-            return "the server fell silent"
+            return "the server stopped sending; the read timed out"
         case _:
             return f"the connection broke ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""The http provider: a model server of one's own behind a small JSON protocol (docs/providers.md)."""
+"""The http provider: a client for your own model server, with a small JSON protocol (docs/providers.md)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
@@ -31,7 +31,7 @@ from athena_core.values import Usage
 
 
 class HttpProvider:
-    """A client of one URL, which answers with one JSON object or with a stream of such."""
+    """A client of one URL. The server answers with a JSON object or a stream of them."""
 
     name = "http"
     default_model = "default"
@@ -39,7 +39,7 @@ class HttpProvider:
     def __init__(
         self, url: str, api_key: str | None = None, *, mask: Mask | None = None, silence_seconds: float = 20.0
     ) -> None:
-        """Prepare the client; nothing is sent yet."""
+        """Prepare the client without a request."""
         headers = {"accept": "application/x-ndjson, text/event-stream, application/json"}
         if api_key:
             headers["authorization"] = f"Bearer {api_key}"
@@ -60,7 +60,7 @@ class HttpProvider:
                         yield delta
                     finish = text(part.get("finish")) or finish
         except ConnectionBroken:
-            if finish is None:  # after the finish nothing is missing: what was said stands
+            if finish is None:  # after the finish the answer is complete
                 raise
         if finish is None:
             raise ProviderFailure("http: truncated stream", worth_retrying=True)
@@ -76,7 +76,7 @@ class HttpProvider:
 
 
 def _body(request: ModelRequest) -> bytes:
-    """The request as JSON: that of the core, less the limit that is kept here."""
+    """Return the request as JSON, without the limit that Athena enforces itself."""
     messages = tuple(msgspec.structs.replace(message, content=clean(message.content)) for message in request.messages)
     body = msgspec.to_builtins(msgspec.structs.replace(request, messages=messages))
     body.pop("maxOutputChars", None)
@@ -84,7 +84,7 @@ def _body(request: ModelRequest) -> bytes:
 
 
 async def _parts(answer: ProviderResponse) -> AsyncGenerator[dict[str, Any]]:
-    """The JSON objects of the answer, however they come."""
+    """Yield the JSON objects of the answer in any of the three formats."""
     match answer.media_type:
         case "text/event-stream":
             parts = answer.events()

@@ -1,4 +1,4 @@
-"""The local-exec provider: a command of this machine; the conversation goes in, what it prints is the output."""
+"""The local-exec provider: a local command reads the conversation and prints the output."""
 
 import codecs
 from collections.abc import AsyncIterator
@@ -10,30 +10,30 @@ from athena_core.text import clean
 
 
 class LocalExecProvider:
-    """Runs ``command`` once per call, without a shell and in a process group of its own.
+    """A provider that runs ``command`` once per call, without a shell and in its own process group.
 
-    Standard input is the content of the only message, or, with several, ``role: content`` lines. The call ends when the
-    command itself exits; all that it started is killed then, or when the call is cancelled or fails. Its environment is
-    PATH (three system directories), HOME, LANG and settings of git. It reports no usage.
+    Standard input is the content of the only message, or ``role: content`` lines for several messages. The call ends
+    when the command exits. Then all its descendants are killed, also if the call fails or is cancelled. The environment
+    is PATH (three system directories), HOME, LANG and settings of git. No usage is reported.
     """
 
     name = "local-exec"
     default_model = "local-exec"
 
     def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = (), *, mask: Mask | None = None) -> None:
-        """Remember what to run; ``mask`` hides secrets in what it says about errors."""
+        """Take the command. ``mask`` hides secrets in error texts."""
         self._hide = (mask or Mask()).hide
         self._argv = (command, *arguments)
         self._environment = environment()
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Run the command and read what it prints."""
+        """Run the command and yield its output."""
         messages = request.messages
         text = messages[0].content if len(messages) == 1 else render(messages)
         try:
             child = await Child.start(self._argv, self._environment)
         except CannotStart as error:
-            problem = f"local-exec: cannot start the command: {error}"
+            problem = f"local-exec: cannot start the command: {error}. Check ATHENA_LOCAL_PROVIDER_CMD"
             raise ProviderFailure(problem, worth_retrying=False) from error
         try:
             child.feed(clean(text).encode())
@@ -51,4 +51,4 @@ class LocalExecProvider:
         yield Finished(reason="stop")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing; no resources are held."""

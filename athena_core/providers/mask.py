@@ -1,8 +1,7 @@
-"""The mask: what must not be recorded is hidden: keys of this server, and what has the shape of a well-known secret.
+"""The mask: hides this server's keys and text with the shape of a well-known secret before it is recorded.
 
-A shape is a beginning that the makers of a kind of secret chose so that it is recognised, and letters enough after it.
-What has no such beginning (a password, a key cut into two messages, one inside base64) is not found. No pattern here
-looks at a character more than a bounded number of times, whatever the text is.
+A shape is the prefix of a kind of secret, followed by enough characters. Secrets without such a prefix are not found:
+a password, a key split over two messages, a key in base64. Each pattern reads each character a bounded number of times.
 """
 
 import re
@@ -13,16 +12,16 @@ import msgspec
 
 HIDDEN = "***"
 MIN_KEY_CHARS = 8
-"""Shorter keys are not hidden: ordinary text would suffer."""
+"""Shorter keys are not hidden, because they would hide ordinary text."""
 HELD_CHARS_MAX = 16_384
-"""How much of a text that arrives in pieces is held back because it may be a secret."""
+"""Maximum number of streamed characters that are held back because they may be a secret."""
 
 WORD, ALNUM, UPPER = "A-Za-z0-9_-", "A-Za-z0-9", "A-Z0-9"
-DIGIT = "(?=[A-Za-z_.~+/-]{0,40}[0-9])"  # names of things begin like that, too, but seldom hold a digit
+DIGIT = "(?=[A-Za-z_.~+/-]{0,40}[0-9])"  # ordinary names have the same prefixes, but rarely a digit
 
 
 class SecretPattern(NamedTuple):
-    """A kind of secret: how it begins, the letters that follow (at least so many), whether a digit is among them."""
+    """A kind of secret: its prefix, its characters, their minimum number, and if one of them must be a digit."""
 
     begins: str
     letters: str
@@ -31,17 +30,17 @@ class SecretPattern(NamedTuple):
 
     @property
     def letter(self) -> str:
-        """One of its letters, a slash also as JSON may escape it."""
+        """A pattern for one character; a slash may be escaped as in JSON."""
         return rf"(?:[{self.letters}]|\\/)" if "/" in self.letters else f"[{self.letters}]"
 
     @property
     def pattern(self) -> str:
-        """A whole one."""
+        """A pattern for a whole secret."""
         return f"{self.begins}{DIGIT if self.digit else ''}{self.letter}{{{self.least},}}"
 
 
 SECRET_PATTERNS = (
-    SecretPattern("sk-", WORD, 20, digit=True),  # OpenAI, Anthropic, and many that followed them
+    SecretPattern("sk-", WORD, 20, digit=True),  # OpenAI, Anthropic, and others
     *(SecretPattern(f"{kind}_{mode}_", ALNUM, 16) for kind in ("sk", "rk") for mode in ("live", "test")),  # Stripe
     *(SecretPattern(f"gh{kind}_", ALNUM, 36) for kind in "pousr"),  # GitHub
     SecretPattern("github_pat_", WORD, 22),
@@ -56,37 +55,37 @@ SECRET_PATTERNS = (
 )
 
 AFTER_SCHEME = r"(?:(?<=://)|(?<=:\\/\\/))"
-"""After the scheme of a URL, also with its slashes escaped as in JSON."""
+"""The place after the scheme of a URL, whose slashes may be escaped as in JSON."""
 NAME, PASSWORD = r"""[^\s/?#@:"'<>`\\]{0,256}""", r"""[^\s/?#"'<>`\\]{1,256}"""
 USER_INFO = rf"{AFTER_SCHEME}{NAME}:{PASSWORD}(?=@)"
-"""A name and a password in a URL, as ``https://name:password@host``; a name alone is no secret."""
+"""A name and a password in a URL, as ``https://name:password@host``. A name alone is not a secret."""
 CONTEXT_CHARS = 6
-"""How much before a place tells what begins there: a letter (no word does), an escape, or the end of a scheme."""
+"""Characters before a place that decide if a secret can start there: a letter, an escape, or the end of a scheme."""
 
 JWT = rf"eyJ[{WORD}]{{8,}}\.eyJ[{WORD}]{{8,}}\.[{WORD}]{{8,}}"
 LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 NOTHING = "(?!)"
 KEY_BLOCK = (
     rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
-    r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # its end is missing
+    r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # without an end
 )
 OPENED = rf"{LABEL}(?:[^-]|-(?!----END )|-----END [A-Z0-9 ]{{0,60}}-{{0,4}}\Z)*+"
 MARKS = (*(shape.begins for shape in SECRET_PATTERNS), "eyJ", "PRIVATE KEY")
-"""A text that holds none of these, and no ``@`` after a scheme, holds no secret with a shape."""
+"""A text with none of these, and with no ``@`` after a scheme, holds no secret with a shape."""
 
 
 def _nested(word: str, rest: str) -> str:
-    """A pattern for a word as far as it has come, with the rest once it is whole."""
+    """Return a pattern for a prefix of a word, followed by ``rest`` if the word is complete."""
     return f"{re.escape(word[0])}(?:{_nested(word[1:], rest)})?" if word else rest
 
 
 def _any(patterns: Iterable[str]) -> str:
-    """One of the patterns, not within a word."""
+    """Return a pattern for any of these, not inside of a word."""
     return rf"(?<![{WORD}])(?:{'|'.join(patterns)})"
 
 
 def _any_escaped(patterns: Iterable[str]) -> str:
-    """The same in JSON as text, where the letters of an escape are no part of a word."""
+    """Return a pattern for any of these in JSON text, where an escape sequence is not part of a word."""
     return rf"(?:(?<![{WORD}])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{{4}}))(?:{'|'.join(patterns)})"
 
 
@@ -104,14 +103,14 @@ OPENING = re.compile(
     )
     + r"\Z"
 )
-"""The end of a text that may become a secret, or a longer one, with what follows."""
+"""The end of a text that may become a secret, or a longer one, with the next characters."""
 
 
 class Mask:
-    """Some keys, and how they and what looks like one are hidden."""
+    """A set of keys, and the functions that hide them and secrets with a shape."""
 
     def __init__(self, keys: Iterable[str] = (), *, shapes: bool = True) -> None:
-        """Remember the keys; a key that holds another one goes first. Without ``shapes`` nothing else is hidden."""
+        """Take the keys; longer ones are hidden first. Without ``shapes`` only the keys are hidden."""
         self._keys = sorted({key for key in keys if len(key) >= MIN_KEY_CHARS}, key=len, reverse=True)
         self._shapes = shapes
         self._marks = (*(MARKS if shapes else ()), *self._keys)
@@ -122,11 +121,11 @@ class Mask:
         self._keys_in_bytes = tuple(key.encode() for key in self._keys)
 
     def hide(self, text: str, start: int = 0, *, lines: bool = False) -> str:
-        """The text from ``start`` on, with ``***`` in the place of secrets; what is before tells where words begin.
+        """Return the text from ``start`` with secrets replaced by ``***``. The text before decides where words start.
 
-        With ``lines`` a secret of several lines leaves as many behind.
+        With ``lines`` a secret of several lines is replaced by as many lines.
         """
-        if not start and "\ufffd" in text:  # it may stand for the NULs between the letters of UTF-16
+        if not start and "\ufffd" in text:  # U+FFFD may replace the NULs between the characters of UTF-16
             dense = text.replace("\ufffd", "")
             if (hidden := self.hide(dense, lines=lines)) != dense:
                 return hidden
@@ -135,11 +134,11 @@ class Mask:
         return self._masked(text, start, len(text), lines=lines)[0]
 
     def hide_cut(self, text: str) -> str:
-        """Mask a text that was cut off at its end: without what may be the beginning of a secret there."""
+        """Mask a text that was cut at its end. The possible start of a secret there is removed."""
         return self._masked(text, 0, self._opening(text, max(len(text) - HELD_CHARS_MAX, 0)))[0]
 
     def hide_part(self, text: str, first: int, last: int) -> str:
-        """Mask the characters from ``first`` to ``last``; a secret that reaches into them is hidden whole."""
+        """Mask the characters from ``first`` to ``last``. A secret that overlaps them is hidden as a whole."""
         if "\ufffd" in text and next(self._secrets(dense := text.replace("\ufffd", "")), None):  # UTF-16, as above
             first, last = (len(text[:place].replace("\ufffd", "")) for place in (first, last))
             text = dense
@@ -160,7 +159,7 @@ class Mask:
         return False
 
     def hide_in(self, value: Any) -> Any:
-        """A value of JSON with its texts, also those that name members, masked."""
+        """Mask all strings in a JSON value, including member names."""
         match value:
             case str():
                 return self.hide(value)
@@ -172,27 +171,27 @@ class Mask:
                 return value
 
     def suspects(self, raw: bytes) -> bool:
-        """Whether the bytes of a JSON text may hold a secret; escapes may hide one from this look."""
+        """Return True if the bytes of a JSON text may hold a secret. Any escape counts as possible."""
         text = raw.decode("latin-1")
         return self._suspected(text, self._marks_in_json) or "\\u" in text or "\\/" in text
 
     def divide(self, text: str, start: int) -> tuple[str, int]:
-        """What of a text from ``start`` on may be shown, masked, and from where on nobody knows yet."""
+        """Return the masked text from ``start`` that is safe to show, and the place where the undecided rest starts."""
         return self._masked(text, start, self._opening(text, start))
 
     def _suspected(self, text: str, marks: Iterable[str]) -> bool:
-        """Whether a text may hold a secret."""
+        """Return True if a text may hold a secret."""
         for mark in marks:
             if mark in text:
                 return True
         return self._shapes and "@" in text and URL.search(text) is not None
 
     def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
-        """The secrets in a text; looking for them among escapes takes twice as long."""
+        """Yield the secrets in a text. The pattern for text with escapes takes twice as long."""
         return (self._secret_in_json if "\\" in text else self._secret).finditer(text, start)
 
     def _masked(self, text: str, start: int, end: int, *, lines: bool = False) -> tuple[str, int]:
-        """The text up to ``end``, or to the end of the secret that holds it."""
+        """Mask the text up to ``end``, or to the end of a secret there. Return it with its end."""
         parts: list[str] = []
         for match in self._secrets(text, start):
             if match.start() >= end:
@@ -203,7 +202,7 @@ class Mask:
         return "".join((*parts, text[start:end])), end
 
     def _opening(self, text: str, start: int) -> int:
-        """Where the end of a text begins that may become a secret; its length if there is none, or it is too long."""
+        """Return where a possible secret starts at the end of a text; the length if there is none or it is too long."""
         longest = max((_overlap(text, key, start) for key in self._keys), default=0)
         found = OPENING.search(text, start) if self._shapes else None
         opening = min(len(text) - longest, len(text) if found is None else found.start())
@@ -211,23 +210,22 @@ class Mask:
 
 
 def _overlap(text: str, key: str, start: int) -> int:
-    """How many characters at the end of a text are the beginning of a key, and not all of it."""
+    """Return the length of the longest proper prefix of a key at the end of a text."""
     longest = min(len(text) - start, len(key) - 1)
     return next((length for length in range(longest, 0, -1) if text.endswith(key[:length])), 0)
 
 
 class StreamMask:
-    """Text that arrives in pieces; what may be the beginning of a secret waits for more."""
+    """A mask for streamed text. It holds back the possible start of a secret."""
 
     def __init__(self, mask: Mask) -> None:
-        """Nothing has arrived."""
         self._mask = mask
         self._text = ""
         self._shown = 0
-        """How much of the text is past; a few characters of that stay, because they tell what begins."""
+        """Length of the part that was returned already. Its last characters stay, to decide where words start."""
 
     def more(self, piece: str) -> str:
-        """Take a piece; what may go on."""
+        """Add a piece. Return the text that is safe to show."""
         self._text += piece
         shown, end = self._mask.divide(self._text, self._shown)
         self._text = self._text[max(end - CONTEXT_CHARS, 0) :]
@@ -235,6 +233,6 @@ class StreamMask:
         return shown
 
     def rest(self) -> str:
-        """What is still held, as nothing more arrives."""
+        """Return the rest at the end of the stream."""
         text, self._text = self._text, ""
         return self._mask.hide(text, self._shown)

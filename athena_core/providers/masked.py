@@ -1,4 +1,4 @@
-"""The masked provider: secrets that a model or its server says do not get any further."""
+"""The masked provider: hides secrets in the output of a model and in errors of its server."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -17,17 +17,17 @@ from athena_core.providers.provider import (
 
 
 class MaskedProvider:
-    """A provider whose words are masked, also where a secret is spread over several deltas."""
+    """A provider with masked output, even if a secret is split over several deltas."""
 
     def __init__(self, provider: Provider, mask: Mask) -> None:
-        """Stand before a provider."""
+        """Wrap a provider."""
         self.name = provider.name
         self.default_model = provider.default_model
         self._provider = provider
         self._mask = mask
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Start one call; what may be the beginning of a secret is held back until more is known."""
+        """Start a call. The possible start of a secret is held back until more text arrives."""
         text, arguments = StreamMask(self._mask), dict[int, StreamMask]()
         deltas = self._provider.stream(request)
         try:
@@ -66,5 +66,5 @@ class MaskedProvider:
                 await deltas.aclose()
 
     async def close(self) -> None:
-        """Close the provider."""
+        """Close the wrapped provider."""
         await self._provider.close()

@@ -1,4 +1,4 @@
-"""The mock provider: says what it was told, at once and for nothing."""
+"""The mock provider: echoes the conversation at once and without cost."""
 
 from collections.abc import AsyncIterator
 
@@ -10,13 +10,13 @@ PASSING = (
     '{"schemaVersion":1,"mergeGate":"pass",'
     '"reportMarkdown":"# Review of the mock provider\\n\\nIt finds nothing, whatever it is shown.\\n","findings":[]}'
 )
-"""What it answers to the prompt of a persona run (contract 4.13)."""
+"""The answer to the prompt of a persona run."""
 
 
 class MockProvider:
-    """Answers ``Echo: `` and the conversation, in a few pieces; its usage counts characters.
+    """A provider that answers ``Echo: `` and the conversation, in a few pieces. Its usage counts characters.
 
-    Asked for a review it passes whatever it is shown.
+    It passes every review.
     """
 
     name = "mock"
@@ -35,4 +35,4 @@ class MockProvider:
         yield Finished(reason="stop")
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing; no resources are held."""

@@ -1,4 +1,4 @@
-"""The OpenAI provider: any server that speaks OpenAI's chat completions, read as a stream over HTTP."""
+"""The OpenAI provider: a streaming client for OpenAI's chat completions API."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -28,7 +28,7 @@ OFFICIAL_URL = "https://api.openai.com/v1"
 
 
 class OpenAIProvider(Vendor):
-    """A client of one server. ``base_url`` ends where ``/chat/completions`` begins; local servers need no key."""
+    """A client of one server. ``base_url`` is the part before ``/chat/completions``. Local servers need no key."""
 
     name = "openai"
     default_model = "gpt-4o-mini"
@@ -61,14 +61,14 @@ class OpenAIProvider(Vendor):
                     if counts := chunk.get("usage"):
                         yield UsageReport(usage=_usage(table(counts)))
         except ConnectionBroken:
-            if finish is None:  # after the finish only usage is missing: what was said stands, and was paid
+            if finish is None:  # after the finish only usage is missing; the answer is complete, and was paid
                 raise
         if finish is None:
             raise ProviderFailure("openai: truncated stream", worth_retrying=True)
         yield Finished(reason=finish, request_id=request_id)
 
     def _body(self, request: ModelRequest) -> bytes:
-        """The request as JSON."""
+        """Return the request as JSON."""
         body: dict[str, Any] = {
             "model": request.model,
             "messages": [_message(message) for message in request.messages],
@@ -88,21 +88,20 @@ class OpenAIProvider(Vendor):
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": request.schema},
             }
-        if request.max_output_tokens is not None:  # other servers know only the older name, OpenAI's models refuse it
+        if request.max_output_tokens is not None:  # other servers know only the older name; OpenAI's models refuse it
             body["max_completion_tokens" if self._is_official else "max_tokens"] = request.max_output_tokens
         return msgspec.json.encode(body)
 
 
 class ToolCallIndexer:
-    """Which piece of a tool call belongs to which call: some servers give no index, or the same one to several."""
+    """The assignment of pieces to tool calls. Some servers send no index, or the same one for several calls."""
 
     def __init__(self) -> None:
-        """No call was begun."""
         self._count = 0
         self._places: dict[int | None, tuple[int, str | None]] = {}
 
     def delta(self, call: Mapping[str, Any]) -> ToolCallDelta:
-        """A piece in its place; another id, or a name after the first piece without an index, begins a new call."""
+        """Return a piece with its index. A new id starts a new call, and so does a name without an index."""
         index, one = number(call.get("index")), text(call.get("id"))
         function = table(call.get("function"))
         name, arguments = text(function.get("name")), function.get("arguments")
@@ -117,7 +116,7 @@ class ToolCallIndexer:
 
 
 def _message(message: ModelMessage) -> dict[str, Any]:
-    """A message as OpenAI knows it; a result of an unknown call goes as the user's, it has no other place."""
+    """Convert a message. A result without a call id is sent as the user's."""
     content = clean(message.content)
     if message.role == "tool":
         if message.tool_call_id is None:

@@ -1,4 +1,4 @@
-"""The contract of a provider: a stream of deltas that ends with a finish, and ``complete``, which drives one."""
+"""The contract of a provider: a stream of deltas that ends with a finish; and ``complete``, which reads it."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -21,16 +21,16 @@ MAX_CALL_ID_CHARS = 200
 MAX_ARGUMENT_CHARS = 256_000
 NO_ARGUMENTS = "{}"
 CUT = "length"
-"""The reason of an answer that ends where a limit of tokens was reached."""
+"""Finish reason of an answer that was cut by a token limit."""
 
 MAX_TOOL_NAME_CHARS = 64
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class ModelMessage(Value):
-    """One entry of the conversation that is sent.
+    """One message of the conversation.
 
-    An assistant may have asked for ``calls``; a message of role ``tool`` answers the call ``tool_call_id``.
+    An assistant message may have ``calls``. A message of role ``tool`` answers the call ``tool_call_id``.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -41,9 +41,9 @@ class ModelMessage(Value):
 
 
 class ModelRequest(Value):
-    """One call of a model. ``max_output_tokens`` is asked of the provider, ``max_output_chars`` is enforced here.
+    """One model call. The provider is asked to keep ``max_output_tokens``; Athena enforces ``max_output_chars``.
 
-    ``schema`` asks for an answer in JSON that fits it, of providers that can.
+    ``schema`` requests a JSON answer, from providers that support it.
     """
 
     model: str
@@ -61,7 +61,7 @@ class TextDelta(Value):
 
 
 class ToolCallDelta(Value):
-    """A piece of a tool call: pieces of one ``index`` belong together, ``arguments`` are appended."""
+    """A piece of a tool call. Pieces with the same ``index`` belong to one call; their ``arguments`` are joined."""
 
     index: int
     id: str | None = None
@@ -70,13 +70,13 @@ class ToolCallDelta(Value):
 
 
 class UsageReport(Value):
-    """The usage of the call; a later report replaces an earlier one."""
+    """The usage of the call so far. A later report replaces it."""
 
     usage: Usage
 
 
 class Finished(Value):
-    """The output is complete; ``reason`` is the provider's word (``stop``, ``length``, ...)."""
+    """The end of the output. ``reason`` is the provider's finish reason (``stop``, ``length``, …)."""
 
     reason: str
     request_id: str | None = None
@@ -86,26 +86,26 @@ Delta: TypeAlias = TextDelta | ToolCallDelta | UsageReport | Finished
 
 
 class Provider(Protocol):
-    """A source of model output. It may be used by many tasks at once, all of one event loop."""
+    """A source of model output. Many tasks of one event loop may use it at once."""
 
     name: str
     default_model: str
 
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Start one call; raises ``ProviderFailure``. Cancelling the reader, or closing the iterator, ends the call."""
+        """Start a call. Raise ProviderFailure. Cancelling the reader or closing the iterator ends the call."""
 
     async def close(self) -> None:
-        """Give back what is held between calls."""
+        """Release resources that are held between calls."""
 
 
 class ProviderFailure(ProviderError):
-    """A call that failed. ``worth_retrying`` and ``wait_seconds`` are for the caller's retry loop.
+    """A failed call. ``worth_retrying`` and ``wait_seconds`` are for the caller's retry loop.
 
-    ``attempts`` and ``hops`` tell how often it tried, and at how many further providers; ``retryable`` is for clients.
+    ``attempts`` is the number of tries, ``hops`` the number of further providers. ``retryable`` is for clients.
     """
 
     def __init__(self, message: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> None:
-        """Carry short operator text, whether a next attempt may succeed, and how long the provider asked to wait."""
+        """Take a short message for operators, if a retry may succeed, and the delay that the provider requested."""
         super().__init__(one_line(message)[:MAX_MESSAGE_CHARS])
         self.worth_retrying = worth_retrying
         self.wait_seconds = wait_seconds
@@ -114,7 +114,7 @@ class ProviderFailure(ProviderError):
 
 
 class ModelCompletion(Value):
-    """A finished call. The arguments of ``calls`` are text, ``{}`` where the model wrote none; ids may be empty."""
+    """A completed call. The arguments of ``calls`` are text, ``{}`` if empty. Ids may be empty."""
 
     text: str
     usage: Usage | None
@@ -124,20 +124,19 @@ class ModelCompletion(Value):
 
 
 class PartialToolCall:
-    """A tool call that is being said."""
+    """A tool call that is still being received."""
 
     def __init__(self) -> None:
-        """Nothing of it was said."""
         self.id = self.name = ""
         self.pieces: list[str] = []
         self.chars = 0
 
 
 class CompletionBuilder:
-    """What a call has said and reported so far, within the limits of its request."""
+    """The output and usage of a call so far, within the limits of its request."""
 
     def __init__(self, provider: str, chars_max: int) -> None:
-        """Nothing was said."""
+        """Start with no output."""
         self._provider = provider
         self._chars_left = chars_max
         self._chars_max = chars_max
@@ -146,27 +145,27 @@ class CompletionBuilder:
         self.usage: Usage | None = None
 
     def text(self, text: str) -> str:
-        """Take a piece of text; the piece as it may be stored."""
+        """Add a piece of text. Return it in storable form."""
         self._spend(len(text))
         cleaned = clean(text)
         self._pieces.append(cleaned)
         return cleaned
 
     def call(self, delta: ToolCallDelta) -> None:
-        """Take a piece of a tool call."""
+        """Add a piece of a tool call."""
         self._spend(len(delta.arguments))
         call = self._calls.setdefault(delta.index, PartialToolCall())
         if len(self._calls) > MAX_CALLS:
-            raise self._failure(f"more than {MAX_CALLS} tool calls at once")
+            raise self._failure(f"the model requested more than {MAX_CALLS} tool calls at once")
         call.id = call.id or one_line(delta.id or "")[:MAX_CALL_ID_CHARS]
         call.name = call.name or one_line(delta.name or "")[:MAX_CALL_NAME_CHARS]
         call.pieces.append(delta.arguments)
         call.chars += len(delta.arguments)
         if call.chars > MAX_ARGUMENT_CHARS:
-            raise self._failure(f"arguments of a tool call over {MAX_ARGUMENT_CHARS} characters")
+            raise self._failure(f"the arguments of a tool call exceed {MAX_ARGUMENT_CHARS} characters")
 
     def completion(self, reason: str, request_id: str | None = None) -> ModelCompletion:
-        """All of it; calls in the order of their indexes, broken arguments as they are."""
+        """Return the completed call. Calls are ordered by index; malformed arguments stay as they are."""
         calls = [
             ToolCall(id=call.id, name=call.name, arguments=clean("".join(call.pieces)).strip() or NO_ARGUMENTS)
             for _, call in sorted(self._calls.items())
@@ -182,7 +181,7 @@ class CompletionBuilder:
     def _spend(self, chars: int) -> None:
         self._chars_left -= chars
         if self._chars_left < 0:
-            raise self._failure(f"output over {self._chars_max} characters")
+            raise self._failure(f"the output exceeds {self._chars_max} characters")
 
     def _failure(self, problem: str) -> ProviderFailure:
         return ProviderFailure(f"{self._provider}: {problem}", worth_retrying=False)
@@ -194,9 +193,9 @@ async def complete(
     on_text: Callable[[str], None] | None = None,
     spoken: CompletionBuilder | None = None,
 ) -> ModelCompletion:
-    """Drive one call to its finish; ``on_text`` sees every piece of (clean) text as it arrives.
+    """Read one call to its end. ``on_text`` gets each piece of cleaned text as it arrives.
 
-    ``spoken``, if given, is new; it tells what came of a call that failed or was cancelled.
+    ``spoken``, if given, must be new. After a failure or cancel it holds the partial output.
     """
     spoken = spoken or CompletionBuilder(provider.name, request.max_output_chars)
     finished: Finished | None = None
@@ -223,7 +222,7 @@ async def complete(
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:
-    """The arguments of a call as an object: servers refuse a conversation in which a model once wrote broken ones."""
+    """Return the arguments as an object. Servers refuse a conversation with malformed ones, so these are wrapped."""
     try:
         return msgspec.json.decode(arguments, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
@@ -231,12 +230,12 @@ def arguments_object(arguments: str) -> dict[str, Any]:
 
 
 def tool_name(name: str) -> str:
-    """A name that servers accept, also where a model made one up."""
+    """Return a tool name that servers accept, even if the model invented it."""
     return UNNAMEABLE.sub("_", name)[:MAX_TOOL_NAME_CHARS] or "unnamed"
 
 
 def token_count(value: object) -> int | None:
-    """A number of tokens as a server sent it; None for everything that is no count (NaN, negative, text, ...)."""
+    """Return a token count sent by a server; None for anything else (NaN, negative, text, …)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -245,5 +244,5 @@ def token_count(value: object) -> int | None:
 
 
 def render(messages: Iterable[ModelMessage]) -> str:
-    """The conversation as text: ``role: content``, one message after another."""
+    """Return the conversation as text: one ``role: content`` line per message."""
     return "\n".join([f"{message.role}: {message.content}" for message in messages])

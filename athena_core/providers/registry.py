@@ -1,4 +1,4 @@
-"""The registry: the providers of this plane by name."""
+"""The registry of this plane's providers by name."""
 
 from collections.abc import Mapping
 
@@ -26,9 +26,9 @@ def registry(
     local_command: str = "/bin/cat",
     local_arguments: tuple[str, ...] = (),
 ) -> Mapping[str, Provider]:
-    """Every provider, ready to use; whoever asked closes them. ``http`` is there if it has a URL.
+    """Return all providers. The caller closes them. ``http`` exists only with a URL.
 
-    No provider says what ``mask`` hides; the mock says what it is asked.
+    ``mask`` applies to all providers except the mock.
     """
     outside: list[Provider] = [
         OpenAIProvider(openai_base_url, openai_api_key, mask=mask),

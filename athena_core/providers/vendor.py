@@ -1,4 +1,4 @@
-"""A provider whose vendor runs a server of its own, and that others imitate: its address, its key, its connection."""
+"""Base class of vendors whose API other servers implement, too: address, key and connection."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from athena_core.providers.provider import ProviderFailure
 
 
 class Vendor(ABC):
-    """A client of one server. ``base_url`` ends where ``path`` begins; local servers need no key."""
+    """A client of one server. ``base_url`` is the part before ``path``. Local servers need no key."""
 
     name: str
     default_model: str
@@ -24,7 +24,7 @@ class Vendor(ABC):
         mask: Mask | None = None,
         silence_seconds: float = 120.0,
     ) -> None:
-        """Prepare the client, of the vendor's own server without a URL; nothing is sent yet."""
+        """Prepare the client, without a URL for the vendor's own server. No request is sent."""
         base_url = (self.official_url if base_url is None else base_url).rstrip("/")
         self._is_official = base_url == self.official_url
         self._key = api_key or ""
@@ -38,13 +38,13 @@ class Vendor(ABC):
 
     @abstractmethod
     def _headers(self, key: str) -> Mapping[str, str]:
-        """What the vendor wants to be told with each request; without a key it is empty."""
+        """Return the vendor's request headers. The key may be empty."""
 
     def _check_key(self) -> None:
-        """Raise ProviderFailure where the vendor would refuse every request."""
+        """Raise ProviderFailure if the vendor's server would refuse every request."""
         if self._is_official and not self._key:
             setting = f"ATHENA_{self.name.upper()}_API_KEY"
-            raise ProviderFailure(f"{self.name}: no key is set ({setting})", worth_retrying=False)
+            raise ProviderFailure(f"{self.name}: no API key is set. Set {setting}", worth_retrying=False)
 
     async def close(self) -> None:
         """Close idle connections."""

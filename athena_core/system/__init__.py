@@ -1,4 +1,4 @@
-"""What touches the operating system, and knows nothing of runs.
+"""Access to the operating system, without knowledge of runs.
 
 What lives here: processes and their end, private files, the watchdog of the event loop, tuning of the garbage
 collector, failures of loops. What may not: the log, rules of the domain. Read first: ``process.py``, then

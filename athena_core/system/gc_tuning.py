@@ -1,4 +1,4 @@
-"""Python's garbage collector, set for processes that hold much for long or make much at once."""
+"""Tuning of Python's garbage collector for processes with many long-lived objects."""
 
 import ctypes
 import gc
@@ -6,30 +6,31 @@ import os
 from pathlib import Path
 
 THRESHOLDS = (50_000, 20, 50)
-"""After how many new objects the youngest are looked at, and after how many such looks older ones.
+"""Thresholds of the three generations of the collector.
 
-Cached states are many and live long, and the rows of a page all live until it is written: to look at them as often as
-Python does by itself is a tenth of the work of both a server and a replay, and most of a server's slowest answers.
+Cached states are many and live long, and the rows of a page all live until the page is written. With Python's default
+thresholds, collections take a tenth of the time of a server and of a replay, and cause most of a server's slowest
+answers.
 """
 
 GROWTH_BYTES_MIN = 32 << 20
 GROWTH_PARTS = 4
-"""A look at everything is due once the process grew by a quarter, and by 32 MiB."""
+"""A full collection is due once the process has grown by a quarter, and by 32 MiB."""
 STATM = Path("/proc/self/statm")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def tune_gc() -> None:
-    """Leave what there is to itself, and look at new objects less often."""
+    """Exclude present objects from collections, and collect new ones less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
 
 
 class GcTuner:
-    """Full collections of garbage, between requests, once the process has grown.
+    """The trigger of full collections: between requests, once the process has grown.
 
-    With these thresholds Python never looks at the oldest objects, so the memory of a peak would not come back.
+    With these thresholds Python never collects the oldest objects, so memory used at a peak would not be freed.
     """
 
     def __init__(self) -> None:
@@ -54,12 +55,12 @@ class GcTuner:
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process that is in RAM."""
+    """Return the resident memory of this process in bytes."""
     return int(STATM.read_bytes().split()[1]) * PAGE_BYTES
 
 
 def release_memory() -> None:
-    """Return free memory of the allocator to the system, where the C library is one that can."""
+    """Return free memory of the allocator to the system, if the C library supports it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,10 +1,10 @@
-"""The histogram: how often a measured value fell between which bounds."""
+"""Histograms of measured values."""
 
 from bisect import bisect_left
 
 
 class Histogram:
-    """Counts by upper bound (inclusive, ascending), and above the last; written by one thread, read by any."""
+    """Counts of values by upper bound (inclusive, ascending) and above the last. One thread writes, any may read."""
 
     __slots__ = ("bounds", "counts", "sum")
 

@@ -1,4 +1,4 @@
-"""Private files: what the state directory holds is its owner's alone, whatever the umask and the directory's mode."""
+"""Private files: only the owner may read the state directory, whatever the umask and the directory's mode."""
 
 import errno
 import fnmatch
@@ -19,18 +19,18 @@ _log = logging.getLogger(__name__)
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file as ``open`` wants it opened; one that is created is private."""
+    """Open a file for ``open``. A created file is private."""
     return os.open(path, flags, FILE_MODE)
 
 
 def create(path: Path) -> None:
-    """Create a private file unless it exists. What is in the way is reported by the library that opens it."""
+    """Create a private file if it does not exist. Errors are left to the library that opens it."""
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE))
 
 
 def write(path: Path, content: bytes, *, sync: bool = False) -> None:
-    """Write a private file; with ``sync`` its content is durable. Raises OSError."""
+    """Write a private file; with ``sync`` durably. Raise OSError."""
     with open(path, "wb", opener=opener) as file:  # noqa: PTH123 - Path.open takes no opener
         file.write(content)
         if sync:
@@ -39,7 +39,7 @@ def write(path: Path, content: bytes, *, sync: bool = False) -> None:
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open a regular file, private if it is created, and never wait for a FIFO or a device. Return its descriptor.
+    """Open a regular file and return its descriptor. It is private if it is created. Never block on a FIFO or device.
 
     Raise OSError for anything else.
     """
@@ -54,19 +54,19 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def read(path: Path, bytes_max: int) -> bytes:
-    """Read a regular file that is no link, without waiting for a FIFO or a device.
+    """Read a regular file that is not a link, without blocking on a FIFO or device.
 
-    Raise OSError for anything else, and for a file above ``bytes_max``.
+    Raise OSError for anything else, and for a file larger than ``bytes_max``.
     """
     with os.fdopen(open_regular(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         content = file.read(bytes_max + 1)
     if len(content) > bytes_max:
-        raise OSError(errno.EFBIG, f"above {bytes_max} bytes")
+        raise OSError(errno.EFBIG, f"larger than {bytes_max} bytes")
     return content
 
 
 def sync(path: Path) -> None:
-    """Make durable what a file holds, or the names that a directory holds. Raise OSError."""
+    """Make the content of a file, or the names in a directory, durable. Raise OSError."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
@@ -75,16 +75,16 @@ def sync(path: Path) -> None:
 
 
 def make_directory(path: Path, root: Path) -> None:
-    """Create a private directory and what is missing of those between it and ``root``. Raises OSError."""
+    """Create a private directory and its missing parents below ``root``. Raise OSError."""
     if path != root and path.is_relative_to(root):
         make_directory(path.parent, root)
     path.mkdir(exist_ok=True, mode=DIRECTORY_MODE)
 
 
 def open_to_others(state_dir: Path) -> Iterator[tuple[Path, int]]:
-    """Find the files and directories of ours below a state directory that others may read, with their modes.
+    """Yield Athena's files and directories in a state directory that other users may read, with their modes.
 
-    The state directory itself may be shared on purpose, and may hold what is not ours.
+    The state directory itself may be shared on purpose and may hold foreign files.
     """
     for path in _ours(state_dir):
         with suppress(OSError):
@@ -114,10 +114,10 @@ def _ours(state_dir: Path) -> Iterator[Path]:
 
 
 def close_to_others(state_dir: Path) -> None:
-    """Take the rights of others from what an older release, or a hand, left open; log how much it was."""
+    """Remove other users' rights from files that an older release or a person left open. Log their number."""
     closed = 0
     for path, mode in open_to_others(state_dir):
-        with suppress(OSError):  # it belongs to somebody else, or is gone
+        with suppress(OSError):  # another user's, or deleted
             path.chmod(mode & ~OTHERS)
             closed += 1
     if closed:

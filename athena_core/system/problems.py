@@ -1,4 +1,4 @@
-"""Problems: the failures of what runs beside the requests, logged and counted until each loop works again."""
+"""Problems: failures of background loops, logged and counted until each loop works again."""
 
 import logging
 import traceback
@@ -12,41 +12,41 @@ from athena_core.errors import AthenaError
 from athena_core.event import Value
 
 LOOPS: Mapping[str, str] = {
-    "anchors.send": "sends anchors of the log to the places that `ATHENA_ANCHOR_TO` names",
-    "log.anchor": "writes the head of the log into a file, so that a cut tail is noticed",
+    "anchors.send": "sends anchors of the log to the destinations in `ATHENA_ANCHOR_TO`",
+    "log.anchor": "writes the head of the log to a file, so that a truncated log is noticed",
     "log.checkpoint": "moves the WAL into the database file",
     "log.clock": "compares the machine's clock with the time that has passed",
-    "log.format": "looks for a process of an older release, which would write as if the format had not risen",
-    "log.keeper": "checks that the database file is in its place",
-    "log.watch": "reads what other processes commit",
+    "log.format": "detects a process of an older release, which would write the old format",
+    "log.keeper": "checks that the database file was not moved or replaced",
+    "log.watch": "reads events that other processes commit",
     "log.write": "writes the log; the server is not ready while this fails",
-    "memory.index": "builds the index of the memory",
-    "reactors": "starts the reactors in one process of all",
+    "memory.index": "updates the index of the memory",
+    "reactors": "runs the reactors, in one of all processes",
     "reactors.drains": "drains work queues and delivers messages",
-    "reactors.redrives": "puts dead letters back into their queues",
+    "reactors.redrives": "requeues dead letters",
     "reactors.reviews": "completes reviews",
     "reactors.schedules": "starts the runs of schedules and records how they ended",
     "reactors.workflows": "starts the steps of workflow runs",
-    "refusals.flush": "records how many refused requests were not recorded one by one",
+    "refusals.flush": "records the number of refusals that were not recorded one by one",
     "relay.receive": "receives the live text of other processes",
     "relay.send": "sends live text to other processes",
     "runner.claim": "leases runs that wait for an executor",
     "runner.run": "executes runs; a failure is a bug and ends a run with `INTERNAL_ERROR`; the next good run clears it",
-    "runner.sweep": "looks for runs whose executor is lost, and writes the heartbeat",
-    "runner.take-over": "takes such runs over, and cancels those that should have ended",
+    "runner.sweep": "finds runs whose executor is lost, and writes the heartbeat",
+    "runner.take-over": "takes over these runs, and cancels overdue ones",
     "schedules.alarm": "wakes the schedules when they are due",
     "views": "follows the log and writes the views",
 }
-"""What each loop does, by its stable name; metrics show each of them from the start."""
+"""The task of each loop by its stable name. Metrics show all of them from the start."""
 
 KEYS_MAX = 1_000
-"""How many failing keys of a loop are known apart."""
+"""Maximum number of failing keys that are tracked per loop."""
 
 LINES_MAX = 1_000
-"""How many kinds of failures are remembered as logged."""
+"""Maximum number of kinds of failures whose last log time is kept."""
 
 LINE_SECONDS = 60.0
-"""How far two log lines about the same failure of a loop are apart."""
+"""Minimum time between two log lines about the same failure of a loop."""
 
 MESSAGE_CHARS_MAX = 500
 
@@ -54,10 +54,10 @@ LOGGER = logging.getLogger("athena.background")
 
 
 class Problem(Value):
-    """A loop that fails now.
+    """A failing loop.
 
-    ``since`` is the first failure in milliseconds since 1970 UTC, ``message`` the last one, ``count`` how many there
-    were since then.
+    ``since`` is the time of the first failure in milliseconds since 1970 UTC, ``message`` is about the last one, and
+    ``count`` is the number of failures.
     """
 
     loop: str
@@ -67,12 +67,12 @@ class Problem(Value):
 
 
 class FailingLoop:
-    """The failures of one loop since it worked last, and the keys that fail."""
+    """The failures of one loop since it last worked, and its failing keys."""
 
     __slots__ = ("count", "keys", "logged", "message", "since")
 
     def __init__(self, since: int) -> None:
-        """Begin with no failure."""
+        """Start without failures."""
         self.since = since
         self.message = ""
         self.count = 0
@@ -81,10 +81,10 @@ class FailingLoop:
 
 
 class Problems:
-    """The failing loops of one process; safe from any thread."""
+    """The failing loops of a process. Safe from any thread."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with no failure."""
+        """Start without failures."""
         self._clock = clock
         self._lock = Lock()
         self._episodes: dict[str, FailingLoop] = {}
@@ -92,9 +92,10 @@ class Problems:
         self._lines: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def report(self, loop: str, error: BaseException, key: str = "") -> None:
-        """Record a failure of a loop, or of one key of it; log it at most once a minute for each kind.
+        """Record a failure of a loop, or of one of its keys. Log it at most once a minute for each kind.
 
-        A retryable AthenaError names its own reason and is a warning. Everything else is logged with its traceback.
+        A retryable AthenaError is logged as a warning without a traceback. Any other error is logged with its
+        traceback.
         """
         message = reason(error)
         with self._lock:
@@ -115,7 +116,7 @@ class Problems:
             LOGGER.error("%s failed (failure %d): %s", loop, count, message, exc_info=error)
 
     def _due(self, kind: tuple[str, str]) -> bool:
-        """Return True if a failure of this kind is to be logged now."""
+        """Return True if a failure of this kind should be logged now."""
         now = self._clock.monotonic()
         if now - self._lines.get(kind, now - LINE_SECONDS) < LINE_SECONDS:
             return False
@@ -126,9 +127,9 @@ class Problems:
         return True
 
     def recovered(self, loop: str, key: str | None = "") -> None:
-        """Record that a loop, or one key of it, works. Cheap while the loop does not fail.
+        """Record that a loop, or one of its keys, works. Cheap while the loop does not fail.
 
-        None stands for all keys of a loop that ended here, which is not logged.
+        None means all keys of a loop that ended in this process, which is not logged.
         """
         if loop not in self._episodes:
             return
@@ -147,7 +148,7 @@ class Problems:
             LOGGER.warning("%s works again (failures: %d)", loop, episode.count)
 
     def failing(self) -> tuple[Problem, ...]:
-        """Return the loops that fail now, by name."""
+        """Return the failing loops by name."""
         with self._lock:
             return tuple(
                 Problem(loop=loop, since=one.since, message=one.message, count=one.count)
@@ -161,7 +162,7 @@ class Problems:
 
 
 def reason(error: BaseException) -> str:
-    """Return the error in one line: code and message of ours, else its type and where it was raised."""
+    """Return an error in one line: code and message of an AthenaError, else its type and location."""
     if isinstance(error, AthenaError):
         said = f"{error.code}: {error.message}"
     elif isinstance(error, OSError):
@@ -172,7 +173,7 @@ def reason(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return the error's type and where it was raised; its own message may quote what a model wrote."""
+    """Return the exception's type and location; its message may quote model output."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     places = traceback.extract_tb(error.__traceback__)

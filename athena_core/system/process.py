@@ -1,4 +1,4 @@
-"""The child process: a command without a shell, of whose descendants none outlives it."""
+"""Child processes: a command without a shell, whose descendants are killed with it."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ LANG = "C.UTF-8"
 CHUNK_BYTES = 65_536
 MAX_COMPLAINT_BYTES = 4_096
 MAX_COMPLAINT_CHARS = 200
-GIT = {  # of the settings of a repository those that name a program, or lead to one
+GIT = {  # settings of a repository that name a program, or lead to one
     "safe.bareRepository": "explicit",
     "core.fsmonitor": "false",
     "core.hooksPath": os.devnull,
@@ -54,17 +54,18 @@ EMPTY_TREES = {
 START_SECONDS_MAX = 30.0
 REAP_SECONDS = 5.0
 SUPERVISED = sys.platform == "linux"
-"""Whether commands have a supervisor. Elsewhere only their process group is killed."""
+"""True if commands have a supervisor. On other systems only their process group is killed."""
 SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
 ADOPTION_SECONDS = 0.01
 ADOPTION_ROUNDS = 500
 
 
 def environment(object_format: str = "sha1") -> dict[str, str]:
-    """Return the whole environment of a command: PATH (three system directories), HOME, LANG and settings of git.
+    """Return the environment of a command: PATH (three system directories), HOME, LANG and settings of git.
 
-    Git then reads no settings but a repository's, and of these none that name a program, as far as variables can
-    decide that. It reads no attributes of files in a repository of ``object_format``: these choose filters and drivers.
+    With it git reads only the settings of the repository, and ignores those that name a program, if a variable can
+    override them. It reads no file attributes in a repository of ``object_format``, because they choose filters and
+    drivers.
     """
     settings = {**GIT, "attr.tree": EMPTY_TREES[object_format]}
     return {
@@ -86,20 +87,20 @@ def environment(object_format: str = "sha1") -> dict[str, str]:
 
 
 class CannotStart(Exception):
-    """The command does not exist, or may not be run; the text says why."""
+    """The command does not exist or may not be run. The message is the reason."""
 
 
 class Child(asyncio.SubprocessProtocol):
-    """The running command: its output as a stream, the tail of its complaints, its end.
+    """A running command: its output as a stream, the end of its error output, and its exit.
 
-    On Linux the direct child is a supervisor, which ends as the command does once all descendants are dead.
+    On Linux the direct child is a supervisor. It ends like the command, once all descendants are dead.
     """
 
     _supervisors: ClassVar[set[int]] = set()
     _starting: ClassVar[int] = 0
 
     def __init__(self, report: int) -> None:
-        """Read what the supervisor reports from the pipe ``report``, which ``end`` closes."""
+        """Take the pipe that the supervisor reports on. ``end`` closes it."""
         self.output = asyncio.StreamReader(limit=CHUNK_BYTES)
         self.exited = asyncio.Event()
         self._complaints = b""
@@ -116,11 +117,11 @@ class Child(asyncio.SubprocessProtocol):
         fed: bool = True,
         merged: bool = False,
     ) -> "Child":
-        """Start the command; ``fed``: it gets standard input, ``merged``: complaints are output. Raises CannotStart."""
+        """Start a command; ``fed``: with standard input, ``merged``: with errors in its output. Raise CannotStart."""
         starting = asyncio.ensure_future(cls._start(argv, environment, directory, fed=fed, merged=merged))
         try:
             return await asyncio.shield(starting)
-        except asyncio.CancelledError:  # it may run already, and asyncio would only end its first process
+        except asyncio.CancelledError:  # it may run already, and asyncio would end only its first process
             with anyio.CancelScope(shield=True), suppress(CannotStart):
                 await (await starting).end()
             raise
@@ -160,63 +161,65 @@ class Child(asyncio.SubprocessProtocol):
         return child
 
     async def _problem(self) -> str:
-        """Return why the supervisor could not start the command; empty where it runs."""
+        """Return the reason why the supervisor could not start the command; empty if it runs."""
         loop, reported = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._report, reported.set)
         with anyio.move_on_after(START_SECONDS_MAX):
             await reported.wait()
         loop.remove_reader(self._report)
         if not reported.is_set():
-            return f"it did not start within {START_SECONDS_MAX:.0f} s"
+            return f"the command did not start within {START_SECONDS_MAX:.0f} s"
         started = self._take_report()[:1]
         if not started:
-            return "its supervisor ended"
+            return "the supervisor of the command ended"
         return os.strerror(started[0]) if started != supervisor.OK else ""
 
     def _take_report(self) -> bytes:
-        """Return what the supervisor reported until now: a byte about the start, one about the end."""
+        """Return the supervisor's report: a byte about the start, and one about the end."""
         with suppress(BlockingIOError):
             if self._report >= 0:
                 self._reported += os.read(self._report, 2)
         return self._reported
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The command runs; a reader who is slow slows it down."""
+        """Connect the output. A slow reader slows the command down."""
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self._pid = self._transport.get_pid()
         self._supervisors.add(self._pid)
         self.output.set_transport(cast(asyncio.ReadTransport, self._transport.get_pipe_transport(1)))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """The command printed something; of its complaints only the tail is kept."""
+        """Handle output. Only the end of the error output is kept."""
         if fd == 1:
             self.output.feed_data(data)
         else:
             self._complaints = (self._complaints + data)[-MAX_COMPLAINT_BYTES:]
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """A pipe is closed on the other side."""
+        """Handle the end of a pipe."""
         if fd == 1:
             self.output.feed_eof()
 
     def process_exited(self) -> None:
-        """The command is done, and what it left running is dead unless its supervisor was killed."""
+        """Handle the end of the command. Its descendants are dead, unless its supervisor was killed."""
         self._supervisors.discard(self._pid)
         if not SUPERVISED:
             self._kill(signal.SIGKILL)
         elif supervisor.own_children is not None and self._take_report() in {b"", supervisor.OK}:
-            self._kill_adopted(ADOPTION_ROUNDS)  # it did not report the end, nor even the start if that was quick
+            self._kill_adopted(
+                ADOPTION_ROUNDS
+            )  # it reported no end; a quick command may not even have reported its start
             return
         self.exited.set()
 
     def _kill_adopted(self, rounds: int) -> None:
-        """Kill the orphans of a supervisor that was killed: this process adopted them.
+        """Kill the descendants of a supervisor that was killed. This process adopted them.
 
-        Orphans of living supervisors never become children of this process, so all its children but supervisors and
-        those that it had before are such ones.
+        Descendants of living supervisors never become children of this process. So they are all its children except
+        supervisors and the children that it had before.
         """
         adopted = set(supervisor.children()) - self._supervisors - (supervisor.own_children or set())
-        if self._starting:  # a supervisor may be there of which nothing is known yet
+        if self._starting:  # there may be a supervisor whose pid is not known yet
             adopted = set()
         for pid in adopted:
             with suppress(ProcessLookupError, PermissionError):
@@ -229,28 +232,28 @@ class Child(asyncio.SubprocessProtocol):
             self.exited.set()
 
     def feed(self, data: bytes) -> None:
-        """Write standard input and close it; buffered, so that a command that prints before it reads cannot block."""
+        """Write standard input and close it. It is buffered, so a command that prints before it reads cannot block."""
         stdin = cast(asyncio.WriteTransport | None, self._transport.get_pipe_transport(0))
         if stdin is None or stdin.is_closing():
-            return  # the command ended before it read; its exit status says the rest
+            return  # the command ended before it read its input; its exit status is enough
         stdin.write(data)
         stdin.write_eof()
 
     @property
     def status(self) -> int | None:
-        """The exit status; negative is the signal that ended it."""
+        """The exit status; a negative number is the signal that ended the command."""
         return self._transport.get_returncode()
 
     def ending(self, hide: Callable[[str], str] = str) -> str:
-        """How the command ended, and its last words; ``hide`` masks them before they are cut."""
+        """Return how the command ended, with its last error output. ``hide`` masks it before it is cut."""
         status = self.status or 0
         words = hide(clean(self._complaints.decode(errors="replace"))).strip()[-MAX_COMPLAINT_CHARS:]
         return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
 
     async def end(self) -> None:
-        """Kill the command and all its descendants unless it is done, wait until it is reaped, and close the pipes."""
+        """Kill the command and all its descendants if it still runs, wait until it is reaped, and close the pipes."""
         for number in (signal.SIGTERM, signal.SIGKILL) if SUPERVISED else (signal.SIGKILL,):
-            if not self.exited.is_set():  # SIGKILL: the supervisor did not react, because something stopped it
+            if not self.exited.is_set():  # SIGKILL: the supervisor did not react because something stopped it
                 if self.status is None:
                     self._kill(number)
                 with anyio.move_on_after(REAP_SECONDS, shield=True):
@@ -261,7 +264,7 @@ class Child(asyncio.SubprocessProtocol):
             self._report = -1
 
     def _kill(self, number: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # the group is empty (macOS: EPERM for one of zombies)
+        with suppress(ProcessLookupError, PermissionError):  # the group is empty (macOS: EPERM if all are zombies)
             os.killpg(self._pid, number)
             os.killpg(self._pid, signal.SIGCONT)
 
@@ -269,5 +272,5 @@ class Child(asyncio.SubprocessProtocol):
 def _home() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:  # a container's user without an entry
+    except KeyError:  # a user without an entry, as in containers
         return "/"

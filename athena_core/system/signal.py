@@ -1,4 +1,4 @@
-"""The signal: wakes everyone who waits for a position, in threads and in event loops."""
+"""The signal: wakes threads and tasks that wait for a position."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ Waiter: TypeAlias = tuple[Position, asyncio.AbstractEventLoop, "asyncio.Future[N
 
 
 class Signal:
-    """A position that only grows, and the waiters for it. Safe from any thread; one wake-up per loop and advance."""
+    """A growing position and its waiters. Safe from any thread. Each event loop is woken once per advance."""
 
     def __init__(self, position: Position = 0) -> None:
         """Start at a position."""
@@ -19,7 +19,7 @@ class Signal:
         self._waiters: list[Waiter] = []
 
     def advance(self, position: Position) -> None:
-        """Wake whoever waits for ``position`` or less."""
+        """Wake all waiters for ``position`` or less."""
         with self._condition:
             if position <= self.position:
                 return
@@ -55,14 +55,14 @@ class Signal:
                         self._waiters.remove(waiter)
 
     def wait_in_thread(self, position: Position, timeout: float) -> bool:
-        """Block a thread until the position is reached, a nudge, or ``timeout`` seconds; tell whether it is reached."""
+        """Block until the position is reached, a nudge, or ``timeout`` seconds. Return True if it is reached."""
         with self._condition:
             if self.position < position:
                 self._condition.wait(timeout)
             return self.position >= position
 
     def nudge(self) -> None:
-        """Wake blocked threads without a new position (a stop, a reader in a hurry)."""
+        """Wake blocked threads without a new position, for a stop or an impatient reader."""
         with self._condition:
             self._condition.notify_all()
 

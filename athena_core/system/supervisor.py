@@ -1,11 +1,11 @@
-"""The supervisor: a small process between this one and a command, which no descendant of the command can leave.
+"""The supervisor: a small process between the server and a command, which no descendant of the command can leave.
 
-A process whose parent ends is adopted by its nearest *subreaper*. Each command has a supervisor of its own that is one,
-so whatever the command starts stays below it, whatever session, group or environment that chooses. When the command
-ends, when SIGTERM asks for it, or when the process that started it is gone (which the kernel reports as SIGTERM), the
-supervisor kills what is left, generation by generation, and ends as the command did.
+If the parent of a process ends, its nearest *subreaper* adopts the process. Each command has its own supervisor, which
+is a subreaper. So all descendants stay below it, whatever session, group or environment they choose. The supervisor
+kills the rest when the command ends, on SIGTERM, or when the process that started it ends (which the kernel
+reports as SIGTERM). Then it ends like the command did.
 
-Run by path, without site-packages, and with few imports: half of what a command costs is the start of this file.
+Run by path, without site-packages and with few imports: half of the cost of a command is the start of this file.
 """
 
 import _signal as signal  # type: ignore[import-not-found]  # the module signal would take 5 ms more
@@ -23,15 +23,15 @@ NOTHING_STARTED = 1
 OK = b"\0"
 
 own_children: frozenset[int] | None = None
-"""The children that this process had when it began to adopt orphans; None if it does not."""
+"""The children of this process when it became a subreaper; None if it is not one."""
 
 
 def protect() -> None:
-    """Adopt orphaned descendants, and close the environment and memory of this process to others of its user.
+    """Adopt orphaned descendants, and hide this process's environment and memory from other processes of its user.
 
-    For programs that start commands, at their start. There are no core dumps of it then, and only root can trace it.
+    For programs that start commands; call it first. The process then writes no core dumps, and only root can trace it.
     """
-    global own_children  # noqa: PLW0603  (a process either does or does not)
+    global own_children  # noqa: PLW0603  (the state of the process)
     if sys.platform == "linux":
         prctl(PR_SET_DUMPABLE, 0)
         prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -76,8 +76,8 @@ def _read(path: str) -> bytes:
 def kill_descendants() -> None:
     """Kill and reap until no child is left.
 
-    Only direct children are killed: the pid of a child that is not reaped yet belongs to it. Their children then
-    become ours.
+    Only direct children are killed, because the pid of a child that is not reaped cannot be reused. Their children are
+    then adopted.
     """
     seconds = 0.0005
     while True:
@@ -112,13 +112,13 @@ def _stop(number: int, frame: object) -> None:
 
 
 def main(parent: int, report: int, argv: list[str]) -> None:
-    """Run the command. Write to ``report`` a byte of its start (errno or OK), and OK once all descendants are dead."""
+    """Run a command. Write to ``report`` a byte about its start (errno or OK), and OK once all descendants are dead."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    prctl(PR_SET_DUMPABLE, 0)  # so that the command does not trace it, and no core is dumped in its name
+    prctl(PR_SET_DUMPABLE, 0)  # the command cannot trace this process, and there are no core dumps
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it ended before the kernel was asked to report that
+    if os.getppid() != parent:  # it ended before PR_SET_PDEATHSIG took effect
         os._exit(NOTHING_STARTED)
     os.set_inheritable(report, False)
     try:
@@ -130,7 +130,7 @@ def main(parent: int, report: int, argv: list[str]) -> None:
         os._exit(NOTHING_STARTED)
     os.write(report, OK)
     null = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):  # only the command and its descendants hold its pipes
+    for stream in range(3):  # only the command and its descendants hold the pipes
         os.dup2(null, stream)
     while True:
         pid, status = os.wait()

@@ -1,4 +1,4 @@
-"""The watchdog: measures how long the event loop is blocked, and names what ran then."""
+"""The watchdog: measures blocks of the event loop and names the code that caused them."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 BLOCK_SECONDS = 0.02
-"""From how long on a block counts."""
+"""A block of at least this length is counted."""
 LOG_SECONDS = 0.5
-"""From how long on it has a line in the log."""
+"""A block of at least this length is logged."""
 PROBE_SECONDS = 0.01
-"""Between two looks at the loop. As much of a block may go unseen."""
+"""Time between two probes. This much of a block may be missed."""
 WINDOW_SECONDS = 60.0
 CLOSE_SECONDS = 1.0
 LONGEST = 5
@@ -29,7 +29,7 @@ HOME = Path(__file__).resolve().parents[2]
 ROOTS = tuple(str(HOME / name) + "/" for name in ("athena_core", "projections", "athena_api", "athena_cli"))
 
 SELECT = selectors.DefaultSelector.select.__code__
-"""Where the event loop of asyncio waits; that of uvloop has no frame."""
+"""The code in which asyncio's event loop waits. uvloop has no frame for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,17 +39,17 @@ class LoopBlock(NamedTuple):
 
     seconds: float
     cpu_seconds: float
-    """What the loop's thread computed meanwhile; much less, where it waited for a disk, or for the machine."""
+    """CPU time of the loop's thread; much less than ``seconds`` if it waited for a disk or for the machine."""
     operation: str
     place: str
-    """The innermost line of ours that ran 20 ms after the probe."""
+    """The innermost line of Athena's code, 20 ms after the probe."""
 
 
 class Watchdog:
-    """A thread that looks 100 times a second whether the event loop runs something, and if so has it answer a probe.
+    """A thread that probes the event loop 100 times a second while the loop is running something.
 
-    A loop that does not answer within ``BLOCK_SECONDS`` is blocked: the thread reads the name of the task that runs, or
-    of the callback, so that requests pay nothing. A loop that waits is not woken.
+    A loop that does not answer within ``BLOCK_SECONDS`` is blocked. The thread then reads the name of the running task
+    or callback, so requests have no overhead. A waiting loop is not woken.
     """
 
     def __init__(
@@ -60,7 +60,6 @@ class Watchdog:
         log_seconds: float = LOG_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Measure nothing yet."""
         self._probe_seconds = probe_seconds
         self._block_seconds = block_seconds
         self._log_seconds = log_seconds
@@ -72,7 +71,7 @@ class Watchdog:
         self._window_ends = 0.0
         self._answered_at = self._answered_cpu = 0.0
         self._unanswered = threading.Lock()
-        """Held from a probe to its answer; lighter than an Event, which is written in Python."""
+        """Held from a probe to its answer. Cheaper than an Event, which is written in Python."""
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id = self._cpu_clock = 0
@@ -80,28 +79,28 @@ class Watchdog:
         """The frame that runs the loop."""
 
     def start(self) -> None:
-        """Watch the running loop, until ``close``."""
+        """Watch the running loop until ``close``."""
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._cpu_clock = time.pthread_getcpuclockid(self._thread_id)
         threading.Thread(target=self._run, name="athena-watchdog", daemon=True).start()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._closed = True
 
     @property
     def longest(self) -> list[LoopBlock]:
-        """The longest blocks since the start, five at most, the longest first."""
+        """The five longest blocks since the start, longest first."""
         return sorted(self._longest, reverse=True)
 
     def recent_seconds(self) -> float:
-        """Return the longest block that was measured in the last one to two minutes, 0 if none was."""
+        """Return the longest block of the last one to two minutes, 0 if there was none."""
         self._turn(self._monotonic())
         return max(self._windows)
 
     def _turn(self, now: float) -> None:
-        """Begin a new window where the last one is over."""
+        """Start a new window if the last one is over."""
         if now >= self._window_ends:
             recent = now - self._window_ends < WINDOW_SECONDS
             self._windows = (self._windows[1] if recent else 0.0, 0.0)
@@ -119,7 +118,7 @@ class Watchdog:
         return frame is not None and (frame is self._base or frame.f_code is SELECT)
 
     def _probe(self) -> None:
-        """Have the loop answer, and note the block if it does not."""
+        """Probe the loop, and record a block if it does not answer."""
         assert self._loop is not None
         self._unanswered.acquire()
         try:
@@ -136,7 +135,7 @@ class Watchdog:
             self.note(LoopBlock(self._answered_at - began, self._answered_cpu - cpu, operation, place))
 
     def _answered(self, seconds: float) -> bool:
-        """Wait for the answer, so long at most."""
+        """Wait for the answer, up to ``seconds``."""
         found = self._unanswered.acquire(timeout=seconds)
         if found:
             self._unanswered.release()
@@ -159,7 +158,7 @@ class Watchdog:
         (heappush if len(self._longest) < LONGEST else heappushpop)(self._longest, block)
 
     def _running(self) -> tuple[str, str]:
-        """What the loop runs now: its operation, and the innermost line of ours."""
+        """Return the running operation and the innermost line of Athena's code."""
         task = asyncio.current_task(self._loop)
         frame, ours = sys._current_frames().get(self._thread_id), list[FrameType]()
         while frame is not None and frame is not self._base:
@@ -176,14 +175,14 @@ class Watchdog:
 
 
 def name_operation(operation: str) -> None:
-    """Let the running task be known by its operation."""
+    """Name the running task after its operation."""
     task = asyncio.current_task()
     if task is not None:
         task.set_name(operation)
 
 
 def _name_of(task: "asyncio.Task[Any] | None", ours: Sequence[FrameType]) -> str:
-    """The operation of a task, or the outermost function of ours, else the task's: a name that some release defines."""
+    """Return the operation of a task, else the outermost function of Athena's code, else the task's own name."""
     name = "" if task is None else task.get_name()
     if name.isidentifier() or name.startswith("/"):
         return name

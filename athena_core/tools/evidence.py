@@ -1,4 +1,4 @@
-"""The tool evidence: a model shows what its work came to."""
+"""The tool evidence: attaches evidence of a model's work to the run."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ EVIDENCE_CHARS_MAX = 1_000_000
 SPEC = ToolSpec(
     name="evidence",
     description=(
-        "Attach evidence that shows what your work came to, under the label that was asked for. "
+        "Attach evidence of the result of your work, under the label that was requested. "
         "Attach it after your last change: a later change in the workspace makes it stale."
     ),
     parameters=parameters(
@@ -37,27 +37,27 @@ SPEC = ToolSpec(
 
 
 class EvidenceTool:
-    """Attaches text, JSON or bytes. It changes nothing, so it may be repeated."""
+    """A tool that attaches text, JSON or bytes. It changes nothing, so a call may be repeated."""
 
     spec = SPEC
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Check the content against its type, and hand it on. Raises ToolRefused."""
+        """Check the content against its type and return it as evidence. Raise ToolRefused."""
         kind, content = arguments["type"], arguments["content"]
         if kind == "json":
             try:
                 msgspec.json.decode(content)
             except (ValueError, RecursionError) as error:
-                raise ToolRefused(f"The content is no JSON: {error}. Send JSON, or type text.") from None
+                raise ToolRefused(f"The content is not JSON: {error}. Send JSON, or type text.") from None
         elif kind == "binary":
             try:
                 base64.b64decode(content, validate=True)
             except (binascii.Error, ValueError) as error:
-                raise ToolRefused(f"The content is no base64: {error}. Send base64, or type text.") from None
+                raise ToolRefused(f"The content is not base64: {error}. Send base64, or type text.") from None
         label = arguments["label"]
         return ToolResult(
             content=f"Attached as {clean(label)!r}.", shown=tool_evidence(label, content, kind, workspace=True)

@@ -1,4 +1,4 @@
-"""The tool files: list, read and, where the profile allows it, change files in the workspace."""
+"""The tool files: lists, reads and, if the profile allows it, changes files in the workspace."""
 
 import base64
 import binascii
@@ -16,28 +16,28 @@ from athena_core.tools.workspace import DirectoryEntry, Parts, Workspace, parts_
 from athena_core.values import FilesPolicy, ToolSpec
 
 FILE_BYTES = 1_000_000
-"""The size of a file unless the profile says ``fileBytesMax``."""
+"""Maximum size of a file, unless the profile sets ``fileBytesMax``."""
 LIST_ENTRIES_MAX = 1_000
 LINE = {"type": "integer", "minimum": 1, "maximum": 1_000_000_000}
 
 SPEC = ToolSpec(
     name="files",
     description=(
-        "Files of the workspace. list: a directory (recursive: with all below). read: a file, or lines of it. "
-        "write: a file as a whole, made if need be. replace: old, which must occur exactly once, by new. "
+        "Files of the workspace. list: a directory (recursive: with all subdirectories). read: a file, or lines of it. "
+        "write: a whole file, created if needed. replace: old, which must occur exactly once, by new. "
         "delete: a file or an empty directory. Paths are relative; links are not followed."
     ),
     parameters=parameters(
         "action",
         action={"enum": ["list", "read", "write", "replace", "delete"]},
-        path={"type": "string", "description": "Relative path; may be left out for list."},
-        recursive={"type": "boolean", "description": "list: also what is below."},
+        path={"type": "string", "description": "Relative path; optional for list."},
+        recursive={"type": "boolean", "description": "list: include all subdirectories."},
         from_line={**LINE, "description": "read: the first line, from 1."},
-        lines={**LINE, "description": "read: how many lines."},
-        encoding={"enum": ["utf-8", "base64"], "description": "read, write: base64 for what is no text."},
+        lines={**LINE, "description": "read: number of lines."},
+        encoding={"enum": ["utf-8", "base64"], "description": "read, write: base64 for binary files."},
         content={"type": "string", "description": "write: the new content."},
-        old={"type": "string", "minLength": 1, "description": "replace: the text that is there."},
-        new={"type": "string", "description": "replace: the text that takes its place."},
+        old={"type": "string", "minLength": 1, "description": "replace: the present text."},
+        new={"type": "string", "description": "replace: the new text."},
         evidence=EVIDENCE,
     ),
 )
@@ -45,36 +45,38 @@ NEEDED = {"read": ("path",), "write": ("path", "content"), "replace": ("path", "
 
 
 class FilesTool:
-    """Works below ``toolPolicies.files.directory`` of the workspace, and changes things only with ``write``.
+    """A tool for files below ``toolPolicies.files.directory`` of the workspace. It changes them only with ``write``.
 
-    A listing, a reading and a writing may be repeated: a file is written as a whole, so twice is as good as once. A
-    replacement and a deletion may not: the second would fail, and say so of the first.
+    Listing, reading and writing may be repeated, because a file is written as a whole. Replacing and deleting may not,
+    because the second call would fail although the first one succeeded.
     """
 
     spec = SPEC
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """Unless it replaces or deletes."""
+        """Return True unless the call replaces or deletes."""
         return arguments.get("action") in ("list", "read", "write")
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Do it in a thread; what was begun is finished also when it is cancelled. Raises ToolRefused."""
+        """Run the call in a thread. A cancelled call is still completed there. Raise ToolRefused."""
         return await anyio.to_thread.run_sync(self._call, arguments, bench)
 
     def _call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         policy = bench.policies.files or FilesPolicy()
         action = arguments["action"]
         if missing := [name for name in NEEDED.get(action, ()) if name not in arguments]:
-            raise ToolRefused(f"files {action} needs {', '.join(missing)}. Send it again with that.")
+            raise ToolRefused(
+                f"files {action} needs {', '.join(missing)}. Add the missing arguments and call it again."
+            )
         if action not in ("list", "read") and not policy.write:
             raise ToolRefused(
-                f"The profile lets files only be read, so {action} is refused. "
-                "Go on without, or have toolPolicies.files.write set to true."
+                f"The profile only allows reading files, so {action} is refused. "
+                "Continue without it, or ask an operator to set toolPolicies.files.write to true."
             )
         path = arguments.get("path", "")
         below = parts_of(path)
         if not below and action != "list":
-            raise ToolRefused(f"{path!r} is the directory of the tool itself. Name a file in it.")
+            raise ToolRefused(f"{path!r} is the directory of the tool itself. Give the path of a file in it.")
         parts = (*parts_of(policy.directory or ""), *below)
         work = _Work(bench.workspace, bench.mask, parts, policy.file_bytes_max or FILE_BYTES)
         try:
@@ -90,7 +92,9 @@ class FilesTool:
                 case _:
                     return work.delete(arguments)
         except OSError as error:
-            return ToolResult(content=f"{clean(path) or '.'}: {error.strerror or 'it cannot be done'}", is_error=True)
+            return ToolResult(
+                content=f"{clean(path) or '.'}: {error.strerror or 'the operation failed'}", is_error=True
+            )
 
 
 class _Work:
@@ -109,7 +113,7 @@ class _Work:
             line = _line(entry)
             room -= len(line)
             if len(lines) == LIST_ENTRIES_MAX or room < 0:
-                lines.append(f"[only the first {len(lines)} are shown; list a directory below]")
+                lines.append(f"[only the first {len(lines)} entries are shown; list a subdirectory]")
                 break
             lines.append(line)
         cut = len(lines) > LIST_ENTRIES_MAX or room < 0
@@ -126,7 +130,7 @@ class _Work:
         if arguments.get("encoding") == "base64":
             if self._mask.holds(data):
                 raise ToolRefused(
-                    "The file holds a secret, so base64 is refused. Read it with encoding utf-8: it hides the secret."
+                    "The file holds a secret, so base64 is refused. Read it as utf-8, which hides the secret."
                 )
             content = base64.b64encode(data).decode()
             return ToolResult(content=content, shown=tool_evidence(label, content, "binary", workspace=True))
@@ -143,7 +147,7 @@ class _Work:
             try:
                 data = base64.b64decode(content, validate=True)
             except (binascii.Error, ValueError) as error:
-                raise ToolRefused(f"The content is no base64: {error}. Send base64, or encoding utf-8.") from None
+                raise ToolRefused(f"The content is not base64: {error}. Send base64, or encoding utf-8.") from None
             evidence = tool_evidence(label, content, "binary", workspace=True)
         else:
             data = content.encode()
@@ -154,7 +158,7 @@ class _Work:
         text, old = _text(self._read()), arguments["old"]
         found = text.count(old)
         if found != 1:
-            remedy = "Take more of the text around it." if found else "Read the file, and take the text as it is there."
+            remedy = "Include more of the text around it." if found else "Read the file, and copy the text exactly."
             raise ToolRefused(f"The old text occurs {found} times; it must occur exactly once. {remedy}")
         text = text.replace(old, arguments["new"])
         told = self._write(text.encode())
@@ -170,14 +174,14 @@ class _Work:
         )
 
     def _read(self) -> bytes:
-        remedy = "Take a smaller file, or have toolPolicies.files.fileBytesMax raised."
+        remedy = "Use a smaller file, or ask an operator to raise toolPolicies.files.fileBytesMax."
         return self._workspace.read(self._parts, self._bytes_max, remedy)
 
     def _write(self, data: bytes) -> str:
         if len(data) > self._bytes_max:
             raise ToolRefused(
-                f"The content has {len(data)} bytes; at most {self._bytes_max} are written. "
-                "Write several files, or have toolPolicies.files.fileBytesMax raised."
+                f"The content has {len(data)} bytes; the limit is {self._bytes_max}. "
+                "Write several files, or ask an operator to raise toolPolicies.files.fileBytesMax."
             )
         self._workspace.write(self._parts, data)
         return f"Wrote {len(data)} bytes to {'/'.join(self._parts)}."
@@ -196,4 +200,4 @@ def _line(entry: DirectoryEntry) -> str:
         return name + "/"
     if stat.S_ISLNK(entry.mode):
         return name + " (a link, not followed)"
-    return f"{name} ({entry.size} bytes)" if stat.S_ISREG(entry.mode) else name + " (no regular file)"
+    return f"{name} ({entry.size} bytes)" if stat.S_ISREG(entry.mode) else name + " (not a regular file)"

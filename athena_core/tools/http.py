@@ -1,4 +1,4 @@
-"""The tool http: requests to the hosts that the profile lists, at public addresses, without redirects."""
+"""The tool http: requests to the hosts of the profile, at public addresses, without redirects."""
 
 import asyncio
 import base64
@@ -24,9 +24,9 @@ from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters
 from athena_core.values import Egress, EvidenceType, HttpPolicy, ToolSpec
 
 TIMEOUT_MS = 30_000
-"""How long a request may take in all unless the profile says ``timeoutMs``."""
+"""Timeout of a whole request, unless the profile sets ``timeoutMs``."""
 RESPONSE_BYTES = 1_000_000
-"""How much of a body is taken unless the profile says ``responseBytesMax``."""
+"""Maximum size of a response body, unless the profile sets ``responseBytesMax``."""
 URL_CHARS_MAX = 8_000
 BODY_CHARS_MAX = 1_000_000
 HEADER_CHARS_MAX = 1_000
@@ -35,15 +35,15 @@ REQUEST_HEADERS = (
     "accept", "accept-language", "content-type", "idempotency-key", "if-match", "if-modified-since", "if-none-match",
     "range",
 )  # fmt: skip
-"""Headers that a model may send; none of them carries a credential."""
+"""Headers that a model may send. None of them carries a credential."""
 RESPONSE_HEADERS = (
     "content-type", "content-length", "content-encoding", "content-range", "date", "etag", "last-modified", "link",
     "location", "retry-after",
 )  # fmt: skip
-"""Headers of a response that a model is told."""
+"""Headers of a response that the model gets."""
 READING = frozenset({"GET", "HEAD"})
 CHARSETS = {"": "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "latin-1", "windows-1252": "cp1252"}
-PRINTABLE = re.compile(r"[!-\[\]-~]+")  # no blank, no backslash: they are what parsers of URLs disagree on
+PRINTABLE = re.compile(r"[!-\[\]-~]+")  # no space and no backslash: URL parsers disagree about them
 HEADER_VALUE = re.compile(r"[ -~]*")
 HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
@@ -52,22 +52,22 @@ GLOBAL_V6 = IPv6Network("2000::/3")
 CLOSED_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 CLOSED_V4 = tuple(
     map(IPv4Network, ("192.0.0.0/24", "168.63.129.16/32"))
-)  # protocols; a cloud's inside with a public face
+)  # protocol assignments, and a cloud's internal service with a public address
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
-"""The addresses of a host and port; may raise OSError."""
+"""A function that returns the addresses of a host and port. It may raise OSError."""
 
 SPEC = ToolSpec(
     name="http",
     description=(
-        "Send one HTTP request to a host that is allowed. Redirects are not followed: a 3xx is the result. "
-        f"Headers that may be sent: {', '.join(REQUEST_HEADERS)}."
+        "Send one HTTP request to an allowed host. Redirects are not followed: a 3xx is the result. "
+        f"Allowed headers: {', '.join(REQUEST_HEADERS)}."
     ),
     parameters=parameters(
         "url",
         url={"type": "string", "minLength": 1, "maxLength": URL_CHARS_MAX, "description": "http:// or https://"},
-        method={"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "description": "GET if left out."},
+        method={"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "description": "Default: GET."},
         headers={"type": "object", "additionalProperties": {"type": "string", "maxLength": HEADER_CHARS_MAX}},
         body={"type": "string", "maxLength": BODY_CHARS_MAX, "description": "Not with GET and HEAD."},
         evidence=EVIDENCE,
@@ -76,7 +76,7 @@ SPEC = ToolSpec(
 
 
 class HttpTarget(NamedTuple):
-    """Where a request goes, taken apart once; it is put together again from these parts only."""
+    """The parsed destination of a request. The URL is rebuilt from these parts only."""
 
     scheme: str
     host: str
@@ -85,7 +85,7 @@ class HttpTarget(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The host, with the port unless it is the scheme's own."""
+        """The host, with the port unless it is the scheme's default."""
         return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"
 
 
@@ -93,35 +93,35 @@ PORTS = {"http": 80, "https": 443}
 
 
 class HttpTool:
-    """Sends a request to a host of ``allowedEgress``, with a method of ``toolPolicies.http.methods`` (else GET).
+    """A tool that sends a request to a host of ``allowedEgress`` with a method of ``toolPolicies.http.methods``.
 
-    A name is resolved once; if any of its addresses is not public, the call is refused, else one of just these is
-    connected to, with the name as ``Host`` and for TLS. Proxies, cookies and credentials of the environment are not
-    used. GET and HEAD may be repeated.
+    A name is resolved once. If one of its addresses is not public, the call is refused; otherwise one of these
+    addresses is used, with the name as ``Host`` and for TLS. Proxies, cookies and credentials of the environment are
+    not used. The default method is GET. GET and HEAD may be repeated.
     """
 
     spec = SPEC
 
     def __init__(self, allow_loopback: bool = False, resolve: Resolve | None = None) -> None:
-        """Only tests reach their own machine (``allow_loopback``) or know better than the system's resolver."""
+        """Use the system's resolver. Only tests set ``allow_loopback`` or ``resolve``."""
         self._allow_loopback = allow_loopback
         self._resolve = resolve or _resolve
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """If it only reads."""
+        """Return True if the method only reads."""
         return arguments.get("method", "GET") in READING
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Send it and read the answer up to the limits. Raises ToolRefused."""
+        """Send the request and read the response up to the limits. Raise ToolRefused."""
         policy = bench.policies.http or HttpPolicy()
         method = arguments.get("method", "GET")
         if method not in policy.methods:
             raise ToolRefused(
                 f"Method {method} is not allowed, only {', '.join(policy.methods)}. "
-                "Use one of these, or have it added to toolPolicies.http.methods."
+                "Use one of these, or ask an operator to add it to toolPolicies.http.methods."
             )
         if "body" in arguments and method in READING:
-            raise ToolRefused(f"{method} has no body. Leave it out, or put it into the query of the URL.")
+            raise ToolRefused(f"{method} has no body. Remove it, or use the query of the URL.")
         headers = _headers(arguments.get("headers", {}))
         target = _target(arguments["url"])
         _allowed(target, bench.allowed_egress)
@@ -132,20 +132,20 @@ class HttpTool:
                 request = _Request(target, method, headers, arguments.get("body"), self._tls)
                 answer = await request.send(addresses, policy.response_bytes_max or RESPONSE_BYTES)
         except TimeoutError:
-            remedy = "Ask for less, or have toolPolicies.http.timeoutMs raised."
-            return ToolResult(content=f"No answer within {timeout_ms} ms. {remedy}", is_error=True)
+            remedy = "Request less, or ask an operator to raise toolPolicies.http.timeoutMs."
+            return ToolResult(content=f"The request timed out after {timeout_ms} ms. {remedy}", is_error=True)
         except (OSError, httpx2.HTTPError) as error:
             return ToolResult(content=f"{target.authority}: {_words(error)}", is_error=True)
         return answer.result(arguments.get("evidence"), bench.mask)
 
     async def _addresses(self, target: HttpTarget) -> list[Address]:
-        """The addresses of the host, every one of them checked. Raises ToolRefused and OSError."""
+        """Return the checked addresses of the host. Raise ToolRefused or OSError."""
         found = [ip_address(text.partition("%")[0]) for text in await self._resolve(target.host, target.port)]
         for address in found:
             if not (is_public(address) or (self._allow_loopback and address.is_loopback)):
                 raise ToolRefused(
-                    f"{target.host} has the address {address}, which is not a public one. Only public addresses are "
-                    "reached, also for hosts in allowedEgress. Choose another host."
+                    f"{target.host} has the address {address}, which is not public. Only public addresses are "
+                    "allowed, also for hosts in allowedEgress. Choose another host."
                 )
         return found[:ADDRESSES_TRIED_MAX]
 
@@ -155,7 +155,7 @@ class HttpTool:
 
 
 class _Request:
-    """One request on a connection of its own."""
+    """A request on its own connection."""
 
     def __init__(
         self, target: HttpTarget, method: str, headers: dict[str, str], body: str | None, tls: ssl.SSLContext
@@ -173,7 +173,7 @@ class _Request:
         self._tls = tls
 
     async def send(self, addresses: list[Address], bytes_max: int) -> "_Answer":
-        """Try the addresses in turn until one takes the connection."""
+        """Try the addresses in turn until one accepts the connection."""
         client = httpx2.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=None)
         async with client:
             for index, address in enumerate(addresses):
@@ -182,7 +182,7 @@ class _Request:
                 except httpx2.ConnectError:
                     if index == len(addresses) - 1:
                         raise
-        raise OSError("it has no address")
+        raise OSError("the name has no address")
 
     async def _send(self, client: httpx2.AsyncClient, address: Address, bytes_max: int) -> "_Answer":
         target = self._target
@@ -200,7 +200,7 @@ class _Request:
 
 
 class _Answer(NamedTuple):
-    """What came back; the body is as it was on the wire, and goes on a bit behind what is shown of it."""
+    """A response. ``read`` is the raw body, and some bytes after its shown part for the mask."""
 
     status: int
     headers: Mapping[str, str]
@@ -209,33 +209,33 @@ class _Answer(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """What is shown of the body."""
+        """The shown part of the body."""
         return self.read[: self.bytes_max]
 
     @property
     def cut(self) -> bool:
-        """Whether the body goes on."""
+        """True if the body continues after its shown part."""
         return len(self.read) > self.bytes_max
 
     def result(self, label: str | None, mask: Mask) -> ToolResult:
-        """What the model is told, and the evidence: the body alone if it is JSON or bytes, else all that is told."""
+        """Return the result. Its evidence is the body if that is JSON or binary, else the whole text for the model."""
         phrase = PHRASES.get(self.status, "")
         lines = [f"HTTP {self.status} {phrase}".rstrip()]
         lines += [f"{name}: {self.headers[name]}" for name in RESPONSE_HEADERS if name in self.headers]
         if 300 <= self.status < 400 and "location" in self.headers:
-            lines.append("[the redirect is not followed; ask for the location if you want it]")
+            lines.append("[the redirect was not followed; request the location if you need it]")
         if self.cut:
-            lines.append(f"[the body is cut after {len(self.body)} bytes]")
+            lines.append(f"[the body was cut after {len(self.body)} bytes]")
         text = self._text()
         kind: EvidenceType = "text"
         if text is not None:
             after = self.read[self.bytes_max :].decode(errors="replace")
             body = mask.hide_part(clean(text + after), 0, len(text)) if after else mask.hide(clean(text))
         elif mask.holds(self.read):
-            lines.append("[the body is no text and holds a secret; it is not shown]")
+            lines.append("[the body is not text and holds a secret; it is not shown]")
             body = ""
         else:
-            lines.append("[the body is no text; it follows in base64]")
+            lines.append("[the body is not text; it follows in base64]")
             kind, body = "binary", base64.b64encode(self.body).decode()
         content = clean("\n".join(lines)) + ("\n\n" + body if body else "")
         if kind == "text" and _is_json(body):
@@ -261,33 +261,35 @@ class _Answer(NamedTuple):
 
 
 def _target(url: str) -> HttpTarget:
-    """Take a URL apart. Raises ToolRefused for whatever could be read in two ways."""
+    """Parse a URL. Raise ToolRefused if parsers could disagree about it."""
     if not PRINTABLE.fullmatch(url):
-        raise ToolRefused("The URL holds blanks, backslashes or other than ASCII. Percent-encode them.")
+        raise ToolRefused("The URL contains spaces, backslashes or non-ASCII characters. Percent-encode them.")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ToolRefused("The URL is malformed. Send http:// or https://, a host, maybe a port, a path.") from None
+        raise ToolRefused(
+            "The URL is malformed. Use http:// or https://, a host, an optional port, and a path."
+        ) from None
     scheme = parts.scheme.lower()
     if scheme not in PORTS:
         raise ToolRefused(f"The scheme {scheme[:20]!r} is not allowed. Use http or https.")
     if "@" in parts.netloc:
-        raise ToolRefused("The URL holds a user name or password. Leave them out; credentials are not sent.")
+        raise ToolRefused("The URL contains a user name or password. Remove them; credentials are not sent.")
     host = (parts.hostname or "").lower().removesuffix(".")
     numeric = NUMERIC.fullmatch(host)
     if numeric and _address(host) is None or len(host) > 253 or not HOST.fullmatch(host):
         raise ToolRefused(
-            f"{host[:100]!r} is no host. Use a name (in ASCII), or an IPv4 address of four decimal numbers."
+            f"{host[:100]!r} is not a host. Use an ASCII name, or an IPv4 address of four decimal numbers."
         )
     if port == 0:
-        raise ToolRefused("Port 0 is no port. Use 1 to 65535, or none.")
+        raise ToolRefused("Port 0 is not valid. Use 1 to 65535, or none.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return HttpTarget(scheme, host, port or PORTS[scheme], path if path.startswith("/") else "/" + path)
 
 
 def _allowed(target: HttpTarget, egress: tuple[Egress, ...]) -> None:
-    """Raise ToolRefused unless an entry names the host (``*.`` stands for one name or more) and no other port."""
+    """Raise ToolRefused unless an entry allows the host and port; ``*.`` matches one or more labels."""
     for entry in egress:
         suffix = entry.host.lower().removeprefix("*")
         matches = target.host.endswith(suffix) if entry.host.startswith("*.") else target.host == suffix
@@ -295,21 +297,21 @@ def _allowed(target: HttpTarget, egress: tuple[Egress, ...]) -> None:
             return
     known = ", ".join(f"{entry.host}:{entry.port}" if entry.port else entry.host for entry in egress[:20])
     raise ToolRefused(
-        f"{target.host}:{target.port} is not in allowedEgress ({known or 'which is empty'}). "
-        "Use a host that is, or have it added to the profile."
+        f"{target.host}:{target.port} is not in allowedEgress ({known or 'it is empty'}). "
+        "Use a host from it, or ask an operator to add this one to the profile."
     )
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a model, in lower case. Raises ToolRefused."""
+    """Return the headers in lower case. Raise ToolRefused."""
     normal = {name.lower(): value for name, value in headers.items()}
     if refused := sorted(normal.keys() - set(REQUEST_HEADERS)):
         raise ToolRefused(
-            f"Header {clean(refused[0])[:100]!r} may not be sent, only {', '.join(REQUEST_HEADERS)}. Leave it out."
+            f"Header {clean(refused[0])[:100]!r} is not allowed, only {', '.join(REQUEST_HEADERS)}. Remove it."
         )
     for name, value in normal.items():
         if not HEADER_VALUE.fullmatch(value):
-            raise ToolRefused(f"Header {name!r} holds other than printable ASCII. Encode it, or leave it out.")
+            raise ToolRefused(f"Header {name!r} contains characters other than printable ASCII. Encode or remove it.")
     return normal
 
 
@@ -321,7 +323,7 @@ def _address(text: str) -> Address | None:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the open internet: not to this machine, its networks, or a cloud's inside."""
+    """Return True for an internet address: not of this machine, a local network, or a cloud's internal service."""
     if isinstance(address, IPv6Address):
         return address in GLOBAL_V6 and not any(address in network for network in CLOSED_V6)
     return (
@@ -346,7 +348,7 @@ def _is_json(body: str) -> bool:
 
 
 def _words(error: OSError | httpx2.HTTPError) -> str:
-    """What went wrong, without the text of libraries."""
+    """Return a short description of a network failure, without texts of libraries."""
     match error:
         case socket.gaierror():
             return "the name cannot be resolved"

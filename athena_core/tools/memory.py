@@ -1,4 +1,4 @@
-"""The tool memory: search and read what was noted in the workspace for later."""
+"""The tool memory: searches and reads notes in the workspace."""
 
 import re
 import stat
@@ -30,7 +30,7 @@ TOO_LARGE = "Split it into several notes."
 SPEC = ToolSpec(
     name="memory",
     description=(
-        f"Notes that were kept for later: {FILE} and the .md files in {FOLDER}/. search: passages that hold all words "
+        f"Notes for later use: {FILE} and the .md files in {FOLDER}/. search: passages that contain all words "
         "of query, best first. get: a note, or lines of it."
     ),
     parameters=parameters(
@@ -39,15 +39,20 @@ SPEC = ToolSpec(
         query={"type": "string", "minLength": 1, "maxLength": 1_000, "description": "search: words."},
         max_results={"type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "description": "search."},
         path={"type": "string", "description": f"get: {FILE} or {FOLDER}/<name>.md."},
-        from_line={"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "get: from 1."},
-        lines={"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "get: how many."},
+        from_line={
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1_000_000_000,
+            "description": "get: the first line, from 1.",
+        },
+        lines={"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "get: number of lines."},
         evidence=EVIDENCE,
     ),
 )
 
 
 class NoteExcerpt(NamedTuple):
-    """A stretch of a note that holds every word that was searched for, and how often in sum."""
+    """A chunk of a note that contains every word of a search; ``score`` is how often in total."""
 
     score: int
     path: str
@@ -57,21 +62,23 @@ class NoteExcerpt(NamedTuple):
 
 
 class MemoryTool:
-    """Searches ``MEMORY.md`` and ``memory/**.md`` of the workspace, as they are now and without an index.
+    """A tool that searches ``MEMORY.md`` and ``memory/**.md`` of the workspace as they are now, without an index.
 
-    Stretches of 40 lines (10 overlap) are scored by how often they hold the words, in any case. It only reads.
+    Chunks of 40 lines (10 overlap) are scored by how often they contain the words, ignoring case. It only reads.
     """
 
     spec = SPEC
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Do it in a thread. Raises ToolRefused."""
+        """Run the call in a thread. Raise ToolRefused."""
         if bench.scoped:
-            raise ToolRefused("The notes are those of everybody, and this run was started under a scope. Do without.")
+            raise ToolRefused(
+                "Notes are shared by all callers, and this run is restricted by a scope. Continue without them."
+            )
         work = _search if arguments["action"] == "search" else _get
         return await anyio.to_thread.run_sync(work, arguments, bench)
 
@@ -79,7 +86,7 @@ class MemoryTool:
 def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
     words = list(dict.fromkeys(re.findall(r"\w+", arguments.get("query", "").casefold())))[:WORDS_MAX]
     if not words:
-        raise ToolRefused("memory search needs a query with at least one word. Send it again with that.")
+        raise ToolRefused("memory search needs a query with at least one word. Add one and call it again.")
     found: list[NoteExcerpt] = []
     read, left_out = 0, 0
     for parts in islice(notes_in(bench.workspace), FILES_MAX):
@@ -88,7 +95,7 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         except FileNotFoundError:
             continue
         except (OSError, ToolRefused):
-            left_out += 1  # too large, or not for us to read
+            left_out += 1  # too large, or not readable for the server
             continue
         read += len(data)
         best = max(_passages("/".join(parts), _text(data, bench), words), default=None)
@@ -105,24 +112,24 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
 
 
 def note_parts(path: str) -> Parts:
-    """The names in the path of a note. Raises ToolRefused for one that is none."""
+    """Return the names in the path of a note. Raise ToolRefused if it is not a note's path."""
     parts = parts_of(path)
     if parts != (FILE,) and not (len(parts) > 1 and parts[0] == FOLDER and parts[-1].endswith(".md")):
         raise PathRefused(
-            f"Memory holds {FILE} and the .md files in {FOLDER}/", "Name one of these, or use tool files."
+            f"Memory holds {FILE} and the .md files in {FOLDER}/", "Give the path of one of these, or use tool files."
         )
     return parts
 
 
 def notes_in(workspace: Workspace) -> Iterator[Parts]:
-    """The notes of a workspace, by name; ``MEMORY.md`` is named whether it is there or not."""
+    """Yield the notes of a workspace, by name. ``MEMORY.md`` is included even if it does not exist."""
     yield (FILE,)
     try:
         for entry in islice(workspace.walk((FOLDER,), deep=True), ENTRIES_MAX):
             if stat.S_ISREG(entry.mode) and entry.parts[-1].endswith(".md"):
                 yield (FOLDER, *entry.parts)
     except (OSError, ToolRefused):
-        return  # there is no such folder
+        return  # the folder does not exist
 
 
 def _passages(path: str, text: str, words: list[str]) -> Iterator[NoteExcerpt]:
@@ -141,18 +148,18 @@ def _excerpt(passage: NoteExcerpt, words: list[str]) -> str:
 
 
 def _text(data: bytes, bench: ToolContext) -> str:
-    """A note without secrets, before any part of it is taken."""
+    """Return a note as text, with secrets hidden before any part of it is used."""
     return bench.mask.hide(clean(data.decode(errors="replace")), lines=True)
 
 
 def _get(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
     if "path" not in arguments:
-        raise ToolRefused("memory get needs path. Send it again with that.")
+        raise ToolRefused("memory get needs path. Add it and call it again.")
     parts = note_parts(arguments["path"])
     try:
         data = bench.workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE)
     except OSError as error:
-        return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'it cannot be read'}", is_error=True)
+        return ToolResult(content=f"{'/'.join(parts)}: {error.strerror or 'cannot be read'}", is_error=True)
     first = int(arguments.get("from_line", 1)) - 1
     lines = lines_of(_text(data, bench))
     text = "\n".join(lines[first : first + int(arguments.get("lines", len(lines)))])

@@ -1,17 +1,17 @@
-"""Refusals: calls that the profile, the arguments or the workspace forbid."""
+"""Refusals of tool calls."""
 
 
 class ToolRefused(Exception):
-    """The profile or the arguments forbid the call: nothing was done. The text is told to the model."""
+    """The profile, the arguments or the workspace forbid the call. It was not executed. The model gets the message."""
 
 
 class PathRefused(ToolRefused):
-    """A path that is not opened.
+    """A path that must not be opened.
 
-    The text tells a model the problem and the remedy; an API client gets ``problem`` and a remedy of its own.
+    The message for a model has the problem and the remedy. An API client gets ``problem`` with a remedy of its own.
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        """Carry both."""
+        """Take the problem and the remedy."""
         super().__init__(f"{problem}. {remedy}")
         self.problem = problem

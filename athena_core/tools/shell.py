@@ -1,4 +1,4 @@
-"""The tool shell: commands that the profile lists, without a shell, inside the workspace."""
+"""The tool shell: runs commands of the profile in the workspace, without a shell."""
 
 import re
 import shlex
@@ -17,9 +17,9 @@ from athena_core.tools.workspace import parts_of
 from athena_core.values import LIST_ITEMS_MAX, ShellPolicy, ToolSpec
 
 TIMEOUT_MS = 60_000
-"""How long a command may take unless the profile says ``timeoutMs``."""
+"""Timeout of a command, unless the profile sets ``timeoutMs``."""
 OUTPUT_BYTES = 100_000
-"""How much of its output is kept unless the profile says ``outputBytesMax``."""
+"""Maximum size of the kept output, unless the profile sets ``outputBytesMax``."""
 WORD_CHARS_MAX = 100_000
 COMMANDS_SHOWN = 20
 SHA256 = re.compile(r"^\s*objectformat\s*=\s*\"?sha256\b", re.IGNORECASE | re.MULTILINE)
@@ -27,8 +27,8 @@ SHA256 = re.compile(r"^\s*objectformat\s*=\s*\"?sha256\b", re.IGNORECASE | re.MU
 SPEC = ToolSpec(
     name="shell",
     description=(
-        "Run a command in the workspace: one of those that are allowed, with further arguments. There is no shell: "
-        "no pipes, no redirection, no variables, no wildcards. Standard input is empty; output and errors are one."
+        "Run a command in the workspace: an allowed command with further arguments. It runs without a shell: "
+        "no pipes, no redirection, no variables, no wildcards. Standard input is empty; output and errors are merged."
     ),
     parameters=parameters(
         "command",
@@ -39,26 +39,26 @@ SPEC = ToolSpec(
             "maxItems": LIST_ITEMS_MAX,
             "description": 'The command word by word: ["git", "status", "--short"].',
         },
-        directory={"type": "string", "description": "Where to run it, relative to the directory of the tool."},
+        directory={"type": "string", "description": "Working directory, relative to the directory of the tool."},
         evidence=EVIDENCE,
     ),
 )
 
 
 class ShellTool:
-    """Starts what begins, word by word, with an entry of ``toolPolicies.shell.commands``; without a policy, nothing.
+    """A tool that runs commands that start, word by word, with an entry of ``toolPolicies.shell.commands``.
 
-    The command sees PATH, HOME, LANG and settings of git. All that it started is dead when the call ends.
+    The command gets PATH, HOME, LANG and settings of git. All its descendants are killed when the call ends.
     """
 
     spec = SPEC
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """Never: nobody knows what a command does."""
+        """Return False, because the effect of a command is unknown."""
         return False
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Run it to its end or its time limit. Raises ToolRefused for a command that is not allowed."""
+        """Run the command to its end or timeout. Raise ToolRefused if it is not allowed."""
         policy = bench.policies.shell
         argv = tuple(arguments["command"])
         if policy is None or not any(argv[: len(allowed)] == allowed for allowed in policy.commands):
@@ -80,12 +80,12 @@ class ShellTool:
             finally:
                 await child.end()
         except CannotStart as error:
-            return ToolResult(content=f"The command cannot be started: {error}", is_error=True)
+            return ToolResult(content=f"The command could not be started: {error}", is_error=True)
         except OSError as error:
             return ToolResult(content=f"{'/'.join(parts) or '.'}: {error.strerror}", is_error=True)
         ending = child.ending()
         if stopped:
-            ending = f"stopped after {timeout_ms} ms. Do less at a time, or have toolPolicies.shell.timeoutMs raised"
+            ending = f"stopped after {timeout_ms} ms. Split the work, or have toolPolicies.shell.timeoutMs raised"
         content = f"[{ending}]\n{output.text(bench.mask)}"
         return ToolResult(
             content=content,
@@ -97,13 +97,13 @@ class ShellTool:
 
 
 class ShellOutput:
-    """What a command printed: the beginning and the end of it, and how much is left out between them.
+    """The output of a command: its beginning, its end, and the number of bytes left out between them.
 
-    What comes just after the beginning and just before the end is kept as well, so that no secret is cut in two.
+    Some bytes after the beginning and before the end are kept as well, so that the mask sees whole secrets.
     """
 
     def __init__(self, bytes_max: int) -> None:
-        """Show so many bytes."""
+        """Show at most ``bytes_max`` bytes."""
         self._head_max = bytes_max // 2
         self._tail_max = bytes_max - self._head_max
         self._head = bytearray()
@@ -112,11 +112,11 @@ class ShellOutput:
 
     @property
     def left_out(self) -> int:
-        """How many bytes are not shown."""
+        """The number of bytes that are not shown."""
         return max(len(self._head) + self._dropped + len(self._tail) - self._head_max - self._tail_max, 0)
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         room = self._head_max + HELD_CHARS_MAX - len(self._head)
         self._head += piece[:room]
         self._tail += piece[room:]
@@ -125,7 +125,7 @@ class ShellOutput:
         self._dropped += over
 
     def text(self, mask: Mask) -> str:
-        """What is shown, as text without secrets."""
+        """Return the shown output as text without secrets."""
         if not self.left_out:
             return mask.hide(_text(self._head + self._tail))
         first = self._head if self._dropped else self._head + self._tail
@@ -134,7 +134,7 @@ class ShellOutput:
         before, tail = _text(last[: -self._tail_max]), _text(last[-self._tail_max :])
         head = mask.hide_part(head + after, 0, len(head))
         tail = mask.hide_part(before + tail, len(before), len(before + tail))
-        return f"{head}\n[{self.left_out} bytes are left out here]\n{tail}"
+        return f"{head}\n[{self.left_out} bytes left out]\n{tail}"
 
 
 def _text(data: bytes | bytearray) -> str:
@@ -142,7 +142,7 @@ def _text(data: bytes | bytearray) -> str:
 
 
 async def _follow(child: Child, output: ShellOutput) -> None:
-    """Read until the command ends; what it left running is dead then, so that the output ends too."""
+    """Read until the command ends. Its descendants are killed then, so the output ends, too."""
     ended = anyio.Event()
 
     async def read() -> None:
@@ -159,13 +159,13 @@ async def _follow(child: Child, output: ShellOutput) -> None:
 
 
 def _path(directory: int, path: Path) -> Path:
-    """A path that leads to the open directory, whatever its name leads to meanwhile (where the system has such)."""
+    """Return a path to the open directory that a rename cannot redirect, if the system has such paths."""
     handle = Path(f"/proc/self/fd/{directory}")
     return handle if handle.exists() else path
 
 
 def _object_format(directory: Path) -> str:
-    """Return the format of the repository that a directory is in, as far as its own files say."""
+    """Return the object format of the repository around a directory, read from the repository's own files."""
     for place in (directory, *directory.parents):
         try:
             git = place / ".git"
@@ -185,8 +185,8 @@ def _not_allowed(argv: tuple[str, ...], policy: ShellPolicy | None) -> str:
     else:
         some = "; ".join(shlex.join(command) for command in policy.commands[:COMMANDS_SHOWN])
         more = len(policy.commands) - COMMANDS_SHOWN
-        allowed = f"Commands begin with one of: {some}" + (f"; and {more} more" if more > 0 else "")
+        allowed = f"Allowed commands start with one of: {some}" + (f"; and {more} more" if more > 0 else "")
     return (
         f"The command {shlex.join(argv)[:200]!r} is not allowed. {allowed}. "
-        "Use one of these word by word, or have it added to toolPolicies.shell.commands."
+        "Use one of these word by word, or ask an operator to add it to toolPolicies.shell.commands."
     )

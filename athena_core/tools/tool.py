@@ -1,4 +1,4 @@
-"""The contract of a tool: a name, what a model is told of it, and a call that ends with a result whatever happens."""
+"""The contract of a tool: a description for the model, and a call that always ends with a result."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -16,13 +16,13 @@ EVIDENCE = {
     "maxLength": MEMBER_CHARS_MAX,
     "description": "Attach the result as evidence under this label.",
 }
-"""The argument that every tool but ``evidence`` takes."""
+"""The argument ``evidence``, which every tool but ``evidence`` has."""
 
 
 class ToolEvidence(Value):
-    """Evidence that a call produced: ``content`` is text, JSON text, or base64 for ``binary``.
+    """Evidence from a call. ``content`` is text, JSON text, or base64 for ``binary``.
 
-    ``workspace`` tells that it speaks of the workspace, so that a later change there makes it stale.
+    With ``workspace`` it is about the workspace, so a later change there makes it stale.
     """
 
     label: str
@@ -33,9 +33,9 @@ class ToolEvidence(Value):
 
 
 class ToolResult(Value):
-    """What a call came to; ``content`` is what the model is told.
+    """The result of a call. ``content`` is the text for the model.
 
-    ``changed`` tells that the workspace may have changed, ``truncated`` that the content was cut at a limit.
+    ``changed``: the workspace may have changed. ``truncated``: the content was cut at a limit.
     """
 
     content: str
@@ -46,17 +46,17 @@ class ToolResult(Value):
 
 
 class UnknownTool(ToolRefused):
-    """No tool of this name exists for the run."""
+    """The run has no tool with this name."""
 
 
 class BadArguments(ToolRefused):
-    """The arguments are no JSON object that fits the tool's schema."""
+    """The arguments are not a JSON object that matches the tool's schema."""
 
 
 class ToolContext(Value):
-    """Where a run's tools work: the workspace, the mask for what they read, and the rules of its profile.
+    """The surroundings of a run's tools: its workspace, the mask for what they read, and the rules of its profile.
 
-    ``scoped`` tells that a scope narrows the run.
+    ``scoped`` is True if a scope restricts the run.
     """
 
     workspace: Workspace
@@ -67,21 +67,21 @@ class ToolContext(Value):
 
 
 class Tool(Protocol):
-    """One tool. It may be used by many tasks at once, all of one event loop."""
+    """A tool. Many tasks of one event loop may use it at once."""
 
     @property
     def spec(self) -> ToolSpec:
-        """What a model is told of it."""
+        """The description of the tool for the model."""
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a call that was interrupted may be made again: it only reads, or twice is as good as once."""
+        """Return True if an interrupted call may be repeated: it only reads, or twice has the same effect as once."""
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-        """Do it; ``arguments`` fit the schema. Raises ToolRefused. Cancelling ends everything within a second."""
+        """Execute the call; ``arguments`` match the schema. Raise ToolRefused. A cancel ends it within a second."""
 
 
 def parameters(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an object with these members and no others."""
+    """Return the schema of an object with exactly these members."""
     return {
         "type": "object",
         "properties": properties,
@@ -98,7 +98,7 @@ def tool_evidence(
     workspace: bool,
     exit_code: int | None = None,
 ) -> ToolEvidence | None:
-    """Evidence, if a label was given, in storable text."""
+    """Return evidence in storable text; None without a label."""
     if label is None:
         return None
     return ToolEvidence(

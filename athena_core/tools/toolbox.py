@@ -1,4 +1,4 @@
-"""The toolbox: all tools by name, and the reading of a call that a model asks for."""
+"""The toolbox: all tools by name, and the parser of a model's tool call."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ NAME_CHARS_SHOWN = 100
 
 
 class Toolbox:
-    """The tools that exist; which of them exist for a run is up to the names in its profile."""
+    """All tools. The profile of a run decides which of them the run has."""
 
     def __init__(self, tools: Iterable[Tool]) -> None:
         """Take the tools and compile their schemas."""
@@ -27,38 +27,40 @@ class Toolbox:
 
     @property
     def names(self) -> frozenset[str]:
-        """The tools that exist at all."""
+        """The names of all tools."""
         return frozenset(self._tools)
 
     def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
-        """What a model is told of those of the profile's tools that exist, each once, in the profile's order."""
+        """Return the descriptions of a profile's tools, each once, in its order. Unknown names are ignored."""
         return tuple(self._tools[name][0].spec for name in dict.fromkeys(names) if name in self._tools)
 
     def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
-        """The tool of a call, and its arguments from the JSON text that the model wrote (none: no arguments).
+        """Return the tool of a call and its arguments, parsed from the model's JSON text (empty: no arguments).
 
-        ``names`` are those of the profile. Raises UnknownTool and BadArguments.
+        ``names`` are the tools of the profile. Raise UnknownTool or BadArguments.
         """
         allowed = [spec.name for spec in self.specs(names)]
         if name not in allowed:
             told = f"use one of {', '.join(allowed)}" if allowed else "this run has no tools"
             raise UnknownTool(
-                f"There is no tool {name[:NAME_CHARS_SHOWN]!r} for this run: {told}. "
-                "(An operator can name more in config.tools of the harness profile.)"
+                f"This run has no tool {name[:NAME_CHARS_SHOWN]!r}: {told}. "
+                "(An operator can add tools to config.tools of the harness profile.)"
             )
         tool, schema = self._tools[name]
         try:
             encoded = (arguments.strip() or "{}").encode()
             if len(encoded) > ARGUMENTS_BYTES_MAX:
-                raise BadArguments(f"The arguments of {name} have {len(encoded)} bytes; at most {ARGUMENTS_BYTES_MAX}.")
+                raise BadArguments(
+                    f"The arguments of {name} have {len(encoded)} bytes; the limit is {ARGUMENTS_BYTES_MAX}."
+                )
             value = msgspec.json.decode(encoded)
-        except (ValueError, RecursionError) as error:  # also what UTF-8 cannot hold
-            raise BadArguments(f"The arguments of {name} are no JSON: {error}. Send one JSON object.") from None
+        except (ValueError, RecursionError) as error:  # also text that UTF-8 cannot encode
+            raise BadArguments(f"The arguments of {name} are not JSON: {error}. Send one JSON object.") from None
         if problems := schema.problems(value):
-            raise BadArguments(f"The arguments of {name} do not fit its schema: {'; '.join(problems)}.")
+            raise BadArguments(f"The arguments of {name} do not match its schema: {'; '.join(problems)}.")
         return tool, value
 
 
 def toolbox(*, allow_loopback: bool = False) -> Toolbox:
-    """Every tool; loopback is for tests of http."""
+    """Return all tools. ``allow_loopback`` lets tests of http reach their own machine."""
     return Toolbox((MemoryTool(), FilesTool(), ShellTool(), HttpTool(allow_loopback), EvidenceTool()))

@@ -1,4 +1,4 @@
-"""The workspace: files by name, opened step by step, so that no name leads out of it or into what is closed."""
+"""The workspace: opens files by name, step by step, so that no path leaves it or reaches a closed file."""
 
 import copy
 import errno
@@ -38,20 +38,20 @@ CLOSED_NAMES: Mapping[str, str] = {
     **dict.fromkeys((".git", ".hg", ".svn", ".jj", ".git-credentials", ".netrc", "_netrc"), CREDENTIALS),
     **dict.fromkeys((".npmrc", ".pypirc", ".pgpass", ".ssh", ".gnupg", ".aws", ".kube", ".docker"), CREDENTIALS),
 }
-"""Names that are closed wherever they occur, in any case, with the reason."""
+"""Names that are closed everywhere, ignoring case, with the reason."""
 
 PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
 DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 Parts: TypeAlias = tuple[str, ...]
 FileIdentity: TypeAlias = tuple[int, int]
-"""Device and inode: what stays the same whatever a file is called."""
+"""Device and inode, which identify a file under any name."""
 
 _numbers = count()
 
 
 class DirectoryEntry(NamedTuple):
-    """A name in a directory; ``parts`` lead to it from where the walk began."""
+    """An entry of a directory. ``parts`` lead to it from the start of the walk."""
 
     parts: Parts
     mode: int
@@ -59,7 +59,7 @@ class DirectoryEntry(NamedTuple):
 
 
 def parts_of(path: str) -> Parts:
-    """The names in a relative path. Raises PathRefused for one that is absolute, goes up or cannot be a path."""
+    """Split a relative path into names. Raise PathRefused if it is absolute, goes up or is not a valid path."""
     try:
         fits = len(path) <= PATH_CHARS_MAX and b"\0" not in path.encode()
     except UnicodeEncodeError:
@@ -67,26 +67,26 @@ def parts_of(path: str) -> Parts:
     parts = tuple(part for part in path.split("/") if part not in ("", "."))
     if not fits or len(parts) > PATH_PARTS_MAX:
         raise PathRefused(
-            f"The path is no path: at most {PATH_CHARS_MAX} characters and {PATH_PARTS_MAX} parts, no NUL",
-            "Name a file relative to the directory of the tool.",
+            f"The path is not valid: at most {PATH_CHARS_MAX} characters and {PATH_PARTS_MAX} parts, no NUL",
+            "Give a path relative to the directory of the tool.",
         )
     if path.startswith("/") or ".." in parts:
         raise PathRefused(
             f"{path!r} is absolute or goes up with '..'",
-            "Name it relative to the directory of the tool, outside of which nothing is in reach.",
+            "Give a path relative to the directory of the tool. Files outside of it cannot be reached.",
         )
     return parts
 
 
 class Workspace:
-    """A directory and what is below it: the one gate for tools, reports, references and notes.
+    """A directory tree that tools, reports, references and notes are confined to.
 
-    A symbolic link is never followed, wherever it leads. What is closed is neither opened, written, deleted nor listed,
-    with everything below it: ``CLOSED_NAMES``, ``personas`` in the root, the files in ``closed`` (by their place, and
-    under any other name by their inode), and names or paths that match ``patterns``. What is in ``code`` is read only.
+    Symbolic links are never followed. Closed files and directories, with everything below them, are not opened,
+    written, deleted or listed: ``CLOSED_NAMES``, ``personas`` in the root, the files in ``closed`` (by path, and under
+    any other name by inode), and names or paths that match ``patterns``. Paths in ``code`` are read-only.
 
-    Methods raise PathRefused for what the rules forbid, and OSError for what the system says. They block: call them in
-    a thread, except ``check`` and ``closed``.
+    Methods raise PathRefused for what the rules forbid, and OSError for failures of the system. They block: call them
+    in a thread, except ``check`` and ``closed``.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Workspace:
         patterns: Iterable[str] = (),
         code: Iterable[Path] = (),
     ) -> None:
-        """Open nothing yet; links in ``root`` itself are the operator's and are followed."""
+        """Take the rules. Links in the path of ``root`` itself belong to the operator and are followed."""
         self.root = root
         self._files = dict(closed or {})
         self._paths = {parts: why for path, why in self._files.items() for parts in self._below(path)}
@@ -108,20 +108,20 @@ class Workspace:
         self._places = [[re.compile(fnmatch.translate(part)) for part in parts if part] for parts in split if parts[1:]]
 
     def with_personas(self) -> Self:
-        """The same workspace with ``personas`` open, for the reader of definitions."""
+        """Return the same workspace with ``personas`` open, for the reader of definitions."""
         opened = copy.copy(self)
         opened._paths = {parts: why for parts, why in self._paths.items() if parts != (PERSONAS,)}
         return opened
 
     def closed(self, parts: Parts) -> tuple[Parts, str] | None:
-        """The first part of a path that is closed by its name, and why; None where none is."""
+        """Return the first closed part of a path and the reason; None if the path is open by name."""
         for end in range(1, len(parts) + 1):
             if (why := self._why(parts[:end])) is not None:
                 return parts[:end], why
         return None
 
     def check(self, parts: Parts, *, write: bool = False) -> None:
-        """Raise PathRefused for a path that is closed by its name, or with ``write`` is read only. Does not block."""
+        """Raise PathRefused if a path is closed by name, or with ``write`` is read-only. Does not block."""
         if (found := self.closed(parts)) is not None:
             raise _refused(*found)
         if write and self._code:
@@ -129,11 +129,11 @@ class Workspace:
             for end in range(1, len(parts) + 1):
                 if folded[:end] in self._code:
                     name = "/".join(parts[:end])
-                    raise PathRefused(f"{name!r} {RUNS} and is only read", "Choose another file.")
+                    raise PathRefused(f"{name!r} {RUNS} and is read-only", "Choose another file.")
 
     @contextmanager
     def directory(self, parts: Parts, *, make: bool = False) -> Iterator[int]:
-        """An open directory; with ``make`` it and those above it come into being."""
+        """Open a directory. With ``make`` create it and its parents if needed."""
         self.check(parts)
         with self._directory(parts, self._identities(), make=make) as here:
             yield here
@@ -152,7 +152,7 @@ class Workspace:
             os.close(here)
 
     def read(self, parts: Parts, bytes_max: int, remedy: str) -> bytes:
-        """A regular file as a whole; ``remedy`` is for one that is over the limit."""
+        """Return a whole regular file. ``remedy`` is for a file over the limit."""
         name, known = _name(parts), self._identities()
         self.check(parts)
         with self._directory(parts[:-1], known) as above:
@@ -162,7 +162,7 @@ class Workspace:
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
-                raise PathRefused(f"{name!r} is no regular file", "Only regular files are read.")
+                raise PathRefused(f"{name!r} is not a regular file", "Choose a regular file.")
             _not_known(status, known, parts)
             pieces: list[bytes] = []
             left = bytes_max + 1
@@ -172,11 +172,11 @@ class Workspace:
         finally:
             os.close(file)
         if not left:
-            raise PathRefused(f"{name!r} is over {bytes_max} bytes", remedy)
+            raise PathRefused(f"{name!r} is larger than {bytes_max} bytes", remedy)
         return b"".join(pieces)
 
     def write(self, parts: Parts, data: bytes) -> None:
-        """Put a file in place as a whole, with the directories above it; who reads sees the old or the new one."""
+        """Replace a whole file, and create its parents. A concurrent reader gets either the old or the new content."""
         name, known = _name(parts), self._identities()
         self.check(parts, write=True)
         with self._directory(parts[:-1], known, make=True) as above:
@@ -204,7 +204,7 @@ class Workspace:
             os.fsync(above)
 
     def delete(self, parts: Parts) -> None:
-        """Remove a regular file or an empty directory."""
+        """Delete a regular file or an empty directory."""
         name, known = _name(parts), self._identities()
         self.check(parts, write=True)
         with self._directory(parts[:-1], known) as above:
@@ -216,7 +216,7 @@ class Workspace:
                 os.unlink(name, dir_fd=above)
 
     def walk(self, parts: Parts, *, deep: bool) -> Iterator[DirectoryEntry]:
-        """What is in a directory, by name; with ``deep`` also what is below. What is closed is left out."""
+        """Yield the entries of a directory by name, with ``deep`` recursively. Closed entries are left out."""
         self.check(parts)
         known = self._identities()
         with self._directory(parts, known) as here:
@@ -232,7 +232,7 @@ class Workspace:
             try:
                 status = os.stat(name, dir_fd=here, follow_symlinks=False)
             except FileNotFoundError:
-                continue  # gone meanwhile
+                continue  # deleted meanwhile
             if self._why(parts) is not None or _identity(status) in known:
                 continue
             yield DirectoryEntry(parts[begin:], status.st_mode, status.st_size)
@@ -240,14 +240,14 @@ class Workspace:
                 try:
                     there = _enter(here, parts, name, known, make=False)
                 except (OSError, ToolRefused):
-                    continue  # gone, exchanged or closed to us
+                    continue  # deleted, replaced or not readable
                 try:
                     yield from self._walk(there, parts, begin, known, deep=True)
                 finally:
                     os.close(there)
 
     def _why(self, parts: Parts) -> str | None:
-        """Why a path is closed by its name; what is above it is open."""
+        """Return the reason why a path is closed by name. Its parents must be open."""
         folded = _folded(parts)
         if why := CLOSED_NAMES.get(folded[-1]) or self._paths.get(folded):
             return why
@@ -258,15 +258,15 @@ class Workspace:
         return LISTED if listed else None
 
     def _identities(self) -> dict[FileIdentity, str]:
-        """The closed files that exist now, by identity."""
+        """Return the closed files that exist now, by identity."""
         found: dict[FileIdentity, str] = {}
         for path, why in self._files.items():
-            with suppress(OSError):  # there is none
+            with suppress(OSError):  # it does not exist
                 found[_identity(path.stat())] = why
         return found
 
     def _below(self, path: Path) -> set[Parts]:
-        """A path from the root, with links followed and as it is written; none for what is outside, or the root."""
+        """Return a path relative to the root, as written and resolved; nothing if it is outside or the root itself."""
         roots = {self.root.absolute(), self.root.resolve()}
         found = {
             _folded(place.relative_to(root).parts)
@@ -278,7 +278,7 @@ class Workspace:
 
 
 def open_workspace(settings: Settings) -> Workspace:
-    """The workspace of a server, with what configures it and what it keeps closed, and what it runs read only."""
+    """Return the workspace of a server, with its configuration and state closed and its code read-only."""
     closed = dict.fromkeys(settings.files, CONFIGURES)
     if settings.auth_role_map_file is not None:
         closed[settings.auth_role_map_file] = CONFIGURES
@@ -305,13 +305,13 @@ def _refused(parts: Parts, why: str) -> PathRefused:
 
 
 def _not_known(status: os.stat_result, known: Mapping[FileIdentity, str], parts: Parts) -> None:
-    """Raise PathRefused for a closed file under whatever name."""
+    """Raise PathRefused for a closed file, under any name."""
     if (why := known.get(_identity(status))) is not None:
         raise _refused(parts, why)
 
 
 def _enter(here: int, parts: Parts, name: str, known: Mapping[FileIdentity, str], *, make: bool) -> int:
-    """Open a directory in an open one."""
+    """Open a subdirectory of an open directory."""
     if make:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=here)
@@ -331,12 +331,12 @@ def _enter(here: int, parts: Parts, name: str, known: Mapping[FileIdentity, str]
 
 def _name(parts: Parts) -> str:
     if not parts:
-        raise PathRefused("The path names the directory itself", "Name a file in it.")
+        raise PathRefused("The path names the directory itself", "Give the path of a file in it.")
     return parts[-1]
 
 
 def _is_file(above: int, name: str) -> bool:
-    """Whether a regular file has the name; False if nothing has. Raises PathRefused for something else."""
+    """Return True for a regular file, False if there is none. Raise PathRefused for anything else."""
     try:
         status = os.stat(name, dir_fd=above, follow_symlinks=False)
     except FileNotFoundError:
@@ -345,17 +345,17 @@ def _is_file(above: int, name: str) -> bool:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
-        raise PathRefused(f"{name!r} is a device, a pipe or a socket", "Only regular files are touched.")
+        raise PathRefused(f"{name!r} is a device, a pipe or a socket", "Choose a regular file.")
     return True
 
 
 def _not_a_link(status: os.stat_result, name: str) -> None:
     if stat.S_ISLNK(status.st_mode):
-        raise PathRefused(f"{name!r} is a symbolic link, and links are not followed", "Name what it leads to.")
+        raise PathRefused(f"{name!r} is a symbolic link, and links are not followed", "Give the path of its target.")
 
 
 def _fresh(above: int) -> tuple[str, int]:
-    """A new empty file under a name that nobody has."""
+    """Create an empty file with an unused name."""
     while True:
         name = f".athena-{os.getpid()}-{next(_numbers)}.tmp"
         with suppress(FileExistsError):

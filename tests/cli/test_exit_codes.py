@@ -154,7 +154,7 @@ def test_a_dotenv_that_others_may_write_is_2_and_nothing_of_it_is_done(
 def test_a_setting_of_the_original_is_named_with_what_replaces_it(terminal: Terminal) -> None:
     with terminal.server(redis_url="redis://x") as server:
         assert server.complaint("Warning: ATHENA_REDIS_URL") == (
-            "Warning: ATHENA_REDIS_URL: the log decides; no lock service is needed"
+            "Warning: ATHENA_REDIS_URL: not used; the log needs no lock service"
         )
 
 
@@ -180,7 +180,7 @@ def test_without_authentication_only_this_machine_is_served(terminal: Terminal, 
         (["--uds", "taken"], {}, "another server is listening there"),
         (["--uds", "file"], {}, "cannot listen on"),
         (["--uds", "x" * 200], {}, "cannot listen on"),
-        ([], {"auth_identity_role_map": "a:Admin", "auth_role_map_file": "roles"}, "expected only one of it and"),
+        ([], {"auth_identity_role_map": "a:Admin", "auth_role_map_file": "roles"}, "set either this or"),
     ],
 )
 def test_what_would_let_anybody_in_is_not_served(
@@ -208,7 +208,7 @@ def test_a_unix_socket_belongs_to_who_serves(terminal: Terminal) -> None:
         assert client.get("/api/v1/runs", headers={"x-athena-identity": "ann"}).status_code == 200
     result = running.end(signal.SIGTERM)
     assert (result.code, path.exists()) == (0, False)
-    assert result.err.startswith("Warning: whoever the map of roles does not name is an Admin\n")
+    assert result.err.startswith("Warning: every identity that is not in the role map is an Admin\n")
 
 
 def test_a_file_that_is_not_a_database_is_2(terminal: Terminal) -> None:
@@ -229,7 +229,7 @@ def test_a_refusal_is_1_and_names_request_code_and_trace(terminal: Terminal, tra
 def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) -> None:
     with terminal.served():
         line = complaint(terminal.run("schedule", "add", "--id", "x", "--session", "s", "--input", "i"), 1)
-        assert "nothing says when it is due (remedy: one of everyMinutes, cron, runAt; trace id " in line
+        assert "the schedule has no trigger (remedy: give one of everyMinutes, cron, runAt; trace id " in line
         line = complaint(terminal.run("runs", "get", "a b"), 1)
         assert "must be 1 to 128 letters, digits, dots, underscores or dashes (trace id " in line
 

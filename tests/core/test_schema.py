@@ -56,7 +56,7 @@ def test_references_inside_the_schema_are_followed() -> None:
 
 @pytest.mark.parametrize("reference", ["http://127.0.0.1:1/x", "file:///etc/passwd", "other.json", "#anchor", "//x/y"])
 def test_a_reference_out_of_the_schema_is_refused_and_nothing_is_fetched(reference: str) -> None:
-    assert "leads out of the schema" in str(check({"properties": {"a": {"$ref": reference}}}))
+    assert "points outside of the schema" in str(check({"properties": {"a": {"$ref": reference}}}))
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_a_reference_out_of_the_schema_is_refused_and_nothing_is_fetched(referen
     [
         ({"type": "wat"}, "/type: "),
         ({"pattern": "("}, "/pattern: "),
-        ({"pattern": "(?=a)b"}, "patterns may not look around"),
-        ({"pattern": r"(a)\1"}, "patterns may not look around"),
+        ({"pattern": "(?=a)b"}, "no look-arounds"),
+        ({"pattern": r"(a)\1"}, "no look-arounds"),
         ({"pattern": "(a{1000}){1000}"}, "/pattern: "),
-        ({"$ref": "#"}, "refers to itself"),
-        ({"$ref": "#/$defs/nowhere"}, "leads nowhere"),
-        ({"$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}, "refers to itself"),
-        ({"$schema": "http://example.org/mine"}, "$schema names a published draft"),
+        ({"$ref": "#"}, "recursive references"),
+        ({"$ref": "#/$defs/nowhere"}, "points to nothing"),
+        ({"$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}, "recursive references"),
+        ({"$schema": "http://example.org/mine"}, "$schema must name a published draft"),
         ({"$schema": "http://json-schema.org/draft-04/schema#"}, "draft 4"),
-        ({"items": {"$id": "http://example.org/x", "$ref": "#/$defs/a"}}, "$id is not taken"),
-        ({"$dynamicRef": "#x"}, "$dynamicRef is not taken"),
+        ({"items": {"$id": "http://example.org/x", "$ref": "#/$defs/a"}}, "$id is not supported"),
+        ({"$dynamicRef": "#x"}, "$dynamicRef is not supported"),
         ({"enum": ["x" * SCHEMA_BYTES_MAX]}, "bytes; at most"),
-        ({"enum": [{1, 2}, object()]}, "it is no JSON"),
+        ({"enum": [{1, 2}, object()]}, "not JSON"),
     ],
 )
 def test_a_schema_that_may_not_be_used_is_refused_with_the_reason(schema: dict[str, Any], reason: str) -> None:
@@ -120,7 +120,7 @@ def test_a_value_too_deep_or_too_large_for_its_schema_is_refused_as_such() -> No
     value: Any = 0
     for _ in range(100_000):
         value = [value]
-    assert problems({}, value) == ("/: it is nested deeper than 64",)
+    assert problems({}, value) == ("/: nested deeper than 64 levels",)
     many = {"items": {"allOf": [{"minimum": -k} for k in range(1_000)]}}
     assert "too large" in problems(many, [0] * (WORK_MAX // 1_000))[0]
     assert problems(many, [0] * 10_000) == ()

@@ -74,10 +74,10 @@ def test_a_secret_may_be_in_a_file(variable: str, tmp_path: Path) -> None:
     ("content", "also", "words"),
     [
         (None, "", "cannot be read: No such file"),
-        (b"", "", "does not hold a key"),
+        (b"", "", "is empty"),
         (b"\xff", "", "does not hold a key"),
-        (b"x" * 9_000, "", "does not hold a key"),
-        (b"sk-sesame", "sk-1", "expected only one of it"),
+        (b"x" * 9_000, "", "is empty or holds more"),
+        (b"sk-sesame", "sk-1", "set either this or"),
         (b"open sesame", "", "expected visible ASCII"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_server_with_too_few_connections_names_the_reason_and_is_ready_once_it
 
         limit = 'too many connections for role "athena_poor"'
         shown = next(text for status, text, reason in states() if status == 503 and limit in reason)
-        assert "the database gives no more connections" in shown
+        assert "the database accepts no more connections" in shown
         assert "athena_poor" not in shown  # anyone may ask
         allow(-1)
         assert next(status for status, _, reason in states() if status == 200 and reason == "None")

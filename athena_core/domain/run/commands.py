@@ -1,4 +1,4 @@
-"""Commands of a run: who may take it on, pause, resume and end it."""
+"""Commands of a run: request, lease, record, pause, resume and end it."""
 
 from typing import Literal
 
@@ -32,18 +32,18 @@ from athena_core.event import Event, Value
 
 
 class RequestRun(Value):
-    """Admit the run, or queue it when it has to wait."""
+    """Admit the run, or queue it if it has to wait."""
 
     request: RunRequest
     wait: WaitReason | None = None
 
 
 class AdmitRun(Value):
-    """The wait is over."""
+    """Admit a queued run."""
 
 
 class LeaseRun(Value):
-    """An executor takes a run that nobody has (``pid`` of its process); the first lease says what the user said."""
+    """Lease a run that no executor has. The first lease also records the user's input, ``said``."""
 
     executor: str
     pid: int
@@ -51,9 +51,10 @@ class LeaseRun(Value):
 
 
 class TakeRun(Value):
-    """An executor takes a run from the one that holds ``token``, which is lost.
+    """Take a run over from a lost executor, which holds ``token``.
 
-    A run that was lost by ``attempts_max`` executors ends instead; so does one that was to be cancelled.
+    If ``attempts_max`` executors already lost the run, it ends as crashed. If a cancel was requested, it ends as
+    cancelled.
     """
 
     executor: str
@@ -64,14 +65,14 @@ class TakeRun(Value):
 
 
 class RecordStep(Value):
-    """The executor that holds ``token`` got on: what it asked, did and paid."""
+    """Record steps of the executor that holds ``token``: transcript entries, tool calls, evidence, usage."""
 
     token: int
     steps: tuple[RunStep, ...]
 
 
 class ReserveBudget(Value):
-    """The executor that holds ``token`` is about to ask a model, which may cost ``reserved_micro_usd`` at most."""
+    """Reserve budget for a model call, which costs at most ``reserved_micro_usd``."""
 
     token: int
     turn: int
@@ -81,9 +82,9 @@ class ReserveBudget(Value):
 
 
 class PauseRun(Value):
-    """The executor that holds ``token`` has no budget left; its run's clock stands at ``elapsed_ms``.
+    """Pause a run whose budget is used up, at ``elapsed_ms`` of its timeout.
 
-    Without ``reached`` it is the run's own budget; with it, that of the day.
+    Without ``reached`` it is the run's own budget, else the daily budget.
     """
 
     token: int
@@ -92,7 +93,7 @@ class PauseRun(Value):
 
 
 class DayReached(Value):
-    """The day's budget leaves no room for a model call; or its price is unknown (``reason``). Sums of the UTC day."""
+    """The reason why the daily budget allows no model call, with the sums of the UTC day."""
 
     reason: Literal["daily-budget", "unpriced-model"]
     spent_micro_usd: int
@@ -100,14 +101,14 @@ class DayReached(Value):
 
 
 class ResumeRun(Value):
-    """Let a paused run go on, with another budget or with none; ``executor`` will lease it."""
+    """Resume a paused run with a new budget, or with none. ``executor`` will lease it."""
 
     executor: str
     budget_micro_usd: int | None = None
 
 
 class EndRun(Value):
-    """The executor that holds ``token`` ends the run, with what it still has to say before."""
+    """End the run, after recording the last steps of the executor that holds ``token``."""
 
     token: int
     last: tuple[RunStep, ...]
@@ -115,7 +116,7 @@ class EndRun(Value):
 
 
 class CancelRun(Value):
-    """Ask for a cancel, by run or by session; without a lease it is done at once."""
+    """Request a cancel, by run or by session. A run without a lease ends at once."""
 
     reason: str | None = None
     by_run: str | None = None
@@ -123,11 +124,11 @@ class CancelRun(Value):
 
 
 class ForceCancel(Value):
-    """The executor did not end a run that was to be cancelled in time."""
+    """Cancel a run whose executor did not end it in time after a cancel request."""
 
 
 class WithdrawRun(Value):
-    """A synchronous caller waited long enough for its turn."""
+    """Withdraw a queued run whose caller stopped waiting."""
 
     cause: CancelCause
 
@@ -149,7 +150,7 @@ RunCommand = (
 
 
 def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where the command is late. Raises LeaseLost for a token that is not the present one."""
+    """Return the events of a command; none if it came too late. Raise LeaseLost if its token is not the current one."""
     match command:
         case RequestRun():
             return () if state.status else (_request(command),)
@@ -159,7 +160,7 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
             if not state.open:
                 return ()
             if state.token != command.token or state.executor is None:
-                raise LeaseLost("the run was taken over by another executor")
+                raise LeaseLost("The lease is lost: another executor took the run over.")
             return _continue(command, state)
         case AdmitRun():
             return (state.request,) if state.status == "queued" and state.request else ()
@@ -180,7 +181,7 @@ def _resume(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
     if state.status != "paused" or request is None:
         return ()
     budget = command.budget_micro_usd
-    if budget is None and state.paused != "budget":  # its own budget was not what it waited for
+    if budget is None and state.paused != "budget":  # it did not pause for its own budget, so that stays
         budget = state.budget_micro_usd
     resumed = RunResumed(
         requested_by=command.executor,
@@ -231,7 +232,7 @@ def _take_over(command: TakeRun, state: RunState) -> tuple[Event, ...]:
 
 
 def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
-    """What the holder of the lease says, unless a cancel was acknowledged: that wins, and what was done is kept."""
+    """Return the executor's events. A cancel that was requested wins, but completed work is kept."""
     match command:
         case EndRun():
             steps: tuple[RunStep, ...] = command.last
@@ -271,7 +272,7 @@ def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
 
 
 def _is_work(step: RunStep) -> bool:
-    """Whether something was done or paid, beside being said or meant."""
+    """Return True if the step is completed or paid work, not only text or intent."""
     return isinstance(step, UsageRecorded | EvidenceAttached) or (
         isinstance(step, TranscriptAppended) and step.kind == "tool-result"
     )

@@ -21,19 +21,19 @@ CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "int
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
 LossReason = Literal["dead", "frozen", "left"]
-"""How an executor lost its runs: it died, it gave no sign of life for too long, or it left in order."""
+"""How an executor lost a run: its process ended, it stopped sending heartbeats, or it shut down in order."""
 
 FREES_NOTHING = "it occupies and frees nothing"
-BEFORE_REJECTED = "policy.rejected, which follows it, says the same"
+BEFORE_REJECTED = "policy.rejected, which follows it, has the same content"
 
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class RunRequest(Event):
-    """What a run needs to be executed, pinned: references are resolved, the profile is a copy.
+    """The resolved request of a run: references are read, and the profile is a copy.
 
-    ``scope`` is that of the caller who started it, or started what caused it.
+    ``scope`` is the scope of the caller that caused the run, directly or indirectly.
     """
 
     session_id: str
@@ -58,7 +58,7 @@ class RunRequest(Event):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where it counts while it holds a slot."""
+        """The limit keys at which the run counts while it holds a slot."""
         profile_id = self.harness_profile_id if self.profile_named else None
         return limit_keys(self.session_id, profile_id, self.provider, self.fallbacks)
 
@@ -66,9 +66,9 @@ class RunRequest(Event):
 def limit_keys(
     session_id: str, profile_id: str | None, provider: str | None, fallbacks: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    """What limits by key count a run by: its session, its profile if it named one, every provider that it may ask.
+    """Return the limit keys of a run: its session, its named profile, and every provider that it may call.
 
-    A session stands there by its id alone, which holds no colon.
+    The key of a session is its id alone, which contains no colon.
     """
     places = [session_id]
     if profile_id is not None:
@@ -80,7 +80,7 @@ def limit_keys(
 
 
 class RunQueued(RunRequest, kw_only=True):
-    """The run waits and holds no slot; ``requested_by`` is the executor that will lease it."""
+    """The run waits and holds no slot. ``requested_by`` is the executor that will lease it."""
 
     TYPE: ClassVar[str] = "run.queued"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
@@ -88,16 +88,16 @@ class RunQueued(RunRequest, kw_only=True):
 
 
 class RunCreated(RunRequest):
-    """The run was admitted: it holds a slot and its session's turn, and its clock runs."""
+    """The run was admitted: it holds a slot and its session, and its timeout has started."""
 
     TYPE: ClassVar[str] = "run.created"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
 
 
 class RunLeased(Event):
-    """An executor took the run; ``token`` fences off whoever had it before.
+    """An executor leased the run. ``token`` invalidates earlier leases.
 
-    ``attempt`` counts the executors that died or froze with the run, and this one.
+    ``attempt`` is the number of executors that the run has lost, plus this one.
     """
 
     TYPE: ClassVar[str] = "run.leased"
@@ -111,18 +111,18 @@ class RunLeased(Event):
 
 
 class RunStarted(Event):
-    """Execution began."""
+    """The execution started."""
 
     TYPE: ClassVar[str] = "run.started"
-    SHOWS: ClassVar[Shows] = Shows(explain="the lease before it says so", simulate=FREES_NOTHING, console=True)
+    SHOWS: ClassVar[Shows] = Shows(explain="the lease before it is explained", simulate=FREES_NOTHING, console=True)
     attempt: int
 
 
 class TranscriptAppended(Event):
-    """Something was said in the run's session.
+    """An entry was added to the transcript of the run's session.
 
-    Words of a model are ``truncated`` where a limit of tokens ended them, and ``interrupted`` as well where the run's
-    budget bought no more: then they are no answer. A tool's result is ``interrupted`` where nobody knows what it did.
+    Model output is ``truncated`` if a token limit cut it, and also ``interrupted`` if the run's budget did; then it is
+    not an answer. A tool result is ``interrupted`` if the effect of the call is unknown.
     """
 
     TYPE: ClassVar[str] = "transcript.appended"
@@ -141,7 +141,7 @@ class TranscriptAppended(Event):
 
 
 class MemoryRecalled(Event):
-    """The run was reminded of notes before its model was asked; ``chars`` is how many characters of them."""
+    """The run was given notes before its first model call. ``chars`` is their size in characters."""
 
     TYPE: ClassVar[str] = "memory.recalled"
     SHOWS: ClassVar[Shows] = Shows(explain="it takes no time and decides nothing", simulate=FREES_NOTHING, console=True)
@@ -151,9 +151,9 @@ class MemoryRecalled(Event):
 
 
 class ToolCalled(Event):
-    """A model asked for a tool; recorded before the tool acts. ``refused`` tells why it will not.
+    """A model requested a tool call. It is recorded before the call. ``refused`` is set if the call will not be made.
 
-    A name that is of no tool at all is the model's own words: ``unknown_name``.
+    If the tool does not exist, the model's text is in ``unknown_name``.
     """
 
     TYPE: ClassVar[str] = "tool.called"
@@ -170,10 +170,10 @@ class ToolCalled(Event):
 
 
 class EvidenceAttached(Event):
-    """The run showed something. ``sha256`` is that of the salt and the content, so that erasing both leaves no trace.
+    """The run attached evidence. ``sha256`` covers the salt and the content, so erasing both leaves no trace.
 
-    ``label`` is one that a policy of its profile names; any other one is the model's own words: ``free_label``.
-    ``workspace`` tells that a later change of the workspace makes it stale.
+    ``label`` is a label from the profile's policies. Any other label is the model's text: ``free_label``. Evidence with
+    ``workspace`` becomes stale when the workspace changes later.
     """
 
     TYPE: ClassVar[str] = "evidence.attached"
@@ -195,10 +195,10 @@ class EvidenceAttached(Event):
 
 
 class UsageRecorded(Event):
-    """A model call was paid for; cost in millionths of a dollar, absent (and ``unpriced``) where no price is known.
+    """A model call was paid for. The cost is absent, and ``unpriced`` set, if the model has no price.
 
-    ``estimated`` tells that the provider reported no usage, and characters were counted instead; ``failed`` that no
-    answer came of the call: it failed or was cancelled after its provider had reported what it took.
+    ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
+    cancelled after the provider had reported its usage.
     """
 
     TYPE: ClassVar[str] = "usage.recorded"
@@ -217,13 +217,13 @@ class UsageRecorded(Event):
 
 
 class BudgetReserved(Event):
-    """A model call may begin: what it may cost at most, and what its turn cost so far, is set aside for the day.
+    """The maximum cost of a model call, and the cost of its turn so far, were reserved from the daily budget.
 
-    The usage that is recorded next settles it, a pause or the end of the run releases it.
+    The next recorded usage settles the reservation. A pause or the end of the run releases it.
     """
 
     TYPE: ClassVar[str] = "budget.reserved"
-    SHOWS: ClassVar[Shows] = Shows(explain="the usage or the pause after it says what it led to", simulate=True)
+    SHOWS: ClassVar[Shows] = Shows(explain="the usage or the pause after it is explained", simulate=True)
     turn: int
     provider: str
     model: str
@@ -231,10 +231,10 @@ class BudgetReserved(Event):
 
 
 class RunPaused(Event):
-    """A budget is spent: the run keeps its session and gives up its slot; its clock stands at ``elapsed_ms``.
+    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at ``elapsed_ms``.
 
-    ``budget`` is the run's own one; ``daily-budget`` that of the policy, and the sums are those of the UTC day;
-    ``unpriced-model`` tells that nobody knows what the next call would take of it.
+    ``budget`` is the run's own budget. ``daily-budget`` is the policy's, with the sums of the UTC day.
+    ``unpriced-model`` means that the cost of the next call is unknown.
     """
 
     TYPE: ClassVar[str] = "run.paused"
@@ -246,10 +246,10 @@ class RunPaused(Event):
 
 
 class RunResumed(Event):
-    """Somebody let a paused run go on; it holds a slot again. Without a budget there is none any more.
+    """A paused run was resumed and holds a slot again. Without ``budget_micro_usd`` it has no budget any more.
 
-    ``requested_by`` is the executor that will lease it; the profile (if it named one) and the providers are those that
-    it counts at again.
+    ``requested_by`` is the executor that will lease it. The run counts again at its profile (if it named one) and
+    at its providers.
     """
 
     TYPE: ClassVar[str] = "run.resumed"
@@ -262,12 +262,12 @@ class RunResumed(Event):
 
 
 class RunCancelRequested(Event):
-    """A cancel was requested; ``run_id`` is there when it was requested by run. ``note`` is the caller's reason."""
+    """A cancel was requested. ``run_id`` is set if the request named the run. ``note`` is the caller's reason."""
 
     TYPE: ClassVar[str] = "run.cancel.requested"
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(
-        audit=True, explain=True, simulate="the end that follows it is repeated", console=True
+        audit=True, explain=True, simulate="the terminal event that follows is replayed", console=True
     )
     status: Literal["cancelled", "not-running"]
     run_id: str | None = None
@@ -303,7 +303,7 @@ class RunFailed(Event):
 
 
 class RunCancelled(Event):
-    """The run was stopped on request, or withdrawn before it started. A request that came before says why."""
+    """The run was cancelled, or withdrawn before it started. An earlier cancel request has the reason."""
 
     TYPE: ClassVar[str] = "run.cancelled"
     SCHEMA: ClassVar[int] = 2
@@ -321,7 +321,7 @@ class RunTimedOut(Event):
 
 
 class RunCrashed(Event):
-    """The run's executor died, and so did all those that the policy allows a run."""
+    """The run lost as many executors as the policy allows."""
 
     TYPE: ClassVar[str] = "run.crashed"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
@@ -330,16 +330,16 @@ class RunCrashed(Event):
 
 
 class RejectedRunDetails(Value):
-    """Whose run was refused."""
+    """The session and persona of a refused run."""
 
     session_id: str
     persona_name: str | None = None
 
 
 class RunRejection(Value):
-    """A refusal as auditors read it (contract 4.10, RunRejectionEvent).
+    """The audit record of a refusal.
 
-    Of type ``COST`` it tells the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    With type ``COST`` it has the sums of the UTC day, and ``limit``, a number of runs, is 0.
     """
 
     schema_version: int
@@ -361,7 +361,7 @@ class RunRejection(Value):
 
 
 class PolicyOrigin(Value):
-    """Which rule of which engine refused (contract 4.10, PolicyOriginDetails)."""
+    """The rule that refused a run, and its engine."""
 
     schema_version: int
     engine: Literal["athena", "kyverno"]
@@ -373,7 +373,7 @@ class PolicyOrigin(Value):
 
 
 class PolicyConcurrencyRejected(Event):
-    """A run was refused because too many were active."""
+    """A run was refused because too many runs were active."""
 
     TYPE: ClassVar[str] = "policy.concurrency.rejected"
     SHOWS: ClassVar[Shows] = Shows(
@@ -390,9 +390,9 @@ class PolicyConcurrencyRejected(Event):
 
 
 class PolicyRejected(Event):
-    """A run was refused by policy; follows the event that says which limit. A template is that of the request.
+    """The policy refused a run. The event before it has the limit. The template is the requested one.
 
-    The refused resume of a run has neither ``plan`` nor ``request``.
+    If the resume of a run was refused, ``plan`` and ``request`` are absent.
     """
 
     TYPE: ClassVar[str] = "policy.rejected"
@@ -419,4 +419,4 @@ STATUS_OF_ENDING: dict[str, str] = {
     RunCrashed.TYPE: "crashed",
 }
 RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
-"""What an executor records on the way."""
+"""The events that an executor records during a run."""

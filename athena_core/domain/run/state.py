@@ -40,17 +40,17 @@ from athena_core.event import Event, Guard, Recorded, Value, parts_of
 
 DAY_MS = 86_400_000
 SPENT_DAYS = 40
-"""How many days of spending are kept for the daily budget: a clock that goes back within them opens no budget anew."""
+"""Days of spending that are kept. If the clock goes back within them, no daily budget starts anew."""
 
 LAST_SPENT_KEY = "day"
-"""The one ``spent`` row of release 0.1.0: the last day on which a run spent something."""
+"""Key of the only ``spent`` row of release 0.1.0: the last day with any spending."""
 
 
 class RunState(Value):
-    """Where the run is. ``status`` is empty before the first event; ``request`` never holds text.
+    """The state of a run. ``status`` is empty before the first event. ``request`` never holds text.
 
-    ``executor`` is there while the run is leased, ``paused`` while it is paused; money in millionths of a dollar;
-    ``cut`` tells that the budget ended what the model said last.
+    ``executor`` is set while the run is leased, ``paused`` while it is paused. Money is in micro-USD. ``cut`` is True
+    if the budget cut the last model output.
     """
 
     status: str = ""
@@ -67,12 +67,12 @@ class RunState(Value):
 
     @property
     def open(self) -> bool:
-        """Whether a terminal event is still to come."""
+        """True until the terminal event."""
         return self.status in {"queued", "running", "paused"}
 
 
 def evolve(state: RunState, event: Event) -> RunState:
-    """Follow one event: the frequent ones come first, because to be none of a type takes time."""
+    """Apply one event. Frequent types are matched first because failed patterns are slow."""
     match event:
         case TranscriptAppended():
             told = event.role == "assistant" and (state.cut or event.interrupted)
@@ -106,7 +106,7 @@ NO_TEXT: dict[str, Any] = {name: None for name, part in parts_of(RunRequest).ite
 
 
 def without_text(request: RunRequest) -> RunCreated:
-    """The request as states keep it, and as it is repeated when a queued run is admitted."""
+    """Return a request without text, as states keep it and as an admission repeats it."""
     if isinstance(request, RunCreated):
         return replace(request, **NO_TEXT)
     return RunCreated(**{**request_fields(request), **NO_TEXT})
@@ -119,8 +119,8 @@ def request_fields(request: RunRequest) -> dict[str, Any]:
 
 # Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
 #
-# A waiting run and one with a slot are counted at their places. ``reserved`` is what a run has set aside of the day's
-# budget, ``spent`` what all runs spent on a UTC day: a ring of as many rows as days are kept.
+# Waiting runs and runs with a slot have their limit keys. ``reserved`` is a run's reservation from the daily budget.
+# ``spent`` is the spending of all runs on a UTC day: a ring with one row for each of the last ``SPENT_DAYS``.
 
 
 def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
@@ -155,7 +155,7 @@ def _reserved_guards(recorded: Recorded[BudgetReserved]) -> tuple[Guard, ...]:
 def _paid_guards(recorded: Recorded[UsageRecorded]) -> tuple[Guard, ...]:
     settled = Guard(kind="reserved", key=recorded.stream, value=None)
     cost = recorded.event.cost_micro_usd or 0
-    if cost <= 0:  # a provider that reports less than nothing gives nothing back
+    if cost <= 0:  # a negative cost reported by a provider is not credited
         return (settled,)
     return settled, Guard(kind="spent", key=spent_key(recorded.at), value=(day_of(recorded.at), cost), adds=True)
 
@@ -183,17 +183,17 @@ def _ended_guards(recorded: Recorded[RunEnding]) -> tuple[Guard, ...]:
 
 
 def day_of(at: int) -> str:
-    """The UTC day of a time in milliseconds, ``2026-01-31``."""
+    """Return the UTC day of a time in milliseconds, as ``2026-01-31``."""
     return iso(at)[:10]
 
 
 def spent_key(at: int) -> str:
-    """The ``spent`` row of the UTC day of a time in milliseconds."""
+    """Return the key of the ``spent`` row of a UTC day."""
     return str(at // DAY_MS % SPENT_DAYS)
 
 
 def spent_on(rows: Mapping[str, tuple[str | int, ...]], at: int) -> int:
-    """What the UTC day of a time cost by the ``spent`` rows, in millionths of a dollar."""
+    """Return the spending of a UTC day by the ``spent`` rows, in micro-USD."""
     day = day_of(at)
     found = [row for key in (spent_key(at), LAST_SPENT_KEY) if (row := rows.get(key)) is not None]
     return sum(int(row[1]) for row in found if row[0] == day)

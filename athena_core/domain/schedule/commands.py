@@ -1,4 +1,4 @@
-"""Commands of a schedule: its definition, and which of its slots run."""
+"""Commands of a schedule: define it, and decide which of its slots run."""
 
 from typing import Literal, TypeAlias
 
@@ -37,11 +37,11 @@ ScheduledOutcome: TypeAlias = Literal["ok", "failed", "cancelled", "policy-rejec
 
 
 class UpsertSchedule(Value):
-    """Create or replace the schedule; with ``start_now`` an interval has a slot at once.
+    """Create or replace the schedule. With ``start_now`` an interval has a slot at once.
 
-    ``enabled`` and ``paused`` stay what they are where they are None (a new schedule is enabled). ``text_of`` is the
-    revision whose text is known to be the same as this one's, so that putting the same again changes nothing.
-    ``others`` counts the schedules that exist beside this one, ``most`` how many there may be.
+    If ``enabled`` or ``paused`` is None, it does not change; a new schedule is enabled. ``text_of`` is the revision
+    known to have the same text, so that an identical definition changes nothing. ``others`` is the number of other
+    schedules, ``most`` the limit.
     """
 
     id: str
@@ -59,13 +59,13 @@ class UpsertSchedule(Value):
 
 
 class RemoveSchedule(Value):
-    """Remove the schedule; its runs in flight go on."""
+    """Remove the schedule. Its active runs continue."""
 
     id: str
 
 
 class EnableSchedule(Value):
-    """Let slots come due, from now on."""
+    """Let slots come due from now on."""
 
     id: str
 
@@ -77,21 +77,21 @@ class DisableSchedule(Value):
 
 
 class PauseSchedule(Value):
-    """Let slots come due without running."""
+    """Keep due slots from running."""
 
     id: str
     note: str | None = None
 
 
 class ResumeSchedule(Value):
-    """Let slots run again, those from now on."""
+    """Let slots that come due from now on run again."""
 
     id: str
     note: str | None = None
 
 
 class RunSchedule(Value):
-    """Run it now, by hand: that moves no slot, and a schedule that is disabled or paused runs too.
+    """Run the schedule now, by hand, even if it is disabled or paused. The slots do not move.
 
     ``target_run_id`` is the id of the run, if one starts.
     """
@@ -101,10 +101,10 @@ class RunSchedule(Value):
 
 
 class TickSchedule(Value):
-    """Do the next thing that is due at a time; to be repeated until nothing follows.
+    """Do the next action that is due at a time. Repeat it until it returns no events.
 
-    At most one run starts each time, under ``target_run_id``. A time in the future brings at most the next slot, so it
-    is not to be repeated.
+    Each tick starts at most one run, with ``target_run_id``. A time in the future runs at most the next slot, so do not
+    repeat it.
     """
 
     at: int
@@ -112,7 +112,7 @@ class TickSchedule(Value):
 
 
 class FinishScheduledRun(Value):
-    """A run of the schedule ended; ``code`` and ``message`` are there unless it is ``ok``."""
+    """Record the end of a scheduled run. ``code`` and ``message`` are set unless it is ``ok``."""
 
     target_run_id: str
     outcome: ScheduledOutcome
@@ -134,7 +134,7 @@ ScheduleCommand = (
 
 
 def next_due(state: ScheduleState) -> int | None:
-    """When a tick will next have something to do (0: at once), None while nothing is to be waited for."""
+    """Return the time of the next action of a tick (0: now); None if there is none."""
     if not state.live or state.definition is None:
         return None
     if _may_start_buffered(state, state.definition):
@@ -144,7 +144,7 @@ def next_due(state: ScheduleState) -> int | None:
 
 
 def decide(command: ScheduleCommand, state: ScheduleState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where nothing changes. Raises ConfigError, and NotFound where a schedule must exist."""
+    """Return the events of a command; none if nothing changes. Raise ConfigError, or NotFound without a schedule."""
     match command:
         case UpsertSchedule():
             return _upsert(command, state, context)
@@ -184,7 +184,7 @@ def _must_exist(state: ScheduleState, key: str) -> None:
 
 def _upsert(command: UpsertSchedule, state: ScheduleState, context: Context) -> tuple[Event, ...]:
     if not state.exists and command.others >= command.most:
-        raise ConfigError.of("id", f"{command.others} schedules exist, which is the most", "remove one first")
+        raise ConfigError.of("id", f"the limit of {command.most} schedules is reached", "remove a schedule first")
     events = _put(command, state, context)
     if command.paused is None:
         return events
@@ -200,8 +200,8 @@ def _put(command: UpsertSchedule, state: ScheduleState, context: Context) -> tup
         definition = replace(definition, trigger=before.trigger)
     changed = (definition, enabled, command.text_of) != (before, state.enabled, state.revision)
     if not changed and (not command.start_now or state.cursor_ms < definition.trigger.anchor_ms):
-        return ()  # also where the slot of an earlier start_now still waits
-    # Slots begin anew with another trigger, with every change of an interval, and where there were none.
+        return ()  # also while the slot of an earlier start_now waits
+    # Slots start anew with another trigger, with every change of an interval, and when the schedule was disabled.
     anew = not kept or trigger.every_minutes is not None or enabled and not state.enabled
     events: tuple[Event, ...] = ()
     if anew or not enabled:
@@ -236,7 +236,7 @@ def _enable(key: str, state: ScheduleState, now: int) -> tuple[Event, ...]:
 
 
 def _from_now_on(trigger: Trigger, cursor: int, now: int, *, start_now: bool = False) -> tuple[int, int]:
-    """After which moment slots count, and the anchor of an interval: what was looked at stays behind."""
+    """Return the time after which slots count, and the anchor of an interval. Earlier slots are already decided."""
     after = max(now - start_now, cursor)
     if trigger.every_minutes is None:
         return after, 0
@@ -250,12 +250,12 @@ def _resume(command: ResumeSchedule, state: ScheduleState, now: int) -> tuple[Ev
 
 
 def _close_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
-    """What has to be said of slots before there are none any more."""
+    """Return the events for slots that are still open when the schedule is disabled or removed."""
     return (*_explain_slots(state, now, reason), *_drop_buffer(state, reason))
 
 
 def _explain_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tuple[Event, ...]:
-    """Why slots up to now did not run, though the schedule was enabled."""
+    """Return the reason for slots up to now that did not run although the schedule was enabled."""
     if state.definition is None or not state.enabled:
         return ()
     last = last_slot(state.definition.trigger, state.cursor_ms, now)
@@ -263,7 +263,7 @@ def _explain_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tu
 
 
 def _miss_slots(state: ScheduleState, trigger: Trigger, last: int | None, reason: SlotSkipReason) -> tuple[Event, ...]:
-    """One event for all slots from the cursor to the last of them."""
+    """Return one event for all slots from the cursor to ``last``."""
     if last is None:
         return ()
     (first,) = slots_between(trigger, state.cursor_ms, last, 1)
@@ -276,7 +276,7 @@ def _drop_buffer(state: ScheduleState, reason: SlotSkipReason) -> tuple[Event, .
 
 
 def _drop_outside(state: ScheduleState, trigger: Trigger) -> tuple[Event, ...]:
-    """Buffered slots that a moved start or end leaves outside."""
+    """Return the events for buffered slots that are outside of a changed start or end."""
     start = 0 if trigger.start_at_ms is None else trigger.start_at_ms
     end = INSTANT_MAX if trigger.end_at_ms is None else trigger.end_at_ms
     return tuple(
@@ -316,7 +316,7 @@ def _tick(command: TickSchedule, state: ScheduleState, context: Context) -> tupl
         if slot is None or due_at(trigger, state.id, slot) > at:
             return ()
         return _start_or_wait(state, definition, slot, command.target_run_id)
-    # Whatever is older than this was missed.
+    # Older slots were missed.
     window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
     oldest = now - (window + trigger.jitter_seconds) * 1_000
     late: SlotSkipReason = "catchup-window-exceeded"
@@ -344,7 +344,7 @@ def _may_start_buffered(state: ScheduleState, definition: ScheduleDefinition) ->
 
 
 def _start_or_wait(state: ScheduleState, definition: ScheduleDefinition, slot: int, run_id: str) -> tuple[Event, ...]:
-    """What a slot does that may run now, beside the runs in flight."""
+    """Return what to do with a due slot, depending on the active runs."""
     runs = tuple(flight.target_run_id for flight in state.running)
     started = ScheduleRunStarted(id=state.id, target_run_id=run_id, slot_ms=slot)
     if not runs:

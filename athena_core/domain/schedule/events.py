@@ -7,24 +7,24 @@ from athena_core.event import EXTRA, TEXT, Event, Shows, Text
 from athena_core.values import PinnedScope
 
 SlotSkipReason: TypeAlias = Literal[
-    "overlap-skip",  # a run was in flight
-    "buffer-full",  # a run was in flight, and the buffer had no place for this one
-    "catchup-latest",  # a later one was due too, and only the latest is caught up
+    "overlap-skip",  # a run was active
+    "buffer-full",  # a run was active, and the buffer had no place
+    "catchup-latest",  # a later slot was due too, and only the latest one is caught up
     "catchup-window-exceeded",  # it was too late
     "paused",
-    "outside-start-end",  # it was buffered when the start or the end moved
-    "superseded",  # it was due, and before it ran, the trigger was changed
+    "outside-start-end",  # it was buffered when the start or the end changed
+    "superseded",  # the trigger changed before it ran
     "disabled",
     "removed",
 ]
-"""Why a slot did not run."""
+"""The reason why a slot did not run."""
 
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class ScheduleUpserted(Event):
-    """A schedule was created or replaced by ``updated_by``; its slots are those after ``after_ms``."""
+    """A schedule was created or replaced by ``updated_by``. Its slots are those after ``after_ms``."""
 
     TYPE: ClassVar[str] = "schedule.upserted"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -39,7 +39,7 @@ class ScheduleUpserted(Event):
 
 
 class ScheduleRemoved(Event):
-    """A schedule was to be removed; ``removed`` is false where none was."""
+    """The removal of a schedule was requested. ``removed`` is false if it did not exist."""
 
     TYPE: ClassVar[str] = "schedule.removed"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -48,7 +48,10 @@ class ScheduleRemoved(Event):
 
 
 class ScheduleEnabled(Event):
-    """A schedule was to be enabled; unless none was, its slots are those after ``after_ms``, from ``anchor_ms`` on."""
+    """The enabling of a schedule was requested. Its slots are after ``after_ms``, from ``anchor_ms``.
+
+    ``updated`` is false if the schedule did not exist.
+    """
 
     TYPE: ClassVar[str] = "schedule.enabled"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -59,7 +62,7 @@ class ScheduleEnabled(Event):
 
 
 class ScheduleDisabled(Event):
-    """A schedule was to be disabled; ``updated`` is false where none was."""
+    """The disabling of a schedule was requested. ``updated`` is false if it did not exist."""
 
     TYPE: ClassVar[str] = "schedule.disabled"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -68,7 +71,7 @@ class ScheduleDisabled(Event):
 
 
 class SchedulePaused(Event):
-    """Slots do not run until the schedule is resumed: on request, or because a run failed."""
+    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed."""
 
     TYPE: ClassVar[str] = "schedule.paused"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -78,7 +81,7 @@ class SchedulePaused(Event):
 
 
 class ScheduleResumed(Event):
-    """Slots run again."""
+    """A schedule was resumed. Its slots run again."""
 
     TYPE: ClassVar[str] = "schedule.resumed"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
@@ -87,17 +90,17 @@ class ScheduleResumed(Event):
 
 
 class ScheduleTickExecuted(Event):
-    """Somebody had the clock looked at as if it were ``at``: how many slots ran, how many schedules had none."""
+    """A client ran a tick for the time ``at``. ``run`` counts slots that ran, ``skipped`` schedules without one."""
 
     TYPE: ClassVar[str] = "schedule.tick.executed"
-    SHOWS: ClassVar[Shows] = Shows(views="the logs of the schedules show what their slots did")
+    SHOWS: ClassVar[Shows] = Shows(views="the logs of the schedules show their slots")
     at: str
     run: int
     skipped: int
 
 
 class ScheduleRunStarted(Event):
-    """A slot runs, or without one somebody ran the schedule by hand; the runs that it ``terminates`` make way."""
+    """A slot started a run; without ``slot_ms`` a client did by hand. The runs in ``terminates`` are stopped for it."""
 
     TYPE: ClassVar[str] = "schedule.run.started"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -108,7 +111,7 @@ class ScheduleRunStarted(Event):
 
 
 class ScheduleRunBuffered(Event):
-    """A slot waits for the runs in flight; those that it ``cancels`` are asked to end."""
+    """A slot waits for active runs to end. The runs in ``cancels`` are cancelled for it."""
 
     TYPE: ClassVar[str] = "schedule.run.buffered"
     SHOWS: ClassVar[Shows] = Shows()
@@ -128,7 +131,7 @@ class ScheduleRunSkipped(Event):
 
 
 class ScheduleSlotsMissed(Event):
-    """The slots from one to another, both included, will not run."""
+    """The slots from ``from_ms`` to ``to_ms``, both included, will not run."""
 
     TYPE: ClassVar[str] = "schedule.slots.missed"
     SHOWS: ClassVar[Shows] = Shows()
@@ -150,7 +153,7 @@ class ScheduleRunCompleted(Event):
 
 
 class ScheduleRunFailed(Event):
-    """A run of the schedule ended without an answer; ``reason`` is there where the schedule is not to blame."""
+    """A run of the schedule ended without an answer. ``reason`` is set if it was cancelled or refused."""
 
     TYPE: ClassVar[str] = "schedule.run.failed"
     SCHEMA: ClassVar[int] = 2
@@ -164,7 +167,7 @@ class ScheduleRunFailed(Event):
 
 
 class ScheduleRunTriggered(Event):
-    """Somebody ran the schedule by hand, and this came of it."""
+    """The result of a run that a client started by hand."""
 
     TYPE: ClassVar[str] = "schedule.run.triggered"
     SHOWS: ClassVar[Shows] = Shows()
@@ -173,5 +176,5 @@ class ScheduleRunTriggered(Event):
 
 
 def stream(schedule_id: str) -> str:
-    """The stream of a schedule (its id is the client's, so a prefix outside its alphabet keeps it apart)."""
+    """Return the stream of a schedule. The prefix keeps client-chosen ids apart from other streams."""
     return "schedule:" + schedule_id

@@ -25,17 +25,17 @@ from athena_core.values import PinnedScope
 
 
 class RunInFlight(Value):
-    """A run of the schedule that has not ended; without a slot it was started by hand."""
+    """An active run of the schedule. Without a slot it was started by hand."""
 
     target_run_id: str
     slot_ms: int | None = None
 
 
 class ScheduleState(Value):
-    """The rule, and what became of its slots: each up to ``cursor_ms`` ran, waits in ``buffer`` or was explained.
+    """The definition and its slots. Each slot up to ``cursor_ms`` ran, waits in ``buffer``, or has a reason.
 
-    The cursor never goes back, whatever the clock does, so no slot is looked at twice; it outlives a removal.
-    ``revision`` counts what was put; who put it last is who the runs are on behalf of.
+    The cursor never goes back, not even after a removal or a clock change, so no slot is decided twice. ``revision``
+    counts the definitions. Runs are on behalf of the last author, ``updated_by``.
     """
 
     id: str = ""
@@ -51,17 +51,17 @@ class ScheduleState(Value):
 
     @property
     def exists(self) -> bool:
-        """Whether there is a schedule: it was put and not removed since."""
+        """True if the schedule was created and not removed since."""
         return self.definition is not None
 
     @property
     def live(self) -> bool:
-        """Whether slots run."""
+        """True if slots run."""
         return self.exists and self.enabled and not self.paused
 
 
 def evolve(state: ScheduleState, event: Event) -> ScheduleState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case ScheduleUpserted():
             return replace(
@@ -109,15 +109,15 @@ def _enable(state: ScheduleState, event: ScheduleEnabled) -> ScheduleState:
 
 
 def _pass_slot(state: ScheduleState, slot: int | None) -> ScheduleState:
-    """The slot is behind, whether it came from the clock or from the buffer."""
+    """Move past a slot, which came from the clock or from the buffer."""
     if slot is None:
         return state
     buffer = tuple(waiting for waiting in state.buffer if waiting != slot)
     return replace(state, cursor_ms=max(state.cursor_ms, slot), buffer=buffer)
 
 
-# Guards: ``schedule`` and ``fired``, the slot that ran last, by the id of the schedule; ``scheduled`` by that of a run
-# until the run ends.
+# Guards: ``schedule`` and ``fired`` (the last slot that ran) by schedule id; ``scheduled`` by run id until the run
+# ends.
 
 
 def _put_guards(recorded: Recorded[ScheduleUpserted]) -> tuple[Guard, ...]:

@@ -1,8 +1,8 @@
-"""The workflow run: one traversal of a workflow, whose state is how far each step is.
+"""The workflow run: one execution of a workflow, with the progress of each step.
 
-What lives here: what is stored (``events.py``), what follows from it and what it occupies (``state.py``), what may be
-asked for and what is decided (``commands.py``). What may not: another room. Other modules import from this door only.
-Read first: ``events.py``.
+What lives here: events (``events.py``), the state and what it occupies (``state.py``), commands and decisions
+(``commands.py``). What may not: other rooms. Other modules import this package, not its modules. Read first:
+``events.py``.
 """
 
 from athena_core.domain.workflow_run.commands import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Commands of a workflow run: its start and end, the moves of its steps, approvals."""
+"""Commands of a workflow run: start, resume, advance, approve and cancel."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from athena_core.values import PinnedScope
 
 
 class CreateWorkflowRun(Value):
-    """Walk a workflow from its beginning."""
+    """Start a workflow run."""
 
     workflow_id: str
     requested_by: str
@@ -42,10 +42,10 @@ class CreateWorkflowRun(Value):
 
 
 class ResumeWorkflowRun(Value):
-    """Go on from what failed, or was cancelled; what is ok is not repeated.
+    """Restart the failed and cancelled steps. Steps that are ok are not repeated.
 
-    ``uses`` names the inputs that each step may take. ``same`` names the inputs whose value is that of before, as long
-    as the run was resumed ``seen`` times.
+    ``uses`` has the inputs that each step may use. ``same`` has the inputs with an unchanged value, valid while the run
+    was resumed ``seen`` times.
     """
 
     workflow_run_id: str
@@ -59,7 +59,7 @@ class ResumeWorkflowRun(Value):
 
 
 class StepRunEnded(Value):
-    """The run of a step is over: with an output, or with an error."""
+    """Record the end of a step's run, with an output or an error."""
 
     step_id: str
     run_id: str
@@ -73,14 +73,14 @@ class StepRunEnded(Value):
 
 
 class SaltedOutputHash(Value):
-    """What was looked at before a step was begun or left out, and the salt of its hash."""
+    """The hash of an output that was read before a step was started or skipped, and its salt."""
 
     held: OutputHash
     salt: str
 
 
 class StartStep(Value):
-    """Begin a step, or one of its items, with a run."""
+    """Start a step, or one of its items, with a run."""
 
     step_id: str
     run_id: str
@@ -89,7 +89,7 @@ class StartStep(Value):
 
 
 class ExpandStep(Value):
-    """Begin a step that runs once for each item of a list."""
+    """Start a map step with the number of its items."""
 
     step_id: str
     items: int
@@ -97,7 +97,7 @@ class ExpandStep(Value):
 
 
 class SkipStep(Value):
-    """Leave a step out."""
+    """Skip a step."""
 
     step_id: str
     reason: SkipReason
@@ -105,7 +105,7 @@ class SkipStep(Value):
 
 
 class RequestApproval(Value):
-    """Have somebody approve; its subject holds the input of a run that was ``resumed`` so often."""
+    """Request an approval. Its subject was made when the run had been resumed ``resumed`` times."""
 
     step_id: str
     subject: str
@@ -117,7 +117,7 @@ class RequestApproval(Value):
 
 
 class FailStep(Value):
-    """A step, or one of its items, cannot be begun."""
+    """Fail a step, or one of its items, that cannot start."""
 
     step_id: str
     code: str
@@ -130,9 +130,9 @@ StepCommand = StartStep | ExpandStep | SkipStep | RequestApproval | FailStep
 
 
 class AdvanceWorkflowRun(Value):
-    """Note what ended and expired, make moves, and end what is at its end (unless it is not to be ``closed`` yet).
+    """Record ended runs and expired approvals, make moves, and end the run unless ``close`` is False.
 
-    A map that would bring the items of the run above ``items_max`` fails.
+    A map fails if the run would have more than ``items_max`` items.
     """
 
     graph: WorkflowGraph
@@ -143,7 +143,7 @@ class AdvanceWorkflowRun(Value):
 
 
 class DecideApproval(Value):
-    """Somebody approves or rejects just what has this hash."""
+    """Approve or reject a step if its subject hash still matches."""
 
     step_id: str
     subject_sha256: str
@@ -153,7 +153,7 @@ class DecideApproval(Value):
 
 
 class CancelWorkflowRun(Value):
-    """Stop it."""
+    """Request the cancel of a workflow run."""
 
     reason: str | None = None
 
@@ -162,7 +162,7 @@ WorkflowRunCommand = CreateWorkflowRun | ResumeWorkflowRun | AdvanceWorkflowRun 
 
 
 def decide(command: WorkflowRunCommand, state: WorkflowRunState, context: Context) -> tuple[Event, ...]:
-    """What follows; nothing where the command is late. Raises NotFound, Contradicted."""
+    """Return the events of a command; none if it came too late. Raise NotFound or Contradicted."""
     match command:
         case CreateWorkflowRun():
             if state.status:
@@ -197,8 +197,8 @@ def _resume(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event,
     for step_id, step in state.steps.items():
         over = graph.steps[step_id].map if step_id in graph.steps else None
         if over is not None and over.input in command.input and step.items is not None:
-            reason = f"the items of step {step_id!r} come from it, and some of them were begun"
-            raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start another run of the workflow")
+            reason = f"the items of step {step_id!r} come from it, and some have started"
+            raise ConfigError.of(f"inputOverrides.{over.input}", reason, "start a new run of the workflow")
     lost = [step_id for step_id, step in state.steps.items() if step.status in {"failed", "cancelled"}]
     reopened = _reopen(command, state, lost)
     lost += [one.step_id for one in reopened]
@@ -227,19 +227,19 @@ def _resume(command: ResumeWorkflowRun, state: WorkflowRunState) -> tuple[Event,
 
 
 def check_overrides(values: Mapping[str, Any], state: WorkflowRunState) -> None:
-    """Return if there are no values for a run that takes none now. Raises Contradicted."""
+    """Raise Contradicted if input values are given for a run that accepts none now."""
     if values:
         how = "ended" if state.status == "ok" else f"is {state.status}"
         raise Contradicted(
-            f"inputOverrides were not taken: the workflow run {how}. Only a run that failed or was cancelled takes"
-            " them. Cancel it first, or start another run with this input."
+            f"inputOverrides were not applied: the workflow run {how}. Only a failed or cancelled run accepts"
+            " them. Cancel it first, or start a new run with this input."
         )
 
 
 def _reopen(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[str]) -> tuple[ReopenedApproval, ...]:
-    """The granted approvals that no longer cover what follows them: values that changed, or steps that begin again.
+    """Return the granted approvals that must be requested again: values changed, or earlier steps restart.
 
-    An approval is left alone where nothing behind it is still to begin.
+    An approval stays granted if no step behind it is still to start.
     """
     graph = command.graph
     same = command.same if command.seen == state.resumed else frozenset()
@@ -263,17 +263,16 @@ def _reopen(command: ResumeWorkflowRun, state: WorkflowRunState, lost: Sequence[
 
 
 class _Decision:
-    """What one command makes of a workflow run, event by event."""
+    """The events of one command, and the state after them."""
 
     def __init__(self, graph: WorkflowGraph, state: WorkflowRunState, now: int) -> None:
-        """Begin."""
         self.graph = graph
         self.state = state
         self.now = now
         self.events: list[Event] = []
 
     def add(self, event: Event) -> None:
-        """Another event."""
+        """Append an event and apply it."""
         self.events.append(event)
         self.state = evolve(self.state, event)
 
@@ -295,10 +294,10 @@ def _advance(command: AdvanceWorkflowRun, state: WorkflowRunState, context: Cont
 
 
 def _steps_to_finish(command: AdvanceWorkflowRun, state: WorkflowRunState) -> Iterable[str]:
-    """Return the steps whose items may all be at their end.
+    """Return the steps whose items may all have ended.
 
-    An item that ends settles its step. A cancel settles every step: one that has no item running gets no other event.
-    So does a command without ends and moves: release 0.1 left steps behind that wait for nothing.
+    The end of an item may end its step. After a cancel every step is checked: one without a running item gets no other
+    event. So is it for a command without ends and moves, because release 0.1 left steps behind that wait for nothing.
     """
     if state.cancel is not None or (command.close and not command.ended and not command.moves):
         return tuple(state.steps)
@@ -314,7 +313,7 @@ def _expire(decision: _Decision, step_id: str, step: WorkflowStepState) -> Event
 
 
 def _end_step_run(decision: _Decision, ended: StepRunEnded) -> None:
-    """The run of a step is over."""
+    """Record the end of a step's run."""
     step = decision.state.step(ended.step_id)
     if not step.waits_for(ended.run_id, ended.item):
         return
@@ -339,7 +338,7 @@ def _end_step_run(decision: _Decision, ended: StepRunEnded) -> None:
 
 
 def _finish_items(decision: _Decision, step_id: str) -> None:
-    """A step may be at its end with its items."""
+    """End a step if all its items have ended."""
     step = decision.state.step(step_id)
     if step.status != "running" or step.items is None or any(one.status == "running" for one in step.items):
         return
@@ -356,7 +355,7 @@ def _finish_items(decision: _Decision, step_id: str) -> None:
 
 
 def _move(decision: _Decision, move: StepCommand, items_max: int) -> None:
-    """Make a move, if it is still to be made."""
+    """Make a move if it is still possible."""
     step = decision.state.step(move.step_id)
     item = move.item if isinstance(move, StartStep | FailStep) else None
     if item is None:
@@ -376,12 +375,12 @@ def _move(decision: _Decision, move: StepCommand, items_max: int) -> None:
             decision.add(WorkflowStepStarted(**fields, attempt=attempt + 1, step_run_id=move.run_id, item=item))
         case ExpandStep():
             every = sum(len(one.items) for one in decision.state.steps.values() if one.items is not None)
-            known = len(step.items or ())  # it was held after it was expanded
+            known = len(step.items or ())  # it may have been held after its expansion
             others = every - known
             if others + move.items > items_max and move.items > known:
                 message = (
-                    f"{move.items} items are too many: the other steps of the run have {others}, and"
-                    f" ATHENA_WORKFLOW_ITEMS_MAX allows a run {items_max}"
+                    f"the map has {move.items} items: the other steps of the run have {others}, and"
+                    f" ATHENA_WORKFLOW_ITEMS_MAX allows {items_max} for the whole run"
                 )
                 fields |= {"code": "MAP_ERROR", "error_text": message, "attempt": attempt + 1}
                 decision.add(WorkflowStepFailed(**fields, will_retry=False))
@@ -413,7 +412,7 @@ def _is_upstream(move: StepCommand) -> bool:
 
 
 def _finish_run(decision: _Decision) -> None:
-    """End the run if nothing goes on, or say that it waits for somebody."""
+    """End the run if no step is active, or suspend it if it waits for approvals."""
     state = decision.state
     statuses = [step.status for step in state.steps.values()]
     if "running" in statuses:
@@ -442,14 +441,16 @@ def _finish_run(decision: _Decision) -> None:
 def _decide_approval(command: DecideApproval, state: WorkflowRunState, now: int) -> tuple[Event, ...]:
     step = state.steps.get(command.step_id)
     if step is None or step.subject_sha256 is None:
-        raise NotFound(f"no approval is asked for at step {command.step_id!r}")
+        raise NotFound(f"step {command.step_id!r} does not wait for an approval")
     decided = {True: "ok", False: "failed"}[command.approve]
     if step.subject_sha256 != command.subject_sha256:
-        raise Contradicted("what is to be approved is not what has this hash; look at it again")
+        raise Contradicted("the subject of the approval has changed. Read it again, then decide.")
     if step.status == decided:
         return ()
     if step.status != "waiting" or not state.open or state.cancel is not None:
-        raise Contradicted(f"step {command.step_id!r} is {step.status}: somebody decided, or it expired")
+        raise Contradicted(
+            f"step {command.step_id!r} is {step.status}. The approval was already decided or has expired."
+        )
     if step.expires_at_ms is not None and step.expires_at_ms <= now:
         raise Contradicted(f"the approval of step {command.step_id!r} expired at {iso(step.expires_at_ms)}")
     kind = WorkflowApprovalGranted if command.approve else WorkflowApprovalRejected

@@ -7,14 +7,14 @@ from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
 
 ApprovalCause: TypeAlias = Literal["identity", "expiry"]
-"""Who decided about an approval: somebody, or its expiry."""
+"""The decider of an approval: an identity, or the expiry."""
 
 
 # Stored events. Their TYPE is storage: never rename one.
 
 
 class WorkflowRunCreated(Event):
-    """A workflow is walked; the values of ``input_names`` fill placeholders of its directives."""
+    """A workflow run started. The values of ``input_names`` fill placeholders of its directives."""
 
     TYPE: ClassVar[str] = "workflow.run.created"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -27,7 +27,7 @@ class WorkflowRunCreated(Event):
 
 
 class ReopenedApproval(Value):
-    """An approval that is asked for again: inputs with another value, and steps before it that begin again."""
+    """The reason why a granted approval is requested again: changed inputs, and earlier steps that restart."""
 
     step_id: str
     input_names: tuple[str, ...] = ()
@@ -35,9 +35,10 @@ class ReopenedApproval(Value):
 
 
 class WorkflowResumed(Event):
-    """Somebody had a workflow go on; the steps of ``reset`` begin again, with attempts of their own.
+    """A workflow run was resumed. The steps in ``reset`` restart, with new attempts.
 
-    ``reopened`` says why approvals that were granted are among them. Steps of ``held`` have items and wait for these.
+    ``reopened`` lists granted approvals among them, with the reasons. Steps in ``held`` have items and wait for these
+    approvals.
     """
 
     TYPE: ClassVar[str] = "workflow.resumed"
@@ -55,7 +56,7 @@ class WorkflowResumed(Event):
 
 
 class WorkflowStepStarted(Event):
-    """A step has a run, which was admitted or queued in the same commit; ``item`` is there where it is one of many."""
+    """A step has a run, admitted or queued in the same commit. ``item`` is set if the run is for one map item."""
 
     TYPE: ClassVar[str] = "workflow.step.started"
     SHOWS: ClassVar[Shows] = Shows()
@@ -69,7 +70,7 @@ class WorkflowStepStarted(Event):
 
 
 class WorkflowStepExpanded(Event):
-    """A step runs once for each item of a list."""
+    """A map step got its items; it runs once for each."""
 
     TYPE: ClassVar[str] = "workflow.step.expanded"
     SHOWS: ClassVar[Shows] = Shows()
@@ -81,7 +82,7 @@ class WorkflowStepExpanded(Event):
 
 
 class WorkflowStepCompleted(Event):
-    """A step came to an output, or one of its items did; without a run: all of its items did."""
+    """A step or one of its items completed. Without ``step_run_id`` all items of the step did."""
 
     TYPE: ClassVar[str] = "workflow.step.completed"
     SHOWS: ClassVar[Shows] = Shows()
@@ -96,7 +97,7 @@ class WorkflowStepCompleted(Event):
 
 
 class WorkflowStepFailed(Event):
-    """An attempt of a step, or of one of its items, came to nothing; it may be tried again (``will_retry``)."""
+    """An attempt of a step or of one of its items failed. It is retried if ``will_retry`` is true."""
 
     TYPE: ClassVar[str] = "workflow.step.failed"
     SCHEMA: ClassVar[int] = 2
@@ -114,7 +115,7 @@ class WorkflowStepFailed(Event):
 
 
 class WorkflowStepSkipped(Event):
-    """A step was left out."""
+    """A step was skipped."""
 
     TYPE: ClassVar[str] = "workflow.step.skipped"
     SHOWS: ClassVar[Shows] = Shows()
@@ -126,7 +127,7 @@ class WorkflowStepSkipped(Event):
 
 
 class WorkflowStepCancelled(Event):
-    """A step was stopped with its workflow run."""
+    """A step was cancelled with its workflow run."""
 
     TYPE: ClassVar[str] = "workflow.step.cancelled"
     SHOWS: ClassVar[Shows] = Shows()
@@ -138,7 +139,7 @@ class WorkflowStepCancelled(Event):
 
 
 class WorkflowApprovalRequested(Event):
-    """Somebody has to approve; ``subject_sha256`` is that of the salt and of what is to be approved."""
+    """An approval was requested. ``subject_sha256`` is the hash of the salt and the subject of the approval."""
 
     TYPE: ClassVar[str] = "workflow.approval.requested"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -154,7 +155,7 @@ class WorkflowApprovalRequested(Event):
 
 
 class WorkflowApprovalGranted(Event):
-    """What was to be approved was approved."""
+    """An approval was granted."""
 
     TYPE: ClassVar[str] = "workflow.approval.granted"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
@@ -167,7 +168,7 @@ class WorkflowApprovalGranted(Event):
 
 
 class WorkflowApprovalRejected(Event):
-    """What was to be approved was rejected."""
+    """An approval was rejected."""
 
     TYPE: ClassVar[str] = "workflow.approval.rejected"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
@@ -180,7 +181,7 @@ class WorkflowApprovalRejected(Event):
 
 
 class WorkflowRunSuspended(Event):
-    """Nothing goes on until somebody has decided about these approvals."""
+    """The workflow run waits for these approvals."""
 
     TYPE: ClassVar[str] = "workflow.run.suspended"
     SHOWS: ClassVar[Shows] = Shows()
@@ -189,7 +190,7 @@ class WorkflowRunSuspended(Event):
 
 
 class WorkflowRunCancelRequested(Event):
-    """A workflow run is to stop. ``note`` is the caller's reason."""
+    """The cancel of a workflow run was requested. ``note`` is the caller's reason."""
 
     TYPE: ClassVar[str] = "workflow.run.cancel.requested"
     SCHEMA: ClassVar[int] = 2
@@ -199,7 +200,7 @@ class WorkflowRunCancelRequested(Event):
 
 
 class WorkflowRunCompleted(Event):
-    """Every step is ok, or was skipped."""
+    """The workflow run completed: every step is ok or skipped."""
 
     TYPE: ClassVar[str] = "workflow.run.completed"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -207,7 +208,7 @@ class WorkflowRunCompleted(Event):
 
 
 class WorkflowRunFailed(Event):
-    """No step can begin any more, because of those that failed."""
+    """The workflow run failed: because of failed steps no other step can start."""
 
     TYPE: ClassVar[str] = "workflow.run.failed"
     SHOWS: ClassVar[Shows] = Shows(console=True)
@@ -216,7 +217,7 @@ class WorkflowRunFailed(Event):
 
 
 class WorkflowRunCancelled(Event):
-    """A workflow run was stopped. The request that came before says why."""
+    """The workflow run was cancelled. The request before it has the reason."""
 
     TYPE: ClassVar[str] = "workflow.run.cancelled"
     SCHEMA: ClassVar[int] = 2

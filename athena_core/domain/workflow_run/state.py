@@ -1,4 +1,4 @@
-"""The state of a workflow run: how far each step is, and what its events occupy."""
+"""The state of a workflow run, and what its events occupy."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -30,7 +30,7 @@ from athena_core.values import Scope, narrower, unpinned
 
 
 class WorkflowItemState(Value):
-    """How far one item of a step is; ``spent`` counts the attempts since it was last reset."""
+    """The progress of one map item. ``spent`` counts the attempts since the last reset."""
 
     status: StepStatus = "pending"
     attempt: int = 0
@@ -39,7 +39,7 @@ class WorkflowItemState(Value):
 
 
 class WorkflowStepState(Value):
-    """How far a step is; ``items`` are there once it was expanded, the approval's fields while it waits."""
+    """The progress of a step. ``items`` is set once a map is expanded, the approval's fields while it waits."""
 
     status: StepStatus = "pending"
     attempt: int = 0
@@ -50,14 +50,14 @@ class WorkflowStepState(Value):
     expires_at_ms: int | None = None
 
     def running(self) -> tuple[tuple[int | None, str], ...]:
-        """The runs that this step waits for, with the items that they are for."""
+        """Return the active runs of this step, with their items."""
         if self.items is None:
             return ((None, self.run_id),) if self.status == "running" and self.run_id else ()
         found = enumerate(self.items)
         return tuple((item, one.run_id) for item, one in found if one.status == "running" and one.run_id)
 
     def waits_for(self, run_id: str, item: int | None) -> bool:
-        """Whether it waits for this run, of this item."""
+        """Return True if the step waits for this run of this item."""
         if item is None:
             return self.items is None and self.status == "running" and self.run_id == run_id
         one = self.items[item] if self.items is not None and item < len(self.items) else None
@@ -68,35 +68,35 @@ PENDING = WorkflowStepState()
 
 
 class WorkflowRunState(Value):
-    """How far a workflow run is; steps that nothing happened to are not in ``steps``. Nobody changes the mapping."""
+    """The progress of a workflow run. ``steps`` has only steps with events. Do not mutate the mapping."""
 
     workflow_id: str = ""
     status: Literal["", "running", "waiting", "ok", "failed", "cancelled"] = ""
     steps: Mapping[str, WorkflowStepState] = {}
     cancel: WorkflowRunCancelRequested | None = None
     requesters: frozenset[str] = frozenset()
-    """The identities that started or resumed it."""
+    """The identities that started or resumed the run."""
     scope: Scope | None = None
-    """What all of their scopes cover."""
+    """The intersection of their scopes."""
     resumed: int = 0
     reopened: frozenset[str] = frozenset()
-    """The approvals that were granted and then asked for again: nothing behind one begins until it is granted anew."""
+    """Approvals that were requested again after they were granted. Later steps wait until they are granted anew."""
 
     @property
     def open(self) -> bool:
-        """Whether it goes on by itself, or once somebody approves."""
+        """True if the run is running or waits for an approval."""
         return self.status in {"running", "waiting"}
 
     def step(self, step_id: str) -> WorkflowStepState:
-        """How far a step is."""
+        """Return the progress of a step."""
         return self.steps.get(step_id, PENDING)
 
     def statuses(self) -> dict[str, StepStatus]:
-        """The status of each step that is not pending."""
+        """Return the status of each step that is not pending."""
         return {step_id: step.status for step_id, step in self.steps.items() if step.status != "pending"}
 
     def due(self, graph: WorkflowGraph) -> list[tuple[str, StepVerdict]]:
-        """The pending steps that may begin or are to be skipped, in the order of the definition."""
+        """Return the pending steps that may start or are skipped, in the order of the definition."""
         shut, statuses = self._behind_reopened(graph), self._statuses_now(graph)
         return [
             (step_id, verdict)
@@ -105,11 +105,11 @@ class WorkflowRunState(Value):
         ]
 
     def verdict(self, graph: WorkflowGraph, step_id: str) -> StepVerdict:
-        """Whether a pending step may begin."""
+        """Return the decision about a pending step."""
         return BLOCKED if step_id in self._behind_reopened(graph) else graph.verdict(step_id, self._statuses_now(graph))
 
     def _behind_reopened(self, graph: WorkflowGraph) -> set[str]:
-        """The steps behind a reopened approval, whose own parents do not show it: these may be ok since before."""
+        """Return the steps behind an open reopened approval. Their own parents may still be ok from before."""
         shut: set[str] = set()
         for step_id in self.reopened:
             if self.step(step_id).status not in {"ok", "skipped"}:
@@ -117,9 +117,9 @@ class WorkflowRunState(Value):
         return shut
 
     def _statuses_now(self, graph: WorkflowGraph) -> dict[str, StepStatus]:
-        """Return ``statuses``, as steps behind a reopened approval that was skipped have to take them.
+        """Return ``statuses`` adjusted for reopened approvals that were skipped.
 
-        A step between them may be ok since before. It counts as skipped if it would be skipped now.
+        A step behind such an approval may be ok from before. It counts as skipped if it would be skipped now.
         """
         statuses = self.statuses()
         skipped = [step_id for step_id in self.reopened if self.step(step_id).status == "skipped"]
@@ -135,7 +135,7 @@ class WorkflowRunState(Value):
 
 
 def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
-    """Follow one event."""
+    """Apply one event."""
     match event:
         case WorkflowRunCreated():
             return replace(
@@ -154,7 +154,7 @@ def evolve(state: WorkflowRunState, event: Event) -> WorkflowRunState:
         case WorkflowStepExpanded():
             step = state.step(event.step_id)
             items = (WorkflowItemState(),) * event.items
-            if step.items is not None and len(step.items) == event.items:  # it was held: what is ok stays so
+            if step.items is not None and len(step.items) == event.items:  # it was held: items that are ok stay ok
                 items = step.items
             return _with(state, event.step_id, replace(step, status="running", items=items))
         case WorkflowStepSkipped():
@@ -235,7 +235,7 @@ def _item_after(step: WorkflowStepState, event: StepEvent) -> WorkflowStepState:
 
 
 def _reset(step: WorkflowStepState, *, held: bool) -> WorkflowStepState:
-    """What begins again keeps its count of attempts, and the items that are ok."""
+    """Reset a step. The attempt count and the items that are ok stay."""
     if step.items is None:
         return replace(step, status="pending", spent=0, subject_sha256=None, expires_at_ms=None)
     items = tuple(one if one.status == "ok" else replace(one, status="pending", spent=0) for one in step.items)

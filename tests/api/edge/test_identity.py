@@ -267,7 +267,7 @@ def test_networks_are_read() -> None:
     assert [str(network) for network in parse_networks("10.0.0.0/8,::1")] == ["10.0.0.0/8", "::1/128"]
     assert parse_networks(" ") == ()
     for text in ("10.0.0.1/8", "localhost", "*", "10.0.0.0/33", "10.0.0.0/8,"):
-        with pytest.raises(ConfigError, match="is no network"):
+        with pytest.raises(ConfigError, match="is not a network"):
             parse_networks(text)
 
 
@@ -326,9 +326,9 @@ def test_other_roles_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("entry", ["system:scheduler:Admin", "System:x:Viewer"])
 def test_actors_of_the_server_have_no_role_and_the_line_that_gives_them_one_is_named(entry: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{entry}' names an actor of the server"):
+    with pytest.raises(ConfigError, match=f"'{entry}' is reserved for the server"):
         parse_role_map(f"ada:Admin,{entry}")
-    with pytest.raises(ConfigError, match=f"line 3: '{entry}' names an actor of the server"):
+    with pytest.raises(ConfigError, match=f"line 3: '{entry}' is reserved for the server"):
         parse_role_file(f"ada:Admin # first\n\n{entry}\n".encode())
     with pytest.raises(ConfigError, match="line 2: 'ada' is listed twice"):
         parse_role_file(b"ada:Admin\nbob:Viewer,ada:None\n")
@@ -346,14 +346,14 @@ def test_a_role_map_is_split_at_the_last_colon() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("alice", "no identity with a role"),
-        (":Admin", "no identity with a role"),
-        ("alice:Admin,", "no identity with a role"),
-        ("a b:Admin", "no identity with a role"),
-        ("**:Admin", "no identity with a role"),
-        ("é:Admin", "no identity with a role"),
-        ("a" * 129 + ":Admin", "no identity with a role"),
-        ("alice:root", "'root' is no role"),
+        ("alice", "not an identity with a role"),
+        (":Admin", "not an identity with a role"),
+        ("alice:Admin,", "not an identity with a role"),
+        ("a b:Admin", "not an identity with a role"),
+        ("**:Admin", "not an identity with a role"),
+        ("é:Admin", "not an identity with a role"),
+        ("a" * 129 + ":Admin", "not an identity with a role"),
+        ("alice:root", "'root' is not a role"),
         ("alice:Admin,alice:Viewer", "'alice' is listed twice"),
         ("*:Admin,*:Admin", "'\\*' is listed twice"),
     ],

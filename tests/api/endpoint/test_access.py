@@ -200,7 +200,7 @@ def test_reloaded_roles_end_the_streams_of_callers_that_lost_theirs(serve: Serve
         server.signal(signal.SIGHUP)
         for _ in soon():
             lines = server.log_path.read_text().splitlines()
-            if any("'Nobody' is no role" in line for line in lines):
+            if any("'Nobody' is not a role" in line for line in lines):
                 break
         assert json.loads(lines[-1])["level"]
         assert root.send("/directives", {"input": "still an Admin"}).status_code == 200

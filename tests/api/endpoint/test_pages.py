@@ -242,8 +242,8 @@ def test_maps_beyond_the_limit_of_a_run_fail_as_they_are_expanded(serve: Serve) 
     assert [states[name]["status"] for name in "abc"] == ["ok", "failed", "failed"]
     for name in "bc":
         error = states[name]["checkpoint"]["error"]
-        assert error.startswith("MAP_ERROR: 3 items are too many")
-        assert "ATHENA_WORKFLOW_ITEMS_MAX allows a run 5" in error
+        assert error.startswith("MAP_ERROR: the map has 3 items")
+        assert "ATHENA_WORKFLOW_ITEMS_MAX allows 5" in error
 
 
 @pytest.mark.heavy

@@ -94,7 +94,7 @@ def test_an_invalid_tool_call_is_recorded_and_answered_with_an_error(at_work: Ag
         assert [one.get("refused") for one in calls] == ["unknown-tool", "bad-arguments", "bad-arguments"]
         told = [message for message in model.requests[-1]["messages"] if message["role"] == "tool"]
         assert "no tool 'http'" in told[0]["content"]
-        assert "no JSON" in told[1]["content"]
+        assert "not JSON" in told[1]["content"]
         assert "schema" in told[2]["content"]
 
 

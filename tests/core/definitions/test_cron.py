@@ -78,8 +78,8 @@ def test_two_spellings_of_one_thing(expression: str, same: str) -> None:
         ("* * * *", "five fields"),
         ("0 * * * * *", "five fields"),
         ("* * * * * 2026", "five fields"),
-        ("@reboot", "no macro"),
-        ("@every 5m", "no macro"),
+        ("@reboot", "not a macro"),
+        ("@every 5m", "not a macro"),
         ("60 * * * *", "minute cannot be 60"),
         ("-1 * * * *", "minute cannot be"),
         ("* 24 * * *", "hour cannot be 24"),
@@ -95,8 +95,8 @@ def test_two_spellings_of_one_thing(expression: str, same: str) -> None:
         ("*/0 * * * *", "step 0"),
         ("*/90 * * * *", "step 90"),
         ("*-5 * * * *", "cannot be"),
-        ("1,,2 * * * *", "empty part"),
-        (", * * * *", "empty part"),
+        ("1,,2 * * * *", "empty term"),
+        (", * * * *", "empty term"),
         ("R * * * *", "cannot be"),
         ("H * * * *", "cannot be"),
         ("0 0 L * *", "cannot be"),
@@ -144,7 +144,7 @@ def test_a_zone_in_the_wrong_case_is_refused_with_the_right_one() -> None:
     with pytest.raises(ConfigError) as refusal:
         Cron("* * * * *", "europe/berlin")
     assert isinstance(refusal.value.details, list)
-    assert refusal.value.details[0].remedy == "Europe/Berlin"
+    assert refusal.value.details[0].remedy == "use Europe/Berlin"
 
 
 def test_every_zone_of_the_database_is_read() -> None:

@@ -16,9 +16,9 @@ from tests.support.workflow_graphs import approval, definition, edge, graph, ste
     ("wrong", "field", "names"),
     [
         (definition("aa"), "definition.steps[1].id", "'a' is used twice"),
-        (definition("ab", "a>c"), "definition.dependencies[0].to", "no step 'c' exists"),
+        (definition("ab", "a>c"), "definition.dependencies[0].to", "step 'c' does not exist"),
         (definition("ab", "a>a"), "definition.dependencies[0]", "a → a leads from a step to itself"),
-        (definition("ab", "a>b", "a>b"), "definition.dependencies[1]", "a → b is there twice"),
+        (definition("ab", "a>b", "a>b"), "definition.dependencies[1]", "a → b is listed twice"),
         (definition("abcd", "a>c", "c>b", "b>a", "a>d"), "definition.dependencies", "the steps a, b, c form a cycle"),
         (definition([{"id": "a"}]), "definition.steps[0].directiveId", "required by step 'a'"),
         (definition([{**approval("a"), "map": {"input": "x"}}]), "definition.steps[0].map", "approval 'a'"),
@@ -33,7 +33,7 @@ from tests.support.workflow_graphs import approval, definition, edge, graph, ste
         (
             definition([step("a"), step("b", when={"step": "a", "op": "exists", "path": "x"})], "a>b"),
             "definition.steps[1].when.path",
-            "no JSON pointer",
+            "not a JSON pointer",
         ),
         (definition([step("a", map={})]), "definition.steps[0].map", "either step or input"),
         (

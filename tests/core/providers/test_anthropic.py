@@ -107,7 +107,7 @@ async def test_tools_calls_and_their_results_are_sent_in_turns() -> None:
         {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
     ]
     assert body["messages"] == [
-        {"role": "user", "content": [{"type": "text", "text": "(The conversation goes on.)"}]},
+        {"role": "user", "content": [{"type": "text", "text": "(The conversation continues.)"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]},
         {"role": "user", "content": [{"type": "text", "text": "look"}]},
         {
@@ -146,7 +146,7 @@ async def test_without_tools_on_offer_earlier_calls_are_sent_as_text() -> None:
 
 async def test_a_schema_is_asked_for_in_words() -> None:
     body = await sent(ModelRequest(model="small", messages=HI.messages, schema={"type": "object"}))
-    assert body["system"].endswith('that fits this JSON Schema: {"type":"object"}')
+    assert body["system"].endswith('valid against this JSON Schema: {"type":"object"}')
 
 
 async def test_text_calls_and_counts_are_read() -> None:
@@ -231,7 +231,7 @@ async def test_an_end_without_a_reason_is_a_truncated_stream() -> None:
 )
 async def test_an_error_in_the_stream_is_retryable_or_not(kind: str, is_worth_retrying: bool) -> None:
     caught = await failure(says(ANTHROPIC.head, event("error", error={"type": kind, "message": f"no {KEY}"})))
-    assert caught.message == "anthropic: the stream broke off: no ***"
+    assert caught.message == "anthropic: the server ended the stream: no ***"
     assert caught.worth_retrying is is_worth_retrying
 
 

@@ -142,10 +142,10 @@ async def test_an_error_in_the_answer_is_retryable_or_not(error: object, words: 
     ("behaviour", "words"),
     [
         (answers("application/json", b'{"text": "half"}'), "truncated stream"),
-        (answers("application/json", b"[]"), "no JSON object"),
-        (answers("application/json", *[b" " * 1_000_000] * 9), "the answer is over 8 MiB"),
-        (answers("application/x-ndjson", *[b"x" * 500_000] * 3, b"\n"), "a line of the answer is over 1 MiB"),
-        (answers("application/x-ndjson", b'{"finish": "stop"}\nrest'), "no JSON object"),
+        (answers("application/json", b"[]"), "not a JSON object"),
+        (answers("application/json", *[b" " * 1_000_000] * 9), "the answer is larger than 8 MiB"),
+        (answers("application/x-ndjson", *[b"x" * 500_000] * 3, b"\n"), "a line of the answer is larger than 1 MiB"),
+        (answers("application/x-ndjson", b'{"finish": "stop"}\nrest'), "not a JSON object"),
         (refuses(401, b'{"error": {"message": "who?"}}'), "HTTP 401: who?"),
     ],
 )

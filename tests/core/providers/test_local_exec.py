@@ -114,7 +114,7 @@ async def test_cancelling_kills_the_whole_group(tmp_path: Path) -> None:
 async def test_too_much_output_kills_the_whole_group(tmp_path: Path) -> None:
     witness = Witness(tmp_path / "witness")
     provider = shell('exec 3>"$0"; sleep 1000 & yes', witness.path)
-    with pytest.raises(ProviderFailure, match="output over 100000 characters"):
+    with pytest.raises(ProviderFailure, match="output exceeds 100000 characters"):
         await complete(provider, ModelRequest(model="m", messages=HI.messages, max_output_chars=100_000))
     assert await witness.all_gone()
 

@@ -74,7 +74,7 @@ async def test_output_over_the_cap_is_an_error_and_closes_the_stream() -> None:
     provider = Scripted(TextDelta(text="12345"), TextDelta(text="6"), Finished(reason="stop"))
     request = ModelRequest(model="m", messages=HI.messages, max_output_chars=5)
     seen: list[str] = []
-    with pytest.raises(ProviderFailure, match="output over 5 characters") as caught:
+    with pytest.raises(ProviderFailure, match="output exceeds 5 characters") as caught:
         await complete(provider, request, seen.append)
     assert not caught.value.worth_retrying
     assert seen == ["12345"]
@@ -117,8 +117,8 @@ async def test_tool_calls_are_put_together_from_their_pieces() -> None:
 @pytest.mark.parametrize(
     ("delta", "count", "problem"),
     [
-        (ToolCallDelta(index=0, arguments="x" * 100_000), 3, "arguments of a tool call over 256000 characters"),
-        (ToolCallDelta(index=0, arguments="x" * 1_000), 2, "output over 1500 characters"),
+        (ToolCallDelta(index=0, arguments="x" * 100_000), 3, "arguments of a tool call exceed 256000 characters"),
+        (ToolCallDelta(index=0, arguments="x" * 1_000), 2, "output exceeds 1500 characters"),
     ],
 )
 async def test_a_tool_call_has_a_size(delta: ToolCallDelta, count: int, problem: str) -> None:

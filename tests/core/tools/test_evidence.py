@@ -17,8 +17,8 @@ async def test_the_evidence_of_a_model_is_attached_unchanged(workbench: Workbenc
 
 @pytest.mark.parametrize(
     ("kind", "content", "told"),
-    [("json", "{passed: 7}", "no JSON"), ("json", "[" * 10_000, "no JSON"), ("json", "NaN", "no JSON")]
-    + [("binary", "not base64!", "no base64"), ("binary", "ä", "no base64"), ("binary", "AAA", "no base64")],
+    [("json", "{passed: 7}", "not JSON"), ("json", "[" * 10_000, "not JSON"), ("json", "NaN", "not JSON")]
+    + [("binary", "not base64!", "not base64"), ("binary", "ä", "not base64"), ("binary", "AAA", "not base64")],
 )
 async def test_a_content_that_is_not_of_its_type_is_refused(
     workbench: Workbench, kind: str, content: str, told: str

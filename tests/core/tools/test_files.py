@@ -84,7 +84,7 @@ async def test_bytes_that_are_no_text_go_both_ways_in_base64(workbench: Workbenc
     assert base64.b64decode(read.content) == data
     assert read.shown is not None
     assert (read.shown.type, read.shown.content) == ("binary", read.content)
-    assert "no base64" in await workbench.refusal(
+    assert "not base64" in await workbench.refusal(
         bench, "files", action="write", path="a", encoding="base64", content="no!"
     )
 
@@ -168,7 +168,7 @@ async def test_files_over_the_limit_are_neither_read_nor_written(workbench: Work
     ):
         assert "fileBytesMax" in told
     await workbench.call(tiny, "files", action="write", path="a", content="abc")
-    assert "at most 3" in await workbench.refusal(tiny, "files", action="replace", path="a", old="b", new="bb")
+    assert "limit is 3" in await workbench.refusal(tiny, "files", action="replace", path="a", old="b", new="bb")
 
 
 async def test_a_listing_ends_at_its_limit(workbench: Workbench) -> None:
@@ -182,7 +182,7 @@ async def test_a_listing_ends_at_its_limit(workbench: Workbench) -> None:
     small = workbench.bench(files=FilesPolicy(file_bytes_max=40))
     result = await workbench.call(small, "files", action="list", path="many")
     assert result.truncated
-    assert result.content.splitlines()[2:] == ["[only the first 2 are shown; list a directory below]"]
+    assert result.content.splitlines()[2:] == ["[only the first 2 entries are shown; list a subdirectory]"]
 
 
 async def test_a_file_keeps_its_mode_and_a_new_one_is_readable(workbench: Workbench) -> None:
@@ -267,7 +267,7 @@ async def test_links_and_pipes_are_named_as_what_they_are(workbench: Workbench) 
     listing = (await workbench.call(bench, "files", action="list", recursive=True)).content.splitlines()
     assert "dir (a link, not followed)" in listing
     assert "sub/link (a link, not followed)" in listing
-    assert "pipe (no regular file)" in listing
+    assert "pipe (not a regular file)" in listing
     assert not [line for line in listing if "athena" in line or "state" in line or "secret" in line]
     assert "symbolic link" in await workbench.refusal(bench, "files", action="read", path="file")
     assert "symbolic link" in await workbench.refusal(bench, "files", action="list", path="dir")
@@ -304,7 +304,7 @@ async def test_the_directory_of_the_profile_is_the_ground_that_is_not_left(workb
     await workbench.call(bench, "files", action="delete", path="a")
     for path in ("", ".", "./"):
         for action in ACTIONS[2:]:
-            assert "Name a file in it" in await workbench.refusal(bench, "files", **action, path=path)
+            assert "Give the path of a file in it" in await workbench.refusal(bench, "files", **action, path=path)
     assert (workbench.workspace / "sub/deep").is_dir()
 
 

@@ -125,7 +125,7 @@ async def test_no_directory_leads_out(workbench: Workbench, directory: str) -> N
 async def test_a_command_that_cannot_start_is_an_error(workbench: Workbench, command: str) -> None:
     bench = workbench.bench(shell=ShellPolicy(commands=((command,),)))
     result = await workbench.call(bench, "shell", command=[command])
-    assert result.content.startswith("The command cannot be started: ")
+    assert result.content.startswith("The command could not be started: ")
     assert (result.is_error, result.changed, result.shown) == (True, False, None)
 
 
@@ -134,10 +134,10 @@ async def test_long_output_keeps_its_beginning_and_end(workbench: Workbench) -> 
     assert result.truncated
     assert result.content.startswith("[exit status 0]\nfirst\nxxx")
     assert result.content.endswith("xxxlast\n")
-    assert f"[{5_000_011 - OUTPUT_BYTES} bytes are left out here]" in result.content
+    assert f"[{5_000_011 - OUTPUT_BYTES} bytes left out]" in result.content
     assert len(result.content) < OUTPUT_BYTES + 100
     tiny = await run(workbench, "printf abcdefghij", policy=ShellPolicy(commands=SH.commands, output_bytes_max=4))
-    assert tiny.content == "[exit status 0]\nab\n[6 bytes are left out here]\nij"
+    assert tiny.content == "[exit status 0]\nab\n[6 bytes left out]\nij"
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10, 11])
@@ -150,7 +150,7 @@ def test_output_is_kept_alike_however_it_arrives(limit: int, pieces: list[str]) 
     head, tail = whole[: limit // 2], whole[len(whole) - (limit - limit // 2) :]
     left_out = max(10 - limit, 0)
     assert output.left_out == left_out
-    assert output.text(Mask()) == (f"{head}\n[{left_out} bytes are left out here]\n{tail}" if left_out else whole)
+    assert output.text(Mask()) == (f"{head}\n[{left_out} bytes left out]\n{tail}" if left_out else whole)
 
 
 async def test_bytes_that_are_no_text_are_replaced(workbench: Workbench) -> None:

@@ -279,7 +279,7 @@ async def test_the_number_of_schedules_and_their_shortest_interval_are_settings(
             assert "30 minutes apart or more" in str(faults)
         await at.put(cron=None, every_minutes=30)
         await at.put(key="b", cron="*/30 * * * *")
-        with pytest.raises(ConfigError, match="2 schedules exist, which is the most"):
+        with pytest.raises(ConfigError, match="the limit of 2 schedules is reached"):
             await at.put(key="c")
         await at.put("another text", key="b")
         await at.parts.schedules.change("a", schedule.RemoveSchedule(id="a"), META, None)
