@@ -185,7 +185,7 @@ class Endpoint:
             self._access_log.warning(f"{REMEDY}: {type(error).__name__}: {error} (trace {trace})")
             if unknown:
                 return OutcomeUnknown(f"{SHORTAGE} Retry with the same Idempotency-Key.")
-                return Overloaded(f"{SHORTAGE} The request was not executed. Retry later.")
+            return Overloaded(f"{SHORTAGE} The request was not executed. Retry later.")
         if isinstance(error, self._plane.log.store.damaged):
             self._access_log.warning(f"{StoreDamaged.REMEDY}: {type(error).__name__}: {error} (trace {trace})")
             if unknown:
