@@ -472,16 +472,16 @@ def rules(*names: str) -> frozenset[str]:
 
 CASES: tuple[Case, ...] = (
     Case("1", "the actor of a row edited", actor_edited, rules("chain")),
-    Case("2", "the same, the chain recomputed", rewritten, rules("anchor"), against=True, start=BOTH),
-    Case("3", "the same, and `log.anchor` rewritten", rewritten_with_the_anchor, against=True),
+    Case("2", "the actor edited, the chain recomputed", rewritten, rules("anchor"), against=True, start=BOTH),
+    Case("3", "the actor edited, chain and `log.anchor` rewritten", rewritten_with_the_anchor, against=True),
     Case(
-        *("4", "the same, and `log.anchor` deleted", rewritten_without_the_anchor),
+        *("4", "the actor edited, the chain recomputed, `log.anchor` deleted", rewritten_without_the_anchor),
         against=True,
         start=FILES,
         unseen=NO_ANCHOR,
     ),
     Case(
-        *("5", "the same, and another id in `meta`", rewritten_under_another_id, rules("anchor")),
+        *("5", "the actor edited, another id in `meta`", rewritten_under_another_id, rules("anchor")),
         against=True,
         start=BOTH,
     ),
@@ -490,44 +490,59 @@ CASES: tuple[Case, ...] = (
     Case("S9", "all texts removed without `payload.redacted`", all_texts_gone, rules("erasure")),
     Case("8", "an erased text put back", text_put_back, rules("erasure")),
     Case(
-        *("9", "a session cut out with its runs, the rest numbered and chained anew", session_cut_out, rules("keys")),
+        *("9", "a session and its runs removed, the rest renumbered and rechained", session_cut_out, rules("keys")),
         against=True,
     ),
-    Case("9b", "the same, and the keys deleted", session_cut_out_with_the_keys, against=True, unseen=KEYS),
-    Case("10", "commands cut off the end, with guards, keys and anchor", cut_with_the_anchor, against=True),
     Case(
-        *("S10a", "the same, and `log.anchor` deleted", cut_without_the_anchor),
+        "9b",
+        "a session and its runs removed, the keys deleted",
+        session_cut_out_with_the_keys,
+        against=True,
+        unseen=KEYS,
+    ),
+    Case("10", "the last commands removed, with guards, keys and anchor", cut_with_the_anchor, against=True),
+    Case(
+        *("S10a", "the last commands removed, `log.anchor` deleted", cut_without_the_anchor),
         against=True,
         start=FILES,
         unseen=NO_ANCHOR,
     ),
-    Case("S10b", "the same, and `log.anchor` torn", cut_with_a_torn_anchor, refused=True, start=BOTH),
-    Case("S10c", "the same, and another id in `meta`", cut_under_another_id, rules("anchor"), against=True, start=BOTH),
-    Case("W11a", "a pipe in the place of `log.anchor`", anchor_as_a_pipe, refused=True, start=BOTH),
-    Case("W11b", "a directory in the place of `log.anchor`", anchor_as_a_directory, refused=True, start=BOTH),
+    Case("S10b", "the last commands removed, `log.anchor` torn", cut_with_a_torn_anchor, refused=True, start=BOTH),
+    Case(
+        *("S10c", "the last commands removed, another id in `meta`", cut_under_another_id, rules("anchor")),
+        against=True,
+        start=BOTH,
+    ),
+    Case("W11a", "a pipe in place of `log.anchor`", anchor_as_a_pipe, refused=True, start=BOTH),
+    Case("W11b", "a directory in place of `log.anchor`", anchor_as_a_directory, refused=True, start=BOTH),
     Case("11", "an idempotency key bound to another run", key_of_another, rules("keys")),
     Case("11b", "an idempotency key moved to the command of another key", key_moved_to_another, rules("keys")),
     Case("12", "fingerprints and answers of keys replaced", fingerprints_and_answers, unseen=KEYS),
     Case("13", "the keys deleted", keys_gone, unseen=KEYS),
     Case("14", "the value of a guard edited", guard_edited, rules("guards")),
     Case("15", "the order of guards edited", guards_in_another_order, rules("guards")),
-    Case("16", "a guard out of nothing", guard_out_of_nothing, rules("guards")),
+    Case("16", "an invented guard", guard_out_of_nothing, rules("guards")),
     Case("18", "a unique index dropped", index_dropped, rules("schema"), start=BOTH),
     Case("19", "a trigger that copies texts into a hidden table", hidden_copies, rules("schema"), start=BOTH),
     Case("W9a", "a trigger that changes actors", another_actor, rules("schema"), start=BOTH),
-    Case("W9b", "a trigger that drops what is inserted", nothing_inserted, rules("schema"), start=BOTH),
-    Case("W9c", "a view in the place of the log", view_for_a_table, rules("schema"), start=BOTH),
+    Case("W9b", "a trigger that drops inserted rows", nothing_inserted, rules("schema"), start=BOTH),
+    Case("W9c", "a view in place of the log", view_for_a_table, rules("schema"), start=BOTH),
     Case("W9d", "5 MB of nested JSON in an event", too_deep, rules("decodable")),
     Case("20", "rows of views edited", views_edited, unseen=VIEWS),
-    Case("21", "a `policy.updated` of another actor appended, rightly chained", policy_of_another, unseen=LIAR),
-    Case("22", "a `policy.updated` that replaces what never was", policy_before_that_never_was, rules("policies")),
+    Case("21", "a `policy.updated` of another actor appended, correctly chained", policy_of_another, unseen=LIAR),
+    Case(
+        "22",
+        "a `policy.updated` that replaces a policy that never existed",
+        policy_before_that_never_was,
+        rules("policies"),
+    ),
     Case("23", "a session created a second time", session_created_again, rules("created")),
     Case("24", "a directive created a second time", directive_created_again, rules("created")),
-    Case("25", "a `payload.redacted` of a position in the future", erased_in_the_future, rules("erasure")),
-    Case("26", "a `payload.redacted` of a text that is there", erased_and_still_there, rules("erasure")),
+    Case("25", "a `payload.redacted` of a later position", erased_in_the_future, rules("erasure")),
+    Case("26", "a `payload.redacted` of a text that still exists", erased_and_still_there, rules("erasure")),
     Case("27", "an event caused by a later one", caused_by_the_future, rules("envelope"), against=True),
     Case("28", "usage under another session than its run", paid_in_another_session, rules("envelope"), against=True),
-    Case("29", "totals of a run that are no sum", completed_for_another_sum, rules("totals"), against=True),
+    Case("29", "wrong totals of a run", completed_for_another_sum, rules("totals"), against=True),
 )
 
 
@@ -567,8 +582,8 @@ def end_cut_off(lines: list[bytes]) -> list[bytes]:
 
 
 BUNDLE_CASES: tuple[BundleCase, ...] = (
-    BundleCase("S15a", "bundle of a run: an event put behind its leaf", event_behind_its_leaf, "version . is missing"),
-    BundleCase("S15b", "bundle of a run: its end cut off, with an end that fits", end_cut_off, "end"),
+    BundleCase("S15a", "bundle of a run: an event replaced by its leaf", event_behind_its_leaf, "version . is missing"),
+    BundleCase("S15b", "bundle of a run: its end cut off, with a matching last line", end_cut_off, "end"),
 )
 
 STARTS = {BOTH: "refused", FILES: "refused; on PostgreSQL recorded as the first on this machine", (): "–"}
@@ -581,7 +596,7 @@ def table() -> str:
     ]
     for case in CASES:
         found = ", ".join(f"`{rule}`" for rule in sorted(case.verify))
-        other = "refuses the anchor" if case.refused else "says that it is not looked at" if case.unseen else "–"
+        other = "refuses the anchor" if case.refused else "reports that this is not checked" if case.unseen else "–"
         against = "`anchor`" if case.against else "–"
         lines.append(f"| {case.number} | {case.what} | {found or other} | {against} | {STARTS[case.start]} |")
     for bundle in BUNDLE_CASES:
