@@ -94,7 +94,7 @@ def open_to_others(state_dir: Path) -> Iterator[tuple[Path, int]]:
 
 
 def matching(directory: Path, pattern: str) -> list[Path]:
-    """Return the entries of a directory that match a pattern, sorted; none if there is no directory.
+    """Return the entries of a directory that match a pattern, sorted; an empty list if the directory does not exist.
 
     Raise OSError if it cannot be read: from Python 3.13 on, ``Path.glob`` reports nothing then.
     """
