@@ -165,10 +165,10 @@ NAMED = re.compile(
 IN_DOCUMENTS = re.compile(r"`([\w/]+\.(?:py|tsx?))`")
 MADE_UP = {
     "CHANGELOG.md",
-    "tests/test_house.py",
     "tests/core/tools/test_workspace.py",
-    "tests/test_packages.py",
     "tests/support/golden.py",
+    "tests/test_house.py",
+    "tests/test_packages.py",
 }
 """What speaks of files that were there once, or that a test makes up."""
 

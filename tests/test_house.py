@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support import tree
+from tests.support import tree, words
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
@@ -84,7 +84,7 @@ def references(tree: ast.Module) -> Iterator[tuple[str, int]]:
                 yield f"{origins[first]}.{rest}", node.lineno
 
 
-def words(name: str) -> set[str]:
+def words_of(name: str) -> set[str]:
     """The words of an identifier in lower case, each also without a plural s."""
     found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)]
     return {*found, *(word.removesuffix("s") for word in found)}
@@ -107,7 +107,7 @@ def modules_are_nouns(sources: Sources) -> Iterator[Breach]:
     """No module is a place for anything."""
     vague = {"util", "helper", "common", "manager", "base", "misc"}
     for source in python(sources):
-        if words(source.name) & vague:
+        if words_of(source.name) & vague:
             yield Breach(source.path, 1, f"a module called {source.name}", "name it after the noun that it holds")
 
 
@@ -238,7 +238,7 @@ def the_glossary_is_spoken(sources: Sources) -> Iterator[Breach]:
     """Modules, classes and the declarations of the console use our words, not their rivals."""
     for source in (*python(sources, *PACKAGES), *typescript(sources)):
         for name, line in declared(source):
-            for word in sorted(words(name) & AVOIDED.keys()):
+            for word in sorted(words_of(name) & AVOIDED.keys()):
                 yield Breach(source.path, line, f"'{word}' in the name {name}", f"here we say {AVOIDED[word]}")
 
 
@@ -382,7 +382,7 @@ def a_noun_has_one_name(sources: Sources) -> Iterator[Breach]:
     for source in sources:
         folder, _, file = source.path.rpartition("/")
         name, _, ending = file.partition(".")
-        former = sorted(words(name.replace("dead_letter", "")) & FORMER.keys())
+        former = sorted(words_of(name.replace("dead_letter", "")) & FORMER.keys())
         if former and ending in {"py", "ts", "tsx"}:
             yield Breach(source.path, 1, f"'{former[0]}' in the name of a file", f"here we say {FORMER[former[0]]}")
             continue
@@ -496,7 +496,7 @@ def names_are_no_riddles(sources: Sources) -> Iterator[Breach]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 verbs.append((node.name, node.lineno))
         for name, line in (*nouns, *verbs):
-            found = words(re.sub("dead_?letter", "", name, flags=re.IGNORECASE)) & RIDDLES.keys()
+            found = words_of(re.sub("dead_?letter", "", name, flags=re.IGNORECASE)) & RIDDLES.keys()
             if (name, line) in verbs:
                 found -= {"letter"}  # of functions the module says which letters it means
             for word in sorted(found if name not in FIXED else ()):
@@ -509,6 +509,13 @@ def no_test_is_a_library(sources: Sources) -> Iterator[Breach]:
         for name, line in imported(source.tree):
             if re.match(r"tests(\.\w+)*\.test_", name):
                 yield Breach(source.path, line, f"{name} is a test", "move what both need to tests/support")
+
+
+def words_are_plain(sources: Sources) -> Iterator[Breach]:
+    """Prose avoids words that a reader has to decode, and refers to no document outside of the repository."""
+    for source in sources:
+        for fault in words.faults(words.prose(source.path, source.text)):
+            yield Breach(fault.path, fault.line, fault.problem, "say it in plain words (CONTRIBUTING.md)")
 
 
 RULES: tuple[Rule, ...] = (
@@ -534,6 +541,7 @@ RULES: tuple[Rule, ...] = (
     classes_have_names_of_their_own,
     names_are_no_riddles,
     no_test_is_a_library,
+    words_are_plain,
 )
 
 EVENT = 'class Begun(Event):\n    TYPE: ClassVar[str] = "run.begun"\n'
@@ -730,6 +738,20 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
         },
         ["tests/api/test_a.py:1", "tests/api/test_a.py:2", "tests/api/c.py:1"],
     ),
+    (
+        words_are_plain,
+        {
+            "athena_core/a.py": 'A = f"{B} is no id"\ndef f():\n    """Whether it is so."""\n    # nobody asks\n',
+            "athena_core/b.py": 'A = "nobody"  # one word is a value\n\n\ndef told() -> None:\n    """Return it."""\n',
+            "tests/test_a.py": 'def test_a_client_is_told() -> None:\n    a = "what is"\n',
+            "docs/a.md": "It comes to `none of a` 2.\n```\nso many\n```\nSee contract 4.2.\n",
+            "Makefile": "x: ## Run so many\n\tawk tells\n",
+        },
+        [
+            *("athena_core/a.py:3", "athena_core/a.py:4", "athena_core/a.py:1", "tests/test_a.py:1"),
+            *("docs/a.md:1", "docs/a.md:5", "Makefile:1"),
+        ],
+    ),
 )
 
 
@@ -759,6 +781,14 @@ def test_a_breach_is_noticed_by(rule: Rule, tree: dict[str, str], places: list[s
 
 def test_every_rule_has_an_example_of_its_breach() -> None:
     assert {rule for rule, _, places in BREACHES if places} == set(RULES)
+
+
+def test_exemptions_from_plain_words_are_few_and_each_has_a_reason_and_a_place() -> None:
+    assert len(words.EXEMPT) <= 20
+    texts = {source.path: source.text for source in everything()}
+    for (path, phrase), reason in words.EXEMPT.items():
+        assert len(reason.split()) >= 3, phrase
+        assert any(phrase in text for place, text in texts.items() if path in {place, "*"}), f"{phrase} is gone"
 
 
 def test_the_tree_is_read() -> None:

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("athena_core/", "athena_api/", "athena_cli/", "projections/")
 
 IN_PROSE = re.compile(
-    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)me to|sees? to|so many|for ever|none of a|by itself|at work)\b",
+    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)mes? to|sees? to|so many|for ever|none of a|by itself|at work)\b",
     re.IGNORECASE,
 )
 IN_CODE = re.compile(
-    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)me to|sees? to|as far as|so many|for ever|is no|none of a|that of"
+    r"\b(whoever|nobody|somebody|told?|tells|c(o|a)mes? to|sees? to|as far as|so many|for ever|is no|none of a|that of"
     r"|those of|what is|by itself|at work)\b",
     re.IGNORECASE,
 )
