@@ -293,7 +293,7 @@ def read_models_do_not_know_each_other(sources: Sources) -> Iterator[Breach]:
 
 
 def the_engine_knows_no_read_model(sources: Sources) -> Iterator[Breach]:
-    """What folds and serves read models is handed them."""
+    """The engine folds and serves read models without importing any."""
     for source in python(sources, "projections/engine"):
         for name, line in imported(source.tree):
             if name.startswith("projections.") and not name.startswith("projections.engine."):
@@ -310,7 +310,7 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def nothing_names_a_machine(sources: Sources) -> Iterator[Breach]:
-    """No file holds a path of somebody's machine or the host of a package registry."""
+    """No file contains a path of a developer's machine or the host of a package registry."""
     paths = [r"(?<![\w.])/(home|Users|root)/\w"]
     if len(ROOT.parts) > 2:  # a root such as /app would match too much
         paths.append(re.escape(str(ROOT)) + r"\b")
@@ -504,7 +504,7 @@ def names_are_no_riddles(sources: Sources) -> Iterator[Breach]:
 
 
 def no_test_is_a_library(sources: Sources) -> Iterator[Breach]:
-    """What several tests need lives beside them, so that each test can be moved and read alone."""
+    """Shared test code lives outside of tests, so that each test can be moved and read alone."""
     for source in python(sources):
         for name, line in imported(source.tree):
             if re.match(r"tests(\.\w+)*\.test_", name):
@@ -549,7 +549,7 @@ PLATE = '"""X.\n\nWhat lives here: y. What may not: z."""\n'
 USES_EVENT = "from athena_core.domain.run import RunBegun\n"
 
 BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
-    # a rule, a made-up tree that breaks it beside what is allowed, and the places it must name
+    # a rule, a made-up tree with breaches and allowed code, and the places that the rule must name
     (modules_say_what_they_are, {"athena_api/a.py": "", "athena_api/b.py": "x = 1"}, ["athena_api/b.py:1"]),
     (
         modules_say_what_they_are,

@@ -1,4 +1,4 @@
-"""Planes for what lies between parts: each test that takes one runs on files and on PostgreSQL."""
+"""Planes and servers for the tests between parts, on both databases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -20,13 +20,13 @@ Servers: TypeAlias = Callable[..., Server]
 
 @pytest.fixture
 def machine() -> Machine:
-    """The machine of the plane: it is midnight of 2026-01-01 UTC."""
+    """The machine of the plane, at midnight of 2026-01-01 UTC."""
     return Machine()
 
 
 @pytest.fixture
 def planes(tmp_path: Path, machine: Machine, store: dict[str, str]) -> Planes:
-    """Start the plane, with settings; one after another on the same log."""
+    """Start a plane with some settings. All planes of a test share one log."""
     return partial(plane_on, tmp_path, machine.clock, **store)
 
 
@@ -49,5 +49,5 @@ def model() -> Iterator[Model]:
 
 
 def hold(gate: Gate) -> Step:
-    """A turn that calls a command which stops at a gate."""
+    """Return a turn that calls a command which waits at a gate."""
     return call("shell", command=["/bin/sh", "-c", gate.command])

@@ -1,4 +1,4 @@
-"""A bit of everything that a plane does, and what came of it."""
+"""The life of a plane: one of each kind of work, and its results."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ SCRIPT = (WRITE, "done")
 
 
 class Client:
-    """A client of a plane in trouble: it sends each command with a key until it gets an answer."""
+    """A client that repeats each command with its key until it is answered."""
 
     def __init__(self, plane: Inside) -> None:
         self._plane = plane
@@ -22,7 +22,7 @@ class Client:
         self.failures = 0
 
     def __call__(self, path: str, body: Any = None, method: str = "POST", **headers: str) -> Any:
-        """Return the data of a command that was done once."""
+        """Return the data of a command."""
         self._keys += 1
         for _ in soon():
             answer = self._plane.ask(method, path, body, idempotency_key=f"key-{self._keys}", **headers)
@@ -35,7 +35,7 @@ class Client:
 
 
 def lived(plane: Inside) -> tuple[list[Any], Counter[str]]:
-    """Do a bit of everything; return what came of it, and how often each type of event was recorded."""
+    """Do one of each kind of work. Return the results, and how often each type of event was recorded."""
     command, until = Client(plane), plane.until
     profile = command("/harness-profiles", Profile().body)["id"]
     came = [command("/runs", {"input": "go", "harnessProfileId": profile})["output"]]

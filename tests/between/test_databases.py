@@ -1,4 +1,4 @@
-"""Settings of a database that lose acknowledged writes or cannot hold every text: each way in refuses them."""
+"""Unsafe settings of PostgreSQL: every way to open a log refuses them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +33,7 @@ WAYS = pytest.mark.parametrize("way", [start, move])
 
 
 def refusal(way: Open, url: str, directory: Path) -> str:
-    """The one line with which a way refuses."""
+    """Return the one-line error of a way to open the log."""
     with pytest.raises(ConfigError) as refused:
         way(url, directory)
     (line,) = refused.value.message.splitlines()
@@ -46,14 +46,14 @@ def refusal(way: Open, url: str, directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 def careless() -> Iterator[postgres.Cluster]:
-    """A server whose settings tests change."""
+    """Start a server whose settings tests may change."""
     with postgres.own_cluster() as cluster:
         yield cluster
 
 
 @contextmanager
 def set_to(cluster: postgres.Cluster, name: str, value: str) -> Iterator[None]:
-    """A setting of the whole server, which is taken back."""
+    """Change a setting of the whole server for the block."""
     for statement, wanted in ((f"ALTER SYSTEM SET {name} = {value}", value), (f"ALTER SYSTEM RESET {name}", "on")):
         cluster.execute(statement)
         cluster.execute("SELECT pg_reload_conf()")
@@ -66,7 +66,7 @@ def set_to(cluster: postgres.Cluster, name: str, value: str) -> Iterator[None]:
 
 @WAYS
 @pytest.mark.parametrize("name", ["fsync", "full_page_writes", "synchronous_commit"])
-def test_a_server_that_may_lose_what_it_acknowledged_is_refused(
+def test_a_server_that_may_lose_acknowledged_writes_is_refused(
     name: str, way: Open, careless: postgres.Cluster, tmp_path: Path
 ) -> None:
     with careless.database() as url, set_to(careless, name, "off"):
@@ -75,7 +75,7 @@ def test_a_server_that_may_lose_what_it_acknowledged_is_refused(
 
 @WAYS
 @pytest.mark.parametrize("owner", ["DATABASE {}", "ROLE athena"])
-def test_a_database_or_role_whose_commits_do_not_wait_is_refused(
+def test_a_database_or_role_without_synchronous_commits_is_refused(
     owner: str, way: Open, careless: postgres.Cluster, tmp_path: Path
 ) -> None:
     with careless.database() as url:
@@ -100,7 +100,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
         careless.execute(f"DROP DATABASE {name}")
 
 
-def test_a_server_that_comes_back_with_such_a_setting_acknowledges_nothing_more(
+def test_nothing_is_acknowledged_after_a_reconnection_to_such_a_server(
     careless: postgres.Cluster, tmp_path: Path
 ) -> None:
     with careless.database() as url:

@@ -17,9 +17,7 @@ ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Opera
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_key_is_bound_for_its_hours_and_free_afterwards(
-    restarted: bool, tmp_path: Path, store: dict[str, str]
-) -> None:
+def test_a_key_expires_after_its_hours(restarted: bool, tmp_path: Path, store: dict[str, str]) -> None:
     machine = Machine()
     with plane_on(tmp_path, machine.still(), **store, idempotency_hours="2") as plane:
 
@@ -32,11 +30,11 @@ def test_a_key_is_bound_for_its_hours_and_free_afterwards(
             if restarted:
                 plane.stop()
                 plane.start()
-            plane.data("POST", "/directives", {"input": "time is looked at with each batch"})
+            plane.data("POST", "/directives", {"input": "tick"})
             assert (run() == first) is same
 
 
-def test_an_identity_has_as_many_requests_as_seconds_allow_and_twice_as_many_after_a_pause(
+def test_the_request_rate_of_an_identity_refills_to_a_burst_of_two_seconds(
     tmp_path: Path, store: dict[str, str]
 ) -> None:
     machine = Machine()
@@ -50,13 +48,13 @@ def test_an_identity_has_as_many_requests_as_seconds_allow_and_twice_as_many_aft
             assert int(answer.headers["retry-after"]) >= 1
             return count
 
-        assert (answered(), answered("otto")) == (4, 4), "nobody takes from another"
+        assert (answered(), answered("otto")) == (4, 4), "identities do not share a rate"
         for passed, more in ((0, 0), (499, 0), (1, 1), (1_000, 2), (HOUR, 4)):
             machine.go(passed)
             assert answered() == more
 
 
-def test_refusals_of_an_identity_are_recorded_as_often_as_its_day_allows(tmp_path: Path, store: dict[str, str]) -> None:
+def test_recorded_refusals_of_an_identity_refill_over_a_day(tmp_path: Path, store: dict[str, str]) -> None:
     machine = Machine()
     settings = ROLES | NO_FLOOD | {"refusals_per_day": "4"}
     with plane_on(tmp_path, machine.still(), **store, **settings) as plane:
@@ -74,7 +72,7 @@ def test_refusals_of_an_identity_are_recorded_as_often_as_its_day_allows(tmp_pat
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_anchors_of_a_day_are_counted_until_midnight(
+def test_the_anchors_of_a_day_are_counted_until_midnight(
     restarted: bool, tmp_path: Path, store: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(anchor, "ANCHORS_A_DAY_MAX", 2)

@@ -1,4 +1,4 @@
-"""The second of two routes to the same thing: ways to start a run, a list and its records, a page and its stream."""
+"""Two ways to the same thing: starting a run, lists and records, pages and streams, tools and verifiers."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -26,7 +26,7 @@ WAYS = ("run", "template", "schedule", "drain", "resume")
 
 
 class Starter:
-    """Starts a run of a priced model in each way."""
+    """Starts a run of a priced model in each possible way."""
 
     def __init__(self, plane: Inside) -> None:
         self._plane = plane
@@ -45,7 +45,7 @@ class Starter:
         return str(self._plane.data("POST", "/harness-profiles", Profile(budget_usd=budget_usd).body)["id"])
 
     def holder(self) -> str:
-        """Start the run that is in the way."""
+        """Start the run that uses up the limits."""
         return self._plane.begin("go", "holder", harnessProfileId=self._profile)
 
     def start(self, way: str) -> Any:
@@ -65,7 +65,7 @@ class Starter:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_to_start_a_run_meets_every_limit(way: str, planes: Planes, model: Model, gates: Gates) -> None:
+def test_every_way_to_start_a_run_obeys_every_limit(way: str, planes: Planes, model: Model, gates: Gates) -> None:
     model.script = [call("files", action="list", path="."), "done"]
     with planes(openai_base_url=model.url) as plane:
         starter, gate = Starter(plane), gates["holder"]
@@ -87,7 +87,7 @@ def test_every_way_to_start_a_run_meets_every_limit(way: str, planes: Planes, mo
         assert plane.until(f"/runs/{holder}", "status", "completed")
 
 
-def test_a_tool_and_a_verifier_show_the_same_of_a_command(planes: Planes, tmp_path: Path) -> None:
+def test_a_tool_and_a_verifier_record_the_same_output_of_a_command(planes: Planes, tmp_path: Path) -> None:
     secret, command = "an-own-key-without-a-shape", ["/bin/sh", "-c", "cat notes.txt; exit 3"]
     (tmp_path / "notes.txt").write_text(f"{secret}\n" + "x" * 5_000)
     policy = {"id": "v", "kind": "command", "label": "Shown", "command": command}
@@ -107,7 +107,7 @@ def test_a_tool_and_a_verifier_show_the_same_of_a_command(planes: Planes, tmp_pa
 
 
 def pairs() -> Iterator[tuple[str, str]]:
-    """The paths of each list, and of a record of it."""
+    """Yield the path of each list, and the name of the id in the path of its records."""
     reads = {row.path for row in OPERATIONS if row.method == "GET" and not row.stream}
     for path in sorted(reads):
         parent, _, last = path.rpartition("/")
@@ -115,7 +115,7 @@ def pairs() -> Iterator[tuple[str, str]]:
             yield parent, last[1:]
 
 
-def test_a_list_shows_of_a_record_what_the_record_says(planes: Planes, tmp_path: Path) -> None:
+def test_list_items_equal_their_records(planes: Planes, tmp_path: Path) -> None:
     settings = {"workspace_root": with_personas(tmp_path), "memory_enabled": "true", "a2a_retry_ms": "1"}
     with acting(SCRIPT) as model, planes(openai_base_url=model.url, **settings) as plane:
         lived(plane)
@@ -138,7 +138,7 @@ def test_a_list_shows_of_a_record_what_the_record_says(planes: Planes, tmp_path:
 
 
 def filters(events: list[Json]) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """Queries of pages, and of the stream of the same events."""
+    """Yield queries of pages with the equal queries of the stream."""
     last, middle = events[-1], events[len(events) // 2]
     for query in ({}, {"types": "run.created,run.completed"}, {"sessionId": "one"}, {"runId": last["runId"]}):
         yield query, query
@@ -146,7 +146,7 @@ def filters(events: list[Json]) -> Iterator[tuple[dict[str, str], dict[str, str]
     yield {"createdAfter": middle["createdAt"]}, {"after": middle["createdAt"]}
 
 
-def test_a_page_and_a_stream_of_two_servers_show_the_same(servers: Servers) -> None:
+def test_pages_and_streams_of_two_servers_are_equal(servers: Servers) -> None:
     one, two = servers().api, servers().api
     for number in range(4):
         (one, two)[number % 2].run(f"{number}", sessionId=("one", "other")[number // 2])

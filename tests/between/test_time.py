@@ -1,4 +1,4 @@
-"""Time that passes through the real log: midnight, pauses, expiry, back-off and takeover, on both databases."""
+"""Time through the real log: midnight, pauses, expiry and back-off, on both databases."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,11 @@ TURN_MICRO_USD = 210
 
 
 def agent(plane: Inside, **fields: Any) -> str:
-    """The id of a harness profile for the model."""
+    """Create a harness profile for the model; return its id."""
     return str(plane.data("POST", "/harness-profiles", Profile(**fields).body)["id"])
 
 
-def test_a_daily_budget_is_new_at_midnight_and_not_a_millisecond_before(
-    planes: Planes, machine: Machine, model: Model
-) -> None:
+def test_a_daily_budget_renews_exactly_at_midnight(planes: Planes, machine: Machine, model: Model) -> None:
     with planes(openai_base_url=model.url) as plane:
         profile = agent(plane)
         plane.data("PUT", "/policy", {"schemaVersion": 1, "costBudgetDailyUsd": 0.0009})
@@ -53,7 +51,7 @@ def test_a_daily_budget_is_new_at_midnight_and_not_a_millisecond_before(
 
 @pytest.mark.parametrize(("minutes", "ending"), [(3, "completed"), (5, "timed-out")])
 @pytest.mark.parametrize("restarted", [False, True])
-def test_only_the_time_of_its_turns_counts_for_the_timeout_of_a_run(
+def test_pauses_do_not_count_towards_the_timeout_of_a_run(
     minutes: int, ending: str, restarted: bool, planes: Planes, machine: Machine, model: Model, gates: Gates
 ) -> None:
     first, second = gates["first"], gates["second"]
@@ -79,7 +77,7 @@ def test_only_the_time_of_its_turns_counts_for_the_timeout_of_a_run(
 
 
 def asking(plane: Inside, decision: str) -> tuple[str, dict[str, str]]:
-    """The path of a workflow run that asks, and what an answer names."""
+    """Start a workflow run that waits for an approval; return its path and the body of an answer."""
     step = {"id": "ask", "approval": {"message": "ship?", "expiresAfterMs": HOUR, "onExpiry": decision}}
     workflow = plane.data("POST", "/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
     run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
@@ -92,7 +90,7 @@ def asking(plane: Inside, decision: str) -> tuple[str, dict[str, str]]:
     ("decision", "other", "status"), [("reject", "approve", "failed"), ("approve", "reject", "ok")]
 )
 @pytest.mark.parametrize("restarted", [False, True])
-def test_an_approval_expires_with_its_last_millisecond_also_across_a_restart(
+def test_an_approval_expires_exactly_on_time_also_across_a_restart(
     decision: str, other: str, status: str, restarted: bool, planes: Planes, machine: Machine
 ) -> None:
     with planes() as plane:
@@ -113,7 +111,7 @@ def test_an_approval_expires_with_its_last_millisecond_also_across_a_restart(
         assert late.value.code == "CONFLICT"
 
 
-def test_a_message_that_failed_waits_twice_as_long_each_time_up_to_a_minute(
+def test_the_delay_of_a_failed_message_doubles_up_to_a_minute(
     tmp_path: Path, store: dict[str, str], gates: Gates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     personas = tmp_path / "workspace" / "personas"

@@ -1,4 +1,4 @@
-"""What must hold after trouble: commits that are refused or lost from sight cost no work and double none."""
+"""Failed commits: no work is lost and none is done twice, on both databases."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +19,14 @@ Trouble: TypeAlias = Callable[[Store, Callable[[], bool], pytest.MonkeyPatch], N
 pytestmark = pytest.mark.both
 
 EVERY = 3
-"""One commit in three fails; with three beginnings each of them is hit."""
+"""One commit in three fails. Three runs with different first failures hit every commit."""
 
 AGAIN = Counter({"run.leased": 99, "run.started": 99})
-"""What an executor records once more where it could not know whether a step was recorded."""
+"""Events that an executor may record again after an unknown outcome."""
 
 
 def refused(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
-    """Let the disk be full when rows are written."""
+    """Fail as a full disk does, when rows are written."""
     insert = store.insert
 
     def insert_or_fail(rows: Sequence[Row]) -> None:
@@ -38,7 +38,7 @@ def refused(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch
 
 
 def lost(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
-    """Let the connection be lost before a commit, and nothing of it be stored."""
+    """Lose the connection before a commit: nothing is stored."""
     insert = store.insert
 
     def insert_or_fail(rows: Sequence[Row]) -> None:
@@ -50,7 +50,7 @@ def lost(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -
 
 
 def unseen(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
-    """Let the connection be lost after a commit, which is stored."""
+    """Lose the connection after a commit: everything is stored."""
     exclusive, insert, written = store.exclusive, store.insert, list[bool]()
 
     def noted(rows: Sequence[Row]) -> None:
@@ -77,7 +77,7 @@ SETTINGS = {"a2a_retry_ms": "1"}
 
 @pytest.fixture(scope="module")
 def untroubled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Counter[str]]:
-    """What comes of it where no commit fails."""
+    """Return the results of the same life without failures."""
     directory = tmp_path_factory.mktemp("untroubled")
     root = with_personas(directory)
     with (
@@ -90,7 +90,7 @@ def untroubled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Cou
 def survive(
     trouble: Trouble, first: int, directory: Path, expected: tuple[list[Any], Counter[str]], **settings: str
 ) -> None:
-    """Live with one commit in three failing, and see that the same came of it."""
+    """Live while one commit in three fails, and compare the results."""
     root, commits = with_personas(directory), first
 
     def failing() -> bool:
@@ -112,7 +112,7 @@ def survive(
 
 
 @pytest.mark.parametrize("first", range(EVERY))
-def test_commits_that_are_refused_cost_no_work_and_double_none(
+def test_refused_commits_lose_no_work_and_repeat_none(
     first: int, store: dict[str, str], tmp_path: Path, untroubled: tuple[list[Any], Counter[str]]
 ) -> None:
     survive(refused, first, tmp_path, untroubled, **store)
@@ -120,7 +120,7 @@ def test_commits_that_are_refused_cost_no_work_and_double_none(
 
 @pytest.mark.parametrize("first", range(EVERY))
 @pytest.mark.parametrize("trouble", [lost, unseen])
-def test_commits_that_are_lost_from_sight_cost_no_work_and_double_none(
+def test_commits_with_an_unknown_outcome_lose_no_work_and_repeat_none(
     trouble: Trouble, first: int, database: str, tmp_path: Path, untroubled: tuple[list[Any], Counter[str]]
 ) -> None:
     """On files an unknown outcome ends the process: see ``tests/reliability/test_syscalls.py``."""

@@ -27,19 +27,19 @@ IN_CODE = re.compile(
     re.IGNORECASE,
 )
 RIDDLE = re.compile(r"(What|Who|Whether|How|That|The same|It)\b")
-"""What a docstring does not begin with: it has to read right alone, in a table or under a mouse."""
+"""First words that no docstring has: it must make sense alone, in a table or a tooltip."""
 OUTSIDE = re.compile(
     r"\b(contract|decisions?|design|style|reliability|performance|proven|libraries|house|english)"
     r"(\.md)? ((and )?[A-Z]{1,2}\d+|\d+(\.\d+)?(?! [a-z]))\b"
 )
-"""A mark that leads to a document that is not in the repository: ``contract 4.2``, ``decisions E6``."""
+"""A reference to a section of a document outside of the repository."""
 
 EXEMPT: dict[tuple[str, str], str] = {}
-"""A path (or ``*``) and a phrase that stands there, and why it has to; at most 20."""
+"""Exempt phrases by path (or ``*``), with the reason; at most 20."""
 
 
 class Prose(NamedTuple):
-    """A piece of text that people read, and where it begins."""
+    """A text that people read, and its place."""
 
     path: str
     line: int
@@ -99,7 +99,7 @@ def _markdown(path: str, text: str) -> Iterator[Prose]:
 
 
 def prose(path: str, text: str) -> Iterator[Prose]:
-    """Yield what people read in a file of the repository; nothing of a file that has no prose or is generated."""
+    """Yield the prose of a file. Files without prose and generated sources have none."""
     if path.endswith(".py"):
         yield from _python(path, text)
     elif path.endswith(".md"):
@@ -114,7 +114,7 @@ def prose(path: str, text: str) -> Iterator[Prose]:
 
 
 class Fault(NamedTuple):
-    """A place whose words have to change."""
+    """A place that breaks a rule."""
 
     path: str
     line: int
