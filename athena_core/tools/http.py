@@ -95,7 +95,7 @@ PORTS = {"http": 80, "https": 443}
 class HttpTool:
     """A tool that sends a request to a host of ``allowedEgress`` with a method of ``toolPolicies.http.methods``.
 
-    A name is resolved once. If one of its addresses is not public, the call is refused; otherwise one of these
+    A name is resolved once. If one of its addresses is not public, the call is refused. Otherwise one of these
     addresses is used, with the name as ``Host`` and for TLS. Proxies, cookies and credentials of the environment are
     not used. The default method is GET. GET and HEAD may be repeated.
     """
