@@ -276,7 +276,7 @@ class Settings:
         _count,
         "Maximum number of map items in a workflow run.",
     )
-    a2a_max_hops = Setting("8", _count, "Maximum length of a chain of messages that cause each other.")
+    a2a_max_hops = Setting("8", _count, "Maximum number of messages in a chain, each caused by the one before.")
     a2a_retry_ms = Setting(
         "1000", _count, "Delay before a failed message is sent again, in milliseconds; doubles each time."
     )
@@ -327,7 +327,7 @@ class Settings:
         "Maximum size of all answers above 64 KiB that are being sent, in bytes.",
     )
     send_timeout_ms = Setting(
-        "10000", _count, "Time after which a client that reads (almost) nothing is disconnected, in milliseconds."
+        "10000", _count, "Time after which a client that stops reading is disconnected, in milliseconds."
     )
     streams_max = Setting("10000", _count, "Maximum number of open streams.")
     streams_per_identity_max = Setting("1000", _count, "Maximum number of open streams of one identity.")

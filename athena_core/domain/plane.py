@@ -98,8 +98,8 @@ class SafetyViolation(Event):
 class LogForked(Event):
     """An operator accepted that acknowledged events are lost, by a restored backup, a failover or a truncation.
 
-    ``anchor`` is set if it is not known that events were lost: the anchor was missing, unreadable, or of another log.
-    Then ``expected`` is the head.
+    ``anchor`` is set if a loss is only possible, because the anchor was missing, unreadable, or of another log. Then
+    ``expected`` is the head.
     """
 
     TYPE: ClassVar[str] = "log.forked"

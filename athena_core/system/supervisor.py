@@ -3,7 +3,7 @@
 If the parent of a process ends, its nearest *subreaper* adopts the process. Each command has its own supervisor, which
 is a subreaper. So all descendants stay below it, whatever session, group or environment they choose. The supervisor
 kills the rest when the command ends, on SIGTERM, or when the process that started it ends (which the kernel
-reports as SIGTERM). Then it ends like the command did.
+reports as SIGTERM). Then it exits with the command's status.
 
 Run by path, without site-packages and with few imports: half of the cost of a command is the start of this file.
 """
