@@ -90,7 +90,7 @@ LEFT_OUT = {
 """Operators of cosmic-ray that make only noise in this code."""
 
 DELETED = "DeleteStatement"
-"""Beside those of cosmic-ray, which has none for it: a call, an assignment to a field, raise or return is left out."""
+"""Our own operator, which cosmic-ray lacks: it deletes a call, an assignment to a field, raise or return."""
 
 
 class Place(NamedTuple):

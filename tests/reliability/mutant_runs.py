@@ -60,7 +60,7 @@ PRELOADED = (
     "starlette.applications",
     "uvicorn",
 )
-"""Imported once, before each mutant is forked. What is mutated or tests is imported after the fork."""
+"""Modules imported once, before the forks. Mutated modules and tests are imported after the fork."""
 
 PRELOADED_OPTIONS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 

@@ -58,7 +58,7 @@ def measure_server(environment: Mapping[str, str]) -> None:
 
 
 class Lines:
-    """What a measurement found: the tests that run a line, and the seconds that each test takes."""
+    """The result of a measurement: the tests that run each line, and the seconds of each test."""
 
     def __init__(self, directory: Path, packages: Sequence[str]) -> None:
         self.seconds: dict[str, float] = defaultdict(float)

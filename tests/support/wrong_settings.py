@@ -1,4 +1,4 @@
-"""Values that each setting rejects. A new setting needs an entry."""
+"""Values that each setting rejects; a new setting needs an entry."""
 
 COUNTS = (
     *("A2A_MAX_HOPS", "A2A_RETRY_MS", "ANCHOR_SECONDS", "ANSWERS_IN_FLIGHT_BYTES_MAX", "BODIES_IN_FLIGHT_BYTES_MAX"),
