@@ -129,16 +129,21 @@ class Runs:
             os.utime(path, ns=times)
 
     def batches(self, mutation: Mutation) -> Iterator[list[str]]:
-        """Yield the tests that run the mutated lines, the quickest and most special first."""
-        words = set(Path(mutation.place.module).with_suffix("").parts[-2:])
+        """Yield the tests that run the mutated lines, the quickest and most special first, then those named like it."""
+        words = {word.rstrip("s") for word in Path(mutation.place.module).with_suffix("").parts[-2:]}
+
+        def is_near(test: str) -> bool:
+            return any(word in test.partition("::")[0] for word in words)
 
         def weight(test: str) -> float:
-            near = any(word in test.partition("::")[0] for word in words)
+            near = is_near(test)
             return (
                 (self._lines.seconds[test] + 0.02) * (1 + self._lines.breadth[test] / 2_000) * (OWN_TEST if near else 1)
             )
 
-        left = sorted(self._lines.tests_of(mutation.place.module, *mutation.lines), key=weight)
+        found = self._lines.tests_of(mutation.place.module, *mutation.lines)
+        unmeasured = set(filter(is_near, self._lines.seconds)) - found  # of servers that were killed, for example
+        left = [*sorted(found, key=weight), *sorted(unmeasured, key=weight)]
         for seconds_max, alike_max, files_max in zip(BATCHES_SECONDS, ALIKE_MAX, FILES_MAX, strict=True):
             batch, files, seconds, alike = list[str](), set[str](), 0.0, Counter[str]()
             for test in left:

@@ -106,7 +106,8 @@ def test_a_run_over_the_limit_is_refused_and_the_refusal_is_recorded_first(limit
     assert payload["rejection"]["rejectedRunDetails"] == {"sessionId": "refused"}
     assert rejected["payload"]["rejection"] == payload["rejection"]
     assert concurrency["policy"] == rejected["policy"] == payload["rejection"]["policy"]
-    assert concurrency["policy"]["policyName"] == "policy.maxConcurrentRuns"
+    policy = concurrency["policy"]
+    assert (policy["policyName"], policy["schemaVersion"]) == ("policy.maxConcurrentRuns", 1)
     assert violation["payload"]["source"]["eventId"] == concurrency["id"]
     assert violation["payload"]["violationCode"] == "POLICY_CONCURRENCY_REJECTED"
     with pytest.raises(Refused) as refused:

@@ -417,6 +417,31 @@ def test_a_wal_that_a_reader_is_in_the_way_of_is_emptied_once_it_has_gone(tmp_pa
     log.close()
 
 
+class Buggy(SqliteStore):
+    """A store with a bug outside of a batch."""
+
+    @property
+    def wal_pages(self) -> int:
+        raise ZeroDivisionError("a bug")
+
+    @wal_pages.setter
+    def wal_pages(self, pages: int) -> None:
+        pass
+
+
+@pytest.mark.sqlite
+def test_a_bug_in_the_writer_ends_the_process_and_commits_nothing_more(tmp_path: Path) -> None:
+    deaths = Deaths()
+    log = new_log(tmp_path, store=Buggy(tmp_path, CountingIds()), deaths=deaths)
+    log.start()
+    for _ in soon():
+        if deaths:
+            break
+    assert deaths == ["the log cannot continue: ZeroDivisionError: a bug"]
+    assert log.refusal is not None
+    log.close()
+
+
 @pytest.mark.sqlite
 @pytest.mark.parametrize("size", [1, 5_000])
 def test_an_erased_text_is_gone_from_the_files(tmp_path: Path, size: int) -> None:

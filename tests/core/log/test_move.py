@@ -77,8 +77,8 @@ def moved(origin: Path, origin_url: str | None, to: str) -> dict[str, str]:
     left, arrived = open_move(origin, origin_url, to)
     with closing(left), closing(arrived):
         arrived.begin({name: value for name, value in left.meta.items() if name != MOVED_TO})
-        for _ in copy(left, arrived):
-            pass
+        progress = list(copy(left, arrived))
+        assert (progress[0].position, progress[-1].position) == (0, progress[0].head)
         arrived.commit()
         left.retire(arrived.place)
     left, arrived = open_move(origin, origin_url, to)

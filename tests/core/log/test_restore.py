@@ -1,5 +1,8 @@
 """Tests of a restored log beside the anchor of the former one: it starts, unless the anchor vouches for more."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from athena_core.log.anchor import Anchor, read_anchor, write_anchor
 from athena_core.log.tools.backup import copy_log, restore_log
 from tests.core.log.pots import commit, fill, new_log
+from tests.support.process import environment_of
 
 FOREIGN = Anchor(log_id="ab" * 8, position=1, chain="00" * 32)
 
@@ -41,3 +45,18 @@ def test_a_copy_is_restored_beside_an_anchor_that_vouches_for_nothing_of_it(
         assert read_anchor(anchor) == again.anchor.at_head()
     if spoil is foreign:
         assert read_anchor(place / f"{FOREIGN.log_id}.anchor") == FOREIGN
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_restored_log_is_synced_before_it_has_its_name(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    commit(log, fill())
+    log.close()
+    list(copy_log(tmp_path / "log.db", tmp_path / "copy.db"))
+    trace = tmp_path / "trace"
+    line = ["strace", "-qq", "-y", "-o", trace, "-e", "trace=fsync,rename", sys.executable, "-m", "athena_cli"]
+    subprocess.run([*line, "restore", tmp_path / "copy.db"], check=True, env=environment_of(tmp_path, {}))
+    calls = [line for line in trace.read_text().splitlines() if "log.db" in line or "/state>" in line]
+    (renamed,) = [number for number, call in enumerate(calls) if call.startswith("rename") and "log.db.part" in call]
+    assert any(call.startswith("fsync") and "log.db.part" in call for call in calls[:renamed])
+    assert any(call.startswith("fsync") and "/state>" in call for call in calls[renamed:])
