@@ -91,7 +91,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "resume": GeneratedCommand(
         "resumeRun",
-        "Resume a paused run, with or without a new budget. Waits for its end unless `Prefer: respond-async` is sent.",
+        "Resume a paused run, with or without a new budget. Waits for its end unless `--async` is given.",
     ),
     "run-templates create": GeneratedCommand(
         "createRunTemplate",
@@ -161,7 +161,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "schedule run": GeneratedCommand(
         "runSchedule",
-        "Run a schedule once now, besides its regular times. Waits for the end unless `Prefer: respond-async` is sent.",
+        "Run a schedule once now, besides its regular times. Waits for the end unless `--async` is given.",
     ),
     "schedule tick": GeneratedCommand(
         "tickSchedules",
@@ -196,7 +196,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "workflow run": GeneratedCommand(
         "runWorkflow",
-        "Start a run of a workflow. Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent.",
+        "Start a run of a workflow. Waits until it ends or needs an approval, unless `--async` is given.",
     ),
     "workflow runs": GeneratedCommand("listWorkflowRuns", "List the runs of a workflow, newest first."),
     "workflow status": GeneratedCommand(

@@ -70,7 +70,12 @@ def command_of(operation_id: str) -> Callable[..., None]:
 def help_of(row: AnyOperation) -> str:
     """Return the help of an operation: summary, request, and the roles that may send it."""
     roles = ", ".join(sorted(role.value for role in row.roles))
-    return f"{row.summary}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
+    return f"{summary_of(row)}\n\n{row.method} {PREFIX}{row.path}, for {roles}."
+
+
+def summary_of(row: AnyOperation) -> str:
+    """Return the summary of an operation in the terms of a command."""
+    return row.summary.replace("`Prefer: respond-async` is sent", "`--async` is given")
 
 
 Part = Literal["path", "query", "body", "raw", "page", "detach", "everything", "match"]

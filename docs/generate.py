@@ -19,7 +19,7 @@ from athena_api.openapi import CODES, codes_of
 from athena_api.operations import OPERATIONS
 from athena_cli.client import ConnectionOptions
 from athena_cli.command_tree import COMMANDS
-from athena_cli.operation_command import command_of, generated_operations
+from athena_cli.operation_command import command_of, generated_operations, summary_of
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError
@@ -589,9 +589,10 @@ def words_module() -> str:
         "GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {",
     ]
     for words, row in sorted(generated_operations().items()):
-        line = f'    "{words}": GeneratedCommand("{row.id}", "{row.summary}"),'
+        summary = summary_of(row)
+        line = f'    "{words}": GeneratedCommand("{row.id}", "{summary}"),'
         if len(line) > LINE_CHARS_MAX:
-            line = f'    "{words}": GeneratedCommand(\n        "{row.id}",\n        "{row.summary}",\n    ),'
+            line = f'    "{words}": GeneratedCommand(\n        "{row.id}",\n        "{summary}",\n    ),'
         lines.append(line)
     return "\n".join([*lines, "}", ""])
 
