@@ -112,6 +112,7 @@ ABOUT: Mapping[str, str] = {
     "?toPersona": "Only messages to this persona.",
     # members of one operation that mean something else
     "cancelWorkflowRun.reason": "Reason of the cancel.",
+    "simulatePolicy.runId": "Check only the request of this run.",
     "keepAnchor.at": "Time of the anchor, such as 2026-01-31T12:00:00.000Z.",
     "runWorkflow.input": "Values of the placeholders in its directives, by name.",
     "createRunTemplate.harnessProfileId": "Id of the harness profile that runs it.",

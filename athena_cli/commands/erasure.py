@@ -29,7 +29,7 @@ def redact(
 
     Works on the state directory, also while a server runs. Exit code 0 means that no file in the state directory holds
     the text. Otherwise the exit code is 1, and `left` lists each place that may hold it, with a remedy; the command
-    can be repeated. An event that repeats 12 or more characters of an erased text is also listed. `--audit` erases
+    can be repeated. `left` also lists other events that repeat 12 or more characters of the text. `--audit` erases
     nothing: it counts text that older releases recorded in public payloads.
 
     Args:
