@@ -140,7 +140,7 @@ def test_options_go_before_the_members_of_a_body_and_objects_are_json(
     assert app.main(["directives", "create", "--input", "x", "--metadata", "{team}"]) == 2
     assert capsys.readouterr().err.startswith("Error: --metadata: '{team}' is not JSON")
     assert app.main(["directives", "create"]) == 2
-    assert capsys.readouterr().err == "Error: --input is needed\n"
+    assert capsys.readouterr().err == "Error: --input is required\n"
 
 
 def test_a_sheet_is_printed_as_it_is(
