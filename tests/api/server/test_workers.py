@@ -150,7 +150,7 @@ def test_what_a_worker_cannot_end_in_time_goes_on_elsewhere(hurried: bool, api: 
     leaving.signal(signal.SIGTERM)
     if hurried:
         for _ in soon():
-            if "Leaving" in leaving.log_path.read_text():
+            if "Stopping after" in leaving.log_path.read_text():
                 break
         leaving.signal(signal.SIGINT)
     assert leaving.wait() == 0
