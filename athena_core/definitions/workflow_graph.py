@@ -68,7 +68,7 @@ class Condition(Body):
 
 
 class MapOver(Body):
-    """A list whose items the step runs for, once each: from an earlier step's output, or from the workflow's input.
+    """A list from an earlier step's output or from the workflow's input. The step runs once for each item.
 
     ``path`` is a JSON pointer to the list. The item fills the placeholder ``item`` (or ``itemName``), its index fills
     ``index``.

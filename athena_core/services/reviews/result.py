@@ -81,7 +81,7 @@ class ContextFile(Value):
 
 
 class Snapshot(Value):
-    """A changed file as of the head."""
+    """A changed file as it is at the head commit."""
 
     path: str
     content: str
