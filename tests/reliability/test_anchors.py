@@ -144,7 +144,7 @@ def test_another_athena_keeps_anchors_and_refuses_the_rewritten_history(tmp_path
             assert terminal.run("verify").code == 0
             against = terminal.run("verify", "--against", place)
             assert against.code == 1
-            assert f"vouches for ({place}, line 1, from " in against.err
+            assert f"was anchored ({place}, line 1, from " in against.err
             sent = terminal.run("anchor", "--to", place)
             assert sent.code == 1
             assert "one of the two histories was rewritten" in sent.err

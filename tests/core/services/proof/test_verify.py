@@ -1207,7 +1207,7 @@ def test_the_report_says_what_was_compared_and_what_was_not(forge: Forge) -> Non
     report = forge.report()
     assert (report.anchors, report.not_looked_at) == ((), (NO_ANCHOR, *NOT_LOOKED_AT))
     forge.anchor = Anchor(log_id=forge.store.log_id, position=0, chain="")
-    assert NO_ANCHOR in forge.report().not_looked_at, "it vouches for nothing"
+    assert NO_ANCHOR in forge.report().not_looked_at, "without an anchor nothing is proved"
     forge.anchor = Anchor(log_id=forge.store.log_id, position=1, chain=forge.chain.hex())
     report = forge.report()
     assert (report.anchors, report.not_looked_at) == (
