@@ -709,7 +709,7 @@ PLACED: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "no chain": (torn(FOREIGN.replace(b"0" * 64, b"00")), "unreadable", "is truncated or damaged"),
     "below 0": (torn(FOREIGN.replace(b":1,", b":-1,")), "unreadable", "is truncated or damaged"),
     "nested": (torn(b"[" * BYTES_MAX), "unreadable", "is truncated or damaged"),
-    "too long": (torn(FOREIGN + b" " * BYTES_MAX), "unreadable", f"above {BYTES_MAX} bytes"),
+    "too long": (torn(FOREIGN + b" " * BYTES_MAX), "unreadable", f"larger than {BYTES_MAX} bytes"),
     "of another log": (torn(FOREIGN), "foreign", "is the anchor of another log, 0123456789abcdef"),
     "link": (linked, "unreadable", "Too many levels of symbolic links"),
     "fifo": (replaced_by(os.mkfifo), "unreadable", "not a regular file"),
