@@ -303,6 +303,7 @@ def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -
 def test_a_server_that_is_down_is_3(terminal: Terminal) -> None:
     line = complaint(terminal.run("run", "--input", "x", "--transport", "api"), 3)
     assert line.startswith("Error: API transport failed for POST /api/v1/runs: ")
+    assert "ConnectError" not in line, "the text of the error, where it has one"
     assert complaint(terminal.run("events", "tail", "--transport", "api"), 3).startswith("Error: API transport failed")
 
 

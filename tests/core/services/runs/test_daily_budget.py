@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, milliseconds
-from athena_core.decider import Context, Decider
+from athena_core.decider import Context, Decider, Rejected
 from athena_core.domain import policy, run
+from athena_core.errors import DailyBudgetExceeded
 from athena_core.event import Meta
 from athena_core.log.guards import Guards
-from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, day_totals, reserve
+from athena_core.services.runs.admission import BudgetGrant, BudgetRequest, day_totals, reserve, resume
 from athena_core.services.runs.prepared import ExecutorCapacity
+from athena_core.values import LOCAL
 from tests.core.domain.given import NOW, Given
-from tests.support.events.run import CREATED, DEAR, LEASED, STARTED, recorded
+from tests.support.events.run import CREATED, DEAR, LEASED, PAUSED, STARTED, recorded
 
 DAY_MS = 86_400_000
 BUDGET = 1_000
@@ -31,6 +33,7 @@ class Head:
     """The state at the head: a policy, an open run, and guards."""
 
     head = 9
+    run = RUNNING
 
     def __init__(self, budget_usd: float | None, **guards: Mapping[str, tuple[str | int, ...]]) -> None:
         self._policy = policy.evolve(
@@ -44,7 +47,7 @@ class Head:
         self._guards = guards
 
     def state(self, decider: Decider[Any], stream: str) -> Any:
-        return self._policy if stream == policy.STREAM else RUNNING
+        return self._policy if stream == policy.STREAM else self.run
 
     def guards(self, kind: str) -> Mapping[str, tuple[str | int, ...]]:
         return MappingProxyType(dict(self._guards.get(kind, {})))
@@ -142,3 +145,17 @@ def test_no_day_within_forty_is_forgotten_wherever_the_clock_goes_meanwhile(paym
     for number, cost in total.items():
         assert run.spent_on(rows.of("spent"), NOW + number * DAY_MS) == cost
     assert len(rows.of("spent")) <= run.SPENT_DAYS
+
+
+@pytest.mark.parametrize(("paid", "refused"), [(BUDGET - 1, False), (BUDGET, True)])
+def test_a_run_is_resumed_while_any_of_the_budget_is_left(paid: int, refused: bool) -> None:
+    head = Head(0.001, spent=spent(paid))
+    head.run = Given(run.DECIDER, run.decide, CREATED, LEASED, STARTED, PAUSED).state
+    try:
+        outcome = resume(head, context(), ExecutorCapacity(), "run_1", None, LOCAL)
+    except Rejected as rejected:
+        assert refused
+        assert isinstance(rejected.error, DailyBudgetExceeded)
+    else:
+        assert not refused
+        assert [type(fact.event) for fact in outcome.facts] == [run.RunResumed]
