@@ -96,6 +96,7 @@ def test_what_another_process_erases_is_in_no_cache_and_in_no_context(tmp_path: 
 
         inside.call(forgotten)
         assert CANARY not in inside.call(context)
+        inside.call(plane.caught_up, tuple(one.name for one in plane.views.projections), plane.reader.head())
 
 
 def test_the_registry_has_an_eraser_of_each_cache(tmp_path: Path) -> None:
