@@ -145,7 +145,7 @@ def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error}; choose another --host or --port") from error
     return listener
 
 

@@ -39,7 +39,7 @@ ABOUT: Mapping[str, str] = {
     "definition": "The workflow definition: steps and dependencies.",
     "directiveId": "Id of the directive to run, instead of an input.",
     "directiveTemplate": "Directive text with {{parameters}}.",
-    "displayName": "Name for display.",
+    "displayName": "Display name.",
     "dryRun": "Change nothing; report what would be done.",
     "enabled": "Enable the schedule; true if absent. A disabled schedule has no slots.",
     "endAt": "Latest time of a slot (ISO-8601 with an offset).",

@@ -45,12 +45,12 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
     "audit": GeneratedCommand(
         "getAuditTrail",
-        "List changes, cancels and denials with their actors and reasons, newest first, as JSON or CSV.",
+        "List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV.",
     ),
     "capabilities": GeneratedCommand("getCapabilities", "Get the features, providers and limits of the server."),
     "clock accept": GeneratedCommand(
         "acceptClock",
-        "Accept a forward jump of the machine's clock now, instead of after ten minutes.",
+        "Accept a forward jump of the machine's clock now, without waiting ten minutes.",
     ),
     "digests": GeneratedCommand(
         "getViewDigests",
@@ -59,10 +59,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "directives create": GeneratedCommand("createDirective", "Create a directive."),
     "directives get": GeneratedCommand("getDirective", "Get a directive."),
     "directives list": GeneratedCommand("listDirectives", "List directives, newest first."),
-    "fleet": GeneratedCommand(
-        "getFleetSummary",
-        "Get run counts, durations, waiting work, and the cost of this month.",
-    ),
+    "fleet": GeneratedCommand("getFleetSummary", "Get run counts, durations, waiting work and this month's cost."),
     "harness-profiles create": GeneratedCommand("createHarnessProfile", "Create a harness profile."),
     "harness-profiles get": GeneratedCommand("getHarnessProfile", "Get a harness profile."),
     "harness-profiles list": GeneratedCommand("listHarnessProfiles", "List harness profiles, newest first."),

@@ -32,7 +32,7 @@ class OutputOptions:
     """Output options of a command that works directly on the state directory."""
 
     output: Annotated[Output | None, OUTPUT] = None
-    """Output format: text, one JSON document, or JSON lines. Default: text on a terminal, else json."""
+    """Output format: text (`table`), one JSON document, or JSON lines. Default: text on a terminal, else json."""
 
 
 class ProgressStep(Protocol):

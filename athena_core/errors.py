@@ -139,7 +139,7 @@ class IdentityMissing(Unauthenticated):
 
 
 class IdentityAmbiguous(Invalid):
-    """The request has more than one identity header."""
+    """An identity or scope header is repeated, or two headers contradict each other."""
 
     code = "AUTH_IDENTITY_AMBIGUOUS"
 
@@ -278,13 +278,13 @@ class Stuck(Upstream):
 
 
 class Contradicted(Conflict):
-    """The record was already decided otherwise, or is being processed."""
+    """Another decision was already made about the record, or the record is being processed."""
 
     code = "CONFLICT"
 
 
 class AnchorConflict(Conflict):
-    """The position has another chain value, so one history was rewritten; or the anchor is of this log itself."""
+    """Another chain value is stored for this position, so a log was rewritten; or the anchor is from this log."""
 
     code = "ANCHOR_CONFLICT"
 
@@ -318,7 +318,7 @@ class AnchorLimit(Throttled):
 
 
 class DailyBudgetExceeded(Throttled):
-    """``policy.costBudgetDailyUsd`` is used up for this UTC day."""
+    """The rest of ``policy.costBudgetDailyUsd`` for this UTC day cannot pay for another model call."""
 
     code = "POLICY_BUDGET_EXCEEDED"
     retry_after = 60

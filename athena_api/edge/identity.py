@@ -85,5 +85,7 @@ def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
                 lists[SCOPE_HEADERS[header]] = names
     anywhere = fields.get(GLOBAL_HEADER.encode(), (b"",))[0].decode("latin-1").strip().lower() in YES
     if anywhere and lists:
-        raise IdentityAmbiguous(f"The header {GLOBAL_HEADER} contradicts the scope lists of other headers.")
+        raise IdentityAmbiguous(
+            f"The header {GLOBAL_HEADER} cannot be combined with scope lists. Send one or the other."
+        )
     return Scope(**lists) if lists else None

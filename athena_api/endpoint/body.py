@@ -134,7 +134,7 @@ def _check_reason(text: Any, chars_max: int, name: str) -> None:
     if isinstance(text, str) and len(text) > chars_max:
         raise InputError(
             f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}",
-            f"at most {chars_max} characters",
+            f"shorten it to {chars_max} characters",
             name,
         )
 
@@ -270,4 +270,4 @@ def _time(text: str) -> int:
     try:
         return milliseconds(text)
     except ValueError:
-        raise InputError("must be a time in ISO-8601", remedy) from None
+        raise InputError("must be an ISO-8601 time", remedy) from None

@@ -32,7 +32,7 @@ AUDIT_COLUMNS = (
 
 
 async def get_audit_trail(plane: "ControlPlane", call: ApiCall[NoBody, AuditQuery]) -> Reply:
-    """List changes, cancels and denials with their actors and reasons, newest first, as JSON or CSV."""
+    """List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV."""
     query = call.query
     as_sheet = query.format == "csv"
 

@@ -211,7 +211,7 @@ async def get_admin_health(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
 
 
 async def accept_clock(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Accept a forward jump of the machine's clock now, instead of after ten minutes."""
+    """Accept a forward jump of the machine's clock now, without waiting ten minutes."""
     done = await plane.clock_jumps.accept(call.meta, call.key)
     return Reply(data=done.answer, position=done.position, replayed=done.replayed)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get run counts, durations, waiting work, and the cost of this month."""
+    """Get run counts, durations, waiting work and this month's cost."""
     now = plane.clock.now()
     summary, position = await plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
     return Reply(data=summary, position=position)

@@ -11,11 +11,11 @@ from athena_cli.render import OutputOptions, show_value
 def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOptions | None = None) -> None:
     """Write an anchor (position and chain value of the log's head) to a place that the log's owner cannot rewrite.
 
-    Earlier anchors stay there. `athena verify --against PLACE` compares the log with all of them. The exit code is 1
-    if the anchor could not be written to one of the places.
+    Earlier anchors are kept there. `athena verify --against PLACE` compares the log with all of them. The exit code is
+    1 if any place did not accept the anchor.
 
     Args:
-        to: A file, `https://…`, `git:PATH` or `athena:URL`; may be repeated. ATHENA_ANCHOR_TO if absent.
+        to: A file, `https://…`, `git:PATH` or `athena:URL`; may be repeated. Default: ATHENA_ANCHOR_TO.
         options: The output format.
     """
     import asyncio

@@ -27,9 +27,9 @@ def redact(
 ) -> None:
     """Permanently erase text written by people, models and tools. The events remain, and the log still verifies.
 
-    Works on the state directory, also while a server runs. Exit code 0 means that no file in the state directory holds
-    the text. Otherwise the exit code is 1, and `left` lists each place that may hold it, with a remedy; the command
-    can be repeated. `left` also lists other events that repeat 12 or more characters of the text. `--audit` erases
+    Works on the state directory, even while a server runs. Exit code 0 means that no file in the state directory holds
+    the text. Otherwise the exit code is 1, and `left` lists each place that may hold it, with a remedy; it is safe to
+    repeat the command. `left` also lists other events that repeat 12 or more characters of the text. `--audit` erases
     nothing: it counts text that older releases recorded in public payloads.
 
     Args:
@@ -38,7 +38,7 @@ def redact(
         session: Erase all text of this session and its runs.
         reason: Reason, for the audit trail.
         wait: Seconds to wait for other processes that are reading the text.
-        audit: Count text in the whole log that cannot be erased, by event and field.
+        audit: Erase nothing; count text that cannot be erased, by event type and field.
         options: The output format.
     """
     if audit:

@@ -41,12 +41,12 @@ def get_memory(
     lines: int | None = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Show lines of a note.
+    """Print a note, or some of its lines.
 
     Args:
-        path: MEMORY.md, or a file below memory/ that ends with .md.
-        from_line: First line, counted from 1.
-        lines: Number of lines.
+        path: The note: MEMORY.md, or an .md file under memory/.
+        from_line: First line to print, counted from 1.
+        lines: Number of lines to print.
         connection: Connection options.
     """
     request(connection, "getMemory", body={"path": path, "from": from_line, "lines": lines})

@@ -89,12 +89,12 @@ def cancel(
     reason: Annotated[str | None, TEXT] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Request the cancel of a run, by run or session id.
+    """Request the cancellation of a run, by run or session id.
 
     Args:
         session: Cancel the active run of this session.
         run: Cancel this run.
-        reason: Reason of the cancel.
+        reason: Reason for the cancellation.
         connection: Connection options.
     """
     if (session is None) == (run is None):

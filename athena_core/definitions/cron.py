@@ -54,7 +54,7 @@ class Field:
 
     def wrong(self, reason: str, remedy: str | None = None) -> ConfigError:
         """Return the error about this field."""
-        wants = f"{self.first}-{self.last}, lists, ranges and steps of them" + (
+        wants = f"{self.first}-{self.last}, or a list, range or step of these" + (
             f", or {next(iter(self.names))} and so on" if self.names else ""
         )
         return ConfigError.of("cron", f"the {self.name} {reason}", remedy or wants)
@@ -70,7 +70,7 @@ class Field:
             low = self.first if every else self._value(start)
             high = self.last if every or (step and not end) else self._value(end or start)
             if high < low:
-                raise self.wrong(f"has the range {term}, which runs backwards")
+                raise self.wrong(f"has the range {term}, whose end is before its start")
             if step and not 1 <= int(step) <= self.last - self.first + 1:
                 raise self.wrong(
                     f"has the step {step}", "use a step within the range, or everyMinutes for other intervals"

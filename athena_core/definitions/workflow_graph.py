@@ -456,7 +456,7 @@ def condition_holds(condition: Condition, output: str) -> bool:
                 return wanted in found
             if isinstance(found, list):
                 return wanted in found
-            raise OutputMismatch("'contains' works only on texts and lists")
+            raise OutputMismatch("'contains' needs text or a list; change the condition")
         case _:
             return _compared(condition.op, found, wanted)
 

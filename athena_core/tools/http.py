@@ -121,7 +121,7 @@ class HttpTool:
                 "Use one of these, or ask an operator to add it to toolPolicies.http.methods."
             )
         if "body" in arguments and method in READING:
-            raise ToolRefused(f"{method} has no body. Remove it, or use the query of the URL.")
+            raise ToolRefused(f"{method} requests cannot have a body. Remove it, or send the data in the query string.")
         headers = _headers(arguments.get("headers", {}))
         target = _target(arguments["url"])
         _allowed(target, bench.allowed_egress)

@@ -72,8 +72,8 @@ def parts_of(path: str) -> Parts:
         )
     if path.startswith("/") or ".." in parts:
         raise PathRefused(
-            f"{path!r} is absolute or goes up with '..'",
-            "Give a path relative to the directory of the tool. Files outside of it cannot be reached.",
+            f"{path!r} is absolute or contains '..'",
+            "Give a path relative to the directory of the tool. Files outside it cannot be reached.",
         )
     return parts
 

@@ -232,11 +232,14 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         found = scalar(connection.execute("SELECT current_setting(%s)", (name,)).fetchone())
         if found != wanted:
             raise ConfigError(
-                f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost"
+                f"ATHENA_DATABASE_URL: {name} is {found}, not {wanted}: acknowledged writes could be lost; "
+                f"set it to {wanted}"
             )
     commits = scalar(connection.execute("SELECT current_setting('synchronous_commit')").fetchone())
     if commits not in DURABLE_COMMITS:
-        raise ConfigError(f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost")
+        raise ConfigError(
+            f"ATHENA_DATABASE_URL: synchronous_commit is {commits}: acknowledged writes could be lost; set it to on"
+        )
 
 
 def scalar(row: tuple[Any, ...] | None) -> str | None:

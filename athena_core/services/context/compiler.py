@@ -64,7 +64,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         remedy = "file:<path>, memory:<path>, either with #L1 or #L1-L20"
-        raise ConfigError.of(field, f"{reference!r} is not a context reference", remedy)
+        raise ConfigError.of(field, f"{reference!r} is not a valid context reference", remedy)
     kind, place, first, last = match.groups()
     if kind == "memory" and place != "MEMORY.md" and not place.startswith("memory/"):
         place = "memory/" + place

@@ -202,7 +202,7 @@ def _extent(log: StoreReader, scope: BundleScope, to: Position | None) -> Bundle
             first, last = first or row.position, row.position
             run_events.add(row)
     if to is not None and not first:
-        raise ConfigError(f"--to: the scope has no events up to position {to}")
+        raise ConfigError(f"--to: the scope has no events up to position {to}; give a later position")
     return BundleExtent(first or 1, last if to is None else to, run_events.complete)
 
 
@@ -276,9 +276,9 @@ def prove(
         if ended:
             break
     else:
-        raise ChainBroken(bundle.position, "the bundle was cut off: it has no end")
+        raise ChainBroken(bundle.position, "the bundle is truncated: its last line is missing; copy or export it again")
     if next(source, None) is not None:
-        raise ChainBroken(bundle.position, "there are lines after the end")
+        raise ChainBroken(bundle.position, "there are lines after the last one; copy or export the bundle again")
     return bundle.proof()
 
 

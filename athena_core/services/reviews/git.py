@@ -169,7 +169,7 @@ class Repository:
     async def commit(self, ref: str, field: str) -> str:
         """Return the commit of a reference. Raise ConfigError naming ``field``."""
         if len(ref) > REF_CHARS_MAX or not REF.fullmatch(ref) or ".." in ref:
-            raise ConfigError.of(field, f"{ref[:80]!r} is not a reference", "a branch, a tag or a commit")
+            raise ConfigError.of(field, f"{ref[:80]!r} is not a valid git reference", "a branch, a tag or a commit")
         output = await self.ask("rev-parse", "--verify", "--quiet", ref + "^{commit}")
         if output.status != 0 or not HASH.fullmatch(output.text):
             raise ConfigError.of(field, f"no commit {ref!r} exists in the repository", "a branch, a tag or a commit")

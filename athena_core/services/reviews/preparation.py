@@ -166,7 +166,7 @@ class Preparation:
             return None
         parts = self._workspace_parts(path, field)
         if not parts:
-            raise ConfigError.of(field, f"{path!r} cannot be used for a report", "a file in the workspace")
+            raise ConfigError.of(field, f"{path!r} is the workspace itself, not a file", "a file in the workspace")
         try:
             self._workspace.check(parts, write=True)
         except PathRefused as refusal:

@@ -405,7 +405,10 @@ class WorkflowStepper:
         try:
             directive, _ = self._catalog.directive(step.directive_id or "", "directiveId")
             if directive.input is None:
-                raise StepRefused("INPUT_REDACTED", f"input-redacted: the text of {step.directive_id} was erased")
+                raise StepRefused(
+                    "INPUT_REDACTED",
+                    f"input-redacted: the text of directive {step.directive_id} was erased; use another directive",
+                )
             names = names_in(directive.input)
             values = self._inputs.values(key, seen.graph, state, step, wanted.item) if names else {}
             for name in names:

@@ -368,7 +368,7 @@ async def test_every_header_that_may_be_sent_is_sent(workbench: Workbench) -> No
 
 async def test_a_reading_request_has_no_body(workbench: Workbench) -> None:
     async with serving(says(HELLO)) as server:
-        with pytest.raises(ToolRefused, match="GET has no body"):
+        with pytest.raises(ToolRefused, match="GET requests cannot have a body"):
             await get(workbench, server, body="x")
     assert server.connections == 0
 

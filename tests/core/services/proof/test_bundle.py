@@ -111,7 +111,7 @@ def test_a_cut_end_does_not_verify(scope: BundleScope, reader: SqliteReader) -> 
     lines = exported(reader, scope)
     keep = max(number for number, line in enumerate(lines[:-2]) if b'"row"' in line) + 1
     broken(cut(lines, keep), "the end does not match")
-    broken(lines[:-1], "no end")
+    broken(lines[:-1], "last line is missing")
 
 
 def test_a_bundle_of_an_open_run_says_so(reader: SqliteReader) -> None:
