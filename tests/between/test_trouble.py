@@ -10,7 +10,10 @@ import pytest
 
 from athena_core.log.port import Store
 from athena_core.protocols import Row
+from tests.between.conftest import Planes
 from tests.between.life import SCRIPT, lived, with_personas
+from tests.support.api import Refused
+from tests.support.gate import Gates
 from tests.support.inside import plane_on
 from tests.support.model import acting
 
@@ -125,3 +128,40 @@ def test_commits_with_an_unknown_outcome_lose_no_work_and_repeat_none(
 ) -> None:
     """On files an unknown outcome ends the process: see ``tests/reliability/test_syscalls.py``."""
     survive(trouble, first, tmp_path, untroubled, database_url=database)
+
+
+def test_a_full_disk_after_a_lost_connection_is_a_refusal(database: str, tmp_path: Path) -> None:
+    with plane_on(tmp_path, None, database_url=database) as plane:
+        store = plane.app.plane.log.store
+        errors = [store.lost[0]("the connection was lost"), store.full[0]("the disk is full")]
+        insert = store.insert
+
+        def insert_or_fail(rows: Sequence[Row]) -> None:
+            if errors:
+                raise errors.pop(0)
+            insert(rows)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "insert", insert_or_fail)
+            with pytest.raises(Refused) as refused:
+                plane.data("POST", "/directives", {"input": "once"}, idempotency_key="k")
+        assert (refused.value.code, errors) == ("STORE_FULL", [])
+        plane.data("POST", "/directives", {"input": "once"}, idempotency_key="k")
+        assert len(plane.data("GET", "/directives")["items"]) == 1
+
+
+def test_a_refused_batch_does_not_undo_the_batch_before_it(planes: Planes, gates: Gates) -> None:
+    first, holder = gates["first"], gates["holder"]
+    with planes(**gates.settings) as plane:
+        for payload in (first.order, "second"):
+            plane.data("POST", "/work/enqueue", {"sessionId": "q", "payload": payload, "mode": "followup"})
+        drain = plane.data("POST", "/work/q/drain", {}, prefer="respond-async")["drainId"]
+        first.arrival()
+        plane.begin(holder.order, "holder")
+        holder.arrival()
+        plane.data("PUT", "/policy", {"schemaVersion": 1, "maxConcurrentRuns": 1})
+        first.release()
+        assert plane.until(f"/work/drains/{drain}", "status", "failed")["drainedItems"] == 1
+        left = plane.data("GET", "/sessions/q/work-queue")
+        assert [item["payload"] for item in left["items"]] == ["second"]
+        holder.release()
