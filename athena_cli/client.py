@@ -33,7 +33,7 @@ class ConnectionOptions:
     """Base URL of the server (ATHENA_API_BASE_URL)."""
 
     api_timeout_ms: str | None = None
-    """Request timeout in milliseconds (ATHENA_CLI_API_TIMEOUT_MS)."""
+    """Request timeout in milliseconds; does not limit how long a run may take (ATHENA_CLI_API_TIMEOUT_MS)."""
 
     identity: str | None = None
     """Identity to send when authentication is on (ATHENA_CLI_IDENTITY)."""

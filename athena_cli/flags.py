@@ -111,7 +111,7 @@ ABOUT: Mapping[str, str] = {
     "?fromPersona": "Only messages from this persona.",
     "?toPersona": "Only messages to this persona.",
     # members of one operation that mean something else
-    "cancelWorkflowRun.reason": "Reason of the cancel.",
+    "cancelWorkflowRun.reason": "Reason for the cancellation.",
     "simulatePolicy.runId": "Check only the request of this run.",
     "keepAnchor.at": "Time of the anchor, such as 2026-01-31T12:00:00.000Z.",
     "runWorkflow.input": "Values of the placeholders in its directives, by name.",

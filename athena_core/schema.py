@@ -149,7 +149,7 @@ def _children(schema: Any, node: dict[str, Any] | list[Any]) -> Iterator[Any]:
 def _target(schema: Any, reference: str) -> Any:
     """Return the part of the schema that a reference points to."""
     if not reference.startswith("#") or not (reference == "#" or reference.startswith("#/")):
-        raise SchemaRefused(f"$ref {reference[:100]!r} points outside of the schema; copy its target to #/$defs/<name>")
+        raise SchemaRefused(f"$ref {reference[:100]!r} points outside the schema; copy its target to #/$defs/<name>")
     node = schema
     for step in unquote(reference[1:]).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")

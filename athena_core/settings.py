@@ -387,7 +387,7 @@ class Settings:
     cli_transport = Setting(
         "auto", _one_of("api", "local", "auto"), "How the command line executes commands: `api`, `local` or `auto`."
     )
-    cli_api_timeout_ms = Setting("5000", _count, "Connect timeout of the command line, in milliseconds.")
+    cli_api_timeout_ms = Setting("5000", _count, "Maximum time to connect and to wait for a response, in milliseconds.")
     cli_identity = Setting("", str, "Identity that the command line sends.")
 
     def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
@@ -517,7 +517,7 @@ def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
 def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
     """Raise ConfigError if another user may have written, linked or placed the opened file."""
     if not stat.S_ISREG(opened.st_mode):
-        raise ConfigError(f"{path}: is not a regular file. Remove it.")
+        raise ConfigError(f"{path} is not a regular file. Remove it.")
     _check_owner(path, path, opened, user)
     _check_mode(path, path, opened)
     place = path

@@ -490,7 +490,7 @@ GROUPS: dict[str, frozenset[str]] = {
 ELSEWHERE = {
     "INTERNAL_ERROR": "any",
     "LEASE_LOST": "no operation: only executors receive it",
-    "UNKNOWN_ERROR": "every path that no operation has",
+    "UNKNOWN_ERROR": "paths without an operation",
 }
 
 

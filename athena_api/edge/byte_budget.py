@@ -26,7 +26,7 @@ class ByteBudget:
         """Take bytes for an answer. Raise Overloaded if they do not fit."""
         if not self.take(size):
             raise Overloaded(
-                f"Answers that clients have not taken hold {self.used} of {self.bytes_max} bytes. Retry later."
+                f"Responses that clients have not read yet fill {self.used} of {self.bytes_max} bytes. Retry later."
             )
         return size
 

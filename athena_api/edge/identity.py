@@ -80,7 +80,9 @@ def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
         if header in SCOPE_HEADERS and values:
             names = frozenset(part.strip() for part in values[0].decode("latin-1").split(",")) - {""}
             if len(names) > SCOPE_NAMES_MAX or not all(IDENTITY.fullmatch(each) for each in names):
-                raise IdentityInvalid(f"The header {header} may list at most {SCOPE_NAMES_MAX} names, with commas.")
+                raise IdentityInvalid(
+                    f"The header {header} may list at most {SCOPE_NAMES_MAX} names, separated by commas."
+                )
             if names:
                 lists[SCOPE_HEADERS[header]] = names
     anywhere = fields.get(GLOBAL_HEADER.encode(), (b"",))[0].decode("latin-1").strip().lower() in YES

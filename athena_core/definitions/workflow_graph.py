@@ -464,7 +464,7 @@ def condition_holds(condition: Condition, output: str) -> bool:
 def _compared(op: str, found: Any, wanted: Any) -> bool:
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (found, wanted))
     if not numbers and not (isinstance(found, str) and isinstance(wanted, str)):
-        raise OutputMismatch("only two numbers or two texts can be ordered")
+        raise OutputMismatch("only two numbers or two texts can be compared by size")
     return bool({"lt": found < wanted, "le": found <= wanted, "gt": found > wanted, "ge": found >= wanted}[op])
 
 

@@ -187,7 +187,7 @@ def policy_of(body: PutPolicyBody) -> tuple[Policy, Label | None]:
         return _plain(body), body.audit_comment
     if flat:
         field = msgspec.structs.fields(Policy)[Policy.__struct_fields__.index(flat[0])].encode_name
-        raise ConfigError.of(field, "is not allowed beside policy", "move it into policy")
+        raise ConfigError.of(field, "cannot be combined with policy", "move it into policy")
     if body.audit_comment is None:
         raise ConfigError.of("auditComment", "is required with policy", "say why the policy changes")
     return _plain(body.policy), body.audit_comment

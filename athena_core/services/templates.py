@@ -61,7 +61,9 @@ class Templates:
         def update(reader: Reader, context: Context) -> Outcome[int]:
             state = reader.state(template.DECIDER, template_id)
             if expected is not None and not expected(state.version):
-                raise PreconditionFailed("the template was changed meanwhile", {"version": state.version})
+                raise PreconditionFailed(
+                    "the template was changed by another request; read it again", {"version": state.version}
+                )
             events = template.decide(command, state, context)
             facts = facts_of(template_id, events)
             return Outcome(facts=facts, subject=template_id, answer=state.version + len(events))

@@ -263,7 +263,9 @@ class SqliteStore(SqliteReads):
         try:
             private_file.write(scratch, bytes(size))
         except OSError as error:
-            raise apsw.FullError(f"no space beside the log: {error.strerror}") from error
+            raise apsw.FullError(
+                f"no space for a write in the directory of the log: {error.strerror}; free some space"
+            ) from error
         finally:
             scratch.unlink(missing_ok=True)
 

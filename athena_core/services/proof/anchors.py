@@ -98,7 +98,7 @@ def check_outside(places: Iterable[Destination], state_dir: Path, field: str = "
     home = os.path.normpath(state_dir.absolute())  # touches no file system: one that hangs must not delay the start
     for place in places:
         if place.kind in {"file", "git"} and Path(os.path.normpath(place.place)).is_relative_to(home):
-            raise ConfigError(f"{field}: {place.place} is in the state directory; choose a place outside of it")
+            raise ConfigError(f"{field}: {place.place} is in the state directory; choose a place outside it")
 
 
 def destinations_of(texts: Iterable[str], field: str = "ATHENA_ANCHOR_TO") -> tuple[Destination, ...]:

@@ -340,7 +340,9 @@ class _Reading:
                     chain = hashlib.sha256(self._chain + bytes.fromhex(text)).digest()
                     self._advance(self.position + 1, chain)
                 if self._range:
-                    raise ChainBroken(self.position, "an event is missing, though the scope holds every event")
+                    raise ChainBroken(
+                        self.position, "an event is missing: a bundle of this scope must have every event"
+                    )
             case BundleLine(row=None, leaves=None, end=int(end), chain=str(chain)):
                 if (end, chain, end) != (self.position, self._chain.hex(), self._head.head):
                     raise ChainBroken(self.position, "the end does not match the lines before it, or the first line")

@@ -257,7 +257,7 @@ def _find(directory: Path, root: Path, field: str) -> GitPaths:
         common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
         place = GitPaths(worktree, git.resolve(), common.resolve())
         if not all(path.is_relative_to(root) for path in place):
-            raise ConfigError.of(field, "belongs to a repository outside of the workspace")
+            raise ConfigError.of(field, "belongs to a repository outside the workspace")
         if not ((git / "HEAD").is_file() and (common / "objects").is_dir() and (common / "refs").is_dir()):
             break
         return place

@@ -380,7 +380,7 @@ async def test_a_repository_outside_of_the_workspace_is_refused(tmp_path: Path) 
     trap.place.mkdir(parents=True)
     for pointer in (f"gitdir: {outside}/.git\n", "gitdir: ../../outside/library/.git\n"):
         (trap.place / ".git").write_text(pointer)
-        with pytest.raises(ConfigError, match="outside of the workspace"):
+        with pytest.raises(ConfigError, match="outside the workspace"):
             async with Repository.open(trap.place, trap.place.parent, "repoPath", tmp_path):
                 pass
 
