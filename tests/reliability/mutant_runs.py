@@ -41,7 +41,7 @@ from tests.support.lines_run import Lines, settings
 
 SAMPLED, SEED = 300, 21
 PACKAGES = tuple(name for name in COPIED if name != "tests" and "." not in name)
-TESTS = ("tests/core", "tests/projections", "tests/api", "tests/cli", "tests/reliability")
+TESTS = ("tests/core", "tests/projections", "tests/between", "tests/api", "tests/cli", "tests/reliability")
 LEFT_OUT = ("*/test_schemathesis.py", "*/test_mutants.py", "*/test_generated_mutants.py")
 PLUGINS = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
 PRELOADED = (
