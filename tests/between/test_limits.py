@@ -10,8 +10,6 @@ from tests.support.inside import plane_on
 from tests.support.machine import DAY, HOUR, Machine
 from tests.support.server import NO_FLOOD
 
-pytestmark = pytest.mark.both
-
 LOG = "01" * 8
 ROLES = {"auth_enabled": "true", "auth_identity_role_map": "ada:Admin,otto:Operator"}
 

@@ -15,8 +15,6 @@ from tests.support.gate import Gates
 from tests.support.inside import Inside
 from tests.support.model import Model, Profile, acting, call
 
-pytestmark = pytest.mark.both
-
 LIMITS: dict[str, dict[str, Any]] = {
     "maxConcurrentRuns": {"maxConcurrentRuns": 1},
     "limits": {"limits": [{"scope": "provider", "key": "openai", "max": 1, "strategy": "reject"}]},

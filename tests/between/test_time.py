@@ -16,8 +16,6 @@ from tests.support.inside import Inside, plane_on
 from tests.support.machine import DAY, HOUR, MINUTE, Machine
 from tests.support.model import Model, Profile
 
-pytestmark = pytest.mark.both
-
 TURN_MICRO_USD = 210
 
 

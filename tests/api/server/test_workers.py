@@ -30,9 +30,6 @@ class Hire(Protocol):
         """With flags and settings."""
 
 
-pytestmark = pytest.mark.both
-
-
 @pytest.fixture
 def settings(gates: Gates, store: dict[str, str]) -> dict[str, str]:
     return {**gates.settings, **store, "runtime_run_timeout_ms": "600000"}
