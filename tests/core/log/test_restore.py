@@ -54,7 +54,7 @@ def test_a_restored_log_is_synced_before_it_has_its_name(tmp_path: Path) -> None
     log.close()
     list(copy_log(tmp_path / "log.db", tmp_path / "copy.db"))
     trace = tmp_path / "trace"
-    line = ["strace", "-qq", "-y", "-o", str(trace), "-e", "trace=fsync,/rename", sys.executable, "-m", "athena_cli"]
+    line = ["strace", "-qq", "-y", "-o", str(trace), "-e", "trace=fsync,/rename", sys.executable, "-Bm", "athena_cli"]
     subprocess.run([*line, "restore", str(tmp_path / "copy.db")], check=True, env=environment_of(tmp_path, {}))
     calls = [line.partition("(")[0] for line in trace.read_text().splitlines()]  # only root can read the names
     assert calls == ["fsync", "rename", "fsync"] * 2, "the anchor and the log, each before and after its rename"
