@@ -32,11 +32,11 @@ $(READY): pyproject.toml constraints.txt
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
 
-test: check ## Run all checks and all tests except the heavy ones (about five minutes)
-	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
+test: check ## Run all checks and all tests except the heavy ones (about four minutes)
+	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests
 
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
-	@$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
+	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
 check: $(READY) ## Run the checks that execute nothing: style, types, import directions
 	@$(call quietly,$(BIN)/ruff check)

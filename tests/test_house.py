@@ -514,7 +514,7 @@ def no_test_is_a_library(sources: Sources) -> Iterator[Breach]:
 def words_are_plain(sources: Sources) -> Iterator[Breach]:
     """Prose avoids words that a reader has to decode, and refers to no document outside of the repository."""
     for source in sources:
-        for fault in words.faults(words.prose(source.path, source.text)):
+        for fault in words.faults_in(source.path, source.text):
             yield Breach(fault.path, fault.line, fault.problem, "say it in plain words (CONTRIBUTING.md)")
 
 

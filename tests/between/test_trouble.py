@@ -114,14 +114,14 @@ def survive(
     assert types - AGAIN == expected[1] - AGAIN
 
 
-@pytest.mark.parametrize("first", range(EVERY))
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.heavy) for first in range(1, EVERY))])
 def test_refused_commits_lose_no_work_and_repeat_none(
     first: int, store: dict[str, str], tmp_path: Path, untroubled: tuple[list[Any], Counter[str]]
 ) -> None:
     survive(refused, first, tmp_path, untroubled, **store)
 
 
-@pytest.mark.parametrize("first", range(EVERY))
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.heavy) for first in range(1, EVERY))])
 @pytest.mark.parametrize("trouble", [lost, unseen])
 def test_commits_with_an_unknown_outcome_lose_no_work_and_repeat_none(
     trouble: Trouble, first: int, database: str, tmp_path: Path, untroubled: tuple[list[Any], Counter[str]]
