@@ -4,6 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8787
 BIN := .venv/bin
 READY := .venv/.ready
+CONSOLE := athena_api/dashboard
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Run a command and show its output only if it fails.
@@ -13,7 +14,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick check docs bench bench-quick proof mutants audit lock clean
+.PHONY: help serve test quick check console docs bench bench-quick proof mutants audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -38,11 +39,21 @@ test: check ## Run all checks and all tests except the heavy ones (about four mi
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
-check: $(READY) ## Run the checks that execute nothing: style, types, import directions
+check: $(READY) ## Check style, types and import directions, and the console's sources where npm is
 	@$(call quietly,$(BIN)/ruff check)
 	@$(call quietly,$(BIN)/ruff format --check)
 	@$(call quietly,$(BIN)/mypy)
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory console; else \
+		echo "npm is not installed: the console's sources were not checked."; fi
+
+console: $(CONSOLE)/node_modules/.ready ## Lint, type-check and unit-test the console's sources (needs npm)
+	@$(call quietly,cd $(CONSOLE) && npm run check)
+	@$(call quietly,cd $(CONSOLE) && npm test)
+
+$(CONSOLE)/node_modules/.ready: $(CONSOLE)/package-lock.json
+	@cd $(CONSOLE) && npm ci --silent
+	@touch $@
 
 docs: $(READY) ## Regenerate files: events, errors, settings, the listings of the API
 	@$(BIN)/python -m docs.generate
