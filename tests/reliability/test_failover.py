@@ -138,7 +138,9 @@ def test_a_server_that_knew_what_a_failover_lost_ends_and_asks_an_operator(tmp_p
         print(f"stopped: {stopped}; {said}")
         assert "athena: the log cannot continue: InternalError: the log ends at position " in said
         assert (
-            f"acknowledged at {position}" in said if stopped else f" but position {position} was acknowledged" in said
+            f"acknowledged at position {position}" in said
+            if stopped
+            else f" but position {position} was acknowledged" in said
         )
         anchor = read_anchor(server.state_dir / ANCHOR)
         assert anchor is not None
