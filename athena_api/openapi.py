@@ -406,9 +406,8 @@ def _tidy(schema: Any, names: Mapping[str, str]) -> Any:
         if key == "$ref":
             tidy[key] = SCHEMAS + names[value.removeprefix(SCHEMAS)]
         elif key == "description":
-            tidy[key] = FIELD.sub(
-                _camel, cleandoc(value.replace("``", "`"))
-            )  # Python strips the indentation itself from 3.13 on
+            # Python strips the indentation itself from 3.13 on.
+            tidy[key] = FIELD.sub(_camel, cleandoc(value.replace("``", "`")))
         elif key == "properties":
             tidy[key] = {name: _tidy(part, names) for name, part in value.items()}
         elif not (key == "title" or key == "default" and value is None):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,28 +28,26 @@ AGAIN = Counter({"run.leased": 99, "run.started": 99})
 """Events that an executor may record again after an unknown outcome."""
 
 
-def refused(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
-    """Fail as a full disk does, when rows are written."""
+def fail_inserts(store: Store, next_error: Callable[[], Exception | None], patch: pytest.MonkeyPatch) -> None:
+    """Raise the next error, if there is one, before rows are written."""
     insert = store.insert
 
     def insert_or_fail(rows: Sequence[Row]) -> None:
-        if failing():
-            raise store.full[0]("the disk is full")
+        if error := next_error():
+            raise error
         insert(rows)
 
     patch.setattr(store, "insert", insert_or_fail)
+
+
+def refused(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
+    """Fail as a full disk does, when rows are written."""
+    fail_inserts(store, lambda: store.full[0]("the disk is full") if failing() else None, patch)
 
 
 def lost(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
     """Lose the connection before a commit: nothing is stored."""
-    insert = store.insert
-
-    def insert_or_fail(rows: Sequence[Row]) -> None:
-        if failing():
-            raise store.lost[0]("the connection was lost")
-        insert(rows)
-
-    patch.setattr(store, "insert", insert_or_fail)
+    fail_inserts(store, lambda: store.lost[0]("the connection was lost") if failing() else None, patch)
 
 
 def unseen(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch) -> None:
@@ -68,11 +66,8 @@ def unseen(store: Store, failing: Callable[[], bool], patch: pytest.MonkeyPatch)
         if any(written):
             raise store.lost[0]("the connection was lost")
 
-    def entered() -> AbstractContextManager[None]:
-        return exclusive_and_fail()
-
     patch.setattr(store, "insert", noted)
-    patch.setattr(store, "exclusive", entered)
+    patch.setattr(store, "exclusive", exclusive_and_fail)
 
 
 SETTINGS = {"a2a_retry_ms": "1"}
@@ -134,15 +129,8 @@ def test_a_full_disk_after_a_lost_connection_is_a_refusal(database: str, tmp_pat
     with plane_on(tmp_path, None, database_url=database) as plane:
         store = plane.app.plane.log.store
         errors = [store.lost[0]("the connection was lost"), store.full[0]("the disk is full")]
-        insert = store.insert
-
-        def insert_or_fail(rows: Sequence[Row]) -> None:
-            if errors:
-                raise errors.pop(0)
-            insert(rows)
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store, "insert", insert_or_fail)
+            fail_inserts(store, lambda: errors.pop(0) if errors else None, patch)
             with pytest.raises(Refused) as refused:
                 plane.data("POST", "/directives", {"input": "once"}, idempotency_key="k")
         assert (refused.value.code, errors) == ("STORE_FULL", [])

@@ -223,9 +223,8 @@ def check_server(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     version = connection.info.server_version
     if version < SERVER_VERSION_MIN:
         raise ConfigError(f"ATHENA_DATABASE_URL: PostgreSQL {version // 10_000} is too old; 14 or newer is needed")
-    encoding = connection.info.parameter_status(
-        "server_encoding"
-    )  # with SQL_ASCII, queries return bytes instead of text
+    # With SQL_ASCII, queries return bytes instead of text.
+    encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise ConfigError(f"ATHENA_DATABASE_URL: the database has encoding {encoding}; create it with ENCODING 'UTF8'")
     for name, wanted in DURABLE.items():
