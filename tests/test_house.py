@@ -742,13 +742,19 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
         words_are_plain,
         {
             "athena_core/a.py": 'A = f"{B} is no id"\ndef f():\n    """Whether it is so."""\n    # nobody asks\n',
-            "athena_core/b.py": 'A = "nobody"  # one word is a value\n\n\ndef told() -> None:\n    """Return it."""\n',
+            "athena_core/b.py": 'A = "nobody"  # a value\ndef told():\n    """Return as\n    far as it."""\n',
             "tests/test_a.py": 'def test_a_client_is_told() -> None:\n    a = "what is"\n',
             "docs/a.md": "It comes to `none of a` 2.\n```\nso many\n```\nSee contract 4.2.\n",
             "Makefile": "x: ## Run so many\n\tawk tells\n",
         },
         [
-            *("athena_core/a.py:3", "athena_core/a.py:4", "athena_core/a.py:1", "tests/test_a.py:1"),
+            *(
+                "athena_core/a.py:3",
+                "athena_core/a.py:4",
+                "athena_core/a.py:1",
+                "athena_core/b.py:3",
+                "tests/test_a.py:1",
+            ),
             *("docs/a.md:1", "docs/a.md:5", "Makefile:1"),
         ],
     ),

@@ -125,20 +125,19 @@ class Fault(NamedTuple):
 def faults(texts: Iterable[Prose]) -> Iterator[Fault]:
     """Yield the places that break a rule and are not exempt."""
     for piece in texts:
-        for found in (IN_PROSE if piece.kind == "docs" else IN_CODE).finditer(piece.text):
-            if not any(
-                path in {"*", piece.path} and phrase in piece.text and found[0] in phrase for path, phrase in EXEMPT
-            ):
+        text = " ".join(piece.text.split())  # a phrase may be broken over two lines
+        for found in (IN_PROSE if piece.kind == "docs" else IN_CODE).finditer(text):
+            if not any(path in {"*", piece.path} and phrase in text and found[0] in phrase for path, phrase in EXEMPT):
                 yield Fault(piece.path, piece.line, f"'{found[0]}' in a {piece.kind}")
-        if mark := OUTSIDE.search(piece.text):
+        if mark := OUTSIDE.search(text):
             yield Fault(piece.path, piece.line, f"'{mark[0]}' leads to no document of the repository")
-        if piece.kind == "docstring" and (opening := RIDDLE.match(piece.text.lstrip())):
+        if piece.kind == "docstring" and (opening := RIDDLE.match(text)):
             yield Fault(piece.path, piece.line, f"a docstring that begins with '{opening[0]}'")
 
 
 def faults_in(path: str, text: str) -> Iterator[Fault]:
     """Yield the faults of a file. Most files are clean, and are not parsed."""
-    raw = text.replace("_", " ")
+    raw = " ".join(text.replace("_", " ").split())
     if any(found.search(raw) for found in (IN_CODE, OUTSIDE, OPENING)):
         yield from faults(prose(path, text))
 
