@@ -1,6 +1,7 @@
 """PostgreSQL sessions: connecting, timeouts, and the errors of lost connections."""
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -68,18 +69,20 @@ class PostgresSession:
         self.pinned = False
         """True in a transaction, when a lost connection must not be replaced."""
         self._over = False
+        self._connecting = threading.Lock()
 
     def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         """The connection. Raise StoreUnreachable or ConfigError."""
         if self._over:
             raise psycopg.InterfaceError("it was closed")
-        if self._connection is None or (self._connection.closed and not self.pinned):
-            self._connection = self._connected()
-            if self._over:  # another thread closed it meanwhile
-                self._connection.close()
-                raise psycopg.InterfaceError("it was closed")
-            self._pid = session_pid(self._connection)
-        return self._connection
+        with self._connecting:  # threads that share a session would each connect, and only the last be closed
+            if self._connection is None or (self._connection.closed and not self.pinned):
+                self._connection = self._connected()
+                if self._over:  # another thread closed it meanwhile
+                    self._connection.close()
+                    raise psycopg.InterfaceError("it was closed")
+                self._pid = session_pid(self._connection)
+            return self._connection
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = connect(self._url, self._options)

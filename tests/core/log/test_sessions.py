@@ -1,5 +1,6 @@
 """Tests of poolers, several hosts and half-made schemas between a process and PostgreSQL."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -208,3 +209,23 @@ def test_no_session_outlives_what_it_belongs_to(
     for _ in soon():
         if sessions() == 0:
             break
+
+
+def test_threads_that_share_a_session_open_one_connection(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_connects, opened = threading.Event(), list[Any]()
+
+    def connect_slowly(url: str, options: Mapping[str, str]) -> Any:
+        opened.append(connect(url, options))
+        first_connects.set()
+        other.join(0.2)  # time for the other thread to connect as well
+        return opened[-1]
+
+    monkeypatch.setattr(session_module, "connect", connect_slowly)
+    session = PostgresSession(database, {})
+    other = threading.Thread(target=lambda: (first_connects.wait(), session.connection()))
+    other.start()
+    session.connection()
+    other.join()
+    session.close()
+    assert len(opened) == 1
+    assert opened[0].closed
