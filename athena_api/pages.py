@@ -9,7 +9,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from athena_api import openapi, static_files
+from athena_api import static_files
+from athena_api.document import openapi
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec.inspect as shapes
 from cyclopts import App
 
+from athena_api.document.openapi import CODES, codes_of
 from athena_api.edge.replies import status_of
 from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES
-from athena_api.openapi import CODES, codes_of
 from athena_api.operations import OPERATIONS
 from athena_cli.client import ConnectionOptions
 from athena_cli.command_tree import COMMANDS

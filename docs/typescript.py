@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from athena_api import openapi
+from athena_api.document import openapi
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.operation_command import words_of

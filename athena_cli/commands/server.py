@@ -116,7 +116,7 @@ def contracts(*, out: Path | None = None, options: OutputOptions | None = None) 
     """
     import msgspec
 
-    from athena_api import openapi
+    from athena_api.document import openapi
     from athena_api.operations import OPERATIONS
     from athena_core import __version__
     from athena_core.clock import SystemClock, iso

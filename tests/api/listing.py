@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from athena_api import openapi
+from athena_api.document import openapi
 from athena_api.operations import OPERATIONS
 from athena_core import __version__
 from athena_core.values import Role

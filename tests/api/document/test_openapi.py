@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from athena_api.document.openapi import document
 from athena_api.endpoint.body import decode_body
 from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, Operation, Reply
-from athena_api.openapi import document
 from athena_api.operations import OPERATIONS
 from athena_core.errors import ConfigError
 from tests.api.examples import EXAMPLES
