@@ -28,7 +28,7 @@ from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
-from athena_core.services.erasure.erasure import AGAIN, Erasure, Trace
+from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.runner import Runner
@@ -138,17 +138,17 @@ class ControlPlane(NamedTuple):
         """Wait until these projections reflect a position. Raise NotCaughtUp after two seconds."""
         await self.views_reader.wait(names, position, CATCH_UP_SECONDS_MAX)
 
-    async def scrub(self, position: Position, seconds: float) -> tuple[Trace, ...]:
+    async def scrub(self, position: Position, seconds: float) -> tuple[TextTrace, ...]:
         """Remove text that was erased up to a position from files. Return the places where it is left.
 
         Views and other readers are waited for up to ``seconds`` each.
         """
         names = tuple(projection.name for projection in self.views.projections)
-        late: tuple[Trace, ...] = ()
+        late: tuple[TextTrace, ...] = ()
         try:
             await self.views_reader.wait(names, position, seconds)
         except NotCaughtUp as error:
-            late = (Trace(place="views", reason=error.message, remedy=AGAIN),)
+            late = (TextTrace(place="views", reason=error.message, remedy=AGAIN),)
         return late + await self.erasure.scrub(seconds, self.views_reader.position(names))
 
     async def query(self, names: tuple[str, ...], read: Callable[[Connection], T]) -> tuple[T, Position]:

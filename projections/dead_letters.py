@@ -135,7 +135,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     row = rows.get(LETTER, recorded.event.target)
     if row is not None:
         row.payload, row.error = None, ERASED
-        attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
+        attempts = msgspec.json.decode(row.attempts, type=tuple[DeadLetterError, ...])
         row.attempts = to_json([replace(attempt, message=ERASED) for attempt in attempts])
         rows.put(LETTER, row)
     note = rows.get(DECISION, recorded.event.target)
@@ -158,15 +158,15 @@ def _decide(
     return row
 
 
-def _attempts(event: DeadLetterAdded) -> list["LetterError"]:
+def _attempts(event: DeadLetterAdded) -> list["DeadLetterError"]:
     texts = event.attempt_errors or (ERASED,) * len(event.attempts)
     return [
-        LetterError(code=attempt.code, message=text, at=attempt.at, run_id=attempt.run_id)
+        DeadLetterError(code=attempt.code, message=text, at=attempt.at, run_id=attempt.run_id)
         for attempt, text in zip(event.attempts, texts, strict=True)
     ]
 
 
-class LetterError(Value):
+class DeadLetterError(Value):
     """The error of an attempt. ``runId`` is absent if there was no run."""
 
     code: str
@@ -175,7 +175,7 @@ class LetterError(Value):
     run_id: str | None = None
 
 
-class LetterItem(Value):
+class DeadLetterItem(Value):
     """A work item of a dead letter."""
 
     item_id: str
@@ -204,10 +204,10 @@ class DeadLetter(Value):
     code: str
     error: str
     retry_count: int
-    items: tuple[LetterItem, ...]
-    attempts: tuple[LetterError, ...]
-    first_error: LetterError
-    last_error: LetterError
+    items: tuple[DeadLetterItem, ...]
+    attempts: tuple[DeadLetterError, ...]
+    first_error: DeadLetterError
+    last_error: DeadLetterError
     source_persona: str | None = None
     target_persona: str | None = None
     message_id: str | None = None
@@ -282,8 +282,8 @@ def dead_letter_by_id(connection: Connection, letter_id: str) -> DeadLetter | No
 
 def _to_view(values: tuple[Cell, ...]) -> DeadLetter:
     row = LETTER.load(values)
-    attempts = msgspec.json.decode(row.attempts, type=tuple[LetterError, ...])
-    last = LetterError(code=row.code, message=row.error, at=iso(row.created_at))
+    attempts = msgspec.json.decode(row.attempts, type=tuple[DeadLetterError, ...])
+    last = DeadLetterError(code=row.code, message=row.error, at=iso(row.created_at))
     return DeadLetter(
         id=row.id,
         created_at=iso(row.created_at),
@@ -296,7 +296,7 @@ def _to_view(values: tuple[Cell, ...]) -> DeadLetter:
         code=row.code,
         error=row.error,
         retry_count=row.retry_count,
-        items=msgspec.json.decode(row.items, type=tuple[LetterItem, ...]),
+        items=msgspec.json.decode(row.items, type=tuple[DeadLetterItem, ...]),
         attempts=attempts,
         first_error=attempts[0] if attempts else last,
         last_error=attempts[-1] if attempts else last,

@@ -135,7 +135,7 @@ class CostSummary(Value):
     today: DaySpend
 
 
-class Outcomes(Value):
+class RunOutcomes(Value):
     """Number of runs by outcome."""
 
     completed: int
@@ -163,12 +163,12 @@ class RunTimes(Value):
     p95_ms: int | None = None
 
 
-class Recent(Value):
+class FleetWindow(Value):
     """Events of the window: the current hour and the 23 before it."""
 
     window_start: str
     admitted: int
-    outcomes: Outcomes
+    outcomes: RunOutcomes
     refused: int
     denied: int
     suppressed: int
@@ -193,10 +193,10 @@ class FleetSummary(Value):
     capabilities: FleetCapabilities
     operational_summary: OperationalSummary
     cost_summary: CostSummary
-    outcomes: Outcomes
+    outcomes: RunOutcomes
     withdrawn: int
     queue: FleetQueue
-    recent: Recent
+    recent: FleetWindow
 
 
 class FleetCounts(Value):
@@ -255,8 +255,8 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
     )
 
 
-def _outcomes(rows: Sequence[ProviderCountsRow | HourCountsRow]) -> Outcomes:
-    return Outcomes(
+def _outcomes(rows: Sequence[ProviderCountsRow | HourCountsRow]) -> RunOutcomes:
+    return RunOutcomes(
         completed=sum(row.completed for row in rows),
         failed=sum(row.failed for row in rows),
         cancelled=sum(row.cancelled for row in rows),
@@ -265,11 +265,11 @@ def _outcomes(rows: Sequence[ProviderCountsRow | HourCountsRow]) -> Outcomes:
     )
 
 
-def _recent(connection: Connection, now: int) -> Recent:
+def _recent(connection: Connection, now: int) -> FleetWindow:
     before = now // HOUR_MS - WINDOW_HOURS
     ((*sums,),) = list(connection.execute(SELECT_HOURS, (before,)))
     window = HourCountsRow(before, *(int(number or 0) for number in sums))
-    return Recent(
+    return FleetWindow(
         window_start=iso((before + 1) * HOUR_MS),
         admitted=window.admitted,
         outcomes=_outcomes((window,)),

@@ -126,7 +126,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     rows.erase(REJECTION, recorded.event.target, "request")
 
 
-class Origin(Value):
+class PolicyRule(Value):
     """The policy rule that rejected a run."""
 
     schema_version: int
@@ -158,7 +158,7 @@ class RejectionEvent(Value):
     rejected_run_details: RejectedRun
     reason: str
     active_runs: int
-    policy: Origin | None = None
+    policy: PolicyRule | None = None
     spent_micro_usd: int | None = None
     budget_micro_usd: int | None = None
 
@@ -180,7 +180,7 @@ class Rejection(Value):
     event: RejectionEvent
     actor: str
     trace_id: str
-    policy: Origin | None = None
+    policy: PolicyRule | None = None
     run_id: str | None = None
     directive_id: str | None = None
     harness_profile_id: str | None = None

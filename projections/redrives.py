@@ -84,7 +84,7 @@ def redrive_ended(rows: Rows, recorded: Recorded[RedriveCompleted | RedriveCance
     row.finished_at = recorded.at
 
 
-class WantedLetters(Value):
+class AppliedRedriveFilter(Value):
     """The filter of a redrive. Times are inclusive."""
 
     session_id: str | None = None
@@ -117,7 +117,7 @@ class Redrive(Value):
 
     id: str | None
     status: str
-    filter: WantedLetters
+    filter: AppliedRedriveFilter
     rate_per_second: int
     total: int
     done: int
@@ -157,13 +157,13 @@ def redrive_by_id(connection: Connection, redrive_id: str, *, cursor: str | None
     return None
 
 
-def wanted_letters(text: bytes) -> WantedLetters:
+def wanted_letters(text: bytes) -> AppliedRedriveFilter:
     """Return the filter in its JSON form."""
     fields = msgspec.json.decode(text)
     for name in ("createdAfter", "createdBefore"):
         if name in fields:
             fields[name] = iso(fields[name])
-    return msgspec.convert(fields, WantedLetters)
+    return msgspec.convert(fields, AppliedRedriveFilter)
 
 
 def _to_result(values: tuple[Cell, ...]) -> RedriveResult:

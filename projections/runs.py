@@ -41,7 +41,7 @@ class ReachedLimit(Value):
     active: int
 
 
-class Waiting(Value):
+class RunWait(Value):
     """Why a run is waiting, and its place in the queue of its session, limit or server.
 
     ``blockedBy`` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
@@ -54,14 +54,14 @@ class Waiting(Value):
     limit: ReachedLimit | None = None
 
 
-class Paused(Value):
+class RunPause(Value):
     """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it."""
 
     reason: str
     since: str
 
 
-class Links(Value, kw_only=False):
+class RunLinks(Value, kw_only=False):
     """Paths of resources related to a run."""
 
     self: str
@@ -70,7 +70,7 @@ class Links(Value, kw_only=False):
     cancel: str
 
 
-class Template(Value):
+class TemplateVersion(Value):
     """The template version that a run was started from."""
 
     id: str
@@ -94,13 +94,13 @@ class Run(Value, kw_only=False):
     model: str
     attempt: int
     evidence_count: int
-    links: Links
+    links: RunLinks
     started_at: str | None = None
     finished_at: str | None = None
-    waiting: Waiting | None = None
-    paused: Paused | None = None
+    waiting: RunWait | None = None
+    paused: RunPause | None = None
     parent_run_id: str | None = None
-    template: Template | None = None
+    template: TemplateVersion | None = None
     output: str | None = None
     usage: Usage | None = None
     cost_micro_usd: int | None = None
@@ -283,16 +283,16 @@ def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cel
     if cells[STATUS] == "queued" and reasons is not None:
         cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
     if paused_at is not None:
-        cells[PAUSED] = Paused(reason=cells[PAUSED] or "", since=iso(paused_at))
+        cells[PAUSED] = RunPause(reason=cells[PAUSED] or "", since=iso(paused_at))
     if cells[TEMPLATE] is not None:
-        cells[TEMPLATE] = Template(id=cells[TEMPLATE], version=template_version or 0)
+        cells[TEMPLATE] = TemplateVersion(id=cells[TEMPLATE], version=template_version or 0)
     if output is not None:
         cells[OUTPUT_TEXT] = output
     return Run(*cells)
 
 
-def _links(run_id: str, session_id: str) -> Links:
-    return Links(  # self, session, events, cancel
+def _links(run_id: str, session_id: str) -> RunLinks:
+    return RunLinks(  # self, session, events, cancel
         f"/api/v1/runs/{run_id}",
         f"/api/v1/sessions/{session_id}",
         f"/api/v1/events?runId={run_id}",
@@ -307,7 +307,7 @@ class WaitReasons:
         self._connection = connection
         self._scope = scope
 
-    def waiting(self, run_id: str, session_id: str, position: int) -> Waiting:
+    def waiting(self, run_id: str, session_id: str, position: int) -> RunWait:
         """Return why a run waits now: its session, a limit or a slot. The reason may differ from that at its start."""
         waiter = WAITING.one(self._connection, run_id)
         assert waiter is not None
@@ -315,15 +315,15 @@ class WaitReasons:
         place = _count(self._connection, COUNT_WAITING_IN_SESSION, session_id, position)
         if holder or place != 1:
             blocker = self._if_covered(holder[0], session_id) if holder else None
-            return Waiting(reason="session-busy", position=place, blocked_by=blocker)
+            return RunWait(reason="session-busy", position=place, blocked_by=blocker)
         for key in waiter.places.split():
             reached = self._reached(key)
             if reached is not None:
                 limit, blocker = reached
                 place = bisect_right(self._waiters[key], position)
-                return Waiting(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
+                return RunWait(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
         reason = "executor" if waiter.reason == "executor" else "concurrency"
-        return Waiting(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
+        return RunWait(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
     def _if_covered(self, run_id: str, session_id: str) -> str | None:
         """Return the id of a blocking run if the scope covers it."""

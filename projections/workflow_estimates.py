@@ -12,7 +12,7 @@ from athena_core.protocols import Connection
 from projections.workflow_rows import QUANTILES, StepRow, WorkflowRunRow, estimate
 
 HELD_RUNS_MAX = 50
-"""The number of last runs that ``EtaHeld`` covers."""
+"""The number of last runs that ``EtaAccuracy`` covers."""
 SELECT_HISTORY = "SELECT step_id, durations FROM workflow_history WHERE workflow_id = ?"
 SELECT_HELD = (
     "SELECT estimates, finished_at - created_at FROM workflow_run"
@@ -21,7 +21,7 @@ SELECT_HELD = (
 )
 
 
-class EtaHeld(Value):
+class EtaAccuracy(Value):
     """The accuracy of estimates: the number of recent runs, and the share that ended within each quantile."""
 
     runs: int
@@ -39,7 +39,7 @@ class Eta(Value):
     estimated_remaining_ms: int | None = None
     estimated_completion_at: str | None = None
     remaining_ms: dict[str, int] | None = None
-    held: EtaHeld | None = None
+    held: EtaAccuracy | None = None
 
 
 def estimated(
@@ -81,7 +81,7 @@ def estimated(
     )
 
 
-def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
+def _held(connection: Connection, workflow_id: str) -> EtaAccuracy | None:
     estimated_runs = [
         (msgspec.json.decode(str(estimates), type=dict[str, int]), int(took or 0))
         for estimates, took in connection.execute(SELECT_HELD, (workflow_id, HELD_RUNS_MAX))
@@ -94,4 +94,4 @@ def _held(connection: Connection, workflow_id: str) -> EtaHeld | None:
         )
         for quantile in QUANTILES
     }
-    return EtaHeld(runs=len(estimated_runs), **shares)
+    return EtaAccuracy(runs=len(estimated_runs), **shares)

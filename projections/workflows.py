@@ -108,7 +108,7 @@ class PendingApproval(Value):
     not_requester: bool | None = None
 
 
-class ItemStatus(Value):
+class StepItem(Value):
     """State of one item of a mapped step."""
 
     item: int
@@ -145,13 +145,13 @@ class StepState(Value):
     checkpoint: Checkpoint | None = None
     run_id: str | None = None
     note: str | None = None
-    items: tuple[ItemStatus, ...] | None = None
+    items: tuple[StepItem, ...] | None = None
     item_counts: ItemCounts | None = None
     items_truncated: bool | None = None
     approval: PendingApproval | None = None
 
 
-class LogLine(Value):
+class WorkflowLogLine(Value):
     """A line of the log of a workflow run."""
 
     id: str
@@ -181,7 +181,7 @@ class WorkflowRun(Value):
     status: str
     step_order: tuple[str, ...]
     step_states: dict[str, StepState]
-    execution_log: tuple[LogLine, ...]
+    execution_log: tuple[WorkflowLogLine, ...]
     created_at: str
     updated_at: str
     requested_by: str
@@ -192,7 +192,7 @@ class WorkflowRun(Value):
     dry_run: DryRun | None = None
 
 
-class RunSummary(Value):
+class WorkflowRunSummary(Value):
     """A run of a workflow, in a list."""
 
     id: str
@@ -206,7 +206,7 @@ class RunSummary(Value):
     finished_at: str | None = None
 
 
-class Progress(Value):
+class WorkflowProgress(Value):
     """The number of steps by status, and the percentage of steps that are finished."""
 
     total_steps: int
@@ -231,13 +231,13 @@ class ArtifactRef(Value):
     output_chars: int
 
 
-class Observed(Value):
+class WorkflowRunDetails(Value):
     """A workflow, with the state of a run. Without a run, ``run`` is null and the related fields are empty."""
 
     workflow: Workflow
     run: WorkflowRun | None
     nodes: tuple[StepState, ...]
-    progress: Progress
+    progress: WorkflowProgress
     artifact_refs: tuple[ArtifactRef, ...]
     eta: Eta
 
@@ -259,7 +259,9 @@ def workflow_by_id(connection: Connection, workflow_id: str) -> Workflow | None:
     return first(connection, f"{SELECT_WORKFLOWS} WHERE w.workflow_id = ?", (workflow_id,), _to_view)
 
 
-def list_workflow_runs(connection: Connection, workflow_id: str, *, cursor: str | None, limit: int) -> Page[RunSummary]:
+def list_workflow_runs(
+    connection: Connection, workflow_id: str, *, cursor: str | None, limit: int
+) -> Page[WorkflowRunSummary]:
     """Return a page of the runs of a workflow, newest first."""
     where = (("workflow_id = ?", workflow_id),)
     return RUNS.page(connection, RUN.all, where, cursor=cursor, limit=limit, show=_to_summary)
@@ -291,7 +293,7 @@ def _run(connection: Connection, statement: str, value: str) -> WorkflowRunRow |
 
 def list_items(
     connection: Connection, run_id: str, step_id: str, *, status: str | None = None, cursor: str | None, limit: int
-) -> Page[ItemStatus]:
+) -> Page[StepItem]:
     """Return a page of the items of a step, in their order."""
     step = STEP.one(connection, run_id, step_id)
     total = (step.items if step else None) or 0  # an earlier list may have been longer
@@ -312,8 +314,8 @@ def has_step(connection: Connection, workflow_id: str, step_id: str) -> bool:
     return workflow is not None and step_id in graph_of(workflow).steps
 
 
-def _to_item_status(row: StepItemRow) -> ItemStatus:
-    return ItemStatus(item=row.item, status=row.status, attempt=row.attempt, run_id=row.step_run_id, error=row.error)
+def _to_item_status(row: StepItemRow) -> StepItem:
+    return StepItem(item=row.item, status=row.status, attempt=row.attempt, run_id=row.step_run_id, error=row.error)
 
 
 def _to_view(values: tuple[Cell, ...]) -> Workflow:
@@ -335,8 +337,8 @@ def _with_metadata(step: Step, metadata: dict[str, str] | None) -> Step:
     return msgspec.structs.replace(step, execution=msgspec.structs.replace(step.execution, metadata=metadata))
 
 
-def _to_summary(values: tuple[Cell, ...]) -> RunSummary:
-    return RunSummary(**_common_fields(RUN.load(values)))
+def _to_summary(values: tuple[Cell, ...]) -> WorkflowRunSummary:
+    return WorkflowRunSummary(**_common_fields(RUN.load(values)))
 
 
 def _common_fields(row: WorkflowRunRow) -> dict[str, Any]:
@@ -386,7 +388,7 @@ class WorkflowRunReader:
     def run(self) -> WorkflowRun:
         """Return the run in its JSON form."""
         log = tuple(
-            LogLine(
+            WorkflowLogLine(
                 id=f"wfl_{line.position}",
                 level=line.level,
                 message=line.message,
@@ -522,11 +524,11 @@ def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
     )
 
 
-def progress(nodes: Sequence[StepState]) -> Progress:
+def progress(nodes: Sequence[StepState]) -> WorkflowProgress:
     """Return the number of steps by status. Skipped steps count as finished."""
     count = {status: sum(1 for node in nodes if node.status == status) for status in {node.status for node in nodes}}
     through = count.get("ok", 0) + count.get("skipped", 0)
-    return Progress(
+    return WorkflowProgress(
         total_steps=len(nodes),
         completed_steps=count.get("ok", 0),
         running_steps=count.get("running", 0),

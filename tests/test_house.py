@@ -476,13 +476,10 @@ RIDDLES = {  # metaphors that a reader has to decode, and the word of the trade
 FIXED = {
     "AnchorKept": "the class of the stored event anchor.kept",
     "anchor_kept": "the handler of that event",
-    "DecidedLetter": "a component of the API",
     "KeptAnchor": "a component of the API",
     "KeptAnswer": "the answer of another Athena to an anchor",
     "KeptPage": "a page of such anchors",
-    "LetterError": "a component of the API",
-    "LetterItem": "a component of the API, and a part of a stored event",
-    "WantedLetters": "a component of the API",
+    "LetterItem": "a part of a stored event",
     "merge_gate": "the gate of a review (mergeGate), as the trade calls it",
 }
 """Names that a contract fixes, and why."""

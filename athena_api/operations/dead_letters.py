@@ -29,7 +29,7 @@ class DeadLettersQuery(Value):
     created_before: Time | None = None
 
 
-class DecidedLetter(Value):
+class DecidedDeadLetter(Value):
     """A dead letter after a decision. ``updated`` is false if it was already in this state."""
 
     id: str
@@ -83,7 +83,7 @@ async def _decision_reply(plane: "ControlPlane", done: "Committed[DeadLetterDeci
         ("dead_letters",), done.position, lambda rows: dead_letters.dead_letter_by_id(rows, letter_id)
     )
     letter = existing(item, "dead letter", letter_id)
-    decided = DecidedLetter(id=letter_id, status=answer.status, updated=answer.updated, item=letter)
+    decided = DecidedDeadLetter(id=letter_id, status=answer.status, updated=answer.updated, item=letter)
     return Reply(data=decided, position=position, replayed=done.replayed)
 
 
@@ -103,7 +103,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "a2a.dlq",
         "POST /a2a/dlq/:id/requeue",
         requeue_a2a_dlq_item,
-        answer=DecidedLetter,
+        answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
         command="a2a requeue",
     ),
@@ -111,7 +111,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "a2a.dlq",
         "POST /a2a/dlq/:id/discard",
         discard_a2a_dlq_item,
-        answer=DecidedLetter,
+        answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT"),
         command="a2a discard",
     ),
@@ -119,7 +119,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "a2a.dlq",
         "POST /a2a/dlq/:id/restore",
         restore_a2a_dlq_item,
-        answer=DecidedLetter,
+        answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT"),
         command="a2a restore",
     ),

@@ -8,7 +8,7 @@ from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, N
 from athena_core.domain.memory import MemoryBody
 from athena_core.event import Value
 from athena_core.protocols import Connection, Passage
-from athena_core.services.memory import Forgotten, NoteText
+from athena_core.services.memory import ForgottenEntry, NoteText
 from athena_core.values import Body, Count, Label
 from projections import memory
 from projections.engine.page import Page
@@ -81,7 +81,7 @@ async def forget_memory(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -
     entry_id = call.path["entryId"]
     done = await plane.memory.forget(entry_id, call.meta, call.key)
     left = await plane.scrub(done.position, SCRUB_SECONDS) + await plane.memory.repeated(entry_id)
-    answer = Forgotten(id=entry_id, removed=done.answer.removed, left=left or None)
+    answer = ForgottenEntry(id=entry_id, removed=done.answer.removed, left=left or None)
     return Reply(data=answer, position=done.position, replayed=done.replayed)
 
 
@@ -104,7 +104,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "memory.forget",
         "DELETE /memory/:entryId",
         forget_memory,
-        answer=Forgotten,
+        answer=ForgottenEntry,
         errors=("NOT_FOUND",),
         command="memory forget",
     ),

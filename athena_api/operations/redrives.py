@@ -55,7 +55,7 @@ async def redrive_a2a_dlq(plane: "ControlPlane", call: ApiCall[RedriveBody, NoQu
         shown = redrives.Redrive(
             id=None,
             status="dry-run",
-            filter=msgspec.convert(msgspec.to_builtins(body.filter), redrives.WantedLetters),
+            filter=msgspec.convert(msgspec.to_builtins(body.filter), redrives.AppliedRedriveFilter),
             rate_per_second=body.rate_per_second or RATE_DEFAULT,
             total=plan.total,
             done=0,

@@ -21,7 +21,7 @@ class PersonaRunsQuery(Value):
     status: Literal["running", "ok", "failed"] | None = None
 
 
-class PersonaRunAnswer(Value):
+class PersonaRunOutput(Value):
     """The result of a review, and its printed form."""
 
     result: ReviewResult
@@ -71,7 +71,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "personas.run",
         "POST /personas/run",
         run_persona,
-        answer=PersonaRunAnswer,
+        answer=PersonaRunOutput,
         accepted=reviews.PersonaRunDetails,
         errors=(
             *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),

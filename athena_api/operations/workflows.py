@@ -47,7 +47,7 @@ class WorkflowBody(Body):
     definition: WorkflowDefinition
 
 
-class StartBody(Body):
+class RunWorkflowBody(Body):
     """Values of the placeholders in the directives, by name."""
 
     input: Values | None = None
@@ -60,13 +60,13 @@ class ResumeWorkflowBody(Body):
     dry_run: bool | None = None
 
 
-class StopBody(Body):
+class CancelWorkflowBody(Body):
     """The reason for cancelling a workflow run."""
 
     reason: Label | None = None
 
 
-class JudgeBody(Body):
+class ApprovalBody(Body):
     """The hash of the subject to approve or reject, as the step's node shows it, and a note."""
 
     subject_hash: Label
@@ -116,18 +116,20 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
     """Get a workflow run, or the newest run of a workflow, with the progress of its steps."""
     target, now = call.path["id"], plane.clock.now()
 
-    def read(rows: Connection) -> workflows.Observed:
+    def read(rows: Connection) -> workflows.WorkflowRunDetails:
         row = workflows.run_row(rows, target) or workflows.newest_run(rows, target)
         workflow_id = row.workflow_id if row is not None else target
         record = existing(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
         if row is None:
             eta = Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
             none = workflows.progress(())
-            return workflows.Observed(workflow=record, run=None, nodes=(), progress=none, artifact_refs=(), eta=eta)
+            return workflows.WorkflowRunDetails(
+                workflow=record, run=None, nodes=(), progress=none, artifact_refs=(), eta=eta
+            )
         view = _view(rows, row)
         run = view.run()
         nodes = tuple(run.step_states[step_id] for step_id in run.step_order)
-        return workflows.Observed(
+        return workflows.WorkflowRunDetails(
             workflow=record,
             run=run,
             nodes=nodes,
@@ -144,7 +146,7 @@ async def list_workflow_run_items(plane: "ControlPlane", call: ApiCall[NoBody, I
     """List the items of a mapped step, in their order."""
     target, step_id = call.path["id"], call.path["step"]
 
-    def read(rows: Connection) -> Page[workflows.ItemStatus]:
+    def read(rows: Connection) -> Page[workflows.StepItem]:
         row = existing(workflows.run_row(rows, target), "workflow run", target)
         existing(workflows.has_step(rows, row.workflow_id, step_id) or None, "step", step_id)
         status = call.query.status
@@ -158,7 +160,7 @@ def _view(rows: Connection, row: WorkflowRunRow) -> workflows.WorkflowRunReader:
     return workflows.WorkflowRunReader(rows, row, partial(runs.output_of, rows))
 
 
-async def run_workflow(plane: "ControlPlane", call: ApiCall[StartBody, NoQuery]) -> Reply:
+async def run_workflow(plane: "ControlPlane", call: ApiCall[RunWorkflowBody, NoQuery]) -> Reply:
     """Start a run of a workflow. Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent."""
     started = await plane.workflows.start(call.path["workflowId"], call.body.input, call.who, call.meta, call.key)
     return await _reply_when_settled(plane, call, started)
@@ -215,23 +217,23 @@ async def _dry_run(
     return Reply(data=msgspec.structs.replace(run, dry_run=plan), position=position)
 
 
-async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[StopBody, NoQuery]) -> Reply:
+async def cancel_workflow_run(plane: "ControlPlane", call: ApiCall[CancelWorkflowBody, NoQuery]) -> Reply:
     """Cancel a workflow run and the runs of its steps."""
     done = await plane.workflows.cancel(call.path["id"], call.body.reason, call.meta, call.key)
     return await reply_with_record(plane, done, 200)
 
 
-async def approve_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
+async def approve_workflow_step(plane: "ControlPlane", call: ApiCall[ApprovalBody, NoQuery]) -> Reply:
     """Approve a step if its subject hash still matches."""
     return await _judge(plane, call, approve=True)
 
 
-async def reject_workflow_step(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery]) -> Reply:
+async def reject_workflow_step(plane: "ControlPlane", call: ApiCall[ApprovalBody, NoQuery]) -> Reply:
     """Reject a step if its subject hash still matches. The step fails."""
     return await _judge(plane, call, approve=False)
 
 
-async def _judge(plane: "ControlPlane", call: ApiCall[JudgeBody, NoQuery], *, approve: bool) -> Reply:
+async def _judge(plane: "ControlPlane", call: ApiCall[ApprovalBody, NoQuery], *, approve: bool) -> Reply:
     command = DecideApproval(
         step_id=call.path["step"],
         subject_sha256=call.body.subject_hash,
@@ -277,7 +279,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "workflows.runs",
         "GET /workflows/:workflowId/runs",
         list_workflow_runs,
-        answer=Page[workflows.RunSummary],
+        answer=Page[workflows.WorkflowRunSummary],
         errors=("NOT_FOUND",),
         paging="cursor",
         command="workflow runs",
@@ -295,7 +297,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "workflows.status",
         "GET /workflows/run/:id",
         get_workflow_run,
-        answer=workflows.Observed,
+        answer=workflows.WorkflowRunDetails,
         reads=("workflows", "runs"),
         command="workflow status",
     ),
@@ -320,7 +322,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "workflows.items",
         "GET /workflows/run/:id/steps/:step/items",
         list_workflow_run_items,
-        answer=Page[workflows.ItemStatus],
+        answer=Page[workflows.StepItem],
         errors=("NOT_FOUND",),
         paging="cursor",
         command="workflow items",

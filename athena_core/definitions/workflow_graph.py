@@ -47,7 +47,7 @@ Parallel: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=PARALLEL_MAX)]
 ApprovalMs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=APPROVAL_MS_MAX)]
 
 
-class Execution(Body):
+class StepExecution(Body):
     """The execution of a step: attempts, milliseconds for each attempt, and metadata of its runs."""
 
     max_attempts: Attempts | None = None
@@ -102,7 +102,7 @@ class Step(Body):
     directive_id: RecordId | None = None
     harness_profile_id: RecordId | None = None
     outputs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
-    execution: Execution | None = None
+    execution: StepExecution | None = None
     trigger_rule: TriggerRule | None = None
     when: Condition | None = None
     map: MapOver | None = None

@@ -20,7 +20,7 @@ from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.protocols import DatabaseDamaged, MemorySearch, NoteFile, Passage, Row
 from athena_core.providers.mask import Mask
-from athena_core.services.erasure.erasure import Trace
+from athena_core.services.erasure.erasure import TextTrace
 from athena_core.services.erasure.redaction import Copies, copies_of, note_late, noted_copies, remaining_copies
 from athena_core.settings import Settings
 from athena_core.text import CONTROL_BUT_BREAKS, clean
@@ -59,7 +59,7 @@ class NoteText(Value):
     line_end: int
 
 
-class Forgotten(Value):
+class ForgottenEntry(Value):
     """The answer to a request to forget an entry; ``removed`` is False if it was forgotten before.
 
     ``left`` names the places that may still hold its text.
@@ -67,7 +67,7 @@ class Forgotten(Value):
 
     id: str
     removed: bool
-    left: tuple[Trace, ...] | None = None
+    left: tuple[TextTrace, ...] | None = None
 
 
 class NoteFiles:
@@ -135,24 +135,24 @@ class Memory:
         record = transact(memory, entry_id, command, subject=entry_id)
         return await self._log.submit(record, meta, key, frozenset((entry_id,)))
 
-    async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed[Forgotten]:
+    async def forget(self, entry_id: str, meta: Meta, key: Key | None) -> Committed[ForgottenEntry]:
         """Forget an entry and erase its text. Raise NotFound."""
 
-        def forget(reader: Reader, context: Context) -> Outcome[Forgotten]:
+        def forget(reader: Reader, context: Context) -> Outcome[ForgottenEntry]:
             known = memory.DECIDER.owns(entry_id)
             state = reader.state(memory.DECIDER, entry_id) if known else memory.DECIDER.initial
             if not state.exists:
                 raise NotFound(f"no memory entry {entry_id!r} exists")
             events = memory.decide(memory.ForgetMemory(entry_id=entry_id), state, context)
             if not events:
-                return Outcome(answer=Forgotten(id=entry_id, removed=False))
+                return Outcome(answer=ForgottenEntry(id=entry_id, removed=False))
             erased = copies.noted(plane.PayloadRedacted(target=position, note="forgotten"))
             facts = facts_of(entry_id, events) + facts_of(plane.STREAM, (erased,))
-            return Outcome(facts=facts, answer=Forgotten(id=entry_id, removed=True), erase=(position,))
+            return Outcome(facts=facts, answer=ForgottenEntry(id=entry_id, removed=True), erase=(position,))
 
         rows, copies, begun = await to_thread.run_sync(self._copies, entry_id)
         position = rows[0].position if rows else 0
-        done = await self._log.submit(forget, meta, key, answers=Forgotten)
+        done = await self._log.submit(forget, meta, key, answers=ForgottenEntry)
         await note_late(self._log, rows, begun, done.position, meta)
         return done
 
@@ -162,10 +162,10 @@ class Memory:
             rows, head = reader.stream(entry_id)[:1], reader.head()
             return rows, copies_of(reader, rows, 0, head), head
 
-    async def repeated(self, entry_id: str) -> tuple[Trace, ...]:
+    async def repeated(self, entry_id: str) -> tuple[TextTrace, ...]:
         """Return the events that still repeat the text of a forgotten entry."""
 
-        def find() -> tuple[Trace, ...]:
+        def find() -> tuple[TextTrace, ...]:
             with closing(self._log.reader()) as reader:
                 erased = {row.position for row in reader.stream(entry_id)[:1]}
                 return tuple(remaining_copies(reader, noted_copies(reader, self._log.codec, erased)))

@@ -30,7 +30,7 @@ from athena_core.log.sql.statements import COLUMNS
 from athena_core.log.sqlite.connection import open_reader
 from athena_core.protocols import Row, row_of
 from athena_core.services.erasure import redaction
-from athena_core.services.erasure.erasure import Trace
+from athena_core.services.erasure.erasure import TextTrace
 from athena_core.settings import load
 from tests.cli.conftest import Here
 from tests.cli.terminal import Result, Terminal
@@ -444,7 +444,7 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
             if all(traces(inside.state_dir / name, CANARY) for name in ("views", "memory")):
                 break
 
-        async def erase() -> tuple[Trace, ...]:
+        async def erase() -> tuple[TextTrace, ...]:
             done, meta = 0, Meta(actor="a", correlation="c")
             while rows := [row for row in plane.reader.rows(0, 100_000) if CANARY.encode() in (row.text or b"")]:
                 found = redaction.ErasableText(

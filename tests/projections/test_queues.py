@@ -135,7 +135,7 @@ def test_a_redrive_shows_each_letter(tmp_path: Path, history: History) -> None:
     assert found is not None
     assert (found.status, found.done, found.total, found.finished_at) == ("completed", 3, 3, iso(BEGINNING))
     assert [one.result for one in found.results] == ["requeued", "skipped"]
-    assert found.filter == redrives.WantedLetters(session_id="s1", created_after=iso(BEGINNING))
+    assert found.filter == redrives.AppliedRedriveFilter(session_id="s1", created_after=iso(BEGINNING))
     rest = redrives.redrive_by_id(connection, job, cursor=found.next_cursor, limit=2)
     assert rest is not None
     assert ([one.result for one in rest.results], rest.next_cursor) == (["failed"], None)

@@ -10,7 +10,7 @@ from athena_core.clock import iso
 from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunRejection
 from athena_core.domain.template import RunTemplateRun
 from projections.run_rows import admitted_row
-from projections.runs import Template, active_runs, cancel_requests, list_runs, run_by_id, run_of
+from projections.runs import TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
 
@@ -78,10 +78,10 @@ def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str,
     assert (run.output, run.started_at, run.attempt) == (None, None, 0)
 
 
-@pytest.mark.parametrize("template", [None, Template(id="tpl_1", version=3)], ids=["by itself", "of a template"])
+@pytest.mark.parametrize("template", [None, TemplateVersion(id="tpl_1", version=3)], ids=["by itself", "of a template"])
 @pytest.mark.parametrize("own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7}], ids=["plain", "full"])
 def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
-    tmp_path: Path, own: dict[str, Any], template: Template | None
+    tmp_path: Path, own: dict[str, Any], template: TemplateVersion | None
 ) -> None:
     history = History()
     first = history.request("s")

@@ -42,12 +42,14 @@ export interface AnchorReceipt {
   from: string;
 }
 
-export interface Answer {
-  schemaVersion: 1;
-  mergeGate: "fail" | "pass";
-  reportMarkdown: string;
-  findings: readonly (Finding)[];
-  dependencyInspection?: DependencyInspection | null;
+export interface AppliedRedriveFilter {
+  sessionId?: string | null;
+  source?: string | null;
+  sourcePersona?: string | null;
+  targetPersona?: string | null;
+  reason?: string | null;
+  createdAfter?: string | null;
+  createdBefore?: string | null;
 }
 
 export interface Approval {
@@ -57,6 +59,11 @@ export interface Approval {
   expiresAfterMs?: number | null;
   onExpiry?: "approve" | "reject" | Blank | null;
   notRequester?: boolean | null;
+}
+
+export interface ApprovalBody {
+  subjectHash: string;
+  note?: string | null;
 }
 
 export interface Artifact {
@@ -144,6 +151,10 @@ export interface CancelRequestPage {
   nextCursor?: string | null;
 }
 
+export interface CancelWorkflowBody {
+  reason?: string | null;
+}
+
 export interface Cancelled {
   status: "cancelled" | "not-running";
   runId?: string | null;
@@ -180,13 +191,10 @@ export interface Cause {
   after?: string | null;
 }
 
-export interface Change {
+export interface ChangeShare {
+  name: string;
   runs: number;
   costUsd: number;
-  bySession: readonly (Share)[];
-  byProfile: readonly (Share)[];
-  byTemplate: readonly (Share)[];
-  byReason: readonly (Share)[];
 }
 
 export interface Checkpoint {
@@ -245,10 +253,15 @@ export interface CostSummary {
   today: DaySpend;
 }
 
-export interface Counts {
-  admitted: number;
-  refused: number;
-  costUsd: number;
+export interface CurrentWait {
+  reason: string;
+  since: string;
+  says: string;
+  position?: number | null;
+  blockedBy?: string | null;
+  turn?: number | null;
+  toolName?: string | null;
+  toolCallId?: string | null;
 }
 
 export interface DaySpend {
@@ -270,10 +283,10 @@ export interface DeadLetter {
   code: string;
   error: string;
   retryCount: number;
-  items: readonly (LetterItem)[];
-  attempts: readonly (LetterError)[];
-  firstError: LetterError;
-  lastError: LetterError;
+  items: readonly (DeadLetterItem)[];
+  attempts: readonly (DeadLetterError)[];
+  firstError: DeadLetterError;
+  lastError: DeadLetterError;
   sourcePersona?: string | null;
   targetPersona?: string | null;
   messageId?: string | null;
@@ -285,12 +298,25 @@ export interface DeadLetter {
   redacted?: boolean | null;
 }
 
+export interface DeadLetterError {
+  code: string;
+  message: string;
+  at: string;
+  runId?: string | null;
+}
+
+export interface DeadLetterItem {
+  itemId: string;
+  mode: string;
+  chars: number;
+}
+
 export interface DeadLetterPage {
   items: readonly (DeadLetter)[];
   nextCursor?: string | null;
 }
 
-export interface DecidedLetter {
+export interface DecidedDeadLetter {
   id: string;
   status: string;
   updated: boolean;
@@ -386,10 +412,10 @@ export interface Eta {
   estimatedRemainingMs?: number | null;
   estimatedCompletionAt?: string | null;
   remainingMs?: Readonly<Record<string, number>> | null;
-  held?: EtaHeld | null;
+  held?: EtaAccuracy | null;
 }
 
-export interface EtaHeld {
+export interface EtaAccuracy {
   runs: number;
   p50: number;
   p80: number;
@@ -479,18 +505,12 @@ export interface EvidenceRecordPage {
   nextCursor?: string | null;
 }
 
-export interface Execution {
-  maxAttempts?: number | null;
-  timeoutMs?: number | null;
-  metadata?: Readonly<Record<string, string>> | null;
-}
-
 export interface Explanation {
   runId: string;
   sessionId: string;
   status: string;
   causes: readonly (Cause)[];
-  waitsFor: WaitsFor | null;
+  waitsFor: CurrentWait | null;
   omitted?: number;
   parentRunId?: string | null;
   plan?: RefusedPlan | null;
@@ -506,6 +526,12 @@ export interface Fault {
   field: string;
   reason: string;
   remedy?: string | null;
+}
+
+export interface FileSnapshot {
+  path: string;
+  content: string;
+  truncated: boolean;
 }
 
 export interface FilesPolicy {
@@ -565,16 +591,26 @@ export interface FleetSummary {
   capabilities: FleetCapabilities;
   operationalSummary: OperationalSummary;
   costSummary: CostSummary;
-  outcomes: Outcomes;
+  outcomes: RunOutcomes;
   withdrawn: number;
   queue: FleetQueue;
-  recent: Recent;
+  recent: FleetWindow;
 }
 
-export interface Forgotten {
+export interface FleetWindow {
+  windowStart: string;
+  admitted: number;
+  outcomes: RunOutcomes;
+  refused: number;
+  denied: number;
+  suppressed: number;
+  runTimes: RunTimes;
+}
+
+export interface ForgottenEntry {
   id: string;
   removed: boolean;
-  left?: readonly (Trace)[] | null;
+  left?: readonly (TextTrace)[] | null;
 }
 
 export interface HarnessConfig {
@@ -650,27 +686,9 @@ export interface ItemCounts {
   cancelled: number;
 }
 
-export interface ItemStatus {
-  item: number;
-  status: string;
-  attempt: number;
-  runId?: string | null;
-  error?: string | null;
-}
-
-export interface ItemStatusPage {
-  items: readonly (ItemStatus)[];
-  nextCursor?: string | null;
-}
-
 export interface JsonContent {
   kind: "json";
   value: unknown;
-}
-
-export interface JudgeBody {
-  subjectHash: string;
-  note?: string | null;
 }
 
 export interface KeptAnchor {
@@ -692,19 +710,6 @@ export interface KeyLimit {
   max: number;
   strategy: "enqueue" | "reject";
   key?: string | null;
-}
-
-export interface LetterError {
-  code: string;
-  message: string;
-  at: string;
-  runId?: string | null;
-}
-
-export interface LetterItem {
-  itemId: string;
-  mode: string;
-  chars: number;
 }
 
 export interface LimitCapabilities {
@@ -732,21 +737,6 @@ export interface LimitCapabilities {
   refusalsPerDay: number;
   refusalsPerDayInAll: number;
   requestsPerSecond?: number | null;
-}
-
-export interface Links {
-  self: string;
-  session: string;
-  events: string;
-  cancel: string;
-}
-
-export interface LogLine {
-  id: string;
-  level: string;
-  message: string;
-  createdAt: string;
-  stepId?: string | null;
 }
 
 export interface MapOver {
@@ -827,15 +817,6 @@ export interface NoteText {
   lineEnd: number;
 }
 
-export interface Observed {
-  workflow: Workflow;
-  run: WorkflowRun | null;
-  nodes: readonly (StepState)[];
-  progress: Progress;
-  artifactRefs: readonly (ArtifactRef)[];
-  eta: Eta;
-}
-
 export interface OperationalSummary {
   totalActiveRuns: number;
   totalActiveSessions: number;
@@ -843,22 +824,13 @@ export interface OperationalSummary {
   recentFailureRejectionCount: number;
 }
 
-export interface Origin {
-  schemaVersion: number;
-  engine: string;
-  ruleType: string;
-  policyName?: string | null;
-  ruleName?: string | null;
-  failureAction?: string | null;
-  message?: string | null;
-}
-
-export interface Outcomes {
-  completed: number;
-  failed: number;
-  cancelled: number;
-  timedOut: number;
-  crashed: number;
+export interface OutcomeChange {
+  runs: number;
+  costUsd: number;
+  bySession: readonly (ChangeShare)[];
+  byProfile: readonly (ChangeShare)[];
+  byTemplate: readonly (ChangeShare)[];
+  byReason: readonly (ChangeShare)[];
 }
 
 export interface OutputMapping {
@@ -874,11 +846,6 @@ export interface Passage {
   lineStart?: number | null;
   lineEnd?: number | null;
   citation?: string | null;
-}
-
-export interface Paused {
-  reason: string;
-  since: string;
 }
 
 export interface PendingApproval {
@@ -915,11 +882,6 @@ export interface PersonaRun {
   artifacts?: Readonly<Record<string, unknown>> | null;
 }
 
-export interface PersonaRunAnswer {
-  result: ReviewResult;
-  stdout: string;
-}
-
 export interface PersonaRunBody {
   name: string;
   repoPath: string;
@@ -948,6 +910,11 @@ export interface PersonaRunDetails {
   findings?: FindingCounts | null;
   artifacts?: Readonly<Record<string, unknown>> | null;
   result?: Readonly<Record<string, unknown>> | null;
+}
+
+export interface PersonaRunOutput {
+  result: ReviewResult;
+  stdout: string;
 }
 
 export interface PersonaRunPage {
@@ -987,23 +954,22 @@ export interface PolicyInput {
   updatedAt?: unknown;
 }
 
+export interface PolicyRule {
+  schemaVersion: number;
+  engine: string;
+  ruleType: string;
+  policyName?: string | null;
+  ruleName?: string | null;
+  failureAction?: string | null;
+  message?: string | null;
+}
+
 export interface ProfileSpend {
   estimatedSpendUsd: number;
   inputTokens: number;
   outputTokens: number;
   totalTokens: number;
   harnessProfileId: string;
-}
-
-export interface Progress {
-  totalSteps: number;
-  completedSteps: number;
-  runningSteps: number;
-  failedSteps: number;
-  pendingSteps: number;
-  skippedSteps: number;
-  waitingSteps: number;
-  percentComplete: number;
 }
 
 export interface ProjectionHealth {
@@ -1053,20 +1019,10 @@ export interface ReadMemoryBody {
   lines?: number | null;
 }
 
-export interface Recent {
-  windowStart: string;
-  admitted: number;
-  outcomes: Outcomes;
-  refused: number;
-  denied: number;
-  suppressed: number;
-  runTimes: RunTimes;
-}
-
 export interface Redrive {
   id: string | null;
   status: string;
-  filter: WantedLetters;
+  filter: AppliedRedriveFilter;
   ratePerSecond: number;
   total: number;
   done: number;
@@ -1140,7 +1096,7 @@ export interface Rejection {
   event: RejectionEvent;
   actor: string;
   traceId: string;
-  policy?: Origin | null;
+  policy?: PolicyRule | null;
   runId?: string | null;
   directiveId?: string | null;
   harnessProfileId?: string | null;
@@ -1159,7 +1115,7 @@ export interface RejectionEvent {
   rejectedRunDetails: RejectedRun;
   reason: string;
   activeRuns: number;
-  policy?: Origin | null;
+  policy?: PolicyRule | null;
   spentMicroUsd?: number | null;
   budgetMicroUsd?: number | null;
 }
@@ -1181,6 +1137,12 @@ export interface RemovedSchedule {
   removed: boolean;
 }
 
+export interface RequestCounts {
+  admitted: number;
+  refused: number;
+  costUsd: number;
+}
+
 export interface ResourceUsage {
   cpuUsage: number;
   memoryUsage: number;
@@ -1193,6 +1155,14 @@ export interface ResumeBody {
 export interface ResumeWorkflowBody {
   inputOverrides?: Readonly<Record<string, unknown>> | null;
   dryRun?: boolean | null;
+}
+
+export interface ReviewAnswer {
+  schemaVersion: 1;
+  mergeGate: "fail" | "pass";
+  reportMarkdown: string;
+  findings: readonly (Finding)[];
+  dependencyInspection?: DependencyInspection | null;
 }
 
 export interface ReviewError {
@@ -1217,12 +1187,12 @@ export interface ReviewResult {
   artifacts: PersonaArtifacts;
   contextManifest: readonly (ContextFile)[];
   referencedFileMeta: readonly (ContextFile)[];
-  referencedFileSnapshots: readonly (Snapshot)[];
+  referencedFileSnapshots: readonly (FileSnapshot)[];
   evidenceManifest: readonly (EvidenceFile)[];
   dependencyInspection: DependencyInspection;
   modelOutputRaw: string;
   parseRetryAttempted: boolean;
-  modelOutputParsed?: Answer | null;
+  modelOutputParsed?: ReviewAnswer | null;
   parseError?: string | null;
   repairRunId?: string | null;
   usage?: Usage | null;
@@ -1241,13 +1211,13 @@ export interface Run {
   model: string;
   attempt: number;
   evidenceCount: number;
-  links: Links;
+  links: RunLinks;
   startedAt?: string | null;
   finishedAt?: string | null;
-  waiting?: Waiting | null;
-  paused?: Paused | null;
+  waiting?: RunWait | null;
+  paused?: RunPause | null;
   parentRunId?: string | null;
-  template?: Template | null;
+  template?: TemplateVersion | null;
   output?: string | null;
   usage?: Usage | null;
   costMicroUsd?: number | null;
@@ -1278,9 +1248,29 @@ export interface RunError {
   retryable: boolean;
 }
 
+export interface RunLinks {
+  self: string;
+  session: string;
+  events: string;
+  cancel: string;
+}
+
+export interface RunOutcomes {
+  completed: number;
+  failed: number;
+  cancelled: number;
+  timedOut: number;
+  crashed: number;
+}
+
 export interface RunPage {
   items: readonly (Run)[];
   nextCursor?: string | null;
+}
+
+export interface RunPause {
+  reason: string;
+  since: string;
 }
 
 export interface RunResult {
@@ -1305,23 +1295,6 @@ export interface RunResult {
 export interface RunScheduleBody {
   provider?: string | null;
   model?: string | null;
-}
-
-export interface RunSummary {
-  id: string;
-  workflowId: string;
-  status: string;
-  createdAt: string;
-  updatedAt: string;
-  requestedBy: string;
-  resumedFromRunId?: string | null;
-  startedAt?: string | null;
-  finishedAt?: string | null;
-}
-
-export interface RunSummaryPage {
-  items: readonly (RunSummary)[];
-  nextCursor?: string | null;
 }
 
 export interface RunTemplate {
@@ -1349,6 +1322,17 @@ export interface RunTimes {
   runs: number;
   p50Ms?: number | null;
   p95Ms?: number | null;
+}
+
+export interface RunWait {
+  reason: string;
+  position: number;
+  blockedBy?: string | null;
+  limit?: ReachedLimit | null;
+}
+
+export interface RunWorkflowBody {
+  input?: Readonly<Record<string, unknown>> | null;
 }
 
 export interface ScheduleBody {
@@ -1494,12 +1478,6 @@ export interface SessionSpend {
   sessionId: string;
 }
 
-export interface Share {
-  name: string;
-  runs: number;
-  costUsd: number;
-}
-
 export interface ShellPolicy {
   commands: readonly (readonly (string)[])[];
   directory?: string | null;
@@ -1513,30 +1491,27 @@ export interface SimulateBody {
   runId?: string | null;
 }
 
+export interface SimulatedOutcome {
+  runId: string;
+  waited: boolean;
+  recorded?: string | null;
+  simulated?: string | null;
+}
+
 export interface Simulation {
   since: number;
   to: number;
   truncated: boolean;
   requests: number;
-  recorded: Counts;
-  simulated: Counts;
+  recorded: RequestCounts;
+  simulated: RequestCounts;
   waited: number;
   paused: number;
-  newlyRejected: Change;
-  newlyAllowed: Change;
+  newlyRejected: OutcomeChange;
+  newlyAllowed: OutcomeChange;
   estimated: number;
   notSimulated: readonly ("attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts")[];
-  run?: Verdict | null;
-}
-
-export interface Snapshot {
-  path: string;
-  content: string;
-  truncated: boolean;
-}
-
-export interface StartBody {
-  input?: Readonly<Record<string, unknown>> | null;
+  run?: SimulatedOutcome | null;
 }
 
 export interface Step {
@@ -1544,11 +1519,30 @@ export interface Step {
   directiveId?: string | null;
   harnessProfileId?: string | null;
   outputs?: readonly (string)[] | null;
-  execution?: Execution | null;
+  execution?: StepExecution | null;
   triggerRule?: "all-done" | "all-succeeded" | "one-failed" | Blank | null;
   when?: Condition | null;
   map?: MapOver | null;
   approval?: Approval | null;
+}
+
+export interface StepExecution {
+  maxAttempts?: number | null;
+  timeoutMs?: number | null;
+  metadata?: Readonly<Record<string, string>> | null;
+}
+
+export interface StepItem {
+  item: number;
+  status: string;
+  attempt: number;
+  runId?: string | null;
+  error?: string | null;
+}
+
+export interface StepItemPage {
+  items: readonly (StepItem)[];
+  nextCursor?: string | null;
 }
 
 export interface StepState {
@@ -1561,19 +1555,10 @@ export interface StepState {
   checkpoint?: Checkpoint | null;
   runId?: string | null;
   note?: string | null;
-  items?: readonly (ItemStatus)[] | null;
+  items?: readonly (StepItem)[] | null;
   itemCounts?: ItemCounts | null;
   itemsTruncated?: boolean | null;
   approval?: PendingApproval | null;
-}
-
-export interface StopBody {
-  reason?: string | null;
-}
-
-export interface Template {
-  id: string;
-  version: number;
 }
 
 export interface TemplateSpec {
@@ -1590,9 +1575,20 @@ export interface TemplateUse {
   effectiveParams: Readonly<Record<string, unknown>>;
 }
 
+export interface TemplateVersion {
+  id: string;
+  version: number;
+}
+
 export interface TextContent {
   kind: "text";
   text: string;
+}
+
+export interface TextTrace {
+  place: string;
+  reason: string;
+  remedy: string;
 }
 
 export interface TickBody {
@@ -1619,12 +1615,6 @@ export interface ToolPolicies {
   shell?: ShellPolicy | null;
   http?: HttpPolicy | null;
   files?: FilesPolicy | null;
-}
-
-export interface Trace {
-  place: string;
-  reason: string;
-  remedy: string;
 }
 
 export interface TranscriptDelta {
@@ -1670,13 +1660,6 @@ export interface Usage {
   reasoningTokens?: number | null;
 }
 
-export interface Verdict {
-  runId: string;
-  waited: boolean;
-  recorded?: string | null;
-  simulated?: string | null;
-}
-
 export interface VerificationFailure {
   policyId: string;
   kind: string;
@@ -1703,34 +1686,6 @@ export interface ViewDigest {
 export interface ViewDigests {
   generation: string | null;
   views: Readonly<Record<string, ViewDigest>>;
-}
-
-export interface Waiting {
-  reason: string;
-  position: number;
-  blockedBy?: string | null;
-  limit?: ReachedLimit | null;
-}
-
-export interface WaitsFor {
-  reason: string;
-  since: string;
-  says: string;
-  position?: number | null;
-  blockedBy?: string | null;
-  turn?: number | null;
-  toolName?: string | null;
-  toolCallId?: string | null;
-}
-
-export interface WantedLetters {
-  sessionId?: string | null;
-  source?: string | null;
-  sourcePersona?: string | null;
-  targetPersona?: string | null;
-  reason?: string | null;
-  createdAfter?: string | null;
-  createdBefore?: string | null;
 }
 
 export interface WorkDrain {
@@ -1806,9 +1761,28 @@ export interface WorkflowDefinition {
   dependencies: readonly (Dependency)[];
 }
 
+export interface WorkflowLogLine {
+  id: string;
+  level: string;
+  message: string;
+  createdAt: string;
+  stepId?: string | null;
+}
+
 export interface WorkflowPage {
   items: readonly (Workflow)[];
   nextCursor?: string | null;
+}
+
+export interface WorkflowProgress {
+  totalSteps: number;
+  completedSteps: number;
+  runningSteps: number;
+  failedSteps: number;
+  pendingSteps: number;
+  skippedSteps: number;
+  waitingSteps: number;
+  percentComplete: number;
 }
 
 export interface WorkflowRun {
@@ -1818,7 +1792,7 @@ export interface WorkflowRun {
   status: string;
   stepOrder: readonly (string)[];
   stepStates: Readonly<Record<string, StepState>>;
-  executionLog: readonly (LogLine)[];
+  executionLog: readonly (WorkflowLogLine)[];
   createdAt: string;
   updatedAt: string;
   requestedBy: string;
@@ -1827,6 +1801,32 @@ export interface WorkflowRun {
   finishedAt?: string | null;
   executionLogTruncated?: boolean | null;
   dryRun?: DryRun | null;
+}
+
+export interface WorkflowRunDetails {
+  workflow: Workflow;
+  run: WorkflowRun | null;
+  nodes: readonly (StepState)[];
+  progress: WorkflowProgress;
+  artifactRefs: readonly (ArtifactRef)[];
+  eta: Eta;
+}
+
+export interface WorkflowRunSummary {
+  id: string;
+  workflowId: string;
+  status: string;
+  createdAt: string;
+  updatedAt: string;
+  requestedBy: string;
+  resumedFromRunId?: string | null;
+  startedAt?: string | null;
+  finishedAt?: string | null;
+}
+
+export interface WorkflowRunSummaryPage {
+  items: readonly (WorkflowRunSummary)[];
+  nextCursor?: string | null;
 }
 
 export const getCapabilities: Operation<Capabilities> = { id: "getCapabilities", method: "GET", path: "/capabilities", command: "capabilities" };
@@ -1911,11 +1911,11 @@ export const listA2aDlq: Operation<DeadLetterPage> = { id: "listA2aDlq", method:
 
 export const getA2aDlqItem: Operation<DeadLetter> = { id: "getA2aDlqItem", method: "GET", path: "/a2a/dlq/:id", command: "a2a dlq-get" };
 
-export const requeueA2aDlqItem: Operation<DecidedLetter> = { id: "requeueA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/requeue", command: "a2a requeue" };
+export const requeueA2aDlqItem: Operation<DecidedDeadLetter> = { id: "requeueA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/requeue", command: "a2a requeue" };
 
-export const discardA2aDlqItem: Operation<DecidedLetter> = { id: "discardA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/discard", command: "a2a discard" };
+export const discardA2aDlqItem: Operation<DecidedDeadLetter> = { id: "discardA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/discard", command: "a2a discard" };
 
-export const restoreA2aDlqItem: Operation<DecidedLetter> = { id: "restoreA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/restore", command: "a2a restore" };
+export const restoreA2aDlqItem: Operation<DecidedDeadLetter> = { id: "restoreA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/restore", command: "a2a restore" };
 
 export const searchMemory: Operation<readonly (Passage)[]> = { id: "searchMemory", method: "GET", path: "/memory/search", command: "memory search" };
 
@@ -1927,7 +1927,7 @@ export const recordMemory: Operation<MemoryEntry> = { id: "recordMemory", method
 
 export const getMemoryEntry: Operation<MemoryEntry> = { id: "getMemoryEntry", method: "GET", path: "/memory/:entryId", command: "memory show" };
 
-export const forgetMemory: Operation<Forgotten> = { id: "forgetMemory", method: "DELETE", path: "/memory/:entryId", command: "memory forget" };
+export const forgetMemory: Operation<ForgottenEntry> = { id: "forgetMemory", method: "DELETE", path: "/memory/:entryId", command: "memory forget" };
 
 export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", method: "GET", path: "/anchors", command: "anchors list" };
 
@@ -1945,23 +1945,23 @@ export const createWorkflow: Operation<Workflow> = { id: "createWorkflow", metho
 
 export const getWorkflow: Operation<Workflow> = { id: "getWorkflow", method: "GET", path: "/workflows/:workflowId", command: "workflows get" };
 
-export const listWorkflowRuns: Operation<RunSummaryPage> = { id: "listWorkflowRuns", method: "GET", path: "/workflows/:workflowId/runs", command: "workflow runs" };
+export const listWorkflowRuns: Operation<WorkflowRunSummaryPage> = { id: "listWorkflowRuns", method: "GET", path: "/workflows/:workflowId/runs", command: "workflow runs" };
 
 export const runWorkflow: Operation<WorkflowRun> = { id: "runWorkflow", method: "POST", path: "/workflows/:workflowId/run", command: "workflow run" };
 
-export const getWorkflowRun: Operation<Observed> = { id: "getWorkflowRun", method: "GET", path: "/workflows/run/:id", command: "workflow status" };
+export const getWorkflowRun: Operation<WorkflowRunDetails> = { id: "getWorkflowRun", method: "GET", path: "/workflows/run/:id", command: "workflow status" };
 
 export const resumeWorkflow: Operation<WorkflowRun | null> = { id: "resumeWorkflow", method: "POST", path: "/workflows/run/:id/resume", command: "workflow resume" };
 
 export const cancelWorkflowRun: Operation<WorkflowRun> = { id: "cancelWorkflowRun", method: "POST", path: "/workflows/run/:id/cancel", command: "workflow cancel" };
 
-export const listWorkflowRunItems: Operation<ItemStatusPage> = { id: "listWorkflowRunItems", method: "GET", path: "/workflows/run/:id/steps/:step/items", command: "workflow items" };
+export const listWorkflowRunItems: Operation<StepItemPage> = { id: "listWorkflowRunItems", method: "GET", path: "/workflows/run/:id/steps/:step/items", command: "workflow items" };
 
 export const approveWorkflowStep: Operation<WorkflowRun> = { id: "approveWorkflowStep", method: "POST", path: "/workflows/run/:id/steps/:step/approve", command: "workflow approve" };
 
 export const rejectWorkflowStep: Operation<WorkflowRun> = { id: "rejectWorkflowStep", method: "POST", path: "/workflows/run/:id/steps/:step/reject", command: "workflow reject" };
 
-export const runPersona: Operation<PersonaRunAnswer> = { id: "runPersona", method: "POST", path: "/personas/run", command: "persona run" };
+export const runPersona: Operation<PersonaRunOutput> = { id: "runPersona", method: "POST", path: "/personas/run", command: "persona run" };
 
 export const listPersonaRuns: Operation<PersonaRunPage> = { id: "listPersonaRuns", method: "GET", path: "/personas/runs", command: "persona list" };
 

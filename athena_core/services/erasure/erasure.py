@@ -28,7 +28,7 @@ REST_PARTS = 10
 """The pause after a pass over the files, as a multiple of its duration."""
 
 
-class Trace(Value):
+class TextTrace(Value):
     """A place that may still hold erased text: why, and how to remove it."""
 
     place: str
@@ -57,7 +57,7 @@ class Erasure:
         self.caches = caches
         self._lock = asyncio.Lock()
         self._asked = self._done = 0
-        self._left: tuple[Trace, ...] = ()
+        self._left: tuple[TextTrace, ...] = ()
         self._rests_until = 0.0
         self._clean: Position = 0
         """This process has seen that text erased up to here has left every file."""
@@ -67,7 +67,7 @@ class Erasure:
         for empty in self.caches.values():
             empty()
 
-    async def scrub(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
+    async def scrub(self, seconds: float, seen: Position) -> tuple[TextTrace, ...]:
         """Run every eraser at least once. Return the places that still hold text after ``seconds``.
 
         The views reflect erasures up to ``seen``. Concurrent callers share the next pass, which begins after all of
@@ -85,7 +85,7 @@ class Erasure:
                 rest = max(self._rests_until - self._clock.monotonic(), 0.0)
                 if rest > seconds:
                     reason = f"the files were just rewritten; the next time is possible in {rest:.0f} s"
-                    return (Trace(place="views", reason=reason, remedy="repeat the command then"),)
+                    return (TextTrace(place="views", reason=reason, remedy="repeat the command then"),)
                 await asyncio.sleep(rest)
                 begun, began = self._asked, self._clock.monotonic()
                 self._left = await to_thread.run_sync(self._pass, seconds, seen)
@@ -104,35 +104,35 @@ class Erasure:
             self._clean = head
         return due
 
-    def _pass(self, seconds: float, seen: Position) -> tuple[Trace, ...]:
+    def _pass(self, seconds: float, seen: Position) -> tuple[TextTrace, ...]:
         left = tuple(self._run(seconds))
         if not left:
             self._clean = max(self._clean, seen)
         return left
 
-    def _run(self, seconds: float) -> Iterator[Trace]:
+    def _run(self, seconds: float) -> Iterator[TextTrace]:
         until = time.monotonic() + seconds
         for place in PLACES:
             if place.erase is not None:
                 try:
                     yield from place.erase(self, max(until - time.monotonic(), 0.0))
                 except (OSError, AthenaError) as error:
-                    yield Trace(place=place.name, reason=str(error), remedy=AGAIN)
+                    yield TextTrace(place=place.name, reason=str(error), remedy=AGAIN)
                 except Exception as error:  # the erasure in the log stands, whatever a file still holds
-                    yield Trace(place=place.name, reason=described(error), remedy=AGAIN)
+                    yield TextTrace(place=place.name, reason=described(error), remedy=AGAIN)
 
 
 # The erasers
 
-Eraser: TypeAlias = Callable[[Erasure, float], Iterator[Trace]]
+Eraser: TypeAlias = Callable[[Erasure, float], Iterator[TextTrace]]
 
 
-def _log(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+def _log(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     erasure.log.store.scrub(seconds)
     return iter(())
 
 
-def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+def _views(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     """Rewrite the serving generations; delete the others, unless one is being built."""
     generations = erasure.generations
     builder = generations.builder_lock()
@@ -148,14 +148,14 @@ def _views(erasure: Erasure, seconds: float) -> Iterator[Trace]:
         finally:
             builder.release()
     else:
-        yield Trace(place="views", reason="a generation is being built", remedy=AGAIN)
+        yield TextTrace(place="views", reason="a generation is being built", remedy=AGAIN)
     serving = {name for name in (generations.current(), generations.candidate()) if name is not None}
     for name in sorted(serving):
         if generations.identity(name) is not None:
             generations.scrub(name, seconds)
 
 
-def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+def _memory(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     erasure.recall.scrub(seconds)
     return iter(())
 
@@ -163,14 +163,14 @@ def _memory(erasure: Erasure, seconds: float) -> Iterator[Trace]:
 def _cache(name: str) -> Eraser:
     """Return the eraser of a cache in this process; other processes empty theirs as they follow the log."""
 
-    def erase(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+    def erase(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
         erasure.caches[name]()
         return iter(())
 
     return erase
 
 
-def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+def _reviews(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     """Delete the files of reviews whose text was erased."""
     with closing(erasure.log.reader()) as reader:
         for folder in matching(erasure.directory / review.FOLDER, "*"):
@@ -180,12 +180,12 @@ def _reviews(erasure: Erasure, seconds: float) -> Iterator[Trace]:
     return iter(())
 
 
-def _copies(erasure: Erasure, seconds: float) -> Iterator[Trace]:
+def _copies(erasure: Erasure, seconds: float) -> Iterator[TextTrace]:
     """Find logs that ``athena restore`` set aside and that hold text erased since."""
     for path in (*matching(erasure.directory, "log-*.db"), *matching(erasure.directory, "*.part")):
         with closing(erasure.log.reader()) as reader:
             if _holds_erased(path, reader, erasure.log):
-                yield Trace(place=path.name, reason="a copy of the log from before the erasure", remedy="delete it")
+                yield TextTrace(place=path.name, reason="a copy of the log from before the erasure", remedy="delete it")
 
 
 def _holds_erased(path: Path, reader: StoreReader, log: Log) -> bool:

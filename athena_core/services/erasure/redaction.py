@@ -28,7 +28,7 @@ from athena_core.log.codec import MOVED_WORDS, Codec, public_words
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.erasure.erasure import Trace
+from athena_core.services.erasure.erasure import TextTrace
 
 BATCH = 200
 PAGE_ROWS = 500
@@ -58,7 +58,7 @@ class ErasableText(NamedTuple):
     """The text to erase: the rows, the parts in public payloads that cannot be erased, and earlier erasures."""
 
     rows: tuple[Row, ...]
-    public: tuple[Trace, ...]
+    public: tuple[TextTrace, ...]
     erased: frozenset[Position]
 
     @property
@@ -138,8 +138,8 @@ def _erasable(rows: Iterable[Row]) -> ErasableText:
     )
 
 
-def _public(row: Row, names: Sequence[str]) -> Trace:
-    return Trace(
+def _public(row: Row, names: Sequence[str]) -> TextTrace:
+    return TextTrace(
         place=_place_of(row.position),
         reason=f"release 0.1 recorded {', '.join(names)} of {row.type} in the public payload",
         remedy=IN_THE_CHAIN,
@@ -148,7 +148,7 @@ def _public(row: Row, names: Sequence[str]) -> Trace:
 
 async def redact(
     log: Log, reader: StoreReader, text: ErasableText, reason: str, meta: Meta
-) -> tuple[Position, tuple[Trace, ...]]:
+) -> tuple[Position, tuple[TextTrace, ...]]:
     """Erase texts, and record each erasure as ``payload.redacted``.
 
     Return the position of the last erasure, and the events that still repeat a text erased now or before.
@@ -206,7 +206,7 @@ class Copies(NamedTuple):
 
 
 def copies_of(
-    reader: StoreReader, rows: Sequence[Row], after: Position, head: Position, named: Iterable[Trace] = ()
+    reader: StoreReader, rows: Sequence[Row], after: Position, head: Position, named: Iterable[TextTrace] = ()
 ) -> Copies:
     """Find the events with ``after < position <= head`` that contain a text of the rows.
 
@@ -250,19 +250,19 @@ def noted_copies(reader: StoreReader, codec: Codec, erased: AbstractSet[Position
     return Copies(tuple(sorted(texts)), tuple(sorted(payloads)), more)
 
 
-def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[Trace]:
+def remaining_copies(reader: StoreReader, copies: Copies) -> Iterator[TextTrace]:
     """Yield the copies that still exist, including those that cannot be erased."""
     for position in copies.public:
         reason = "its public payload repeats an erased text"
-        yield Trace(place=_place_of(position), reason=reason, remedy=IN_THE_CHAIN)
+        yield TextTrace(place=_place_of(position), reason=reason, remedy=IN_THE_CHAIN)
     for position in copies.positions:
         row = reader.row(position)
         if row is not None and row.text is not None:
             remedy = f"athena redact --position {position}"
-            yield Trace(place=_place_of(position), reason="it repeats an erased text", remedy=remedy)
+            yield TextTrace(place=_place_of(position), reason="it repeats an erased text", remedy=remedy)
     if copies.more:
         reason = f"more than {COPIES_OF_MAX} texts were erased at once, or more than {COPIES_MAX} events repeat them"
-        yield Trace(place="log", reason=reason, remedy="redact other runs that may repeat them")
+        yield TextTrace(place="log", reason=reason, remedy="redact other runs that may repeat them")
 
 
 def _shortest(rows: Iterable[Row]) -> list[bytes]:

@@ -93,7 +93,7 @@ class Cause(Value):
     after: str | None = None
 
 
-class WaitsFor(Value):
+class CurrentWait(Value):
     """The one thing that a run waits for now, and since when."""
 
     reason: str
@@ -117,7 +117,7 @@ class Explanation(Value):
     session_id: str
     status: str
     causes: tuple[Cause, ...]
-    waits_for: WaitsFor | None
+    waits_for: CurrentWait | None
     omitted: int = 0
     parent_run_id: str | None = None
     plan: RefusedPlan | None = None
@@ -216,14 +216,14 @@ class Timeline:
             )
         self._last = one
 
-    def waits_for(self, line: QueuePlace | None) -> WaitsFor | None:
+    def waits_for(self, line: QueuePlace | None) -> CurrentWait | None:
         """Return what the run waits for after the events so far, None if it has ended."""
         last = self._last
         if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
             return None
         if self.status == "queued":
             reason = line.reason if line else getattr(self.request, "reason", "concurrency")
-            return WaitsFor(
+            return CurrentWait(
                 reason=reason,
                 since=iso(self._asked_at),
                 says=f"its turn: {(line and line.limit) or REASONS[reason]}",
@@ -232,15 +232,15 @@ class Timeline:
             )
         if self._paused is not None:
             says = f"{_wanted(self._paused)}; to continue: POST /api/v1/runs/{last.stream}/resume"
-            return WaitsFor(reason=self._paused.reason, since=iso(self._free_since), says=says)
+            return CurrentWait(reason=self._paused.reason, since=iso(self._free_since), says=says)
         if self._cancel_at is not None:
             says = "its executor to stop"
-            return WaitsFor(reason="cancel", since=iso(self._cancel_at), says=says)
+            return CurrentWait(reason="cancel", since=iso(self._cancel_at), says=says)
         if self._executor is None:
             says = "an executor with room"
-            return WaitsFor(reason="executor", since=iso(self._free_since), says=says)
+            return CurrentWait(reason="executor", since=iso(self._free_since), says=says)
         for call, called_at in self._pending.values():
-            return WaitsFor(
+            return CurrentWait(
                 reason="tool",
                 since=iso(called_at),
                 says=_tool(call),
@@ -249,7 +249,7 @@ class Timeline:
                 tool_call_id=call.tool_call_id,
             )
         model = f"{self.request.provider}/{self.request.model}"
-        return WaitsFor(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
+        return CurrentWait(reason="model", since=iso(last.at), says=f"the model {model}", turn=self._turn + 1)
 
     def _sentence(self, one: Recorded[Event]) -> Sentence | None:
         """Return the sentence for an event, None if it adds nothing."""

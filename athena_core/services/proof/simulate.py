@@ -25,7 +25,7 @@ NOT_SIMULATED: tuple[NotSimulated, ...] = (
 )
 
 
-class Share(Value):
+class ChangeShare(Value):
     """The part of a change that falls on one session, profile, template or rule."""
 
     name: str
@@ -33,18 +33,18 @@ class Share(Value):
     cost_usd: float
 
 
-class Change(Value):
+class OutcomeChange(Value):
     """The runs whose outcome would change, grouped; each group lists the 50 names with most runs."""
 
     runs: int
     cost_usd: float
-    by_session: tuple[Share, ...]
-    by_profile: tuple[Share, ...]
-    by_template: tuple[Share, ...]
-    by_reason: tuple[Share, ...]
+    by_session: tuple[ChangeShare, ...]
+    by_profile: tuple[ChangeShare, ...]
+    by_template: tuple[ChangeShare, ...]
+    by_reason: tuple[ChangeShare, ...]
 
 
-class Counts(Value):
+class RequestCounts(Value):
     """Counts of requests by outcome; ``costUsd`` is the cost of the admitted runs."""
 
     admitted: int
@@ -52,7 +52,7 @@ class Counts(Value):
     cost_usd: float
 
 
-class Verdict(Value):
+class SimulatedOutcome(Value):
     """The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait."""
 
     run_id: str
@@ -75,15 +75,15 @@ class Simulation(Value):
     to: Position
     truncated: bool
     requests: int
-    recorded: Counts
-    simulated: Counts
+    recorded: RequestCounts
+    simulated: RequestCounts
     waited: int
     paused: int
-    newly_rejected: Change
-    newly_allowed: Change
+    newly_rejected: OutcomeChange
+    newly_allowed: OutcomeChange
     estimated: int
     not_simulated: tuple[NotSimulated, ...]
-    run: Verdict | None = None
+    run: SimulatedOutcome | None = None
 
 
 def simulate(
@@ -95,13 +95,13 @@ def simulate(
     """
     simulator = Simulator(history, limits, runs_max)
     simulator.play()
-    verdict: Verdict | None = None
+    verdict: SimulatedOutcome | None = None
     rejected: list[tuple[SimulatedRun, str]] = []
     allowed: list[tuple[SimulatedRun, str]] = []
     for simulated in simulator.runs:
         request = simulated.request
         if request.run_id == run_id:
-            verdict = Verdict(
+            verdict = SimulatedOutcome(
                 run_id=run_id, waited=simulated.waited, recorded=request.refused, simulated=simulated.refused
             )
         if simulated.refused is None and request.refused is not None:
@@ -116,12 +116,12 @@ def simulate(
         to=history.to,
         truncated=history.truncated,
         requests=asked,
-        recorded=Counts(
+        recorded=RequestCounts(
             admitted=len(recorded),
             refused=asked - len(recorded),
             cost_usd=sum(one.cost_micro_usd for one in recorded) / MICRO_USD,
         ),
-        simulated=Counts(
+        simulated=RequestCounts(
             admitted=len(taken),
             refused=asked - len(taken),
             cost_usd=sum(map(simulator.cost, taken)) / MICRO_USD,
@@ -146,7 +146,7 @@ class ChangedRun(NamedTuple):
     cost: int
 
 
-def _change(simulator: Simulator, runs: Sequence[tuple[SimulatedRun, str]]) -> Change:
+def _change(simulator: Simulator, runs: Sequence[tuple[SimulatedRun, str]]) -> OutcomeChange:
     moved = [
         ChangedRun(
             session=simulated.request.pinned.session_id,
@@ -157,7 +157,7 @@ def _change(simulator: Simulator, runs: Sequence[tuple[SimulatedRun, str]]) -> C
         )
         for simulated, reason in runs
     ]
-    return Change(
+    return OutcomeChange(
         runs=len(moved),
         cost_usd=sum(one.cost for one in moved) / MICRO_USD,
         by_session=_shares((one.session, one) for one in moved),
@@ -167,9 +167,9 @@ def _change(simulator: Simulator, runs: Sequence[tuple[SimulatedRun, str]]) -> C
     )
 
 
-def _shares(named: Iterable[tuple[str, ChangedRun]]) -> tuple[Share, ...]:
+def _shares(named: Iterable[tuple[str, ChangedRun]]) -> tuple[ChangeShare, ...]:
     groups: dict[str, list[int]] = defaultdict(list)
     for name, one in named:
         groups[name].append(one.cost)
     most = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))[:ROWS_MAX]
-    return tuple(Share(name=name, runs=len(costs), cost_usd=sum(costs) / MICRO_USD) for name, costs in most)
+    return tuple(ChangeShare(name=name, runs=len(costs), cost_usd=sum(costs) / MICRO_USD) for name, costs in most)

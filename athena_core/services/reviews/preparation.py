@@ -21,7 +21,7 @@ from athena_core.services.reviews.definitions import (
     PersonaFiles,
 )
 from athena_core.services.reviews.git import Repository
-from athena_core.services.reviews.result import ContextFile, PreparedReview, ReviewFiles, Snapshot
+from athena_core.services.reviews.result import ContextFile, FileSnapshot, PreparedReview, ReviewFiles
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.settings import Settings
@@ -258,10 +258,10 @@ class Preparation:
 
     async def _snapshots(
         self, repository: Repository, definition: LoadedPersona, head: str, changed: Sequence[tuple[str, str]]
-    ) -> list[Snapshot]:
+    ) -> list[FileSnapshot]:
         """Return changed files as of the head, up to the definition's limit."""
         spec = definition.persona.review
-        snapshots: list[Snapshot] = []
+        snapshots: list[FileSnapshot] = []
         for how, path in changed:
             if len(snapshots) >= spec.max_referenced_files:
                 break
@@ -270,7 +270,7 @@ class Preparation:
             text, was_cut = await repository.file(head, path, spec.max_referenced_file_chars * 4)
             text = self._mask.hide_cut(clean(text)) if was_cut else self._mask.hide(clean(text))
             kept = cut(text, spec.max_referenced_file_chars)
-            snapshots.append(Snapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
+            snapshots.append(FileSnapshot(path=clean(path), content=kept, truncated=was_cut or len(kept) < len(text)))
         return snapshots
 
     async def _path_in_workspace(self, repository: Repository) -> Parts:

@@ -59,7 +59,7 @@ class DependencyInspection(Value):
     changed_manifests: tuple[str, ...] | None = None
 
 
-class Answer(Value):
+class ReviewAnswer(Value):
     """The answer that a model must give."""
 
     schema_version: Literal[1]
@@ -80,7 +80,7 @@ class ContextFile(Value):
     truncated: bool
 
 
-class Snapshot(Value):
+class FileSnapshot(Value):
     """A changed file as it is at the head commit."""
 
     path: str
@@ -105,7 +105,7 @@ class PreparedReview(Value):
 
     prompt: str
     context: tuple[ContextFile, ...]
-    snapshots: tuple[Snapshot, ...]
+    snapshots: tuple[FileSnapshot, ...]
     changed: tuple[str, ...]
     diff_sha256: str
     diff_bytes: int
@@ -137,12 +137,12 @@ class ReviewResult(Value):
     artifacts: PersonaArtifacts
     context_manifest: tuple[ContextFile, ...]
     referenced_file_meta: tuple[ContextFile, ...]
-    referenced_file_snapshots: tuple[Snapshot, ...]
+    referenced_file_snapshots: tuple[FileSnapshot, ...]
     evidence_manifest: tuple[EvidenceFile, ...]
     dependency_inspection: DependencyInspection
     model_output_raw: str
     parse_retry_attempted: bool
-    model_output_parsed: Answer | None = None
+    model_output_parsed: ReviewAnswer | None = None
     parse_error: str | None = None
     repair_run_id: str | None = None
     usage: Usage | None = None
@@ -158,7 +158,7 @@ class ReviewReply(NamedTuple):
 
     text: str
     problem: str | None
-    answer: Answer | None
+    answer: ReviewAnswer | None
 
 
 # Building
@@ -248,7 +248,7 @@ def _usage(done: run.RunCompleted | None, earlier: Sequence[Recorded[Event]]) ->
 # Parsing
 
 
-def parse_answer(output: str, mask: Mask) -> Answer:
+def parse_answer(output: str, mask: Mask) -> ReviewAnswer:
     """Parse the JSON object in a model's output, and mask secrets that JSON escapes may have hidden.
 
     Raise ValueError with the problem.
@@ -259,14 +259,14 @@ def parse_answer(output: str, mask: Mask) -> Answer:
     if start < 0 or end < start:
         raise ValueError("it contains no JSON object")
     try:
-        answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), Answer)
+        answer = msgspec.convert(mask.hide_in(msgspec.json.decode(text[start : end + 1])), ReviewAnswer)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error) or "it is nested too deeply") from None
     findings = tuple(replace(finding, confidence=min(max(finding.confidence, 0.0), 1.0)) for finding in answer.findings)
     return replace(answer, findings=findings)
 
 
-def merge_gate(answer: Answer) -> MergeGate:
+def merge_gate(answer: ReviewAnswer) -> MergeGate:
     """Return whether the change may be merged: never with a P1."""
     return "fail" if any(finding.priority == "P1" for finding in answer.findings) else answer.merge_gate
 

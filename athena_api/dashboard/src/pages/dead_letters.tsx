@@ -5,7 +5,7 @@ import { request } from "../api";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Facts, Filter, Json, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { words } from "../format";
-import { type DeadLetter, type DecidedLetter, discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "../generated";
+import { type DeadLetter, type DecidedDeadLetter, discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "../generated";
 import { href, route } from "../route";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
@@ -156,7 +156,7 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
   );
 }
 
-function requeueAction({ id, sessionId, source }: DeadLetter): ActionSpec<DecidedLetter> {
+function requeueAction({ id, sessionId, source }: DeadLetter): ActionSpec<DecidedDeadLetter> {
   const place = source === "work" ? ` (waits in queue "${sessionId}" – drain it)` : ""; // messages are delivered automatically
   return {
     operation: requeueA2aDlqItem,
@@ -166,7 +166,7 @@ function requeueAction({ id, sessionId, source }: DeadLetter): ActionSpec<Decide
   };
 }
 
-function discardAction(id: string): ActionSpec<DecidedLetter> {
+function discardAction(id: string): ActionSpec<DecidedDeadLetter> {
   return {
     operation: discardA2aDlqItem,
     label: "Discard",
@@ -178,7 +178,7 @@ function discardAction(id: string): ActionSpec<DecidedLetter> {
   };
 }
 
-function restoreAction(id: string): ActionSpec<DecidedLetter> {
+function restoreAction(id: string): ActionSpec<DecidedDeadLetter> {
   return {
     operation: restoreA2aDlqItem,
     label: "Restore",

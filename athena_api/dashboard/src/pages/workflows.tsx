@@ -11,7 +11,7 @@ import {
   getWorkflowRun,
   listWorkflowRuns,
   listWorkflows,
-  type Observed,
+  type WorkflowRunDetails,
   rejectWorkflowStep,
   resumeWorkflow,
   runWorkflow,
@@ -105,7 +105,7 @@ function WorkflowDetail({ id }: { id: string }): JSX.Element {
   );
 }
 
-function concernsRunOf(state: Observed, event: SeenEvent): boolean {
+function concernsRunOf(state: WorkflowRunDetails, event: SeenEvent): boolean {
   return (
     event.runId !== undefined &&
     event.runId !== null &&
@@ -113,7 +113,7 @@ function concernsRunOf(state: Observed, event: SeenEvent): boolean {
   );
 }
 
-function WorkflowState({ seen, id }: { seen: Observed; id: string }): JSX.Element {
+function WorkflowState({ seen, id }: { seen: WorkflowRunDetails; id: string }): JSX.Element {
   const { workflow, run, nodes, progress, eta } = seen;
   const open = run !== null && !["ok", "failed", "cancelled"].includes(run.status);
   const resumable = run !== null && (run.status === "failed" || run.status === "cancelled");

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from athena_core.clock import FixedClock
-from athena_core.services.erasure.erasure import REST_PARTS, Erasure, Trace
+from athena_core.services.erasure.erasure import REST_PARTS, Erasure, TextTrace
 
 
 class Passes(Erasure):
@@ -20,14 +20,14 @@ class Passes(Erasure):
         nothing = cast("Any", None)
         super().__init__(Path("/nowhere"), nothing, nothing, nothing, nothing, self.time)
         self.passes = 0
-        self.leaves: list[Trace] = []
+        self.leaves: list[TextTrace] = []
         self.began, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
     def _due(self) -> bool:
         return True
 
-    def _run(self, seconds: float) -> Iterator[Trace]:
+    def _run(self, seconds: float) -> Iterator[TextTrace]:
         self.passes += 1
         self.began.set()
         assert self.go_on.wait(60)
@@ -51,7 +51,7 @@ async def test_a_pass_is_followed_by_a_rest_that_others_wait_for(passes: Passes)
 
 
 async def test_a_pass_that_left_something_is_tried_again_at_once(passes: Passes) -> None:
-    passes.leaves = [Trace(place="log", reason="a reader", remedy="again")]
+    passes.leaves = [TextTrace(place="log", reason="a reader", remedy="again")]
     assert await passes.scrub(1.0, 1) == tuple(passes.leaves)
     passes.leaves = []
     assert await passes.scrub(1.0, 1) == ()
@@ -60,7 +60,7 @@ async def test_a_pass_that_left_something_is_tried_again_at_once(passes: Passes)
 
 async def test_waiting_erasures_share_the_next_pass_and_never_the_current_one(passes: Passes) -> None:
     """A text that was erased during a pass may be behind its reading position."""
-    passes.leaves = [Trace(place="log", reason="a reader", remedy="again")]  # no rest after it
+    passes.leaves = [TextTrace(place="log", reason="a reader", remedy="again")]  # no rest after it
     passes.go_on.clear()
     first = asyncio.create_task(passes.scrub(1.0, 1))
     await asyncio.to_thread(passes.began.wait, 60)

@@ -23,7 +23,7 @@ from athena_core.domain.run import (
 )
 from athena_core.event import MARK_BYTES, Event, Position
 from athena_core.services.proof import explain
-from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, Explanation, QueuePlace, WaitsFor
+from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, CurrentWait, Explanation, QueuePlace
 from athena_core.values import Usage, VerificationFailure
 from projections.engine.cursor import event_id
 from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
@@ -46,7 +46,7 @@ def sentences(explanation: Explanation) -> list[str]:
     return [cause.says for cause in explanation.causes]
 
 
-def waits(explanation: Explanation) -> WaitsFor:
+def waits(explanation: Explanation) -> CurrentWait:
     assert explanation.waits_for is not None
     return explanation.waits_for
 
