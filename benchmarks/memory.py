@@ -18,7 +18,12 @@ FEW = 1_000
 GROWTH = 5.0
 FILE_CHUNKS = 200
 RARE, RARE_CHUNKS = "needle", 5
-QUERIES = {"a rare word": RARE, "a word of every passage": "deploy", "two words of every passage": "deploy service"}
+QUERIES = {
+    "a rare word": RARE,
+    "a word of every passage": "deploy",
+    "two words of every passage": "deploy service",
+    "a question of words that no passage has together": f"how does {RARE} deploy the service in zanzibar",
+}
 LINES_STRIDE = CHUNK_LINES - OVERLAP_LINES
 VOCABULARY = 5_000
 SEARCH_MS_MAX = 60_000

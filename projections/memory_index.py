@@ -5,14 +5,17 @@ position in the views. So it is as fresh as the views, and at most a second behi
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from heapq import nlargest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from athena_core.definitions.memory_chunks import cited, stretches
+from athena_core.definitions.memory_words import forms
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.protocols import Connection, DatabaseDamaged, Databases, NoteSource, Passage
@@ -26,7 +29,10 @@ WALK_SECONDS = 1.0
 """How long a listing of the files is reused."""
 
 CANDIDATES_MAX = 1_000
-"""Number of passages with every word that are ranked, the newest in the index. This keeps common words fast."""
+"""Number of passages with a word, or with every word, that are ranked, the newest in the index.
+
+This keeps common words fast.
+"""
 
 PAGE_ROWS = 500
 OPEN, CLOSE = "\x02", "\x03"
@@ -56,19 +62,20 @@ DELETE_SEARCH = "DELETE FROM search WHERE rowid IN (SELECT id FROM chunk WHERE s
 DELETE_CHUNKS = "DELETE FROM chunk WHERE source = ?"
 INSERT_CHUNK = "INSERT INTO chunk (source, number, first, last) VALUES (?, ?, ?, ?) RETURNING id"
 INSERT_SEARCH = "INSERT INTO search (rowid, text) VALUES (?, ?)"
-SELECT_FOUND = """
-    SELECT rowid, -rank, highlight(search, 0, ?1, ?2) FROM search WHERE search MATCH ?3{within} ORDER BY rank LIMIT ?4
+SELECT_MATCHING = """
+    SELECT rowid, -bm25(search) FROM search WHERE search MATCH ?1{within} ORDER BY rowid DESC LIMIT ?2
 """
-SELECT_EVERY = """
-    SELECT id, score, (SELECT highlight(search, 0, ?1, ?2) FROM search WHERE search MATCH ?3 AND rowid = id)
-    FROM (SELECT rowid AS id, -bm25(search) AS score FROM search WHERE search MATCH ?3{within}
-          ORDER BY rowid DESC LIMIT ?5)
-    ORDER BY score DESC LIMIT ?4
+COUNT_MATCHING = "SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ?1{within} LIMIT ?2)"
+COUNT_PASSAGES = "SELECT count(*) FROM chunk"
+COUNT_PASSAGES_WITHIN = """
+    SELECT count(*) FROM chunk JOIN source ON name = source WHERE kind = 'transcript'
+    AND substr(place, 1, instr(place, '#') - 1) IN (SELECT value FROM json_each(?1))
 """
+SELECT_MARKED = "SELECT highlight(search, 0, ?1, ?2) FROM search WHERE search MATCH ?3 AND rowid = ?4"
 WITHIN = """
     AND EXISTS (
         SELECT 1 FROM chunk JOIN source ON name = source WHERE chunk.id = search.rowid AND kind = 'transcript'
-        AND substr(place, 1, instr(place, '#') - 1) IN (SELECT value FROM json_each(?6)))
+        AND substr(place, 1, instr(place, '#') - 1) IN (SELECT value FROM json_each(?3)))
 """
 """An extra condition of a match: it is in one of these transcripts. It applies before ranking, so that passages of
 other transcripts neither displace a match nor reveal by its absence that they exist.
@@ -118,39 +125,39 @@ class MemoryIndex:
         seconds: float,
         sessions: frozenset[str] | None = None,
     ) -> list[Passage]:
-        """Return the passages with at least ``least`` of the terms, best first, from transcripts of ``sessions``."""
+        """Return the passages with at least ``least`` of the terms, best first, from transcripts of ``sessions``.
+
+        Passages with every term come first. The score of the others is the share of the terms that they contain, a
+        rare term counting more. Equal scores are ordered by BM25.
+        """
         until = time.monotonic() + seconds
-        every = least >= len(terms)
-        pattern = match(terms, every=every)
-        if not pattern:
+        patterns = [match(term) for term in terms if term.strip()]
+        if not patterns:
             return []
+        places = None if sessions is None else to_json([transcript_of(session_id) for session_id in sessions])
         try:
             self._refresh(until)
             with self._reading() as connection, connection.within(max(until - time.monotonic(), 0.0)):
-                parameters: tuple[str | int, ...] = (OPEN, CLOSE, pattern, limit)
-                ranked, within = (SELECT_EVERY if every else SELECT_FOUND), ""
-                if sessions is not None:
-                    places = [transcript_of(session_id) for session_id in sessions]
-                    parameters, within = (*parameters, CANDIDATES_MAX, to_json(places)), WITHIN
-                elif every:
-                    parameters = (*parameters, CANDIDATES_MAX)
-                hits: list[Any] = list(connection.execute(ranked.format(within=within), parameters))
-                passages = [self._passage(connection, *row) for row in hits if every or _distinct(row[2]) >= least]
+                hits = _ranked(_Matches(connection, places), patterns, least=least, limit=limit)
+                either = " OR ".join(patterns)
+                passages = [self._passage(connection, either, hit) for hit in hits]
         except DatabaseDamaged:
             self._discard()
             raise NotCaughtUp("The memory index was damaged and is being rebuilt. Retry later.") from None
         return [passage for passage in passages if passage is not None]
 
-    def _passage(self, connection: Connection, chunk: int, score: float, marked: str) -> Passage | None:
+    def _passage(self, connection: Connection, either: str, hit: "_Hit") -> Passage | None:
         """Return a passage with its place, or None if it is gone."""
-        rows: Iterator[tuple[Any, ...]] = connection.execute(SELECT_CHUNK, (chunk,))
+        rows: Iterator[tuple[Any, ...]] = connection.execute(SELECT_CHUNK, (hit.chunk,))
         for number, first, last, kind, place, source in rows:
+            texts: Iterator[tuple[Any, ...]] = connection.execute(SELECT_MARKED, (OPEN, CLOSE, either, hit.chunk))
+            marked = next((str(text) for (text,) in texts), "")
             whole = kind == "transcript"
             return Passage(
                 id=f"{source}:{number}:{first}",
                 source_path=place.partition("#")[0] if whole else place,
                 snippet=snippet(marked, self._snippet_chars_max),
-                score=round(score, 6),
+                score=round(hit.score, 3),
                 line_start=None if whole else first,
                 line_end=None if whole else last,
                 citation=place if whole else cited(place, first, last),
@@ -333,10 +340,70 @@ def transcript_of(session_id: str) -> str:
     return f".athena/transcripts/{session_id}.jsonl"
 
 
-def match(terms: Sequence[str], *, every: bool) -> str:
-    """Return the terms as an FTS5 query. Each is quoted, so that none is an operator."""
-    quoted = ['"' + clean(term).replace('"', '""') + '"' for term in terms if term.strip()]
-    return (" AND " if every else " OR ").join(quoted)
+class _Hit(NamedTuple):
+    """A passage with its score (1: it contains every term) and, for equal scores, its BM25."""
+
+    score: float
+    bm25: float
+    chunk: int
+
+
+class _Matches(NamedTuple):
+    """The passages of an index, or of some transcripts, by the terms that they contain."""
+
+    connection: Connection
+    places: str | None
+    """A JSON list of transcripts."""
+
+    def matching(self, pattern: str) -> dict[int, float]:
+        """Return the newest passages that match, each with its BM25."""
+        return dict(self._rows(SELECT_MATCHING, pattern, CANDIDATES_MAX))
+
+    def count(self, pattern: str) -> int:
+        """Return how many passages match."""
+        return next(int(count) for (count,) in self._rows(COUNT_MATCHING, pattern, -1))
+
+    def total(self) -> int:
+        """Return the number of passages."""
+        rows: Iterator[tuple[Any, ...]] = (
+            self.connection.execute(COUNT_PASSAGES)
+            if self.places is None
+            else self.connection.execute(COUNT_PASSAGES_WITHIN, (self.places,))
+        )
+        return next(int(count) for (count,) in rows)
+
+    def _rows(self, statement: str, pattern: str, most: int) -> Iterator[tuple[Any, ...]]:
+        values = (pattern, most) if self.places is None else (pattern, most, self.places)
+        return self.connection.execute(statement.format(within="" if self.places is None else WITHIN), values)
+
+
+def _ranked(matches: _Matches, patterns: Sequence[str], *, least: int, limit: int) -> list[_Hit]:
+    """Return the best passages with at least ``least`` of the patterns."""
+    every = matches.matching(" AND ".join(patterns))
+    hits = [_Hit(1.0, bm25, chunk) for chunk, bm25 in every.items()]
+    if least < len(patterns) and len(hits) < limit:
+        total = max(matches.total(), 1)
+        found, weights = dict[int, tuple[int, float, float]](), 0.0  # number of terms, weight and BM25 by passage
+        for pattern in patterns:
+            rows = matches.matching(pattern)
+            count = len(rows) if len(rows) < CANDIDATES_MAX else matches.count(pattern)
+            weight = math.log1p(total / count) / math.log1p(total) if count else 1.0
+            weights += weight
+            for chunk, bm25 in rows.items():
+                number, share, rank = found.get(chunk, (0, 0.0, 0.0))
+                found[chunk] = number + 1, share + weight, rank + bm25
+        hits += [
+            _Hit(share / weights, bm25, chunk)
+            for chunk, (number, share, bm25) in found.items()
+            if number >= least and chunk not in every
+        ]
+    return nlargest(limit, hits)
+
+
+def match(term: str) -> str:
+    """Return a term as an FTS5 query. Quotes keep operators from having an effect."""
+    quoted = ['"' + clean(form).replace('"', '""') + '"' for form in forms(term)]
+    return quoted[0] if len(quoted) == 1 else f"({' OR '.join(quoted)})"
 
 
 def snippet(marked: str, chars_max: int) -> str:
@@ -345,11 +412,6 @@ def snippet(marked: str, chars_max: int) -> str:
     text = marked.replace(OPEN, "").replace(CLOSE, "")
     start = max(min(place - chars_max // 4, len(text) - chars_max), 0)
     return text[start : start + chars_max]
-
-
-def _distinct(marked: str) -> int:
-    """Return the number of distinct words that matched."""
-    return len({part.partition(CLOSE)[0].casefold() for part in marked.split(OPEN)[1:]})
 
 
 def _meta(connection: Connection, name: str) -> str | None:

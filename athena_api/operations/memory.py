@@ -21,7 +21,7 @@ SCRUB_SECONDS = 1.5
 
 
 class SearchQuery(Value):
-    """Words that a passage must contain, the maximum number of passages (default 6), and the minimum score."""
+    """Words to search for, the maximum number of passages (default 6), and the minimum score from 0 to 1."""
 
     query: Label
     max_results: Count | None = None
@@ -37,7 +37,7 @@ class ReadMemoryBody(Body):
 
 
 async def search_memory(plane: "ControlPlane", call: ApiCall[NoBody, SearchQuery]) -> Reply:
-    """Search notes and entries for passages that contain every word of the query, best match first."""
+    """Search notes and entries for passages that contain words of the query, those with every word first."""
     query = call.query
     passages = await plane.memory.search(query.query, query.max_results, query.min_score or 0.0)
     return Reply(data=passages, position=call.position)

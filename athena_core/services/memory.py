@@ -1,7 +1,6 @@
 """The memory: record and forget entries, read and search notes, recall them for a run."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,6 +12,7 @@ from anyio import to_thread
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.definitions.memory_chunks import lines_of
+from athena_core.definitions.memory_words import COMMON, WORD, query_words
 from athena_core.domain import memory, plane
 from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Meta, Position, Value
@@ -32,22 +32,12 @@ FILES_MAX = 10_000
 RESULTS_MAX = 100
 RETRY_SECONDS = 5.0
 LOOP = "memory.index"
-TERMS_MAX = 32
 SETTLED_NS = 2_000_000_000
 """How old a file's change must be, so that a second change within the same clock tick cannot hide."""
 
 RECALL_WORDS_MAX = 24
 RECALL_WORD_CHARS_MIN = 3
 RECALL_SECONDS_MAX = 0.5
-WORD = re.compile(r"\w+")
-COMMON = frozenset(
-    WORD.findall(
-        "about after all and any are but can could does for from give had has have her him his how into its just let"
-        " like may more not now one our out please say she should some tell than that the their them then there these"
-        " they this was were what when where which who why will with would you your"
-    )
-)
-"""Words that recall no note."""
 
 
 class NoteText(Value):
@@ -180,17 +170,17 @@ class Memory:
         return await to_thread.run_sync(self._notes.lines, path, first, count)
 
     async def search(self, query: str, limit: int | None, score_min: float) -> list[Passage]:
-        """Return the passages that contain every word of a query, best first; none while the memory is off.
+        """Return passages that match a query, those with every word first; none while the memory is off.
 
         Raise NotCaughtUp, or Overloaded if it takes too long.
         """
         if not self._settings.memory_enabled:
             return []
-        terms = query.split()[:TERMS_MAX]
+        words = query_words(query)
         wanted = min(limit or self._settings.memory_max_results, RESULTS_MAX)
 
         def search() -> list[Passage]:
-            return self._recall.search(terms, least=len(terms), limit=wanted, seconds=self._seconds)
+            return self._recall.search(words, least=1, limit=wanted, seconds=self._seconds)
 
         try:
             passages = await to_thread.run_sync(search)

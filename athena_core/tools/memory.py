@@ -1,14 +1,14 @@
 """The tool memory: searches and reads notes in the workspace."""
 
-import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import anyio
 
 from athena_core.definitions.memory_chunks import cited, lines_of, stretches
+from athena_core.definitions.memory_words import WORD, query_words
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
@@ -21,7 +21,6 @@ FILES_MAX = 1_000
 ENTRIES_MAX = 10_000
 FILE_BYTES_MAX = 1_000_000
 SEARCH_BYTES_MAX = 10_000_000
-WORDS_MAX = 32
 RESULTS = 6
 RESULTS_MAX = 50
 SNIPPET_CHARS = 700
@@ -30,8 +29,8 @@ TOO_LARGE = "Split it into several notes."
 SPEC = ToolSpec(
     name="memory",
     description=(
-        f"Notes for later use: {FILE} and the .md files in {FOLDER}/. search: passages that contain all words "
-        "of query, best first. get: a note, or lines of it."
+        f"Notes for later use: {FILE} and the .md files in {FOLDER}/. search: passages that contain words of query, "
+        "those with the most words first. get: a note, or lines of it."
     ),
     parameters=parameters(
         "action",
@@ -52,8 +51,9 @@ SPEC = ToolSpec(
 
 
 class NoteExcerpt(NamedTuple):
-    """A chunk of a note that contains every word of a search; ``score`` is how often in total."""
+    """A chunk of a note: how many of the words of a search it contains, and how often in total."""
 
+    words: int
     score: int
     path: str
     first: int
@@ -64,7 +64,8 @@ class NoteExcerpt(NamedTuple):
 class MemoryTool:
     """A tool that searches ``MEMORY.md`` and ``memory/**.md`` of the workspace as they are now, without an index.
 
-    Chunks of 40 lines (10 overlap) are scored by how often they contain the words, ignoring case. It only reads.
+    Chunks of 40 lines (10 overlap) are ranked by how many of the words they contain, then by how often, ignoring case.
+    It only reads.
     """
 
     spec = SPEC
@@ -84,7 +85,7 @@ class MemoryTool:
 
 
 def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
-    words = list(dict.fromkeys(re.findall(r"\w+", arguments.get("query", "").casefold())))[:WORDS_MAX]
+    words = query_words(" ".join(WORD.findall(arguments.get("query", ""))))
     if not words:
         raise ToolRefused("memory search needs a query with at least one word. Add one and call it again.")
     found: list[NoteExcerpt] = []
@@ -101,7 +102,7 @@ def _search(arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         best = max(_passages("/".join(parts), _text(data, bench), words), default=None)
         if best:
             found.append(best)
-    found.sort(key=lambda passage: (-passage.score, passage.path))
+    found.sort(key=lambda passage: (-passage.words, -passage.score, passage.path))
     told = [_excerpt(passage, words) for passage in found[: int(arguments.get("max_results", RESULTS))]]
     if left_out:
         told.append(f"[{left_out} notes could not be searched]")
@@ -132,17 +133,18 @@ def notes_in(workspace: Workspace) -> Iterator[Parts]:
         return  # the folder does not exist
 
 
-def _passages(path: str, text: str, words: list[str]) -> Iterator[NoteExcerpt]:
+def _passages(path: str, text: str, words: Sequence[str]) -> Iterator[NoteExcerpt]:
     for stretch in stretches(text):
         folded = stretch.text.casefold()
         counts = [folded.count(word) for word in words]
-        if all(counts):
-            yield NoteExcerpt(sum(counts), path, stretch.first, stretch.last, stretch.text)
+        if any(counts):
+            yield NoteExcerpt(sum(map(bool, counts)), sum(counts), path, stretch.first, stretch.last, stretch.text)
 
 
-def _excerpt(passage: NoteExcerpt, words: list[str]) -> str:
-    text = passage.text
-    place = max(text.casefold().find(words[0]) - SNIPPET_CHARS // 4, 0)
+def _excerpt(passage: NoteExcerpt, words: Sequence[str]) -> str:
+    text, folded = passage.text, passage.text.casefold()
+    first = min(place for word in words if (place := folded.find(word)) >= 0)
+    place = max(first - SNIPPET_CHARS // 4, 0)
     citation = cited(passage.path, passage.first, passage.last)
     return f"{citation} (score {passage.score})\n{text[place : place + SNIPPET_CHARS]}"
 
