@@ -15,6 +15,9 @@ NAMES: Mapping[str, str] = {"sessionId": "session", "runId": "run"}
 FLAGGED: Mapping[str, str] = {"scheduleId": "--id"}
 """Path parameters that may be passed as a flag as well as by position."""
 
+WITHOUT_FLAG = frozenset({"frames"})
+"""Query members that only change how a client reads the answer."""
+
 ABOUT: Mapping[str, str] = {
     "actor": "Only actions of this identity.",
     "after": "Start after this entry (its id), at `latest`, or at a time; from the beginning if absent.",

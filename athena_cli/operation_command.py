@@ -15,7 +15,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
-from athena_cli.flags import FLAGGED, about, flag
+from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag
 from athena_cli.output_shapes import LIMITS, PROBLEMS, SHAPES
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def _queries(row: AnyOperation) -> Parameters:
     parameters: Parameters = {}
     if row.query is not NoQuery:
         for field in _fields(row.query):
+            if field.encode_name in WITHOUT_FLAG:
+                continue
             words = about(row.id, field.encode_name, query=True)
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
             chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others

@@ -188,7 +188,7 @@ class Made:
 async def stream_while_there(receive: Receive, send: Send, pump: Coroutine[Any, Any, None]) -> None:
     """Respond with a stream of events, which the pump fills until the client disconnects."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-    await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
+    await send({"type": "http.response.body", "body": b"retry: 2000\n", "more_body": True})
     task = asyncio.ensure_future(pump)
     while (await receive())["type"] != "http.disconnect":
         pass

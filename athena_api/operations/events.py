@@ -8,6 +8,7 @@ from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
 from athena_api.streams.feed import records_of
+from athena_api.streams.sse import FrameNames
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
 from athena_core.values import ClientId, Label
@@ -37,11 +38,12 @@ class EventsQuery(Value):
 
 
 class StreamQuery(Value):
-    """Filters of the stream, and where it starts: after a cursor, at ``latest``, or at a time."""
+    """Filters of the stream, its start (a cursor, ``latest`` or a time), and where its frames have their names."""
 
     types: EventTypes | None = None
     session_id: ClientId | None = None
     run_id: Label | None = None
+    frames: FrameNames = "event"
     after: Label | None = None
 
 
@@ -115,7 +117,7 @@ async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery
         run_id=query.run_id,
         scope=call.who.scope,
     )
-    return Reply(data=plane.feed.open(matches, query.after, call.last_event_id), position=call.position)
+    return Reply(data=plane.feed.open(matches, query.after, call.last_event_id, query.frames), position=call.position)
 
 
 row = Noun("events").row

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_api.streams.sse import FrameNames
 from athena_core.event import Value
 from athena_core.services.execution.live_text import TranscriptDelta
 from athena_core.values import Label
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 
 class TranscriptQuery(Value):
-    """Where the stream starts: after an entry, at ``latest``, or at a time."""
+    """The start of the stream (an entry, ``latest`` or a time), and where its frames have their names."""
 
+    frames: FrameNames = "event"
     after: Label | None = None
 
 
@@ -48,7 +50,8 @@ async def get_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, No
 
 async def stream_session_transcript(plane: "ControlPlane", call: ApiCall[NoBody, TranscriptQuery]) -> Reply:
     """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing."""
-    subscription = plane.transcripts.open(call.path["sessionId"], call.query.after, call.last_event_id)
+    query = call.query
+    subscription = plane.transcripts.open(call.path["sessionId"], query.after, call.last_event_id, query.frames)
     return Reply(data=subscription, position=call.position)
 
 

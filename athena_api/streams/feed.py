@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from athena_api.streams.sse import Subscription, frame, some_at_a_time
+from athena_api.streams.sse import FrameNames, Subscription, frame, some_at_a_time
 from athena_core.errors import StoreUnreachable
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -174,9 +174,11 @@ class Feed:
             return position_before(text, self._reader)
         return resolve(parse_cursor(text), self._reader)
 
-    def open(self, matches: FeedFilter, after: str | None, last_event_id: str | None) -> "FeedSubscription":
+    def open(
+        self, matches: FeedFilter, after: str | None, last_event_id: str | None, frames: FrameNames = "event"
+    ) -> "FeedSubscription":
         """Return a subscription. Raise CURSOR errors here, before the first byte is sent."""
-        return FeedSubscription(self, self.start_of(after, last_event_id), matches)
+        return FeedSubscription(self, self.start_of(after, last_event_id), matches, frames)
 
     def follow(self) -> None:
         """Register a subscriber, and keep new frames from now on."""
@@ -204,9 +206,10 @@ class Feed:
 class FeedSubscription(Subscription):
     """The events after a position that match a filter."""
 
-    retry = b"retry: 2000\n\n"
+    retry = b"retry: 2000\n"
 
-    def __init__(self, feed: Feed, position: Position, matches: FeedFilter) -> None:
+    def __init__(self, feed: Feed, position: Position, matches: FeedFilter, frames: FrameNames) -> None:
+        self.unnamed = frames == "message"
         self._feed = feed
         self._position = position
         self._wanted = None if matches == FeedFilter() else matches.matches

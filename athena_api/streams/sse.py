@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import anyio
 
@@ -34,7 +34,13 @@ LAST_SEND_SECONDS = 0.2
 AWAY_SECONDS = 0.25
 """Pause of a stream that cannot read, before it tries the database again."""
 
-HEARTBEAT = b": heartbeat\n\n"
+HEARTBEAT = b": heartbeat\n"
+"""A comment, without a blank line. There some clients (httpx-sse) would report an empty event."""
+
+DATA = b'data: {"ok":true,'
+FrameNames: TypeAlias = Literal["event", "message"]
+"""Where frames have their name: in an ``event`` line, or in the envelope, for ``EventSource.onmessage``."""
+
 HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -86,7 +92,10 @@ class Subscription(ABC):
     """The frames for one subscriber. A context manager, entered while its stream is open."""
 
     retry: bytes
-    """The frame that sets the browser's reconnection delay."""
+    """The line that sets the browser's reconnection delay. It becomes part of the first frame."""
+
+    unnamed = False
+    """True if frames have no ``event`` line."""
 
     @abstractmethod
     def __enter__(self) -> Self:
@@ -275,6 +284,8 @@ class Streams:
             except StoreUnreachable:  # wait, as if there were no new events
                 frames, more, away = [], False, True
             if frames:
+                if subscription.unnamed:
+                    frames = [without_name(frame) for frame in frames]
                 if not await self._send_page(send, frames):
                     return
                 stream.quiet = 0
@@ -308,7 +319,14 @@ class Streams:
 def frame(name: str, data: bytes, event_id: str | None = None) -> bytes:
     """Return a frame: the event name, JSON data in the envelope, and an id if the stream can resume from here."""
     head = f"event: {name}\n" if event_id is None else f"id: {event_id}\nevent: {name}\n"
-    return b'%bdata: {"ok":true,"data":%b}\n\n' % (head.encode(), data)
+    return b'%b%b"data":%b}\n\n' % (head.encode(), DATA, data)
+
+
+def without_name(frame: bytes) -> bytes:
+    """Return a frame without its ``event`` line. The envelope names the event instead."""
+    head, _, rest = frame.partition(b"event: ")
+    name, _, data = rest.partition(b"\n")
+    return b'%b%b"event":"%b",%b' % (head, DATA, name, data.removeprefix(DATA))
 
 
 async def _send(send: Send, content: bytes) -> None:

@@ -7,7 +7,7 @@ import anyio
 import msgspec
 
 from athena_api.streams.feed import Feed
-from athena_api.streams.sse import Subscription, frame
+from athena_api.streams.sse import FrameNames, Subscription, frame
 from athena_core.errors import NotCaughtUp
 from athena_core.event import Position
 from athena_core.services.execution.live_text import LiveSubscriber, LiveText
@@ -31,17 +31,20 @@ class Transcripts:
         self.log_id = log_id
         self._feed = feed
 
-    def open(self, session_id: str, after: str | None, last_event_id: str | None) -> "TranscriptSubscription":
+    def open(
+        self, session_id: str, after: str | None, last_event_id: str | None, frames: FrameNames = "event"
+    ) -> "TranscriptSubscription":
         """Return a subscription, also to a session that does not exist yet. Raise CURSOR errors."""
-        return TranscriptSubscription(self, session_id, self._feed.start_of(after, last_event_id))
+        return TranscriptSubscription(self, session_id, self._feed.start_of(after, last_event_id), frames)
 
 
 class TranscriptSubscription(Subscription):
     """The entries of a session after a position. An entry comes before the text that is written after it."""
 
-    retry = b"retry: 1500\n\n"
+    retry = b"retry: 1500\n"
 
-    def __init__(self, transcripts: Transcripts, session_id: str, position: Position) -> None:
+    def __init__(self, transcripts: Transcripts, session_id: str, position: Position, frames: FrameNames) -> None:
+        self.unnamed = frames == "message"
         self._transcripts = transcripts
         self._session_id = session_id
         self._position = position

@@ -79,7 +79,7 @@ class Replay:
         async def frames() -> AsyncIterator[bytes]:
             loop = asyncio.get_running_loop()
             at, begun = self.position, loop.time()
-            yield b"retry: 2000\n\n"
+            yield b"retry: 2000\n"
             while not self.last or self.position < self.last:
                 due = at + int((loop.time() - begun) * self._rate)
                 due = min(due, self.last) if self.last else due
@@ -87,7 +87,7 @@ class Replay:
                 self.position = max(due, self.position)
                 await asyncio.sleep(TURN_SECONDS)
             while True:
-                yield b": heartbeat\n\n"
+                yield b": heartbeat\n"
                 await asyncio.sleep(1)
 
         return StreamingResponse(frames(), media_type="text/event-stream")

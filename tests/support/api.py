@@ -15,12 +15,11 @@ PATIENCE_SECONDS = 60.0  # far above anything measured: a test that waits so lon
 
 
 class Frame(NamedTuple):
-    """One block of a stream; ``comment`` and ``retry`` blocks have no event."""
+    """One block of a stream; the first one also has the reconnection delay."""
 
     id: str | None
     event: str | None
     data: Any
-    comment: str | None = None
     retry: str | None = None
 
 
@@ -153,13 +152,15 @@ def frames(response: httpx2.Response) -> Iterator[Frame]:
     fields: dict[str, str] = {}
     for line in response.iter_lines():
         name, colon, value = line.partition(": ")
-        if line:
+        if line.startswith(":"):
+            assert line == ": heartbeat"
+        elif line:
             assert colon, line
-            assert (name or "comment") not in fields, line
-            fields[name or "comment"] = value
-        elif fields:
-            data = msgspec.json.decode(fields["data"]) if "data" in fields else None
-            yield Frame(fields.get("id"), fields.get("event"), data, fields.get("comment"), fields.get("retry"))
+            assert name not in fields, line
+            fields[name] = value
+        else:  # each block has data: some clients would report another as an empty event
+            data = msgspec.json.decode(fields["data"])
+            yield Frame(fields.get("id"), fields.get("event"), data, fields.get("retry"))
             fields = {}
 
 

@@ -19,7 +19,7 @@ from projections.feed import FeedFilter
 from tests.api.streams.subscriber import Line
 from tests.conftest import Serve
 from tests.scale import sized
-from tests.support.api import Api, Json, Refused, events_of, soon, until_caught_up
+from tests.support.api import Api, Json, Refused, events_of, refused_by, soon, until_caught_up
 from tests.support.gate import Gates
 from tests.support.server import Server
 
@@ -102,9 +102,8 @@ def recorded(shared: Server, kind: Kind) -> list[Json]:
 
 @contextmanager
 def following(kind: Kind, api: Api, **query: Any) -> Iterator[Iterator[Json]]:
-    """The records of a stream. Its first frame states how long to wait before reconnecting."""
+    """The records of a stream."""
     with api.stream(kind.path, **query) as frames:
-        assert next(frames).retry == kind.retry
         yield kind.records(frames)
 
 
@@ -119,6 +118,24 @@ def test_a_stream_begins_with_the_listed_records(shared: Server, kind: Kind, rec
         assert response.headers["x-trace-id"]
     with following(kind, shared.api) as records:
         assert list(islice(records, len(recorded))) == recorded
+
+
+def test_only_the_first_frame_states_how_long_to_wait_before_reconnecting(
+    shared: Server, kind: Kind, recorded: list[Json]
+) -> None:
+    with shared.api.stream(kind.path) as frames:
+        assert [frame.retry for frame in islice(frames, 3)] == [kind.retry, None, None]
+
+
+def test_frames_without_an_event_line_are_otherwise_the_same(shared: Server, kind: Kind, recorded: list[Json]) -> None:
+    with shared.api.stream(kind.path) as named, shared.api.stream(kind.path, frames="message") as unnamed:
+        for one, other in islice(zip(named, unnamed, strict=True), len(recorded)):
+            assert other.event is None
+            assert other.data.pop("event") == one.event
+            assert other == one._replace(event=None)
+    with shared.api.stream(kind.path, frames="message", last_event_id=recorded[1]["id"]) as frames:
+        assert next(frames).id == recorded[2]["id"]
+    assert refused_by(shared.api.get, kind.path, frames="none") == (400, "CONFIG_ERROR")
 
 
 def test_from_every_record_a_stream_continues_with_the_next(shared: Server, kind: Kind, recorded: list[Json]) -> None:
@@ -247,8 +264,8 @@ def test_a_server_that_stops_ends_every_stream_cleanly(serve: Serve, gates: Gate
 
 def test_a_stream_that_its_client_left_is_forgotten(shared: Server, kind: Kind) -> None:
     with ExitStack() as stack:
-        opened = [stack.enter_context(shared.api.stream(kind.path)) for _ in range(3)]
-        assert [next(frames).retry for frames in opened] == [kind.retry] * 3
+        for _ in range(3):
+            stack.enter_context(shared.api.stream(kind.path))
         assert shared.api.get("/admin/health")["streams"] >= 3
     for _ in soon():
         if shared.api.get("/admin/health")["streams"] == 0:
