@@ -36,6 +36,7 @@ class ErrorBody(msgspec.Struct, rename="camel"):
     code: str
     message: str
     retryable: bool = False
+    retry_with: str | None = None
     trace_id: str = ""
     details: object = None
 

@@ -1,7 +1,7 @@
 """Errors by family: a stable code, a message for people, details for programs, but no HTTP status."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from athena_core.event import Value
 
@@ -14,11 +14,18 @@ class Fault(Value):
     remedy: str | None = None
 
 
+RetryWith: TypeAlias = Literal["same-key", "new-key"]
+"""The idempotency key of a retry: the same one if nothing was decided, a new one if the key is bound to a failure."""
+
+
 class AthenaError(Exception):
     """An error with a stable code that clients may rely on."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     retryable: bool = False
+    """True if its cause may pass, so that a retry may succeed. ``retry_with`` says how."""
+    key_bound: bool = False
+    """True if the idempotency key is bound to the failed run or drain, so that it will always get this error."""
     retry_after: ClassVar[int | None] = None
     """Seconds that a client should wait before it retries, if known."""
     recorded: bool | None = None
@@ -29,6 +36,18 @@ class AthenaError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+    @property
+    def retry_with(self) -> RetryWith | None:
+        """The idempotency key to retry with; None if a retry cannot succeed."""
+        return retry_with(retryable=self.retryable, key_bound=self.key_bound)
+
+
+def retry_with(*, retryable: bool, key_bound: bool = True) -> RetryWith | None:
+    """Return the idempotency key to retry with: by default of a failed run, to which the key is bound."""
+    if not retryable:
+        return None
+    return "new-key" if key_bound else "same-key"
 
 
 class Invalid(AthenaError):
@@ -245,6 +264,7 @@ class RunCrashedError(Upstream):
 
     code = "RUN_CRASHED"
     retryable = True
+    key_bound = True
 
 
 class SessionLockTimeout(Conflict):
@@ -337,6 +357,7 @@ class ProviderError(Upstream):
 
     code = "PROVIDER_ERROR"
     retryable = True
+    key_bound = True
 
 
 class IdempotencyMismatch(Unprocessable):
@@ -346,9 +367,11 @@ class IdempotencyMismatch(Unprocessable):
 
 
 class IdempotencyInProgress(Conflict):
-    """The first request with this `Idempotency-Key` is still in progress."""
+    """The first request with this `Idempotency-Key` is still in progress. The same request waits for it again."""
 
     code = "IDEMPOTENCY_IN_PROGRESS"
+    retryable = True
+    retry_after = 1
 
 
 class NotCaughtUp(Unavailable):
@@ -442,8 +465,14 @@ def _below(kind: type[AthenaError]) -> Iterator[type[AthenaError]]:
 _BY_CODE: dict[str, type[AthenaError]] = {kind.code: kind for kind in _below(AthenaError) if "code" in vars(kind)}
 
 
-def recorded_error(code: str, message: str, details: object = None) -> AthenaError:
-    """Return the error that a run, drain or step recorded under a code; an InternalError for an unknown code."""
+def recorded_error(code: str, message: str, details: object = None, *, retryable: bool | None = None) -> AthenaError:
+    """Return the error that a run or drain recorded under a code; an InternalError for an unknown code.
+
+    ``retryable`` is the recorded flag. If it is None, the code decides.
+    """
     error = _BY_CODE.get(code, InternalError)(message)
     error.details = details
+    error.key_bound = True
+    if retryable is not None:
+        error.retryable = retryable
     return error

@@ -22,7 +22,7 @@ from athena_cli.command_tree import COMMANDS
 from athena_cli.operation_command import command_of, generated_operations, summary_of
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
-from athena_core.errors import AthenaError
+from athena_core.errors import AthenaError, ProviderError, retry_with
 from athena_core.event import Event
 from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
@@ -244,10 +244,18 @@ ERRORS_HEAD = f"""# Error codes
 
 Generated from `athena_core/errors.py` and `athena_api/` by `{COMMAND}`; do not edit.
 
-Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "traceId", "details"?}}}}`. Programs rely on
-the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field, reason, remedy}}]`.
-If `retryable` is true, the same request may succeed later; repeat it with the same `Idempotency-Key`. If the meaning
-says that the request was not executed, nothing was stored.
+Every error is `{{"ok": false, "error": {{"code", "message", "retryable", "retryWith"?, "traceId", "details"?}}}}`.
+Programs rely on the code; the message is for people and may change. The `details` of `CONFIG_ERROR` are `[{{field,
+reason, remedy}}]`. If the meaning says that the request was not executed, nothing was stored.
+
+`retryable` is true if the cause may pass. Then `retryWith` names the `Idempotency-Key` of the retry:
+
+- `same-key`: nothing was decided yet, or the outcome is unknown. Repeat the request with the same key.
+- `new-key`: the key is bound to a run or drain that failed. With the same key, the request gets the same error again;
+  with a new key, it starts another run.
+
+`PROVIDER_ERROR` is retryable by its cause: a provider that was overloaded or could not be reached may answer later, but
+another 4xx or a missing API key is final. `OVERLOADED` has `new-key` if it ended a run that found no executor.
 
 | code | status | retryable | `Retry-After` | meaning | returned by |
 | --- | --- | --- | --- | --- | --- |
@@ -476,7 +484,9 @@ def errors_page() -> str:
 
 
 def _error(kind: type[AthenaError]) -> str:
-    retry = "yes" if kind.retryable else "no"
+    retry = f"`{retry_with(retryable=True, key_bound=kind.key_bound)}`" if kind.retryable else "no"
+    if kind is ProviderError:
+        retry = f"by cause: {retry} or no"
     after = f"{kind.retry_after} s" if kind.retry_after else ""
     return f"| `{kind.code}` | {status_of(kind)} | {retry} | {after} | {meaning(kind)} | {answered_by(kind.code)} |\n"
 

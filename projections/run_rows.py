@@ -144,7 +144,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=6, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=7, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -300,7 +300,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     event = recorded.event
     row = _finish(rows, recorded, "failed")
-    row.error = to_json(RunError(code=event.code, message=or_erased(event.error_text), retryable=event.retryable))
+    row.error = _error(event.code, or_erased(event.error_text), retryable=event.retryable)
     row.error_position = recorded.position
     rows.append(TEXT, RunTextRow(recorded.position, row.run_id))
 
@@ -322,21 +322,21 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
         kind, message = errors.Overloaded, "no executor had room for the run"
     elif event.cause == "key-limit":
         kind, message = errors.ConcurrencyLimitExceeded, "policy.limits left no room for the run in time"
-    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     row = _finish(rows, recorded, "timed-out")
     kind, message = errors.RunTimeout, f"the run {errors.took_longer(f'{recorded.event.timeout_ms} ms')}"
-    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row = _finish(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run was lost"
-    row.error = to_json(RunError(code=kind.code, message=message, retryable=kind.retryable))
+    row.error = _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
@@ -370,7 +370,7 @@ def _erase_text(rows: Rows, text: RunTextRow) -> None:
     if run.error is not None and run.error_position == text.position:
         error = msgspec.json.decode(run.error, type=RunError)
         message = ERASED if run.status == "failed" else CANCELLED
-        run.error = to_json(RunError(code=error.code, message=message, retryable=error.retryable))
+        run.error = _error(error.code, message, retryable=error.retryable)
 
 
 def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
@@ -419,3 +419,10 @@ class RunError(Value):
     code: str
     message: str
     retryable: bool
+    retry_with: errors.RetryWith | None = None
+
+
+def _error(code: str, message: str, *, retryable: bool) -> str:
+    """Return the error of a run as JSON. The idempotency key is bound to the run, so a retry needs a new one."""
+    with_key = errors.retry_with(retryable=retryable)
+    return to_json(RunError(code=code, message=message, retryable=retryable, retry_with=with_key))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import cleandoc
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 from msgspec import inspect
@@ -12,7 +12,7 @@ from athena_api.edge.replies import status_of
 from athena_api.endpoint.body import is_time, query_kind
 from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
 from athena_core import errors
-from athena_core.errors import AthenaError, Fault
+from athena_core.errors import AthenaError, Fault, RetryWith
 from athena_core.statuses import PHRASES
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
@@ -82,7 +82,14 @@ ERROR: Json = {
     "properties": {
         "code": {"enum": sorted(CODES)},
         "message": {"type": "string"},
-        "retryable": {"type": "boolean", "description": "True if the same request may succeed later."},
+        "retryable": {"type": "boolean", "description": "True if the cause may pass, so a retry may succeed."},
+        "retryWith": {
+            "enum": list(get_args(RetryWith)),
+            "description": (
+                "The idempotency key of a retry; absent if `retryable` is false. `same-key`: nothing was decided. "
+                "`new-key`: the key is bound to the failed run, so the same key gets this error again."
+            ),
+        },
         "traceId": {"type": "string", "description": "The id of this request, as in the `x-trace-id` header."},
         "details": {
             "anyOf": [{"type": "array", "items": {"$ref": SCHEMAS + "Fault"}}, {"type": "object"}],

@@ -85,8 +85,10 @@ def failure(error: AthenaError, trace_id: str, context: str | None = None) -> by
         "code": error.code,
         "message": clean(error.message if context is None else f"{context}.{error.message}"),
         "retryable": error.retryable,
-        "traceId": trace_id,
     }
+    if error.retryable:
+        body["retryWith"] = error.retry_with
+    body["traceId"] = trace_id
     if error.details is not None:
         body["details"] = clean(msgspec.to_builtins(error.details))
     return encode({"ok": False, "error": body})

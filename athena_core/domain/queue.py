@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
-from athena_core.errors import WorkQueueFull
+from athena_core.errors import RetryWith, WorkQueueFull, retry_with
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope
 
@@ -139,6 +139,8 @@ class WorkDrainFailed(Event):
     queue_depth_before: int
     queue_depth_after: int
     run_id: str | None = None
+    retryable: bool | None = None
+    retry_with: RetryWith | None = None
     error_text: Text = None
 
 
@@ -339,6 +341,7 @@ class FailBatch(Value):
     counted: bool
     attempts_max: int
     dead_letter_id: str
+    retryable: bool = False
     grave: GiveUpReason | None = None
 
 
@@ -349,6 +352,7 @@ class RefuseBatch(Value):
     code: str
     message: str
     dead_letter_id: str
+    retryable: bool = False
     grave: GiveUpReason | None = None
 
 
@@ -506,7 +510,14 @@ def _refuse(command: RefuseBatch, state: QueueState, drain: QueueDrain) -> tuple
 
 
 def _stop_drain(drain: QueueDrain, command: FailBatch | RefuseBatch, depth: int, run_id: str | None) -> Event:
-    return WorkDrainFailed(code=command.code, error_text=command.message, run_id=run_id, **_summary(drain, depth))
+    return WorkDrainFailed(
+        code=command.code,
+        error_text=command.message,
+        run_id=run_id,
+        retryable=command.retryable,
+        retry_with=retry_with(retryable=command.retryable),
+        **_summary(drain, depth),
+    )
 
 
 def _summary(drain: QueueDrain, depth: int) -> dict[str, Any]:

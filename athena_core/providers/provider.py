@@ -101,16 +101,23 @@ class Provider(Protocol):
 class ProviderFailure(ProviderError):
     """A failed call. ``worth_retrying`` and ``wait_seconds`` are for the caller's retry loop.
 
-    ``attempts`` is the number of tries, ``hops`` the number of further providers. ``retryable`` is for clients.
+    ``attempts`` is the number of tries, ``hops`` the number of further providers. ``retryable`` is for clients: by
+    default it equals ``worth_retrying``, and with several providers it is True if any of them may succeed later.
     """
 
     def __init__(self, message: str, *, worth_retrying: bool, wait_seconds: float | None = None) -> None:
         """Take a short message for operators, if a retry may succeed, and the delay that the provider requested."""
         super().__init__(one_line(message)[:MAX_MESSAGE_CHARS])
-        self.worth_retrying = worth_retrying
+        self.worth_retrying = self.retryable = worth_retrying
         self.wait_seconds = wait_seconds
         self.attempts = 1
         self.hops = 0
+
+    def after(self, earlier: "ProviderFailure | None", *, attempts: int, hops: int) -> "ProviderFailure":
+        """Return this failure with the counts of its route. It is retryable if an earlier one was, too."""
+        self.attempts, self.hops = attempts, hops
+        self.retryable |= earlier is not None and earlier.retryable
+        return self
 
 
 class ModelCompletion(Value):

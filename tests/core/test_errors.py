@@ -31,5 +31,21 @@ def test_an_unknown_code_is_a_bug_and_not_retryable() -> None:
     assert (type(error), error.code, error.retryable, error.details) == (InternalError, "INTERNAL_ERROR", False, None)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.Overloaded("why"), "same-key"),
+        (errors.OutcomeUnknown("why"), "same-key"),
+        (errors.IdempotencyInProgress("why"), "same-key"),
+        (errors.ProviderError("why"), "new-key"),
+        (recorded_error("OVERLOADED", "why"), "new-key"),
+        (recorded_error("PROVIDER_ERROR", "why", retryable=False), None),
+        (errors.ConcurrencyLimitExceeded("why"), None),
+    ],
+)
+def test_a_retry_uses_a_new_key_once_the_key_is_bound(error: AthenaError, expected: str | None) -> None:
+    assert (error.retry_with, error.retryable) == (expected, expected is not None)
+
+
 def test_a_recorded_wrong_field_needs_no_faults() -> None:
     assert isinstance(recorded_error("CONFIG_ERROR", "why"), ConfigError)

@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
+from athena_core.errors import RetryWith
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import (
     ContextMeta,
@@ -299,6 +300,7 @@ class RunFailed(Event):
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     code: str
     retryable: bool
+    retry_with: RetryWith | None = None
     error_text: Text = None
 
 

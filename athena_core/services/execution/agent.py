@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.domain import run
+from athena_core.errors import retry_with
 from athena_core.protocols import Passage
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import (
@@ -479,4 +480,9 @@ def _result(call: run.ToolCalled, result: ToolResult, *, interrupted: bool = Fal
 
 def run_failed(code: str, message: str, *, retryable: bool = False) -> run.RunFailed:
     """Return the end of a run that failed."""
-    return run.RunFailed(code=code, error_text=message[:MESSAGE_CHARS_MAX], retryable=retryable)
+    return run.RunFailed(
+        code=code,
+        error_text=message[:MESSAGE_CHARS_MAX],
+        retryable=retryable,
+        retry_with=retry_with(retryable=retryable),
+    )

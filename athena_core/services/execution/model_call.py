@@ -134,8 +134,7 @@ class ModelCaller:
                 try:
                     completion = await self._call(name, asking, on_text, in_vain)
                 except ProviderFailure as caught:
-                    failure = caught
-                    failure.attempts, failure.hops = tried, hops
+                    failure = caught.after(failure, attempts=tried, hops=hops)
                 else:
                     paid, most = (
                         self._cost(request, completion, name, model),

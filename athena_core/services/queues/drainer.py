@@ -251,6 +251,7 @@ class QueueDrainer:
             item_ids=tuple(item.id for item in items),
             code=error.code,
             message=error.message,
+            retryable=error.retryable,
             dead_letter_id=self._ids.new("dlq"),
             grave=grave,
         )
@@ -269,6 +270,7 @@ class QueueDrainer:
             run_id=batch.run_id,
             code=error.code,
             message=error.message,
+            retryable=error.retryable,
             counted=not cancelled,
             attempts_max=self._attempts_max,
             dead_letter_id=self._ids.new("dlq"),

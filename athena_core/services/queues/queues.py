@@ -189,7 +189,8 @@ class Queues:
                 return result, ended.position
             case queue.WorkDrainFailed() as failed:
                 details = {"drainId": failed.drain_id} | ({"runId": failed.run_id} if failed.run_id else {})
-                raise recorded_error(failed.code, or_erased(failed.error_text), details)
+                text = or_erased(failed.error_text)
+                raise recorded_error(failed.code, text, details, retryable=failed.retryable)
         return None
 
     def _ending(self, session_id: str, began: Position) -> Recorded[Event] | None:

@@ -109,6 +109,12 @@ def cancel_note(events: Iterable[Event]) -> str | None:
 
 def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaError:
     """Return the error of a run that did not complete; ``note`` is the reason of its cancellation."""
+    error = _run_error(run_id, ending, note)
+    error.key_bound = True
+    return error
+
+
+def _run_error(run_id: str, ending: Event, note: str | None) -> AthenaError:
     details = {"runId": run_id}
     match ending:
         case run.RunTimedOut():
@@ -129,8 +135,6 @@ def run_error(run_id: str, ending: Event, note: str | None = None) -> AthenaErro
         case run.RunCrashed():
             return RunCrashedError(f"run {run_id} crashed because its executor was lost; retry with a new key", details)
         case run.RunFailed():
-            error = recorded_error(ending.code, or_erased(ending.error_text), details)
-            error.retryable = ending.retryable
-            return error
+            return recorded_error(ending.code, or_erased(ending.error_text), details, retryable=ending.retryable)
         case _:
             raise TypeError(ending)

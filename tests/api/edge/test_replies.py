@@ -47,8 +47,10 @@ def test_a_failure_is_an_envelope() -> None:
 
 def test_a_failure_without_details_has_none() -> None:
     assert failure(errors.ProviderError("no answer"), "trace") == (
-        b'{"ok":false,"error":{"code":"PROVIDER_ERROR","message":"no answer","retryable":true,"traceId":"trace"}}'
+        b'{"ok":false,"error":{"code":"PROVIDER_ERROR","message":"no answer","retryable":true,"retryWith":"new-key",'
+        b'"traceId":"trace"}}'
     )
+    assert b'"retryable":true,"retryWith":"same-key",' in failure(errors.Overloaded("busy"), "trace")
 
 
 @pytest.mark.parametrize(

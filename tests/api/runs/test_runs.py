@@ -263,7 +263,11 @@ def test_a_run_that_takes_too_long_is_stopped(shared: Server, shared_gates: Gate
 def test_a_failure_of_the_provider_is_reported_and_recorded(shared: Server) -> None:
     with pytest.raises(Refused) as refused:
         shared.api.run("fail", provider="local-exec", sessionId="failing")
-    assert (refused.value.status, refused.value.code, refused.value.error["retryable"]) == (502, "PROVIDER_ERROR", True)
+    assert (refused.value.status, refused.value.code, refused.value.error["retryable"]) == (
+        502,
+        "PROVIDER_ERROR",
+        False,
+    )
     assert "told to fail" in refused.value.error["message"]
     run_id = refused.value.error["details"]["runId"]
     assert shared.api.types(runId=run_id) == [*LIFE, "run.failed"]

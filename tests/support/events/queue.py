@@ -70,6 +70,7 @@ def stopped(before: int, after: int, items: int = 0, run_id: str | None = "run_1
         queue_depth_before=before,
         queue_depth_after=after,
         run_id=run_id,
+        retryable=False,
     )
 
 

@@ -159,6 +159,23 @@ async def test_the_next_of_the_route_is_asked_with_its_own_model() -> None:
     assert [request.model for request in second.requests] == ["n", "n"]
 
 
+@pytest.mark.parametrize(
+    ("failures", "retryable"),
+    [
+        ((lasting, lasting), False),
+        ((lasting, passing), True),
+        ((passing, lasting), True),
+    ],
+)
+async def test_a_failure_is_retryable_if_any_of_the_route_may_pass(
+    failures: tuple[Callable[[], ProviderFailure], ...], retryable: bool
+) -> None:
+    first, second = (Scripted(name, [failure()]) for name, failure in zip(("paid", "other"), failures, strict=True))
+    with pytest.raises(ProviderFailure) as caught:
+        await Asked(first, second).asker.ask(HI, [("paid", "m"), ("other", "n")], attempts=1)
+    assert (caught.value.retryable, caught.value.retry_with) == (retryable, "new-key" if retryable else None)
+
+
 async def test_a_provider_that_is_gone_is_a_failure() -> None:
     asked = Asked(Scripted("paid", [DONE]))
     with pytest.raises(ProviderFailure, match="provider 'gone' is not registered"):
