@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tests.support import tree
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("athena_core/", "athena_api/", "athena_cli/", "projections/")
+PRODUCT = ("athena_core/", "athena_api/", "athena_cli/", "projections/", "clients/")
 
 IN_PROSE = re.compile(
     r"\b(whoever|nobody|somebody|told?|tells|c(o|a)mes? to|sees? to|so many|for ever|none of a|by itself|at work)\b",

@@ -1,0 +1,219 @@
+"""The wire format: requests, answers in the envelope, and pauses between attempts; no input or output."""
+
+import errno
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from athena_client.errors import AthenaError, InvalidAnswer, Unreachable
+
+VERSION = "0.2.0"
+USER_AGENT = f"athena-client/{VERSION}"
+PREFIX = "/api/v1"
+ANSWER_BYTES_MAX = 256 << 20
+"""Maximum size of an answer, in bytes after decompression."""
+FRAME_BYTES_MAX = 16 << 20
+"""Maximum size of a frame of a stream, in bytes."""
+BACKOFF_FIRST_SECONDS = 0.2
+BACKOFF_SECONDS_MAX = 5.0
+DOUBLINGS_MAX = 16
+GATEWAY_STATUSES = frozenset({429, 502, 503, 504})
+"""Statuses of a proxy whose server is away. A repeated request may reach the server."""
+
+T = TypeVar("T")
+Decode: TypeAlias = Callable[[bytes], Any]
+
+
+class Answer(NamedTuple):
+    """An answer without an error: ``data`` as JSON (or CSV), the HTTP status, and the headers."""
+
+    data: bytes
+    status: int
+    headers: Mapping[str, str]
+
+
+class Page(NamedTuple, Generic[T]):
+    """A page of a list. ``next_cursor`` is None on the last one."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class StreamItem(NamedTuple, Generic[T]):
+    """An item of a stream, and the cursor after it: None for live text, which is not recorded."""
+
+    cursor: str | None
+    item: T
+
+
+class ErrorBody(msgspec.Struct, rename="camel"):
+    """The error of an envelope."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    retry_with: str | None = None
+    trace_id: str = ""
+    details: object = None
+
+
+class Envelope(msgspec.Struct):
+    """The envelope of an answer or a frame; ``data`` stays undecoded JSON."""
+
+    ok: bool
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error: ErrorBody | None = None
+
+
+class RawPage(msgspec.Struct, rename="camel"):
+    """A page whose items stay undecoded JSON. The feed calls them events."""
+
+    items: list[msgspec.Raw] = []
+    events: list[msgspec.Raw] = []
+    next_cursor: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def url_path(path: str, parameters: Mapping[str, str]) -> str:
+    """Return the path of a request, with ``{name}`` filled in.
+
+    Raise ValueError for an empty or dot segment, which would turn it into the path of another operation.
+    """
+    for name, value in parameters.items():
+        if value in {"", ".", ".."}:
+            raise ValueError(f"{name}: {value!r} is not a valid id")
+    return PREFIX + path.format_map({name: quote(value, safe="") for name, value in parameters.items()})
+
+
+def query_of(query: Mapping[str, object]) -> dict[str, str]:
+    """Return query parameters as text, without None. Items of a list are joined by commas."""
+    return {name: _text(value) for name, value in query.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    encoded = msgspec.to_builtins(value)
+    return encoded if isinstance(encoded, str) else str(encoded)
+
+
+def body_of(body: object) -> bytes:
+    """Return a request body as JSON. Members of a mapping that are None are left out."""
+    if isinstance(body, Mapping):
+        body = {name: value for name, value in body.items() if value is not None}
+    return msgspec.json.encode({} if body is None else body)
+
+
+def answer_of(response: httpx2.Response, content: bytes, request: str) -> Answer:
+    """Return the answer in a response. Raise AthenaError, Unreachable for a proxy's page, or InvalidAnswer."""
+    status = response.status_code
+    if status == 200 and media_type(response) == "text/csv":
+        return Answer(content, status, response.headers)
+    try:
+        envelope = _decode_envelope(content)
+    except msgspec.MsgspecError as error:
+        raise not_athena(response, request) from error
+    if envelope.error is None and envelope.ok and response.is_success:
+        return Answer(bytes(envelope.data), status, response.headers)
+    raise error_of(envelope.error, request, status)
+
+
+def not_athena(response: httpx2.Response, request: str) -> AthenaError:
+    """Return the error of a response that is not from an Athena server."""
+    status = response.status_code
+    message = f"the response is not from an Athena server (status {status}, {media_type(response) or 'no type'})"
+    kind = Unreachable if status in GATEWAY_STATUSES else InvalidAnswer
+    return kind(message, request=request, status=status)
+
+
+def error_of(body: ErrorBody | None, request: str, status: int) -> AthenaError:
+    """Return the error of an envelope."""
+    body = body or ErrorBody(code="UNKNOWN_ERROR", message="the server returned an error without a reason")
+    return AthenaError(
+        body.code,
+        body.message,
+        retryable=body.retryable,
+        retry_with=body.retry_with,
+        trace_id=body.trace_id,
+        status=status,
+        details=body.details,
+        request=request,
+    )
+
+
+def frame_data(data: bytes, request: str) -> bytes:
+    """Return the record in a frame, as JSON. Raise the error in it, or InvalidAnswer."""
+    try:
+        envelope = _decode_envelope(data)
+    except msgspec.MsgspecError as error:
+        raise InvalidAnswer("a frame of the stream is not valid JSON", request=request, status=200) from error
+    if not envelope.ok or envelope.error is not None:
+        raise error_of(envelope.error, request, 200)
+    return bytes(envelope.data)
+
+
+def media_type(response: httpx2.Response) -> str:
+    """Return the media type of a response in lower case, without parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@cache
+def decoder_of(kind: Any) -> Decode:
+    """Return the decoder of a type, or ``kind`` itself if it is one: a function of JSON bytes."""
+    if callable(kind) and not isinstance(kind, type) and not hasattr(kind, "__origin__"):
+        return kind  # type: ignore[no-any-return]
+    return msgspec.json.Decoder(kind).decode
+
+
+def decode(kind: Any, data: bytes, request: str, status: int = 200) -> Any:
+    """Return JSON decoded as a type. Raise InvalidAnswer if it does not fit."""
+    try:
+        return decoder_of(kind)(data)
+    except msgspec.MsgspecError as error:
+        raise InvalidAnswer(f"the answer has another shape: {error}", request=request, status=status) from error
+
+
+def page_of(kind: Any, data: bytes, request: str) -> Page[Any]:
+    """Return a page with its items decoded as a type. Raise InvalidAnswer if they do not fit."""
+    page: RawPage = decode(RawPage, data, request)
+    return Page([decode(kind, bytes(item), request) for item in page.items or page.events], page.next_cursor)
+
+
+def backoff(failures: int, fraction: float) -> float:
+    """Return the seconds before the next attempt after ``failures`` (at least 1), with full jitter."""
+    doubled = BACKOFF_FIRST_SECONDS * 2.0 ** min(failures - 1, DOUBLINGS_MAX)
+    return fraction * min(doubled, BACKOFF_SECONDS_MAX)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of ``Retry-After``, or None. A date is relative to the server's own ``Date``."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return max(wait.total_seconds(), 0.0)
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Return True if the connection was refused, at every address of the host: no byte was sent."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return all(was_refused(one) for one in error.exceptions)
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno == errno.ECONNREFUSED
+        error = error.__cause__ or error.__context__
+    return False

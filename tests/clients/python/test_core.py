@@ -1,0 +1,83 @@
+"""The core of the Python client against a real server: requests, pages, streams and errors."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_client import AsyncAthena, Athena, AthenaError
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Athena]:
+    with Athena(server.url) as client:
+        yield client
+
+
+def start(client: Athena, text: str = "hello") -> dict[str, Any]:
+    got: dict[str, Any] = client.request("POST", "/runs", dict, body={"input": text}, accepted=dict)
+    return got
+
+
+def test_a_request_waits_for_its_run_and_returns_its_data(client: Athena) -> None:
+    assert "hello" in start(client)["output"]
+
+
+def test_a_list_is_one_iterator_over_its_pages(client: Athena) -> None:
+    started = [start(client)["runId"] for _ in range(3)]
+    assert [run["runId"] for run in client.pages("/runs", dict, query={"limit": 1})][:3] == started[::-1]
+    pages = list(client.pages("/runs", dict, query={"limit": 2}).pages())
+    assert [len(page.items) for page in pages[:-1]] == [2] * (len(pages) - 1) and pages[-1].next_cursor is None
+
+
+def test_a_stream_yields_each_event_once_and_its_cursor_continues_it(client: Athena) -> None:
+    run_id = start(client)["runId"]
+    stream = client.stream("/events/stream", dict, query={"after": "0"})
+    first = next(iter(stream))
+    rest = []
+    for event in stream:
+        rest.append(event)
+        if event["type"] == "run.completed" and event["runId"] == run_id:
+            break
+    listed = list(client.pages("/events", dict))
+    assert [first["id"], *(event["id"] for event in rest)] == [event["id"] for event in listed]
+    assert stream.cursor == listed[-1]["id"]
+
+
+def test_an_error_carries_what_the_server_answered(client: Athena) -> None:
+    with pytest.raises(AthenaError) as caught:
+        client.request("GET", "/runs/{runId}", parameters={"runId": "run_none"})
+    error = caught.value
+    assert (error.code, error.status, error.retryable, error.run_id) == ("NOT_FOUND", 404, False, None)
+    assert error.trace_id in str(error) and error.request == "GET /api/v1/runs/run_none"
+
+
+def test_a_segment_of_dots_is_not_a_path_parameter(client: Athena) -> None:
+    with pytest.raises(ValueError, match="runId: '..' is not a valid id"):
+        client.request("GET", "/runs/{runId}", parameters={"runId": ".."})
+
+
+async def test_the_asynchronous_half_does_the_same(server: Server) -> None:
+    async with AsyncAthena(server.url) as client:
+        got = await client.request("POST", "/runs", dict, body={"input": "hello"}, accepted=dict)
+        runs = client.pages("/runs", dict, query={"limit": 1})
+        assert got["runId"] in [run["runId"] async for run in runs]
+        async for event in client.stream("/events/stream", dict, query={"after": "0"}):
+            assert event["type"]
+            break
+
+
+def test_the_identity_is_sent_where_it_is_asked_for(tmp_path: Path) -> None:
+    with Server(tmp_path, auth_enabled="true", auth_identity_role_map="alice:Operator") as server:
+        with Athena(server.url) as nobody, pytest.raises(AthenaError, match="AUTH_IDENTITY_MISSING"):
+            start(nobody)
+        with Athena(server.url, "alice") as alice:
+            assert start(alice)["output"]
