@@ -1,18 +1,23 @@
 """Metrics in the text format of Prometheus, without ids and without text of users or models."""
 
+import functools
 import os
+import resource
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from athena_api.edge.traffic import Sample
 from athena_api.operations.core import health_of
 from athena_core import __version__
+from athena_core.domain.run import RejectionReason
 from athena_core.errors import NotCaughtUp
 from athena_core.system.histogram import Histogram
 from athena_core.values import MICRO_USD
 from projections.fleet import FleetCounts, day_spend, fleet_counts
+from projections.fleet_rows import FIRST_TOKEN, RUNNING, TIME_BOUNDS_MS, WAITING, ProviderCountsRow, TimeCountRow
 from projections.schedules import schedule_counts
 
 if TYPE_CHECKING:
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MEMORY = Path("/proc/self/statm")
+STAT = Path("/proc/self/stat")
+FILES = Path("/proc/self/fd")
+BOOT = Path("/proc/stat")
+REASONS = get_args(RejectionReason)
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class MetricFamily(NamedTuple):
@@ -113,14 +123,41 @@ JUMP = MetricFamily(
     "Seconds of a forward jump of the machine's clock, until it is accepted.",
 )
 BUILD = MetricFamily("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
+RUN_TIMES = MetricFamily(
+    "athena_run_duration_seconds",
+    "histogram",
+    "Time that ended runs took from their admission, without pauses, since the log began.",
+    ("provider",),
+)
+WAITING_TIMES = MetricFamily(
+    "athena_run_waiting_seconds",
+    "histogram",
+    "Time that runs waited for their admission, since the log began.",
+    ("provider",),
+)
+FIRST_TOKEN_TIMES = MetricFamily(
+    "athena_run_first_token_seconds",
+    "histogram",
+    "Time from a model call to the first piece of its output, since the log began.",
+    ("provider",),
+)
+TIMES_BY_KIND = {RUNNING: RUN_TIMES, WAITING: WAITING_TIMES, FIRST_TOKEN: FIRST_TOKEN_TIMES}
+STARTED = MetricFamily("process_start_time_seconds", "gauge", "When this process started, in seconds since 1970.")
 CPU = MetricFamily("process_cpu_seconds_total", "counter", "CPU time of this process.")
 RESIDENT = MetricFamily("process_resident_memory_bytes", "gauge", "Resident memory of this process.")
+VIRTUAL = MetricFamily("process_virtual_memory_bytes", "gauge", "Virtual memory of this process.")
+OPEN_FILES = MetricFamily("process_open_fds", "gauge", "Open file descriptors of this process.")
+MAX_FILES = MetricFamily("process_max_fds", "gauge", "Limit of open file descriptors of this process.")
+THREADS = MetricFamily("process_threads", "gauge", "Threads of this process.")
 
 FAMILIES = (
     *(REQUESTS, REQUEST_TIMES, EVENTS, BATCHES, COMMITS, HEAD, QUEUE, LAG, STOPPED, STREAMS, BLOCKED, BLOCKS),
     *(
         RUNS,
         ADMITTED,
+        RUN_TIMES,
+        WAITING_TIMES,
+        FIRST_TOKEN_TIMES,
         OPEN_RUNS,
         ITEMS,
         DRAINED,
@@ -141,8 +178,13 @@ FAMILIES = (
         BEHIND_LOG,
         JUMP,
         BUILD,
+        STARTED,
         CPU,
         RESIDENT,
+        VIRTUAL,
+        OPEN_FILES,
+        MAX_FILES,
+        THREADS,
     ),
 )
 """All metrics, in the order of the output."""
@@ -179,8 +221,8 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[BEHIND_LOG].append(((), health.clock_behind_log_ms / 1000))
     samples[JUMP].append(((), health.clock_ahead_ms / 1000))
     samples[BUILD].append(((__version__,), 1))
-    samples[CPU].append(((), time.process_time()))
-    samples[RESIDENT].append(((), int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")))
+    for family, value in process_samples():
+        samples[family].append(((), value))
     try:
         counts, _ = plane.views_reader.query(("fleet",), fleet_counts)
         today, _ = plane.views_reader.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
@@ -193,14 +235,35 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[RESERVED].append(((), today.reserved_usd))
     if today.budget_usd is not None:
         samples[BUDGET].append(((), today.budget_usd))
-    for family, sample in fleet_samples(counts):
+    for family, sample in fleet_samples(counts, sorted(plane.providers)):
         samples[family].append(sample)
     return samples
 
 
-def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
-    """Yield the samples of the counters of the fleet."""
-    for row in counts.providers:
+def process_samples() -> Iterator[tuple[MetricFamily, float]]:
+    """Yield the values of this process, from Linux."""
+    pages = MEMORY.read_text().split()
+    yield STARTED, started_at()
+    yield CPU, time.process_time()
+    yield RESIDENT, int(pages[1]) * PAGE_BYTES
+    yield VIRTUAL, int(pages[0]) * PAGE_BYTES
+    yield OPEN_FILES, sum(1 for _ in FILES.iterdir())
+    yield MAX_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    yield THREADS, threading.active_count()
+
+
+@functools.cache
+def started_at() -> float:
+    """Return the time at which this process started, in seconds since 1970."""
+    ticks = int(STAT.read_text().rpartition(")")[2].split()[19])  # the name before it may contain anything
+    boot = next(int(line.split()[1]) for line in BOOT.read_text().splitlines() if line.startswith("btime "))
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def fleet_samples(counts: FleetCounts, registered: Sequence[str]) -> Iterator[tuple[MetricFamily, Sample]]:
+    """Yield the samples of the counters of the fleet. Registered providers start at 0."""
+    rows = {name: ProviderCountsRow(name) for name in registered} | {row.provider: row for row in counts.providers}
+    for row in rows.values():
         yield ADMITTED, ((row.provider,), row.admitted)
         for outcome in ("completed", "failed", "cancelled", "timed_out", "crashed"):
             yield RUNS, ((row.provider, outcome.replace("_", "-")), getattr(row, outcome))
@@ -215,10 +278,23 @@ def fleet_samples(counts: FleetCounts) -> Iterator[tuple[MetricFamily, Sample]]:
         *((LETTERS, counts.now.letters), (BURIED, counts.now.buried)),
     ):
         yield family, ((), count)
-    for refusal in counts.refusals:
-        yield REJECTIONS, ((refusal.reason,), refusal.runs)
+    for reason, runs in (dict.fromkeys(REASONS, 0) | {row.reason: row.runs for row in counts.refusals}).items():
+        yield REJECTIONS, ((reason,), runs)
+    for (kind, provider), histogram in _times(counts.times, registered).items():
+        yield TIMES_BY_KIND[kind], ((provider,), histogram)
     yield DENIALS, ((), counts.now.denied)
     yield SUPPRESSED, ((), counts.now.suppressed)
+
+
+def _times(rows: Iterable[TimeCountRow], registered: Iterable[str]) -> dict[tuple[str, str], Histogram]:
+    """Return the histograms of durations by kind and provider."""
+    bounds = tuple(bound / 1_000 for bound in TIME_BOUNDS_MS)
+    histograms = {(kind, provider): Histogram(bounds) for kind in TIMES_BY_KIND for provider in registered}
+    for row in rows:
+        histogram = histograms.setdefault((row.kind, row.provider), Histogram(bounds))
+        histogram.counts[row.bucket] = row.number
+        histogram.sum += row.sum_ms / 1_000
+    return histograms
 
 
 # The text format

@@ -22,12 +22,14 @@ from projections.fleet_rows import (
     PROVIDER,
     REFUSAL,
     SPEND,
+    TIME,
     BudgetRow,
     CurrentCountsRow,
     HourCountsRow,
     ProviderCountsRow,
     RefusalCountRow,
     SpendRow,
+    TimeCountRow,
     longest_of,
 )
 
@@ -205,6 +207,7 @@ class FleetCounts(Value):
     now: CurrentCountsRow
     providers: tuple[ProviderCountsRow, ...]
     refusals: tuple[RefusalCountRow, ...]
+    times: tuple[TimeCountRow, ...]
 
 
 def fleet_counts(connection: Connection) -> FleetCounts:
@@ -212,6 +215,7 @@ def fleet_counts(connection: Connection) -> FleetCounts:
         now=CURRENT.one(connection, ONLY_ROW) or CurrentCountsRow(ONLY_ROW),
         providers=tuple(PROVIDER.load(values) for values in connection.execute(PROVIDER.scan)),
         refusals=tuple(REFUSAL.load(values) for values in connection.execute(REFUSAL.scan)),
+        times=tuple(TIME.load(values) for values in connection.execute(TIME.scan)),
     )
 
 

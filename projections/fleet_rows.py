@@ -4,6 +4,8 @@ No query scans runs, so the cost of a summary does not grow with their number. A
 are counted by hour: a window of 24 hours is the current hour and the 23 before it.
 """
 
+from bisect import bisect_left
+
 import msgspec
 
 from athena_core.clock import iso
@@ -137,6 +139,19 @@ class RunTimeCountRow(msgspec.Struct, gc=False):
     runs: int = 0
 
 
+class TimeCountRow(msgspec.Struct, gc=False):
+    """The number of durations in a bucket and their sum, since the log began.
+
+    ``bucket`` is the index of the lowest bound in ``TIME_BOUNDS_MS`` that is not exceeded.
+    """
+
+    kind: str
+    provider: str
+    bucket: int
+    number: int = 0
+    sum_ms: int = 0
+
+
 class SpendRow(msgspec.Struct, gc=False):
     """Consumption in a month (``2026-01``, UTC) by a provider, profile, session or persona, or in total (no name)."""
 
@@ -158,13 +173,14 @@ PROVIDER = Table("fleet_provider", ProviderCountsRow, key=("provider",))
 REFUSAL = Table("fleet_refusal", RefusalCountRow, key=("reason",))
 HOUR = Table("fleet_hour", HourCountsRow, key=("hour",))
 RUN_TIME = Table("fleet_run_time", RunTimeCountRow, key=("hour", "bucket"))
+TIME = Table("fleet_time", TimeCountRow, key=("kind", "provider", "bucket"))
 SPEND = Table(
     "fleet_spend", SpendRow, key=("month", "dimension", "name"), indexes=(("month", "dimension", "cost_micro_usd"),)
 )
 BUDGET = Table("fleet_budget", BudgetRow, key=("row",), cached=True)
 DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
-    "fleet", version=4, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, SPEND)
+    "fleet", version=5, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
 )
 
 OVERALL = "all"
@@ -172,6 +188,12 @@ BY_PROVIDER = "provider"
 BY_PROFILE = "profile"
 BY_SESSION = "session"
 BY_PERSONA = "persona"
+
+RUNNING = "run"
+WAITING = "wait"
+FIRST_TOKEN = "first-token"
+TIME_BOUNDS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 3_600_000)
+"""Bounds of the buckets for metrics: from a first token to a run of an hour."""
 
 
 # Buckets of durations: exact below 8 ms, then eight for each doubling. A bucket is at most an eighth too long.
@@ -205,10 +227,12 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     event = recorded.event
     if recorded.version == 1:
         rows.append(OPEN, _open_run(recorded, event, waiting=False))
+        _count_time(rows, WAITING, event.provider, 0)
     else:
         row = rows.change(OPEN, recorded.stream)
         row.waiting, row.since = False, recorded.at
         _change_queued(rows, event.session_id, -1)
+        _count_time(rows, WAITING, event.provider, recorded.at - row.queued_at)
     now = _current(rows)
     now.running += 1
     rows.tally(PROVIDER, event.provider).admitted += 1
@@ -276,6 +300,8 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     provider.output_tokens += taken
     provider.cost_micro_usd += cost
     provider.unpriced_calls += unpriced
+    if event.first_token_ms is not None:
+        _count_time(rows, FIRST_TOKEN, event.provider, event.first_token_ms)
     if row.reserved_micro_usd or cost > 0:
         _release(rows, row)
         rows.tally(DAY, iso(recorded.at)[:10]).spent_micro_usd += max(cost, 0)
@@ -285,8 +311,7 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
 def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     """Count the run and its duration."""
     row = _finish(rows, recorded, "completed")
-    took = row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
-    hour, bucket = recorded.at // HOUR_MS, bucket_of(took)
+    hour, bucket = recorded.at // HOUR_MS, bucket_of(_took(row, recorded))
     rows.tally(RUN_TIME, hour, bucket).runs += 1
 
 
@@ -427,9 +452,23 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
         now.paused -= 1
     else:
         now.running -= 1
+    _count_time(rows, RUNNING, row.provider, _took(row, recorded))
     for counts in (rows.tally(PROVIDER, row.provider), _hour(rows, recorded)):
         setattr(counts, outcome, getattr(counts, outcome) + 1)
     return row
+
+
+def _took(row: OpenRunRow, recorded: Recorded[Event]) -> int:
+    """Return the time for which the clock of a run has run, in milliseconds."""
+    return row.elapsed_ms + (max(recorded.at - row.since, 0) if row.since is not None else 0)
+
+
+def _count_time(rows: Rows, kind: str, provider: str, milliseconds: int) -> None:
+    """Count a duration in its bucket."""
+    duration = max(milliseconds, 0)
+    counts = rows.tally(TIME, kind, provider, bisect_left(TIME_BOUNDS_MS, duration))
+    counts.number += 1
+    counts.sum_ms += duration
 
 
 def _current(rows: Rows) -> CurrentCountsRow:

@@ -128,6 +128,8 @@ class ModelCompletion(Value):
     reason: str
     request_id: str | None = None
     calls: tuple[ToolCall, ...] = ()
+    first_token_ms: int | None = None
+    """Time to the first piece of text or of a tool call, if it was measured."""
 
 
 class PartialToolCall:
@@ -142,9 +144,12 @@ class PartialToolCall:
 class CompletionBuilder:
     """The output and usage of a call so far, within the limits of its request."""
 
-    def __init__(self, provider: str, chars_max: int) -> None:
-        """Start with no output."""
+    def __init__(self, provider: str, chars_max: int, monotonic: Callable[[], float] | None = None) -> None:
+        """Start with no output. With a clock (in seconds) measure the time to the first token from now on."""
         self._provider = provider
+        self._monotonic = monotonic
+        self._began = 0.0 if monotonic is None else monotonic()
+        self._first_at: float | None = None
         self._chars_left = chars_max
         self._chars_max = chars_max
         self._calls: dict[int, PartialToolCall] = {}
@@ -183,9 +188,12 @@ class CompletionBuilder:
             reason=one_line(reason)[:MAX_REASON_CHARS],
             request_id=request_id and one_line(request_id)[:MAX_REQUEST_ID_CHARS],
             calls=tuple(calls),
+            first_token_ms=None if self._first_at is None else round((self._first_at - self._began) * 1_000),
         )
 
     def _spend(self, chars: int) -> None:
+        if self._first_at is None and self._monotonic is not None:
+            self._first_at = self._monotonic()
         self._chars_left -= chars
         if self._chars_left < 0:
             raise self._failure(f"the output exceeds {self._chars_max} characters")

@@ -255,9 +255,12 @@ class History:
         self.in_run(run_id, event)
         return evidence_id
 
-    def pay(self, run_id: str, cost: int | None = 7) -> None:
+    def pay(self, run_id: str, cost: int | None = 7, first_token_ms: int | None = None) -> None:
         usage = Usage(input_tokens=2, output_tokens=3, total_tokens=5)
-        self.in_run(run_id, UsageRecorded(provider="mock", model="mock-model", usage=usage, cost_micro_usd=cost))
+        paid = UsageRecorded(
+            provider="mock", model="mock-model", usage=usage, cost_micro_usd=cost, first_token_ms=first_token_ms
+        )
+        self.in_run(run_id, paid)
 
     def end(self, run_id: str, how: str = "completed") -> Position:
         endings: dict[str, Event] = {

@@ -14,7 +14,7 @@ from athena_core.domain.policy import Policy, PolicyUpdated
 from athena_core.domain.run import BudgetReserved, RunPaused, RunResumed, UsageRecorded
 from athena_core.values import Usage
 from projections.fleet import fleet_counts, fleet_summary
-from projections.fleet_rows import bucket_of, longest_of
+from projections.fleet_rows import TIME_BOUNDS_MS, bucket_of, longest_of
 from tests.projections.history import BEGINNING, CODEC, MOVES, History
 from tests.projections.support import shown
 
@@ -27,6 +27,14 @@ def summary(tmp_path: Path, history: History, now: int | None = None) -> Any:
     with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
         connection = shown(Path(directory), history)
         return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now)))
+
+
+def durations(tmp_path: Path, history: History) -> set[tuple[str, int | None, int, int]]:
+    """Return the buckets of durations: kind, bound in milliseconds, number and sum in milliseconds."""
+    with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
+        times = fleet_counts(shown(Path(directory), history)).times
+    bounds = (*TIME_BOUNDS_MS, None)
+    return {(row.kind, bounds[row.bucket], row.number, row.sum_ms) for row in times}
 
 
 def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
@@ -238,6 +246,25 @@ def test_the_clock_of_a_run_stands_while_it_waits_and_while_it_is_paused(tmp_pat
     history.now += 4
     history.end(run_id)
     assert summary(tmp_path, history)["recent"]["runTimes"] == {"runs": 1, "p50Ms": 7, "p95Ms": 7}
+    assert durations(tmp_path, history) == {("wait", 60_000, 1, 50_000), ("run", 50, 1, 7)}
+
+
+def test_durations_are_counted_by_bucket_since_the_log_began(tmp_path: Path) -> None:
+    history = History()
+    for milliseconds in (50, 51, 100, 3_600_001):
+        run_id = history.request("s")
+        history.pay(run_id, first_token_ms=milliseconds)
+        history.pay(run_id)
+        history.now += milliseconds
+        history.end(run_id, "failed")
+    assert durations(tmp_path, history) == {
+        ("wait", 50, 4, 0),
+        *(
+            time
+            for kind in ("run", "first-token")
+            for time in ((kind, 50, 1, 50), (kind, 100, 2, 151), (kind, None, 1, 3_600_001))
+        ),
+    }
 
 
 @given(st.integers(-5, 2**50))

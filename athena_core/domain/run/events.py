@@ -21,6 +21,13 @@ WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
 CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
 PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
+RejectionReason = Literal[
+    "max-concurrent-runs-exceeded",
+    "lock-acquisition-failed",
+    "key-limit-exceeded",
+    "daily-cost-budget-exceeded",
+    "unpriced-model",
+]
 LossReason = Literal["dead", "frozen", "left"]
 """How an executor lost a run: its process ended, it stopped sending heartbeats, or it shut down in order."""
 
@@ -199,7 +206,7 @@ class UsageRecorded(Event):
     """A model call was paid for. The cost is absent, and ``unpriced`` set, if the model has no price.
 
     ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
-    cancelled after the provider had reported its usage.
+    cancelled after the provider had reported its usage. ``first_token_ms``: time to the first piece of the output.
     """
 
     TYPE: ClassVar[str] = "usage.recorded"
@@ -215,6 +222,7 @@ class UsageRecorded(Event):
     failed: bool | None = None
     cost_micro_usd: int | None = None
     price_version: str | None = None
+    first_token_ms: int | None = None
 
 
 class BudgetReserved(Event):
@@ -349,13 +357,7 @@ class RunRejection(Value):
     policy_type: Literal["CONCURRENCY", "COST"]
     limit: int
     rejected_run_details: RejectedRunDetails
-    reason: Literal[
-        "max-concurrent-runs-exceeded",
-        "lock-acquisition-failed",
-        "key-limit-exceeded",
-        "daily-cost-budget-exceeded",
-        "unpriced-model",
-    ]
+    reason: RejectionReason
     active_runs: int
     policy: "PolicyOrigin | None" = None
     spent_micro_usd: int | None = None

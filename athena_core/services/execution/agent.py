@@ -460,6 +460,7 @@ def usage_recorded(
         failed=in_vain or None,
         cost_micro_usd=call.cost_micro_usd,
         price_version=call.price_version,
+        first_token_ms=call.first_token_ms,
     )
 
 

@@ -56,6 +56,7 @@ class CallCost(Value):
     unpriced: bool
     price_version: str | None
     request_id: str | None
+    first_token_ms: int | None = None
 
 
 class ModelAnswer(Value):
@@ -190,7 +191,7 @@ class ModelCaller:
         provider = self._providers.get(name)
         if provider is None:
             raise ProviderFailure(f"provider {name!r} is not registered", worth_retrying=False)
-        shown, spoken = False, CompletionBuilder(name, request.max_output_chars)
+        shown, spoken = False, CompletionBuilder(name, request.max_output_chars, self._clock.monotonic)
 
         def show(text: str) -> None:
             nonlocal shown
@@ -228,6 +229,7 @@ class ModelCaller:
             unpriced=cost is None,
             price_version=None if provider in FREE else self._prices.version,
             request_id=completion.request_id,
+            first_token_ms=completion.first_token_ms,
         )
 
     def _with_call_ids(self, request: ModelRequest, completion: ModelCompletion) -> ModelCompletion:
