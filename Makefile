@@ -5,6 +5,7 @@ PORT ?= 8787
 BIN := .venv/bin
 READY := .venv/.ready
 CONSOLE := athena_api/dashboard
+CLIENT := clients/typescript
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Run a command and show its output only if it fails.
@@ -39,20 +40,19 @@ test: check ## Run all checks and all tests except the heavy ones (about four mi
 quick: $(READY) ## Run the tests of the core and of the projections (about a minute, while you work)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests/core tests/projections
 
-check: $(READY) ## Check style, types and import directions, and the console's sources where npm is
+check: $(READY) ## Check style, types and import directions, and the TypeScript sources where npm is
 	@$(call quietly,$(BIN)/ruff check)
 	@$(call quietly,$(BIN)/ruff format --check)
 	@$(call quietly,$(BIN)/mypy)
 	@$(call quietly,$(BIN)/lint-imports --no-logo)
 	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory console; else \
-		echo "npm is not installed: the console's sources were not checked."; fi
+		echo "npm is not installed: the console and the TypeScript client were not checked."; fi
 
-console: $(CONSOLE)/node_modules/.ready ## Lint, type-check and unit-test the console's sources (needs npm)
-	@$(call quietly,cd $(CONSOLE) && npm run check)
-	@$(call quietly,cd $(CONSOLE) && npm test)
+console: $(CONSOLE)/node_modules/.ready $(CLIENT)/node_modules/.ready ## Lint, type-check and unit-test the console and its client (needs npm)
+	@for place in $(CONSOLE) $(CLIENT); do (cd $$place && $(call quietly,npm run check) && $(call quietly,npm test)) || exit 1; done
 
-$(CONSOLE)/node_modules/.ready: $(CONSOLE)/package-lock.json
-	@cd $(CONSOLE) && npm ci --silent
+%/node_modules/.ready: %/package-lock.json
+	@cd $* && npm ci --silent
 	@touch $@
 
 docs: $(READY) ## Regenerate files: events, errors, settings, the listings of the API

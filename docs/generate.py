@@ -28,7 +28,7 @@ from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
-from docs import layout, python_sync, typescript
+from docs import layout, python_sync, typescript, typescript_client
 from projections.feed import REFERRING
 from tests.reliability import tamperings
 
@@ -38,6 +38,7 @@ API = ROOT / "docs" / "api.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 OPERATING = ROOT / "docs" / "operations.md"
 TOOLS = ROOT / "docs" / "tools.md"
+TYPESCRIPT = ROOT / "clients" / "typescript" / "src" / "generated"
 RELIABILITY = ROOT / "docs" / "reliability.md"
 
 STREAMS = {
@@ -660,6 +661,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "cli.md": commands_page(),
         ROOT / "athena_cli" / "generated_commands.py": words_module(),
         ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
+        **{TYPESCRIPT / name: text for name, text in typescript_client.modules().items()},
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),
         ARCHITECTURE: filled(ARCHITECTURE, folders=layout.listing()),

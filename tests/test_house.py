@@ -234,8 +234,8 @@ def declared(source: Source) -> Iterator[tuple[str, int]]:
 
 
 def typescript(sources: Sources) -> Iterator[Source]:
-    """The sources of the console that are written by hand."""
-    return (s for s in sources if s.path.endswith((".ts", ".tsx")) and not s.path.endswith("/generated.ts"))
+    """The sources of the console and of the client that are written by hand."""
+    return (s for s in sources if s.path.endswith((".ts", ".tsx")) and "/generated" not in s.path)
 
 
 def the_glossary_is_spoken(sources: Sources) -> Iterator[Breach]:

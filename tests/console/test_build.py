@@ -11,18 +11,21 @@ import pytest
 from athena_api.static_files import ROOT
 
 SOURCES = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard"
+CLIENT = Path(__file__).resolve().parents[2] / "clients" / "typescript"
 TOOLS = SOURCES / "node_modules" / ".bin"
 
 
-def test_the_lock_names_no_registry() -> None:
-    packages = json.loads((SOURCES / "package-lock.json").read_text("utf-8"))["packages"]
+@pytest.mark.parametrize("place", [SOURCES, CLIENT], ids=lambda place: place.name)
+def test_the_lock_names_no_registry(place: Path) -> None:
+    packages = json.loads((place / "package-lock.json").read_text("utf-8"))["packages"]
     assert not [name for name, package in packages.items() if "resolved" in package]
     assert all("integrity" in package for name, package in packages.items() if name)
 
 
-def test_versions_are_exact() -> None:
-    manifest = json.loads((SOURCES / "package.json").read_text("utf-8"))
-    versions = [*manifest["dependencies"].values(), *manifest["devDependencies"].values()]
+@pytest.mark.parametrize("place", [SOURCES, CLIENT], ids=lambda place: place.name)
+def test_versions_are_exact(place: Path) -> None:
+    manifest = json.loads((place / "package.json").read_text("utf-8"))
+    versions = [*manifest.get("dependencies", {}).values(), *manifest["devDependencies"].values()]
     assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 

@@ -105,7 +105,7 @@ def prose(path: str, text: str) -> Iterator[Prose]:
         yield from _python(path, text)
     elif path.endswith(".md"):
         yield from _markdown(path, text)
-    elif path.endswith((".ts", ".tsx", ".css")) and not path.endswith(("generated.ts", "words.ts")):
+    elif path.endswith((".ts", ".tsx", ".css")) and "/generated" not in path:
         for line, value in enumerate(text.splitlines(), 1):
             yield Prose(path, line, "text", value)
     elif path == "Makefile" or path.startswith(".ci/"):

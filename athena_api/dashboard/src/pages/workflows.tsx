@@ -11,13 +11,13 @@ import {
   getWorkflowRun,
   listWorkflowRuns,
   listWorkflows,
-  type WorkflowRunDetails,
   rejectWorkflowStep,
   resumeWorkflow,
   runWorkflow,
   type StepState,
   type Workflow,
   type WorkflowRun,
+  type WorkflowRunDetails,
 } from "../generated";
 import { href, route } from "../route";
 import { type SeenEvent, text } from "../state/events";

@@ -1,0 +1,603 @@
+// Generated from the table of operations by `python -m docs.generate`; do not edit.
+
+import type { PageQuery, ReadOptions, WriteOptions } from "../options.js";
+import { Pages } from "../pages.js";
+import { type StreamItem, type StreamParts, Transport } from "../transport.js";
+import * as rows from "./operations.js";
+import type * as types from "./types.js";
+
+/** The query of `listRuns`. */
+export interface ListRunsQuery extends PageQuery {
+  readonly sessionId?: string | undefined;
+  readonly status?: "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "running" | "timed-out" | undefined;
+  readonly provider?: string | undefined;
+  readonly include?: "output" | undefined;
+}
+
+/** The query of `getRun`. */
+export interface GetRunQuery {
+  readonly wait?: number | undefined;
+}
+
+/** The query of `listActiveRuns`. */
+export interface ListActiveRunsQuery extends PageQuery {
+  readonly sessionId?: string | undefined;
+  readonly runId?: string | undefined;
+}
+
+/** The query of `listCancellationRequests`. */
+export interface ListCancellationRequestsQuery extends PageQuery {
+  readonly sessionId?: string | undefined;
+  readonly runId?: string | undefined;
+}
+
+/** The query of `getSessionTranscript`. */
+export interface GetSessionTranscriptQuery {
+  /** The id of the last entry received. */
+  readonly after?: string | undefined;
+  /** The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100. */
+  readonly limit?: number | undefined;
+}
+
+/** The query of `streamSessionTranscript`. */
+export interface StreamSessionTranscriptQuery {
+  readonly frames?: "event" | "message" | undefined;
+  readonly after?: string | undefined;
+}
+
+/** The query of `getRunTemplate`. */
+export interface GetRunTemplateQuery {
+  readonly version?: number | undefined;
+}
+
+/** The query of `listA2aMessages`. */
+export interface ListA2aMessagesQuery extends PageQuery {
+  readonly fromPersona?: string | undefined;
+  readonly toPersona?: string | undefined;
+  readonly status?: "completed" | "failed" | "sent" | "started" | undefined;
+}
+
+/** The query of `listA2aDlq`. */
+export interface ListA2aDlqQuery extends PageQuery {
+  readonly status?: "discarded" | "pending" | "requeued" | undefined;
+  readonly sessionId?: string | undefined;
+  readonly sourcePersona?: string | undefined;
+  readonly targetPersona?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly createdAfter?: string | undefined;
+  readonly createdBefore?: string | undefined;
+}
+
+/** The query of `searchMemory`. */
+export interface SearchMemoryQuery {
+  readonly query: string;
+  readonly maxResults?: number | undefined;
+  readonly minScore?: number | undefined;
+}
+
+/** The query of `listAnchors`. */
+export interface ListAnchorsQuery extends PageQuery {
+  readonly logId?: string | undefined;
+}
+
+/** The query of `listWorkflowRunItems`. */
+export interface ListWorkflowRunItemsQuery extends PageQuery {
+  readonly status?: "cancelled" | "failed" | "ok" | "pending" | "running" | undefined;
+}
+
+/** The query of `listPersonaRuns`. */
+export interface ListPersonaRunsQuery extends PageQuery {
+  readonly name?: string | undefined;
+  readonly status?: "failed" | "ok" | "running" | undefined;
+}
+
+/** The query of `listPolicyConcurrencyRejections`. */
+export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
+  readonly sessionId?: string | undefined;
+  readonly createdAfter?: string | undefined;
+  readonly createdBefore?: string | undefined;
+  readonly offset?: number | undefined;
+  readonly reason?: string | undefined;
+  readonly actor?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly harnessProfileId?: string | undefined;
+  readonly order?: "newest" | "oldest" | undefined;
+}
+
+/** The query of `getScheduleLogs`. */
+export interface GetScheduleLogsQuery {
+  /** The id of the last entry received. */
+  readonly after?: string | undefined;
+  /** The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100. */
+  readonly limit?: number | undefined;
+}
+
+/** The query of `previewSchedule`. */
+export interface PreviewScheduleQuery {
+  readonly count?: number | undefined;
+  readonly from?: string | undefined;
+}
+
+/** The query of `getAuditTrail`. */
+export interface GetAuditTrailQuery extends PageQuery {
+  readonly actor?: string | undefined;
+  readonly kind?: "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | undefined;
+  readonly createdAfter?: string | undefined;
+  readonly createdBefore?: string | undefined;
+}
+
+/** The query of `listEvents`. */
+export interface ListEventsQuery extends PageQuery {
+  readonly types?: readonly string[] | undefined;
+  readonly sessionId?: string | undefined;
+  readonly runId?: string | undefined;
+  readonly traceId?: string | undefined;
+  readonly createdAfter?: string | undefined;
+  readonly createdBefore?: string | undefined;
+}
+
+/** The query of `streamEvents`. */
+export interface StreamEventsQuery {
+  readonly types?: readonly string[] | undefined;
+  readonly sessionId?: string | undefined;
+  readonly runId?: string | undefined;
+  readonly frames?: "event" | "message" | undefined;
+  readonly after?: string | undefined;
+}
+
+/** One method for each operation. */
+export class Operations extends Transport {
+  /** Get the features, providers and limits of the server. */
+  async getCapabilities(options: ReadOptions = {}): Promise<types.Capabilities> {
+    return (await this.request(rows.getCapabilities, { ...options })).data;
+  }
+
+  /** Get the identity of the caller and the operations that it may use. */
+  async getCaller(options: ReadOptions = {}): Promise<types.Caller> {
+    return (await this.request(rows.getCaller, { ...options })).data;
+  }
+
+  /** Get the health of the server and the state of each projection. */
+  async getAdminHealth(options: ReadOptions = {}): Promise<types.Health> {
+    return (await this.request(rows.getAdminHealth, { ...options })).data;
+  }
+
+  /** Accept a forward jump of the machine's clock now, without waiting ten minutes. */
+  async acceptClock(options: WriteOptions = {}): Promise<types.AcceptedClock> {
+    return (await this.request(rows.acceptClock, { ...options })).data;
+  }
+
+  /** Get a checksum of each view. Reads every row; concurrent requests share one scan. */
+  async getViewDigests(options: ReadOptions = {}): Promise<types.ViewDigests> {
+    return (await this.request(rows.getViewDigests, { ...options })).data;
+  }
+
+  /** List the servers and workers on this log, with their capacity, running runs and last heartbeat. */
+  async listWorkers(options: ReadOptions = {}): Promise<types.Workers> {
+    return (await this.request(rows.listWorkers, { ...options })).data;
+  }
+
+  /** Start a run. Waits for its result unless `Prefer: respond-async` is sent. */
+  async createRun(body: types.RunBody = {}, options: WriteOptions = {}): Promise<types.RunResult | types.Run> {
+    return (await this.request(rows.createRun, { body, ...options })).data;
+  }
+
+  /** List runs, newest first. */
+  listRuns(query: ListRunsQuery = {}, options: ReadOptions = {}): Pages<types.Run, types.RunPage> {
+    return new Pages(this, rows.listRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a run. With `wait`, the answer waits up to that many seconds for its end. */
+  async getRun(runId: string, query: GetRunQuery = {}, options: ReadOptions = {}): Promise<types.Run> {
+    return (await this.request(rows.getRun, { path: { runId }, query: { ...query }, ...options })).data;
+  }
+
+  /** List a run's evidence, newest first, without contents. */
+  listRunEvidence(runId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.EvidenceRecord, types.EvidenceRecordPage> {
+    return new Pages(this, rows.listRunEvidence, { path: { runId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a piece of evidence of a run, with its content. */
+  async getRunEvidence(runId: string, evidenceId: string, options: ReadOptions = {}): Promise<types.Evidence> {
+    return (await this.request(rows.getRunEvidence, { path: { runId, evidenceId }, ...options })).data;
+  }
+
+  /** Explain the state of a run: the causes that led to it, and what the run is waiting for. */
+  async explainRun(runId: string, options: ReadOptions = {}): Promise<types.Explanation> {
+    return (await this.request(rows.explainRun, { path: { runId }, ...options })).data;
+  }
+
+  /** List admitted runs that have not ended, newest first. */
+  listActiveRuns(query: ListActiveRunsQuery = {}, options: ReadOptions = {}): Pages<types.ActiveRun, types.ActiveRunPage> {
+    return new Pages(this, rows.listActiveRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** List cancel requests of runs that have not ended, newest first. */
+  listCancellationRequests(query: ListCancellationRequestsQuery = {}, options: ReadOptions = {}): Pages<types.CancelRequest, types.CancelRequestPage> {
+    return new Pages(this, rows.listCancellationRequests, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Cancel a run. `status` is `not-running` if it has already ended or does not exist. */
+  async cancelRunByRunId(runId: string, body: types.CancelBody = {}, options: WriteOptions = {}): Promise<types.Cancelled> {
+    return (await this.request(rows.cancelRunByRunId, { path: { runId }, body, ...options })).data;
+  }
+
+  /**
+   * Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
+   *
+   * @deprecated
+   */
+  async cancelRun(sessionId: string, body: types.CancelBody = {}, options: WriteOptions = {}): Promise<types.Cancelled> {
+    return (await this.request(rows.cancelRun, { path: { sessionId }, body, ...options })).data;
+  }
+
+  /** Resume a paused run, with or without a new budget. Waits for its end unless `Prefer: respond-async` is sent. */
+  async resumeRun(runId: string, body: types.ResumeBody = {}, options: WriteOptions = {}): Promise<types.Run> {
+    return (await this.request(rows.resumeRun, { path: { runId }, body, ...options })).data;
+  }
+
+  /** List sessions, most recently used first. */
+  listSessions(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Session, types.SessionPage> {
+    return new Pages(this, rows.listSessions, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a session. */
+  async getSession(sessionId: string, options: ReadOptions = {}): Promise<types.Session> {
+    return (await this.request(rows.getSession, { path: { sessionId }, ...options })).data;
+  }
+
+  /** List the newest transcript entries of a session, or those after a cursor, in order of time. */
+  getSessionTranscript(sessionId: string, query: GetSessionTranscriptQuery = {}, options: ReadOptions = {}): Pages<types.TranscriptEntry, types.TranscriptEntryPage> {
+    return new Pages(this, rows.getSessionTranscript, { path: { sessionId }, query: { ...query }, ...options }, (page) => page.items, "after");
+  }
+
+  /** Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing. */
+  streamSessionTranscript(sessionId: string, query: StreamSessionTranscriptQuery = {}, options: StreamParts = {}): AsyncGenerator<StreamItem, void, undefined> {
+    return this.stream(rows.streamSessionTranscript, query.after ?? undefined, { path: { sessionId }, query: { ...query, after: undefined }, ...options });
+  }
+
+  /** List directives, newest first. */
+  listDirectives(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Directive, types.DirectivePage> {
+    return new Pages(this, rows.listDirectives, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Create a directive. */
+  async createDirective(body: types.DirectiveSpec, options: WriteOptions = {}): Promise<types.Directive> {
+    return (await this.request(rows.createDirective, { body, ...options })).data;
+  }
+
+  /** Get a directive. */
+  async getDirective(directiveId: string, options: ReadOptions = {}): Promise<types.Directive> {
+    return (await this.request(rows.getDirective, { path: { directiveId }, ...options })).data;
+  }
+
+  /** List harness profiles, newest first. */
+  listHarnessProfiles(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.HarnessProfile, types.HarnessProfilePage> {
+    return new Pages(this, rows.listHarnessProfiles, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Create a harness profile. */
+  async createHarnessProfile(body: types.HarnessSpec, options: WriteOptions = {}): Promise<types.HarnessProfile> {
+    return (await this.request(rows.createHarnessProfile, { body, ...options })).data;
+  }
+
+  /** Get a harness profile. */
+  async getHarnessProfile(harnessProfileId: string, options: ReadOptions = {}): Promise<types.HarnessProfile> {
+    return (await this.request(rows.getHarnessProfile, { path: { harnessProfileId }, ...options })).data;
+  }
+
+  /** List the newest versions of run templates, newest first. */
+  listRunTemplates(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.RunTemplate, types.RunTemplatePage> {
+    return new Pages(this, rows.listRunTemplates, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Create a run template: a directive with placeholders, and the profile that runs it. */
+  async createRunTemplate(body: types.TemplateSpec, options: WriteOptions = {}): Promise<types.RunTemplate> {
+    return (await this.request(rows.createRunTemplate, { body, ...options })).data;
+  }
+
+  /** Get the newest version of a run template, or the one that `version` names. */
+  async getRunTemplate(templateId: string, query: GetRunTemplateQuery = {}, options: ReadOptions = {}): Promise<types.RunTemplate> {
+    return (await this.request(rows.getRunTemplate, { path: { templateId }, query: { ...query }, ...options })).data;
+  }
+
+  /** Create a new version of a run template. Runs of earlier versions are not affected. */
+  async updateRunTemplate(templateId: string, body: types.TemplateSpec, options: WriteOptions = {}): Promise<types.RunTemplate> {
+    return (await this.request(rows.updateRunTemplate, { path: { templateId }, body, ...options })).data;
+  }
+
+  /** Start a run of a template's newest version. Waits for its result unless `Prefer: respond-async` is sent. */
+  async runTemplate(templateId: string, body: types.RunTemplateBody = {}, options: WriteOptions = {}): Promise<types.RunResult | types.Run> {
+    return (await this.request(rows.runTemplate, { path: { templateId }, body, ...options })).data;
+  }
+
+  /** Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting. */
+  async enqueueWork(body: types.EnqueueBody, options: WriteOptions = {}): Promise<types.WorkQueueState> {
+    return (await this.request(rows.enqueueWork, { body, ...options })).data;
+  }
+
+  /** List the waiting items of a session's queue, oldest first. */
+  getSessionWorkQueue(sessionId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkItem, types.WorkQueueState> {
+    return new Pages(this, rows.getSessionWorkQueue, { path: { sessionId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Drain a session's queue. Waits for the end unless `Prefer: respond-async` is sent. */
+  async drainWork(sessionId: string, body: types.DrainBody = {}, options: WriteOptions = {}): Promise<types.DrainResult | types.WorkDrain> {
+    return (await this.request(rows.drainWork, { path: { sessionId }, body, ...options })).data;
+  }
+
+  /** Get a drain. */
+  async getWorkDrain(drainId: string, options: ReadOptions = {}): Promise<types.WorkDrain> {
+    return (await this.request(rows.getWorkDrain, { path: { drainId }, ...options })).data;
+  }
+
+  /** Send a message to a persona. Its session's queue is drained automatically. */
+  async sendA2aMessage(body: types.MessageBody, options: WriteOptions = {}): Promise<types.Message> {
+    return (await this.request(rows.sendA2aMessage, { body, ...options })).data;
+  }
+
+  /** List messages between personas, newest first. */
+  listA2aMessages(query: ListA2aMessagesQuery = {}, options: ReadOptions = {}): Pages<types.Message, types.MessagePage> {
+    return new Pages(this, rows.listA2aMessages, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a message. */
+  async getA2aMessage(messageId: string, options: ReadOptions = {}): Promise<types.Message> {
+    return (await this.request(rows.getA2aMessage, { path: { messageId }, ...options })).data;
+  }
+
+  /** List dead letters, which are work items and messages that could not be processed, oldest first. */
+  listA2aDlq(query: ListA2aDlqQuery = {}, options: ReadOptions = {}): Pages<types.DeadLetter, types.DeadLetterPage> {
+    return new Pages(this, rows.listA2aDlq, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a dead letter. */
+  async getA2aDlqItem(id: string, options: ReadOptions = {}): Promise<types.DeadLetter> {
+    return (await this.request(rows.getA2aDlqItem, { path: { id }, ...options })).data;
+  }
+
+  /** Requeue the work of a dead letter, once. */
+  async requeueA2aDlqItem(id: string, options: WriteOptions = {}): Promise<types.DecidedDeadLetter> {
+    return (await this.request(rows.requeueA2aDlqItem, { path: { id }, ...options })).data;
+  }
+
+  /** Discard a dead letter: its work will not be done. */
+  async discardA2aDlqItem(id: string, body: types.NoteBody = {}, options: WriteOptions = {}): Promise<types.DecidedDeadLetter> {
+    return (await this.request(rows.discardA2aDlqItem, { path: { id }, body, ...options })).data;
+  }
+
+  /** Restore a discarded dead letter. */
+  async restoreA2aDlqItem(id: string, body: types.NoteBody = {}, options: WriteOptions = {}): Promise<types.DecidedDeadLetter> {
+    return (await this.request(rows.restoreA2aDlqItem, { path: { id }, body, ...options })).data;
+  }
+
+  /** Search notes and entries for passages that contain words of the query, those with every word first. */
+  async searchMemory(query: SearchMemoryQuery, options: ReadOptions = {}): Promise<readonly types.Passage[]> {
+    return (await this.request(rows.searchMemory, { query: { ...query }, ...options })).data;
+  }
+
+  /** Read lines of a note in the workspace, `MEMORY.md` or `memory/**.md`. */
+  async getMemory(body: types.ReadMemoryBody, options: WriteOptions = {}): Promise<types.NoteText> {
+    return (await this.request(rows.getMemory, { body, ...options })).data;
+  }
+
+  /** List memory entries, newest first. */
+  listMemory(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.MemoryEntry, types.MemoryEntryPage> {
+    return new Pages(this, rows.listMemory, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Record a memory entry. */
+  async recordMemory(body: types.MemoryBody, options: WriteOptions = {}): Promise<types.MemoryEntry> {
+    return (await this.request(rows.recordMemory, { body, ...options })).data;
+  }
+
+  /** Get a memory entry. */
+  async getMemoryEntry(entryId: string, options: ReadOptions = {}): Promise<types.MemoryEntry> {
+    return (await this.request(rows.getMemoryEntry, { path: { entryId }, ...options })).data;
+  }
+
+  /** Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain. */
+  async forgetMemory(entryId: string, options: WriteOptions = {}): Promise<types.ForgottenEntry> {
+    return (await this.request(rows.forgetMemory, { path: { entryId }, ...options })).data;
+  }
+
+  /** List the kept anchors of other logs, oldest first. */
+  listAnchors(query: ListAnchorsQuery = {}, options: ReadOptions = {}): Pages<types.KeptAnchor, types.KeptAnchorPage> {
+    return new Pages(this, rows.listAnchors, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Store an anchor of another log, so that a rewrite of its history is detected. */
+  async keepAnchor(body: types.AnchorBody, options: WriteOptions = {}): Promise<types.AnchorReceipt> {
+    return (await this.request(rows.keepAnchor, { body, ...options })).data;
+  }
+
+  /** Requeue matching dead letters at a fixed rate. `dryRun` only counts them. */
+  async redriveA2aDlq(body: types.RedriveBody, options: WriteOptions = {}): Promise<types.Redrive> {
+    return (await this.request(rows.redriveA2aDlq, { body, ...options })).data;
+  }
+
+  /** Get the progress of a redrive and the result for each dead letter. */
+  async getA2aDlqRedrive(id: string, query: PageQuery = {}, options: ReadOptions = {}): Promise<types.Redrive> {
+    return (await this.request(rows.getA2aDlqRedrive, { path: { id }, query: { ...query }, ...options })).data;
+  }
+
+  /** Cancel a redrive. Dead letters that it has requeued stay requeued. */
+  async cancelA2aDlqRedrive(id: string, options: WriteOptions = {}): Promise<types.Redrive> {
+    return (await this.request(rows.cancelA2aDlqRedrive, { path: { id }, ...options })).data;
+  }
+
+  /** List workflows, newest first. */
+  listWorkflows(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Workflow, types.WorkflowPage> {
+    return new Pages(this, rows.listWorkflows, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Create a workflow from its steps and their dependencies. */
+  async createWorkflow(body: types.WorkflowBody, options: WriteOptions = {}): Promise<types.Workflow> {
+    return (await this.request(rows.createWorkflow, { body, ...options })).data;
+  }
+
+  /** Get a workflow. */
+  async getWorkflow(workflowId: string, options: ReadOptions = {}): Promise<types.Workflow> {
+    return (await this.request(rows.getWorkflow, { path: { workflowId }, ...options })).data;
+  }
+
+  /** List the runs of a workflow, newest first. */
+  listWorkflowRuns(workflowId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkflowRunSummary, types.WorkflowRunSummaryPage> {
+    return new Pages(this, rows.listWorkflowRuns, { path: { workflowId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Start a run of a workflow. Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent. */
+  async runWorkflow(workflowId: string, body: types.RunWorkflowBody = {}, options: WriteOptions = {}): Promise<types.WorkflowRun> {
+    return (await this.request(rows.runWorkflow, { path: { workflowId }, body, ...options })).data;
+  }
+
+  /** Get a workflow run, or the newest run of a workflow, with the progress of its steps. */
+  async getWorkflowRun(id: string, options: ReadOptions = {}): Promise<types.WorkflowRunDetails> {
+    return (await this.request(rows.getWorkflowRun, { path: { id }, ...options })).data;
+  }
+
+  /** Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none. */
+  async resumeWorkflow(id: string, body: types.ResumeWorkflowBody = {}, options: WriteOptions = {}): Promise<types.WorkflowRun | null> {
+    return (await this.request(rows.resumeWorkflow, { path: { id }, body, ...options })).data;
+  }
+
+  /** Cancel a workflow run and the runs of its steps. */
+  async cancelWorkflowRun(id: string, body: types.CancelWorkflowBody = {}, options: WriteOptions = {}): Promise<types.WorkflowRun> {
+    return (await this.request(rows.cancelWorkflowRun, { path: { id }, body, ...options })).data;
+  }
+
+  /** List the items of a mapped step, in their order. */
+  listWorkflowRunItems(id: string, step: string, query: ListWorkflowRunItemsQuery = {}, options: ReadOptions = {}): Pages<types.StepItem, types.StepItemPage> {
+    return new Pages(this, rows.listWorkflowRunItems, { path: { id, step }, query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Approve a step if its subject hash still matches. */
+  async approveWorkflowStep(id: string, step: string, body: types.ApprovalBody, options: WriteOptions = {}): Promise<types.WorkflowRun> {
+    return (await this.request(rows.approveWorkflowStep, { path: { id, step }, body, ...options })).data;
+  }
+
+  /** Reject a step if its subject hash still matches. The step fails. */
+  async rejectWorkflowStep(id: string, step: string, body: types.ApprovalBody, options: WriteOptions = {}): Promise<types.WorkflowRun> {
+    return (await this.request(rows.rejectWorkflowStep, { path: { id, step }, body, ...options })).data;
+  }
+
+  /** Run a persona that reviews the changes between two commits. A failed model call gives a failed result. */
+  async runPersona(body: types.PersonaRunBody, options: WriteOptions = {}): Promise<types.PersonaRunOutput | types.PersonaRunDetails> {
+    return (await this.request(rows.runPersona, { body, ...options })).data;
+  }
+
+  /** List reviews, newest first. */
+  listPersonaRuns(query: ListPersonaRunsQuery = {}, options: ReadOptions = {}): Pages<types.PersonaRun, types.PersonaRunPage> {
+    return new Pages(this, rows.listPersonaRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a review with its result. */
+  async getPersonaRun(runId: string, options: ReadOptions = {}): Promise<types.PersonaRunDetails> {
+    return (await this.request(rows.getPersonaRun, { path: { runId }, ...options })).data;
+  }
+
+  /** Get the current policy, or null if there is none. */
+  async getPolicy(options: ReadOptions = {}): Promise<types.PolicyDocument | null> {
+    return (await this.request(rows.getPolicy, { ...options })).data;
+  }
+
+  /** Replace the whole policy. Limits that the body omits no longer apply. */
+  async putPolicy(body: types.PutPolicyBody = {}, options: WriteOptions = {}): Promise<types.PolicyDocument> {
+    return (await this.request(rows.putPolicy, { body, ...options })).data;
+  }
+
+  /** Check recorded run requests against another policy, without changing anything. */
+  async simulatePolicy(body: types.SimulateBody, options: WriteOptions = {}): Promise<types.Simulation> {
+    return (await this.request(rows.simulatePolicy, { body, ...options })).data;
+  }
+
+  /** List runs that the policy rejected, oldest first, or newest first with `order=newest`. */
+  listPolicyConcurrencyRejections(query: ListPolicyConcurrencyRejectionsQuery = {}, options: ReadOptions = {}): Pages<types.Rejection, types.RejectionPage> {
+    return new Pages(this, rows.listPolicyConcurrencyRejections, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** List schedules in the order of their creation. */
+  listSchedules(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.ScheduledTask, types.ScheduledTaskPage> {
+    return new Pages(this, rows.listSchedules, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Create a schedule, or replace the one with this id. An identical schedule changes nothing. */
+  async createSchedule(body: types.ScheduleBody, options: WriteOptions = {}): Promise<types.ScheduledTask> {
+    return (await this.request(rows.createSchedule, { body, ...options })).data;
+  }
+
+  /** Run all schedules that are due, as the server's own timer does, and wait for these runs to end. */
+  async tickSchedules(body: types.TickBody = {}, options: WriteOptions = {}): Promise<types.TickResult> {
+    return (await this.request(rows.tickSchedules, { body, ...options })).data;
+  }
+
+  /** Get a schedule. */
+  async getSchedule(scheduleId: string, options: ReadOptions = {}): Promise<types.ScheduledTask> {
+    return (await this.request(rows.getSchedule, { path: { scheduleId }, ...options })).data;
+  }
+
+  /** Replace a whole schedule, or create it. An identical schedule changes nothing. */
+  async updateSchedule(scheduleId: string, body: types.ScheduleSpec = {}, options: WriteOptions = {}): Promise<types.ScheduledTask> {
+    return (await this.request(rows.updateSchedule, { path: { scheduleId }, body, ...options })).data;
+  }
+
+  /** Delete a schedule. Its runs in progress continue, and its log is kept. */
+  async deleteSchedule(scheduleId: string, options: WriteOptions = {}): Promise<types.RemovedSchedule> {
+    return (await this.request(rows.deleteSchedule, { path: { scheduleId }, ...options })).data;
+  }
+
+  /** Run a schedule once now, besides its regular times. Waits for the end unless `Prefer: respond-async` is sent. */
+  async runSchedule(scheduleId: string, body: types.RunScheduleBody = {}, options: WriteOptions = {}): Promise<types.ScheduleRunResult> {
+    return (await this.request(rows.runSchedule, { path: { scheduleId }, body, ...options })).data;
+  }
+
+  /** Enable a schedule. Its next time is computed from now on. */
+  async enableSchedule(scheduleId: string, options: WriteOptions = {}): Promise<types.UpdatedSchedule> {
+    return (await this.request(rows.enableSchedule, { path: { scheduleId }, ...options })).data;
+  }
+
+  /** Disable a schedule. Nothing is due or logged until it is enabled again. */
+  async disableSchedule(scheduleId: string, options: WriteOptions = {}): Promise<types.UpdatedSchedule> {
+    return (await this.request(rows.disableSchedule, { path: { scheduleId }, ...options })).data;
+  }
+
+  /** Pause a schedule. Due times are logged as skipped. `note` records the reason. */
+  async pauseSchedule(scheduleId: string, body: types.ScheduleNote = {}, options: WriteOptions = {}): Promise<types.UpdatedSchedule> {
+    return (await this.request(rows.pauseSchedule, { path: { scheduleId }, body, ...options })).data;
+  }
+
+  /** Resume a paused schedule. Times that came due during the pause are not run. */
+  async resumeSchedule(scheduleId: string, body: types.ScheduleNote = {}, options: WriteOptions = {}): Promise<types.UpdatedSchedule> {
+    return (await this.request(rows.resumeSchedule, { path: { scheduleId }, body, ...options })).data;
+  }
+
+  /** List the executions of a schedule, including skipped ones, newest first. */
+  async getScheduleLogs(scheduleId: string, query: GetScheduleLogsQuery = {}, options: ReadOptions = {}): Promise<readonly types.ScheduleRunLog[]> {
+    return (await this.request(rows.getScheduleLogs, { path: { scheduleId }, query: { ...query }, ...options })).data;
+  }
+
+  /** List the next times of a schedule, up to ten years ahead, even if it is disabled. */
+  async previewSchedule(scheduleId: string, query: PreviewScheduleQuery = {}, options: ReadOptions = {}): Promise<types.FireTimePage> {
+    return (await this.request(rows.previewSchedule, { path: { scheduleId }, query: { ...query }, ...options })).data;
+  }
+
+  /** List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV. */
+  getAuditTrail(query: GetAuditTrailQuery = {}, options: ReadOptions = {}): Pages<types.AuditEntry, types.AuditEntryPage> {
+    return new Pages(this, rows.getAuditTrail, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get run counts, durations, waiting work and this month's cost. */
+  async getFleetSummary(options: ReadOptions = {}): Promise<types.FleetSummary> {
+    return (await this.request(rows.getFleetSummary, { ...options })).data;
+  }
+
+  /** List events from a cursor, oldest first. */
+  listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<types.EventRecord, types.EventsPage> {
+    return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events, "cursor");
+  }
+
+  /** Stream events from a cursor, live, as server-sent events. */
+  streamEvents(query: StreamEventsQuery = {}, options: StreamParts = {}): AsyncGenerator<StreamItem, void, undefined> {
+    return this.stream(rows.streamEvents, query.after ?? undefined, { query: { ...query, after: undefined }, ...options });
+  }
+}

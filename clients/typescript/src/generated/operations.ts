@@ -1,0 +1,159 @@
+// Generated from the table of operations by `python -m docs.generate`; do not edit.
+
+import type { Operation } from "../operation.js";
+import type {
+  AcceptedClock,
+  ActiveRunPage,
+  AnchorReceipt,
+  AuditEntryPage,
+  Caller,
+  CancelRequestPage,
+  Cancelled,
+  Capabilities,
+  DeadLetter,
+  DeadLetterPage,
+  DecidedDeadLetter,
+  Directive,
+  DirectivePage,
+  DrainResult,
+  EventsPage,
+  Evidence,
+  EvidenceRecordPage,
+  Explanation,
+  FireTimePage,
+  FleetSummary,
+  ForgottenEntry,
+  HarnessProfile,
+  HarnessProfilePage,
+  Health,
+  KeptAnchorPage,
+  MemoryEntry,
+  MemoryEntryPage,
+  Message,
+  MessagePage,
+  NoteText,
+  Passage,
+  PersonaRunDetails,
+  PersonaRunOutput,
+  PersonaRunPage,
+  PolicyDocument,
+  Redrive,
+  RejectionPage,
+  RemovedSchedule,
+  Run,
+  RunPage,
+  RunResult,
+  RunTemplate,
+  RunTemplatePage,
+  ScheduleRunLog,
+  ScheduleRunResult,
+  ScheduledTask,
+  ScheduledTaskPage,
+  Session,
+  SessionPage,
+  Simulation,
+  StepItemPage,
+  TickResult,
+  TranscriptEntryPage,
+  UpdatedSchedule,
+  ViewDigests,
+  WorkDrain,
+  WorkQueueState,
+  Workers,
+  Workflow,
+  WorkflowPage,
+  WorkflowRun,
+  WorkflowRunDetails,
+  WorkflowRunSummaryPage,
+} from "./types.js";
+
+export const getCapabilities: Operation<Capabilities> = { id: "getCapabilities", method: "GET", path: "/capabilities", command: "capabilities" };
+export const getCaller: Operation<Caller> = { id: "getCaller", method: "GET", path: "/caller", command: "whoami" };
+export const getAdminHealth: Operation<Health> = { id: "getAdminHealth", method: "GET", path: "/admin/health", command: "health" };
+export const acceptClock: Operation<AcceptedClock> = { id: "acceptClock", method: "POST", path: "/admin/clock/accept", command: "clock accept" };
+export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
+export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
+export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
+export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };
+export const getRun: Operation<Run> = { id: "getRun", method: "GET", path: "/runs/:runId", command: "runs get" };
+export const listRunEvidence: Operation<EvidenceRecordPage> = { id: "listRunEvidence", method: "GET", path: "/runs/:runId/evidence", command: "runs evidence" };
+export const getRunEvidence: Operation<Evidence> = { id: "getRunEvidence", method: "GET", path: "/runs/:runId/evidence/:evidenceId", command: "runs evidence-get" };
+export const explainRun: Operation<Explanation> = { id: "explainRun", method: "GET", path: "/runs/:runId/explain", command: "runs explain" };
+export const listActiveRuns: Operation<ActiveRunPage> = { id: "listActiveRuns", method: "GET", path: "/runs/active", command: "runs active" };
+export const listCancellationRequests: Operation<CancelRequestPage> = { id: "listCancellationRequests", method: "GET", path: "/runs/cancel-requests", command: "runs cancel-requests" };
+export const cancelRunByRunId: Operation<Cancelled> = { id: "cancelRunByRunId", method: "POST", path: "/run-control/by-run/:runId/cancel", command: "cancel" };
+export const cancelRun: Operation<Cancelled> = { id: "cancelRun", method: "POST", path: "/runs/:sessionId/cancel", command: "cancel" };
+export const resumeRun: Operation<Run> = { id: "resumeRun", method: "POST", path: "/runs/:runId/resume", command: "resume", waits: true };
+export const listSessions: Operation<SessionPage> = { id: "listSessions", method: "GET", path: "/sessions", command: "sessions list" };
+export const getSession: Operation<Session> = { id: "getSession", method: "GET", path: "/sessions/:sessionId", command: "sessions get" };
+export const getSessionTranscript: Operation<TranscriptEntryPage> = { id: "getSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript", command: "sessions transcript" };
+export const streamSessionTranscript: Operation<never> = { id: "streamSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript/stream", command: "sessions transcript-stream" };
+export const listDirectives: Operation<DirectivePage> = { id: "listDirectives", method: "GET", path: "/directives", command: "directives list" };
+export const createDirective: Operation<Directive> = { id: "createDirective", method: "POST", path: "/directives", command: "directives create" };
+export const getDirective: Operation<Directive> = { id: "getDirective", method: "GET", path: "/directives/:directiveId", command: "directives get" };
+export const listHarnessProfiles: Operation<HarnessProfilePage> = { id: "listHarnessProfiles", method: "GET", path: "/harness-profiles", command: "harness-profiles list" };
+export const createHarnessProfile: Operation<HarnessProfile> = { id: "createHarnessProfile", method: "POST", path: "/harness-profiles", command: "harness-profiles create" };
+export const getHarnessProfile: Operation<HarnessProfile> = { id: "getHarnessProfile", method: "GET", path: "/harness-profiles/:harnessProfileId", command: "harness-profiles get" };
+export const listRunTemplates: Operation<RunTemplatePage> = { id: "listRunTemplates", method: "GET", path: "/run-templates", command: "run-templates list" };
+export const createRunTemplate: Operation<RunTemplate> = { id: "createRunTemplate", method: "POST", path: "/run-templates", command: "run-templates create" };
+export const getRunTemplate: Operation<RunTemplate> = { id: "getRunTemplate", method: "GET", path: "/run-templates/:templateId", command: "run-templates get" };
+export const updateRunTemplate: Operation<RunTemplate> = { id: "updateRunTemplate", method: "PUT", path: "/run-templates/:templateId", command: "run-templates put" };
+export const runTemplate: Operation<RunResult | Run> = { id: "runTemplate", method: "POST", path: "/templates/:templateId/run", command: "run", waits: true };
+export const enqueueWork: Operation<WorkQueueState> = { id: "enqueueWork", method: "POST", path: "/work/enqueue", command: "work enqueue" };
+export const getSessionWorkQueue: Operation<WorkQueueState> = { id: "getSessionWorkQueue", method: "GET", path: "/sessions/:sessionId/work-queue", command: "work status" };
+export const drainWork: Operation<DrainResult | WorkDrain> = { id: "drainWork", method: "POST", path: "/work/:sessionId/drain", command: "work drain", waits: true };
+export const getWorkDrain: Operation<WorkDrain> = { id: "getWorkDrain", method: "GET", path: "/work/drains/:drainId", command: "work drain-get" };
+export const sendA2aMessage: Operation<Message> = { id: "sendA2aMessage", method: "POST", path: "/a2a/messages", command: "a2a send" };
+export const listA2aMessages: Operation<MessagePage> = { id: "listA2aMessages", method: "GET", path: "/a2a/messages", command: "a2a list" };
+export const getA2aMessage: Operation<Message> = { id: "getA2aMessage", method: "GET", path: "/a2a/messages/:messageId", command: "a2a get" };
+export const listA2aDlq: Operation<DeadLetterPage> = { id: "listA2aDlq", method: "GET", path: "/a2a/dlq", command: "a2a dlq" };
+export const getA2aDlqItem: Operation<DeadLetter> = { id: "getA2aDlqItem", method: "GET", path: "/a2a/dlq/:id", command: "a2a dlq-get" };
+export const requeueA2aDlqItem: Operation<DecidedDeadLetter> = { id: "requeueA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/requeue", command: "a2a requeue" };
+export const discardA2aDlqItem: Operation<DecidedDeadLetter> = { id: "discardA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/discard", command: "a2a discard" };
+export const restoreA2aDlqItem: Operation<DecidedDeadLetter> = { id: "restoreA2aDlqItem", method: "POST", path: "/a2a/dlq/:id/restore", command: "a2a restore" };
+export const searchMemory: Operation<readonly Passage[]> = { id: "searchMemory", method: "GET", path: "/memory/search", command: "memory search" };
+export const getMemory: Operation<NoteText> = { id: "getMemory", method: "POST", path: "/memory/get", command: "memory get" };
+export const listMemory: Operation<MemoryEntryPage> = { id: "listMemory", method: "GET", path: "/memory", command: "memory list" };
+export const recordMemory: Operation<MemoryEntry> = { id: "recordMemory", method: "POST", path: "/memory", command: "memory add" };
+export const getMemoryEntry: Operation<MemoryEntry> = { id: "getMemoryEntry", method: "GET", path: "/memory/:entryId", command: "memory show" };
+export const forgetMemory: Operation<ForgottenEntry> = { id: "forgetMemory", method: "DELETE", path: "/memory/:entryId", command: "memory forget" };
+export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", method: "GET", path: "/anchors", command: "anchors list" };
+export const keepAnchor: Operation<AnchorReceipt> = { id: "keepAnchor", method: "POST", path: "/anchors", command: "anchors keep" };
+export const redriveA2aDlq: Operation<Redrive> = { id: "redriveA2aDlq", method: "POST", path: "/a2a/dlq/redrive", command: "a2a redrive" };
+export const getA2aDlqRedrive: Operation<Redrive> = { id: "getA2aDlqRedrive", method: "GET", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-get" };
+export const cancelA2aDlqRedrive: Operation<Redrive> = { id: "cancelA2aDlqRedrive", method: "DELETE", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-cancel" };
+export const listWorkflows: Operation<WorkflowPage> = { id: "listWorkflows", method: "GET", path: "/workflows", command: "workflows list" };
+export const createWorkflow: Operation<Workflow> = { id: "createWorkflow", method: "POST", path: "/workflows", command: "workflows create" };
+export const getWorkflow: Operation<Workflow> = { id: "getWorkflow", method: "GET", path: "/workflows/:workflowId", command: "workflows get" };
+export const listWorkflowRuns: Operation<WorkflowRunSummaryPage> = { id: "listWorkflowRuns", method: "GET", path: "/workflows/:workflowId/runs", command: "workflow runs" };
+export const runWorkflow: Operation<WorkflowRun> = { id: "runWorkflow", method: "POST", path: "/workflows/:workflowId/run", command: "workflow run", waits: true };
+export const getWorkflowRun: Operation<WorkflowRunDetails> = { id: "getWorkflowRun", method: "GET", path: "/workflows/run/:id", command: "workflow status" };
+export const resumeWorkflow: Operation<WorkflowRun | null> = { id: "resumeWorkflow", method: "POST", path: "/workflows/run/:id/resume", command: "workflow resume", waits: true };
+export const cancelWorkflowRun: Operation<WorkflowRun> = { id: "cancelWorkflowRun", method: "POST", path: "/workflows/run/:id/cancel", command: "workflow cancel" };
+export const listWorkflowRunItems: Operation<StepItemPage> = { id: "listWorkflowRunItems", method: "GET", path: "/workflows/run/:id/steps/:step/items", command: "workflow items" };
+export const approveWorkflowStep: Operation<WorkflowRun> = { id: "approveWorkflowStep", method: "POST", path: "/workflows/run/:id/steps/:step/approve", command: "workflow approve" };
+export const rejectWorkflowStep: Operation<WorkflowRun> = { id: "rejectWorkflowStep", method: "POST", path: "/workflows/run/:id/steps/:step/reject", command: "workflow reject" };
+export const runPersona: Operation<PersonaRunOutput | PersonaRunDetails> = { id: "runPersona", method: "POST", path: "/personas/run", command: "persona run", waits: true };
+export const listPersonaRuns: Operation<PersonaRunPage> = { id: "listPersonaRuns", method: "GET", path: "/personas/runs", command: "persona list" };
+export const getPersonaRun: Operation<PersonaRunDetails> = { id: "getPersonaRun", method: "GET", path: "/personas/runs/:runId", command: "persona show" };
+export const getPolicy: Operation<PolicyDocument | null> = { id: "getPolicy", method: "GET", path: "/policy", command: "policy show" };
+export const putPolicy: Operation<PolicyDocument> = { id: "putPolicy", method: "PUT", path: "/policy", command: "policy put" };
+export const simulatePolicy: Operation<Simulation> = { id: "simulatePolicy", method: "POST", path: "/policy/simulate", command: "policy simulate" };
+export const listPolicyConcurrencyRejections: Operation<RejectionPage> = { id: "listPolicyConcurrencyRejections", method: "GET", path: "/policy/rejections", command: "policy rejections" };
+export const listSchedules: Operation<ScheduledTaskPage> = { id: "listSchedules", method: "GET", path: "/schedules", command: "schedule list" };
+export const createSchedule: Operation<ScheduledTask> = { id: "createSchedule", method: "POST", path: "/schedules", command: "schedule add" };
+export const tickSchedules: Operation<TickResult> = { id: "tickSchedules", method: "POST", path: "/schedules/tick", command: "schedule tick" };
+export const getSchedule: Operation<ScheduledTask> = { id: "getSchedule", method: "GET", path: "/schedules/:scheduleId", command: "schedule get" };
+export const updateSchedule: Operation<ScheduledTask> = { id: "updateSchedule", method: "PUT", path: "/schedules/:scheduleId", command: "schedule put" };
+export const deleteSchedule: Operation<RemovedSchedule> = { id: "deleteSchedule", method: "DELETE", path: "/schedules/:scheduleId", command: "schedule remove" };
+export const runSchedule: Operation<ScheduleRunResult> = { id: "runSchedule", method: "POST", path: "/schedules/:scheduleId/run", command: "schedule run", waits: true };
+export const enableSchedule: Operation<UpdatedSchedule> = { id: "enableSchedule", method: "POST", path: "/schedules/:scheduleId/enable", command: "schedule enable" };
+export const disableSchedule: Operation<UpdatedSchedule> = { id: "disableSchedule", method: "POST", path: "/schedules/:scheduleId/disable", command: "schedule disable" };
+export const pauseSchedule: Operation<UpdatedSchedule> = { id: "pauseSchedule", method: "POST", path: "/schedules/:scheduleId/pause", command: "schedule pause" };
+export const resumeSchedule: Operation<UpdatedSchedule> = { id: "resumeSchedule", method: "POST", path: "/schedules/:scheduleId/resume", command: "schedule resume" };
+export const getScheduleLogs: Operation<readonly ScheduleRunLog[]> = { id: "getScheduleLogs", method: "GET", path: "/schedules/:scheduleId/logs", command: "schedule logs" };
+export const previewSchedule: Operation<FireTimePage> = { id: "previewSchedule", method: "GET", path: "/schedules/:scheduleId/preview", command: "schedule preview" };
+export const getAuditTrail: Operation<AuditEntryPage> = { id: "getAuditTrail", method: "GET", path: "/governance/audit-trail", command: "audit" };
+export const getFleetSummary: Operation<FleetSummary> = { id: "getFleetSummary", method: "GET", path: "/fleet/summary", command: "fleet" };
+export const listEvents: Operation<EventsPage> = { id: "listEvents", method: "GET", path: "/events", command: "events list" };
+export const streamEvents: Operation<never> = { id: "streamEvents", method: "GET", path: "/events/stream", command: "events tail" };

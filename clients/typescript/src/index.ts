@@ -1,0 +1,21 @@
+// The public names.
+
+export { Athena, type EventsOptions } from "./client.js";
+export { AthenaError, type ClientErrorCode, type RetryWith } from "./errors.js";
+export type * from "./generated/methods.js";
+export * as operations from "./generated/operations.js";
+export type * from "./generated/types.js";
+export type { Operation } from "./operation.js";
+export type { PageQuery, ReadOptions, WriteOptions } from "./options.js";
+export type { Pages } from "./pages.js";
+export {
+  type Answer,
+  type AthenaOptions,
+  type CallOptions,
+  newKey,
+  pathOf,
+  type RequestParts,
+  type StreamItem,
+  type StreamParts,
+  Transport,
+} from "./transport.js";

@@ -1,0 +1,197 @@
+// Requests and streams against a server that answers by a script.
+
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { Athena, AthenaError, type AthenaOptions, operations, pathOf } from "../src/index.js";
+
+type Step = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+/** Serve one step for each request, the last one again and again. Return what arrived. */
+async function served(steps: readonly Step[], use: (athena: Athena) => Promise<void>, options: AthenaOptions = {}) {
+  const seen: Seen[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks).toString();
+      seen.push({ method: request.method ?? "", url: request.url ?? "", headers: request.headers, body });
+      steps[Math.min(seen.length, steps.length) - 1]?.(request, response, body);
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  try {
+    await use(new Athena({ baseUrl: `http://127.0.0.1:${port}/`, ...options }));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+  return seen;
+}
+
+const answer =
+  (data: unknown, headers: Record<string, string> = {}): Step =>
+  (_, response) => {
+    response.writeHead(200, { "content-type": "application/json", ...headers });
+    response.end(JSON.stringify({ ok: true, data }));
+  };
+
+const refuse =
+  (status: number, error: object, headers: Record<string, string> = {}): Step =>
+  (_, response) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers });
+    response.end(JSON.stringify({ ok: false, error: { message: "no", retryable: false, traceId: "t", ...error } }));
+  };
+
+const cut: Step = (request) => request.socket.destroy();
+const silent: Step = () => undefined;
+const BUSY = { code: "OVERLOADED", retryable: true, retryWith: "same-key" };
+
+test("a call has one key, also after lost connections and errors that allow it", async () => {
+  const steps = [cut, refuse(503, BUSY), answer({ id: "d" })];
+  const seen = await served(steps, async (athena) => {
+    assert.deepEqual(await athena.createDirective({ input: "x" }), { id: "d" });
+    await athena.createDirective({ input: "x" });
+  });
+  const keys = seen.map((one) => one.headers["idempotency-key"]);
+  assert.equal(new Set(keys.slice(0, 3)).size, 1);
+  assert.notEqual(keys[3], keys[0]);
+  assert.match(String(keys[0]), /^[0-9a-f]{32}$/);
+  assert.deepEqual([seen[2]?.method, seen[2]?.url, seen[2]?.body], ["POST", "/api/v1/directives", '{"input":"x"}']);
+});
+
+test("other errors are thrown at once, with their parts", async () => {
+  const failed = { code: "PROVIDER_ERROR", retryable: true, retryWith: "new-key", details: { runId: "run_1" } };
+  const seen = await served([refuse(502, failed)], async (athena) => {
+    await assert.rejects(athena.createRun({ input: "x" }), (error) => {
+      assert.ok(error instanceof AthenaError);
+      const { code, retryable, retryWith, status, traceId, runId, message } = error;
+      assert.deepEqual(
+        { code, retryable, retryWith, status, traceId, runId, message },
+        {
+          ...{ code: "PROVIDER_ERROR", retryable: true, retryWith: "new-key", status: 502 },
+          ...{ traceId: "t", runId: "run_1", message: "no" },
+        },
+      );
+      return true;
+    });
+  });
+  assert.equal(seen.length, 1);
+});
+
+test("a pause that would end after the deadline is not begun", async () => {
+  const use = (athena: Athena) => assert.rejects(athena.getFleetSummary(), { code: "OVERLOADED" });
+  const seen = await served([refuse(503, BUSY, { "retry-after": "3600" })], use);
+  assert.equal(seen.length, 1);
+  assert.equal((await served([refuse(503, BUSY)], use, { deadlineMs: 0 })).length, 1);
+});
+
+test("an attempt that takes too long counts as a lost connection", async () => {
+  const seen = await served([silent, answer(1)], async (athena) => {
+    assert.equal((await athena.request(operations.getFleetSummary, { timeoutMs: 50 })).data, 1);
+  });
+  assert.equal(seen.length, 2);
+});
+
+test("an answer that is not from Athena has a code of its own", async () => {
+  const page =
+    (status: number): Step =>
+    (_, response) =>
+      response.writeHead(status, { "content-type": "text/html" }).end("<h1>no</h1>");
+  await served([page(404)], (athena) => assert.rejects(athena.getPolicy(), { code: "INVALID_ANSWER", status: 404 }));
+  await served([page(502), answer(null)], async (athena) => assert.equal(await athena.getPolicy(), null));
+});
+
+test("a signal aborts a request, its pauses, and a stream", async () => {
+  for (const step of [silent, refuse(503, BUSY, { "retry-after": "60" })]) {
+    const controller = new AbortController();
+    const stop: Step = (...parts) => {
+      step(...parts);
+      setImmediate(() => controller.abort(new Error("enough")));
+    };
+    await served([stop], async (athena) => {
+      await assert.rejects(athena.getPolicy({ signal: controller.signal }), { message: "enough" });
+      await assert.rejects(athena.getPolicy({ signal: controller.signal }), { message: "enough" });
+      for await (const event of athena.events({ signal: controller.signal })) assert.fail(event.type);
+    });
+  }
+});
+
+test("an item of a path cannot change the path", () => {
+  assert.equal(pathOf(operations.getRun, { path: { runId: "a/b?c" } }), "/api/v1/runs/a%2Fb%3Fc");
+  for (const runId of ["", ".", ".."]) assert.throws(() => pathOf(operations.getRun, { path: { runId } }), RangeError);
+  const query = { types: ["a", "b"], limit: 1, sessionId: undefined };
+  assert.equal(pathOf(operations.listEvents, { query }), "/api/v1/events?types=a%2Cb&limit=1");
+});
+
+test("a list is read page by page", async () => {
+  const steps = [answer({ items: [1, 2], nextCursor: "c" }), answer({ items: [3] })];
+  const seen = await served(steps, async (athena) => {
+    const items: unknown[] = [];
+    for await (const item of athena.listRuns({ status: "failed", limit: 2 })) items.push(item);
+    assert.deepEqual(items, [1, 2, 3]);
+  });
+  const urls = seen.map((one) => one.url);
+  assert.deepEqual(urls, ["/api/v1/runs?status=failed&limit=2", "/api/v1/runs?status=failed&limit=2&cursor=c"]);
+});
+
+function frames(...ids: number[]): string {
+  return ids.map((id) => `id: c${id}\nevent: a.b\ndata: {"ok":true,"data":{"id":"c${id}","type":"a.b"}}\n\n`).join("");
+}
+
+const stream =
+  (text: string, end: (response: ServerResponse) => void): Step =>
+  (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(`retry: 2000\n\n${text}`, () => end(response));
+  };
+
+test("a stream continues after its last event over everything that may pass", async () => {
+  const mark = 'id: c7\nevent: caught-up\ndata: {"ok":true,"data":{"cursor":"c7","head":7}}\n\n';
+  const steps = [
+    stream(frames(1, 2) + frames(3).slice(0, -1), (response) => response.destroy()), // the third is cut
+    cut,
+    refuse(503, { code: "STREAM_LIMIT", retryable: true, retryWith: "same-key" }),
+    stream(frames(3, 4), (response) => response.end()),
+    stream(mark, (response) => response.end()),
+    stream(frames(8), () => undefined),
+  ];
+  const connections: string[] = [];
+  const seen = await served(steps, async (athena) => {
+    const onConnection = (lost?: AthenaError): unknown => connections.push(lost?.code ?? "open");
+    const ids: string[] = [];
+    for await (const event of athena.events({ after: "c0", types: ["a.b", "c"], onConnection })) {
+      ids.push(event.id);
+      if (event.id === "c8") break;
+    }
+    assert.deepEqual(ids, ["c1", "c2", "c3", "c4", "c8"]);
+  });
+  const after = seen.map((one) => new URL(one.url, "http://x").searchParams.get("after"));
+  assert.deepEqual(after, ["c0", "c2", "c2", "c2", "c4", "c7"]);
+  assert.deepEqual(connections.slice(0, 3), ["open", "UNREACHABLE", "UNREACHABLE"]);
+  assert.equal(connections.filter((one) => one === "open").length, 4);
+});
+
+test("a stream that is rejected, or never reached, throws", async () => {
+  const consume = async (athena: Athena): Promise<void> => {
+    for await (const event of athena.events()) assert.fail(event.type);
+  };
+  await served([refuse(409, { code: "CURSOR_AHEAD" })], (athena) =>
+    assert.rejects(consume(athena), { code: "CURSOR_AHEAD" }),
+  );
+  await served([cut], (athena) => assert.rejects(consume(athena), { code: "UNREACHABLE" }), { deadlineMs: 300 });
+});
+
+test("the headers of a client are sent with each request", async () => {
+  const options = { identity: "ada", headers: { "x-proxy": "1" } };
+  const seen = await served([answer(null)], async (athena) => void (await athena.getPolicy()), options);
+  assert.deepEqual([seen[0]?.headers["x-athena-identity"], seen[0]?.headers["x-proxy"]], ["ada", "1"]);
+});

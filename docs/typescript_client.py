@@ -1,0 +1,292 @@
+"""The generator of the TypeScript client: the types, rows and methods of all operations."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
+from typing import Any, TypeAlias
+
+from athena_api.document import openapi
+from athena_api.operations import OPERATIONS
+from athena_cli.operation_command import words_of
+from athena_core import __version__
+
+Json: TypeAlias = dict[str, Any]
+
+MARK = "// Generated from the table of operations by `python -m docs.generate`; do not edit.\n"
+METHODS_HEAD = """
+import type { PageQuery, ReadOptions, WriteOptions } from "../options.js";
+import { Pages } from "../pages.js";
+import { type StreamItem, type StreamParts, Transport } from "../transport.js";
+import * as rows from "./operations.js";
+import type * as types from "./types.js";
+
+"""
+METHODS_CLASS = """
+/** One method for each operation. */
+export class Operations extends Transport {
+"""
+WIDTH = 120
+OPEN = "(string & {})"
+SHARED = {"minPosition", "stale", "format"}
+"""Query parameters that are options of every read, or that a client of JSON does not need."""
+
+PAGING = {"cursor", "limit"}
+
+PAGE_ITEMS = ("items", "events")
+SCHEMAS = "#/components/schemas/"
+
+
+def modules() -> dict[str, str]:
+    """Return the files by name."""
+    document = openapi.document(OPERATIONS, __version__)
+    paths = {item["operationId"]: item for path in document["paths"].values() for item in path.values()}
+    client = Client(document)
+    return {
+        "types.ts": MARK + "\n" + client.types(),
+        "operations.ts": MARK + "\n" + client.rows(paths),
+        "methods.ts": MARK + METHODS_HEAD + client.methods(paths),
+    }
+
+
+class Client:
+    """The parts of a document as TypeScript."""
+
+    def __init__(self, document: Json) -> None:
+        self._components = document["components"]
+        self._schemas: dict[str, Json] = document["components"]["schemas"]
+        answers = [
+            answer
+            for path in document["paths"].values()
+            for item in path.values()
+            for answer in item["responses"].values()
+        ]
+        self._shown = self._reachable(answers)
+        """Names of the schemas of answers, in which a newer server may use values that this client does not know."""
+
+    # Files
+
+    def types(self) -> str:
+        """Return the interfaces and unions of all schemas, except the envelopes of answers."""
+        named = ((name, schema) for name, schema in sorted(self._schemas.items()) if not self._is_needless(schema))
+        error = self._schemas["Failure"]["properties"]["error"]["$ref"].removeprefix(SCHEMAS)
+        codes = f'/** The stable code of an error. */\nexport type ErrorCode = {error}["code"];\n'
+        return "\n".join([*(self._declaration(name, schema) for name, schema in named), codes]).rstrip() + "\n"
+
+    def rows(self, paths: Mapping[str, Json]) -> str:
+        """Return the rows of the table."""
+        rows = [self._row(row, paths[row.id]) for row in OPERATIONS]
+        names = sorted(set(re.findall(r"\b[A-Z]\w+", "\n".join(re.findall(r"Operation<(.*)> = ", "\n".join(rows))))))
+        names = [name for name in names if name in self._schemas]
+        head = 'import type { Operation } from "../operation.js";\nimport type {\n'
+        return head + "".join(f"  {name},\n" for name in names) + '} from "./types.js";\n\n' + "".join(rows)
+
+    def methods(self, paths: Mapping[str, Json]) -> str:
+        """Return the types of all queries, and the class with a method for each operation."""
+        queries = [self._query_type(row.id, paths[row.id]) for row in OPERATIONS]
+        methods = [self._method(row, paths[row.id]) for row in OPERATIONS]
+        return "\n".join(filter(None, queries)) + METHODS_CLASS + "\n".join(methods) + "}\n"
+
+    # Types
+
+    def _declaration(self, name: str, schema: Json) -> str:
+        shown = name in self._shown
+        said = comment(schema.get("description", ""))
+        if "properties" not in schema:
+            return f"{said}export type {name} = {self._type(schema, shown)};\n"
+        return f"{said}export interface {name} {{\n" + "".join(self._members(schema, shown)) + "}\n"
+
+    def _members(self, schema: Json, shown: bool) -> Iterator[str]:
+        """Yield the fields of a record. The server omits fields that are null. For an input, null counts as absent."""
+        required = set(schema.get("required", ()))
+        for field, kind in schema["properties"].items():
+            name = field if field.isidentifier() else json.dumps(field)
+            said = comment(kind.get("description", ""), "  ")
+            if field in required:
+                yield f"{said}  readonly {name}: {self._type(kind, shown)};\n"
+            else:
+                absent = "undefined" if shown else "null | undefined"
+                options = [option for option in self._type(kind, shown).split(" | ") if option != "null"]
+                yield f"{said}  readonly {name}?: {' | '.join([*options, absent])};\n"
+
+    def _options(self, schema: Json, shown: bool) -> Any:
+        """Return the alternatives of a type, in their order."""
+        for union in ("anyOf", "oneOf"):
+            if union in schema:
+                parts = [part for part in schema[union] if not self._is_needless(part)]
+                return dict.fromkeys(option for part in parts for option in self._options(part, shown)).keys()
+        if isinstance(schema.get("type"), list):
+            kinds = [{**schema, "type": one} for one in schema["type"]]
+            return dict.fromkeys(option for kind in kinds for option in self._options(kind, shown)).keys()
+        if "enum" in schema:
+            return dict.fromkeys([*map(json.dumps, schema["enum"]), *([OPEN] if shown else [])]).keys()
+        return {self._plain(schema, shown): None}.keys()
+
+    def _type(self, schema: Json, shown: bool) -> str:
+        options = self._options(schema, shown)
+        return " | ".join(sorted(options, key=lambda option: option == OPEN))
+
+    def _plain(self, schema: Json, shown: bool) -> str:
+        if "$ref" in schema:
+            return str(schema["$ref"]).removeprefix(SCHEMAS)
+        if "const" in schema:
+            return json.dumps(schema["const"])
+        match schema.get("type"):
+            case "array":
+                items = self._type(schema.get("items", {}), shown)
+                return f"readonly ({items})[]" if re.search(r"[ {]", items) else f"readonly {items}[]"
+            case "object" if "properties" in schema:
+                members = "".join(self._members(schema, shown))
+                return "{\n" + re.sub("^", "  ", members, flags=re.MULTILINE).rstrip(" ") + "  }"
+            case "object":
+                values = schema.get("additionalProperties")
+                value = self._type(values, shown) if isinstance(values, dict) else "unknown"
+                return f"Readonly<Record<string, {value}>>"
+            case "integer" | "number":
+                return "number"
+            case "string" | "boolean" | "null" as kind:
+                return str(kind)
+        return "unknown"
+
+    def _is_needless(self, schema: Json) -> bool:
+        """Return True for blank strings, which count as absent, and for envelopes, which the transport opens."""
+        if "$ref" in schema:
+            return str(schema["$ref"]) == SCHEMAS + "Blank"
+        properties = schema.get("properties", {})
+        return schema is self._schemas.get("Blank") or "const" in properties.get("ok", {}) and "data" in properties
+
+    def _reachable(self, roots: Iterable[Json]) -> set[str]:
+        seen: set[str] = set()
+        waiting: list[Any] = list(roots)
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, list):
+                waiting += part
+            elif isinstance(part, dict):
+                target = part.get("$ref")
+                if isinstance(target, str):
+                    kind, _, name = target.removeprefix("#/components/").partition("/")
+                    if target not in seen:
+                        seen.add(target)
+                        waiting.append(self._components[kind][name])
+                waiting += [value for key, value in part.items() if key not in ("example", "examples")]
+        return {target.removeprefix(SCHEMAS) for target in seen if target.startswith(SCHEMAS)}
+
+    # Operations
+
+    def _resolved(self, part: Json) -> Json:
+        while "$ref" in part:
+            kind, name = str(part["$ref"]).removeprefix("#/components/").split("/")
+            part = self._components[kind][name]
+        return part
+
+    def _answers(self, described: Json) -> list[str]:
+        """Return the types of the data of all successful answers; none for a stream."""
+        answers: list[str] = []
+        for status, answer in described["responses"].items():
+            content = self._resolved(answer).get("content", {})
+            if status.startswith("2") and "application/json" in content:
+                envelope = self._resolved(content["application/json"]["schema"])
+                answers += self._options(envelope["properties"]["data"], True)
+        return list(dict.fromkeys(answers))
+
+    def _parameters(self, described: Json, where: str) -> list[Json]:
+        parts = [self._resolved(part) for part in described.get("parameters", ())]
+        return [part for part in parts if part["in"] == where and part["name"] not in SHARED]
+
+    def _row(self, row: Any, described: Json) -> str:
+        fields = {"id": row.id, "method": row.method, "path": row.path, "command": words_of(row)}
+        if row.accepted is not None:
+            fields["waits"] = True
+        pairs = ", ".join(f"{name}: {json.dumps(value)}" for name, value in fields.items())
+        answer = " | ".join(self._answers(described)) or "never"
+        return f"export const {row.id}: Operation<{answer}> = {{ {pairs} }};\n"
+
+    def _query(self, name: str, described: Json) -> tuple[str, bool]:
+        """Return the name of the type of a query, or an empty one, and True if a parameter is required."""
+        names = {part["name"] for part in self._parameters(described, "query")}
+        required = any(part.get("required") for part in self._parameters(described, "query"))
+        if names == PAGING:
+            return "PageQuery", required
+        return f"{name[0].upper()}{name[1:]}Query" if names else "", required
+
+    def _query_type(self, name: str, described: Json) -> str:
+        query, _ = self._query(name, described)
+        if query in ("", "PageQuery"):
+            return ""
+        parameters = self._parameters(described, "query")
+        paged = {part["name"] for part in parameters} >= PAGING
+        base = " extends PageQuery" if paged else ""
+        lines = [f"/** The query of `{name}`. */\nexport interface {query}{base} {{\n"]
+        for part in parameters:
+            if paged and part["name"] in PAGING:
+                continue
+            options = [option for option in self._options(part["schema"], False) if option != "null"]
+            kind = "number" if part["name"] == "limit" else qualified(" | ".join(options))
+            optional, absent = ("", "") if part.get("required") else ("?", " | undefined")
+            lines.append(comment(part.get("description", ""), "  "))
+            lines.append(f"  readonly {part['name']}{optional}: {kind}{absent};\n")
+        return "".join([*lines, "}\n"])
+
+    def _method(self, row: Any, described: Json) -> str:
+        name = row.id
+        parameters = [f"{one['name']}: string" for one in self._parameters(described, "path")]
+        parts = []
+        if parameters:
+            parts.append(f"path: {{ {', '.join(one.partition(':')[0] for one in parameters)} }}")
+        if "requestBody" in described:
+            schema = described["requestBody"]
+            body = self._type(self._resolved(schema)["content"]["application/json"]["schema"], False)
+            parameters.append(f"body: {qualified(body)}" + ("" if schema.get("required") else " = {}"))
+            parts.append("body")
+        query, required = self._query(name, described)
+        if query:
+            parameters.append(f"query: {query}" + ("" if required else " = {}"))
+            parts.append("query: { ...query }")
+        said = comment(described.get("description") or described["summary"], "  ", described.get("deprecated", False))
+        if row.stream:
+            parts.remove("query: { ...query }")
+            streamed = ", ".join([*parts, "query: { ...query, after: undefined }", "...options"])
+            signature = ", ".join([*parameters, "options: StreamParts = {}"])
+            call = f"return this.stream(rows.{name}, query.after ?? undefined, {{ {streamed} }});"
+            return f"{said}  {name}({signature}): AsyncGenerator<StreamItem, void, undefined> {{\n    {call}\n  }}\n"
+        options = "ReadOptions" if row.method == "GET" else "WriteOptions"
+        parameters.append(f"options: {options} = {{}}")
+        answer = qualified(" | ".join(self._answers(described)))
+        page, item, field = self._page_of(described)
+        sent = f"{{ {', '.join([*parts, '...options'])} }}"
+        if page:
+            kinds = f"Pages<{qualified(item)}, {qualified(page)}>"
+            parameter = "after" if row.paging == "tail" else "cursor"
+            call = f'return new Pages(this, rows.{name}, {sent}, (page) => page.{field}, "{parameter}");'
+            return f"{said}  {name}({', '.join(parameters)}): {kinds} {{\n    {call}\n  }}\n"
+        call = f"return (await this.request(rows.{name}, {sent})).data;"
+        return f"{said}  async {name}({', '.join(parameters)}): Promise<{answer}> {{\n    {call}\n  }}\n"
+
+    def _page_of(self, described: Json) -> tuple[str, str, str]:
+        """Return the type of a page, of its items, and the field that holds them; empty for other answers."""
+        names = {part["name"] for part in self._parameters(described, "query")}
+        answers = self._answers(described)
+        if not names & {"cursor", "after"} or len(answers) != 1 or answers[0] not in self._schemas:
+            return "", "", ""
+        properties = self._schemas[answers[0]]["properties"]
+        fields = [field for field in PAGE_ITEMS if properties.get(field, {}).get("type") == "array"]
+        if not fields or "nextCursor" not in properties:
+            return "", "", ""
+        return answers[0], self._type(properties[fields[0]]["items"], True), fields[0]
+
+
+def qualified(type_: str) -> str:
+    """Return a type with its names in the namespace ``types``."""
+    return re.sub(r"\b(?=[A-Z]\w+\b)(?!Readonly\b|Record\b)", "types.", type_)
+
+
+def comment(text: str, indent: str = "", deprecated: bool = False) -> str:
+    """Return a documentation comment, or nothing without a text."""
+    paragraphs = [*text.replace("*/", "* /").split("\n\n"), *(["@deprecated"] if deprecated else [])]
+    lines = [line for one in paragraphs for line in [*wrap(" ".join(one.split()), WIDTH - len(indent) - 3), ""]][:-1]
+    if not text:
+        return ""
+    if len(lines) == 1 and len(lines[0]) <= WIDTH - len(indent) - 7:
+        return f"{indent}/** {lines[0]} */\n"
+    return f"{indent}/**\n" + "".join(f"{indent} * {line}".rstrip() + "\n" for line in lines) + f"{indent} */\n"
