@@ -1625,6 +1625,7 @@ export interface TranscriptDelta {
   offset?: number | null;
   text?: string | null;
   reset?: boolean;
+  settled?: boolean;
 }
 
 export interface TranscriptEntry {

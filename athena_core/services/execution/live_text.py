@@ -18,17 +18,24 @@ LIVE_CHARS_MAX = 65_536
 CLOSED_MAX = 1_000
 """How many runs keep the position of their last closed turn, to recognize late text."""
 
+SETTLED_MAX = 99
+"""How many settled runs a slow subscriber keeps besides the last one."""
+
 ENTRY_TYPES = frozenset({run.TranscriptAppended.TYPE, run.ToolCalled.TYPE})
 """The events that a transcript shows."""
 
 ABANDONING_TYPES = frozenset({run.RunLeased.TYPE, *run.ENDING_TYPES})
 """The events that close an open turn without an entry."""
 
+SETTLING_TYPES = frozenset({run.RunPaused.TYPE, *run.ENDING_TYPES})
+"""The events after which a run writes nothing, at least until it is resumed."""
+
 
 class TranscriptDelta(Value):
     """The text since the last delta, from character ``offset`` of its turn on.
 
-    A ``reset`` has no text: the client discards what it showed of the turn.
+    A ``reset`` has no text: the client discards what it showed of the turn. After the last entry of a run that ended
+    or is paused, one delta without text is ``settled``; its turn is 0.
     """
 
     run_id: str
@@ -36,6 +43,7 @@ class TranscriptDelta(Value):
     offset: int | None = None
     text: str | None = None
     reset: bool = False
+    settled: bool = False
 
 
 class RemoteText(Value):
@@ -103,7 +111,7 @@ class LiveText:
         self._closed: OrderedDict[str, Position] = OrderedDict()
         self._subscribers: dict[str, list[LiveSubscriber]] = {}
         self._forward: Callable[[str], object] | None = None
-        tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES)
+        tail.subscribe(self._on_rows, ENTRY_TYPES | ABANDONING_TYPES | SETTLING_TYPES)
 
     def forward(self, to: Callable[[str], object]) -> None:
         """Call ``to`` with the session whenever a model of this process writes in it."""
@@ -179,7 +187,10 @@ class LiveText:
         closed = self._closed
         for row in rows:
             position, session_id, run_id = row.position, row.session_id or "", row.run_id or ""
-            entry = row.type in ENTRY_TYPES
+            entry, settled = row.type in ENTRY_TYPES, row.type in SETTLING_TYPES
+            if settled:
+                for subscriber in self._subscribers.get(session_id, ()):
+                    subscriber.settle(run_id)
             if not entry and row.type not in ABANDONING_TYPES:
                 continue
             closed[run_id] = position
@@ -206,6 +217,7 @@ class LiveSubscriber:
         self._live = live
         self._shown: OpenTurn | None = None
         self._offset = 0
+        self._settled: tuple[str, ...] = ()
         self._news = asyncio.Event()
 
     @property
@@ -218,13 +230,23 @@ class LiveSubscriber:
         """Wake the subscriber."""
         self._news.set()
 
+    def settle(self, run_id: str) -> None:
+        """Note that a run ended or is paused, and wake the subscriber."""
+        self._settled = (*self._settled[-SETTLED_MAX:], run_id)
+        self.wake()
+
     async def wait(self) -> None:
         """Return once something happened since the last ``take``."""
         await self._news.wait()
 
     def take(self) -> list[TranscriptDelta]:
-        """Return the text since the last call; first show the entries that are ``due``."""
+        """Return the text since the last call, and the settled runs; first show the entries that are ``due``."""
         self._news.clear()
+        deltas = [*self._text(), *(TranscriptDelta(run_id=run_id, turn=0, settled=True) for run_id in self._settled)]
+        self._settled = ()
+        return deltas
+
+    def _text(self) -> list[TranscriptDelta]:
         deltas: list[TranscriptDelta] = []
         turn, shown = self._live.writing(self.session_id), self._shown
         if shown is not None and (shown is not turn or self._offset < shown.start):

@@ -42,6 +42,7 @@ class Reader:
         self.shown: dict[tuple[str, int], str] = {}
         self.begins: dict[tuple[str, int], int] = {}
         self.resets = 0
+        self.settled: list[str] = []
 
     def read(self) -> None:
         if self.subscriber.due > self.entries:
@@ -56,6 +57,10 @@ class Reader:
             assert delta.text is None
             self.resets += 1
             self.shown.pop(turn, None)  # its entry may have come before the reset
+            return
+        if delta.settled:
+            assert (delta.text, delta.turn) == (None, 0)
+            self.settled.append(delta.run_id)
             return
         assert delta.text
         assert delta.offset is not None
@@ -110,6 +115,26 @@ def test_an_entry_takes_the_place_of_what_was_shown_of_its_turn(live: LiveText) 
     reader.read()
     assert (reader.entries, reader.shown, reader.resets) == (7, {}, 0)
     assert live.writing("one") is None
+
+
+@pytest.mark.parametrize("kind", sorted({run.RunPaused.TYPE, *run.ENDING_TYPES}))
+def test_a_settled_run_is_reported_once_after_its_text(live: LiveText, kind: str) -> None:
+    reader, other = Reader(live), Reader(live, "two")
+    live.append("one", "run_1", 1, "Hello")
+    live._on_rows([row(7, run.TranscriptAppended.TYPE), row(8, kind)])
+    live.append("one", "run_2", 1, "Next")
+    reader.read()
+    assert (reader.settled, reader.shown) == (["run_1"], {("run_2", 1): "Next"})
+    reader.read()
+    other.read()
+    assert (reader.settled, other.settled) == (["run_1"], [])
+
+
+def test_a_slow_subscriber_keeps_the_last_settled_runs(live: LiveText) -> None:
+    reader = Reader(live)
+    live._on_rows([row(7 + number, run.RunFailed.TYPE, f"run_{number}") for number in range(1_000)])
+    reader.read()
+    assert reader.settled == [f"run_{number}" for number in range(900, 1_000)]
 
 
 @pytest.mark.parametrize("kind", sorted({run.RunLeased.TYPE, *run.ENDING_TYPES}))
