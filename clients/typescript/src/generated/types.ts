@@ -1965,7 +1965,8 @@ export interface ToolPolicies {
 /**
  * The text since the last delta, from character `offset` of its turn on.
  *
- * A `reset` has no text: the client discards what it showed of the turn.
+ * A `reset` has no text: the client discards what it showed of the turn. After the last entry of a run that ended or is
+ * paused, one delta without text is `settled`; its turn is 0.
  */
 export interface TranscriptDelta {
   readonly runId: string;
@@ -1973,6 +1974,7 @@ export interface TranscriptDelta {
   readonly offset?: number | undefined;
   readonly text?: string | undefined;
   readonly reset?: boolean | undefined;
+  readonly settled?: boolean | undefined;
 }
 
 /**
