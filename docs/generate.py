@@ -28,7 +28,7 @@ from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
-from docs import layout, python_sync, typescript, typescript_client
+from docs import layout, python_client, python_events, python_sync, typescript, typescript_client
 from projections.feed import REFERRING
 from tests.reliability import tamperings
 
@@ -668,6 +668,8 @@ def pages() -> dict[Path, str]:
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
         RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
+        **dict(python_client.files()),
+        **dict(python_events.files()),
         **dict(python_sync.files()),
     }
 

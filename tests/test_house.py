@@ -32,6 +32,11 @@ class Source:
         return ast.parse(self.text, self.path)
 
     @property
+    def generated(self) -> bool:
+        """True if the head of the file says that ``make docs`` writes it."""
+        return bool(re.search(r"^(# )?Generated from .*; do not edit\.$", self.text[:500], re.MULTILINE))
+
+    @property
     def name(self) -> str:
         """The file's name without its ending."""
         return self.path.rpartition("/")[2].removesuffix(".py")
@@ -412,10 +417,10 @@ def folders_are_small(sources: Sources) -> Iterator[Breach]:
 
 
 def modules_are_short(sources: Sources) -> Iterator[Breach]:
-    """A module of the product has at most 600 lines."""
+    """A module of the product has at most 600 lines, unless it is generated."""
     for source in python(sources, *PACKAGES):
         lines = source.text.count("\n")
-        if lines > MODULE_LINES_MAX:
+        if lines > MODULE_LINES_MAX and not source.generated:
             yield Breach(source.path, 1, f"{lines} lines", "divide it by the ideas that it holds")
 
 
@@ -426,9 +431,9 @@ def is_declaration(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def functions_are_short(sources: Sources) -> Iterator[Breach]:
-    """A function of the product has at most 60 lines, unless it is a declaration."""
+    """A function of the product has at most 60 lines, unless it is a declaration or generated."""
     for source in python(sources, *PACKAGES):
-        for node in ast.walk(source.tree):
+        for node in () if source.generated else ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_declaration(node):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES_MAX:
@@ -479,6 +484,7 @@ RIDDLES = {  # metaphors that a reader has to decode, and the word of the trade
 }
 FIXED = {
     "AnchorKept": "the class of the stored event anchor.kept",
+    "AnchorKeptPayload": "its payload in the client",
     "anchor_kept": "the handler of that event",
     "KeptAnchor": "a component of the API",
     "KeptAnswer": "the answer of another Athena to an anchor",

@@ -1,7 +1,7 @@
 """The client: one method for each operation, and what people want from them."""
 
-from athena_client._async.core import AsyncCore
+from athena_client._async.operations import AsyncOperations
 
 
-class AsyncAthena(AsyncCore):
+class AsyncAthena(AsyncOperations):
     """A client of a control plane."""

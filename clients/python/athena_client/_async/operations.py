@@ -1,0 +1,2891 @@
+"""The operations of the API as methods, one for each.
+
+Generated from the API document by `python -m docs.generate`; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from athena_client import models
+from athena_client._async.core import AsyncCore, AsyncPages, AsyncStream
+
+if TYPE_CHECKING:
+    from athena_client.events import Event, EventType
+
+
+def _headers(if_match: int | str | None = None, respond_async: bool = False) -> dict[str, str]:
+    """Return the headers of a condition and of a preference."""
+    headers = {} if if_match is None else {"if-match": f'"{if_match}"' if isinstance(if_match, int) else if_match}
+    return headers | {"prefer": "respond-async"} if respond_async else headers
+
+
+class AsyncOperations(AsyncCore):
+    """One method for each operation. All of them raise AthenaError."""
+
+    async def get_capabilities(self) -> models.Capabilities:
+        """Get the features, providers and limits of the server.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Capabilities = await self.request("GET", "/capabilities", models.Capabilities)
+        return answer
+
+    async def get_caller(self) -> models.Caller:
+        """Get the identity of the caller and the operations that it may use.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Caller = await self.request("GET", "/caller", models.Caller)
+        return answer
+
+    async def get_admin_health(self) -> models.Health:
+        """Get the health of the server and the state of each projection.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Health = await self.request("GET", "/admin/health", models.Health)
+        return answer
+
+    async def accept_clock(self, *, idempotency_key: str | None = None) -> models.AcceptedClock:
+        """Accept a forward jump of the machine's clock now, without waiting ten minutes.
+
+        Args:
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.AcceptedClock = await self.request(
+            "POST", "/admin/clock/accept", models.AcceptedClock, key=idempotency_key
+        )
+        return answer
+
+    async def get_view_digests(
+        self, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.ViewDigests:
+        """Get a checksum of each view. Reads every row; concurrent requests share one scan.
+
+        Args:
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        answer: models.ViewDigests = await self.request(
+            "GET", "/admin/digests", models.ViewDigests, query={"minPosition": min_position, "stale": stale}
+        )
+        return answer
+
+    async def list_workers(self) -> models.Workers:
+        """List the servers and workers on this log, with their capacity, running runs and last heartbeat.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Workers = await self.request("GET", "/workers", models.Workers)
+        return answer
+
+    @overload
+    async def create_run(
+        self,
+        *,
+        session_id: str | None = None,
+        input: str | None = None,
+        directive_id: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        session_strategy: Literal["enqueue", "interrupt", "reject"] | None = None,
+        parent_run_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.Run: ...
+
+    @overload
+    async def create_run(
+        self,
+        *,
+        session_id: str | None = None,
+        input: str | None = None,
+        directive_id: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        session_strategy: Literal["enqueue", "interrupt", "reject"] | None = None,
+        parent_run_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run: ...
+
+    async def create_run(
+        self,
+        *,
+        session_id: str | None = None,
+        input: str | None = None,
+        directive_id: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        session_strategy: Literal["enqueue", "interrupt", "reject"] | None = None,
+        parent_run_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run:
+        """Start a run. Waits for its result unless `Prefer: respond-async` is sent.
+
+        Args:
+            session_id: The `session_id` of the request.
+            input: The `input` of the request.
+            directive_id: The `directive_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
+            provider: The `provider` of the request.
+            model: The `model` of the request.
+            metadata: The `metadata` of the request.
+            session_strategy: The `session_strategy` of the request.
+            parent_run_id: The `parent_run_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
+        """
+        answer: models.RunResult | models.Run = await self.request(
+            "POST",
+            "/runs",
+            models.RunResult,
+            body={
+                "sessionId": session_id,
+                "input": input,
+                "directiveId": directive_id,
+                "harnessProfileId": harness_profile_id,
+                "provider": provider,
+                "model": model,
+                "metadata": metadata,
+                "sessionStrategy": session_strategy,
+                "parentRunId": parent_run_id,
+            },
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.Run,
+        )
+        return answer
+
+    def list_runs(
+        self,
+        *,
+        session_id: str | None = None,
+        status: Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"]
+        | None = None,
+        provider: str | None = None,
+        include: Literal["output"] | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Run]:
+        """List runs, newest first.
+
+        Args:
+            session_id: The `session_id` of the request.
+            status: The `status` of the request.
+            provider: The `provider` of the request.
+            include: The `include` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/runs",
+            models.Run,
+            query={
+                "sessionId": session_id,
+                "status": status,
+                "provider": provider,
+                "include": include,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_run(
+        self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.Run:
+        """Get a run. With `wait`, the answer waits up to that many seconds for its end.
+
+        Args:
+            run_id: The `run_id` of the request.
+            wait: The `wait` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Run = await self.request(
+            "GET",
+            "/runs/{runId}",
+            models.Run,
+            parameters={"runId": run_id},
+            query={"wait": wait, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_run_evidence(
+        self,
+        run_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.EvidenceRecord]:
+        """List a run's evidence, newest first, without contents.
+
+        Args:
+            run_id: The `run_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        return self.pages(
+            "/runs/{runId}/evidence",
+            models.EvidenceRecord,
+            parameters={"runId": run_id},
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def get_run_evidence(
+        self, run_id: str, evidence_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Evidence:
+        """Get a piece of evidence of a run, with its content.
+
+        Args:
+            run_id: The `run_id` of the request.
+            evidence_id: The `evidence_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Evidence = await self.request(
+            "GET",
+            "/runs/{runId}/evidence/{evidenceId}",
+            models.Evidence,
+            parameters={"runId": run_id, "evidenceId": evidence_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def explain_run(
+        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Explanation:
+        """Explain the state of a run: the causes that led to it, and what the run is waiting for.
+
+        Args:
+            run_id: The `run_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Explanation = await self.request(
+            "GET",
+            "/runs/{runId}/explain",
+            models.Explanation,
+            parameters={"runId": run_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_active_runs(
+        self,
+        *,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.ActiveRun]:
+        """List admitted runs that have not ended, newest first.
+
+        Args:
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/runs/active",
+            models.ActiveRun,
+            query={
+                "sessionId": session_id,
+                "runId": run_id,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    def list_cancellation_requests(
+        self,
+        *,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.CancelRequest]:
+        """List cancel requests of runs that have not ended, newest first.
+
+        Args:
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/runs/cancel-requests",
+            models.CancelRequest,
+            query={
+                "sessionId": session_id,
+                "runId": run_id,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def cancel_run_by_run_id(
+        self, run_id: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> models.Cancelled:
+        """Cancel a run. `status` is `not-running` if it has already ended or does not exist.
+
+        Args:
+            run_id: The `run_id` of the request.
+            reason: The `reason` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Cancelled = await self.request(
+            "POST",
+            "/run-control/by-run/{runId}/cancel",
+            models.Cancelled,
+            parameters={"runId": run_id},
+            body={"reason": reason},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def cancel_run(
+        self, session_id: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> models.Cancelled:
+        """Cancel the admitted run of a session.
+
+        Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
+
+        Args:
+            session_id: The `session_id` of the request.
+            reason: The `reason` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Cancelled = await self.request(
+            "POST",
+            "/runs/{sessionId}/cancel",
+            models.Cancelled,
+            parameters={"sessionId": session_id},
+            body={"reason": reason},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def resume_run(
+        self,
+        run_id: str,
+        *,
+        budget_usd: float | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.Run:
+        """Resume a paused run, with or without a new budget.
+
+        Waits for its end unless `Prefer: respond-async` is sent.
+
+        Args:
+            run_id: The `run_id` of the request.
+            budget_usd: The `budget_usd` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`, `RUN_NOT_PAUSED`,
+                `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Run = await self.request(
+            "POST",
+            "/runs/{runId}/resume",
+            models.Run,
+            parameters={"runId": run_id},
+            body={"budgetUsd": budget_usd},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+        )
+        return answer
+
+    def list_sessions(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Session]:
+        """List sessions, most recently used first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/sessions",
+            models.Session,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def get_session(
+        self, session_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Session:
+        """Get a session.
+
+        Args:
+            session_id: The `session_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Session = await self.request(
+            "GET",
+            "/sessions/{sessionId}",
+            models.Session,
+            parameters={"sessionId": session_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def get_session_transcript(
+        self,
+        session_id: str,
+        *,
+        after: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.TranscriptEntry]:
+        """List the newest transcript entries of a session, or those after a cursor, in order of time.
+
+        Args:
+            session_id: The `session_id` of the request.
+            after: The id of the last entry received.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
+                error of every call.
+        """
+        return self.pages(
+            "/sessions/{sessionId}/transcript",
+            models.TranscriptEntry,
+            parameters={"sessionId": session_id},
+            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+            cursor="after",
+        )
+
+    def stream_session_transcript(
+        self, session_id: str, *, frames: Literal["event", "message"] | None = None, after: str | None = None
+    ) -> AsyncStream[models.TranscriptEntry | models.TranscriptDelta]:
+        """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
+
+        Args:
+            session_id: The `session_id` of the request.
+            frames: The `frames` of the request.
+            after: The `after` of the request.
+
+        Returns:
+            A stream without an end. After a lost connection it resumes where it was.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `STREAM_LIMIT`,
+                `UNKNOWN_ERROR`, or an error of every call.
+        """
+        return self.stream(
+            "/sessions/{sessionId}/transcript/stream",
+            models.TranscriptEntry,
+            parameters={"sessionId": session_id},
+            query={"frames": frames, "after": after},
+            transient=models.TranscriptDelta,
+        )
+
+    def list_directives(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Directive]:
+        """List directives, newest first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/directives",
+            models.Directive,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def create_directive(
+        self,
+        *,
+        input: str,
+        context_refs: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Directive:
+        """Create a directive.
+
+        Args:
+            input: The `input` of the request.
+            context_refs: The `context_refs` of the request.
+            metadata: The `metadata` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Directive = await self.request(
+            "POST",
+            "/directives",
+            models.Directive,
+            body={"input": input, "contextRefs": context_refs, "metadata": metadata},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_directive(
+        self, directive_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Directive:
+        """Get a directive.
+
+        Args:
+            directive_id: The `directive_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Directive = await self.request(
+            "GET",
+            "/directives/{directiveId}",
+            models.Directive,
+            parameters={"directiveId": directive_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_harness_profiles(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.HarnessProfile]:
+        """List harness profiles, newest first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/harness-profiles",
+            models.HarnessProfile,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def create_harness_profile(
+        self,
+        *,
+        display_name: str,
+        version: Literal["v1", "v2"],
+        config: models.HarnessConfig | Mapping[str, Any],
+        policies: models.HarnessPolicies | Mapping[str, Any],
+        tool_policies: models.ToolPolicies | Mapping[str, Any] | None = None,
+        allowed_egress: Sequence[models.Egress | Mapping[str, Any]] | None = None,
+        verification_policies: Sequence[models.VerificationPolicy | Mapping[str, Any]] | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.HarnessProfile:
+        """Create a harness profile.
+
+        Args:
+            display_name: The `display_name` of the request.
+            version: The `version` of the request.
+            config: The `config` of the request.
+            policies: The `policies` of the request.
+            tool_policies: The `tool_policies` of the request.
+            allowed_egress: The `allowed_egress` of the request.
+            verification_policies: The `verification_policies` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.HarnessProfile = await self.request(
+            "POST",
+            "/harness-profiles",
+            models.HarnessProfile,
+            body={
+                "displayName": display_name,
+                "version": version,
+                "config": config,
+                "policies": policies,
+                "toolPolicies": tool_policies,
+                "allowedEgress": allowed_egress,
+                "verificationPolicies": verification_policies,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_harness_profile(
+        self, harness_profile_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.HarnessProfile:
+        """Get a harness profile.
+
+        Args:
+            harness_profile_id: The `harness_profile_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.HarnessProfile = await self.request(
+            "GET",
+            "/harness-profiles/{harnessProfileId}",
+            models.HarnessProfile,
+            parameters={"harnessProfileId": harness_profile_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_run_templates(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.RunTemplate]:
+        """List the newest versions of run templates, newest first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/run-templates",
+            models.RunTemplate,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def create_run_template(
+        self,
+        *,
+        harness_profile_id: str,
+        directive_template: str,
+        default_params: Mapping[str, Any],
+        params_schema: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.RunTemplate:
+        """Create a run template: a directive with placeholders, and the profile that runs it.
+
+        Args:
+            harness_profile_id: The `harness_profile_id` of the request.
+            directive_template: The `directive_template` of the request.
+            default_params: The `default_params` of the request.
+            params_schema: The `params_schema` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.RunTemplate = await self.request(
+            "POST",
+            "/run-templates",
+            models.RunTemplate,
+            body={
+                "harnessProfileId": harness_profile_id,
+                "directiveTemplate": directive_template,
+                "defaultParams": default_params,
+                "paramsSchema": params_schema,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_run_template(
+        self, template_id: str, *, version: int | None = None, min_position: int | None = None, stale: str | None = None
+    ) -> models.RunTemplate:
+        """Get the newest version of a run template, or the one that `version` names.
+
+        Args:
+            template_id: The `template_id` of the request.
+            version: The `version` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RunTemplate = await self.request(
+            "GET",
+            "/run-templates/{templateId}",
+            models.RunTemplate,
+            parameters={"templateId": template_id},
+            query={"version": version, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def update_run_template(
+        self,
+        template_id: str,
+        *,
+        harness_profile_id: str,
+        directive_template: str,
+        default_params: Mapping[str, Any],
+        params_schema: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        if_match: int | str | None = None,
+    ) -> models.RunTemplate:
+        """Create a new version of a run template. Runs of earlier versions are not affected.
+
+        Args:
+            template_id: The `template_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
+            directive_template: The `directive_template` of the request.
+            default_params: The `default_params` of the request.
+            params_schema: The `params_schema` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `PRECONDITION_FAILED`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RunTemplate = await self.request(
+            "PUT",
+            "/run-templates/{templateId}",
+            models.RunTemplate,
+            parameters={"templateId": template_id},
+            body={
+                "harnessProfileId": harness_profile_id,
+                "directiveTemplate": directive_template,
+                "defaultParams": default_params,
+                "paramsSchema": params_schema,
+            },
+            headers=_headers(if_match=if_match),
+            key=idempotency_key,
+        )
+        return answer
+
+    @overload
+    async def run_template(
+        self,
+        template_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.Run: ...
+
+    @overload
+    async def run_template(
+        self,
+        template_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run: ...
+
+    async def run_template(
+        self,
+        template_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run:
+        """Start a run of a template's newest version. Waits for its result unless `Prefer: respond-async` is sent.
+
+        Args:
+            template_id: The `template_id` of the request.
+            params: The `params` of the request.
+            session_id: The `session_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RunResult | models.Run = await self.request(
+            "POST",
+            "/templates/{templateId}/run",
+            models.RunResult,
+            parameters={"templateId": template_id},
+            body={"params": params, "sessionId": session_id},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.Run,
+        )
+        return answer
+
+    async def enqueue_work(
+        self, *, session_id: str, payload: str, mode: Literal["collect", "followup"], idempotency_key: str | None = None
+    ) -> models.WorkQueueState:
+        """Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting.
+
+        Args:
+            session_id: The `session_id` of the request.
+            payload: The `payload` of the request.
+            mode: The `mode` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `WORK_QUEUE_FULL`, or an error of every call.
+        """
+        answer: models.WorkQueueState = await self.request(
+            "POST",
+            "/work/enqueue",
+            models.WorkQueueState,
+            body={"sessionId": session_id, "payload": payload, "mode": mode},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_session_work_queue(
+        self,
+        session_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.WorkQueueState:
+        """List the waiting items of a session's queue, oldest first.
+
+        Args:
+            session_id: The `session_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkQueueState = await self.request(
+            "GET",
+            "/sessions/{sessionId}/work-queue",
+            models.WorkQueueState,
+            parameters={"sessionId": session_id},
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    @overload
+    async def drain_work(
+        self,
+        session_id: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.WorkDrain: ...
+
+    @overload
+    async def drain_work(
+        self,
+        session_id: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.DrainResult | models.WorkDrain: ...
+
+    async def drain_work(
+        self,
+        session_id: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.DrainResult | models.WorkDrain:
+        """Drain a session's queue. Waits for the end unless `Prefer: respond-async` is sent.
+
+        Args:
+            session_id: The `session_id` of the request.
+            provider: The `provider` of the request.
+            model: The `model` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
+                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.DrainResult | models.WorkDrain = await self.request(
+            "POST",
+            "/work/{sessionId}/drain",
+            models.DrainResult,
+            parameters={"sessionId": session_id},
+            body={"provider": provider, "model": model},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.WorkDrain,
+        )
+        return answer
+
+    async def get_work_drain(
+        self, drain_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.WorkDrain:
+        """Get a drain.
+
+        Args:
+            drain_id: The `drain_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkDrain = await self.request(
+            "GET",
+            "/work/drains/{drainId}",
+            models.WorkDrain,
+            parameters={"drainId": drain_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def send_a2a_message(
+        self,
+        *,
+        from_persona: str,
+        to_persona: str,
+        payload: Any,
+        task_id: str | None = None,
+        step_id: str | None = None,
+        parent_run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Message:
+        """Send a message to a persona. Its session's queue is drained automatically.
+
+        Args:
+            from_persona: The `from_persona` of the request.
+            to_persona: The `to_persona` of the request.
+            payload: The `payload` of the request.
+            task_id: The `task_id` of the request.
+            step_id: The `step_id` of the request.
+            parent_run_id: The `parent_run_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `WORK_QUEUE_FULL`, or an error of every call.
+        """
+        answer: models.Message = await self.request(
+            "POST",
+            "/a2a/messages",
+            models.Message,
+            body={
+                "fromPersona": from_persona,
+                "toPersona": to_persona,
+                "payload": payload,
+                "taskId": task_id,
+                "stepId": step_id,
+                "parentRunId": parent_run_id,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    def list_a2a_messages(
+        self,
+        *,
+        from_persona: str | None = None,
+        to_persona: str | None = None,
+        status: Literal["completed", "failed", "sent", "started"] | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Message]:
+        """List messages between personas, newest first.
+
+        Args:
+            from_persona: The `from_persona` of the request.
+            to_persona: The `to_persona` of the request.
+            status: The `status` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/a2a/messages",
+            models.Message,
+            query={
+                "fromPersona": from_persona,
+                "toPersona": to_persona,
+                "status": status,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_a2a_message(
+        self, message_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Message:
+        """Get a message.
+
+        Args:
+            message_id: The `message_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Message = await self.request(
+            "GET",
+            "/a2a/messages/{messageId}",
+            models.Message,
+            parameters={"messageId": message_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_a2a_dlq(
+        self,
+        *,
+        status: Literal["discarded", "pending", "requeued"] | None = None,
+        session_id: str | None = None,
+        source_persona: str | None = None,
+        target_persona: str | None = None,
+        reason: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.DeadLetter]:
+        """List dead letters, which are work items and messages that could not be processed, oldest first.
+
+        Args:
+            status: The `status` of the request.
+            session_id: The `session_id` of the request.
+            source_persona: The `source_persona` of the request.
+            target_persona: The `target_persona` of the request.
+            reason: The `reason` of the request.
+            created_after: The `created_after` of the request.
+            created_before: The `created_before` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/a2a/dlq",
+            models.DeadLetter,
+            query={
+                "status": status,
+                "sessionId": session_id,
+                "sourcePersona": source_persona,
+                "targetPersona": target_persona,
+                "reason": reason,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_a2a_dlq_item(
+        self, id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.DeadLetter:
+        """Get a dead letter.
+
+        Args:
+            id: The `id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.DeadLetter = await self.request(
+            "GET",
+            "/a2a/dlq/{id}",
+            models.DeadLetter,
+            parameters={"id": id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def requeue_a2a_dlq_item(self, id: str, *, idempotency_key: str | None = None) -> models.DecidedDeadLetter:
+        """Requeue the work of a dead letter, once.
+
+        Args:
+            id: The `id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, `WORK_QUEUE_FULL`, or an error of every call.
+        """
+        answer: models.DecidedDeadLetter = await self.request(
+            "POST", "/a2a/dlq/{id}/requeue", models.DecidedDeadLetter, parameters={"id": id}, key=idempotency_key
+        )
+        return answer
+
+    async def discard_a2a_dlq_item(
+        self, id: str, *, audit_note: str | None = None, idempotency_key: str | None = None
+    ) -> models.DecidedDeadLetter:
+        """Discard a dead letter: its work will not be done.
+
+        Args:
+            id: The `id` of the request.
+            audit_note: The `audit_note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.DecidedDeadLetter = await self.request(
+            "POST",
+            "/a2a/dlq/{id}/discard",
+            models.DecidedDeadLetter,
+            parameters={"id": id},
+            body={"auditNote": audit_note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def restore_a2a_dlq_item(
+        self, id: str, *, audit_note: str | None = None, idempotency_key: str | None = None
+    ) -> models.DecidedDeadLetter:
+        """Restore a discarded dead letter.
+
+        Args:
+            id: The `id` of the request.
+            audit_note: The `audit_note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.DecidedDeadLetter = await self.request(
+            "POST",
+            "/a2a/dlq/{id}/restore",
+            models.DecidedDeadLetter,
+            parameters={"id": id},
+            body={"auditNote": audit_note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def search_memory(
+        self,
+        *,
+        query: str,
+        max_results: int | None = None,
+        min_score: float | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> list[models.Passage]:
+        """Search notes and entries for passages that contain words of the query, those with every word first.
+
+        Args:
+            query: The `query` of the request.
+            max_results: The `max_results` of the request.
+            min_score: The `min_score` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        answer: list[models.Passage] = await self.request(
+            "GET",
+            "/memory/search",
+            list[models.Passage],
+            query={
+                "query": query,
+                "maxResults": max_results,
+                "minScore": min_score,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+        return answer
+
+    async def get_memory(
+        self, *, path: str, from_: int | None = None, lines: int | None = None, idempotency_key: str | None = None
+    ) -> models.NoteText:
+        """Read lines of a note in the workspace, `MEMORY.md` or `memory/**.md`.
+
+        Args:
+            path: The `path` of the request.
+            from_: The `from` of the request.
+            lines: The `lines` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.NoteText = await self.request(
+            "POST",
+            "/memory/get",
+            models.NoteText,
+            body={"path": path, "from": from_, "lines": lines},
+            key=idempotency_key,
+        )
+        return answer
+
+    def list_memory(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.MemoryEntry]:
+        """List memory entries, newest first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/memory",
+            models.MemoryEntry,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def record_memory(
+        self, *, text: str, metadata: Mapping[str, str] | None = None, idempotency_key: str | None = None
+    ) -> models.MemoryEntry:
+        """Record a memory entry.
+
+        Args:
+            text: The `text` of the request.
+            metadata: The `metadata` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, or an error of every call.
+        """
+        answer: models.MemoryEntry = await self.request(
+            "POST", "/memory", models.MemoryEntry, body={"text": text, "metadata": metadata}, key=idempotency_key
+        )
+        return answer
+
+    async def get_memory_entry(
+        self, entry_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.MemoryEntry:
+        """Get a memory entry.
+
+        Args:
+            entry_id: The `entry_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.MemoryEntry = await self.request(
+            "GET",
+            "/memory/{entryId}",
+            models.MemoryEntry,
+            parameters={"entryId": entry_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def forget_memory(self, entry_id: str, *, idempotency_key: str | None = None) -> models.ForgottenEntry:
+        """Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain.
+
+        Args:
+            entry_id: The `entry_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.ForgottenEntry = await self.request(
+            "DELETE", "/memory/{entryId}", models.ForgottenEntry, parameters={"entryId": entry_id}, key=idempotency_key
+        )
+        return answer
+
+    def list_anchors(
+        self,
+        *,
+        log_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.KeptAnchor]:
+        """List the kept anchors of other logs, oldest first.
+
+        Args:
+            log_id: The `log_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/anchors",
+            models.KeptAnchor,
+            query={"logId": log_id, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def keep_anchor(
+        self, *, log_id: str, position: int, chain: str, at: str, idempotency_key: str | None = None
+    ) -> models.AnchorReceipt:
+        """Store an anchor of another log, so that a rewrite of its history is detected.
+
+        Args:
+            log_id: The `log_id` of the request.
+            position: The `position` of the request.
+            chain: The `chain` of the request.
+            at: The `at` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `ANCHOR_CONFLICT`, `ANCHOR_LIMIT`, or an error of every call.
+        """
+        answer: models.AnchorReceipt = await self.request(
+            "POST",
+            "/anchors",
+            models.AnchorReceipt,
+            body={"logId": log_id, "position": position, "chain": chain, "at": at},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def redrive_a2a_dlq(
+        self,
+        *,
+        filter: models.RedriveFilter | Mapping[str, Any],
+        rate_per_second: int | None = None,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Redrive:
+        """Requeue matching dead letters at a fixed rate. `dry_run` only counts them.
+
+        Args:
+            filter: The `filter` of the request.
+            rate_per_second: The `rate_per_second` of the request.
+            dry_run: The `dry_run` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, or an error of every call.
+        """
+        answer: models.Redrive = await self.request(
+            "POST",
+            "/a2a/dlq/redrive",
+            models.Redrive,
+            body={"filter": filter, "ratePerSecond": rate_per_second, "dryRun": dry_run},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_a2a_dlq_redrive(
+        self,
+        id: str,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.Redrive:
+        """Get the progress of a redrive and the result for each dead letter.
+
+        Args:
+            id: The `id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Redrive = await self.request(
+            "GET",
+            "/a2a/dlq/redrive/{id}",
+            models.Redrive,
+            parameters={"id": id},
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def cancel_a2a_dlq_redrive(self, id: str, *, idempotency_key: str | None = None) -> models.Redrive:
+        """Cancel a redrive. Dead letters that it has requeued stay requeued.
+
+        Args:
+            id: The `id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Redrive = await self.request(
+            "DELETE", "/a2a/dlq/redrive/{id}", models.Redrive, parameters={"id": id}, key=idempotency_key
+        )
+        return answer
+
+    def list_workflows(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Workflow]:
+        """List workflows, newest first.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/workflows",
+            models.Workflow,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def create_workflow(
+        self, *, definition: models.WorkflowDefinition | Mapping[str, Any], idempotency_key: str | None = None
+    ) -> models.Workflow:
+        """Create a workflow from its steps and their dependencies.
+
+        Args:
+            definition: The `definition` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.Workflow = await self.request(
+            "POST", "/workflows", models.Workflow, body={"definition": definition}, key=idempotency_key
+        )
+        return answer
+
+    async def get_workflow(
+        self, workflow_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Workflow:
+        """Get a workflow.
+
+        Args:
+            workflow_id: The `workflow_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Workflow = await self.request(
+            "GET",
+            "/workflows/{workflowId}",
+            models.Workflow,
+            parameters={"workflowId": workflow_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def list_workflow_runs(
+        self,
+        workflow_id: str,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.WorkflowRunSummary]:
+        """List the runs of a workflow, newest first.
+
+        Args:
+            workflow_id: The `workflow_id` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        return self.pages(
+            "/workflows/{workflowId}/runs",
+            models.WorkflowRunSummary,
+            parameters={"workflowId": workflow_id},
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def run_workflow(
+        self,
+        workflow_id: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.WorkflowRun:
+        """Start a run of a workflow.
+
+        Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent.
+
+        Args:
+            workflow_id: The `workflow_id` of the request.
+            input: The `input` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRun = await self.request(
+            "POST",
+            "/workflows/{workflowId}/run",
+            models.WorkflowRun,
+            parameters={"workflowId": workflow_id},
+            body={"input": input},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_workflow_run(
+        self, id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.WorkflowRunDetails:
+        """Get a workflow run, or the newest run of a workflow, with the progress of its steps.
+
+        Args:
+            id: The `id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRunDetails = await self.request(
+            "GET",
+            "/workflows/run/{id}",
+            models.WorkflowRunDetails,
+            parameters={"id": id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    @overload
+    async def resume_workflow(
+        self,
+        id: str,
+        *,
+        input_overrides: Mapping[str, Any] | None = None,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.WorkflowRun: ...
+
+    @overload
+    async def resume_workflow(
+        self,
+        id: str,
+        *,
+        input_overrides: Mapping[str, Any] | None = None,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.WorkflowRun | None: ...
+
+    async def resume_workflow(
+        self,
+        id: str,
+        *,
+        input_overrides: Mapping[str, Any] | None = None,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.WorkflowRun | None:
+        """Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none.
+
+        Args:
+            id: The `id` of the request.
+            input_overrides: The `input_overrides` of the request.
+            dry_run: The `dry_run` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRun | None = await self.request(
+            "POST",
+            "/workflows/run/{id}/resume",
+            models.WorkflowRun | None,
+            parameters={"id": id},
+            body={"inputOverrides": input_overrides, "dryRun": dry_run},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.WorkflowRun,
+        )
+        return answer
+
+    async def cancel_workflow_run(
+        self, id: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> models.WorkflowRun:
+        """Cancel a workflow run and the runs of its steps.
+
+        Args:
+            id: The `id` of the request.
+            reason: The `reason` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRun = await self.request(
+            "POST",
+            "/workflows/run/{id}/cancel",
+            models.WorkflowRun,
+            parameters={"id": id},
+            body={"reason": reason},
+            key=idempotency_key,
+        )
+        return answer
+
+    def list_workflow_run_items(
+        self,
+        id: str,
+        step: str,
+        *,
+        status: Literal["cancelled", "failed", "ok", "pending", "running"] | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.StepItem]:
+        """List the items of a mapped step, in their order.
+
+        Args:
+            id: The `id` of the request.
+            step: The `step` of the request.
+            status: The `status` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        return self.pages(
+            "/workflows/run/{id}/steps/{step}/items",
+            models.StepItem,
+            parameters={"id": id, "step": step},
+            query={"status": status, "cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def approve_workflow_step(
+        self, id: str, step: str, *, subject_hash: str, note: str | None = None, idempotency_key: str | None = None
+    ) -> models.WorkflowRun:
+        """Approve a step if its subject hash still matches.
+
+        Args:
+            id: The `id` of the request.
+            step: The `step` of the request.
+            subject_hash: The `subject_hash` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRun = await self.request(
+            "POST",
+            "/workflows/run/{id}/steps/{step}/approve",
+            models.WorkflowRun,
+            parameters={"id": id, "step": step},
+            body={"subjectHash": subject_hash, "note": note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def reject_workflow_step(
+        self, id: str, step: str, *, subject_hash: str, note: str | None = None, idempotency_key: str | None = None
+    ) -> models.WorkflowRun:
+        """Reject a step if its subject hash still matches. The step fails.
+
+        Args:
+            id: The `id` of the request.
+            step: The `step` of the request.
+            subject_hash: The `subject_hash` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CONFLICT`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.WorkflowRun = await self.request(
+            "POST",
+            "/workflows/run/{id}/steps/{step}/reject",
+            models.WorkflowRun,
+            parameters={"id": id, "step": step},
+            body={"subjectHash": subject_hash, "note": note},
+            key=idempotency_key,
+        )
+        return answer
+
+    @overload
+    async def run_persona(
+        self,
+        *,
+        name: str,
+        repo_path: str,
+        head_ref: str,
+        base_ref: str | None = None,
+        session_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        out_json_path: str | None = None,
+        out_markdown_path: str | None = None,
+        stdout: Literal["json", "md", "none", "summary"] | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.PersonaRunDetails: ...
+
+    @overload
+    async def run_persona(
+        self,
+        *,
+        name: str,
+        repo_path: str,
+        head_ref: str,
+        base_ref: str | None = None,
+        session_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        out_json_path: str | None = None,
+        out_markdown_path: str | None = None,
+        stdout: Literal["json", "md", "none", "summary"] | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.PersonaRunOutput | models.PersonaRunDetails: ...
+
+    async def run_persona(
+        self,
+        *,
+        name: str,
+        repo_path: str,
+        head_ref: str,
+        base_ref: str | None = None,
+        session_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        out_json_path: str | None = None,
+        out_markdown_path: str | None = None,
+        stdout: Literal["json", "md", "none", "summary"] | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.PersonaRunOutput | models.PersonaRunDetails:
+        """Run a persona that reviews the changes between two commits. A failed model call gives a failed result.
+
+        Args:
+            name: The `name` of the request.
+            repo_path: The `repo_path` of the request.
+            head_ref: The `head_ref` of the request.
+            base_ref: The `base_ref` of the request.
+            session_id: The `session_id` of the request.
+            provider: The `provider` of the request.
+            model: The `model` of the request.
+            out_json_path: The `out_json_path` of the request.
+            out_markdown_path: The `out_markdown_path` of the request.
+            stdout: The `stdout` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_NOT_FOUND`, or an error of every call.
+        """
+        answer: models.PersonaRunOutput | models.PersonaRunDetails = await self.request(
+            "POST",
+            "/personas/run",
+            models.PersonaRunOutput,
+            body={
+                "name": name,
+                "repoPath": repo_path,
+                "headRef": head_ref,
+                "baseRef": base_ref,
+                "sessionId": session_id,
+                "provider": provider,
+                "model": model,
+                "outJsonPath": out_json_path,
+                "outMarkdownPath": out_markdown_path,
+                "stdout": stdout,
+            },
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.PersonaRunDetails,
+        )
+        return answer
+
+    def list_persona_runs(
+        self,
+        *,
+        name: str | None = None,
+        status: Literal["failed", "ok", "running"] | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.PersonaRun]:
+        """List reviews, newest first.
+
+        Args:
+            name: The `name` of the request.
+            status: The `status` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/personas/runs",
+            models.PersonaRun,
+            query={
+                "name": name,
+                "status": status,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_persona_run(
+        self, run_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.PersonaRunDetails:
+        """Get a review with its result.
+
+        Args:
+            run_id: The `run_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.PersonaRunDetails = await self.request(
+            "GET",
+            "/personas/runs/{runId}",
+            models.PersonaRunDetails,
+            parameters={"runId": run_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def get_policy(
+        self, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.PolicyDocument | None:
+        """Get the current policy, or null if there is none.
+
+        Args:
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        answer: models.PolicyDocument | None = await self.request(
+            "GET", "/policy", models.PolicyDocument | None, query={"minPosition": min_position, "stale": stale}
+        )
+        return answer
+
+    async def put_policy(
+        self,
+        *,
+        schema_version: int | None = None,
+        max_concurrent_runs: int | None = None,
+        limits: Sequence[models.KeyLimit | Mapping[str, Any]] | None = None,
+        default_run_timeout_ms: int | None = None,
+        default_schedule_timeout_ms: int | None = None,
+        retry_budget_per_run: int | None = None,
+        cost_budget_daily_usd: float | None = None,
+        max_run_attempts: int | None = None,
+        updated_at: Any | None = None,
+        policy: models.PolicyInput | Mapping[str, Any] | None = None,
+        audit_comment: str | None = None,
+        idempotency_key: str | None = None,
+        if_match: int | str | None = None,
+    ) -> models.PolicyDocument:
+        """Replace the whole policy. Limits that the body omits no longer apply.
+
+        Args:
+            schema_version: The `schema_version` of the request.
+            max_concurrent_runs: The `max_concurrent_runs` of the request.
+            limits: The `limits` of the request.
+            default_run_timeout_ms: The `default_run_timeout_ms` of the request.
+            default_schedule_timeout_ms: The `default_schedule_timeout_ms` of the request.
+            retry_budget_per_run: The `retry_budget_per_run` of the request.
+            cost_budget_daily_usd: The `cost_budget_daily_usd` of the request.
+            max_run_attempts: The `max_run_attempts` of the request.
+            updated_at: The `updated_at` of the request.
+            policy: The `policy` of the request.
+            audit_comment: The `audit_comment` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
+
+        Raises:
+            AthenaError: `PRECONDITION_FAILED`, or an error of every call.
+        """
+        answer: models.PolicyDocument = await self.request(
+            "PUT",
+            "/policy",
+            models.PolicyDocument,
+            body={
+                "schemaVersion": schema_version,
+                "maxConcurrentRuns": max_concurrent_runs,
+                "limits": limits,
+                "defaultRunTimeoutMs": default_run_timeout_ms,
+                "defaultScheduleTimeoutMs": default_schedule_timeout_ms,
+                "retryBudgetPerRun": retry_budget_per_run,
+                "costBudgetDailyUsd": cost_budget_daily_usd,
+                "maxRunAttempts": max_run_attempts,
+                "updatedAt": updated_at,
+                "policy": policy,
+                "auditComment": audit_comment,
+            },
+            headers=_headers(if_match=if_match),
+            key=idempotency_key,
+        )
+        return answer
+
+    async def simulate_policy(
+        self,
+        *,
+        policy: models.PolicyInput | Mapping[str, Any],
+        since: str | None = None,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Simulation:
+        """Check recorded run requests against another policy, without changing anything.
+
+        Args:
+            policy: The `policy` of the request.
+            since: The `since` of the request.
+            run_id: The `run_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, or an error of every call.
+        """
+        answer: models.Simulation = await self.request(
+            "POST",
+            "/policy/simulate",
+            models.Simulation,
+            body={"policy": policy, "since": since, "runId": run_id},
+            key=idempotency_key,
+        )
+        return answer
+
+    def list_policy_concurrency_rejections(
+        self,
+        *,
+        session_id: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        offset: int | None = None,
+        reason: str | None = None,
+        actor: str | None = None,
+        provider: str | None = None,
+        harness_profile_id: str | None = None,
+        order: Literal["newest", "oldest"] | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Rejection]:
+        """List runs that the policy rejected, oldest first, or newest first with `order=newest`.
+
+        Args:
+            session_id: The `session_id` of the request.
+            created_after: The `created_after` of the request.
+            created_before: The `created_before` of the request.
+            offset: The `offset` of the request.
+            reason: The `reason` of the request.
+            actor: The `actor` of the request.
+            provider: The `provider` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
+            order: The `order` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/policy/rejections",
+            models.Rejection,
+            query={
+                "sessionId": session_id,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "offset": offset,
+                "reason": reason,
+                "actor": actor,
+                "provider": provider,
+                "harnessProfileId": harness_profile_id,
+                "order": order,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    def list_schedules(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.ScheduledTask]:
+        """List schedules in the order of their creation.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/schedules",
+            models.ScheduledTask,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
+    async def create_schedule(
+        self,
+        *,
+        id: str,
+        session_id: str | None = None,
+        input: str | None = None,
+        directive_id: str | None = None,
+        harness_profile_id: str | None = None,
+        run_template_id: str | None = None,
+        params: Mapping[str, str] | None = None,
+        workflow_id: str | None = None,
+        every_minutes: int | None = None,
+        cron: str | None = None,
+        timezone: str | None = None,
+        run_at: str | None = None,
+        start_at: str | None = None,
+        end_at: str | None = None,
+        jitter_seconds: int | None = None,
+        overlap_policy: Literal[
+            "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
+        ]
+        | None = None,
+        catch_up: Literal["all", "latest", "none"] | None = None,
+        catch_up_window_seconds: int | None = None,
+        pause_on_failure: bool | None = None,
+        enabled: bool | None = None,
+        start_now: bool | None = None,
+        paused: bool | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.ScheduledTask:
+        """Create a schedule, or replace the one with this id. An identical schedule changes nothing.
+
+        Args:
+            id: The `id` of the request.
+            session_id: The `session_id` of the request.
+            input: The `input` of the request.
+            directive_id: The `directive_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
+            run_template_id: The `run_template_id` of the request.
+            params: The `params` of the request.
+            workflow_id: The `workflow_id` of the request.
+            every_minutes: The `every_minutes` of the request.
+            cron: The `cron` of the request.
+            timezone: The `timezone` of the request.
+            run_at: The `run_at` of the request.
+            start_at: The `start_at` of the request.
+            end_at: The `end_at` of the request.
+            jitter_seconds: The `jitter_seconds` of the request.
+            overlap_policy: The `overlap_policy` of the request.
+            catch_up: The `catch_up` of the request.
+            catch_up_window_seconds: The `catch_up_window_seconds` of the request.
+            pause_on_failure: The `pause_on_failure` of the request.
+            enabled: The `enabled` of the request.
+            start_now: The `start_now` of the request.
+            paused: The `paused` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.ScheduledTask = await self.request(
+            "POST",
+            "/schedules",
+            models.ScheduledTask,
+            body={
+                "id": id,
+                "sessionId": session_id,
+                "input": input,
+                "directiveId": directive_id,
+                "harnessProfileId": harness_profile_id,
+                "runTemplateId": run_template_id,
+                "params": params,
+                "workflowId": workflow_id,
+                "everyMinutes": every_minutes,
+                "cron": cron,
+                "timezone": timezone,
+                "runAt": run_at,
+                "startAt": start_at,
+                "endAt": end_at,
+                "jitterSeconds": jitter_seconds,
+                "overlapPolicy": overlap_policy,
+                "catchUp": catch_up,
+                "catchUpWindowSeconds": catch_up_window_seconds,
+                "pauseOnFailure": pause_on_failure,
+                "enabled": enabled,
+                "startNow": start_now,
+                "paused": paused,
+                "note": note,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    async def tick_schedules(
+        self,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        at: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.TickResult:
+        """Run all schedules that are due, as the server's own timer does, and wait for these runs to end.
+
+        Args:
+            provider: The `provider` of the request.
+            model: The `model` of the request.
+            at: The `at` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.TickResult = await self.request(
+            "POST",
+            "/schedules/tick",
+            models.TickResult,
+            body={"provider": provider, "model": model, "at": at},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_schedule(
+        self, schedule_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.ScheduledTask:
+        """Get a schedule.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.ScheduledTask = await self.request(
+            "GET",
+            "/schedules/{scheduleId}",
+            models.ScheduledTask,
+            parameters={"scheduleId": schedule_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def update_schedule(
+        self,
+        schedule_id: str,
+        *,
+        session_id: str | None = None,
+        input: str | None = None,
+        directive_id: str | None = None,
+        harness_profile_id: str | None = None,
+        run_template_id: str | None = None,
+        params: Mapping[str, str] | None = None,
+        workflow_id: str | None = None,
+        every_minutes: int | None = None,
+        cron: str | None = None,
+        timezone: str | None = None,
+        run_at: str | None = None,
+        start_at: str | None = None,
+        end_at: str | None = None,
+        jitter_seconds: int | None = None,
+        overlap_policy: Literal[
+            "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
+        ]
+        | None = None,
+        catch_up: Literal["all", "latest", "none"] | None = None,
+        catch_up_window_seconds: int | None = None,
+        pause_on_failure: bool | None = None,
+        enabled: bool | None = None,
+        start_now: bool | None = None,
+        paused: bool | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.ScheduledTask:
+        """Replace a whole schedule, or create it. An identical schedule changes nothing.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            session_id: The `session_id` of the request.
+            input: The `input` of the request.
+            directive_id: The `directive_id` of the request.
+            harness_profile_id: The `harness_profile_id` of the request.
+            run_template_id: The `run_template_id` of the request.
+            params: The `params` of the request.
+            workflow_id: The `workflow_id` of the request.
+            every_minutes: The `every_minutes` of the request.
+            cron: The `cron` of the request.
+            timezone: The `timezone` of the request.
+            run_at: The `run_at` of the request.
+            start_at: The `start_at` of the request.
+            end_at: The `end_at` of the request.
+            jitter_seconds: The `jitter_seconds` of the request.
+            overlap_policy: The `overlap_policy` of the request.
+            catch_up: The `catch_up` of the request.
+            catch_up_window_seconds: The `catch_up_window_seconds` of the request.
+            pause_on_failure: The `pause_on_failure` of the request.
+            enabled: The `enabled` of the request.
+            start_now: The `start_now` of the request.
+            paused: The `paused` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.ScheduledTask = await self.request(
+            "PUT",
+            "/schedules/{scheduleId}",
+            models.ScheduledTask,
+            parameters={"scheduleId": schedule_id},
+            body={
+                "sessionId": session_id,
+                "input": input,
+                "directiveId": directive_id,
+                "harnessProfileId": harness_profile_id,
+                "runTemplateId": run_template_id,
+                "params": params,
+                "workflowId": workflow_id,
+                "everyMinutes": every_minutes,
+                "cron": cron,
+                "timezone": timezone,
+                "runAt": run_at,
+                "startAt": start_at,
+                "endAt": end_at,
+                "jitterSeconds": jitter_seconds,
+                "overlapPolicy": overlap_policy,
+                "catchUp": catch_up,
+                "catchUpWindowSeconds": catch_up_window_seconds,
+                "pauseOnFailure": pause_on_failure,
+                "enabled": enabled,
+                "startNow": start_now,
+                "paused": paused,
+                "note": note,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    async def delete_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.RemovedSchedule:
+        """Delete a schedule. Its runs in progress continue, and its log is kept.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.RemovedSchedule = await self.request(
+            "DELETE",
+            "/schedules/{scheduleId}",
+            models.RemovedSchedule,
+            parameters={"scheduleId": schedule_id},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def run_schedule(
+        self,
+        schedule_id: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.ScheduleRunResult:
+        """Run a schedule once now, besides its regular times.
+
+        Waits for the end unless `Prefer: respond-async` is sent.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            provider: The `provider` of the request.
+            model: The `model` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `PROVIDER_NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.ScheduleRunResult = await self.request(
+            "POST",
+            "/schedules/{scheduleId}/run",
+            models.ScheduleRunResult,
+            parameters={"scheduleId": schedule_id},
+            body={"provider": provider, "model": model},
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+        )
+        return answer
+
+    async def enable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
+        """Enable a schedule. Its next time is computed from now on.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.UpdatedSchedule = await self.request(
+            "POST",
+            "/schedules/{scheduleId}/enable",
+            models.UpdatedSchedule,
+            parameters={"scheduleId": schedule_id},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def disable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
+        """Disable a schedule. Nothing is due or logged until it is enabled again.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.UpdatedSchedule = await self.request(
+            "POST",
+            "/schedules/{scheduleId}/disable",
+            models.UpdatedSchedule,
+            parameters={"scheduleId": schedule_id},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def pause_schedule(
+        self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
+    ) -> models.UpdatedSchedule:
+        """Pause a schedule. Due times are logged as skipped. `note` records the reason.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.UpdatedSchedule = await self.request(
+            "POST",
+            "/schedules/{scheduleId}/pause",
+            models.UpdatedSchedule,
+            parameters={"scheduleId": schedule_id},
+            body={"note": note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def resume_schedule(
+        self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
+    ) -> models.UpdatedSchedule:
+        """Resume a paused schedule. Times that came due during the pause are not run.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            note: The `note` of the request.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.UpdatedSchedule = await self.request(
+            "POST",
+            "/schedules/{scheduleId}/resume",
+            models.UpdatedSchedule,
+            parameters={"scheduleId": schedule_id},
+            body={"note": note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_schedule_logs(
+        self,
+        schedule_id: str,
+        *,
+        after: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> list[models.ScheduleRunLog]:
+        """List the executions of a schedule, including skipped ones, newest first.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            after: The id of the last entry received.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an
+                error of every call.
+        """
+        answer: list[models.ScheduleRunLog] = await self.request(
+            "GET",
+            "/schedules/{scheduleId}/logs",
+            list[models.ScheduleRunLog],
+            parameters={"scheduleId": schedule_id},
+            query={"after": after, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def preview_schedule(
+        self,
+        schedule_id: str,
+        *,
+        count: int | None = None,
+        from_: datetime | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.FireTimePage:
+        """List the next times of a schedule, up to ten years ahead, even if it is disabled.
+
+        Args:
+            schedule_id: The `schedule_id` of the request.
+            count: The `count` of the request.
+            from_: The `from` of the request.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.FireTimePage = await self.request(
+            "GET",
+            "/schedules/{scheduleId}/preview",
+            models.FireTimePage,
+            parameters={"scheduleId": schedule_id},
+            query={"count": count, "from": from_, "minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def get_audit_trail(
+        self,
+        *,
+        actor: str | None = None,
+        kind: Literal[
+            "anchor",
+            "approval",
+            "cancel",
+            "clock",
+            "dead-letter",
+            "denial",
+            "fork",
+            "policy",
+            "redaction",
+            "rejection",
+            "resume",
+            "roles",
+            "schedule",
+            "server",
+            "suppression",
+        ]
+        | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.AuditEntry]:
+        """List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV.
+
+        Args:
+            actor: The `actor` of the request.
+            kind: The `kind` of the request.
+            created_after: The `created_after` of the request.
+            created_before: The `created_before` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/governance/audit-trail",
+            models.AuditEntry,
+            query={
+                "actor": actor,
+                "kind": kind,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def get_fleet_summary(
+        self, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.FleetSummary:
+        """Get run counts, durations, waiting work and this month's cost.
+
+        Args:
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        answer: models.FleetSummary = await self.request(
+            "GET", "/fleet/summary", models.FleetSummary, query={"minPosition": min_position, "stale": stale}
+        )
+        return answer
+
+    def list_events(
+        self,
+        *,
+        types: Sequence[EventType] | None = None,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        trace_id: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        cursor: str | None = None,
+        limit: int | str | None = None,
+    ) -> AsyncPages[Event]:
+        """List events from a cursor, oldest first.
+
+        Args:
+            types: The `types` of the request.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            trace_id: The `trace_id` of the request.
+            created_after: The `created_after` of the request.
+            created_before: The `created_before` of the request.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, or an error of every call.
+        """
+        from athena_client.events import decode_event
+
+        return self.pages(
+            "/events",
+            decode_event,
+            query={
+                "types": types,
+                "sessionId": session_id,
+                "runId": run_id,
+                "traceId": trace_id,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "cursor": cursor,
+                "limit": limit,
+            },
+        )
+
+    def stream_events(
+        self,
+        *,
+        types: Sequence[EventType] | None = None,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        frames: Literal["event", "message"] | None = None,
+        after: str | None = None,
+    ) -> AsyncStream[Event]:
+        """Stream events from a cursor, live, as server-sent events.
+
+        Args:
+            types: The `types` of the request.
+            session_id: The `session_id` of the request.
+            run_id: The `run_id` of the request.
+            frames: The `frames` of the request.
+            after: The `after` of the request.
+
+        Returns:
+            A stream without an end. After a lost connection it resumes where it was.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `STREAM_LIMIT`, or an error of every call.
+        """
+        from athena_client.events import decode_event
+
+        return self.stream(
+            "/events/stream",
+            decode_event,
+            query={"types": types, "sessionId": session_id, "runId": run_id, "frames": frames, "after": after},
+        )

@@ -1,0 +1,2378 @@
+"""The events of the feed, a class for each type.
+
+Generated from the registered events by `python -m docs.generate`; do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from athena_client import models
+from athena_client.models import Model
+
+if TYPE_CHECKING:
+    A2aDlqAddedPayloadReason: TypeAlias = (
+        Literal["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"] | str
+    )
+    A2aDlqAddedPayloadSource: TypeAlias = Literal["a2a", "work"] | str
+    A2aDlqRedriveAdvancedPayloadResult: TypeAlias = Literal["failed", "requeued", "skipped"] | str
+    A2aMessageCompletedPayloadStatus: TypeAlias = Literal["completed"] | str
+    A2aMessageFailedPayloadStatus: TypeAlias = Literal["failed"] | str
+    A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
+    A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
+    AuthzDeniedPayloadDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
+    EvidenceAttachedPayloadEvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
+    EvidenceAttachedPayloadSource: TypeAlias = Literal["model", "tool", "verifier"] | str
+    HarnessSpecVersion: TypeAlias = Literal["v1", "v2"] | str
+    LetterItemMode: TypeAlias = Literal["collect", "followup"] | str
+    LogForkedPayloadAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
+    PersonaRunCompletedPayloadMergeGate: TypeAlias = Literal["fail", "pass"] | str
+    PersonaRunCompletedPayloadStatus: TypeAlias = Literal["failed", "ok"] | str
+    PersonaRunStartedPayloadBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
+    PersonaRunStartedPayloadStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str
+    PolicyOriginEngine: TypeAlias = Literal["athena", "kyverno"] | str
+    PolicyOriginFailureAction: TypeAlias = Literal["audit", "enforce"] | str
+    PolicyOriginRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
+    RbacRolesLoadedPayloadSource: TypeAlias = Literal["file", "settings"] | str
+    RunCancelRequestedPayloadCause: TypeAlias = (
+        Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
+    )
+    RunCancelRequestedPayloadStatus: TypeAlias = Literal["cancelled", "not-running"] | str
+    RunCancelledPayloadCause: TypeAlias = (
+        Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
+    )
+    RunCompletedPayloadVerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
+    RunFailedPayloadRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
+    RunLeasedPayloadBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
+    RunPausedPayloadReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"] | str
+    RunQueuedPayloadReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
+    RunRejectionPolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
+    RunRejectionReason: TypeAlias = (
+        Literal[
+            "daily-cost-budget-exceeded",
+            "key-limit-exceeded",
+            "lock-acquisition-failed",
+            "max-concurrent-runs-exceeded",
+            "unpriced-model",
+        ]
+        | str
+    )
+    SafetyViolationPayloadCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
+    SafetyViolationPayloadOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
+    SafetyViolationPayloadSeverity: TypeAlias = Literal["critical", "high"] | str
+    ScheduleDefinitionCatchUp: TypeAlias = Literal["all", "latest", "none"] | str
+    ScheduleDefinitionOverlapPolicy: TypeAlias = (
+        Literal["allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"]
+        | str
+    )
+    SchedulePausedPayloadCause: TypeAlias = Literal["failure", "requested"] | str
+    ScheduleRunFailedPayloadReason: TypeAlias = Literal["cancelled", "policy-rejected"] | str
+    ScheduleRunSkippedPayloadReason: TypeAlias = (
+        Literal[
+            "buffer-full",
+            "catchup-latest",
+            "catchup-window-exceeded",
+            "disabled",
+            "outside-start-end",
+            "overlap-skip",
+            "paused",
+            "removed",
+            "superseded",
+        ]
+        | str
+    )
+    ScheduleRunTriggeredPayloadStatus: TypeAlias = Literal["already-running", "failed", "ok"] | str
+    ScheduleSlotsMissedPayloadReason: TypeAlias = (
+        Literal[
+            "buffer-full",
+            "catchup-latest",
+            "catchup-window-exceeded",
+            "disabled",
+            "outside-start-end",
+            "overlap-skip",
+            "paused",
+            "removed",
+            "superseded",
+        ]
+        | str
+    )
+    ToolCalledPayloadRefused: TypeAlias = Literal["bad-arguments", "unknown-tool"] | str
+    TranscriptAppendedPayloadKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
+    TranscriptAppendedPayloadRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
+    WorkBatchDeadLetteredPayloadReason: TypeAlias = (
+        Literal["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"] | str
+    )
+    WorkDrainFailedPayloadRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
+    WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
+    WorkEnqueuedPayloadMode: TypeAlias = Literal["collect", "followup"] | str
+    WorkflowApprovalGrantedPayloadCause: TypeAlias = Literal["expiry", "identity"] | str
+    WorkflowApprovalRejectedPayloadCause: TypeAlias = Literal["expiry", "identity"] | str
+    WorkflowStepSkippedPayloadReason: TypeAlias = Literal["condition", "no-failure", "upstream-skipped"] | str
+else:  # a newer server may send others
+    A2aDlqAddedPayloadReason = str
+    A2aDlqAddedPayloadSource = str
+    A2aDlqRedriveAdvancedPayloadResult = str
+    A2aMessageCompletedPayloadStatus = str
+    A2aMessageFailedPayloadStatus = str
+    A2aMessageSentPayloadStatus = str
+    A2aMessageStartedPayloadStatus = str
+    AuthzDeniedPayloadDenyReason = str
+    EvidenceAttachedPayloadEvidenceType = str
+    EvidenceAttachedPayloadSource = str
+    HarnessSpecVersion = str
+    LetterItemMode = str
+    LogForkedPayloadAnchor = str
+    PersonaRunCompletedPayloadMergeGate = str
+    PersonaRunCompletedPayloadStatus = str
+    PersonaRunStartedPayloadBaseRefResolvedFrom = str
+    PersonaRunStartedPayloadStdout = str
+    PolicyOriginEngine = str
+    PolicyOriginFailureAction = str
+    PolicyOriginRuleType = str
+    RbacRolesLoadedPayloadSource = str
+    RunCancelRequestedPayloadCause = str
+    RunCancelRequestedPayloadStatus = str
+    RunCancelledPayloadCause = str
+    RunCompletedPayloadVerificationStatus = str
+    RunFailedPayloadRetryWith = str
+    RunLeasedPayloadBecause = str
+    RunPausedPayloadReason = str
+    RunQueuedPayloadReason = str
+    RunRejectionPolicyType = str
+    RunRejectionReason = str
+    SafetyViolationPayloadCategory = str
+    SafetyViolationPayloadOutcome = str
+    SafetyViolationPayloadSeverity = str
+    ScheduleDefinitionCatchUp = str
+    ScheduleDefinitionOverlapPolicy = str
+    SchedulePausedPayloadCause = str
+    ScheduleRunFailedPayloadReason = str
+    ScheduleRunSkippedPayloadReason = str
+    ScheduleRunTriggeredPayloadStatus = str
+    ScheduleSlotsMissedPayloadReason = str
+    ToolCalledPayloadRefused = str
+    TranscriptAppendedPayloadKind = str
+    TranscriptAppendedPayloadRole = str
+    WorkBatchDeadLetteredPayloadReason = str
+    WorkDrainFailedPayloadRetryWith = str
+    WorkDrainedPayloadStatus = str
+    WorkEnqueuedPayloadMode = str
+    WorkflowApprovalGrantedPayloadCause = str
+    WorkflowApprovalRejectedPayloadCause = str
+    WorkflowStepSkippedPayloadReason = str
+
+if TYPE_CHECKING:
+    EventType: TypeAlias = (
+        Literal[
+            "run.queued",
+            "run.created",
+            "run.leased",
+            "run.started",
+            "memory.recalled",
+            "transcript.appended",
+            "tool.called",
+            "evidence.attached",
+            "usage.recorded",
+            "budget.reserved",
+            "run.paused",
+            "run.resumed",
+            "run.cancel.requested",
+            "run.completed",
+            "run.failed",
+            "run.cancelled",
+            "run.timed-out",
+            "run.crashed",
+            "policy.concurrency.rejected",
+            "policy.rejected",
+            "session.created",
+            "directive.created",
+            "harness-profile.created",
+            "run-template.created",
+            "run-template.updated",
+            "run-template.run",
+            "workflow.created",
+            "workflow.run.created",
+            "workflow.resumed",
+            "workflow.step.started",
+            "workflow.step.expanded",
+            "workflow.step.completed",
+            "workflow.step.failed",
+            "workflow.step.skipped",
+            "workflow.step.cancelled",
+            "workflow.approval.requested",
+            "workflow.approval.granted",
+            "workflow.approval.rejected",
+            "workflow.run.suspended",
+            "workflow.run.cancel.requested",
+            "workflow.run.completed",
+            "workflow.run.failed",
+            "workflow.run.cancelled",
+            "policy.updated",
+            "schedule.upserted",
+            "schedule.removed",
+            "schedule.enabled",
+            "schedule.disabled",
+            "schedule.paused",
+            "schedule.resumed",
+            "schedule.tick.executed",
+            "schedule.run.started",
+            "schedule.run.buffered",
+            "schedule.run.skipped",
+            "schedule.slots.missed",
+            "schedule.run.completed",
+            "schedule.run.failed",
+            "schedule.run.triggered",
+            "work.enqueued",
+            "work.drain.started",
+            "work.batch.started",
+            "work.item.drained",
+            "work.batch.returned",
+            "work.batch.dead-lettered",
+            "work.drained",
+            "work.drain.failed",
+            "a2a.dlq.added",
+            "a2a.dlq.requeued",
+            "a2a.dlq.discarded",
+            "a2a.dlq.restored",
+            "a2a.message.sent",
+            "a2a.message.started",
+            "a2a.message.completed",
+            "a2a.message.failed",
+            "memory.recorded",
+            "memory.forgotten",
+            "a2a.dlq.redrive.started",
+            "a2a.dlq.redrive.advanced",
+            "a2a.dlq.redrive.completed",
+            "a2a.dlq.redrive.cancelled",
+            "persona.run.started",
+            "persona.run.repair-requested",
+            "persona.run.completed",
+            "persona.run.failed",
+            "anchor.kept",
+            "anchor.conflicted",
+            "AUTHZ_MODE_ACTIVE",
+            "rbac.roles.loaded",
+            "authz.denied",
+            "requests.suppressed",
+            "safety.violation",
+            "log.forked",
+            "payload.redacted",
+            "clock.accepted",
+        ]
+        | str
+    )
+    """The type of an event: one that this client knows, or another one."""
+else:
+    EventType = str
+
+
+class EventRecord(Model, frozen=True, kw_only=True):
+    """A recorded event as it is published. `id` is the cursor of the events that follow it."""
+
+    id: str
+    trace_id: str
+    created_at: str
+    session_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    parent_run_id: str | None = None
+    policy: dict[str, Any] | None = None
+    scope: dict[str, list[str]] | None = None
+    undecodable: bool | None = None
+
+
+class ContextReference(Model, frozen=True, kw_only=True):
+    """A resolved reference in a run's context. ``sha256`` is the hash of the run's salt and the referenced text."""
+
+    ref: str
+    sha256: str
+    chars: int
+
+
+class DeadLetterAttempt(Model, frozen=True, kw_only=True):
+    """A failed run of the work: its id, time (ISO-8601) and error code."""
+
+    run_id: str
+    at: str
+    code: str
+
+
+class HarnessSpec(Model, frozen=True, kw_only=True):
+    """A harness profile as a client writes it."""
+
+    display_name: str
+    version: HarnessSpecVersion
+    config: models.HarnessConfig
+    policies: models.HarnessPolicies
+    tool_policies: models.ToolPolicies | None = None
+    allowed_egress: list[models.Egress] | None = None
+    verification_policies: list[models.VerificationPolicy] | None = None
+
+
+class LetterItem(Model, frozen=True, kw_only=True):
+    """A work item in a dead letter."""
+
+    item_id: str
+    mode: LetterItemMode
+    chars: int
+
+
+class OutputHash(Model, frozen=True, kw_only=True):
+    """The hash of an output that a condition or map read: SHA-256 of a salt and the text, which may be erased."""
+
+    step_id: str
+    sha256: str
+
+
+class Policy(Model, frozen=True, kw_only=True):
+    """A policy document. An absent limit does not limit.
+
+    ``max_run_attempts`` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
+    """
+
+    schema_version: int
+    max_concurrent_runs: int | None = None
+    limits: list[models.KeyLimit] | None = None
+    default_run_timeout_ms: int | None = None
+    default_schedule_timeout_ms: int | None = None
+    retry_budget_per_run: int | None = None
+    cost_budget_daily_usd: float | None = None
+    max_run_attempts: int | None = None
+
+
+class PolicyOrigin(Model, frozen=True, kw_only=True):
+    """The rule that refused a run, and its engine."""
+
+    schema_version: int
+    engine: PolicyOriginEngine
+    rule_type: PolicyOriginRuleType
+    policy_name: str | None = None
+    rule_name: str | None = None
+    failure_action: PolicyOriginFailureAction | None = None
+    message: str | None = None
+
+
+class RedriveSelection(Model, frozen=True, kw_only=True):
+    """A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive."""
+
+    session_id: str | None = None
+    source: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    reason: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+
+
+class RejectedRunDetails(Model, frozen=True, kw_only=True):
+    """The session and persona of a refused run."""
+
+    session_id: str
+    persona_name: str | None = None
+
+
+class ReopenedApproval(Model, frozen=True, kw_only=True):
+    """The reason why a granted approval is requested again: changed inputs, and earlier steps that restart."""
+
+    step_id: str
+    input_names: list[str] | None = None
+    step_ids: list[str] | None = None
+
+
+class RunRejection(Model, frozen=True, kw_only=True):
+    """The audit record of a refusal.
+
+    With type ``COST`` it has the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    """
+
+    schema_version: int
+    timestamp: str
+    policy_type: RunRejectionPolicyType
+    limit: int
+    rejected_run_details: RejectedRunDetails
+    reason: RunRejectionReason
+    active_runs: int
+    policy: PolicyOrigin | None = None
+    spent_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
+
+
+class ScheduleDefinition(Model, frozen=True, kw_only=True):
+    """The stored definition of a schedule. No field has a default, because a later release could change it."""
+
+    trigger: Trigger
+    target: ScheduleTarget
+    overlap_policy: ScheduleDefinitionOverlapPolicy
+    catch_up: ScheduleDefinitionCatchUp
+    catch_up_window_seconds: int
+    pause_on_failure: bool
+
+
+class ScheduleTarget(Model, frozen=True, kw_only=True):
+    """The work that a schedule starts: the stored input, a directive, a template or a workflow."""
+
+    session_id: str | None = None
+    directive_id: str | None = None
+    harness_profile_id: str | None = None
+    run_template_id: str | None = None
+    workflow_id: str | None = None
+
+
+class Trigger(Model, frozen=True, kw_only=True):
+    """The times of a schedule: exactly one of ``every_minutes``, ``cron`` with ``timezone``, and ``run_at_ms``.
+
+    The slots of an interval are ``anchor_ms`` + k × interval, k from 0, in real time. Slots lie between ``start_at_ms``
+    and ``end_at_ms``, both included.
+    """
+
+    every_minutes: int | None = None
+    anchor_ms: int = 0
+    cron: str | None = None
+    timezone: str | None = None
+    run_at_ms: int | None = None
+    start_at_ms: int | None = None
+    end_at_ms: int | None = None
+    jitter_seconds: int = 0
+
+
+class ViolationActor(Model, frozen=True, kw_only=True):
+    """The identity that caused a violation."""
+
+    subject: str
+    role: str
+
+
+class ViolationSource(Model, frozen=True, kw_only=True):
+    """The event from which a violation is derived. The feed adds its id."""
+
+    event_id: str
+    """The id of the event that this one is about."""
+    trace_id: str
+    type: str
+    created_at: str
+
+
+class RunQueuedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.queued`."""
+
+    session_id: str
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    harness_profile_snapshot: HarnessSpec
+    profile_named: bool
+    timeout_ms: int
+    requested_by: str
+    fallbacks: list[str] | None = None
+    budget_micro_usd: int | None = None
+    retry_budget: int | None = None
+    context_refs: list[ContextReference] | None = None
+    persona_name: str | None = None
+    reason: RunQueuedPayloadReason
+
+
+class RunQueued(EventRecord, frozen=True, kw_only=True):
+    """The run waits and holds no slot. ``requested_by`` is the executor that will lease it."""
+
+    type: Literal["run.queued"]
+    payload: RunQueuedPayload
+
+
+class RunCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.created`."""
+
+    session_id: str
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    harness_profile_snapshot: HarnessSpec
+    profile_named: bool
+    timeout_ms: int
+    requested_by: str
+    fallbacks: list[str] | None = None
+    budget_micro_usd: int | None = None
+    retry_budget: int | None = None
+    context_refs: list[ContextReference] | None = None
+    persona_name: str | None = None
+
+
+class RunCreated(EventRecord, frozen=True, kw_only=True):
+    """The run was admitted: it holds a slot and its session, and its timeout has started."""
+
+    type: Literal["run.created"]
+    payload: RunCreatedPayload
+
+
+class RunLeasedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.leased`."""
+
+    executor: str
+    token: int
+    attempt: int
+    pid: int
+    taken_from: str | None = None
+    because: RunLeasedPayloadBecause | None = None
+
+
+class RunLeased(EventRecord, frozen=True, kw_only=True):
+    """An executor leased the run. ``token`` invalidates earlier leases.
+
+    ``attempt`` is the number of executors that the run has lost, plus this one.
+    """
+
+    type: Literal["run.leased"]
+    payload: RunLeasedPayload
+
+
+class RunStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.started`."""
+
+    attempt: int
+
+
+class RunStarted(EventRecord, frozen=True, kw_only=True):
+    """The execution started."""
+
+    type: Literal["run.started"]
+    payload: RunStartedPayload
+
+
+class MemoryRecalledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `memory.recalled`."""
+
+    citations: list[str]
+    chars: int
+
+
+class MemoryRecalled(EventRecord, frozen=True, kw_only=True):
+    """The run was given notes before its first model call. ``chars`` is their size in characters."""
+
+    type: Literal["memory.recalled"]
+    payload: MemoryRecalledPayload
+
+
+class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `transcript.appended`."""
+
+    role: TranscriptAppendedPayloadRole
+    kind: TranscriptAppendedPayloadKind
+    chars: int
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    is_error: bool | None = None
+    sanitized: bool | None = None
+    truncated: bool | None = None
+    changed: bool | None = None
+    interrupted: bool | None = None
+
+
+class TranscriptAppended(EventRecord, frozen=True, kw_only=True):
+    """An entry was added to the transcript of the run's session.
+
+    Model output is ``truncated`` if a token limit cut it, and also ``interrupted`` if the run's budget did; then it is
+    not an answer. A tool result is ``interrupted`` if the effect of the call is unknown.
+    """
+
+    type: Literal["transcript.appended"]
+    payload: TranscriptAppendedPayload
+
+
+class ToolCalledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `tool.called`."""
+
+    turn: int
+    tool_call_id: str
+    chars: int
+    repeatable: bool
+    tool_name: str | None = None
+    refused: ToolCalledPayloadRefused | None = None
+
+
+class ToolCalled(EventRecord, frozen=True, kw_only=True):
+    """A model requested a tool call.
+
+    It is recorded before the call. ``refused`` is set if the call will not be made.
+
+    If the tool does not exist, the model's text is in ``unknown_name``.
+    """
+
+    type: Literal["tool.called"]
+    payload: ToolCalledPayload
+
+
+class EvidenceAttachedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `evidence.attached`."""
+
+    evidence_id: str
+    evidence_type: EvidenceAttachedPayloadEvidenceType
+    size_bytes: int
+    sha256: str
+    source: EvidenceAttachedPayloadSource
+    workspace: bool
+    label: str | None = None
+    tool_call_id: str | None = None
+    policy_id: str | None = None
+    exit_code: int | None = None
+
+
+class EvidenceAttached(EventRecord, frozen=True, kw_only=True):
+    """The run attached evidence. ``sha256`` covers the salt and the content, so erasing both leaves no trace.
+
+    ``label`` is a label from the profile's policies. Any other label is the model's text: ``free_label``. Evidence with
+    ``workspace`` becomes stale when the workspace changes later.
+    """
+
+    type: Literal["evidence.attached"]
+    payload: EvidenceAttachedPayload
+
+
+class UsageRecordedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `usage.recorded`."""
+
+    provider: str
+    model: str
+    usage: models.Usage
+    turn: int | None = None
+    attempts: int | None = None
+    request_id: str | None = None
+    estimated: bool | None = None
+    unpriced: bool | None = None
+    failed: bool | None = None
+    cost_micro_usd: int | None = None
+    price_version: str | None = None
+    first_token_ms: int | None = None
+
+
+class UsageRecorded(EventRecord, frozen=True, kw_only=True):
+    """A model call was paid for. The cost is absent, and ``unpriced`` set, if the model has no price.
+
+    ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
+    cancelled after the provider had reported its usage. ``first_token_ms``: time to the first piece of the output.
+    """
+
+    type: Literal["usage.recorded"]
+    payload: UsageRecordedPayload
+
+
+class BudgetReservedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `budget.reserved`."""
+
+    turn: int
+    provider: str
+    model: str
+    reserved_micro_usd: int
+
+
+class BudgetReserved(EventRecord, frozen=True, kw_only=True):
+    """The maximum cost of a model call, and the cost of its turn so far, were reserved from the daily budget.
+
+    The next recorded usage settles the reservation. A pause or the end of the run releases it.
+    """
+
+    type: Literal["budget.reserved"]
+    payload: BudgetReservedPayload
+
+
+class RunPausedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.paused`."""
+
+    reason: RunPausedPayloadReason
+    elapsed_ms: int
+    spent_micro_usd: int
+    budget_micro_usd: int
+
+
+class RunPaused(EventRecord, frozen=True, kw_only=True):
+    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at ``elapsed_ms``.
+
+    ``budget`` is the run's own budget. ``daily-budget`` is the policy's, with the sums of the UTC day. ``unpriced-
+    model`` means that the cost of the next call is unknown.
+    """
+
+    type: Literal["run.paused"]
+    payload: RunPausedPayload
+
+
+class RunResumedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.resumed`."""
+
+    requested_by: str
+    budget_micro_usd: int | None = None
+    harness_profile_id: str | None = None
+    provider: str | None = None
+    fallbacks: list[str] | None = None
+
+
+class RunResumed(EventRecord, frozen=True, kw_only=True):
+    """A paused run was resumed and holds a slot again. Without ``budget_micro_usd`` it has no budget any more.
+
+    ``requested_by`` is the executor that will lease it. The run counts again at its profile (if it named one) and at
+    its providers.
+    """
+
+    type: Literal["run.resumed"]
+    payload: RunResumedPayload
+
+
+class RunCancelRequestedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.cancel.requested`."""
+
+    status: RunCancelRequestedPayloadStatus
+    run_id: str | None = None
+    cause: RunCancelRequestedPayloadCause | None = None
+    reason: str | None = None
+    """Only in events of schema version 1."""
+
+
+class RunCancelRequested(EventRecord, frozen=True, kw_only=True):
+    """A cancel was requested. ``run_id`` is set if the request named the run. ``note`` is the caller's reason."""
+
+    type: Literal["run.cancel.requested"]
+    payload: RunCancelRequestedPayload
+
+
+class RunCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.completed`."""
+
+    provider: str
+    model: str
+    harness_profile_id: str
+    evidence_count: int
+    verification_status: RunCompletedPayloadVerificationStatus
+    reliability: models.Reliability
+    context_meta: models.ContextMeta
+    verification_failures: list[models.VerificationFailure] | None = None
+    usage: models.Usage | None = None
+
+
+class RunCompleted(EventRecord, frozen=True, kw_only=True):
+    """The run ended with an answer."""
+
+    type: Literal["run.completed"]
+    payload: RunCompletedPayload
+
+
+class RunFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.failed`."""
+
+    code: str
+    retryable: bool
+    retry_with: RunFailedPayloadRetryWith | None = None
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class RunFailed(EventRecord, frozen=True, kw_only=True):
+    """The run ended with an error."""
+
+    type: Literal["run.failed"]
+    payload: RunFailedPayload
+
+
+class RunCancelledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.cancelled`."""
+
+    cause: RunCancelledPayloadCause
+    forced: bool | None = None
+    reason: str | None = None
+    """Only in events of schema version 1."""
+
+
+class RunCancelled(EventRecord, frozen=True, kw_only=True):
+    """The run was cancelled, or withdrawn before it started. An earlier cancel request has the reason."""
+
+    type: Literal["run.cancelled"]
+    payload: RunCancelledPayload
+
+
+class RunTimedOutPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.timed-out`."""
+
+    timeout_ms: int
+
+
+class RunTimedOut(EventRecord, frozen=True, kw_only=True):
+    """The run took longer than its timeout."""
+
+    type: Literal["run.timed-out"]
+    payload: RunTimedOutPayload
+
+
+class RunCrashedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.crashed`."""
+
+    executor: str
+    attempt: int
+
+
+class RunCrashed(EventRecord, frozen=True, kw_only=True):
+    """The run lost as many executors as the policy allows."""
+
+    type: Literal["run.crashed"]
+    payload: RunCrashedPayload
+
+
+class PolicyConcurrencyRejectedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `policy.concurrency.rejected`."""
+
+    rejection: RunRejection
+    active_runs: int
+    max_concurrent_runs: int
+    reason: str
+    directive_id: str | None = None
+    harness_profile_id: str | None = None
+    provider: str | None = None
+
+
+class PolicyConcurrencyRejected(EventRecord, frozen=True, kw_only=True):
+    """A run was refused because too many runs were active."""
+
+    type: Literal["policy.concurrency.rejected"]
+    payload: PolicyConcurrencyRejectedPayload
+
+
+class PolicyRejectedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `policy.rejected`."""
+
+    rejection: RunRejection
+    directive_id: str | None = None
+    harness_profile_id: str | None = None
+    provider: str | None = None
+    run_template_id: str | None = None
+    run_template_version: int | None = None
+    plan: models.RefusedPlan | None = None
+
+
+class PolicyRejected(EventRecord, frozen=True, kw_only=True):
+    """The policy refused a run. The event before it has the limit. The template is the requested one.
+
+    If the resume of a run was refused, ``plan`` and ``request`` are absent.
+    """
+
+    type: Literal["policy.rejected"]
+    payload: PolicyRejectedPayload
+
+
+class SessionCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `session.created`."""
+
+    session_id: str
+
+
+class SessionCreated(EventRecord, frozen=True, kw_only=True):
+    """A session was created with its first accepted run."""
+
+    type: Literal["session.created"]
+    payload: SessionCreatedPayload
+
+
+class DirectiveCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `directive.created`."""
+
+    directive_id: str
+    has_context_refs: bool
+    has_metadata: bool
+    shadow: bool | None = None
+
+
+class DirectiveCreated(EventRecord, frozen=True, kw_only=True):
+    """A directive was created. With ``shadow`` it was created for a run with plain input."""
+
+    type: Literal["directive.created"]
+    payload: DirectiveCreatedPayload
+
+
+class HarnessProfileCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `harness-profile.created`."""
+
+    harness_profile_id: str
+    version: str
+    provider: str
+    model: str
+    profile: HarnessSpec
+
+
+class HarnessProfileCreated(EventRecord, frozen=True, kw_only=True):
+    """A harness profile was created."""
+
+    type: Literal["harness-profile.created"]
+    payload: HarnessProfileCreatedPayload
+
+
+class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run-template.created`."""
+
+    run_template_id: str
+    harness_profile_id: str
+    version: int
+    param_names: list[str]
+    params_schema: dict[str, Any] | None = None
+
+
+class RunTemplateCreated(EventRecord, frozen=True, kw_only=True):
+    """A run template was created in its first version. ``param_names`` are the parameters with a default."""
+
+    type: Literal["run-template.created"]
+    payload: RunTemplateCreatedPayload
+
+
+class RunTemplateUpdatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run-template.updated`."""
+
+    run_template_id: str
+    harness_profile_id: str
+    version: int
+    param_names: list[str]
+    params_schema: dict[str, Any] | None = None
+
+
+class RunTemplateUpdated(EventRecord, frozen=True, kw_only=True):
+    """A run template has a new version, which replaces all fields. Runs of earlier versions do not change."""
+
+    type: Literal["run-template.updated"]
+    payload: RunTemplateUpdatedPayload
+
+
+class RunTemplateRunPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run-template.run`."""
+
+    run_template_id: str
+    version: int
+    directive_id: str
+    harness_profile_id: str
+    provider: str
+    model: str
+    param_names: list[str]
+
+
+class RunTemplateRun(EventRecord, frozen=True, kw_only=True):
+    """A run was started from a version of a template. The event is in the stream of that run.
+
+    ``param_names`` are the names of its parameters. Their values are text.
+    """
+
+    type: Literal["run-template.run"]
+    payload: RunTemplateRunPayload
+
+
+class WorkflowCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.created`."""
+
+    workflow_id: str
+    step_count: int
+    dependency_count: int
+    created_by: str
+    definition: models.WorkflowDefinition
+
+
+class WorkflowCreated(EventRecord, frozen=True, kw_only=True):
+    """A workflow was created. Its steps run on behalf of ``created_by``. ``metadata`` is keyed by step id."""
+
+    type: Literal["workflow.created"]
+    payload: WorkflowCreatedPayload
+
+
+class WorkflowRunCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.created`."""
+
+    workflow_id: str
+    requested_by: str
+    input_names: list[str]
+    resumed_from_run_id: str | None = None
+
+
+class WorkflowRunCreated(EventRecord, frozen=True, kw_only=True):
+    """A workflow run started. The values of ``input_names`` fill placeholders of its directives."""
+
+    type: Literal["workflow.run.created"]
+    payload: WorkflowRunCreatedPayload
+
+
+class WorkflowResumedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.resumed`."""
+
+    workflow_id: str
+    workflow_run_id: str
+    status: str
+    requested_by: str
+    reset: list[str]
+    input_names: list[str]
+    reopened: list[ReopenedApproval] | None = None
+    held: list[str] | None = None
+
+
+class WorkflowResumed(EventRecord, frozen=True, kw_only=True):
+    """A workflow run was resumed. The steps in ``reset`` restart, with new attempts.
+
+    ``reopened`` lists granted approvals among them, with the reasons. Steps in ``held`` have items and wait for these
+    approvals.
+    """
+
+    type: Literal["workflow.resumed"]
+    payload: WorkflowResumedPayload
+
+
+class WorkflowStepStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.started`."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+    step_run_id: str
+    item: int | None = None
+    condition: OutputHash | None = None
+
+
+class WorkflowStepStarted(EventRecord, frozen=True, kw_only=True):
+    """A step has a run, admitted or queued in the same commit. ``item`` is set if the run is for one map item."""
+
+    type: Literal["workflow.step.started"]
+    payload: WorkflowStepStartedPayload
+
+
+class WorkflowStepExpandedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.expanded`."""
+
+    workflow_id: str
+    step_id: str
+    items: int
+    condition: OutputHash | None = None
+
+
+class WorkflowStepExpanded(EventRecord, frozen=True, kw_only=True):
+    """A map step got its items; it runs once for each."""
+
+    type: Literal["workflow.step.expanded"]
+    payload: WorkflowStepExpandedPayload
+
+
+class WorkflowStepCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.completed`."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+    output_chars: int
+    step_run_id: str | None = None
+    item: int | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class WorkflowStepCompleted(EventRecord, frozen=True, kw_only=True):
+    """A step or one of its items completed. Without ``step_run_id`` all items of the step did."""
+
+    type: Literal["workflow.step.completed"]
+    payload: WorkflowStepCompletedPayload
+
+
+class WorkflowStepFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.failed`."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+    code: str
+    will_retry: bool
+    step_run_id: str | None = None
+    item: int | None = None
+    condition: OutputHash | None = None
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkflowStepFailed(EventRecord, frozen=True, kw_only=True):
+    """An attempt of a step or of one of its items failed. It is retried if ``will_retry`` is true."""
+
+    type: Literal["workflow.step.failed"]
+    payload: WorkflowStepFailedPayload
+
+
+class WorkflowStepSkippedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.skipped`."""
+
+    workflow_id: str
+    step_id: str
+    reason: WorkflowStepSkippedPayloadReason
+    condition: OutputHash | None = None
+
+
+class WorkflowStepSkipped(EventRecord, frozen=True, kw_only=True):
+    """A step was skipped."""
+
+    type: Literal["workflow.step.skipped"]
+    payload: WorkflowStepSkippedPayload
+
+
+class WorkflowStepCancelledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.step.cancelled`."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+    step_run_id: str | None = None
+    item: int | None = None
+
+
+class WorkflowStepCancelled(EventRecord, frozen=True, kw_only=True):
+    """A step was cancelled with its workflow run."""
+
+    type: Literal["workflow.step.cancelled"]
+    payload: WorkflowStepCancelledPayload
+
+
+class WorkflowApprovalRequestedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.approval.requested`."""
+
+    workflow_id: str
+    step_id: str
+    attempt: int
+    subject_sha256: str
+    expires_at_ms: int | None = None
+    condition: OutputHash | None = None
+
+
+class WorkflowApprovalRequested(EventRecord, frozen=True, kw_only=True):
+    """An approval was requested. ``subject_sha256`` is the hash of the salt and the subject of the approval."""
+
+    type: Literal["workflow.approval.requested"]
+    payload: WorkflowApprovalRequestedPayload
+
+
+class WorkflowApprovalGrantedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.approval.granted`."""
+
+    workflow_id: str
+    step_id: str
+    subject_sha256: str
+    cause: WorkflowApprovalGrantedPayloadCause
+    by: str | None = None
+
+
+class WorkflowApprovalGranted(EventRecord, frozen=True, kw_only=True):
+    """An approval was granted."""
+
+    type: Literal["workflow.approval.granted"]
+    payload: WorkflowApprovalGrantedPayload
+
+
+class WorkflowApprovalRejectedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.approval.rejected`."""
+
+    workflow_id: str
+    step_id: str
+    subject_sha256: str
+    cause: WorkflowApprovalRejectedPayloadCause
+    by: str | None = None
+
+
+class WorkflowApprovalRejected(EventRecord, frozen=True, kw_only=True):
+    """An approval was rejected."""
+
+    type: Literal["workflow.approval.rejected"]
+    payload: WorkflowApprovalRejectedPayload
+
+
+class WorkflowRunSuspendedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.suspended`."""
+
+    workflow_id: str
+    step_ids: list[str]
+
+
+class WorkflowRunSuspended(EventRecord, frozen=True, kw_only=True):
+    """The workflow run waits for these approvals."""
+
+    type: Literal["workflow.run.suspended"]
+    payload: WorkflowRunSuspendedPayload
+
+
+class WorkflowRunCancelRequestedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.cancel.requested`."""
+
+    workflow_id: str
+    reason: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkflowRunCancelRequested(EventRecord, frozen=True, kw_only=True):
+    """The cancel of a workflow run was requested. ``note`` is the caller's reason."""
+
+    type: Literal["workflow.run.cancel.requested"]
+    payload: WorkflowRunCancelRequestedPayload
+
+
+class WorkflowRunCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.completed`."""
+
+    workflow_id: str
+
+
+class WorkflowRunCompleted(EventRecord, frozen=True, kw_only=True):
+    """The workflow run completed: every step is ok or skipped."""
+
+    type: Literal["workflow.run.completed"]
+    payload: WorkflowRunCompletedPayload
+
+
+class WorkflowRunFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.failed`."""
+
+    workflow_id: str
+    failed_steps: list[str]
+
+
+class WorkflowRunFailed(EventRecord, frozen=True, kw_only=True):
+    """The workflow run failed: because of failed steps no other step can start."""
+
+    type: Literal["workflow.run.failed"]
+    payload: WorkflowRunFailedPayload
+
+
+class WorkflowRunCancelledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `workflow.run.cancelled`."""
+
+    workflow_id: str
+    reason: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkflowRunCancelled(EventRecord, frozen=True, kw_only=True):
+    """The workflow run was cancelled. The request before it has the reason."""
+
+    type: Literal["workflow.run.cancelled"]
+    payload: WorkflowRunCancelledPayload
+
+
+class PolicyUpdatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `policy.updated`."""
+
+    schema_version: int
+    updated_at: str
+    after: Policy
+    before: Policy | None = None
+    audit_comment: str | None = None
+    updated_by: str | None = None
+
+
+class PolicyUpdated(EventRecord, frozen=True, kw_only=True):
+    """The policy was replaced as a whole."""
+
+    type: Literal["policy.updated"]
+    payload: PolicyUpdatedPayload
+
+
+class ScheduleUpsertedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.upserted`."""
+
+    id: str
+    enabled: bool
+    definition: ScheduleDefinition
+    after_ms: int
+    updated_by: str
+
+
+class ScheduleUpserted(EventRecord, frozen=True, kw_only=True):
+    """A schedule was created or replaced by ``updated_by``. Its slots are those after ``after_ms``."""
+
+    type: Literal["schedule.upserted"]
+    payload: ScheduleUpsertedPayload
+
+
+class ScheduleRemovedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.removed`."""
+
+    id: str
+    removed: bool
+
+
+class ScheduleRemoved(EventRecord, frozen=True, kw_only=True):
+    """The removal of a schedule was requested. ``removed`` is false if it did not exist."""
+
+    type: Literal["schedule.removed"]
+    payload: ScheduleRemovedPayload
+
+
+class ScheduleEnabledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.enabled`."""
+
+    id: str
+    updated: bool
+    anchor_ms: int | None = None
+    after_ms: int | None = None
+
+
+class ScheduleEnabled(EventRecord, frozen=True, kw_only=True):
+    """The enabling of a schedule was requested. Its slots are after ``after_ms``, from ``anchor_ms``.
+
+    ``updated`` is false if the schedule did not exist.
+    """
+
+    type: Literal["schedule.enabled"]
+    payload: ScheduleEnabledPayload
+
+
+class ScheduleDisabledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.disabled`."""
+
+    id: str
+    updated: bool
+
+
+class ScheduleDisabled(EventRecord, frozen=True, kw_only=True):
+    """The disabling of a schedule was requested. ``updated`` is false if it did not exist."""
+
+    type: Literal["schedule.disabled"]
+    payload: ScheduleDisabledPayload
+
+
+class SchedulePausedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.paused`."""
+
+    id: str
+    cause: SchedulePausedPayloadCause
+
+
+class SchedulePaused(EventRecord, frozen=True, kw_only=True):
+    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed."""
+
+    type: Literal["schedule.paused"]
+    payload: SchedulePausedPayload
+
+
+class ScheduleResumedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.resumed`."""
+
+    id: str
+
+
+class ScheduleResumed(EventRecord, frozen=True, kw_only=True):
+    """A schedule was resumed. Its slots run again."""
+
+    type: Literal["schedule.resumed"]
+    payload: ScheduleResumedPayload
+
+
+class ScheduleTickExecutedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.tick.executed`."""
+
+    at: str
+    run: int
+    skipped: int
+
+
+class ScheduleTickExecuted(EventRecord, frozen=True, kw_only=True):
+    """A client ran a tick for the time ``at``. ``run`` counts slots that ran, ``skipped`` schedules without one."""
+
+    type: Literal["schedule.tick.executed"]
+    payload: ScheduleTickExecutedPayload
+
+
+class ScheduleRunStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.started`."""
+
+    id: str
+    target_run_id: str
+    slot_ms: int | None = None
+    terminates: list[str] | None = None
+
+
+class ScheduleRunStarted(EventRecord, frozen=True, kw_only=True):
+    """A slot started a run; without ``slot_ms`` a client did by hand. The runs in ``terminates`` are stopped for it."""
+
+    type: Literal["schedule.run.started"]
+    payload: ScheduleRunStartedPayload
+
+
+class ScheduleRunBufferedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.buffered`."""
+
+    id: str
+    slot_ms: int
+    cancels: list[str] | None = None
+
+
+class ScheduleRunBuffered(EventRecord, frozen=True, kw_only=True):
+    """A slot waits for active runs to end. The runs in ``cancels`` are cancelled for it."""
+
+    type: Literal["schedule.run.buffered"]
+    payload: ScheduleRunBufferedPayload
+
+
+class ScheduleRunSkippedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.skipped`."""
+
+    id: str
+    slot_ms: int
+    reason: ScheduleRunSkippedPayloadReason
+
+
+class ScheduleRunSkipped(EventRecord, frozen=True, kw_only=True):
+    """A slot will not run."""
+
+    type: Literal["schedule.run.skipped"]
+    payload: ScheduleRunSkippedPayload
+
+
+class ScheduleSlotsMissedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.slots.missed`."""
+
+    id: str
+    from_ms: int
+    to_ms: int
+    count: int
+    reason: ScheduleSlotsMissedPayloadReason
+
+
+class ScheduleSlotsMissed(EventRecord, frozen=True, kw_only=True):
+    """The slots from ``from_ms`` to ``to_ms``, both included, will not run."""
+
+    type: Literal["schedule.slots.missed"]
+    payload: ScheduleSlotsMissedPayload
+
+
+class ScheduleRunCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.completed`."""
+
+    id: str
+    target_run_id: str
+    slot_ms: int | None = None
+
+
+class ScheduleRunCompleted(EventRecord, frozen=True, kw_only=True):
+    """A run of the schedule ended with an answer."""
+
+    type: Literal["schedule.run.completed"]
+    payload: ScheduleRunCompletedPayload
+
+
+class ScheduleRunFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.failed`."""
+
+    id: str
+    target_run_id: str
+    code: str
+    slot_ms: int | None = None
+    reason: ScheduleRunFailedPayloadReason | None = None
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class ScheduleRunFailed(EventRecord, frozen=True, kw_only=True):
+    """A run of the schedule ended without an answer. ``reason`` is set if it was cancelled or refused."""
+
+    type: Literal["schedule.run.failed"]
+    payload: ScheduleRunFailedPayload
+
+
+class ScheduleRunTriggeredPayload(Model, frozen=True, kw_only=True):
+    """The payload of `schedule.run.triggered`."""
+
+    id: str
+    status: ScheduleRunTriggeredPayloadStatus
+
+
+class ScheduleRunTriggered(EventRecord, frozen=True, kw_only=True):
+    """The result of a run that a client started by hand."""
+
+    type: Literal["schedule.run.triggered"]
+    payload: ScheduleRunTriggeredPayload
+
+
+class WorkEnqueuedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.enqueued`."""
+
+    queue_depth: int
+    item_id: str
+    mode: WorkEnqueuedPayloadMode
+    chars: int
+    enqueued_by: str
+    message_id: str | None = None
+    dead_letter_id: str | None = None
+
+
+class WorkEnqueued(EventRecord, frozen=True, kw_only=True):
+    """An item was added to the queue. It may deliver a message or come from a dead letter."""
+
+    type: Literal["work.enqueued"]
+    payload: WorkEnqueuedPayload
+
+
+class WorkDrainStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.drain.started`."""
+
+    drain_id: str
+    queue_depth_before: int
+    requested_by: str
+    automatic: bool | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class WorkDrainStarted(EventRecord, frozen=True, kw_only=True):
+    """A drain started: on request, or ``automatic``."""
+
+    type: Literal["work.drain.started"]
+    payload: WorkDrainStartedPayload
+
+
+class WorkBatchStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.batch.started`."""
+
+    drain_id: str
+    run_id: str
+    item_ids: list[str]
+
+
+class WorkBatchStarted(EventRecord, frozen=True, kw_only=True):
+    """Items were leased to a run, which was admitted in the same transaction."""
+
+    type: Literal["work.batch.started"]
+    payload: WorkBatchStartedPayload
+
+
+class WorkItemDrainedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.item.drained`."""
+
+    drain_id: str
+    run_id: str
+    item_id: str
+    queue_depth: int
+
+
+class WorkItemDrained(EventRecord, frozen=True, kw_only=True):
+    """An item left the queue because its run completed."""
+
+    type: Literal["work.item.drained"]
+    payload: WorkItemDrainedPayload
+
+
+class WorkBatchReturnedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.batch.returned`."""
+
+    drain_id: str
+    run_id: str
+    item_ids: list[str]
+    code: str
+    failed_at: str
+    counted: bool
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkBatchReturned(EventRecord, frozen=True, kw_only=True):
+    """Items were put back because their run did not complete. ``counted`` is true if this counts as an attempt."""
+
+    type: Literal["work.batch.returned"]
+    payload: WorkBatchReturnedPayload
+
+
+class WorkBatchDeadLetteredPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.batch.dead-lettered`."""
+
+    drain_id: str
+    dead_letter_id: str
+    item_ids: list[str]
+    reason: WorkBatchDeadLetteredPayloadReason
+    code: str
+    queue_depth: int
+    run_id: str | None = None
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkBatchDeadLettered(EventRecord, frozen=True, kw_only=True):
+    """Items left the queue as one dead letter. ``run_id`` is absent if there was no run."""
+
+    type: Literal["work.batch.dead-lettered"]
+    payload: WorkBatchDeadLetteredPayload
+
+
+class WorkDrainedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.drained`."""
+
+    status: WorkDrainedPayloadStatus
+    drained_items: int
+    queue_depth_before: int
+    queue_depth_after: int
+    drain_id: str
+
+
+class WorkDrained(EventRecord, frozen=True, kw_only=True):
+    """A drain ended: the queue was empty, or the drain reached its maximum number of runs."""
+
+    type: Literal["work.drained"]
+    payload: WorkDrainedPayload
+
+
+class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `work.drain.failed`."""
+
+    drain_id: str
+    code: str
+    drained_items: int
+    queue_depth_before: int
+    queue_depth_after: int
+    run_id: str | None = None
+    retryable: bool | None = None
+    retry_with: WorkDrainFailedPayloadRetryWith | None = None
+    message: str | None = None
+    """Only in events of schema version 1."""
+
+
+class WorkDrainFailed(EventRecord, frozen=True, kw_only=True):
+    """A drain stopped with an error: the run failed, or none could start."""
+
+    type: Literal["work.drain.failed"]
+    payload: WorkDrainFailedPayload
+
+
+class A2aDlqAddedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.added`."""
+
+    id: str
+    source: A2aDlqAddedPayloadSource
+    session_id: str
+    reason: A2aDlqAddedPayloadReason
+    code: str
+    retry_count: int
+    items: list[LetterItem]
+    attempts: list[DeadLetterAttempt]
+    message_id: str | None = None
+    source_persona: str | None = None
+    target_persona: str | None = None
+    previous_id: str | None = None
+    error: str | None = None
+    """Only in events of schema version 1."""
+
+
+class A2aDlqAdded(EventRecord, frozen=True, kw_only=True):
+    """Work could not be done. ``retry_count`` counts its requeues. ``payload`` is a JSON object.
+
+    ``previous_id`` is the dead letter that the work was requeued from. ``attempt_errors`` has one text for each of the
+    ``attempts``.
+    """
+
+    type: Literal["a2a.dlq.added"]
+    payload: A2aDlqAddedPayload
+
+
+class A2aDlqRequeuedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.requeued`."""
+
+    id: str
+    retry_count: int
+    item_ids: list[str]
+    message_id: str | None = None
+
+
+class A2aDlqRequeued(EventRecord, frozen=True, kw_only=True):
+    """The work was put back into its queue, as new items or as a new message."""
+
+    type: Literal["a2a.dlq.requeued"]
+    payload: A2aDlqRequeuedPayload
+
+
+class A2aDlqDiscardedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.discarded`."""
+
+    id: str
+    audit_note: str | None = None
+    """Only in events of schema version 1."""
+
+
+class A2aDlqDiscarded(EventRecord, frozen=True, kw_only=True):
+    """The dead letter was discarded; its work will not be done."""
+
+    type: Literal["a2a.dlq.discarded"]
+    payload: A2aDlqDiscardedPayload
+
+
+class A2aDlqRestoredPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.restored`."""
+
+    id: str
+    audit_note: str | None = None
+    """Only in events of schema version 1."""
+
+
+class A2aDlqRestored(EventRecord, frozen=True, kw_only=True):
+    """The dead letter was restored after it had been discarded."""
+
+    type: Literal["a2a.dlq.restored"]
+    payload: A2aDlqRestoredPayload
+
+
+class A2aMessageSentPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.message.sent`."""
+
+    message_id: str
+    from_agent: str
+    to_agent: str
+    step_id: str | None = None
+    status: A2aMessageSentPayloadStatus
+    hops: int
+    sent_by: str
+    item_id: str | None = None
+    dead_letter_id: str | None = None
+
+
+class A2aMessageSent(EventRecord, frozen=True, kw_only=True):
+    """A message was accepted and, within the hop limit, queued. ``hops`` is the number of messages that led to it."""
+
+    type: Literal["a2a.message.sent"]
+    payload: A2aMessageSentPayload
+
+
+class A2aMessageStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.message.started`."""
+
+    message_id: str
+    from_agent: str
+    to_agent: str
+    step_id: str | None = None
+    status: A2aMessageStartedPayloadStatus
+    attempt: int
+
+
+class A2aMessageStarted(EventRecord, frozen=True, kw_only=True):
+    """A run started to work on the message."""
+
+    type: Literal["a2a.message.started"]
+    payload: A2aMessageStartedPayload
+
+
+class A2aMessageCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.message.completed`."""
+
+    message_id: str
+    from_agent: str
+    to_agent: str
+    step_id: str | None = None
+    status: A2aMessageCompletedPayloadStatus
+
+
+class A2aMessageCompleted(EventRecord, frozen=True, kw_only=True):
+    """The run of the message completed."""
+
+    type: Literal["a2a.message.completed"]
+    payload: A2aMessageCompletedPayload
+
+
+class A2aMessageFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.message.failed`."""
+
+    message_id: str
+    from_agent: str
+    to_agent: str
+    step_id: str | None = None
+    status: A2aMessageFailedPayloadStatus
+    reason: str
+    code: str
+    dead_letter_id: str
+    error: str | None = None
+    """Only in events of schema version 1."""
+
+
+class A2aMessageFailed(EventRecord, frozen=True, kw_only=True):
+    """The message could not be delivered and became a dead letter."""
+
+    type: Literal["a2a.message.failed"]
+    payload: A2aMessageFailedPayload
+
+
+class MemoryRecordedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `memory.recorded`."""
+
+    entry_id: str
+    chars: int
+    has_metadata: bool
+
+
+class MemoryRecorded(EventRecord, frozen=True, kw_only=True):
+    """A note was recorded."""
+
+    type: Literal["memory.recorded"]
+    payload: MemoryRecordedPayload
+
+
+class MemoryForgottenPayload(Model, frozen=True, kw_only=True):
+    """The payload of `memory.forgotten`."""
+
+    entry_id: str
+
+
+class MemoryForgotten(EventRecord, frozen=True, kw_only=True):
+    """A note was forgotten. Its text was erased in the same transaction."""
+
+    type: Literal["memory.forgotten"]
+    payload: MemoryForgottenPayload
+
+
+class A2aDlqRedriveStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.redrive.started`."""
+
+    redrive_id: str
+    filter: RedriveSelection
+    filter_hash: str
+    rate_per_second: int
+    total: int
+    until: int
+    requested_by: str
+
+
+class A2aDlqRedriveStarted(EventRecord, frozen=True, kw_only=True):
+    """A redrive was requested for ``total`` letters, all added up to position ``until``."""
+
+    type: Literal["a2a.dlq.redrive.started"]
+    payload: A2aDlqRedriveStartedPayload
+
+
+class A2aDlqRedriveAdvancedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.redrive.advanced`."""
+
+    redrive_id: str
+    dead_letter_id: str
+    letter_position: int
+    result: A2aDlqRedriveAdvancedPayloadResult
+    code: str | None = None
+
+
+class A2aDlqRedriveAdvanced(EventRecord, frozen=True, kw_only=True):
+    """One letter was processed. It was added at ``letter_position``. ``code`` is the reason if it failed."""
+
+    type: Literal["a2a.dlq.redrive.advanced"]
+    payload: A2aDlqRedriveAdvancedPayload
+
+
+class A2aDlqRedriveCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.redrive.completed`."""
+
+    redrive_id: str
+    filter_hash: str
+    requeued: int
+    skipped: int
+    failed: int
+
+
+class A2aDlqRedriveCompleted(EventRecord, frozen=True, kw_only=True):
+    """The redrive processed all letters."""
+
+    type: Literal["a2a.dlq.redrive.completed"]
+    payload: A2aDlqRedriveCompletedPayload
+
+
+class A2aDlqRedriveCancelledPayload(Model, frozen=True, kw_only=True):
+    """The payload of `a2a.dlq.redrive.cancelled`."""
+
+    redrive_id: str
+    filter_hash: str
+    requeued: int
+    skipped: int
+    failed: int
+
+
+class A2aDlqRedriveCancelled(EventRecord, frozen=True, kw_only=True):
+    """The redrive was cancelled. Letters that were requeued stay requeued."""
+
+    type: Literal["a2a.dlq.redrive.cancelled"]
+    payload: A2aDlqRedriveCancelledPayload
+
+
+class PersonaRunStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `persona.run.started`."""
+
+    persona_name: str
+    repo_path: str
+    head_ref: str
+    base_ref: str
+    base_ref_resolved_from: PersonaRunStartedPayloadBaseRefResolvedFrom
+    head_commit: str
+    base_commit: str
+    files: int
+    requested_by: str
+    stdout: PersonaRunStartedPayloadStdout
+    harness_profile_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    out_json_path: str | None = None
+    out_markdown_path: str | None = None
+
+
+class PersonaRunStarted(EventRecord, frozen=True, kw_only=True):
+    """A review started. Its first run has the id of the stream. ``prepared`` is the material for the model."""
+
+    type: Literal["persona.run.started"]
+    payload: PersonaRunStartedPayload
+
+
+class PersonaRunRepairRequestedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `persona.run.repair-requested`."""
+
+    persona_name: str
+    repair_run_id: str
+
+
+class PersonaRunRepairRequested(EventRecord, frozen=True, kw_only=True):
+    """The answer could not be parsed. The model is asked again in another run."""
+
+    type: Literal["persona.run.repair-requested"]
+    payload: PersonaRunRepairRequestedPayload
+
+
+class PersonaRunCompletedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `persona.run.completed`."""
+
+    persona_name: str
+    status: PersonaRunCompletedPayloadStatus
+    merge_gate: PersonaRunCompletedPayloadMergeGate
+    p1: int
+    p2: int
+    p3: int
+    repaired: bool
+    artifacts: models.PersonaArtifacts
+    provider: str | None = None
+    model: str | None = None
+    usage: models.Usage | None = None
+
+
+class PersonaRunCompleted(EventRecord, frozen=True, kw_only=True):
+    """A review ended: ``ok`` with findings, counted by priority, or ``failed`` without a readable answer."""
+
+    type: Literal["persona.run.completed"]
+    payload: PersonaRunCompletedPayload
+
+
+class PersonaRunFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `persona.run.failed`."""
+
+    persona_name: str
+    repo_path: str
+    head_ref: str
+    base_ref: str | None = None
+    error: str | None = None
+    """Only in events of schema version 1."""
+
+
+class PersonaRunFailed(EventRecord, frozen=True, kw_only=True):
+    """A review could not start."""
+
+    type: Literal["persona.run.failed"]
+    payload: PersonaRunFailedPayload
+
+
+class AnchorKeptPayload(Model, frozen=True, kw_only=True):
+    """The payload of `anchor.kept`."""
+
+    log_id: str
+    position: int
+    chain: str
+    at: str
+    from_: str
+
+
+class AnchorKept(EventRecord, frozen=True, kw_only=True):
+    """An anchor of another log was stored: ``from`` reported ``chain`` (hex) at ``position`` at the time ``at``."""
+
+    type: Literal["anchor.kept"]
+    payload: AnchorKeptPayload
+
+
+class AnchorConflictedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `anchor.conflicted`."""
+
+    log_id: str
+    position: int
+    chain: str
+    kept: str
+    from_: str
+
+
+class AnchorConflicted(EventRecord, frozen=True, kw_only=True):
+    """An anchor was refused because its position has another chain value. One of the histories was rewritten."""
+
+    type: Literal["anchor.conflicted"]
+    payload: AnchorConflictedPayload
+
+
+class AuthzModeActivePayload(Model, frozen=True, kw_only=True):
+    """The payload of `AUTHZ_MODE_ACTIVE`."""
+
+    mode: str
+
+
+class AuthzModeActive(EventRecord, frozen=True, kw_only=True):
+    """A server started with this authorization mode."""
+
+    type: Literal["AUTHZ_MODE_ACTIVE"]
+    payload: AuthzModeActivePayload
+
+
+class RbacRolesLoadedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `rbac.roles.loaded`."""
+
+    source: RbacRolesLoadedPayloadSource
+    viewers: int
+    operators: int
+    admins: int
+    everybody_else: str
+    sha256: str
+    locked_out: int | None = None
+
+
+class RbacRolesLoaded(EventRecord, frozen=True, kw_only=True):
+    """A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
+
+    ``locked_out`` is the number of identities with the role None, if there are any.
+    """
+
+    type: Literal["rbac.roles.loaded"]
+    payload: RbacRolesLoadedPayload
+
+
+class AuthzDeniedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `authz.denied`."""
+
+    subject: str
+    role: str
+    operation: str
+    required_roles: list[str]
+    deny_reason: AuthzDeniedPayloadDenyReason
+
+
+class AuthzDenied(EventRecord, frozen=True, kw_only=True):
+    """An identity was denied an operation."""
+
+    type: Literal["authz.denied"]
+    payload: AuthzDeniedPayload
+
+
+class RequestsSuppressedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `requests.suppressed`."""
+
+    count: int
+    subject: str
+    operation: str
+    since: str | None = None
+
+
+class RequestsSuppressed(EventRecord, frozen=True, kw_only=True):
+    """Requests of an identity for an operation were stopped or refused without an event for each one.
+
+    A limit of recorded refusals was exceeded. ``*`` means several identities or operations. ``since`` is the time of
+    the first of these requests.
+    """
+
+    type: Literal["requests.suppressed"]
+    payload: RequestsSuppressedPayload
+
+
+class SafetyViolationPayload(Model, frozen=True, kw_only=True):
+    """The payload of `safety.violation`."""
+
+    schema_version: int
+    source: ViolationSource
+    category: SafetyViolationPayloadCategory
+    severity: SafetyViolationPayloadSeverity
+    outcome: SafetyViolationPayloadOutcome
+    violation_code: str
+    actor: ViolationActor
+
+
+class SafetyViolation(EventRecord, frozen=True, kw_only=True):
+    """An audit record, derived from a denial or a rejection."""
+
+    type: Literal["safety.violation"]
+    payload: SafetyViolationPayload
+
+
+class LogForkedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `log.forked`."""
+
+    head: int
+    expected: int
+    anchor: LogForkedPayloadAnchor | None = None
+
+
+class LogForked(EventRecord, frozen=True, kw_only=True):
+    """An operator accepted that acknowledged events are lost, by a restored backup, a failover or a truncation.
+
+    ``anchor`` is set if a loss is only possible, because the anchor was missing, unreadable, or of another log. Then
+    ``expected`` is the head.
+    """
+
+    type: Literal["log.forked"]
+    payload: LogForkedPayload
+
+
+class PayloadRedactedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `payload.redacted`."""
+
+    event_id: str
+    """The id of the event that this one is about."""
+    copies: list[int] | None = None
+    public: list[int] | None = None
+    more: bool | None = None
+    reason: str | None = None
+    """Only in events of schema version 1."""
+
+
+class PayloadRedacted(EventRecord, frozen=True, kw_only=True):
+    """The text of one event was erased; the chain still verifies. ``note`` is the reason.
+
+    ``copies`` are the positions of other events whose text repeats the erased text; ``public`` are the positions of
+    events that have it in their public payload. With ``more`` there may be others: not all were searched or listed. The
+    first event of a command has these lists, and keeps them when its own ``note`` is erased.
+    """
+
+    type: Literal["payload.redacted"]
+    payload: PayloadRedactedPayload
+
+
+class ClockAcceptedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `clock.accepted`."""
+
+    clock_ms: int
+    ahead_ms: int
+
+
+class ClockAccepted(EventRecord, frozen=True, kw_only=True):
+    """An Admin accepted the machine's clock, which was ``ahead_ms`` ahead of the server's time."""
+
+    type: Literal["clock.accepted"]
+    payload: ClockAcceptedPayload
+
+
+class UnknownEvent(EventRecord, frozen=True, kw_only=True):
+    """An event of a type that this client does not know, or with a payload of a shape that it does not know."""
+
+    type: str
+    payload: dict[str, Any]
+
+
+Event: TypeAlias = (
+    RunQueued
+    | RunCreated
+    | RunLeased
+    | RunStarted
+    | MemoryRecalled
+    | TranscriptAppended
+    | ToolCalled
+    | EvidenceAttached
+    | UsageRecorded
+    | BudgetReserved
+    | RunPaused
+    | RunResumed
+    | RunCancelRequested
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | RunTimedOut
+    | RunCrashed
+    | PolicyConcurrencyRejected
+    | PolicyRejected
+    | SessionCreated
+    | DirectiveCreated
+    | HarnessProfileCreated
+    | RunTemplateCreated
+    | RunTemplateUpdated
+    | RunTemplateRun
+    | WorkflowCreated
+    | WorkflowRunCreated
+    | WorkflowResumed
+    | WorkflowStepStarted
+    | WorkflowStepExpanded
+    | WorkflowStepCompleted
+    | WorkflowStepFailed
+    | WorkflowStepSkipped
+    | WorkflowStepCancelled
+    | WorkflowApprovalRequested
+    | WorkflowApprovalGranted
+    | WorkflowApprovalRejected
+    | WorkflowRunSuspended
+    | WorkflowRunCancelRequested
+    | WorkflowRunCompleted
+    | WorkflowRunFailed
+    | WorkflowRunCancelled
+    | PolicyUpdated
+    | ScheduleUpserted
+    | ScheduleRemoved
+    | ScheduleEnabled
+    | ScheduleDisabled
+    | SchedulePaused
+    | ScheduleResumed
+    | ScheduleTickExecuted
+    | ScheduleRunStarted
+    | ScheduleRunBuffered
+    | ScheduleRunSkipped
+    | ScheduleSlotsMissed
+    | ScheduleRunCompleted
+    | ScheduleRunFailed
+    | ScheduleRunTriggered
+    | WorkEnqueued
+    | WorkDrainStarted
+    | WorkBatchStarted
+    | WorkItemDrained
+    | WorkBatchReturned
+    | WorkBatchDeadLettered
+    | WorkDrained
+    | WorkDrainFailed
+    | A2aDlqAdded
+    | A2aDlqRequeued
+    | A2aDlqDiscarded
+    | A2aDlqRestored
+    | A2aMessageSent
+    | A2aMessageStarted
+    | A2aMessageCompleted
+    | A2aMessageFailed
+    | MemoryRecorded
+    | MemoryForgotten
+    | A2aDlqRedriveStarted
+    | A2aDlqRedriveAdvanced
+    | A2aDlqRedriveCompleted
+    | A2aDlqRedriveCancelled
+    | PersonaRunStarted
+    | PersonaRunRepairRequested
+    | PersonaRunCompleted
+    | PersonaRunFailed
+    | AnchorKept
+    | AnchorConflicted
+    | AuthzModeActive
+    | RbacRolesLoaded
+    | AuthzDenied
+    | RequestsSuppressed
+    | SafetyViolation
+    | LogForked
+    | PayloadRedacted
+    | ClockAccepted
+    | UnknownEvent
+)
+"""Any event."""
+
+CLASSES: dict[str, type[Event]] = {
+    "run.queued": RunQueued,
+    "run.created": RunCreated,
+    "run.leased": RunLeased,
+    "run.started": RunStarted,
+    "memory.recalled": MemoryRecalled,
+    "transcript.appended": TranscriptAppended,
+    "tool.called": ToolCalled,
+    "evidence.attached": EvidenceAttached,
+    "usage.recorded": UsageRecorded,
+    "budget.reserved": BudgetReserved,
+    "run.paused": RunPaused,
+    "run.resumed": RunResumed,
+    "run.cancel.requested": RunCancelRequested,
+    "run.completed": RunCompleted,
+    "run.failed": RunFailed,
+    "run.cancelled": RunCancelled,
+    "run.timed-out": RunTimedOut,
+    "run.crashed": RunCrashed,
+    "policy.concurrency.rejected": PolicyConcurrencyRejected,
+    "policy.rejected": PolicyRejected,
+    "session.created": SessionCreated,
+    "directive.created": DirectiveCreated,
+    "harness-profile.created": HarnessProfileCreated,
+    "run-template.created": RunTemplateCreated,
+    "run-template.updated": RunTemplateUpdated,
+    "run-template.run": RunTemplateRun,
+    "workflow.created": WorkflowCreated,
+    "workflow.run.created": WorkflowRunCreated,
+    "workflow.resumed": WorkflowResumed,
+    "workflow.step.started": WorkflowStepStarted,
+    "workflow.step.expanded": WorkflowStepExpanded,
+    "workflow.step.completed": WorkflowStepCompleted,
+    "workflow.step.failed": WorkflowStepFailed,
+    "workflow.step.skipped": WorkflowStepSkipped,
+    "workflow.step.cancelled": WorkflowStepCancelled,
+    "workflow.approval.requested": WorkflowApprovalRequested,
+    "workflow.approval.granted": WorkflowApprovalGranted,
+    "workflow.approval.rejected": WorkflowApprovalRejected,
+    "workflow.run.suspended": WorkflowRunSuspended,
+    "workflow.run.cancel.requested": WorkflowRunCancelRequested,
+    "workflow.run.completed": WorkflowRunCompleted,
+    "workflow.run.failed": WorkflowRunFailed,
+    "workflow.run.cancelled": WorkflowRunCancelled,
+    "policy.updated": PolicyUpdated,
+    "schedule.upserted": ScheduleUpserted,
+    "schedule.removed": ScheduleRemoved,
+    "schedule.enabled": ScheduleEnabled,
+    "schedule.disabled": ScheduleDisabled,
+    "schedule.paused": SchedulePaused,
+    "schedule.resumed": ScheduleResumed,
+    "schedule.tick.executed": ScheduleTickExecuted,
+    "schedule.run.started": ScheduleRunStarted,
+    "schedule.run.buffered": ScheduleRunBuffered,
+    "schedule.run.skipped": ScheduleRunSkipped,
+    "schedule.slots.missed": ScheduleSlotsMissed,
+    "schedule.run.completed": ScheduleRunCompleted,
+    "schedule.run.failed": ScheduleRunFailed,
+    "schedule.run.triggered": ScheduleRunTriggered,
+    "work.enqueued": WorkEnqueued,
+    "work.drain.started": WorkDrainStarted,
+    "work.batch.started": WorkBatchStarted,
+    "work.item.drained": WorkItemDrained,
+    "work.batch.returned": WorkBatchReturned,
+    "work.batch.dead-lettered": WorkBatchDeadLettered,
+    "work.drained": WorkDrained,
+    "work.drain.failed": WorkDrainFailed,
+    "a2a.dlq.added": A2aDlqAdded,
+    "a2a.dlq.requeued": A2aDlqRequeued,
+    "a2a.dlq.discarded": A2aDlqDiscarded,
+    "a2a.dlq.restored": A2aDlqRestored,
+    "a2a.message.sent": A2aMessageSent,
+    "a2a.message.started": A2aMessageStarted,
+    "a2a.message.completed": A2aMessageCompleted,
+    "a2a.message.failed": A2aMessageFailed,
+    "memory.recorded": MemoryRecorded,
+    "memory.forgotten": MemoryForgotten,
+    "a2a.dlq.redrive.started": A2aDlqRedriveStarted,
+    "a2a.dlq.redrive.advanced": A2aDlqRedriveAdvanced,
+    "a2a.dlq.redrive.completed": A2aDlqRedriveCompleted,
+    "a2a.dlq.redrive.cancelled": A2aDlqRedriveCancelled,
+    "persona.run.started": PersonaRunStarted,
+    "persona.run.repair-requested": PersonaRunRepairRequested,
+    "persona.run.completed": PersonaRunCompleted,
+    "persona.run.failed": PersonaRunFailed,
+    "anchor.kept": AnchorKept,
+    "anchor.conflicted": AnchorConflicted,
+    "AUTHZ_MODE_ACTIVE": AuthzModeActive,
+    "rbac.roles.loaded": RbacRolesLoaded,
+    "authz.denied": AuthzDenied,
+    "requests.suppressed": RequestsSuppressed,
+    "safety.violation": SafetyViolation,
+    "log.forked": LogForked,
+    "payload.redacted": PayloadRedacted,
+    "clock.accepted": ClockAccepted,
+}
+"""The class of each type."""
+
+
+class _Type(msgspec.Struct, frozen=True):
+    type: str
+
+
+_type_of = msgspec.json.Decoder(_Type).decode
+_decoders: dict[str, msgspec.json.Decoder[Event]] = {}
+_unknown = msgspec.json.Decoder(UnknownEvent).decode
+
+
+def decode_event(data: bytes) -> Event:
+    """Return an event from its JSON: as the class of its type, or as UnknownEvent.
+
+    Raise msgspec.MsgspecError if the JSON is not an event.
+    """
+    name = _type_of(data).type
+    decoder = _decoders.get(name)
+    if decoder is None and name in CLASSES:
+        decoder = _decoders[name] = msgspec.json.Decoder(CLASSES[name])
+    if decoder is not None:
+        try:
+            return decoder.decode(data)
+        except msgspec.ValidationError:  # a newer server, or a damaged row
+            pass
+    return _unknown(data)
