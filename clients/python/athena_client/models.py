@@ -1763,7 +1763,8 @@ class ToolPolicies(Model, frozen=True, kw_only=True):
 class TranscriptDelta(Model, frozen=True, kw_only=True):
     """The text since the last delta, from character `offset` of its turn on.
 
-    A `reset` has no text: the client discards what it showed of the turn.
+    A `reset` has no text: the client discards what it showed of the turn. After the last entry of a run that ended or
+    is paused, one delta without text is `settled`; its turn is 0.
     """
 
     run_id: str
@@ -1771,6 +1772,7 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
     offset: int | None = None
     text: str | None = None
     reset: bool = False
+    settled: bool = False
 
 
 class TranscriptEntry(Model, frozen=True, kw_only=True):
