@@ -21,7 +21,7 @@ from projections.queues import QUEUES
 from projections.redrives import REDRIVES
 from projections.reviews import REVIEWS
 from projections.run_rows import RUNS
-from projections.schedules import SCHEDULES
+from projections.schedule_rows import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
 from projections.workflow_rows import WORKFLOWS

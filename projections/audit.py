@@ -208,8 +208,17 @@ def _schedule_switched(recorded: Recorded[ScheduleEnabled | ScheduleDisabled]) -
 def _schedule_paused(recorded: Recorded[SchedulePaused | ScheduleResumed]) -> AuditContent:
     event = recorded.event
     paused = isinstance(event, SchedulePaused)
-    details = {"cause": event.cause} if isinstance(event, SchedulePaused) else None
-    return AuditContent("schedule", event.id, before={"paused": not paused}, after={"paused": paused}, details=details)
+    details: dict[str, str] = {}
+    if isinstance(event, SchedulePaused):
+        details = {"cause": event.cause} | ({"runId": event.target_run_id} if event.target_run_id else {})
+    return AuditContent(
+        "schedule",
+        event.id,
+        event.note,
+        before={"paused": not paused},
+        after={"paused": paused},
+        details=details or None,
+    )
 
 
 ENTRIES: dict[type[Event], Describe] = {
@@ -269,7 +278,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=6, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=7, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:

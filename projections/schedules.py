@@ -2,319 +2,40 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from typing import cast
 
 import msgspec
-from msgspec.structs import replace
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.cron import zone
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition
+from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, PauseCause
 from athena_core.definitions.slots import AHEAD, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import Trigger
-from athena_core.domain.plane import PayloadRedacted
-from athena_core.domain.schedule import (
-    ScheduleDisabled,
-    ScheduleEnabled,
-    SchedulePaused,
-    ScheduleRemoved,
-    ScheduleResumed,
-    ScheduleRunBuffered,
-    ScheduleRunCompleted,
-    ScheduleRunFailed,
-    ScheduleRunSkipped,
-    ScheduleRunStarted,
-    ScheduleRunTriggered,
-    ScheduleSlotsMissed,
-    ScheduleUpserted,
-)
-from athena_core.event import Event, Recorded, Value
+from athena_core.event import Value
 from athena_core.protocols import Connection
-from athena_core.text import ERASED, or_erased
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page, first
-from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
+from projections.engine.projection import to_json
+from projections.schedule_rows import SCHEDULE, SLOT, ScheduleRow, SlotRow, definition_in
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ScheduleRow(msgspec.Struct, gc=False):
-    """A schedule. ``position`` is where it was created; slots up to ``cursor_ms`` are decided.
+class SchedulePause(Value):
+    """Why and since when a schedule is paused. ``runId`` is the run that failed, if the cause is ``failure``."""
 
-    Definition and parameters are JSON. The texts that ``put_at`` and ``note_at`` locate are NULL once redacted.
-    """
-
-    schedule_id: str
-    position: int
-    created_at: int
-    updated_at: int
-    updated_by: str
-    revision: int
-    definition: str
-    input: str | None
-    params: str | None
-    enabled: bool
-    paused: bool
-    note: str | None
-    cursor_ms: int
-    put_at: int
-    note_at: int | None = None
-    last_run_at: int | None = None
-
-
-class ScheduleTextRow(msgspec.Struct, gc=False):
-    """The schedule that shows the text of an event, for erasure."""
-
-    position: int
-    schedule_id: str
-
-
-class SlotRow(msgspec.Struct, gc=False):
-    """The outcome of a slot, or of ``slots`` missed ones in a range (then with the trigger as JSON).
-
-    ``position`` is the position of its first event. A manual run has no slot.
-    """
-
-    position: int
-    mark: bytes
-    schedule_id: str
-    session_id: str | None
-    status: str
-    started_at: int
-    finished_at: int | None = None
-    slot_ms: int | None = None
-    to_ms: int | None = None
-    slots: int = 1
-    trigger: str | None = None
-    reason: str | None = None
+    cause: PauseCause
+    since: str
     run_id: str | None = None
-    error: str | None = None
-    error_code: str | None = None
-
-
-class SlotFailureRow(msgspec.Struct, gc=False):
-    """The slot that failed with an event, by the position of its row."""
-
-    position: int
-    slot: int
-
-
-class RunningSlotRow(msgspec.Struct, gc=False):
-    """A run in progress, and the position of its slot."""
-
-    run_id: str
-    schedule_id: str
-    position: int
-
-
-class BufferedSlotRow(msgspec.Struct, gc=False):
-    """A buffered slot, and the position of its row."""
-
-    schedule_id: str
-    slot_ms: int
-    position: int
-
-
-SCHEDULE = Table("schedule", ScheduleRow, key=("schedule_id",), indexes=(("position",),))
-TEXT = Table("schedule_text", ScheduleTextRow, key=("position",))
-FAILURE = Table("schedule_failure", SlotFailureRow, key=("position",))
-SLOT = Table("schedule_slot", SlotRow, key=("position",), indexes=(("schedule_id", "position"), ("run_id",)))
-FLIGHT = Table("schedule_flight", RunningSlotRow, key=("run_id",), indexes=(("schedule_id",),))
-BUFFERED = Table("schedule_buffered", BufferedSlotRow, key=("schedule_id", "slot_ms"))
-SCHEDULES = Projection("schedules", version=2, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
-
-
-@SCHEDULES.handler
-def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
-    event = recorded.event
-    row = rows.get(SCHEDULE, event.id)
-    if row is None:
-        row = ScheduleRow(
-            schedule_id=event.id,
-            position=recorded.position,
-            created_at=recorded.at,
-            updated_at=0,
-            updated_by="",
-            revision=0,
-            definition="",
-            input=None,
-            params=None,
-            enabled=True,
-            paused=False,
-            note=None,
-            cursor_ms=0,
-            put_at=0,
-        )
-    row.put_at = recorded.position
-    row.updated_at, row.updated_by, row.revision = recorded.at, event.updated_by, row.revision + 1
-    row.definition, row.enabled = to_json(event.definition), event.enabled
-    row.input, row.params = event.input, to_json_or_null(event.params)
-    row.cursor_ms = max(row.cursor_ms, event.after_ms)
-    rows.put(SCHEDULE, row)
-    rows.append(TEXT, ScheduleTextRow(recorded.position, event.id))
-
-
-@SCHEDULES.handler
-def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
-    """Remove the schedule. Its log stays."""
-    rows.delete(SCHEDULE, recorded.event.id)
-
-
-@SCHEDULES.handler
-def schedule_enabled(rows: Rows, recorded: Recorded[ScheduleEnabled]) -> None:
-    event = recorded.event
-    row = _change(rows, recorded, event.id) if event.updated else None
-    if row is not None:
-        row.enabled = True
-        row.cursor_ms = max(row.cursor_ms, event.after_ms or 0)
-        if event.anchor_ms is not None:
-            definition = _definition(row)
-            trigger = replace(definition.trigger, anchor_ms=event.anchor_ms)
-            row.definition = to_json(replace(definition, trigger=trigger))
-
-
-@SCHEDULES.handler
-def schedule_disabled(rows: Rows, recorded: Recorded[ScheduleDisabled]) -> None:
-    row = _change(rows, recorded, recorded.event.id) if recorded.event.updated else None
-    if row is not None:
-        row.enabled = False
-
-
-@SCHEDULES.handler
-def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResumed]) -> None:
-    row = _change(rows, recorded, recorded.event.id)
-    if row is not None:
-        row.paused = isinstance(recorded.event, SchedulePaused)
-        row.note, row.note_at = recorded.event.note, recorded.position
-        rows.append(TEXT, ScheduleTextRow(recorded.position, recorded.event.id))
-
-
-@SCHEDULES.handler
-def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
-    event = recorded.event
-    row = _change_slot(rows, recorded, event.id, event.slot_ms)
-    row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
-    rows.put(FLIGHT, RunningSlotRow(event.target_run_id, schedule_id=event.id, position=row.position))
-
-
-@SCHEDULES.handler
-def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
-    event = recorded.event
-    row = _change_slot(rows, recorded, event.id, event.slot_ms)
-    row.status = "buffered"
-    rows.put(BUFFERED, BufferedSlotRow(event.id, event.slot_ms, position=row.position))
-
-
-@SCHEDULES.handler
-def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
-    row = _change_slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
-    row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
-
-
-@SCHEDULES.handler
-def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -> None:
-    """Add a range of slots that will not run. The current trigger determines which they are."""
-    event = recorded.event
-    known = rows.need(SCHEDULE, event.id)
-    row = _change_slot(rows, recorded, event.id, event.to_ms)
-    row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.at
-    row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
-    row.trigger = to_json(_definition(known).trigger)
-
-
-@SCHEDULES.handler
-def schedule_run_completed(rows: Rows, recorded: Recorded[ScheduleRunCompleted]) -> None:
-    row = _finish_slot(rows, recorded, recorded.event.target_run_id)
-    row.status = "ok"
-    known = rows.get(SCHEDULE, recorded.event.id)
-    if known is not None:
-        known.last_run_at = recorded.at
-        rows.put(SCHEDULE, known)
-
-
-@SCHEDULES.handler
-def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> None:
-    event = recorded.event
-    row = _finish_slot(rows, recorded, event.target_run_id)
-    row.status, row.reason, row.error_code = "failed", event.reason, event.code
-    row.error = or_erased(event.error_text)
-    rows.append(FAILURE, SlotFailureRow(recorded.position, row.position))
-
-
-@SCHEDULES.handler
-def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
-    """Add a refusal of a manual run because another one is active. Other runs are in the row of their run."""
-    if recorded.event.status == "already-running":
-        row = _change_slot(rows, recorded, recorded.event.id, None)
-        row.status, row.finished_at = recorded.event.status, recorded.at
-
-
-@SCHEDULES.handler
-def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    failure = rows.get(FAILURE, recorded.event.target)
-    if failure is not None:
-        rows.change(SLOT, failure.slot).error = ERASED
-    text = rows.get(TEXT, recorded.event.target)
-    row = rows.get(SCHEDULE, text.schedule_id) if text else None
-    if row is None:
-        return
-    if row.put_at == recorded.event.target:
-        row.input = row.params = None
-    if row.note_at == recorded.event.target:
-        row.note = None
-    rows.put(SCHEDULE, row)
-
-
-def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> ScheduleRow | None:
-    """Return the row of a schedule, marked as changed."""
-    row = rows.get(SCHEDULE, schedule_id)
-    if row is not None:
-        row.updated_at = recorded.at
-        rows.put(SCHEDULE, row)
-    return row
-
-
-def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
-    """Return the row of a slot, marked as changed: the buffered one, or a new one."""
-    waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
-    if waiting is not None:
-        rows.delete(BUFFERED, schedule_id, slot)
-        row = rows.need(SLOT, waiting.position)
-    else:
-        row = SlotRow(
-            position=recorded.position,
-            mark=recorded.mark,
-            schedule_id=schedule_id,
-            session_id=recorded.session_id,
-            status="",
-            started_at=recorded.at,
-            slot_ms=slot,
-        )
-    rows.put(SLOT, row)
-    known = rows.get(SCHEDULE, schedule_id)
-    if known is not None and slot is not None and slot > known.cursor_ms:
-        known.cursor_ms = slot
-        rows.put(SCHEDULE, known)
-    return row
-
-
-def _finish_slot(rows: Rows, recorded: Recorded[Event], run_id: str) -> SlotRow:
-    """Return the row of the slot whose run has ended, marked as changed."""
-    flight = rows.need(FLIGHT, run_id)
-    rows.delete(FLIGHT, run_id)
-    row = rows.change(SLOT, flight.position)
-    row.finished_at = recorded.at
-    return row
-
-
-def _definition(row: ScheduleRow) -> ScheduleDefinition:
-    return msgspec.json.decode(row.definition, type=ScheduleDefinition)
 
 
 class ScheduledTask(Value):
     """A schedule: its trigger, its target and its state.
 
     ``nextRunAt`` is null if no run is planned. ``buffered`` counts scheduled times that wait for a run to end.
-    ``revision`` counts writes. ``input`` is null if the target is a directive, and once redacted.
+    ``revision`` counts writes. ``input`` is null if the target is a directive, and once redacted. ``pausedBecause``
+    is present while it is paused.
     """
 
     schema_version: int
@@ -348,6 +69,7 @@ class ScheduledTask(Value):
     params: dict[str, str] | None = None
     workflow_id: str | None = None
     note: str | None = None
+    paused_because: SchedulePause | None = None
 
 
 class ScheduleRunLog(Value):
@@ -355,7 +77,8 @@ class ScheduleRunLog(Value):
 
     ``nominalTime`` is when it was due. ``startedAt`` is when it ran, or when it was decided that it would not.
     ``status`` is one of running, buffered, ok, failed, already-running, skipped. ``reason`` explains a status other
-    than ok.
+    than ok. Times that come due during a pause are recorded when it ends. Until then ``startedAt`` equals
+    ``nominalTime``, and ``id`` is valid as a cursor only.
     """
 
     id: str
@@ -391,6 +114,7 @@ SELECT_LIST = SCHEDULE.all.replace("SELECT schedule_id", "SELECT position, sched
 SELECT_FLIGHTS = "SELECT count(*) FROM schedule_flight WHERE schedule_id = ?"
 SELECT_WAITING = "SELECT count(*) FROM schedule_buffered WHERE schedule_id = ?"
 SELECT_NEWEST = f"{SLOT.all} WHERE schedule_id = ? ORDER BY position DESC LIMIT ?"
+SELECT_LAST = "SELECT position, mark FROM schedule_slot WHERE schedule_id = ? ORDER BY position DESC LIMIT 1"
 SELECT_AFTER = f"{SLOT.all} WHERE schedule_id = ? AND position >= ? ORDER BY position LIMIT ?"
 SELECT_BY_RUN = f"{SLOT.all} WHERE run_id = ?"
 SELECT_COUNTS = (
@@ -421,7 +145,7 @@ def preview(connection: Connection, schedule_id: str, begin: int, count: int) ->
     row = SCHEDULE.one(connection, schedule_id)
     if row is None:
         return None
-    trigger = _definition(row).trigger
+    trigger = definition_in(row).trigger
     wall = zone(trigger.timezone or "UTC")
     return [
         FireTime(utc=iso(slot), local=(EPOCH + timedelta(milliseconds=slot)).astimezone(wall).isoformat())
@@ -441,30 +165,57 @@ def slot_by_run(connection: Connection, log_id: str, run_id: str) -> ScheduleRun
 
 
 def schedule_logs(
-    connection: Connection, log_id: str, schedule_id: str, *, after: tuple[int, int] | None, limit: int
+    connection: Connection, log_id: str, schedule_id: str, now: int, *, after: tuple[int, int] | None, limit: int
 ) -> list[ScheduleRunLog]:
     """Return log entries: the newest ones, newest first, or those that follow an entry.
 
-    ``after`` is a position, and for one of several missed slots the slot (otherwise 0).
+    ``after`` is a position, and for one of several missed slots the slot (otherwise 0). Slots that came due during a
+    pause until ``now`` (milliseconds since 1970 UTC) are the newest.
     """
-    entries: list[ScheduleRunLog] = []
+    open_pause = _open_pause(connection, schedule_id, now)
     if after is None:
-        for values in connection.execute(SELECT_NEWEST, (schedule_id, limit)):
-            for entry in _newest_first(SLOT.load(values), log_id):
-                entries.append(entry)
-                if len(entries) == limit:
-                    return entries
-        return entries
+        newest = (SLOT.load(values) for values in connection.execute(SELECT_NEWEST, (schedule_id, limit)))
+        rows = chain(() if open_pause is None else (open_pause,), newest)
+        return list(islice((entry for row in rows for entry in _newest_first(row, log_id)), limit))
     position, slot = after
-    for values in connection.execute(SELECT_AFTER, (schedule_id, position, limit + 1)):
-        row = SLOT.load(values)
-        if row.position > position:
-            entries += _oldest_first(row, log_id, 0, limit - len(entries))
-        elif slot and row.to_ms is not None:
-            entries += _oldest_first(row, log_id, slot, limit)
+    entries: list[ScheduleRunLog] = []
+    following = (SLOT.load(values) for values in connection.execute(SELECT_AFTER, (schedule_id, position, limit + 1)))
+    for row in chain(following, () if open_pause is None else (open_pause,)):
+        if row.position > position or (slot and row.to_ms is not None) or row is open_pause:
+            entries += _oldest_first(row, log_id, slot, limit - len(entries))
         if len(entries) >= limit:
             break
-    return entries[:limit][::-1]
+    return entries[::-1]
+
+
+def _open_pause(connection: Connection, schedule_id: str, now: int) -> SlotRow | None:
+    """Return the slots that came due during a pause until ``now``, as a row that is not stored.
+
+    It has the id of the newest entry or, if that is later, of the pause: the place after which these slots follow.
+    """
+    known = SCHEDULE.one(connection, schedule_id)
+    if known is None or not known.enabled or not known.paused:
+        return None
+    trigger = definition_in(known).trigger
+    last = last_slot(trigger, known.cursor_ms, now)
+    if last is None:
+        return None
+    position, mark = known.pause_position, known.pause_mark
+    for newest, its_mark in connection.execute(SELECT_LAST, (schedule_id,)):
+        if int(newest or 0) > position:
+            position, mark = int(newest or 0), bytes(its_mark)  # type: ignore[arg-type]
+    return SlotRow(
+        position=position,
+        mark=mark,
+        schedule_id=schedule_id,
+        session_id=definition_in(known).target.session_id,
+        status="skipped",
+        started_at=0,
+        slot_ms=known.cursor_ms + 1,
+        to_ms=last,
+        trigger=to_json(trigger),
+        reason="paused",
+    )
 
 
 def _newest_first(row: SlotRow, log_id: str) -> Iterator[ScheduleRunLog]:
@@ -491,13 +242,14 @@ def _oldest_first(row: SlotRow, log_id: str, after: int, limit: int) -> list[Sch
 def _to_log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLog:
     of_many = "" if slot is None else f".{slot}"
     nominal = row.slot_ms if slot is None else slot
+    decided = row.started_at or nominal or 0
     return ScheduleRunLog(
         id=event_id(log_id, row.position, row.mark) + of_many,
         schedule_id=row.schedule_id,
         session_id=row.session_id,
-        started_at=iso(row.started_at),
+        started_at=iso(decided),
         status=row.status,
-        finished_at=iso_or_none(row.finished_at),
+        finished_at=iso_or_none(row.finished_at if row.started_at else decided),
         nominal_time=iso_or_none(nominal),
         reason=row.reason,
         run_id=row.run_id,
@@ -507,7 +259,7 @@ def _to_log(row: SlotRow, log_id: str, slot: int | None = None) -> ScheduleRunLo
 
 
 def _to_view(connection: Connection, row: ScheduleRow) -> ScheduledTask:
-    definition = _definition(row)
+    definition = definition_in(row)
     trigger, target = definition.trigger, definition.target
     slot = next_slot(trigger, row.cursor_ms) if row.enabled and not row.paused else None
     return ScheduledTask(
@@ -542,7 +294,12 @@ def _to_view(connection: Connection, row: ScheduleRow) -> ScheduledTask:
         params=None if row.params is None else msgspec.json.decode(row.params, type=dict[str, str]),
         workflow_id=target.workflow_id,
         note=row.note,
+        paused_because=_to_pause(row) if row.paused else None,
     )
+
+
+def _to_pause(row: ScheduleRow) -> SchedulePause:
+    return SchedulePause(cause=cast(PauseCause, row.pause_cause), since=iso(row.pause_at), run_id=row.pause_run_id)
 
 
 def _count(connection: Connection, statement: str, row: ScheduleRow) -> int:

@@ -1,5 +1,6 @@
 """Read model of workflows: definitions, runs with their steps, and estimated ends of runs."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -524,17 +525,17 @@ def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
     )
 
 
-def progress(nodes: Sequence[StepState]) -> WorkflowProgress:
+def progress(statuses: Sequence[str]) -> WorkflowProgress:
     """Return the number of steps by status. Skipped steps count as finished."""
-    count = {status: sum(1 for node in nodes if node.status == status) for status in {node.status for node in nodes}}
-    through = count.get("ok", 0) + count.get("skipped", 0)
+    count = Counter(statuses)
+    through = count["ok"] + count["skipped"]
     return WorkflowProgress(
-        total_steps=len(nodes),
-        completed_steps=count.get("ok", 0),
-        running_steps=count.get("running", 0),
-        failed_steps=count.get("failed", 0) + count.get("cancelled", 0),
-        pending_steps=count.get("pending", 0),
-        skipped_steps=count.get("skipped", 0),
-        waiting_steps=count.get("waiting", 0),
-        percent_complete=round(100 * through / len(nodes), 2) if nodes else 100.0,
+        total_steps=len(statuses),
+        completed_steps=count["ok"],
+        running_steps=count["running"],
+        failed_steps=count["failed"] + count["cancelled"],
+        pending_steps=count["pending"],
+        skipped_steps=count["skipped"],
+        waiting_steps=count["waiting"],
+        percent_complete=round(100 * through / len(statuses), 2) if statuses else 100.0,
     )

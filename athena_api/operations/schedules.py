@@ -159,7 +159,7 @@ async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQ
         logs, position = await plane.read(
             ("schedules",),
             done.position,
-            lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=(done.position - 1, 0), limit=1),
+            lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, 0, after=(done.position - 1, 0), limit=1),
         )
         return Reply(data=_to_result(logs[0]), position=position, replayed=done.replayed)
     entry, position = await plane.read(
@@ -221,7 +221,9 @@ async def get_schedule_logs(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery
     after = None if call.cursor is None else _parse_cursor(plane, call.cursor)
     logs, position = await plane.query(
         ("schedules",),
-        lambda rows: schedules.schedule_logs(rows, log_id, schedule_id, after=after, limit=call.limit),
+        lambda rows: schedules.schedule_logs(
+            rows, log_id, schedule_id, plane.clock.now(), after=after, limit=call.limit
+        ),
     )
     return Reply(data=logs, position=position)
 

@@ -122,7 +122,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
         record = existing(workflows.workflow_by_id(rows, workflow_id), "workflow or workflow run", target)
         if row is None:
             eta = Eta(computed_at=iso(now), source="insufficient-history", historical_sample_size=0)
-            none = workflows.progress(())
+            none = workflows.progress(["pending"] * len(record.definition.steps))
             return workflows.WorkflowRunDetails(
                 workflow=record, run=None, nodes=(), progress=none, artifact_refs=(), eta=eta
             )
@@ -133,7 +133,7 @@ async def get_workflow_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]
             workflow=record,
             run=run,
             nodes=nodes,
-            progress=workflows.progress(nodes),
+            progress=workflows.progress([node.status for node in nodes]),
             artifact_refs=view.refs(),
             eta=view.eta(now),
         )

@@ -27,6 +27,8 @@ OverlapPolicy: TypeAlias = Literal[
 """What to do with a slot that is due while a run of its schedule is active."""
 CatchUp: TypeAlias = Literal["none", "latest", "all"]
 """Which of several due slots run: ``none`` runs the latest if it is on time. The window limits the other two."""
+PauseCause: TypeAlias = Literal["requested", "failure"]
+"""Why a schedule is paused: a client asked for it, or a run of it failed."""
 CatchUpWindow: TypeAlias = Annotated[int, msgspec.Meta(ge=CATCH_UP_WINDOW_SECONDS_MIN, le=CATCH_UP_WINDOW_SECONDS_MAX)]
 
 

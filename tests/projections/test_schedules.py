@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from athena_core.domain import schedule
 from projections.audit import AUDIT
-from projections.schedules import SCHEDULES, SLOT
+from projections.schedule_rows import SCHEDULES, SLOT
 from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
 from tests.projections.support import catch_up, digests, new_generation
 

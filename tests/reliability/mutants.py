@@ -486,7 +486,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a projection forgets an event that it showed",
         f"{GOLDEN}::test_open_work_continues_where_it_was",
         (
-            "projections/schedules.py",
+            "projections/schedule_rows.py",
             "recorded: Recorded[SchedulePaused | ScheduleResumed]",
             "recorded: Recorded[ScheduleResumed]",
         ),

@@ -1367,6 +1367,12 @@ export interface ScheduleNote {
   note?: string | null;
 }
 
+export interface SchedulePause {
+  cause: "failure" | "requested";
+  since: string;
+  runId?: string | null;
+}
+
 export interface ScheduleRunLog {
   id: string;
   scheduleId: string;
@@ -1450,6 +1456,7 @@ export interface ScheduledTask {
   params?: Readonly<Record<string, string>> | null;
   workflowId?: string | null;
   note?: string | null;
+  pausedBecause?: SchedulePause | null;
 }
 
 export interface ScheduledTaskPage {

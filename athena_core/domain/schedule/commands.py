@@ -9,6 +9,7 @@ from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.definitions.slots import check_ahead, count_slots, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import INSTANT_MAX, Trigger
 from athena_core.domain.schedule.events import (
+    MissedSlotsReason,
     ScheduleDisabled,
     ScheduleEnabled,
     SchedulePaused,
@@ -262,7 +263,9 @@ def _explain_slots(state: ScheduleState, now: int, reason: SlotSkipReason) -> tu
     return _miss_slots(state, state.definition.trigger, last, "paused" if state.paused else reason)
 
 
-def _miss_slots(state: ScheduleState, trigger: Trigger, last: int | None, reason: SlotSkipReason) -> tuple[Event, ...]:
+def _miss_slots(
+    state: ScheduleState, trigger: Trigger, last: int | None, reason: MissedSlotsReason
+) -> tuple[Event, ...]:
     """Return one event for all slots from the cursor to ``last``."""
     if last is None:
         return ()
@@ -319,14 +322,14 @@ def _tick(command: TickSchedule, state: ScheduleState, context: Context) -> tupl
     # Older slots were missed.
     window = ON_TIME_SECONDS if definition.catch_up == "none" else definition.catch_up_window_seconds
     oldest = now - (window + trigger.jitter_seconds) * 1_000
-    late: SlotSkipReason = "catchup-window-exceeded"
+    late: MissedSlotsReason = "catchup-window-exceeded"
     if last < oldest:
         return _miss_slots(state, trigger, last, late)
     slot = last
     if definition.catch_up == "all":
         (slot,) = slots_between(trigger, max(state.cursor_ms, oldest - 1), last, 1)
     else:
-        late = "catchup-latest"
+        late = "catchup-none" if definition.catch_up == "none" else "catchup-latest"
     events = _miss_slots(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
     return (*events, *_start_or_wait(_state_after(state, events), definition, slot, command.target_run_id))
 
@@ -386,5 +389,5 @@ def _finish(command: FinishScheduledRun, state: ScheduleState) -> tuple[Event, .
     if slot is None:
         return (end, ScheduleRunTriggered(id=state.id, status="ok" if outcome == "ok" else "failed"))
     if outcome == "failed" and state.live and state.definition and state.definition.pause_on_failure:
-        return (end, SchedulePaused(id=state.id, cause="failure"))
+        return (end, SchedulePaused(id=state.id, cause="failure", target_run_id=run_id))
     return (end,)

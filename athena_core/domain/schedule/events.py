@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from athena_core.definitions.schedule_definition import ScheduleDefinition
+from athena_core.definitions.schedule_definition import PauseCause, ScheduleDefinition
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text
 from athena_core.values import PinnedScope
 
@@ -18,6 +18,11 @@ SlotSkipReason: TypeAlias = Literal[
     "removed",
 ]
 """The reason why a slot did not run."""
+
+MissedSlotsReason: TypeAlias = (
+    SlotSkipReason | Literal["catchup-none"]  # a later slot was due too, and missed slots are not caught up
+)
+"""The reason why a range of slots did not run."""
 
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -71,12 +76,16 @@ class ScheduleDisabled(Event):
 
 
 class SchedulePaused(Event):
-    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed."""
+    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed.
+
+    ``target_run_id`` is the run that failed.
+    """
 
     TYPE: ClassVar[str] = "schedule.paused"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
     id: str
-    cause: Literal["requested", "failure"]
+    cause: PauseCause
+    target_run_id: str | None = None
     note: Text = None
 
 
@@ -134,12 +143,13 @@ class ScheduleSlotsMissed(Event):
     """The slots from ``from_ms`` to ``to_ms``, both included, will not run."""
 
     TYPE: ClassVar[str] = "schedule.slots.missed"
+    SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows()
     id: str
     from_ms: int
     to_ms: int
     count: int
-    reason: SlotSkipReason
+    reason: MissedSlotsReason
 
 
 class ScheduleRunCompleted(Event):

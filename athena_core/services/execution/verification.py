@@ -216,16 +216,17 @@ def _check_text(policy: VerificationPolicy, wanted: str, output: str) -> CheckRe
 
 def _check_evidence(policy: VerificationPolicy, evidence: Sequence[AttachedEvidence]) -> VerificationFailure | None:
     """Check that there is evidence with the label (and type) that is neither stale nor empty."""
-    named = [
-        item
-        for item in evidence
-        if item.event.label == policy.label and policy.evidence_type in {None, item.event.evidence_type}
-    ]
+    labelled = [item for item in evidence if item.event.label == policy.label]
+    named = [item for item in labelled if policy.evidence_type in {None, item.event.evidence_type}]
     if any(not item.stale and not _is_empty(item.event) for item in named):
         return None
     details: dict[str, str] = {"evidenceType": policy.evidence_type} if policy.evidence_type else {}
-    if not named:
+    if not labelled:
         return _failure(policy, f"no evidence with the label {policy.label!r} was attached", details)
+    if not named:
+        types = " and ".join(dict.fromkeys(item.event.evidence_type for item in labelled))
+        message = f"the evidence with the label {policy.label!r} was attached as {types}, not as {policy.evidence_type}"
+        return _failure(policy, message, details | {"reason": "type"})
     if all(_is_empty(item.event) for item in named):
         message, reason = f"the evidence with the label {policy.label!r} is empty", "empty"
     else:

@@ -23,6 +23,8 @@ from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
 
 RATE_DEFAULT = 10
 REQUEUE = "redriveA2aDlq"
+CATCH_UP_SECONDS = 0.1
+"""How far a redrive may fall behind its rate and catch up."""
 
 Rate = Annotated[int, msgspec.Meta(ge=1, le=redrive.RATE_PER_SECOND_MAX)]
 
@@ -170,10 +172,10 @@ class Redrives:
             if match is None:
                 await self._record(key, redrive.CompleteRedrive())
                 continue
-            await self._redrive_letter(key, started, match)
             # counted from the due time, so that slow requeues do not lower the rate
-            due = max(self._due.get(key, 0.0), self._clock.monotonic() - 1)
-            self._due[key] = due + 1 / started.rate_per_second
+            now = self._clock.monotonic()
+            self._due[key] = max(self._due.get(key, now), now - CATCH_UP_SECONDS) + 1 / started.rate_per_second
+            await self._redrive_letter(key, started, match)
 
     async def _record(self, redrive_id: str, command: redrive.RedriveCommand) -> None:
         await self._log.submit(transact(redrive, redrive_id, command), self._meta)

@@ -63,7 +63,8 @@ def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
     assert api.post("/schedules/a/enable")["schedule"]["nextRunAt"] == made["nextRunAt"]
     held = api.post("/schedules/a/pause", {"note": "a holiday"})["schedule"]
     assert (held["paused"], held["note"], held["nextRunAt"]) == (True, "a holiday", None)
-    assert api.post("/schedules/a/resume")["schedule"]["paused"] is False
+    assert held["pausedBecause"] == {"cause": "requested", "since": held["updatedAt"]}
+    assert "pausedBecause" not in api.post("/schedules/a/resume")["schedule"]
     assert api.http.delete("/schedules/a").json()["data"] == {"id": "a", "removed": True}
     assert api.http.delete("/schedules/a").json()["data"] == {"id": "a", "removed": False}
     assert api.post("/schedules/a/enable") == {"id": "a", "updated": False}
@@ -76,6 +77,21 @@ def test_a_schedule_is_put_read_changed_and_removed(api: Api) -> None:
     ]
     assert trail[0]["after"]["definition"]["overlapPolicy"] == "buffer-one"
     assert trail[1]["before"] == {"enabled": True}
+    assert (trail[3]["reason"], trail[3]["details"]) == ("a holiday", {"cause": "requested"})
+
+
+def test_a_failure_that_paused_a_schedule_is_on_its_record_and_in_the_audit_trail(
+    api: Api, shared_gates: Gates
+) -> None:
+    build = Builder(api)
+    workflow = build.workflow([build.step("bad-step", "fail", gated=True)])
+    api.post("/schedules", {"id": "careful", "cron": "0 0 1 1 *", "workflowId": workflow, "pauseOnFailure": True})
+    (ended,) = api.post("/schedules/tick", {"at": "2040-01-01T00:00:00Z"})["run"]
+    held = api.get("/schedules/careful")
+    assert (ended["status"], held["paused"]) == ("failed", True)
+    assert held["pausedBecause"] == {"cause": "failure", "since": held["updatedAt"], "runId": ended["runId"]}
+    entry = api.items("/governance/audit-trail", kind="schedule")[0]
+    assert (entry["type"], entry["details"]) == ("schedule.paused", {"cause": "failure", "runId": ended["runId"]})
 
 
 def test_a_preview_has_up_to_five_hundred_slots_in_utc_and_on_the_wall(api: Api) -> None:

@@ -28,6 +28,8 @@ def test_a_workflow_is_what_was_written(build: Builder) -> None:
     assert build.api.get("/workflows")["items"][0] == made
     observed = build.api.get(f"/workflows/run/{workflow_id}")
     assert (observed["run"], observed["nodes"], observed["workflow"]) == (None, [], made)
+    progress = observed["progress"]
+    assert (progress["totalSteps"], progress["pendingSteps"], progress["percentComplete"]) == (1, 1, 0)
     (event,) = build.api.events(types="workflow.created")[-1:]
     assert (event["payload"]["workflowId"], event["payload"]["stepCount"]) == (workflow_id, 1)
     assert "red" not in str(event)

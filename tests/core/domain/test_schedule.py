@@ -251,7 +251,10 @@ def test_a_failure_pauses_where_that_was_asked_for() -> None:
     careful = upserted(replace(HOURLY, pause_on_failure=True))
     slot = NOW + HOUR
     given(upserted(), started(slot)).when(FAILED).then(failed(slot))
-    given(careful, started(slot)).when(FAILED).then(failed(slot), schedule.SchedulePaused(id="a", cause="failure"))
+    given(careful, started(slot)).when(FAILED).then(
+        failed(slot),
+        schedule.SchedulePaused(id="a", cause="failure", target_run_id=FAILED.target_run_id),
+    )
 
 
 def test_a_refusal_a_cancel_and_a_run_by_hand_pause_nothing() -> None:
@@ -306,7 +309,7 @@ def test_a_slot_fires_once() -> None:
 @pytest.mark.parametrize(
     ("catch_up", "window", "late", "events"),
     [
-        ("none", 86_400, 0, (missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"), started(NOW + 3 * HOUR))),
+        ("none", 86_400, 0, (missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-none"), started(NOW + 3 * HOUR))),
         ("none", 86_400, 60_001, (missed(NOW + HOUR, NOW + 3 * HOUR, 3, "catchup-window-exceeded"),)),
         ("latest", 600, 600_000, (missed(NOW + HOUR, NOW + 2 * HOUR, 2, "catchup-latest"), started(NOW + 3 * HOUR))),
         ("latest", 600, 600_001, (missed(NOW + HOUR, NOW + 3 * HOUR, 3, "catchup-window-exceeded"),)),

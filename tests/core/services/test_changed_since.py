@@ -247,6 +247,35 @@ async def test_a_dead_letter_whose_payload_was_redacted_is_not_requeued(tmp_path
         assert sum(isinstance(one.event, queue.WorkEnqueued) for one in at.told()) == items
 
 
+async def test_a_redrive_keeps_its_rate_from_the_first_letter_on_and_after_a_restart(tmp_path: Path) -> None:
+    clock = FixedClock()
+
+    async def advance(at: Place, job: str) -> int:
+        """Let the redrive do everything that is due. Return how many letters it has processed."""
+        with anyio.fail_after(PATIENCE_SECONDS):
+            assert await at.parts.redrives.act(job) == pytest.approx(0.5)
+        return sum(isinstance(one.event, redrive.RedriveAdvanced) for one in at.told(job))
+
+    async with place(tmp_path, clock, auth=True) as at:
+        for _ in range(4):
+            body = MessageBody(from_persona="bob", to_persona="bob", payload="look")
+            await at.parts.messages.send(body, Identity(subject="eve", role=Role.OPERATOR), META, None)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while sum(isinstance(one.event, dead_letter.DeadLetterAdded) for one in at.told()) < 4:
+                await anyio.sleep(0)
+        wanted = RedriveBody(filter=RedriveFilter(), rate_per_second=2)
+        job = (await at.parts.redrives.start(wanted, ROOT, META, None)).subject or ""
+        await at.until(redrive.RedriveAdvanced)
+        assert await advance(at, job) == 1
+        clock.advance(500)
+        assert await advance(at, job) == 2
+    async with place(tmp_path, clock, auth=True) as at:
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while len(at.told(job)) < 4:
+                await anyio.sleep(0)
+        assert await advance(at, job) == 3
+
+
 # Lost roles
 
 

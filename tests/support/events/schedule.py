@@ -35,7 +35,7 @@ def skipped(slot: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleRunS
     return schedule.ScheduleRunSkipped(id="a", slot_ms=slot, reason=reason)
 
 
-def missed(first: int, last: int, count: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleSlotsMissed:
+def missed(first: int, last: int, count: int, reason: schedule.MissedSlotsReason) -> schedule.ScheduleSlotsMissed:
     return schedule.ScheduleSlotsMissed(id="a", from_ms=first, to_ms=last, count=count, reason=reason)
 
 

@@ -1645,11 +1645,20 @@ export interface ScheduleNote {
   readonly note?: string | null | undefined;
 }
 
+/** Why and since when a schedule is paused. `runId` is the run that failed, if the cause is `failure`. */
+export interface SchedulePause {
+  readonly cause: "failure" | "requested" | (string & {});
+  readonly since: string;
+  readonly runId?: string | undefined;
+}
+
 /**
  * The outcome of one scheduled time, or of a manual run, which has no `nominalTime`.
  *
  * `nominalTime` is when it was due. `startedAt` is when it ran, or when it was decided that it would not. `status` is
- * one of running, buffered, ok, failed, already-running, skipped. `reason` explains a status other than ok.
+ * one of running, buffered, ok, failed, already-running, skipped. `reason` explains a status other than ok. Times that
+ * come due during a pause are recorded when it ends. Until then `startedAt` equals `nominalTime`, and `id` is valid as
+ * a cursor only.
  */
 export interface ScheduleRunLog {
   readonly id: string;
@@ -1713,7 +1722,8 @@ export interface ScheduleSpec {
  * A schedule: its trigger, its target and its state.
  *
  * `nextRunAt` is null if no run is planned. `buffered` counts scheduled times that wait for a run to end. `revision`
- * counts writes. `input` is null if the target is a directive, and once redacted.
+ * counts writes. `input` is null if the target is a directive, and once redacted. `pausedBecause` is present while it
+ * is paused.
  */
 export interface ScheduledTask {
   readonly schemaVersion: number;
@@ -1747,6 +1757,7 @@ export interface ScheduledTask {
   readonly params?: Readonly<Record<string, string>> | undefined;
   readonly workflowId?: string | undefined;
   readonly note?: string | undefined;
+  readonly pausedBecause?: SchedulePause | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */

@@ -120,23 +120,25 @@ async def test_required_evidence_is_found_by_label_and_type(kind: str | None) ->
 
 
 @pytest.mark.parametrize(
-    ("events", "details"),
+    ("events", "reason", "message"),
     [
-        ((), {}),
-        ((evidence(label="Log"),), {}),
-        ((evidence("{}", "json"),), {}),
-        ((evidence(""),), {"reason": "empty"}),
-        ((evidence(" \n"),), {"reason": "empty"}),
-        ((evidence(workspace=True), CHANGE), {"reason": "stale"}),
-        ((evidence(workspace=True), CHANGE, evidence("")), {"reason": "stale"}),
+        ((), None, "no evidence with the label 'log' was attached"),
+        ((evidence(label="Log"),), None, "no evidence with the label 'log' was attached"),
+        ((evidence("{}", "json"),), "type", "the evidence with the label 'log' was attached as json, not as text"),
+        ((evidence("{}", "json"), evidence("YQ==", "binary")), "type", "attached as json and binary, not as text"),
+        ((evidence(""),), "empty", "the evidence with the label 'log' is empty"),
+        ((evidence(" \n"),), "empty", "the evidence with the label 'log' is empty"),
+        ((evidence(workspace=True), CHANGE), "stale", "changed after the evidence 'log' was attached"),
+        ((evidence(workspace=True), CHANGE, evidence("")), "stale", "changed after the evidence 'log' was attached"),
     ],
 )
-async def test_missing_empty_and_stale_evidence_does_not_count(
-    events: tuple[Event, ...], details: dict[str, str]
+async def test_evidence_of_another_type_missing_empty_and_stale_evidence_does_not_count(
+    events: tuple[Event, ...], reason: str | None, message: str
 ) -> None:
     (failure,) = (await verdict(policy("require-evidence", evidence_type="text"), events=events)).failures
     assert (failure.policy_id, failure.kind) == ("p", "require-evidence")
-    assert failure.details == {"label": "log", "evidenceType": "text"} | details
+    assert failure.details == {"label": "log", "evidenceType": "text"} | ({"reason": reason} if reason else {})
+    assert failure.message.endswith(message)
 
 
 @pytest.mark.parametrize(("kind", "content"), [("json", "null"), ("binary", ""), ("text", "\t")])

@@ -20,8 +20,10 @@ from athena_core.domain.policy import PutPolicyBody
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.sqlite.store import SqliteStore
+from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody, Scope
+from projections import feed
 from projections import schedules as views
 from tests.support.api import PATIENCE_SECONDS
 from tests.support.gate import Gates
@@ -53,7 +55,8 @@ class Hours:
         parts = self.parts
         await parts.views_reader.wait(("schedules",), parts.reader.head(), PATIENCE_SECONDS)
         found, _ = await parts.query(
-            ("schedules",), lambda rows: views.schedule_logs(rows, parts.log.log_id, "a", after=after, limit=limit)
+            ("schedules",),
+            lambda rows: views.schedule_logs(rows, parts.log.log_id, "a", self.clock.now(), after=after, limit=limit),
         )
         return found[::-1]
 
@@ -247,6 +250,46 @@ async def test_a_clock_that_jumps_brings_no_slot_twice_and_leaves_none_unexplain
         await at.until(*["ok"] * 2, *["skipped catchup-latest"] * 71, "ok", limit=100)
         due = [entry.nominal_time for entry in await at.logs(limit=100)]
         assert due == [iso(start + hour * HOUR) for hour in range(1, 75)]
+
+
+async def test_the_log_of_a_paused_schedule_has_the_slots_of_the_pause_until_now(tmp_path: Path) -> None:
+    async with hours(tmp_path) as at:
+
+        async def change(command: schedule.ScheduleCommand) -> None:
+            await at.parts.schedules.change("a", command, META, None)
+
+        def place(entry: views.ScheduleRunLog) -> tuple[int, int]:
+            event, _, slot = entry.id.partition(".")
+            return feed.resolve(feed.parse_cursor(event), at.parts.reader), int(slot or 0)
+
+        await at.put()
+        start = at.clock.now()
+        await at.slot()
+        await at.until("ok")
+        await change(schedule.PauseSchedule(id="a"))
+        assert await at.slot(2) == []
+        first = await at.logs()
+        assert [entry.reason for entry in first] == [None, "paused", "paused"]
+        assert [entry.nominal_time for entry in first] == [iso(start + hour * HOUR) for hour in (1, 2, 3)]
+        assert first[2].started_at == first[2].finished_at == first[2].nominal_time
+        assert await at.logs(limit=1) == first[2:]
+        assert await at.logs(place(first[0])) == first[1:]
+        await at.parts.schedules.run("a", RunScheduleBody(), LOCAL, META, None, wait=True)
+        at.clock.advance(HOUR)
+        read = [*first, *await at.logs(place(first[2]))]
+        assert [entry.reason or entry.status for entry in read] == ["ok", "paused", "paused", "ok", "paused"]
+        await change(schedule.ResumeSchedule(id="a"))
+        assert await at.logs(place(read[-1])) == []
+        await at.slot()
+        read += await at.logs(place(read[-1]))
+        await at.until("ok", "ok", *["skipped paused"] * 3, "ok")
+        assert [entry.nominal_time for entry in read if entry.nominal_time] == [
+            iso(start + hour * HOUR) for hour in range(1, 6)
+        ]
+        await change(schedule.PauseSchedule(id="a"))
+        await change(schedule.DisableSchedule(id="a"))
+        at.clock.advance(5 * HOUR)
+        assert len(await at.logs()) == 6, "a disabled schedule has no due slots"
 
 
 async def test_missed_slots_are_listed_one_by_one_and_paged(tmp_path: Path) -> None:
