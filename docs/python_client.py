@@ -189,7 +189,7 @@ class Method:
                 yield self._parameter(one["name"], "path", one["schema"], one.get("description"), required=True)
         yield from self._members()
         for one in listed:
-            if one["in"] == "query" and not (self.row.csv and one["name"] == "format"):
+            if one["in"] == "query" and one["name"] not in LEFT_OUT:
                 required = bool(one.get("required"))
                 yield self._parameter(one["name"], "query", one["schema"], one.get("description"), required=required)
         for one in listed:
@@ -376,6 +376,8 @@ class Method:
 
 
 RETURNS = ""
+LEFT_OUT = frozenset({"format", "frames"})
+"""Query parameters that choose an encoding, which is the concern of the core."""
 RESPOND_ASYNC = "respond_async"
 HEADERS: Mapping[str, tuple[str, str, str]] = {
     "If-Match": (

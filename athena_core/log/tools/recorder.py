@@ -370,6 +370,12 @@ class Factory(es.InfrastructureFactory[Recorder]):
         return cast(type[Recorder], resolve_topic(topic)) if topic else Recorder
 
     def _recorder(self, kind: type[Recorder]) -> Recorder:
+        if not issubclass(kind, Recorder):
+            setting = self.env.create_keys(self.PERSISTENCE_MODULE)[0]
+            raise es.ProgrammingError(
+                f"{kind.__name__} is not a subclass of athena_core.log.tools.recorder.Recorder. Set {setting} to the "
+                "module of its base class, such as eventsourcing.popo or eventsourcing.sqlite."
+            )
         ids = SystemIds()
         store = open_store(self._directory, self._url, ids)
         recorder = kind(store, clock=SystemClock(), ids=ids, name=self.env.name or "eventsourcing")

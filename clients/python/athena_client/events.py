@@ -1335,10 +1335,14 @@ class SchedulePausedPayload(Model, frozen=True, kw_only=True):
 
     id: str
     cause: SchedulePausedPayloadCause
+    target_run_id: str | None = None
 
 
 class SchedulePaused(EventRecord, frozen=True, kw_only=True):
-    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed."""
+    """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed.
+
+    ``target_run_id`` is the run that failed.
+    """
 
     type: Literal["schedule.paused"]
     payload: SchedulePausedPayload

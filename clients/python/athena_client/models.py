@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
     RunErrorRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
     RunResultVerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
+    SchedulePauseCause: TypeAlias = Literal["failure", "requested"] | str
     ScheduledTaskCatchUp: TypeAlias = Literal["all", "latest", "none"] | str
     ScheduledTaskOverlapPolicy: TypeAlias = (
         Literal["allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"]
@@ -85,6 +86,7 @@ else:  # a newer server may send others
     ReviewResultStatus = str
     RunErrorRetryWith = str
     RunResultVerificationStatus = str
+    SchedulePauseCause = str
     ScheduledTaskCatchUp = str
     ScheduledTaskOverlapPolicy = str
     SimulationNotSimulated = str
@@ -1504,11 +1506,21 @@ class RunWait(Model, frozen=True, kw_only=True):
     limit: ReachedLimit | None = None
 
 
+class SchedulePause(Model, frozen=True, kw_only=True):
+    """Why and since when a schedule is paused. `run_id` is the run that failed, if the cause is `failure`."""
+
+    cause: SchedulePauseCause
+    since: str
+    run_id: str | None = None
+
+
 class ScheduleRunLog(Model, frozen=True, kw_only=True):
     """The outcome of one scheduled time, or of a manual run, which has no `nominal_time`.
 
     `nominal_time` is when it was due. `started_at` is when it ran, or when it was decided that it would not. `status`
-    is one of running, buffered, ok, failed, already-running, skipped. `reason` explains a status other than ok.
+    is one of running, buffered, ok, failed, already-running, skipped. `reason` explains a status other than ok. Times
+    that come due during a pause are recorded when it ends. Until then `started_at` equals `nominal_time`, and `id` is
+    valid as a cursor only.
     """
 
     id: str
@@ -1546,7 +1558,8 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     """A schedule: its trigger, its target and its state.
 
     `next_run_at` is null if no run is planned. `buffered` counts scheduled times that wait for a run to end. `revision`
-    counts writes. `input` is null if the target is a directive, and once redacted.
+    counts writes. `input` is null if the target is a directive, and once redacted. `paused_because` is present while it
+    is paused.
     """
 
     schema_version: int
@@ -1580,6 +1593,7 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     params: dict[str, str] | None = None
     workflow_id: str | None = None
     note: str | None = None
+    paused_because: SchedulePause | None = None
 
 
 class Session(Model, frozen=True, kw_only=True):

@@ -575,13 +575,12 @@ class AsyncOperations(AsyncCore):
         )
 
     def stream_session_transcript(
-        self, session_id: str, *, frames: Literal["event", "message"] | None = None, after: str | None = None
+        self, session_id: str, *, after: str | None = None
     ) -> AsyncStream[models.TranscriptEntry | models.TranscriptDelta]:
         """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
 
         Args:
             session_id: The `session_id` of the request.
-            frames: The `frames` of the request.
             after: The `after` of the request.
 
         Returns:
@@ -595,7 +594,7 @@ class AsyncOperations(AsyncCore):
             "/sessions/{sessionId}/transcript/stream",
             models.TranscriptEntry,
             parameters={"sessionId": session_id},
-            query={"frames": frames, "after": after},
+            query={"after": after},
             transient=models.TranscriptDelta,
         )
 
@@ -2864,7 +2863,6 @@ class AsyncOperations(AsyncCore):
         types: Sequence[EventType] | None = None,
         session_id: str | None = None,
         run_id: str | None = None,
-        frames: Literal["event", "message"] | None = None,
         after: str | None = None,
     ) -> AsyncStream[Event]:
         """Stream events from a cursor, live, as server-sent events.
@@ -2873,7 +2871,6 @@ class AsyncOperations(AsyncCore):
             types: The `types` of the request.
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
-            frames: The `frames` of the request.
             after: The `after` of the request.
 
         Returns:
@@ -2887,5 +2884,5 @@ class AsyncOperations(AsyncCore):
         return self.stream(
             "/events/stream",
             decode_event,
-            query={"types": types, "sessionId": session_id, "runId": run_id, "frames": frames, "after": after},
+            query={"types": types, "sessionId": session_id, "runId": run_id, "after": after},
         )

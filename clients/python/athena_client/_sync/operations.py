@@ -573,13 +573,12 @@ class Operations(Core):
         )
 
     def stream_session_transcript(
-        self, session_id: str, *, frames: Literal["event", "message"] | None = None, after: str | None = None
+        self, session_id: str, *, after: str | None = None
     ) -> Stream[models.TranscriptEntry | models.TranscriptDelta]:
         """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
 
         Args:
             session_id: The `session_id` of the request.
-            frames: The `frames` of the request.
             after: The `after` of the request.
 
         Returns:
@@ -593,7 +592,7 @@ class Operations(Core):
             "/sessions/{sessionId}/transcript/stream",
             models.TranscriptEntry,
             parameters={"sessionId": session_id},
-            query={"frames": frames, "after": after},
+            query={"after": after},
             transient=models.TranscriptDelta,
         )
 
@@ -2858,7 +2857,6 @@ class Operations(Core):
         types: Sequence[EventType] | None = None,
         session_id: str | None = None,
         run_id: str | None = None,
-        frames: Literal["event", "message"] | None = None,
         after: str | None = None,
     ) -> Stream[Event]:
         """Stream events from a cursor, live, as server-sent events.
@@ -2867,7 +2865,6 @@ class Operations(Core):
             types: The `types` of the request.
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
-            frames: The `frames` of the request.
             after: The `after` of the request.
 
         Returns:
@@ -2881,5 +2878,5 @@ class Operations(Core):
         return self.stream(
             "/events/stream",
             decode_event,
-            query={"types": types, "sessionId": session_id, "runId": run_id, "frames": frames, "after": after},
+            query={"types": types, "sessionId": session_id, "runId": run_id, "after": after},
         )
