@@ -11,6 +11,7 @@ from msgspec import inspect
 from athena_api.edge.replies import status_of
 from athena_api.endpoint.body import is_time, query_kind
 from athena_api.endpoint.operation import PREFIX, NoBody, NoQuery, Operation
+from athena_api.streams.lines import LINES_TYPE
 from athena_core import errors
 from athena_core.errors import AthenaError, Fault, RetryWith
 from athena_core.statuses import PHRASES
@@ -297,6 +298,8 @@ def _answers(row: Row, schemas: Mapping[Any, Json]) -> Json:
     if row.csv:
         headers["athena-next-cursor"] = _header("NextCursor")
         content["text/csv"] = {"schema": {"type": "string"}}
+    if row.lines:
+        content[LINES_TYPE] = {"schema": {"type": "string"}}
     answers: Json = {"200": {"description": "Success.", "headers": headers, "content": content}}
     if row.accepted is not None:
         content = _json(_envelope(schemas[row.accepted]))
@@ -332,7 +335,7 @@ def codes_of(row: Row) -> tuple[str, ...]:
         codes.append("CURSOR_INVALID")
     if row.reads:
         codes.append("NOT_CAUGHT_UP")
-    if row.stream:
+    if row.stream or row.lines:
         codes.append("STREAM_LIMIT")
     return tuple(codes)
 

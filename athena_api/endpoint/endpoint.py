@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -15,8 +16,9 @@ from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Replayed, Reply
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
+from athena_api.streams.lines import Lines, prefers_lines
 from athena_api.streams.sse import HEADERS as STREAM_HEADERS
-from athena_api.streams.sse import Subscription
+from athena_api.streams.sse import SSE, Subscription
 from athena_core.decider import Key
 from athena_core.errors import (
     AthenaError,
@@ -108,7 +110,7 @@ class Endpoint:
         """Answer one request below ``/api/v1``."""
         plane = self._plane
         match: RouteMatch | None = None
-        subscription: Subscription | None = None
+        stream: Subscription | Lines | None = None
         begun, held = False, 0
         try:
             match = self._router.find(scope["method"], scope["path"])
@@ -127,21 +129,26 @@ class Endpoint:
             headers, status = _headers(reply, operation), reply.status
             if reply.position < call.position:  # only if the caller sent stale=allow
                 headers.append((b"athena-stale", b"true"))
-            if isinstance(reply.data, Subscription):
-                subscription, body = reply.data, b""
+            if isinstance(reply.data, Subscription | Lines):
+                stream, body = reply.data, b""
                 plane.streams.admit(subject)
             else:
                 body = _body(reply)
                 held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
         except Exception as error:
-            subscription, kind = None, JSON
+            stream, kind = None, JSON
             status, headers, body = self._refusal(scope, match, error, begun=begun)
-        if subscription is not None:
-            await send({"type": "http.response.start", "status": status, "headers": [*STREAM_HEADERS, *headers]})
+        if isinstance(stream, Lines):
+            await send({"type": "http.response.start", "status": status, "headers": [kind, *STREAM_HEADERS, *headers]})
+            failed = partial(self._last_line, scope["athena.trace"])
+            await plane.streams.serve_lines(stream, receive, send, identity, operation.id, failed)
+            return
+        if stream is not None:
+            await send({"type": "http.response.start", "status": status, "headers": [SSE, *STREAM_HEADERS, *headers]})
             del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
             scope["headers"].clear()
-            await plane.streams.serve(subscription, receive, send, identity, operation.id)
+            await plane.streams.serve(stream, receive, send, identity, operation.id)
             return
         length = (b"content-length", str(len(body)).encode())
         start = {"type": "http.response.start", "status": status, "headers": [kind, length, *headers]}
@@ -193,6 +200,10 @@ class Endpoint:
             return StoreDamaged(StoreDamaged.REMEDY)
         self._access_log.exception(trace, error)
         return InternalError("Unexpected error. Report it with the trace id, which the server's log contains, too.")
+
+    def _last_line(self, trace: str, error: Exception) -> bytes:
+        """Return the line that ends an answer which failed after it began."""
+        return failure(self._failure(trace, error, unknown=False), trace) + b"\n"
 
     def _limit(self, subject: str, operation: str) -> None:
         """Check the limits of requests and refusals of a caller. Raise RateLimited."""
@@ -246,6 +257,7 @@ class Endpoint:
             call.position = max(plane.reader.head(), wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
+            call.lines = operation.lines and prefers_lines(headers.get(b"accept"))
         else:
             call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))

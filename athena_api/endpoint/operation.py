@@ -39,7 +39,7 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     ``key`` is the idempotency key, if one was sent. ``position`` is the log position that the answer must reflect.
     ``wait`` is False with ``Prefer: respond-async``. ``cursor`` and ``limit`` select the page. ``if_match`` is the
     header of that name. ``receive`` reports the disconnect of the client. ``stale`` allows an answer from views that
-    lag.
+    lag. ``lines`` asks for lines instead of a page.
     """
 
     who: Identity
@@ -56,6 +56,7 @@ class ApiCall(msgspec.Struct, Generic[B, Q], kw_only=True):
     limit: int = 0
     if_match: str | None = None
     stale: bool = False
+    lines: bool = False
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -132,6 +133,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """Kinds of scope that a read without a name in its path applies itself, or that a command names in its body."""
     stream: bool = False
     """True if the answer is ``text/event-stream``."""
+    lines: bool = False
+    """True if ``Accept: application/x-ndjson`` answers all records up to the head, one per line."""
     csv: bool = False
     """True if ``format=csv`` answers a page as comma-separated values, with the next cursor as a header."""
     versioned: bool = False
@@ -167,6 +170,7 @@ class Noun(NamedTuple):
         successor: str | None = None,
         shared: bool = False,
         stream: bool = False,
+        lines: bool = False,
         csv: bool = False,
         versioned: bool = False,
     ) -> Operation[B, Q]:
@@ -202,6 +206,7 @@ class Noun(NamedTuple):
             shared=shared,
             narrows=frozenset(narrows),
             stream=stream,
+            lines=lines,
             csv=csv,
             versioned=versioned,
             transient=transient,

@@ -1,5 +1,7 @@
 """Operations on events: read pages of the feed, and stream it."""
 
+from collections.abc import AsyncGenerator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
@@ -7,7 +9,8 @@ import msgspec
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
-from athena_api.streams.feed import records_of
+from athena_api.streams.feed import PAGE_EVENTS, cursor_at, records_of
+from athena_api.streams.lines import LINES_TYPE, Lines
 from athena_api.streams.sse import FrameNames
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
@@ -86,8 +89,13 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
         scope=call.who.scope,
     )
     after = 0 if call.cursor is None else feed.resolve(feed.parse_cursor(call.cursor), plane.reader)
-    if any(True for _ in matches.conditions()):
+    indexed = any(True for _ in matches.conditions())
+    if indexed:
         await plane.caught_up(("feed",), call.position)
+    if call.lines:
+        pages = _lines(plane, matches, after, call.position)
+        return Reply(data=Lines(pages), position=call.position, content_type=LINES_TYPE)
+    if indexed:
         with at_least(call.position):
             (data, head), _ = await plane.search(
                 ("feed",), lambda rows, log: _page(matches, after, call.limit, log, rows)
@@ -106,6 +114,34 @@ def _page(
     """Return a page of the feed as JSON, with its head."""
     page = feed.page(matches, after, limit, log, rows)
     return encode(records_of(page, log)), page.head
+
+
+async def _lines(
+    plane: "ControlPlane", matches: feed.FeedFilter, after: Position, end: Position
+) -> AsyncGenerator[bytes, None]:
+    """Yield the matching events up to a position as lines of JSON, a page at a time."""
+    indexed = any(True for _ in matches.conditions())
+    while after < end:
+        if indexed:
+            await plane.caught_up(("feed",), end)
+            with at_least(end):
+                (lines, after), _ = await plane.search(
+                    ("feed",), partial(_page_of_lines, matches, after, end), plane.large_reads
+                )
+        else:
+            lines, after = _page_of_lines(matches, after, end, None, plane.reader)
+        if lines:
+            yield lines
+
+
+def _page_of_lines(
+    matches: feed.FeedFilter, after: Position, end: Position, rows: Connection | None, log: "StoreReader"
+) -> tuple[bytes, Position]:
+    """Return the next matching events up to a position as lines of JSON, and the last scanned position."""
+    page = feed.page(matches, after, PAGE_EVENTS, log, rows, bytes_max=INLINE_BYTES_MAX)
+    found = [row for row in page.rows if row[0] <= end]
+    rendered = feed.render(found, feed.event_ids(log.log_id, found), partial(cursor_at, log))
+    return b"".join(line + b"\n" for line in rendered), page.scanned
 
 
 async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
@@ -130,6 +166,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=EventsPage,
         errors=("CURSOR_FOREIGN", "CURSOR_AHEAD"),
         paging="cursor",
+        lines=True,
         narrows={"sessions", "runs"},
     ),
     row(

@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar
@@ -18,7 +19,8 @@ import anyio
 
 from athena_api.edge.asgi import Receive, Send
 from athena_api.edge.byte_budget import ByteBudget
-from athena_core.errors import StoreUnreachable, StreamLimit
+from athena_api.streams.lines import Lines
+from athena_core.errors import Overloaded, StoreUnreachable, StreamLimit
 from athena_core.values import LOCAL, Identity
 
 T = TypeVar("T")
@@ -41,8 +43,8 @@ DATA = b'data: {"ok":true,'
 FrameNames: TypeAlias = Literal["event", "message"]
 """Where frames have their name: in an ``event`` line, or in the envelope, for ``EventSource.onmessage``."""
 
+SSE = (b"content-type", b"text/event-stream")
 HEADERS = [
-    (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
@@ -183,7 +185,10 @@ class ClientWait(Cancellation):
 
 
 class OpenStream(ClientWait):
-    """An open stream: its reader and operation, its current wait, and the number of ticks without frames."""
+    """An open stream: its reader and operation, its current wait, and the number of ticks without frames.
+
+    It counts while the block lasts.
+    """
 
     __slots__ = ("nap", "operation", "quiet", "who")
 
@@ -193,6 +198,16 @@ class OpenStream(ClientWait):
         self.operation = operation
         self.nap = Cancellation()
         self.quiet = 0
+
+    def __enter__(self) -> Self:
+        """Enter, and count."""
+        self._streams.begin(self)
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        """Leave, and count no more."""
+        self._streams.end(self)
+        return super().__exit__(kind, error, at)
 
 
 class Streams:
@@ -232,21 +247,51 @@ class Streams:
     ) -> None:
         """Serve one subscriber until it disconnects, loses its permission, or the server drains."""
         with subscription, OpenStream(self, receive, who, operation) as stream:
-            self.count += 1
-            self._open[who.subject] += 1
-            self._open_streams.add(stream)
-            if self._ticking is None:
-                self._tick()
-            try:
-                await self._pump(subscription, send, stream)
-            finally:
-                self._open_streams.discard(stream)
-                self.count -= 1
-                self._open[who.subject] -= 1
-                if not self._open[who.subject]:
-                    del self._open[who.subject]
+            await self._pump(subscription, send, stream)
         with anyio.move_on_after(LAST_SEND_SECONDS):
             await send({"type": "http.response.body", "body": b""})
+
+    async def serve_lines(
+        self,
+        lines: Lines,
+        receive: Receive,
+        send: Send,
+        who: Identity,
+        operation: str,
+        failed: Callable[[Exception], bytes],
+    ) -> None:
+        """Send lines at the client's pace. If they are cut off, the last line is ``failed`` of the error."""
+        error: Exception | None = Overloaded("The answer was cut off. Continue after the id of its last record.")
+        try:
+            with OpenStream(self, receive, who, operation):
+                async with aclosing(lines.pages) as pages:
+                    async for page in pages:
+                        if not await self._send_page(send, [page]):
+                            break
+                        await self._turns.next()
+                    else:
+                        error = None
+        except Exception as broken:
+            error = broken
+        with anyio.move_on_after(LAST_SEND_SECONDS):
+            await send({"type": "http.response.body", "body": b"" if error is None else failed(error)})
+
+    def begin(self, stream: OpenStream) -> None:
+        """Count a stream."""
+        self.count += 1
+        self._open[stream.who.subject] += 1
+        self._open_streams.add(stream)
+        if self._ticking is None:
+            self._tick()
+
+    def end(self, stream: OpenStream) -> None:
+        """Count a stream no more."""
+        subject = stream.who.subject
+        self._open_streams.discard(stream)
+        self.count -= 1
+        self._open[subject] -= 1
+        if not self._open[subject]:
+            del self._open[subject]
 
     def review(self, may_read: Callable[[Identity, str], bool]) -> int:
         """End the streams of callers that may no longer read. Return the number of ended streams."""

@@ -2832,7 +2832,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_FOREIGN`, `CURSOR_INVALID`, `STREAM_LIMIT`, or an error of every call.
         """
         from athena_client.events import decode_event
 
