@@ -1,4 +1,4 @@
-"""The generator of tables in the documents and in the console: events, errors, operations, settings, metrics, limits.
+"""The generator of tables in the documents and in the clients: events, errors, operations, settings, metrics, limits.
 
 ``python -m docs.generate`` writes them; ``tests/test_docs.py`` fails when they are stale.
 """
@@ -28,7 +28,7 @@ from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
 from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
-from docs import layout, python_client, python_events, python_sync, typescript, typescript_client
+from docs import layout, python_client, python_events, python_sync, typescript_client
 from projections.feed import REFERRING
 from tests.reliability import tamperings
 
@@ -660,7 +660,6 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "cli.md": commands_page(),
         ROOT / "athena_cli" / "generated_commands.py": words_module(),
-        ROOT / "athena_api" / "dashboard" / "src" / "generated.ts": typescript.module(),
         **{TYPESCRIPT / name: text for name, text in typescript_client.modules().items()},
         ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),

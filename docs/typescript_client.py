@@ -119,7 +119,8 @@ class Client:
             kinds = [{**schema, "type": one} for one in schema["type"]]
             return dict.fromkeys(option for kind in kinds for option in self._options(kind, shown)).keys()
         if "enum" in schema:
-            return dict.fromkeys([*map(json.dumps, schema["enum"]), *([OPEN] if shown else [])]).keys()
+            values = list(map(json.dumps, schema["enum"]))
+            return dict.fromkeys([*values, OPEN] if shown and len(values) > 1 else values).keys()
         return {self._plain(schema, shown): None}.keys()
 
     def _type(self, schema: Json, shown: bool) -> str:

@@ -611,7 +611,7 @@ BREACHES: tuple[tuple[Rule, dict[str, str], list[str]], ...] = (
             "athena_core/event_bus.py": "class HTTPBackend: ...\nclass Business: ...",
             "tests/bus.py": "",
             "athena_api/dashboard/src/feed.ts": "let generation = 0;\nconst { epoch, listen } = feed; // of a listener",
-            "athena_api/dashboard/src/generated.ts": "export interface Backend {}",
+            "clients/typescript/src/generated/types.ts": "export interface Backend {}",
         },
         ["athena_core/event_bus.py:1", "athena_core/event_bus.py:1", "athena_api/dashboard/src/feed.ts:2"],
     ),

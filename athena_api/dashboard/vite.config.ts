@@ -1,8 +1,16 @@
 import { defineConfig } from "vite";
 
+const CLIENT = decodeURIComponent(new URL("../../clients/typescript/src", import.meta.url).pathname);
+
 // The built files are committed and served by Athena itself: no node is needed to run it.
 export default defineConfig({
   base: "/static/dashboard/",
+  resolve: {
+    alias: [
+      { find: "@projectathena/client/operations", replacement: `${CLIENT}/generated/operations.ts` },
+      { find: "@projectathena/client", replacement: `${CLIENT}/index.ts` },
+    ],
+  },
   build: {
     outDir: "../static/dashboard",
     emptyOutDir: true,

@@ -372,14 +372,22 @@ class Asking(threading.Thread):
 
 HEARD = """
 window.heard = [];
-const Original = window.EventSource;
-window.EventSource = class extends Original {
-  addEventListener(type, listener) {
-    super.addEventListener(type, (message) => {
-      if (!["bookmark", "caught-up"].includes(type)) window.heard.push(message.lastEventId);
-      listener(message);
-    });
-  }
+const original = window.fetch;
+window.fetch = async (...parts) => {
+  const response = await original(...parts);
+  if (!String(parts[0]).includes("/events/stream")) return response;
+  const decoder = new TextDecoder();
+  let text = "";
+  const transform = (chunk, controller) => {
+    const frames = (text + decoder.decode(chunk, { stream: true })).split("\\n\\n");
+    text = frames.pop();
+    for (const frame of frames) {
+      const id = /^id: (.*)$/m.exec(frame);
+      if (id && !/^event: (bookmark|caught-up)$/m.test(frame)) window.heard.push(id[1]);
+    }
+    controller.enqueue(chunk);
+  };
+  return new Response(response.body.pipeThrough(new TransformStream({ transform })), response);
 };
 """
 """Writes down what the page's stream brings, before the page has seen it."""

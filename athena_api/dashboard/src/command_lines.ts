@@ -1,7 +1,6 @@
 // The command lines of an action: the request as curl and athena commands.
 
-import { pathOf, type RequestParts } from "./api";
-import type { Operation } from "./generated";
+import { type Operation, pathOf, type RequestParts } from "@projectathena/client";
 
 const DEFAULT = "http://127.0.0.1:8787";
 
@@ -27,8 +26,8 @@ export function curlOf(operation: Operation<unknown>, parts: RequestParts): stri
   const words = ["curl"];
   if (operation.method !== "GET") words.push("-X", operation.method);
   words.push(quoted(location.origin + pathOf(operation, parts)));
-  if (parts.key) words.push("-H", quoted(`Idempotency-Key: ${parts.key}`));
-  if (parts.detached) words.push("-H", quoted("Prefer: respond-async"));
+  if (parts.idempotencyKey) words.push("-H", quoted(`Idempotency-Key: ${parts.idempotencyKey}`));
+  if (parts.respondAsync) words.push("-H", quoted("Prefer: respond-async"));
   if (parts.body && Object.keys(parts.body).length) words.push("-d", quoted(JSON.stringify(parts.body)));
   return words.join(" ");
 }
@@ -48,7 +47,7 @@ export function athenaOf(operation: Operation<unknown>, parts: RequestParts): st
     if (value === true) words.push(word);
     else words.push(word, quoted(typeof value === "object" ? JSON.stringify(value) : String(value)));
   }
-  if (parts.detached) words.push("--async");
+  if (parts.respondAsync) words.push("--async");
   if (location.origin !== DEFAULT) words.push("--api-base-url", quoted(location.origin));
   return words.join(" ");
 }

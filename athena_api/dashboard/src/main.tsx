@@ -1,13 +1,13 @@
 // The console: loads the caller, opens the event stream, and shows the page that the URL names.
 
 import { signal } from "@preact/signals";
+import { AthenaError } from "@projectathena/client";
+import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import { type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
-import { ApiError, head, request } from "./api";
 import { Dialog } from "./components/actions";
 import { Notices } from "./components/notices";
 import { count } from "./format";
-import { getCaller, getCapabilities } from "./generated";
 import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
@@ -19,6 +19,7 @@ import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { href, route, SHORTCUTS, TITLES } from "./route";
+import { head, request } from "./server";
 import { caller } from "./state/caller";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { startTraffic } from "./state/traffic";
@@ -35,7 +36,7 @@ const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   system: () => <System />,
 };
 
-const signInError = signal<ApiError | undefined>(undefined);
+const signInError = signal<AthenaError | undefined>(undefined);
 
 /** The state of the event stream. Its position is in the tooltip. */
 function StreamIndicator(): JSX.Element {
@@ -129,7 +130,7 @@ async function start(): Promise<void> {
     caller.value = answer.data;
     await startTraffic(answer.position);
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+    if (!(error instanceof AthenaError)) throw error;
     if (caller.value) return; // a scope may hide past events; the page works without them
     signInError.value = error;
     if (error.code === "UNREACHABLE") setTimeout(() => void start(), 2_000);

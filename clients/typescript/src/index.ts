@@ -3,7 +3,6 @@
 export { Athena, type EventsOptions } from "./client.js";
 export { AthenaError, type ClientErrorCode, type RetryWith } from "./errors.js";
 export type * from "./generated/methods.js";
-export * as operations from "./generated/operations.js";
 export type * from "./generated/types.js";
 export type { Operation } from "./operation.js";
 export type { PageQuery, ReadOptions, WriteOptions } from "./options.js";

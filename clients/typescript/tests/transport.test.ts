@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { Athena, AthenaError, type AthenaOptions, operations, pathOf } from "../src/index.js";
+import * as operations from "../src/generated/operations.js";
+import { Athena, AthenaError, type AthenaOptions, pathOf } from "../src/index.js";
 
 type Step = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 interface Seen {

@@ -1,11 +1,11 @@
 // Actions: the button of an operation, and its dialog.
 
 import { signal } from "@preact/signals";
+import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, newKey, type RequestParts, request } from "../api";
-import type { Operation } from "../generated";
 import { href } from "../route";
+import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { notify } from "./notices";
 import { Commands, ErrorMessage } from "./ui";
@@ -45,29 +45,31 @@ function openDialog<T>(action: ActionSpec<T>): void {
 }
 
 /** Send the request. Return its error, if any. */
-async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<ApiError | undefined> {
+async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<AthenaError | undefined> {
   try {
     const { data } = await request(action.operation, parts);
     notify(action.done(data));
     action.after?.(data);
     return undefined;
   } catch (error) {
-    if (error instanceof ApiError) return error;
+    if (error instanceof AthenaError) return error;
     throw error;
   }
 }
 
+const actionKey = (): string => `console-${newKey()}`;
+
 /** The idempotency key of an action. Any response replaces it; without a response, a retry sends the same key. */
-function useIdempotencyKey(): [string, (error: ApiError | undefined) => void] {
-  const [key, setKey] = useState(newKey);
-  const answered = (error: ApiError | undefined): void => {
-    if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(newKey());
+function useIdempotencyKey(): [string, (error: AthenaError | undefined) => void] {
+  const [key, setKey] = useState(actionKey);
+  const answered = (error: AthenaError | undefined): void => {
+    if (!["UNREACHABLE", "OUTCOME_UNKNOWN"].includes(error?.code ?? "")) setKey(actionKey());
   };
   return [key, answered];
 }
 
 /** Return true if the error is listed under Rejected. */
-const isPolicyError = (error: ApiError): boolean => error.code.startsWith("POLICY_");
+const isPolicyError = (error: AthenaError): boolean => error.code.startsWith("POLICY_");
 
 /** The button of an action, and a small one that shows its commands. Hidden if the role does not allow it. */
 export function Action<T>({ action, label = action.label }: { action: ActionSpec<T>; label?: string }): JSX.Element | null {
@@ -81,7 +83,7 @@ export function Action<T>({ action, label = action.label }: { action: ActionSpec
       return;
     }
     setBusy(true);
-    void perform(action, { ...action.request({}), key }).then((error) => {
+    void perform(action, { ...action.request({}), idempotencyKey: key }).then((error) => {
       if (error) notify(`${action.label}: ${error.code}: ${error.message}`, true, isPolicyError(error));
       answered(error);
       setBusy(false);
@@ -112,12 +114,12 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   const element = useRef<HTMLDialogElement>(null);
   const [key, answered] = useIdempotencyKey();
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
+  const [error, setError] = useState<AthenaError>();
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
     Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
   useEffect(() => element.current?.showModal(), []);
-  const parts = { ...action.request(values), key };
+  const parts = { ...action.request(values), idempotencyKey: key };
   const close = (): void => element.current?.close(); // also restores the focus
   const closed = (): void => {
     if (pending.value?.id === id) pending.value = undefined; // runs after closing, when the next dialog may already be open

@@ -1,13 +1,13 @@
 // The basic components of pages.
 
 import { signal } from "@preact/signals";
+import { AthenaError, type Operation, type RequestParts } from "@projectathena/client";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
-import { ApiError, type ApiResponse, type RequestParts } from "../api";
 import { athenaOf, curlOf } from "../command_lines";
 import { clock, distance } from "../format";
-import type { Operation } from "../generated";
 import { filter, href, route } from "../route";
+import type { Snapshot } from "../server";
 import type { LiveQuery } from "../state/live_query";
 import { notify } from "./notices";
 
@@ -80,7 +80,7 @@ export function Empty({ children }: { children: ComponentChildren }): JSX.Elemen
   return <p class="empty">{children}</p>;
 }
 
-export function ErrorMessage({ error }: { error: ApiError }): JSX.Element {
+export function ErrorMessage({ error }: { error: AthenaError }): JSX.Element {
   const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
   return (
     <p class="trouble" role="alert">
@@ -249,9 +249,9 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
 
 /** A button that loads further pages of a list. They do not update live. */
 export function MorePages<T>(props: {
-  next: string | null | undefined;
+  next: string | undefined;
   what: string;
-  read: (cursor: string) => Promise<ApiResponse<{ readonly items: readonly T[]; readonly nextCursor?: string | null }>>;
+  read: (cursor: string) => Promise<Snapshot<{ readonly items: readonly T[]; readonly nextCursor?: string | undefined }>>;
   children: (items: readonly T[]) => ComponentChildren;
 }): JSX.Element | null {
   const [items, setItems] = useState<readonly T[]>([]);
@@ -263,7 +263,7 @@ export function MorePages<T>(props: {
       setItems([...items, ...data.items]);
       setCursor(data.nextCursor);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      if (!(error instanceof AthenaError)) throw error;
       notify(error.message, true);
     }
   };

@@ -1,12 +1,13 @@
 // Dead letters: failed work items and messages; requeue, discard or restore them.
 
+import type { DeadLetter, DecidedDeadLetter } from "@projectathena/client";
+import { discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { request } from "../api";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Facts, Filter, Json, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { words } from "../format";
-import { type DeadLetter, type DecidedDeadLetter, discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "../generated";
 import { href, route } from "../route";
+import { request } from "../server";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
 const REASONS = ["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"];

@@ -1,13 +1,14 @@
 // The event list: newest matching events, live, with older ones on request.
 
 import { signal, useSignal } from "@preact/signals";
+import { AthenaError, type EventsPage } from "@projectathena/client";
+import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, type ApiResponse, request } from "../api";
 import { Copy, Empty, ErrorMessage, Filter, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
-import { type EventsPage, listEvents } from "../generated";
 import { href, route } from "../route";
+import { request, type Snapshot } from "../server";
 import { capabilities, eventStream, position, resets } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent } from "../state/events";
@@ -38,7 +39,7 @@ function matches(event: SeenEvent, filters: EventFilters): boolean {
 class EventReader {
   readonly shown = signal<readonly SeenEvent[]>([]);
   readonly from = signal(0);
-  readonly error = signal<ApiError | undefined>(undefined);
+  readonly error = signal<AthenaError | undefined>(undefined);
   readonly busy = signal(false);
   /** Events that arrived while the list is paused; undefined while it is live. */
   readonly paused = signal<readonly SeenEvent[] | undefined>(undefined);
@@ -100,7 +101,7 @@ class EventReader {
       this.from.value = from;
       this.shown.value = [...this.shown.value, ...events.reverse()];
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      if (!(error instanceof AthenaError)) throw error;
       this.error.value = error;
     } finally {
       this.busy.value = false;
@@ -111,7 +112,7 @@ class EventReader {
     const events: SeenEvent[] = [];
     let cursor: string | number | undefined = from;
     while (cursor !== undefined) {
-      const { data }: ApiResponse<EventsPage> = await request(listEvents, { query: { ...this.filters, cursor, limit: 500 } });
+      const { data }: Snapshot<EventsPage> = await request(listEvents, { query: { ...this.filters, cursor, limit: 500 } });
       events.push(...eventsOf(data));
       const seen = data.cursor === "0" ? 0 : positionOf(data.cursor);
       cursor = data.nextCursor && seen < to ? data.nextCursor : undefined;

@@ -1,22 +1,13 @@
 // The fleet: current and recent runs, rejected runs, upcoming schedules, and items that need attention.
 
+import type { EventsPage, FleetSummary, RunPage } from "@projectathena/client";
+import { getFleetSummary, getPolicy, listEvents, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
-import { type ApiResponse, request } from "../api";
 import { Sparkline, Traffic } from "../components/chart";
 import { Bar, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, words } from "../format";
-import {
-  type EventsPage,
-  type FleetSummary,
-  getFleetSummary,
-  getPolicy,
-  listEvents,
-  listPolicyConcurrencyRejections,
-  listRuns,
-  listSchedules,
-  type RunPage,
-} from "../generated";
 import { href } from "../route";
+import { request, type Snapshot } from "../server";
 import { health, position } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, type SeenEvent, text } from "../state/events";
@@ -304,12 +295,12 @@ const APPROVALS = ["workflow.approval.requested", "workflow.approval.granted", "
 const APPROVAL_EVENTS_MAX = 50_000; // how far back to search
 
 /** Return recent approval requests without a decision. */
-async function readApprovals(): Promise<ApiResponse<readonly SeenEvent[]>> {
+async function readApprovals(): Promise<Snapshot<readonly SeenEvent[]>> {
   let cursor: string | undefined = String(Math.max(0, position.value - APPROVAL_EVENTS_MAX));
   let approvals: readonly SeenEvent[] = [];
   let head = 0;
   while (cursor !== undefined) {
-    const page: ApiResponse<EventsPage> = await request(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
+    const page: Snapshot<EventsPage> = await request(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
     approvals = foldApprovals(approvals, eventsOf(page.data), () => undefined);
     head = page.data.head;
     cursor = page.data.nextCursor ?? undefined;

@@ -1,7 +1,7 @@
 // The page for callers without an identity: how to sign in.
 
+import type { AthenaError } from "@projectathena/client";
 import type { JSX } from "preact";
-import type { ApiError } from "../api";
 
 const NGINX = `location / {
     auth_basic           "Athena";            # or any other way to sign in
@@ -18,7 +18,7 @@ const NGINX = `location / {
     proxy_set_header     x-athena-scope-global "";
 }`;
 
-export function SignIn({ error }: { error: ApiError }): JSX.Element {
+export function SignIn({ error }: { error: AthenaError }): JSX.Element {
   const identity = error.status === 401;
   return (
     <main class="sign-in">

@@ -1,20 +1,13 @@
 // Rejected runs: the rule, the request, and a re-check against the current policy.
 
 import { useSignal } from "@preact/signals";
+import { AthenaError, type PolicyDocument, type Rejection, type Simulation } from "@projectathena/client";
+import { getFleetSummary, getPolicy, listPolicyConcurrencyRejections, simulatePolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { ApiError, request } from "../api";
 import { Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
 import { count, dollars, profileText, short, words } from "../format";
-import {
-  getFleetSummary,
-  getPolicy,
-  listPolicyConcurrencyRejections,
-  type PolicyDocument,
-  type Rejection,
-  type Simulation,
-  simulatePolicy,
-} from "../generated";
 import { href, route } from "../route";
+import { request } from "../server";
 import { isAllowed } from "../state/caller";
 import { positionOf } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -165,7 +158,7 @@ interface Recheck {
 
 function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
   const recheck = useSignal<Recheck | undefined>(undefined);
-  const error = useSignal<ApiError | undefined>(undefined);
+  const error = useSignal<AthenaError | undefined>(undefined);
   const busy = useSignal(false);
   const since = Math.max(0, positionOf(rejection.id.replace(/^rej_/, "")) - 5); // before the first event of the rejection
   const check = async (): Promise<void> => {
@@ -178,7 +171,7 @@ function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
         isAllowed(simulatePolicy) && rejection.runId ? (await request(simulatePolicy, { body: bodyOf(rejection, policy, since) })).data : undefined;
       recheck.value = { policy, simulation, running };
     } catch (failed) {
-      if (!(failed instanceof ApiError)) throw failed;
+      if (!(failed instanceof AthenaError)) throw failed;
       error.value = failed;
     } finally {
       busy.value = false;

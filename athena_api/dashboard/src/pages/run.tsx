@@ -1,16 +1,8 @@
 // One run: waterfall, timeline, limits and usage, evidence, transcript and events.
 
 import { type Signal, signal, useSignal } from "@preact/signals";
-import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, type ApiResponse, request } from "../api";
-import { Action, type ActionSpec } from "../components/actions";
-import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { clock, count, dollars, duration, profileText, short } from "../format";
+import { AthenaError, type Evidence, type EvidenceRecord, type Explanation, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
 import {
-  type Evidence,
-  type EvidenceRecord,
-  type Explanation,
   explainRun,
   getRun,
   getRunEvidence,
@@ -18,12 +10,16 @@ import {
   listEvents,
   listRunEvidence,
   listWorkers,
-  type Run,
   resumeRun,
-  type TranscriptDelta,
-  type TranscriptEntry,
-} from "../generated";
+  streamSessionTranscript,
+} from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { Action, type ActionSpec } from "../components/actions";
+import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { clock, count, dollars, duration, profileText, short } from "../format";
 import { href } from "../route";
+import { client, request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
 import { eventSummary } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
@@ -94,7 +90,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   );
 }
 
-function NoRun({ error }: { error: ApiError }): JSX.Element {
+function NoRun({ error }: { error: AthenaError }): JSX.Element {
   return (
     <>
       <h1>Run</h1>
@@ -106,7 +102,7 @@ function NoRun({ error }: { error: ApiError }): JSX.Element {
   );
 }
 
-async function readEvents(runId: string): Promise<ApiResponse<readonly SeenEvent[]>> {
+async function readEvents(runId: string): Promise<Snapshot<readonly SeenEvent[]>> {
   const events: SeenEvent[] = [];
   let cursor: string | undefined;
   let position = 0;
@@ -128,7 +124,7 @@ function resumeAction(runId: string): ActionSpec<Run> {
     request: (values) => ({
       path: { runId },
       body: values.budgetUsd ? { budgetUsd: Number(values.budgetUsd) } : {},
-      detached: true,
+      respondAsync: true,
     }),
     done: () => "Run resumed.",
   };
@@ -345,7 +341,7 @@ interface WritingText {
 interface LiveTranscript {
   readonly entries: Signal<readonly TranscriptEntry[]>;
   readonly writing: Signal<WritingText | undefined>;
-  readonly error: Signal<ApiError | undefined>;
+  readonly error: Signal<AthenaError | undefined>;
 }
 
 /** Load the transcript of a run; while the run is open, follow it live. `from` is the position of its first event. */
@@ -354,7 +350,7 @@ function useTranscript(run: Run | undefined, from: number): LiveTranscript {
     () => ({
       entries: signal<readonly TranscriptEntry[]>([]),
       writing: signal<WritingText | undefined>(undefined),
-      error: signal<ApiError | undefined>(undefined),
+      error: signal<AthenaError | undefined>(undefined),
     }),
     [run?.runId],
   );
@@ -366,27 +362,36 @@ function useTranscript(run: Run | undefined, from: number): LiveTranscript {
       void readTranscript(run, from)
         .then((found) => (transcript.entries.value = found))
         .catch((error: unknown) => {
-          if (error instanceof ApiError) transcript.error.value = error;
+          if (error instanceof AthenaError) transcript.error.value = error;
         });
       return undefined;
     }
-    // a second stream, because live text is not an event
-    const stream = new EventSource(`/api/v1/sessions/${encodeURIComponent(run.sessionId)}/transcript/stream?after=${from - 1}`);
-    stream.addEventListener("transcript.entry", (message: MessageEvent<string>) => {
-      const { data } = JSON.parse(message.data) as { data: TranscriptEntry };
-      if (data.runId !== run.runId) return;
-      if (!transcript.entries.value.some((record) => record.id === data.id)) transcript.entries.value = [...transcript.entries.value, data];
-      if (data.role === "assistant" || data.kind === "tool-call") transcript.writing.value = undefined;
-    });
-    stream.addEventListener("transcript.delta", (message: MessageEvent<string>) => {
-      const { data } = JSON.parse(message.data) as { data: TranscriptDelta };
-      if (data.runId !== run.runId) return;
-      const had = transcript.writing.value?.turn === data.turn && !data.reset ? transcript.writing.value.text.slice(0, data.offset ?? undefined) : "";
-      transcript.writing.value = data.text ? { turn: data.turn, text: had + data.text } : undefined;
-    });
-    return () => stream.close();
+    const stop = new AbortController();
+    void followTranscript(run, from, transcript, stop.signal);
+    return () => stop.abort();
   }, [run?.runId, live, from > 0]);
   return transcript;
+}
+
+/** Follow the transcript of an open run by a second stream, because live text is not an event. */
+async function followTranscript(run: Run, from: number, transcript: LiveTranscript, signal: AbortSignal): Promise<void> {
+  const { entries, writing, error } = transcript;
+  const parts = { path: { sessionId: run.sessionId }, signal, deadlineMs: Number.POSITIVE_INFINITY };
+  try {
+    for await (const item of client.stream(streamSessionTranscript, from - 1, parts)) {
+      const record = item.data as TranscriptEntry | TranscriptDelta;
+      if (record.runId !== run.runId) continue;
+      if ("id" in record) {
+        if (!entries.value.some((entry) => entry.id === record.id)) entries.value = [...entries.value, record];
+        if (record.role === "assistant" || record.kind === "tool-call") writing.value = undefined;
+      } else {
+        const had = writing.value?.turn === record.turn && !record.reset ? writing.value.text.slice(0, record.offset ?? undefined) : "";
+        writing.value = record.text ? { turn: record.turn, text: had + record.text } : undefined;
+      }
+    }
+  } catch (failure) {
+    if (failure instanceof AthenaError) error.value = failure;
+  }
 }
 
 /** Read the entries of an ended run from the transcript of its session. */

@@ -1,12 +1,13 @@
 // The list of runs, newest first, live, with filters in the URL.
 
+import type { Run, RunPage } from "@projectathena/client";
+import { cancelRunByRunId, createRun, listRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { request } from "../api";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Filter, Loaded, Memo, MorePages, now, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { between, dollars, duration, words } from "../format";
-import { cancelRunByRunId, createRun, listRuns, type Run, type RunPage } from "../generated";
 import { href, route } from "../route";
+import { request } from "../server";
 import { capabilities } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
 import { type Fold, useLiveQuery } from "../state/live_query";
@@ -200,7 +201,7 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
       { name: "model", label: "Model" },
       { name: "harnessProfileId", label: "Agent profile", hint: "Id of a profile (hp_…), instead of provider and model" },
     ],
-    request: (values) => ({ body: withoutEmpty(values), detached: true }),
+    request: (values) => ({ body: withoutEmpty(values), respondAsync: true }),
     done: () => "Run accepted.",
     after: (data) => {
       const { runId } = data as { runId: string }; // with `respond-async`, the response is the run record

@@ -1,10 +1,6 @@
 // Schedules: upcoming times and recent executions.
 
-import type { JSX } from "preact";
-import { request } from "../api";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { Empty, Facts, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { duration } from "../format";
+import type { ScheduledTask, UpdatedSchedule } from "@projectathena/client";
 import {
   deleteSchedule,
   disableSchedule,
@@ -16,10 +12,13 @@ import {
   previewSchedule,
   resumeSchedule,
   runSchedule,
-  type ScheduledTask,
-  type UpdatedSchedule,
-} from "../generated";
+} from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Empty, Facts, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { duration } from "../format";
 import { href, route } from "../route";
+import { request } from "../server";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
@@ -229,7 +228,7 @@ function runAction(id: string): ActionSpec<unknown> {
   return {
     operation: runSchedule,
     label: "Run now",
-    request: () => ({ path: { scheduleId: id }, body: {}, detached: true }),
+    request: () => ({ path: { scheduleId: id }, body: {}, respondAsync: true }),
     done: () => "Started. The schedule is unchanged.",
   };
 }

@@ -1,12 +1,13 @@
 // The server: health, views, workers, policy, limits and versions.
 
 import { useSignal } from "@preact/signals";
+import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
+import { getAdminHealth, getPolicy, getViewDigests, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { ApiError, head, request } from "../api";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
-import { type Capabilities, getAdminHealth, getPolicy, getViewDigests, type Health, listWorkers, type ViewDigests } from "../generated";
 import { SHORTCUTS, TITLES } from "../route";
+import { head, request } from "../server";
 import { caller, isAllowed } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
@@ -118,7 +119,7 @@ function Problems({ health }: { health: Health }): JSX.Element | null {
 
 function Views({ health }: { health: Health }): JSX.Element {
   const report = useSignal<ViewDigests | undefined>(undefined);
-  const error = useSignal<ApiError | undefined>(undefined);
+  const error = useSignal<AthenaError | undefined>(undefined);
   const busy = useSignal(false);
   const hash = async (): Promise<void> => {
     busy.value = true;
@@ -126,7 +127,7 @@ function Views({ health }: { health: Health }): JSX.Element {
     try {
       report.value = (await request(getViewDigests)).data;
     } catch (failed) {
-      if (!(failed instanceof ApiError)) throw failed;
+      if (!(failed instanceof AthenaError)) throw failed;
       error.value = failed;
     } finally {
       busy.value = false;

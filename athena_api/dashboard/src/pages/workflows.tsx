@@ -1,10 +1,6 @@
 // Workflows: step graph, progress and actions, live.
 
-import type { JSX } from "preact";
-import { request } from "../api";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
-import { duration, short } from "../format";
+import type { StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
 import {
   approveWorkflowStep,
   cancelWorkflowRun,
@@ -14,12 +10,13 @@ import {
   rejectWorkflowStep,
   resumeWorkflow,
   runWorkflow,
-  type StepState,
-  type Workflow,
-  type WorkflowRun,
-  type WorkflowRunDetails,
-} from "../generated";
+} from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
+import { duration, short } from "../format";
 import { href, route } from "../route";
+import { request } from "../server";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
@@ -273,7 +270,7 @@ function resumeAction(id: string): ActionSpec<unknown> {
   return {
     operation: resumeWorkflow,
     label: "Resume",
-    request: () => ({ path: { id }, body: {}, detached: true }),
+    request: () => ({ path: { id }, body: {}, respondAsync: true }),
     done: () => "Resumed. Completed steps are not repeated.",
   };
 }
@@ -283,7 +280,7 @@ function startAction(workflowId: string): ActionSpec<WorkflowRun> {
     operation: runWorkflow,
     label: "Run now",
     question: "Starts a new execution of the workflow.",
-    request: () => ({ path: { workflowId }, body: {}, detached: true }),
+    request: () => ({ path: { workflowId }, body: {}, respondAsync: true }),
     done: () => "Started.",
     after: (run) => {
       location.hash = href("workflows", run.id);

@@ -1,7 +1,7 @@
 // The caller: identity, role and allowed operations.
 
 import { signal } from "@preact/signals";
-import type { Caller, Operation } from "../generated";
+import type { Caller, Operation } from "@projectathena/client";
 
 /** The caller; loaded before any page is shown. */
 export const caller = signal<Caller | undefined>(undefined);

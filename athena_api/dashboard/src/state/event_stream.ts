@@ -1,8 +1,9 @@
 // The event stream of the page: delivers every event after a position in order, exactly once, and tracks its own state.
 
 import { signal } from "@preact/signals";
-import { ApiError, head, request } from "../api";
-import { type Capabilities, type EventRecord, getAdminHealth, getCapabilities, type Health, listEvents } from "../generated";
+import { AthenaError, type Capabilities, type EventRecord, type Health } from "@projectathena/client";
+import { getAdminHealth, getCapabilities, streamEvents } from "@projectathena/client/operations";
+import { client, head, request } from "../server";
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
 
@@ -27,14 +28,20 @@ const TIMEOUT_MS = 4_000; // a server with a slower health check counts as disco
 const REST_MS = 60_000;
 const RETRY_MS = 2_000;
 
+/** The data of a frame without an event. */
+interface FeedMark {
+  readonly cursor: string;
+  readonly head: number;
+}
+
 type EventsHandler = (events: readonly SeenEvent[]) => void;
 
 class EventStream {
   private readonly handlers = new Set<EventsHandler>();
   private readonly statuses = new Map<string, OpenStatus>(); // of open runs whose start this page has seen
-  private source: EventSource | undefined;
-  private connection = 0; // messages of older connections are ignored
-  private queue: string[] = [];
+  private connection: AbortController | undefined;
+  private connected = false;
+  private queue: EventRecord[] = [];
   private flushing = false;
   private behindSince = 0;
   private restTimer: number | undefined;
@@ -57,54 +64,60 @@ class EventStream {
   }
 
   private open(): void {
-    this.source?.close();
-    const connection = ++this.connection;
-    const source = new EventSource(`/api/v1/events/stream?after=${position.value}`);
-    this.source = source;
-    const receive = (message: MessageEvent<string>): void => {
-      if (connection !== this.connection) return;
-      this.queue.push(message.data);
-      this.flushLater(BATCH_MS);
-    };
-    for (const type of capabilities.value?.eventTypes ?? []) source.addEventListener(type, receive);
-    for (const mark of ["bookmark", "caught-up"]) source.addEventListener(mark, (message: MessageEvent<string>) => this.receiveMark(message));
-    source.onopen = () => {
-      if (connection !== this.connection) return;
-      if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
+    this.close();
+    this.connection = new AbortController();
+    void this.follow(this.connection.signal);
+  }
+
+  private close(): void {
+    this.connection?.abort();
+    this.connected = false;
+  }
+
+  /** Receive the stream after the current position, over reconnections, until the signal is aborted. */
+  private async follow(signal: AbortSignal): Promise<void> {
+    const onConnection = (lost?: AthenaError): void => {
+      if (signal.aborted) return;
+      this.connected = lost === undefined;
+      if (lost) state.value = "cut";
+      else if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
       this.updateState();
     };
-    source.onerror = () => {
-      if (connection !== this.connection) return;
-      state.value = "cut";
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => void this.reopen(connection), RETRY_MS);
-    };
-  }
-
-  private receiveMark(message: MessageEvent<string>): void {
-    const { data } = JSON.parse(message.data) as { data: { cursor: string; head: number } };
-    if (data.head > head.value) head.value = data.head;
-    if (!this.seesAll && data.cursor !== "0") position.value = Math.max(position.value, positionOf(data.cursor));
-  }
-
-  /** Reopen a stream that the browser has closed. A request for a page of events shows the reason. */
-  private async reopen(connection: number): Promise<void> {
-    if (connection !== this.connection) return;
+    const parts = { signal, onConnection, deadlineMs: Number.POSITIVE_INFINITY };
     try {
-      await request(listEvents, { query: { cursor: position.value, limit: 1 } });
-      this.open();
+      for await (const { name, data } of client.stream(streamEvents, position.value, parts)) {
+        if (name === "bookmark" || name === "caught-up") this.receiveMark(data as FeedMark);
+        else {
+          this.queue.push(data as EventRecord);
+          this.flushLater(BATCH_MS);
+        }
+      }
     } catch (error) {
-      if (error instanceof ApiError && error.code.startsWith("CURSOR_")) await this.reset();
-      else if (error instanceof ApiError && (error.status === 401 || error.status === 403)) location.reload();
-      else setTimeout(() => void this.reopen(connection), RETRY_MS);
+      if (!(error instanceof AthenaError)) throw error;
+      if (!signal.aborted) this.rejected(error);
     }
+  }
+
+  private receiveMark(mark: FeedMark): void {
+    if (mark.head > head.value) head.value = mark.head;
+    if (!this.seesAll && mark.cursor !== "0") position.value = Math.max(position.value, positionOf(mark.cursor));
+  }
+
+  /** Handle an error that the server answered instead of a stream. */
+  private rejected(error: AthenaError): void {
+    const { connection } = this;
+    state.value = "cut";
+    if (error.code.startsWith("CURSOR_")) void this.reset();
+    else if (error.status === 401 || error.status === 403) location.reload();
+    else setTimeout(() => connection === this.connection && this.open(), RETRY_MS);
   }
 
   /** Read all snapshots again, because the log has changed or too many events are pending. */
   private async reset(): Promise<void> {
     this.queue = [];
     this.statuses.clear();
-    const connection = ++this.connection;
-    this.source?.close();
+    this.close();
+    const { connection } = this;
     try {
       const answer = await request(getAdminHealth);
       if (connection !== this.connection) return;
@@ -140,8 +153,7 @@ class EventStream {
     const batch: SeenEvent[] = [];
     let last = position.value;
     let gap = false;
-    for (const data of this.queue.splice(0, BATCH_EVENTS)) {
-      const record = (JSON.parse(data) as { data: EventRecord }).data;
+    for (const record of this.queue.splice(0, BATCH_EVENTS)) {
       const at = positionOf(record.id);
       if (at <= last) continue; // a duplicate
       gap ||= this.seesAll && at !== last + 1;
@@ -165,7 +177,7 @@ class EventStream {
 
   /** Set the state of the stream from its position and the head. */
   private updateState(): void {
-    if (this.source?.readyState !== EventSource.OPEN) return;
+    if (!this.connected) return;
     if (!this.seesAll || position.value >= head.value) {
       this.behindSince = 0;
       state.value = "live";
@@ -202,8 +214,7 @@ class EventStream {
     clearTimeout(this.restTimer);
     if (document.visibilityState === "hidden") {
       this.restTimer = setTimeout(() => {
-        this.connection++;
-        this.source?.close();
+        this.close();
         this.queue = [];
         state.value = "resting";
       }, REST_MS);

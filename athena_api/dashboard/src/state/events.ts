@@ -1,6 +1,6 @@
 // Events: the published record and its position in the log.
 
-import type { EventRecord, EventsPage } from "../generated";
+import type { EventRecord, EventsPage } from "@projectathena/client";
 import type { OpenStatus } from "./run_status";
 
 /** An event with its position and, if known, the status of its run before it. */

@@ -1,6 +1,6 @@
 // The fleet summary as a fold of events over a snapshot.
 
-import type { FleetSummary } from "../generated";
+import type { FleetSummary } from "@projectathena/client";
 import { number, type SeenEvent } from "./events";
 import type { Fold } from "./live_query";
 import type { OpenStatus } from "./run_status";

@@ -1,8 +1,9 @@
 // Live queries: a snapshot of the API, kept current by folding in events.
 
 import { batch, effect, type Signal, signal } from "@preact/signals";
+import { AthenaError } from "@projectathena/client";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, type ApiResponse } from "../api";
+import type { Snapshot } from "../server";
 import { eventStream, resets } from "./event_stream";
 import type { SeenEvent } from "./events";
 
@@ -18,7 +19,7 @@ const RETRY_MS = 3_000; // after a failed one
 /** A snapshot and the fold that keeps it current. */
 export class LiveQuery<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
-  readonly error: Signal<ApiError | undefined> = signal(undefined);
+  readonly error: Signal<AthenaError | undefined> = signal(undefined);
   private position = -1;
   private pending: SeenEvent[] = [];
   private loading = false;
@@ -29,7 +30,7 @@ export class LiveQuery<T> {
   private readonly unsubscribers: (() => void)[];
 
   constructor(
-    private readonly read: () => Promise<ApiResponse<T>>,
+    private readonly read: () => Promise<Snapshot<T>>,
     private readonly fold: Fold<T>,
   ) {
     this.unsubscribers = [eventStream.subscribe((events) => this.receive(events))];
@@ -89,7 +90,7 @@ export class LiveQuery<T> {
         this.apply(this.pending);
       });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      if (!(error instanceof AthenaError)) throw error;
       this.error.value = error;
       if (error.code === "UNREACHABLE" || error.code === "NOT_CAUGHT_UP") this.reloadRequested = true;
     } finally {
@@ -102,7 +103,7 @@ export class LiveQuery<T> {
 }
 
 /** Use a live query while the component is shown. A new key creates a new query. */
-export function useLiveQuery<T>(key: string, read: () => Promise<ApiResponse<T>>, fold: Fold<T>): LiveQuery<T> {
+export function useLiveQuery<T>(key: string, read: () => Promise<Snapshot<T>>, fold: Fold<T>): LiveQuery<T> {
   const live = useMemo(() => new LiveQuery(read, fold), [key]);
   useEffect(() => () => live.close(), [live]);
   return live;

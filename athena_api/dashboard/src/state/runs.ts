@@ -1,6 +1,6 @@
 // Run records as folds of events.
 
-import type { Run } from "../generated";
+import type { Run } from "@projectathena/client";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS } from "./run_status";
 
@@ -21,8 +21,8 @@ export function newRun(event: SeenEvent): Run {
     attempt: 0,
     evidenceCount: 0,
     links: { self, session: `/api/v1/sessions/${session}`, events: `/api/v1/events?runId=${runId}`, cancel: "" },
-    budgetMicroUsd: number(event, "budgetMicroUsd") ?? null,
-    waiting: event.type === "run.queued" ? { reason: text(event, "reason"), position: 0 } : null,
+    budgetMicroUsd: number(event, "budgetMicroUsd"),
+    waiting: event.type === "run.queued" ? { reason: text(event, "reason"), position: 0 } : undefined,
   };
 }
 
@@ -30,7 +30,7 @@ export function newRun(event: SeenEvent): Run {
 export function applyEvent(run: Run, event: SeenEvent): Run {
   switch (event.type) {
     case "run.created":
-      return { ...run, status: "running", waiting: null };
+      return { ...run, status: "running", waiting: undefined };
     case "run.leased":
       return { ...run, attempt: number(event, "attempt") ?? run.attempt };
     case "run.started":
@@ -42,7 +42,7 @@ export function applyEvent(run: Run, event: SeenEvent): Run {
     case "run.paused":
       return { ...run, status: "paused", paused: { reason: text(event, "reason"), since: event.createdAt } };
     case "run.resumed":
-      return { ...run, status: "running", paused: null, budgetMicroUsd: number(event, "budgetMicroUsd") ?? null };
+      return { ...run, status: "running", paused: undefined, budgetMicroUsd: number(event, "budgetMicroUsd") };
   }
   const ended = ENDINGS[event.type];
   if (ended === undefined) return run;
@@ -51,9 +51,9 @@ export function applyEvent(run: Run, event: SeenEvent): Run {
     ...run,
     status: ended,
     finishedAt: event.createdAt,
-    waiting: null,
-    paused: null,
-    verificationStatus: text(event, "verificationStatus") || null,
-    error: code ? { code, message: text(event, "message"), retryable: event.payload.retryable === true } : null,
+    waiting: undefined,
+    paused: undefined,
+    verificationStatus: text(event, "verificationStatus") || undefined,
+    error: code ? { code, message: text(event, "message"), retryable: event.payload.retryable === true } : undefined,
   };
 }

@@ -1,8 +1,8 @@
 // Counts of the last ten minutes in steps of five seconds, and the newest events.
 
 import { signal } from "@preact/signals";
-import { request } from "../api";
-import { listEvents } from "../generated";
+import { listEvents } from "@projectathena/client/operations";
+import { request } from "../server";
 import { eventStream, resets, position as streamPosition } from "./event_stream";
 import { eventsOf, type SeenEvent } from "./events";
 import { ENDINGS } from "./run_status";

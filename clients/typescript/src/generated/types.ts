@@ -139,7 +139,7 @@ export interface BackgroundProblem {
 
 /** Binary content of evidence, in base64. */
 export interface BinaryContent {
-  readonly kind: "binary" | (string & {});
+  readonly kind: "binary";
   readonly base64: string;
 }
 
@@ -835,7 +835,7 @@ export interface ItemCounts {
 
 /** JSON content of evidence. */
 export interface JsonContent {
-  readonly kind: "json" | (string & {});
+  readonly kind: "json";
   readonly value: unknown;
 }
 
@@ -1404,7 +1404,7 @@ export interface ResumeWorkflowBody {
 
 /** The answer that a model must give. */
 export interface ReviewAnswer {
-  readonly schemaVersion: 1 | (string & {});
+  readonly schemaVersion: 1;
   readonly mergeGate: "fail" | "pass" | (string & {});
   readonly reportMarkdown: string;
   readonly findings: readonly Finding[];
@@ -1932,7 +1932,7 @@ export interface TemplateVersion {
 
 /** Text content of evidence. */
 export interface TextContent {
-  readonly kind: "text" | (string & {});
+  readonly kind: "text";
   readonly text: string;
 }
 
