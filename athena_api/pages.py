@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from athena_api import static_files
 from athena_api.document import openapi
+from athena_api.edge.preferences import accepted
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
 from athena_api.endpoint.etag import unchanged
@@ -113,12 +114,19 @@ def _json(body: bytes, status: int) -> Response:
 
 
 def _file(request: HttpRequest, file: static_files.StaticFile) -> Response:
-    headers = {"etag": file.etag, **dict(static_files.SECURITY_HEADERS)}
+    """Answer a file, compressed if the client accepts that. Answers of the API are never compressed."""
+    headers = {"etag": file.etag, "vary": "accept-encoding", **dict(static_files.SECURITY_HEADERS)}
+    encodings = accepted(request.headers.get("accept-encoding"))
+    gzipped = file.gzipped if encodings.get("gzip", encodings.get("*", False)) else None
+    if gzipped is not None:
+        headers["etag"] = file.gzip_etag
     if file.immutable:
         headers["cache-control"] = "public, max-age=31536000, immutable"
-    if unchanged(request.headers.get("if-none-match"), file.etag):
+    if unchanged(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return Response(file.content, 200, headers, media_type=file.content_type)
+    if gzipped is not None:
+        headers["content-encoding"] = "gzip"
+    return Response(gzipped or file.content, 200, headers, media_type=file.content_type)
 
 
 PAGES = {

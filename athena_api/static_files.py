@@ -1,6 +1,7 @@
 """Pages and static files, all served from here so that they work without internet access."""
 
 import functools
+import gzip
 import hashlib
 import os
 from pathlib import Path
@@ -51,18 +52,28 @@ HASHED = "dashboard/assets/"
 
 
 class StaticFile(NamedTuple):
-    """A file to serve. The content of an ``immutable`` file never changes under its name."""
+    """A file to serve, with its compressed content if that is smaller.
+
+    The content of an ``immutable`` file never changes under its name.
+    """
 
     content: bytes
     content_type: str
     etag: str
     immutable: bool = False
+    gzipped: bytes | None = None
 
     @classmethod
     def of(cls, content: bytes, suffix: str, *, immutable: bool = False) -> "StaticFile":
-        """Return a file with the content type of its suffix and an ETag of its content."""
+        """Return a file with the content type of its suffix and an ETag of its content. Takes up to 70 ms."""
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        return cls(content, CONTENT_TYPES[suffix], etag, immutable)
+        gzipped = gzip.compress(content, mtime=0)
+        return cls(content, CONTENT_TYPES[suffix], etag, immutable, gzipped if len(gzipped) < len(content) else None)
+
+    @property
+    def gzip_etag(self) -> str:
+        """The ETag of the compressed content."""
+        return f'{self.etag[:-1]}-gzip"'
 
 
 @functools.cache

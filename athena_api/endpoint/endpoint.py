@@ -257,7 +257,7 @@ class Endpoint:
             call.position = max(plane.reader.head(), wanted)
             call.last_event_id = _text(headers.get(b"last-event-id"))
             call.stale = parameters.get("stale") == "allow"
-            call.lines = operation.lines and prefers_lines(headers.get(b"accept"))
+            call.lines = operation.lines and prefers_lines(_text(headers.get(b"accept")))
         else:
             call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))

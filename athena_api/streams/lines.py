@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
+from athena_api.edge.preferences import accepted
+
 LINES_TYPE = "application/x-ndjson"
 JSON_TYPE = "application/json"
 
@@ -13,10 +15,7 @@ class Lines(NamedTuple):
     pages: AsyncGenerator[bytes, None]
 
 
-def prefers_lines(accept: bytes | None) -> bool:
+def prefers_lines(accept: str | None) -> bool:
     """Return True if a field ``Accept`` names lines of JSON, and not JSON before them."""
-    for part in (accept or b"").decode("latin-1").lower().split(","):
-        name, *parameters = (word.strip() for word in part.split(";"))
-        if name in (LINES_TYPE, JSON_TYPE) and not any(word.strip("0.") == "q=" for word in parameters):
-            return name == LINES_TYPE
-    return False
+    wanted = (name for name, welcome in accepted(accept).items() if welcome and name in (LINES_TYPE, JSON_TYPE))
+    return next(wanted, None) == LINES_TYPE

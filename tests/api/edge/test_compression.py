@@ -1,0 +1,98 @@
+"""Compression: documents and static files are sent compressed to clients that ask, and answers of the API never are."""
+
+import gzip
+
+import httpx2
+import pytest
+
+from athena_api.edge.preferences import accepted
+from tests.support.server import Server
+
+DOCUMENT = "/openapi.json"
+FILES = ("/", "/docs", DOCUMENT, "/static/vendor/swagger-ui-bundle.js")
+OPENAPI_BYTES_MAX = 45_000  # compressed
+
+
+def sent(server: Server, path: str, accept: str, method: str = "GET", **headers: str) -> tuple[httpx2.Response, bytes]:
+    """Return an answer, and its body as it was sent."""
+    headers = {"accept-encoding": accept} | {name.replace("_", "-"): value for name, value in headers.items()}
+    with server.api.http.stream(method, server.url + path, headers=headers) as response:
+        return response, b"".join(response.iter_raw())
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_has_the_same_content_in_both_forms(shared: Server, path: str) -> None:
+    plain, content = sent(shared, path, "identity")
+    packed, compressed = sent(shared, path, "gzip, br")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(compressed) == content
+    assert len(compressed) == int(packed.headers["content-length"]) < len(content)
+    assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
+    assert plain.headers["etag"] != packed.headers["etag"], "a tag names one sequence of bytes"
+    same = ("content-type", "cache-control", "content-security-policy", "x-content-type-options")
+    assert [plain.headers[name] for name in same] == [packed.headers[name] for name in same]
+
+
+@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("accept", ["identity", "gzip"])
+def test_a_file_that_did_not_change_is_not_sent_again(shared: Server, path: str, accept: str) -> None:
+    first, _ = sent(shared, path, accept)
+    for tag in (first.headers["etag"], f'"other", W/{first.headers["etag"]}'):
+        again, body = sent(shared, path, accept, if_none_match=tag)
+        assert (again.status_code, body) == (304, b"")
+        assert [again.headers.get(name) for name in ("etag", "vary", "content-encoding", "content-type")] == [
+            first.headers["etag"],
+            "accept-encoding",
+            None,
+            None,
+        ]
+    other, _ = sent(shared, path, "identity" if accept == "gzip" else "gzip")
+    assert sent(shared, path, accept, if_none_match=other.headers["etag"])[0].status_code == 200
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_head_answers_the_headers_of_get(shared: Server, path: str) -> None:
+    for accept in ("identity", "gzip"):
+        got, _ = sent(shared, path, accept)
+        head, body = sent(shared, path, accept, "HEAD")
+        assert (head.status_code, body) == (200, b"")
+        differing = {name for name, value in head.headers.items() if got.headers[name] != value}
+        assert differing <= {"date", "x-trace-id"}
+        assert head.headers.keys() == got.headers.keys()
+
+
+def test_the_document_is_small(shared: Server) -> None:
+    assert len(sent(shared, DOCUMENT, "gzip")[1]) < OPENAPI_BYTES_MAX
+
+
+@pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/capabilities", "/api/v1/nowhere", "/metrics", "/livez"])
+def test_answers_of_the_api_are_never_compressed(shared: Server, path: str) -> None:
+    for accept in ("gzip", "*"):
+        response, _ = sent(shared, path, accept)
+        assert "content-encoding" not in response.headers
+        assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        (None, {}),
+        ("", {}),
+        ("gzip", {"gzip": True}),
+        ("GZIP ; q=0.001 ,br", {"gzip": True, "br": True}),
+        ("gzip;q=0, *", {"gzip": False, "*": True}),
+        ("gzip;q=0.000;x=1", {"gzip": False}),
+        (",;,;q=1,", {}),
+        ("a" * 50_000, {"a" * 50_000: True}),
+    ],
+)
+def test_the_names_that_a_field_accepts(field: str | None, names: dict[str, bool]) -> None:
+    assert accepted(field) == names
+
+
+@pytest.mark.parametrize(
+    ("accept", "compressed"), [("*", True), ("gzip;q=0, *", False), ("br", False), ("", False), ("gzip;q=x", True)]
+)
+def test_what_is_not_accepted_is_not_sent(shared: Server, accept: str, compressed: bool) -> None:
+    assert ("content-encoding" in sent(shared, DOCUMENT, accept)[0].headers) is compressed
