@@ -27,6 +27,8 @@ TRANSIENT = frozenset({"transcript.delta"})
 MARKS = frozenset({"bookmark", "caught-up"})
 """Events of frames that only move the cursor."""
 
+QUIET = (None,)
+
 
 class AsyncCore:
     """A connection to a control plane: requests by method and path, pages and streams.
@@ -325,12 +327,20 @@ class AsyncStream(Generic[T]):
         self._on_lost = on_lost
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        async with aclosing(self.items()) as items:
+        async with aclosing(self.read()) as items:
             async for item in items:
-                yield item.item
+                if item is not None:
+                    yield item.item
 
     async def items(self) -> AsyncGenerator[StreamItem[T], None]:
         """Yield the records with their cursors."""
+        async with aclosing(self.read()) as items:
+            async for item in items:
+                if item is not None:
+                    yield item
+
+    async def read(self) -> AsyncGenerator[StreamItem[T] | None, None]:
+        """Yield the records with their cursors, and None when a connection is open or was quiet for a while."""
         core, clock = self._core, self._core._clock
         begun, failures, connected = clock.now(), 0, False
         call = _Call("GET", wire.url_path(self._path, self._parameters), {}, {"accept": "text/event-stream"})
@@ -340,7 +350,8 @@ class AsyncStream(Generic[T]):
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         connected, failures = True, 0
-                        if frame is not None and (item := self._item_of(frame, call.name)) is not None:
+                        item = None if frame is None else self._item_of(frame, call.name)
+                        if frame is None or item is not None:
                             yield item
                 failed: AthenaError = Unreachable("the server ended the stream", request=call.name)
             except httpx2.TransportError as error:
@@ -375,7 +386,7 @@ class AsyncStream(Generic[T]):
         return StreamItem(frame.id, wire.decode(self._item, wire.frame_data(frame.data, name), name))
 
     async def _frames(self, call: "_Call") -> AsyncGenerator[Frame | None, None]:
-        """Yield the frames of one connection, after a None once it is open. Raise _Refused."""
+        """Yield the frames of one connection, and None once it is open and for each heartbeat. Raise _Refused."""
         core = self._core
         query, headers = dict(self._query), dict(call.headers)
         if self.cursor is not None:
@@ -395,7 +406,7 @@ class AsyncStream(Generic[T]):
             parser = FrameParser(core._frame_bytes_max)
             async with aclosing(_chunks(response)) as chunks:
                 async for chunk in chunks:
-                    for frame in parser.feed(chunk):
+                    for frame in parser.feed(chunk) or (QUIET if parser.idle else ()):
                         yield frame
         finally:
             await response.aclose()
