@@ -50,7 +50,7 @@ RunPart: TypeAlias = TextDelta | TextReset | Message | ToolCall | ToolResult | R
 
 
 class RunText:
-    """What was shown of a run. Turns live text and recorded entries into parts, each exactly once.
+    """The text of a run so far. Turns live text and recorded entries into parts, each exactly once.
 
     Live text may come twice or with a gap after a reconnection. The recorded entry of a message settles it: the deltas
     since the last reset always add up to its text.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class AsyncAthena(AsyncOperations):
     """A client of a control plane: a method for each operation, and ``run``, ``start``, ``follow`` and ``events``.
 
-    See ``AsyncCore`` for the arguments, and for what is repeated, bounded and cancelled.
+    See ``AsyncCore`` for the arguments, and for retries, limits and cancellation.
     """
 
     async def run(self, input: str | None = None, **options: Unpack[RunOptions]) -> models.RunResult:

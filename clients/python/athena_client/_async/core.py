@@ -169,7 +169,7 @@ class AsyncCore:
         """
         begun, failures = self._clock.now(), 0
         while True:
-            pause: float | None = None
+            pause = 0.0
             try:
                 return await self._attempt(call, patience)
             except httpx2.ReadTimeout as error:
@@ -185,8 +185,7 @@ class AsyncCore:
                 if failed.retry_with != "same-key":
                     raise failed from None
             failures += 1
-            if pause is None:
-                pause = wire.backoff(failures, self._clock.fraction())
+            pause = max(pause, wire.backoff(failures, self._clock.fraction()))
             if self._clock.now() - begun + pause >= self._deadline:
                 raise failed
             await self._clock.sleep(pause)
@@ -219,10 +218,10 @@ class AsyncCore:
                 content += chunk
                 if len(content) > self._answer_bytes_max:
                     problem = f"the answer is larger than {self._answer_bytes_max} bytes"
-                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code), None)
+                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
                 if self._clock.now() - begun > self._deadline:
                     problem = f"the answer did not end within {self._deadline} seconds"
-                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code), None)
+                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
         return bytes(content)
 
     def _unreachable(self, name: str, error: Exception) -> Unreachable:
@@ -345,7 +344,7 @@ class AsyncStream(Generic[T]):
         begun, failures, connected = clock.now(), 0, False
         call = _Call("GET", wire.url_path(self._path, self._parameters), {}, {"accept": "text/event-stream"})
         while True:
-            pause: float | None = None
+            pause = 0.0
             try:
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
@@ -366,8 +365,7 @@ class AsyncStream(Generic[T]):
             if failures == 0 and connected and self._on_lost is not None:
                 self._on_lost(failed.message)
             failures += 1
-            if pause is None:
-                pause = wire.backoff(failures, clock.fraction())
+            pause = max(pause, wire.backoff(failures, clock.fraction()))
             if not connected and clock.now() - begun + pause >= core._deadline:
                 raise failed
             await clock.sleep(pause)
@@ -418,7 +416,7 @@ class AsyncStream(Generic[T]):
             wire.answer_of(response, content, name)
         except AthenaError as error:
             return _Refused(error, wire.retry_after(response.headers))
-        return _Refused(wire.not_athena(response, name), None)
+        return _Refused(wire.not_athena(response, name))
 
 
 def _chunks(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
@@ -449,9 +447,9 @@ class _Silence(Exception):
 
 
 class _Refused(Exception):
-    """An attempt was answered with an error; ``pause`` is the time that the server asks to wait."""
+    """An attempt was answered with an error; ``pause`` is how many seconds the server asks to wait."""
 
-    def __init__(self, error: AthenaError, pause: float | None) -> None:
+    def __init__(self, error: AthenaError, pause: float = 0.0) -> None:
         super().__init__(str(error))
         self.error = error
         self.pause = pause

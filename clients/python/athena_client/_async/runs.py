@@ -32,7 +32,7 @@ class AsyncRunHandle:
         return await self._client.get_run(self.id)
 
     async def wait(self, timeout: float | None = None) -> models.Run:
-        """Wait until the run ends or pauses, and return its record. Its ``status`` may be that of a failure.
+        """Wait until the run ends or pauses, and return its record. Check its ``status``: a failed run has one, too.
 
         ``timeout`` is the time to wait in seconds; without it, wait as long as the run takes.
 
