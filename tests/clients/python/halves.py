@@ -62,8 +62,8 @@ def client_of(half: str, url: str, **options: Any) -> Iterator[Athena]:
             yield client
         return
     with start_blocking_portal() as portal:
-        client = portal.call(lambda: AsyncAthena(url, **options))
+        inner = portal.call(lambda: AsyncAthena(url, **options))
         try:
-            yield cast(Athena, Blocking(client, portal))
+            yield cast(Athena, Blocking(inner, portal))
         finally:
-            portal.call(client.aclose)
+            portal.call(inner.aclose)
