@@ -12,7 +12,7 @@ from typing import Any
 import msgspec.inspect as shapes
 from cyclopts import App
 
-from athena_api.document.openapi import CODES, codes_of
+from athena_api.document.responses import CODES, codes_of
 from athena_api.edge.replies import status_of
 from athena_api.endpoint.operation import EVERYBODY
 from athena_api.metrics import FAMILIES

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from athena_api.document import openapi
+from athena_api.document import openapi, responses
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_core import __version__
@@ -371,8 +371,8 @@ class Method:
 
     def _codes(self) -> list[str]:
         """Return the error codes of this operation that not every operation shares."""
-        common = {*openapi.EVERY, *(openapi.WRITING if self.row.method != "GET" else ())}
-        return sorted(set(openapi.codes_of(self.row)) - common)
+        common = {*responses.EVERY, *(responses.WRITING if self.row.method != "GET" else ())}
+        return sorted(set(responses.codes_of(self.row)) - common)
 
 
 RETURNS = ""

@@ -69,9 +69,7 @@ class Client:
     def types(self) -> str:
         """Return the interfaces and unions of all schemas, except the envelopes of answers."""
         named = ((name, schema) for name, schema in sorted(self._schemas.items()) if not self._is_needless(schema))
-        error = self._schemas["Failure"]["properties"]["error"]["$ref"].removeprefix(SCHEMAS)
-        codes = f'/** The stable code of an error. */\nexport type ErrorCode = {error}["code"];\n'
-        return "\n".join([*(self._declaration(name, schema) for name, schema in named), codes]).rstrip() + "\n"
+        return "\n".join(self._declaration(name, schema) for name, schema in named).rstrip() + "\n"
 
     def rows(self, paths: Mapping[str, Json]) -> str:
         """Return the rows of the table."""

@@ -1,5 +1,6 @@
 """The operation: a row of the table, for one method and path; imports no framework."""
 
+import re
 from collections.abc import Awaitable, Callable, Set
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast, get_args
@@ -116,7 +117,11 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     roles: frozenset[Role]
     answer: Any
     handle: Handler[B, Q]
+    details: str = ""
+    """What the API document says beyond the summary."""
     body: type[B] = NoBody  # type: ignore[assignment]
+    forms: tuple[type, ...] = ()
+    """The types of the body as the API document shows them, if it has several forms."""
     query: type[Q] = NoQuery  # type: ignore[assignment]
     paging: Literal["cursor", "full", "tail"] | None = None
     reads: tuple[str, ...] = ()
@@ -164,6 +169,7 @@ class Noun(NamedTuple):
         roles: frozenset[Role] | None = None,
         reads: tuple[str, ...] = (),
         errors: tuple[str, ...] = (),
+        forms: tuple[type, ...] = (),
         paging: Literal["cursor", "full", "tail"] | None = None,
         narrows: Set[ScopeKind] = frozenset(),
         command: str | None = None,
@@ -176,30 +182,30 @@ class Noun(NamedTuple):
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
 
-        The handler gives the id (``createRun`` from ``create_run``), the summary (its docstring), and the types of body
-        and query (from its annotation). By default every role may use a GET, and operators and admins the other
-        methods. A GET reads the projections of the noun. If its path ends in a parameter, it may answer NOT_FOUND.
+        The handler gives the id (``createRun`` from ``create_run``), the summary and details (its docstring), and the
+        types of body and query. By default every role may use a GET, and operators and admins the other methods. A GET
+        reads the projections of the noun. If its path ends in a parameter, it may answer NOT_FOUND.
         """
-        method, path = route.split()
-        reading = method == "GET"
-        body, query = get_args(handle.__annotations__["call"])
-        verb, *words = handle.__name__.split("_")
-        one = reading and path.rpartition("/")[2].startswith(":")
+        method, path = cast(tuple[Method, str], route.split())
+        reading, (body, query) = method == "GET", get_args(handle.__annotations__["call"])
+        summary, _, details = cleandoc(handle.__doc__ or "").partition("\n\n")
         return Operation(
-            id="".join((verb, *map(str.capitalize, words))),
+            id=re.sub("_(.)", lambda letter: letter[1].upper(), handle.__name__),
             context=context,
-            method=cast(Method, method),
+            method=method,
             path=path,
             tag=self.tag,
-            summary=cleandoc(handle.__doc__ or ""),
+            summary=" ".join(summary.split()),
+            details=details,
             roles=roles or (EVERYBODY if reading else WRITERS),
             answer=answer,
             handle=handle,
             body=body,
             query=query,
+            forms=forms,
             paging=paging,
             reads=reads or (self.reads if reading else ()),
-            errors=errors or (("NOT_FOUND",) if one else ()),
+            errors=errors or (("NOT_FOUND",) if reading and ":" in path.rpartition("/")[2] else ()),
             accepted=accepted,
             command=command or (self.word and f"{self.word} {context.rpartition('.')[2]}"),
             successor=successor,

@@ -8,7 +8,14 @@ from athena_api.endpoint.body import Time
 from athena_api.endpoint.etag import etag, expectation
 from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core.clock import iso
-from athena_core.domain.policy import PolicyDocument, PutPolicyBody, SimulateBody, supposed_policy
+from athena_core.domain.policy import (
+    CommentedPolicyBody,
+    PlainPolicyBody,
+    PolicyDocument,
+    PutPolicyBody,
+    SimulateBody,
+    supposed_policy,
+)
 from athena_core.errors import ConfigError, CursorInvalid
 from athena_core.event import Position, Value
 from athena_core.services.proof import simulate
@@ -112,7 +119,15 @@ row = Noun("policy", reads=("policy",)).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("policy.get", "GET /policy", get_policy, answer=PolicyDocument | None, shared=True, versioned=True),
-    row("policy.put", "PUT /policy", put_policy, answer=PolicyDocument, roles=ADMINS, versioned=True),
+    row(
+        "policy.put",
+        "PUT /policy",
+        put_policy,
+        answer=PolicyDocument,
+        forms=(PlainPolicyBody, CommentedPolicyBody),
+        roles=ADMINS,
+        versioned=True,
+    ),
     row(
         "policy.simulate",
         "POST /policy/simulate",

@@ -73,12 +73,24 @@ class PolicyInput(Policy):
     updated_at: Any = None
 
 
-class PutPolicyBody(PolicyInput):
+class PlainPolicyBody(PolicyInput):
+    """A new policy: the document itself."""
+
+    audit_comment: Label | None = None
+
+
+class CommentedPolicyBody(Body):
+    """A new policy, and why it changes."""
+
+    policy: PolicyInput
+    audit_comment: Label
+
+
+class PutPolicyBody(PlainPolicyBody):
     """A new policy: the document itself with ``schemaVersion``, or ``policy`` with ``auditComment``."""
 
     schema_version: Count | None = None  # type: ignore[assignment]
     policy: PolicyInput | None = None
-    audit_comment: Label | None = None
 
 
 class SimulateBody(Body):

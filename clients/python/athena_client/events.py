@@ -5,6 +5,7 @@ Generated from the registered events by `python -m docs.generate`; do not edit.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -273,7 +274,7 @@ class EventRecord(Model, frozen=True, kw_only=True):
 
     id: str
     trace_id: str
-    created_at: str
+    created_at: datetime
     session_id: str | None = None
     run_id: str | None = None
     task_id: str | None = None

@@ -5,6 +5,7 @@ Generated from the API document by `python -m docs.generate`; do not edit.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -110,7 +111,7 @@ class ActiveRun(Model, frozen=True, kw_only=True):
 
     session_id: str
     pid: int
-    started_at: str
+    started_at: datetime
     run_id: str
     trace_id: str
 
@@ -162,7 +163,7 @@ class Artifact(Model, frozen=True, kw_only=True):
     output: str | None
     provider: str
     model: str
-    created_at: str
+    created_at: datetime
     output_truncated: bool | None = None
 
 
@@ -174,7 +175,7 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
     kind: str
     provider: str
     model: str
-    created_at: str
+    created_at: datetime
     output_chars: int
 
 
@@ -185,7 +186,7 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    created_at: str
+    created_at: datetime
     kind: str
     type: str
     actor: str
@@ -236,11 +237,11 @@ class CancelRequest(Model, frozen=True, kw_only=True):
     """A request to cancel a run that has not ended."""
 
     session_id: str
-    requested_at: str
+    requested_at: datetime
     run_id: str
     reason: str | None = None
     trace_id: str | None = None
-    started_at: str | None = None
+    started_at: datetime | None = None
 
 
 class Cancelled(Model, frozen=True, kw_only=True):
@@ -305,8 +306,8 @@ class Checkpoint(Model, frozen=True, kw_only=True):
     """The last attempt of a step."""
 
     attempt: int
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     artifact: Artifact | None = None
     error: str | None = None
 
@@ -405,8 +406,8 @@ class DeadLetter(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     status: DeadLetterStatus
     payload: dict[str, Any]
     source: str
@@ -487,7 +488,7 @@ class Directive(Model, frozen=True, kw_only=True):
 
     id: str
     input: str | None
-    created_at: str
+    created_at: datetime
     context_refs: list[str] | None = None
     metadata: dict[str, str] | None = None
     shadow: bool | None = None
@@ -527,11 +528,11 @@ class Egress(Model, frozen=True, kw_only=True):
 class Eta(Model, frozen=True, kw_only=True):
     """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
-    computed_at: str
+    computed_at: datetime
     source: str
     historical_sample_size: int
     estimated_remaining_ms: int | None = None
-    estimated_completion_at: str | None = None
+    estimated_completion_at: datetime | None = None
     remaining_ms: dict[str, int] | None = None
     held: EtaAccuracy | None = None
 
@@ -564,7 +565,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     stale: bool
     position: int
     event_id: str
-    created_at: str
+    created_at: datetime
     artifact_ref: str
     session_id: str | None = None
     tool_call_id: str | None = None
@@ -588,7 +589,7 @@ class EvidenceFile(Model, frozen=True, kw_only=True):
     artifact_path: str
     type: str
     size_bytes: int
-    created_at: str
+    created_at: datetime
 
 
 class EvidenceRecord(Model, frozen=True, kw_only=True):
@@ -610,7 +611,7 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     stale: bool
     position: int
     event_id: str
-    created_at: str
+    created_at: datetime
     artifact_ref: str
     session_id: str | None = None
     tool_call_id: str | None = None
@@ -649,7 +650,7 @@ class FilesPolicy(Model, frozen=True, kw_only=True):
     """The rights of tool `files` below `directory` in the workspace: read, and with `write` also change."""
 
     directory: str | None = None
-    write: bool | None = None
+    write: bool = False
     file_bytes_max: int | None = None
 
 
@@ -695,13 +696,9 @@ class FleetCapabilities(Model, frozen=True, kw_only=True):
 
 
 class FleetQueue(Model, frozen=True, kw_only=True):
-    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters.
-
-    `without_executor` counts running runs that no executor has taken.
-    """
+    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters."""
 
     waiting: int
-    without_executor: int
     sessions: int
     items: int
     dead_letters: int
@@ -783,7 +780,7 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     allowed_egress: list[Egress] | None = None
     verification_policies: list[VerificationPolicy] | None = None
     id: str
-    created_at: str
+    created_at: datetime
 
 
 class Health(Model, frozen=True, kw_only=True):
@@ -855,7 +852,7 @@ class KeptAnchor(Model, frozen=True, kw_only=True):
     chain: str
     at: str
     from_: str
-    kept_at: str
+    kept_at: datetime
 
 
 class KeyLimit(Model, frozen=True, kw_only=True):
@@ -922,7 +919,7 @@ class MemoryEntry(Model, frozen=True, kw_only=True):
     id: str
     text: str
     chars: int
-    created_at: str
+    created_at: datetime
     citation: str
     metadata: dict[str, str] | None = None
 
@@ -939,8 +936,8 @@ class Message(Model, frozen=True, kw_only=True):
     to_persona: str
     session_id: str
     status: str
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     payload: str | None
     hops: int
     attempts: int
@@ -1013,8 +1010,8 @@ class PendingApproval(Model, frozen=True, kw_only=True):
     """A requested approval. A decision must name `subject_hash`, so that it applies to this subject only."""
 
     subject_hash: str
-    requested_at: str
-    expires_at: str | None = None
+    requested_at: datetime
+    expires_at: datetime | None = None
     message: str | None = None
     approvers: list[str] | None = None
     role: str | None = None
@@ -1041,8 +1038,8 @@ class PersonaRun(Model, frozen=True, kw_only=True):
     repo_path: str
     head_ref: str
     base_ref: str
-    created_at: str
-    finished_at: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
     repair_run_id: str | None = None
     merge_gate: str | None = None
     findings: FindingCounts | None = None
@@ -1059,8 +1056,8 @@ class PersonaRunDetails(Model, frozen=True, kw_only=True):
     repo_path: str
     head_ref: str
     base_ref: str
-    created_at: str
-    finished_at: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
     repair_run_id: str | None = None
     merge_gate: str | None = None
     findings: FindingCounts | None = None
@@ -1096,7 +1093,7 @@ class PolicyDocument(Model, frozen=True, kw_only=True):
     retry_budget_per_run: int | None = None
     cost_budget_daily_usd: float | None = None
     max_run_attempts: int | None = None
-    updated_at: str
+    updated_at: datetime
 
 
 class PolicyInput(Model, frozen=True, kw_only=True):
@@ -1187,8 +1184,8 @@ class Redrive(Model, frozen=True, kw_only=True):
     failed: int
     requested_by: str
     results: list[RedriveResult]
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     next_cursor: str | None = None
 
 
@@ -1264,7 +1261,7 @@ class Rejection(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    created_at: str
+    created_at: datetime
     session_id: str
     active_runs: int
     max_concurrent_runs: int
@@ -1356,8 +1353,8 @@ class ReviewResult(Model, frozen=True, kw_only=True):
     persona_name: str
     session_id: str
     status: ReviewResultStatus
-    started_at: str
-    finished_at: str
+    started_at: datetime
+    finished_at: datetime
     findings: list[Finding]
     merge_gate: ReviewResultMergeGate
     report_markdown: str
@@ -1391,7 +1388,7 @@ class Run(Model, frozen=True, kw_only=True):
     run_id: str
     session_id: str
     status: str
-    created_at: str
+    created_at: datetime
     directive_id: str
     harness_profile_id: str
     provider: str
@@ -1399,8 +1396,8 @@ class Run(Model, frozen=True, kw_only=True):
     attempt: int
     evidence_count: int
     links: RunLinks
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     waiting: RunWait | None = None
     paused: RunPause | None = None
     parent_run_id: str | None = None
@@ -1460,7 +1457,7 @@ class RunResult(Model, frozen=True, kw_only=True):
     output: str
     provider: str
     model: str
-    created_at: str
+    created_at: datetime
     directive_id: str
     harness_profile_id: str
     harness_profile_snapshot: HarnessProfile
@@ -1484,8 +1481,8 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     harness_profile_id: str
     directive_template: str | None
     default_params: dict[str, Any] | None
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     params_schema: dict[str, Any] | None = None
 
 
@@ -1500,9 +1497,8 @@ class RunTimes(Model, frozen=True, kw_only=True):
 class RunWait(Model, frozen=True, kw_only=True):
     """Why a run is waiting, and its place in the queue of its session, limit or server.
 
-    A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blocked_by` is
-    the run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
-    cover that run.
+    `blocked_by` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
+    caller's scope does not cover that run.
     """
 
     reason: str
@@ -1531,9 +1527,9 @@ class ScheduleRunLog(Model, frozen=True, kw_only=True):
     id: str
     schedule_id: str
     session_id: str | None
-    started_at: str
+    started_at: datetime
     status: str
-    finished_at: str | None = None
+    finished_at: datetime | None = None
     nominal_time: str | None = None
     reason: str | None = None
     run_id: str | None = None
@@ -1551,8 +1547,8 @@ class ScheduleRunResult(Model, frozen=True, kw_only=True):
     status: str
     id: str
     session_id: str | None
-    started_at: str
-    finished_at: str | None = None
+    started_at: datetime
+    finished_at: datetime | None = None
     error: str | None = None
     error_code: str | None = None
     reason: str | None = None
@@ -1581,17 +1577,17 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     jitter_seconds: int
     buffered: int
     revision: int
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     updated_by: str
-    next_run_at: str | None
-    last_run_at: str | None = None
+    next_run_at: datetime | None
+    last_run_at: datetime | None = None
     every_minutes: int | None = None
     cron: str | None = None
     timezone: str | None = None
-    run_at: str | None = None
-    start_at: str | None = None
-    end_at: str | None = None
+    run_at: datetime | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
     directive_id: str | None = None
     harness_profile_id: str | None = None
     run_template_id: str | None = None
@@ -1607,8 +1603,8 @@ class Session(Model, frozen=True, kw_only=True):
     id: str
     schema_version: int
     transcript_path: str
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     model: str | None = None
     provider: str | None = None
 
@@ -1712,7 +1708,7 @@ class StepState(Model, frozen=True, kw_only=True):
     attempt: int
     ready: bool
     dependency_readiness: DependencyReadiness
-    updated_at: str
+    updated_at: datetime
     checkpoint: Checkpoint | None = None
     run_id: str | None = None
     note: str | None = None
@@ -1805,7 +1801,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     content: str | None
     kind: str
     metadata: dict[str, str]
-    created_at: str
+    created_at: datetime
     run_id: str
     tool_call_id: str | None = None
     tool_name: str | None = None
@@ -1887,11 +1883,11 @@ class WorkDrain(Model, frozen=True, kw_only=True):
     status: str
     requested_by: str
     automatic: bool
-    started_at: str
+    started_at: datetime
     queue_depth_before: int
     drained_items: int
     queue_depth_after: int | None = None
-    finished_at: str | None = None
+    finished_at: datetime | None = None
     provider: str | None = None
     model: str | None = None
     run_id: str | None = None
@@ -1905,7 +1901,7 @@ class WorkItem(Model, frozen=True, kw_only=True):
     session_id: str
     payload: str | None
     mode: str
-    created_at: str
+    created_at: datetime
     attempts: int
     run_id: str | None = None
     message_id: str | None = None
@@ -1920,7 +1916,7 @@ class WorkQueueState(Model, frozen=True, kw_only=True):
     items: list[WorkItem]
     item_counts: QueueCounts
     draining: bool
-    updated_at: str
+    updated_at: datetime
     next_cursor: str | None = None
 
 
@@ -1957,7 +1953,7 @@ class Workflow(Model, frozen=True, kw_only=True):
 
     id: str
     definition: WorkflowDefinition
-    created_at: str
+    created_at: datetime
     created_by: str
 
 
@@ -1974,7 +1970,7 @@ class WorkflowLogLine(Model, frozen=True, kw_only=True):
     id: str
     level: str
     message: str
-    created_at: str
+    created_at: datetime
     step_id: str | None = None
 
 
@@ -2004,12 +2000,12 @@ class WorkflowRun(Model, frozen=True, kw_only=True):
     step_order: list[str]
     step_states: dict[str, StepState]
     execution_log: list[WorkflowLogLine]
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     requested_by: str
     resumed_from_run_id: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     execution_log_truncated: bool | None = None
     dry_run: DryRun | None = None
 
@@ -2031,9 +2027,9 @@ class WorkflowRunSummary(Model, frozen=True, kw_only=True):
     id: str
     workflow_id: str
     status: str
-    created_at: str
-    updated_at: str
+    created_at: datetime
+    updated_at: datetime
     requested_by: str
     resumed_from_run_id: str | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None

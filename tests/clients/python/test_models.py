@@ -22,7 +22,7 @@ EVIDENCE: dict[str, Any] = {
     "stale": False,
     "position": 7,
     "eventId": "AXh",
-    "createdAt": "2026-01-01T00:00:00.000Z",
+    "createdAt": "2026-01-01T00:00:00Z",
     "artifactRef": "ref",
 }
 

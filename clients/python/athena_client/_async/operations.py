@@ -70,7 +70,9 @@ class AsyncOperations(AsyncCore):
     async def get_view_digests(
         self, *, min_position: int | None = None, stale: str | None = None
     ) -> models.ViewDigests:
-        """Get a checksum of each view. Reads every row; concurrent requests share one scan.
+        """Get a checksum of each view.
+
+        Reads every row; concurrent requests share one scan.
 
         Args:
             min_position: Wait until the views reflect this position of the log.
@@ -142,7 +144,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run:
-        """Start a run. Waits for its result unless `Prefer: respond-async` is sent.
+        """Start a run.
+
+        Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
             session_id: The `session_id` of the request.
@@ -193,7 +197,7 @@ class AsyncOperations(AsyncCore):
         provider: str | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Run]:
@@ -205,7 +209,7 @@ class AsyncOperations(AsyncCore):
             provider: The `provider` of the request.
             include: The `include` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -233,7 +237,9 @@ class AsyncOperations(AsyncCore):
     async def get_run(
         self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Run:
-        """Get a run. With `wait`, the answer waits up to that many seconds for its end.
+        """Get a run.
+
+        With `wait`, the answer waits up to that many seconds for its end.
 
         Args:
             run_id: The `run_id` of the request.
@@ -258,7 +264,7 @@ class AsyncOperations(AsyncCore):
         run_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.EvidenceRecord]:
@@ -267,7 +273,7 @@ class AsyncOperations(AsyncCore):
         Args:
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -335,7 +341,7 @@ class AsyncOperations(AsyncCore):
         session_id: str | None = None,
         run_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.ActiveRun]:
@@ -345,7 +351,7 @@ class AsyncOperations(AsyncCore):
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -374,7 +380,7 @@ class AsyncOperations(AsyncCore):
         session_id: str | None = None,
         run_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.CancelRequest]:
@@ -384,7 +390,7 @@ class AsyncOperations(AsyncCore):
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -410,7 +416,9 @@ class AsyncOperations(AsyncCore):
     async def cancel_run_by_run_id(
         self, run_id: str, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> models.Cancelled:
-        """Cancel a run. `status` is `not-running` if it has already ended or does not exist.
+        """Cancel a run.
+
+        `status` is `not-running` if it has already ended or does not exist.
 
         Args:
             run_id: The `run_id` of the request.
@@ -495,7 +503,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Session]:
@@ -503,7 +511,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -546,7 +554,7 @@ class AsyncOperations(AsyncCore):
         session_id: str,
         *,
         after: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.TranscriptEntry]:
@@ -555,7 +563,7 @@ class AsyncOperations(AsyncCore):
         Args:
             session_id: The `session_id` of the request.
             after: The id of the last entry received.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -602,7 +610,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Directive]:
@@ -610,7 +618,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -681,7 +689,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.HarnessProfile]:
@@ -689,7 +697,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -776,7 +784,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.RunTemplate]:
@@ -784,7 +792,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -870,7 +878,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         if_match: int | str | None = None,
     ) -> models.RunTemplate:
-        """Create a new version of a run template. Runs of earlier versions are not affected.
+        """Create a new version of a run template.
+
+        Runs of earlier versions are not affected.
 
         Args:
             template_id: The `template_id` of the request.
@@ -932,7 +942,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run:
-        """Start a run of a template's newest version. Waits for its result unless `Prefer: respond-async` is sent.
+        """Start a run of a template's newest version.
+
+        Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
             template_id: The `template_id` of the request.
@@ -988,7 +1000,7 @@ class AsyncOperations(AsyncCore):
         session_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.WorkQueueState:
@@ -997,7 +1009,7 @@ class AsyncOperations(AsyncCore):
         Args:
             session_id: The `session_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 500.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1044,7 +1056,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.DrainResult | models.WorkDrain:
-        """Drain a session's queue. Waits for the end unless `Prefer: respond-async` is sent.
+        """Drain a session's queue.
+
+        Waits for the end unless `Prefer: respond-async` is sent.
 
         Args:
             session_id: The `session_id` of the request.
@@ -1104,7 +1118,9 @@ class AsyncOperations(AsyncCore):
         parent_run_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.Message:
-        """Send a message to a persona. Its session's queue is drained automatically.
+        """Send a message to a persona.
+
+        Its session's queue is drained automatically.
 
         Args:
             from_persona: The `from_persona` of the request.
@@ -1142,7 +1158,7 @@ class AsyncOperations(AsyncCore):
         to_persona: str | None = None,
         status: Literal["completed", "failed", "sent", "started"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Message]:
@@ -1153,7 +1169,7 @@ class AsyncOperations(AsyncCore):
             to_persona: The `to_persona` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1210,7 +1226,7 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.DeadLetter]:
@@ -1225,7 +1241,7 @@ class AsyncOperations(AsyncCore):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1402,7 +1418,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.MemoryEntry]:
@@ -1410,7 +1426,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1468,7 +1484,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def forget_memory(self, entry_id: str, *, idempotency_key: str | None = None) -> models.ForgottenEntry:
-        """Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain.
+        """Forget a memory entry and erase its text, also from the log.
+
+        `left` lists where the text may remain.
 
         Args:
             entry_id: The `entry_id` of the request.
@@ -1488,7 +1506,7 @@ class AsyncOperations(AsyncCore):
         *,
         log_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.KeptAnchor]:
@@ -1497,7 +1515,7 @@ class AsyncOperations(AsyncCore):
         Args:
             log_id: The `log_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1546,7 +1564,9 @@ class AsyncOperations(AsyncCore):
         dry_run: bool | None = None,
         idempotency_key: str | None = None,
     ) -> models.Redrive:
-        """Requeue matching dead letters at a fixed rate. `dry_run` only counts them.
+        """Requeue matching dead letters at a fixed rate.
+
+        `dry_run` only counts them.
 
         Args:
             filter: The `filter` of the request.
@@ -1572,7 +1592,7 @@ class AsyncOperations(AsyncCore):
         id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.Redrive:
@@ -1581,7 +1601,7 @@ class AsyncOperations(AsyncCore):
         Args:
             id: The `id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1598,7 +1618,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def cancel_a2a_dlq_redrive(self, id: str, *, idempotency_key: str | None = None) -> models.Redrive:
-        """Cancel a redrive. Dead letters that it has requeued stay requeued.
+        """Cancel a redrive.
+
+        Dead letters that it has requeued stay requeued.
 
         Args:
             id: The `id` of the request.
@@ -1617,7 +1639,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Workflow]:
@@ -1625,7 +1647,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1686,7 +1708,7 @@ class AsyncOperations(AsyncCore):
         workflow_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.WorkflowRunSummary]:
@@ -1695,7 +1717,7 @@ class AsyncOperations(AsyncCore):
         Args:
             workflow_id: The `workflow_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1798,7 +1820,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.WorkflowRun | None:
-        """Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none.
+        """Resume a workflow run, or a workflow's newest run that is not ok.
+
+        Starts a new run if there is none.
 
         Args:
             id: The `id` of the request.
@@ -1854,7 +1878,7 @@ class AsyncOperations(AsyncCore):
         *,
         status: Literal["cancelled", "failed", "ok", "pending", "running"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.StepItem]:
@@ -1865,7 +1889,7 @@ class AsyncOperations(AsyncCore):
             step: The `step` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1911,7 +1935,9 @@ class AsyncOperations(AsyncCore):
     async def reject_workflow_step(
         self, id: str, step: str, *, subject_hash: str, note: str | None = None, idempotency_key: str | None = None
     ) -> models.WorkflowRun:
-        """Reject a step if its subject hash still matches. The step fails.
+        """Reject a step if its subject hash still matches.
+
+        The step fails.
 
         Args:
             id: The `id` of the request.
@@ -1986,7 +2012,9 @@ class AsyncOperations(AsyncCore):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.PersonaRunOutput | models.PersonaRunDetails:
-        """Run a persona that reviews the changes between two commits. A failed model call gives a failed result.
+        """Run a persona that reviews the changes between two commits.
+
+        A failed model call gives a failed result.
 
         Args:
             name: The `name` of the request.
@@ -2035,7 +2063,7 @@ class AsyncOperations(AsyncCore):
         name: str | None = None,
         status: Literal["failed", "ok", "running"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.PersonaRun]:
@@ -2045,7 +2073,7 @@ class AsyncOperations(AsyncCore):
             name: The `name` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2119,12 +2147,14 @@ class AsyncOperations(AsyncCore):
         cost_budget_daily_usd: float | None = None,
         max_run_attempts: int | None = None,
         updated_at: Any | None = None,
-        policy: models.PolicyInput | Mapping[str, Any] | None = None,
         audit_comment: str | None = None,
+        policy: models.PolicyInput | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         if_match: int | str | None = None,
     ) -> models.PolicyDocument:
-        """Replace the whole policy. Limits that the body omits no longer apply.
+        """Replace the whole policy.
+
+        Limits that the body omits no longer apply.
 
         Args:
             schema_version: The `schema_version` of the request.
@@ -2136,8 +2166,8 @@ class AsyncOperations(AsyncCore):
             cost_budget_daily_usd: The `cost_budget_daily_usd` of the request.
             max_run_attempts: The `max_run_attempts` of the request.
             updated_at: The `updated_at` of the request.
-            policy: The `policy` of the request.
             audit_comment: The `audit_comment` of the request.
+            policy: The `policy` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -2159,8 +2189,8 @@ class AsyncOperations(AsyncCore):
                 "costBudgetDailyUsd": cost_budget_daily_usd,
                 "maxRunAttempts": max_run_attempts,
                 "updatedAt": updated_at,
-                "policy": policy,
                 "auditComment": audit_comment,
+                "policy": policy,
             },
             headers=_headers(if_match=if_match),
             key=idempotency_key,
@@ -2209,7 +2239,7 @@ class AsyncOperations(AsyncCore):
         harness_profile_id: str | None = None,
         order: Literal["newest", "oldest"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.Rejection]:
@@ -2226,7 +2256,7 @@ class AsyncOperations(AsyncCore):
             harness_profile_id: The `harness_profile_id` of the request.
             order: The `order` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2260,7 +2290,7 @@ class AsyncOperations(AsyncCore):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.ScheduledTask]:
@@ -2268,7 +2298,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2298,9 +2328,9 @@ class AsyncOperations(AsyncCore):
         every_minutes: int | None = None,
         cron: str | None = None,
         timezone: str | None = None,
-        run_at: str | None = None,
-        start_at: str | None = None,
-        end_at: str | None = None,
+        run_at: datetime | str | None = None,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
         jitter_seconds: int | None = None,
         overlap_policy: Literal[
             "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
@@ -2315,7 +2345,9 @@ class AsyncOperations(AsyncCore):
         note: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.ScheduledTask:
-        """Create a schedule, or replace the one with this id. An identical schedule changes nothing.
+        """Create a schedule, or replace the one with this id.
+
+        An identical schedule changes nothing.
 
         Args:
             id: The `id` of the request.
@@ -2445,9 +2477,9 @@ class AsyncOperations(AsyncCore):
         every_minutes: int | None = None,
         cron: str | None = None,
         timezone: str | None = None,
-        run_at: str | None = None,
-        start_at: str | None = None,
-        end_at: str | None = None,
+        run_at: datetime | str | None = None,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
         jitter_seconds: int | None = None,
         overlap_policy: Literal[
             "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
@@ -2462,7 +2494,9 @@ class AsyncOperations(AsyncCore):
         note: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.ScheduledTask:
-        """Replace a whole schedule, or create it. An identical schedule changes nothing.
+        """Replace a whole schedule, or create it.
+
+        An identical schedule changes nothing.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2528,7 +2562,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def delete_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.RemovedSchedule:
-        """Delete a schedule. Its runs in progress continue, and its log is kept.
+        """Delete a schedule.
+
+        Its runs in progress continue, and its log is kept.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2583,7 +2619,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def enable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
-        """Enable a schedule. Its next time is computed from now on.
+        """Enable a schedule.
+
+        Its next time is computed from now on.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2603,7 +2641,9 @@ class AsyncOperations(AsyncCore):
         return answer
 
     async def disable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
-        """Disable a schedule. Nothing is due or logged until it is enabled again.
+        """Disable a schedule.
+
+        Nothing is due or logged until it is enabled again.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2625,7 +2665,9 @@ class AsyncOperations(AsyncCore):
     async def pause_schedule(
         self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
     ) -> models.UpdatedSchedule:
-        """Pause a schedule. Due times are logged as skipped. `note` records the reason.
+        """Pause a schedule.
+
+        Due times are logged as skipped. `note` records the reason.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2649,7 +2691,9 @@ class AsyncOperations(AsyncCore):
     async def resume_schedule(
         self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
     ) -> models.UpdatedSchedule:
-        """Resume a paused schedule. Times that came due during the pause are not run.
+        """Resume a paused schedule.
+
+        Times that came due during the pause are not run.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2675,7 +2719,7 @@ class AsyncOperations(AsyncCore):
         schedule_id: str,
         *,
         after: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> list[models.ScheduleRunLog]:
@@ -2684,7 +2728,7 @@ class AsyncOperations(AsyncCore):
         Args:
             schedule_id: The `schedule_id` of the request.
             after: The id of the last entry received.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2756,7 +2800,7 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> AsyncPages[models.AuditEntry]:
@@ -2768,7 +2812,7 @@ class AsyncOperations(AsyncCore):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2820,7 +2864,7 @@ class AsyncOperations(AsyncCore):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
     ) -> AsyncPages[Event]:
         """List events from a cursor, oldest first.
 
@@ -2832,7 +2876,7 @@ class AsyncOperations(AsyncCore):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
 
         Returns:
             The items of all pages, one by one; `pages()` yields the pages.

@@ -68,7 +68,9 @@ class Operations(Core):
         return answer
 
     def get_view_digests(self, *, min_position: int | None = None, stale: str | None = None) -> models.ViewDigests:
-        """Get a checksum of each view. Reads every row; concurrent requests share one scan.
+        """Get a checksum of each view.
+
+        Reads every row; concurrent requests share one scan.
 
         Args:
             min_position: Wait until the views reflect this position of the log.
@@ -140,7 +142,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run:
-        """Start a run. Waits for its result unless `Prefer: respond-async` is sent.
+        """Start a run.
+
+        Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
             session_id: The `session_id` of the request.
@@ -191,7 +195,7 @@ class Operations(Core):
         provider: str | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Run]:
@@ -203,7 +207,7 @@ class Operations(Core):
             provider: The `provider` of the request.
             include: The `include` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -231,7 +235,9 @@ class Operations(Core):
     def get_run(
         self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None
     ) -> models.Run:
-        """Get a run. With `wait`, the answer waits up to that many seconds for its end.
+        """Get a run.
+
+        With `wait`, the answer waits up to that many seconds for its end.
 
         Args:
             run_id: The `run_id` of the request.
@@ -256,7 +262,7 @@ class Operations(Core):
         run_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.EvidenceRecord]:
@@ -265,7 +271,7 @@ class Operations(Core):
         Args:
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -333,7 +339,7 @@ class Operations(Core):
         session_id: str | None = None,
         run_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.ActiveRun]:
@@ -343,7 +349,7 @@ class Operations(Core):
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -372,7 +378,7 @@ class Operations(Core):
         session_id: str | None = None,
         run_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.CancelRequest]:
@@ -382,7 +388,7 @@ class Operations(Core):
             session_id: The `session_id` of the request.
             run_id: The `run_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -408,7 +414,9 @@ class Operations(Core):
     def cancel_run_by_run_id(
         self, run_id: str, *, reason: str | None = None, idempotency_key: str | None = None
     ) -> models.Cancelled:
-        """Cancel a run. `status` is `not-running` if it has already ended or does not exist.
+        """Cancel a run.
+
+        `status` is `not-running` if it has already ended or does not exist.
 
         Args:
             run_id: The `run_id` of the request.
@@ -493,7 +501,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Session]:
@@ -501,7 +509,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -544,7 +552,7 @@ class Operations(Core):
         session_id: str,
         *,
         after: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.TranscriptEntry]:
@@ -553,7 +561,7 @@ class Operations(Core):
         Args:
             session_id: The `session_id` of the request.
             after: The id of the last entry received.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -600,7 +608,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Directive]:
@@ -608,7 +616,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -679,7 +687,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.HarnessProfile]:
@@ -687,7 +695,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -774,7 +782,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.RunTemplate]:
@@ -782,7 +790,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -868,7 +876,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         if_match: int | str | None = None,
     ) -> models.RunTemplate:
-        """Create a new version of a run template. Runs of earlier versions are not affected.
+        """Create a new version of a run template.
+
+        Runs of earlier versions are not affected.
 
         Args:
             template_id: The `template_id` of the request.
@@ -930,7 +940,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run:
-        """Start a run of a template's newest version. Waits for its result unless `Prefer: respond-async` is sent.
+        """Start a run of a template's newest version.
+
+        Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
             template_id: The `template_id` of the request.
@@ -986,7 +998,7 @@ class Operations(Core):
         session_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.WorkQueueState:
@@ -995,7 +1007,7 @@ class Operations(Core):
         Args:
             session_id: The `session_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 500.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1042,7 +1054,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.DrainResult | models.WorkDrain:
-        """Drain a session's queue. Waits for the end unless `Prefer: respond-async` is sent.
+        """Drain a session's queue.
+
+        Waits for the end unless `Prefer: respond-async` is sent.
 
         Args:
             session_id: The `session_id` of the request.
@@ -1102,7 +1116,9 @@ class Operations(Core):
         parent_run_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.Message:
-        """Send a message to a persona. Its session's queue is drained automatically.
+        """Send a message to a persona.
+
+        Its session's queue is drained automatically.
 
         Args:
             from_persona: The `from_persona` of the request.
@@ -1140,7 +1156,7 @@ class Operations(Core):
         to_persona: str | None = None,
         status: Literal["completed", "failed", "sent", "started"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Message]:
@@ -1151,7 +1167,7 @@ class Operations(Core):
             to_persona: The `to_persona` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1208,7 +1224,7 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.DeadLetter]:
@@ -1223,7 +1239,7 @@ class Operations(Core):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1400,7 +1416,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.MemoryEntry]:
@@ -1408,7 +1424,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1466,7 +1482,9 @@ class Operations(Core):
         return answer
 
     def forget_memory(self, entry_id: str, *, idempotency_key: str | None = None) -> models.ForgottenEntry:
-        """Forget a memory entry and erase its text, also from the log. `left` lists where the text may remain.
+        """Forget a memory entry and erase its text, also from the log.
+
+        `left` lists where the text may remain.
 
         Args:
             entry_id: The `entry_id` of the request.
@@ -1486,7 +1504,7 @@ class Operations(Core):
         *,
         log_id: str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.KeptAnchor]:
@@ -1495,7 +1513,7 @@ class Operations(Core):
         Args:
             log_id: The `log_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1544,7 +1562,9 @@ class Operations(Core):
         dry_run: bool | None = None,
         idempotency_key: str | None = None,
     ) -> models.Redrive:
-        """Requeue matching dead letters at a fixed rate. `dry_run` only counts them.
+        """Requeue matching dead letters at a fixed rate.
+
+        `dry_run` only counts them.
 
         Args:
             filter: The `filter` of the request.
@@ -1570,7 +1590,7 @@ class Operations(Core):
         id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> models.Redrive:
@@ -1579,7 +1599,7 @@ class Operations(Core):
         Args:
             id: The `id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1596,7 +1616,9 @@ class Operations(Core):
         return answer
 
     def cancel_a2a_dlq_redrive(self, id: str, *, idempotency_key: str | None = None) -> models.Redrive:
-        """Cancel a redrive. Dead letters that it has requeued stay requeued.
+        """Cancel a redrive.
+
+        Dead letters that it has requeued stay requeued.
 
         Args:
             id: The `id` of the request.
@@ -1615,7 +1637,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Workflow]:
@@ -1623,7 +1645,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1684,7 +1706,7 @@ class Operations(Core):
         workflow_id: str,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.WorkflowRunSummary]:
@@ -1693,7 +1715,7 @@ class Operations(Core):
         Args:
             workflow_id: The `workflow_id` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1796,7 +1818,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.WorkflowRun | None:
-        """Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none.
+        """Resume a workflow run, or a workflow's newest run that is not ok.
+
+        Starts a new run if there is none.
 
         Args:
             id: The `id` of the request.
@@ -1852,7 +1876,7 @@ class Operations(Core):
         *,
         status: Literal["cancelled", "failed", "ok", "pending", "running"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.StepItem]:
@@ -1863,7 +1887,7 @@ class Operations(Core):
             step: The `step` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1909,7 +1933,9 @@ class Operations(Core):
     def reject_workflow_step(
         self, id: str, step: str, *, subject_hash: str, note: str | None = None, idempotency_key: str | None = None
     ) -> models.WorkflowRun:
-        """Reject a step if its subject hash still matches. The step fails.
+        """Reject a step if its subject hash still matches.
+
+        The step fails.
 
         Args:
             id: The `id` of the request.
@@ -1984,7 +2010,9 @@ class Operations(Core):
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.PersonaRunOutput | models.PersonaRunDetails:
-        """Run a persona that reviews the changes between two commits. A failed model call gives a failed result.
+        """Run a persona that reviews the changes between two commits.
+
+        A failed model call gives a failed result.
 
         Args:
             name: The `name` of the request.
@@ -2033,7 +2061,7 @@ class Operations(Core):
         name: str | None = None,
         status: Literal["failed", "ok", "running"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.PersonaRun]:
@@ -2043,7 +2071,7 @@ class Operations(Core):
             name: The `name` of the request.
             status: The `status` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2115,12 +2143,14 @@ class Operations(Core):
         cost_budget_daily_usd: float | None = None,
         max_run_attempts: int | None = None,
         updated_at: Any | None = None,
-        policy: models.PolicyInput | Mapping[str, Any] | None = None,
         audit_comment: str | None = None,
+        policy: models.PolicyInput | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         if_match: int | str | None = None,
     ) -> models.PolicyDocument:
-        """Replace the whole policy. Limits that the body omits no longer apply.
+        """Replace the whole policy.
+
+        Limits that the body omits no longer apply.
 
         Args:
             schema_version: The `schema_version` of the request.
@@ -2132,8 +2162,8 @@ class Operations(Core):
             cost_budget_daily_usd: The `cost_budget_daily_usd` of the request.
             max_run_attempts: The `max_run_attempts` of the request.
             updated_at: The `updated_at` of the request.
-            policy: The `policy` of the request.
             audit_comment: The `audit_comment` of the request.
+            policy: The `policy` of the request.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -2155,8 +2185,8 @@ class Operations(Core):
                 "costBudgetDailyUsd": cost_budget_daily_usd,
                 "maxRunAttempts": max_run_attempts,
                 "updatedAt": updated_at,
-                "policy": policy,
                 "auditComment": audit_comment,
+                "policy": policy,
             },
             headers=_headers(if_match=if_match),
             key=idempotency_key,
@@ -2205,7 +2235,7 @@ class Operations(Core):
         harness_profile_id: str | None = None,
         order: Literal["newest", "oldest"] | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.Rejection]:
@@ -2222,7 +2252,7 @@ class Operations(Core):
             harness_profile_id: The `harness_profile_id` of the request.
             order: The `order` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2256,7 +2286,7 @@ class Operations(Core):
         self,
         *,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.ScheduledTask]:
@@ -2264,7 +2294,7 @@ class Operations(Core):
 
         Args:
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2294,9 +2324,9 @@ class Operations(Core):
         every_minutes: int | None = None,
         cron: str | None = None,
         timezone: str | None = None,
-        run_at: str | None = None,
-        start_at: str | None = None,
-        end_at: str | None = None,
+        run_at: datetime | str | None = None,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
         jitter_seconds: int | None = None,
         overlap_policy: Literal[
             "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
@@ -2311,7 +2341,9 @@ class Operations(Core):
         note: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.ScheduledTask:
-        """Create a schedule, or replace the one with this id. An identical schedule changes nothing.
+        """Create a schedule, or replace the one with this id.
+
+        An identical schedule changes nothing.
 
         Args:
             id: The `id` of the request.
@@ -2441,9 +2473,9 @@ class Operations(Core):
         every_minutes: int | None = None,
         cron: str | None = None,
         timezone: str | None = None,
-        run_at: str | None = None,
-        start_at: str | None = None,
-        end_at: str | None = None,
+        run_at: datetime | str | None = None,
+        start_at: datetime | str | None = None,
+        end_at: datetime | str | None = None,
         jitter_seconds: int | None = None,
         overlap_policy: Literal[
             "allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"
@@ -2458,7 +2490,9 @@ class Operations(Core):
         note: str | None = None,
         idempotency_key: str | None = None,
     ) -> models.ScheduledTask:
-        """Replace a whole schedule, or create it. An identical schedule changes nothing.
+        """Replace a whole schedule, or create it.
+
+        An identical schedule changes nothing.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2524,7 +2558,9 @@ class Operations(Core):
         return answer
 
     def delete_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.RemovedSchedule:
-        """Delete a schedule. Its runs in progress continue, and its log is kept.
+        """Delete a schedule.
+
+        Its runs in progress continue, and its log is kept.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2579,7 +2615,9 @@ class Operations(Core):
         return answer
 
     def enable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
-        """Enable a schedule. Its next time is computed from now on.
+        """Enable a schedule.
+
+        Its next time is computed from now on.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2599,7 +2637,9 @@ class Operations(Core):
         return answer
 
     def disable_schedule(self, schedule_id: str, *, idempotency_key: str | None = None) -> models.UpdatedSchedule:
-        """Disable a schedule. Nothing is due or logged until it is enabled again.
+        """Disable a schedule.
+
+        Nothing is due or logged until it is enabled again.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2621,7 +2661,9 @@ class Operations(Core):
     def pause_schedule(
         self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
     ) -> models.UpdatedSchedule:
-        """Pause a schedule. Due times are logged as skipped. `note` records the reason.
+        """Pause a schedule.
+
+        Due times are logged as skipped. `note` records the reason.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2645,7 +2687,9 @@ class Operations(Core):
     def resume_schedule(
         self, schedule_id: str, *, note: str | None = None, idempotency_key: str | None = None
     ) -> models.UpdatedSchedule:
-        """Resume a paused schedule. Times that came due during the pause are not run.
+        """Resume a paused schedule.
+
+        Times that came due during the pause are not run.
 
         Args:
             schedule_id: The `schedule_id` of the request.
@@ -2671,7 +2715,7 @@ class Operations(Core):
         schedule_id: str,
         *,
         after: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> list[models.ScheduleRunLog]:
@@ -2680,7 +2724,7 @@ class Operations(Core):
         Args:
             schedule_id: The `schedule_id` of the request.
             after: The id of the last entry received.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2752,7 +2796,7 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
         min_position: int | None = None,
         stale: str | None = None,
     ) -> Pages[models.AuditEntry]:
@@ -2764,7 +2808,7 @@ class Operations(Core):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2814,7 +2858,7 @@ class Operations(Core):
         created_after: datetime | str | None = None,
         created_before: datetime | str | None = None,
         cursor: str | None = None,
-        limit: int | str | None = None,
+        limit: int | None = None,
     ) -> Pages[Event]:
         """List events from a cursor, oldest first.
 
@@ -2826,7 +2870,7 @@ class Operations(Core):
             created_after: The `created_after` of the request.
             created_before: The `created_before` of the request.
             cursor: The `next_cursor` of the previous page.
-            limit: The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 50.
+            limit: The maximum number of items, clamped to the range 1 to 500.
 
         Returns:
             The items of all pages, one by one; `pages()` yields the pages.

@@ -35,7 +35,7 @@ export interface ListCancellationRequestsQuery extends PageQuery {
 export interface GetSessionTranscriptQuery {
   /** The id of the last entry received. */
   readonly after?: string | undefined;
-  /** The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100. */
+  /** The maximum number of items, clamped to the range 1 to 500. */
   readonly limit?: number | undefined;
 }
 
@@ -108,7 +108,7 @@ export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
 export interface GetScheduleLogsQuery {
   /** The id of the last entry received. */
   readonly after?: string | undefined;
-  /** The maximum number of items, clamped to the range 1 to 500. Text that is not a number counts as 100. */
+  /** The maximum number of items, clamped to the range 1 to 500. */
   readonly limit?: number | undefined;
 }
 
@@ -223,6 +223,8 @@ export class Operations extends Transport {
   }
 
   /**
+   * Cancel the admitted run of a session.
+   *
    * Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
    *
    * @deprecated
@@ -502,7 +504,7 @@ export class Operations extends Transport {
   }
 
   /** Replace the whole policy. Limits that the body omits no longer apply. */
-  async putPolicy(body: types.PutPolicyBody = {}, options: WriteOptions = {}): Promise<types.PolicyDocument> {
+  async putPolicy(body: types.PutPolicyBody, options: WriteOptions = {}): Promise<types.PolicyDocument> {
     return (await this.request(rows.putPolicy, { body, ...options })).data;
   }
 

@@ -38,6 +38,20 @@ export interface AnchorReceipt {
   readonly from: string;
 }
 
+/** An error: a stable code for programs, and a message for people. */
+export interface ApiError {
+  readonly code: ErrorCode;
+  /** The fault in words, for people. They may change. */
+  readonly message: string;
+  /** True if the cause may pass, so a retry may succeed. */
+  readonly retryable: boolean;
+  readonly retryWith?: RetryWith | undefined;
+  /** The id of this request, as in the `x-trace-id` header. */
+  readonly traceId: string;
+  /** The invalid fields of the input, or other details of the error. */
+  readonly details?: readonly Fault[] | Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The filter of a redrive. Times are inclusive. */
 export interface AppliedRedriveFilter {
   readonly sessionId?: string | undefined;
@@ -57,9 +71,9 @@ export interface AppliedRedriveFilter {
 export interface Approval {
   readonly message?: string | undefined;
   readonly approvers?: readonly string[] | undefined;
-  readonly role?: "Admin" | "Operator" | (string & {}) | undefined;
+  readonly role?: ApprovalRole | undefined;
   readonly expiresAfterMs?: number | undefined;
-  readonly onExpiry?: "approve" | "reject" | (string & {}) | undefined;
+  readonly onExpiry?: ApprovalOnExpiry | undefined;
   readonly notRequester?: boolean | undefined;
 }
 
@@ -68,6 +82,10 @@ export interface ApprovalBody {
   readonly subjectHash: string;
   readonly note?: string | null | undefined;
 }
+
+export type ApprovalOnExpiry = "approve" | "reject" | (string & {});
+
+export type ApprovalRole = "Admin" | "Operator" | (string & {});
 
 /**
  * The output of a step, which is null once redacted.
@@ -179,10 +197,12 @@ export interface CancelWorkflowBody {
 
 /** The answer to a cancel. */
 export interface Cancelled {
-  readonly status: "cancelled" | "not-running" | (string & {});
+  readonly status: CancelledStatus;
   readonly runId?: string | undefined;
   readonly sessionId?: string | undefined;
 }
+
+export type CancelledStatus = "cancelled" | "not-running" | (string & {});
 
 /**
  * Features, providers, event types and limits of the server.
@@ -242,6 +262,12 @@ export interface Checkpoint {
   readonly error?: string | undefined;
 }
 
+/** A new policy, and why it changes. */
+export interface CommentedPolicyBody {
+  readonly policy: PolicyInput;
+  readonly auditComment: string;
+}
+
 /**
  * A condition on an earlier step's output. If it does not hold, the step is skipped.
  *
@@ -249,10 +275,12 @@ export interface Checkpoint {
  */
 export interface Condition {
   readonly step: string;
-  readonly op: "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne" | (string & {});
+  readonly op: ConditionOp;
   readonly path?: string | undefined;
   readonly value?: unknown | undefined;
 }
+
+export type ConditionOp = "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne" | (string & {});
 
 /** A file that the persona was shown. */
 export interface ContextFile {
@@ -277,12 +305,14 @@ export interface ContextMeta {
 
 /** An attempt to shrink a context, with the sizes before and after in characters. */
 export interface ContextStep {
-  readonly kind: "summary" | "tool-result-truncation" | (string & {});
+  readonly kind: ContextStepKind;
   readonly applied: boolean;
   readonly beforeChars?: number | undefined;
   readonly afterChars?: number | undefined;
   readonly details?: string | undefined;
 }
+
+export type ContextStepKind = "summary" | "tool-result-truncation" | (string & {});
 
 /** Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs. */
 export interface CostSummary {
@@ -332,7 +362,7 @@ export interface DeadLetter {
   readonly id: string;
   readonly createdAt: string;
   readonly updatedAt: string;
-  readonly status: "discarded" | "pending" | "requeued" | (string & {});
+  readonly status: DeadLetterStatus;
   readonly payload: Readonly<Record<string, unknown>>;
   readonly source: string;
   readonly sessionId: string;
@@ -376,6 +406,8 @@ export interface DeadLetterPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type DeadLetterStatus = "discarded" | "pending" | "requeued" | (string & {});
+
 /** A dead letter after a decision. `updated` is false if it was already in this state. */
 export interface DecidedDeadLetter {
   readonly id: string;
@@ -393,12 +425,14 @@ export interface Dependency {
 
 /** The changes of dependencies. */
 export interface DependencyInspection {
-  readonly status: "ok" | "skipped" | (string & {});
+  readonly status: DependencyInspectionStatus;
   readonly detectedEcosystem?: string | undefined;
   readonly notes?: string | undefined;
   readonly addedImports?: readonly string[] | undefined;
   readonly changedManifests?: readonly string[] | undefined;
 }
+
+export type DependencyInspectionStatus = "ok" | "skipped" | (string & {});
 
 /** The number of dependencies of a step that are ok, and the ids of the others. */
 export interface DependencyReadiness {
@@ -467,25 +501,13 @@ export interface Egress {
 export interface EnqueueBody {
   readonly sessionId: string;
   readonly payload: string;
-  readonly mode: "collect" | "followup";
+  readonly mode: EnqueueBodyMode;
 }
 
-/** An error: a stable code for programs, and a message for people. */
-export interface Error {
-  readonly code: "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL" | (string & {});
-  readonly message: string;
-  /** True if the cause may pass, so a retry may succeed. */
-  readonly retryable: boolean;
-  /**
-   * The idempotency key of a retry; absent if `retryable` is false. `same-key`: nothing was decided. `new-key`: the key
-   * is bound to the failed run, so the same key gets this error again.
-   */
-  readonly retryWith?: "same-key" | "new-key" | (string & {}) | undefined;
-  /** The id of this request, as in the `x-trace-id` header. */
-  readonly traceId: string;
-  /** The invalid fields of the input, or other details of the error. */
-  readonly details?: readonly Fault[] | Readonly<Record<string, unknown>> | undefined;
-}
+export type EnqueueBodyMode = "collect" | "followup";
+
+/** The kind of error, for programs. */
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL" | (string & {});
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -541,7 +563,7 @@ export interface Evidence {
   readonly runId: string;
   readonly traceId: string;
   readonly label: string;
-  readonly type: "binary" | "json" | "text" | (string & {});
+  readonly type: EvidenceType;
   readonly sizeBytes: number;
   readonly sha256: string;
   readonly source: string;
@@ -555,9 +577,11 @@ export interface Evidence {
   readonly policyId?: string | undefined;
   readonly exitCode?: number | undefined;
   readonly redacted?: boolean | undefined;
-  readonly content: TextContent | JsonContent | BinaryContent | null;
+  readonly content: EvidenceContent | null;
   readonly contentSalt?: string | undefined;
 }
+
+export type EvidenceContent = TextContent | JsonContent | BinaryContent;
 
 /** A file of the review that serves as evidence. */
 export interface EvidenceFile {
@@ -582,7 +606,7 @@ export interface EvidenceRecord {
   readonly runId: string;
   readonly traceId: string;
   readonly label: string;
-  readonly type: "binary" | "json" | "text" | (string & {});
+  readonly type: EvidenceRecordType;
   readonly sizeBytes: number;
   readonly sha256: string;
   readonly source: string;
@@ -603,6 +627,10 @@ export interface EvidenceRecordPage {
   readonly items: readonly EvidenceRecord[];
   readonly nextCursor?: string | undefined;
 }
+
+export type EvidenceRecordType = "binary" | "json" | "text" | (string & {});
+
+export type EvidenceType = "binary" | "json" | "text" | (string & {});
 
 /**
  * The account of how a run got its status.
@@ -625,7 +653,7 @@ export interface Explanation {
 /** The envelope of an error. */
 export interface Failure {
   readonly ok: false;
-  readonly error: Error;
+  readonly error: ApiError;
 }
 
 /** A wrong field: its path, the problem and the remedy. */
@@ -651,7 +679,7 @@ export interface FilesPolicy {
 
 /** A finding of a review; P1 forbids a merge. */
 export interface Finding {
-  readonly priority: "P1" | "P2" | "P3" | (string & {});
+  readonly priority: FindingPriority;
   readonly confidence: number;
   readonly title: string;
   readonly message: string;
@@ -666,6 +694,8 @@ export interface FindingCounts {
   readonly p2: number;
   readonly p3: number;
 }
+
+export type FindingPriority = "P1" | "P2" | "P3" | (string & {});
 
 /** A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default). */
 export interface FireTime {
@@ -685,14 +715,9 @@ export interface FleetCapabilities {
   readonly supportsCpuMemMetrics: boolean;
 }
 
-/**
- * Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters.
- *
- * `withoutExecutor` counts running runs that no executor has taken.
- */
+/** Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters. */
 export interface FleetQueue {
   readonly waiting: number;
-  readonly withoutExecutor: number;
   readonly sessions: number;
   readonly items: number;
   readonly deadLetters: number;
@@ -763,7 +788,7 @@ export interface HarnessPolicies {
 /** A harness profile with its id. */
 export interface HarnessProfile {
   readonly displayName: string;
-  readonly version: "v1" | "v2" | (string & {});
+  readonly version: HarnessProfileVersion;
   readonly config: HarnessConfig;
   readonly policies: HarnessPolicies;
   readonly toolPolicies?: ToolPolicies | undefined;
@@ -779,16 +804,20 @@ export interface HarnessProfilePage {
   readonly nextCursor?: string | undefined;
 }
 
+export type HarnessProfileVersion = "v1" | "v2" | (string & {});
+
 /** A harness profile as a client writes it. */
 export interface HarnessSpec {
   readonly displayName: string;
-  readonly version: "v1" | "v2";
+  readonly version: HarnessSpecVersion;
   readonly config: HarnessConfig;
   readonly policies: HarnessPolicies;
   readonly toolPolicies?: ToolPolicies | null | undefined;
   readonly allowedEgress?: readonly Egress[] | null | undefined;
   readonly verificationPolicies?: readonly VerificationPolicy[] | null | undefined;
 }
+
+export type HarnessSpecVersion = "v1" | "v2";
 
 /**
  * Health of the server and state of each projection.
@@ -823,10 +852,12 @@ export interface Health {
 
 /** The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call. */
 export interface HttpPolicy {
-  readonly methods?: readonly ("DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT" | (string & {}))[] | undefined;
+  readonly methods?: readonly HttpPolicyMethods[] | undefined;
   readonly timeoutMs?: number | undefined;
   readonly responseBytesMax?: number | undefined;
 }
+
+export type HttpPolicyMethods = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT" | (string & {});
 
 /** The number of items of a step, in total and by status. */
 export interface ItemCounts {
@@ -872,11 +903,15 @@ export interface KeptAnchorPage {
  * that it may call, including its fallbacks.
  */
 export interface KeyLimit {
-  readonly scope: "harness-profile" | "provider" | "session" | (string & {});
+  readonly scope: KeyLimitScope;
   readonly max: number;
-  readonly strategy: "enqueue" | "reject" | (string & {});
+  readonly strategy: KeyLimitStrategy;
   readonly key?: string | undefined;
 }
+
+export type KeyLimitScope = "harness-profile" | "provider" | "session" | (string & {});
+
+export type KeyLimitStrategy = "enqueue" | "reject" | (string & {});
 
 /** The limits that apply to requests, runs and streams. */
 export interface LimitCapabilities {
@@ -1086,8 +1121,10 @@ export interface PersonaRunBody {
   readonly model?: string | null | undefined;
   readonly outJsonPath?: string | null | undefined;
   readonly outMarkdownPath?: string | null | undefined;
-  readonly stdout?: "json" | "md" | "none" | "summary" | null | undefined;
+  readonly stdout?: PersonaRunBodyStdout | null | undefined;
 }
+
+export type PersonaRunBodyStdout = "json" | "md" | "none" | "summary";
 
 /** A review by a persona with its result, which is null while it is running and once redacted. */
 export interface PersonaRunDetails {
@@ -1126,6 +1163,20 @@ export interface PersonaSpend {
   readonly outputTokens: number;
   readonly totalTokens: number;
   readonly personaName: string;
+}
+
+/** A new policy: the document itself. */
+export interface PlainPolicyBody {
+  readonly schemaVersion: number;
+  readonly maxConcurrentRuns?: number | null | undefined;
+  readonly limits?: readonly KeyLimit[] | null | undefined;
+  readonly defaultRunTimeoutMs?: number | null | undefined;
+  readonly defaultScheduleTimeoutMs?: number | null | undefined;
+  readonly retryBudgetPerRun?: number | null | undefined;
+  readonly costBudgetDailyUsd?: number | null | undefined;
+  readonly maxRunAttempts?: number | null | undefined;
+  readonly updatedAt?: unknown | null | undefined;
+  readonly auditComment?: string | null | undefined;
 }
 
 /** The current policy and the time of its last change. */
@@ -1191,20 +1242,7 @@ export interface ProviderSpend {
   readonly provider: string;
 }
 
-/** A new policy: the document itself with `schemaVersion`, or `policy` with `auditComment`. */
-export interface PutPolicyBody {
-  readonly schemaVersion?: number | null | undefined;
-  readonly maxConcurrentRuns?: number | null | undefined;
-  readonly limits?: readonly KeyLimit[] | null | undefined;
-  readonly defaultRunTimeoutMs?: number | null | undefined;
-  readonly defaultScheduleTimeoutMs?: number | null | undefined;
-  readonly retryBudgetPerRun?: number | null | undefined;
-  readonly costBudgetDailyUsd?: number | null | undefined;
-  readonly maxRunAttempts?: number | null | undefined;
-  readonly updatedAt?: unknown | null | undefined;
-  readonly policy?: PolicyInput | null | undefined;
-  readonly auditComment?: string | null | undefined;
-}
+export type PutPolicyBody = PlainPolicyBody | CommentedPolicyBody;
 
 /** The number of waiting items by mode. */
 export interface QueueCounts {
@@ -1290,13 +1328,15 @@ export interface RefusedPlan {
   readonly inputChars: number;
   readonly requestedBy: string;
   readonly patient?: boolean | undefined;
-  readonly sessionStrategy?: "enqueue" | "interrupt" | "reject" | (string & {}) | undefined;
+  readonly sessionStrategy?: RefusedPlanSessionStrategy | undefined;
   readonly fallbacks?: readonly string[] | undefined;
   readonly budgetMicroUsd?: number | undefined;
   readonly leastMicroUsd?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly parentRunId?: string | undefined;
 }
+
+export type RefusedPlanSessionStrategy = "enqueue" | "interrupt" | "reject" | (string & {});
 
 /**
  * The request of a refused run. If it is over 4 KiB, only its size as JSON and its SHA-256 are kept.
@@ -1407,14 +1447,22 @@ export interface ResumeWorkflowBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
+/**
+ * The idempotency key of a retry; absent if `retryable` is false. `same-key`: nothing was decided. `new-key`: the key
+ * is bound to the failed run, so the same key gets this error again.
+ */
+export type RetryWith = "same-key" | "new-key" | (string & {});
+
 /** The answer that a model must give. */
 export interface ReviewAnswer {
   readonly schemaVersion: 1;
-  readonly mergeGate: "fail" | "pass" | (string & {});
+  readonly mergeGate: ReviewAnswerMergeGate;
   readonly reportMarkdown: string;
   readonly findings: readonly Finding[];
   readonly dependencyInspection?: DependencyInspection | undefined;
 }
+
+export type ReviewAnswerMergeGate = "fail" | "pass" | (string & {});
 
 /** The reason why a review failed. */
 export interface ReviewError {
@@ -1427,16 +1475,16 @@ export interface ReviewResult {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: "failed" | "ok" | (string & {});
+  readonly status: ReviewResultStatus;
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly findings: readonly Finding[];
-  readonly mergeGate: "fail" | "pass" | (string & {});
+  readonly mergeGate: ReviewResultMergeGate;
   readonly reportMarkdown: string;
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
-  readonly baseRefResolvedFrom: "flag" | "main" | "origin-head" | (string & {});
+  readonly baseRefResolvedFrom: ReviewResultBaseRefResolvedFrom;
   readonly artifacts: PersonaArtifacts;
   readonly contextManifest: readonly ContextFile[];
   readonly referencedFileMeta: readonly ContextFile[];
@@ -1452,6 +1500,12 @@ export interface ReviewResult {
   readonly contextMeta?: ContextMeta | undefined;
   readonly error?: ReviewError | undefined;
 }
+
+export type ReviewResultBaseRefResolvedFrom = "flag" | "main" | "origin-head" | (string & {});
+
+export type ReviewResultMergeGate = "fail" | "pass" | (string & {});
+
+export type ReviewResultStatus = "failed" | "ok" | (string & {});
 
 /**
  * A run. In lists, `inputPreview` and `outputPreview` replace the input and the output.
@@ -1498,17 +1552,21 @@ export interface RunBody {
   readonly provider?: string | null | undefined;
   readonly model?: string | null | undefined;
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
-  readonly sessionStrategy?: "enqueue" | "interrupt" | "reject" | null | undefined;
+  readonly sessionStrategy?: RunBodySessionStrategy | null | undefined;
   readonly parentRunId?: string | null | undefined;
 }
+
+export type RunBodySessionStrategy = "enqueue" | "interrupt" | "reject";
 
 /** The error of a run without an answer. */
 export interface RunError {
   readonly code: string;
   readonly message: string;
   readonly retryable: boolean;
-  readonly retryWith?: "new-key" | "same-key" | (string & {}) | undefined;
+  readonly retryWith?: RunErrorRetryWith | undefined;
 }
+
+export type RunErrorRetryWith = "new-key" | "same-key" | (string & {});
 
 /** Paths of resources related to a run. */
 export interface RunLinks {
@@ -1551,13 +1609,15 @@ export interface RunResult {
   readonly harnessProfileId: string;
   readonly harnessProfileSnapshot: HarnessProfile;
   readonly evidenceCount: number;
-  readonly verificationStatus: "passed" | "verification-failed" | (string & {});
+  readonly verificationStatus: RunResultVerificationStatus;
   readonly contextMeta: ContextMeta;
   readonly reliability: Reliability;
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
   readonly usage?: Usage | undefined;
   readonly template?: TemplateUse | undefined;
 }
+
+export type RunResultVerificationStatus = "passed" | "verification-failed" | (string & {});
 
 /** The provider and model for a schedule that names no harness profile. */
 export interface RunScheduleBody {
@@ -1603,9 +1663,8 @@ export interface RunTimes {
 /**
  * Why a run is waiting, and its place in the queue of its session, limit or server.
  *
- * A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blockedBy` is the
- * run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
- * cover that run.
+ * `blockedBy` is the run that holds the session, or the oldest run that the limit counts. It is absent if the caller's
+ * scope does not cover that run.
  */
 export interface RunWait {
   readonly reason: string;
@@ -1635,8 +1694,8 @@ export interface ScheduleBody {
   readonly startAt?: string | null | undefined;
   readonly endAt?: string | null | undefined;
   readonly jitterSeconds?: number | null | undefined;
-  readonly overlapPolicy?: "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | null | undefined;
-  readonly catchUp?: "all" | "latest" | "none" | null | undefined;
+  readonly overlapPolicy?: ScheduleBodyOverlapPolicy | null | undefined;
+  readonly catchUp?: ScheduleBodyCatchUp | null | undefined;
   readonly catchUpWindowSeconds?: number | null | undefined;
   readonly pauseOnFailure?: boolean | null | undefined;
   readonly enabled?: boolean | null | undefined;
@@ -1646,6 +1705,10 @@ export interface ScheduleBody {
   readonly id: string;
 }
 
+export type ScheduleBodyCatchUp = "all" | "latest" | "none";
+
+export type ScheduleBodyOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other";
+
 /** The reason for pausing or resuming a schedule. */
 export interface ScheduleNote {
   readonly note?: string | null | undefined;
@@ -1653,10 +1716,12 @@ export interface ScheduleNote {
 
 /** Why and since when a schedule is paused. `runId` is the run that failed, if the cause is `failure`. */
 export interface SchedulePause {
-  readonly cause: "failure" | "requested" | (string & {});
+  readonly cause: SchedulePauseCause;
   readonly since: string;
   readonly runId?: string | undefined;
 }
+
+export type SchedulePauseCause = "failure" | "requested" | (string & {});
 
 /**
  * The outcome of one scheduled time, or of a manual run, which has no `nominalTime`.
@@ -1714,8 +1779,8 @@ export interface ScheduleSpec {
   readonly startAt?: string | null | undefined;
   readonly endAt?: string | null | undefined;
   readonly jitterSeconds?: number | null | undefined;
-  readonly overlapPolicy?: "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | null | undefined;
-  readonly catchUp?: "all" | "latest" | "none" | null | undefined;
+  readonly overlapPolicy?: ScheduleSpecOverlapPolicy | null | undefined;
+  readonly catchUp?: ScheduleSpecCatchUp | null | undefined;
   readonly catchUpWindowSeconds?: number | null | undefined;
   readonly pauseOnFailure?: boolean | null | undefined;
   readonly enabled?: boolean | null | undefined;
@@ -1723,6 +1788,10 @@ export interface ScheduleSpec {
   readonly paused?: boolean | null | undefined;
   readonly note?: string | null | undefined;
 }
+
+export type ScheduleSpecCatchUp = "all" | "latest" | "none";
+
+export type ScheduleSpecOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other";
 
 /**
  * A schedule: its trigger, its target and its state.
@@ -1739,8 +1808,8 @@ export interface ScheduledTask {
   readonly enabled: boolean;
   readonly paused: boolean;
   readonly running: boolean;
-  readonly overlapPolicy: "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
-  readonly catchUp: "all" | "latest" | "none" | (string & {});
+  readonly overlapPolicy: ScheduledTaskOverlapPolicy;
+  readonly catchUp: ScheduledTaskCatchUp;
   readonly catchUpWindowSeconds: number;
   readonly pauseOnFailure: boolean;
   readonly jitterSeconds: number;
@@ -1765,6 +1834,10 @@ export interface ScheduledTask {
   readonly note?: string | undefined;
   readonly pausedBecause?: SchedulePause | undefined;
 }
+
+export type ScheduledTaskCatchUp = "all" | "latest" | "none" | (string & {});
+
+export type ScheduledTaskOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface ScheduledTaskPage {
@@ -1849,9 +1922,11 @@ export interface Simulation {
   readonly newlyRejected: OutcomeChange;
   readonly newlyAllowed: OutcomeChange;
   readonly estimated: number;
-  readonly notSimulated: readonly ("attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts" | (string & {}))[];
+  readonly notSimulated: readonly SimulationNotSimulated[];
   readonly run?: SimulatedOutcome | undefined;
 }
+
+export type SimulationNotSimulated = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts" | (string & {});
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
@@ -1860,7 +1935,7 @@ export interface Step {
   readonly harnessProfileId?: string | undefined;
   readonly outputs?: readonly string[] | undefined;
   readonly execution?: StepExecution | undefined;
-  readonly triggerRule?: "all-done" | "all-succeeded" | "one-failed" | (string & {}) | undefined;
+  readonly triggerRule?: StepTriggerRule | undefined;
   readonly when?: Condition | undefined;
   readonly map?: MapOver | undefined;
   readonly approval?: Approval | undefined;
@@ -1909,6 +1984,8 @@ export interface StepState {
   readonly itemsTruncated?: boolean | undefined;
   readonly approval?: PendingApproval | undefined;
 }
+
+export type StepTriggerRule = "all-done" | "all-succeeded" | "one-failed" | (string & {});
 
 /**
  * A run template as a client writes it.
@@ -2057,13 +2134,17 @@ export interface VerificationFailure {
  */
 export interface VerificationPolicy {
   readonly id: string;
-  readonly kind: "command" | "contains" | "json-schema" | "require-evidence" | (string & {});
+  readonly kind: VerificationPolicyKind;
   readonly label: string;
-  readonly evidenceType?: "binary" | "json" | "text" | (string & {}) | undefined;
+  readonly evidenceType?: VerificationPolicyEvidenceType | undefined;
   readonly command?: readonly string[] | undefined;
   readonly schema?: Readonly<Record<string, unknown>> | undefined;
   readonly contains?: string | undefined;
 }
+
+export type VerificationPolicyEvidenceType = "binary" | "json" | "text" | (string & {});
+
+export type VerificationPolicyKind = "command" | "contains" | "json-schema" | "require-evidence" | (string & {});
 
 /** SHA-256 of the rows of a view at a position. Servers with the same log have the same digest. */
 export interface ViewDigest {
@@ -2133,8 +2214,8 @@ export interface WorkQueueState {
  */
 export interface Worker {
   readonly id: string;
-  readonly kind: "command" | "server" | "worker" | (string & {});
-  readonly status: "alive" | "lost" | (string & {});
+  readonly kind: WorkerKind;
+  readonly status: WorkerStatus;
   readonly host: string;
   readonly pid: number;
   readonly providers: readonly string[];
@@ -2144,6 +2225,10 @@ export interface Worker {
   readonly heartbeat: string;
   readonly problems: readonly BackgroundProblem[];
 }
+
+export type WorkerKind = "command" | "server" | "worker" | (string & {});
+
+export type WorkerStatus = "alive" | "lost" | (string & {});
 
 /** The processes attached to the log, oldest first. */
 export interface Workers {
@@ -2247,6 +2332,3 @@ export interface WorkflowRunSummaryPage {
   readonly items: readonly WorkflowRunSummary[];
   readonly nextCursor?: string | undefined;
 }
-
-/** The stable code of an error. */
-export type ErrorCode = Error["code"];
