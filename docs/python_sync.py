@@ -28,6 +28,7 @@ WORDS = (
     (r"Generator\[(.+), None\]", r"Generator[\1, None, None]"),
     (r"^import asyncio\n", ""),
     (r"\bTasks may share\b", "Threads may share"),
+    (r"Cancelling a task that waits or streams does", "Interrupting a thread that waits or streams does"),
     (r"\bA cancelled call closes\b", "An interrupted call closes"),
     (r"\bOne task\b", "One thread"),
 )

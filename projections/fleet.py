@@ -148,9 +148,13 @@ class RunOutcomes(Value):
 
 
 class FleetQueue(Value):
-    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters."""
+    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters.
+
+    ``withoutExecutor`` counts running runs that no executor has taken.
+    """
 
     waiting: int
+    without_executor: int
     sessions: int
     items: int
     dead_letters: int
@@ -250,6 +254,7 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
         withdrawn=at.withdrawn,
         queue=FleetQueue(
             waiting=at.queued,
+            without_executor=at.unleased,
             sessions=at.pending,
             items=at.items,
             dead_letters=at.letters,

@@ -26,6 +26,7 @@ from athena_core.domain.run import (
     RunCrashed,
     RunCreated,
     RunFailed,
+    RunLeased,
     RunPaused,
     RunQueued,
     RunResumed,
@@ -40,7 +41,10 @@ HOUR_MS = 3_600_000
 
 
 class CurrentCountsRow(msgspec.Struct, gc=False):
-    """Current counts (one row). ``pending`` counts sessions with waiting runs or items."""
+    """Current counts (one row). ``pending`` counts sessions with waiting runs or items.
+
+    ``unleased`` counts running runs that no executor has taken.
+    """
 
     row: int
     running: int = 0
@@ -54,10 +58,14 @@ class CurrentCountsRow(msgspec.Struct, gc=False):
     drained: int = 0
     letters: int = 0
     buried: int = 0
+    unleased: int = 0
 
 
 class OpenRunRow(msgspec.Struct, gc=False):
-    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, since ``since``."""
+    """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, since ``since``.
+
+    ``unleased`` is True while it is admitted and no executor has taken it.
+    """
 
     run_id: str
     session_id: str
@@ -69,6 +77,7 @@ class OpenRunRow(msgspec.Struct, gc=False):
     elapsed_ms: int = 0
     persona: str | None = None
     reserved_micro_usd: int = 0
+    unleased: bool = False
 
 
 class BudgetRow(msgspec.Struct, gc=False):
@@ -180,7 +189,7 @@ SPEND = Table(
 BUDGET = Table("fleet_budget", BudgetRow, key=("row",), cached=True)
 DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
-    "fleet", version=5, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
+    "fleet", version=6, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
 )
 
 OVERALL = "all"
@@ -233,10 +242,16 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
         row.waiting, row.since = False, recorded.at
         _change_queued(rows, event.session_id, -1)
         _count_time(rows, WAITING, event.provider, recorded.at - row.queued_at)
+    _change_unleased(rows, recorded, unleased=True)
     now = _current(rows)
     now.running += 1
     rows.tally(PROVIDER, event.provider).admitted += 1
     _hour(rows, recorded).admitted += 1
+
+
+@FLEET.handler
+def run_leased(rows: Rows, recorded: Recorded[RunLeased]) -> None:
+    _change_unleased(rows, recorded, unleased=False)
 
 
 @FLEET.handler
@@ -267,6 +282,7 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     row = rows.change(OPEN, recorded.stream)
     row.since = recorded.at
+    _change_unleased(rows, recorded, unleased=True)
     now = _current(rows)
     now.running += 1
     now.paused -= 1
@@ -420,6 +436,15 @@ def _budget(rows: Rows) -> BudgetRow:
     return row
 
 
+def _change_unleased(rows: Rows, recorded: Recorded[Event], *, unleased: bool) -> None:
+    """Change whether a run waits for an executor, and the number of such runs."""
+    row = rows.need(OPEN, recorded.stream)
+    if row.unleased != unleased:
+        row.unleased = unleased
+        rows.put(OPEN, row)
+        _current(rows).unleased += 1 if unleased else -1
+
+
 def _change_queued(rows: Rows, session_id: str, change: int) -> None:
     """Change the number of waiting runs of a session."""
     _current(rows).queued += change
@@ -442,6 +467,7 @@ def _finish(rows: Rows, recorded: Recorded[Event], outcome: str) -> OpenRunRow:
     """Count the end of a run. A run that was never admitted counts as withdrawn."""
     row = rows.need(OPEN, recorded.stream)
     _release(rows, row)
+    _change_unleased(rows, recorded, unleased=False)
     rows.delete(OPEN, recorded.stream)
     now = _current(rows)
     if row.waiting:

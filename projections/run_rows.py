@@ -89,7 +89,7 @@ class RunOutputRow(msgspec.Struct, gc=False):
 class ActiveRunRow(msgspec.Struct, gc=False):
     """A run that was admitted and has not ended. ``pid`` is 0 before its lease, ``paused`` is 1 while it is paused.
 
-    ``places`` lists its limit keys, separated by spaces.
+    ``places`` lists its limit keys, separated by spaces. ``slot_position`` is where it was admitted or resumed last.
     """
 
     started_at: int
@@ -99,6 +99,7 @@ class ActiveRunRow(msgspec.Struct, gc=False):
     trace_id: str
     paused: int = 0
     places: str = ""
+    slot_position: int = 0
 
 
 class QueuedRunRow(msgspec.Struct, gc=False):
@@ -144,7 +145,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=7, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=8, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -186,6 +187,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
             pid=0,
             trace_id=row.trace_id,
             places=places,
+            slot_position=recorded.position,
         ),
     )
 
@@ -262,7 +264,7 @@ def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     row.status, row.paused_at, row.pause_reason = "running", None, None
     row.budget_micro_usd = recorded.event.budget_micro_usd
     active = rows.change(ACTIVE, recorded.stream)
-    active.paused = 0
+    active.paused, active.slot_position = 0, recorded.position
 
 
 @RUNS.handler

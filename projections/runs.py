@@ -27,6 +27,7 @@ SELECT_OUTPUT = (
 )
 SELECT_HOLDER = "SELECT run_id FROM run_active WHERE session_id = ?"
 SELECT_PLACES = "SELECT run_id, session_id, places FROM run_active WHERE paused = 0 ORDER BY started_at, run_id"
+SELECT_UNLEASED = "SELECT run_id FROM run_active WHERE pid = 0 AND paused = 0 ORDER BY slot_position"
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
 COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
@@ -44,6 +45,7 @@ class ReachedLimit(Value):
 class RunWait(Value):
     """Why a run is waiting, and its place in the queue of its session, limit or server.
 
+    A running run is waiting for an ``executor`` if none has taken it since it was admitted or resumed.
     ``blockedBy`` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
     caller's scope does not cover that run.
     """
@@ -280,8 +282,11 @@ def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cel
             cells[place] = decode(cells[place])
     run_id, session_id = cells[RUN_ID], cells[SESSION_ID]
     cells[LINKS] = _links(run_id, session_id)
-    if cells[STATUS] == "queued" and reasons is not None:
-        cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
+    if reasons is not None:
+        if cells[STATUS] == "queued":
+            cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
+        elif cells[STATUS] == "running":
+            cells[WAITING_FOR] = reasons.waiting_for_executor(run_id)
     if paused_at is not None:
         cells[PAUSED] = RunPause(reason=cells[PAUSED] or "", since=iso(paused_at))
     if cells[TEMPLATE] is not None:
@@ -325,6 +330,13 @@ class WaitReasons:
         reason = "executor" if waiter.reason == "executor" else "concurrency"
         return RunWait(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
+    def waiting_for_executor(self, run_id: str) -> RunWait | None:
+        """Return the place of a running run among those that no executor has taken; None if one has."""
+        active = ACTIVE.one(self._connection, run_id)
+        if active is None or active.pid or active.paused:
+            return None
+        return RunWait(reason="executor", position=self._unleased[run_id])
+
     def _if_covered(self, run_id: str, session_id: str) -> str | None:
         """Return the id of a blocking run if the scope covers it."""
         return run_id if self._scope is None or self._scope.shows(session_id, run_id) else None
@@ -355,6 +367,12 @@ class WaitReasons:
             for key in str(places).split():
                 runs.setdefault(key, []).append((str(run_id), str(session_id)))
         return runs
+
+    @cached_property
+    def _unleased(self) -> dict[str, int]:
+        """Return the places of the running runs that no executor has taken, longest admitted first."""
+        runs = self._connection.execute(SELECT_UNLEASED)
+        return {str(run_id): place for place, (run_id,) in enumerate(runs, 1)}
 
     @cached_property
     def _waiters(self) -> dict[str, list[int]]:

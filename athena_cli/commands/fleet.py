@@ -162,8 +162,11 @@ def _counts(snapshot: FleetSnapshot) -> "RenderableType":
     limit = policy.get("maxConcurrentRuns")
     budget = policy.get("costBudgetDailyUsd")
     times = recent["runTimes"]
+    unleased = queue.get("withoutExecutor", 0)  # absent on older servers
     panels = {
-        "running": f"{fleet['running']}{f' of {limit}' if limit is not None else ''}\n{fleet['paused']} paused",
+        "running": f"{fleet['running']}{f' of {limit}' if limit is not None else ''}"
+        + (f", {unleased} without an executor" if unleased else "")
+        + f"\n{fleet['paused']} paused",
         "queued": f"{queue['waiting']} runs\n{queue['items']} work items",
         "24 h": f"{recent['outcomes']['completed']} completed\n"
         + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} failed",

@@ -70,7 +70,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
         },
         "outcomes": {"completed": 0, "failed": 0, "cancelled": 0, "timedOut": 0, "crashed": 0},
         "withdrawn": 0,
-        "queue": {"waiting": 0, "sessions": 0, "items": 0, "deadLetters": 0},
+        "queue": {"waiting": 0, "withoutExecutor": 0, "sessions": 0, "items": 0, "deadLetters": 0},
         "recent": {
             "windowStart": iso(BEGINNING - 23 * HOUR_MS),
             "admitted": 0,
@@ -290,6 +290,10 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     assert found.total == len(admitted)
     assert found.running == len(history.open)
     assert found.queue.waiting == len(history.waiting)
+    last = {
+        one.stream: one.type for one in events if one.type in {"run.created", "run.resumed", "run.leased", *ENDINGS}
+    }
+    assert found.queue.without_executor == sum(kind in {"run.created", "run.resumed"} for kind in last.values())
     queues = {name: items for name, items in history.queues.items.items() if items}
     assert found.pending == found.queue.sessions == len(set(history.waiting.values()) | queues.keys())
     assert found.queue.items == sum(map(len, queues.values()))

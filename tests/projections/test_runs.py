@@ -1,5 +1,6 @@
 """The runs as clients see them."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,10 @@ import msgspec
 import pytest
 
 from athena_core.clock import iso
-from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunRejection
+from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunPaused, RunRejection, RunResumed
 from athena_core.domain.template import RunTemplateRun
 from projections.run_rows import admitted_row
-from projections.runs import TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
+from projections.runs import RunWait, TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
 from tests.projections.support import shown
 
@@ -131,6 +132,31 @@ def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
     assert waiting(fleet) == {"reason": "concurrency", "position": 4}
     assert waiting(alone) == {"reason": "concurrency", "position": 5}
     assert waiting(executor) == {"reason": "executor", "position": 6}
+
+
+def test_running_runs_that_no_executor_has_taken_wait_for_one_in_the_order_of_their_admission(tmp_path: Path) -> None:
+    history = History()
+    resumed, first, taken, second = (history.request(session) for session in "abcd")
+
+    def waiting() -> dict[str, RunWait | None]:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
+            connection = shown(Path(directory), history)
+            runs = list_runs(connection, cursor=None, limit=10).items
+            assert [run_by_id(connection, run.run_id) for run in runs] == [
+                msgspec.structs.replace(run, input_preview=None) for run in runs
+            ]
+            return {run.run_id: run.waiting for run in runs}
+
+    history.start(resumed)
+    history.in_run(resumed, RunPaused(reason="budget", elapsed_ms=1, spent_micro_usd=5, budget_micro_usd=5))
+    history.start(taken)
+    assert waiting()[resumed] is None
+    history.in_run(resumed, RunResumed(requested_by="ex_1"))
+    places = [RunWait(reason="executor", position=place) for place in (1, 2, 3)]
+    assert waiting() == {first: places[0], second: places[1], resumed: places[2], taken: None}
+    history.start(resumed)
+    history.start(first)
+    assert waiting() == {first: None, second: places[0], resumed: None, taken: None}
 
 
 def test_a_run_that_waited_keeps_the_time_of_its_request(tmp_path: Path) -> None:

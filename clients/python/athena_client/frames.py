@@ -36,6 +36,11 @@ class FrameParser:
         self._data: list[bytes] = []
         self._size = 0
 
+    @property
+    def idle(self) -> bool:
+        """True between two frames."""
+        return not (self._rest or self._size)
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """Return the frames that a chunk completes. Raise FrameTooLarge."""
         self._rest += chunk

@@ -696,9 +696,13 @@ class FleetCapabilities(Model, frozen=True, kw_only=True):
 
 
 class FleetQueue(Model, frozen=True, kw_only=True):
-    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters."""
+    """Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters.
+
+    `without_executor` counts running runs that no executor has taken.
+    """
 
     waiting: int
+    without_executor: int
     sessions: int
     items: int
     dead_letters: int
@@ -1497,8 +1501,9 @@ class RunTimes(Model, frozen=True, kw_only=True):
 class RunWait(Model, frozen=True, kw_only=True):
     """Why a run is waiting, and its place in the queue of its session, limit or server.
 
-    `blocked_by` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
-    caller's scope does not cover that run.
+    A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blocked_by` is
+    the run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
+    cover that run.
     """
 
     reason: str

@@ -196,15 +196,15 @@ def backoff(failures: int, fraction: float) -> float:
     return fraction * min(doubled, BACKOFF_SECONDS_MAX)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of ``Retry-After``, or None. A date is relative to the server's own ``Date``."""
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of ``Retry-After``, 0 if it has none. A date is relative to the server's own ``Date``."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
     try:
         wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+        return 0.0
     return max(wait.total_seconds(), 0.0)
 
 

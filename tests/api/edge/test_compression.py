@@ -94,5 +94,5 @@ def test_the_names_that_a_field_accepts(field: str | None, names: dict[str, bool
 @pytest.mark.parametrize(
     ("accept", "compressed"), [("*", True), ("gzip;q=0, *", False), ("br", False), ("", False), ("gzip;q=x", True)]
 )
-def test_what_is_not_accepted_is_not_sent(shared: Server, accept: str, compressed: bool) -> None:
+def test_another_form_than_accepted_is_not_sent(shared: Server, accept: str, compressed: bool) -> None:
     assert ("content-encoding" in sent(shared, DOCUMENT, accept)[0].headers) is compressed

@@ -70,6 +70,21 @@ def most_at_once(events: list[Json]) -> int:
     return most
 
 
+def test_runs_that_no_executor_can_take_say_so_on_their_record_and_in_the_fleet(api: Api, hire: Hire) -> None:
+    first, second = api.start("one"), api.start("two")
+    assert (first["status"], first["waiting"]) == ("running", {"reason": "executor", "position": 1})
+    listed = [(run["runId"], run["waiting"]) for run in api.items("/runs", status="running")]
+    assert listed == [(run["runId"], run["waiting"]) for run in (second, first)]
+    assert second["waiting"] == {"reason": "executor", "position": 2}
+    fleet = api.get("/fleet/summary")
+    assert (fleet["running"], fleet["queue"]["withoutExecutor"]) == (2, 2)
+    hire()
+    for run in (first, second):
+        assert api.await_ending(run["runId"]) == "run.completed"
+        assert "waiting" not in api.get(f"/runs/{run['runId']}")
+    assert api.get("/fleet/summary")["queue"]["withoutExecutor"] == 0
+
+
 def test_a_worker_takes_its_number_of_runs_oldest_first(api: Api, hire: Hire, gates: Gates) -> None:
     gate = gates["room"]
     runs = [str(api.start(gate.order)["runId"]) for _ in range(5)]

@@ -27,6 +27,8 @@ TRANSIENT = frozenset({"transcript.delta"})
 MARKS = frozenset({"bookmark", "caught-up"})
 """Events of frames that only move the cursor."""
 
+QUIET = (None,)
+
 
 class AsyncCore:
     """A connection to a control plane: requests by method and path, pages and streams.
@@ -167,7 +169,7 @@ class AsyncCore:
         """
         begun, failures = self._clock.now(), 0
         while True:
-            pause: float | None = None
+            pause = 0.0
             try:
                 return await self._attempt(call, patience)
             except httpx2.ReadTimeout as error:
@@ -183,8 +185,7 @@ class AsyncCore:
                 if failed.retry_with != "same-key":
                     raise failed from None
             failures += 1
-            if pause is None:
-                pause = wire.backoff(failures, self._clock.fraction())
+            pause = max(pause, wire.backoff(failures, self._clock.fraction()))
             if self._clock.now() - begun + pause >= self._deadline:
                 raise failed
             await self._clock.sleep(pause)
@@ -217,10 +218,10 @@ class AsyncCore:
                 content += chunk
                 if len(content) > self._answer_bytes_max:
                     problem = f"the answer is larger than {self._answer_bytes_max} bytes"
-                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code), None)
+                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
                 if self._clock.now() - begun > self._deadline:
                     problem = f"the answer did not end within {self._deadline} seconds"
-                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code), None)
+                    raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
         return bytes(content)
 
     def _unreachable(self, name: str, error: Exception) -> Unreachable:
@@ -325,22 +326,31 @@ class AsyncStream(Generic[T]):
         self._on_lost = on_lost
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        async with aclosing(self.items()) as items:
+        async with aclosing(self.read()) as items:
             async for item in items:
-                yield item.item
+                if item is not None:
+                    yield item.item
 
     async def items(self) -> AsyncGenerator[StreamItem[T], None]:
         """Yield the records with their cursors."""
+        async with aclosing(self.read()) as items:
+            async for item in items:
+                if item is not None:
+                    yield item
+
+    async def read(self) -> AsyncGenerator[StreamItem[T] | None, None]:
+        """Yield the records with their cursors, and None when a connection is open or was quiet for a while."""
         core, clock = self._core, self._core._clock
         begun, failures, connected = clock.now(), 0, False
         call = _Call("GET", wire.url_path(self._path, self._parameters), {}, {"accept": "text/event-stream"})
         while True:
-            pause: float | None = None
+            pause = 0.0
             try:
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         connected, failures = True, 0
-                        if frame is not None and (item := self._item_of(frame, call.name)) is not None:
+                        item = None if frame is None else self._item_of(frame, call.name)
+                        if frame is None or item is not None:
                             yield item
                 failed: AthenaError = Unreachable("the server ended the stream", request=call.name)
             except httpx2.TransportError as error:
@@ -355,8 +365,7 @@ class AsyncStream(Generic[T]):
             if failures == 0 and connected and self._on_lost is not None:
                 self._on_lost(failed.message)
             failures += 1
-            if pause is None:
-                pause = wire.backoff(failures, clock.fraction())
+            pause = max(pause, wire.backoff(failures, clock.fraction()))
             if not connected and clock.now() - begun + pause >= core._deadline:
                 raise failed
             await clock.sleep(pause)
@@ -375,7 +384,7 @@ class AsyncStream(Generic[T]):
         return StreamItem(frame.id, wire.decode(self._item, wire.frame_data(frame.data, name), name))
 
     async def _frames(self, call: "_Call") -> AsyncGenerator[Frame | None, None]:
-        """Yield the frames of one connection, after a None once it is open. Raise _Refused."""
+        """Yield the frames of one connection, and None once it is open and for each heartbeat. Raise _Refused."""
         core = self._core
         query, headers = dict(self._query), dict(call.headers)
         if self.cursor is not None:
@@ -395,7 +404,7 @@ class AsyncStream(Generic[T]):
             parser = FrameParser(core._frame_bytes_max)
             async with aclosing(_chunks(response)) as chunks:
                 async for chunk in chunks:
-                    for frame in parser.feed(chunk):
+                    for frame in parser.feed(chunk) or (QUIET if parser.idle else ()):
                         yield frame
         finally:
             await response.aclose()
@@ -407,7 +416,7 @@ class AsyncStream(Generic[T]):
             wire.answer_of(response, content, name)
         except AthenaError as error:
             return _Refused(error, wire.retry_after(response.headers))
-        return _Refused(wire.not_athena(response, name), None)
+        return _Refused(wire.not_athena(response, name))
 
 
 def _chunks(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
@@ -438,9 +447,9 @@ class _Silence(Exception):
 
 
 class _Refused(Exception):
-    """An attempt was answered with an error; ``pause`` is the time that the server asks to wait."""
+    """An attempt was answered with an error; ``pause`` is how many seconds the server asks to wait."""
 
-    def __init__(self, error: AthenaError, pause: float | None) -> None:
+    def __init__(self, error: AthenaError, pause: float = 0.0) -> None:
         super().__init__(str(error))
         self.error = error
         self.pause = pause

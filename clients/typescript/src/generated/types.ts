@@ -715,9 +715,14 @@ export interface FleetCapabilities {
   readonly supportsCpuMemMetrics: boolean;
 }
 
-/** Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters. */
+/**
+ * Waiting work: runs and the age of the oldest, queue items, their sessions, and dead letters.
+ *
+ * `withoutExecutor` counts running runs that no executor has taken.
+ */
 export interface FleetQueue {
   readonly waiting: number;
+  readonly withoutExecutor: number;
   readonly sessions: number;
   readonly items: number;
   readonly deadLetters: number;
@@ -1663,8 +1668,9 @@ export interface RunTimes {
 /**
  * Why a run is waiting, and its place in the queue of its session, limit or server.
  *
- * `blockedBy` is the run that holds the session, or the oldest run that the limit counts. It is absent if the caller's
- * scope does not cover that run.
+ * A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blockedBy` is the
+ * run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
+ * cover that run.
  */
 export interface RunWait {
   readonly reason: string;
