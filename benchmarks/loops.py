@@ -6,6 +6,7 @@
 import subprocess
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,12 +184,14 @@ class FoldedFleet:
         self._providers: dict[str, fleet.ProviderCountsRow] = {}
         self._hours: dict[int, fleet.HourCountsRow] = {}
         self._times: dict[tuple[int, int], fleet.RunTimeCountRow] = {}
+        self._durations: dict[tuple[str, str, int], fleet.TimeCountRow] = {}
         self._spends: dict[tuple[str, str, str], fleet.SpendRow] = {}
         self.tables: dict[Table[Any], dict[Any, Any]] = {
             fleet.CURRENT: {ONLY_ROW: self._now},
             fleet.PROVIDER: self._providers,
             fleet.HOUR: self._hours,
             fleet.RUN_TIME: self._times,
+            fleet.TIME: self._durations,
             fleet.SPEND: self._spends,
         }
 
@@ -200,9 +203,17 @@ class FoldedFleet:
             self._hours[hour] = fleet.HourCountsRow(hour)
         return self._providers[provider], self._hours[hour]
 
+    def _took(self, kind: str, provider: str, milliseconds: int) -> None:
+        key = kind, provider, bisect_left(fleet.TIME_BOUNDS_MS, milliseconds)
+        if key not in self._durations:
+            self._durations[key] = fleet.TimeCountRow(*key)
+        self._durations[key].number += 1
+        self._durations[key].sum_ms += milliseconds
+
     def admitted(self, provider: str, at: int) -> None:
         """Count the start of a run."""
         self._now.running += 1
+        self._took(fleet.WAITING, provider, 0)
         for counts in self._counts(provider, at):
             counts.admitted += 1
 
@@ -228,6 +239,7 @@ class FoldedFleet:
     def completed(self, provider: str, began: int, at: int) -> None:
         """Count the end of a run."""
         self._now.running -= 1
+        self._took(fleet.RUNNING, provider, at - began)
         for counts in self._counts(provider, at):
             counts.completed += 1
         key = at // fleet.HOUR_MS, fleet.bucket_of(at - began)
@@ -337,7 +349,8 @@ class Folded:
         many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None) for row in rows])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
-            (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}") for row in rows
+            (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])
+            for row in rows
         ]
         many(ACTIVE.insert, active)
         still = [fleet.OpenRunRow(row[1], row[2], row[6], row[7], False, row[4], row[4]) for row in rows]

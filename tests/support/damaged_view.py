@@ -9,6 +9,7 @@ import apsw
 def damage(database: Path, table: str, *, first: bool = False) -> None:
     """Overwrite the last or first page of a table while others have the database open."""
     connection = apsw.Connection(str(database))
+    connection.set_busy_timeout(10_000)  # a reader may be in the middle of a page
     page_bytes = connection.execute("PRAGMA page_size").get
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
