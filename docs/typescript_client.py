@@ -10,6 +10,7 @@ from athena_api.document import openapi
 from athena_api.operations import OPERATIONS
 from athena_cli.operation_command import words_of
 from athena_core import __version__
+from docs.python_events import public_payloads
 
 Json: TypeAlias = dict[str, Any]
 
@@ -18,9 +19,36 @@ METHODS_HEAD = """
 import type { PageQuery, ReadOptions, WriteOptions } from "../options.js";
 import { Pages } from "../pages.js";
 import { type StreamItem, type StreamParts, Transport } from "../transport.js";
+import { type AthenaEvent, eventOf } from "./events.js";
 import * as rows from "./operations.js";
 import type * as types from "./types.js";
 
+"""
+EVENTS_HEAD = """
+/** What all events have in common. */
+export type EventBase = Omit<EventRecord, "type" | "payload">;
+
+"""
+EVENTS_END = """
+/** An event of a type or a version that this client does not know. */
+export interface UnknownEvent extends EventBase {
+  readonly type: "unknown";
+  /** The recorded type. */
+  readonly unknownType: string;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** An event. `type` is its kind. */
+export type AthenaEvent = KnownEvent | UnknownEvent;
+
+/** The name of a type, as the feed filters by it. */
+export type EventType = KnownEvent["type"] | (string & {});
+
+/** Return a record of the feed as a typed event. */
+export function eventOf(record: EventRecord): AthenaEvent {
+  if (TYPES.has(record.type) && !record.undecodable) return record as KnownEvent;
+  return { ...record, type: "unknown", unknownType: record.type };
+}
 """
 METHODS_CLASS = """
 /** One method for each operation. */
@@ -44,6 +72,7 @@ def modules() -> dict[str, str]:
     client = Client(document)
     return {
         "types.ts": MARK + "\n" + client.types(),
+        "events.ts": MARK + "\n" + client.events(),
         "operations.ts": MARK + "\n" + client.rows(paths),
         "methods.ts": MARK + METHODS_HEAD + client.methods(paths),
     }
@@ -53,22 +82,23 @@ class Client:
     """The parts of a document as TypeScript."""
 
     def __init__(self, document: Json) -> None:
-        self._components = document["components"]
         self._schemas: dict[str, Json] = document["components"]["schemas"]
+        schemas, self._payloads = public_payloads(self._schemas)
+        self._components = document["components"] | {"schemas": schemas}
         answers = [
             answer
             for path in document["paths"].values()
             for item in path.values()
             for answer in item["responses"].values()
         ]
-        self._shown = self._reachable(answers)
-        """Names of the schemas of answers, in which a newer server may use values that this client does not know."""
+        self._shown = self._reachable([*answers, *self._payloads.values()])
+        """Names of the schemas of answers and events. A newer server may use other values in them."""
 
     # Files
 
     def types(self) -> str:
         """Return the interfaces and unions of all schemas, except the envelopes of answers."""
-        named = ((name, schema) for name, schema in sorted(self._schemas.items()) if not self._is_needless(schema))
+        named = ((name, schema) for name, schema in sorted(self._schemas.items()) if not self._is_envelope(schema))
         return "\n".join(self._declaration(name, schema) for name, schema in named).rstrip() + "\n"
 
     def rows(self, paths: Mapping[str, Json]) -> str:
@@ -84,6 +114,30 @@ class Client:
         queries = [self._query_type(row.id, paths[row.id]) for row in OPERATIONS]
         methods = [self._method(row, paths[row.id]) for row in OPERATIONS]
         return "\n".join(filter(None, queries)) + METHODS_CLASS + "\n".join(methods) + "}\n"
+
+    def events(self) -> str:
+        """Return an interface for each event type and for each record in a payload."""
+        schemas = self._components["schemas"]
+        needed = self._reachable(self._payloads.values()) - self._schemas.keys()
+        parts = [self._declaration(name, schemas[name]) + "\n" for name in sorted(needed)]
+        parts += [self._event(type_, payload) for type_, payload in self._payloads.items()]
+        used = {"EventRecord", *re.findall(r"\w+", re.sub(r"/\*\*.*?\*/", "", "".join(parts), flags=re.DOTALL))}
+        names = "".join(f"  {name},\n" for name in sorted(used & self._schemas.keys()))
+        parts.insert(0, f'import type {{\n{names}}} from "./types.js";\n{EVENTS_HEAD}')
+        kinds = "\n".join(f"  | {event_name(type_)}" for type_ in self._payloads)
+        types = "".join(f"  {json.dumps(type_)},\n" for type_ in self._payloads)
+        parts.append(f"/** An event of a type that this client knows. */\nexport type KnownEvent =\n{kinds};\n\n")
+        parts.append(f'const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([\n{types}]);\n{EVENTS_END}')
+        return "".join(parts)
+
+    def _event(self, type_: str, payload: Json) -> str:
+        fields = "".join(self._members(payload, True))
+        inner = re.sub("^(?=.)", "  ", fields, flags=re.MULTILINE)
+        content = f"{{\n{inner}  }}" if fields else "Readonly<Record<string, never>>"
+        return (
+            f"{comment(payload['description'])}export interface {event_name(type_)} extends EventBase {{\n"
+            f"  readonly type: {json.dumps(type_)};\n  readonly payload: {content};\n}}\n\n"
+        )
 
     # Types
 
@@ -111,8 +165,7 @@ class Client:
         """Return the alternatives of a type, in their order."""
         for union in ("anyOf", "oneOf"):
             if union in schema:
-                parts = [part for part in schema[union] if not self._is_needless(part)]
-                return dict.fromkeys(option for part in parts for option in self._options(part, shown)).keys()
+                return dict.fromkeys(option for part in schema[union] for option in self._options(part, shown)).keys()
         if isinstance(schema.get("type"), list):
             kinds = [{**schema, "type": one} for one in schema["type"]]
             return dict.fromkeys(option for kind in kinds for option in self._options(kind, shown)).keys()
@@ -147,12 +200,10 @@ class Client:
                 return str(kind)
         return "unknown"
 
-    def _is_needless(self, schema: Json) -> bool:
-        """Return True for blank strings, which count as absent, and for envelopes, which the transport opens."""
-        if "$ref" in schema:
-            return str(schema["$ref"]) == SCHEMAS + "Blank"
+    def _is_envelope(self, schema: Json) -> bool:
+        """Return True for the envelope of an answer, which the transport opens."""
         properties = schema.get("properties", {})
-        return schema is self._schemas.get("Blank") or "const" in properties.get("ok", {}) and "data" in properties
+        return "const" in properties.get("ok", {}) and "data" in properties
 
     def _reachable(self, roots: Iterable[Json]) -> set[str]:
         seen: set[str] = set()
@@ -257,7 +308,10 @@ class Client:
         if page:
             kinds = f"Pages<{qualified(item)}, {qualified(page)}>"
             parameter = "after" if row.paging == "tail" else "cursor"
-            call = f'return new Pages(this, rows.{name}, {sent}, (page) => page.{field}, "{parameter}");'
+            items = f"page.{field}"
+            if item == "EventRecord":
+                kinds, items = kinds.replace("types.EventRecord", "AthenaEvent"), f"{items}.map(eventOf)"
+            call = f'return new Pages(this, rows.{name}, {sent}, (page) => {items}, "{parameter}");'
             return f"{said}  {name}({', '.join(parameters)}): {kinds} {{\n    {call}\n  }}\n"
         call = f"return (await this.request(rows.{name}, {sent})).data;"
         return f"{said}  async {name}({', '.join(parameters)}): Promise<{answer}> {{\n    {call}\n  }}\n"
@@ -280,9 +334,14 @@ def qualified(type_: str) -> str:
     return re.sub(r"\b(?=[A-Z]\w+\b)(?!Readonly\b|Record\b)", "types.", type_)
 
 
+def event_name(type_: str) -> str:
+    """Return the name of the interface of an event type."""
+    return "".join(word.capitalize() for word in re.split(r"\W", type_)) + "Event"
+
+
 def comment(text: str, indent: str = "", deprecated: bool = False) -> str:
     """Return a documentation comment, or nothing without a text."""
-    paragraphs = [*text.replace("*/", "* /").split("\n\n"), *(["@deprecated"] if deprecated else [])]
+    paragraphs = [*text.replace("*/", "* /").replace("``", "`").split("\n\n"), *(["@deprecated"] if deprecated else [])]
     lines = [line for one in paragraphs for line in [*wrap(" ".join(one.split()), WIDTH - len(indent) - 3), ""]][:-1]
     if not text:
         return ""

@@ -1,6 +1,6 @@
 // The error of a call.
 
-import type { ErrorCode } from "./generated/types.js";
+import type { ErrorCode, RetryWith } from "./generated/types.js";
 
 /** The parts of an error. */
 export interface ErrorParts {
@@ -17,9 +17,6 @@ export interface ErrorParts {
 /** Codes of the client itself. `UNREACHABLE`: no answer came from an Athena server. `RUN_PAUSED`: the run waits for `resumeRun`. */
 export type ClientErrorCode = "UNREACHABLE" | "INVALID_ANSWER" | "RUN_PAUSED";
 
-/** The key of a retry. `same-key`: nothing was decided. `new-key`: the key is bound to a run that failed. */
-export type RetryWith = "same-key" | "new-key" | (string & {});
-
 /** An error answer of the server, or `UNREACHABLE` if no server answered. */
 export class AthenaError extends Error {
   override readonly name = "AthenaError";
@@ -27,7 +24,7 @@ export class AthenaError extends Error {
   readonly code: ErrorCode | ClientErrorCode;
   /** True if a retry may succeed. */
   readonly retryable: boolean;
-  /** The key that a retry must use; absent if a retry cannot succeed. */
+  /** The key of a retry. `same-key`: nothing was decided. `new-key`: the run of the key failed. Absent if none helps. */
   readonly retryWith: RetryWith | undefined;
   /** The HTTP status; 0 if there was no answer. */
   readonly status: number;

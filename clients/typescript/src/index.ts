@@ -1,12 +1,16 @@
 // The public names.
 
-export { Athena, type EventsOptions } from "./client.js";
-export { AthenaError, type ClientErrorCode, type RetryWith } from "./errors.js";
+export { Athena, type EventsOptions, type RunSpec } from "./client.js";
+export { AthenaError, type ClientErrorCode } from "./errors.js";
+export type * from "./generated/events.js";
+export { eventOf } from "./generated/events.js";
 export type * from "./generated/methods.js";
 export type * from "./generated/types.js";
 export type { Operation } from "./operation.js";
 export type { PageQuery, ReadOptions, WriteOptions } from "./options.js";
 export type { Pages } from "./pages.js";
+export type { RunHandle } from "./run_handle.js";
+export type { RunPart } from "./run_text.js";
 export {
   type Answer,
   type AthenaOptions,

@@ -1,6 +1,6 @@
 // The transport: sends a request and its retries, and follows streams over reconnections.
 
-import { AthenaError, type RetryWith, unreachable } from "./errors.js";
+import { AthenaError, unreachable } from "./errors.js";
 import type { Failure } from "./generated/types.js";
 import type { Operation } from "./operation.js";
 import { type Frame, SseParser } from "./sse.js";
@@ -291,8 +291,7 @@ function answerOf<T>(response: Response, text: string): Answer<T> | Failed {
   const envelope: Envelope<T> | undefined = csv ? { ok: true, data: text as T } : envelopeOf<T>(text);
   if (envelope === undefined) return new Failed(notAthena(response), retryAfterMs(headers.get("retry-after")));
   if (!envelope.ok) {
-    const error = envelope.error as typeof envelope.error & { retryWith?: RetryWith };
-    return new Failed(new AthenaError({ ...error, status }), retryAfterMs(headers.get("retry-after")));
+    return new Failed(new AthenaError({ ...envelope.error, status }), retryAfterMs(headers.get("retry-after")));
   }
   return {
     data: envelope.data,

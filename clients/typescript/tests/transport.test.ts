@@ -155,6 +155,30 @@ const stream =
     response.write(`retry: 2000\n\n${text}`, () => end(response));
   };
 
+test("events of unknown types, and those that cannot be decoded, are marked", async () => {
+  const record = (type: string, more: object = {}): string =>
+    `id: ${type}\nevent: ${type}\ndata: ${JSON.stringify({ ok: true, data: { id: type, type, payload: {}, ...more } })}\n\n`;
+  const text = record("run.started") + record("run.teleported") + record("run.completed", { undecodable: true });
+  await served([stream(text, () => undefined)], async (athena) => {
+    const found: unknown[] = [];
+    for await (const event of athena.events()) {
+      found.push(event.type === "unknown" ? [event.unknownType] : event.type);
+      if (found.length === 3) break;
+    }
+    assert.deepEqual(found, ["run.started", ["run.teleported"], ["run.completed"]]);
+  });
+});
+
+test("a run that is paused is an error with the run", async () => {
+  const paused: Step = (_, response) => {
+    response.writeHead(202, { "content-type": "application/json" });
+    response.end(JSON.stringify({ ok: true, data: { runId: "run_1", status: "paused" } }));
+  };
+  await served([paused], (athena) =>
+    assert.rejects(athena.run("x"), { code: "RUN_PAUSED", runId: "run_1", status: 202 }),
+  );
+});
+
 test("a stream continues after its last event over everything that may pass", async () => {
   const mark = 'id: c7\nevent: caught-up\ndata: {"ok":true,"data":{"cursor":"c7","head":7}}\n\n';
   const steps = [

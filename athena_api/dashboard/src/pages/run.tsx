@@ -385,7 +385,12 @@ async function followTranscript(run: Run, from: number, transcript: LiveTranscri
         if (!entries.value.some((entry) => entry.id === record.id)) entries.value = [...entries.value, record];
         if (record.role === "assistant" || record.kind === "tool-call") writing.value = undefined;
       } else {
-        const had = writing.value?.turn === record.turn && !record.reset ? writing.value.text.slice(0, record.offset ?? undefined) : "";
+        const same = writing.value?.turn === record.turn && !record.reset;
+        const had = same
+          ? Array.from(writing.value?.text ?? "")
+              .slice(0, record.offset ?? 0)
+              .join("")
+          : ""; // offsets count code points
         writing.value = record.text ? { turn: record.turn, text: had + record.text } : undefined;
       }
     }

@@ -3,6 +3,7 @@
 import type { PageQuery, ReadOptions, WriteOptions } from "../options.js";
 import { Pages } from "../pages.js";
 import { type StreamItem, type StreamParts, Transport } from "../transport.js";
+import { type AthenaEvent, eventOf } from "./events.js";
 import * as rows from "./operations.js";
 import type * as types from "./types.js";
 
@@ -594,8 +595,8 @@ export class Operations extends Transport {
   }
 
   /** List events from a cursor, oldest first. */
-  listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<types.EventRecord, types.EventsPage> {
-    return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events, "cursor");
+  listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<AthenaEvent, types.EventsPage> {
+    return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events.map(eventOf), "cursor");
   }
 
   /** Stream events from a cursor, live, as server-sent events. */

@@ -817,12 +817,12 @@ export interface HarnessSpec {
   readonly version: HarnessSpecVersion;
   readonly config: HarnessConfig;
   readonly policies: HarnessPolicies;
-  readonly toolPolicies?: ToolPolicies | null | undefined;
-  readonly allowedEgress?: readonly Egress[] | null | undefined;
-  readonly verificationPolicies?: readonly VerificationPolicy[] | null | undefined;
+  readonly toolPolicies?: ToolPolicies | undefined;
+  readonly allowedEgress?: readonly Egress[] | undefined;
+  readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
 }
 
-export type HarnessSpecVersion = "v1" | "v2";
+export type HarnessSpecVersion = "v1" | "v2" | (string & {});
 
 /**
  * Health of the server and state of each projection.

@@ -1,0 +1,31 @@
+"""The page "From TypeScript": its programs are type-checked strictly, and do what it shows."""
+
+import re
+
+from tests.support.node import NAME, Project
+from tests.support.process import ROOT
+from tests.support.server import Server
+
+PAGE = (ROOT / "docs" / "from-typescript.md").read_text("utf-8")
+PROGRAM = re.compile(r"<!-- run: node (\w+) -->\n```ts\n(.*?)^```\n\n```text\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PROGRAMS = {name: (program, output) for name, program, output in PROGRAM.findall(PAGE)}
+
+
+def test_the_programs_do_what_they_show(project: Project, server: Server) -> None:
+    assert PAGE.count("```ts\n") == len(PROGRAMS) >= 4
+    assert project.build(**{name: program for name, (program, _) in PROGRAMS.items()}) == ""
+    for name, (_, output) in PROGRAMS.items():
+        assert project.run(name, ATHENA_API_BASE_URL=server.url) == output, name
+
+
+def test_a_wrong_program_is_reported(project: Project) -> None:
+    head = f'import {{ Athena }} from "{NAME}";\nconst athena = new Athena();\n'
+    mistakes = [
+        'athena.listRuns({ status: "complete" });',
+        "(await athena.getRun()).status;",
+        "for await (const run of athena.listRuns()) run.stauts;",
+        'for await (const event of athena.events()) if (event.type === "run.created") event.payload.modle;',
+        'await athena.createRun({ input: "x" }, { respondAsnyc: true });',
+    ]
+    reported = project.build(**{f"wrong{index}": head + text for index, text in enumerate(mistakes)})
+    assert {int(index) for index in re.findall(r"wrong(\d)\.ts\(3,", reported)} == set(range(len(mistakes))), reported
