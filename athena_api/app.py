@@ -33,6 +33,7 @@ from athena_core.settings import Settings
 from athena_core.system.watchdog import name_operation
 from athena_core.values import Identity
 
+ECHOED = frozenset((b"traceparent", b"tracestate"))
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
 
 
@@ -63,7 +64,13 @@ class AthenaApp:
             await self.gate(scope, receive, send)
             return
         trace = scope["athena.trace"] = self._ids.trace()
-        echoed = [field for field in scope["headers"] if field[0] in (b"traceparent", b"tracestate")]
+        agent: bytes | None = None
+        echoed: list[tuple[bytes, bytes]] = []
+        for field in scope["headers"]:
+            if field[0] == b"user-agent":
+                agent = field[1]
+            elif field[0] in ECHOED:
+                echoed.append(field)
         started, status, size = self._clock.monotonic(), 0, 0
 
         async def answer(message: Any) -> None:
@@ -92,7 +99,10 @@ class AthenaApp:
                     status=status,
                     ms=seconds * 1000,
                     identity=identity.subject if identity else None,
-                    bytes=size,
+                    size=size,
+                    client=scope["athena.client"] if "athena.client" in scope else peer_of(scope["client"]),
+                    agent=agent,
+                    run_id=scope.get("athena.run_id"),
                 )
             )
 
@@ -113,7 +123,7 @@ class AthenaApp:
         now = self.plane.access.roster.identity(who.subject, who.asked)
         return now.scope == who.scope and self.plane.access.allows(now, operation)
 
-    def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    def refusal(self, error: AthenaError, client: str | None = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         """Return body and headers of the answer to malformed input, and log it."""
         trace = self._ids.trace()
         body = failure(error, trace)
@@ -127,7 +137,8 @@ class AthenaApp:
                 status=status,
                 ms=0.0,
                 identity=None,
-                bytes=len(body),
+                size=len(body),
+                client=client,
             )
         )
         headers = [
@@ -155,6 +166,11 @@ class Dispatcher:
             await self._pages(scope, receive, send)
         else:
             await self._endpoint(scope, receive, send)
+
+
+def peer_of(client: tuple[str, int] | None) -> str | None:
+    """Return the address of a socket's peer, None on a Unix socket or in this process."""
+    return client[0] or None if client else None
 
 
 def _is_page(path: str) -> bool:
@@ -189,8 +205,9 @@ def build(
     proxies = TrustedProxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
     header, roster = settings.auth_identity_header, parts.access.roster
     gate = RequestFilter(
-        Dispatcher(Endpoint(parts, OPERATIONS, lines), pages),
+        Dispatcher(Endpoint(parts, OPERATIONS, lines, PAGES), pages),
         browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
+        proxies=proxies,
         identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
     )
     return AthenaApp(gate, parts, clock, ids, lines)

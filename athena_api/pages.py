@@ -104,7 +104,7 @@ async def static(request: HttpRequest) -> Response:
     await _built(static_files.static_files)
     file = static_files.static_file(request.path_params["path"])
     if file is None:
-        error = UnknownRoute("Not found")
+        error = UnknownRoute("Not found. No file has this path.")
         return _json(failure(error, request.scope["athena.trace"]), status_of(error))
     return _file(request, file)
 

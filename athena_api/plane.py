@@ -15,7 +15,7 @@ from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core.clock import Clock, Ids
-from athena_core.errors import NotCaughtUp
+from athena_core.errors import CursorAhead, NotCaughtUp
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
@@ -125,14 +125,21 @@ class ControlPlane(NamedTuple):
     workflow_stepper: WorkflowStepper
 
     async def reached(self, position: Position) -> None:
-        """Wait until the log has reached a position. Raise NotCaughtUp after two seconds."""
+        """Wait until this process has seen a position of the log, which another process may have written.
+
+        Raise CursorAhead at once for a position beyond the head of the log, and NotCaughtUp after two seconds.
+        """
         if self.log.signal.position >= position:
             return
+        head = self.reader.head()
+        if head < position:
+            details = {"position": position, "head": head}
+            raise CursorAhead("minPosition is beyond the head of this log. Use a position that it answered.", details)
         with anyio.move_on_after(CATCH_UP_SECONDS_MAX):
             await self.log.signal.wait(position)
         if self.log.signal.position < position:
             details = {"position": position, "head": self.log.signal.position}
-            raise NotCaughtUp("The log has not reached minPosition. Retry later.", details)
+            raise NotCaughtUp("This server has not yet read the log up to minPosition. Retry later.", details)
 
     async def caught_up(self, names: tuple[str, ...], position: Position) -> None:
         """Wait until these projections reflect a position. Raise NotCaughtUp after two seconds."""

@@ -146,7 +146,7 @@ class CursorForeign(Conflict):
 
 
 class CursorAhead(Conflict):
-    """The cursor is beyond the head of this log."""
+    """The cursor or `minPosition` is beyond the head of this log."""
 
     code = "CURSOR_AHEAD"
 

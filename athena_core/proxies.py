@@ -16,6 +16,8 @@ LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.1/32"), ip_network("::1/128
 SECRET_CHARS_MIN = 16
 SECRETS_MAX = 2
 PEERS_REMEMBERED_MAX = 10_000
+FORWARDED_BYTES_MAX = 512
+"""Bytes of ``X-Forwarded-For`` that are read, from its end, which the nearest proxy wrote."""
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -72,9 +74,41 @@ class TrustedProxies:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks if network.version == address.version)
 
+    def client(self, peer: str | None, forwarded: Iterable[bytes], secrets: Iterable[bytes]) -> str | None:
+        """Return the client's address for the access log: the peer, or what trusted proxies say about it.
+
+        ``peer`` is None on a Unix socket. ``forwarded`` are the values of ``X-Forwarded-For``. They are read from the
+        end: the address that a trusted proxy added counts, and the one before it only if that address is a trusted
+        proxy, too. So a client cannot choose its own address.
+        """
+        if peer is not None and (not self.trusts(peer) or self._secrets and not self.vouched(secrets)):
+            return peer
+        client = peer
+        for part in reversed(b",".join(forwarded)[-FORWARDED_BYTES_MAX:].split(b",")):
+            address = _address(part)
+            if address is None:
+                break
+            client = address
+            if not self.trusts(address):
+                break
+        return client
+
     def vouched(self, secrets: Iterable[bytes]) -> bool:
         """Return True if exactly one valid secret was sent. Compares in constant time."""
         sent = list(secrets)
         if len(sent) != 1:
             return False
         return any([hmac.compare_digest(sent[0], secret) for secret in self._secrets])
+
+
+def _address(part: bytes) -> str | None:
+    """Return the address in an element of ``X-Forwarded-For``, without its port, or None if it is malformed."""
+    text = part.decode("latin-1").strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

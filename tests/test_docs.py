@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from athena_api.endpoint.endpoint import Router
+from athena_api.endpoint.router import Router
 from athena_api.operations import OPERATIONS
 from athena_cli.command_tree import COMMANDS
 from athena_cli.generated_commands import GENERATED_COMMANDS

@@ -93,6 +93,11 @@ HEADERS: Mapping[str, Json] = {
         "description": "The cursor of the next CSV page, if there is one.",
     },
     "ETag": {"schema": {"type": "string"}, "description": "The current version. Send it as `If-Match` with a write."},
+    "Applied": {
+        "schema": {"type": "string", "const": "respond-async"},
+        "description": "Present if the request asked for it.",
+    },
+    "Location": {"schema": {"type": "string"}, "description": "The path of the record, to poll."},
     "Position": {"schema": {"type": "integer"}, "description": "The log position that the answer reflects."},
     "Replayed": {
         "schema": {"const": "true"},

@@ -92,7 +92,7 @@ def codes_of(row: Row) -> tuple[str, ...]:
     if row.paging is not None:
         codes.append("CURSOR_INVALID")
     if row.reads:
-        codes.append("NOT_CAUGHT_UP")
+        codes += ("CURSOR_AHEAD", "NOT_CAUGHT_UP")  # of minPosition
     if row.stream or row.lines:
         codes.append("STREAM_LIMIT")
     return tuple(codes)
@@ -177,6 +177,7 @@ def answers(row: Row, schemas: Schemas) -> Json:
     if row.accepted is not None:
         content = _answer(row, "202", schemas.envelope(row.accepted))
         text = "Accepted. Returns the record so far."
+        headers = headers | {"location": header("Location"), "preference-applied": header("Applied")}
         found["202"] = {"description": text, "headers": headers, "content": content}
     return found
 

@@ -17,6 +17,8 @@ from athena_core.providers.mask import Mask
 from athena_core.text import escape_json
 
 PATH_CHARS_MAX = 500
+AGENT_CHARS_MAX = 200
+AGENTS_REMEMBERED_MAX = 500
 STDERR = 2
 
 encode = msgspec.json.Encoder().encode
@@ -63,7 +65,11 @@ def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:
 
 
 class AccessRecord(Value):
-    """The fields of a line. ``at`` is in milliseconds since 1970 UTC; ``ms`` is the duration."""
+    """The fields of a line. ``at`` is in milliseconds since 1970 UTC; ``ms`` is the duration.
+
+    ``client`` is the address of the client, None on a Unix socket. ``agent`` is the field ``User-Agent`` as it was
+    sent. ``run_id`` is the run that the request started or named.
+    """
 
     at: int
     trace_id: str
@@ -72,14 +78,15 @@ class AccessRecord(Value):
     status: int
     ms: float
     identity: str | None
-    bytes: int
+    size: int
+    client: str | None = None
+    agent: bytes | None = None
+    run_id: str | None = None
 
 
 def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
     """Return the request as a JSON line."""
-    path = mask.hide(request.path)[:PATH_CHARS_MAX]
-    if not path.isprintable():
-        path = path.encode("unicode_escape").decode()
+    path = _shown(mask.hide(request.path)[:PATH_CHARS_MAX])
     seconds, milliseconds = divmod(request.at, 1000)
     record = {
         "time": f"{_second(seconds)}.{milliseconds:03d}Z",
@@ -90,9 +97,24 @@ def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
         "status": request.status,
         "ms": round(request.ms, 3),
         "identity": request.identity,
-        "bytes": request.bytes,
+        "bytes": request.size,
+        "client": request.client,
+        "userAgent": None if request.agent is None else _agent(request.agent, mask),
     }
+    if request.run_id is not None:
+        record["runId"] = request.run_id
     return _line(record) + b"\n"
+
+
+def _shown(text: str) -> str:
+    """Return the text with its unprintable characters escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+@functools.lru_cache(maxsize=AGENTS_REMEMBERED_MAX)
+def _agent(sent: bytes, mask: Mask) -> str:
+    """Return a user agent masked, cut and printable. Few clients send many requests, so it is computed once."""
+    return _shown(mask.hide(sent.decode("utf-8", "replace"))[:AGENT_CHARS_MAX])
 
 
 @functools.lru_cache(maxsize=2)

@@ -9,9 +9,14 @@ from athena_core.proxies import LOOPBACK_NAMES
 
 HOST_CHARS_MAX = 255
 REMEMBERED_MAX = 1_000
-ALLOWED_METHODS = b"GET, POST, PUT, DELETE, OPTIONS"
-ALLOWED_HEADERS = b"content-type, idempotency-key, if-match, last-event-id, prefer, traceparent, tracestate"
-EXPOSED_HEADERS = b"athena-position, athena-stale, etag, idempotency-replayed, retry-after, x-trace-id"
+ALLOWED_METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
+ALLOWED_HEADERS = (
+    b"accept, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, traceparent, tracestate"
+)
+EXPOSED_HEADERS = (
+    b"athena-next-cursor, athena-position, athena-stale, deprecation, etag, idempotency-replayed, link, location, "
+    b"preference-applied, retry-after, traceparent, tracestate, x-trace-id"
+)
 PREFLIGHT_SECONDS = b"600"
 
 Headers = list[tuple[bytes, bytes]]

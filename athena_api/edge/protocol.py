@@ -289,7 +289,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         if not self.transport.is_closing() and not self._body:
-            body, headers = self._edge.refusal(error)
+            body, headers = self._edge.refusal(error, self.client[0] or None if self.client else None)
             lines = [name + b": " + value + b"\r\n" for name, value in headers]
             self.transport.write(b"".join((STATUS_LINE[status_of(error)], *lines, b"\r\n", body)))
         self.transport.close()

@@ -7,25 +7,31 @@ from athena_api.edge.browser import BrowserChecks, preflight
 from athena_api.edge.identity import Identification
 from athena_api.edge.replies import failure, status_of
 from athena_core.errors import AthenaError
+from athena_core.proxies import TrustedProxies
 from athena_core.roles import SECRET_HEADER
 from athena_core.values import LOCAL
 
 PROBES = frozenset(("/livez", "/readyz"))
 OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
 OPEN_FOLDER = "/static/"
+FORWARDED = b"x-forwarded-for"
 
 
 class RequestFilter:
     """Middleware that sets ``scope["athena.identity"]``, or answers the error.
 
     It runs before the router, inside the layer that sets ``scope["athena.trace"]`` and answers it as a header. Open
-    paths get no identity. Probes may use any host name, because they address a machine.
+    paths get no identity. Probes may use any host name, because they address a machine. If a trusted proxy names the
+    client's address, it sets ``scope["athena.client"]`` for the access log.
     """
 
-    def __init__(self, app: App, *, browsers: BrowserChecks, identification: Identification | None) -> None:
+    def __init__(
+        self, app: App, *, browsers: BrowserChecks, proxies: TrustedProxies, identification: Identification | None
+    ) -> None:
         """Wrap ``app``. Without an identification every caller is the local Admin."""
         self._app = app
         self.browsers = browsers
+        self._proxies = proxies
         self._identification = identification
         names = identification.names if identification else frozenset()
         self._watched: frozenset[bytes] = names | {b"host", b"origin"}
@@ -58,13 +64,18 @@ class RequestFilter:
         twins: frozenset[bytes] = frozenset()
         watched = self._watched
         for name, value in scope["headers"]:
-            if name in watched:
+            if name in watched or name == FORWARDED:
                 fields.setdefault(name, []).append(value)
             elif b"_" in name and name.replace(b"_", b"-") in watched:
                 twins |= {name.replace(b"_", b"-")}
         method, path, server = scope["method"], scope["path"], scope["server"]
         hosts, origins = fields.pop(b"host", []), fields.pop(b"origin", [])
         shared: list[tuple[bytes, bytes]] = []
+        local = server is None or server[1] is None  # in this process, or over a Unix socket
+        client = scope["client"]
+        peer = None if local else client[0] if client else ""
+        if forwarded := fields.pop(FORWARDED, None):
+            scope["athena.client"] = self._proxies.client(peer, forwarded, fields.get(self._secret, ()))
         if server is not None and path not in PROBES:
             self.browsers.check_host(hosts, reachable=server[1] is not None)
             shared = self.browsers.check_origin(origins, hosts)
@@ -73,9 +84,6 @@ class RequestFilter:
         if self._identification is None:
             scope["athena.identity"] = LOCAL
         elif not is_open(method, path):
-            local = server is None or server[1] is None  # in this process, or over a Unix socket
-            client = scope["client"]
-            peer = None if local else client[0] if client else ""
             scope["athena.identity"] = self._identification.identify(fields, twins, peer)
         return shared
 

@@ -1,9 +1,9 @@
 """The endpoint: one generic ASGI application for all rows of the table."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -14,6 +14,7 @@ from athena_api.edge.asgi import BODY_ERROR, Receive, Scope, Send
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.body import InputRules, check_path, clamp_limit, decode_body, decode_query
 from athena_api.endpoint.operation import PREFIX, ApiCall, NoBody, NoQuery, Operation, Replayed, Reply
+from athena_api.endpoint.router import RouteMatch, Router
 from athena_api.endpoint.scope import require_scope
 from athena_api.plane import ControlPlane
 from athena_api.streams.lines import Lines, prefers_lines
@@ -29,7 +30,6 @@ from athena_core.errors import (
     PayloadTooLarge,
     RateLimited,
     StoreDamaged,
-    UnknownRoute,
 )
 from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import REMEDY, is_shortage
@@ -39,10 +39,10 @@ from projections.engine.views import at_least
 
 PIECE_BYTES = 64 << 10
 """Largest answer in bytes that is sent at once and does not count towards the budget of answers."""
-ROOT = tuple(PREFIX.strip("/").split("/"))
 JSON_TYPE = "application/json; charset=utf-8"
 JSON = (b"content-type", JSON_TYPE.encode())
 REPLAYED = (b"idempotency-replayed", b"true")
+APPLIED = (b"preference-applied", b"respond-async")
 KEY_TEXT = re.compile(r"[\x21-\x7e]+")
 SUNSET = "@1771545600"  # the deprecated cancel path was superseded on 2026-02-20
 
@@ -54,53 +54,19 @@ ITEMS_DEFAULT = {"cursor": PAGE_ITEMS_DEFAULT, "full": PAGE_ITEMS_MAX, "tail": T
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class RouteMatch(NamedTuple):
-    """A row that matches a request, with its path parameters."""
-
-    operation: Operation[Any, Any]
-    path: dict[str, str]
-
-
-class Router:
-    """Lookup of the row for a method and path. Literal segments win over parameters; empty segments are ignored."""
-
-    def __init__(self, operations: Sequence[Operation[Any, Any]]) -> None:
-        self._literal: dict[tuple[str, tuple[str, ...]], Operation[Any, Any]] = {}
-        self._patterns: dict[tuple[str, int], list[tuple[tuple[str, ...], Operation[Any, Any]]]] = {}
-        for operation in operations:
-            segments = tuple(operation.path.strip("/").split("/"))
-            if ":" in operation.path:
-                self._patterns.setdefault((operation.method, len(segments)), []).append((segments, operation))
-            else:
-                self._literal[operation.method, segments] = operation
-
-    def find(self, method: str, path: str) -> RouteMatch:
-        """Return the row for a decoded path with its prefix. Raise UnknownRoute."""
-        segments = tuple(segment for segment in path.split("/") if segment)
-        if segments[: len(ROOT)] != ROOT:
-            raise UnknownRoute("Not found")
-        segments = segments[len(ROOT) :]
-        operation = self._literal.get((method, segments))
-        if operation is not None:
-            return RouteMatch(operation, {})
-        for pattern, candidate in self._patterns.get((method, len(segments)), ()):
-            names: dict[str, str] = {}
-            for expected, segment in zip(pattern, segments, strict=True):
-                if expected.startswith(":"):
-                    names[expected[1:]] = segment
-                elif expected != segment:
-                    break
-            else:
-                return RouteMatch(candidate, names)
-        raise UnknownRoute("Not found")
-
-
 class Endpoint:
     """The application that decodes and authorizes a request, calls its handler, and answers in the envelope."""
 
-    def __init__(self, plane: ControlPlane, operations: Sequence[Operation[Any, Any]], access_log: AccessLog) -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        operations: Sequence[Operation[Any, Any]],
+        access_log: AccessLog,
+        pages: Collection[str] = (),
+    ) -> None:
+        """Serve the rows of the table. ``pages`` are the paths of pages, for errors about their other methods."""
         self._plane = plane
-        self._router = Router(operations)
+        self._router = Router(operations, pages)
         self._access_log = access_log
         settings = plane.settings
         self._input_rules = InputRules(plane.mask, settings.json_depth_max, settings.reason_chars_max)
@@ -111,9 +77,9 @@ class Endpoint:
         plane = self._plane
         match: RouteMatch | None = None
         stream: Subscription | Lines | None = None
-        begun, held = False, 0
+        begun, held, head = False, 0, scope["method"] == "HEAD"
         try:
-            match = self._router.find(scope["method"], scope["path"])
+            match = self._router.find(scope["method"], scope["path"], scope.get("raw_path"))
             operation = scope["athena.operation"] = match.operation
             name_operation(operation.id)
             identity = scope["athena.identity"]
@@ -126,7 +92,9 @@ class Endpoint:
                 await require_scope(plane, operation, call)
             begun = True
             reply = await self._answer(plane, operation, scope, call)
-            headers, status = _headers(reply, operation), reply.status
+            headers, status = _headers(reply, operation, call), reply.status
+            if operation.method != "GET" and (run_id := getattr(reply.data, "run_id", None)):
+                scope["athena.run_id"] = run_id
             if reply.position < call.position:  # only if the caller sent stale=allow
                 headers.append((b"athena-stale", b"true"))
             if isinstance(reply.data, Subscription | Lines):
@@ -134,27 +102,29 @@ class Endpoint:
                 plane.streams.admit(subject)
             else:
                 body = _body(reply)
-                held = plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
+                held = 0 if head else plane.answers_in_flight.hold(len(body)) if len(body) > PIECE_BYTES else 0
             kind = JSON if reply.content_type is None else (b"content-type", reply.content_type.encode())
         except Exception as error:
             stream, kind = None, JSON
             status, headers, body = self._refusal(scope, match, error, begun=begun)
-        if isinstance(stream, Lines):
-            await send({"type": "http.response.start", "status": status, "headers": [kind, *STREAM_HEADERS, *headers]})
-            failed = partial(self._last_line, scope["athena.trace"])
-            await plane.streams.serve_lines(stream, receive, send, identity, operation.id, failed)
-            return
         if stream is not None:
-            await send({"type": "http.response.start", "status": status, "headers": [SSE, *STREAM_HEADERS, *headers]})
+            kind = kind if isinstance(stream, Lines) else SSE
+            await send({"type": "http.response.start", "status": status, "headers": [kind, *STREAM_HEADERS, *headers]})
+            if head:
+                await send({"type": "http.response.body", "body": b""})
+                return
+            if isinstance(stream, Lines):
+                failed = partial(self._last_line, scope["athena.trace"])
+                await plane.streams.serve_lines(stream, receive, send, identity, operation.id, failed)
+                return
             del call, headers, meta, reply  # free memory: a stream may be open for days, and there may be many
             scope["headers"].clear()
             await plane.streams.serve(stream, receive, send, identity, operation.id)
             return
-        length = (b"content-length", str(len(body)).encode())
-        start = {"type": "http.response.start", "status": status, "headers": [kind, length, *headers]}
+        start = {"type": "http.response.start", "status": status, "headers": [kind, _length(body), *headers]}
         if not held:
             await send(start)
-            await send({"type": "http.response.body", "body": body})
+            await send({"type": "http.response.body", "body": b"" if head else body})
             return
         del call, reply  # free memory: the data may be larger than its body
         try:
@@ -182,6 +152,8 @@ class Endpoint:
             headers.append((b"retry-after", str(failed.retry_after).encode()))
         if replayed:
             headers.append(REPLAYED)
+        if isinstance(failed.details, dict) and (run_id := failed.details.get("runId")):
+            scope["athena.run_id"] = run_id
         return status_of(failed), headers, failure(failed, trace, context)
 
     def _failure(self, trace: str, error: Exception, *, unknown: bool) -> AthenaError:
@@ -240,6 +212,8 @@ class Endpoint:
         operation, path = match
         context, rules = operation.context, self._input_rules
         check_path(path, context, rules)
+        if "runId" in path:
+            scope["athena.run_id"] = path["runId"]
         headers = dict(scope["headers"])
         pairs = query_pairs(scope)
         query = decode_query(operation.query, pairs, context) if operation.query is not NoQuery else NoQuery()
@@ -361,11 +335,20 @@ def _body(reply: Reply) -> bytes:
     return content
 
 
-def _headers(reply: Reply, operation: Operation[Any, Any]) -> list[tuple[bytes, bytes]]:
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", str(len(body)).encode()
+
+
+def _headers(reply: Reply, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> list[tuple[bytes, bytes]]:
     headers = [(b"athena-position", str(reply.position).encode())]
     if reply.replayed:
         headers.append(REPLAYED)
+    if reply.status == 202:
+        if reply.location is not None:
+            headers.append((b"location", f"{PREFIX}{reply.location}".encode()))
+        if not call.wait:
+            headers.append(APPLIED)
     if operation.successor is not None:
-        link = f'<{PREFIX}{operation.successor}>; rel="successor-version"'
+        link = f'<{PREFIX}{reply.location or operation.successor}>; rel="successor-version"'
         headers += [(b"deprecation", SUNSET.encode()), (b"link", link.encode())]
     return headers + [(name.encode(), value.encode()) for name, value in reply.headers]

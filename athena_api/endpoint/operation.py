@@ -64,13 +64,15 @@ class Reply(msgspec.Struct, kw_only=True):
     """An answer: the data of the envelope (a value, or JSON bytes), the status, extra headers.
 
     With a ``content_type`` of its own, ``data`` is the body, without an envelope. ``position`` is the log position that
-    the answer reflects. ``replayed`` marks the first answer of a repeated key. A ``steady`` answer depends only on the
+    the answer reflects. ``location`` is a path below ``/api/v1``: of the record in a 202 answer, or of what replaces a
+    deprecated path. ``replayed`` marks the first answer of a repeated key. A ``steady`` answer depends only on the
     request, the caller's scope and that position, so it can be cached.
     """
 
     data: Any
     position: Position
     status: int = 200
+    location: str | None = None
     replayed: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = None

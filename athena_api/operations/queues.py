@@ -56,7 +56,8 @@ async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -
         began = msgspec.structs.replace(began, position=plane.reader.head())
     drain_id = began.subject or ""
     drain, position = await plane.read(("work",), began.position, lambda rows: queues.drain_by_id(rows, drain_id))
-    return Reply(data=drain, position=position, status=202, replayed=began.replayed)
+    location = f"/work/drains/{drain_id}"
+    return Reply(data=drain, position=position, status=202, location=location, replayed=began.replayed)
 
 
 async def get_work_drain(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:

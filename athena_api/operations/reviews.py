@@ -42,7 +42,8 @@ async def run_persona(plane: "ControlPlane", call: ApiCall[PersonaRunBody, NoQue
     record, position = await plane.read(
         ("personas",), plane.reader.head(), lambda rows: reviews.review_by_id(rows, run_id)
     )
-    return Reply(data=record, position=position, status=202, replayed=started.replayed)
+    location = f"/personas/runs/{run_id}"
+    return Reply(data=record, position=position, status=202, location=location, replayed=started.replayed)
 
 
 async def list_persona_runs(plane: "ControlPlane", call: ApiCall[NoBody, PersonaRunsQuery]) -> Reply:

@@ -233,7 +233,8 @@ async def cancel_run_by_run_id(plane: "ControlPlane", call: ApiCall[CancelBody, 
 async def cancel_run(plane: "ControlPlane", call: ApiCall[CancelBody, NoQuery]) -> Reply:
     """Cancel the admitted run of a session."""
     done = await plane.runs.cancel_session(call.path["sessionId"], call.body.reason, call.meta, call.key)
-    return Reply(data=done.answer, position=done.position, replayed=done.replayed)
+    location = done.subject and f"/run-control/by-run/{done.subject}/cancel"
+    return Reply(data=done.answer, position=done.position, location=location, replayed=done.replayed)
 
 
 async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started: "Committed[RunReport]") -> Reply:
@@ -254,7 +255,7 @@ async def reply_to_start(plane: "ControlPlane", call: ApiCall[Any, Any], started
         row = run_rows.admitted_row(started.subject or "", lease.request, lease.at)
         if used is not None:
             row.template_id, row.template_version = used.id, used.version
-        return Reply(data=runs.run_of(row), position=started.position, status=202)
+        return Reply(data=runs.run_of(row), position=started.position, status=202, location=f"/runs/{started.subject}")
     return await reply_with_record(plane, call, started, 202)
 
 
@@ -264,7 +265,7 @@ async def reply_with_record(
     """Return the current record of the run that a command concerns."""
     run_id, scope = done.subject or "", call.who.scope
     run, position = await plane.read(("runs",), done.position, lambda rows: runs.run_by_id(rows, run_id, scope))
-    return Reply(data=run, position=position, status=status, replayed=done.replayed)
+    return Reply(data=run, position=position, status=status, location=f"/runs/{run_id}", replayed=done.replayed)
 
 
 row = Noun("runs", reads=("runs",)).row

@@ -9,7 +9,7 @@ from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operat
 from athena_core.definitions.schedule_definition import ScheduleBody, ScheduleSpec, parse_instant
 from athena_core.definitions.slots import PREVIEW_SLOTS_MAX
 from athena_core.definitions.trigger import INSTANT_MAX
-from athena_core.domain import schedule
+from athena_core.domain import schedule, workflow_run
 from athena_core.errors import CursorInvalid
 from athena_core.event import Value
 from athena_core.protocols import Connection
@@ -167,7 +167,8 @@ async def run_schedule(plane: "ControlPlane", call: ApiCall[RunScheduleBody, NoQ
     )
     result = _to_result(existing(entry, "run", run_id))
     status = 200 if call.wait and result.status != "running" else 202
-    return Reply(data=result, position=position, status=status, replayed=done.replayed)
+    location = f"/workflows/run/{run_id}" if workflow_run.DECIDER.owns(run_id) else f"/runs/{run_id}"
+    return Reply(data=result, position=position, status=status, location=location, replayed=done.replayed)
 
 
 async def tick_schedules(plane: "ControlPlane", call: ApiCall[TickBody, NoQuery]) -> Reply:

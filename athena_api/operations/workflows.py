@@ -266,7 +266,8 @@ async def reply_with_record(plane: "ControlPlane", done: "Committed[object]", st
     await plane.caught_up(VIEWS, head)
     with at_least(head):
         run, position = await plane.search(VIEWS, lambda rows, _: read(rows))
-    return Reply(data=run, position=position, status=status, replayed=done.replayed)
+    location = f"/workflows/run/{run_id}"
+    return Reply(data=run, position=position, status=status, location=location, replayed=done.replayed)
 
 
 row = Noun("workflows", reads=("workflows",)).row

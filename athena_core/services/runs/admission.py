@@ -469,8 +469,10 @@ def cancel_turn(
     turns: Mapping[str, tuple[str | int, ...]] = reader.guards("turn")
     holder = turns.get(session_id)
     if holder is not None:
-        outcome = cancel(reader, context, capacity, str(holder[0]), command)
-        return Outcome(facts=outcome.facts, answer=Cancelled(session_id=session_id, status="cancelled"))
+        run_id = str(holder[0])
+        outcome = cancel(reader, context, capacity, run_id, command)
+        answer = Cancelled(session_id=session_id, status="cancelled")
+        return Outcome(facts=outcome.facts, answer=answer, subject=run_id)
     events = run.decide(command, run.DECIDER.initial, context)
     facts = facts_of(plane.STREAM, events, session_id=session_id)
     return Outcome(facts=facts, answer=Cancelled(session_id=session_id, status="not-running"))

@@ -112,8 +112,8 @@ def test_an_error_code_without_a_class_is_refused() -> None:
     [
         ("/runs", "post", "200 202 404 408 409 413 429 502 default"),
         ("/runs/{sessionId}/cancel", "post", "200 404 default"),
-        ("/directives", "get", "200 400 503 default"),
-        ("/directives/{directiveId}", "get", "200 404 503 default"),
+        ("/directives", "get", "200 400 409 503 default"),
+        ("/directives/{directiveId}", "get", "200 404 409 503 default"),
         ("/events/stream", "get", "200 400 409 503 default"),
     ],
 )

@@ -4,13 +4,19 @@ import asyncio
 import json
 import logging
 import select
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.access_log import PATH_CHARS_MAX, AccessLog, AccessRecord, JsonLines, line
+from athena_api.edge.access_log import AGENT_CHARS_MAX, PATH_CHARS_MAX, AccessLog, AccessRecord, JsonLines, line
 from athena_core.clock import FixedClock
+from athena_core.providers.mask import Mask
+from athena_core.proxies import TrustedProxies
+from tests.support.server import Server
 
 
 def request(**fields: Any) -> AccessRecord:
@@ -22,7 +28,9 @@ def request(**fields: Any) -> AccessRecord:
         "status": 200,
         "ms": 1.23456,
         "identity": "alice",
-        "bytes": 12,
+        "size": 12,
+        "client": "192.0.2.7",
+        "agent": b"curl/8.14.1",
     }
     return AccessRecord(**known | fields)
 
@@ -30,8 +38,9 @@ def request(**fields: Any) -> AccessRecord:
 def test_a_request_is_one_line() -> None:
     assert line(request()) == (
         b'{"time":"2026-01-01T00:00:00.007Z","level":"info","traceId":"trace","method":"GET","path":"/api/v1/runs",'
-        b'"status":200,"ms":1.235,"identity":"alice","bytes":12}\n'
+        b'"status":200,"ms":1.235,"identity":"alice","bytes":12,"client":"192.0.2.7","userAgent":"curl/8.14.1"}\n'
     )
+    assert json.loads(line(request(run_id="run_1")))["runId"] == "run_1"
 
 
 def test_without_an_identity_the_field_is_null() -> None:
@@ -68,6 +77,28 @@ def test_paths_are_cut_and_escaped() -> None:
     assert b"\\\\n" in line(request(path="/a\nb"))
     assert b"\x1b" not in line(request(path="/\x1b[31m"))
     assert "/é" in line(request(path="/é")).decode()
+
+
+def test_user_agents_are_masked_cut_and_escaped() -> None:
+    def agent(sent: bytes) -> str:
+        text = line(request(agent=sent), Mask(("canary-of-a-secret-1234",)))
+        assert text.count(b"\n") == 1
+        return str(json.loads(text)["userAgent"])
+
+    assert agent(b"a" * 9999) == "a" * AGENT_CHARS_MAX
+    assert agent(b"x \x1b[31m\r\n \xe2\x80\xa8") == "x \\x1b[31m\\r\\n \\u2028"
+    assert agent(b"\xff\xfe") == "\ufffd\ufffd"
+    assert agent(b"key canary-of-a-secret-1234") == "key ***"
+    assert json.loads(line(request(agent=None, client=None))) | {"userAgent": None, "client": None} == json.loads(
+        line(request(agent=None, client=None))
+    )
+
+
+@given(st.binary(max_size=600))
+def test_no_user_agent_breaks_the_line(sent: bytes) -> None:
+    text = line(request(agent=sent)).decode()
+    assert text[:-1].isprintable()
+    assert len(json.loads(text)["userAgent"]) <= 10 * AGENT_CHARS_MAX
 
 
 @given(st.text(st.characters(exclude_categories=())))
@@ -125,3 +156,63 @@ def test_a_bug_is_one_line_with_the_way_to_it() -> None:
     assert record["time"] == "2026-01-01T00:00:00.000Z"
     assert (record["level"], record["traceId"], record["error"]) == ("error", "trace", "KeyError")
     assert "test_access_log.py" in record["traceback"]
+
+
+# The address of the client
+
+
+def client(
+    peer: str | None, *forwarded: bytes, sent: tuple[bytes, ...] = (), needs: tuple[str, ...] = ()
+) -> str | None:
+    return TrustedProxies(secrets=needs).client(peer, forwarded, sent)
+
+
+def test_a_proxy_that_is_trusted_names_the_client() -> None:
+    assert client("127.0.0.1", b"198.51.100.1") == "198.51.100.1"
+    assert client("127.0.0.1", b"10.9.9.9, 198.51.100.1") == "198.51.100.1", "what the client sent itself"
+    assert client("127.0.0.1", b"198.51.100.1", b"::1") == "198.51.100.1", "two proxies, two fields"
+    assert client(None, b"198.51.100.1:4711") == "198.51.100.1", "over a Unix socket"
+    assert client("127.0.0.1", b"[2001:DB8::1]:80") == "2001:db8::1"
+    assert client("127.0.0.1") == "127.0.0.1"
+
+
+def test_a_peer_that_is_not_trusted_is_the_client() -> None:
+    assert client("192.0.2.1", b"198.51.100.1") == "192.0.2.1"
+    secret = "a-secret-of-the-proxy"
+    assert client("127.0.0.1", b"198.51.100.1", needs=(secret,)) == "127.0.0.1"
+    assert client("127.0.0.1", b"198.51.100.1", needs=(secret,), sent=(b"wrong",)) == "127.0.0.1"
+    assert client("127.0.0.1", b"198.51.100.1", needs=(secret,), sent=(secret.encode(),)) == "198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b",", b"evil\r\n", b"\xff", b"1.2.3", b"unknown", b"[::1", b"9" * 9_999, b":" * 999]
+)
+def test_malformed_addresses_are_not_logged(value: bytes) -> None:
+    assert client("127.0.0.1", value) == "127.0.0.1" or client("127.0.0.1", value) == "::1"
+
+
+@given(st.lists(st.binary(max_size=80), max_size=4))
+def test_any_forwarded_field_gives_an_address(values: list[bytes]) -> None:
+    found = client("127.0.0.1", *values)
+    assert found is not None
+    ip_address(found)
+
+
+def access_lines(server: Server) -> list[dict[str, Any]]:
+    entries = (json.loads(text) for text in server.log_path.read_text().splitlines() if text.startswith("{"))
+    return [entry for entry in entries if str(entry.get("path", "")).startswith("/api/")]
+
+
+def test_a_request_is_logged_with_its_client_agent_and_run(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        before = len(access_lines(server))
+        forwarded = {"x-forwarded-for": "10.1.1.1, 198.51.100.9", "user-agent": "probe/1\t2"}
+        run = server.api.post("/runs", {"input": "hello"})
+        server.api.http.get(f"/runs/{run['runId']}", headers=forwarded)
+        server.api.http.get("/runs/run_none")
+        server.api.http.get("/runs")
+        server.stop()
+        lines = access_lines(server)[before:]
+    assert [entry.get("runId") for entry in lines] == [run["runId"], run["runId"], "run_none", None]
+    assert lines[0]["client"] == "127.0.0.1"
+    assert (lines[1]["client"], lines[1]["userAgent"]) == ("198.51.100.9", "probe/1\\t2")

@@ -55,7 +55,12 @@ async def ask(
     roles = {"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR}
     roster = Roster(enabled=enabled, roles=roles, default=Role.VIEWER)
     identification = Identification(header="X-Athena-Identity", roster=roster, proxies=proxies or TrustedProxies())
-    gate = RequestFilter(app, browsers=BrowserChecks(), identification=identification if enabled else None)
+    gate = RequestFilter(
+        app,
+        browsers=BrowserChecks(),
+        proxies=proxies or TrustedProxies(),
+        identification=identification if enabled else None,
+    )
     scope = {
         "type": "http",
         "method": method,
@@ -191,7 +196,8 @@ async def test_scopes_other_than_http_pass() -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    await RequestFilter(app, browsers=BrowserChecks(), identification=None)({"type": "lifespan"}, nothing, nothing)
+    gate = RequestFilter(app, browsers=BrowserChecks(), proxies=TrustedProxies(), identification=None)
+    await gate({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]
 
 

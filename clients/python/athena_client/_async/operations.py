@@ -79,7 +79,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.ViewDigests = await self.request(
             "GET", "/admin/digests", models.ViewDigests, query={"minPosition": min_position, "stale": stale}
@@ -217,7 +217,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs",
@@ -248,7 +248,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Run = await self.request(
             "GET",
@@ -281,7 +281,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/runs/{runId}/evidence",
@@ -302,7 +303,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Evidence = await self.request(
             "GET",
@@ -324,7 +325,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Explanation = await self.request(
             "GET",
@@ -359,7 +360,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs/active",
@@ -398,7 +399,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs/cancel-requests",
@@ -519,7 +520,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/sessions",
@@ -538,7 +539,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Session = await self.request(
             "GET",
@@ -626,7 +627,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/directives",
@@ -674,7 +675,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Directive = await self.request(
             "GET",
@@ -705,7 +706,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/harness-profiles",
@@ -769,7 +770,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = await self.request(
             "GET",
@@ -800,7 +801,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/run-templates",
@@ -856,7 +857,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunTemplate = await self.request(
             "GET",
@@ -1014,7 +1015,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkQueueState = await self.request(
             "GET",
@@ -1096,7 +1097,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkDrain = await self.request(
             "GET",
@@ -1177,7 +1178,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -1204,7 +1205,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Message = await self.request(
             "GET",
@@ -1249,7 +1250,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -1280,7 +1281,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.DeadLetter = await self.request(
             "GET",
@@ -1374,7 +1375,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: list[models.Passage] = await self.request(
             "GET",
@@ -1434,7 +1435,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/memory",
@@ -1472,7 +1473,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.MemoryEntry = await self.request(
             "GET",
@@ -1523,7 +1524,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/anchors",
@@ -1606,7 +1607,8 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         answer: models.Redrive = await self.request(
             "GET",
@@ -1655,7 +1657,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/workflows",
@@ -1692,7 +1694,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Workflow = await self.request(
             "GET",
@@ -1725,7 +1727,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/workflows/{workflowId}/runs",
@@ -1778,7 +1781,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkflowRunDetails = await self.request(
             "GET",
@@ -1897,7 +1900,8 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/workflows/run/{id}/steps/{step}/items",
@@ -2081,7 +2085,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -2107,7 +2111,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PersonaRunDetails = await self.request(
             "GET",
@@ -2128,7 +2132,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.PolicyDocument | None = await self.request(
             "GET", "/policy", models.PolicyDocument | None, query={"minPosition": min_position, "stale": stale}
@@ -2264,7 +2268,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -2306,7 +2310,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/schedules",
@@ -2452,7 +2456,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = await self.request(
             "GET",
@@ -2764,7 +2768,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = await self.request(
             "GET",
@@ -2820,7 +2824,7 @@ class AsyncOperations(AsyncCore):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/governance/audit-trail",
@@ -2847,7 +2851,7 @@ class AsyncOperations(AsyncCore):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.FleetSummary = await self.request(
             "GET", "/fleet/summary", models.FleetSummary, query={"minPosition": min_position, "stale": stale}

@@ -77,7 +77,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.ViewDigests = self.request(
             "GET", "/admin/digests", models.ViewDigests, query={"minPosition": min_position, "stale": stale}
@@ -215,7 +215,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs",
@@ -246,7 +246,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Run = self.request(
             "GET",
@@ -279,7 +279,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/runs/{runId}/evidence",
@@ -300,7 +301,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Evidence = self.request(
             "GET",
@@ -322,7 +323,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Explanation = self.request(
             "GET",
@@ -357,7 +358,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs/active",
@@ -396,7 +397,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/runs/cancel-requests",
@@ -517,7 +518,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/sessions",
@@ -536,7 +537,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Session = self.request(
             "GET",
@@ -624,7 +625,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/directives",
@@ -672,7 +673,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Directive = self.request(
             "GET",
@@ -703,7 +704,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/harness-profiles",
@@ -767,7 +768,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.HarnessProfile = self.request(
             "GET",
@@ -798,7 +799,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/run-templates",
@@ -854,7 +855,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunTemplate = self.request(
             "GET",
@@ -1012,7 +1013,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkQueueState = self.request(
             "GET",
@@ -1094,7 +1095,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkDrain = self.request(
             "GET",
@@ -1175,7 +1176,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/a2a/messages",
@@ -1202,7 +1203,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Message = self.request(
             "GET",
@@ -1247,7 +1248,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/a2a/dlq",
@@ -1278,7 +1279,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.DeadLetter = self.request(
             "GET",
@@ -1372,7 +1373,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: list[models.Passage] = self.request(
             "GET",
@@ -1432,7 +1433,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/memory",
@@ -1470,7 +1471,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.MemoryEntry = self.request(
             "GET",
@@ -1521,7 +1522,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/anchors",
@@ -1604,7 +1605,8 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         answer: models.Redrive = self.request(
             "GET",
@@ -1653,7 +1655,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/workflows",
@@ -1690,7 +1692,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.Workflow = self.request(
             "GET",
@@ -1723,7 +1725,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/workflows/{workflowId}/runs",
@@ -1776,7 +1779,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.WorkflowRunDetails = self.request(
             "GET",
@@ -1895,7 +1898,8 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of
+                every call.
         """
         return self.pages(
             "/workflows/run/{id}/steps/{step}/items",
@@ -2079,7 +2083,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/personas/runs",
@@ -2105,7 +2109,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.PersonaRunDetails = self.request(
             "GET",
@@ -2124,7 +2128,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.PolicyDocument | None = self.request(
             "GET", "/policy", models.PolicyDocument | None, query={"minPosition": min_position, "stale": stale}
@@ -2260,7 +2264,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/policy/rejections",
@@ -2302,7 +2306,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/schedules",
@@ -2448,7 +2452,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.ScheduledTask = self.request(
             "GET",
@@ -2760,7 +2764,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.FireTimePage = self.request(
             "GET",
@@ -2816,7 +2820,7 @@ class Operations(Core):
             The items of all pages, one by one; `pages()` yields the pages.
 
         Raises:
-            AthenaError: `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         return self.pages(
             "/governance/audit-trail",
@@ -2841,7 +2845,7 @@ class Operations(Core):
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
         Raises:
-            AthenaError: `NOT_CAUGHT_UP`, or an error of every call.
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
         """
         answer: models.FleetSummary = self.request(
             "GET", "/fleet/summary", models.FleetSummary, query={"minPosition": min_position, "stale": stale}
