@@ -18,7 +18,7 @@ def blocks(page: str) -> dict[str, str]:
 def run(program: str, directory: Path, python: Path | str = sys.executable, seconds: float = 60) -> str:
     """Run a program in a directory and return its output. Fail with its errors if it exits with another code than 0."""
     done = subprocess.run(
-        [python, "-W", "error", "-c", program],
+        [python, "-P", "-W", "error", "-c", program],
         cwd=directory,
         capture_output=True,
         text=True,
