@@ -4,61 +4,28 @@
     python examples/audit_rejections.py --since 2026-01-01T00:00:00Z --session nightly
     python examples/audit_rejections.py --actor olga --csv > rejections.csv
 
-It needs only the standard library. It sees every rejection exactly once: a rejection is durable before the caller gets
-its 429, the list is in the order of the log, and each page continues where the previous one ended. ``policy`` names the
-rule. The event of a row is in the feed, under the id of the row without ``rej_``.
+It uses the Python client (docs/from-python.md). It sees every rejection exactly once: a rejection is durable before the
+caller gets its 429, and the list is in the order of the log. ``policy`` names the rule. The event of a row is in the
+feed, under the id of the row without ``rej_``.
 """
 
 import argparse
 import csv
-import json
 import sys
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlencode
 
-TIMEOUT_SECONDS = 30
+from athena_client import Athena, AthenaError, models
+
 PAGE_ITEMS = 500
 COLUMNS = ("createdAt", "actor", "sessionId", "runId", "rule", "reason", "activeRuns", "limit", "id")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class Refused(Exception):
-    """The server rejected the request."""
-
-
-def get(url: str, identity: str | None) -> Any:
-    """Return the data of a GET."""
-    headers = {"x-athena-identity": identity} if identity else {}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
-            return json.load(answer)["data"]
-    except urllib.error.HTTPError as error:
-        try:
-            told = json.load(error)["error"]
-            raise Refused(f"{told['code']}: {told['message']}") from None
-        except (ValueError, KeyError, TypeError):
-            raise Refused(f"HTTP {error.code}: {error.reason}") from None
-
-
-def rejections(server: str, identity: str | None, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield the rejected requests of a query, oldest first."""
-    while True:
-        parameters = urlencode(query | {"limit": str(PAGE_ITEMS)})
-        page = get(f"{server.rstrip('/')}/api/v1/policy/rejections?{parameters}", identity)
-        yield from page["items"]
-        if "nextCursor" not in page:
-            return
-        query = query | {"cursor": page["nextCursor"]}
-
-
-def row_of(item: dict[str, Any]) -> dict[str, Any]:
+def row_of(item: models.Rejection) -> tuple[object, ...]:
     """Return the table row of a rejected request."""
-    rule = (item.get("policy") or {}).get("policyName", "-")
-    return {**item, "rule": rule, "limit": item["maxConcurrentRuns"], "runId": item.get("runId", "-")}
+    rule = item.policy.policy_name if item.policy else "-"
+    found = (item.actor, item.session_id, item.run_id or "-", rule, item.reason)
+    return (item.created_at.isoformat(), *found, item.active_runs, item.max_concurrent_runs, item.id)
 
 
 def safe(cell: object) -> object:
@@ -77,25 +44,22 @@ def main() -> int:
     parser.add_argument("--actor", help="only this identity")
     parser.add_argument("--csv", action="store_true", help="print CSV, for a spreadsheet")
     options = parser.parse_args()
-    wanted = {
-        "createdAfter": options.since,
-        "createdBefore": options.until,
-        "sessionId": options.session,
-        "actor": options.actor,
-    }
     table = csv.writer(sys.stdout, delimiter="," if options.csv else "\t", lineterminator="\n")
     table.writerow(COLUMNS)
     by_actor: Counter[str] = Counter()
     try:
-        for item in rejections(options.url, options.identity, {k: v for k, v in wanted.items() if v}):
-            row = row_of(item)
-            table.writerow([safe(row[column]) for column in COLUMNS])
-            by_actor[item["actor"]] += 1
-    except Refused as error:
+        with Athena(options.url, identity=options.identity) as client:
+            for item in client.list_policy_concurrency_rejections(
+                created_after=options.since,
+                created_before=options.until,
+                session_id=options.session,
+                actor=options.actor,
+                limit=PAGE_ITEMS,
+            ):
+                table.writerow(map(safe, row_of(item)))
+                by_actor[item.actor] += 1
+    except AthenaError as error:
         print(error, file=sys.stderr)
-        return 1
-    except (OSError, ValueError) as error:  # no server, or not Athena
-        print(f"{options.url}: {error}", file=sys.stderr)
         return 1
     print(
         f"{by_actor.total()} refused",

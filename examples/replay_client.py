@@ -4,34 +4,27 @@
     python examples/replay_client.py events.jsonl --once         # all events so far
     python examples/replay_client.py --types run.completed,run.failed    # print only, store nothing
 
-It needs only the standard library. It never loses or repeats an event:
+It uses the Python client (docs/from-python.md), which reconnects and resumes. It never loses or repeats an event:
 
 - The id of an event *is* the cursor that continues after it, permanently and with any filter.
 - The cursor is stored together with the result of handling the event. Here each line of the file is an event, so the
   last complete line holds the cursor. An incomplete last line is removed first. If you store events in a database,
   write the id of the last one in the same transaction.
-- The client reads pages up to the head, then follows the stream. When the stream breaks, it starts again with a page,
-  whose response also reports an invalid cursor.
 """
 
 import argparse
 import fcntl
-import http.client
 import json
 import os
-import random
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlencode
+
+from athena_client import Athena, AthenaError
 
 PAGE_EVENTS = 500
-SILENCE_SECONDS = 40  # the server sends a heartbeat every 15 s without events
-RETRY_SECONDS_MAX = 5.0
 SYNC_SECONDS = 1.0
 BEGINNING = b'{"id":"'  # of each line
 EXPLANATIONS = {
@@ -52,9 +45,6 @@ class Handler(Protocol):
     def handle(self, event: dict[str, Any]) -> None:
         """Handle one event, and store its id with the result."""
 
-    def settle(self) -> None:
-        """Flush: no event is pending."""
-
 
 class Printer:
     """Prints one line per event. Stores nothing."""
@@ -65,12 +55,8 @@ class Printer:
 
     def handle(self, event: dict[str, Any]) -> None:
         """Print the event."""
-        print(event["createdAt"], event["type"], event.get("runId", "-"), json.dumps(event["payload"]))
+        print(event["createdAt"], event["type"], event.get("runId", "-"), json.dumps(event["payload"]), flush=True)
         self.cursor = event["id"]
-
-    def settle(self) -> None:
-        """Flush the output."""
-        sys.stdout.flush()
 
 
 class Copy:
@@ -78,7 +64,7 @@ class Copy:
 
     def __init__(self, path: Path) -> None:
         """Open or create the file, lock it, and remove an incomplete last line."""
-        self._file = path.open("ab+")
+        self._file = path.open("ab+", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,154 +96,23 @@ class Copy:
             window *= 2
 
     def handle(self, event: dict[str, Any]) -> None:
-        """Append the event. A power cut may lose lines at the end; they are fetched again."""
+        """Append the event. A power cut may lose the lines of the last second; they are fetched again."""
         self._file.write(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         self.cursor = event["id"]
-
-    def settle(self) -> None:
-        """Flush to the system at once, and to the disk once a second."""
-        self._file.flush()
         if time.monotonic() - self._synced_at > SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced_at = time.monotonic()
 
 
-class Refused(Exception):
-    """The server returned an error; ``again`` is True if a retry may help, after ``wait`` seconds."""
+def events(client: Athena, after: str, types: str | None, *, once: bool) -> Iterator[dict[str, Any]]:
+    """Yield the events after a cursor as the server wrote them, up to the head or without an end. Raise AthenaError.
 
-    def __init__(self, code: str, message: str, *, again: bool, wait: float | None = None) -> None:
-        """Store the error of the envelope."""
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.again = again
-        self.wait = wait
-
-
-class Lost(Exception):
-    """The server did not respond, or the connection broke."""
-
-
-BROKEN = (OSError, http.client.HTTPException, ValueError)  # ValueError: not JSON, for example an error page of a proxy
-
-
-class Server:
-    """The feed of an Athena server: pages and a stream."""
-
-    def __init__(self, url: str, identity: str | None, types: str | None) -> None:
-        """Use a base URL, an identity, and a filter (``run.completed,run.failed``)."""
-        self._url = url.rstrip("/") + "/api/v1/events"
-        self._headers = {"x-athena-identity": identity} if identity else {}
-        self._filter = {"types": types} if types else {}
-
-    def _open(self, path: str, query: dict[str, str | int], headers: dict[str, str]) -> http.client.HTTPResponse:
-        request = urllib.request.Request(
-            f"{self._url}{path}?{urlencode(query | self._filter)}", headers=self._headers | headers
-        )
-        try:
-            answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=SILENCE_SECONDS)
-        except urllib.error.HTTPError as error:
-            raise refused(error) from None
-        except BROKEN as error:
-            raise Lost(f"{type(error).__name__}: {error}") from None
-        return answer
-
-    def page(self, cursor: str) -> dict[str, Any]:
-        """Return ``{events, cursor, head, nextCursor?}`` after a cursor."""
-        with self._open("", {"cursor": cursor, "limit": PAGE_EVENTS}, {}) as answer:
-            try:
-                data: dict[str, Any] = json.load(answer)["data"]
-            except BROKEN as error:
-                raise Lost(f"{type(error).__name__}: {error}") from None
-        return data
-
-    def stream(self, cursor: str) -> Iterator[dict[str, Any] | None]:
-        """Yield events after a cursor as they are recorded, and None between them.
-
-        Ends when the server stops or the connection breaks. Events with incomplete frames are not yielded.
-        """
-        name, data = "", ""
-        with self._open("/stream", {}, {"Last-Event-ID": cursor, "Accept": "text/event-stream"}) as answer:
-            for line in lines(answer):
-                field, _, value = line.partition(": ")
-                match field:
-                    case "event":
-                        name = value
-                    case "data":
-                        data = value
-                    case "" if not line:  # end of a frame
-                        if data and name not in {"caught-up", "bookmark"}:
-                            yield json.loads(data)["data"]
-                        name, data = "", ""
-                        yield None
-                    case _:
-                        pass  # a heartbeat or the id, which the event also contains
-
-
-def lines(answer: http.client.HTTPResponse) -> Iterator[str]:
-    """Yield the complete lines of a stream until it ends or breaks."""
-    while True:
-        try:
-            line = answer.readline()
-        except BROKEN as error:
-            raise Lost(f"{type(error).__name__}: {error}") from None
-        if not line.endswith(b"\n"):
-            return
-        yield line.decode().rstrip("\n")
-
-
-def refused(error: urllib.error.HTTPError) -> Refused:
-    """Return the error of a failed response."""
-    wait = error.headers.get("retry-after", "")
-    try:
-        told = json.load(error)["error"]
-        code, message, again = str(told["code"]), str(told["message"]), bool(told["retryable"])
-    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):  # not an Athena envelope
-        code, message, again = f"HTTP {error.code}", str(error.reason), error.code >= 500
-    return Refused(code, message, again=again, wait=float(wait) if wait.isdigit() else None)
-
-
-def follow(server: Server, handler: Handler, *, once: bool) -> None:
-    """Handle every event after the handler's cursor, up to the head and then live. Raise Refused."""
-    cursor = handler.cursor
-    while True:
-        page = server.page(cursor)
-        for event in page["events"]:
-            handler.handle(event)
-        handler.settle()
-        cursor = page["cursor"]  # with a filter, the cursor may be beyond the last matching event
-        if "nextCursor" not in page:
-            break
+    ``client.list_events`` and ``client.events`` yield the same events as typed values.
+    """
     if once:
-        return
-    for streamed in server.stream(cursor):
-        if streamed is not None:
-            handler.handle(streamed)
-        else:
-            handler.settle()
-
-
-def run(server: Server, handler: Handler, *, once: bool) -> None:
-    """Follow forever, or once, with retries while the server is away. Raise Refused if a retry cannot help."""
-    failures = 0
-    while True:
-        before, wait = handler.cursor, None
-        try:
-            follow(server, handler, once=once)
-            if once:
-                return
-            reason = "the stream ended"
-        except Refused as error:
-            if not error.again:
-                raise
-            reason, wait = str(error), error.wait
-        except Lost as error:
-            reason = str(error)
-        handler.settle()
-        failures = 0 if handler.cursor != before else failures + 1
-        if wait is None:
-            wait = random.uniform(0.5, 1) * min(0.1 * 2**failures, RETRY_SECONDS_MAX)
-        print(f"{reason}; retrying in {wait:.1f} s", file=sys.stderr, flush=True)
-        time.sleep(wait)
+        query = {"cursor": after, "types": types, "limit": PAGE_EVENTS}
+        return iter(client.pages("/events", json.loads, query=query))
+    return iter(client.stream("/events/stream", json.loads, query={"after": after, "types": types}))
 
 
 def main() -> int:
@@ -272,8 +127,10 @@ def main() -> int:
     options = parser.parse_args()
     handler: Handler = Copy(options.file) if options.file else Printer(options.after)
     try:
-        run(Server(options.url, options.identity, options.types), handler, once=options.once)
-    except Refused as error:
+        with Athena(options.url, identity=options.identity) as client:
+            for event in events(client, handler.cursor, options.types, once=options.once):
+                handler.handle(event)
+    except AthenaError as error:
         print(f"{error}\n{EXPLANATIONS.get(error.code, 'the server rejected the request')}", file=sys.stderr)
         return 1
     except OSError as error:  # the disk is full, or the output is closed
