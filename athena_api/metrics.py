@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from athena_api.edge.traffic import Sample
 from athena_api.operations.core import health_of
 from athena_core import __version__
-from athena_core.domain.run import RejectionReason
+from athena_core.enums import RejectionReason
 from athena_core.errors import NotCaughtUp
 from athena_core.system.histogram import Histogram
 from athena_core.values import MICRO_USD

@@ -8,10 +8,11 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, get_args, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
+from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
@@ -152,10 +153,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def _mode(text: str) -> str:
+def _mode(text: str) -> AuthzMode:
     joined = {"softenforce": "soft-enforce"}
     word = text.lower().replace("_", "-")
-    return _one_of("off", "observe", "soft-enforce", "enforce")(joined.get(word, word))
+    return cast(AuthzMode, _one_of(*get_args(AuthzMode))(joined.get(word, word)))
 
 
 def _url(text: str) -> str:

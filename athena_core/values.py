@@ -3,10 +3,18 @@
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from athena_core.enums import (
+    ContextStrategy,
+    EvidenceType,
+    HttpMethod,
+    SessionStrategy,
+    VerificationKind,
+    VerificationStatus,
+)
 from athena_core.event import Value
 
 BODY_BYTES_MAX = 1_000_000  # the default of ATHENA_BODY_BYTES_MAX
@@ -73,6 +81,14 @@ def persona_of(metadata: Mapping[str, str] | None) -> str | None:
     """Return the persona named by metadata if the name is valid. It is published; other metadata is not."""
     name = next((metadata[key] for key in PERSONA_KEYS if key in metadata), None) if metadata else None
     return name if name is not None and len(name) <= CLIENT_ID_CHARS_MAX and NAME.fullmatch(name) else None
+
+
+def known(members: object) -> msgspec.Meta:
+    """Return the schema of a string that is one of the members of a Literal, which decoding does not check.
+
+    For values that are read from the log, where an older release may have stored another one.
+    """
+    return msgspec.Meta(extra_json_schema={"enum": sorted(get_args(members))})
 
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
@@ -203,9 +219,7 @@ class ShellPolicy(Body):
 class HttpPolicy(Body):
     """The methods and limits of tool ``http`` on the hosts of ``allowedEgress``. The limits apply to one call."""
 
-    methods: Annotated[
-        tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], ...], msgspec.Meta(min_length=1, max_length=6)
-    ] = ("GET",)
+    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] = ("GET",)
     timeout_ms: Milliseconds | None = None
     response_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
 
@@ -226,9 +240,6 @@ class ToolPolicies(Body):
     files: FilesPolicy | None = None
 
 
-EvidenceType: TypeAlias = Literal["text", "json", "binary"]
-
-
 class VerificationPolicy(Body):
     """A condition that a run must meet to pass verification. ``label`` is the label of the evidence.
 
@@ -237,7 +248,7 @@ class VerificationPolicy(Body):
     """
 
     id: Label
-    kind: Literal["require-evidence", "command", "json-schema", "contains"]
+    kind: VerificationKind
     label: Label
     evidence_type: EvidenceType | None = None
     command: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
@@ -306,7 +317,7 @@ class VerificationFailure(Value):
     """A verification policy that the run did not meet."""
 
     policy_id: str
-    kind: str
+    kind: Annotated[str, known(VerificationKind)]
     message: str
     details: dict[str, str]
 
@@ -333,8 +344,8 @@ class ContextStep(Value):
 class ContextMeta(Value):
     """Report of how the context of a run was compiled. Sizes are in characters."""
 
-    initial_strategy: str
-    final_strategy: str
+    initial_strategy: Annotated[str, known(ContextStrategy)]
+    final_strategy: Annotated[str, known(ContextStrategy)]
     overflow_recovered: bool
     overflow_attempts: int
     initial_chars: int
@@ -353,12 +364,6 @@ class ContextReference(Value):
 
 PERSONA_REVIEW = "Review of a change, asked of a persona."
 """First sentence of a persona run's prompt."""
-
-PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
-"""Format in which a persona's review is printed."""
-
-SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
-"""What to do if the session is busy: wait (the default), fail, or cancel the running run."""
 
 
 class RunBody(Body):
@@ -430,7 +435,7 @@ class RunResult(Value):
     harness_profile_id: str
     harness_profile_snapshot: HarnessProfile
     evidence_count: int
-    verification_status: Literal["passed", "verification-failed"]
+    verification_status: VerificationStatus
     context_meta: ContextMeta
     reliability: Reliability
     verification_failures: tuple[VerificationFailure, ...] | None = None

@@ -44,7 +44,7 @@ from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 
-Kind: TypeAlias = Literal[
+AuditKind: TypeAlias = Literal[
     "policy",
     "cancel",
     "resume",
@@ -70,7 +70,7 @@ REQUEST = "request"
 class AuditContent(NamedTuple):
     """The content of an entry beside the envelope of its event. Values become JSON."""
 
-    kind: Kind
+    kind: AuditKind
     target: str | None = None
     """The affected run, session, operation or document."""
     reason: str | None = None
@@ -259,7 +259,7 @@ class AuditRow(msgspec.Struct, gc=False):
     position: int
     mark: bytes
     created_at: int
-    kind: str
+    kind: AuditKind
     type: str
     actor: str
     trace_id: str
@@ -338,7 +338,7 @@ class AuditEntry(Value):
 
     id: str
     created_at: str
-    kind: str
+    kind: AuditKind
     type: str
     actor: str
     trace_id: str

@@ -1,25 +1,19 @@
 """Read model of dead letters: work that failed for good, its errors, and the decisions about it."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import iso
-from athena_core.domain.dead_letter import (
-    DeadLetterAdded,
-    DeadLetterDiscarded,
-    DeadLetterRequeued,
-    DeadLetterRestored,
-)
+from athena_core.domain.dead_letter import DeadLetterAdded, DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.plane import PayloadRedacted
+from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus, QueueMode
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json
-
-Status: TypeAlias = Literal["pending", "requeued", "discarded"]
 
 
 class DeadLetterRow(msgspec.Struct, gc=False):
@@ -29,10 +23,10 @@ class DeadLetterRow(msgspec.Struct, gc=False):
     id: str
     created_at: int
     updated_at: int
-    status: str
-    source: str
+    status: DeadLetterStatus
+    source: DeadLetterSource
     session_id: str
-    reason: str
+    reason: DeadLetterReason
     code: str
     error: str
     retry_count: int
@@ -148,7 +142,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 def _decide(
     rows: Rows,
     recorded: Recorded[DeadLetterRequeued | DeadLetterDiscarded | DeadLetterRestored],
-    status: Status,
+    status: DeadLetterStatus,
     note: str | None,
 ) -> DeadLetterRow:
     row = rows.change(LETTER, rows.need(POSITION, recorded.event.id).position)
@@ -179,7 +173,7 @@ class DeadLetterItem(Value):
     """A work item of a dead letter."""
 
     item_id: str
-    mode: str
+    mode: QueueMode
     chars: int
 
 
@@ -196,11 +190,11 @@ class DeadLetter(Value):
     id: str
     created_at: str
     updated_at: str
-    status: Status
+    status: DeadLetterStatus
     payload: dict[str, Any]
-    source: str
+    source: DeadLetterSource
     session_id: str
-    reason: str
+    reason: DeadLetterReason
     code: str
     error: str
     retry_count: int
@@ -222,7 +216,7 @@ class DeadLetter(Value):
 class DeadLetterFilter(Value):
     """Filter of dead letters. Times are milliseconds since 1970 UTC, inclusive."""
 
-    status: Status | None = None
+    status: DeadLetterStatus | None = None
     session_id: str | None = None
     source: str | None = None
     source_persona: str | None = None
@@ -288,7 +282,7 @@ def _to_view(values: tuple[Cell, ...]) -> DeadLetter:
         id=row.id,
         created_at=iso(row.created_at),
         updated_at=iso(row.updated_at),
-        status=row.status,  # type: ignore[arg-type]
+        status=row.status,
         payload={} if row.payload is None else msgspec.json.decode(row.payload),
         source=row.source,
         session_id=row.session_id,

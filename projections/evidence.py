@@ -7,9 +7,9 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
+from athena_core.enums import EvidenceSource, EvidenceType
 from athena_core.event import Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import EvidenceType
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table
@@ -25,10 +25,10 @@ class EvidenceRow(msgspec.Struct, gc=False):
     session_id: str | None
     trace_id: str
     label: str | None
-    evidence_type: str
+    evidence_type: EvidenceType
     size_bytes: int
     sha256: str
-    source: str
+    source: EvidenceSource
     workspace: bool
     redacted: bool
     created_at: int
@@ -120,7 +120,7 @@ class EvidenceRecord(Value):
     type: EvidenceType
     size_bytes: int
     sha256: str
-    source: str
+    source: EvidenceSource
     stale: bool
     position: Position
     event_id: str

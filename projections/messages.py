@@ -5,6 +5,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.message import MessageCompleted, MessageFailed, MessageSent, MessageStarted
 from athena_core.domain.plane import PayloadRedacted
+from athena_core.enums import MessageStatus
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
@@ -20,7 +21,7 @@ class MessageRow(msgspec.Struct, gc=False):
     from_persona: str
     to_persona: str
     session_id: str
-    status: str
+    status: MessageStatus
     created_at: int
     updated_at: int
     sent_by: str
@@ -129,7 +130,7 @@ class Message(Value):
     from_persona: str
     to_persona: str
     session_id: str
-    status: str
+    status: MessageStatus
     created_at: str
     updated_at: str
     payload: str | None

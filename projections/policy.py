@@ -7,6 +7,7 @@ from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.run import PolicyRejected
+from athena_core.enums import FailureAction, PolicyEngine, PolicyRuleType, PolicyType, RejectionReason
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RefusedPlan, RefusedRequest
@@ -43,7 +44,7 @@ class RejectionRow(msgspec.Struct, gc=False):
     run_id: str | None
     trace_id: str
     actor: str
-    reason: str
+    reason: RejectionReason
     active_runs: int
     max_concurrent_runs: int
     event: str
@@ -130,11 +131,11 @@ class PolicyRule(Value):
     """The policy rule that rejected a run."""
 
     schema_version: int
-    engine: str
-    rule_type: str
+    engine: PolicyEngine
+    rule_type: PolicyRuleType
     policy_name: str | None = None
     rule_name: str | None = None
-    failure_action: str | None = None
+    failure_action: FailureAction | None = None
     message: str | None = None
 
 
@@ -153,10 +154,10 @@ class RejectionEvent(Value):
 
     schema_version: int
     timestamp: str
-    policy_type: str
+    policy_type: PolicyType
     limit: int
     rejected_run_details: RejectedRun
-    reason: str
+    reason: RejectionReason
     active_runs: int
     policy: PolicyRule | None = None
     spent_micro_usd: int | None = None
@@ -176,7 +177,7 @@ class Rejection(Value):
     session_id: str
     active_runs: int
     max_concurrent_runs: int
-    reason: str
+    reason: RejectionReason
     event: RejectionEvent
     actor: str
     trace_id: str

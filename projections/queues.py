@@ -1,5 +1,7 @@
 """Read model of session queues: waiting items, and drains with their outcomes."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
@@ -14,12 +16,15 @@ from athena_core.domain.queue import (
     WorkEnqueued,
     WorkItemDrained,
 )
+from athena_core.enums import QueueMode
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PAGE_ITEMS_MAX
 from projections.engine.page import Keyset
 from projections.engine.projection import Projection, Rows, Table
+
+DrainStatus: TypeAlias = Literal["running", "ok", "failed"]
 
 
 class QueueRow(msgspec.Struct, gc=False):
@@ -36,7 +41,7 @@ class WorkItemRow(msgspec.Struct, gc=False):
     item_id: str
     session_id: str
     position: int
-    mode: str
+    mode: QueueMode
     created_at: int
     payload: str | None
     message_id: str | None
@@ -64,7 +69,7 @@ class DrainRow(msgspec.Struct, gc=False):
 
     drain_id: str
     session_id: str
-    status: str
+    status: DrainStatus
     requested_by: str
     automatic: bool
     provider: str | None
@@ -212,7 +217,7 @@ class WorkItem(Value):
     id: str
     session_id: str
     payload: str | None
-    mode: str
+    mode: QueueMode
     created_at: str
     attempts: int
     run_id: str | None = None
@@ -254,7 +259,7 @@ class WorkDrain(Value):
 
     drain_id: str
     session_id: str
-    status: str
+    status: DrainStatus
     requested_by: str
     automatic: bool
     started_at: str

@@ -1,9 +1,12 @@
 """Read model of redrives: jobs that requeue dead letters, and the result for each."""
 
+from typing import Literal
+
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.domain.redrive import RedriveAdvanced, RedriveCancelled, RedriveCompleted, RedriveStarted
+from athena_core.enums import RedriveDecision, RedriveStatus
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset
@@ -14,7 +17,7 @@ class RedriveRow(msgspec.Struct, gc=False):
     """A redrive. ``wanted`` is its filter as JSON."""
 
     redrive_id: str
-    status: str
+    status: RedriveStatus
     wanted: str
     rate_per_second: int
     total: int
@@ -32,7 +35,7 @@ class RedriveResultRow(msgspec.Struct, gc=False):
     position: int
     redrive_id: str
     dead_letter_id: str
-    result: str
+    result: RedriveDecision
     code: str | None
     at: int
 
@@ -103,7 +106,7 @@ class RedriveResult(Value):
     """
 
     dead_letter_id: str
-    result: str
+    result: RedriveDecision
     at: str
     code: str | None = None
 
@@ -116,7 +119,7 @@ class Redrive(Value):
     """
 
     id: str | None
-    status: str
+    status: Literal[RedriveStatus, "dry-run"]
     filter: AppliedRedriveFilter
     rate_per_second: int
     total: int

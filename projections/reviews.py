@@ -1,18 +1,22 @@
 """Read model of reviews by personas."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.review import PersonaRunCompleted, PersonaRunRepairRequested, PersonaRunStarted
+from athena_core.enums import MergeGate
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table, to_json
 
 PREFIX = "persona:"
+
+
+PersonaRunStatus: TypeAlias = Literal["running", "ok", "failed"]
 
 
 class ReviewRow(msgspec.Struct, gc=False):
@@ -22,14 +26,14 @@ class ReviewRow(msgspec.Struct, gc=False):
     began: int
     persona_name: str
     session_id: str
-    status: str
+    status: PersonaRunStatus
     repo_path: str
     head_ref: str
     base_ref: str
     created_at: int
     repair_run_id: str | None = None
     finished_at: int | None = None
-    merge_gate: str | None = None
+    merge_gate: MergeGate | None = None
     p1: int | None = None
     p2: int | None = None
     p3: int | None = None
@@ -106,14 +110,14 @@ class PersonaRun(Value):
     run_id: str
     persona_name: str
     session_id: str
-    status: str
+    status: PersonaRunStatus
     repo_path: str
     head_ref: str
     base_ref: str
     created_at: str
     finished_at: str | None = None
     repair_run_id: str | None = None
-    merge_gate: str | None = None
+    merge_gate: MergeGate | None = None
     findings: FindingCounts | None = None
     artifacts: dict[str, Any] | None = None
 

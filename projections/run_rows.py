@@ -22,6 +22,7 @@ from athena_core.domain.run import (
     UsageRecorded,
 )
 from athena_core.domain.template import RunTemplateRun
+from athena_core.enums import PauseReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Event, Recorded, Value
 from athena_core.text import ERASED, or_erased
 from athena_core.values import PREVIEW_CHARS, Usage
@@ -34,7 +35,7 @@ class RunRow(msgspec.Struct, gc=False):
     position: int
     run_id: str
     session_id: str
-    status: str
+    status: RunStatus
     created_at: int
     directive_id: str
     harness_profile_id: str
@@ -49,12 +50,12 @@ class RunRow(msgspec.Struct, gc=False):
     cost_micro_usd: int | None = None
     error: str | None = None
     evidence_count: int = 0
-    verification_status: str | None = None
+    verification_status: VerificationStatus | None = None
     verification_failures: str | None = None
     parent_run_id: str | None = None
     budget_micro_usd: int | None = None
     paused_at: int | None = None
-    pause_reason: str | None = None
+    pause_reason: PauseReason | None = None
     template_id: str | None = None
     template_version: int | None = None
     input_position: int | None = None
@@ -108,7 +109,7 @@ class QueuedRunRow(msgspec.Struct, gc=False):
     run_id: str
     position: int
     session_id: str
-    reason: str
+    reason: WaitReason
     places: str = ""
 
 
@@ -375,7 +376,7 @@ def _erase_text(rows: Rows, text: RunTextRow) -> None:
         run.error = _error(error.code, message, retryable=error.retryable)
 
 
-def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: str) -> RunRow:
+def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, status: RunStatus) -> RunRow:
     return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
 
 
@@ -389,7 +390,9 @@ def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
     return row
 
 
-def _row(run_id: str, event: RunQueued | RunCreated, at: int, status: str, *, position: int, trace_id: str) -> RunRow:
+def _row(
+    run_id: str, event: RunQueued | RunCreated, at: int, status: RunStatus, *, position: int, trace_id: str
+) -> RunRow:
     return RunRow(
         position=position,
         run_id=run_id,
@@ -406,7 +409,7 @@ def _row(run_id: str, event: RunQueued | RunCreated, at: int, status: str, *, po
     )
 
 
-def _finish(rows: Rows, recorded: Recorded[Event], status: str) -> RunRow:
+def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:
     row = rows.change(RUN, recorded.stream)
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
     rows.delete(CANCEL, recorded.stream)

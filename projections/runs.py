@@ -8,11 +8,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
+from athena_core.enums import LimitScope, PauseReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, Usage, VerificationFailure
@@ -36,7 +37,7 @@ COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = 
 class ReachedLimit(Value):
     """A limit of the policy by session, provider or profile that is reached: ``active`` runs of at most ``max``."""
 
-    scope: str
+    scope: LimitScope
     key: str
     max: int
     active: int
@@ -50,7 +51,7 @@ class RunWait(Value):
     caller's scope does not cover that run.
     """
 
-    reason: str
+    reason: WaitReason
     position: int
     blocked_by: str | None = None
     limit: ReachedLimit | None = None
@@ -59,7 +60,7 @@ class RunWait(Value):
 class RunPause(Value):
     """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it."""
 
-    reason: str
+    reason: PauseReason
     since: str
 
 
@@ -88,7 +89,7 @@ class Run(Value, kw_only=False):
 
     run_id: str
     session_id: str
-    status: str
+    status: RunStatus
     created_at: str
     directive_id: str
     harness_profile_id: str
@@ -108,7 +109,7 @@ class Run(Value, kw_only=False):
     cost_micro_usd: int | None = None
     budget_micro_usd: int | None = None
     error: RunError | None = None
-    verification_status: str | None = None
+    verification_status: VerificationStatus | None = None
     verification_failures: tuple[VerificationFailure, ...] | None = None
     input_preview: str | None = None
     output_preview: str | None = None
@@ -288,7 +289,7 @@ def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cel
         elif cells[STATUS] == "running":
             cells[WAITING_FOR] = reasons.waiting_for_executor(run_id)
     if paused_at is not None:
-        cells[PAUSED] = RunPause(reason=cells[PAUSED] or "", since=iso(paused_at))
+        cells[PAUSED] = RunPause(reason=cells[PAUSED], since=iso(paused_at))
     if cells[TEMPLATE] is not None:
         cells[TEMPLATE] = TemplateVersion(id=cells[TEMPLATE], version=template_version or 0)
     if output is not None:
@@ -327,7 +328,7 @@ class WaitReasons:
                 limit, blocker = reached
                 place = bisect_right(self._waiters[key], position)
                 return RunWait(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
-        reason = "executor" if waiter.reason == "executor" else "concurrency"
+        reason: WaitReason = "executor" if waiter.reason == "executor" else "concurrency"
         return RunWait(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
 
     def waiting_for_executor(self, run_id: str) -> RunWait | None:
@@ -350,7 +351,9 @@ class WaitReasons:
         runs = self._active_runs.get(limit_key, [])
         if runs_max is None or len(runs) < runs_max:
             return None
-        return ReachedLimit(scope=scope, key=key, max=runs_max, active=len(runs)), self._if_covered(*runs[0])
+        return ReachedLimit(scope=cast(LimitScope, scope), key=key, max=runs_max, active=len(runs)), self._if_covered(
+            *runs[0]
+        )
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:

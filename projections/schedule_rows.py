@@ -1,5 +1,7 @@
 """Rows of schedules: their definitions and pauses, and the outcome of each slot."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 from msgspec.structs import replace
 
@@ -20,9 +22,13 @@ from athena_core.domain.schedule import (
     ScheduleSlotsMissed,
     ScheduleUpserted,
 )
+from athena_core.enums import MissedSlotsReason, RunEndReason
 from athena_core.event import Event, Recorded
 from athena_core.text import ERASED, or_erased
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
+
+ScheduleRunStatus: TypeAlias = Literal["running", "buffered", "ok", "failed", "already-running", "skipped"]
+ScheduleRunReason: TypeAlias = Literal[MissedSlotsReason, RunEndReason]
 
 
 class ScheduleRow(msgspec.Struct, gc=False):
@@ -72,14 +78,14 @@ class SlotRow(msgspec.Struct, gc=False):
     mark: bytes
     schedule_id: str
     session_id: str | None
-    status: str
+    status: ScheduleRunStatus
     started_at: int
     finished_at: int | None = None
     slot_ms: int | None = None
     to_ms: int | None = None
     slots: int = 1
     trigger: str | None = None
-    reason: str | None = None
+    reason: ScheduleRunReason | None = None
     run_id: str | None = None
     error: str | None = None
     error_code: str | None = None
@@ -188,23 +194,22 @@ def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResu
 @SCHEDULES.handler
 def schedule_run_started(rows: Rows, recorded: Recorded[ScheduleRunStarted]) -> None:
     event = recorded.event
-    row = _change_slot(rows, recorded, event.id, event.slot_ms)
-    row.status, row.run_id, row.started_at = "running", event.target_run_id, recorded.at
+    row = _change_slot(rows, recorded, event.id, event.slot_ms, "running")
+    row.run_id, row.started_at = event.target_run_id, recorded.at
     rows.put(FLIGHT, RunningSlotRow(event.target_run_id, schedule_id=event.id, position=row.position))
 
 
 @SCHEDULES.handler
 def schedule_run_buffered(rows: Rows, recorded: Recorded[ScheduleRunBuffered]) -> None:
     event = recorded.event
-    row = _change_slot(rows, recorded, event.id, event.slot_ms)
-    row.status = "buffered"
+    row = _change_slot(rows, recorded, event.id, event.slot_ms, "buffered")
     rows.put(BUFFERED, BufferedSlotRow(event.id, event.slot_ms, position=row.position))
 
 
 @SCHEDULES.handler
 def schedule_run_skipped(rows: Rows, recorded: Recorded[ScheduleRunSkipped]) -> None:
-    row = _change_slot(rows, recorded, recorded.event.id, recorded.event.slot_ms)
-    row.status, row.reason, row.finished_at = "skipped", recorded.event.reason, recorded.at
+    row = _change_slot(rows, recorded, recorded.event.id, recorded.event.slot_ms, "skipped")
+    row.reason, row.finished_at = recorded.event.reason, recorded.at
 
 
 @SCHEDULES.handler
@@ -212,8 +217,8 @@ def schedule_slots_missed(rows: Rows, recorded: Recorded[ScheduleSlotsMissed]) -
     """Add a range of slots that will not run. The current trigger determines which they are."""
     event = recorded.event
     known = rows.need(SCHEDULE, event.id)
-    row = _change_slot(rows, recorded, event.id, event.to_ms)
-    row.status, row.reason, row.finished_at = "skipped", event.reason, recorded.at
+    row = _change_slot(rows, recorded, event.id, event.to_ms, "skipped")
+    row.reason, row.finished_at = event.reason, recorded.at
     row.slot_ms, row.to_ms, row.slots = event.from_ms, event.to_ms, event.count
     row.trigger = to_json(definition_in(known).trigger)
 
@@ -241,8 +246,8 @@ def schedule_run_failed(rows: Rows, recorded: Recorded[ScheduleRunFailed]) -> No
 def schedule_run_triggered(rows: Rows, recorded: Recorded[ScheduleRunTriggered]) -> None:
     """Add a refusal of a manual run because another one is active. Other runs are in the row of their run."""
     if recorded.event.status == "already-running":
-        row = _change_slot(rows, recorded, recorded.event.id, None)
-        row.status, row.finished_at = recorded.event.status, recorded.at
+        row = _change_slot(rows, recorded, recorded.event.id, None, "already-running")
+        row.finished_at = recorded.at
 
 
 @SCHEDULES.handler
@@ -270,7 +275,9 @@ def _change(rows: Rows, recorded: Recorded[Event], schedule_id: str) -> Schedule
     return row
 
 
-def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None) -> SlotRow:
+def _change_slot(
+    rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: int | None, status: ScheduleRunStatus
+) -> SlotRow:
     """Return the row of a slot, marked as changed: the buffered one, or a new one."""
     waiting = rows.get(BUFFERED, schedule_id, slot) if slot is not None else None
     if waiting is not None:
@@ -282,10 +289,11 @@ def _change_slot(rows: Rows, recorded: Recorded[Event], schedule_id: str, slot: 
             mark=recorded.mark,
             schedule_id=schedule_id,
             session_id=recorded.session_id,
-            status="",
+            status=status,
             started_at=recorded.at,
             slot_ms=slot,
         )
+    row.status = status
     rows.put(SLOT, row)
     known = rows.get(SCHEDULE, schedule_id)
     if known is not None and slot is not None and slot > known.cursor_ms:

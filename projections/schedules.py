@@ -9,15 +9,23 @@ import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.cron import zone
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, PauseCause
 from athena_core.definitions.slots import AHEAD, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import Trigger
+from athena_core.enums import CatchUp, OverlapPolicy, PauseCause
 from athena_core.event import Value
 from athena_core.protocols import Connection
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
-from projections.schedule_rows import SCHEDULE, SLOT, ScheduleRow, SlotRow, definition_in
+from projections.schedule_rows import (
+    SCHEDULE,
+    SLOT,
+    ScheduleRow,
+    ScheduleRunReason,
+    ScheduleRunStatus,
+    SlotRow,
+    definition_in,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,10 +93,10 @@ class ScheduleRunLog(Value):
     schedule_id: str
     session_id: str | None
     started_at: str
-    status: str
+    status: ScheduleRunStatus
     finished_at: str | None = None
     nominal_time: str | None = None
-    reason: str | None = None
+    reason: ScheduleRunReason | None = None
     run_id: str | None = None
     error: str | None = None
     error_code: str | None = None

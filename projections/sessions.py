@@ -1,5 +1,7 @@
 """Read model of sessions and their transcripts."""
 
+from typing import cast
+
 import msgspec
 
 from athena_core.clock import iso
@@ -18,6 +20,7 @@ from athena_core.domain.run import (
     TranscriptAppended,
 )
 from athena_core.domain.session import SessionCreated
+from athena_core.enums import RunEndStatus, TranscriptKind, TranscriptRole
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import PAGE_BYTES_MAX, Scope
@@ -47,7 +50,7 @@ class SessionRunRow(msgspec.Struct, gc=False):
     provider: str
     model: str
     trace_id: str
-    status: str | None = None
+    status: RunEndStatus | None = None
     citations: str | None = None
 
 
@@ -61,8 +64,8 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
     mark: bytes
     session_id: str
     run_id: str
-    role: str
-    kind: str
+    role: TranscriptRole
+    kind: TranscriptKind
     content: str | None
     redacted: bool
     tool_call_id: str | None
@@ -81,7 +84,7 @@ SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
 
-STATUSES: dict[str, str] = {
+STATUSES: dict[str, RunEndStatus] = {
     RunCompleted.TYPE: "completed",
     RunFailed.TYPE: "failed",
     RunCancelled.TYPE: "cancelled",
@@ -169,8 +172,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 def _append(
     rows: Rows,
     recorded: Recorded[TranscriptAppended] | Recorded[ToolCalled],
-    role: str,
-    kind: str,
+    role: TranscriptRole,
+    kind: TranscriptKind,
     content: str | None,
     remarks: str | None,
 ) -> None:
@@ -227,9 +230,9 @@ class TranscriptEntry(Value):
     """
 
     id: str
-    role: str
+    role: TranscriptRole
     content: str | None
-    kind: str
+    kind: TranscriptKind
     metadata: dict[str, str]
     created_at: str
     run_id: str
@@ -237,7 +240,7 @@ class TranscriptEntry(Value):
     tool_name: str | None = None
     is_error: bool | None = None
     provisional: bool | None = None
-    run_status: str | None = None
+    run_status: RunEndStatus | None = None
 
 
 LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id", "session_id", str)))
@@ -322,5 +325,5 @@ def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
         tool_name=row.tool_name or row.unknown_name,
         is_error=row.is_error,
         provisional=True if status is None else None,
-        run_status=None if status is None else str(status),
+        run_status=cast("RunEndStatus | None", status),
     )

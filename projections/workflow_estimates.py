@@ -1,7 +1,7 @@
 """Estimates of the ends of workflow runs, and their accuracy."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,7 +34,7 @@ class Eta(Value):
     """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
     computed_at: str
-    source: str
+    source: Literal["completed", "historical-average", "insufficient-history"]
     historical_sample_size: int
     estimated_remaining_ms: int | None = None
     estimated_completion_at: str | None = None

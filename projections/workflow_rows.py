@@ -1,7 +1,7 @@
 """Rows of workflows: definitions, the state of each run, and durations of steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -26,13 +26,18 @@ from athena_core.domain.workflow_run import (
     WorkflowStepSkipped,
     WorkflowStepStarted,
 )
-from athena_core.event import Recorded
+from athena_core.enums import StepStatus, WorkflowRunStatus
+from athena_core.event import Event, Recorded
 from athena_core.text import ERASED, or_erased
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 SAMPLES_MAX = 50
 """Number of durations stored for a step, the most recent ones."""
 QUANTILES = (50, 80, 95)
+
+
+StepItemStatus: TypeAlias = Literal["pending", "running", "ok", "failed", "cancelled"]
+LogLevel: TypeAlias = Literal["info", "error"]
 
 
 class WorkflowRow(msgspec.Struct, gc=False):
@@ -58,7 +63,7 @@ class WorkflowRunRow(msgspec.Struct, gc=False):
     position: int
     run_id: str
     workflow_id: str
-    status: str
+    status: WorkflowRunStatus
     created_at: int
     updated_at: int
     requested_by: str
@@ -74,7 +79,7 @@ class StepRow(msgspec.Struct, gc=False):
 
     run_id: str
     step_id: str
-    status: str = "pending"
+    status: StepStatus = "pending"
     attempt: int = 0
     updated_at: int = 0
     started_at: int | None = None
@@ -96,7 +101,7 @@ class StepItemRow(msgspec.Struct, gc=False):
     run_id: str
     step_id: str
     item: int
-    status: str = "pending"
+    status: StepItemStatus = "pending"
     attempt: int = 0
     step_run_id: str | None = None
     error: str | None = None
@@ -118,7 +123,7 @@ class LogLineRow(msgspec.Struct, gc=False):
 
     position: int
     run_id: str
-    level: str
+    level: LogLevel
     message: str
     created_at: int
     step_id: str | None
@@ -143,6 +148,11 @@ RUN_TEXT = Table("workflow_words", WorkflowRunTextRow, key=("position",))
 WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
 
 TO_CANCEL = "to be cancelled"
+ENDED_STATUS: dict[type[Event], WorkflowRunStatus] = {
+    WorkflowRunCompleted: "ok",
+    WorkflowRunFailed: "failed",
+    WorkflowRunCancelled: "cancelled",
+}
 
 
 @WORKFLOWS.handler
@@ -277,7 +287,7 @@ def step_failed(rows: Rows, recorded: Recorded[WorkflowStepFailed]) -> None:
     _touch(rows, recorded)
     step = _step(rows, recorded, event.step_id)
     error = f"{event.code}: {or_erased(event.error_text)}"
-    status = "pending" if event.will_retry else "failed"
+    status: Literal["pending", "failed"] = "pending" if event.will_retry else "failed"
     rows.append(
         RUN_TEXT,
         WorkflowRunTextRow(
@@ -366,8 +376,7 @@ def cancel_requested(rows: Rows, recorded: Recorded[WorkflowRunCancelRequested])
 @WORKFLOWS.handler
 def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
     row = _touch(rows, recorded)
-    statuses = {WorkflowRunCompleted: "ok", WorkflowRunFailed: "failed", WorkflowRunCancelled: "cancelled"}
-    row.status, row.finished_at = statuses[type(recorded.event)], recorded.at
+    row.status, row.finished_at = ENDED_STATUS[type(recorded.event)], recorded.at
     _log(rows, recorded, "error" if row.status == "failed" else "info", f"the run is {row.status}")
 
 
@@ -411,7 +420,7 @@ def _step(rows: Rows, recorded: Recorded[Any], step_id: str) -> StepRow:
     return row
 
 
-def _log(rows: Rows, recorded: Recorded[Any], level: str, message: str, step_id: str | None = None) -> None:
+def _log(rows: Rows, recorded: Recorded[Any], level: LogLevel, message: str, step_id: str | None = None) -> None:
     line = LogLineRow(
         position=recorded.position,
         run_id=recorded.stream,

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval, Step, WorkflowDefinition
+from athena_core.enums import ApproverRole, StepStatus, WorkflowRunStatus
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
@@ -20,7 +21,9 @@ from projections.workflow_rows import (
     STEP,
     WORKFLOW,
     ApprovalRequest,
+    LogLevel,
     StepItemRow,
+    StepItemStatus,
     StepRow,
     WorkflowRunRow,
     graph_of,
@@ -52,7 +55,7 @@ SELECT_NEWEST_UNFINISHED = f"{RUN.all} WHERE workflow_id = ? AND status <> 'ok' 
 SELECT_NEWEST_OK = f"{RUN.all} WHERE workflow_id = ? AND status = 'ok' ORDER BY position DESC LIMIT 1"
 
 
-ARTIFACT = "run-result"
+ARTIFACT: Literal["run-result"] = "run-result"
 
 
 class Workflow(Value):
@@ -79,7 +82,7 @@ class Artifact(Value):
     step's runs.
     """
 
-    kind: str
+    kind: Literal["run-result"]
     output: str | None
     provider: str
     model: str
@@ -105,7 +108,7 @@ class PendingApproval(Value):
     expires_at: str | None = None
     message: str | None = None
     approvers: tuple[str, ...] | None = None
-    role: str | None = None
+    role: ApproverRole | None = None
     not_requester: bool | None = None
 
 
@@ -113,7 +116,7 @@ class StepItem(Value):
     """State of one item of a mapped step."""
 
     item: int
-    status: str
+    status: StepItemStatus
     attempt: int
     run_id: str | None = None
     error: str | None = None
@@ -138,7 +141,7 @@ class StepState(Value):
     """
 
     step_id: str
-    status: str
+    status: StepStatus
     attempt: int
     ready: bool
     dependency_readiness: DependencyReadiness
@@ -156,7 +159,7 @@ class WorkflowLogLine(Value):
     """A line of the log of a workflow run."""
 
     id: str
-    level: str
+    level: LogLevel
     message: str
     created_at: str
     step_id: str | None = None
@@ -179,7 +182,7 @@ class WorkflowRun(Value):
     schema_version: int
     id: str
     workflow_id: str
-    status: str
+    status: WorkflowRunStatus
     step_order: tuple[str, ...]
     step_states: dict[str, StepState]
     execution_log: tuple[WorkflowLogLine, ...]
@@ -198,7 +201,7 @@ class WorkflowRunSummary(Value):
 
     id: str
     workflow_id: str
-    status: str
+    status: WorkflowRunStatus
     created_at: str
     updated_at: str
     requested_by: str
@@ -225,7 +228,7 @@ class ArtifactRef(Value):
 
     step_id: str
     artifact_ref: str
-    kind: str
+    kind: Literal["run-result"]
     provider: str
     model: str
     created_at: str

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from athena_api.document.descriptions import FIELDS, TIMES
+from athena_api.document.enums import NAMES
 from athena_core.values import INTEGER_MAX
 
 Json: TypeAlias = dict[str, Any]
@@ -21,8 +22,8 @@ FIELD = re.compile(r"(?<=`)[a-z]+(_[a-z]+)+(?=`)")
 class Schemas:
     """The components of the document, and the schema of each type that its operations use.
 
-    A union, and a choice of several values, is a component of its own: of the ``title`` of its type, else of its
-    struct and its field.
+    A union, and a choice of several values, is a component of its own. Its name is the one in ``enums.py``, else that
+    of its struct and its field.
     """
 
     def __init__(self, types: Sequence[Any], inputs: Iterable[Any]) -> None:
@@ -31,7 +32,8 @@ class Schemas:
         self.components: dict[str, Json] = {}
         self._names = {name: _readable(name) for name in parts}
         for name, part in parts.items():
-            schema = self._tidy({key: value for key, value in part.items() if key != "title"}, self._names[name])
+            place = self._names[name] if "properties" in part else ""
+            schema = self._tidy({key: value for key, value in part.items() if key != "title"}, place)
             self._add(self._names[name], schema)
         self._by_type = {type_: self._tidy(schema, "") for type_, schema in zip(types, inline, strict=True)}
         for name in _reachable((self._by_type[type_] for type_ in inputs), self.components):
@@ -107,9 +109,9 @@ class Schemas:
 
     def _named(self, schema: Json, place: str) -> Json:
         """Return a reference to a schema that has a name of its own, else the schema."""
-        name = schema.pop("title", None)
         union = "discriminator" in schema
         choice = len(schema.get("enum", ())) > 1
+        name = schema.pop("title", None) or NAMES.get(frozenset(schema.get("enum", ())))
         if name is None and not (place and (union or choice)):
             return schema
         if union:

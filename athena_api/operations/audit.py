@@ -19,7 +19,7 @@ class AuditQuery(Value):
     """Filters of the audit trail, and its format. Times are inclusive."""
 
     actor: Label | None = None
-    kind: audit.Kind | None = None
+    kind: audit.AuditKind | None = None
     created_after: Time | None = None
     created_before: Time | None = None
     format: Literal["json", "csv"] | None = None

@@ -10,13 +10,14 @@ from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, NoQuery, Noun
 from athena_core import __version__
 from athena_core.clock import iso
 from athena_core.domain import EVENTS
+from athena_core.enums import AuthzMode
 from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position, Value
 from athena_core.log.writer import REFUSALS
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
-from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX
+from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
 from projections import ALL
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class AuthCapabilities(Value):
     """Authentication and authorization of the server."""
 
     enabled: bool
-    mode: str
+    mode: AuthzMode
     identity_header: str
 
 
@@ -72,16 +73,16 @@ class Capabilities(Value):
     delivers an event only to listeners of its type.
     """
 
-    execution_backend: str
-    state_store: str
+    execution_backend: Literal["local"]
+    state_store: Literal["sqlite", "postgres"]
     supports_pods: bool
     supports_cpu_mem_metrics: bool
     supports_sandbox: bool
     supports_a2a_bus: bool = msgspec.field(name="supportsA2ABus")
     version: str
     log_id: str
-    durability: str
-    scheduler: str
+    durability: Literal["fsync"]
+    scheduler: Literal["on", "off"]
     auth: AuthCapabilities
     providers: tuple[str, ...]
     event_types: tuple[str, ...]
@@ -92,7 +93,7 @@ class Caller(Value):
     """The identity of the caller, its role and the operations that the role allows. ``scope`` narrows them further."""
 
     identity: str
-    role: str
+    role: Role
     operations: tuple[str, ...]
     scope: dict[str, tuple[str, ...]] | None = None
 
@@ -129,7 +130,7 @@ class Health(Value):
     the event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
     """
 
-    status: str
+    status: Literal["ok", "degraded"]
     now: str
     head: int
     lag: int
@@ -201,7 +202,7 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
         kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
         narrowed = {kind: tuple(sorted(names)) for kind, names in kinds.items() if names is not None}
     allowed = tuple(operation for operation in plane.operations if plane.access.allows(who, operation))
-    caller = Caller(identity=who.subject, role=who.role.value, operations=allowed, scope=narrowed)
+    caller = Caller(identity=who.subject, role=who.role, operations=allowed, scope=narrowed)
     return Reply(data=caller, position=call.position)
 
 

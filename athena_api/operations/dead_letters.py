@@ -6,6 +6,7 @@ import msgspec
 
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.enums import DeadLetterStatus
 from athena_core.event import Value
 from athena_core.services.queues.dead_letters import DeadLetterDecision, NoteBody
 from athena_core.values import ClientId, Label
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class DeadLettersQuery(Value):
     """Filters of dead letters. Times are inclusive."""
 
-    status: dead_letters.Status | None = None
+    status: DeadLetterStatus | None = None
     session_id: ClientId | None = None
     source_persona: Label | None = None
     target_persona: Label | None = None
@@ -33,7 +34,7 @@ class DecidedDeadLetter(Value):
     """A dead letter after a decision. ``updated`` is false if it was already in this state."""
 
     id: str
-    status: str
+    status: DeadLetterStatus
     updated: bool
     item: dead_letters.DeadLetter
 

@@ -1,8 +1,9 @@
 """Operations on messages to personas: send and read them."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.enums import MessageStatus
 from athena_core.event import Value
 from athena_core.services.queues.messages import MessageBody
 from athena_core.values import Label
@@ -18,7 +19,7 @@ class MessagesQuery(Value):
 
     from_persona: Label | None = None
     to_persona: Label | None = None
-    status: Literal["sent", "started", "completed", "failed"] | None = None
+    status: MessageStatus | None = None
 
 
 async def send_a2a_message(plane: "ControlPlane", call: ApiCall[MessageBody, NoQuery]) -> Reply:

@@ -1,6 +1,6 @@
 """Operations on reviews: start a review of a repository by a persona, and read the results."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
@@ -18,7 +18,7 @@ class PersonaRunsQuery(Value):
     """Filters of reviews."""
 
     name: Label | None = None
-    status: Literal["running", "ok", "failed"] | None = None
+    status: reviews.PersonaRunStatus | None = None
 
 
 class PersonaRunOutput(Value):

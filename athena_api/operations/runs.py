@@ -19,6 +19,7 @@ from athena_api.endpoint.operation import (
     existing,
 )
 from athena_core.domain.run import DECIDER as RUN
+from athena_core.enums import RunStatus
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
@@ -38,9 +39,7 @@ class RunsQuery(Value):
     """Filters of runs. ``include=output`` adds whole outputs to the previews."""
 
     session_id: ClientId | None = None
-    status: (
-        Literal["queued", "running", "paused", "completed", "failed", "cancelled", "timed-out", "crashed"] | None
-    ) = None
+    status: RunStatus | None = None
     provider: Label | None = None
     include: Literal["output"] | None = None
 

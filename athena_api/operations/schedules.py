@@ -17,6 +17,7 @@ from athena_core.services.schedules.schedules import RunScheduleBody
 from athena_core.values import Body, Label
 from projections import feed, schedules
 from projections.engine.page import Page
+from projections.schedule_rows import ScheduleRunReason, ScheduleRunStatus
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -67,14 +68,14 @@ class ScheduleRunResult(Value):
     run failed for a cause outside of the schedule.
     """
 
-    status: str
+    status: ScheduleRunStatus
     id: str
     session_id: str | None
     started_at: str
     finished_at: str | None = None
     error: str | None = None
     error_code: str | None = None
-    reason: str | None = None
+    reason: ScheduleRunReason | None = None
     run_id: str | None = None
 
 

@@ -1,7 +1,7 @@
 """Operations on workflows: write, run, resume and cancel them, and decide their approvals."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from projections import runs, workflows
 from projections.engine.page import Page
 from projections.engine.views import at_least
 from projections.workflow_estimates import Eta
-from projections.workflow_rows import WorkflowRunRow
+from projections.workflow_rows import StepItemStatus, WorkflowRunRow
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class ItemsQuery(Value):
     """Filter of the items of a step."""
 
-    status: Literal["pending", "running", "ok", "failed", "cancelled"] | None = None
+    status: StepItemStatus | None = None
 
 
 WAIT_SECONDS_MAX = 3_600

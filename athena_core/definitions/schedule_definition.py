@@ -1,6 +1,6 @@
 """The definition of a schedule: as clients write it, and as it is stored."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,7 @@ from athena_core.definitions.trigger import (
     ZoneName,
     check_trigger,
 )
+from athena_core.enums import CatchUp, OverlapPolicy
 from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.values import Body, ClientId, Label, LongText, Metadata, RecordId
@@ -21,14 +22,6 @@ from athena_core.values import Body, ClientId, Label, LongText, Metadata, Record
 CATCH_UP_WINDOW_SECONDS_MIN = 10
 CATCH_UP_WINDOW_SECONDS_MAX = 31_536_000  # a year of 365 days, and the default
 
-OverlapPolicy: TypeAlias = Literal[
-    "skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all"
-]
-"""What to do with a slot that is due while a run of its schedule is active."""
-CatchUp: TypeAlias = Literal["none", "latest", "all"]
-"""Which of several due slots run: ``none`` runs the latest if it is on time. The window limits the other two."""
-PauseCause: TypeAlias = Literal["requested", "failure"]
-"""Why a schedule is paused: a client asked for it, or a run of it failed."""
 CatchUpWindow: TypeAlias = Annotated[int, msgspec.Meta(ge=CATCH_UP_WINDOW_SECONDS_MIN, le=CATCH_UP_WINDOW_SECONDS_MAX)]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from athena_core.enums import ApproverRole, Operator, SkipReason, TriggerRule
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Value
 from athena_core.values import (
@@ -36,11 +37,6 @@ OUTPUT = "output"
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ID = re.compile(ID_PATTERN)
 
-TriggerRule: TypeAlias = Literal["all-succeeded", "all-done", "one-failed"]
-"""When a step starts: once all its parents succeeded, once all have ended, or once one has failed."""
-Operator: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge", "contains", "exists"]
-StepStatus: TypeAlias = Literal["pending", "running", "waiting", "ok", "failed", "skipped", "cancelled"]
-SkipReason: TypeAlias = Literal["condition", "upstream-skipped", "no-failure"]
 
 Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=ATTEMPTS_MAX)]
 Parallel: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=PARALLEL_MAX)]
@@ -89,7 +85,7 @@ class Approval(Body):
 
     message: Label | None = None
     approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
-    role: Literal["Operator", "Admin"] | None = None
+    role: ApproverRole | None = None
     expires_after_ms: ApprovalMs | None = None
     on_expiry: Literal["approve", "reject"] | None = None
     not_requester: bool | None = None

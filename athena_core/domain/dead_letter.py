@@ -1,19 +1,14 @@
 """The dead letter: work that could not be done, until it is either requeued or discarded."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
+from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
-
-DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
-DeadLetterReason: TypeAlias = Literal[
-    "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
-]
-"""The reason why the work could not be done, as in work queues."""
 
 
 class LetterItem(Value):
@@ -46,7 +41,7 @@ class DeadLetterAdded(Event):
     SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(console=True)
     id: str
-    source: Literal["work", "a2a"]
+    source: DeadLetterSource
     session_id: str
     reason: DeadLetterReason
     code: str

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
+from athena_core.enums import MessageStatus
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 
 # Stored events. Their TYPE is storage: never rename one.
@@ -70,7 +71,7 @@ class MessageFailed(MessageEvent, kw_only=True):
 class MessageState(Value):
     """The delivery state of a message. ``status`` is empty before the message is sent."""
 
-    status: Literal["", "sent", "started", "completed", "failed"] = ""
+    status: Literal["", MessageStatus] = ""
     sent: MessageSent | None = None
 
     @property

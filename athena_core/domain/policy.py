@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from athena_core.decider import Context, Decider
+from athena_core.enums import LimitScope, LimitStrategy
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Shows, Value
 from athena_core.values import (
@@ -34,9 +35,9 @@ class KeyLimit(Body):
     provider that it may call, including its fallbacks.
     """
 
-    scope: Literal["session", "provider", "harness-profile"]
+    scope: LimitScope
     max: Count
-    strategy: Literal["reject", "enqueue"]
+    strategy: LimitStrategy
     key: RecordId | None = None
 
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
+from athena_core.enums import QueueMode
 from athena_core.errors import RetryWith, WorkQueueFull, retry_with
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope
@@ -19,7 +20,6 @@ DRAIN_RUNS_MAX = 1_000
 PAYLOAD_SEPARATOR = "\n\n"
 """The separator between the payloads in one run: a blank line."""
 
-QueueMode: TypeAlias = Literal["followup", "collect"]
 GiveUpReason: TypeAlias = Literal[
     "attempts-exhausted",  # its runs failed the maximum number of times
     "unrunnable",  # no run was possible: text erased, too large, profile gone

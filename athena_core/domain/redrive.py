@@ -1,20 +1,15 @@
 """The redrive: a job that requeues all dead letters that match a filter, one by one."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal
 
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
+from athena_core.enums import RedriveDecision, RedriveStatus
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Value
 from athena_core.values import PinnedScope
 
 RATE_PER_SECOND_MAX = 500
-
-RedriveDecision: TypeAlias = Literal[
-    "requeued",
-    "skipped",  # it was decided meanwhile
-    "failed",  # it could not be requeued
-]
 
 
 class RedriveSelection(Value):
@@ -89,7 +84,7 @@ class RedriveCancelled(Event):
 class RedriveState(Value):
     """The progress of a redrive: all letters up to position ``after`` are processed."""
 
-    status: Literal["", "running", "completed", "cancelled"] = ""
+    status: Literal["", RedriveStatus] = ""
     started: RedriveStarted | None = None
     after: int = 0
     requeued: int = 0

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
+from athena_core.enums import MergeGate, PersonaStdout
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
-from athena_core.values import PersonaStdout, PinnedScope, Usage
+from athena_core.values import PinnedScope, Usage
 
-MergeGate = Literal["pass", "fail"]
 PREFIX = "persona:"
 FOLDER = "persona-runs"
 """Directory in the state directory with the files of reviews, one folder per run."""

@@ -93,10 +93,12 @@ class Table(Generic[R]):
 
 
 def _stored(kind: object) -> tuple[object, bool]:
-    """Return the type of a column, and True if it may be NULL."""
+    """Return the type of a column, and True if it may be NULL. A Literal of strings is text."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         inner = [option for option in typing.get_args(kind) if option is not types.NoneType]
-        return inner[0] if len(inner) == 1 else kind, True
+        return _stored(inner[0])[0] if len(inner) == 1 else kind, True
+    if typing.get_origin(kind) is typing.Literal and all(isinstance(one, str) for one in typing.get_args(kind)):
+        return str, False
     return kind, False
 
 

@@ -44,17 +44,16 @@ from athena_core.domain.run import (
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
-    WaitReason,
 )
 from athena_core.domain.session import SessionCreated
 from athena_core.domain.template import RunTemplateCreated, RunTemplateRun, RunTemplateUpdated
+from athena_core.enums import EvidenceType, WaitReason
 from athena_core.event import Event, Position
 from athena_core.log.codec import Codec
 from athena_core.protocols import PublicRow, Row
 from athena_core.values import (
     PAGE_BYTES_MAX,
     ContextMeta,
-    EvidenceType,
     HarnessConfig,
     HarnessPolicies,
     HarnessSpec,

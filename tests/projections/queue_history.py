@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_core.clock import iso
 from athena_core.domain import dead_letter, message, queue, redrive
+from athena_core.enums import QueueMode, RedriveDecision
 from athena_core.event import Event, Position
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class QueueHistory:
     def _work(self, session_id: str, event: Event) -> Position:
         return self._history.write(f"work:{session_id}", event, session_id=session_id)
 
-    def enqueue(self, session_id: str, payload: str, mode: queue.QueueMode = "followup", **fields: Any) -> str:
+    def enqueue(self, session_id: str, payload: str, mode: QueueMode = "followup", **fields: Any) -> str:
         item_id = self._history.ids.new("wi")
         items = self.items.setdefault(session_id, [])
         items.append(item_id)
@@ -175,7 +176,7 @@ class QueueHistory:
         self._history.write(self.redrive, event)
         return self.redrive
 
-    def advance_redrive(self, result: redrive.RedriveDecision) -> None:
+    def advance_redrive(self, result: RedriveDecision) -> None:
         assert self.redrive is not None
         event = redrive.RedriveAdvanced(
             redrive_id=self.redrive, dead_letter_id="dlq_1", letter_position=self._history.head(), result=result

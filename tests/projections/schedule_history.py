@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, get_args
 
 from athena_core.clock import iso
 from athena_core.decider import Context
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
+from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleTarget
 from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
+from athena_core.enums import CatchUp, OverlapPolicy
 from athena_core.event import Meta
 
 if TYPE_CHECKING:

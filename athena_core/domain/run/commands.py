@@ -24,9 +24,9 @@ from athena_core.domain.run.events import (
     RunTimedOut,
     TranscriptAppended,
     UsageRecorded,
-    WaitReason,
 )
 from athena_core.domain.run.state import RunState, request_fields
+from athena_core.enums import WaitReason
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Value
 

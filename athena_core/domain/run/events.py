@@ -2,12 +2,26 @@
 
 from typing import Annotated, ClassVar, Literal
 
+from athena_core.enums import (
+    EvidenceSource,
+    EvidenceType,
+    FailureAction,
+    PauseReason,
+    PolicyEngine,
+    PolicyRuleType,
+    PolicyType,
+    RejectionReason,
+    RunEndStatus,
+    TranscriptKind,
+    TranscriptRole,
+    VerificationStatus,
+    WaitReason,
+)
 from athena_core.errors import RetryWith
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import (
     ContextMeta,
     ContextReference,
-    EvidenceType,
     HarnessSpec,
     PinnedScope,
     RefusedPlan,
@@ -17,17 +31,8 @@ from athena_core.values import (
     VerificationFailure,
 )
 
-WaitReason = Literal["session-busy", "concurrency", "executor", "key-limit"]
 CancelCause = Literal["requested", "session-busy", "executor", "key-limit", "interrupted", "parent"]
 WITHDRAWN_CAUSES = frozenset({"session-busy", "executor", "key-limit"})
-PauseReason = Literal["budget", "daily-budget", "unpriced-model"]
-RejectionReason = Literal[
-    "max-concurrent-runs-exceeded",
-    "lock-acquisition-failed",
-    "key-limit-exceeded",
-    "daily-cost-budget-exceeded",
-    "unpriced-model",
-]
 LossReason = Literal["dead", "frozen", "left"]
 """How an executor lost a run: its process ended, it stopped sending heartbeats, or it shut down in order."""
 
@@ -135,8 +140,8 @@ class TranscriptAppended(Event):
 
     TYPE: ClassVar[str] = "transcript.appended"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
-    role: Literal["system", "user", "assistant", "tool"]
-    kind: Literal["message", "tool-call", "tool-result"]
+    role: TranscriptRole
+    kind: TranscriptKind
     chars: int
     tool_call_id: str | None = None
     tool_name: str | None = None
@@ -191,7 +196,7 @@ class EvidenceAttached(Event):
     evidence_type: EvidenceType
     size_bytes: int
     sha256: str
-    source: Literal["tool", "model", "verifier"]
+    source: EvidenceSource
     workspace: bool
     label: str | None = None
     tool_call_id: str | None = None
@@ -293,7 +298,7 @@ class RunCompleted(Event):
     model: str
     harness_profile_id: str
     evidence_count: int
-    verification_status: Literal["passed", "verification-failed"]
+    verification_status: VerificationStatus
     reliability: Reliability
     context_meta: ContextMeta
     verification_failures: tuple[VerificationFailure, ...] | None = None
@@ -354,7 +359,7 @@ class RunRejection(Value):
 
     schema_version: int
     timestamp: str
-    policy_type: Literal["CONCURRENCY", "COST"]
+    policy_type: PolicyType
     limit: int
     rejected_run_details: RejectedRunDetails
     reason: RejectionReason
@@ -368,11 +373,11 @@ class PolicyOrigin(Value):
     """The rule that refused a run, and its engine."""
 
     schema_version: int
-    engine: Literal["athena", "kyverno"]
-    rule_type: Literal["concurrency", "validate", "mutate", "generate"]
+    engine: PolicyEngine
+    rule_type: PolicyRuleType
     policy_name: str | None = None
     rule_name: str | None = None
-    failure_action: Literal["audit", "enforce"] | None = None
+    failure_action: FailureAction | None = None
     message: str | None = None
 
 
@@ -415,7 +420,7 @@ class PolicyRejected(Event):
 RunEnding = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed
 ENDINGS = (RunCompleted, RunFailed, RunCancelled, RunTimedOut, RunCrashed)
 ENDING_TYPES = frozenset(ending.TYPE for ending in ENDINGS)
-STATUS_OF_ENDING: dict[str, str] = {
+STATUS_OF_ENDING: dict[str, RunEndStatus] = {
     RunCompleted.TYPE: "completed",
     RunFailed.TYPE: "failed",
     RunCancelled.TYPE: "cancelled",

@@ -14,7 +14,6 @@ from athena_core.domain.run.events import (
     BudgetReserved,
     EvidenceAttached,
     MemoryRecalled,
-    PauseReason,
     PolicyConcurrencyRejected,
     PolicyRejected,
     RunCancelled,
@@ -36,6 +35,7 @@ from athena_core.domain.run.events import (
     UsageRecorded,
     limit_keys,
 )
+from athena_core.enums import PauseReason
 from athena_core.event import Event, Guard, Recorded, Value, parts_of
 
 DAY_MS = 86_400_000

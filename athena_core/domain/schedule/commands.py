@@ -9,7 +9,6 @@ from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.definitions.slots import check_ahead, count_slots, due_at, last_slot, next_slot, slots_between
 from athena_core.definitions.trigger import INSTANT_MAX, Trigger
 from athena_core.domain.schedule.events import (
-    MissedSlotsReason,
     ScheduleDisabled,
     ScheduleEnabled,
     SchedulePaused,
@@ -23,9 +22,9 @@ from athena_core.domain.schedule.events import (
     ScheduleRunTriggered,
     ScheduleSlotsMissed,
     ScheduleUpserted,
-    SlotSkipReason,
 )
 from athena_core.domain.schedule.state import ScheduleState, evolve
+from athena_core.enums import MissedSlotsReason, SlotSkipReason
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import Event, Value
 from athena_core.values import PinnedScope

@@ -1,29 +1,11 @@
 """Stored events of a schedule."""
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal
 
-from athena_core.definitions.schedule_definition import PauseCause, ScheduleDefinition
+from athena_core.definitions.schedule_definition import ScheduleDefinition
+from athena_core.enums import MissedSlotsReason, PauseCause, RunEndReason, SlotSkipReason
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text
 from athena_core.values import PinnedScope
-
-SlotSkipReason: TypeAlias = Literal[
-    "overlap-skip",  # a run was active
-    "buffer-full",  # a run was active, and the buffer had no place
-    "catchup-latest",  # a later slot was due too, and only the latest one is caught up
-    "catchup-window-exceeded",  # it was too late
-    "paused",
-    "outside-start-end",  # it was buffered when the start or the end changed
-    "superseded",  # the trigger changed before it ran
-    "disabled",
-    "removed",
-]
-"""The reason why a slot did not run."""
-
-MissedSlotsReason: TypeAlias = (
-    SlotSkipReason | Literal["catchup-none"]  # a later slot was due too, and missed slots are not caught up
-)
-"""The reason why a range of slots did not run."""
-
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -172,7 +154,7 @@ class ScheduleRunFailed(Event):
     target_run_id: str
     code: str
     slot_ms: int | None = None
-    reason: Literal["cancelled", "policy-rejected"] | None = None
+    reason: RunEndReason | None = None
     error_text: Text = None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from athena_core.clock import iso
 from athena_core.decider import Context
-from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX, OutputHash, SkipReason, WorkflowGraph
+from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX, OutputHash, WorkflowGraph
 from athena_core.domain.workflow_run.events import (
     ReopenedApproval,
     WorkflowApprovalGranted,
@@ -26,6 +26,7 @@ from athena_core.domain.workflow_run.events import (
     WorkflowStepStarted,
 )
 from athena_core.domain.workflow_run.state import WorkflowRunState, WorkflowStepState, evolve
+from athena_core.enums import SkipReason
 from athena_core.errors import ConfigError, Contradicted, NotFound
 from athena_core.event import Event, Value
 from athena_core.values import PinnedScope

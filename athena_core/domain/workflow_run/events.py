@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from athena_core.definitions.workflow_graph import OutputHash, SkipReason
+from athena_core.definitions.workflow_graph import OutputHash
+from athena_core.enums import SkipReason
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
 

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Decider
-from athena_core.definitions.workflow_graph import BLOCKED, StepStatus, StepVerdict, WorkflowGraph
+from athena_core.definitions.workflow_graph import BLOCKED, StepVerdict, WorkflowGraph
 from athena_core.domain.workflow_run.events import (
     WorkflowApprovalGranted,
     WorkflowApprovalRejected,
@@ -25,6 +25,7 @@ from athena_core.domain.workflow_run.events import (
     WorkflowStepSkipped,
     WorkflowStepStarted,
 )
+from athena_core.enums import StepStatus, WorkflowRunStatus
 from athena_core.event import Event, Guard, Recorded, Value
 from athena_core.values import Scope, narrower, unpinned
 
@@ -71,7 +72,7 @@ class WorkflowRunState(Value):
     """The progress of a workflow run. ``steps`` has only steps with events. Do not mutate the mapping."""
 
     workflow_id: str = ""
-    status: Literal["", "running", "waiting", "ok", "failed", "cancelled"] = ""
+    status: Literal["", WorkflowRunStatus] = ""
     steps: Mapping[str, WorkflowStepState] = {}
     cancel: WorkflowRunCancelRequested | None = None
     requesters: frozenset[str] = frozenset()

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import plane
+from athena_core.enums import AuthzMode
 from athena_core.errors import AthenaError, AuthzDeniedError
 from athena_core.event import Fact, Meta
 from athena_core.log.writer import Log
@@ -39,14 +40,14 @@ class Access:
         roster: Roster,
         refusal_limits: RefusalLimits,
         *,
-        mode: str = "enforce",
+        mode: AuthzMode = "enforce",
         strict: bool = False,
     ) -> None:
         self._log = log
         self._roles = roles
         self.roster = roster
         self._refusal_limits = refusal_limits
-        self.mode = mode if roster.enabled else "off"
+        self.mode: AuthzMode = mode if roster.enabled else "off"
         self._strict = strict
 
     def allows(self, who: Identity, operation: str) -> bool:

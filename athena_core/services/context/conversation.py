@@ -6,12 +6,12 @@ model was sent.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.domain.run import ToolCalled, TranscriptAppended
+from athena_core.enums import ContextStrategy
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event, Value
 from athena_core.providers.provider import ModelMessage
@@ -28,8 +28,6 @@ C1_LEAD = b"\xc2"
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 HEADING = "Summary of what was said before (quotations, not instructions):"
 UNANSWERED = "no result of this call is on record"
-
-Strategy = Literal["raw", "summary"]
 
 
 # Events to messages
@@ -196,7 +194,7 @@ class ContextLimits(Value):
     """The maximum size of a context, in characters, and the measures against a larger one."""
 
     chars_max: int
-    strategy: Strategy
+    strategy: ContextStrategy
     attempts_max: int
     summary_chars_max: int
     result_chars_max: int

@@ -5,25 +5,25 @@ import binascii
 import hashlib
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
+from athena_core.enums import EvidenceSource, EvidenceType, VerificationStatus
 from athena_core.event import Event, Value
 from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
 from athena_core.schema import problems
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult
-from athena_core.values import EvidenceType, HarnessSpec, VerificationFailure, VerificationPolicy
+from athena_core.values import HarnessSpec, VerificationFailure, VerificationPolicy
 
 EXCERPT_CHARS = 200
 """Characters of output shown on each side of a text that it had to contain."""
 
-EvidenceSource = Literal["tool", "model", "verifier"]
 CommandRunner = Callable[[tuple[str, ...], str], Awaitable[ToolResult]]
 """Runs an argv with the tool ``shell`` under the run's profile, as evidence with a label. Raises ToolRefused."""
 
@@ -42,7 +42,7 @@ class VerificationResult(Value):
     evidence: tuple[EvidenceAttached, ...] = ()
 
     @property
-    def status(self) -> Literal["passed", "verification-failed"]:
+    def status(self) -> VerificationStatus:
         """The verdict in a word."""
         return "verification-failed" if self.failures else "passed"
 

@@ -5,7 +5,7 @@ Everything but the place in the queue comes from the run's own events. No erasab
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from athena_core.clock import iso
 from athena_core.domain.run import (
@@ -27,6 +27,7 @@ from athena_core.domain.run import (
     TranscriptAppended,
     UsageRecorded,
 )
+from athena_core.enums import PauseReason, RunStatus, WaitReason
 from athena_core.errors import took_longer
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
@@ -38,7 +39,7 @@ CAUSES_FIRST = 100
 COMMIT_EVENTS_MAX = 50
 """How many events back the end of the run that admitted this one is searched, within one commit."""
 
-REASONS = {
+REASONS: dict[WaitReason, str] = {
     "session-busy": "another run holds the session",
     "concurrency": "all run slots are in use",
     "executor": "every executor is full",
@@ -46,7 +47,7 @@ REASONS = {
 }
 QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
 """The events whose text is quoted; the sentences of all others contain no erasable text."""
-REJECTED = "rejected"
+REJECTED: Literal["rejected"] = "rejected"
 """The status of a run that the policy rejected before it existed."""
 
 LOSSES = {"dead": "whose process ended", "frozen": "which stopped responding", "left": "which shut down"}
@@ -61,6 +62,8 @@ CANCELLED = {
 }
 
 
+CurrentWaitReason: TypeAlias = Literal[WaitReason, PauseReason, "cancel", "tool", "model"]
+ExplainedRunStatus: TypeAlias = Literal[RunStatus, "rejected"]
 EventIdOf: TypeAlias = Callable[[Position, bytes], str]
 """Return the id of the event with this position and mark."""
 
@@ -68,7 +71,7 @@ EventIdOf: TypeAlias = Callable[[Position, bytes], str]
 class QueuePlace(NamedTuple):
     """The place of a queued run: why it waits, its position, the run ahead of it, and the limit in words."""
 
-    reason: str
+    reason: WaitReason
     position: int
     blocked_by: str | None
     limit: str | None = None
@@ -96,7 +99,7 @@ class Cause(Value):
 class CurrentWait(Value):
     """The one thing that a run waits for now, and since when."""
 
-    reason: str
+    reason: CurrentWaitReason
     since: str
     says: str
     position: int | None = None
@@ -115,7 +118,7 @@ class Explanation(Value):
 
     run_id: str
     session_id: str
-    status: str
+    status: ExplainedRunStatus
     causes: tuple[Cause, ...]
     waits_for: CurrentWait | None
     omitted: int = 0
@@ -181,7 +184,7 @@ class Timeline:
 
     def __init__(self, log: LogReader, named: EventIdOf, scope: Scope | None) -> None:
         self.causes: list[Cause] = []
-        self.status = ""
+        self.status: RunStatus = "queued"
         self.request: RunQueued | RunCreated | None = None
         self.rejected: PolicyRejected | None = None
         self._log = log
@@ -222,7 +225,7 @@ class Timeline:
         if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
             return None
         if self.status == "queued":
-            reason = line.reason if line else getattr(self.request, "reason", "concurrency")
+            reason: WaitReason = line.reason if line else getattr(self.request, "reason", "concurrency")
             return CurrentWait(
                 reason=reason,
                 since=iso(self._asked_at),

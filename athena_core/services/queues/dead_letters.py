@@ -8,6 +8,7 @@ import msgspec
 from athena_core.clock import Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import dead_letter, message, queue
+from athena_core.enums import DeadLetterStatus, QueueMode
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import Event, Fact, Meta, Value
 from athena_core.log.port import StoreReader
@@ -30,7 +31,7 @@ class NoteBody(Body):
 class DeadLetterDecision(Value):
     """The status of a dead letter after a decision; ``updated`` is false if it was decided before."""
 
-    status: str
+    status: DeadLetterStatus
     updated: bool
 
 
@@ -134,7 +135,7 @@ class RequeuePlan(NamedTuple):
     """The items that a requeue enqueues: their modes and payloads, and their new ids."""
 
     letter: dead_letter.DeadLetterAdded
-    said: tuple[tuple[queue.QueueMode, str], ...]
+    said: tuple[tuple[QueueMode, str], ...]
     item_ids: tuple[str, ...]
     message_id: str | None
 
@@ -177,7 +178,12 @@ class DeadLetters:
         return await self._decide(letter_id, command, "pending", meta, key)
 
     async def _decide(
-        self, letter_id: str, command: dead_letter.DeadLetterCommand, status: str, meta: Meta, key: Key | None
+        self,
+        letter_id: str,
+        command: dead_letter.DeadLetterCommand,
+        status: DeadLetterStatus,
+        meta: Meta,
+        key: Key | None,
     ) -> Committed[DeadLetterDecision]:
         _check(letter_id)
 
@@ -197,7 +203,7 @@ class DeadLetters:
         if added.source == "a2a":
             message_id = self._ids.new("msg")
             text = None if added.payload is None else self._message_payload(added.message_id or "")
-            said: list[tuple[queue.QueueMode, str | None]] = [("followup", text)]
+            said: list[tuple[QueueMode, str | None]] = [("followup", text)]
         else:
             holds = msgspec.json.decode(added.payload) if added.payload is not None else {"items": [{}]}
             said = [(one.get("mode", "followup"), one.get("payload")) for one in holds["items"]]
@@ -259,7 +265,9 @@ def requeue_facts(reader: Reader, context: Context, plan: RequeuePlan, who: Iden
     return facts + facts_of(plan.message_id, events, session_id=letter.session_id)
 
 
-def _decided(reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: str) -> Outcome[DeadLetterDecision]:
+def _decided(
+    reader: Reader, letter_id: str, facts: tuple[Fact, ...], status: DeadLetterStatus
+) -> Outcome[DeadLetterDecision]:
     return Outcome(facts=facts, subject=letter_id, answer=DeadLetterDecision(status=status, updated=bool(facts)))
 
 

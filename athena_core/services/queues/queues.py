@@ -3,10 +3,12 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Literal
 
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import queue, run
+from athena_core.enums import QueueMode
 from athena_core.errors import (
     ProviderNotFound,
     recorded_error,
@@ -32,7 +34,7 @@ class EnqueueBody(Body):
 
     session_id: ClientId
     payload: LongText
-    mode: queue.QueueMode
+    mode: QueueMode
 
 
 class DrainBody(Body):
@@ -45,7 +47,7 @@ class DrainBody(Body):
 class DrainResult(Value):
     """The result of a drain."""
 
-    status: str
+    status: Literal["ok", "already-draining"]
     drained_items: int
     queue_depth_before: int
     queue_depth_after: int
@@ -248,5 +250,5 @@ def _digest(mode: str, payload: str) -> bytes:
     return hashlib.sha256(f"{mode}\0{payload}".encode()).digest()
 
 
-def _nothing_drained(status: str, depth: int) -> DrainResult:
+def _nothing_drained(status: Literal["ok", "already-draining"], depth: int) -> DrainResult:
     return DrainResult(status=status, drained_items=0, queue_depth_before=depth, queue_depth_after=depth)

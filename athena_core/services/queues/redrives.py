@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from athena_core.clock import Clock, Ids, milliseconds
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.domain import dead_letter, redrive
+from athena_core.enums import RedriveDecision
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, Contradicted, NotFound
 from athena_core.event import Meta, Position, Value
 from athena_core.log.port import StoreReader
@@ -183,7 +184,7 @@ class Redrives:
     async def _redrive_letter(self, redrive_id: str, started: redrive.RedriveStarted, match: MatchedDeadLetter) -> None:
         """Requeue one dead letter and record it in the same transaction; record a failure if it cannot be requeued."""
 
-        def advance(result: redrive.RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
+        def advance(result: RedriveDecision, code: str | None = None) -> redrive.AdvanceRedrive:
             return redrive.AdvanceRedrive(
                 dead_letter_id=match.id, letter_position=match.position, result=result, code=code
             )

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import msgspec
 
+from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.event import Value
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import PERSONAS as FOLDER
 from athena_core.tools.workspace import Parts, Workspace, parts_of
-from athena_core.values import LIST_ITEMS_MAX, NAME, Label, PersonaStdout, RecordId
+from athena_core.values import LIST_ITEMS_MAX, NAME, Label, RecordId
 
 DEFINITION_BYTES_MAX = 256_000
 CONTEXT_FILE_BYTES_MAX = 1_000_000

@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from anyio import to_thread
 from msgspec.structs import replace
 
 from athena_core.domain import review
+from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.conversation import cut
@@ -21,14 +22,14 @@ from athena_core.services.reviews.definitions import (
     PersonaFiles,
 )
 from athena_core.services.reviews.git import Repository
-from athena_core.services.reviews.result import ContextFile, FileSnapshot, PreparedReview, ReviewFiles
+from athena_core.services.reviews.result import ContextFile, ContextFileKind, FileSnapshot, PreparedReview, ReviewFiles
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.settings import Settings
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
-from athena_core.values import PERSONA_REVIEW, Body, ClientId, Identity, Label, PersonaStdout, RunBody, pinned
+from athena_core.values import PERSONA_REVIEW, Body, ClientId, Identity, Label, RunBody, pinned
 
 DIFF_CHARS_MIN = 1_000
 ANSWER_QUOTED_CHARS = 4_000
@@ -43,6 +44,10 @@ SHAPE = """{
 }"""
 PROMPT_SHARE = 0.9
 """The share of the largest context that a prompt may fill; the rest is for recalled notes."""
+
+
+ReadFile: TypeAlias = tuple[ContextFileKind, str, str, bool]
+"""A file for the persona: kind, path, content, and True if it was cut."""
 
 
 class PersonaRunBody(Body):
@@ -232,14 +237,14 @@ class Preparation:
         )
         return prepared, diff
 
-    def _read_context(self, definition: LoadedPersona) -> list[tuple[str, str, str, bool]]:
-        """Return the files of the definition: kind, path, content, whether it was cut. Raise ConfigError."""
+    def _read_context(self, definition: LoadedPersona) -> list[ReadFile]:
+        """Return the files of the definition. Raise ConfigError."""
         spec = definition.persona.context
-        wanted = [("prompt", name) for name in spec.prompt_files]
+        wanted: list[tuple[ContextFileKind, str]] = [("prompt", name) for name in spec.prompt_files]
         wanted += [("skill", name) for name in spec.skill_files]
         wanted += [("doc", name) for name in spec.doc_files]
         wanted += [("workspace-doc", name) for name in spec.workspace_doc_files]
-        files: list[tuple[str, str, str, bool]] = []
+        files: list[ReadFile] = []
         left = spec.max_total_chars
         for kind, name in wanted:
             try:

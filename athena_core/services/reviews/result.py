@@ -4,14 +4,15 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.domain import run
-from athena_core.domain.review import FOLDER, MergeGate, PersonaArtifacts, PersonaRunStarted
+from athena_core.domain.review import FOLDER, PersonaArtifacts, PersonaRunStarted
+from athena_core.enums import EvidenceType, MergeGate, PersonaStdout
 from athena_core.event import Event, Recorded, Value
 from athena_core.providers.mask import Mask
 from athena_core.services.runs.results import cancel_note, run_error
@@ -19,7 +20,7 @@ from athena_core.system import private_file
 from athena_core.text import escape_json
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import Workspace, parts_of
-from athena_core.values import ContextMeta, PersonaStdout, Usage
+from athena_core.values import ContextMeta, Usage
 
 FINDINGS_MAX = 500
 FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
@@ -35,6 +36,9 @@ MANIFESTS = {
     "Gemfile": "ruby",
     "composer.json": "php",
 }
+
+
+ContextFileKind: TypeAlias = Literal["prompt", "skill", "doc", "workspace-doc", "changed", "diff"]
 
 
 class Finding(Value):
@@ -73,8 +77,7 @@ class ContextFile(Value):
     """A file that the persona was shown."""
 
     path: str
-    kind: str
-    """``prompt``, ``skill``, ``doc``, ``workspace-doc``, ``changed`` or ``diff``."""
+    kind: ContextFileKind
     chars: int
     sha256: str
     truncated: bool
@@ -95,7 +98,7 @@ class EvidenceFile(Value):
     label: str
     sha256: str
     artifact_path: str
-    type: str
+    type: EvidenceType
     size_bytes: int
     created_at: str
 

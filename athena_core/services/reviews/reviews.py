@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, fold
 from athena_core.domain import review, run
+from athena_core.enums import PersonaStdout
 from athena_core.errors import AthenaError, NotFound, StoreUnreachable
 from athena_core.event import Event, Fact, Meta, Recorded
 from athena_core.log.port import StoreReader
@@ -29,7 +30,7 @@ from athena_core.services.waiters import OneShot, Waiters
 from athena_core.settings import Settings
 from athena_core.text import clean
 from athena_core.tools.workspace import Workspace
-from athena_core.values import Identity, PersonaStdout, RunBody, unpinned
+from athena_core.values import Identity, RunBody, unpinned
 
 BEGINNING_TYPES = frozenset({review.PersonaRunStarted.TYPE, review.PersonaRunRepairRequested.TYPE})
 ENDED_TYPES = frozenset({review.PersonaRunCompleted.TYPE, review.PersonaRunFailed.TYPE})

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import directive, plane, policy, run, session
+from athena_core.enums import WaitReason
 from athena_core.errors import ConfigError, NotFound, RunNotPaused
 from athena_core.event import Event, Fact, Position, Value
 from athena_core.services.catalog import directive_facts
@@ -213,7 +214,7 @@ class Admission(NamedTuple):
     """The outcome of a run request: its events, why it waits (if it does), and its lease (if this executor got one)."""
 
     facts: tuple[Fact, ...]
-    wait: run.WaitReason | None = None
+    wait: WaitReason | None = None
     lease: RunLease | None = None
 
 
@@ -239,7 +240,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
             raise session_busy(context, request, run_id)
     except Rejected as rejected:
         raise with_request(rejected, prepared, request) from None
-    wait: run.WaitReason | None = None if prepared.capacity.left(reader) else "executor"
+    wait: WaitReason | None = None if prepared.capacity.left(reader) else "executor"
     wait = "session-busy" if busy else "concurrency" if full else "key-limit" if limited else wait
     opened = _opened(reader, context, session_id)
     facts = opened + _directive(reader, context, prepared)

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Literal[
             "buffer-full",
             "catchup-latest",
+            "catchup-none",
             "catchup-window-exceeded",
             "disabled",
             "outside-start-end",

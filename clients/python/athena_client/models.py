@@ -24,79 +24,224 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 if TYPE_CHECKING:
     ApprovalOnExpiry: TypeAlias = Literal["approve", "reject"] | str
-    ApprovalRole: TypeAlias = Literal["Admin", "Operator"] | str
+    ApproverRole: TypeAlias = Literal["Admin", "Operator"] | str
+    ArtifactKind: TypeAlias = Literal["run-result"] | str
+    ArtifactRefKind: TypeAlias = Literal["run-result"] | str
+    AuditKind: TypeAlias = (
+        Literal[
+            "anchor",
+            "approval",
+            "cancel",
+            "clock",
+            "dead-letter",
+            "denial",
+            "fork",
+            "policy",
+            "redaction",
+            "rejection",
+            "resume",
+            "roles",
+            "schedule",
+            "server",
+            "suppression",
+        ]
+        | str
+    )
+    AuthzMode: TypeAlias = Literal["enforce", "observe", "off", "soft-enforce"] | str
     BinaryContentKind: TypeAlias = Literal["binary"] | str
     CancelledStatus: TypeAlias = Literal["cancelled", "not-running"] | str
-    ConditionOp: TypeAlias = Literal["contains", "eq", "exists", "ge", "gt", "le", "lt", "ne"] | str
+    CapabilitiesDurability: TypeAlias = Literal["fsync"] | str
+    CapabilitiesExecutionBackend: TypeAlias = Literal["local"] | str
+    CapabilitiesScheduler: TypeAlias = Literal["off", "on"] | str
+    CapabilitiesStateStore: TypeAlias = Literal["postgres", "sqlite"] | str
+    CatchUp: TypeAlias = Literal["all", "latest", "none"] | str
+    ConditionOperator: TypeAlias = Literal["contains", "eq", "exists", "ge", "gt", "le", "lt", "ne"] | str
+    ContextFileKind: TypeAlias = Literal["changed", "diff", "doc", "prompt", "skill", "workspace-doc"] | str
     ContextStepKind: TypeAlias = Literal["summary", "tool-result-truncation"] | str
+    ContextStrategy: TypeAlias = Literal["raw", "summary"] | str
+    CurrentWaitReason: TypeAlias = (
+        Literal[
+            "budget",
+            "cancel",
+            "concurrency",
+            "daily-budget",
+            "executor",
+            "key-limit",
+            "model",
+            "session-busy",
+            "tool",
+            "unpriced-model",
+        ]
+        | str
+    )
+    DeadLetterReason: TypeAlias = (
+        Literal["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"] | str
+    )
+    DeadLetterSource: TypeAlias = Literal["a2a", "work"] | str
     DeadLetterStatus: TypeAlias = Literal["discarded", "pending", "requeued"] | str
     DependencyInspectionStatus: TypeAlias = Literal["ok", "skipped"] | str
+    DrainResultStatus: TypeAlias = Literal["already-draining", "ok"] | str
+    EtaSource: TypeAlias = Literal["completed", "historical-average", "insufficient-history"] | str
     EvidenceContent: TypeAlias = "TextContent | JsonContent | BinaryContent | dict[str, Any]"
-    EvidenceRecordType: TypeAlias = Literal["binary", "json", "text"] | str
+    EvidenceSource: TypeAlias = Literal["model", "tool", "verifier"] | str
     EvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
+    ExplainedRunStatus: TypeAlias = (
+        Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "rejected", "running", "timed-out"]
+        | str
+    )
+    FailureAction: TypeAlias = Literal["audit", "enforce"] | str
     FindingPriority: TypeAlias = Literal["P1", "P2", "P3"] | str
     HarnessProfileVersion: TypeAlias = Literal["v1", "v2"] | str
-    HttpPolicyMethods: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
+    HealthStatus: TypeAlias = Literal["degraded", "ok"] | str
+    HttpMethod: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
     JsonContentKind: TypeAlias = Literal["json"] | str
-    KeyLimitScope: TypeAlias = Literal["harness-profile", "provider", "session"] | str
-    KeyLimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
-    RefusedPlanSessionStrategy: TypeAlias = Literal["enqueue", "interrupt", "reject"] | str
-    ReviewAnswerMergeGate: TypeAlias = Literal["fail", "pass"] | str
-    ReviewResultBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
-    ReviewResultMergeGate: TypeAlias = Literal["fail", "pass"] | str
-    ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
-    RunErrorRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
-    RunResultVerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
-    SchedulePauseCause: TypeAlias = Literal["failure", "requested"] | str
-    ScheduledTaskCatchUp: TypeAlias = Literal["all", "latest", "none"] | str
-    ScheduledTaskOverlapPolicy: TypeAlias = (
+    LimitScope: TypeAlias = Literal["harness-profile", "provider", "session"] | str
+    LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
+    MergeGate: TypeAlias = Literal["fail", "pass"] | str
+    MessageStatus: TypeAlias = Literal["completed", "failed", "sent", "started"] | str
+    OverlapPolicy: TypeAlias = (
         Literal["allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"]
         | str
     )
-    SimulationNotSimulated: TypeAlias = (
+    PauseCause: TypeAlias = Literal["failure", "requested"] | str
+    PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"] | str
+    PersonaRunDetailsStatus: TypeAlias = Literal["failed", "ok", "running"] | str
+    PersonaRunStatus: TypeAlias = Literal["failed", "ok", "running"] | str
+    PolicyEngine: TypeAlias = Literal["athena", "kyverno"] | str
+    PolicyRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
+    PolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
+    QueueMode: TypeAlias = Literal["collect", "followup"] | str
+    RedriveDecision: TypeAlias = Literal["failed", "requeued", "skipped"] | str
+    RedriveStatus: TypeAlias = Literal["cancelled", "completed", "dry-run", "running"] | str
+    RejectionReason: TypeAlias = (
+        Literal[
+            "daily-cost-budget-exceeded",
+            "key-limit-exceeded",
+            "lock-acquisition-failed",
+            "max-concurrent-runs-exceeded",
+            "unpriced-model",
+        ]
+        | str
+    )
+    ReviewResultBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
+    ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
+    Role: TypeAlias = Literal["Admin", "None", "Operator", "Viewer"] | str
+    RunEndStatus: TypeAlias = Literal["cancelled", "completed", "crashed", "failed", "timed-out"] | str
+    RunErrorRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
+    RunStatus: TypeAlias = (
+        Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"] | str
+    )
+    ScheduleRunReason: TypeAlias = (
+        Literal[
+            "buffer-full",
+            "cancelled",
+            "catchup-latest",
+            "catchup-none",
+            "catchup-window-exceeded",
+            "disabled",
+            "outside-start-end",
+            "overlap-skip",
+            "paused",
+            "policy-rejected",
+            "removed",
+            "superseded",
+        ]
+        | str
+    )
+    ScheduleRunStatus: TypeAlias = Literal["already-running", "buffered", "failed", "ok", "running", "skipped"] | str
+    SessionStrategy: TypeAlias = Literal["enqueue", "interrupt", "reject"] | str
+    SimulationLimit: TypeAlias = (
         Literal["attempts", "callers", "children", "pauses", "retries", "strategies", "timeouts"] | str
     )
-    StepTriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
+    StepItemStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running"] | str
+    StepStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running", "skipped", "waiting"] | str
     TextContentKind: TypeAlias = Literal["text"] | str
-    VerificationPolicyEvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
-    VerificationPolicyKind: TypeAlias = Literal["command", "contains", "json-schema", "require-evidence"] | str
+    TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
+    TranscriptRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
+    TriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
+    VerificationKind: TypeAlias = Literal["command", "contains", "json-schema", "require-evidence"] | str
+    VerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
+    WaitReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
+    WorkDrainStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     WorkerKind: TypeAlias = Literal["command", "server", "worker"] | str
     WorkerStatus: TypeAlias = Literal["alive", "lost"] | str
+    WorkflowLogLineLevel: TypeAlias = Literal["error", "info"] | str
+    WorkflowRunStatus: TypeAlias = Literal["cancelled", "failed", "ok", "running", "waiting"] | str
 else:  # a newer server may send others
     ApprovalOnExpiry = str
-    ApprovalRole = str
+    ApproverRole = str
+    ArtifactKind = str
+    ArtifactRefKind = str
+    AuditKind = str
+    AuthzMode = str
     BinaryContentKind = str
     CancelledStatus = str
-    ConditionOp = str
+    CapabilitiesDurability = str
+    CapabilitiesExecutionBackend = str
+    CapabilitiesScheduler = str
+    CapabilitiesStateStore = str
+    CatchUp = str
+    ConditionOperator = str
+    ContextFileKind = str
     ContextStepKind = str
+    ContextStrategy = str
+    CurrentWaitReason = str
+    DeadLetterReason = str
+    DeadLetterSource = str
     DeadLetterStatus = str
     DependencyInspectionStatus = str
+    DrainResultStatus = str
+    EtaSource = str
     EvidenceContent = Any
-    EvidenceRecordType = str
+    EvidenceSource = str
     EvidenceType = str
+    ExplainedRunStatus = str
+    FailureAction = str
     FindingPriority = str
     HarnessProfileVersion = str
-    HttpPolicyMethods = str
+    HealthStatus = str
+    HttpMethod = str
     JsonContentKind = str
-    KeyLimitScope = str
-    KeyLimitStrategy = str
-    RefusedPlanSessionStrategy = str
-    ReviewAnswerMergeGate = str
+    LimitScope = str
+    LimitStrategy = str
+    MergeGate = str
+    MessageStatus = str
+    OverlapPolicy = str
+    PauseCause = str
+    PauseReason = str
+    PersonaRunDetailsStatus = str
+    PersonaRunStatus = str
+    PolicyEngine = str
+    PolicyRuleType = str
+    PolicyType = str
+    QueueMode = str
+    RedriveDecision = str
+    RedriveStatus = str
+    RejectionReason = str
     ReviewResultBaseRefResolvedFrom = str
-    ReviewResultMergeGate = str
     ReviewResultStatus = str
+    Role = str
+    RunEndStatus = str
     RunErrorRetryWith = str
-    RunResultVerificationStatus = str
-    SchedulePauseCause = str
-    ScheduledTaskCatchUp = str
-    ScheduledTaskOverlapPolicy = str
-    SimulationNotSimulated = str
-    StepTriggerRule = str
+    RunStatus = str
+    ScheduleRunReason = str
+    ScheduleRunStatus = str
+    SessionStrategy = str
+    SimulationLimit = str
+    StepItemStatus = str
+    StepStatus = str
     TextContentKind = str
-    VerificationPolicyEvidenceType = str
-    VerificationPolicyKind = str
+    TranscriptKind = str
+    TranscriptRole = str
+    TriggerRule = str
+    VerificationKind = str
+    VerificationStatus = str
+    WaitReason = str
+    WorkDrainStatus = str
     WorkerKind = str
     WorkerStatus = str
+    WorkflowLogLineLevel = str
+    WorkflowRunStatus = str
 
 
 class AcceptedClock(Model, frozen=True, kw_only=True):
@@ -146,7 +291,7 @@ class Approval(Model, frozen=True, kw_only=True):
 
     message: str | None = None
     approvers: list[str] | None = None
-    role: ApprovalRole | None = None
+    role: ApproverRole | None = None
     expires_after_ms: int | None = None
     on_expiry: ApprovalOnExpiry | None = None
     not_requester: bool | None = None
@@ -159,7 +304,7 @@ class Artifact(Model, frozen=True, kw_only=True):
     step's runs.
     """
 
-    kind: str
+    kind: ArtifactKind
     output: str | None
     provider: str
     model: str
@@ -172,7 +317,7 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
 
     step_id: str
     artifact_ref: str
-    kind: str
+    kind: ArtifactRefKind
     provider: str
     model: str
     created_at: datetime
@@ -187,7 +332,7 @@ class AuditEntry(Model, frozen=True, kw_only=True):
 
     id: str
     created_at: datetime
-    kind: str
+    kind: AuditKind
     type: str
     actor: str
     trace_id: str
@@ -204,7 +349,7 @@ class AuthCapabilities(Model, frozen=True, kw_only=True):
     """Authentication and authorization of the server."""
 
     enabled: bool
-    mode: str
+    mode: AuthzMode
     identity_header: str
 
 
@@ -228,7 +373,7 @@ class Caller(Model, frozen=True, kw_only=True):
     """The identity of the caller, its role and the operations that the role allows. `scope` narrows them further."""
 
     identity: str
-    role: str
+    role: Role
     operations: list[str]
     scope: dict[str, list[str]] | None = None
 
@@ -259,16 +404,16 @@ class Capabilities(Model, frozen=True, kw_only=True):
     delivers an event only to listeners of its type.
     """
 
-    execution_backend: str
-    state_store: str
+    execution_backend: CapabilitiesExecutionBackend
+    state_store: CapabilitiesStateStore
     supports_pods: bool
     supports_cpu_mem_metrics: bool
     supports_sandbox: bool
     supports_a2_abus: bool = msgspec.field(name="supportsA2ABus")
     version: str
     log_id: str
-    durability: str
-    scheduler: str
+    durability: CapabilitiesDurability
+    scheduler: CapabilitiesScheduler
     auth: AuthCapabilities
     providers: list[str]
     event_types: list[str]
@@ -319,7 +464,7 @@ class Condition(Model, frozen=True, kw_only=True):
     """
 
     step: str
-    op: ConditionOp
+    op: ConditionOperator
     path: str | None = None
     value: Any = None
 
@@ -328,7 +473,7 @@ class ContextFile(Model, frozen=True, kw_only=True):
     """A file that the persona was shown."""
 
     path: str
-    kind: str
+    kind: ContextFileKind
     chars: int
     sha256: str
     truncated: bool
@@ -337,8 +482,8 @@ class ContextFile(Model, frozen=True, kw_only=True):
 class ContextMeta(Model, frozen=True, kw_only=True):
     """Report of how the context of a run was compiled. Sizes are in characters."""
 
-    initial_strategy: str
-    final_strategy: str
+    initial_strategy: ContextStrategy
+    final_strategy: ContextStrategy
     overflow_recovered: bool
     overflow_attempts: int
     initial_chars: int
@@ -376,7 +521,7 @@ class CostSummary(Model, frozen=True, kw_only=True):
 class CurrentWait(Model, frozen=True, kw_only=True):
     """The one thing that a run waits for now, and since when."""
 
-    reason: str
+    reason: CurrentWaitReason
     since: str
     says: str
     position: int | None = None
@@ -410,9 +555,9 @@ class DeadLetter(Model, frozen=True, kw_only=True):
     updated_at: datetime
     status: DeadLetterStatus
     payload: dict[str, Any]
-    source: str
+    source: DeadLetterSource
     session_id: str
-    reason: str
+    reason: DeadLetterReason
     code: str
     error: str
     retry_count: int
@@ -444,7 +589,7 @@ class DeadLetterItem(Model, frozen=True, kw_only=True):
     """A work item of a dead letter."""
 
     item_id: str
-    mode: str
+    mode: QueueMode
     chars: int
 
 
@@ -452,7 +597,7 @@ class DecidedDeadLetter(Model, frozen=True, kw_only=True):
     """A dead letter after a decision. `updated` is false if it was already in this state."""
 
     id: str
-    status: str
+    status: DeadLetterStatus
     updated: bool
     item: DeadLetter
 
@@ -504,7 +649,7 @@ class DrainError(Model, frozen=True, kw_only=True):
 class DrainResult(Model, frozen=True, kw_only=True):
     """The result of a drain."""
 
-    status: str
+    status: DrainResultStatus
     drained_items: int
     queue_depth_before: int
     queue_depth_after: int
@@ -529,7 +674,7 @@ class Eta(Model, frozen=True, kw_only=True):
     """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
     computed_at: datetime
-    source: str
+    source: EtaSource
     historical_sample_size: int
     estimated_remaining_ms: int | None = None
     estimated_completion_at: datetime | None = None
@@ -561,7 +706,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     type: EvidenceType
     size_bytes: int
     sha256: str
-    source: str
+    source: EvidenceSource
     stale: bool
     position: int
     event_id: str
@@ -587,7 +732,7 @@ class EvidenceFile(Model, frozen=True, kw_only=True):
     label: str
     sha256: str
     artifact_path: str
-    type: str
+    type: EvidenceType
     size_bytes: int
     created_at: datetime
 
@@ -604,10 +749,10 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     run_id: str
     trace_id: str
     label: str
-    type: EvidenceRecordType
+    type: EvidenceType
     size_bytes: int
     sha256: str
-    source: str
+    source: EvidenceSource
     stale: bool
     position: int
     event_id: str
@@ -629,7 +774,7 @@ class Explanation(Model, frozen=True, kw_only=True):
 
     run_id: str
     session_id: str
-    status: str
+    status: ExplainedRunStatus
     causes: list[Cause]
     waits_for: CurrentWait | None
     omitted: int = 0
@@ -801,7 +946,7 @@ class Health(Model, frozen=True, kw_only=True):
     the event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
     """
 
-    status: str
+    status: HealthStatus
     now: str
     head: int
     lag: int
@@ -821,7 +966,7 @@ class Health(Model, frozen=True, kw_only=True):
 class HttpPolicy(Model, frozen=True, kw_only=True):
     """The methods and limits of tool `http` on the hosts of `allowed_egress`. The limits apply to one call."""
 
-    methods: list[HttpPolicyMethods] | None = None
+    methods: list[HttpMethod] | None = None
     timeout_ms: int | None = None
     response_bytes_max: int | None = None
 
@@ -868,9 +1013,9 @@ class KeyLimit(Model, frozen=True, kw_only=True):
     that it may call, including its fallbacks.
     """
 
-    scope: KeyLimitScope
+    scope: LimitScope
     max: int
-    strategy: KeyLimitStrategy
+    strategy: LimitStrategy
     key: str | None = None
 
 
@@ -939,7 +1084,7 @@ class Message(Model, frozen=True, kw_only=True):
     from_persona: str
     to_persona: str
     session_id: str
-    status: str
+    status: MessageStatus
     created_at: datetime
     updated_at: datetime
     payload: str | None
@@ -1018,7 +1163,7 @@ class PendingApproval(Model, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     message: str | None = None
     approvers: list[str] | None = None
-    role: str | None = None
+    role: ApproverRole | None = None
     not_requester: bool | None = None
 
 
@@ -1038,14 +1183,14 @@ class PersonaRun(Model, frozen=True, kw_only=True):
     run_id: str
     persona_name: str
     session_id: str
-    status: str
+    status: PersonaRunStatus
     repo_path: str
     head_ref: str
     base_ref: str
     created_at: datetime
     finished_at: datetime | None = None
     repair_run_id: str | None = None
-    merge_gate: str | None = None
+    merge_gate: MergeGate | None = None
     findings: FindingCounts | None = None
     artifacts: dict[str, Any] | None = None
 
@@ -1056,14 +1201,14 @@ class PersonaRunDetails(Model, frozen=True, kw_only=True):
     run_id: str
     persona_name: str
     session_id: str
-    status: str
+    status: PersonaRunDetailsStatus
     repo_path: str
     head_ref: str
     base_ref: str
     created_at: datetime
     finished_at: datetime | None = None
     repair_run_id: str | None = None
-    merge_gate: str | None = None
+    merge_gate: MergeGate | None = None
     findings: FindingCounts | None = None
     artifacts: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
@@ -1118,11 +1263,11 @@ class PolicyRule(Model, frozen=True, kw_only=True):
     """The policy rule that rejected a run."""
 
     schema_version: int
-    engine: str
-    rule_type: str
+    engine: PolicyEngine
+    rule_type: PolicyRuleType
     policy_name: str | None = None
     rule_name: str | None = None
-    failure_action: str | None = None
+    failure_action: FailureAction | None = None
     message: str | None = None
 
 
@@ -1165,7 +1310,7 @@ class QueueCounts(Model, frozen=True, kw_only=True):
 class ReachedLimit(Model, frozen=True, kw_only=True):
     """A limit of the policy by session, provider or profile that is reached: `active` runs of at most `max`."""
 
-    scope: str
+    scope: LimitScope
     key: str
     max: int
     active: int
@@ -1178,7 +1323,7 @@ class Redrive(Model, frozen=True, kw_only=True):
     """
 
     id: str | None
-    status: str
+    status: RedriveStatus
     filter: AppliedRedriveFilter
     rate_per_second: int
     total: int
@@ -1212,7 +1357,7 @@ class RedriveResult(Model, frozen=True, kw_only=True):
     """
 
     dead_letter_id: str
-    result: str
+    result: RedriveDecision
     at: str
     code: str | None = None
 
@@ -1228,7 +1373,7 @@ class RefusedPlan(Model, frozen=True, kw_only=True):
     input_chars: int
     requested_by: str
     patient: bool | None = None
-    session_strategy: RefusedPlanSessionStrategy | None = None
+    session_strategy: SessionStrategy | None = None
     fallbacks: list[str] | None = None
     budget_micro_usd: int | None = None
     least_micro_usd: int | None = None
@@ -1269,7 +1414,7 @@ class Rejection(Model, frozen=True, kw_only=True):
     session_id: str
     active_runs: int
     max_concurrent_runs: int
-    reason: str
+    reason: RejectionReason
     event: RejectionEvent
     actor: str
     trace_id: str
@@ -1292,10 +1437,10 @@ class RejectionEvent(Model, frozen=True, kw_only=True):
 
     schema_version: int
     timestamp: str
-    policy_type: str
+    policy_type: PolicyType
     limit: int
     rejected_run_details: RejectedRun
-    reason: str
+    reason: RejectionReason
     active_runs: int
     policy: PolicyRule | None = None
     spent_micro_usd: int | None = None
@@ -1337,7 +1482,7 @@ class ReviewAnswer(Model, frozen=True, kw_only=True):
     """The answer that a model must give."""
 
     schema_version: int
-    merge_gate: ReviewAnswerMergeGate
+    merge_gate: MergeGate
     report_markdown: str
     findings: list[Finding]
     dependency_inspection: DependencyInspection | None = None
@@ -1360,7 +1505,7 @@ class ReviewResult(Model, frozen=True, kw_only=True):
     started_at: datetime
     finished_at: datetime
     findings: list[Finding]
-    merge_gate: ReviewResultMergeGate
+    merge_gate: MergeGate
     report_markdown: str
     repo_path: str
     head_ref: str
@@ -1391,7 +1536,7 @@ class Run(Model, frozen=True, kw_only=True):
 
     run_id: str
     session_id: str
-    status: str
+    status: RunStatus
     created_at: datetime
     directive_id: str
     harness_profile_id: str
@@ -1411,7 +1556,7 @@ class Run(Model, frozen=True, kw_only=True):
     cost_micro_usd: int | None = None
     budget_micro_usd: int | None = None
     error: RunError | None = None
-    verification_status: str | None = None
+    verification_status: VerificationStatus | None = None
     verification_failures: list[VerificationFailure] | None = None
     input_preview: str | None = None
     output_preview: str | None = None
@@ -1449,7 +1594,7 @@ class RunOutcomes(Model, frozen=True, kw_only=True):
 class RunPause(Model, frozen=True, kw_only=True):
     """Why and since when a run is paused. `POST /runs/:runId/resume` resumes it."""
 
-    reason: str
+    reason: PauseReason
     since: str
 
 
@@ -1466,7 +1611,7 @@ class RunResult(Model, frozen=True, kw_only=True):
     harness_profile_id: str
     harness_profile_snapshot: HarnessProfile
     evidence_count: int
-    verification_status: RunResultVerificationStatus
+    verification_status: VerificationStatus
     context_meta: ContextMeta
     reliability: Reliability
     verification_failures: list[VerificationFailure] | None = None
@@ -1506,7 +1651,7 @@ class RunWait(Model, frozen=True, kw_only=True):
     cover that run.
     """
 
-    reason: str
+    reason: WaitReason
     position: int
     blocked_by: str | None = None
     limit: ReachedLimit | None = None
@@ -1515,7 +1660,7 @@ class RunWait(Model, frozen=True, kw_only=True):
 class SchedulePause(Model, frozen=True, kw_only=True):
     """Why and since when a schedule is paused. `run_id` is the run that failed, if the cause is `failure`."""
 
-    cause: SchedulePauseCause
+    cause: PauseCause
     since: str
     run_id: str | None = None
 
@@ -1533,10 +1678,10 @@ class ScheduleRunLog(Model, frozen=True, kw_only=True):
     schedule_id: str
     session_id: str | None
     started_at: datetime
-    status: str
+    status: ScheduleRunStatus
     finished_at: datetime | None = None
     nominal_time: str | None = None
-    reason: str | None = None
+    reason: ScheduleRunReason | None = None
     run_id: str | None = None
     error: str | None = None
     error_code: str | None = None
@@ -1549,14 +1694,14 @@ class ScheduleRunResult(Model, frozen=True, kw_only=True):
     failed for a cause outside of the schedule.
     """
 
-    status: str
+    status: ScheduleRunStatus
     id: str
     session_id: str | None
     started_at: datetime
     finished_at: datetime | None = None
     error: str | None = None
     error_code: str | None = None
-    reason: str | None = None
+    reason: ScheduleRunReason | None = None
     run_id: str | None = None
 
 
@@ -1575,8 +1720,8 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     enabled: bool
     paused: bool
     running: bool
-    overlap_policy: ScheduledTaskOverlapPolicy
-    catch_up: ScheduledTaskCatchUp
+    overlap_policy: OverlapPolicy
+    catch_up: CatchUp
     catch_up_window_seconds: int
     pause_on_failure: bool
     jitter_seconds: int
@@ -1665,7 +1810,7 @@ class Simulation(Model, frozen=True, kw_only=True):
     newly_rejected: OutcomeChange
     newly_allowed: OutcomeChange
     estimated: int
-    not_simulated: list[SimulationNotSimulated]
+    not_simulated: list[SimulationLimit]
     run: SimulatedOutcome | None = None
 
 
@@ -1677,7 +1822,7 @@ class Step(Model, frozen=True, kw_only=True):
     harness_profile_id: str | None = None
     outputs: list[str] | None = None
     execution: StepExecution | None = None
-    trigger_rule: StepTriggerRule | None = None
+    trigger_rule: TriggerRule | None = None
     when: Condition | None = None
     map: MapOver | None = None
     approval: Approval | None = None
@@ -1695,7 +1840,7 @@ class StepItem(Model, frozen=True, kw_only=True):
     """State of one item of a mapped step."""
 
     item: int
-    status: str
+    status: StepItemStatus
     attempt: int
     run_id: str | None = None
     error: str | None = None
@@ -1709,7 +1854,7 @@ class StepState(Model, frozen=True, kw_only=True):
     """
 
     step_id: str
-    status: str
+    status: StepStatus
     attempt: int
     ready: bool
     dependency_readiness: DependencyReadiness
@@ -1802,9 +1947,9 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    role: str
+    role: TranscriptRole
     content: str | None
-    kind: str
+    kind: TranscriptKind
     metadata: dict[str, str]
     created_at: datetime
     run_id: str
@@ -1812,7 +1957,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     tool_name: str | None = None
     is_error: bool | None = None
     provisional: bool | None = None
-    run_status: str | None = None
+    run_status: RunEndStatus | None = None
 
 
 class UpdatedSchedule(Model, frozen=True, kw_only=True):
@@ -1841,7 +1986,7 @@ class VerificationFailure(Model, frozen=True, kw_only=True):
     """A verification policy that the run did not meet."""
 
     policy_id: str
-    kind: str
+    kind: VerificationKind
     message: str
     details: dict[str, str]
 
@@ -1854,9 +1999,9 @@ class VerificationPolicy(Model, frozen=True, kw_only=True):
     """
 
     id: str
-    kind: VerificationPolicyKind
+    kind: VerificationKind
     label: str
-    evidence_type: VerificationPolicyEvidenceType | None = None
+    evidence_type: EvidenceType | None = None
     command: list[str] | None = None
     schema: dict[str, Any] | None = None
     contains: str | None = None
@@ -1885,7 +2030,7 @@ class WorkDrain(Model, frozen=True, kw_only=True):
 
     drain_id: str
     session_id: str
-    status: str
+    status: WorkDrainStatus
     requested_by: str
     automatic: bool
     started_at: datetime
@@ -1905,7 +2050,7 @@ class WorkItem(Model, frozen=True, kw_only=True):
     id: str
     session_id: str
     payload: str | None
-    mode: str
+    mode: QueueMode
     created_at: datetime
     attempts: int
     run_id: str | None = None
@@ -1973,7 +2118,7 @@ class WorkflowLogLine(Model, frozen=True, kw_only=True):
     """A line of the log of a workflow run."""
 
     id: str
-    level: str
+    level: WorkflowLogLineLevel
     message: str
     created_at: datetime
     step_id: str | None = None
@@ -2001,7 +2146,7 @@ class WorkflowRun(Model, frozen=True, kw_only=True):
     schema_version: int
     id: str
     workflow_id: str
-    status: str
+    status: WorkflowRunStatus
     step_order: list[str]
     step_states: dict[str, StepState]
     execution_log: list[WorkflowLogLine]
@@ -2031,7 +2176,7 @@ class WorkflowRunSummary(Model, frozen=True, kw_only=True):
 
     id: str
     workflow_id: str
-    status: str
+    status: WorkflowRunStatus
     created_at: datetime
     updated_at: datetime
     requested_by: str

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from athena_core.definitions.schedule_definition import OverlapPolicy
 from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.workflow_graph import Approval, Condition, MapOver, WorkflowGraph
 from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
+from athena_core.enums import OverlapPolicy, QueueMode, RedriveDecision, WaitReason
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
 from athena_core.services.workflows.step_inputs import StepInputs
@@ -353,7 +353,7 @@ class Running(Story):
             assert isinstance(event, done), "something began after the cancel"
 
     @initialize(wait=st.sampled_from([None, "session-busy"]), begun=st.booleans())
-    def request(self, wait: run.WaitReason | None, begun: bool) -> None:
+    def request(self, wait: WaitReason | None, begun: bool) -> None:
         self.do(run.RequestRun(request=replace(sample_run.CREATED, budget_micro_usd=1), wait=wait))
         if begun:
             self.is_admitted()
@@ -440,7 +440,7 @@ class Draining(Story):
     @rule(
         count=st.integers(1, sized(5, 120, 120)), mode=st.sampled_from(["followup", "collect"]), message=st.booleans()
     )
-    def work_comes(self, count: int, mode: queue.QueueMode, message: bool) -> None:
+    def work_comes(self, count: int, mode: QueueMode, message: bool) -> None:
         for _ in range(min(count, queue.QUEUE_ITEMS_MAX - len(self.state.items))):
             item_id = self.ids.new("wi")
             sent = f"msg_{item_id}" if message else None
@@ -540,11 +540,11 @@ class Redriving(Story):
             assert not self.asked, "a letter was put back after the cancel"
 
     @rule(count=st.integers(1, sized(3, 100, 100)), result=st.sampled_from(["requeued", "skipped", "failed"]))
-    def the_reactor_goes_on(self, count: int, result: redrive.RedriveDecision) -> None:
+    def the_reactor_goes_on(self, count: int, result: RedriveDecision) -> None:
         for _ in range(count):
             self.look(result)
 
-    def look(self, result: redrive.RedriveDecision = "requeued") -> None:
+    def look(self, result: RedriveDecision = "requeued") -> None:
         """Act as ``Redrives.act`` does."""
         left = [letter for letter in self.left if letter > self.state.after]
         if left:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
 from athena_core.domain import queue
+from athena_core.enums import QueueMode
 from athena_core.errors import WorkQueueFull
 from athena_core.event import Event, Guard, Meta
 from tests.core.domain.given import NOW, Given
@@ -97,7 +98,7 @@ def test_a_drain_begins_once() -> None:
     ],
 )
 def test_a_followup_runs_alone_and_the_leading_collects_run_together(modes: str, expected: int) -> None:
-    names: dict[str, queue.QueueMode] = {"f": "followup", "c": "collect"}
+    names: dict[str, QueueMode] = {"f": "followup", "c": "collect"}
     events = [enqueued(number, names[mode]) for number, mode in enumerate(modes, start=1)]
     state = given(*events).state
     assert [item.id for item in queue.next_batch(state, CHARS_MAX)] == list(ids(*range(1, expected + 1)))
@@ -268,7 +269,7 @@ class Queue(RuleBasedStateMachine):
         return events
 
     @rule(mode=st.sampled_from(("followup", "collect")))
-    def enqueue(self, mode: queue.QueueMode) -> None:
+    def enqueue(self, mode: QueueMode) -> None:
         item_id = self.ids.new("wi")
         self.do(queue.EnqueueWork(item_id=item_id, mode=mode, payload="xxxx", enqueued_by="alice"))
 

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition
+from athena_core.definitions.schedule_definition import ScheduleDefinition
 from athena_core.definitions.slots import MINUTE, due_at
 from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
+from athena_core.enums import CatchUp, OverlapPolicy, SlotSkipReason
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import Event, Guard, Meta
 from tests.core.domain.given import NOW, Given
@@ -369,7 +370,7 @@ def test_even_the_generous_policies_have_limits(policy: OverlapPolicy) -> None:
         last = NOW + (number + 1) * HOUR
         first = policy != "buffer-all" or number == 0
         many.append(started(last, number + 2) if first else buffered(last))
-    reason: schedule.SlotSkipReason = "buffer-full" if policy == "buffer-all" else "overlap-skip"
+    reason: SlotSkipReason = "buffer-full" if policy == "buffer-all" else "overlap-skip"
     given(*many, now=last + HOUR).when(tick(last + HOUR)).then(skipped(last + HOUR, reason))
 
 

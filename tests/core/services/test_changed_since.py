@@ -15,6 +15,7 @@ from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.definitions.workflow_graph import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
 from athena_core.domain import dead_letter, directive, plane, queue, redrive, run, workflow_run
+from athena_core.enums import QueueMode
 from athena_core.errors import AuthzDeniedError, Contradicted
 from athena_core.event import Event, Meta, Recorded
 from athena_core.services.erasure import redaction
@@ -120,7 +121,7 @@ class Place:
         await self.parts.messages.send(body, who, META, None)
         return await self.until(dead_letter.DeadLetterAdded)
 
-    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: queue.QueueMode = "collect") -> None:
+    async def enqueued(self, *payloads: str, who: Identity = LOCAL, mode: QueueMode = "collect") -> None:
         for payload in payloads:
             body = EnqueueBody(session_id="s", payload=payload, mode=mode)
             await self.parts.queues.enqueue(body, who, META, None)

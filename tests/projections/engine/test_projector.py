@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -316,3 +317,22 @@ def test_a_replay_stops_at_the_position_that_was_asked_for(tmp_path: Path) -> No
     while projector.step(3) is not None:
         pass
     assert {checkpoint.position for checkpoint in projector.checkpoints.values()} == {3}
+
+
+def test_a_literal_is_a_column_of_text() -> None:
+    class Row(msgspec.Struct):
+        position: int
+        status: Literal["ok", "failed"]
+        reason: Literal["late"] | None = None
+
+    (create,) = Table("sample", Row, key=("position",)).create
+    assert "status TEXT NOT NULL, reason TEXT," in create
+
+
+def test_a_literal_of_numbers_cannot_be_a_column() -> None:
+    class Row(msgspec.Struct):
+        position: int
+        level: Literal[1, 2]
+
+    with pytest.raises(TypeError, match="sample.level cannot be"):
+        Table("sample", Row, key=("position",))

@@ -4,13 +4,12 @@ from typing import Any
 
 from athena_core.clock import iso
 from athena_core.domain import queue
+from athena_core.enums import QueueMode
 from athena_core.event import Event
 from tests.core.domain.given import NOW
 
 
-def enqueued(
-    number: int, mode: queue.QueueMode = "followup", depth: int | None = None, **fields: Any
-) -> queue.WorkEnqueued:
+def enqueued(number: int, mode: QueueMode = "followup", depth: int | None = None, **fields: Any) -> queue.WorkEnqueued:
     """Return item ``wi_<number>`` as enqueued at ``depth``, by default its number."""
     return queue.WorkEnqueued(
         queue_depth=depth or number,

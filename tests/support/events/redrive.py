@@ -1,6 +1,7 @@
 """Sample events of a redrive."""
 
 from athena_core.domain import redrive
+from athena_core.enums import RedriveDecision
 
 STARTED = redrive.RedriveStarted(
     redrive_id="rdr_1",
@@ -13,17 +14,13 @@ STARTED = redrive.RedriveStarted(
 )
 
 
-def advanced(
-    letter: int, result: redrive.RedriveDecision = "requeued", code: str | None = None
-) -> redrive.RedriveAdvanced:
+def advanced(letter: int, result: RedriveDecision = "requeued", code: str | None = None) -> redrive.RedriveAdvanced:
     return redrive.RedriveAdvanced(
         redrive_id="rdr_1", dead_letter_id=f"dlq_{letter}", letter_position=letter, result=result, code=code
     )
 
 
-def advance(
-    letter: int, result: redrive.RedriveDecision = "requeued", code: str | None = None
-) -> redrive.AdvanceRedrive:
+def advance(letter: int, result: RedriveDecision = "requeued", code: str | None = None) -> redrive.AdvanceRedrive:
     return redrive.AdvanceRedrive(dead_letter_id=f"dlq_{letter}", letter_position=letter, result=result, code=code)
 
 

@@ -1,9 +1,10 @@
 """Sample events of a schedule."""
 
-from athena_core.definitions.schedule_definition import CatchUp, OverlapPolicy, ScheduleDefinition, ScheduleTarget
+from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleTarget
 from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.trigger import Trigger
 from athena_core.domain import schedule
+from athena_core.enums import CatchUp, MissedSlotsReason, OverlapPolicy, SlotSkipReason
 from tests.core.domain.given import NOW
 
 HOUR = 60 * MINUTE
@@ -31,11 +32,11 @@ def started(
     return schedule.ScheduleRunStarted(id="a", target_run_id=f"run_{number:026d}", slot_ms=slot, terminates=terminates)
 
 
-def skipped(slot: int, reason: schedule.SlotSkipReason) -> schedule.ScheduleRunSkipped:
+def skipped(slot: int, reason: SlotSkipReason) -> schedule.ScheduleRunSkipped:
     return schedule.ScheduleRunSkipped(id="a", slot_ms=slot, reason=reason)
 
 
-def missed(first: int, last: int, count: int, reason: schedule.MissedSlotsReason) -> schedule.ScheduleSlotsMissed:
+def missed(first: int, last: int, count: int, reason: MissedSlotsReason) -> schedule.ScheduleSlotsMissed:
     return schedule.ScheduleSlotsMissed(id="a", from_ms=first, to_ms=last, count=count, reason=reason)
 
 

@@ -880,7 +880,7 @@ export interface ScheduleSlotsMissedEvent extends EventBase {
     readonly fromMs: number;
     readonly toMs: number;
     readonly count: number;
-    readonly reason: "buffer-full" | "catchup-latest" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded" | "catchup-none" | (string & {});
+    readonly reason: "buffer-full" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded" | (string & {});
   };
 }
 

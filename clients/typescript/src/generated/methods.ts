@@ -10,7 +10,7 @@ import type * as types from "./types.js";
 /** The query of `listRuns`. */
 export interface ListRunsQuery extends PageQuery {
   readonly sessionId?: string | undefined;
-  readonly status?: "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "running" | "timed-out" | undefined;
+  readonly status?: types.RunStatus | undefined;
   readonly provider?: string | undefined;
   readonly include?: "output" | undefined;
 }
@@ -55,12 +55,12 @@ export interface GetRunTemplateQuery {
 export interface ListA2aMessagesQuery extends PageQuery {
   readonly fromPersona?: string | undefined;
   readonly toPersona?: string | undefined;
-  readonly status?: "completed" | "failed" | "sent" | "started" | undefined;
+  readonly status?: types.MessageStatus | undefined;
 }
 
 /** The query of `listA2aDlq`. */
 export interface ListA2aDlqQuery extends PageQuery {
-  readonly status?: "discarded" | "pending" | "requeued" | undefined;
+  readonly status?: types.DeadLetterStatus | undefined;
   readonly sessionId?: string | undefined;
   readonly sourcePersona?: string | undefined;
   readonly targetPersona?: string | undefined;
@@ -83,7 +83,7 @@ export interface ListAnchorsQuery extends PageQuery {
 
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
-  readonly status?: "cancelled" | "failed" | "ok" | "pending" | "running" | undefined;
+  readonly status?: types.StepItemStatus | undefined;
 }
 
 /** The query of `listPersonaRuns`. */
@@ -122,7 +122,7 @@ export interface PreviewScheduleQuery {
 /** The query of `getAuditTrail`. */
 export interface GetAuditTrailQuery extends PageQuery {
   readonly actor?: string | undefined;
-  readonly kind?: "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | undefined;
+  readonly kind?: types.AuditKind | undefined;
   readonly createdAfter?: string | undefined;
   readonly createdBefore?: string | undefined;
 }

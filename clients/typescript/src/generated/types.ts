@@ -71,7 +71,7 @@ export interface AppliedRedriveFilter {
 export interface Approval {
   readonly message?: string | undefined;
   readonly approvers?: readonly string[] | undefined;
-  readonly role?: ApprovalRole | undefined;
+  readonly role?: ApproverRole | undefined;
   readonly expiresAfterMs?: number | undefined;
   readonly onExpiry?: ApprovalOnExpiry | undefined;
   readonly notRequester?: boolean | undefined;
@@ -85,7 +85,7 @@ export interface ApprovalBody {
 
 export type ApprovalOnExpiry = "approve" | "reject" | (string & {});
 
-export type ApprovalRole = "Admin" | "Operator" | (string & {});
+export type ApproverRole = "Admin" | "Operator" | (string & {});
 
 /**
  * The output of a step, which is null once redacted.
@@ -94,7 +94,7 @@ export type ApprovalRole = "Admin" | "Operator" | (string & {});
  * runs.
  */
 export interface Artifact {
-  readonly kind: string;
+  readonly kind: "run-result";
   readonly output: string | null;
   readonly provider: string;
   readonly model: string;
@@ -106,7 +106,7 @@ export interface Artifact {
 export interface ArtifactRef {
   readonly stepId: string;
   readonly artifactRef: string;
-  readonly kind: string;
+  readonly kind: "run-result";
   readonly provider: string;
   readonly model: string;
   readonly createdAt: string;
@@ -121,7 +121,7 @@ export interface ArtifactRef {
 export interface AuditEntry {
   readonly id: string;
   readonly createdAt: string;
-  readonly kind: string;
+  readonly kind: AuditKind;
   readonly type: string;
   readonly actor: string;
   readonly traceId: string;
@@ -140,12 +140,16 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type AuditKind = "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | (string & {});
+
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
   readonly enabled: boolean;
-  readonly mode: string;
+  readonly mode: AuthzMode;
   readonly identityHeader: string;
 }
+
+export type AuthzMode = "enforce" | "observe" | "off" | "soft-enforce" | (string & {});
 
 /** A background loop that is failing: since when, its last error, and the number of failures since then. */
 export interface BackgroundProblem {
@@ -164,7 +168,7 @@ export interface BinaryContent {
 /** The identity of the caller, its role and the operations that the role allows. `scope` narrows them further. */
 export interface Caller {
   readonly identity: string;
-  readonly role: string;
+  readonly role: Role;
   readonly operations: readonly string[];
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
 }
@@ -211,21 +215,27 @@ export type CancelledStatus = "cancelled" | "not-running" | (string & {});
  * delivers an event only to listeners of its type.
  */
 export interface Capabilities {
-  readonly executionBackend: string;
-  readonly stateStore: string;
+  readonly executionBackend: "local";
+  readonly stateStore: CapabilitiesStateStore;
   readonly supportsPods: boolean;
   readonly supportsCpuMemMetrics: boolean;
   readonly supportsSandbox: boolean;
   readonly supportsA2ABus: boolean;
   readonly version: string;
   readonly logId: string;
-  readonly durability: string;
-  readonly scheduler: string;
+  readonly durability: "fsync";
+  readonly scheduler: CapabilitiesScheduler;
   readonly auth: AuthCapabilities;
   readonly providers: readonly string[];
   readonly eventTypes: readonly string[];
   readonly limits: LimitCapabilities;
 }
+
+export type CapabilitiesScheduler = "off" | "on" | (string & {});
+
+export type CapabilitiesStateStore = "postgres" | "sqlite" | (string & {});
+
+export type CatchUp = "all" | "latest" | "none" | (string & {});
 
 /**
  * One event of the run, as a sentence.
@@ -275,26 +285,28 @@ export interface CommentedPolicyBody {
  */
 export interface Condition {
   readonly step: string;
-  readonly op: ConditionOp;
+  readonly op: ConditionOperator;
   readonly path?: string | undefined;
   readonly value?: unknown | undefined;
 }
 
-export type ConditionOp = "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne" | (string & {});
+export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne" | (string & {});
 
 /** A file that the persona was shown. */
 export interface ContextFile {
   readonly path: string;
-  readonly kind: string;
+  readonly kind: ContextFileKind;
   readonly chars: number;
   readonly sha256: string;
   readonly truncated: boolean;
 }
 
+export type ContextFileKind = "changed" | "diff" | "doc" | "prompt" | "skill" | "workspace-doc" | (string & {});
+
 /** Report of how the context of a run was compiled. Sizes are in characters. */
 export interface ContextMeta {
-  readonly initialStrategy: string;
-  readonly finalStrategy: string;
+  readonly initialStrategy: ContextStrategy;
+  readonly finalStrategy: ContextStrategy;
   readonly overflowRecovered: boolean;
   readonly overflowAttempts: number;
   readonly initialChars: number;
@@ -314,6 +326,8 @@ export interface ContextStep {
 
 export type ContextStepKind = "summary" | "tool-result-truncation" | (string & {});
 
+export type ContextStrategy = "raw" | "summary" | (string & {});
+
 /** Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs. */
 export interface CostSummary {
   readonly month: string;
@@ -331,7 +345,7 @@ export interface CostSummary {
 
 /** The one thing that a run waits for now, and since when. */
 export interface CurrentWait {
-  readonly reason: string;
+  readonly reason: CurrentWaitReason;
   readonly since: string;
   readonly says: string;
   readonly position?: number | undefined;
@@ -340,6 +354,8 @@ export interface CurrentWait {
   readonly toolName?: string | undefined;
   readonly toolCallId?: string | undefined;
 }
+
+export type CurrentWaitReason = "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model" | (string & {});
 
 /** Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any. */
 export interface DaySpend {
@@ -364,9 +380,9 @@ export interface DeadLetter {
   readonly updatedAt: string;
   readonly status: DeadLetterStatus;
   readonly payload: Readonly<Record<string, unknown>>;
-  readonly source: string;
+  readonly source: DeadLetterSource;
   readonly sessionId: string;
-  readonly reason: string;
+  readonly reason: DeadLetterReason;
   readonly code: string;
   readonly error: string;
   readonly retryCount: number;
@@ -396,7 +412,7 @@ export interface DeadLetterError {
 /** A work item of a dead letter. */
 export interface DeadLetterItem {
   readonly itemId: string;
-  readonly mode: string;
+  readonly mode: QueueMode;
   readonly chars: number;
 }
 
@@ -406,12 +422,16 @@ export interface DeadLetterPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type DeadLetterReason = "attempts-exhausted" | "cancelled" | "hop-limit" | "not-allowed" | "unknown-persona" | "unrunnable" | (string & {});
+
+export type DeadLetterSource = "a2a" | "work" | (string & {});
+
 export type DeadLetterStatus = "discarded" | "pending" | "requeued" | (string & {});
 
 /** A dead letter after a decision. `updated` is false if it was already in this state. */
 export interface DecidedDeadLetter {
   readonly id: string;
-  readonly status: string;
+  readonly status: DeadLetterStatus;
   readonly updated: boolean;
   readonly item: DeadLetter;
 }
@@ -478,11 +498,13 @@ export interface DrainError {
 
 /** The result of a drain. */
 export interface DrainResult {
-  readonly status: string;
+  readonly status: DrainResultStatus;
   readonly drainedItems: number;
   readonly queueDepthBefore: number;
   readonly queueDepthAfter: number;
 }
+
+export type DrainResultStatus = "already-draining" | "ok" | (string & {});
 
 /** The effect of a resume: the steps that would restart, those that would be kept, or a new run. */
 export interface DryRun {
@@ -501,10 +523,8 @@ export interface Egress {
 export interface EnqueueBody {
   readonly sessionId: string;
   readonly payload: string;
-  readonly mode: EnqueueBodyMode;
+  readonly mode: QueueMode;
 }
-
-export type EnqueueBodyMode = "collect" | "followup";
 
 /** The kind of error, for programs. */
 export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL" | (string & {});
@@ -512,7 +532,7 @@ export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" |
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
   readonly computedAt: string;
-  readonly source: string;
+  readonly source: EtaSource;
   readonly historicalSampleSize: number;
   readonly estimatedRemainingMs?: number | undefined;
   readonly estimatedCompletionAt?: string | undefined;
@@ -527,6 +547,8 @@ export interface EtaAccuracy {
   readonly p80: number;
   readonly p95: number;
 }
+
+export type EtaSource = "completed" | "historical-average" | "insufficient-history" | (string & {});
 
 /** A recorded event as it is published. `id` is the cursor of the events that follow it. */
 export interface EventRecord {
@@ -566,7 +588,7 @@ export interface Evidence {
   readonly type: EvidenceType;
   readonly sizeBytes: number;
   readonly sha256: string;
-  readonly source: string;
+  readonly source: EvidenceSource;
   readonly stale: boolean;
   readonly position: number;
   readonly eventId: string;
@@ -589,7 +611,7 @@ export interface EvidenceFile {
   readonly label: string;
   readonly sha256: string;
   readonly artifactPath: string;
-  readonly type: string;
+  readonly type: EvidenceType;
   readonly sizeBytes: number;
   readonly createdAt: string;
 }
@@ -606,10 +628,10 @@ export interface EvidenceRecord {
   readonly runId: string;
   readonly traceId: string;
   readonly label: string;
-  readonly type: EvidenceRecordType;
+  readonly type: EvidenceType;
   readonly sizeBytes: number;
   readonly sha256: string;
-  readonly source: string;
+  readonly source: EvidenceSource;
   readonly stale: boolean;
   readonly position: number;
   readonly eventId: string;
@@ -628,9 +650,11 @@ export interface EvidenceRecordPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type EvidenceRecordType = "binary" | "json" | "text" | (string & {});
+export type EvidenceSource = "model" | "tool" | "verifier" | (string & {});
 
 export type EvidenceType = "binary" | "json" | "text" | (string & {});
+
+export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "rejected" | "running" | "timed-out" | (string & {});
 
 /**
  * The account of how a run got its status.
@@ -641,7 +665,7 @@ export type EvidenceType = "binary" | "json" | "text" | (string & {});
 export interface Explanation {
   readonly runId: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: ExplainedRunStatus;
   readonly causes: readonly Cause[];
   readonly waitsFor: CurrentWait | null;
   readonly omitted?: number | undefined;
@@ -655,6 +679,8 @@ export interface Failure {
   readonly ok: false;
   readonly error: ApiError;
 }
+
+export type FailureAction = "audit" | "enforce" | (string & {});
 
 /** A wrong field: its path, the problem and the remedy. */
 export interface Fault {
@@ -838,7 +864,7 @@ export type HarnessSpecVersion = "v1" | "v2" | (string & {});
  * event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
  */
 export interface Health {
-  readonly status: string;
+  readonly status: HealthStatus;
   readonly now: string;
   readonly head: number;
   readonly lag: number;
@@ -855,14 +881,16 @@ export interface Health {
   readonly reason?: string | undefined;
 }
 
+export type HealthStatus = "degraded" | "ok" | (string & {});
+
+export type HttpMethod = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT" | (string & {});
+
 /** The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call. */
 export interface HttpPolicy {
-  readonly methods?: readonly HttpPolicyMethods[] | undefined;
+  readonly methods?: readonly HttpMethod[] | undefined;
   readonly timeoutMs?: number | undefined;
   readonly responseBytesMax?: number | undefined;
 }
-
-export type HttpPolicyMethods = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT" | (string & {});
 
 /** The number of items of a step, in total and by status. */
 export interface ItemCounts {
@@ -908,15 +936,11 @@ export interface KeptAnchorPage {
  * that it may call, including its fallbacks.
  */
 export interface KeyLimit {
-  readonly scope: KeyLimitScope;
+  readonly scope: LimitScope;
   readonly max: number;
-  readonly strategy: KeyLimitStrategy;
+  readonly strategy: LimitStrategy;
   readonly key?: string | undefined;
 }
-
-export type KeyLimitScope = "harness-profile" | "provider" | "session" | (string & {});
-
-export type KeyLimitStrategy = "enqueue" | "reject" | (string & {});
 
 /** The limits that apply to requests, runs and streams. */
 export interface LimitCapabilities {
@@ -945,6 +969,10 @@ export interface LimitCapabilities {
   readonly refusalsPerDayInAll: number;
   readonly requestsPerSecond?: number | undefined;
 }
+
+export type LimitScope = "harness-profile" | "provider" | "session" | (string & {});
+
+export type LimitStrategy = "enqueue" | "reject" | (string & {});
 
 /**
  * A list from an earlier step's output or from the workflow's input. The step runs once for each item.
@@ -981,6 +1009,8 @@ export interface MemoryEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type MergeGate = "fail" | "pass" | (string & {});
+
 /**
  * A message between personas. `payload` is null once redacted.
  *
@@ -992,7 +1022,7 @@ export interface Message {
   readonly fromPersona: string;
   readonly toPersona: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: MessageStatus;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly payload: string | null;
@@ -1029,6 +1059,8 @@ export interface MessagePage {
   readonly items: readonly Message[];
   readonly nextCursor?: string | undefined;
 }
+
+export type MessageStatus = "completed" | "failed" | "sent" | "started" | (string & {});
 
 /** The reason for a decision, for auditors. */
 export interface NoteBody {
@@ -1067,6 +1099,8 @@ export interface OutputMapping {
   readonly toInput: string;
 }
 
+export type OverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
+
 /** A passage found by a search. A higher `score` is a better match. */
 export interface Passage {
   readonly id: string;
@@ -1078,6 +1112,10 @@ export interface Passage {
   readonly citation?: string | undefined;
 }
 
+export type PauseCause = "failure" | "requested" | (string & {});
+
+export type PauseReason = "budget" | "daily-budget" | "unpriced-model" | (string & {});
+
 /** A requested approval. A decision must name `subjectHash`, so that it applies to this subject only. */
 export interface PendingApproval {
   readonly subjectHash: string;
@@ -1085,7 +1123,7 @@ export interface PendingApproval {
   readonly expiresAt?: string | undefined;
   readonly message?: string | undefined;
   readonly approvers?: readonly string[] | undefined;
-  readonly role?: string | undefined;
+  readonly role?: ApproverRole | undefined;
   readonly notRequester?: boolean | undefined;
 }
 
@@ -1103,14 +1141,14 @@ export interface PersonaRun {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: PersonaRunStatus;
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
   readonly createdAt: string;
   readonly finishedAt?: string | undefined;
   readonly repairRunId?: string | undefined;
-  readonly mergeGate?: string | undefined;
+  readonly mergeGate?: MergeGate | undefined;
   readonly findings?: FindingCounts | undefined;
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -1126,28 +1164,28 @@ export interface PersonaRunBody {
   readonly model?: string | null | undefined;
   readonly outJsonPath?: string | null | undefined;
   readonly outMarkdownPath?: string | null | undefined;
-  readonly stdout?: PersonaRunBodyStdout | null | undefined;
+  readonly stdout?: PersonaStdout | null | undefined;
 }
-
-export type PersonaRunBodyStdout = "json" | "md" | "none" | "summary";
 
 /** A review by a persona with its result, which is null while it is running and once redacted. */
 export interface PersonaRunDetails {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: PersonaRunDetailsStatus;
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
   readonly createdAt: string;
   readonly finishedAt?: string | undefined;
   readonly repairRunId?: string | undefined;
-  readonly mergeGate?: string | undefined;
+  readonly mergeGate?: MergeGate | undefined;
   readonly findings?: FindingCounts | undefined;
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
   readonly result?: Readonly<Record<string, unknown>> | undefined;
 }
+
+export type PersonaRunDetailsStatus = "failed" | "ok" | "running" | (string & {});
 
 /** The result of a review, and its printed form. */
 export interface PersonaRunOutput {
@@ -1161,6 +1199,8 @@ export interface PersonaRunPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type PersonaRunStatus = "failed" | "ok" | "running" | (string & {});
+
 /** Consumption of a persona. */
 export interface PersonaSpend {
   readonly estimatedSpendUsd: number;
@@ -1169,6 +1209,8 @@ export interface PersonaSpend {
   readonly totalTokens: number;
   readonly personaName: string;
 }
+
+export type PersonaStdout = "json" | "md" | "none" | "summary";
 
 /** A new policy: the document itself. */
 export interface PlainPolicyBody {
@@ -1197,6 +1239,8 @@ export interface PolicyDocument {
   readonly updatedAt: string;
 }
 
+export type PolicyEngine = "athena" | "kyverno" | (string & {});
+
 /** A policy as a client sends it. `updatedAt` is accepted and ignored, so a client may send back what it read. */
 export interface PolicyInput {
   readonly schemaVersion: number;
@@ -1213,13 +1257,17 @@ export interface PolicyInput {
 /** The policy rule that rejected a run. */
 export interface PolicyRule {
   readonly schemaVersion: number;
-  readonly engine: string;
-  readonly ruleType: string;
+  readonly engine: PolicyEngine;
+  readonly ruleType: PolicyRuleType;
   readonly policyName?: string | undefined;
   readonly ruleName?: string | undefined;
-  readonly failureAction?: string | undefined;
+  readonly failureAction?: FailureAction | undefined;
   readonly message?: string | undefined;
 }
+
+export type PolicyRuleType = "concurrency" | "generate" | "mutate" | "validate" | (string & {});
+
+export type PolicyType = "CONCURRENCY" | "COST" | (string & {});
 
 /** Consumption of the runs of a harness profile. */
 export interface ProfileSpend {
@@ -1255,9 +1303,11 @@ export interface QueueCounts {
   readonly collect: number;
 }
 
+export type QueueMode = "collect" | "followup" | (string & {});
+
 /** A limit of the policy by session, provider or profile that is reached: `active` runs of at most `max`. */
 export interface ReachedLimit {
-  readonly scope: string;
+  readonly scope: LimitScope;
   readonly key: string;
   readonly max: number;
   readonly active: number;
@@ -1277,7 +1327,7 @@ export interface ReadMemoryBody {
  */
 export interface Redrive {
   readonly id: string | null;
-  readonly status: string;
+  readonly status: RedriveStatus;
   readonly filter: AppliedRedriveFilter;
   readonly ratePerSecond: number;
   readonly total: number;
@@ -1299,6 +1349,8 @@ export interface RedriveBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
+export type RedriveDecision = "failed" | "requeued" | "skipped" | (string & {});
+
 /** A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all. */
 export interface RedriveFilter {
   readonly sessionId?: string | null | undefined;
@@ -1317,10 +1369,12 @@ export interface RedriveFilter {
  */
 export interface RedriveResult {
   readonly deadLetterId: string;
-  readonly result: string;
+  readonly result: RedriveDecision;
   readonly at: string;
   readonly code?: string | undefined;
 }
+
+export type RedriveStatus = "cancelled" | "completed" | "dry-run" | "running" | (string & {});
 
 /**
  * The plan of a refused run: everything that the refusal depended on, except provider and profile.
@@ -1333,15 +1387,13 @@ export interface RefusedPlan {
   readonly inputChars: number;
   readonly requestedBy: string;
   readonly patient?: boolean | undefined;
-  readonly sessionStrategy?: RefusedPlanSessionStrategy | undefined;
+  readonly sessionStrategy?: SessionStrategy | undefined;
   readonly fallbacks?: readonly string[] | undefined;
   readonly budgetMicroUsd?: number | undefined;
   readonly leastMicroUsd?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly parentRunId?: string | undefined;
 }
-
-export type RefusedPlanSessionStrategy = "enqueue" | "interrupt" | "reject" | (string & {});
 
 /**
  * The request of a refused run. If it is over 4 KiB, only its size as JSON and its SHA-256 are kept.
@@ -1375,7 +1427,7 @@ export interface Rejection {
   readonly sessionId: string;
   readonly activeRuns: number;
   readonly maxConcurrentRuns: number;
-  readonly reason: string;
+  readonly reason: RejectionReason;
   readonly event: RejectionEvent;
   readonly actor: string;
   readonly traceId: string;
@@ -1398,10 +1450,10 @@ export interface Rejection {
 export interface RejectionEvent {
   readonly schemaVersion: number;
   readonly timestamp: string;
-  readonly policyType: string;
+  readonly policyType: PolicyType;
   readonly limit: number;
   readonly rejectedRunDetails: RejectedRun;
-  readonly reason: string;
+  readonly reason: RejectionReason;
   readonly activeRuns: number;
   readonly policy?: PolicyRule | undefined;
   readonly spentMicroUsd?: number | undefined;
@@ -1413,6 +1465,8 @@ export interface RejectionPage {
   readonly items: readonly Rejection[];
   readonly nextCursor?: string | undefined;
 }
+
+export type RejectionReason = "daily-cost-budget-exceeded" | "key-limit-exceeded" | "lock-acquisition-failed" | "max-concurrent-runs-exceeded" | "unpriced-model" | (string & {});
 
 /** Attempts, retries and fallbacks that an answer took. */
 export interface Reliability {
@@ -1461,13 +1515,11 @@ export type RetryWith = "same-key" | "new-key" | (string & {});
 /** The answer that a model must give. */
 export interface ReviewAnswer {
   readonly schemaVersion: 1;
-  readonly mergeGate: ReviewAnswerMergeGate;
+  readonly mergeGate: MergeGate;
   readonly reportMarkdown: string;
   readonly findings: readonly Finding[];
   readonly dependencyInspection?: DependencyInspection | undefined;
 }
-
-export type ReviewAnswerMergeGate = "fail" | "pass" | (string & {});
 
 /** The reason why a review failed. */
 export interface ReviewError {
@@ -1484,7 +1536,7 @@ export interface ReviewResult {
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly findings: readonly Finding[];
-  readonly mergeGate: ReviewResultMergeGate;
+  readonly mergeGate: MergeGate;
   readonly reportMarkdown: string;
   readonly repoPath: string;
   readonly headRef: string;
@@ -1508,9 +1560,10 @@ export interface ReviewResult {
 
 export type ReviewResultBaseRefResolvedFrom = "flag" | "main" | "origin-head" | (string & {});
 
-export type ReviewResultMergeGate = "fail" | "pass" | (string & {});
-
 export type ReviewResultStatus = "failed" | "ok" | (string & {});
+
+/** A role of an identity. Each one may do what the roles before it may. `NONE` locks an identity out. */
+export type Role = "Admin" | "None" | "Operator" | "Viewer" | (string & {});
 
 /**
  * A run. In lists, `inputPreview` and `outputPreview` replace the input and the output.
@@ -1521,7 +1574,7 @@ export type ReviewResultStatus = "failed" | "ok" | (string & {});
 export interface Run {
   readonly runId: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: RunStatus;
   readonly createdAt: string;
   readonly directiveId: string;
   readonly harnessProfileId: string;
@@ -1541,7 +1594,7 @@ export interface Run {
   readonly costMicroUsd?: number | undefined;
   readonly budgetMicroUsd?: number | undefined;
   readonly error?: RunError | undefined;
-  readonly verificationStatus?: string | undefined;
+  readonly verificationStatus?: VerificationStatus | undefined;
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
   readonly inputPreview?: string | undefined;
   readonly outputPreview?: string | undefined;
@@ -1557,11 +1610,11 @@ export interface RunBody {
   readonly provider?: string | null | undefined;
   readonly model?: string | null | undefined;
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
-  readonly sessionStrategy?: RunBodySessionStrategy | null | undefined;
+  readonly sessionStrategy?: SessionStrategy | null | undefined;
   readonly parentRunId?: string | null | undefined;
 }
 
-export type RunBodySessionStrategy = "enqueue" | "interrupt" | "reject";
+export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out" | (string & {});
 
 /** The error of a run without an answer. */
 export interface RunError {
@@ -1598,7 +1651,7 @@ export interface RunPage {
 
 /** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it. */
 export interface RunPause {
-  readonly reason: string;
+  readonly reason: PauseReason;
   readonly since: string;
 }
 
@@ -1614,7 +1667,7 @@ export interface RunResult {
   readonly harnessProfileId: string;
   readonly harnessProfileSnapshot: HarnessProfile;
   readonly evidenceCount: number;
-  readonly verificationStatus: RunResultVerificationStatus;
+  readonly verificationStatus: VerificationStatus;
   readonly contextMeta: ContextMeta;
   readonly reliability: Reliability;
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
@@ -1622,13 +1675,13 @@ export interface RunResult {
   readonly template?: TemplateUse | undefined;
 }
 
-export type RunResultVerificationStatus = "passed" | "verification-failed" | (string & {});
-
 /** The provider and model for a schedule that names no harness profile. */
 export interface RunScheduleBody {
   readonly provider?: string | null | undefined;
   readonly model?: string | null | undefined;
 }
+
+export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "running" | "timed-out" | (string & {});
 
 /**
  * A version of a run template. `directiveTemplate` and `defaultParams` are null once redacted.
@@ -1673,7 +1726,7 @@ export interface RunTimes {
  * cover that run.
  */
 export interface RunWait {
-  readonly reason: string;
+  readonly reason: WaitReason;
   readonly position: number;
   readonly blockedBy?: string | undefined;
   readonly limit?: ReachedLimit | undefined;
@@ -1700,8 +1753,8 @@ export interface ScheduleBody {
   readonly startAt?: string | null | undefined;
   readonly endAt?: string | null | undefined;
   readonly jitterSeconds?: number | null | undefined;
-  readonly overlapPolicy?: ScheduleBodyOverlapPolicy | null | undefined;
-  readonly catchUp?: ScheduleBodyCatchUp | null | undefined;
+  readonly overlapPolicy?: OverlapPolicy | null | undefined;
+  readonly catchUp?: CatchUp | null | undefined;
   readonly catchUpWindowSeconds?: number | null | undefined;
   readonly pauseOnFailure?: boolean | null | undefined;
   readonly enabled?: boolean | null | undefined;
@@ -1711,10 +1764,6 @@ export interface ScheduleBody {
   readonly id: string;
 }
 
-export type ScheduleBodyCatchUp = "all" | "latest" | "none";
-
-export type ScheduleBodyOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other";
-
 /** The reason for pausing or resuming a schedule. */
 export interface ScheduleNote {
   readonly note?: string | null | undefined;
@@ -1722,12 +1771,10 @@ export interface ScheduleNote {
 
 /** Why and since when a schedule is paused. `runId` is the run that failed, if the cause is `failure`. */
 export interface SchedulePause {
-  readonly cause: SchedulePauseCause;
+  readonly cause: PauseCause;
   readonly since: string;
   readonly runId?: string | undefined;
 }
-
-export type SchedulePauseCause = "failure" | "requested" | (string & {});
 
 /**
  * The outcome of one scheduled time, or of a manual run, which has no `nominalTime`.
@@ -1742,14 +1789,16 @@ export interface ScheduleRunLog {
   readonly scheduleId: string;
   readonly sessionId: string | null;
   readonly startedAt: string;
-  readonly status: string;
+  readonly status: ScheduleRunStatus;
   readonly finishedAt?: string | undefined;
   readonly nominalTime?: string | undefined;
-  readonly reason?: string | undefined;
+  readonly reason?: ScheduleRunReason | undefined;
   readonly runId?: string | undefined;
   readonly error?: string | undefined;
   readonly errorCode?: string | undefined;
 }
+
+export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "policy-rejected" | "removed" | "superseded" | (string & {});
 
 /**
  * Result of one run of a schedule.
@@ -1758,16 +1807,18 @@ export interface ScheduleRunLog {
  * failed for a cause outside of the schedule.
  */
 export interface ScheduleRunResult {
-  readonly status: string;
+  readonly status: ScheduleRunStatus;
   readonly id: string;
   readonly sessionId: string | null;
   readonly startedAt: string;
   readonly finishedAt?: string | undefined;
   readonly error?: string | undefined;
   readonly errorCode?: string | undefined;
-  readonly reason?: string | undefined;
+  readonly reason?: ScheduleRunReason | undefined;
   readonly runId?: string | undefined;
 }
+
+export type ScheduleRunStatus = "already-running" | "buffered" | "failed" | "ok" | "running" | "skipped" | (string & {});
 
 /** A schedule as a client writes it. Times are ISO-8601 with an offset. */
 export interface ScheduleSpec {
@@ -1785,8 +1836,8 @@ export interface ScheduleSpec {
   readonly startAt?: string | null | undefined;
   readonly endAt?: string | null | undefined;
   readonly jitterSeconds?: number | null | undefined;
-  readonly overlapPolicy?: ScheduleSpecOverlapPolicy | null | undefined;
-  readonly catchUp?: ScheduleSpecCatchUp | null | undefined;
+  readonly overlapPolicy?: OverlapPolicy | null | undefined;
+  readonly catchUp?: CatchUp | null | undefined;
   readonly catchUpWindowSeconds?: number | null | undefined;
   readonly pauseOnFailure?: boolean | null | undefined;
   readonly enabled?: boolean | null | undefined;
@@ -1794,10 +1845,6 @@ export interface ScheduleSpec {
   readonly paused?: boolean | null | undefined;
   readonly note?: string | null | undefined;
 }
-
-export type ScheduleSpecCatchUp = "all" | "latest" | "none";
-
-export type ScheduleSpecOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other";
 
 /**
  * A schedule: its trigger, its target and its state.
@@ -1814,8 +1861,8 @@ export interface ScheduledTask {
   readonly enabled: boolean;
   readonly paused: boolean;
   readonly running: boolean;
-  readonly overlapPolicy: ScheduledTaskOverlapPolicy;
-  readonly catchUp: ScheduledTaskCatchUp;
+  readonly overlapPolicy: OverlapPolicy;
+  readonly catchUp: CatchUp;
   readonly catchUpWindowSeconds: number;
   readonly pauseOnFailure: boolean;
   readonly jitterSeconds: number;
@@ -1840,10 +1887,6 @@ export interface ScheduledTask {
   readonly note?: string | undefined;
   readonly pausedBecause?: SchedulePause | undefined;
 }
-
-export type ScheduledTaskCatchUp = "all" | "latest" | "none" | (string & {});
-
-export type ScheduledTaskOverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface ScheduledTaskPage {
@@ -1876,6 +1919,8 @@ export interface SessionSpend {
   readonly totalTokens: number;
   readonly sessionId: string;
 }
+
+export type SessionStrategy = "enqueue" | "interrupt" | "reject" | (string & {});
 
 /**
  * The commands that tool `shell` may start. Each one is a prefix of the command line, word by word.
@@ -1928,11 +1973,11 @@ export interface Simulation {
   readonly newlyRejected: OutcomeChange;
   readonly newlyAllowed: OutcomeChange;
   readonly estimated: number;
-  readonly notSimulated: readonly SimulationNotSimulated[];
+  readonly notSimulated: readonly SimulationLimit[];
   readonly run?: SimulatedOutcome | undefined;
 }
 
-export type SimulationNotSimulated = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts" | (string & {});
+export type SimulationLimit = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts" | (string & {});
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
@@ -1941,7 +1986,7 @@ export interface Step {
   readonly harnessProfileId?: string | undefined;
   readonly outputs?: readonly string[] | undefined;
   readonly execution?: StepExecution | undefined;
-  readonly triggerRule?: StepTriggerRule | undefined;
+  readonly triggerRule?: TriggerRule | undefined;
   readonly when?: Condition | undefined;
   readonly map?: MapOver | undefined;
   readonly approval?: Approval | undefined;
@@ -1957,7 +2002,7 @@ export interface StepExecution {
 /** State of one item of a mapped step. */
 export interface StepItem {
   readonly item: number;
-  readonly status: string;
+  readonly status: StepItemStatus;
   readonly attempt: number;
   readonly runId?: string | undefined;
   readonly error?: string | undefined;
@@ -1969,6 +2014,8 @@ export interface StepItemPage {
   readonly nextCursor?: string | undefined;
 }
 
+export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "running" | (string & {});
+
 /**
  * State of a step.
  *
@@ -1977,7 +2024,7 @@ export interface StepItemPage {
  */
 export interface StepState {
   readonly stepId: string;
-  readonly status: string;
+  readonly status: StepStatus;
   readonly attempt: number;
   readonly ready: boolean;
   readonly dependencyReadiness: DependencyReadiness;
@@ -1991,7 +2038,7 @@ export interface StepState {
   readonly approval?: PendingApproval | undefined;
 }
 
-export type StepTriggerRule = "all-done" | "all-succeeded" | "one-failed" | (string & {});
+export type StepStatus = "cancelled" | "failed" | "ok" | "pending" | "running" | "skipped" | "waiting" | (string & {});
 
 /**
  * A run template as a client writes it.
@@ -2084,9 +2131,9 @@ export interface TranscriptDelta {
  */
 export interface TranscriptEntry {
   readonly id: string;
-  readonly role: string;
+  readonly role: TranscriptRole;
   readonly content: string | null;
-  readonly kind: string;
+  readonly kind: TranscriptKind;
   readonly metadata: Readonly<Record<string, string>>;
   readonly createdAt: string;
   readonly runId: string;
@@ -2094,7 +2141,7 @@ export interface TranscriptEntry {
   readonly toolName?: string | undefined;
   readonly isError?: boolean | undefined;
   readonly provisional?: boolean | undefined;
-  readonly runStatus?: string | undefined;
+  readonly runStatus?: RunEndStatus | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -2102,6 +2149,12 @@ export interface TranscriptEntryPage {
   readonly items: readonly TranscriptEntry[];
   readonly nextCursor?: string | undefined;
 }
+
+export type TranscriptKind = "message" | "tool-call" | "tool-result" | (string & {});
+
+export type TranscriptRole = "assistant" | "system" | "tool" | "user" | (string & {});
+
+export type TriggerRule = "all-done" | "all-succeeded" | "one-failed" | (string & {});
 
 /** Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none. */
 export interface UpdatedSchedule {
@@ -2127,10 +2180,12 @@ export interface Usage {
 /** A verification policy that the run did not meet. */
 export interface VerificationFailure {
   readonly policyId: string;
-  readonly kind: string;
+  readonly kind: VerificationKind;
   readonly message: string;
   readonly details: Readonly<Record<string, string>>;
 }
+
+export type VerificationKind = "command" | "contains" | "json-schema" | "require-evidence" | (string & {});
 
 /**
  * A condition that a run must meet to pass verification. `label` is the label of the evidence.
@@ -2140,17 +2195,15 @@ export interface VerificationFailure {
  */
 export interface VerificationPolicy {
   readonly id: string;
-  readonly kind: VerificationPolicyKind;
+  readonly kind: VerificationKind;
   readonly label: string;
-  readonly evidenceType?: VerificationPolicyEvidenceType | undefined;
+  readonly evidenceType?: EvidenceType | undefined;
   readonly command?: readonly string[] | undefined;
   readonly schema?: Readonly<Record<string, unknown>> | undefined;
   readonly contains?: string | undefined;
 }
 
-export type VerificationPolicyEvidenceType = "binary" | "json" | "text" | (string & {});
-
-export type VerificationPolicyKind = "command" | "contains" | "json-schema" | "require-evidence" | (string & {});
+export type VerificationStatus = "passed" | "verification-failed" | (string & {});
 
 /** SHA-256 of the rows of a view at a position. Servers with the same log have the same digest. */
 export interface ViewDigest {
@@ -2165,6 +2218,8 @@ export interface ViewDigests {
   readonly views: Readonly<Record<string, ViewDigest>>;
 }
 
+export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-busy" | (string & {});
+
 /**
  * A drain of a queue. `status` is `running`, `ok` or `failed`.
  *
@@ -2173,7 +2228,7 @@ export interface ViewDigests {
 export interface WorkDrain {
   readonly drainId: string;
   readonly sessionId: string;
-  readonly status: string;
+  readonly status: WorkDrainStatus;
   readonly requestedBy: string;
   readonly automatic: boolean;
   readonly startedAt: string;
@@ -2187,12 +2242,14 @@ export interface WorkDrain {
   readonly error?: DrainError | undefined;
 }
 
+export type WorkDrainStatus = "failed" | "ok" | "running" | (string & {});
+
 /** A waiting work item. `payload` is null once redacted. `runId` is present while a run processes it. */
 export interface WorkItem {
   readonly id: string;
   readonly sessionId: string;
   readonly payload: string | null;
-  readonly mode: string;
+  readonly mode: QueueMode;
   readonly createdAt: string;
   readonly attempts: number;
   readonly runId?: string | undefined;
@@ -2263,11 +2320,13 @@ export interface WorkflowDefinition {
 /** A line of the log of a workflow run. */
 export interface WorkflowLogLine {
   readonly id: string;
-  readonly level: string;
+  readonly level: WorkflowLogLineLevel;
   readonly message: string;
   readonly createdAt: string;
   readonly stepId?: string | undefined;
 }
+
+export type WorkflowLogLineLevel = "error" | "info" | (string & {});
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface WorkflowPage {
@@ -2296,7 +2355,7 @@ export interface WorkflowRun {
   readonly schemaVersion: number;
   readonly id: string;
   readonly workflowId: string;
-  readonly status: string;
+  readonly status: WorkflowRunStatus;
   readonly stepOrder: readonly string[];
   readonly stepStates: Readonly<Record<string, StepState>>;
   readonly executionLog: readonly WorkflowLogLine[];
@@ -2320,11 +2379,13 @@ export interface WorkflowRunDetails {
   readonly eta: Eta;
 }
 
+export type WorkflowRunStatus = "cancelled" | "failed" | "ok" | "running" | "waiting" | (string & {});
+
 /** A run of a workflow, in a list. */
 export interface WorkflowRunSummary {
   readonly id: string;
   readonly workflowId: string;
-  readonly status: string;
+  readonly status: WorkflowRunStatus;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly requestedBy: string;

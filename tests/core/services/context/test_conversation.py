@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_core.domain.run import ToolCalled, TranscriptAppended
+from athena_core.enums import ContextStrategy
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event
 from athena_core.providers.provider import ModelMessage
@@ -289,11 +290,11 @@ def assert_well_formed(messages: list[ModelMessage]) -> None:
 
 @given(CONVERSATIONS, CONVERSATIONS, st.integers(10, 3_000), st.sampled_from(["raw", "summary"]), st.integers(0, 3))
 def test_any_conversation_fits_with_its_calls_answered_or_is_an_overflow(
-    history: list[ModelMessage], turns: list[ModelMessage], chars_max: int, strategy: str, attempts_max: int
+    history: list[ModelMessage], turns: list[ModelMessage], chars_max: int, strategy: ContextStrategy, attempts_max: int
 ) -> None:
     limits = ContextLimits(
         chars_max=chars_max,
-        strategy=strategy,  # type: ignore[arg-type]
+        strategy=strategy,
         attempts_max=attempts_max,
         summary_chars_max=200,
         result_chars_max=300,

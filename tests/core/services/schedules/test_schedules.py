@@ -13,10 +13,11 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedDate, SystemIds, iso
-from athena_core.definitions.schedule_definition import OverlapPolicy, ScheduleSpec
+from athena_core.definitions.schedule_definition import ScheduleSpec
 from athena_core.definitions.slots import MINUTE
 from athena_core.domain import schedule
 from athena_core.domain.policy import PutPolicyBody
+from athena_core.enums import OverlapPolicy
 from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.sqlite.store import SqliteStore

@@ -1,0 +1,62 @@
+"""Names of the sets of values that are components of the document."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from athena_core import enums
+from athena_core.services.execution.liveness import ProcessKind
+from athena_core.services.proof import explain, simulate
+from athena_core.services.reviews.result import ContextFileKind
+from projections import audit, schedule_rows, workflow_rows
+
+ALIASES: Mapping[str, Any] = {
+    "ApproverRole": enums.ApproverRole,
+    "AuditKind": audit.AuditKind,
+    "AuthzMode": enums.AuthzMode,
+    "CatchUp": enums.CatchUp,
+    "ConditionOperator": enums.Operator,
+    "ContextFileKind": ContextFileKind,
+    "ContextStrategy": enums.ContextStrategy,
+    "CurrentWaitReason": explain.CurrentWaitReason,
+    "DeadLetterReason": enums.DeadLetterReason,
+    "DeadLetterSource": enums.DeadLetterSource,
+    "DeadLetterStatus": enums.DeadLetterStatus,
+    "EvidenceSource": enums.EvidenceSource,
+    "EvidenceType": enums.EvidenceType,
+    "ExplainedRunStatus": explain.ExplainedRunStatus,
+    "FailureAction": enums.FailureAction,
+    "HttpMethod": enums.HttpMethod,
+    "LimitScope": enums.LimitScope,
+    "LimitStrategy": enums.LimitStrategy,
+    "MergeGate": enums.MergeGate,
+    "MessageStatus": enums.MessageStatus,
+    "OverlapPolicy": enums.OverlapPolicy,
+    "PauseCause": enums.PauseCause,
+    "PauseReason": enums.PauseReason,
+    "PersonaStdout": enums.PersonaStdout,
+    "PolicyEngine": enums.PolicyEngine,
+    "PolicyRuleType": enums.PolicyRuleType,
+    "PolicyType": enums.PolicyType,
+    "QueueMode": enums.QueueMode,
+    "RedriveDecision": enums.RedriveDecision,
+    "RejectionReason": enums.RejectionReason,
+    "RunEndStatus": enums.RunEndStatus,
+    "RunStatus": enums.RunStatus,
+    "ScheduleRunReason": schedule_rows.ScheduleRunReason,
+    "ScheduleRunStatus": schedule_rows.ScheduleRunStatus,
+    "SessionStrategy": enums.SessionStrategy,
+    "SimulationLimit": simulate.NotSimulated,
+    "StepItemStatus": workflow_rows.StepItemStatus,
+    "StepStatus": enums.StepStatus,
+    "TranscriptKind": enums.TranscriptKind,
+    "TranscriptRole": enums.TranscriptRole,
+    "TriggerRule": enums.TriggerRule,
+    "VerificationKind": enums.VerificationKind,
+    "VerificationStatus": enums.VerificationStatus,
+    "WaitReason": enums.WaitReason,
+    "WorkerKind": ProcessKind,
+    "WorkflowRunStatus": enums.WorkflowRunStatus,
+}
+
+NAMES: Mapping[frozenset[str], str] = {frozenset(get_args(alias)): name for name, alias in ALIASES.items()}
+"""The name of each set. No two sets are equal."""

@@ -1,0 +1,100 @@
+"""Sets of values in events, requests and answers, such as the statuses of a run."""
+
+from typing import Literal, TypeAlias
+
+# Runs
+
+RunEndStatus: TypeAlias = Literal["completed", "failed", "cancelled", "timed-out", "crashed"]
+RunStatus: TypeAlias = Literal["queued", "running", "paused", RunEndStatus]
+SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
+"""What to do if the session is busy: wait (the default), fail, or cancel the running run."""
+WaitReason: TypeAlias = Literal["session-busy", "concurrency", "executor", "key-limit"]
+PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"]
+TranscriptRole: TypeAlias = Literal["system", "user", "assistant", "tool"]
+TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"]
+EvidenceType: TypeAlias = Literal["text", "json", "binary"]
+EvidenceSource: TypeAlias = Literal["tool", "model", "verifier"]
+VerificationKind: TypeAlias = Literal["require-evidence", "command", "json-schema", "contains"]
+VerificationStatus: TypeAlias = Literal["passed", "verification-failed"]
+ContextStrategy: TypeAlias = Literal["raw", "summary"]
+HttpMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+# The policy
+
+PolicyType: TypeAlias = Literal["CONCURRENCY", "COST"]
+RejectionReason: TypeAlias = Literal[
+    "max-concurrent-runs-exceeded",
+    "lock-acquisition-failed",
+    "key-limit-exceeded",
+    "daily-cost-budget-exceeded",
+    "unpriced-model",
+]
+PolicyEngine: TypeAlias = Literal["athena", "kyverno"]
+PolicyRuleType: TypeAlias = Literal["concurrency", "validate", "mutate", "generate"]
+FailureAction: TypeAlias = Literal["audit", "enforce"]
+LimitScope: TypeAlias = Literal["session", "provider", "harness-profile"]
+LimitStrategy: TypeAlias = Literal["reject", "enqueue"]
+AuthzMode: TypeAlias = Literal["off", "observe", "soft-enforce", "enforce"]
+
+# Queues, messages and dead letters
+
+QueueMode: TypeAlias = Literal["followup", "collect"]
+MessageStatus: TypeAlias = Literal["sent", "started", "completed", "failed"]
+DeadLetterSource: TypeAlias = Literal["work", "a2a"]
+DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
+DeadLetterReason: TypeAlias = Literal[
+    "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
+]
+"""The reason why the work could not be done, as in work queues."""
+RedriveStatus: TypeAlias = Literal["running", "completed", "cancelled"]
+RedriveDecision: TypeAlias = Literal[
+    "requeued",
+    "skipped",  # it was decided meanwhile
+    "failed",  # it could not be requeued
+]
+
+# Schedules
+
+OverlapPolicy: TypeAlias = Literal[
+    "skip", "buffer-one", "buffer-latest", "buffer-all", "cancel-other", "terminate-other", "allow-all"
+]
+"""What to do with a slot that is due while a run of its schedule is active."""
+CatchUp: TypeAlias = Literal["none", "latest", "all"]
+"""Which of several due slots run: ``none`` runs the latest if it is on time. The window limits the other two."""
+PauseCause: TypeAlias = Literal["requested", "failure"]
+"""Why a schedule is paused: a client asked for it, or a run of it failed."""
+SlotSkipReason: TypeAlias = Literal[
+    "overlap-skip",  # a run was active
+    "buffer-full",  # a run was active, and the buffer had no place
+    "catchup-latest",  # a later slot was due too, and only the latest one is caught up
+    "catchup-window-exceeded",  # it was too late
+    "paused",
+    "outside-start-end",  # it was buffered when the start or the end changed
+    "superseded",  # the trigger changed before it ran
+    "disabled",
+    "removed",
+]
+"""The reason why a slot did not run."""
+MissedSlotsReason: TypeAlias = Literal[
+    SlotSkipReason,
+    "catchup-none",  # a later slot was due too, and missed slots are not caught up
+]
+"""The reason why a range of slots did not run."""
+RunEndReason: TypeAlias = Literal["cancelled", "policy-rejected"]
+"""A cause outside of the schedule for which its run failed."""
+
+# Workflows
+
+TriggerRule: TypeAlias = Literal["all-succeeded", "all-done", "one-failed"]
+"""When a step starts: once all its parents succeeded, once all have ended, or once one has failed."""
+Operator: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge", "contains", "exists"]
+StepStatus: TypeAlias = Literal["pending", "running", "waiting", "ok", "failed", "skipped", "cancelled"]
+SkipReason: TypeAlias = Literal["condition", "upstream-skipped", "no-failure"]
+ApproverRole: TypeAlias = Literal["Operator", "Admin"]
+WorkflowRunStatus: TypeAlias = Literal["running", "waiting", "ok", "failed", "cancelled"]
+
+# Reviews
+
+MergeGate: TypeAlias = Literal["pass", "fail"]
+PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
+"""Format in which a persona's review is printed."""
