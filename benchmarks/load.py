@@ -30,13 +30,14 @@ MADE_PATTERN = re.compile(rb'"id":"(dir_[0-9A-Z]{26})"')
 CURSOR_PATTERN = re.compile(rb'"nextCursor":"([^"]+)"')
 LENGTH_PATTERN = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED_PATTERN = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+ACCEPT_LINES = "accept: application/x-ndjson"
 NO_BODY = (b"204", b"304")
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 LAST_CHUNK_BYTES = len(LAST_CHUNK)
 
 
 Kind: TypeAlias = Literal[
-    "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "stream", "asked"
+    "directives", "keyed", "runs", "runs-async", "admissions", "summary", "events", "pages", "lines", "stream", "asked"
 ]
 
 
@@ -45,9 +46,10 @@ class Spec(msgspec.Struct, kw_only=True):
 
     Posted by ``clients`` that wait for each response: ``directives``, ``keyed`` (with an ``Idempotency-Key``),
     ``runs``, ``runs-async`` and ``admissions`` (of runs that are not executed). Read by them: ``summary``, ``events``
-    (one page) and ``pages`` (one after another). ``stream`` posts ``rate`` directives a second, to ``write_port`` if
-    set, and times their delivery to ``clients`` subscribers. ``asked`` sends GETs of ``paths`` in turn, or POSTs of
-    ``body``; ``anew`` adds an unused number to each, so that no request is repeated.
+    (one page), ``pages`` (one after another) and ``lines`` (all events in one answer). ``stream`` posts ``rate``
+    directives a second, to ``write_port`` if set, and times their delivery to ``clients`` subscribers. ``asked`` sends
+    GETs of ``paths`` in turn, or POSTs of ``body``; ``anew`` adds an unused number to each, so that no request is
+    repeated.
     """
 
     kind: Kind
@@ -193,9 +195,10 @@ def _sent(method: str, path: str, body: object, fields: Sequence[str]) -> bytes:
     return "\r\n".join([*lines, *fields, "", ""]).encode() + content
 
 
-def get(path: str) -> bytes:
+def get(path: str, *fields: str) -> bytes:
     """Return a GET."""
-    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-athena-identity: {IDENTITY}\r\n\r\n".encode()
+    lines = [f"GET {path} HTTP/1.1", "host: localhost", f"x-athena-identity: {IDENTITY}"]
+    return "\r\n".join([*lines, *fields, "", ""]).encode()
 
 
 def closing(path: str) -> bytes:
@@ -292,13 +295,13 @@ async def drained(spec: Spec, open_requests: Callable[[], int]) -> None:
 
 
 async def walk(spec: Spec) -> Result:
-    """Run clients that read the feed page by page, and start again at its end. Events count."""
+    """Run clients that read the feed page by page or in lines, and start again at its end. Events count."""
     watch = Watch(spec)
-    first = get(f"/api/v1/events?limit={spec.limit}")
+    first = get("/api/v1/events", ACCEPT_LINES) if spec.kind == "lines" else get(f"/api/v1/events?limit={spec.limit}")
     stopping = False
 
     def answered(connection: Http, data: bytes) -> None:
-        more = CURSOR_PATTERN.search(data, max(len(data) - 200, 0))
+        more = CURSOR_PATTERN.search(data, max(len(data) - 200, 0)) if spec.limit else None
         if watch.measuring:
             watch.latencies.append(time.perf_counter() - connection.sent_at)
             watch.things += spec.limit if more else data.count(b'"traceId":')
@@ -401,7 +404,7 @@ async def stream(spec: Spec) -> Result:
 
 def apply(spec: Spec) -> Result:
     """Run the load in this process."""
-    how = {"pages": walk, "stream": stream}.get(spec.kind, closed_loop)
+    how = {"pages": walk, "lines": walk, "stream": stream}.get(spec.kind, closed_loop)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(how(spec))
 

@@ -164,13 +164,16 @@ def feed(bench: Bench) -> list[Section]:
         {
             "Athena, 1 client": bench.load(athena, "pages", 1, limit=FEED_LIMIT),
             "Athena, 8 clients": bench.load(athena, "pages", 8, limit=FEED_LIMIT),
+            "Athena, lines, 1 client": bench.load(athena, "lines", 1),
             "raw scan": scan,
         },
     )
     section.ratio("Athena, 1 client", "raw scan", at_least=0.6)
     section.ratio("Athena, 8 clients", "raw scan")
     section.ratio("Athena, 1 client", "raw scan", figure="cpu_us", label="CPU time each: Athena / raw scan")
-    section.notes.append("p50 and p99 are those of a page.")
+    section.ratio("Athena, lines, 1 client", "Athena, 1 client", label="lines / pages, 1 client")
+    section.ratio("Athena, lines, 1 client", "Athena, 1 client", figure="cpu_us", label="CPU time each: lines / pages")
+    section.notes.append("p50 and p99 are those of a page, or of all lines.")
     bench.stop()
     return [section]
 
