@@ -149,6 +149,12 @@ def test_what_a_client_accepts(accept: bytes | None, wanted: bool) -> None:
     assert prefers_lines(None if accept is None else accept.decode("latin-1")) is wanted
 
 
+def test_head_answers_without_lines(told: Server) -> None:
+    response = told.api.http.head("/events", headers=ACCEPT)
+    assert (response.status_code, response.content, response.headers["content-type"]) == (200, b"", LINES_TYPE)
+    assert told.api.get("/admin/health")["streams"] == 0
+
+
 def test_other_operations_answer_json_whatever_is_accepted(told: Server) -> None:
     assert told.api.http.get("/runs", headers=ACCEPT).json()["ok"] is True
 
