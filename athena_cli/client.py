@@ -85,7 +85,8 @@ def call(
     from athena_cli.transport import connect
 
     async def connected() -> T:
-        async with connect(settings_of(connection), detached=detached) as transport:
+        explicit = connection is not None and connection.api_base_url is not None
+        async with connect(settings_of(connection), detached=detached, may_fall_back=not explicit) as transport:
             return await work(transport)
 
     return asyncio.run(connected())

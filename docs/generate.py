@@ -282,7 +282,12 @@ Most commands send one request. `--transport` chooses where:
 
 - `api`: over HTTP to a server.
 - `local`: to the same application, started inside the command on the state directory.
-- `auto` (the default): `api`, or `local` if the connection to the server is refused.
+- `auto` (the default): `api`, or `local` if the connection to the server is refused. It replaces only a server of this
+  machine: with `--api-base-url`, or if `ATHENA_API_BASE_URL` names another host, it is `api`.
+
+A request that got no answer, or that the server could not handle now, is repeated for two seconds with the same
+idempotency key. A command that waits for a run asks a silent server whether it still answers, so a server that hangs
+does not hold the command; `--api-timeout-ms` bounds the silence.
 
 All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doctor`, `export`, `move`, `persona init`,
 `persona validate`, `redact`, `replay`, `restore`, `verify` and `worker` work directly on the state directory. They need

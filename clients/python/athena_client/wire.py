@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import httpx2
@@ -108,6 +108,12 @@ def _text(value: object) -> str:
     return encoded if isinstance(encoded, str) else str(encoded)
 
 
+def wait_of(query: Mapping[str, str]) -> float:
+    """Return the seconds that a query asks the server to wait before it answers."""
+    wait = query.get("wait", "")
+    return float(wait[:4]) if wait.isascii() and wait.isdigit() else 0.0
+
+
 def body_of(body: object) -> bytes:
     """Return a request body as JSON. Members of a mapping that are None are left out."""
     if isinstance(body, Mapping):
@@ -132,7 +138,7 @@ def answer_of(response: httpx2.Response, content: bytes, request: str) -> Answer
 def not_athena(response: httpx2.Response, request: str) -> AthenaError:
     """Return the error of a response that is not from an Athena server."""
     status = response.status_code
-    message = f"the response is not from an Athena server (status {status}, {media_type(response) or 'no type'})"
+    message = f"the response is not from an Athena server (status {status})"
     kind = Unreachable if status in GATEWAY_STATUSES else InvalidAnswer
     return kind(message, request=request, status=status)
 
@@ -170,9 +176,9 @@ def media_type(response: httpx2.Response) -> str:
 
 @cache
 def decoder_of(kind: Any) -> Decode:
-    """Return the decoder of a type, or ``kind`` itself if it is one: a function of JSON bytes."""
-    if callable(kind) and not isinstance(kind, type) and not hasattr(kind, "__origin__"):
-        return kind  # type: ignore[no-any-return]
+    """Return the decoder of a type, or ``kind`` itself if it is one: a function of JSON bytes, or ``bytes``."""
+    if kind is bytes or (callable(kind) and not isinstance(kind, type) and not hasattr(kind, "__origin__")):
+        return cast(Decode, kind)
     return msgspec.json.Decoder(kind).decode
 
 

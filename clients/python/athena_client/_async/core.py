@@ -21,6 +21,10 @@ TIMEOUT_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 SILENCE_SECONDS_MAX = 45.0  # a stream sends a heartbeat every 15 s
 PATIENCE_SECONDS_MAX = 60.0
+WAITED_SECONDS = 1.0
+"""A server that waited longer for a run before it refused the call was not overloaded: the deadline starts anew."""
+ANSWER_SECONDS_MAX = 600.0
+"""Maximum time from the first to the last byte of an answer."""
 NOTHING: Mapping[str, Any] = {}
 TRANSIENT = frozenset({"transcript.delta"})
 """Events of frames that a stream does not store, so that they have no cursor."""
@@ -146,7 +150,7 @@ class AsyncCore:
             call.content = wire.body_of(body)
         if waits and "prefer" not in call.headers:
             return await self._send_and_wait(call)
-        return await self._send_until(call, self._timeout + float(query.get("wait") or 0))  # type: ignore[arg-type]
+        return await self._send_until(call, self._timeout + wire.wait_of(call.query))
 
     async def _send_and_wait(self, call: "_Call") -> Answer:
         """Send a request whose answer may take long.
@@ -169,7 +173,7 @@ class AsyncCore:
         """
         begun, failures = self._clock.now(), 0
         while True:
-            pause = 0.0
+            sent, pause = self._clock.now(), 0.0
             try:
                 return await self._attempt(call, patience)
             except httpx2.ReadTimeout as error:
@@ -184,6 +188,8 @@ class AsyncCore:
                 failed, pause = refused.error, refused.pause
                 if failed.retry_with != "same-key":
                     raise failed from None
+                if silence and self._clock.now() - sent > WAITED_SECONDS:
+                    begun, failures = self._clock.now(), 0
             failures += 1
             pause = max(pause, wire.backoff(failures, self._clock.fraction()))
             if self._clock.now() - begun + pause >= self._deadline:
@@ -211,7 +217,7 @@ class AsyncCore:
             raise _Refused(error, wire.retry_after(response.headers)) from error
 
     async def _read(self, response: httpx2.Response, name: str) -> bytes:
-        """Return the body of a response. Raise _Refused if it is too large, or does not end until the deadline."""
+        """Return the body of a response. Raise _Refused if it is too large, or does not end in time."""
         begun, content = self._clock.now(), bytearray()
         async with aclosing(_chunks(response)) as chunks:
             async for chunk in chunks:
@@ -219,8 +225,8 @@ class AsyncCore:
                 if len(content) > self._answer_bytes_max:
                     problem = f"the answer is larger than {self._answer_bytes_max} bytes"
                     raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
-                if self._clock.now() - begun > self._deadline:
-                    problem = f"the answer did not end within {self._deadline} seconds"
+                if self._clock.now() - begun > ANSWER_SECONDS_MAX:
+                    problem = f"the answer did not end within {ANSWER_SECONDS_MAX} seconds"
                     raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
         return bytes(content)
 
@@ -339,7 +345,7 @@ class AsyncStream(Generic[T]):
                     yield item
 
     async def read(self) -> AsyncGenerator[StreamItem[T] | None, None]:
-        """Yield the records with their cursors, and None when a connection is open or was quiet for a while."""
+        """Yield the records with their cursors, and None when a connection is open, was quiet, or moved the cursor."""
         core, clock = self._core, self._core._clock
         begun, failures, connected = clock.now(), 0, False
         call = _Call("GET", wire.url_path(self._path, self._parameters), {}, {"accept": "text/event-stream"})
@@ -349,9 +355,7 @@ class AsyncStream(Generic[T]):
                 async with aclosing(self._frames(call)) as frames:
                     async for frame in frames:
                         connected, failures = True, 0
-                        item = None if frame is None else self._item_of(frame, call.name)
-                        if frame is None or item is not None:
-                            yield item
+                        yield None if frame is None else self._item_of(frame, call.name)
                 failed: AthenaError = Unreachable("the server ended the stream", request=call.name)
             except httpx2.TransportError as error:
                 failed = core._unreachable(call.name, error)

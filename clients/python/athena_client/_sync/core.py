@@ -22,6 +22,10 @@ TIMEOUT_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 SILENCE_SECONDS_MAX = 45.0  # a stream sends a heartbeat every 15 s
 PATIENCE_SECONDS_MAX = 60.0
+WAITED_SECONDS = 1.0
+"""A server that waited longer for a run before it refused the call was not overloaded: the deadline starts anew."""
+ANSWER_SECONDS_MAX = 600.0
+"""Maximum time from the first to the last byte of an answer."""
 NOTHING: Mapping[str, Any] = {}
 TRANSIENT = frozenset({"transcript.delta"})
 """Events of frames that a stream does not store, so that they have no cursor."""
@@ -145,7 +149,7 @@ class Core:
             call.content = wire.body_of(body)
         if waits and "prefer" not in call.headers:
             return self._send_and_wait(call)
-        return self._send_until(call, self._timeout + float(query.get("wait") or 0))  # type: ignore[arg-type]
+        return self._send_until(call, self._timeout + wire.wait_of(call.query))
 
     def _send_and_wait(self, call: "_Call") -> Answer:
         """Send a request whose answer may take long.
@@ -168,7 +172,7 @@ class Core:
         """
         begun, failures = self._clock.now(), 0
         while True:
-            pause = 0.0
+            sent, pause = self._clock.now(), 0.0
             try:
                 return self._attempt(call, patience)
             except httpx2.ReadTimeout as error:
@@ -183,6 +187,8 @@ class Core:
                 failed, pause = refused.error, refused.pause
                 if failed.retry_with != "same-key":
                     raise failed from None
+                if silence and self._clock.now() - sent > WAITED_SECONDS:
+                    begun, failures = self._clock.now(), 0
             failures += 1
             pause = max(pause, wire.backoff(failures, self._clock.fraction()))
             if self._clock.now() - begun + pause >= self._deadline:
@@ -210,7 +216,7 @@ class Core:
             raise _Refused(error, wire.retry_after(response.headers)) from error
 
     def _read(self, response: httpx2.Response, name: str) -> bytes:
-        """Return the body of a response. Raise _Refused if it is too large, or does not end until the deadline."""
+        """Return the body of a response. Raise _Refused if it is too large, or does not end in time."""
         begun, content = self._clock.now(), bytearray()
         with closing(_chunks(response)) as chunks:
             for chunk in chunks:
@@ -218,8 +224,8 @@ class Core:
                 if len(content) > self._answer_bytes_max:
                     problem = f"the answer is larger than {self._answer_bytes_max} bytes"
                     raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
-                if self._clock.now() - begun > self._deadline:
-                    problem = f"the answer did not end within {self._deadline} seconds"
+                if self._clock.now() - begun > ANSWER_SECONDS_MAX:
+                    problem = f"the answer did not end within {ANSWER_SECONDS_MAX} seconds"
                     raise _Refused(InvalidAnswer(problem, request=name, status=response.status_code))
         return bytes(content)
 
@@ -338,7 +344,7 @@ class Stream(Generic[T]):
                     yield item
 
     def read(self) -> Generator[StreamItem[T] | None, None, None]:
-        """Yield the records with their cursors, and None when a connection is open or was quiet for a while."""
+        """Yield the records with their cursors, and None when a connection is open, was quiet, or moved the cursor."""
         core, clock = self._core, self._core._clock
         begun, failures, connected = clock.now(), 0, False
         call = _Call("GET", wire.url_path(self._path, self._parameters), {}, {"accept": "text/event-stream"})
@@ -348,9 +354,7 @@ class Stream(Generic[T]):
                 with closing(self._frames(call)) as frames:
                     for frame in frames:
                         connected, failures = True, 0
-                        item = None if frame is None else self._item_of(frame, call.name)
-                        if frame is None or item is not None:
-                            yield item
+                        yield None if frame is None else self._item_of(frame, call.name)
                 failed: AthenaError = Unreachable("the server ended the stream", request=call.name)
             except httpx2.TransportError as error:
                 failed = core._unreachable(call.name, error)
