@@ -22,6 +22,7 @@ from tests.console.replay import Replay, replaying
 from tests.console.scene import Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
 from tests.support.other_process import attending
+from tests.support.server import Server
 
 pytestmark = [
     pytest.mark.heavy,  # CI installs the browser before its second round
@@ -213,6 +214,7 @@ def test_a_schedule_is_paused_and_resumed(page: Any, scene: Scene) -> None:
         True,
         "holidays",
     )
+    expect(page.locator(".facts", has_text="Paused")).to_contain_text("on request")
     button(heading, "Resume").click()
     expect(status(heading)).to_have_text("enabled")
     button(heading, "Run now").click()
@@ -368,6 +370,15 @@ class Asking(threading.Thread):
     def stop(self) -> None:
         self._over.set()
         self.join()
+
+
+def test_a_run_without_an_executor_is_shown_to_wait(browser: Any, tmp_path: Path) -> None:
+    with Server(tmp_path / "idle", executor="off") as server, watched(browser, server.url) as page:
+        server.api.start("Hello")
+        page.goto("/#/fleet")
+        expect(page.locator(".tiles")).to_contain_text("1 without an executor")
+        page.goto("/#/runs")
+        expect(page.get_by_role("table")).to_contain_text("executor")
 
 
 HEARD = """

@@ -88,8 +88,9 @@ function Tiles({ fleet, limit }: { fleet: FleetSummary; limit: number | undefine
       <Tile
         label="Running"
         value={count(fleet.running)}
-        text={limit === undefined ? "no limit" : `limit ${count(limit)}`}
+        text={queue.withoutExecutor ? `${count(queue.withoutExecutor)} without an executor` : limit === undefined ? "no limit" : `limit ${count(limit)}`}
         to={href("runs", undefined, { status: "running" })}
+        class={queue.withoutExecutor ? "warn" : ""}
         spark={started ?? []}
       />
       <Tile

@@ -1,6 +1,6 @@
 // Schedules: upcoming times and recent executions.
 
-import type { ScheduledTask, UpdatedSchedule } from "@projectathena/client";
+import type { ScheduledTask, SchedulePause, UpdatedSchedule } from "@projectathena/client";
 import {
   deleteSchedule,
   disableSchedule,
@@ -124,6 +124,7 @@ function ScheduleDetail({ id }: { id: string }): JSX.Element {
                     ["Catch-up", schedule.catchUp === "latest" ? "latest only" : schedule.catchUp],
                     ["Jitter", schedule.jitterSeconds ? `${schedule.jitterSeconds} s` : undefined],
                     ["Pause on failure", schedule.pauseOnFailure ? "yes" : undefined],
+                    ["Paused", schedule.pausedBecause && <PauseCause pause={schedule.pausedBecause} />],
                     ["Note", schedule.note],
                     ["Runs as", schedule.updatedBy],
                     ["Revision", String(schedule.revision)],
@@ -140,6 +141,14 @@ function ScheduleDetail({ id }: { id: string }): JSX.Element {
           </>
         )}
       </Loaded>
+    </>
+  );
+}
+
+function PauseCause({ pause }: { pause: SchedulePause }): JSX.Element {
+  return (
+    <>
+      {pause.cause === "failure" ? "after a failed run" : "on request"} <Time at={pause.since} /> {pause.runId && <RunLink id={pause.runId} />}
     </>
   );
 }

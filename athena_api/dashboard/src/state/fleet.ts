@@ -41,6 +41,8 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
       state.recent.admitted++;
       if (event.statusBefore === "queued") stopWaiting(state);
       return event.statusBefore !== undefined || state.queue.waiting === 0;
+    case "run.leased":
+      return state.queue.withoutExecutor === 0;
     case "run.paused":
       state.running--;
       state.paused++;

@@ -32,7 +32,7 @@ export function applyEvent(run: Run, event: SeenEvent): Run {
     case "run.created":
       return { ...run, status: "running", waiting: undefined };
     case "run.leased":
-      return { ...run, attempt: number(event, "attempt") ?? run.attempt };
+      return { ...run, waiting: undefined, attempt: number(event, "attempt") ?? run.attempt };
     case "run.started":
       return { ...run, startedAt: run.startedAt ?? event.createdAt };
     case "usage.recorded":
