@@ -145,7 +145,7 @@ class Client:
         shown = name in self._shown
         said = comment(schema.get("description", ""))
         if "properties" not in schema:
-            return f"{said}export type {name} = {self._type(schema, shown)};\n"
+            return f"{said}export type {name} = {self._type(schema, shown and 'enum' not in schema)};\n"
         return f"{said}export interface {name} {{\n" + "".join(self._members(schema, shown)) + "}\n"
 
     def _members(self, schema: Json, shown: bool) -> Iterator[str]:
@@ -169,10 +169,9 @@ class Client:
         if isinstance(schema.get("type"), list):
             kinds = [{**schema, "type": one} for one in schema["type"]]
             return dict.fromkeys(option for kind in kinds for option in self._options(kind, shown)).keys()
-        if "enum" in schema:
-            values = list(map(json.dumps, schema["enum"]))
-            return dict.fromkeys([*values, OPEN] if shown and len(values) > 1 else values).keys()
-        return {self._plain(schema, shown): None}.keys()
+        values = self._resolved(schema).get("enum", ())
+        options = map(json.dumps, values) if "enum" in schema else [self._plain(schema, shown)]
+        return dict.fromkeys([*options, *([OPEN] if shown and len(values) > 1 else [])]).keys()
 
     def _type(self, schema: Json, shown: bool) -> str:
         options = self._options(schema, shown)

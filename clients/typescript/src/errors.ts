@@ -4,10 +4,10 @@ import type { ErrorCode, RetryWith } from "./generated/types.js";
 
 /** The parts of an error. */
 export interface ErrorParts {
-  readonly code: ErrorCode | ClientErrorCode;
+  readonly code: ErrorCode | ClientErrorCode | (string & {});
   readonly message: string;
   readonly retryable?: boolean;
-  readonly retryWith?: RetryWith | undefined;
+  readonly retryWith?: RetryWith | (string & {}) | undefined;
   readonly status?: number;
   readonly traceId?: string | undefined;
   readonly details?: unknown;
@@ -21,11 +21,11 @@ export type ClientErrorCode = "UNREACHABLE" | "INVALID_ANSWER" | "RUN_PAUSED";
 export class AthenaError extends Error {
   override readonly name = "AthenaError";
   /** The stable code. */
-  readonly code: ErrorCode | ClientErrorCode;
+  readonly code: ErrorCode | ClientErrorCode | (string & {});
   /** True if a retry may succeed. */
   readonly retryable: boolean;
   /** The key of a retry. `same-key`: nothing was decided. `new-key`: the run of the key failed. Absent if none helps. */
-  readonly retryWith: RetryWith | undefined;
+  readonly retryWith: RetryWith | (string & {}) | undefined;
   /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
   /** The id of the request in the server's log and events. */

@@ -237,10 +237,11 @@ function withAddress(text: string, addresses: ReadonlyMap<string, string>): stri
 }
 
 const QUOTE_CHARS = 80;
+const AUTHORS: Readonly<Record<string, string>> = { user: "User", assistant: "Model" };
 
 /** Return the beginning of a message; undefined for other entries. */
 function quote(entry: TranscriptEntry | undefined): string | undefined {
-  const author = entry?.kind === "message" ? { user: "User", assistant: "Model" }[entry.role] : undefined;
+  const author = entry?.kind === "message" ? AUTHORS[entry.role] : undefined;
   const text = entry?.content?.replace(/\s+/g, " ").trim();
   if (!author || !text) return undefined;
   return `${author}: "${text.slice(0, QUOTE_CHARS)}${text.length > QUOTE_CHARS ? "…" : ""}"`;

@@ -40,12 +40,12 @@ export interface AnchorReceipt {
 
 /** An error: a stable code for programs, and a message for people. */
 export interface ApiError {
-  readonly code: ErrorCode;
+  readonly code: ErrorCode | (string & {});
   /** The fault in words, for people. They may change. */
   readonly message: string;
   /** True if the cause may pass, so a retry may succeed. */
   readonly retryable: boolean;
-  readonly retryWith?: RetryWith | undefined;
+  readonly retryWith?: RetryWith | (string & {}) | undefined;
   /** The id of this request, as in the `x-trace-id` header. */
   readonly traceId: string;
   /** The invalid fields of the input, or other details of the error. */
@@ -71,9 +71,9 @@ export interface AppliedRedriveFilter {
 export interface Approval {
   readonly message?: string | undefined;
   readonly approvers?: readonly string[] | undefined;
-  readonly role?: ApproverRole | undefined;
+  readonly role?: ApproverRole | (string & {}) | undefined;
   readonly expiresAfterMs?: number | undefined;
-  readonly onExpiry?: ApprovalOnExpiry | undefined;
+  readonly onExpiry?: ApprovalOnExpiry | (string & {}) | undefined;
   readonly notRequester?: boolean | undefined;
 }
 
@@ -83,9 +83,9 @@ export interface ApprovalBody {
   readonly note?: string | null | undefined;
 }
 
-export type ApprovalOnExpiry = "approve" | "reject" | (string & {});
+export type ApprovalOnExpiry = "approve" | "reject";
 
-export type ApproverRole = "Admin" | "Operator" | (string & {});
+export type ApproverRole = "Admin" | "Operator";
 
 /**
  * The output of a step, which is null once redacted.
@@ -121,7 +121,7 @@ export interface ArtifactRef {
 export interface AuditEntry {
   readonly id: string;
   readonly createdAt: string;
-  readonly kind: AuditKind;
+  readonly kind: AuditKind | (string & {});
   readonly type: string;
   readonly actor: string;
   readonly traceId: string;
@@ -140,16 +140,16 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | (string & {});
+export type AuditKind = "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
   readonly enabled: boolean;
-  readonly mode: AuthzMode;
+  readonly mode: AuthzMode | (string & {});
   readonly identityHeader: string;
 }
 
-export type AuthzMode = "enforce" | "observe" | "off" | "soft-enforce" | (string & {});
+export type AuthzMode = "enforce" | "observe" | "off" | "soft-enforce";
 
 /** A background loop that is failing: since when, its last error, and the number of failures since then. */
 export interface BackgroundProblem {
@@ -168,7 +168,7 @@ export interface BinaryContent {
 /** The identity of the caller, its role and the operations that the role allows. `scope` narrows them further. */
 export interface Caller {
   readonly identity: string;
-  readonly role: Role;
+  readonly role: Role | (string & {});
   readonly operations: readonly string[];
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
 }
@@ -201,12 +201,12 @@ export interface CancelWorkflowBody {
 
 /** The answer to a cancel. */
 export interface Cancelled {
-  readonly status: CancelledStatus;
+  readonly status: CancelledStatus | (string & {});
   readonly runId?: string | undefined;
   readonly sessionId?: string | undefined;
 }
 
-export type CancelledStatus = "cancelled" | "not-running" | (string & {});
+export type CancelledStatus = "cancelled" | "not-running";
 
 /**
  * Features, providers, event types and limits of the server.
@@ -216,7 +216,7 @@ export type CancelledStatus = "cancelled" | "not-running" | (string & {});
  */
 export interface Capabilities {
   readonly executionBackend: "local";
-  readonly stateStore: CapabilitiesStateStore;
+  readonly stateStore: CapabilitiesStateStore | (string & {});
   readonly supportsPods: boolean;
   readonly supportsCpuMemMetrics: boolean;
   readonly supportsSandbox: boolean;
@@ -224,18 +224,18 @@ export interface Capabilities {
   readonly version: string;
   readonly logId: string;
   readonly durability: "fsync";
-  readonly scheduler: CapabilitiesScheduler;
+  readonly scheduler: CapabilitiesScheduler | (string & {});
   readonly auth: AuthCapabilities;
   readonly providers: readonly string[];
   readonly eventTypes: readonly string[];
   readonly limits: LimitCapabilities;
 }
 
-export type CapabilitiesScheduler = "off" | "on" | (string & {});
+export type CapabilitiesScheduler = "off" | "on";
 
-export type CapabilitiesStateStore = "postgres" | "sqlite" | (string & {});
+export type CapabilitiesStateStore = "postgres" | "sqlite";
 
-export type CatchUp = "all" | "latest" | "none" | (string & {});
+export type CatchUp = "all" | "latest" | "none";
 
 /**
  * One event of the run, as a sentence.
@@ -285,28 +285,28 @@ export interface CommentedPolicyBody {
  */
 export interface Condition {
   readonly step: string;
-  readonly op: ConditionOperator;
+  readonly op: ConditionOperator | (string & {});
   readonly path?: string | undefined;
   readonly value?: unknown | undefined;
 }
 
-export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne" | (string & {});
+export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le" | "lt" | "ne";
 
 /** A file that the persona was shown. */
 export interface ContextFile {
   readonly path: string;
-  readonly kind: ContextFileKind;
+  readonly kind: ContextFileKind | (string & {});
   readonly chars: number;
   readonly sha256: string;
   readonly truncated: boolean;
 }
 
-export type ContextFileKind = "changed" | "diff" | "doc" | "prompt" | "skill" | "workspace-doc" | (string & {});
+export type ContextFileKind = "changed" | "diff" | "doc" | "prompt" | "skill" | "workspace-doc";
 
 /** Report of how the context of a run was compiled. Sizes are in characters. */
 export interface ContextMeta {
-  readonly initialStrategy: ContextStrategy;
-  readonly finalStrategy: ContextStrategy;
+  readonly initialStrategy: ContextStrategy | (string & {});
+  readonly finalStrategy: ContextStrategy | (string & {});
   readonly overflowRecovered: boolean;
   readonly overflowAttempts: number;
   readonly initialChars: number;
@@ -317,16 +317,16 @@ export interface ContextMeta {
 
 /** An attempt to shrink a context, with the sizes before and after in characters. */
 export interface ContextStep {
-  readonly kind: ContextStepKind;
+  readonly kind: ContextStepKind | (string & {});
   readonly applied: boolean;
   readonly beforeChars?: number | undefined;
   readonly afterChars?: number | undefined;
   readonly details?: string | undefined;
 }
 
-export type ContextStepKind = "summary" | "tool-result-truncation" | (string & {});
+export type ContextStepKind = "summary" | "tool-result-truncation";
 
-export type ContextStrategy = "raw" | "summary" | (string & {});
+export type ContextStrategy = "raw" | "summary";
 
 /** Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs. */
 export interface CostSummary {
@@ -345,7 +345,7 @@ export interface CostSummary {
 
 /** The one thing that a run waits for now, and since when. */
 export interface CurrentWait {
-  readonly reason: CurrentWaitReason;
+  readonly reason: CurrentWaitReason | (string & {});
   readonly since: string;
   readonly says: string;
   readonly position?: number | undefined;
@@ -355,7 +355,7 @@ export interface CurrentWait {
   readonly toolCallId?: string | undefined;
 }
 
-export type CurrentWaitReason = "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model" | (string & {});
+export type CurrentWaitReason = "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model";
 
 /** Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any. */
 export interface DaySpend {
@@ -378,11 +378,11 @@ export interface DeadLetter {
   readonly id: string;
   readonly createdAt: string;
   readonly updatedAt: string;
-  readonly status: DeadLetterStatus;
+  readonly status: DeadLetterStatus | (string & {});
   readonly payload: Readonly<Record<string, unknown>>;
-  readonly source: DeadLetterSource;
+  readonly source: DeadLetterSource | (string & {});
   readonly sessionId: string;
-  readonly reason: DeadLetterReason;
+  readonly reason: DeadLetterReason | (string & {});
   readonly code: string;
   readonly error: string;
   readonly retryCount: number;
@@ -412,7 +412,7 @@ export interface DeadLetterError {
 /** A work item of a dead letter. */
 export interface DeadLetterItem {
   readonly itemId: string;
-  readonly mode: QueueMode;
+  readonly mode: QueueMode | (string & {});
   readonly chars: number;
 }
 
@@ -422,16 +422,16 @@ export interface DeadLetterPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type DeadLetterReason = "attempts-exhausted" | "cancelled" | "hop-limit" | "not-allowed" | "unknown-persona" | "unrunnable" | (string & {});
+export type DeadLetterReason = "attempts-exhausted" | "cancelled" | "hop-limit" | "not-allowed" | "unknown-persona" | "unrunnable";
 
-export type DeadLetterSource = "a2a" | "work" | (string & {});
+export type DeadLetterSource = "a2a" | "work";
 
-export type DeadLetterStatus = "discarded" | "pending" | "requeued" | (string & {});
+export type DeadLetterStatus = "discarded" | "pending" | "requeued";
 
 /** A dead letter after a decision. `updated` is false if it was already in this state. */
 export interface DecidedDeadLetter {
   readonly id: string;
-  readonly status: DeadLetterStatus;
+  readonly status: DeadLetterStatus | (string & {});
   readonly updated: boolean;
   readonly item: DeadLetter;
 }
@@ -445,14 +445,14 @@ export interface Dependency {
 
 /** The changes of dependencies. */
 export interface DependencyInspection {
-  readonly status: DependencyInspectionStatus;
+  readonly status: DependencyInspectionStatus | (string & {});
   readonly detectedEcosystem?: string | undefined;
   readonly notes?: string | undefined;
   readonly addedImports?: readonly string[] | undefined;
   readonly changedManifests?: readonly string[] | undefined;
 }
 
-export type DependencyInspectionStatus = "ok" | "skipped" | (string & {});
+export type DependencyInspectionStatus = "ok" | "skipped";
 
 /** The number of dependencies of a step that are ok, and the ids of the others. */
 export interface DependencyReadiness {
@@ -498,13 +498,13 @@ export interface DrainError {
 
 /** The result of a drain. */
 export interface DrainResult {
-  readonly status: DrainResultStatus;
+  readonly status: DrainResultStatus | (string & {});
   readonly drainedItems: number;
   readonly queueDepthBefore: number;
   readonly queueDepthAfter: number;
 }
 
-export type DrainResultStatus = "already-draining" | "ok" | (string & {});
+export type DrainResultStatus = "already-draining" | "ok";
 
 /** The effect of a resume: the steps that would restart, those that would be kept, or a new run. */
 export interface DryRun {
@@ -527,12 +527,12 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL" | (string & {});
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
   readonly computedAt: string;
-  readonly source: EtaSource;
+  readonly source: EtaSource | (string & {});
   readonly historicalSampleSize: number;
   readonly estimatedRemainingMs?: number | undefined;
   readonly estimatedCompletionAt?: string | undefined;
@@ -548,7 +548,7 @@ export interface EtaAccuracy {
   readonly p95: number;
 }
 
-export type EtaSource = "completed" | "historical-average" | "insufficient-history" | (string & {});
+export type EtaSource = "completed" | "historical-average" | "insufficient-history";
 
 /** A recorded event as it is published. `id` is the cursor of the events that follow it. */
 export interface EventRecord {
@@ -585,10 +585,10 @@ export interface Evidence {
   readonly runId: string;
   readonly traceId: string;
   readonly label: string;
-  readonly type: EvidenceType;
+  readonly type: EvidenceType | (string & {});
   readonly sizeBytes: number;
   readonly sha256: string;
-  readonly source: EvidenceSource;
+  readonly source: EvidenceSource | (string & {});
   readonly stale: boolean;
   readonly position: number;
   readonly eventId: string;
@@ -611,7 +611,7 @@ export interface EvidenceFile {
   readonly label: string;
   readonly sha256: string;
   readonly artifactPath: string;
-  readonly type: EvidenceType;
+  readonly type: EvidenceType | (string & {});
   readonly sizeBytes: number;
   readonly createdAt: string;
 }
@@ -628,10 +628,10 @@ export interface EvidenceRecord {
   readonly runId: string;
   readonly traceId: string;
   readonly label: string;
-  readonly type: EvidenceType;
+  readonly type: EvidenceType | (string & {});
   readonly sizeBytes: number;
   readonly sha256: string;
-  readonly source: EvidenceSource;
+  readonly source: EvidenceSource | (string & {});
   readonly stale: boolean;
   readonly position: number;
   readonly eventId: string;
@@ -650,11 +650,11 @@ export interface EvidenceRecordPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type EvidenceSource = "model" | "tool" | "verifier" | (string & {});
+export type EvidenceSource = "model" | "tool" | "verifier";
 
-export type EvidenceType = "binary" | "json" | "text" | (string & {});
+export type EvidenceType = "binary" | "json" | "text";
 
-export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "rejected" | "running" | "timed-out" | (string & {});
+export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "rejected" | "running" | "timed-out";
 
 /**
  * The account of how a run got its status.
@@ -665,7 +665,7 @@ export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed
 export interface Explanation {
   readonly runId: string;
   readonly sessionId: string;
-  readonly status: ExplainedRunStatus;
+  readonly status: ExplainedRunStatus | (string & {});
   readonly causes: readonly Cause[];
   readonly waitsFor: CurrentWait | null;
   readonly omitted?: number | undefined;
@@ -680,7 +680,7 @@ export interface Failure {
   readonly error: ApiError;
 }
 
-export type FailureAction = "audit" | "enforce" | (string & {});
+export type FailureAction = "audit" | "enforce";
 
 /** A wrong field: its path, the problem and the remedy. */
 export interface Fault {
@@ -705,7 +705,7 @@ export interface FilesPolicy {
 
 /** A finding of a review; P1 forbids a merge. */
 export interface Finding {
-  readonly priority: FindingPriority;
+  readonly priority: FindingPriority | (string & {});
   readonly confidence: number;
   readonly title: string;
   readonly message: string;
@@ -721,7 +721,7 @@ export interface FindingCounts {
   readonly p3: number;
 }
 
-export type FindingPriority = "P1" | "P2" | "P3" | (string & {});
+export type FindingPriority = "P1" | "P2" | "P3";
 
 /** A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default). */
 export interface FireTime {
@@ -819,7 +819,7 @@ export interface HarnessPolicies {
 /** A harness profile with its id. */
 export interface HarnessProfile {
   readonly displayName: string;
-  readonly version: HarnessProfileVersion;
+  readonly version: HarnessProfileVersion | (string & {});
   readonly config: HarnessConfig;
   readonly policies: HarnessPolicies;
   readonly toolPolicies?: ToolPolicies | undefined;
@@ -835,12 +835,12 @@ export interface HarnessProfilePage {
   readonly nextCursor?: string | undefined;
 }
 
-export type HarnessProfileVersion = "v1" | "v2" | (string & {});
+export type HarnessProfileVersion = "v1" | "v2";
 
 /** A harness profile as a client writes it. */
 export interface HarnessSpec {
   readonly displayName: string;
-  readonly version: HarnessSpecVersion;
+  readonly version: HarnessSpecVersion | (string & {});
   readonly config: HarnessConfig;
   readonly policies: HarnessPolicies;
   readonly toolPolicies?: ToolPolicies | undefined;
@@ -848,7 +848,7 @@ export interface HarnessSpec {
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
 }
 
-export type HarnessSpecVersion = "v1" | "v2" | (string & {});
+export type HarnessSpecVersion = "v1" | "v2";
 
 /**
  * Health of the server and state of each projection.
@@ -864,7 +864,7 @@ export type HarnessSpecVersion = "v1" | "v2" | (string & {});
  * event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
  */
 export interface Health {
-  readonly status: HealthStatus;
+  readonly status: HealthStatus | (string & {});
   readonly now: string;
   readonly head: number;
   readonly lag: number;
@@ -881,13 +881,13 @@ export interface Health {
   readonly reason?: string | undefined;
 }
 
-export type HealthStatus = "degraded" | "ok" | (string & {});
+export type HealthStatus = "degraded" | "ok";
 
-export type HttpMethod = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT" | (string & {});
+export type HttpMethod = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT";
 
 /** The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call. */
 export interface HttpPolicy {
-  readonly methods?: readonly HttpMethod[] | undefined;
+  readonly methods?: readonly (HttpMethod | (string & {}))[] | undefined;
   readonly timeoutMs?: number | undefined;
   readonly responseBytesMax?: number | undefined;
 }
@@ -936,9 +936,9 @@ export interface KeptAnchorPage {
  * that it may call, including its fallbacks.
  */
 export interface KeyLimit {
-  readonly scope: LimitScope;
+  readonly scope: LimitScope | (string & {});
   readonly max: number;
-  readonly strategy: LimitStrategy;
+  readonly strategy: LimitStrategy | (string & {});
   readonly key?: string | undefined;
 }
 
@@ -970,9 +970,9 @@ export interface LimitCapabilities {
   readonly requestsPerSecond?: number | undefined;
 }
 
-export type LimitScope = "harness-profile" | "provider" | "session" | (string & {});
+export type LimitScope = "harness-profile" | "provider" | "session";
 
-export type LimitStrategy = "enqueue" | "reject" | (string & {});
+export type LimitStrategy = "enqueue" | "reject";
 
 /**
  * A list from an earlier step's output or from the workflow's input. The step runs once for each item.
@@ -1009,7 +1009,7 @@ export interface MemoryEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type MergeGate = "fail" | "pass" | (string & {});
+export type MergeGate = "fail" | "pass";
 
 /**
  * A message between personas. `payload` is null once redacted.
@@ -1022,7 +1022,7 @@ export interface Message {
   readonly fromPersona: string;
   readonly toPersona: string;
   readonly sessionId: string;
-  readonly status: MessageStatus;
+  readonly status: MessageStatus | (string & {});
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly payload: string | null;
@@ -1060,7 +1060,7 @@ export interface MessagePage {
   readonly nextCursor?: string | undefined;
 }
 
-export type MessageStatus = "completed" | "failed" | "sent" | "started" | (string & {});
+export type MessageStatus = "completed" | "failed" | "sent" | "started";
 
 /** The reason for a decision, for auditors. */
 export interface NoteBody {
@@ -1099,7 +1099,7 @@ export interface OutputMapping {
   readonly toInput: string;
 }
 
-export type OverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
+export type OverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other";
 
 /** A passage found by a search. A higher `score` is a better match. */
 export interface Passage {
@@ -1112,9 +1112,9 @@ export interface Passage {
   readonly citation?: string | undefined;
 }
 
-export type PauseCause = "failure" | "requested" | (string & {});
+export type PauseCause = "failure" | "requested";
 
-export type PauseReason = "budget" | "daily-budget" | "unpriced-model" | (string & {});
+export type PauseReason = "budget" | "daily-budget" | "unpriced-model";
 
 /** A requested approval. A decision must name `subjectHash`, so that it applies to this subject only. */
 export interface PendingApproval {
@@ -1123,7 +1123,7 @@ export interface PendingApproval {
   readonly expiresAt?: string | undefined;
   readonly message?: string | undefined;
   readonly approvers?: readonly string[] | undefined;
-  readonly role?: ApproverRole | undefined;
+  readonly role?: ApproverRole | (string & {}) | undefined;
   readonly notRequester?: boolean | undefined;
 }
 
@@ -1141,14 +1141,14 @@ export interface PersonaRun {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: PersonaRunStatus;
+  readonly status: PersonaRunStatus | (string & {});
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
   readonly createdAt: string;
   readonly finishedAt?: string | undefined;
   readonly repairRunId?: string | undefined;
-  readonly mergeGate?: MergeGate | undefined;
+  readonly mergeGate?: MergeGate | (string & {}) | undefined;
   readonly findings?: FindingCounts | undefined;
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -1172,20 +1172,20 @@ export interface PersonaRunDetails {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: PersonaRunDetailsStatus;
+  readonly status: PersonaRunDetailsStatus | (string & {});
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
   readonly createdAt: string;
   readonly finishedAt?: string | undefined;
   readonly repairRunId?: string | undefined;
-  readonly mergeGate?: MergeGate | undefined;
+  readonly mergeGate?: MergeGate | (string & {}) | undefined;
   readonly findings?: FindingCounts | undefined;
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
   readonly result?: Readonly<Record<string, unknown>> | undefined;
 }
 
-export type PersonaRunDetailsStatus = "failed" | "ok" | "running" | (string & {});
+export type PersonaRunDetailsStatus = "failed" | "ok" | "running";
 
 /** The result of a review, and its printed form. */
 export interface PersonaRunOutput {
@@ -1199,7 +1199,7 @@ export interface PersonaRunPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type PersonaRunStatus = "failed" | "ok" | "running" | (string & {});
+export type PersonaRunStatus = "failed" | "ok" | "running";
 
 /** Consumption of a persona. */
 export interface PersonaSpend {
@@ -1239,7 +1239,7 @@ export interface PolicyDocument {
   readonly updatedAt: string;
 }
 
-export type PolicyEngine = "athena" | "kyverno" | (string & {});
+export type PolicyEngine = "athena" | "kyverno";
 
 /** A policy as a client sends it. `updatedAt` is accepted and ignored, so a client may send back what it read. */
 export interface PolicyInput {
@@ -1257,17 +1257,17 @@ export interface PolicyInput {
 /** The policy rule that rejected a run. */
 export interface PolicyRule {
   readonly schemaVersion: number;
-  readonly engine: PolicyEngine;
-  readonly ruleType: PolicyRuleType;
+  readonly engine: PolicyEngine | (string & {});
+  readonly ruleType: PolicyRuleType | (string & {});
   readonly policyName?: string | undefined;
   readonly ruleName?: string | undefined;
-  readonly failureAction?: FailureAction | undefined;
+  readonly failureAction?: FailureAction | (string & {}) | undefined;
   readonly message?: string | undefined;
 }
 
-export type PolicyRuleType = "concurrency" | "generate" | "mutate" | "validate" | (string & {});
+export type PolicyRuleType = "concurrency" | "generate" | "mutate" | "validate";
 
-export type PolicyType = "CONCURRENCY" | "COST" | (string & {});
+export type PolicyType = "CONCURRENCY" | "COST";
 
 /** Consumption of the runs of a harness profile. */
 export interface ProfileSpend {
@@ -1303,11 +1303,11 @@ export interface QueueCounts {
   readonly collect: number;
 }
 
-export type QueueMode = "collect" | "followup" | (string & {});
+export type QueueMode = "collect" | "followup";
 
 /** A limit of the policy by session, provider or profile that is reached: `active` runs of at most `max`. */
 export interface ReachedLimit {
-  readonly scope: LimitScope;
+  readonly scope: LimitScope | (string & {});
   readonly key: string;
   readonly max: number;
   readonly active: number;
@@ -1327,7 +1327,7 @@ export interface ReadMemoryBody {
  */
 export interface Redrive {
   readonly id: string | null;
-  readonly status: RedriveStatus;
+  readonly status: RedriveStatus | (string & {});
   readonly filter: AppliedRedriveFilter;
   readonly ratePerSecond: number;
   readonly total: number;
@@ -1349,7 +1349,7 @@ export interface RedriveBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
-export type RedriveDecision = "failed" | "requeued" | "skipped" | (string & {});
+export type RedriveDecision = "failed" | "requeued" | "skipped";
 
 /** A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all. */
 export interface RedriveFilter {
@@ -1369,12 +1369,12 @@ export interface RedriveFilter {
  */
 export interface RedriveResult {
   readonly deadLetterId: string;
-  readonly result: RedriveDecision;
+  readonly result: RedriveDecision | (string & {});
   readonly at: string;
   readonly code?: string | undefined;
 }
 
-export type RedriveStatus = "cancelled" | "completed" | "dry-run" | "running" | (string & {});
+export type RedriveStatus = "cancelled" | "completed" | "dry-run" | "running";
 
 /**
  * The plan of a refused run: everything that the refusal depended on, except provider and profile.
@@ -1387,7 +1387,7 @@ export interface RefusedPlan {
   readonly inputChars: number;
   readonly requestedBy: string;
   readonly patient?: boolean | undefined;
-  readonly sessionStrategy?: SessionStrategy | undefined;
+  readonly sessionStrategy?: SessionStrategy | (string & {}) | undefined;
   readonly fallbacks?: readonly string[] | undefined;
   readonly budgetMicroUsd?: number | undefined;
   readonly leastMicroUsd?: number | undefined;
@@ -1427,7 +1427,7 @@ export interface Rejection {
   readonly sessionId: string;
   readonly activeRuns: number;
   readonly maxConcurrentRuns: number;
-  readonly reason: RejectionReason;
+  readonly reason: RejectionReason | (string & {});
   readonly event: RejectionEvent;
   readonly actor: string;
   readonly traceId: string;
@@ -1450,10 +1450,10 @@ export interface Rejection {
 export interface RejectionEvent {
   readonly schemaVersion: number;
   readonly timestamp: string;
-  readonly policyType: PolicyType;
+  readonly policyType: PolicyType | (string & {});
   readonly limit: number;
   readonly rejectedRunDetails: RejectedRun;
-  readonly reason: RejectionReason;
+  readonly reason: RejectionReason | (string & {});
   readonly activeRuns: number;
   readonly policy?: PolicyRule | undefined;
   readonly spentMicroUsd?: number | undefined;
@@ -1466,7 +1466,7 @@ export interface RejectionPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type RejectionReason = "daily-cost-budget-exceeded" | "key-limit-exceeded" | "lock-acquisition-failed" | "max-concurrent-runs-exceeded" | "unpriced-model" | (string & {});
+export type RejectionReason = "daily-cost-budget-exceeded" | "key-limit-exceeded" | "lock-acquisition-failed" | "max-concurrent-runs-exceeded" | "unpriced-model";
 
 /** Attempts, retries and fallbacks that an answer took. */
 export interface Reliability {
@@ -1510,12 +1510,12 @@ export interface ResumeWorkflowBody {
  * The idempotency key of a retry; absent if `retryable` is false. `same-key`: nothing was decided. `new-key`: the key
  * is bound to the failed run, so the same key gets this error again.
  */
-export type RetryWith = "same-key" | "new-key" | (string & {});
+export type RetryWith = "same-key" | "new-key";
 
 /** The answer that a model must give. */
 export interface ReviewAnswer {
   readonly schemaVersion: 1;
-  readonly mergeGate: MergeGate;
+  readonly mergeGate: MergeGate | (string & {});
   readonly reportMarkdown: string;
   readonly findings: readonly Finding[];
   readonly dependencyInspection?: DependencyInspection | undefined;
@@ -1532,16 +1532,16 @@ export interface ReviewResult {
   readonly runId: string;
   readonly personaName: string;
   readonly sessionId: string;
-  readonly status: ReviewResultStatus;
+  readonly status: ReviewResultStatus | (string & {});
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly findings: readonly Finding[];
-  readonly mergeGate: MergeGate;
+  readonly mergeGate: MergeGate | (string & {});
   readonly reportMarkdown: string;
   readonly repoPath: string;
   readonly headRef: string;
   readonly baseRef: string;
-  readonly baseRefResolvedFrom: ReviewResultBaseRefResolvedFrom;
+  readonly baseRefResolvedFrom: ReviewResultBaseRefResolvedFrom | (string & {});
   readonly artifacts: PersonaArtifacts;
   readonly contextManifest: readonly ContextFile[];
   readonly referencedFileMeta: readonly ContextFile[];
@@ -1558,12 +1558,12 @@ export interface ReviewResult {
   readonly error?: ReviewError | undefined;
 }
 
-export type ReviewResultBaseRefResolvedFrom = "flag" | "main" | "origin-head" | (string & {});
+export type ReviewResultBaseRefResolvedFrom = "flag" | "main" | "origin-head";
 
-export type ReviewResultStatus = "failed" | "ok" | (string & {});
+export type ReviewResultStatus = "failed" | "ok";
 
 /** A role of an identity. Each one may do what the roles before it may. `NONE` locks an identity out. */
-export type Role = "Admin" | "None" | "Operator" | "Viewer" | (string & {});
+export type Role = "Admin" | "None" | "Operator" | "Viewer";
 
 /**
  * A run. In lists, `inputPreview` and `outputPreview` replace the input and the output.
@@ -1574,7 +1574,7 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer" | (string & {});
 export interface Run {
   readonly runId: string;
   readonly sessionId: string;
-  readonly status: RunStatus;
+  readonly status: RunStatus | (string & {});
   readonly createdAt: string;
   readonly directiveId: string;
   readonly harnessProfileId: string;
@@ -1594,7 +1594,7 @@ export interface Run {
   readonly costMicroUsd?: number | undefined;
   readonly budgetMicroUsd?: number | undefined;
   readonly error?: RunError | undefined;
-  readonly verificationStatus?: VerificationStatus | undefined;
+  readonly verificationStatus?: VerificationStatus | (string & {}) | undefined;
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
   readonly inputPreview?: string | undefined;
   readonly outputPreview?: string | undefined;
@@ -1614,17 +1614,17 @@ export interface RunBody {
   readonly parentRunId?: string | null | undefined;
 }
 
-export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out" | (string & {});
+export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out";
 
 /** The error of a run without an answer. */
 export interface RunError {
   readonly code: string;
   readonly message: string;
   readonly retryable: boolean;
-  readonly retryWith?: RunErrorRetryWith | undefined;
+  readonly retryWith?: RunErrorRetryWith | (string & {}) | undefined;
 }
 
-export type RunErrorRetryWith = "new-key" | "same-key" | (string & {});
+export type RunErrorRetryWith = "new-key" | "same-key";
 
 /** Paths of resources related to a run. */
 export interface RunLinks {
@@ -1651,7 +1651,7 @@ export interface RunPage {
 
 /** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it. */
 export interface RunPause {
-  readonly reason: PauseReason;
+  readonly reason: PauseReason | (string & {});
   readonly since: string;
 }
 
@@ -1667,7 +1667,7 @@ export interface RunResult {
   readonly harnessProfileId: string;
   readonly harnessProfileSnapshot: HarnessProfile;
   readonly evidenceCount: number;
-  readonly verificationStatus: VerificationStatus;
+  readonly verificationStatus: VerificationStatus | (string & {});
   readonly contextMeta: ContextMeta;
   readonly reliability: Reliability;
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
@@ -1681,7 +1681,7 @@ export interface RunScheduleBody {
   readonly model?: string | null | undefined;
 }
 
-export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "running" | "timed-out" | (string & {});
+export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paused" | "queued" | "running" | "timed-out";
 
 /**
  * A version of a run template. `directiveTemplate` and `defaultParams` are null once redacted.
@@ -1726,7 +1726,7 @@ export interface RunTimes {
  * cover that run.
  */
 export interface RunWait {
-  readonly reason: WaitReason;
+  readonly reason: WaitReason | (string & {});
   readonly position: number;
   readonly blockedBy?: string | undefined;
   readonly limit?: ReachedLimit | undefined;
@@ -1771,7 +1771,7 @@ export interface ScheduleNote {
 
 /** Why and since when a schedule is paused. `runId` is the run that failed, if the cause is `failure`. */
 export interface SchedulePause {
-  readonly cause: PauseCause;
+  readonly cause: PauseCause | (string & {});
   readonly since: string;
   readonly runId?: string | undefined;
 }
@@ -1789,16 +1789,16 @@ export interface ScheduleRunLog {
   readonly scheduleId: string;
   readonly sessionId: string | null;
   readonly startedAt: string;
-  readonly status: ScheduleRunStatus;
+  readonly status: ScheduleRunStatus | (string & {});
   readonly finishedAt?: string | undefined;
   readonly nominalTime?: string | undefined;
-  readonly reason?: ScheduleRunReason | undefined;
+  readonly reason?: ScheduleRunReason | (string & {}) | undefined;
   readonly runId?: string | undefined;
   readonly error?: string | undefined;
   readonly errorCode?: string | undefined;
 }
 
-export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "policy-rejected" | "removed" | "superseded" | (string & {});
+export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "policy-rejected" | "removed" | "superseded";
 
 /**
  * Result of one run of a schedule.
@@ -1807,18 +1807,18 @@ export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" |
  * failed for a cause outside of the schedule.
  */
 export interface ScheduleRunResult {
-  readonly status: ScheduleRunStatus;
+  readonly status: ScheduleRunStatus | (string & {});
   readonly id: string;
   readonly sessionId: string | null;
   readonly startedAt: string;
   readonly finishedAt?: string | undefined;
   readonly error?: string | undefined;
   readonly errorCode?: string | undefined;
-  readonly reason?: ScheduleRunReason | undefined;
+  readonly reason?: ScheduleRunReason | (string & {}) | undefined;
   readonly runId?: string | undefined;
 }
 
-export type ScheduleRunStatus = "already-running" | "buffered" | "failed" | "ok" | "running" | "skipped" | (string & {});
+export type ScheduleRunStatus = "already-running" | "buffered" | "failed" | "ok" | "running" | "skipped";
 
 /** A schedule as a client writes it. Times are ISO-8601 with an offset. */
 export interface ScheduleSpec {
@@ -1861,8 +1861,8 @@ export interface ScheduledTask {
   readonly enabled: boolean;
   readonly paused: boolean;
   readonly running: boolean;
-  readonly overlapPolicy: OverlapPolicy;
-  readonly catchUp: CatchUp;
+  readonly overlapPolicy: OverlapPolicy | (string & {});
+  readonly catchUp: CatchUp | (string & {});
   readonly catchUpWindowSeconds: number;
   readonly pauseOnFailure: boolean;
   readonly jitterSeconds: number;
@@ -1920,7 +1920,7 @@ export interface SessionSpend {
   readonly sessionId: string;
 }
 
-export type SessionStrategy = "enqueue" | "interrupt" | "reject" | (string & {});
+export type SessionStrategy = "enqueue" | "interrupt" | "reject";
 
 /**
  * The commands that tool `shell` may start. Each one is a prefix of the command line, word by word.
@@ -1973,11 +1973,11 @@ export interface Simulation {
   readonly newlyRejected: OutcomeChange;
   readonly newlyAllowed: OutcomeChange;
   readonly estimated: number;
-  readonly notSimulated: readonly SimulationLimit[];
+  readonly notSimulated: readonly (SimulationLimit | (string & {}))[];
   readonly run?: SimulatedOutcome | undefined;
 }
 
-export type SimulationLimit = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts" | (string & {});
+export type SimulationLimit = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts";
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
@@ -1986,7 +1986,7 @@ export interface Step {
   readonly harnessProfileId?: string | undefined;
   readonly outputs?: readonly string[] | undefined;
   readonly execution?: StepExecution | undefined;
-  readonly triggerRule?: TriggerRule | undefined;
+  readonly triggerRule?: TriggerRule | (string & {}) | undefined;
   readonly when?: Condition | undefined;
   readonly map?: MapOver | undefined;
   readonly approval?: Approval | undefined;
@@ -2002,7 +2002,7 @@ export interface StepExecution {
 /** State of one item of a mapped step. */
 export interface StepItem {
   readonly item: number;
-  readonly status: StepItemStatus;
+  readonly status: StepItemStatus | (string & {});
   readonly attempt: number;
   readonly runId?: string | undefined;
   readonly error?: string | undefined;
@@ -2014,7 +2014,7 @@ export interface StepItemPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "running" | (string & {});
+export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "running";
 
 /**
  * State of a step.
@@ -2024,7 +2024,7 @@ export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "runnin
  */
 export interface StepState {
   readonly stepId: string;
-  readonly status: StepStatus;
+  readonly status: StepStatus | (string & {});
   readonly attempt: number;
   readonly ready: boolean;
   readonly dependencyReadiness: DependencyReadiness;
@@ -2038,7 +2038,7 @@ export interface StepState {
   readonly approval?: PendingApproval | undefined;
 }
 
-export type StepStatus = "cancelled" | "failed" | "ok" | "pending" | "running" | "skipped" | "waiting" | (string & {});
+export type StepStatus = "cancelled" | "failed" | "ok" | "pending" | "running" | "skipped" | "waiting";
 
 /**
  * A run template as a client writes it.
@@ -2131,9 +2131,9 @@ export interface TranscriptDelta {
  */
 export interface TranscriptEntry {
   readonly id: string;
-  readonly role: TranscriptRole;
+  readonly role: TranscriptRole | (string & {});
   readonly content: string | null;
-  readonly kind: TranscriptKind;
+  readonly kind: TranscriptKind | (string & {});
   readonly metadata: Readonly<Record<string, string>>;
   readonly createdAt: string;
   readonly runId: string;
@@ -2141,7 +2141,7 @@ export interface TranscriptEntry {
   readonly toolName?: string | undefined;
   readonly isError?: boolean | undefined;
   readonly provisional?: boolean | undefined;
-  readonly runStatus?: RunEndStatus | undefined;
+  readonly runStatus?: RunEndStatus | (string & {}) | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -2150,11 +2150,11 @@ export interface TranscriptEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type TranscriptKind = "message" | "tool-call" | "tool-result" | (string & {});
+export type TranscriptKind = "message" | "tool-call" | "tool-result";
 
-export type TranscriptRole = "assistant" | "system" | "tool" | "user" | (string & {});
+export type TranscriptRole = "assistant" | "system" | "tool" | "user";
 
-export type TriggerRule = "all-done" | "all-succeeded" | "one-failed" | (string & {});
+export type TriggerRule = "all-done" | "all-succeeded" | "one-failed";
 
 /** Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none. */
 export interface UpdatedSchedule {
@@ -2180,12 +2180,12 @@ export interface Usage {
 /** A verification policy that the run did not meet. */
 export interface VerificationFailure {
   readonly policyId: string;
-  readonly kind: VerificationKind;
+  readonly kind: VerificationKind | (string & {});
   readonly message: string;
   readonly details: Readonly<Record<string, string>>;
 }
 
-export type VerificationKind = "command" | "contains" | "json-schema" | "require-evidence" | (string & {});
+export type VerificationKind = "command" | "contains" | "json-schema" | "require-evidence";
 
 /**
  * A condition that a run must meet to pass verification. `label` is the label of the evidence.
@@ -2195,15 +2195,15 @@ export type VerificationKind = "command" | "contains" | "json-schema" | "require
  */
 export interface VerificationPolicy {
   readonly id: string;
-  readonly kind: VerificationKind;
+  readonly kind: VerificationKind | (string & {});
   readonly label: string;
-  readonly evidenceType?: EvidenceType | undefined;
+  readonly evidenceType?: EvidenceType | (string & {}) | undefined;
   readonly command?: readonly string[] | undefined;
   readonly schema?: Readonly<Record<string, unknown>> | undefined;
   readonly contains?: string | undefined;
 }
 
-export type VerificationStatus = "passed" | "verification-failed" | (string & {});
+export type VerificationStatus = "passed" | "verification-failed";
 
 /** SHA-256 of the rows of a view at a position. Servers with the same log have the same digest. */
 export interface ViewDigest {
@@ -2218,7 +2218,7 @@ export interface ViewDigests {
   readonly views: Readonly<Record<string, ViewDigest>>;
 }
 
-export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-busy" | (string & {});
+export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-busy";
 
 /**
  * A drain of a queue. `status` is `running`, `ok` or `failed`.
@@ -2228,7 +2228,7 @@ export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-bus
 export interface WorkDrain {
   readonly drainId: string;
   readonly sessionId: string;
-  readonly status: WorkDrainStatus;
+  readonly status: WorkDrainStatus | (string & {});
   readonly requestedBy: string;
   readonly automatic: boolean;
   readonly startedAt: string;
@@ -2242,14 +2242,14 @@ export interface WorkDrain {
   readonly error?: DrainError | undefined;
 }
 
-export type WorkDrainStatus = "failed" | "ok" | "running" | (string & {});
+export type WorkDrainStatus = "failed" | "ok" | "running";
 
 /** A waiting work item. `payload` is null once redacted. `runId` is present while a run processes it. */
 export interface WorkItem {
   readonly id: string;
   readonly sessionId: string;
   readonly payload: string | null;
-  readonly mode: QueueMode;
+  readonly mode: QueueMode | (string & {});
   readonly createdAt: string;
   readonly attempts: number;
   readonly runId?: string | undefined;
@@ -2277,8 +2277,8 @@ export interface WorkQueueState {
  */
 export interface Worker {
   readonly id: string;
-  readonly kind: WorkerKind;
-  readonly status: WorkerStatus;
+  readonly kind: WorkerKind | (string & {});
+  readonly status: WorkerStatus | (string & {});
   readonly host: string;
   readonly pid: number;
   readonly providers: readonly string[];
@@ -2289,9 +2289,9 @@ export interface Worker {
   readonly problems: readonly BackgroundProblem[];
 }
 
-export type WorkerKind = "command" | "server" | "worker" | (string & {});
+export type WorkerKind = "command" | "server" | "worker";
 
-export type WorkerStatus = "alive" | "lost" | (string & {});
+export type WorkerStatus = "alive" | "lost";
 
 /** The processes attached to the log, oldest first. */
 export interface Workers {
@@ -2320,13 +2320,13 @@ export interface WorkflowDefinition {
 /** A line of the log of a workflow run. */
 export interface WorkflowLogLine {
   readonly id: string;
-  readonly level: WorkflowLogLineLevel;
+  readonly level: WorkflowLogLineLevel | (string & {});
   readonly message: string;
   readonly createdAt: string;
   readonly stepId?: string | undefined;
 }
 
-export type WorkflowLogLineLevel = "error" | "info" | (string & {});
+export type WorkflowLogLineLevel = "error" | "info";
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface WorkflowPage {
@@ -2355,7 +2355,7 @@ export interface WorkflowRun {
   readonly schemaVersion: number;
   readonly id: string;
   readonly workflowId: string;
-  readonly status: WorkflowRunStatus;
+  readonly status: WorkflowRunStatus | (string & {});
   readonly stepOrder: readonly string[];
   readonly stepStates: Readonly<Record<string, StepState>>;
   readonly executionLog: readonly WorkflowLogLine[];
@@ -2379,13 +2379,13 @@ export interface WorkflowRunDetails {
   readonly eta: Eta;
 }
 
-export type WorkflowRunStatus = "cancelled" | "failed" | "ok" | "running" | "waiting" | (string & {});
+export type WorkflowRunStatus = "cancelled" | "failed" | "ok" | "running" | "waiting";
 
 /** A run of a workflow, in a list. */
 export interface WorkflowRunSummary {
   readonly id: string;
   readonly workflowId: string;
-  readonly status: WorkflowRunStatus;
+  readonly status: WorkflowRunStatus | (string & {});
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly requestedBy: string;
