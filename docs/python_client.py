@@ -34,6 +34,7 @@ from docs.python_source import (
     sentence,
     snake,
     split,
+    without_null,
 )
 from docs.python_sync import CLIENT, SOURCE, TARGET, formatted, sync_of
 
@@ -113,6 +114,10 @@ def models() -> str:
     schemas = described["components"]["schemas"]
     scope = Scope(schemas)
     names = model_names(described)
+    for row in OPERATIONS:
+        if row.versioned:
+            name = Method(row, operations_of(described)[row.id], described["components"]).answer_name()
+            schemas[name] = schemas[name] | {"properties": {**schemas[name]["properties"], "etag": ETAG}}
     classes = [record(name, schemas[name], scope) for name in names if is_class(schemas[name])]
     return formatted(imported(MODELS_HEAD + aliases(scope) + "\n\n" + "\n\n".join(classes)))
 
@@ -122,9 +127,14 @@ def model_names(described: Json) -> list[str]:
     return sorted(reachable(roots(described), described["components"]["schemas"]) - EVENTS)
 
 
+def operations_of(described: Json) -> dict[str, Json]:
+    """Return the operations of the document by their ids."""
+    return {item["operationId"]: item for path in described["paths"].values() for item in path.values()}
+
+
 def roots(described: Json) -> Iterator[Json]:
     """Yield the schemas of all answers, and of the members of all bodies."""
-    operations = {item["operationId"]: item for path in described["paths"].values() for item in path.values()}
+    operations = operations_of(described)
     for row in OPERATIONS:
         method = Method(row, operations[row.id], described["components"])
         page = method.page()
@@ -133,6 +143,7 @@ def roots(described: Json) -> Iterator[Json]:
         yield from method.members().values()
 
 
+ETAG: Json = {"type": "string", "description": "The version as the header of the answer has it. Pass it as `if_match`."}
 EVENTS = frozenset({"EventRecord", "EventsPage"})
 """Components that ``docs/python_events.py`` writes."""
 
@@ -155,7 +166,7 @@ class Parameter(NamedTuple):
 def methods() -> str:
     """Return the module of the asynchronous methods."""
     described = document()
-    operations = {item["operationId"]: item for path in described["paths"].values() for item in path.values()}
+    operations = operations_of(described)
     made = [Method(row, operations[row.id], described["components"]).text() for row in OPERATIONS]
     return formatted(imported(METHODS_HEAD + "\n" + "\n".join(made)))
 
@@ -254,6 +265,11 @@ class Method:
             return {"anyOf": [{"$ref": SCHEMAS + kind.__name__} for kind in kinds if kind is not None]}
         data: Json = self._resolved(found[0])["properties"]["data"]
         return data
+
+    def answer_name(self) -> str:
+        """Return the name of the record that the operation answers."""
+        data = without_null(self.data("200") or {})
+        return str(data["$ref"]).removeprefix(SCHEMAS)
 
     def _answer(self, status: str) -> str | None:
         """Return the type of the answer with this status."""

@@ -1243,6 +1243,8 @@ class PolicyDocument(Model, frozen=True, kw_only=True):
     cost_budget_daily_usd: float | None = None
     max_run_attempts: int | None = None
     updated_at: datetime
+    etag: str | None = None
+    """The version as the header of the answer has it. Pass it as `if_match`."""
 
 
 class PolicyInput(Model, frozen=True, kw_only=True):
@@ -1633,6 +1635,8 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     params_schema: dict[str, Any] | None = None
+    etag: str | None = None
+    """The version as the header of the answer has it. Pass it as `if_match`."""
 
 
 class RunTimes(Model, frozen=True, kw_only=True):

@@ -190,6 +190,13 @@ def decode(kind: Any, data: bytes, request: str, status: int = 200) -> Any:
         raise InvalidAnswer(f"the answer has another shape: {error}", request=request, status=status) from error
 
 
+def with_etag(value: Any, headers: Mapping[str, str]) -> Any:
+    """Return a decoded answer with the version in its header, if its type has a field for it."""
+    if "etag" in headers and "etag" in getattr(value, "__struct_fields__", ()):
+        msgspec.structs.force_setattr(value, "etag", headers["etag"])
+    return value
+
+
 def page_of(kind: Any, data: bytes, request: str) -> Page[Any]:
     """Return a page with its items decoded as a type. Raise InvalidAnswer if they do not fit."""
     page: RawPage = decode(RawPage, data, request)

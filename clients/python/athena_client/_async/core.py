@@ -126,7 +126,8 @@ class AsyncCore:
             key=key,
         )
         kind = accepted if got.status == 202 and accepted is not None else answer
-        return wire.decode(kind, got.data, f"{method} {wire.PREFIX}{path}", got.status)
+        value = wire.decode(kind, got.data, f"{method} {wire.PREFIX}{path}", got.status)
+        return wire.with_etag(value, got.headers)
 
     async def send(
         self,

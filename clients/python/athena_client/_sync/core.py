@@ -125,7 +125,8 @@ class Core:
             key=key,
         )
         kind = accepted if got.status == 202 and accepted is not None else answer
-        return wire.decode(kind, got.data, f"{method} {wire.PREFIX}{path}", got.status)
+        value = wire.decode(kind, got.data, f"{method} {wire.PREFIX}{path}", got.status)
+        return wire.with_etag(value, got.headers)
 
     def send(
         self,
