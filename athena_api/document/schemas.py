@@ -22,8 +22,8 @@ FIELD = re.compile(r"(?<=`)[a-z]+(_[a-z]+)+(?=`)")
 class Schemas:
     """The components of the document, and the schema of each type that its operations use.
 
-    A union, and a choice of several values, is a component of its own. Its name is the one in ``enums.py``, else that
-    of its struct and its field.
+    A union, and a choice of several values, is a component of its own. Its name is the one in ``enums.py``, else the
+    names of its struct and its field.
     """
 
     def __init__(self, types: Sequence[Any], inputs: Iterable[Any]) -> None:

@@ -207,7 +207,9 @@ def test_conditions_modes_and_keys_reach_the_server(fresh: Server, half: str) ->
             )
         assert (refused.value.code, refused.value.status) == ("PRECONDITION_FAILED", 412)
         policy = client.put_policy(schema_version=1, max_concurrent_runs=7)
-        assert policy.etag and client.get_policy().etag == policy.etag
+        read = client.get_policy()
+        assert read is not None
+        assert policy.etag and read.etag == policy.etag
         later = client.put_policy(schema_version=1, max_concurrent_runs=8, if_match=policy.etag)
         assert later.etag != policy.etag
         with pytest.raises(AthenaError, match="PRECONDITION_FAILED"):
