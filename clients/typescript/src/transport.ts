@@ -200,7 +200,7 @@ export class Transport {
         for await (const frame of this.frames(url, parts, opened)) {
           failures = 0;
           cursor = frame.id ?? cursor;
-          yield { name: frame.event, data: (JSON.parse(frame.data) as { data: unknown }).data, cursor: frame.id };
+          yield { name: frame.event, data: dataOf(frame), cursor: frame.id };
         }
         failed = new Failed(unreachable("the server ended the stream", 0));
       } catch (error) {
@@ -244,7 +244,7 @@ export class Transport {
         });
         cutoff.disarm(); // a slow consumer is not a silent server
         if (done) return;
-        yield* parser.push(decoder.decode(value, { stream: true }));
+        yield* framesOf(parser, decoder.decode(value, { stream: true }));
       }
     } finally {
       cutoff.close();
@@ -267,10 +267,28 @@ function lossOf(error: unknown, cutoff: Cutoff, timeoutMs: number | undefined): 
   return `the server did not answer (${cause instanceof Error ? cause.message : String(cause)})`;
 }
 
+function framesOf(parser: SseParser, text: string): Frame[] {
+  try {
+    return parser.push(text);
+  } catch (error) {
+    throw new Failed(invalid("a frame of the stream is too large", 200, error));
+  }
+}
+
+function dataOf(frame: Frame): unknown {
+  const envelope = envelopeOf(frame.data);
+  if (!envelope?.ok) throw new Failed(invalid(`a frame of the stream is not from Athena (${frame.event})`, 200));
+  return envelope.data;
+}
+
+function invalid(message: string, status: number, cause?: unknown): AthenaError {
+  return new AthenaError({ code: "INVALID_ANSWER", message, status }, { cause });
+}
+
 function notAthena({ status }: Response): AthenaError {
   const message = `the response is not from Athena (status ${status}); check the address and the proxy`;
   if (status === 429 || status >= 500) return unreachable(message, status);
-  return new AthenaError({ code: "INVALID_ANSWER", message, status });
+  return invalid(message, status);
 }
 
 type Envelope<T> = { readonly ok: true; readonly data: T } | Failure;

@@ -215,6 +215,25 @@ test("a stream that is rejected, or never reached, throws", async () => {
   await served([cut], (athena) => assert.rejects(consume(athena), { code: "UNREACHABLE" }), { deadlineMs: 300 });
 });
 
+test("a stream with a frame that is too large or not from Athena throws", async () => {
+  for (const text of ["data: ".concat("x".repeat(17 << 20)), "data: <h1>\n\n", "data: {}\n\n"]) {
+    await served([stream(text, () => undefined)], (athena) =>
+      assert.rejects(athena.events().next(), { code: "INVALID_ANSWER", status: 200 }),
+    );
+  }
+});
+
+test("requests are sent by the fetch that is given", async () => {
+  const urls: string[] = [];
+  const fetch: typeof globalThis.fetch = async (url) => {
+    urls.push(String(url));
+    return Response.json({ ok: true, data: null });
+  };
+  const athena = new Athena({ baseUrl: "https://athena.example/behind/a/proxy/", fetch });
+  assert.equal(await athena.getPolicy({ minPosition: 7, stale: "allow" }), null);
+  assert.deepEqual(urls, ["https://athena.example/behind/a/proxy/api/v1/policy?minPosition=7&stale=allow"]);
+});
+
 test("the headers of a client are sent with each request", async () => {
   const options = { identity: "ada", headers: { "x-proxy": "1" } };
   const seen = await served([answer(null)], async (athena) => void (await athena.getPolicy()), options);

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.support.node import NAME, Project
+from tests.support.node import CLIENT, NAME, Project
 from tests.support.process import ROOT
 from tests.support.server import Server
 
@@ -16,6 +16,12 @@ def test_the_programs_do_what_they_show(project: Project, server: Server) -> Non
     assert project.build(**{name: program for name, (program, _) in PROGRAMS.items()}) == ""
     for name, (_, output) in PROGRAMS.items():
         assert project.run(name, ATHENA_API_BASE_URL=server.url) == output, name
+
+
+def test_the_program_of_the_package_runs(project: Project, server: Server) -> None:
+    (program,) = re.findall(r"^```ts\n(.*?)^```$", (CLIENT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert project.build(readme=program.replace("http://127.0.0.1:8787", server.url)) == ""
+    assert project.run("readme") == "Echo: user: Say hello.\n"
 
 
 def test_a_wrong_program_is_reported(project: Project) -> None:
