@@ -124,6 +124,8 @@ class Scope:
                 return type(values[0]).__name__
             if self.exact or "const" in schema:
                 return literal(values)
+            if name in self.elsewhere:
+                return self._place(name)
             self.aliases.setdefault(name, literal(values))
             return name
         if found := tagged(schema, self.components):

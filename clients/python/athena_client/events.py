@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     AuthzDeniedPayloadDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
     EvidenceAttachedPayloadEvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
     EvidenceAttachedPayloadSource: TypeAlias = Literal["model", "tool", "verifier"] | str
-    HarnessSpecVersion: TypeAlias = Literal["v1", "v2"] | str
     LetterItemMode: TypeAlias = Literal["collect", "followup"] | str
     LogForkedPayloadAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
     PersonaRunCompletedPayloadMergeGate: TypeAlias = Literal["fail", "pass"] | str
@@ -123,7 +122,6 @@ else:  # a newer server may send others
     AuthzDeniedPayloadDenyReason = str
     EvidenceAttachedPayloadEvidenceType = str
     EvidenceAttachedPayloadSource = str
-    HarnessSpecVersion = str
     LetterItemMode = str
     LogForkedPayloadAnchor = str
     PersonaRunCompletedPayloadMergeGate = str
@@ -305,7 +303,7 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """A harness profile as a client writes it."""
 
     display_name: str
-    version: HarnessSpecVersion
+    version: models.HarnessSpecVersion
     config: models.HarnessConfig
     policies: models.HarnessPolicies
     tool_policies: models.ToolPolicies | None = None
