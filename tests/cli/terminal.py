@@ -103,7 +103,7 @@ class Terminal:
         """Return the environment of a command."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
         given = {f"ATHENA_{name.upper()}": value for name, value in {**self.settings, **settings}.items()}
-        return {**kept, "PYTHONPATH": str(ROOT), **given, **self.variables}
+        return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'clients' / 'python'}", **given, **self.variables}
 
     def start(self, *arguments: str, **settings: str) -> Running:
         running = Running(arguments, self.environment(settings), self.directory)

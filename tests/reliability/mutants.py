@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("athena_core", "athena_api", "athena_cli", "projections", "tests", "pyproject.toml")
+COPIED = ("athena_core", "athena_api", "athena_cli", "clients", "projections", "tests", "pyproject.toml")
 SECONDS_MAX = 180
 FAILED = 1
 PLUGINS = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # they start slowly
@@ -53,6 +53,12 @@ def of(name: str, test: str, *changes: tuple[str, str, str]) -> Mutant:
     return Mutant(name, tuple(Change(*change) for change in changes), test)
 
 
+def in_client(name: str, test: str, old: str, new: str) -> Mutant:
+    """Return a mutant of both halves of the Python client's core."""
+    halves = (("_async", old, new), ("_sync", old.replace("await ", ""), new.replace("await ", "")))
+    return of(name, test, *((f"clients/python/athena_client/{half}/core.py", was, now) for half, was, now in halves))
+
+
 TIME = "tests/reliability/test_time.py"
 SUPERVISOR = "athena_core/system/supervisor.py"
 SHELLS = "tests/core/tools/test_shell.py"
@@ -64,7 +70,71 @@ WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
 
 REDACT = "tests/cli/test_redact.py"
 
+ODD = "tests/clients/python/test_odd_servers.py"
+PARTS = "tests/clients/python/test_runs.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    in_client(
+        "a repeated call of the client has another key",
+        f"{ODD}::test_what_a_broken_connection_or_a_proxy_answers_is_asked_again_with_the_same_key",
+        "            headers=call.headers,\n",
+        '            headers={**call.headers, "idempotency-key": self._clock.key()},\n',
+    ),
+    in_client(
+        "the client repeats what only a new key can mend",
+        f"{ODD}::test_a_final_answer_is_raised_at_once",
+        "                    raise failed from None\n                if silence",
+        "                    pass\n                if silence",
+    ),
+    in_client(
+        "the client obeys a pause beyond its deadline",
+        f"{ODD}::test_a_pause_beyond_the_deadline_is_not_waited_for",
+        "self._clock.now() - begun + pause >= self._deadline",
+        "self._clock.now() - begun >= self._deadline",
+    ),
+    in_client(
+        "the client waits for a hung server",
+        f"{ODD}::test_a_hung_server_is_given_up_after_a_question",
+        "                await self._send_until(probe, self._timeout)\n",
+        "                pass\n",
+    ),
+    in_client(
+        "the client reads an answer without end",
+        f"{ODD}::test_a_body_without_end_is_cut_off",
+        "if len(content) > self._answer_bytes_max:",
+        "if len(content) > 1 << 30:",
+    ),
+    in_client(
+        "a stream of the client begins anew",
+        f"{ODD}::test_a_stream_continues_after_its_last_event_whatever_cuts_it",
+        "        if self.cursor is not None:\n",
+        "        if self.cursor is None:\n            self.cursor = None\n        elif False:\n",
+    ),
+    in_client(
+        "a stream of the client repeats an event",
+        f"{ODD}::test_an_event_that_comes_twice_is_yielded_once",
+        "repeated, self.cursor = frame.id == self.cursor, frame.id",
+        "repeated, self.cursor = False, frame.id",
+    ),
+    of(
+        "live text is shown again after a reconnection",
+        f"{PARTS}::test_whatever_live_text_comes_the_deltas_add_up_to_the_messages",
+        ("clients/python/athena_client/run_text.py", "text[len(shown) :]", "text"),
+    ),
+    of(
+        "a transcript's stream does not show that a run ended",
+        f"{PARTS}::test_a_run_that_fails_ends_its_stream_and_raises_where_it_is_awaited",
+        (
+            "athena_core/services/execution/live_text.py",
+            "                    subscriber.settle(run_id)\n",
+            "                    pass\n",
+        ),
+    ),
+    of(
+        "auto replaces a server on another host",
+        "tests/cli/test_transports.py::test_auto_does_not_replace_a_server_that_was_named",
+        ("athena_cli/transport.py", "not detached and is_loopback(url)", "not detached"),
+    ),
     of(
         "damage that a reader meets is not passed on",
         "tests/projections/engine/test_views.py::test_damage_that_only_readers_meet_is_healed_while_the_rest_serves",

@@ -44,7 +44,7 @@ def bug_in(text: str) -> str | None:
 def environment_of(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process on a directory; settings are lower-case, without their prefix."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'clients' / 'python'}"
     environment["ATHENA_OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"  # an unused port: no test uses the network
     environment["ATHENA_STATE_DIR"] = str(directory / "state")
     environment["ATHENA_WORKSPACE_ROOT"] = str(directory / "workspace")
