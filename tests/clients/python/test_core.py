@@ -1,6 +1,7 @@
 """The core of the Python client against a real server: requests, pages, streams and errors."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ def test_an_error_carries_what_the_server_answered(client: Athena) -> None:
 def test_a_segment_of_dots_is_not_a_path_parameter(client: Athena) -> None:
     with pytest.raises(ValueError, match="runId: '..' is not a valid id"):
         client.request("GET", "/runs/{runId}", parameters={"runId": ".."})
+
+
+def test_threads_share_a_client(client: Athena) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        done = list(threads.map(lambda number: start(client, f"number {number}."), range(24)))
+    assert len({run["runId"] for run in done}) == 24
+    assert all(f"number {number}." in run["output"] for number, run in enumerate(done))
 
 
 async def test_the_asynchronous_half_does_the_same(server: Server) -> None:

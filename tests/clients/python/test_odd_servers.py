@@ -1,5 +1,6 @@
 """The Python client against servers that break, hang, lie and talk without end, over real sockets."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -106,6 +107,11 @@ FINAL: dict[str, tuple[bytes, type[AthenaError], str]] = {
     "another-shape": (response(200, b'{"ok":true,"data":[1]}'), InvalidAnswer, "INVALID_ANSWER"),
     "not-ok": (response(200, b'{"ok":false}'), AthenaError, "UNKNOWN_ERROR"),
     "list": (response(200, b"[]"), InvalidAnswer, "INVALID_ANSWER"),
+    "bad-gzip": (
+        response(200, b"no gzip", "application/json", "content-encoding: gzip"),
+        InvalidAnswer,
+        "INVALID_ANSWER",
+    ),
     "noise": (response(200, b"\xff\xfe\x00"), InvalidAnswer, "INVALID_ANSWER"),
 }
 
@@ -129,6 +135,26 @@ def test_the_deadline_ends_the_attempts_and_the_last_error_is_raised() -> None:
         assert 25.0 < sum(clock.sleeps) < 30.0
         assert len(server.requests) == len(clock.sleeps) + 1
     assert clock.sleeps[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.5]
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "127.0.0.1:9", "/x"])
+def test_a_url_of_another_kind_is_not_tried_twice(url: str) -> None:
+    clock = FastClock()
+    with Athena(url, clock=clock) as athena, pytest.raises(Unreachable):
+        post(athena)
+    assert clock.sleeps == []
+
+
+async def test_a_cancelled_call_hangs_up_and_leaves_the_client_usable() -> None:
+    with odd_server(hangs_after(), GOOD) as server:
+        async with AsyncAthena(server.url) as athena:
+            call = asyncio.create_task(athena.request("GET", "/caller", dict))
+            while not server.requests:
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert await athena.request("GET", "/caller", dict) == {"a": 1}, "the server noticed the end of the first"
 
 
 def test_no_server_at_all_is_unreachable_and_says_where() -> None:

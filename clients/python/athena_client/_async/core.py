@@ -32,6 +32,8 @@ MARKS = frozenset({"bookmark", "caught-up"})
 """Events of frames that only move the cursor."""
 
 QUIET = (None,)
+NEVER_SENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+"""Faults of the request itself, such as a wrong URL. Repeating it cannot help."""
 
 
 class AsyncCore:
@@ -185,6 +187,8 @@ class AsyncCore:
             except httpx2.TransportError as error:
                 failed = self._unreachable(call.name, error)
                 failed.__cause__ = error
+                if isinstance(error, NEVER_SENT):
+                    raise failed from error
             except _Refused as refused:
                 failed, pause = refused.error, refused.pause
                 if failed.retry_with != "same-key":
@@ -210,6 +214,8 @@ class AsyncCore:
         response = await self._http.send(request, stream=True)
         try:
             content = await self._read(response, call.name)
+        except httpx2.DecodingError as error:
+            raise _Refused(InvalidAnswer(str(error), request=call.name, status=response.status_code)) from error
         finally:
             await response.aclose()
         try:
@@ -361,7 +367,9 @@ class AsyncStream(Generic[T]):
             except httpx2.TransportError as error:
                 failed = core._unreachable(call.name, error)
                 failed.__cause__ = error
-            except FrameTooLarge as error:
+                if isinstance(error, NEVER_SENT):
+                    raise failed from error
+            except (FrameTooLarge, httpx2.DecodingError) as error:
                 raise InvalidAnswer(str(error), request=call.name, status=200) from error
             except _Refused as refused:
                 failed, pause = refused.error, refused.pause

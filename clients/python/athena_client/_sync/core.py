@@ -33,6 +33,8 @@ MARKS = frozenset({"bookmark", "caught-up"})
 """Events of frames that only move the cursor."""
 
 QUIET = (None,)
+NEVER_SENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+"""Faults of the request itself, such as a wrong URL. Repeating it cannot help."""
 
 
 class Core:
@@ -184,6 +186,8 @@ class Core:
             except httpx2.TransportError as error:
                 failed = self._unreachable(call.name, error)
                 failed.__cause__ = error
+                if isinstance(error, NEVER_SENT):
+                    raise failed from error
             except _Refused as refused:
                 failed, pause = refused.error, refused.pause
                 if failed.retry_with != "same-key":
@@ -209,6 +213,8 @@ class Core:
         response = self._http.send(request, stream=True)
         try:
             content = self._read(response, call.name)
+        except httpx2.DecodingError as error:
+            raise _Refused(InvalidAnswer(str(error), request=call.name, status=response.status_code)) from error
         finally:
             response.close()
         try:
@@ -360,7 +366,9 @@ class Stream(Generic[T]):
             except httpx2.TransportError as error:
                 failed = core._unreachable(call.name, error)
                 failed.__cause__ = error
-            except FrameTooLarge as error:
+                if isinstance(error, NEVER_SENT):
+                    raise failed from error
+            except (FrameTooLarge, httpx2.DecodingError) as error:
                 raise InvalidAnswer(str(error), request=call.name, status=200) from error
             except _Refused as refused:
                 failed, pause = refused.error, refused.pause
