@@ -100,7 +100,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     in_client(
         "the client reads an answer without end",
-        f"{ODD}::test_a_body_without_end_is_cut_off",
+        f"{ODD}::test_an_answer_beyond_the_limit_is_refused",
         "if len(content) > self._answer_bytes_max:",
         "if len(content) > 1 << 30:",
     ),
@@ -118,7 +118,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "live text is shown again after a reconnection",
-        f"{PARTS}::test_whatever_live_text_comes_the_deltas_add_up_to_the_messages",
+        f"{PARTS}::test_text_that_comes_again_after_a_reconnection_is_shown_once",
         ("clients/python/athena_client/run_text.py", "text[len(shown) :]", "text"),
     ),
     of(

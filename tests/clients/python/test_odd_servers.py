@@ -207,6 +207,15 @@ def test_the_backoff_is_random_and_bounded(failures: int, fraction: float) -> No
     assert 0 <= backoff(failures, fraction) <= BACKOFF_SECONDS_MAX
 
 
+def test_an_answer_beyond_the_limit_is_refused() -> None:
+    large = response(200, b" " * (2 << 20) + b'{"ok":true,"data":{"a":1}}')
+    with odd_server(sends(large)) as server:
+        with client(server, answer_bytes_max=1 << 20) as athena, pytest.raises(InvalidAnswer):
+            post(athena)
+        with client(server) as athena:
+            assert post(athena) == {"a": 1}
+
+
 def test_a_body_without_end_is_cut_off() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
     with odd_server(sends_without_end(head, b" " * 65_536)) as server:
