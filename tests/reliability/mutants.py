@@ -123,7 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     of(
         "a transcript's stream does not show that a run ended",
-        f"{PARTS}::test_a_run_that_fails_ends_its_stream_and_raises_where_it_is_awaited",
+        "tests/core/services/execution/test_live_text.py::test_a_settled_run_is_reported_once_after_its_text",
         (
             "athena_core/services/execution/live_text.py",
             "                    subscriber.settle(run_id)\n",

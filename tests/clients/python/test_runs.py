@@ -197,7 +197,8 @@ def entry(text: str, number: int) -> TranscriptEntry:
 
 
 def test_text_that_comes_again_after_a_reconnection_is_shown_once() -> None:
-    merger, parts = RunText("run_1"), []
+    merger = RunText("run_1")
+    parts: list[RunPart] = []
     for text in ("Hel", "Hello", "Hel", "Hello there"):
         parts += merger.take_delta(TranscriptDelta(run_id="run_1", turn=1, offset=0, text=text))
     assert parts == [TextDelta("Hel"), TextDelta("lo"), TextDelta(" there")]
