@@ -9,7 +9,7 @@ from athena_client import AsyncAthena
 async def follow(url: str) -> None:
     """Print ids until the process is killed."""
     async with AsyncAthena(url) as client:
-        async for event in client.stream_events():
+        async for event in client.events():
             print(event.id, flush=True)
 
 

@@ -5,5 +5,5 @@ import sys
 from athena_client import Athena
 
 with Athena(sys.argv[1]) as client:
-    for event in client.stream_events():
+    for event in client.events():
         print(event.id, flush=True)

@@ -4,6 +4,6 @@ const { Athena } = await import(`${folder}/index.js`);
 const client = new Athena({ baseUrl: url });
 for (let number = 0; ; number++) {
   const mark = `${prefix}-${number}`;
-  const answer = await client.createRun({ input: mark, metadata: { [name]: mark } }, { respondAsync: number % 2 === 1 });
-  console.log(mark, answer.runId);
+  const spec = { metadata: { [name]: mark } };
+  console.log(mark, number % 2 ? (await client.start(mark, spec)).id : (await client.run(mark, spec)).runId);
 }

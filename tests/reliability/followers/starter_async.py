@@ -12,8 +12,11 @@ async def start(url: str, name: str, prefix: str) -> None:
     async with AsyncAthena(url) as client:
         for number in count():
             mark = f"{prefix}-{number}"
-            answer = await client.create_run(input=mark, metadata={name: mark}, respond_async=bool(number % 2))
-            print(mark, answer.run_id, flush=True)
+            if number % 2:
+                run_id = (await client.start(mark, metadata={name: mark})).id
+            else:
+                run_id = (await client.run(mark, metadata={name: mark})).run_id
+            print(mark, run_id, flush=True)
 
 
 asyncio.run(start(*sys.argv[1:]))

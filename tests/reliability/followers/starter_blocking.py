@@ -9,5 +9,8 @@ url, name, prefix = sys.argv[1:]
 with Athena(url) as client:
     for number in count():
         mark = f"{prefix}-{number}"
-        answer = client.create_run(input=mark, metadata={name: mark}, respond_async=bool(number % 2))
-        print(mark, answer.run_id, flush=True)
+        if number % 2:
+            run_id = client.start(mark, metadata={name: mark}).id
+        else:
+            run_id = client.run(mark, metadata={name: mark}).run_id
+        print(mark, run_id, flush=True)
