@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from athena_api.endpoint.operation import PREFIX
 from athena_api.operations import OPERATIONS
 from athena_api.pages import PAGES
+from athena_api.streams.lines import LINES_TYPE
 from athena_core.decider import Outcome
 from athena_core.domain import session
 from athena_core.domain.directive import DirectiveCreated
@@ -44,6 +45,8 @@ STREAMS = {
     f"{PREFIX}/sessions/large/transcript/stream": LAST.encode(),
 }
 """Streams, and the bytes at their head."""
+LINES = (f"{PREFIX}/events?form=lines", f"{PREFIX}/events?types=run.completed&form=lines")
+"""Paths that are asked for lines."""
 
 
 class Noting(Watchdog):
@@ -67,7 +70,7 @@ def targets() -> list[tuple[str, str, bytes]]:
             found.append((row.method, path, msgspec.json.encode(example.body or {}) if row.method != "GET" else b""))
         if row.paging is not None and not row.stream:
             found.append((row.method, f"{path}{'&' if '?' in path else '?'}limit=500", b""))
-    found += [("GET", path, b"") for path in (*STREAMS, *(PREFIX + page for page in LARGE_PAGES))]
+    found += [("GET", path, b"") for path in (*STREAMS, *LINES, *(PREFIX + page for page in LARGE_PAGES))]
     for data in kept("request"):
         name, _, body = data.partition(b"\n")
         row_named = WRITES.get(name.decode("latin-1"))
@@ -106,7 +109,8 @@ def asked(inside: Inside, requests: list[tuple[str, str, bytes]]) -> list[LoopBl
     try:
         for method, path, body in requests:
             until = STREAMS.get(path, b"")
-            ask = partial(call, inside.app, method, path, body, (b"prefer", b"respond-async"), until=until)
+            headers = (b"prefer", b"respond-async"), (b"accept", LINES_TYPE.encode() if path in LINES else b"*/*")
+            ask = partial(call, inside.app, method, path, body, *headers, until=until)
             answer = inside.call(ask)
             assert answer.status != 500, (method, path, answer)
             assert until in answer.body
