@@ -2,11 +2,37 @@
 
 from collections.abc import Mapping
 
-FIELDS: Mapping[str, str] = {}
-"""The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins."""
+from athena_api.document.fields import common, runs, server, work
 
-TIMES: frozenset[str] = frozenset()
+FIELDS: Mapping[str, str] = {**common.FIELDS, **runs.FIELDS, **work.FIELDS, **server.FIELDS}
+"""The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins.
+
+A parameter is named like a field, with its operation in place of the type.
+"""
+
+TIMES: frozenset[str] = frozenset(
+    {"at", "computedAt", "heartbeat", "nominalTime", "now", "oldestWaitingSince", "timestamp", "utc"}
+    | {"windowEnd", "windowStart", "createdAfter", "createdBefore"}
+    | {f"{kind}.since" for kind in ("BackgroundProblem", "CurrentWait", "RunPause", "SchedulePause", "Worker")}
+    | {"AcceptedClock.clock", "FireTime.local"}
+)
 """Names of text fields that are times though they do not end in ``At``."""
 
-TAGS: Mapping[str, str] = {}
+TAGS: Mapping[str, str] = {
+    "a2a": "Messages between personas, and dead letters.",
+    "catalog": "Directives and harness profiles.",
+    "core": "The server: capabilities, health and workers.",
+    "events": "The feed of all events.",
+    "fleet": "Counts, durations and costs of all runs.",
+    "governance": "The audit trail, and anchors of other logs.",
+    "memory": "Notes and entries that runs recall.",
+    "personas": "Reviews of changes by personas.",
+    "policy": "Limits, rejections and simulations.",
+    "runs": "Runs: start, read, explain and cancel them.",
+    "schedules": "Work that starts at set times.",
+    "sessions": "Sessions and their transcripts.",
+    "templates": "Run templates with parameters.",
+    "work": "Queues of sessions.",
+    "workflows": "Graphs of steps, with approvals.",
+}
 """The description of each group of operations."""

@@ -51,10 +51,10 @@ COMPONENTS: Mapping[str, Json] = {
         "type": "object",
         "required": ["code", "message", "retryable", "traceId"],
         "properties": {
-            "code": {"$ref": SCHEMAS + "ErrorCode"},
+            "code": {"$ref": SCHEMAS + "ErrorCode", "description": "A stable code, for programs."},
             "message": {"type": "string", "description": "The fault in words, for people. They may change."},
             "retryable": {"type": "boolean", "description": "True if the cause may pass, so a retry may succeed."},
-            "retryWith": {"$ref": SCHEMAS + "RetryWith"},
+            "retryWith": {"$ref": SCHEMAS + "RetryWith", "description": "Present if `retryable` is true."},
             "traceId": {"type": "string", "description": "The id of this request, as in the `x-trace-id` header."},
             "details": {
                 "anyOf": [{"type": "array", "items": {"$ref": SCHEMAS + "Fault"}}, {"type": "object"}],
@@ -67,7 +67,10 @@ COMPONENTS: Mapping[str, Json] = {
         "description": "The envelope of an error.",
         "type": "object",
         "required": ["ok", "error"],
-        "properties": {"ok": {"type": "boolean", "const": False}, "error": {"$ref": SCHEMAS + "ApiError"}},
+        "properties": {
+            "ok": {"type": "boolean", "const": False},
+            "error": {"$ref": SCHEMAS + "ApiError", "description": "The error."},
+        },
     },
     "RetryWith": {
         "type": "string",

@@ -272,15 +272,25 @@ class EventRecord(Model, frozen=True, kw_only=True):
     """A recorded event as it is published. `id` is the cursor of the events that follow it."""
 
     id: str
+    """Cursor of the events that follow."""
     trace_id: str
+    """Trace id of the request that caused it."""
     created_at: datetime
+    """When it was created."""
     session_id: str | None = None
+    """Id of the session."""
     run_id: str | None = None
+    """Id of the run."""
     task_id: str | None = None
+    """Task of the sender; absent without one."""
     parent_run_id: str | None = None
+    """The run that started it; absent without one."""
     policy: dict[str, Any] | None = None
+    """Rule of a rejection; absent otherwise."""
     scope: dict[str, list[str]] | None = None
+    """Scope that the event stores, as names by kind; absent without one."""
     undecodable: bool | None = None
+    """True if the payload cannot be read here; else absent."""
 
 
 class ContextReference(Model, frozen=True, kw_only=True):
@@ -303,12 +313,19 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """A harness profile as a client writes it."""
 
     display_name: str
+    """Name for people."""
     version: models.HarnessSpecVersion
+    """Version of this shape."""
     config: models.HarnessConfig
+    """Model and tools."""
     policies: models.HarnessPolicies
+    """Limits of a run."""
     tool_policies: models.ToolPolicies | None = None
+    """Rules of the tools; absent: `shell` runs nothing and `files` reads."""
     allowed_egress: list[models.Egress] | None = None
+    """Hosts that tool `http` may reach; absent: none."""
     verification_policies: list[models.VerificationPolicy] | None = None
+    """Conditions of a verified answer; absent: none."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):

@@ -247,40 +247,59 @@ else:  # a newer server may send others
 class AcceptedClock(Model, frozen=True, kw_only=True):
     """The machine's time, and how many milliseconds it was ahead of the server's (0: in step)."""
 
-    clock: str
+    clock: datetime
+    """Time of the machine."""
     ahead_ms: int
+    """Milliseconds that it was ahead of the server's time."""
 
 
 class ActiveRun(Model, frozen=True, kw_only=True):
     """An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it."""
 
     session_id: str
+    """Id of the session."""
     pid: int
+    """Process that runs it; 0 before one does."""
     started_at: datetime
+    """When it started, or was admitted."""
     run_id: str
+    """Id of the run."""
     trace_id: str
+    """Trace id of the request that caused it."""
 
 
 class AnchorReceipt(Model, frozen=True, kw_only=True):
     """An anchor of another log that is kept here. `from` is the identity that first sent it."""
 
     log_id: str
+    """Id of the log."""
     position: int
+    """Position in the log."""
     chain: str
-    at: str
+    """Chain value at the position, in hex."""
+    at: datetime
+    """When the anchor was taken."""
     from_: str
+    """Identity that sent it first."""
 
 
 class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
     """The filter of a redrive. Times are inclusive."""
 
     session_id: str | None = None
+    """Only dead letters of this session."""
     source: str | None = None
+    """Only dead letters of this source."""
     source_persona: str | None = None
+    """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
+    """Persona that the message is for; absent for queue items."""
     reason: str | None = None
-    created_after: str | None = None
-    created_before: str | None = None
+    """Only dead letters with this reason."""
+    created_after: datetime | None = None
+    """Only what was created at this time or later."""
+    created_before: datetime | None = None
+    """Only what was created at this time or earlier."""
 
 
 class Approval(Model, frozen=True, kw_only=True):
@@ -290,11 +309,17 @@ class Approval(Model, frozen=True, kw_only=True):
     """
 
     message: str | None = None
+    """Text for the approver."""
     approvers: list[str] | None = None
+    """Identities that may decide; absent: all with the role."""
     role: ApproverRole | None = None
+    """Least role of an approver; absent: `Operator`."""
     expires_after_ms: int | None = None
+    """Milliseconds until it expires; absent: never."""
     on_expiry: ApprovalOnExpiry | None = None
+    """Decision at expiry; absent: reject."""
     not_requester: bool | None = None
+    """True: who started or resumed the run may not approve."""
 
 
 class Artifact(Model, frozen=True, kw_only=True):
@@ -305,23 +330,36 @@ class Artifact(Model, frozen=True, kw_only=True):
     """
 
     kind: ArtifactKind
+    """Kind of the output."""
     output: str | None
+    """Text of the output; null once redacted."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     created_at: datetime
+    """When it was created."""
     output_truncated: bool | None = None
+    """True if it is a preview; else absent."""
 
 
 class ArtifactRef(Model, frozen=True, kw_only=True):
     """A reference to the output of a step."""
 
     step_id: str
+    """Id of the step."""
     artifact_ref: str
+    """Name of the output or evidence."""
     kind: ArtifactRefKind
+    """Kind of the output."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     created_at: datetime
+    """When it was created."""
     output_chars: int
+    """Length of the output in characters."""
 
 
 class AuditEntry(Model, frozen=True, kw_only=True):
@@ -331,70 +369,105 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     created_at: datetime
+    """When it was created."""
     kind: AuditKind
+    """What it is."""
     type: str
+    """Event type; new types may be added."""
     actor: str
+    """Identity that did it, or a `system:` actor of the server."""
     trace_id: str
+    """Trace id of the request that caused it."""
     target: str | None = None
+    """Run, session, operation or document; absent without one."""
     reason: str | None = None
+    """Reason that the client gave; absent without one."""
     before: dict[str, Any] | None = None
+    """State before the change; absent if nothing existed."""
     after: dict[str, Any] | None = None
+    """State after the change; absent for other entries."""
     details: dict[str, Any] | None = None
+    """Further facts; absent without them."""
     session_id: str | None = None
+    """Id of the session."""
     run_id: str | None = None
+    """Id of the run."""
 
 
 class AuthCapabilities(Model, frozen=True, kw_only=True):
     """Authentication and authorization of the server."""
 
     enabled: bool
+    """True if callers need an identity."""
     mode: AuthzMode
+    """How strictly roles are enforced."""
     identity_header: str
+    """Header with the identity of the caller."""
 
 
 class BackgroundProblem(Model, frozen=True, kw_only=True):
     """A background loop that is failing: since when, its last error, and the number of failures since then."""
 
     loop: str
-    since: str
+    """Name of the background loop."""
+    since: datetime
+    """Since when."""
     message: str
+    """Text for people."""
     count: int
+    """Number of failures."""
 
 
 class BinaryContent(Model, frozen=True, kw_only=True):
     """Binary content of evidence, in base64."""
 
     kind: BinaryContentKind
+    """What it is."""
     base64: str
+    """Bytes in base64."""
 
 
 class Caller(Model, frozen=True, kw_only=True):
     """The identity of the caller, its role and the operations that the role allows. `scope` narrows them further."""
 
     identity: str
+    """Name of the caller."""
     role: Role
+    """Role of the caller."""
     operations: list[str]
+    """Ids of the operations that the role allows."""
     scope: dict[str, list[str]] | None = None
+    """Names that the caller may see, by kind; absent: all."""
 
 
 class CancelRequest(Model, frozen=True, kw_only=True):
     """A request to cancel a run that has not ended."""
 
     session_id: str
+    """Id of the session."""
     requested_at: datetime
+    """When it was requested."""
     run_id: str
+    """Id of the run."""
     reason: str | None = None
+    """Reason that the client gave; absent without one or once redacted."""
     trace_id: str | None = None
+    """Trace id of the request that caused it."""
     started_at: datetime | None = None
+    """When the run started; absent before that."""
 
 
 class Cancelled(Model, frozen=True, kw_only=True):
     """The answer to a cancel."""
 
     status: CancelledStatus
+    """`not-running`: there was nothing to cancel."""
     run_id: str | None = None
+    """Run that was cancelled; absent without one."""
     session_id: str | None = None
+    """Session of the request; absent without one."""
 
 
 class Capabilities(Model, frozen=True, kw_only=True):
@@ -405,19 +478,33 @@ class Capabilities(Model, frozen=True, kw_only=True):
     """
 
     execution_backend: CapabilitiesExecutionBackend
+    """Where runs execute."""
     state_store: CapabilitiesStateStore
+    """Database of the log."""
     supports_pods: bool
+    """True if runs execute in pods."""
     supports_cpu_mem_metrics: bool
+    """True if CPU and memory are measured."""
     supports_sandbox: bool
+    """True if runs execute in a sandbox."""
     supports_a2_abus: bool = msgspec.field(name="supportsA2ABus")
+    """True if personas can send messages."""
     version: str
+    """Release of the server."""
     log_id: str
+    """Id of the log."""
     durability: CapabilitiesDurability
+    """When a write is acknowledged: after `fsync`."""
     scheduler: CapabilitiesScheduler
+    """Whether this server starts due schedules."""
     auth: AuthCapabilities
+    """Authentication and authorization."""
     providers: list[str]
+    """Names of the providers."""
     event_types: list[str]
+    """All event types that this server records."""
     limits: LimitCapabilities
+    """Limits."""
 
 
 class Cause(Model, frozen=True, kw_only=True):
@@ -428,33 +515,51 @@ class Cause(Model, frozen=True, kw_only=True):
     """
 
     event_id: str
+    """Id of the event in the feed."""
     type: str
-    at: str
+    """Event type; new types may be added."""
+    at: datetime
+    """When it happened."""
     actor: str
+    """Identity that did it, or a `system:` actor of the server."""
     trace_id: str
+    """Trace id of the request that caused it."""
     says: str
+    """The event, in a sentence for people."""
     caused_by: str | None = None
+    """Id of the event that caused it; absent without one."""
     turn: int | None = None
+    """Number of the model call, from 1."""
     waited_ms: int | None = None
+    """Milliseconds that the run had waited; absent if none."""
     after: str | None = None
+    """Run whose end admitted this one; absent without one, or outside of the caller's scope."""
 
 
 class ChangeShare(Model, frozen=True, kw_only=True):
     """The part of a change that falls on one session, profile, template or rule."""
 
     name: str
+    """Name."""
     runs: int
+    """Number of runs."""
     cost_usd: float
+    """Cost in dollars."""
 
 
 class Checkpoint(Model, frozen=True, kw_only=True):
     """The last attempt of a step."""
 
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     started_at: datetime | None = None
+    """When it started; absent before that."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     artifact: Artifact | None = None
+    """Output of the attempt; absent without one."""
     error: str | None = None
+    """Error, as `CODE: text`; absent without one."""
 
 
 class Condition(Model, frozen=True, kw_only=True):
@@ -464,80 +569,125 @@ class Condition(Model, frozen=True, kw_only=True):
     """
 
     step: str
+    """Id of the earlier step."""
     op: ConditionOperator
+    """Comparison."""
     path: str | None = None
+    """JSON pointer into the output; absent: compared as text."""
     value: Any = None
+    """Value to compare with."""
 
 
 class ContextFile(Model, frozen=True, kw_only=True):
     """A file that the persona was shown."""
 
     path: str
+    """Path of the file, relative to its root."""
     kind: ContextFileKind
+    """What it is."""
     chars: int
+    """Length in characters."""
     sha256: str
+    """SHA-256 in hex."""
     truncated: bool
+    """True if it was cut."""
 
 
 class ContextMeta(Model, frozen=True, kw_only=True):
     """Report of how the context of a run was compiled. Sizes are in characters."""
 
     initial_strategy: ContextStrategy
+    """Strategy at the start."""
     final_strategy: ContextStrategy
+    """Strategy at the end."""
     overflow_recovered: bool
+    """True if it was too large and was made to fit."""
     overflow_attempts: int
+    """Attempts to shrink the context."""
     initial_chars: int
+    """Size before shrinking, in characters."""
     final_chars: int
+    """Size at the end, in characters."""
     effective_max_chars: int
+    """Largest allowed context, in characters."""
     steps: list[ContextStep]
+    """Steps, in order."""
 
 
 class ContextStep(Model, frozen=True, kw_only=True):
     """An attempt to shrink a context, with the sizes before and after in characters."""
 
     kind: ContextStepKind
+    """What it is."""
     applied: bool
+    """True if the smaller context was used."""
     before_chars: int | None = None
+    """Size before it, in characters."""
     after_chars: int | None = None
+    """Size after it, in characters."""
     details: str | None = None
+    """What was shortened; absent if nothing."""
 
 
 class CostSummary(Model, frozen=True, kw_only=True):
     """Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs."""
 
     month: str
-    window_start: str
-    window_end: str
+    """UTC month, as `2026-01`."""
+    window_start: datetime
+    """Start of the window."""
+    window_end: datetime
+    """End of the window."""
     total_estimated_spend_usd: float
+    """Cost of the month in dollars."""
     persona_breakdown: list[PersonaSpend]
+    """By persona, highest cost first."""
     provider_breakdown: list[ProviderSpend]
+    """By provider, highest cost first."""
     profile_breakdown: list[ProfileSpend]
+    """By harness profile, highest cost first."""
     session_breakdown: list[SessionSpend]
+    """By session, highest cost first."""
     token_mix: TokenMix
+    """Tokens of the month."""
     unpriced_calls: int
+    """Model calls without a known price."""
     today: DaySpend
+    """Costs of the day."""
 
 
 class CurrentWait(Model, frozen=True, kw_only=True):
     """The one thing that a run waits for now, and since when."""
 
     reason: CurrentWaitReason
-    since: str
+    """Why."""
+    since: datetime
+    """Since when it waits."""
     says: str
+    """The event, in a sentence for people."""
     position: int | None = None
+    """Place in the queue, from 1; absent if not queued."""
     blocked_by: str | None = None
+    """Run ahead of it; absent without one, or outside of the caller's scope."""
     turn: int | None = None
+    """Number of the model call; absent outside of one."""
     tool_name: str | None = None
+    """Name of the tool; absent without one."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
 
 
 class DaySpend(Model, frozen=True, kw_only=True):
     """Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any."""
 
     day: str
+    """UTC day, as `2026-01-31`."""
     spent_usd: float
+    """Dollars spent on the day."""
     reserved_usd: float
+    """Dollars that running runs have reserved."""
     budget_usd: float | None = None
+    """Daily budget of the policy in dollars; absent without one."""
 
 
 class DeadLetter(Model, frozen=True, kw_only=True):
@@ -551,144 +701,218 @@ class DeadLetter(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     status: DeadLetterStatus
+    """Current status."""
     payload: dict[str, Any]
+    """The work; empty once redacted."""
     source: DeadLetterSource
+    """Where it comes from."""
     session_id: str
+    """Id of the session."""
     reason: DeadLetterReason
+    """Why."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     error: str
+    """Text of the error; `(erased)` once redacted."""
     retry_count: int
+    """Retries, with a requeue that has not run yet."""
     items: list[DeadLetterItem]
+    """Queue items that it holds."""
     attempts: list[DeadLetterError]
+    """Errors of the attempts, oldest first."""
     first_error: DeadLetterError
+    """Error of the first attempt."""
     last_error: DeadLetterError
+    """Error of the last attempt."""
     source_persona: str | None = None
+    """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
+    """Persona that the message is for; absent for queue items."""
     message_id: str | None = None
+    """Id of the message; absent if it is not from one."""
     requeued_from: str | None = None
+    """Dead letter that it was requeued from; absent otherwise."""
     requeued_item_ids: list[str] | None = None
+    """Items that a requeue created; absent before one."""
     requeued_message_id: str | None = None
+    """Message that a requeue created; absent otherwise."""
     decided_by: str | None = None
+    """Identity of the last decision; absent before one."""
     audit_note: str | None = None
+    """Reason of the decision, for auditors."""
     redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class DeadLetterError(Model, frozen=True, kw_only=True):
     """The error of an attempt. `run_id` is absent if there was no run."""
 
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     message: str
-    at: str
+    """Text for people."""
+    at: datetime
+    """When it happened."""
     run_id: str | None = None
+    """Id of the run."""
 
 
 class DeadLetterItem(Model, frozen=True, kw_only=True):
     """A work item of a dead letter."""
 
     item_id: str
+    """Id of the item."""
     mode: QueueMode
+    """`followup`: a run of its own. `collect`: neighbours share a run."""
     chars: int
+    """Length in characters."""
 
 
 class DecidedDeadLetter(Model, frozen=True, kw_only=True):
     """A dead letter after a decision. `updated` is false if it was already in this state."""
 
     id: str
+    """Id."""
     status: DeadLetterStatus
+    """Current status."""
     updated: bool
+    """False if it already was in this state."""
     item: DeadLetter
+    """The dead letter."""
 
 
 class Dependency(Model, frozen=True, kw_only=True):
     """An edge of the graph: `to` starts after `from`."""
 
     from_: str
+    """Step that ends first."""
     to: str
+    """Step that starts after it."""
     mappings: list[OutputMapping] | None = None
+    """Outputs that fill placeholders."""
 
 
 class DependencyInspection(Model, frozen=True, kw_only=True):
     """The changes of dependencies."""
 
     status: DependencyInspectionStatus
+    """Current status."""
     detected_ecosystem: str | None = None
+    """Package ecosystem; absent if unknown."""
     notes: str | None = None
+    """Remarks."""
     added_imports: list[str] | None = None
+    """Imports that were added."""
     changed_manifests: list[str] | None = None
+    """Manifests that changed."""
 
 
 class DependencyReadiness(Model, frozen=True, kw_only=True):
     """The number of dependencies of a step that are ok, and the ids of the others."""
 
     total_dependencies: int
+    """Number of dependencies."""
     ready_dependencies: int
+    """Dependencies that are ok."""
     blocking_step_ids: list[str]
+    """Dependencies that are not ok."""
 
 
 class Directive(Model, frozen=True, kw_only=True):
     """A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input."""
 
     id: str
+    """Id."""
     input: str | None
+    """Text of the task; null once redacted."""
     created_at: datetime
+    """When it was created."""
     context_refs: list[str] | None = None
+    """Files and URLs that the run's context names."""
     metadata: dict[str, str] | None = None
+    """Names and values of the client."""
     shadow: bool | None = None
+    """True if a run created it from plain input; else absent."""
 
 
 class DrainError(Model, frozen=True, kw_only=True):
     """The error that stopped a drain."""
 
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     message: str
+    """Text for people."""
 
 
 class DrainResult(Model, frozen=True, kw_only=True):
     """The result of a drain."""
 
     status: DrainResultStatus
+    """`already-draining`: another drain does the work."""
     drained_items: int
+    """Items done."""
     queue_depth_before: int
+    """Waiting items at the start."""
     queue_depth_after: int
+    """Waiting items at the end."""
 
 
 class DryRun(Model, frozen=True, kw_only=True):
     """The effect of a resume: the steps that would restart, those that would be kept, or a new run."""
 
     resets: list[str]
+    """Steps that would start again."""
     keeps: list[str]
+    """Steps that would stay as they are."""
     starts_new_run: bool
+    """True if a new run would start."""
 
 
 class Egress(Model, frozen=True, kw_only=True):
     """A host, and optionally a port, that tool `http` may reach."""
 
     host: str
+    """Host name."""
     port: int | None = None
+    """Port; absent: any."""
 
 
 class Eta(Model, frozen=True, kw_only=True):
     """The estimated end of a run, from earlier durations of its steps, along the longest path."""
 
     computed_at: datetime
+    """When it was estimated."""
     source: EtaSource
+    """What the estimate is based on."""
     historical_sample_size: int
+    """Durations that the estimate uses."""
     estimated_remaining_ms: int | None = None
+    """Mean remaining time in milliseconds; absent without history."""
     estimated_completion_at: datetime | None = None
+    """When it should end; absent without history."""
     remaining_ms: dict[str, int] | None = None
+    """Remaining milliseconds by quantile: `p50`, `p80`, `p95`."""
     held: EtaAccuracy | None = None
+    """How good earlier estimates were; absent without runs."""
 
 
 class EtaAccuracy(Model, frozen=True, kw_only=True):
     """The accuracy of estimates: the number of recent runs, and the share that ended within each quantile."""
 
     runs: int
+    """Number of runs."""
     p50: float
+    """Share of runs within the 50 % estimate, 0 to 1."""
     p80: float
+    """Share of runs within the 80 % estimate, 0 to 1."""
     p95: float
+    """Share of runs within the 95 % estimate, 0 to 1."""
 
 
 class Evidence(Model, frozen=True, kw_only=True):
@@ -699,26 +923,47 @@ class Evidence(Model, frozen=True, kw_only=True):
     """
 
     schema_version: int
+    """Version of this shape."""
     id: str
+    """Id."""
     run_id: str
+    """Id of the run."""
     trace_id: str
+    """Trace id of the request that caused it."""
     label: str
+    """Label of the evidence."""
     type: EvidenceType
+    """Type of the content."""
     size_bytes: int
+    """Size in bytes."""
     sha256: str
+    """SHA-256 in hex of the salt and the content."""
     source: EvidenceSource
+    """Where it comes from."""
     stale: bool
+    """True if the workspace changed afterwards."""
     position: int
+    """Position in the log."""
     event_id: str
+    """Id of the event in the feed."""
     created_at: datetime
+    """When it was created."""
     artifact_ref: str
+    """Name of the output or evidence."""
     session_id: str | None = None
+    """Id of the session."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
     policy_id: str | None = None
+    """Verification policy that made it; absent without one."""
     exit_code: int | None = None
+    """Exit code of the command; absent without one."""
     redacted: bool | None = None
+    """True if the content was erased; else absent."""
     content: EvidenceContent | None
+    """The content; null once redacted."""
     content_salt: str | None = None
+    """Salt of `sha256`; absent once redacted."""
 
     def __post_init__(self) -> None:
         value = _variant(self.content, "kind", {"text": TextContent, "json": JsonContent, "binary": BinaryContent})
@@ -729,12 +974,19 @@ class EvidenceFile(Model, frozen=True, kw_only=True):
     """A file of the review that serves as evidence."""
 
     id: str
+    """Id."""
     label: str
+    """Label of the evidence."""
     sha256: str
+    """SHA-256 in hex."""
     artifact_path: str
+    """Path of the file."""
     type: EvidenceType
+    """Type of the content."""
     size_bytes: int
+    """Size in bytes."""
     created_at: datetime
+    """When it was created."""
 
 
 class EvidenceRecord(Model, frozen=True, kw_only=True):
@@ -745,24 +997,43 @@ class EvidenceRecord(Model, frozen=True, kw_only=True):
     """
 
     schema_version: int
+    """Version of this shape."""
     id: str
+    """Id."""
     run_id: str
+    """Id of the run."""
     trace_id: str
+    """Trace id of the request that caused it."""
     label: str
+    """Label of the evidence."""
     type: EvidenceType
+    """Type of the content."""
     size_bytes: int
+    """Size in bytes."""
     sha256: str
+    """SHA-256 in hex of the salt and the content."""
     source: EvidenceSource
+    """Where it comes from."""
     stale: bool
+    """True if the workspace changed afterwards."""
     position: int
+    """Position in the log."""
     event_id: str
+    """Id of the event in the feed."""
     created_at: datetime
+    """When it was created."""
     artifact_ref: str
+    """Name of the output or evidence."""
     session_id: str | None = None
+    """Id of the session."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
     policy_id: str | None = None
+    """Verification policy that made it; absent without one."""
     exit_code: int | None = None
+    """Exit code of the command; absent without one."""
     redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class Explanation(Model, frozen=True, kw_only=True):
@@ -773,71 +1044,102 @@ class Explanation(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
+    """Id of the run."""
     session_id: str
+    """Id of the session."""
     status: ExplainedRunStatus
+    """Current status."""
     causes: list[Cause]
+    """Events of the run, oldest first."""
     waits_for: CurrentWait | None
+    """What it waits for now; null after its end."""
     omitted: int = 0
+    """Events left out in the middle."""
     parent_run_id: str | None = None
+    """The run that started it; absent without one."""
     plan: RefusedPlan | None = None
+    """What the refusal depended on; absent in old logs."""
     request: RefusedRequest | None = None
+    """The refused request; absent in old logs and once redacted."""
 
 
 class FileSnapshot(Model, frozen=True, kw_only=True):
     """A changed file as it is at the head commit."""
 
     path: str
+    """Path of the file, relative to its root."""
     content: str
+    """Text of the file."""
     truncated: bool
+    """True if it was cut."""
 
 
 class FilesPolicy(Model, frozen=True, kw_only=True):
     """The rights of tool `files` below `directory` in the workspace: read, and with `write` also change."""
 
     directory: str | None = None
+    """Directory in the workspace; absent: its root."""
     write: bool = False
+    """True to allow changes."""
     file_bytes_max: int | None = None
+    """Largest file, in bytes."""
 
 
 class Finding(Model, frozen=True, kw_only=True):
     """A finding of a review; P1 forbids a merge."""
 
     priority: FindingPriority
+    """P1 forbids the merge."""
     confidence: float
+    """Confidence, 0 to 1."""
     title: str
+    """Title of the finding."""
     message: str
+    """Text for people."""
     suggestion: str | None = None
+    """Suggested change; absent without one."""
     file: str | None = None
+    """File of the finding; absent without one."""
     line: int | None = None
+    """Line of the finding; absent without one."""
 
 
 class FindingCounts(Model, frozen=True, kw_only=True):
     """The number of findings by priority."""
 
     p1: int
+    """Findings of priority P1."""
     p2: int
+    """Findings of priority P2."""
     p3: int
+    """Findings of priority P3."""
 
 
 class FireTime(Model, frozen=True, kw_only=True):
     """A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default)."""
 
-    utc: str
-    local: str
+    utc: datetime
+    """Time in UTC."""
+    local: datetime
+    """Local time with its offset."""
 
 
 class FireTimePage(Model, frozen=True, kw_only=True):
     """Part of a list. `next_cursor` is present if more follows."""
 
     items: list[FireTime]
+    """Items of this page."""
     next_cursor: str | None = None
+    """Cursor of the next page; absent on the last."""
 
 
 class FleetCapabilities(Model, frozen=True, kw_only=True):
     """The metrics that are available for the machines."""
 
     supports_pod_status: bool
+    """True if the state of pods is known."""
     supports_cpu_mem_metrics: bool
+    """True if CPU and memory are measured."""
 
 
 class FleetQueue(Model, frozen=True, kw_only=True):
@@ -847,11 +1149,17 @@ class FleetQueue(Model, frozen=True, kw_only=True):
     """
 
     waiting: int
+    """Queued runs."""
     without_executor: int
+    """Running runs that no executor has taken."""
     sessions: int
+    """Sessions with waiting work."""
     items: int
+    """Waiting queue items."""
     dead_letters: int
-    oldest_waiting_since: str | None = None
+    """Dead letters without a decision."""
+    oldest_waiting_since: datetime | None = None
+    """When the oldest waiting run was queued; absent without one."""
 
 
 class FleetSummary(Model, frozen=True, kw_only=True):
@@ -862,32 +1170,54 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """
 
     total: int
+    """Runs ever admitted."""
     running: int
+    """Runs that are active."""
     paused: int
+    """Runs that are paused."""
     pending: int
+    """Sessions with waiting work."""
     succeeded: int
+    """Runs that completed."""
     failed: int
+    """Runs that ended without an answer."""
     uptime: float
+    """1 minus `error_rate`."""
     error_rate: float
+    """`failed` divided by `total`, 0 to 1."""
     capabilities: FleetCapabilities
+    """Measurements that exist."""
     operational_summary: OperationalSummary
+    """Active runs and recent failures."""
     cost_summary: CostSummary
+    """Costs of the month."""
     outcomes: RunOutcomes
+    """Runs by outcome."""
     withdrawn: int
+    """Queued runs that ended before they were admitted."""
     queue: FleetQueue
+    """Waiting work."""
     recent: FleetWindow
+    """The last 24 hours."""
 
 
 class FleetWindow(Model, frozen=True, kw_only=True):
     """Events of the window: the current hour and the 23 before it."""
 
-    window_start: str
+    window_start: datetime
+    """Start of the window."""
     admitted: int
+    """Number that were admitted."""
     outcomes: RunOutcomes
+    """Runs by outcome."""
     refused: int
+    """Runs that the policy refused."""
     denied: int
+    """Requests that a role did not allow."""
     suppressed: int
+    """Refusals that were only counted."""
     run_times: RunTimes
+    """Durations of completed runs."""
 
 
 class ForgottenEntry(Model, frozen=True, kw_only=True):
@@ -897,39 +1227,58 @@ class ForgottenEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     removed: bool
+    """False if it did not exist."""
     left: list[TextTrace] | None = None
+    """Places that may still hold the text; absent if none."""
 
 
 class HarnessConfig(Model, frozen=True, kw_only=True):
     """The model and the tools of a harness profile."""
 
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     tools: list[str]
+    """Names of the tools that the run may use."""
 
 
 class HarnessPolicies(Model, frozen=True, kw_only=True):
     """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls."""
 
     timeout_ms: int
+    """Timeout of a run in milliseconds."""
     retry_limit: int
+    """Most attempts of a model call."""
     budget_usd: float
+    """Budget of a run in dollars; 0: none."""
     max_turns: int | None = None
+    """Most model calls of a run; absent: the default."""
 
 
 class HarnessProfile(Model, frozen=True, kw_only=True):
     """A harness profile with its id."""
 
     display_name: str
+    """Name for people."""
     version: HarnessProfileVersion
+    """Version of this shape."""
     config: HarnessConfig
+    """Model and tools."""
     policies: HarnessPolicies
+    """Limits of a run."""
     tool_policies: ToolPolicies | None = None
+    """Rules of the tools; absent: `shell` runs nothing and `files` reads."""
     allowed_egress: list[Egress] | None = None
+    """Hosts that tool `http` may reach; absent: none."""
     verification_policies: list[VerificationPolicy] | None = None
+    """Conditions of a verified answer; absent: none."""
     id: str
+    """Id."""
     created_at: datetime
+    """When it was created."""
 
 
 class Health(Model, frozen=True, kw_only=True):
@@ -947,46 +1296,72 @@ class Health(Model, frozen=True, kw_only=True):
     """
 
     status: HealthStatus
-    now: str
+    """Current status."""
+    now: datetime
+    """Time of the server."""
     head: int
+    """Position of the last event."""
     lag: int
+    """Events that the views are behind."""
     queue: int
+    """Transactions that wait to be written."""
     streams: int
+    """Open streams."""
     executor: str
+    """Id of this server in the list of workers."""
     loop_block_ms: float
+    """Longest block of the event loop in the last minutes, in milliseconds; 0 below 20."""
     clock_ahead_ms: int
+    """Milliseconds that the machine's clock has jumped ahead, until it is accepted."""
     clock_behind_log_ms: int
+    """Milliseconds that the server's time is behind the last event."""
     projections: dict[str, ProjectionHealth]
+    """State of each projection, by name."""
     problems: list[BackgroundProblem]
+    """Background loops that are failing."""
     generation: str | None = None
+    """File of the views that serve reads; absent before the first."""
     candidate: str | None = None
+    """File of the views that will replace `generation`; absent without one."""
     reason: str | None = None
+    """Why reads or writes fail; absent if they do not."""
 
 
 class HttpPolicy(Model, frozen=True, kw_only=True):
     """The methods and limits of tool `http` on the hosts of `allowed_egress`. The limits apply to one call."""
 
     methods: list[HttpMethod] | None = None
+    """Allowed HTTP methods."""
     timeout_ms: int | None = None
+    """Timeout in milliseconds."""
     response_bytes_max: int | None = None
+    """Largest response, in bytes."""
 
 
 class ItemCounts(Model, frozen=True, kw_only=True):
     """The number of items of a step, in total and by status."""
 
     total: int
+    """Number in all."""
     pending: int
+    """Number that are pending."""
     running: int
+    """Number that are running."""
     ok: int
+    """Number that are ok."""
     failed: int
+    """Number that failed."""
     cancelled: int
+    """Number that were cancelled."""
 
 
 class JsonContent(Model, frozen=True, kw_only=True):
     """JSON content of evidence."""
 
     kind: JsonContentKind
+    """What it is."""
     value: Any
+    """Any JSON value."""
 
 
 class KeptAnchor(Model, frozen=True, kw_only=True):
@@ -997,11 +1372,17 @@ class KeptAnchor(Model, frozen=True, kw_only=True):
     """
 
     log_id: str
+    """Id of the log."""
     position: int
+    """Position in the log."""
     chain: str
-    at: str
+    """Chain value at the position, in hex."""
+    at: datetime
+    """When the anchor was taken."""
     from_: str
+    """Identity that sent it first."""
     kept_at: datetime
+    """When it was stored here."""
 
 
 class KeyLimit(Model, frozen=True, kw_only=True):
@@ -1014,38 +1395,66 @@ class KeyLimit(Model, frozen=True, kw_only=True):
     """
 
     scope: LimitScope
+    """What the limit counts by."""
     max: int
+    """Most active runs."""
     strategy: LimitStrategy
+    """What happens to runs above the limit."""
     key: str | None = None
+    """Session, provider or profile; absent: each of them."""
 
 
 class LimitCapabilities(Model, frozen=True, kw_only=True):
     """The limits that apply to requests, runs and streams."""
 
     body_bytes_max: int
+    """Largest request body, in bytes."""
     json_depth_max: int
+    """Deepest nesting of JSON in a body."""
     page_items_max: int
+    """Most items of a page."""
     page_bytes_max: int
+    """Largest items of a page, in bytes."""
     feed_scan_events_max: int
+    """Most events that one page of the feed reads."""
     run_timeout_ms: int
+    """Default timeout of a run, in milliseconds."""
     context_chars_max: int
+    """Largest context, in characters."""
     idempotency_hours: int
+    """Hours that a key is kept."""
     idempotency_key_chars_max: int
+    """Longest `Idempotency-Key`, in characters."""
     reason_chars_max: int
+    """Longest reason, note or comment, in characters."""
     header_bytes_max: int
+    """Largest header fields, in bytes."""
     headers_max: int
+    """Most header fields."""
     url_bytes_max: int
+    """Longest path and query, in bytes."""
     header_timeout_ms: int
+    """Longest time to receive a head, in milliseconds."""
     body_timeout_ms: int
+    """Longest time to receive a body, in milliseconds."""
     bodies_in_flight_bytes_max: int
+    """Most bytes of all bodies being received."""
     answers_in_flight_bytes_max: int
+    """Most bytes of all large answers being sent."""
     send_timeout_ms: int
+    """Milliseconds until a client that stops reading is cut off."""
     streams_max: int
+    """Most open streams."""
     streams_per_identity_max: int
+    """Most open streams of an identity."""
     refusals_per_second: int
+    """Refusals of an identity and operation, per second."""
     refusals_per_day: int
+    """Refusals of an identity that are recorded one by one, per day."""
     refusals_per_day_in_all: int
+    """Refusals of all that are recorded one by one, per day."""
     requests_per_second: int | None = None
+    """Requests of an identity, per second; absent without authentication."""
 
 
 class MapOver(Model, frozen=True, kw_only=True):
@@ -1056,21 +1465,32 @@ class MapOver(Model, frozen=True, kw_only=True):
     """
 
     step: str | None = None
+    """Step whose output has the list."""
     input: str | None = None
+    """Workflow input with the list."""
     path: str | None = None
+    """JSON pointer to the list; absent: the whole value."""
     item_name: str | None = None
+    """Placeholder for the item; absent: `item`."""
     max_parallel: int | None = None
+    """Most items at once."""
 
 
 class MemoryEntry(Model, frozen=True, kw_only=True):
     """A memory entry. `citation` is its name in search results and in the metadata of transcripts."""
 
     id: str
+    """Id."""
     text: str
+    """The text."""
     chars: int
+    """Length in characters."""
     created_at: datetime
+    """When it was created."""
     citation: str
+    """Name of the passage, for a transcript."""
     metadata: dict[str, str] | None = None
+    """Names and values of the client."""
 
 
 class Message(Model, frozen=True, kw_only=True):
@@ -1081,168 +1501,266 @@ class Message(Model, frozen=True, kw_only=True):
     """
 
     message_id: str
+    """Id of the message; absent if it is not from one."""
     from_persona: str
+    """Persona that sends the message."""
     to_persona: str
+    """Persona that receives the message."""
     session_id: str
+    """Id of the session."""
     status: MessageStatus
+    """Current status."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     payload: str | None
+    """Text of the message, or JSON as text; null once redacted."""
     hops: int
+    """Messages in the chain up to this one."""
     attempts: int
+    """Number of runs that worked on it."""
     sent_by: str
+    """Identity that sent it."""
     task_id: str | None = None
+    """Task of the sender; absent without one."""
     step_id: str | None = None
+    """Id of the step; absent without one."""
     parent_run_id: str | None = None
+    """The run that started it; absent without one."""
     run_id: str | None = None
+    """Last run that worked on it; absent before one."""
     dead_letter_id: str | None = None
+    """The dead letter that it became or came from."""
     requeued_from: str | None = None
+    """Dead letter that it was requeued from; absent otherwise."""
     error: MessageError | None = None
+    """Why it was not delivered; absent otherwise."""
 
 
 class MessageError(Model, frozen=True, kw_only=True):
     """The error of a message that was not delivered."""
 
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     message: str
+    """Text for people."""
 
 
 class NoteText(Model, frozen=True, kw_only=True):
     """Lines of a note."""
 
     path: str
+    """Path of the file, relative to its root."""
     text: str
+    """The text."""
     line_start: int
+    """First line, from 1."""
     line_end: int
+    """Last line, from 1."""
 
 
 class OperationalSummary(Model, frozen=True, kw_only=True):
     """Active runs now, and failures and rejections in the last 24 hours."""
 
     total_active_runs: int
+    """Active runs."""
     total_active_sessions: int
+    """Sessions with an active run."""
     aggregate_resource_usage: ResourceUsage
+    """CPU and memory of all."""
     recent_failure_rejection_count: int
+    """Failures and rejections of the last 24 hours."""
 
 
 class OutcomeChange(Model, frozen=True, kw_only=True):
     """The runs whose outcome would change, grouped; each group lists the 50 names with most runs."""
 
     runs: int
+    """Number of runs."""
     cost_usd: float
+    """Cost in dollars."""
     by_session: list[ChangeShare]
+    """By session, most runs first."""
     by_profile: list[ChangeShare]
+    """By harness profile, most runs first."""
     by_template: list[ChangeShare]
+    """By template, most runs first."""
     by_reason: list[ChangeShare]
+    """By rule, most runs first."""
 
 
 class OutputMapping(Model, frozen=True, kw_only=True):
     """An output of one step that fills a placeholder in the directive of another."""
 
     from_output: str
+    """Name of the output."""
     to_input: str
+    """Name of the placeholder."""
 
 
 class Passage(Model, frozen=True, kw_only=True):
     """A passage found by a search. A higher `score` is a better match."""
 
     id: str
+    """Id."""
     source_path: str
+    """File or entry of the passage."""
     snippet: str
+    """Text of the passage."""
     score: float
+    """Match with the query; higher is better."""
     line_start: int | None = None
+    """First line, from 1."""
     line_end: int | None = None
+    """Last line, from 1."""
     citation: str | None = None
+    """Name of the passage, for a transcript."""
 
 
 class PendingApproval(Model, frozen=True, kw_only=True):
     """A requested approval. A decision must name `subject_hash`, so that it applies to this subject only."""
 
     subject_hash: str
+    """Hash of the subject to approve."""
     requested_at: datetime
+    """When it was requested."""
     expires_at: datetime | None = None
+    """When it expires; absent: never."""
     message: str | None = None
+    """Text for the approver; absent without one."""
     approvers: list[str] | None = None
+    """Identities that may decide; absent: all with the role."""
     role: ApproverRole | None = None
+    """Least role of an approver."""
     not_requester: bool | None = None
+    """True: who started or resumed the run may not approve."""
 
 
 class PersonaArtifacts(Model, frozen=True, kw_only=True):
     """The files of a review, in the state directory (written as `.athena`) and in the workspace."""
 
     audit_dir: str
+    """Directory of the review in the state directory."""
     result_json_path: str
+    """Path of the result."""
     report_markdown_path: str
+    """Path of the report."""
     out_json_path: str | None = None
+    """Copy of the result in the workspace."""
     out_markdown_path: str | None = None
+    """Copy of the report in the workspace."""
 
 
 class PersonaRun(Model, frozen=True, kw_only=True):
     """A review by a persona. `status` is running, ok or failed."""
 
     run_id: str
+    """Id of the run."""
     persona_name: str
+    """Name of the persona."""
     session_id: str
+    """Id of the session."""
     status: PersonaRunStatus
+    """Current status."""
     repo_path: str
+    """Path of the repository in the workspace."""
     head_ref: str
+    """Commit, branch or tag to review."""
     base_ref: str
+    """Commit, branch or tag to compare with."""
     created_at: datetime
+    """When it was created."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     repair_run_id: str | None = None
+    """Run of the second request; absent without one."""
     merge_gate: MergeGate | None = None
+    """Whether the change may be merged."""
     findings: FindingCounts | None = None
+    """Number of findings; absent before the end."""
     artifacts: dict[str, Any] | None = None
+    """Files of the review."""
 
 
 class PersonaRunDetails(Model, frozen=True, kw_only=True):
     """A review by a persona with its result, which is null while it is running and once redacted."""
 
     run_id: str
+    """Id of the run."""
     persona_name: str
+    """Name of the persona."""
     session_id: str
+    """Id of the session."""
     status: PersonaRunDetailsStatus
+    """Current status."""
     repo_path: str
+    """Path of the repository in the workspace."""
     head_ref: str
+    """Commit, branch or tag to review."""
     base_ref: str
+    """Commit, branch or tag to compare with."""
     created_at: datetime
+    """When it was created."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     repair_run_id: str | None = None
+    """Run of the second request; absent without one."""
     merge_gate: MergeGate | None = None
+    """Whether the change may be merged."""
     findings: FindingCounts | None = None
+    """Number of findings; absent before the end."""
     artifacts: dict[str, Any] | None = None
+    """Files of the review."""
     result: dict[str, Any] | None = None
+    """The result; absent while it runs and once redacted."""
 
 
 class PersonaRunOutput(Model, frozen=True, kw_only=True):
     """The result of a review, and its printed form."""
 
     result: ReviewResult
+    """The result."""
     stdout: str
+    """Printed form of the result."""
 
 
 class PersonaSpend(Model, frozen=True, kw_only=True):
     """Consumption of a persona."""
 
     estimated_spend_usd: float
+    """Cost in dollars, by the price table."""
     input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int
+    """Input and output tokens; absent if unknown."""
     persona_name: str
+    """Name of the persona."""
 
 
 class PolicyDocument(Model, frozen=True, kw_only=True):
     """The current policy and the time of its last change."""
 
     schema_version: int
+    """Version of this shape."""
     max_concurrent_runs: int | None = None
+    """Most active runs; absent: no limit."""
     limits: list[KeyLimit] | None = None
+    """Limits."""
     default_run_timeout_ms: int | None = None
+    """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
+    """Timeout of a scheduled run without a profile, in milliseconds."""
     retry_budget_per_run: int | None = None
+    """Most retries of model calls of a run; absent: no limit."""
     cost_budget_daily_usd: float | None = None
+    """Budget of a UTC day in dollars; absent: none."""
     max_run_attempts: int | None = None
+    """Executors that a run may lose before it ends as crashed; absent: 3."""
     updated_at: datetime
+    """When it last changed."""
     etag: str | None = None
     """The version as the header of the answer has it. Pass it as `if_match`."""
 
@@ -1251,71 +1769,107 @@ class PolicyInput(Model, frozen=True, kw_only=True):
     """A policy as a client sends it. `updated_at` is accepted and ignored, so a client may send back what it read."""
 
     schema_version: int
+    """Version of this shape."""
     max_concurrent_runs: int | None = None
+    """Most active runs; absent: no limit."""
     limits: list[KeyLimit] | None = None
+    """Limits."""
     default_run_timeout_ms: int | None = None
+    """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
+    """Timeout of a scheduled run without a profile, in milliseconds."""
     retry_budget_per_run: int | None = None
+    """Most retries of model calls of a run; absent: no limit."""
     cost_budget_daily_usd: float | None = None
+    """Budget of a UTC day in dollars; absent: none."""
     max_run_attempts: int | None = None
+    """Executors that a run may lose before it ends as crashed; absent: 3."""
     updated_at: Any = None
+    """Accepted and ignored."""
 
 
 class PolicyRule(Model, frozen=True, kw_only=True):
     """The policy rule that rejected a run."""
 
     schema_version: int
+    """Version of this shape."""
     engine: PolicyEngine
+    """Engine of the rule."""
     rule_type: PolicyRuleType
+    """Type of the rule."""
     policy_name: str | None = None
+    """Name of the policy; absent without one."""
     rule_name: str | None = None
+    """Name of the rule; absent without one."""
     failure_action: FailureAction | None = None
+    """What the rule does; absent if unknown."""
     message: str | None = None
+    """Text for people."""
 
 
 class ProfileSpend(Model, frozen=True, kw_only=True):
     """Consumption of the runs of a harness profile."""
 
     estimated_spend_usd: float
+    """Cost in dollars, by the price table."""
     input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int
+    """Input and output tokens; absent if unknown."""
     harness_profile_id: str
+    """Id of the harness profile."""
 
 
 class ProjectionHealth(Model, frozen=True, kw_only=True):
     """State of one projection: its position, its lag behind the log, its version, and the error that stopped it."""
 
     position: int
+    """Last position that it has applied."""
     lag: int
+    """Events that the views are behind."""
     version: int
+    """Version of its tables."""
     error: str | None = None
+    """Why it stopped; absent if it runs."""
 
 
 class ProviderSpend(Model, frozen=True, kw_only=True):
     """Consumption of the calls of a provider."""
 
     estimated_spend_usd: float
+    """Cost in dollars, by the price table."""
     input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int
+    """Input and output tokens; absent if unknown."""
     provider: str
+    """Name of the provider."""
 
 
 class QueueCounts(Model, frozen=True, kw_only=True):
     """The number of waiting items by mode."""
 
     followup: int
+    """Waiting items of mode `followup`."""
     collect: int
+    """Waiting items of mode `collect`."""
 
 
 class ReachedLimit(Model, frozen=True, kw_only=True):
     """A limit of the policy by session, provider or profile that is reached: `active` runs of at most `max`."""
 
     scope: LimitScope
+    """What the limit counts by."""
     key: str
+    """Name that the limit is for."""
     max: int
+    """Most active runs."""
     active: int
+    """Active runs that the limit counts."""
 
 
 class Redrive(Model, frozen=True, kw_only=True):
@@ -1325,31 +1879,52 @@ class Redrive(Model, frozen=True, kw_only=True):
     """
 
     id: str | None
+    """Id; null for a dry run."""
     status: RedriveStatus
+    """Current status."""
     filter: AppliedRedriveFilter
+    """Which dead letters to requeue."""
     rate_per_second: int
+    """Dead letters to requeue per second."""
     total: int
+    """Number in all."""
     done: int
+    """Dead letters decided so far."""
     requeued: int
+    """Number that were requeued."""
     skipped: int
+    """Number that were skipped."""
     failed: int
+    """Number that failed."""
     requested_by: str
+    """Identity that requested it."""
     results: list[RedriveResult]
+    """Page of the results, oldest first."""
     started_at: datetime | None = None
+    """When it started; absent for a dry run."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     next_cursor: str | None = None
+    """Cursor of the next page; absent on the last."""
 
 
 class RedriveFilter(Model, frozen=True, kw_only=True):
     """A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all."""
 
     session_id: str | None = None
+    """Only dead letters of this session."""
     source: str | None = None
+    """Only dead letters of this source, `work` or `a2a`."""
     source_persona: str | None = None
+    """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
+    """Persona that the message is for; absent for queue items."""
     reason: str | None = None
-    created_after: str | None = None
-    created_before: str | None = None
+    """Only dead letters with this reason."""
+    created_after: datetime | None = None
+    """Only what was created at this time or later."""
+    created_before: datetime | None = None
+    """Only what was created at this time or earlier."""
 
 
 class RedriveResult(Model, frozen=True, kw_only=True):
@@ -1359,9 +1934,13 @@ class RedriveResult(Model, frozen=True, kw_only=True):
     """
 
     dead_letter_id: str
+    """The dead letter that it became or came from."""
     result: RedriveDecision
-    at: str
+    """The result."""
+    at: datetime
+    """When it happened."""
     code: str | None = None
+    """Why it failed; absent otherwise."""
 
 
 class RefusedPlan(Model, frozen=True, kw_only=True):
@@ -1372,15 +1951,25 @@ class RefusedPlan(Model, frozen=True, kw_only=True):
     """
 
     model: str
+    """Name of the model."""
     input_chars: int
+    """Length of the input in characters."""
     requested_by: str
+    """Executor of the server that took the request."""
     patient: bool | None = None
+    """True if the request waits for a free slot; else absent."""
     session_strategy: SessionStrategy | None = None
+    """What to do if the session is busy; absent: `enqueue`."""
     fallbacks: list[str] | None = None
+    """Fallback models, as `provider/model`."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
     least_micro_usd: int | None = None
+    """Lowest cost of a model call in millionths of a dollar; absent without a price."""
     timeout_ms: int | None = None
+    """Timeout in milliseconds."""
     parent_run_id: str | None = None
+    """The run that started it; absent without one."""
 
 
 class RefusedRequest(Model, frozen=True, kw_only=True):
@@ -1390,18 +1979,26 @@ class RefusedRequest(Model, frozen=True, kw_only=True):
     """
 
     input: str | None = None
+    """Text of the task; absent if too long."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     context_refs: list[str] | None = None
+    """Files and URLs that the run's context names."""
     metadata: dict[str, str] | None = None
+    """Names and values of the client."""
     size_bytes: int | None = None
+    """Size as JSON, in bytes, of a request above 4 KiB."""
     sha256: str | None = None
+    """SHA-256 in hex of a request above 4 KiB."""
 
 
 class RejectedRun(Model, frozen=True, kw_only=True):
     """The session and persona of a rejected run."""
 
     session_id: str
+    """Id of the session."""
     persona_name: str | None = None
+    """Name of the persona."""
 
 
 class Rejection(Model, frozen=True, kw_only=True):
@@ -1412,23 +2009,41 @@ class Rejection(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     created_at: datetime
+    """When it was created."""
     session_id: str
+    """Id of the session."""
     active_runs: int
+    """Active runs when it was decided."""
     max_concurrent_runs: int
+    """Limit that was reached; 0 for a budget."""
     reason: RejectionReason
+    """Why."""
     event: RejectionEvent
+    """The rejection as it was recorded."""
     actor: str
+    """Identity that did it, or a `system:` actor of the server."""
     trace_id: str
+    """Trace id of the request that caused it."""
     policy: PolicyRule | None = None
+    """Rule that rejected it; absent in old logs."""
     run_id: str | None = None
+    """Id of the run."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     provider: str | None = None
+    """Name of the provider."""
     run_template_id: str | None = None
+    """Id of the run template; absent without one."""
     run_template_version: int | None = None
+    """Version of the template; absent without one."""
     plan: RefusedPlan | None = None
+    """What the refusal depended on; absent in old logs."""
     request: RefusedRequest | None = None
+    """The refused request; absent in old logs and once redacted."""
 
 
 class RejectionEvent(Model, frozen=True, kw_only=True):
@@ -1438,95 +2053,150 @@ class RejectionEvent(Model, frozen=True, kw_only=True):
     """
 
     schema_version: int
-    timestamp: str
+    """Version of this shape."""
+    timestamp: datetime
+    """When it was rejected."""
     policy_type: PolicyType
+    """Whether runs or costs were limited."""
     limit: int
+    """Limit of active runs; 0 for a budget."""
     rejected_run_details: RejectedRun
+    """Session and persona of the run."""
     reason: RejectionReason
+    """Why it was rejected."""
     active_runs: int
+    """Active runs when it was decided."""
     policy: PolicyRule | None = None
+    """Rule that rejected it; absent in old logs."""
     spent_micro_usd: int | None = None
+    """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
     budget_micro_usd: int | None = None
+    """Daily budget in millionths of a dollar; absent for run limits."""
 
 
 class Reliability(Model, frozen=True, kw_only=True):
     """Attempts, retries and fallbacks that an answer took."""
 
     provider_attempts: int
+    """Requests to providers."""
     provider_retries: int
+    """Requests that were repeated."""
     fallback_hops: int
+    """Changes to a fallback model."""
     turn_latency_ms: int | None = None
+    """Time of the last model call, in milliseconds; absent if unknown."""
 
 
 class RemovedSchedule(Model, frozen=True, kw_only=True):
     """Result of a delete: `removed` is false if the schedule did not exist."""
 
     id: str
+    """Id of the schedule."""
     removed: bool
+    """False if it did not exist."""
 
 
 class RequestCounts(Model, frozen=True, kw_only=True):
     """Counts of requests by outcome; `cost_usd` is the cost of the admitted runs."""
 
     admitted: int
+    """Number that were admitted."""
     refused: int
+    """Number that were refused."""
     cost_usd: float
+    """Cost in dollars."""
 
 
 class ResourceUsage(Model, frozen=True, kw_only=True):
     """CPU cores and memory bytes; 0 if they cannot be measured."""
 
     cpu_usage: float
+    """CPU cores; 0 if not measured."""
     memory_usage: float
+    """Bytes of memory; 0 if not measured."""
 
 
 class ReviewAnswer(Model, frozen=True, kw_only=True):
     """The answer that a model must give."""
 
     schema_version: int
+    """Version of this shape."""
     merge_gate: MergeGate
+    """Whether the change may be merged."""
     report_markdown: str
+    """Report in Markdown."""
     findings: list[Finding]
+    """The findings."""
     dependency_inspection: DependencyInspection | None = None
+    """Changes of dependencies."""
 
 
 class ReviewError(Model, frozen=True, kw_only=True):
     """The reason why a review failed."""
 
     message: str
+    """Text for people."""
 
 
 class ReviewResult(Model, frozen=True, kw_only=True):
     """The result of a persona run."""
 
     schema_version: int
+    """Version of this shape."""
     run_id: str
+    """Id of the run."""
     persona_name: str
+    """Name of the persona."""
     session_id: str
+    """Id of the session."""
     status: ReviewResultStatus
+    """Current status."""
     started_at: datetime
+    """When it started."""
     finished_at: datetime
+    """When it ended."""
     findings: list[Finding]
+    """The findings."""
     merge_gate: MergeGate
+    """Whether the change may be merged."""
     report_markdown: str
+    """Report in Markdown."""
     repo_path: str
+    """Path of the repository in the workspace."""
     head_ref: str
+    """Commit, branch or tag to review."""
     base_ref: str
+    """Commit, branch or tag to compare with."""
     base_ref_resolved_from: ReviewResultBaseRefResolvedFrom
+    """How the base was found."""
     artifacts: PersonaArtifacts
+    """Files of the review."""
     context_manifest: list[ContextFile]
+    """Files that the persona was shown."""
     referenced_file_meta: list[ContextFile]
+    """Changed files that the persona was shown."""
     referenced_file_snapshots: list[FileSnapshot]
+    """Contents of those files."""
     evidence_manifest: list[EvidenceFile]
+    """Files that serve as evidence."""
     dependency_inspection: DependencyInspection
+    """Changes of dependencies."""
     model_output_raw: str
+    """Text of the model."""
     parse_retry_attempted: bool
+    """True if the model was asked once more."""
     model_output_parsed: ReviewAnswer | None = None
+    """Answer of the model; absent if it is not valid."""
     parse_error: str | None = None
+    """Why the answer is not valid; absent if it is."""
     repair_run_id: str | None = None
+    """Run of the second request; absent without one."""
     usage: Usage | None = None
+    """Tokens used."""
     context_meta: ContextMeta | None = None
+    """How the context was compiled; absent without a run."""
     error: ReviewError | None = None
+    """Why it failed; absent otherwise."""
 
 
 class Run(Model, frozen=True, kw_only=True):
@@ -1537,88 +2207,146 @@ class Run(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
+    """Id of the run."""
     session_id: str
+    """Id of the session."""
     status: RunStatus
+    """Status. The last five are final."""
     created_at: datetime
+    """When it was created."""
     directive_id: str
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str
+    """Id of the harness profile."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     evidence_count: int
+    """Pieces of evidence attached; 0 until the run completed."""
     links: RunLinks
+    """Paths of related resources."""
     started_at: datetime | None = None
+    """When an executor started it; absent before that."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     waiting: RunWait | None = None
+    """Why it waits; present while it is queued."""
     paused: RunPause | None = None
+    """Why and since when it is paused; absent if it is not."""
     parent_run_id: str | None = None
+    """The run that started it; absent without one."""
     template: TemplateVersion | None = None
+    """Template version of the run; absent without one."""
     output: str | None = None
+    """Text of the answer; absent before the end, once redacted, and in lists without `include=output`."""
     usage: Usage | None = None
+    """Tokens of all its model calls; absent before the first."""
     cost_micro_usd: int | None = None
+    """Cost of its priced model calls, in millionths of a dollar; absent before one."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
     error: RunError | None = None
+    """Why it did not complete; absent otherwise."""
     verification_status: VerificationStatus | None = None
+    """Whether it met its verification policies; absent before it completed."""
     verification_failures: list[VerificationFailure] | None = None
+    """Verification policies that it did not meet; absent if it met all."""
     input_preview: str | None = None
+    """First 160 characters of the input, in lists only."""
     output_preview: str | None = None
+    """First 160 characters of the output, in lists only."""
     output_chars: int | None = None
+    """Length of the output in characters."""
 
 
 class RunError(Model, frozen=True, kw_only=True):
     """The error of a run without an answer."""
 
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     message: str
+    """Text for people; `(erased)` once redacted."""
     retryable: bool
+    """True if a retry may succeed."""
     retry_with: RunErrorRetryWith | None = None
+    """Key of a retry; present if `retryable` is true."""
 
 
 class RunLinks(Model, frozen=True, kw_only=True):
     """Paths of resources related to a run."""
 
     self: str
+    """Path of the run."""
     session: str
+    """Path of its session."""
     events: str
+    """Path of its events."""
     cancel: str
+    """Path that cancels the run."""
 
 
 class RunOutcomes(Model, frozen=True, kw_only=True):
     """Number of runs by outcome."""
 
     completed: int
+    """Number that completed."""
     failed: int
+    """Number that failed."""
     cancelled: int
+    """Number that were cancelled."""
     timed_out: int
+    """Number that timed out."""
     crashed: int
+    """Number that crashed."""
 
 
 class RunPause(Model, frozen=True, kw_only=True):
     """Why and since when a run is paused. `POST /runs/:runId/resume` resumes it."""
 
     reason: PauseReason
-    since: str
+    """Why."""
+    since: datetime
+    """When it was paused."""
 
 
 class RunResult(Model, frozen=True, kw_only=True):
     """The answer to a synchronous caller whose run completed."""
 
     session_id: str
+    """Id of the session."""
     run_id: str
+    """Id of the run."""
     output: str
+    """Text of the answer."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     created_at: datetime
+    """When it was created."""
     directive_id: str
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str
+    """Id of the harness profile."""
     harness_profile_snapshot: HarnessProfile
+    """Profile as the run used it."""
     evidence_count: int
+    """Pieces of evidence attached; 0 until the run completed."""
     verification_status: VerificationStatus
+    """Whether it met its verification policies. `passed` also without any."""
     context_meta: ContextMeta
+    """How the context was compiled; absent without a run."""
     reliability: Reliability
+    """Attempts that the answer took."""
     verification_failures: list[VerificationFailure] | None = None
+    """Verification policies that it did not meet; absent if it met all."""
     usage: Usage | None = None
+    """Tokens used."""
     template: TemplateUse | None = None
+    """Template version of the run; absent without one."""
 
 
 class RunTemplate(Model, frozen=True, kw_only=True):
@@ -1628,13 +2356,21 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     version: int
+    """Version number, from 1."""
     harness_profile_id: str
+    """Id of the harness profile."""
     directive_template: str | None
+    """Text with placeholders; null once redacted."""
     default_params: dict[str, Any] | None
+    """Values of parameters that a run does not give; null once redacted."""
     created_at: datetime
+    """When the template was created."""
     updated_at: datetime
+    """When this version was created."""
     params_schema: dict[str, Any] | None = None
+    """JSON Schema of the parameters; absent: all are strings."""
     etag: str | None = None
     """The version as the header of the answer has it. Pass it as `if_match`."""
 
@@ -1643,8 +2379,11 @@ class RunTimes(Model, frozen=True, kw_only=True):
     """Durations of the runs that completed in the window, in milliseconds, at most an eighth too high."""
 
     runs: int
+    """Number of runs."""
     p50_ms: int | None = None
+    """Median time in milliseconds; absent without runs."""
     p95_ms: int | None = None
+    """95th percentile in milliseconds; absent without runs."""
 
 
 class RunWait(Model, frozen=True, kw_only=True):
@@ -1656,17 +2395,24 @@ class RunWait(Model, frozen=True, kw_only=True):
     """
 
     reason: WaitReason
+    """Why."""
     position: int
+    """Place in the queue, from 1."""
     blocked_by: str | None = None
+    """Run ahead of it; absent without one, or outside of the caller's scope."""
     limit: ReachedLimit | None = None
+    """The limit that is reached, if that is the reason."""
 
 
 class SchedulePause(Model, frozen=True, kw_only=True):
     """Why and since when a schedule is paused. `run_id` is the run that failed, if the cause is `failure`."""
 
     cause: PauseCause
-    since: str
+    """Why it is paused."""
+    since: datetime
+    """Since when."""
     run_id: str | None = None
+    """Run that failed, if that is the cause."""
 
 
 class ScheduleRunLog(Model, frozen=True, kw_only=True):
@@ -1679,16 +2425,27 @@ class ScheduleRunLog(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     schedule_id: str
+    """Id of the schedule."""
     session_id: str | None
+    """Session of the run; null without one."""
     started_at: datetime
+    """When it ran, or when it was decided that it would not."""
     status: ScheduleRunStatus
+    """Current status."""
     finished_at: datetime | None = None
-    nominal_time: str | None = None
+    """When it ended; absent before that."""
+    nominal_time: datetime | None = None
+    """When it was due; absent for a manual run."""
     reason: ScheduleRunReason | None = None
+    """Why it did not end with `ok`; absent otherwise."""
     run_id: str | None = None
+    """Its run or workflow run; absent without one."""
     error: str | None = None
+    """Text of the error; absent without one."""
     error_code: str | None = None
+    """Code of the error; absent without one."""
 
 
 class ScheduleRunResult(Model, frozen=True, kw_only=True):
@@ -1699,14 +2456,23 @@ class ScheduleRunResult(Model, frozen=True, kw_only=True):
     """
 
     status: ScheduleRunStatus
+    """Current status."""
     id: str
+    """Id of the schedule."""
     session_id: str | None
+    """Session of the run; null without one."""
     started_at: datetime
+    """When it ran, or when it was refused."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     error: str | None = None
+    """Text of the error; absent without one."""
     error_code: str | None = None
+    """Code of the error; absent without one."""
     reason: ScheduleRunReason | None = None
+    """Why it did not end with `ok`; absent otherwise."""
     run_id: str | None = None
+    """Its run or workflow run; absent without one."""
 
 
 class ScheduledTask(Model, frozen=True, kw_only=True):
@@ -1718,59 +2484,103 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     """
 
     schema_version: int
+    """Version of this shape."""
     id: str
+    """Id."""
     session_id: str | None
+    """Session of its runs; null without one."""
     input: str | None
+    """Text of the task; null if the target is another, and once redacted."""
     enabled: bool
+    """False switches it off."""
     paused: bool
+    """Whether it is paused."""
     running: bool
+    """True while a run is active."""
     overlap_policy: OverlapPolicy
+    """What to do if a run is active when another is due; absent: `skip`."""
     catch_up: CatchUp
+    """Which missed times run; absent: `latest`."""
     catch_up_window_seconds: int
+    """How late a missed time may run, in seconds; absent: a year."""
     pause_on_failure: bool
+    """True: a failed run pauses the schedule."""
     jitter_seconds: int
+    """Largest delay of a start, in seconds; the same for the same time."""
     buffered: int
+    """Scheduled times that wait for a run to end."""
     revision: int
+    """Number of writes."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     updated_by: str
+    """Identity that changed it last."""
     next_run_at: datetime | None
+    """When it runs next; null if no run is planned."""
     last_run_at: datetime | None = None
+    """When a run last completed; absent before one."""
     every_minutes: int | None = None
+    """Interval in minutes."""
     cron: str | None = None
+    """Cron expression with five fields, or a macro such as `@daily`."""
     timezone: str | None = None
+    """IANA time zone of `cron`; absent: UTC."""
     run_at: datetime | None = None
+    """The only time, instead of an interval or cron."""
     start_at: datetime | None = None
+    """No times before this."""
     end_at: datetime | None = None
+    """No times after this."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     run_template_id: str | None = None
+    """Id of the run template; absent without one."""
     params: dict[str, str] | None = None
+    """Values of the template's parameters; absent without them."""
     workflow_id: str | None = None
+    """Id of the workflow; absent without one."""
     note: str | None = None
+    """Reason of the last pause or resume; absent without one."""
     paused_because: SchedulePause | None = None
+    """Why it is paused; absent if it is not."""
 
 
 class Session(Model, frozen=True, kw_only=True):
     """A session: a sequence of runs with one transcript. `transcript_path` is a label, not a file."""
 
     id: str
+    """Id."""
     schema_version: int
+    """Version of this shape."""
     transcript_path: str
+    """A label, not a file."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     model: str | None = None
+    """Model of the last run; absent before one."""
     provider: str | None = None
+    """Provider of the last run; absent before one."""
 
 
 class SessionSpend(Model, frozen=True, kw_only=True):
     """Consumption of the runs of a session."""
 
     estimated_spend_usd: float
+    """Cost in dollars, by the price table."""
     input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int
+    """Input and output tokens; absent if unknown."""
     session_id: str
+    """Id of the session."""
 
 
 class ShellPolicy(Model, frozen=True, kw_only=True):
@@ -1780,18 +2590,26 @@ class ShellPolicy(Model, frozen=True, kw_only=True):
     """
 
     commands: list[list[str]]
+    """Allowed commands, each as a prefix of words."""
     directory: str | None = None
+    """Directory in the workspace; absent: its root."""
     timeout_ms: int | None = None
+    """Timeout in milliseconds."""
     output_bytes_max: int | None = None
+    """Largest output of a call, in bytes."""
 
 
 class SimulatedOutcome(Model, frozen=True, kw_only=True):
     """The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait."""
 
     run_id: str
+    """Id of the run."""
     waited: bool
+    """True if it would wait."""
     recorded: str | None = None
+    """Rule that refused it; absent if admitted."""
     simulated: str | None = None
+    """Rule that would refuse it; absent if admitted."""
 
 
 class Simulation(Model, frozen=True, kw_only=True):
@@ -1804,50 +2622,80 @@ class Simulation(Model, frozen=True, kw_only=True):
     """
 
     since: int
+    """First position."""
     to: int
+    """Last position that was read."""
     truncated: bool
+    """True if there are more events."""
     requests: int
+    """Requests that were simulated."""
     recorded: RequestCounts
+    """As it was decided."""
     simulated: RequestCounts
+    """As the other policy decides."""
     waited: int
+    """Runs that would wait."""
     paused: int
+    """Runs that the daily budget would pause."""
     newly_rejected: OutcomeChange
+    """Runs that would be refused now."""
     newly_allowed: OutcomeChange
+    """Runs that would be admitted now."""
     estimated: int
+    """Runs with an estimated time and cost."""
     not_simulated: list[SimulationLimit]
+    """What stays as recorded."""
     run: SimulatedOutcome | None = None
+    """Outcome of the run asked for; absent without one."""
 
 
 class Step(Model, frozen=True, kw_only=True):
     """A step of a workflow: a directive with the profile that runs it, or an approval."""
 
     id: str
+    """Id."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     outputs: list[str] | None = None
+    """Names of the outputs."""
     execution: StepExecution | None = None
+    """Attempts and timeout of the step."""
     trigger_rule: TriggerRule | None = None
+    """When the step starts; absent: `all-succeeded`."""
     when: Condition | None = None
+    """Condition of the step; absent: none."""
     map: MapOver | None = None
+    """List for whose items the step runs."""
     approval: Approval | None = None
+    """The approval."""
 
 
 class StepExecution(Model, frozen=True, kw_only=True):
     """The execution of a step: attempts, milliseconds for each attempt, and metadata of its runs."""
 
     max_attempts: int | None = None
+    """Most attempts of the step."""
     timeout_ms: int | None = None
+    """Timeout of an attempt in milliseconds."""
     metadata: dict[str, str] | None = None
+    """Names and values of the client."""
 
 
 class StepItem(Model, frozen=True, kw_only=True):
     """State of one item of a mapped step."""
 
     item: int
+    """Number of the item, from 0."""
     status: StepItemStatus
+    """Current status."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     run_id: str | None = None
+    """Its last run; absent before one."""
     error: str | None = None
+    """Error, as `CODE: text`; absent without one."""
 
 
 class StepState(Model, frozen=True, kw_only=True):
@@ -1858,75 +2706,110 @@ class StepState(Model, frozen=True, kw_only=True):
     """
 
     step_id: str
+    """Id of the step."""
     status: StepStatus
+    """Current status."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     ready: bool
+    """True if nothing blocks the step."""
     dependency_readiness: DependencyReadiness
+    """State of its dependencies."""
     updated_at: datetime
+    """When it last changed."""
     checkpoint: Checkpoint | None = None
+    """Last attempt; absent before one."""
     run_id: str | None = None
+    """Its last run; absent before one."""
     note: str | None = None
+    """Why it was skipped or who decided; absent otherwise."""
     items: list[StepItem] | None = None
+    """First items; absent without `map`."""
     item_counts: ItemCounts | None = None
+    """Number of items by kind."""
     items_truncated: bool | None = None
+    """True if more items exist; else absent."""
     approval: PendingApproval | None = None
+    """The approval."""
 
 
 class TemplateUse(Model, frozen=True, kw_only=True):
     """The template version and parameters from which a run was started."""
 
     id: str
+    """Id."""
     version: int
+    """Version number, from 1."""
     harness_profile_id: str
+    """Id of the harness profile."""
     effective_params: dict[str, Any]
+    """Parameters with the defaults of the template."""
 
 
 class TemplateVersion(Model, frozen=True, kw_only=True):
     """The template version that a run was started from."""
 
     id: str
+    """Id."""
     version: int
+    """Version number, from 1."""
 
 
 class TextContent(Model, frozen=True, kw_only=True):
     """Text content of evidence."""
 
     kind: TextContentKind
+    """What it is."""
     text: str
+    """The text."""
 
 
 class TextTrace(Model, frozen=True, kw_only=True):
     """A place that may still hold erased text: why, and how to remove it."""
 
     place: str
+    """Where the text may remain."""
     reason: str
+    """Why it may remain."""
     remedy: str
+    """What to do."""
 
 
 class TickResult(Model, frozen=True, kw_only=True):
     """Result of a tick: the runs that it started, and the number of schedules that it skipped."""
 
-    at: str
+    at: datetime
+    """Time of the tick."""
     run: list[ScheduleRunResult]
+    """Runs that it started."""
     skipped: int
+    """Number that were skipped."""
 
 
 class TokenMix(Model, frozen=True, kw_only=True):
     """Tokens of all calls. Ratios are shares of the sum of input and output tokens, 0 to 1."""
 
     input_tokens: int
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int
+    """Input and output tokens; absent if unknown."""
     input_ratio: float
+    """Share of input tokens, 0 to 1."""
     output_ratio: float
+    """Share of output tokens, 0 to 1."""
 
 
 class ToolPolicies(Model, frozen=True, kw_only=True):
     """The rules of the tools. Without them `shell` starts nothing and `files` only reads."""
 
     shell: ShellPolicy | None = None
+    """Rules of tool `shell`."""
     http: HttpPolicy | None = None
+    """Rules of tool `http`."""
     files: FilesPolicy | None = None
+    """Rules of tool `files`."""
 
 
 class TranscriptDelta(Model, frozen=True, kw_only=True):
@@ -1937,11 +2820,17 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
     """
 
     run_id: str
+    """Id of the run."""
     turn: int
+    """Number of the model call, from 1."""
     offset: int | None = None
+    """First character of this text in its turn."""
     text: str | None = None
+    """Text to append; absent with `reset`."""
     reset: bool = False
+    """True: discard the text of this turn."""
     settled: bool = False
+    """True if the log has all text of the turn."""
 
 
 class TranscriptEntry(Model, frozen=True, kw_only=True):
@@ -1951,25 +2840,40 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     role: TranscriptRole
+    """Who wrote it."""
     content: str | None
+    """Text; null once redacted."""
     kind: TranscriptKind
+    """What it is."""
     metadata: dict[str, str]
+    """Facts about the entry, such as `truncated`."""
     created_at: datetime
+    """When it was created."""
     run_id: str
+    """Id of the run."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
     tool_name: str | None = None
+    """Name of the tool; absent without one."""
     is_error: bool | None = None
+    """True if the tool failed or the call was refused; else absent."""
     provisional: bool | None = None
+    """True until the run of the entry ends; then absent."""
     run_status: RunEndStatus | None = None
+    """How its run ended; absent before that."""
 
 
 class UpdatedSchedule(Model, frozen=True, kw_only=True):
     """Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none."""
 
     id: str
+    """Id."""
     updated: bool
+    """False if it already was in this state."""
     schedule: ScheduledTask | None = None
+    """The schedule; absent if it does not exist."""
 
 
 class Usage(Model, frozen=True, kw_only=True):
@@ -1979,20 +2883,30 @@ class Usage(Model, frozen=True, kw_only=True):
     """
 
     input_tokens: int | None = None
+    """Input tokens, with cached ones; absent if unknown."""
     output_tokens: int | None = None
+    """Output tokens, with reasoning ones; absent if unknown."""
     total_tokens: int | None = None
+    """Input and output tokens; absent if unknown."""
     cached_input_tokens: int | None = None
+    """Input tokens read from a cache; absent if unknown."""
     cache_write_tokens: int | None = None
+    """Input tokens that were written to a cache; absent if unknown."""
     reasoning_tokens: int | None = None
+    """Output tokens of reasoning; absent if unknown."""
 
 
 class VerificationFailure(Model, frozen=True, kw_only=True):
     """A verification policy that the run did not meet."""
 
     policy_id: str
+    """Id of the verification policy."""
     kind: VerificationKind
+    """What it is."""
     message: str
+    """Text for people."""
     details: dict[str, str]
+    """Names and values, such as an exit code."""
 
 
 class VerificationPolicy(Model, frozen=True, kw_only=True):
@@ -2003,27 +2917,39 @@ class VerificationPolicy(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     kind: VerificationKind
+    """What it is."""
     label: str
+    """Label of the evidence."""
     evidence_type: EvidenceType | None = None
+    """Type that the evidence must have; absent: any."""
     command: list[str] | None = None
+    """Command and arguments that must exit with 0."""
     schema: dict[str, Any] | None = None
+    """JSON Schema that the output must match."""
     contains: str | None = None
+    """Text that the output must contain."""
 
 
 class ViewDigest(Model, frozen=True, kw_only=True):
     """SHA-256 of the rows of a view at a position. Servers with the same log have the same digest."""
 
     position: int
+    """Position that the rows reflect."""
     rows: int
+    """Number of rows."""
     sha256: str
+    """SHA-256 of the rows in hex."""
 
 
 class ViewDigests(Model, frozen=True, kw_only=True):
     """Digests of the views that serve reads, all taken at one moment."""
 
     generation: str | None
+    """File of the views that serve reads."""
     views: dict[str, ViewDigest]
+    """Digest of each view, by name."""
 
 
 class WorkDrain(Model, frozen=True, kw_only=True):
@@ -2033,45 +2959,75 @@ class WorkDrain(Model, frozen=True, kw_only=True):
     """
 
     drain_id: str
+    """Id of the drain."""
     session_id: str
+    """Id of the session."""
     status: WorkDrainStatus
+    """Current status."""
     requested_by: str
+    """Identity that requested it."""
     automatic: bool
+    """True if a message started it."""
     started_at: datetime
+    """When it started."""
     queue_depth_before: int
+    """Waiting items at the start."""
     drained_items: int
+    """Items done."""
     queue_depth_after: int | None = None
+    """Waiting items at the end; absent before that."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     provider: str | None = None
+    """Name of the provider."""
     model: str | None = None
+    """Name of the model."""
     run_id: str | None = None
+    """Its last run; absent before one."""
     error: DrainError | None = None
+    """Why it stopped; absent otherwise."""
 
 
 class WorkItem(Model, frozen=True, kw_only=True):
     """A waiting work item. `payload` is null once redacted. `run_id` is present while a run processes it."""
 
     id: str
+    """Id."""
     session_id: str
+    """Id of the session."""
     payload: str | None
+    """Text of the work; null once redacted."""
     mode: QueueMode
+    """`followup`: a run of its own. `collect`: neighbours share a run."""
     created_at: datetime
+    """When it was created."""
     attempts: int
+    """Number of runs that worked on it."""
     run_id: str | None = None
+    """Run that works on it; absent while it waits."""
     message_id: str | None = None
+    """Id of the message; absent if it is not from one."""
     dead_letter_id: str | None = None
+    """The dead letter that it became or came from."""
 
 
 class WorkQueueState(Model, frozen=True, kw_only=True):
     """The work queue of a session, oldest item first. `items` is a page of the items that `item_counts` counts."""
 
     schema_version: int
+    """Version of this shape."""
     session_id: str
+    """Id of the session."""
     items: list[WorkItem]
+    """Items of this page."""
     item_counts: QueueCounts
+    """Number of items by kind."""
     draining: bool
+    """True while a drain runs."""
     updated_at: datetime
+    """When it last changed."""
     next_cursor: str | None = None
+    """Cursor of the next page; absent on the last."""
 
 
 class Worker(Model, frozen=True, kw_only=True):
@@ -2084,61 +3040,92 @@ class Worker(Model, frozen=True, kw_only=True):
     """
 
     id: str
+    """Id."""
     kind: WorkerKind
+    """What it is."""
     status: WorkerStatus
+    """`lost`: others take over its runs."""
     host: str
+    """Host that it runs on."""
     pid: int
+    """Process id on its host."""
     providers: list[str]
+    """Providers that it can use."""
     concurrency: int
+    """Runs that it executes at a time; 0: none."""
     running: int
-    since: str
-    heartbeat: str
+    """Runs that it executes now."""
+    since: datetime
+    """When it started."""
+    heartbeat: datetime
+    """When it last reported."""
     problems: list[BackgroundProblem]
+    """Background loops that are failing."""
 
 
 class Workers(Model, frozen=True, kw_only=True):
     """The processes attached to the log, oldest first."""
 
     items: list[Worker]
+    """The processes, oldest first."""
 
 
 class Workflow(Model, frozen=True, kw_only=True):
     """A workflow: a graph of steps."""
 
     id: str
+    """Id."""
     definition: WorkflowDefinition
+    """Steps and dependencies."""
     created_at: datetime
+    """When it was created."""
     created_by: str
+    """Identity that created it."""
 
 
 class WorkflowDefinition(Model, frozen=True, kw_only=True):
     """The steps of a workflow and their dependencies."""
 
     steps: list[Step]
+    """Steps, in order."""
     dependencies: list[Dependency]
+    """Edges of the graph."""
 
 
 class WorkflowLogLine(Model, frozen=True, kw_only=True):
     """A line of the log of a workflow run."""
 
     id: str
+    """Id."""
     level: WorkflowLogLineLevel
+    """Level of the line."""
     message: str
+    """Text for people."""
     created_at: datetime
+    """When it was created."""
     step_id: str | None = None
+    """Id of the step; absent without one."""
 
 
 class WorkflowProgress(Model, frozen=True, kw_only=True):
     """The number of steps by status, and the percentage of steps that are finished."""
 
     total_steps: int
+    """Number of steps."""
     completed_steps: int
+    """Steps that are ok."""
     running_steps: int
+    """Steps that are running."""
     failed_steps: int
+    """Steps that failed or were cancelled."""
     pending_steps: int
+    """Steps that are pending."""
     skipped_steps: int
+    """Steps that were skipped."""
     waiting_steps: int
+    """Steps that wait for an approval."""
     percent_complete: float
+    """Share of steps that are ok or skipped, 0 to 100."""
 
 
 class WorkflowRun(Model, frozen=True, kw_only=True):
@@ -2148,42 +3135,72 @@ class WorkflowRun(Model, frozen=True, kw_only=True):
     """
 
     schema_version: int
+    """Version of this shape."""
     id: str
+    """Id."""
     workflow_id: str
+    """Id of the workflow; absent without one."""
     status: WorkflowRunStatus
+    """Current status."""
     step_order: list[str]
+    """Ids of the steps, in the order of the definition."""
     step_states: dict[str, StepState]
+    """State of each step, by id."""
     execution_log: list[WorkflowLogLine]
+    """Log of the run, oldest line first."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     requested_by: str
+    """Identity that requested it."""
     resumed_from_run_id: str | None = None
+    """Run that it was resumed from; absent otherwise."""
     started_at: datetime | None = None
+    """When it started; absent before that."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""
     execution_log_truncated: bool | None = None
+    """True if older lines are left out; else absent."""
     dry_run: DryRun | None = None
+    """What the resume would do; only in answers to a dry run."""
 
 
 class WorkflowRunDetails(Model, frozen=True, kw_only=True):
     """A workflow, with the state of a run. Without a run, `run` is null and the related fields are empty."""
 
     workflow: Workflow
+    """The workflow."""
     run: WorkflowRun | None
+    """The run; null without one."""
     nodes: list[StepState]
+    """Steps in the order of the definition."""
     progress: WorkflowProgress
+    """Steps by status."""
     artifact_refs: list[ArtifactRef]
+    """Outputs of the steps."""
     eta: Eta
+    """Estimated end."""
 
 
 class WorkflowRunSummary(Model, frozen=True, kw_only=True):
     """A run of a workflow, in a list."""
 
     id: str
+    """Id."""
     workflow_id: str
+    """Id of the workflow; absent without one."""
     status: WorkflowRunStatus
+    """Current status."""
     created_at: datetime
+    """When it was created."""
     updated_at: datetime
+    """When it last changed."""
     requested_by: str
+    """Identity that requested it."""
     resumed_from_run_id: str | None = None
+    """Run that it was resumed from; absent otherwise."""
     started_at: datetime | None = None
+    """When it started; absent before that."""
     finished_at: datetime | None = None
+    """When it ended; absent before that."""

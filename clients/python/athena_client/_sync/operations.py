@@ -147,15 +147,15 @@ class Operations(Core):
         Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
-            session_id: The `session_id` of the request.
-            input: The `input` of the request.
-            directive_id: The `directive_id` of the request.
-            harness_profile_id: The `harness_profile_id` of the request.
-            provider: The `provider` of the request.
-            model: The `model` of the request.
-            metadata: The `metadata` of the request.
-            session_strategy: The `session_strategy` of the request.
-            parent_run_id: The `parent_run_id` of the request.
+            session_id: Session to run in; absent, a new one.
+            input: Text of the task, instead of `directive_id`.
+            directive_id: Directive to run, instead of `input`.
+            harness_profile_id: Profile that runs it; absent, the default profile with `provider` and `model`.
+            provider: Provider, without a profile; absent, the default.
+            model: Model, without a profile; absent, the default.
+            metadata: Names and values of the client. `persona` names the persona of the run.
+            session_strategy: What to do if the session is busy; absent: `enqueue`.
+            parent_run_id: Run that starts it. Its cancel also cancels this run.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -202,10 +202,10 @@ class Operations(Core):
         """List runs, newest first.
 
         Args:
-            session_id: The `session_id` of the request.
-            status: The `status` of the request.
-            provider: The `provider` of the request.
-            include: The `include` of the request.
+            session_id: Id of the session.
+            status: Current status.
+            provider: Name of the provider.
+            include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -240,8 +240,8 @@ class Operations(Core):
         With `wait`, the answer waits up to that many seconds for its end.
 
         Args:
-            run_id: The `run_id` of the request.
-            wait: The `wait` of the request.
+            run_id: Id of the run.
+            wait: Seconds to wait for the end of the run.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -269,7 +269,7 @@ class Operations(Core):
         """List a run's evidence, newest first, without contents.
 
         Args:
-            run_id: The `run_id` of the request.
+            run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -295,8 +295,8 @@ class Operations(Core):
         """Get a piece of evidence of a run, with its content.
 
         Args:
-            run_id: The `run_id` of the request.
-            evidence_id: The `evidence_id` of the request.
+            run_id: Id of the run.
+            evidence_id: Id of the evidence.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -318,7 +318,7 @@ class Operations(Core):
         """Explain the state of a run: the causes that led to it, and what the run is waiting for.
 
         Args:
-            run_id: The `run_id` of the request.
+            run_id: Id of the run.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -347,8 +347,8 @@ class Operations(Core):
         """List admitted runs that have not ended, newest first.
 
         Args:
-            session_id: The `session_id` of the request.
-            run_id: The `run_id` of the request.
+            session_id: Id of the session.
+            run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -386,8 +386,8 @@ class Operations(Core):
         """List cancel requests of runs that have not ended, newest first.
 
         Args:
-            session_id: The `session_id` of the request.
-            run_id: The `run_id` of the request.
+            session_id: Id of the session.
+            run_id: Id of the run.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -420,8 +420,8 @@ class Operations(Core):
         `status` is `not-running` if it has already ended or does not exist.
 
         Args:
-            run_id: The `run_id` of the request.
-            reason: The `reason` of the request.
+            run_id: Id of the run.
+            reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -446,8 +446,8 @@ class Operations(Core):
         Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
 
         Args:
-            session_id: The `session_id` of the request.
-            reason: The `reason` of the request.
+            session_id: Id of the session.
+            reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -477,8 +477,8 @@ class Operations(Core):
         Waits for its end unless `Prefer: respond-async` is sent.
 
         Args:
-            run_id: The `run_id` of the request.
-            budget_usd: The `budget_usd` of the request.
+            run_id: Id of the run.
+            budget_usd: New total budget in dollars, including the money spent; absent: no budget.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -532,7 +532,7 @@ class Operations(Core):
         """Get a session.
 
         Args:
-            session_id: The `session_id` of the request.
+            session_id: Id of the session.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -560,7 +560,7 @@ class Operations(Core):
         """List the newest transcript entries of a session, or those after a cursor, in order of time.
 
         Args:
-            session_id: The `session_id` of the request.
+            session_id: Id of the session.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -587,8 +587,8 @@ class Operations(Core):
         """Stream a transcript from any entry, live, as server-sent events, with the text that a model is writing.
 
         Args:
-            session_id: The `session_id` of the request.
-            after: The `after` of the request.
+            session_id: Id of the session.
+            after: Where to start.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.
@@ -644,9 +644,9 @@ class Operations(Core):
         """Create a directive.
 
         Args:
-            input: The `input` of the request.
-            context_refs: The `context_refs` of the request.
-            metadata: The `metadata` of the request.
+            input: Text of the task.
+            context_refs: Files and URLs that the run's context names.
+            metadata: Names and values of the client.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -668,7 +668,7 @@ class Operations(Core):
         """Get a directive.
 
         Args:
-            directive_id: The `directive_id` of the request.
+            directive_id: Id of the directive; absent if there is none.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -727,13 +727,13 @@ class Operations(Core):
         """Create a harness profile.
 
         Args:
-            display_name: The `display_name` of the request.
-            version: The `version` of the request.
-            config: The `config` of the request.
-            policies: The `policies` of the request.
-            tool_policies: The `tool_policies` of the request.
-            allowed_egress: The `allowed_egress` of the request.
-            verification_policies: The `verification_policies` of the request.
+            display_name: Name for people.
+            version: Version of this shape.
+            config: Model and tools.
+            policies: Limits of a run.
+            tool_policies: Rules of the tools; absent: `shell` runs nothing and `files` reads.
+            allowed_egress: Hosts that tool `http` may reach; absent: none.
+            verification_policies: Conditions of a verified answer; absent: none.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -763,7 +763,7 @@ class Operations(Core):
         """Get a harness profile.
 
         Args:
-            harness_profile_id: The `harness_profile_id` of the request.
+            harness_profile_id: Id of the harness profile.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -819,10 +819,10 @@ class Operations(Core):
         """Create a run template: a directive with placeholders, and the profile that runs it.
 
         Args:
-            harness_profile_id: The `harness_profile_id` of the request.
-            directive_template: The `directive_template` of the request.
-            default_params: The `default_params` of the request.
-            params_schema: The `params_schema` of the request.
+            harness_profile_id: Id of the harness profile.
+            directive_template: Text with placeholders such as `{{name}}`.
+            default_params: Values of parameters that a run does not give.
+            params_schema: JSON Schema of the parameters; absent: all are strings.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -849,8 +849,8 @@ class Operations(Core):
         """Get the newest version of a run template, or the one that `version` names.
 
         Args:
-            template_id: The `template_id` of the request.
-            version: The `version` of the request.
+            template_id: Id of the run template.
+            version: Version; absent: the newest.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -882,11 +882,11 @@ class Operations(Core):
         Runs of earlier versions are not affected.
 
         Args:
-            template_id: The `template_id` of the request.
-            harness_profile_id: The `harness_profile_id` of the request.
-            directive_template: The `directive_template` of the request.
-            default_params: The `default_params` of the request.
-            params_schema: The `params_schema` of the request.
+            template_id: Id of the run template.
+            harness_profile_id: Id of the harness profile.
+            directive_template: Text with placeholders such as `{{name}}`.
+            default_params: Values of parameters that a run does not give.
+            params_schema: JSON Schema of the parameters; absent: all are strings.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -946,9 +946,9 @@ class Operations(Core):
         Waits for its result unless `Prefer: respond-async` is sent.
 
         Args:
-            template_id: The `template_id` of the request.
-            params: The `params` of the request.
-            session_id: The `session_id` of the request.
+            template_id: Id of the run template.
+            params: Values of the parameters, by name.
+            session_id: Session to run in; absent, a new one.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -976,9 +976,9 @@ class Operations(Core):
         """Enqueue a work item in a session's queue, unless an item with the same payload and mode is waiting.
 
         Args:
-            session_id: The `session_id` of the request.
-            payload: The `payload` of the request.
-            mode: The `mode` of the request.
+            session_id: Id of the session.
+            payload: Text of the work.
+            mode: `followup`: a run of its own. `collect`: neighbours share a run.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1006,7 +1006,7 @@ class Operations(Core):
         """List the waiting items of a session's queue, oldest first.
 
         Args:
-            session_id: The `session_id` of the request.
+            session_id: Id of the session.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1060,9 +1060,9 @@ class Operations(Core):
         Waits for the end unless `Prefer: respond-async` is sent.
 
         Args:
-            session_id: The `session_id` of the request.
-            provider: The `provider` of the request.
-            model: The `model` of the request.
+            session_id: Id of the session.
+            provider: Name of the provider.
+            model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -1090,7 +1090,7 @@ class Operations(Core):
         """Get a drain.
 
         Args:
-            drain_id: The `drain_id` of the request.
+            drain_id: Id of the drain.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1122,12 +1122,12 @@ class Operations(Core):
         Its session's queue is drained automatically.
 
         Args:
-            from_persona: The `from_persona` of the request.
-            to_persona: The `to_persona` of the request.
-            payload: The `payload` of the request.
-            task_id: The `task_id` of the request.
-            step_id: The `step_id` of the request.
-            parent_run_id: The `parent_run_id` of the request.
+            from_persona: Persona that sends the message.
+            to_persona: Persona that receives the message.
+            payload: A text or an object.
+            task_id: Task of the sender; absent without one.
+            step_id: Id of the step; absent without one.
+            parent_run_id: The run that started it; absent without one.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1164,9 +1164,9 @@ class Operations(Core):
         """List messages between personas, newest first.
 
         Args:
-            from_persona: The `from_persona` of the request.
-            to_persona: The `to_persona` of the request.
-            status: The `status` of the request.
+            from_persona: Persona that sends the message.
+            to_persona: Persona that receives the message.
+            status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1198,7 +1198,7 @@ class Operations(Core):
         """Get a message.
 
         Args:
-            message_id: The `message_id` of the request.
+            message_id: Id of the message; absent if it is not from one.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1232,13 +1232,13 @@ class Operations(Core):
         """List dead letters, which are work items and messages that could not be processed, oldest first.
 
         Args:
-            status: The `status` of the request.
-            session_id: The `session_id` of the request.
-            source_persona: The `source_persona` of the request.
-            target_persona: The `target_persona` of the request.
-            reason: The `reason` of the request.
-            created_after: The `created_after` of the request.
-            created_before: The `created_before` of the request.
+            status: Current status.
+            session_id: Id of the session.
+            source_persona: Persona that sent the message; absent for queue items.
+            target_persona: Persona that the message is for; absent for queue items.
+            reason: Why.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1274,7 +1274,7 @@ class Operations(Core):
         """Get a dead letter.
 
         Args:
-            id: The `id` of the request.
+            id: Id.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1294,7 +1294,7 @@ class Operations(Core):
         """Requeue the work of a dead letter, once.
 
         Args:
-            id: The `id` of the request.
+            id: Id.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1312,8 +1312,8 @@ class Operations(Core):
         """Discard a dead letter: its work will not be done.
 
         Args:
-            id: The `id` of the request.
-            audit_note: The `audit_note` of the request.
+            id: Id.
+            audit_note: Reason of the decision, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1336,8 +1336,8 @@ class Operations(Core):
         """Restore a discarded dead letter.
 
         Args:
-            id: The `id` of the request.
-            audit_note: The `audit_note` of the request.
+            id: Id.
+            audit_note: Reason of the decision, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1366,9 +1366,9 @@ class Operations(Core):
         """Search notes and entries for passages that contain words of the query, those with every word first.
 
         Args:
-            query: The `query` of the request.
-            max_results: The `max_results` of the request.
-            min_score: The `min_score` of the request.
+            query: Words to search for.
+            max_results: Most passages; absent: 6.
+            min_score: Least score.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1395,9 +1395,9 @@ class Operations(Core):
         """Read lines of a note in the workspace, `MEMORY.md` or `memory/**.md`.
 
         Args:
-            path: The `path` of the request.
-            from_: The `from` of the request.
-            lines: The `lines` of the request.
+            path: `MEMORY.md` or `memory/<name>.md`.
+            from_: First line, from 1.
+            lines: Number of lines; absent: all.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1447,8 +1447,8 @@ class Operations(Core):
         """Record a memory entry.
 
         Args:
-            text: The `text` of the request.
-            metadata: The `metadata` of the request.
+            text: Text to remember.
+            metadata: Names and values of the client.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1466,7 +1466,7 @@ class Operations(Core):
         """Get a memory entry.
 
         Args:
-            entry_id: The `entry_id` of the request.
+            entry_id: Id of the memory entry.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1488,7 +1488,7 @@ class Operations(Core):
         `left` lists where the text may remain.
 
         Args:
-            entry_id: The `entry_id` of the request.
+            entry_id: Id of the memory entry.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1512,7 +1512,7 @@ class Operations(Core):
         """List the kept anchors of other logs, oldest first.
 
         Args:
-            log_id: The `log_id` of the request.
+            log_id: Id of the log.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1536,10 +1536,10 @@ class Operations(Core):
         """Store an anchor of another log, so that a rewrite of its history is detected.
 
         Args:
-            log_id: The `log_id` of the request.
-            position: The `position` of the request.
-            chain: The `chain` of the request.
-            at: The `at` of the request.
+            log_id: Id of the log.
+            position: Position in the log.
+            chain: Chain value at the position, in hex.
+            at: When the anchor was taken.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1568,9 +1568,9 @@ class Operations(Core):
         `dry_run` only counts them.
 
         Args:
-            filter: The `filter` of the request.
-            rate_per_second: The `rate_per_second` of the request.
-            dry_run: The `dry_run` of the request.
+            filter: Which dead letters to requeue.
+            rate_per_second: Dead letters to requeue per second.
+            dry_run: True to only report what would happen.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1598,7 +1598,7 @@ class Operations(Core):
         """Get the progress of a redrive and the result for each dead letter.
 
         Args:
-            id: The `id` of the request.
+            id: Id.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1623,7 +1623,7 @@ class Operations(Core):
         Dead letters that it has requeued stay requeued.
 
         Args:
-            id: The `id` of the request.
+            id: Id.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1669,7 +1669,7 @@ class Operations(Core):
         """Create a workflow from its steps and their dependencies.
 
         Args:
-            definition: The `definition` of the request.
+            definition: Steps and dependencies.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1687,7 +1687,7 @@ class Operations(Core):
         """Get a workflow.
 
         Args:
-            workflow_id: The `workflow_id` of the request.
+            workflow_id: Id of the workflow; absent without one.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1715,7 +1715,7 @@ class Operations(Core):
         """List the runs of a workflow, newest first.
 
         Args:
-            workflow_id: The `workflow_id` of the request.
+            workflow_id: Id of the workflow; absent without one.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1748,8 +1748,8 @@ class Operations(Core):
         Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent.
 
         Args:
-            workflow_id: The `workflow_id` of the request.
-            input: The `input` of the request.
+            workflow_id: Id of the workflow; absent without one.
+            input: Values of placeholders, by name.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -1774,7 +1774,7 @@ class Operations(Core):
         """Get a workflow run, or the newest run of a workflow, with the progress of its steps.
 
         Args:
-            id: The `id` of the request.
+            id: Id of a workflow run, or of a workflow for its newest run.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1826,9 +1826,9 @@ class Operations(Core):
         Starts a new run if there is none.
 
         Args:
-            id: The `id` of the request.
-            input_overrides: The `input_overrides` of the request.
-            dry_run: The `dry_run` of the request.
+            id: Id of a workflow run, or of a workflow for its newest unfinished run.
+            input_overrides: Inputs that replace earlier ones, by name.
+            dry_run: True to only report what would happen.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -1854,8 +1854,8 @@ class Operations(Core):
         """Cancel a workflow run and the runs of its steps.
 
         Args:
-            id: The `id` of the request.
-            reason: The `reason` of the request.
+            id: Id.
+            reason: Why.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1886,9 +1886,9 @@ class Operations(Core):
         """List the items of a mapped step, in their order.
 
         Args:
-            id: The `id` of the request.
-            step: The `step` of the request.
-            status: The `status` of the request.
+            id: Id.
+            step: Id of the earlier step.
+            status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1914,10 +1914,10 @@ class Operations(Core):
         """Approve a step if its subject hash still matches.
 
         Args:
-            id: The `id` of the request.
-            step: The `step` of the request.
-            subject_hash: The `subject_hash` of the request.
-            note: The `note` of the request.
+            id: Id.
+            step: Id of the earlier step.
+            subject_hash: Hash of the subject to approve.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1942,10 +1942,10 @@ class Operations(Core):
         The step fails.
 
         Args:
-            id: The `id` of the request.
-            step: The `step` of the request.
-            subject_hash: The `subject_hash` of the request.
-            note: The `note` of the request.
+            id: Id.
+            step: Id of the earlier step.
+            subject_hash: Hash of the subject to approve.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2019,16 +2019,16 @@ class Operations(Core):
         A failed model call gives a failed result.
 
         Args:
-            name: The `name` of the request.
-            repo_path: The `repo_path` of the request.
-            head_ref: The `head_ref` of the request.
-            base_ref: The `base_ref` of the request.
-            session_id: The `session_id` of the request.
-            provider: The `provider` of the request.
-            model: The `model` of the request.
-            out_json_path: The `out_json_path` of the request.
-            out_markdown_path: The `out_markdown_path` of the request.
-            stdout: The `stdout` of the request.
+            name: Name of the persona.
+            repo_path: Path of the repository in the workspace.
+            head_ref: Commit, branch or tag to review.
+            base_ref: What to compare with; absent, the main branch.
+            session_id: Id of the session.
+            provider: Name of the provider.
+            model: Name of the model.
+            out_json_path: Copy of the result in the workspace.
+            out_markdown_path: Copy of the report in the workspace.
+            stdout: Form of `stdout` in the answer; absent: `summary`.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -2072,8 +2072,8 @@ class Operations(Core):
         """List reviews, newest first.
 
         Args:
-            name: The `name` of the request.
-            status: The `status` of the request.
+            name: Name.
+            status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -2104,7 +2104,7 @@ class Operations(Core):
         """Get a review with its result.
 
         Args:
-            run_id: The `run_id` of the request.
+            run_id: Id of the run.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2157,17 +2157,17 @@ class Operations(Core):
         Limits that the body omits no longer apply.
 
         Args:
-            schema_version: The `schema_version` of the request.
-            max_concurrent_runs: The `max_concurrent_runs` of the request.
-            limits: The `limits` of the request.
-            default_run_timeout_ms: The `default_run_timeout_ms` of the request.
-            default_schedule_timeout_ms: The `default_schedule_timeout_ms` of the request.
-            retry_budget_per_run: The `retry_budget_per_run` of the request.
-            cost_budget_daily_usd: The `cost_budget_daily_usd` of the request.
-            max_run_attempts: The `max_run_attempts` of the request.
-            updated_at: The `updated_at` of the request.
-            audit_comment: The `audit_comment` of the request.
-            policy: The `policy` of the request.
+            schema_version: Version of this shape.
+            max_concurrent_runs: Most active runs; absent: no limit.
+            limits: Limits.
+            default_run_timeout_ms: Timeout of a run without a profile, in milliseconds.
+            default_schedule_timeout_ms: Timeout of a scheduled run without a profile, in milliseconds.
+            retry_budget_per_run: Most retries of model calls of a run; absent: no limit.
+            cost_budget_daily_usd: Budget of a UTC day in dollars; absent: none.
+            max_run_attempts: Executors that a run may lose before it ends as crashed; absent: 3.
+            updated_at: Accepted and ignored.
+            audit_comment: Reason of the change, for auditors.
+            policy: The policy.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -2208,9 +2208,9 @@ class Operations(Core):
         """Check recorded run requests against another policy, without changing anything.
 
         Args:
-            policy: The `policy` of the request.
-            since: The `since` of the request.
-            run_id: The `run_id` of the request.
+            policy: Policy to simulate.
+            since: Time, position or event id; absent: 24 hours ago.
+            run_id: Run to report on.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2246,15 +2246,15 @@ class Operations(Core):
         """List runs that the policy rejected, oldest first, or newest first with `order=newest`.
 
         Args:
-            session_id: The `session_id` of the request.
-            created_after: The `created_after` of the request.
-            created_before: The `created_before` of the request.
-            offset: The `offset` of the request.
-            reason: The `reason` of the request.
-            actor: The `actor` of the request.
-            provider: The `provider` of the request.
-            harness_profile_id: The `harness_profile_id` of the request.
-            order: The `order` of the request.
+            session_id: Id of the session.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
+            offset: Rejections to skip, without a cursor.
+            reason: Why.
+            actor: Identity that did it, or a `system:` actor of the server.
+            provider: Name of the provider.
+            harness_profile_id: Id of the harness profile.
+            order: Order; absent: oldest first.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -2350,29 +2350,29 @@ class Operations(Core):
         An identical schedule changes nothing.
 
         Args:
-            id: The `id` of the request.
-            session_id: The `session_id` of the request.
-            input: The `input` of the request.
-            directive_id: The `directive_id` of the request.
-            harness_profile_id: The `harness_profile_id` of the request.
-            run_template_id: The `run_template_id` of the request.
-            params: The `params` of the request.
-            workflow_id: The `workflow_id` of the request.
-            every_minutes: The `every_minutes` of the request.
-            cron: The `cron` of the request.
-            timezone: The `timezone` of the request.
-            run_at: The `run_at` of the request.
-            start_at: The `start_at` of the request.
-            end_at: The `end_at` of the request.
-            jitter_seconds: The `jitter_seconds` of the request.
-            overlap_policy: The `overlap_policy` of the request.
-            catch_up: The `catch_up` of the request.
-            catch_up_window_seconds: The `catch_up_window_seconds` of the request.
-            pause_on_failure: The `pause_on_failure` of the request.
-            enabled: The `enabled` of the request.
-            start_now: The `start_now` of the request.
-            paused: The `paused` of the request.
-            note: The `note` of the request.
+            id: Id.
+            session_id: Id of the session.
+            input: Text of the task.
+            directive_id: Id of the directive; absent if there is none.
+            harness_profile_id: Id of the harness profile.
+            run_template_id: Id of the run template; absent without one.
+            params: Values of the parameters, by name.
+            workflow_id: Id of the workflow; absent without one.
+            every_minutes: Interval in minutes.
+            cron: Cron expression with five fields, or a macro such as `@daily`.
+            timezone: IANA time zone of `cron`; absent: UTC.
+            run_at: The only time, instead of an interval or cron.
+            start_at: No times before this.
+            end_at: No times after this.
+            jitter_seconds: Largest delay of a start, in seconds; the same for the same time.
+            overlap_policy: What to do if a run is active when another is due; absent: `skip`.
+            catch_up: Which missed times run; absent: `latest`.
+            catch_up_window_seconds: How late a missed time may run, in seconds; absent: a year.
+            pause_on_failure: True: a failed run pauses the schedule.
+            enabled: False switches it off.
+            start_now: True: the first run is now.
+            paused: Whether it is paused.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2417,15 +2417,15 @@ class Operations(Core):
         *,
         provider: str | None = None,
         model: str | None = None,
-        at: str | None = None,
+        at: datetime | str | None = None,
         idempotency_key: str | None = None,
     ) -> models.TickResult:
         """Run all schedules that are due, as the server's own timer does, and wait for these runs to end.
 
         Args:
-            provider: The `provider` of the request.
-            model: The `model` of the request.
-            at: The `at` of the request.
+            provider: Name of the provider.
+            model: Name of the model.
+            at: Time to use instead of now.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2447,7 +2447,7 @@ class Operations(Core):
         """Get a schedule.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
+            schedule_id: Id of the schedule.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2499,29 +2499,29 @@ class Operations(Core):
         An identical schedule changes nothing.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
-            session_id: The `session_id` of the request.
-            input: The `input` of the request.
-            directive_id: The `directive_id` of the request.
-            harness_profile_id: The `harness_profile_id` of the request.
-            run_template_id: The `run_template_id` of the request.
-            params: The `params` of the request.
-            workflow_id: The `workflow_id` of the request.
-            every_minutes: The `every_minutes` of the request.
-            cron: The `cron` of the request.
-            timezone: The `timezone` of the request.
-            run_at: The `run_at` of the request.
-            start_at: The `start_at` of the request.
-            end_at: The `end_at` of the request.
-            jitter_seconds: The `jitter_seconds` of the request.
-            overlap_policy: The `overlap_policy` of the request.
-            catch_up: The `catch_up` of the request.
-            catch_up_window_seconds: The `catch_up_window_seconds` of the request.
-            pause_on_failure: The `pause_on_failure` of the request.
-            enabled: The `enabled` of the request.
-            start_now: The `start_now` of the request.
-            paused: The `paused` of the request.
-            note: The `note` of the request.
+            schedule_id: Id of the schedule.
+            session_id: Id of the session.
+            input: Text of the task.
+            directive_id: Id of the directive; absent if there is none.
+            harness_profile_id: Id of the harness profile.
+            run_template_id: Id of the run template; absent without one.
+            params: Values of the parameters, by name.
+            workflow_id: Id of the workflow; absent without one.
+            every_minutes: Interval in minutes.
+            cron: Cron expression with five fields, or a macro such as `@daily`.
+            timezone: IANA time zone of `cron`; absent: UTC.
+            run_at: The only time, instead of an interval or cron.
+            start_at: No times before this.
+            end_at: No times after this.
+            jitter_seconds: Largest delay of a start, in seconds; the same for the same time.
+            overlap_policy: What to do if a run is active when another is due; absent: `skip`.
+            catch_up: Which missed times run; absent: `latest`.
+            catch_up_window_seconds: How late a missed time may run, in seconds; absent: a year.
+            pause_on_failure: True: a failed run pauses the schedule.
+            enabled: False switches it off.
+            start_now: True: the first run is now.
+            paused: Whether it is paused.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2567,7 +2567,7 @@ class Operations(Core):
         Its runs in progress continue, and its log is kept.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
+            schedule_id: Id of the schedule.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2597,9 +2597,9 @@ class Operations(Core):
         Waits for the end unless `Prefer: respond-async` is sent.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
-            provider: The `provider` of the request.
-            model: The `model` of the request.
+            schedule_id: Id of the schedule.
+            provider: Name of the provider.
+            model: Name of the model.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -2624,7 +2624,7 @@ class Operations(Core):
         Its next time is computed from now on.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
+            schedule_id: Id of the schedule.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2646,7 +2646,7 @@ class Operations(Core):
         Nothing is due or logged until it is enabled again.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
+            schedule_id: Id of the schedule.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2670,8 +2670,8 @@ class Operations(Core):
         Due times are logged as skipped. `note` records the reason.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
-            note: The `note` of the request.
+            schedule_id: Id of the schedule.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2696,8 +2696,8 @@ class Operations(Core):
         Times that came due during the pause are not run.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
-            note: The `note` of the request.
+            schedule_id: Id of the schedule.
+            note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -2726,7 +2726,7 @@ class Operations(Core):
         """List the executions of a schedule, including skipped ones, newest first.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
+            schedule_id: Id of the schedule.
             after: The id of the last entry received.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -2757,9 +2757,9 @@ class Operations(Core):
         """List the next times of a schedule, up to ten years ahead, even if it is disabled.
 
         Args:
-            schedule_id: The `schedule_id` of the request.
-            count: The `count` of the request.
-            from_: The `from` of the request.
+            schedule_id: Id of the schedule.
+            count: Times to compute; absent: 10.
+            from_: Time to start at; absent: now.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -2807,10 +2807,10 @@ class Operations(Core):
         """List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV.
 
         Args:
-            actor: The `actor` of the request.
-            kind: The `kind` of the request.
-            created_after: The `created_after` of the request.
-            created_before: The `created_before` of the request.
+            actor: Identity that did it, or a `system:` actor of the server.
+            kind: What it is.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -2867,12 +2867,12 @@ class Operations(Core):
         """List events from a cursor, oldest first.
 
         Args:
-            types: The `types` of the request.
-            session_id: The `session_id` of the request.
-            run_id: The `run_id` of the request.
-            trace_id: The `trace_id` of the request.
-            created_after: The `created_after` of the request.
-            created_before: The `created_before` of the request.
+            types: Event types, separated by commas; absent: all.
+            session_id: Id of the session.
+            run_id: Id of the run.
+            trace_id: Trace id of the request that caused it.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
 
@@ -2910,10 +2910,10 @@ class Operations(Core):
         """Stream events from a cursor, live, as server-sent events.
 
         Args:
-            types: The `types` of the request.
-            session_id: The `session_id` of the request.
-            run_id: The `run_id` of the request.
-            after: The `after` of the request.
+            types: Event types, separated by commas; absent: all.
+            session_id: Id of the session.
+            run_id: Id of the run.
+            after: Where to start.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.

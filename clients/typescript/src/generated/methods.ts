@@ -9,26 +9,35 @@ import type * as types from "./types.js";
 
 /** The query of `listRuns`. */
 export interface ListRunsQuery extends PageQuery {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Current status. */
   readonly status?: types.RunStatus | undefined;
+  /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** `output` adds whole outputs. */
   readonly include?: "output" | undefined;
 }
 
 /** The query of `getRun`. */
 export interface GetRunQuery {
+  /** Seconds to wait for the end of the run. */
   readonly wait?: number | undefined;
 }
 
 /** The query of `listActiveRuns`. */
 export interface ListActiveRunsQuery extends PageQuery {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
 /** The query of `listCancellationRequests`. */
 export interface ListCancellationRequestsQuery extends PageQuery {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
@@ -42,66 +51,95 @@ export interface GetSessionTranscriptQuery {
 
 /** The query of `streamSessionTranscript`. */
 export interface StreamSessionTranscriptQuery {
+  /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
+  /** Where to start. */
   readonly after?: string | undefined;
 }
 
 /** The query of `getRunTemplate`. */
 export interface GetRunTemplateQuery {
+  /** Version; absent: the newest. */
   readonly version?: number | undefined;
 }
 
 /** The query of `listA2aMessages`. */
 export interface ListA2aMessagesQuery extends PageQuery {
+  /** Persona that sends the message. */
   readonly fromPersona?: string | undefined;
+  /** Persona that receives the message. */
   readonly toPersona?: string | undefined;
+  /** Current status. */
   readonly status?: types.MessageStatus | undefined;
 }
 
 /** The query of `listA2aDlq`. */
 export interface ListA2aDlqQuery extends PageQuery {
+  /** Current status. */
   readonly status?: types.DeadLetterStatus | undefined;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | undefined;
+  /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
+  /** Why. */
   readonly reason?: string | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
 }
 
 /** The query of `searchMemory`. */
 export interface SearchMemoryQuery {
+  /** Words to search for. */
   readonly query: string;
+  /** Most passages; absent: 6. */
   readonly maxResults?: number | undefined;
+  /** Least score. */
   readonly minScore?: number | undefined;
 }
 
 /** The query of `listAnchors`. */
 export interface ListAnchorsQuery extends PageQuery {
+  /** Id of the log. */
   readonly logId?: string | undefined;
 }
 
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
+  /** Current status. */
   readonly status?: types.StepItemStatus | undefined;
 }
 
 /** The query of `listPersonaRuns`. */
 export interface ListPersonaRunsQuery extends PageQuery {
+  /** Name. */
   readonly name?: string | undefined;
+  /** Current status. */
   readonly status?: "failed" | "ok" | "running" | undefined;
 }
 
 /** The query of `listPolicyConcurrencyRejections`. */
 export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
+  /** Rejections to skip, without a cursor. */
   readonly offset?: number | undefined;
+  /** Why. */
   readonly reason?: string | undefined;
+  /** Identity that did it, or a `system:` actor of the server. */
   readonly actor?: string | undefined;
+  /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
+  /** Order; absent: oldest first. */
   readonly order?: "newest" | "oldest" | undefined;
 }
 
@@ -115,34 +153,51 @@ export interface GetScheduleLogsQuery {
 
 /** The query of `previewSchedule`. */
 export interface PreviewScheduleQuery {
+  /** Times to compute; absent: 10. */
   readonly count?: number | undefined;
+  /** Time to start at; absent: now. */
   readonly from?: string | undefined;
 }
 
 /** The query of `getAuditTrail`. */
 export interface GetAuditTrailQuery extends PageQuery {
+  /** Identity that did it, or a `system:` actor of the server. */
   readonly actor?: string | undefined;
+  /** What it is. */
   readonly kind?: types.AuditKind | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
 }
 
 /** The query of `listEvents`. */
 export interface ListEventsQuery extends PageQuery {
+  /** Event types, separated by commas; absent: all. */
   readonly types?: readonly string[] | undefined;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
+  /** Trace id of the request that caused it. */
   readonly traceId?: string | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
 }
 
 /** The query of `streamEvents`. */
 export interface StreamEventsQuery {
+  /** Event types, separated by commas; absent: all. */
   readonly types?: readonly string[] | undefined;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
+  /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
+  /** Where to start. */
   readonly after?: string | undefined;
 }
 

@@ -2,49 +2,69 @@
 
 /** The machine's time, and how many milliseconds it was ahead of the server's (0: in step). */
 export interface AcceptedClock {
+  /** Time of the machine. */
   readonly clock: string;
+  /** Milliseconds that it was ahead of the server's time. */
   readonly aheadMs: number;
 }
 
 /** An admitted run that has not ended and is not paused. `pid` is 0 until an executor takes it. */
 export interface ActiveRun {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Process that runs it; 0 before one does. */
   readonly pid: number;
+  /** When it started, or was admitted. */
   readonly startedAt: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface ActiveRunPage {
+  /** Items of this page. */
   readonly items: readonly ActiveRun[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** An anchor of another log: its id, a position, the chain value there in hex, and the time it was taken. */
 export interface AnchorBody {
+  /** Id of the log. */
   readonly logId: string;
+  /** Position in the log. */
   readonly position: number;
+  /** Chain value at the position, in hex. */
   readonly chain: string;
+  /** When the anchor was taken. */
   readonly at: string;
 }
 
 /** An anchor of another log that is kept here. `from` is the identity that first sent it. */
 export interface AnchorReceipt {
+  /** Id of the log. */
   readonly logId: string;
+  /** Position in the log. */
   readonly position: number;
+  /** Chain value at the position, in hex. */
   readonly chain: string;
+  /** When the anchor was taken. */
   readonly at: string;
+  /** Identity that sent it first. */
   readonly from: string;
 }
 
 /** An error: a stable code for programs, and a message for people. */
 export interface ApiError {
+  /** A stable code, for programs. */
   readonly code: ErrorCode | (string & {});
   /** The fault in words, for people. They may change. */
   readonly message: string;
   /** True if the cause may pass, so a retry may succeed. */
   readonly retryable: boolean;
+  /** Present if `retryable` is true. */
   readonly retryWith?: RetryWith | (string & {}) | undefined;
   /** The id of this request, as in the `x-trace-id` header. */
   readonly traceId: string;
@@ -54,12 +74,19 @@ export interface ApiError {
 
 /** The filter of a redrive. Times are inclusive. */
 export interface AppliedRedriveFilter {
+  /** Only dead letters of this session. */
   readonly sessionId?: string | undefined;
+  /** Only dead letters of this source. */
   readonly source?: string | undefined;
+  /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | undefined;
+  /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
+  /** Only dead letters with this reason. */
   readonly reason?: string | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | undefined;
 }
 
@@ -69,17 +96,25 @@ export interface AppliedRedriveFilter {
  * With `notRequester` the identities that started or resumed the workflow run cannot approve.
  */
 export interface Approval {
+  /** Text for the approver. */
   readonly message?: string | undefined;
+  /** Identities that may decide; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
+  /** Least role of an approver; absent: `Operator`. */
   readonly role?: ApproverRole | (string & {}) | undefined;
+  /** Milliseconds until it expires; absent: never. */
   readonly expiresAfterMs?: number | undefined;
+  /** Decision at expiry; absent: reject. */
   readonly onExpiry?: ApprovalOnExpiry | (string & {}) | undefined;
+  /** True: who started or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
 }
 
 /** The hash of the subject to approve or reject, as the step's node shows it, and a note. */
 export interface ApprovalBody {
+  /** Hash of the subject to approve. */
   readonly subjectHash: string;
+  /** Reason, for auditors. */
   readonly note?: string | null | undefined;
 }
 
@@ -94,22 +129,35 @@ export type ApproverRole = "Admin" | "Operator";
  * runs.
  */
 export interface Artifact {
+  /** Kind of the output. */
   readonly kind: "run-result";
+  /** Text of the output; null once redacted. */
   readonly output: string | null;
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly model: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** True if it is a preview; else absent. */
   readonly outputTruncated?: boolean | undefined;
 }
 
 /** A reference to the output of a step. */
 export interface ArtifactRef {
+  /** Id of the step. */
   readonly stepId: string;
+  /** Name of the output or evidence. */
   readonly artifactRef: string;
+  /** Kind of the output. */
   readonly kind: "run-result";
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly model: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Length of the output in characters. */
   readonly outputChars: number;
 }
 
@@ -119,24 +167,39 @@ export interface ArtifactRef {
  * `target` is the affected run, session, operation or document.
  */
 export interface AuditEntry {
+  /** Id. */
   readonly id: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** What it is. */
   readonly kind: AuditKind | (string & {});
+  /** Event type; new types may be added. */
   readonly type: string;
+  /** Identity that did it, or a `system:` actor of the server. */
   readonly actor: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Run, session, operation or document; absent without one. */
   readonly target?: string | undefined;
+  /** Reason that the client gave; absent without one. */
   readonly reason?: string | undefined;
+  /** State before the change; absent if nothing existed. */
   readonly before?: Readonly<Record<string, unknown>> | undefined;
+  /** State after the change; absent for other entries. */
   readonly after?: Readonly<Record<string, unknown>> | undefined;
+  /** Further facts; absent without them. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface AuditEntryPage {
+  /** Items of this page. */
   readonly items: readonly AuditEntry[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -144,8 +207,11 @@ export type AuditKind = "anchor" | "approval" | "cancel" | "clock" | "dead-lette
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
+  /** True if callers need an identity. */
   readonly enabled: boolean;
+  /** How strictly roles are enforced. */
   readonly mode: AuthzMode | (string & {});
+  /** Header with the identity of the caller. */
   readonly identityHeader: string;
 }
 
@@ -153,56 +219,79 @@ export type AuthzMode = "enforce" | "observe" | "off" | "soft-enforce";
 
 /** A background loop that is failing: since when, its last error, and the number of failures since then. */
 export interface BackgroundProblem {
+  /** Name of the background loop. */
   readonly loop: string;
+  /** Since when. */
   readonly since: string;
+  /** Text for people. */
   readonly message: string;
+  /** Number of failures. */
   readonly count: number;
 }
 
 /** Binary content of evidence, in base64. */
 export interface BinaryContent {
+  /** What it is. */
   readonly kind: "binary";
+  /** Bytes in base64. */
   readonly base64: string;
 }
 
 /** The identity of the caller, its role and the operations that the role allows. `scope` narrows them further. */
 export interface Caller {
+  /** Name of the caller. */
   readonly identity: string;
+  /** Role of the caller. */
   readonly role: Role | (string & {});
+  /** Ids of the operations that the role allows. */
   readonly operations: readonly string[];
+  /** Names that the caller may see, by kind; absent: all. */
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 /** The reason for cancelling a run. */
 export interface CancelBody {
+  /** Reason, for auditors. */
   readonly reason?: string | null | undefined;
 }
 
 /** A request to cancel a run that has not ended. */
 export interface CancelRequest {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** When it was requested. */
   readonly requestedAt: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Reason that the client gave; absent without one or once redacted. */
   readonly reason?: string | undefined;
+  /** Trace id of the request that caused it. */
   readonly traceId?: string | undefined;
+  /** When the run started; absent before that. */
   readonly startedAt?: string | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface CancelRequestPage {
+  /** Items of this page. */
   readonly items: readonly CancelRequest[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** The reason for cancelling a workflow run. */
 export interface CancelWorkflowBody {
+  /** Why. */
   readonly reason?: string | null | undefined;
 }
 
 /** The answer to a cancel. */
 export interface Cancelled {
+  /** `not-running`: there was nothing to cancel. */
   readonly status: CancelledStatus | (string & {});
+  /** Run that was cancelled; absent without one. */
   readonly runId?: string | undefined;
+  /** Session of the request; absent without one. */
   readonly sessionId?: string | undefined;
 }
 
@@ -215,19 +304,33 @@ export type CancelledStatus = "cancelled" | "not-running";
  * delivers an event only to listeners of its type.
  */
 export interface Capabilities {
+  /** Where runs execute. */
   readonly executionBackend: "local";
+  /** Database of the log. */
   readonly stateStore: CapabilitiesStateStore | (string & {});
+  /** True if runs execute in pods. */
   readonly supportsPods: boolean;
+  /** True if CPU and memory are measured. */
   readonly supportsCpuMemMetrics: boolean;
+  /** True if runs execute in a sandbox. */
   readonly supportsSandbox: boolean;
+  /** True if personas can send messages. */
   readonly supportsA2ABus: boolean;
+  /** Release of the server. */
   readonly version: string;
+  /** Id of the log. */
   readonly logId: string;
+  /** When a write is acknowledged: after `fsync`. */
   readonly durability: "fsync";
+  /** Whether this server starts due schedules. */
   readonly scheduler: CapabilitiesScheduler | (string & {});
+  /** Authentication and authorization. */
   readonly auth: AuthCapabilities;
+  /** Names of the providers. */
   readonly providers: readonly string[];
+  /** All event types that this server records. */
   readonly eventTypes: readonly string[];
+  /** Limits. */
   readonly limits: LimitCapabilities;
 }
 
@@ -244,37 +347,57 @@ export type CatchUp = "all" | "latest" | "none";
  * is how long the run had waited for this event.
  */
 export interface Cause {
+  /** Id of the event in the feed. */
   readonly eventId: string;
+  /** Event type; new types may be added. */
   readonly type: string;
+  /** When it happened. */
   readonly at: string;
+  /** Identity that did it, or a `system:` actor of the server. */
   readonly actor: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** The event, in a sentence for people. */
   readonly says: string;
+  /** Id of the event that caused it; absent without one. */
   readonly causedBy?: string | undefined;
+  /** Number of the model call, from 1. */
   readonly turn?: number | undefined;
+  /** Milliseconds that the run had waited; absent if none. */
   readonly waitedMs?: number | undefined;
+  /** Run whose end admitted this one; absent without one, or outside of the caller's scope. */
   readonly after?: string | undefined;
 }
 
 /** The part of a change that falls on one session, profile, template or rule. */
 export interface ChangeShare {
+  /** Name. */
   readonly name: string;
+  /** Number of runs. */
   readonly runs: number;
+  /** Cost in dollars. */
   readonly costUsd: number;
 }
 
 /** The last attempt of a step. */
 export interface Checkpoint {
+  /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
+  /** When it started; absent before that. */
   readonly startedAt?: string | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Output of the attempt; absent without one. */
   readonly artifact?: Artifact | undefined;
+  /** Error, as `CODE: text`; absent without one. */
   readonly error?: string | undefined;
 }
 
 /** A new policy, and why it changes. */
 export interface CommentedPolicyBody {
+  /** The policy. */
   readonly policy: PolicyInput;
+  /** Reason of the change, for auditors. */
   readonly auditComment: string;
 }
 
@@ -284,9 +407,13 @@ export interface CommentedPolicyBody {
  * `path` is a JSON pointer into the output, which must be JSON. Without `path` the output is compared as text.
  */
 export interface Condition {
+  /** Id of the earlier step. */
   readonly step: string;
+  /** Comparison. */
   readonly op: ConditionOperator | (string & {});
+  /** JSON pointer into the output; absent: compared as text. */
   readonly path?: string | undefined;
+  /** Value to compare with. */
   readonly value?: unknown | undefined;
 }
 
@@ -294,10 +421,15 @@ export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le
 
 /** A file that the persona was shown. */
 export interface ContextFile {
+  /** Path of the file, relative to its root. */
   readonly path: string;
+  /** What it is. */
   readonly kind: ContextFileKind | (string & {});
+  /** Length in characters. */
   readonly chars: number;
+  /** SHA-256 in hex. */
   readonly sha256: string;
+  /** True if it was cut. */
   readonly truncated: boolean;
 }
 
@@ -305,22 +437,35 @@ export type ContextFileKind = "changed" | "diff" | "doc" | "prompt" | "skill" | 
 
 /** Report of how the context of a run was compiled. Sizes are in characters. */
 export interface ContextMeta {
+  /** Strategy at the start. */
   readonly initialStrategy: ContextStrategy | (string & {});
+  /** Strategy at the end. */
   readonly finalStrategy: ContextStrategy | (string & {});
+  /** True if it was too large and was made to fit. */
   readonly overflowRecovered: boolean;
+  /** Attempts to shrink the context. */
   readonly overflowAttempts: number;
+  /** Size before shrinking, in characters. */
   readonly initialChars: number;
+  /** Size at the end, in characters. */
   readonly finalChars: number;
+  /** Largest allowed context, in characters. */
   readonly effectiveMaxChars: number;
+  /** Steps, in order. */
   readonly steps: readonly ContextStep[];
 }
 
 /** An attempt to shrink a context, with the sizes before and after in characters. */
 export interface ContextStep {
+  /** What it is. */
   readonly kind: ContextStepKind | (string & {});
+  /** True if the smaller context was used. */
   readonly applied: boolean;
+  /** Size before it, in characters. */
   readonly beforeChars?: number | undefined;
+  /** Size after it, in characters. */
   readonly afterChars?: number | undefined;
+  /** What was shortened; absent if nothing. */
   readonly details?: string | undefined;
 }
 
@@ -330,28 +475,47 @@ export type ContextStrategy = "raw" | "summary";
 
 /** Consumption since the start of the month (UTC). Breakdowns have the 50 highest costs. */
 export interface CostSummary {
+  /** UTC month, as `2026-01`. */
   readonly month: string;
+  /** Start of the window. */
   readonly windowStart: string;
+  /** End of the window. */
   readonly windowEnd: string;
+  /** Cost of the month in dollars. */
   readonly totalEstimatedSpendUsd: number;
+  /** By persona, highest cost first. */
   readonly personaBreakdown: readonly PersonaSpend[];
+  /** By provider, highest cost first. */
   readonly providerBreakdown: readonly ProviderSpend[];
+  /** By harness profile, highest cost first. */
   readonly profileBreakdown: readonly ProfileSpend[];
+  /** By session, highest cost first. */
   readonly sessionBreakdown: readonly SessionSpend[];
+  /** Tokens of the month. */
   readonly tokenMix: TokenMix;
+  /** Model calls without a known price. */
   readonly unpricedCalls: number;
+  /** Costs of the day. */
   readonly today: DaySpend;
 }
 
 /** The one thing that a run waits for now, and since when. */
 export interface CurrentWait {
+  /** Why. */
   readonly reason: CurrentWaitReason | (string & {});
+  /** Since when it waits. */
   readonly since: string;
+  /** The event, in a sentence for people. */
   readonly says: string;
+  /** Place in the queue, from 1; absent if not queued. */
   readonly position?: number | undefined;
+  /** Run ahead of it; absent without one, or outside of the caller's scope. */
   readonly blockedBy?: string | undefined;
+  /** Number of the model call; absent outside of one. */
   readonly turn?: number | undefined;
+  /** Name of the tool; absent without one. */
   readonly toolName?: string | undefined;
+  /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
 }
 
@@ -359,9 +523,13 @@ export type CurrentWaitReason = "budget" | "cancel" | "concurrency" | "daily-bud
 
 /** Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any. */
 export interface DaySpend {
+  /** UTC day, as `2026-01-31`. */
   readonly day: string;
+  /** Dollars spent on the day. */
   readonly spentUsd: number;
+  /** Dollars that running runs have reserved. */
   readonly reservedUsd: number;
+  /** Daily budget of the policy in dollars; absent without one. */
   readonly budgetUsd?: number | undefined;
 }
 
@@ -375,50 +543,83 @@ export interface DaySpend {
  * this work was requeued from.
  */
 export interface DeadLetter {
+  /** Id. */
   readonly id: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Current status. */
   readonly status: DeadLetterStatus | (string & {});
+  /** The work; empty once redacted. */
   readonly payload: Readonly<Record<string, unknown>>;
+  /** Where it comes from. */
   readonly source: DeadLetterSource | (string & {});
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Why. */
   readonly reason: DeadLetterReason | (string & {});
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
+  /** Text of the error; `(erased)` once redacted. */
   readonly error: string;
+  /** Retries, with a requeue that has not run yet. */
   readonly retryCount: number;
+  /** Queue items that it holds. */
   readonly items: readonly DeadLetterItem[];
+  /** Errors of the attempts, oldest first. */
   readonly attempts: readonly DeadLetterError[];
+  /** Error of the first attempt. */
   readonly firstError: DeadLetterError;
+  /** Error of the last attempt. */
   readonly lastError: DeadLetterError;
+  /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | undefined;
+  /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
+  /** Id of the message; absent if it is not from one. */
   readonly messageId?: string | undefined;
+  /** Dead letter that it was requeued from; absent otherwise. */
   readonly requeuedFrom?: string | undefined;
+  /** Items that a requeue created; absent before one. */
   readonly requeuedItemIds?: readonly string[] | undefined;
+  /** Message that a requeue created; absent otherwise. */
   readonly requeuedMessageId?: string | undefined;
+  /** Identity of the last decision; absent before one. */
   readonly decidedBy?: string | undefined;
+  /** Reason of the decision, for auditors. */
   readonly auditNote?: string | undefined;
+  /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }
 
 /** The error of an attempt. `runId` is absent if there was no run. */
 export interface DeadLetterError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
+  /** Text for people. */
   readonly message: string;
+  /** When it happened. */
   readonly at: string;
+  /** Id of the run. */
   readonly runId?: string | undefined;
 }
 
 /** A work item of a dead letter. */
 export interface DeadLetterItem {
+  /** Id of the item. */
   readonly itemId: string;
+  /** `followup`: a run of its own. `collect`: neighbours share a run. */
   readonly mode: QueueMode | (string & {});
+  /** Length in characters. */
   readonly chars: number;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface DeadLetterPage {
+  /** Items of this page. */
   readonly items: readonly DeadLetter[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -430,25 +631,37 @@ export type DeadLetterStatus = "discarded" | "pending" | "requeued";
 
 /** A dead letter after a decision. `updated` is false if it was already in this state. */
 export interface DecidedDeadLetter {
+  /** Id. */
   readonly id: string;
+  /** Current status. */
   readonly status: DeadLetterStatus | (string & {});
+  /** False if it already was in this state. */
   readonly updated: boolean;
+  /** The dead letter. */
   readonly item: DeadLetter;
 }
 
 /** An edge of the graph: `to` starts after `from`. */
 export interface Dependency {
+  /** Step that ends first. */
   readonly from: string;
+  /** Step that starts after it. */
   readonly to: string;
+  /** Outputs that fill placeholders. */
   readonly mappings?: readonly OutputMapping[] | undefined;
 }
 
 /** The changes of dependencies. */
 export interface DependencyInspection {
+  /** Current status. */
   readonly status: DependencyInspectionStatus | (string & {});
+  /** Package ecosystem; absent if unknown. */
   readonly detectedEcosystem?: string | undefined;
+  /** Remarks. */
   readonly notes?: string | undefined;
+  /** Imports that were added. */
   readonly addedImports?: readonly string[] | undefined;
+  /** Manifests that changed. */
   readonly changedManifests?: readonly string[] | undefined;
 }
 
@@ -456,51 +669,73 @@ export type DependencyInspectionStatus = "ok" | "skipped";
 
 /** The number of dependencies of a step that are ok, and the ids of the others. */
 export interface DependencyReadiness {
+  /** Number of dependencies. */
   readonly totalDependencies: number;
+  /** Dependencies that are ok. */
   readonly readyDependencies: number;
+  /** Dependencies that are not ok. */
   readonly blockingStepIds: readonly string[];
 }
 
 /** A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input. */
 export interface Directive {
+  /** Id. */
   readonly id: string;
+  /** Text of the task; null once redacted. */
   readonly input: string | null;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Files and URLs that the run's context names. */
   readonly contextRefs?: readonly string[] | undefined;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** True if a run created it from plain input; else absent. */
   readonly shadow?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface DirectivePage {
+  /** Items of this page. */
   readonly items: readonly Directive[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** A directive as a client writes it. */
 export interface DirectiveSpec {
+  /** Text of the task. */
   readonly input: string;
+  /** Files and URLs that the run's context names. */
   readonly contextRefs?: readonly string[] | null | undefined;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** The provider and model of a drain's runs, if not the defaults. */
 export interface DrainBody {
+  /** Name of the provider. */
   readonly provider?: string | null | undefined;
+  /** Name of the model. */
   readonly model?: string | null | undefined;
 }
 
 /** The error that stopped a drain. */
 export interface DrainError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
+  /** Text for people. */
   readonly message: string;
 }
 
 /** The result of a drain. */
 export interface DrainResult {
+  /** `already-draining`: another drain does the work. */
   readonly status: DrainResultStatus | (string & {});
+  /** Items done. */
   readonly drainedItems: number;
+  /** Waiting items at the start. */
   readonly queueDepthBefore: number;
+  /** Waiting items at the end. */
   readonly queueDepthAfter: number;
 }
 
@@ -508,21 +743,29 @@ export type DrainResultStatus = "already-draining" | "ok";
 
 /** The effect of a resume: the steps that would restart, those that would be kept, or a new run. */
 export interface DryRun {
+  /** Steps that would start again. */
   readonly resets: readonly string[];
+  /** Steps that would stay as they are. */
   readonly keeps: readonly string[];
+  /** True if a new run would start. */
   readonly startsNewRun: boolean;
 }
 
 /** A host, and optionally a port, that tool `http` may reach. */
 export interface Egress {
+  /** Host name. */
   readonly host: string;
+  /** Port; absent: any. */
   readonly port?: number | undefined;
 }
 
 /** An item of work for a session; consecutive `collect` items are done in one run. */
 export interface EnqueueBody {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Text of the work. */
   readonly payload: string;
+  /** `followup`: a run of its own. `collect`: neighbours share a run. */
   readonly mode: QueueMode;
 }
 
@@ -531,20 +774,31 @@ export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" |
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
+  /** When it was estimated. */
   readonly computedAt: string;
+  /** What the estimate is based on. */
   readonly source: EtaSource | (string & {});
+  /** Durations that the estimate uses. */
   readonly historicalSampleSize: number;
+  /** Mean remaining time in milliseconds; absent without history. */
   readonly estimatedRemainingMs?: number | undefined;
+  /** When it should end; absent without history. */
   readonly estimatedCompletionAt?: string | undefined;
+  /** Remaining milliseconds by quantile: `p50`, `p80`, `p95`. */
   readonly remainingMs?: Readonly<Record<string, number>> | undefined;
+  /** How good earlier estimates were; absent without runs. */
   readonly held?: EtaAccuracy | undefined;
 }
 
 /** The accuracy of estimates: the number of recent runs, and the share that ended within each quantile. */
 export interface EtaAccuracy {
+  /** Number of runs. */
   readonly runs: number;
+  /** Share of runs within the 50 % estimate, 0 to 1. */
   readonly p50: number;
+  /** Share of runs within the 80 % estimate, 0 to 1. */
   readonly p80: number;
+  /** Share of runs within the 95 % estimate, 0 to 1. */
   readonly p95: number;
 }
 
@@ -552,25 +806,41 @@ export type EtaSource = "completed" | "historical-average" | "insufficient-histo
 
 /** A recorded event as it is published. `id` is the cursor of the events that follow it. */
 export interface EventRecord {
+  /** Cursor of the events that follow. */
   readonly id: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Event type; new types may be added. */
   readonly type: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Fields of the event; see docs/events.md. */
   readonly payload: Readonly<Record<string, unknown>>;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
+  /** Task of the sender; absent without one. */
   readonly taskId?: string | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** Rule of a rejection; absent otherwise. */
   readonly policy?: Readonly<Record<string, unknown>> | undefined;
+  /** Scope that the event stores, as names by kind; absent without one. */
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** True if the payload cannot be read here; else absent. */
   readonly undecodable?: boolean | undefined;
 }
 
 /** A page of the feed. `cursor` follows the last scanned position. `nextCursor` is absent at the log's head. */
 export interface EventsPage {
+  /** Events, oldest first. */
   readonly events: readonly EventRecord[];
+  /** Cursor of what follows the last scanned event. */
   readonly cursor: string;
+  /** Position of the last event. */
   readonly head: number;
+  /** Cursor of the next page; absent at the head. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -580,26 +850,47 @@ export interface EventsPage {
  * `sha256` is the hash of the bytes of `contentSalt` and the content, in this order. JSON is hashed as it was recorded.
  */
 export interface Evidence {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id. */
   readonly id: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Label of the evidence. */
   readonly label: string;
+  /** Type of the content. */
   readonly type: EvidenceType | (string & {});
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** SHA-256 in hex of the salt and the content. */
   readonly sha256: string;
+  /** Where it comes from. */
   readonly source: EvidenceSource | (string & {});
+  /** True if the workspace changed afterwards. */
   readonly stale: boolean;
+  /** Position in the log. */
   readonly position: number;
+  /** Id of the event in the feed. */
   readonly eventId: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Name of the output or evidence. */
   readonly artifactRef: string;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
+  /** Verification policy that made it; absent without one. */
   readonly policyId?: string | undefined;
+  /** Exit code of the command; absent without one. */
   readonly exitCode?: number | undefined;
+  /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
+  /** The content; null once redacted. */
   readonly content: EvidenceContent | null;
+  /** Salt of `sha256`; absent once redacted. */
   readonly contentSalt?: string | undefined;
 }
 
@@ -607,12 +898,19 @@ export type EvidenceContent = TextContent | JsonContent | BinaryContent;
 
 /** A file of the review that serves as evidence. */
 export interface EvidenceFile {
+  /** Id. */
   readonly id: string;
+  /** Label of the evidence. */
   readonly label: string;
+  /** SHA-256 in hex. */
   readonly sha256: string;
+  /** Path of the file. */
   readonly artifactPath: string;
+  /** Type of the content. */
   readonly type: EvidenceType | (string & {});
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** When it was created. */
   readonly createdAt: string;
 }
 
@@ -623,30 +921,51 @@ export interface EvidenceFile {
  * redacted.
  */
 export interface EvidenceRecord {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id. */
   readonly id: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Label of the evidence. */
   readonly label: string;
+  /** Type of the content. */
   readonly type: EvidenceType | (string & {});
+  /** Size in bytes. */
   readonly sizeBytes: number;
+  /** SHA-256 in hex of the salt and the content. */
   readonly sha256: string;
+  /** Where it comes from. */
   readonly source: EvidenceSource | (string & {});
+  /** True if the workspace changed afterwards. */
   readonly stale: boolean;
+  /** Position in the log. */
   readonly position: number;
+  /** Id of the event in the feed. */
   readonly eventId: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Name of the output or evidence. */
   readonly artifactRef: string;
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
+  /** Verification policy that made it; absent without one. */
   readonly policyId?: string | undefined;
+  /** Exit code of the command; absent without one. */
   readonly exitCode?: number | undefined;
+  /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface EvidenceRecordPage {
+  /** Items of this page. */
   readonly items: readonly EvidenceRecord[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -663,20 +982,30 @@ export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed
  * `request` are present if they were recorded and not erased.
  */
 export interface Explanation {
+  /** Id of the run. */
   readonly runId: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: ExplainedRunStatus | (string & {});
+  /** Events of the run, oldest first. */
   readonly causes: readonly Cause[];
+  /** What it waits for now; null after its end. */
   readonly waitsFor: CurrentWait | null;
+  /** Events left out in the middle. */
   readonly omitted?: number | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** What the refusal depended on; absent in old logs. */
   readonly plan?: RefusedPlan | undefined;
+  /** The refused request; absent in old logs and once redacted. */
   readonly request?: RefusedRequest | undefined;
 }
 
 /** The envelope of an error. */
 export interface Failure {
   readonly ok: false;
+  /** The error. */
   readonly error: ApiError;
 }
 
@@ -684,40 +1013,59 @@ export type FailureAction = "audit" | "enforce";
 
 /** A wrong field: its path, the problem and the remedy. */
 export interface Fault {
+  /** Path of the field. */
   readonly field: string;
+  /** The fault. */
   readonly reason: string;
+  /** What to do; absent if unknown. */
   readonly remedy?: string | undefined;
 }
 
 /** A changed file as it is at the head commit. */
 export interface FileSnapshot {
+  /** Path of the file, relative to its root. */
   readonly path: string;
+  /** Text of the file. */
   readonly content: string;
+  /** True if it was cut. */
   readonly truncated: boolean;
 }
 
 /** The rights of tool `files` below `directory` in the workspace: read, and with `write` also change. */
 export interface FilesPolicy {
+  /** Directory in the workspace; absent: its root. */
   readonly directory?: string | undefined;
+  /** True to allow changes. */
   readonly write?: boolean | undefined;
+  /** Largest file, in bytes. */
   readonly fileBytesMax?: number | undefined;
 }
 
 /** A finding of a review; P1 forbids a merge. */
 export interface Finding {
+  /** P1 forbids the merge. */
   readonly priority: FindingPriority | (string & {});
+  /** Confidence, 0 to 1. */
   readonly confidence: number;
+  /** Title of the finding. */
   readonly title: string;
+  /** Text for people. */
   readonly message: string;
+  /** Suggested change; absent without one. */
   readonly suggestion?: string | undefined;
+  /** File of the finding; absent without one. */
   readonly file?: string | undefined;
+  /** Line of the finding; absent without one. */
   readonly line?: number | undefined;
 }
 
 /** The number of findings by priority. */
 export interface FindingCounts {
+  /** Findings of priority P1. */
   readonly p1: number;
+  /** Findings of priority P2. */
   readonly p2: number;
+  /** Findings of priority P3. */
   readonly p3: number;
 }
 
@@ -725,19 +1073,25 @@ export type FindingPriority = "P1" | "P2" | "P3";
 
 /** A scheduled time, in UTC and in local time of the schedule's timezone (UTC by default). */
 export interface FireTime {
+  /** Time in UTC. */
   readonly utc: string;
+  /** Local time with its offset. */
   readonly local: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface FireTimePage {
+  /** Items of this page. */
   readonly items: readonly FireTime[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** The metrics that are available for the machines. */
 export interface FleetCapabilities {
+  /** True if the state of pods is known. */
   readonly supportsPodStatus: boolean;
+  /** True if CPU and memory are measured. */
   readonly supportsCpuMemMetrics: boolean;
 }
 
@@ -747,11 +1101,17 @@ export interface FleetCapabilities {
  * `withoutExecutor` counts running runs that no executor has taken.
  */
 export interface FleetQueue {
+  /** Queued runs. */
   readonly waiting: number;
+  /** Running runs that no executor has taken. */
   readonly withoutExecutor: number;
+  /** Sessions with waiting work. */
   readonly sessions: number;
+  /** Waiting queue items. */
   readonly items: number;
+  /** Dead letters without a decision. */
   readonly deadLetters: number;
+  /** When the oldest waiting run was queued; absent without one. */
   readonly oldestWaitingSince?: string | undefined;
 }
 
@@ -762,31 +1122,53 @@ export interface FleetQueue {
  * with waiting runs or queue items. `errorRate` is failed divided by total, and `uptime` is 1 minus that.
  */
 export interface FleetSummary {
+  /** Runs ever admitted. */
   readonly total: number;
+  /** Runs that are active. */
   readonly running: number;
+  /** Runs that are paused. */
   readonly paused: number;
+  /** Sessions with waiting work. */
   readonly pending: number;
+  /** Runs that completed. */
   readonly succeeded: number;
+  /** Runs that ended without an answer. */
   readonly failed: number;
+  /** 1 minus `errorRate`. */
   readonly uptime: number;
+  /** `failed` divided by `total`, 0 to 1. */
   readonly errorRate: number;
+  /** Measurements that exist. */
   readonly capabilities: FleetCapabilities;
+  /** Active runs and recent failures. */
   readonly operationalSummary: OperationalSummary;
+  /** Costs of the month. */
   readonly costSummary: CostSummary;
+  /** Runs by outcome. */
   readonly outcomes: RunOutcomes;
+  /** Queued runs that ended before they were admitted. */
   readonly withdrawn: number;
+  /** Waiting work. */
   readonly queue: FleetQueue;
+  /** The last 24 hours. */
   readonly recent: FleetWindow;
 }
 
 /** Events of the window: the current hour and the 23 before it. */
 export interface FleetWindow {
+  /** Start of the window. */
   readonly windowStart: string;
+  /** Number that were admitted. */
   readonly admitted: number;
+  /** Runs by outcome. */
   readonly outcomes: RunOutcomes;
+  /** Runs that the policy refused. */
   readonly refused: number;
+  /** Requests that a role did not allow. */
   readonly denied: number;
+  /** Refusals that were only counted. */
   readonly suppressed: number;
+  /** Durations of completed runs. */
   readonly runTimes: RunTimes;
 }
 
@@ -796,42 +1178,63 @@ export interface FleetWindow {
  * `left` names the places that may still hold its text.
  */
 export interface ForgottenEntry {
+  /** Id. */
   readonly id: string;
+  /** False if it did not exist. */
   readonly removed: boolean;
+  /** Places that may still hold the text; absent if none. */
   readonly left?: readonly TextTrace[] | undefined;
 }
 
 /** The model and the tools of a harness profile. */
 export interface HarnessConfig {
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly model: string;
+  /** Names of the tools that the run may use. */
   readonly tools: readonly string[];
 }
 
 /** The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls. */
 export interface HarnessPolicies {
+  /** Timeout of a run in milliseconds. */
   readonly timeoutMs: number;
+  /** Most attempts of a model call. */
   readonly retryLimit: number;
+  /** Budget of a run in dollars; 0: none. */
   readonly budgetUsd: number;
+  /** Most model calls of a run; absent: the default. */
   readonly maxTurns?: number | undefined;
 }
 
 /** A harness profile with its id. */
 export interface HarnessProfile {
+  /** Name for people. */
   readonly displayName: string;
+  /** Version of this shape. */
   readonly version: HarnessProfileVersion | (string & {});
+  /** Model and tools. */
   readonly config: HarnessConfig;
+  /** Limits of a run. */
   readonly policies: HarnessPolicies;
+  /** Rules of the tools; absent: `shell` runs nothing and `files` reads. */
   readonly toolPolicies?: ToolPolicies | undefined;
+  /** Hosts that tool `http` may reach; absent: none. */
   readonly allowedEgress?: readonly Egress[] | undefined;
+  /** Conditions of a verified answer; absent: none. */
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
+  /** Id. */
   readonly id: string;
+  /** When it was created. */
   readonly createdAt: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface HarnessProfilePage {
+  /** Items of this page. */
   readonly items: readonly HarnessProfile[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -839,12 +1242,19 @@ export type HarnessProfileVersion = "v1" | "v2";
 
 /** A harness profile as a client writes it. */
 export interface HarnessSpec {
+  /** Name for people. */
   readonly displayName: string;
+  /** Version of this shape. */
   readonly version: HarnessSpecVersion | (string & {});
+  /** Model and tools. */
   readonly config: HarnessConfig;
+  /** Limits of a run. */
   readonly policies: HarnessPolicies;
+  /** Rules of the tools; absent: `shell` runs nothing and `files` reads. */
   readonly toolPolicies?: ToolPolicies | undefined;
+  /** Hosts that tool `http` may reach; absent: none. */
   readonly allowedEgress?: readonly Egress[] | undefined;
+  /** Conditions of a verified answer; absent: none. */
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
 }
 
@@ -864,20 +1274,35 @@ export type HarnessSpecVersion = "v1" | "v2";
  * event loop in the last one to two minutes, or 0 if none exceeded 20 ms.
  */
 export interface Health {
+  /** Current status. */
   readonly status: HealthStatus | (string & {});
+  /** Time of the server. */
   readonly now: string;
+  /** Position of the last event. */
   readonly head: number;
+  /** Events that the views are behind. */
   readonly lag: number;
+  /** Transactions that wait to be written. */
   readonly queue: number;
+  /** Open streams. */
   readonly streams: number;
+  /** Id of this server in the list of workers. */
   readonly executor: string;
+  /** Longest block of the event loop in the last minutes, in milliseconds; 0 below 20. */
   readonly loopBlockMs: number;
+  /** Milliseconds that the machine's clock has jumped ahead, until it is accepted. */
   readonly clockAheadMs: number;
+  /** Milliseconds that the server's time is behind the last event. */
   readonly clockBehindLogMs: number;
+  /** State of each projection, by name. */
   readonly projections: Readonly<Record<string, ProjectionHealth>>;
+  /** Background loops that are failing. */
   readonly problems: readonly BackgroundProblem[];
+  /** File of the views that serve reads; absent before the first. */
   readonly generation?: string | undefined;
+  /** File of the views that will replace `generation`; absent without one. */
   readonly candidate?: string | undefined;
+  /** Why reads or writes fail; absent if they do not. */
   readonly reason?: string | undefined;
 }
 
@@ -887,24 +1312,35 @@ export type HttpMethod = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT";
 
 /** The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call. */
 export interface HttpPolicy {
+  /** Allowed HTTP methods. */
   readonly methods?: readonly (HttpMethod | (string & {}))[] | undefined;
+  /** Timeout in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** Largest response, in bytes. */
   readonly responseBytesMax?: number | undefined;
 }
 
 /** The number of items of a step, in total and by status. */
 export interface ItemCounts {
+  /** Number in all. */
   readonly total: number;
+  /** Number that are pending. */
   readonly pending: number;
+  /** Number that are running. */
   readonly running: number;
+  /** Number that are ok. */
   readonly ok: number;
+  /** Number that failed. */
   readonly failed: number;
+  /** Number that were cancelled. */
   readonly cancelled: number;
 }
 
 /** JSON content of evidence. */
 export interface JsonContent {
+  /** What it is. */
   readonly kind: "json";
+  /** Any JSON value. */
   readonly value: unknown;
 }
 
@@ -915,17 +1351,25 @@ export interface JsonContent {
  * server recorded the anchor.
  */
 export interface KeptAnchor {
+  /** Id of the log. */
   readonly logId: string;
+  /** Position in the log. */
   readonly position: number;
+  /** Chain value at the position, in hex. */
   readonly chain: string;
+  /** When the anchor was taken. */
   readonly at: string;
+  /** Identity that sent it first. */
   readonly from: string;
+  /** When it was stored here. */
   readonly keptAt: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface KeptAnchorPage {
+  /** Items of this page. */
   readonly items: readonly KeptAnchor[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -936,37 +1380,65 @@ export interface KeptAnchorPage {
  * that it may call, including its fallbacks.
  */
 export interface KeyLimit {
+  /** What the limit counts by. */
   readonly scope: LimitScope | (string & {});
+  /** Most active runs. */
   readonly max: number;
+  /** What happens to runs above the limit. */
   readonly strategy: LimitStrategy | (string & {});
+  /** Session, provider or profile; absent: each of them. */
   readonly key?: string | undefined;
 }
 
 /** The limits that apply to requests, runs and streams. */
 export interface LimitCapabilities {
+  /** Largest request body, in bytes. */
   readonly bodyBytesMax: number;
+  /** Deepest nesting of JSON in a body. */
   readonly jsonDepthMax: number;
+  /** Most items of a page. */
   readonly pageItemsMax: number;
+  /** Largest items of a page, in bytes. */
   readonly pageBytesMax: number;
+  /** Most events that one page of the feed reads. */
   readonly feedScanEventsMax: number;
+  /** Default timeout of a run, in milliseconds. */
   readonly runTimeoutMs: number;
+  /** Largest context, in characters. */
   readonly contextCharsMax: number;
+  /** Hours that a key is kept. */
   readonly idempotencyHours: number;
+  /** Longest `Idempotency-Key`, in characters. */
   readonly idempotencyKeyCharsMax: number;
+  /** Longest reason, note or comment, in characters. */
   readonly reasonCharsMax: number;
+  /** Largest header fields, in bytes. */
   readonly headerBytesMax: number;
+  /** Most header fields. */
   readonly headersMax: number;
+  /** Longest path and query, in bytes. */
   readonly urlBytesMax: number;
+  /** Longest time to receive a head, in milliseconds. */
   readonly headerTimeoutMs: number;
+  /** Longest time to receive a body, in milliseconds. */
   readonly bodyTimeoutMs: number;
+  /** Most bytes of all bodies being received. */
   readonly bodiesInFlightBytesMax: number;
+  /** Most bytes of all large answers being sent. */
   readonly answersInFlightBytesMax: number;
+  /** Milliseconds until a client that stops reading is cut off. */
   readonly sendTimeoutMs: number;
+  /** Most open streams. */
   readonly streamsMax: number;
+  /** Most open streams of an identity. */
   readonly streamsPerIdentityMax: number;
+  /** Refusals of an identity and operation, per second. */
   readonly refusalsPerSecond: number;
+  /** Refusals of an identity that are recorded one by one, per day. */
   readonly refusalsPerDay: number;
+  /** Refusals of all that are recorded one by one, per day. */
   readonly refusalsPerDayInAll: number;
+  /** Requests of an identity, per second; absent without authentication. */
   readonly requestsPerSecond?: number | undefined;
 }
 
@@ -980,32 +1452,47 @@ export type LimitStrategy = "enqueue" | "reject";
  * `path` is a JSON pointer to the list. The item fills the placeholder `item` (or `itemName`), its index fills `index`.
  */
 export interface MapOver {
+  /** Step whose output has the list. */
   readonly step?: string | undefined;
+  /** Workflow input with the list. */
   readonly input?: string | undefined;
+  /** JSON pointer to the list; absent: the whole value. */
   readonly path?: string | undefined;
+  /** Placeholder for the item; absent: `item`. */
   readonly itemName?: string | undefined;
+  /** Most items at once. */
   readonly maxParallel?: number | undefined;
 }
 
 /** A note with optional metadata. */
 export interface MemoryBody {
+  /** Text to remember. */
   readonly text: string;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** A memory entry. `citation` is its name in search results and in the metadata of transcripts. */
 export interface MemoryEntry {
+  /** Id. */
   readonly id: string;
+  /** The text. */
   readonly text: string;
+  /** Length in characters. */
   readonly chars: number;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Name of the passage, for a transcript. */
   readonly citation: string;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface MemoryEntryPage {
+  /** Items of this page. */
   readonly items: readonly MemoryEntry[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -1018,45 +1505,73 @@ export type MergeGate = "fail" | "pass";
  * `attempts` is the number of runs that processed it.
  */
 export interface Message {
+  /** Id of the message; absent if it is not from one. */
   readonly messageId: string;
+  /** Persona that sends the message. */
   readonly fromPersona: string;
+  /** Persona that receives the message. */
   readonly toPersona: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: MessageStatus | (string & {});
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Text of the message, or JSON as text; null once redacted. */
   readonly payload: string | null;
+  /** Messages in the chain up to this one. */
   readonly hops: number;
+  /** Number of runs that worked on it. */
   readonly attempts: number;
+  /** Identity that sent it. */
   readonly sentBy: string;
+  /** Task of the sender; absent without one. */
   readonly taskId?: string | undefined;
+  /** Id of the step; absent without one. */
   readonly stepId?: string | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** Last run that worked on it; absent before one. */
   readonly runId?: string | undefined;
+  /** The dead letter that it became or came from. */
   readonly deadLetterId?: string | undefined;
+  /** Dead letter that it was requeued from; absent otherwise. */
   readonly requeuedFrom?: string | undefined;
+  /** Why it was not delivered; absent otherwise. */
   readonly error?: MessageError | undefined;
 }
 
 /** A message from one persona to another: a text or an object, and the sender's task, step or run. */
 export interface MessageBody {
+  /** Persona that sends the message. */
   readonly fromPersona: string;
+  /** Persona that receives the message. */
   readonly toPersona: string;
+  /** A text or an object. */
   readonly payload: unknown;
+  /** Task of the sender; absent without one. */
   readonly taskId?: string | null | undefined;
+  /** Id of the step; absent without one. */
   readonly stepId?: string | null | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | null | undefined;
 }
 
 /** The error of a message that was not delivered. */
 export interface MessageError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
+  /** Text for people. */
   readonly message: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface MessagePage {
+  /** Items of this page. */
   readonly items: readonly Message[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -1064,38 +1579,55 @@ export type MessageStatus = "completed" | "failed" | "sent" | "started";
 
 /** The reason for a decision, for auditors. */
 export interface NoteBody {
+  /** Reason of the decision, for auditors. */
   readonly auditNote?: string | null | undefined;
 }
 
 /** Lines of a note. */
 export interface NoteText {
+  /** Path of the file, relative to its root. */
   readonly path: string;
+  /** The text. */
   readonly text: string;
+  /** First line, from 1. */
   readonly lineStart: number;
+  /** Last line, from 1. */
   readonly lineEnd: number;
 }
 
 /** Active runs now, and failures and rejections in the last 24 hours. */
 export interface OperationalSummary {
+  /** Active runs. */
   readonly totalActiveRuns: number;
+  /** Sessions with an active run. */
   readonly totalActiveSessions: number;
+  /** CPU and memory of all. */
   readonly aggregateResourceUsage: ResourceUsage;
+  /** Failures and rejections of the last 24 hours. */
   readonly recentFailureRejectionCount: number;
 }
 
 /** The runs whose outcome would change, grouped; each group lists the 50 names with most runs. */
 export interface OutcomeChange {
+  /** Number of runs. */
   readonly runs: number;
+  /** Cost in dollars. */
   readonly costUsd: number;
+  /** By session, most runs first. */
   readonly bySession: readonly ChangeShare[];
+  /** By harness profile, most runs first. */
   readonly byProfile: readonly ChangeShare[];
+  /** By template, most runs first. */
   readonly byTemplate: readonly ChangeShare[];
+  /** By rule, most runs first. */
   readonly byReason: readonly ChangeShare[];
 }
 
 /** An output of one step that fills a placeholder in the directive of another. */
 export interface OutputMapping {
+  /** Name of the output. */
   readonly fromOutput: string;
+  /** Name of the placeholder. */
   readonly toInput: string;
 }
 
@@ -1103,12 +1635,19 @@ export type OverlapPolicy = "allow-all" | "buffer-all" | "buffer-latest" | "buff
 
 /** A passage found by a search. A higher `score` is a better match. */
 export interface Passage {
+  /** Id. */
   readonly id: string;
+  /** File or entry of the passage. */
   readonly sourcePath: string;
+  /** Text of the passage. */
   readonly snippet: string;
+  /** Match with the query; higher is better. */
   readonly score: number;
+  /** First line, from 1. */
   readonly lineStart?: number | undefined;
+  /** Last line, from 1. */
   readonly lineEnd?: number | undefined;
+  /** Name of the passage, for a transcript. */
   readonly citation?: string | undefined;
 }
 
@@ -1118,70 +1657,119 @@ export type PauseReason = "budget" | "daily-budget" | "unpriced-model";
 
 /** A requested approval. A decision must name `subjectHash`, so that it applies to this subject only. */
 export interface PendingApproval {
+  /** Hash of the subject to approve. */
   readonly subjectHash: string;
+  /** When it was requested. */
   readonly requestedAt: string;
+  /** When it expires; absent: never. */
   readonly expiresAt?: string | undefined;
+  /** Text for the approver; absent without one. */
   readonly message?: string | undefined;
+  /** Identities that may decide; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
+  /** Least role of an approver. */
   readonly role?: ApproverRole | (string & {}) | undefined;
+  /** True: who started or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
 }
 
 /** The files of a review, in the state directory (written as `.athena`) and in the workspace. */
 export interface PersonaArtifacts {
+  /** Directory of the review in the state directory. */
   readonly auditDir: string;
+  /** Path of the result. */
   readonly resultJsonPath: string;
+  /** Path of the report. */
   readonly reportMarkdownPath: string;
+  /** Copy of the result in the workspace. */
   readonly outJsonPath?: string | undefined;
+  /** Copy of the report in the workspace. */
   readonly outMarkdownPath?: string | undefined;
 }
 
 /** A review by a persona. `status` is running, ok or failed. */
 export interface PersonaRun {
+  /** Id of the run. */
   readonly runId: string;
+  /** Name of the persona. */
   readonly personaName: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: PersonaRunStatus | (string & {});
+  /** Path of the repository in the workspace. */
   readonly repoPath: string;
+  /** Commit, branch or tag to review. */
   readonly headRef: string;
+  /** Commit, branch or tag to compare with. */
   readonly baseRef: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Run of the second request; absent without one. */
   readonly repairRunId?: string | undefined;
+  /** Whether the change may be merged. */
   readonly mergeGate?: MergeGate | (string & {}) | undefined;
+  /** Number of findings; absent before the end. */
   readonly findings?: FindingCounts | undefined;
+  /** Files of the review. */
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** A review request: the persona and the commits to compare; paths are relative to the workspace. */
 export interface PersonaRunBody {
+  /** Name of the persona. */
   readonly name: string;
+  /** Path of the repository in the workspace. */
   readonly repoPath: string;
+  /** Commit, branch or tag to review. */
   readonly headRef: string;
+  /** What to compare with; absent, the main branch. */
   readonly baseRef?: string | null | undefined;
+  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
+  /** Name of the provider. */
   readonly provider?: string | null | undefined;
+  /** Name of the model. */
   readonly model?: string | null | undefined;
+  /** Copy of the result in the workspace. */
   readonly outJsonPath?: string | null | undefined;
+  /** Copy of the report in the workspace. */
   readonly outMarkdownPath?: string | null | undefined;
+  /** Form of `stdout` in the answer; absent: `summary`. */
   readonly stdout?: PersonaStdout | null | undefined;
 }
 
 /** A review by a persona with its result, which is null while it is running and once redacted. */
 export interface PersonaRunDetails {
+  /** Id of the run. */
   readonly runId: string;
+  /** Name of the persona. */
   readonly personaName: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: PersonaRunDetailsStatus | (string & {});
+  /** Path of the repository in the workspace. */
   readonly repoPath: string;
+  /** Commit, branch or tag to review. */
   readonly headRef: string;
+  /** Commit, branch or tag to compare with. */
   readonly baseRef: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Run of the second request; absent without one. */
   readonly repairRunId?: string | undefined;
+  /** Whether the change may be merged. */
   readonly mergeGate?: MergeGate | (string & {}) | undefined;
+  /** Number of findings; absent before the end. */
   readonly findings?: FindingCounts | undefined;
+  /** Files of the review. */
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
+  /** The result; absent while it runs and once redacted. */
   readonly result?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -1189,13 +1777,17 @@ export type PersonaRunDetailsStatus = "failed" | "ok" | "running";
 
 /** The result of a review, and its printed form. */
 export interface PersonaRunOutput {
+  /** The result. */
   readonly result: ReviewResult;
+  /** Printed form of the result. */
   readonly stdout: string;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface PersonaRunPage {
+  /** Items of this page. */
   readonly items: readonly PersonaRun[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -1203,10 +1795,15 @@ export type PersonaRunStatus = "failed" | "ok" | "running";
 
 /** Consumption of a persona. */
 export interface PersonaSpend {
+  /** Cost in dollars, by the price table. */
   readonly estimatedSpendUsd: number;
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens: number;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
+  /** Name of the persona. */
   readonly personaName: string;
 }
 
@@ -1214,28 +1811,47 @@ export type PersonaStdout = "json" | "md" | "none" | "summary";
 
 /** A new policy: the document itself. */
 export interface PlainPolicyBody {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | null | undefined;
+  /** Limits. */
   readonly limits?: readonly KeyLimit[] | null | undefined;
+  /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | null | undefined;
+  /** Timeout of a scheduled run without a profile, in milliseconds. */
   readonly defaultScheduleTimeoutMs?: number | null | undefined;
+  /** Most retries of model calls of a run; absent: no limit. */
   readonly retryBudgetPerRun?: number | null | undefined;
+  /** Budget of a UTC day in dollars; absent: none. */
   readonly costBudgetDailyUsd?: number | null | undefined;
+  /** Executors that a run may lose before it ends as crashed; absent: 3. */
   readonly maxRunAttempts?: number | null | undefined;
+  /** Accepted and ignored. */
   readonly updatedAt?: unknown | null | undefined;
+  /** Reason of the change, for auditors. */
   readonly auditComment?: string | null | undefined;
 }
 
 /** The current policy and the time of its last change. */
 export interface PolicyDocument {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | undefined;
+  /** Limits. */
   readonly limits?: readonly KeyLimit[] | undefined;
+  /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | undefined;
+  /** Timeout of a scheduled run without a profile, in milliseconds. */
   readonly defaultScheduleTimeoutMs?: number | undefined;
+  /** Most retries of model calls of a run; absent: no limit. */
   readonly retryBudgetPerRun?: number | undefined;
+  /** Budget of a UTC day in dollars; absent: none. */
   readonly costBudgetDailyUsd?: number | undefined;
+  /** Executors that a run may lose before it ends as crashed; absent: 3. */
   readonly maxRunAttempts?: number | undefined;
+  /** When it last changed. */
   readonly updatedAt: string;
 }
 
@@ -1243,25 +1859,41 @@ export type PolicyEngine = "athena" | "kyverno";
 
 /** A policy as a client sends it. `updatedAt` is accepted and ignored, so a client may send back what it read. */
 export interface PolicyInput {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | null | undefined;
+  /** Limits. */
   readonly limits?: readonly KeyLimit[] | null | undefined;
+  /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | null | undefined;
+  /** Timeout of a scheduled run without a profile, in milliseconds. */
   readonly defaultScheduleTimeoutMs?: number | null | undefined;
+  /** Most retries of model calls of a run; absent: no limit. */
   readonly retryBudgetPerRun?: number | null | undefined;
+  /** Budget of a UTC day in dollars; absent: none. */
   readonly costBudgetDailyUsd?: number | null | undefined;
+  /** Executors that a run may lose before it ends as crashed; absent: 3. */
   readonly maxRunAttempts?: number | null | undefined;
+  /** Accepted and ignored. */
   readonly updatedAt?: unknown | null | undefined;
 }
 
 /** The policy rule that rejected a run. */
 export interface PolicyRule {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Engine of the rule. */
   readonly engine: PolicyEngine | (string & {});
+  /** Type of the rule. */
   readonly ruleType: PolicyRuleType | (string & {});
+  /** Name of the policy; absent without one. */
   readonly policyName?: string | undefined;
+  /** Name of the rule; absent without one. */
   readonly ruleName?: string | undefined;
+  /** What the rule does; absent if unknown. */
   readonly failureAction?: FailureAction | (string & {}) | undefined;
+  /** Text for people. */
   readonly message?: string | undefined;
 }
 
@@ -1271,27 +1903,41 @@ export type PolicyType = "CONCURRENCY" | "COST";
 
 /** Consumption of the runs of a harness profile. */
 export interface ProfileSpend {
+  /** Cost in dollars, by the price table. */
   readonly estimatedSpendUsd: number;
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens: number;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
 }
 
 /** State of one projection: its position, its lag behind the log, its version, and the error that stopped it. */
 export interface ProjectionHealth {
+  /** Last position that it has applied. */
   readonly position: number;
+  /** Events that the views are behind. */
   readonly lag: number;
+  /** Version of its tables. */
   readonly version: number;
+  /** Why it stopped; absent if it runs. */
   readonly error?: string | undefined;
 }
 
 /** Consumption of the calls of a provider. */
 export interface ProviderSpend {
+  /** Cost in dollars, by the price table. */
   readonly estimatedSpendUsd: number;
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens: number;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
+  /** Name of the provider. */
   readonly provider: string;
 }
 
@@ -1299,7 +1945,9 @@ export type PutPolicyBody = PlainPolicyBody | CommentedPolicyBody;
 
 /** The number of waiting items by mode. */
 export interface QueueCounts {
+  /** Waiting items of mode `followup`. */
   readonly followup: number;
+  /** Waiting items of mode `collect`. */
   readonly collect: number;
 }
 
@@ -1307,16 +1955,23 @@ export type QueueMode = "collect" | "followup";
 
 /** A limit of the policy by session, provider or profile that is reached: `active` runs of at most `max`. */
 export interface ReachedLimit {
+  /** What the limit counts by. */
   readonly scope: LimitScope | (string & {});
+  /** Name that the limit is for. */
   readonly key: string;
+  /** Most active runs. */
   readonly max: number;
+  /** Active runs that the limit counts. */
   readonly active: number;
 }
 
 /** A range of lines of a note. `path` is `MEMORY.md` or `memory/<name>.md`; `from` is the first line. */
 export interface ReadMemoryBody {
+  /** `MEMORY.md` or `memory/<name>.md`. */
   readonly path: string;
+  /** First line, from 1. */
   readonly from?: number | null | undefined;
+  /** Number of lines; absent: all. */
   readonly lines?: number | null | undefined;
 }
 
@@ -1326,26 +1981,43 @@ export interface ReadMemoryBody {
  * `total` is the number of dead letters that matched at the start. `results` is a page of the results, oldest first.
  */
 export interface Redrive {
+  /** Id; null for a dry run. */
   readonly id: string | null;
+  /** Current status. */
   readonly status: RedriveStatus | (string & {});
+  /** Which dead letters to requeue. */
   readonly filter: AppliedRedriveFilter;
+  /** Dead letters to requeue per second. */
   readonly ratePerSecond: number;
+  /** Number in all. */
   readonly total: number;
+  /** Dead letters decided so far. */
   readonly done: number;
+  /** Number that were requeued. */
   readonly requeued: number;
+  /** Number that were skipped. */
   readonly skipped: number;
+  /** Number that failed. */
   readonly failed: number;
+  /** Identity that requested it. */
   readonly requestedBy: string;
+  /** Page of the results, oldest first. */
   readonly results: readonly RedriveResult[];
+  /** When it started; absent for a dry run. */
   readonly startedAt?: string | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** A redrive request: a filter, a rate per second, and `dryRun` to only count the dead letters. */
 export interface RedriveBody {
+  /** Which dead letters to requeue. */
   readonly filter: RedriveFilter;
+  /** Dead letters to requeue per second. */
   readonly ratePerSecond?: number | null | undefined;
+  /** True to only report what would happen. */
   readonly dryRun?: boolean | null | undefined;
 }
 
@@ -1353,12 +2025,19 @@ export type RedriveDecision = "failed" | "requeued" | "skipped";
 
 /** A filter for pending dead letters; times in ISO-8601, inclusive. An empty filter matches all. */
 export interface RedriveFilter {
+  /** Only dead letters of this session. */
   readonly sessionId?: string | null | undefined;
+  /** Only dead letters of this source, `work` or `a2a`. */
   readonly source?: string | null | undefined;
+  /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | null | undefined;
+  /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | null | undefined;
+  /** Only dead letters with this reason. */
   readonly reason?: string | null | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: string | null | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: string | null | undefined;
 }
 
@@ -1368,9 +2047,13 @@ export interface RedriveFilter {
  * `result` is `requeued`, `skipped` (another decision came first) or `failed`.
  */
 export interface RedriveResult {
+  /** The dead letter that it became or came from. */
   readonly deadLetterId: string;
+  /** The result. */
   readonly result: RedriveDecision | (string & {});
+  /** When it happened. */
   readonly at: string;
+  /** Why it failed; absent otherwise. */
   readonly code?: string | undefined;
 }
 
@@ -1383,15 +2066,25 @@ export type RedriveStatus = "cancelled" | "completed" | "dry-run" | "running";
  * absent if the model has no price. `inputChars` is the length of the input.
  */
 export interface RefusedPlan {
+  /** Name of the model. */
   readonly model: string;
+  /** Length of the input in characters. */
   readonly inputChars: number;
+  /** Executor of the server that took the request. */
   readonly requestedBy: string;
+  /** True if the request waits for a free slot; else absent. */
   readonly patient?: boolean | undefined;
+  /** What to do if the session is busy; absent: `enqueue`. */
   readonly sessionStrategy?: SessionStrategy | (string & {}) | undefined;
+  /** Fallback models, as `provider/model`. */
   readonly fallbacks?: readonly string[] | undefined;
+  /** Budget in millionths of a dollar; absent without one. */
   readonly budgetMicroUsd?: number | undefined;
+  /** Lowest cost of a model call in millionths of a dollar; absent without a price. */
   readonly leastMicroUsd?: number | undefined;
+  /** Timeout in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
 }
 
@@ -1401,17 +2094,25 @@ export interface RefusedPlan {
  * A directive is represented by its id.
  */
 export interface RefusedRequest {
+  /** Text of the task; absent if too long. */
   readonly input?: string | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
+  /** Files and URLs that the run's context names. */
   readonly contextRefs?: readonly string[] | undefined;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Size as JSON, in bytes, of a request above 4 KiB. */
   readonly sizeBytes?: number | undefined;
+  /** SHA-256 in hex of a request above 4 KiB. */
   readonly sha256?: string | undefined;
 }
 
 /** The session and persona of a rejected run. */
 export interface RejectedRun {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Name of the persona. */
   readonly personaName?: string | undefined;
 }
 
@@ -1422,23 +2123,41 @@ export interface RejectedRun {
  * `request` describe the requested run. Both are absent in rejections of release 0.1, and `request` once redacted.
  */
 export interface Rejection {
+  /** Id. */
   readonly id: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Active runs when it was decided. */
   readonly activeRuns: number;
+  /** Limit that was reached; 0 for a budget. */
   readonly maxConcurrentRuns: number;
+  /** Why. */
   readonly reason: RejectionReason | (string & {});
+  /** The rejection as it was recorded. */
   readonly event: RejectionEvent;
+  /** Identity that did it, or a `system:` actor of the server. */
   readonly actor: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Rule that rejected it; absent in old logs. */
   readonly policy?: PolicyRule | undefined;
+  /** Id of the run. */
   readonly runId?: string | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
+  /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | undefined;
+  /** Version of the template; absent without one. */
   readonly runTemplateVersion?: number | undefined;
+  /** What the refusal depended on; absent in old logs. */
   readonly plan?: RefusedPlan | undefined;
+  /** The refused request; absent in old logs and once redacted. */
   readonly request?: RefusedRequest | undefined;
 }
 
@@ -1448,21 +2167,33 @@ export interface Rejection {
  * For the policy type `COST` it has the sums of the UTC day. Then `limit`, which counts runs, is 0.
  */
 export interface RejectionEvent {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** When it was rejected. */
   readonly timestamp: string;
+  /** Whether runs or costs were limited. */
   readonly policyType: PolicyType | (string & {});
+  /** Limit of active runs; 0 for a budget. */
   readonly limit: number;
+  /** Session and persona of the run. */
   readonly rejectedRunDetails: RejectedRun;
+  /** Why it was rejected. */
   readonly reason: RejectionReason | (string & {});
+  /** Active runs when it was decided. */
   readonly activeRuns: number;
+  /** Rule that rejected it; absent in old logs. */
   readonly policy?: PolicyRule | undefined;
+  /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
   readonly spentMicroUsd?: number | undefined;
+  /** Daily budget in millionths of a dollar; absent for run limits. */
   readonly budgetMicroUsd?: number | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface RejectionPage {
+  /** Items of this page. */
   readonly items: readonly Rejection[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -1470,39 +2201,53 @@ export type RejectionReason = "daily-cost-budget-exceeded" | "key-limit-exceeded
 
 /** Attempts, retries and fallbacks that an answer took. */
 export interface Reliability {
+  /** Requests to providers. */
   readonly providerAttempts: number;
+  /** Requests that were repeated. */
   readonly providerRetries: number;
+  /** Changes to a fallback model. */
   readonly fallbackHops: number;
+  /** Time of the last model call, in milliseconds; absent if unknown. */
   readonly turnLatencyMs?: number | undefined;
 }
 
 /** Result of a delete: `removed` is false if the schedule did not exist. */
 export interface RemovedSchedule {
+  /** Id of the schedule. */
   readonly id: string;
+  /** False if it did not exist. */
   readonly removed: boolean;
 }
 
 /** Counts of requests by outcome; `costUsd` is the cost of the admitted runs. */
 export interface RequestCounts {
+  /** Number that were admitted. */
   readonly admitted: number;
+  /** Number that were refused. */
   readonly refused: number;
+  /** Cost in dollars. */
   readonly costUsd: number;
 }
 
 /** CPU cores and memory bytes; 0 if they cannot be measured. */
 export interface ResourceUsage {
+  /** CPU cores; 0 if not measured. */
   readonly cpuUsage: number;
+  /** Bytes of memory; 0 if not measured. */
   readonly memoryUsage: number;
 }
 
 /** The total budget of a run in dollars, including what it has spent so far. Without it the run has no budget. */
 export interface ResumeBody {
+  /** New total budget in dollars, including the money spent; absent: no budget. */
   readonly budgetUsd?: number | null | undefined;
 }
 
 /** Values that replace earlier ones. `dryRun` only reports what a resume would do. */
 export interface ResumeWorkflowBody {
+  /** Inputs that replace earlier ones, by name. */
   readonly inputOverrides?: Readonly<Record<string, unknown>> | null | undefined;
+  /** True to only report what would happen. */
   readonly dryRun?: boolean | null | undefined;
 }
 
@@ -1514,47 +2259,81 @@ export type RetryWith = "same-key" | "new-key";
 
 /** The answer that a model must give. */
 export interface ReviewAnswer {
+  /** Version of this shape. */
   readonly schemaVersion: 1;
+  /** Whether the change may be merged. */
   readonly mergeGate: MergeGate | (string & {});
+  /** Report in Markdown. */
   readonly reportMarkdown: string;
+  /** The findings. */
   readonly findings: readonly Finding[];
+  /** Changes of dependencies. */
   readonly dependencyInspection?: DependencyInspection | undefined;
 }
 
 /** The reason why a review failed. */
 export interface ReviewError {
+  /** Text for people. */
   readonly message: string;
 }
 
 /** The result of a persona run. */
 export interface ReviewResult {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id of the run. */
   readonly runId: string;
+  /** Name of the persona. */
   readonly personaName: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: ReviewResultStatus | (string & {});
+  /** When it started. */
   readonly startedAt: string;
+  /** When it ended. */
   readonly finishedAt: string;
+  /** The findings. */
   readonly findings: readonly Finding[];
+  /** Whether the change may be merged. */
   readonly mergeGate: MergeGate | (string & {});
+  /** Report in Markdown. */
   readonly reportMarkdown: string;
+  /** Path of the repository in the workspace. */
   readonly repoPath: string;
+  /** Commit, branch or tag to review. */
   readonly headRef: string;
+  /** Commit, branch or tag to compare with. */
   readonly baseRef: string;
+  /** How the base was found. */
   readonly baseRefResolvedFrom: ReviewResultBaseRefResolvedFrom | (string & {});
+  /** Files of the review. */
   readonly artifacts: PersonaArtifacts;
+  /** Files that the persona was shown. */
   readonly contextManifest: readonly ContextFile[];
+  /** Changed files that the persona was shown. */
   readonly referencedFileMeta: readonly ContextFile[];
+  /** Contents of those files. */
   readonly referencedFileSnapshots: readonly FileSnapshot[];
+  /** Files that serve as evidence. */
   readonly evidenceManifest: readonly EvidenceFile[];
+  /** Changes of dependencies. */
   readonly dependencyInspection: DependencyInspection;
+  /** Text of the model. */
   readonly modelOutputRaw: string;
+  /** True if the model was asked once more. */
   readonly parseRetryAttempted: boolean;
+  /** Answer of the model; absent if it is not valid. */
   readonly modelOutputParsed?: ReviewAnswer | undefined;
+  /** Why the answer is not valid; absent if it is. */
   readonly parseError?: string | undefined;
+  /** Run of the second request; absent without one. */
   readonly repairRunId?: string | undefined;
+  /** Tokens used. */
   readonly usage?: Usage | undefined;
+  /** How the context was compiled; absent without a run. */
   readonly contextMeta?: ContextMeta | undefined;
+  /** Why it failed; absent otherwise. */
   readonly error?: ReviewError | undefined;
 }
 
@@ -1572,45 +2351,81 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  * the output.
  */
 export interface Run {
+  /** Id of the run. */
   readonly runId: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Status. The last five are final. */
   readonly status: RunStatus | (string & {});
+  /** When it was created. */
   readonly createdAt: string;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId: string;
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly model: string;
+  /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
+  /** Pieces of evidence attached; 0 until the run completed. */
   readonly evidenceCount: number;
+  /** Paths of related resources. */
   readonly links: RunLinks;
+  /** When an executor started it; absent before that. */
   readonly startedAt?: string | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Why it waits; present while it is queued. */
   readonly waiting?: RunWait | undefined;
+  /** Why and since when it is paused; absent if it is not. */
   readonly paused?: RunPause | undefined;
+  /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** Template version of the run; absent without one. */
   readonly template?: TemplateVersion | undefined;
+  /** Text of the answer; absent before the end, once redacted, and in lists without `include=output`. */
   readonly output?: string | undefined;
+  /** Tokens of all its model calls; absent before the first. */
   readonly usage?: Usage | undefined;
+  /** Cost of its priced model calls, in millionths of a dollar; absent before one. */
   readonly costMicroUsd?: number | undefined;
+  /** Budget in millionths of a dollar; absent without one. */
   readonly budgetMicroUsd?: number | undefined;
+  /** Why it did not complete; absent otherwise. */
   readonly error?: RunError | undefined;
+  /** Whether it met its verification policies; absent before it completed. */
   readonly verificationStatus?: VerificationStatus | (string & {}) | undefined;
+  /** Verification policies that it did not meet; absent if it met all. */
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
+  /** First 160 characters of the input, in lists only. */
   readonly inputPreview?: string | undefined;
+  /** First 160 characters of the output, in lists only. */
   readonly outputPreview?: string | undefined;
+  /** Length of the output in characters. */
   readonly outputChars?: number | undefined;
 }
 
 /** The request to start a run. A child run is cancelled with its parent. */
 export interface RunBody {
+  /** Session to run in; absent, a new one. */
   readonly sessionId?: string | null | undefined;
+  /** Text of the task, instead of `directiveId`. */
   readonly input?: string | null | undefined;
+  /** Directive to run, instead of `input`. */
   readonly directiveId?: string | null | undefined;
+  /** Profile that runs it; absent, the default profile with `provider` and `model`. */
   readonly harnessProfileId?: string | null | undefined;
+  /** Provider, without a profile; absent, the default. */
   readonly provider?: string | null | undefined;
+  /** Model, without a profile; absent, the default. */
   readonly model?: string | null | undefined;
+  /** Names and values of the client. `persona` names the persona of the run. */
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
+  /** What to do if the session is busy; absent: `enqueue`. */
   readonly sessionStrategy?: SessionStrategy | null | undefined;
+  /** Run that starts it. Its cancel also cancels this run. */
   readonly parentRunId?: string | null | undefined;
 }
 
@@ -1618,9 +2433,13 @@ export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "t
 
 /** The error of a run without an answer. */
 export interface RunError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
+  /** Text for people; `(erased)` once redacted. */
   readonly message: string;
+  /** True if a retry may succeed. */
   readonly retryable: boolean;
+  /** Key of a retry; present if `retryable` is true. */
   readonly retryWith?: RunErrorRetryWith | (string & {}) | undefined;
 }
 
@@ -1628,56 +2447,87 @@ export type RunErrorRetryWith = "new-key" | "same-key";
 
 /** Paths of resources related to a run. */
 export interface RunLinks {
+  /** Path of the run. */
   readonly self: string;
+  /** Path of its session. */
   readonly session: string;
+  /** Path of its events. */
   readonly events: string;
+  /** Path that cancels the run. */
   readonly cancel: string;
 }
 
 /** Number of runs by outcome. */
 export interface RunOutcomes {
+  /** Number that completed. */
   readonly completed: number;
+  /** Number that failed. */
   readonly failed: number;
+  /** Number that were cancelled. */
   readonly cancelled: number;
+  /** Number that timed out. */
   readonly timedOut: number;
+  /** Number that crashed. */
   readonly crashed: number;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface RunPage {
+  /** Items of this page. */
   readonly items: readonly Run[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it. */
 export interface RunPause {
+  /** Why. */
   readonly reason: PauseReason | (string & {});
+  /** When it was paused. */
   readonly since: string;
 }
 
 /** The answer to a synchronous caller whose run completed. */
 export interface RunResult {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Text of the answer. */
   readonly output: string;
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly model: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId: string;
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Profile as the run used it. */
   readonly harnessProfileSnapshot: HarnessProfile;
+  /** Pieces of evidence attached; 0 until the run completed. */
   readonly evidenceCount: number;
+  /** Whether it met its verification policies. `passed` also without any. */
   readonly verificationStatus: VerificationStatus | (string & {});
+  /** How the context was compiled; absent without a run. */
   readonly contextMeta: ContextMeta;
+  /** Attempts that the answer took. */
   readonly reliability: Reliability;
+  /** Verification policies that it did not meet; absent if it met all. */
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
+  /** Tokens used. */
   readonly usage?: Usage | undefined;
+  /** Template version of the run; absent without one. */
   readonly template?: TemplateUse | undefined;
 }
 
 /** The provider and model for a schedule that names no harness profile. */
 export interface RunScheduleBody {
+  /** Name of the provider. */
   readonly provider?: string | null | undefined;
+  /** Name of the model. */
   readonly model?: string | null | undefined;
 }
 
@@ -1689,32 +2539,47 @@ export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paus
  * `createdAt` is when the template was created, `updatedAt` when this version was.
  */
 export interface RunTemplate {
+  /** Id. */
   readonly id: string;
+  /** Version number, from 1. */
   readonly version: number;
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Text with placeholders; null once redacted. */
   readonly directiveTemplate: string | null;
+  /** Values of parameters that a run does not give; null once redacted. */
   readonly defaultParams: Readonly<Record<string, unknown>> | null;
+  /** When the template was created. */
   readonly createdAt: string;
+  /** When this version was created. */
   readonly updatedAt: string;
+  /** JSON Schema of the parameters; absent: all are strings. */
   readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Parameters of a run, and its session, a new one by default. */
 export interface RunTemplateBody {
+  /** Values of the parameters, by name. */
   readonly params?: Readonly<Record<string, unknown>> | null | undefined;
+  /** Session to run in; absent, a new one. */
   readonly sessionId?: string | null | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface RunTemplatePage {
+  /** Items of this page. */
   readonly items: readonly RunTemplate[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** Durations of the runs that completed in the window, in milliseconds, at most an eighth too high. */
 export interface RunTimes {
+  /** Number of runs. */
   readonly runs: number;
+  /** Median time in milliseconds; absent without runs. */
   readonly p50Ms?: number | undefined;
+  /** 95th percentile in milliseconds; absent without runs. */
   readonly p95Ms?: number | undefined;
 }
 
@@ -1726,53 +2591,85 @@ export interface RunTimes {
  * cover that run.
  */
 export interface RunWait {
+  /** Why. */
   readonly reason: WaitReason | (string & {});
+  /** Place in the queue, from 1. */
   readonly position: number;
+  /** Run ahead of it; absent without one, or outside of the caller's scope. */
   readonly blockedBy?: string | undefined;
+  /** The limit that is reached, if that is the reason. */
   readonly limit?: ReachedLimit | undefined;
 }
 
 /** Values of the placeholders in the directives, by name. */
 export interface RunWorkflowBody {
+  /** Values of placeholders, by name. */
   readonly input?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
 /** A schedule with its id, which the client chooses. */
 export interface ScheduleBody {
+  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
+  /** Text of the task. */
   readonly input?: string | null | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | null | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | null | undefined;
+  /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | null | undefined;
+  /** Values of the parameters, by name. */
   readonly params?: Readonly<Record<string, string>> | null | undefined;
+  /** Id of the workflow; absent without one. */
   readonly workflowId?: string | null | undefined;
+  /** Interval in minutes. */
   readonly everyMinutes?: number | null | undefined;
+  /** Cron expression with five fields, or a macro such as `@daily`. */
   readonly cron?: string | null | undefined;
+  /** IANA time zone of `cron`; absent: UTC. */
   readonly timezone?: string | null | undefined;
+  /** The only time, instead of an interval or cron. */
   readonly runAt?: string | null | undefined;
+  /** No times before this. */
   readonly startAt?: string | null | undefined;
+  /** No times after this. */
   readonly endAt?: string | null | undefined;
+  /** Largest delay of a start, in seconds; the same for the same time. */
   readonly jitterSeconds?: number | null | undefined;
+  /** What to do if a run is active when another is due; absent: `skip`. */
   readonly overlapPolicy?: OverlapPolicy | null | undefined;
+  /** Which missed times run; absent: `latest`. */
   readonly catchUp?: CatchUp | null | undefined;
+  /** How late a missed time may run, in seconds; absent: a year. */
   readonly catchUpWindowSeconds?: number | null | undefined;
+  /** True: a failed run pauses the schedule. */
   readonly pauseOnFailure?: boolean | null | undefined;
+  /** False switches it off. */
   readonly enabled?: boolean | null | undefined;
+  /** True: the first run is now. */
   readonly startNow?: boolean | null | undefined;
+  /** Whether it is paused. */
   readonly paused?: boolean | null | undefined;
+  /** Reason, for auditors. */
   readonly note?: string | null | undefined;
+  /** Id. */
   readonly id: string;
 }
 
 /** The reason for pausing or resuming a schedule. */
 export interface ScheduleNote {
+  /** Reason, for auditors. */
   readonly note?: string | null | undefined;
 }
 
 /** Why and since when a schedule is paused. `runId` is the run that failed, if the cause is `failure`. */
 export interface SchedulePause {
+  /** Why it is paused. */
   readonly cause: PauseCause | (string & {});
+  /** Since when. */
   readonly since: string;
+  /** Run that failed, if that is the cause. */
   readonly runId?: string | undefined;
 }
 
@@ -1785,16 +2682,27 @@ export interface SchedulePause {
  * a cursor only.
  */
 export interface ScheduleRunLog {
+  /** Id. */
   readonly id: string;
+  /** Id of the schedule. */
   readonly scheduleId: string;
+  /** Session of the run; null without one. */
   readonly sessionId: string | null;
+  /** When it ran, or when it was decided that it would not. */
   readonly startedAt: string;
+  /** Current status. */
   readonly status: ScheduleRunStatus | (string & {});
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** When it was due; absent for a manual run. */
   readonly nominalTime?: string | undefined;
+  /** Why it did not end with `ok`; absent otherwise. */
   readonly reason?: ScheduleRunReason | (string & {}) | undefined;
+  /** Its run or workflow run; absent without one. */
   readonly runId?: string | undefined;
+  /** Text of the error; absent without one. */
   readonly error?: string | undefined;
+  /** Code of the error; absent without one. */
   readonly errorCode?: string | undefined;
 }
 
@@ -1807,14 +2715,23 @@ export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" |
  * failed for a cause outside of the schedule.
  */
 export interface ScheduleRunResult {
+  /** Current status. */
   readonly status: ScheduleRunStatus | (string & {});
+  /** Id of the schedule. */
   readonly id: string;
+  /** Session of the run; null without one. */
   readonly sessionId: string | null;
+  /** When it ran, or when it was refused. */
   readonly startedAt: string;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Text of the error; absent without one. */
   readonly error?: string | undefined;
+  /** Code of the error; absent without one. */
   readonly errorCode?: string | undefined;
+  /** Why it did not end with `ok`; absent otherwise. */
   readonly reason?: ScheduleRunReason | (string & {}) | undefined;
+  /** Its run or workflow run; absent without one. */
   readonly runId?: string | undefined;
 }
 
@@ -1822,27 +2739,49 @@ export type ScheduleRunStatus = "already-running" | "buffered" | "failed" | "ok"
 
 /** A schedule as a client writes it. Times are ISO-8601 with an offset. */
 export interface ScheduleSpec {
+  /** Id of the session. */
   readonly sessionId?: string | null | undefined;
+  /** Text of the task. */
   readonly input?: string | null | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | null | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | null | undefined;
+  /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | null | undefined;
+  /** Values of the parameters, by name. */
   readonly params?: Readonly<Record<string, string>> | null | undefined;
+  /** Id of the workflow; absent without one. */
   readonly workflowId?: string | null | undefined;
+  /** Interval in minutes. */
   readonly everyMinutes?: number | null | undefined;
+  /** Cron expression with five fields, or a macro such as `@daily`. */
   readonly cron?: string | null | undefined;
+  /** IANA time zone of `cron`; absent: UTC. */
   readonly timezone?: string | null | undefined;
+  /** The only time, instead of an interval or cron. */
   readonly runAt?: string | null | undefined;
+  /** No times before this. */
   readonly startAt?: string | null | undefined;
+  /** No times after this. */
   readonly endAt?: string | null | undefined;
+  /** Largest delay of a start, in seconds; the same for the same time. */
   readonly jitterSeconds?: number | null | undefined;
+  /** What to do if a run is active when another is due; absent: `skip`. */
   readonly overlapPolicy?: OverlapPolicy | null | undefined;
+  /** Which missed times run; absent: `latest`. */
   readonly catchUp?: CatchUp | null | undefined;
+  /** How late a missed time may run, in seconds; absent: a year. */
   readonly catchUpWindowSeconds?: number | null | undefined;
+  /** True: a failed run pauses the schedule. */
   readonly pauseOnFailure?: boolean | null | undefined;
+  /** False switches it off. */
   readonly enabled?: boolean | null | undefined;
+  /** True: the first run is now. */
   readonly startNow?: boolean | null | undefined;
+  /** Whether it is paused. */
   readonly paused?: boolean | null | undefined;
+  /** Reason, for auditors. */
   readonly note?: string | null | undefined;
 }
 
@@ -1854,69 +2793,117 @@ export interface ScheduleSpec {
  * is paused.
  */
 export interface ScheduledTask {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id. */
   readonly id: string;
+  /** Session of its runs; null without one. */
   readonly sessionId: string | null;
+  /** Text of the task; null if the target is another, and once redacted. */
   readonly input: string | null;
+  /** False switches it off. */
   readonly enabled: boolean;
+  /** Whether it is paused. */
   readonly paused: boolean;
+  /** True while a run is active. */
   readonly running: boolean;
+  /** What to do if a run is active when another is due; absent: `skip`. */
   readonly overlapPolicy: OverlapPolicy | (string & {});
+  /** Which missed times run; absent: `latest`. */
   readonly catchUp: CatchUp | (string & {});
+  /** How late a missed time may run, in seconds; absent: a year. */
   readonly catchUpWindowSeconds: number;
+  /** True: a failed run pauses the schedule. */
   readonly pauseOnFailure: boolean;
+  /** Largest delay of a start, in seconds; the same for the same time. */
   readonly jitterSeconds: number;
+  /** Scheduled times that wait for a run to end. */
   readonly buffered: number;
+  /** Number of writes. */
   readonly revision: number;
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Identity that changed it last. */
   readonly updatedBy: string;
+  /** When it runs next; null if no run is planned. */
   readonly nextRunAt: string | null;
+  /** When a run last completed; absent before one. */
   readonly lastRunAt?: string | undefined;
+  /** Interval in minutes. */
   readonly everyMinutes?: number | undefined;
+  /** Cron expression with five fields, or a macro such as `@daily`. */
   readonly cron?: string | undefined;
+  /** IANA time zone of `cron`; absent: UTC. */
   readonly timezone?: string | undefined;
+  /** The only time, instead of an interval or cron. */
   readonly runAt?: string | undefined;
+  /** No times before this. */
   readonly startAt?: string | undefined;
+  /** No times after this. */
   readonly endAt?: string | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
+  /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | undefined;
+  /** Values of the template's parameters; absent without them. */
   readonly params?: Readonly<Record<string, string>> | undefined;
+  /** Id of the workflow; absent without one. */
   readonly workflowId?: string | undefined;
+  /** Reason of the last pause or resume; absent without one. */
   readonly note?: string | undefined;
+  /** Why it is paused; absent if it is not. */
   readonly pausedBecause?: SchedulePause | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface ScheduledTaskPage {
+  /** Items of this page. */
   readonly items: readonly ScheduledTask[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** A session: a sequence of runs with one transcript. `transcriptPath` is a label, not a file. */
 export interface Session {
+  /** Id. */
   readonly id: string;
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** A label, not a file. */
   readonly transcriptPath: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Model of the last run; absent before one. */
   readonly model?: string | undefined;
+  /** Provider of the last run; absent before one. */
   readonly provider?: string | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface SessionPage {
+  /** Items of this page. */
   readonly items: readonly Session[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** Consumption of the runs of a session. */
 export interface SessionSpend {
+  /** Cost in dollars, by the price table. */
   readonly estimatedSpendUsd: number;
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens: number;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
+  /** Id of the session. */
   readonly sessionId: string;
 }
 
@@ -1928,9 +2915,13 @@ export type SessionStrategy = "enqueue" | "interrupt" | "reject";
  * `directory` is relative to the workspace. The limits apply to one call.
  */
 export interface ShellPolicy {
+  /** Allowed commands, each as a prefix of words. */
   readonly commands: readonly (readonly string[])[];
+  /** Directory in the workspace; absent: its root. */
   readonly directory?: string | undefined;
+  /** Timeout in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** Largest output of a call, in bytes. */
   readonly outputBytesMax?: number | undefined;
 }
 
@@ -1940,16 +2931,23 @@ export interface ShellPolicy {
  * `runId` requests the result of one run, which may be a refused one.
  */
 export interface SimulateBody {
+  /** Policy to simulate. */
   readonly policy: PolicyInput;
+  /** Time, position or event id; absent: 24 hours ago. */
   readonly since?: string | null | undefined;
+  /** Run to report on. */
   readonly runId?: string | null | undefined;
 }
 
 /** The outcome of one request, recorded and simulated: the reason of a refusal, and whether it would wait. */
 export interface SimulatedOutcome {
+  /** Id of the run. */
   readonly runId: string;
+  /** True if it would wait. */
   readonly waited: boolean;
+  /** Rule that refused it; absent if admitted. */
   readonly recorded?: string | undefined;
+  /** Rule that would refuse it; absent if admitted. */
   readonly simulated?: string | undefined;
 }
 
@@ -1962,18 +2960,31 @@ export interface SimulatedOutcome {
  * `notSimulated` names what stays as recorded. `run` is present if a run was asked for and is among them.
  */
 export interface Simulation {
+  /** First position. */
   readonly since: number;
+  /** Last position that was read. */
   readonly to: number;
+  /** True if there are more events. */
   readonly truncated: boolean;
+  /** Requests that were simulated. */
   readonly requests: number;
+  /** As it was decided. */
   readonly recorded: RequestCounts;
+  /** As the other policy decides. */
   readonly simulated: RequestCounts;
+  /** Runs that would wait. */
   readonly waited: number;
+  /** Runs that the daily budget would pause. */
   readonly paused: number;
+  /** Runs that would be refused now. */
   readonly newlyRejected: OutcomeChange;
+  /** Runs that would be admitted now. */
   readonly newlyAllowed: OutcomeChange;
+  /** Runs with an estimated time and cost. */
   readonly estimated: number;
+  /** What stays as recorded. */
   readonly notSimulated: readonly (SimulationLimit | (string & {}))[];
+  /** Outcome of the run asked for; absent without one. */
   readonly run?: SimulatedOutcome | undefined;
 }
 
@@ -1981,36 +2992,55 @@ export type SimulationLimit = "attempts" | "callers" | "children" | "pauses" | "
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
+  /** Id. */
   readonly id: string;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
+  /** Names of the outputs. */
   readonly outputs?: readonly string[] | undefined;
+  /** Attempts and timeout of the step. */
   readonly execution?: StepExecution | undefined;
+  /** When the step starts; absent: `all-succeeded`. */
   readonly triggerRule?: TriggerRule | (string & {}) | undefined;
+  /** Condition of the step; absent: none. */
   readonly when?: Condition | undefined;
+  /** List for whose items the step runs. */
   readonly map?: MapOver | undefined;
+  /** The approval. */
   readonly approval?: Approval | undefined;
 }
 
 /** The execution of a step: attempts, milliseconds for each attempt, and metadata of its runs. */
 export interface StepExecution {
+  /** Most attempts of the step. */
   readonly maxAttempts?: number | undefined;
+  /** Timeout of an attempt in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** Names and values of the client. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** State of one item of a mapped step. */
 export interface StepItem {
+  /** Number of the item, from 0. */
   readonly item: number;
+  /** Current status. */
   readonly status: StepItemStatus | (string & {});
+  /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
+  /** Its last run; absent before one. */
   readonly runId?: string | undefined;
+  /** Error, as `CODE: text`; absent without one. */
   readonly error?: string | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface StepItemPage {
+  /** Items of this page. */
   readonly items: readonly StepItem[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -2023,18 +3053,31 @@ export type StepItemStatus = "cancelled" | "failed" | "ok" | "pending" | "runnin
  * them.
  */
 export interface StepState {
+  /** Id of the step. */
   readonly stepId: string;
+  /** Current status. */
   readonly status: StepStatus | (string & {});
+  /** Number of the attempt, from 1; 0 before the first. */
   readonly attempt: number;
+  /** True if nothing blocks the step. */
   readonly ready: boolean;
+  /** State of its dependencies. */
   readonly dependencyReadiness: DependencyReadiness;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Last attempt; absent before one. */
   readonly checkpoint?: Checkpoint | undefined;
+  /** Its last run; absent before one. */
   readonly runId?: string | undefined;
+  /** Why it was skipped or who decided; absent otherwise. */
   readonly note?: string | undefined;
+  /** First items; absent without `map`. */
   readonly items?: readonly StepItem[] | undefined;
+  /** Number of items by kind. */
   readonly itemCounts?: ItemCounts | undefined;
+  /** True if more items exist; else absent. */
   readonly itemsTruncated?: boolean | undefined;
+  /** The approval. */
   readonly approval?: PendingApproval | undefined;
 }
 
@@ -2046,66 +3089,95 @@ export type StepStatus = "cancelled" | "failed" | "ok" | "pending" | "running" |
  * Parameters are strings, unless `paramsSchema` defines them: a JSON Schema of an object with all parameters.
  */
 export interface TemplateSpec {
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Text with placeholders such as `{{name}}`. */
   readonly directiveTemplate: string;
+  /** Values of parameters that a run does not give. */
   readonly defaultParams: Readonly<Record<string, unknown>>;
+  /** JSON Schema of the parameters; absent: all are strings. */
   readonly paramsSchema?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
 /** The template version and parameters from which a run was started. */
 export interface TemplateUse {
+  /** Id. */
   readonly id: string;
+  /** Version number, from 1. */
   readonly version: number;
+  /** Id of the harness profile. */
   readonly harnessProfileId: string;
+  /** Parameters with the defaults of the template. */
   readonly effectiveParams: Readonly<Record<string, unknown>>;
 }
 
 /** The template version that a run was started from. */
 export interface TemplateVersion {
+  /** Id. */
   readonly id: string;
+  /** Version number, from 1. */
   readonly version: number;
 }
 
 /** Text content of evidence. */
 export interface TextContent {
+  /** What it is. */
   readonly kind: "text";
+  /** The text. */
   readonly text: string;
 }
 
 /** A place that may still hold erased text: why, and how to remove it. */
 export interface TextTrace {
+  /** Where the text may remain. */
   readonly place: string;
+  /** Why it may remain. */
   readonly reason: string;
+  /** What to do. */
   readonly remedy: string;
 }
 
 /** Overrides for the runs of a tick. `at` replaces the current time (ISO-8601 with an offset). */
 export interface TickBody {
+  /** Name of the provider. */
   readonly provider?: string | null | undefined;
+  /** Name of the model. */
   readonly model?: string | null | undefined;
+  /** Time to use instead of now. */
   readonly at?: string | null | undefined;
 }
 
 /** Result of a tick: the runs that it started, and the number of schedules that it skipped. */
 export interface TickResult {
+  /** Time of the tick. */
   readonly at: string;
+  /** Runs that it started. */
   readonly run: readonly ScheduleRunResult[];
+  /** Number that were skipped. */
   readonly skipped: number;
 }
 
 /** Tokens of all calls. Ratios are shares of the sum of input and output tokens, 0 to 1. */
 export interface TokenMix {
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens: number;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens: number;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens: number;
+  /** Share of input tokens, 0 to 1. */
   readonly inputRatio: number;
+  /** Share of output tokens, 0 to 1. */
   readonly outputRatio: number;
 }
 
 /** The rules of the tools. Without them `shell` starts nothing and `files` only reads. */
 export interface ToolPolicies {
+  /** Rules of tool `shell`. */
   readonly shell?: ShellPolicy | undefined;
+  /** Rules of tool `http`. */
   readonly http?: HttpPolicy | undefined;
+  /** Rules of tool `files`. */
   readonly files?: FilesPolicy | undefined;
 }
 
@@ -2116,11 +3188,17 @@ export interface ToolPolicies {
  * paused, one delta without text is `settled`; its turn is 0.
  */
 export interface TranscriptDelta {
+  /** Id of the run. */
   readonly runId: string;
+  /** Number of the model call, from 1. */
   readonly turn: number;
+  /** First character of this text in its turn. */
   readonly offset?: number | undefined;
+  /** Text to append; absent with `reset`. */
   readonly text?: string | undefined;
+  /** True: discard the text of this turn. */
   readonly reset?: boolean | undefined;
+  /** True if the log has all text of the turn. */
   readonly settled?: boolean | undefined;
 }
 
@@ -2130,23 +3208,37 @@ export interface TranscriptDelta {
  * `content` is null once redacted.
  */
 export interface TranscriptEntry {
+  /** Id. */
   readonly id: string;
+  /** Who wrote it. */
   readonly role: TranscriptRole | (string & {});
+  /** Text; null once redacted. */
   readonly content: string | null;
+  /** What it is. */
   readonly kind: TranscriptKind | (string & {});
+  /** Facts about the entry, such as `truncated`. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Id of the run. */
   readonly runId: string;
+  /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
+  /** Name of the tool; absent without one. */
   readonly toolName?: string | undefined;
+  /** True if the tool failed or the call was refused; else absent. */
   readonly isError?: boolean | undefined;
+  /** True until the run of the entry ends; then absent. */
   readonly provisional?: boolean | undefined;
+  /** How its run ended; absent before that. */
   readonly runStatus?: RunEndStatus | (string & {}) | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface TranscriptEntryPage {
+  /** Items of this page. */
   readonly items: readonly TranscriptEntry[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -2158,8 +3250,11 @@ export type TriggerRule = "all-done" | "all-succeeded" | "one-failed";
 
 /** Result of a change: `updated` is false if nothing changed, and `schedule` is absent if there is none. */
 export interface UpdatedSchedule {
+  /** Id. */
   readonly id: string;
+  /** False if it already was in this state. */
   readonly updated: boolean;
+  /** The schedule; absent if it does not exist. */
   readonly schedule?: ScheduledTask | undefined;
 }
 
@@ -2169,19 +3264,29 @@ export interface UpdatedSchedule {
  * `inputTokens` includes cached and cache-writing tokens, `outputTokens` includes reasoning tokens.
  */
 export interface Usage {
+  /** Input tokens, with cached ones; absent if unknown. */
   readonly inputTokens?: number | undefined;
+  /** Output tokens, with reasoning ones; absent if unknown. */
   readonly outputTokens?: number | undefined;
+  /** Input and output tokens; absent if unknown. */
   readonly totalTokens?: number | undefined;
+  /** Input tokens read from a cache; absent if unknown. */
   readonly cachedInputTokens?: number | undefined;
+  /** Input tokens that were written to a cache; absent if unknown. */
   readonly cacheWriteTokens?: number | undefined;
+  /** Output tokens of reasoning; absent if unknown. */
   readonly reasoningTokens?: number | undefined;
 }
 
 /** A verification policy that the run did not meet. */
 export interface VerificationFailure {
+  /** Id of the verification policy. */
   readonly policyId: string;
+  /** What it is. */
   readonly kind: VerificationKind | (string & {});
+  /** Text for people. */
   readonly message: string;
+  /** Names and values, such as an exit code. */
   readonly details: Readonly<Record<string, string>>;
 }
 
@@ -2194,12 +3299,19 @@ export type VerificationKind = "command" | "contains" | "json-schema" | "require
  * `json-schema`: the output is JSON valid against `schema`. `contains`: the output contains the text.
  */
 export interface VerificationPolicy {
+  /** Id. */
   readonly id: string;
+  /** What it is. */
   readonly kind: VerificationKind | (string & {});
+  /** Label of the evidence. */
   readonly label: string;
+  /** Type that the evidence must have; absent: any. */
   readonly evidenceType?: EvidenceType | (string & {}) | undefined;
+  /** Command and arguments that must exit with 0. */
   readonly command?: readonly string[] | undefined;
+  /** JSON Schema that the output must match. */
   readonly schema?: Readonly<Record<string, unknown>> | undefined;
+  /** Text that the output must contain. */
   readonly contains?: string | undefined;
 }
 
@@ -2207,14 +3319,19 @@ export type VerificationStatus = "passed" | "verification-failed";
 
 /** SHA-256 of the rows of a view at a position. Servers with the same log have the same digest. */
 export interface ViewDigest {
+  /** Position that the rows reflect. */
   readonly position: number;
+  /** Number of rows. */
   readonly rows: number;
+  /** SHA-256 of the rows in hex. */
   readonly sha256: string;
 }
 
 /** Digests of the views that serve reads, all taken at one moment. */
 export interface ViewDigests {
+  /** File of the views that serve reads. */
   readonly generation: string | null;
+  /** Digest of each view, by name. */
   readonly views: Readonly<Record<string, ViewDigest>>;
 }
 
@@ -2226,19 +3343,33 @@ export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-bus
  * `automatic` is true if a message started it.
  */
 export interface WorkDrain {
+  /** Id of the drain. */
   readonly drainId: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Current status. */
   readonly status: WorkDrainStatus | (string & {});
+  /** Identity that requested it. */
   readonly requestedBy: string;
+  /** True if a message started it. */
   readonly automatic: boolean;
+  /** When it started. */
   readonly startedAt: string;
+  /** Waiting items at the start. */
   readonly queueDepthBefore: number;
+  /** Items done. */
   readonly drainedItems: number;
+  /** Waiting items at the end; absent before that. */
   readonly queueDepthAfter?: number | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** Name of the model. */
   readonly model?: string | undefined;
+  /** Its last run; absent before one. */
   readonly runId?: string | undefined;
+  /** Why it stopped; absent otherwise. */
   readonly error?: DrainError | undefined;
 }
 
@@ -2246,25 +3377,41 @@ export type WorkDrainStatus = "failed" | "ok" | "running";
 
 /** A waiting work item. `payload` is null once redacted. `runId` is present while a run processes it. */
 export interface WorkItem {
+  /** Id. */
   readonly id: string;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Text of the work; null once redacted. */
   readonly payload: string | null;
+  /** `followup`: a run of its own. `collect`: neighbours share a run. */
   readonly mode: QueueMode | (string & {});
+  /** When it was created. */
   readonly createdAt: string;
+  /** Number of runs that worked on it. */
   readonly attempts: number;
+  /** Run that works on it; absent while it waits. */
   readonly runId?: string | undefined;
+  /** Id of the message; absent if it is not from one. */
   readonly messageId?: string | undefined;
+  /** The dead letter that it became or came from. */
   readonly deadLetterId?: string | undefined;
 }
 
 /** The work queue of a session, oldest item first. `items` is a page of the items that `itemCounts` counts. */
 export interface WorkQueueState {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Items of this page. */
   readonly items: readonly WorkItem[];
+  /** Number of items by kind. */
   readonly itemCounts: QueueCounts;
+  /** True while a drain runs. */
   readonly draining: boolean;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
@@ -2276,16 +3423,27 @@ export interface WorkQueueState {
  * and other workers take over its runs. `problems` lists the background loops that were failing at its last heartbeat.
  */
 export interface Worker {
+  /** Id. */
   readonly id: string;
+  /** What it is. */
   readonly kind: WorkerKind | (string & {});
+  /** `lost`: others take over its runs. */
   readonly status: WorkerStatus | (string & {});
+  /** Host that it runs on. */
   readonly host: string;
+  /** Process id on its host. */
   readonly pid: number;
+  /** Providers that it can use. */
   readonly providers: readonly string[];
+  /** Runs that it executes at a time; 0: none. */
   readonly concurrency: number;
+  /** Runs that it executes now. */
   readonly running: number;
+  /** When it started. */
   readonly since: string;
+  /** When it last reported. */
   readonly heartbeat: string;
+  /** Background loops that are failing. */
   readonly problems: readonly BackgroundProblem[];
 }
 
@@ -2295,34 +3453,47 @@ export type WorkerStatus = "alive" | "lost";
 
 /** The processes attached to the log, oldest first. */
 export interface Workers {
+  /** The processes, oldest first. */
   readonly items: readonly Worker[];
 }
 
 /** A workflow: a graph of steps. */
 export interface Workflow {
+  /** Id. */
   readonly id: string;
+  /** Steps and dependencies. */
   readonly definition: WorkflowDefinition;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Identity that created it. */
   readonly createdBy: string;
 }
 
 /** The definition of a workflow. */
 export interface WorkflowBody {
+  /** Steps and dependencies. */
   readonly definition: WorkflowDefinition;
 }
 
 /** The steps of a workflow and their dependencies. */
 export interface WorkflowDefinition {
+  /** Steps, in order. */
   readonly steps: readonly Step[];
+  /** Edges of the graph. */
   readonly dependencies: readonly Dependency[];
 }
 
 /** A line of the log of a workflow run. */
 export interface WorkflowLogLine {
+  /** Id. */
   readonly id: string;
+  /** Level of the line. */
   readonly level: WorkflowLogLineLevel | (string & {});
+  /** Text for people. */
   readonly message: string;
+  /** When it was created. */
   readonly createdAt: string;
+  /** Id of the step; absent without one. */
   readonly stepId?: string | undefined;
 }
 
@@ -2330,19 +3501,29 @@ export type WorkflowLogLineLevel = "error" | "info";
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface WorkflowPage {
+  /** Items of this page. */
   readonly items: readonly Workflow[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
 
 /** The number of steps by status, and the percentage of steps that are finished. */
 export interface WorkflowProgress {
+  /** Number of steps. */
   readonly totalSteps: number;
+  /** Steps that are ok. */
   readonly completedSteps: number;
+  /** Steps that are running. */
   readonly runningSteps: number;
+  /** Steps that failed or were cancelled. */
   readonly failedSteps: number;
+  /** Steps that are pending. */
   readonly pendingSteps: number;
+  /** Steps that were skipped. */
   readonly skippedSteps: number;
+  /** Steps that wait for an approval. */
   readonly waitingSteps: number;
+  /** Share of steps that are ok or skipped, 0 to 100. */
   readonly percentComplete: number;
 }
 
@@ -2352,30 +3533,51 @@ export interface WorkflowProgress {
  * With `executionLogTruncated` the log has the newest lines only. All events of the run are in the feed.
  */
 export interface WorkflowRun {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Id. */
   readonly id: string;
+  /** Id of the workflow; absent without one. */
   readonly workflowId: string;
+  /** Current status. */
   readonly status: WorkflowRunStatus | (string & {});
+  /** Ids of the steps, in the order of the definition. */
   readonly stepOrder: readonly string[];
+  /** State of each step, by id. */
   readonly stepStates: Readonly<Record<string, StepState>>;
+  /** Log of the run, oldest line first. */
   readonly executionLog: readonly WorkflowLogLine[];
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Identity that requested it. */
   readonly requestedBy: string;
+  /** Run that it was resumed from; absent otherwise. */
   readonly resumedFromRunId?: string | undefined;
+  /** When it started; absent before that. */
   readonly startedAt?: string | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
+  /** True if older lines are left out; else absent. */
   readonly executionLogTruncated?: boolean | undefined;
+  /** What the resume would do; only in answers to a dry run. */
   readonly dryRun?: DryRun | undefined;
 }
 
 /** A workflow, with the state of a run. Without a run, `run` is null and the related fields are empty. */
 export interface WorkflowRunDetails {
+  /** The workflow. */
   readonly workflow: Workflow;
+  /** The run; null without one. */
   readonly run: WorkflowRun | null;
+  /** Steps in the order of the definition. */
   readonly nodes: readonly StepState[];
+  /** Steps by status. */
   readonly progress: WorkflowProgress;
+  /** Outputs of the steps. */
   readonly artifactRefs: readonly ArtifactRef[];
+  /** Estimated end. */
   readonly eta: Eta;
 }
 
@@ -2383,19 +3585,30 @@ export type WorkflowRunStatus = "cancelled" | "failed" | "ok" | "running" | "wai
 
 /** A run of a workflow, in a list. */
 export interface WorkflowRunSummary {
+  /** Id. */
   readonly id: string;
+  /** Id of the workflow; absent without one. */
   readonly workflowId: string;
+  /** Current status. */
   readonly status: WorkflowRunStatus | (string & {});
+  /** When it was created. */
   readonly createdAt: string;
+  /** When it last changed. */
   readonly updatedAt: string;
+  /** Identity that requested it. */
   readonly requestedBy: string;
+  /** Run that it was resumed from; absent otherwise. */
   readonly resumedFromRunId?: string | undefined;
+  /** When it started; absent before that. */
   readonly startedAt?: string | undefined;
+  /** When it ended; absent before that. */
   readonly finishedAt?: string | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface WorkflowRunSummaryPage {
+  /** Items of this page. */
   readonly items: readonly WorkflowRunSummary[];
+  /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
