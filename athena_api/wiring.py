@@ -14,7 +14,7 @@ from athena_api.answer_cache import AnswerCache
 from athena_api.edge.byte_budget import ByteBudget
 from athena_api.edge.traffic import Traffic
 from athena_api.endpoint.operation import EVERYBODY, PREFIX
-from athena_api.operations import ROLES
+from athena_api.operations import RECORDED_AS, ROLES
 from athena_api.operations.redrives import DeadLetterFinder
 from athena_api.pages import METRICS_OPERATION, PAGES
 from athena_api.plane import LARGE_READS_MAX, ControlPlane, digests_of
@@ -170,10 +170,19 @@ class Wiring:
             settings.refusals_per_second,
             settings.refusals_per_day,
             settings.refusals_per_day_in_all,
+            RECORDED_AS,
         )
         roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
         strict = settings.authz_default_decision == "deny"
-        self.access = Access(self.log, roles, roster, self.refusal_limits, mode=settings.authz_mode, strict=strict)
+        self.access = Access(
+            self.log,
+            roles,
+            roster,
+            self.refusal_limits,
+            names=RECORDED_AS,
+            mode=settings.authz_mode,
+            strict=strict,
+        )
 
     def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
         """Connect the agent and its executor, and register this process as a worker."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from athena_core import errors
-from athena_core.errors import AthenaError
+from athena_core.errors import AthenaError, Fault
 from athena_core.providers.mask import Mask
 from athena_core.text import ACTIVE
 from projections.engine.page import Page, page_json
@@ -80,10 +80,10 @@ def success(data: Any) -> bytes:
 
 
 def failure(error: AthenaError, trace_id: str, context: str | None = None) -> bytes:
-    """Return ``{"ok":false,"error":{…}}``. ``context`` is put before the field name in the message."""
+    """Return ``{"ok":false,"error":{…}}``. ``context`` is put before the message, which often begins with a field."""
     body = {
         "code": error.code,
-        "message": clean(error.message if context is None else f"{context}.{error.message}"),
+        "message": clean(error.message if context is None else _in_context(error, context)),
         "retryable": error.retryable,
     }
     if error.retryable:
@@ -92,6 +92,13 @@ def failure(error: AthenaError, trace_id: str, context: str | None = None) -> by
     if error.details is not None:
         body["details"] = clean(msgspec.to_builtins(error.details))
     return encode({"ok": False, "error": body})
+
+
+def _in_context(error: AthenaError, context: str) -> str:
+    """Return the message after ``context``, joined by a dot if it begins with its first wrong field."""
+    first = error.details[0] if isinstance(error.details, list) and error.details else None
+    has_field = isinstance(first, Fault) and error.message.startswith(f"{first.field}:")
+    return f"{context}.{error.message}" if has_field else f"{context}: {error.message}"
 
 
 def clean(value: Any) -> Any:

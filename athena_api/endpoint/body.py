@@ -10,13 +10,13 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from athena_api.endpoint.shapes import Check, InputError, InputShape, ObjectShape, is_null, shape_of
+from athena_api.endpoint.shapes import Check, InputError, InputShape, ObjectShape, error_of, is_null, shape_of
 from athena_core.clock import milliseconds
 from athena_core.providers.mask import Mask
 from athena_core.values import (
@@ -57,13 +57,25 @@ INPUT_RULES = InputRules(Mask())
 
 
 def decode_body(type_: type[T], raw: bytes, context: str, rules: InputRules = INPUT_RULES) -> T:
-    """Return a value of ``type_`` from the bytes of a body. Raise ConfigError; ``context`` starts its message."""
+    """Return a value of ``type_`` from the bytes of a body.
+
+    Raise ConfigError with every fault, up to a limit; ``context`` starts its message.
+    """
+    struct: type = type_
+    shape = shape_of(struct)
     try:
-        struct: type = type_
-        shape = shape_of(struct)
-        return msgspec.convert(shape.check(_parse(raw, shape, rules)), type_)
+        value = _parse(raw, shape, rules)
     except InputError as wrong:
         raise wrong.error(context) from None
+    try:
+        if isinstance(value, dict):
+            for long in _long_reasons(value, shape, rules.reason_chars_max):
+                raise long
+        return msgspec.convert(shape.check(value), type_)
+    except InputError as wrong:
+        reasons = _long_reasons(value, shape, rules.reason_chars_max) if isinstance(value, dict) else ()
+        faults = {fault.field: fault for fault in itertools.chain(reasons, shape.faults(value))}
+        raise error_of(faults.values() or [wrong], context) from None
     except msgspec.ValidationError as error:  # a rule that only msgspec checks
         raise InputError(str(error).replace("`", ""), None).error(context) from None
 
@@ -73,16 +85,27 @@ def decode_query(type_: type[T], pairs: Iterable[tuple[str, str]], context: str)
 
     Unknown parameters are ignored, and blank ones count as absent. Of a repeated parameter the last one counts.
     """
+    struct: type = type_
+    shape, readers = _query_of(struct)
+    given: dict[str, Any] = {}
+    unread: dict[str, InputError] = {}
+    for name, text in dict(pairs).items():
+        if name in readers:
+            try:
+                value = _read(name, text, readers[name])
+            except InputError as wrong:
+                wrong.remedy = wrong.remedy or shape.shapes[name].wants
+                unread[name] = wrong
+            else:
+                if value is not None:  # blank counts as absent
+                    given[name] = value
     try:
-        struct: type = type_
-        shape, readers = _query_of(struct)
-        given: dict[str, Any] = {}
-        for name, text in dict(pairs).items():
-            if name in readers and (value := _read(name, text, readers[name])) is not None:  # blank counts as absent
-                given[name] = value
-        return msgspec.convert(shape.check(given), type_)
-    except InputError as wrong:
-        raise wrong.error(context) from None
+        if not unread:
+            return msgspec.convert(shape.check(given), type_)
+    except InputError:
+        pass
+    others = (fault for fault in shape.faults(given) if fault.field not in unread)
+    raise error_of([*unread.values(), *others], context) from None
 
 
 def check_path(path: Mapping[str, str], context: str, rules: InputRules = INPUT_RULES) -> None:
@@ -123,20 +146,15 @@ def _parse(raw: bytes, shape: ObjectShape, rules: InputRules) -> Any:
         raise _malformed(raw, error) from None
     if b"\\u0000" in raw:
         _refuse_nul(value)
-    if isinstance(value, dict):
-        for name in REASONS:
-            if name in value and name in shape.shapes:
-                _check_reason(value[name], rules.reason_chars_max, name)
     return rules.mask.hide_in(value) if rules.mask.suspects(raw) else value
 
 
-def _check_reason(text: Any, chars_max: int, name: str) -> None:
-    if isinstance(text, str) and len(text) > chars_max:
-        raise InputError(
-            f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}",
-            f"shorten it to {chars_max} characters",
-            name,
-        )
+def _long_reasons(value: Mapping[str, Any], shape: ObjectShape, chars_max: int) -> Iterator[InputError]:
+    for name in REASONS:
+        text = value.get(name)
+        if isinstance(text, str) and len(text) > chars_max and name in shape.shapes:
+            reason = f"REASON_TOO_LONG: must have at most {chars_max} characters, not {len(text)}"
+            yield InputError(reason, f"shorten it to {chars_max} characters", name)
 
 
 def _check_depth(raw: bytes, depth_max: int) -> None:
@@ -242,13 +260,13 @@ def _read(name: str, text: str, read: Check) -> Any:
 
 def _integer(text: str) -> int:
     if not INTEGER.fullmatch(text):
-        raise InputError("must be an integer", f"an integer within ±{INTEGER_MAX}")
+        raise InputError("must be an integer", None)
     return int(text)
 
 
 def _number(text: str) -> float:
     if not NUMBER.fullmatch(text):
-        raise InputError("must be a number", "a number")
+        raise InputError("must be a number", None)
     return float(text)
 
 

@@ -24,6 +24,8 @@ from athena_core.decider import Key
 from athena_core.errors import (
     AthenaError,
     ConfigError,
+    CursorInvalid,
+    Fault,
     InternalError,
     OutcomeUnknown,
     Overloaded,
@@ -146,6 +148,8 @@ class Endpoint:
         failed = self._failure(trace, error, unknown=unknown)
         if operation is not None and failed.recorded is not None:
             plane.refusal_limits.refused(scope["athena.identity"].subject, operation.id, recorded=failed.recorded)
+        if isinstance(failed, CursorInvalid) and operation is not None:
+            failed.details = [_cursor_fault(operation, scope, failed.message)]
         context = operation.context if begun and operation is not None and isinstance(failed, ConfigError) else None
         headers = [(b"athena-position", str(plane.log.signal.position).encode())]
         if failed.retry_after is not None:
@@ -312,6 +316,14 @@ def idempotency_key(
         raise ConfigError.of("idempotency-key", "contains characters that are not allowed", remedy)
     content = _encode([path, body])
     return Key.of(scope["athena.identity"].subject, operation.id, text, content)
+
+
+def _cursor_fault(operation: Operation[Any, Any], scope: Scope, reason: str) -> Fault:
+    """Return the fault of a malformed cursor, which a stream may get in a header."""
+    field = "cursor" if operation.paging in ("cursor", "full") else "after"
+    if operation.stream and any(name == b"last-event-id" for name, _ in scope["headers"]):
+        field = "last-event-id"
+    return Fault(field=field, reason=reason, remedy="a cursor from an answer of this operation, or none")
 
 
 def _text(header: bytes | None) -> str | None:

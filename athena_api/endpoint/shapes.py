@@ -3,7 +3,8 @@
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 from msgspec import inspect
@@ -14,6 +15,8 @@ from athena_core.values import INTEGER_MAX
 Check: TypeAlias = Callable[[Any], Any]
 
 NAME_CHARS_MAX = 100  # of a client's own key in a message
+INPUT_FAULTS_MAX = 20
+"""Faults of one input that an error lists."""
 KINDS: dict[type, str] = {
     str: "a string",
     int: "a number",
@@ -35,12 +38,28 @@ class InputError(Exception):
         self.remedy = remedy
         self.path = list(path)
 
+    @property
+    def field(self) -> str:
+        """The path of the wrong part, such as ``steps[2].id``. Empty if it is the whole input."""
+        parts = [f"[{part}]" if isinstance(part, int) else "." + _shown(part) for part in reversed(self.path)]
+        return "".join(parts).removeprefix(".")
+
     def error(self, context: str) -> ConfigError:
         """Return the error for the client."""
-        parts = [f"[{part}]" if isinstance(part, int) else "." + _shown(part) for part in reversed(self.path)]
-        field = "".join(parts).removeprefix(".")
-        fault = Fault(field=field or "body", reason=self.reason, remedy=self.remedy)
-        return ConfigError(f"{context}.{field}: {self.reason}" if field else f"{context}: {self.reason}", fault)
+        return error_of([self], context)
+
+
+def error_of(faults: Iterable[InputError], context: str) -> ConfigError:
+    """Return the error for the client with the first faults, at least one; its message names the first."""
+    found = list(islice(faults, INPUT_FAULTS_MAX + 1))
+    first, further = found[0], len(found) - 1
+    message = f"{context}.{first.field}: {first.reason}" if first.field else f"{context}: {first.reason}"
+    if further >= INPUT_FAULTS_MAX:
+        message += f" (the first of more than {INPUT_FAULTS_MAX} faults; see details)"
+    elif further:
+        message += f" (the first of {further + 1} faults; see details)"
+    listed = (Fault(field=each.field or "body", reason=each.reason, remedy=each.remedy) for each in found)
+    return ConfigError(message, *islice(listed, INPUT_FAULTS_MAX))
 
 
 def _shown(name: str) -> str:
@@ -55,6 +74,13 @@ class InputShape:
     def check(self, value: Any) -> Any:
         """Return the normalized value. Raise InputError."""
         raise NotImplementedError
+
+    def faults(self, value: Any) -> Iterator[InputError]:
+        """Yield the faults of a value, none if it is valid. Slower than ``check``, which stops at the first one."""
+        try:
+            self.check(value)
+        except InputError as wrong:
+            yield wrong
 
     def mismatch(self, value: Any, kind: str) -> InputError:
         """Return the error for a value of another JSON type."""
@@ -158,6 +184,7 @@ class ListShape(InputShape):
 
     def __init__(self, item: InputShape, info: inspect.CollectionType) -> None:
         self.item = item.check
+        self.inner = item
         self.least = info.min_length or 0
         self.most = INTEGER_MAX if info.max_length is None else info.max_length
         self.wants = "a list" if info.max_length is None else f"a list of {self.least} to {self.most} items"
@@ -180,6 +207,14 @@ class ListShape(InputShape):
                 raise
         return items
 
+    def faults(self, value: Any) -> Iterator[InputError]:
+        """Yield the faults of the items, or a wrong kind or length."""
+        if type(value) is not list or not self.least <= len(value) <= self.most:
+            yield from super().faults(value)
+            return
+        for index, item in enumerate(value):
+            yield from _inside(index, self.inner.faults(item))
+
 
 class MapShape(InputShape):
     """An object with keys chosen by the client."""
@@ -187,6 +222,7 @@ class MapShape(InputShape):
     def __init__(self, key: InputShape, item: InputShape, info: inspect.DictType) -> None:
         self.key = key.check
         self.item = item.check
+        self.inner = item
         self.least = info.min_length or 0
         self.most = INTEGER_MAX if info.max_length is None else info.max_length
         self.wants = f"an object whose values are each {item.wants}"
@@ -204,9 +240,7 @@ class MapShape(InputShape):
             try:
                 key = self.key(name)
             except InputError as wrong:
-                raise InputError(
-                    "has a key that " + wrong.reason, wrong.remedy, *([name] if name.strip() else [])
-                ) from None
+                raise _key_error(wrong, name) from None
             try:
                 items[key] = self.item(item)
             except InputError as wrong:
@@ -214,12 +248,30 @@ class MapShape(InputShape):
                 raise
         return items
 
+    def faults(self, value: Any) -> Iterator[InputError]:
+        """Yield the faults of the values; a wrong key is reported alone."""
+        if type(value) is not dict or not self.least <= len(value) <= self.most:
+            yield from super().faults(value)
+            return
+        for name, item in value.items():
+            try:
+                self.key(name)
+            except InputError as wrong:
+                yield _key_error(wrong, name)
+            else:
+                yield from _inside(name, self.inner.faults(item))
+
+
+def _key_error(wrong: InputError, name: str) -> InputError:
+    return InputError("has a key that " + wrong.reason, wrong.remedy, *([name] if name.strip() else []))
+
 
 class OptionalShape(InputShape):
     """A value that may be absent. Null counts as absent, and so does a blank string in place of a choice."""
 
     def __init__(self, inner: InputShape) -> None:
         self.inner = inner.check
+        self.shape = inner
         self.word = isinstance(inner, ChoiceShape) and inner.kind == "a string"
         self.wants = inner.wants
 
@@ -228,6 +280,11 @@ class OptionalShape(InputShape):
         if value is None or self.word and type(value) is str and (not value or value.isspace()):
             return None
         return self.inner(value)
+
+    def faults(self, value: Any) -> Iterator[InputError]:
+        """Yield the faults of the inner shape."""
+        if value is not None and not (self.word and type(value) is str and (not value or value.isspace())):
+            yield from self.shape.faults(value)
 
 
 class AnyShape(InputShape):
@@ -291,6 +348,28 @@ class ObjectShape(InputShape):
             missing = next(name for name in self.required if name not in fields)
             raise InputError("is required", self.shapes[missing].wants, missing)
         return fields
+
+    def faults(self, value: Any) -> Iterator[InputError]:
+        """Yield the faults of each field, then the missing fields."""
+        if type(value) is not dict:
+            yield self.mismatch(value, "an object")
+            return
+        for name, content in value.items():
+            shape = self.shapes.get(name)
+            if shape is not None:
+                yield from _inside(name, shape.faults(content))
+            elif self.closed:
+                yield InputError("is not a known field", "one of " + ", ".join(self.shapes), name)
+        for name in self.required:
+            if name not in value:
+                yield InputError("is required", self.shapes[name].wants, name)
+
+
+def _inside(part: str | int, faults: Iterable[InputError]) -> Iterator[InputError]:
+    """Yield the faults with the path of the part that contains them."""
+    for wrong in faults:
+        wrong.path.append(part)
+        yield wrong
 
 
 def _counted(count: int, noun: str) -> str:

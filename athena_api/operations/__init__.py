@@ -55,3 +55,27 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of 
 
 ROLES: Mapping[str, frozenset[Role]] = {operation.id: operation.roles for operation in OPERATIONS}
 """The roles that may use each operation, for ``services.access``."""
+
+RECORDED_AS: Mapping[str, str] = {operation.id: operation.context for operation in OPERATIONS} | {
+    "cancelRunByRunId": "runs.cancelByRunId",
+    "createSchedule": "schedules.upsert",
+    "createWorkflow": "workflow.create",
+    "deleteSchedule": "schedules.remove",
+    "disableSchedule": "schedules.upsert",
+    "discardA2aDlqItem": "a2aDlq.discard",
+    "enableSchedule": "schedules.upsert",
+    "getA2aDlqItem": "a2aDlq.get",
+    "getWorkflowRun": "workflow.status",
+    "listA2aDlq": "a2aDlq.list",
+    "listWorkflows": "workflow.list",
+    "requeueA2aDlqItem": "a2aDlq.requeue",
+    "restoreA2aDlqItem": "a2aDlq.restore",
+    "resumeWorkflow": "workflow.resume",
+    "streamEvents": "events.list",
+    "updateSchedule": "schedules.upsert",
+}
+"""Names of operations in recorded denials, by operation id.
+
+These are the names of the original, so that its clients can filter by them. An operation of Athena has the context of
+its error messages.
+"""

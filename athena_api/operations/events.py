@@ -1,6 +1,7 @@
 """Operations on events: read pages of the feed, and stream it."""
 
 from collections.abc import AsyncGenerator
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -9,9 +10,11 @@ import msgspec
 from athena_api.edge.replies import encode
 from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
+from athena_api.operations.core import EVENT_TYPES
 from athena_api.streams.feed import PAGE_EVENTS, cursor_at, records_of
 from athena_api.streams.lines import LINES_TYPE, Lines
 from athena_api.streams.sse import FrameNames
+from athena_core.errors import ConfigError, Fault
 from athena_core.event import Position, Value
 from athena_core.protocols import Connection
 from athena_core.values import ClientId, Label
@@ -27,6 +30,23 @@ EventTypes: TypeAlias = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)
 ]
 """Names of event types: at most 64, each of at most 64 characters."""
+
+
+CONTRACT_TYPES = frozenset(
+    (
+        "events.pruned",
+        "policy.generated",
+        "policy.mutated",
+        "sandbox.egress-policy",
+        "sandbox.lifecycle",
+        "sandbox.quota-exceeded",
+        "specialist.run.completed",
+        "specialist.run.failed",
+        "specialist.run.started",
+    )
+)
+"""Event types of the original that this server does not record. A client of the original may filter by them."""
+KNOWN_TYPES = CONTRACT_TYPES.union(EVENT_TYPES)
 
 
 class EventsQuery(Value):
@@ -76,11 +96,29 @@ class EventsPage(Value):
     next_cursor: str | None = None
 
 
+def _types(query: EventsQuery | StreamQuery) -> frozenset[str] | None:
+    """Return the types to filter by. Raise ConfigError for unknown ones, with the nearest known types."""
+    if not query.types:
+        return None
+    unknown = [name for name in dict.fromkeys(query.types) if name not in KNOWN_TYPES]
+    if unknown:
+        faults = [
+            Fault(field="types", reason=f"{name!r} is not an event type", remedy=_nearest(name)) for name in unknown
+        ]
+        raise ConfigError(f"types: {'; '.join(fault.reason for fault in faults)}", *faults)
+    return frozenset(query.types)
+
+
+def _nearest(name: str) -> str:
+    similar = get_close_matches(name, EVENT_TYPES, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(similar)}?" if similar else "one of eventTypes of GET /capabilities"
+
+
 async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
     """List events from a cursor, oldest first."""
     query = call.query
     matches = feed.FeedFilter(
-        types=frozenset(query.types) if query.types else None,
+        types=_types(query),
         session_id=query.session_id,
         run_id=query.run_id,
         trace_id=query.trace_id,
@@ -148,7 +186,7 @@ async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery
     """Stream events from a cursor, live, as server-sent events."""
     query = call.query
     matches = feed.FeedFilter(
-        types=frozenset(query.types) if query.types else None,
+        types=_types(query),
         session_id=query.session_id,
         run_id=query.run_id,
         scope=call.who.scope,

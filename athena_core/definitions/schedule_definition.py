@@ -116,7 +116,17 @@ def parse_instant(field: str, text: str) -> int:
         return msgspec.convert(milliseconds(text, absolute=True), InstantMs)
     except ValueError:  # also msgspec's error for a time before 1970 or too far ahead
         remedy = "use ISO-8601 with an offset, such as 2026-01-31T12:00:00Z, from 1970 to 9998"
-        raise ConfigError.of(field, f"{text[:40]!r} is not a valid time", remedy) from None
+        reason = "has no time zone" if _is_local(text) else "is not a valid time"
+        raise ConfigError.of(field, f"{text[:40]!r} {reason}", remedy) from None
+
+
+def _is_local(text: str) -> bool:
+    """Return True for a valid time that lacks only its offset."""
+    try:
+        milliseconds(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _target_of(spec: ScheduleSpec) -> ScheduleTarget:

@@ -1,7 +1,8 @@
 """The graph of a workflow: its steps and dependencies, their checks, and which steps may start."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
@@ -141,6 +142,15 @@ class DefinitionFaults:
         if len(self.found) < FAULTS_MAX:
             self.found.append(Fault(field=field, reason=reason, remedy=remedy))
 
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Add the faults of a ConfigError that is raised inside."""
+        try:
+            yield
+        except ConfigError as error:
+            for fault in error.details if isinstance(error.details, list) else ():
+                self.add(fault.field, fault.reason, fault.remedy)
+
     def settle(self) -> None:
         """Raise ConfigError if there are faults."""
         if self.found:
@@ -151,6 +161,14 @@ class DefinitionFaults:
 def check(definition: WorkflowDefinition) -> "WorkflowGraph":
     """Return the graph of a valid definition. Raise ConfigError with its faults."""
     faults = DefinitionFaults()
+    graph = graph_of(definition, faults)
+    faults.settle()
+    assert graph is not None, "a definition without faults has a graph"
+    return graph
+
+
+def graph_of(definition: WorkflowDefinition, faults: DefinitionFaults) -> "WorkflowGraph | None":
+    """Return the graph of a definition and add its faults; None if they leave no graph."""
     seen: set[str] = set()
     for index, step in enumerate(definition.steps):
         if step.id in seen:
@@ -167,13 +185,13 @@ def check(definition: WorkflowDefinition) -> "WorkflowGraph":
         elif (edge.source, edge.target) in edges:
             faults.add(field, f"the edge {name} is listed twice", "remove one")
         edges.add((edge.source, edge.target))
-    faults.settle()
+    if faults.found:
+        return None
     graph = WorkflowGraph(definition)
     _check_cycles(graph, faults)
-    faults.settle()
-    _check_steps(graph, faults)
-    _check_mappings(graph, faults)
-    faults.settle()
+    if not faults.found:
+        _check_steps(graph, faults)
+        _check_mappings(graph, faults)
     return graph
 
 

@@ -14,7 +14,7 @@ from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transac
 from athena_core.definitions.memory_chunks import lines_of
 from athena_core.definitions.memory_words import COMMON, WORD, query_words
 from athena_core.domain import memory, plane
-from athena_core.errors import ConfigError, NotCaughtUp, NotFound, Overloaded
+from athena_core.errors import ConfigError, Fault, NotCaughtUp, NotFound, Overloaded
 from athena_core.event import Meta, Position, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
@@ -30,6 +30,7 @@ from athena_core.tools.workspace import Workspace
 
 FILES_MAX = 10_000
 RESULTS_MAX = 100
+NOTE_REMEDY = "MEMORY.md or memory/<name>.md; GET /memory/search finds notes"
 RETRY_SECONDS = 5.0
 LOOP = "memory.index"
 SETTLED_NS = 2_000_000_000
@@ -96,9 +97,10 @@ class NoteFiles:
             parts = note_parts(path)
             text = clean(self._workspace.read(parts, FILE_BYTES_MAX, TOO_LARGE).decode(errors="replace"))
         except PathRefused as refusal:
-            raise ConfigError.of("path", refusal.problem, "MEMORY.md or memory/<name>.md") from refusal
+            raise ConfigError.of("path", refusal.problem, NOTE_REMEDY) from refusal
         except OSError as error:
-            raise ConfigError.of("path", f"{path!r} cannot be read: {error.strerror or 'unknown'}") from error
+            reason = f"{path!r} cannot be read: {error.strerror or 'unknown'}"
+            raise ConfigError.of("path", reason, NOTE_REMEDY) from error
         lines = lines_of(self._mask.hide(text, lines=True))
         last = len(lines) if count is None else min(first + count - 1, len(lines))
         return NoteText(path="/".join(parts), text="\n".join(lines[first - 1 : last]), line_start=first, line_end=last)
@@ -119,7 +121,7 @@ class Memory:
 
     async def record(self, body: memory.MemoryBody, meta: Meta, key: Key | None) -> Committed:
         """Record an entry; the subject of the commit is its id. Raise ConfigError."""
-        self._enabled("text")
+        self._enabled()
         entry_id = self._ids.new("mem")
         command = memory.RecordMemory(entry_id=entry_id, body=body)
         record = transact(memory, entry_id, command, subject=entry_id)
@@ -166,7 +168,7 @@ class Memory:
 
     async def get(self, path: str, first: int, count: int | None) -> NoteText:
         """Return lines of a note. Raise ConfigError."""
-        self._enabled("path")
+        self._enabled()
         return await to_thread.run_sync(self._notes.lines, path, first, count)
 
     async def search(self, query: str, limit: int | None, score_min: float) -> list[Passage]:
@@ -243,9 +245,13 @@ class Memory:
         """Close the index."""
         self._recall.close()
 
-    def _enabled(self, field: str) -> None:
+    def _enabled(self) -> None:
         if not self._settings.memory_enabled:
-            raise ConfigError.of(field, "the memory is disabled", "a server with ATHENA_MEMORY_ENABLED=true")
+            setting, remedy = "ATHENA_MEMORY_ENABLED", "the operator sets it to true"
+            raise ConfigError(
+                f"The memory of this server is switched off. Ask its operator to set {setting}=true.",
+                Fault(field=setting, reason="is false on this server", remedy=remedy),
+            )
 
 
 def recall_words(text: str) -> Sequence[str]:

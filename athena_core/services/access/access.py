@@ -40,11 +40,14 @@ class Access:
         roster: Roster,
         refusal_limits: RefusalLimits,
         *,
+        names: Mapping[str, str] | None = None,
         mode: AuthzMode = "enforce",
         strict: bool = False,
     ) -> None:
+        """``names`` are the names of operations in recorded denials, by operation id."""
         self._log = log
         self._roles = roles
+        self._names = names or {}
         self.roster = roster
         self._refusal_limits = refusal_limits
         self.mode: AuthzMode = mode if roster.enabled else "off"
@@ -81,7 +84,7 @@ class Access:
         """Check the role. Record a denial, and raise AuthzDenied if the mode guards the operation."""
         if not self._granted(who, operation) and (self.mode != "off" or self._guards(who, operation)):
             denied, message = self._missing(who, operation)
-            await self._deny(who, denied, message, meta)
+            await self._deny(who, operation, denied, message, meta)
 
     def _missing(self, who: Identity, operation: str) -> tuple[plane.AuthzDenied, str]:
         """Return the denial for a missing role, as an event and in words."""
@@ -89,7 +92,7 @@ class Access:
         denied = plane.AuthzDenied(
             subject=who.subject,
             role=who.role,
-            operation=operation,
+            operation=self._names.get(operation, operation),
             required_roles=names,
             deny_reason="ROLE_MISSING",
         )
@@ -111,7 +114,7 @@ class Access:
         """
         found = self._uncovered(who, operation, proof)
         if found is not None:
-            await self._deny(who, *found, meta, session_id, run_id)
+            await self._deny(who, operation, *found, meta, session_id, run_id)
 
     def _uncovered(self, who: Identity, operation: str, proof: ScopeProof) -> tuple[plane.AuthzDenied, str] | None:
         """Return what a scope does not cover, as an event and in words; None if it covers all."""
@@ -123,7 +126,7 @@ class Access:
                 denied = plane.AuthzDenied(
                     subject=who.subject,
                     role=who.role,
-                    operation=operation,
+                    operation=self._names.get(operation, operation),
                     required_roles=(),
                     deny_reason="SCOPED_ACCESS_VIOLATION",
                 )
@@ -178,13 +181,14 @@ class Access:
     async def _deny(
         self,
         who: Identity,
+        operation: str,
         denied: plane.AuthzDenied,
         message: str,
         meta: Meta,
         session_id: str | None = None,
         run_id: str | None = None,
     ) -> None:
-        guarded = self._guards(who, denied.operation)
+        guarded = self._guards(who, operation)
 
         def deny(reader: Reader, context: Context) -> Outcome:
             """Record the denial and the violation derived from it, then raise the error."""
@@ -198,8 +202,8 @@ class Access:
 
         if guarded:
             await self._log.submit(deny, meta)
-        elif self._refusal_limits.spares(who.subject, denied.operation):
-            self._refusal_limits.refused(who.subject, denied.operation)
+        elif self._refusal_limits.spares(who.subject, operation):
+            self._refusal_limits.refused(who.subject, operation)
             try:
                 await self._log.submit(deny, meta)
             except AthenaError:  # nothing was denied, so the request must not fail because of the record

@@ -1,5 +1,7 @@
 """Limits of recorded refusals: repeated ones are only counted, so that they fill no disk and cost no commits."""
 
+from collections.abc import Mapping
+
 import anyio
 
 from athena_core.clock import Clock, Ids, iso
@@ -78,8 +80,13 @@ class RefusalLimits:
         refusals_max: int,
         per_day: int = 2_000,
         per_day_in_all: int = 20_000,
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        """Process ``refusals_max`` refusals a second of each identity and operation; record up to the other limits."""
+        """Process ``refusals_max`` refusals a second of each identity and operation; record up to the other limits.
+
+        ``names`` are the names of operations in recorded counts, by operation id.
+        """
+        self._names = names or {}
         self._log = log
         self._clock = clock
         self._ids = ids
@@ -177,7 +184,8 @@ class RefusalLimits:
         left, since, self._suppressed = _summary(self._suppressed), self._since, {}
         for key in list(left):
             subject, operation = key
-            event = plane.RequestsSuppressed(count=left[key], subject=subject, operation=operation, since=iso(since))
+            name = self._names.get(operation, operation)
+            event = plane.RequestsSuppressed(count=left[key], subject=subject, operation=name, since=iso(since))
             try:
                 await self._log.submit(record(plane.STREAM, event), Meta(actor=subject, correlation=self._ids.trace()))
             except AthenaError as error:

@@ -20,6 +20,7 @@ from athena_core.values import ContextMeta, ContextReference
 
 REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
 FILE_BYTES_MAX = 10_000_000
+FILE_REMEDY = "the path of a file in the workspace; check its name"
 
 
 class ResolvedReferences(Value):
@@ -73,7 +74,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     except PathRefused as refusal:
         raise ConfigError.of(field, refusal.problem, "another file of the workspace") from refusal
     except OSError as error:
-        raise ConfigError.of(field, f"{place!r} cannot be read: {error.strerror}", "a file of the workspace") from error
+        raise ConfigError.of(field, f"{place!r} cannot be read: {error.strerror}", FILE_REMEDY) from error
     except UnicodeDecodeError as error:
         raise ConfigError.of(field, f"{place!r} is not UTF-8 text", "a text in UTF-8") from error
     text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # before cutting: a part may hold half a secret

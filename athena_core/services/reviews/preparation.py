@@ -254,7 +254,7 @@ class Preparation:
                 else:
                     parts, data = self._personas.context(definition, name)
             except (OSError, ToolRefused) as error:
-                raise ConfigError.of("name", f"{name!r} of the definition cannot be read: {error}") from error
+                raise _unreadable(definition, kind, name, error) from error
             text = self._mask.hide(clean(data.decode(errors="replace")))
             kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
             left -= len(kept)
@@ -289,6 +289,13 @@ class Preparation:
 
 
 # Prompts
+
+
+def _unreadable(definition: LoadedPersona, kind: str, name: str, error: OSError | ToolRefused) -> ConfigError:
+    """Return the error for a file that a definition names. The caller's field is the name of the persona."""
+    why = error.problem if isinstance(error, PathRefused) else getattr(error, "strerror", None) or "refused"
+    reason = f"the {kind} file {name!r} of persona {definition.persona.id!r} cannot be read: {why}"
+    return ConfigError.of("name", reason, "create the file, or correct the definition of the persona")
 
 
 def review_prompt(

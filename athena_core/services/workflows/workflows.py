@@ -11,7 +11,7 @@ from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import names_in
 from athena_core.definitions.workflow_graph import WorkflowDefinition
 from athena_core.domain import plane, run, workflow, workflow_run
-from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, NotFound
+from athena_core.errors import AthenaError, AuthzDeniedError, NotFound
 from athena_core.event import Event, Fact, Meta
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
@@ -95,21 +95,22 @@ class Workflows:
         return await self._log.submit(create, meta, key, frozenset((workflow_id,)))
 
     def _check(self, definition: WorkflowDefinition) -> None:
-        graph = workflow_graph.check(definition)
         faults = workflow_graph.DefinitionFaults()
+        graph = workflow_graph.graph_of(definition, faults)
         texts: dict[str, tuple[str, ...]] = {}
         profiles: set[str] = set()
         for index, step in enumerate(definition.steps):
             field = f"definition.steps[{index}]"
-            try:
-                if step.directive_id is not None and step.directive_id not in texts:
+            if step.directive_id is not None and step.directive_id not in texts:
+                with faults.collected():
                     directive, _ = self._catalog.directive(step.directive_id, f"{field}.directiveId")
                     texts[step.directive_id] = names_in(directive.input or "")
-                if step.harness_profile_id is not None and step.harness_profile_id not in profiles:
+            if step.harness_profile_id is not None and step.harness_profile_id not in profiles:
+                with faults.collected():
                     self._catalog.profile(step.harness_profile_id, f"{field}.harnessProfileId")
                     profiles.add(step.harness_profile_id)
-            except ConfigError as error:
-                faults.found += error.details if isinstance(error.details, list) else []
+        faults.settle()
+        assert graph is not None, "a definition without faults has a graph"
         for index, edge in enumerate(definition.dependencies):
             target = graph.steps[edge.target]
             names = texts.get(target.directive_id or "", ())

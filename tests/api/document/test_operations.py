@@ -8,7 +8,7 @@ import httpx2
 import openapi_spec_validator
 import pytest
 
-from athena_api.operations import OPERATIONS, ROLES
+from athena_api.operations import OPERATIONS, RECORDED_AS, ROLES
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.errors import AuthzDeniedError
 from athena_core.roles import Roster
@@ -118,7 +118,7 @@ def test_each_role_may_do_what_the_table_says_and_a_denial_is_recorded(
     assert denied["payload"] == {
         "subject": PEOPLE[role],
         "role": role,
-        "operation": operation,
+        "operation": RECORDED_AS[operation],
         "requiredRoles": sorted(row.roles),
         "denyReason": "ROLE_MISSING",
     }

@@ -461,7 +461,7 @@ def test_requests_over_the_rate_limit_get_a_retry_after_and_are_counted(serve: S
     counted = 0
     with ann.stream(types="requests.suppressed") as blocks:
         for event in events_of(blocks):
-            named = {"count": 0, "since": "", "subject": "bob", "operation": "getCapabilities"}
+            named = {"count": 0, "since": "", "subject": "bob", "operation": "capabilities"}
             assert event["payload"] | {"count": 0, "since": ""} == named
             counted += event["payload"]["count"]
             if counted == limited:

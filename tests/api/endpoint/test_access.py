@@ -168,7 +168,7 @@ def test_modes_record_and_guard_as_they_say(serve: Serve, mode: str, decision: s
     assert vera.send("/directives", {"input": "x"}).status_code == creates
     assert vera.send("/runs/nobody/cancel").status_code == cancels
     denials = [(event["payload"]["operation"]) for event in ada.events(types="authz.denied")]
-    assert denials == ([] if mode == "off" else ["createDirective", "cancelRun"])
+    assert denials == ([] if mode == "off" else ["directives.create", "runs.cancel"])
     outcomes = [event["payload"]["outcome"] for event in ada.events(types="safety.violation")]
     assert outcomes == [{200: "violated", 403: "denied"}[status] for status in (creates, cancels)][: len(denials)]
     (active,) = ada.events(types="AUTHZ_MODE_ACTIVE")

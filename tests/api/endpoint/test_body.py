@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_api.endpoint.body import Time, check_path, clamp_limit, decode_body, decode_query
+from athena_api.endpoint.shapes import INPUT_FAULTS_MAX, InputError, shape_of
 from athena_core.errors import ConfigError, Fault
 from athena_core.event import Value
-from athena_core.values import Body, ClientId, Count, Label, LongText, Metadata, Role
+from athena_core.values import INTEGER_MAX, Body, ClientId, Count, Label, LongText, Metadata, Role
 
 
 class Nested(Body):
@@ -294,7 +295,66 @@ def test_any_field_is_decoded_or_named(name: str, value: Any) -> None:
     raw = json.dumps({"input": "i", name: value}).encode()
     error = attempt(Sample, raw)
     if error is not None:
-        assert only(error).field.startswith(name)
+        assert isinstance(error.details, list)
+        assert all(fault.field.startswith(name) for fault in error.details)
+
+
+@given(ANY_JSON | st.dictionaries(st.sampled_from(["input", "nested", "several", "tools", "metadata", "x"]), ANY_JSON))
+def test_a_value_has_faults_if_it_is_refused(value: Any) -> None:
+    """Both ways through a shape agree, and begin with the same fault unless a field is missing."""
+    shape = shape_of(Sample)
+    faults = [(fault.field, fault.reason) for fault in shape.faults(value)]
+    try:
+        shape.check(value)
+    except InputError as first:
+        assert (first.field, first.reason) in faults
+    else:
+        assert faults == []
+
+
+def test_all_faults_of_a_body_are_listed_at_once() -> None:
+    body = {
+        "sessionId": "a b",
+        "nested": {"size": "x", "odd": 1},
+        "several": [{"name": "n"}, {}, 3],
+        "metadata": {"": 1},
+    }
+    with pytest.raises(ConfigError) as refused:
+        decode_body(Sample, json.dumps(body).encode(), "runs.create")
+    assert isinstance(refused.value.details, list)
+    assert [fault.field for fault in refused.value.details] == [
+        *(
+            "sessionId",
+            "nested.size",
+            "nested.odd",
+            "nested.name",
+            "several[1].name",
+            "several[2]",
+            "metadata",
+            "input",
+        ),
+    ]
+    assert refused.value.message.startswith("runs.create.sessionId: must match")
+    assert refused.value.message.endswith(" (the first of 8 faults; see details)")
+
+
+def test_the_listed_faults_are_limited() -> None:
+    for count, ending in ((INPUT_FAULTS_MAX, "20 faults"), (500, "more than 20 faults")):
+        body = {"input": "i", "tools": [""] * count}
+        with pytest.raises(ConfigError) as refused:
+            decode_body(Sample, json.dumps(body).encode(), "x")
+        assert isinstance(refused.value.details, list)
+        assert len(refused.value.details) == INPUT_FAULTS_MAX
+        assert f"the first of {ending}; " in refused.value.message
+
+
+def test_all_faults_of_a_query_are_listed_at_once() -> None:
+    pairs = [("count", "soon"), ("ratio", "x"), ("mode", "medium"), ("sessionId", "a b"), ("text", "fine")]
+    with pytest.raises(ConfigError) as refused:
+        decode_query(Query, pairs, "runs.list")
+    assert isinstance(refused.value.details, list)
+    assert [fault.field for fault in refused.value.details] == ["count", "ratio", "mode", "sessionId"]
+    assert refused.value.details[0].remedy == f"an integer from 1 to {INTEGER_MAX}"
 
 
 @given(st.binary())

@@ -94,7 +94,7 @@ def test_who_may_not_cancel_may_not_interrupt(
             if plane.ask("ada", "GET", f"/runs/{victim}")["status"] == "cancelled":
                 break
     denied, violation = trace
-    assert (denied["payload"]["operation"], denied["payload"]["denyReason"]) == ("cancelRun", "ROLE_MISSING")
+    assert (denied["payload"]["operation"], denied["payload"]["denyReason"]) == ("runs.cancel", "ROLE_MISSING")
     assert (denied["sessionId"], violation["payload"]["outcome"]) == ("prod", outcome)
     assert violation["payload"]["source"]["eventId"] == denied["id"]
     gate.release()

@@ -31,15 +31,15 @@ def test_refusals_are_recorded_one_by_one_or_counted(serve: Serve) -> None:
     with ada.stream(types="requests.suppressed") as blocks:
         for event in events_of(blocks):
             assert event["payload"].pop("since") <= event["createdAt"]
-            assert event["payload"] | {"count": 0} == {"count": 0, "subject": "vera", "operation": "createDirective"}
+            assert event["payload"] | {"count": 0} == {"count": 0, "subject": "vera", "operation": "directives.create"}
             counted += event["payload"]["count"]
             if counted >= limited:
                 break
     assert counted == limited
     assert len(ada.events(types="authz.denied")) == denied
     kinds = [(item["kind"], item["target"]) for item in ada.items("/governance/audit-trail", actor="vera")]
-    assert kinds.count(("denial", "createDirective")) == denied
-    assert ("suppression", "createDirective") in kinds
+    assert kinds.count(("denial", "directives.create")) == denied
+    assert ("suppression", "directives.create") in kinds
 
 
 def test_what_was_stopped_in_the_last_second_is_recorded_before_the_server_leaves(serve: Serve) -> None:
@@ -70,7 +70,7 @@ def test_refusals_beyond_the_daily_limit_are_answered_and_counted(serve: Serve, 
             counted[key] = counted.get(key, 0) + event["payload"]["count"]
             if sum(counted.values()) == 18:
                 break
-    assert counted == {("vera", "createDirective"): 6, ("vic", "getMetrics"): 6, ("otto", "createRun"): 6}
+    assert counted == {("vera", "directives.create"): 6, ("vic", "getMetrics"): 6, ("otto", "runs.create"): 6}
     assert len(ada.events(types="authz.denied")) == 6
     assert len(ada.items("/policy/rejections")) == 3
     gates["held"].release()

@@ -153,3 +153,89 @@ def test_a_position_beyond_the_head_is_refused_at_once(shared: Server) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "CURSOR_AHEAD")
     assert answer.json()["error"]["details"]["position"] == beyond
     assert not answer.json()["error"]["retryable"]
+
+
+# Event types
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/stream"])
+def test_unknown_event_types_are_refused_with_the_nearest(shared: Server, path: str) -> None:
+    answer = shared.api.http.get(path, params={"types": "run.done,run.complete,run.failed,x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CONFIG_ERROR")
+    first, second, third = answer.json()["error"]["details"]
+    assert {fault["field"] for fault in (first, second, third)} == {"types"}
+    assert first["reason"] == "'run.done' is not an event type"
+    assert "run.completed" in second["remedy"]
+    assert third["remedy"] == "one of eventTypes of GET /capabilities"
+
+
+def test_types_of_the_contract_that_never_occur_are_known(shared: Server) -> None:
+    types = "policy.mutated,sandbox.lifecycle,specialist.run.started"
+    assert shared.api.get("/events", types=types)["events"] == []
+
+
+# Fields and remedies
+
+
+def fault_of(shared: Server, method: str, path: str, body: Any = None, **query: str) -> dict[str, Any]:
+    answer = shared.api.http.request(method, path, json=body, params=query)
+    assert answer.status_code == 400
+    found: dict[str, Any] = answer.json()["error"]["details"][0]
+    return found
+
+
+def test_a_wrong_wait_names_its_range(shared: Server) -> None:
+    assert fault_of(shared, "GET", "/runs/run_x", wait="soon") == {
+        "field": "wait",
+        "reason": "must be an integer",
+        "remedy": "an integer from 0 to 60",
+    }
+
+
+def test_a_time_without_a_zone_says_so(shared: Server) -> None:
+    body = {"id": "zone", "sessionId": "s", "input": "x", "runAt": "2126-01-31T12:00:00"}
+    fault = fault_of(shared, "POST", "/schedules", body)
+    assert (fault["field"], fault["reason"]) == ("runAt", "'2126-01-31T12:00:00' has no time zone")
+
+
+def test_a_missing_file_of_a_reference_has_a_remedy(shared: Server) -> None:
+    for reference in ("file:gone.txt", "memory:no"):
+        directive = shared.api.post("/directives", {"input": "x", "contextRefs": [reference]})
+        fault = fault_of(shared, "POST", "/runs", {"directiveId": directive["id"]})
+        assert "cannot be read" in fault["reason"]
+        assert fault["remedy"] == "the path of a file in the workspace; check its name"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "field"),
+    [
+        ("/runs", "cursor", "cursor"),
+        ("/events", "cursor", "cursor"),
+        ("/events/stream", "after", "after"),
+        ("/sessions/session/transcript", "after", "after"),
+    ],
+)
+def test_a_malformed_cursor_names_its_parameter(shared: Server, path: str, name: str, field: str) -> None:
+    fault = fault_of(shared, "GET", path, **{name: "!"})
+    assert fault["field"] == field
+    assert fault["remedy"]
+
+
+def test_a_malformed_cursor_in_a_header_names_it(shared: Server) -> None:
+    answer = shared.api.http.get("/events/stream", headers={"last-event-id": "!"})
+    assert answer.json()["error"]["details"][0]["field"] == "last-event-id"
+
+
+def test_all_faults_of_a_workflow_are_listed_with_its_references(shared: Server) -> None:
+    step = {"directiveId": "dir_gone", "harnessProfileId": "hp_gone"}
+    steps = [{"id": "a", **step}, {"id": "a", **step, "directiveId": "dir_lost"}]
+    body = {"definition": {"steps": steps, "dependencies": [{"from": "a", "to": "nowhere"}]}}
+    answer = shared.api.send("/workflows", body)
+    fields = {fault["field"] for fault in answer.json()["error"]["details"]}
+    assert fields == {
+        "definition.steps[1].id",
+        "definition.dependencies[0].to",
+        "definition.steps[0].directiveId",
+        "definition.steps[0].harnessProfileId",
+        "definition.steps[1].directiveId",
+    } | ({"definition.steps[1].harnessProfileId"} & fields)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Serve
 from tests.support.api import Api, Refused
 from tests.support.server import Server
 
@@ -126,3 +127,22 @@ def test_without_a_memory_nothing_is_found_and_runs_are_as_ever(shared: Server) 
     assert refusal(api, "/memory", {"text": "x"}) == (400, "CONFIG_ERROR")
     api.run("when do we deploy?", sessionId="plain")
     assert api.events(types="memory.recalled", sessionId="plain") == []
+
+
+def test_a_memory_that_is_switched_off_blames_no_field_of_the_caller(serve: Serve) -> None:
+    server = serve(memory_enabled="false")
+    for path, body in (("/memory", {"text": "a"}), ("/memory/get", {"path": "MEMORY.md"})):
+        answer = server.api.send(path, body)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "CONFIG_ERROR")
+        assert [fault["field"] for fault in error["details"]] == ["ATHENA_MEMORY_ENABLED"]
+        assert ": The memory of this server is switched off. " in error["message"]
+
+
+def test_errors_of_notes_are_worded_for_clients(serve: Serve) -> None:
+    server = serve(memory_enabled="true")
+    for path in ("notes.txt", "../x.md", "memory/no.md", "/etc/passwd", "memory/\x01.md"):
+        error = server.api.send("/memory/get", {"path": path}).json()["error"]
+        assert (error["code"], error["details"][0]["field"]) == ("CONFIG_ERROR", "path")
+        assert "tool" not in error["message"]
+        assert error["details"][0]["remedy"].startswith("MEMORY.md or memory/<name>.md")
