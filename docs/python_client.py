@@ -118,6 +118,8 @@ def models() -> str:
         if row.versioned:
             name = Method(row, operations_of(described)[row.id], described["components"]).answer_name()
             schemas[name] = schemas[name] | {"properties": {**schemas[name]["properties"], "etag": ETAG}}
+    for name in names:  # also choices that only parameters have
+        scope.of({"$ref": SCHEMAS + name}, name)
     classes = [record(name, schemas[name], scope) for name in names if is_class(schemas[name])]
     return formatted(imported(MODELS_HEAD + aliases(scope) + "\n\n" + "\n\n".join(classes)))
 

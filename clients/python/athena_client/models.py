@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     FailureAction: TypeAlias = Literal["audit", "enforce"] | str
     FindingPriority: TypeAlias = Literal["P1", "P2", "P3"] | str
     HarnessProfileVersion: TypeAlias = Literal["v1", "v2"] | str
+    HarnessSpecVersion: TypeAlias = Literal["v1", "v2"] | str
     HealthStatus: TypeAlias = Literal["degraded", "ok"] | str
     HttpMethod: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
     JsonContentKind: TypeAlias = Literal["json"] | str
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
     PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"] | str
     PersonaRunDetailsStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaRunStatus: TypeAlias = Literal["failed", "ok", "running"] | str
+    PersonaStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str
     PolicyEngine: TypeAlias = Literal["athena", "kyverno"] | str
     PolicyRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
     PolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
@@ -199,6 +201,7 @@ else:  # a newer server may send others
     FailureAction = str
     FindingPriority = str
     HarnessProfileVersion = str
+    HarnessSpecVersion = str
     HealthStatus = str
     HttpMethod = str
     JsonContentKind = str
@@ -211,6 +214,7 @@ else:  # a newer server may send others
     PauseReason = str
     PersonaRunDetailsStatus = str
     PersonaRunStatus = str
+    PersonaStdout = str
     PolicyEngine = str
     PolicyRuleType = str
     PolicyType = str
