@@ -91,7 +91,7 @@ class Application:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    def refusal(self, error: AthenaError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    def refusal(self, error: AthenaError, client: str | None = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         return failure(error, "trace"), []
 
 

@@ -196,7 +196,8 @@ def test_a_run_is_cancelled_by_its_session_on_the_old_path(shared: Server, share
     answer = shared.api.send("/runs/by-session/cancel", {})
     assert opened(answer) == {"sessionId": "by-session", "status": "cancelled"}
     assert answer.headers["deprecation"].startswith("@")
-    assert answer.headers["link"] == '</api/v1/run-control/by-run/:runId/cancel>; rel="successor-version"'
+    successor = f"/api/v1/run-control/by-run/{runs[0]['runId']}/cancel"
+    assert answer.headers["link"] == f'<{successor}>; rel="successor-version"'
     assert shared.api.await_ending(runs[0]["runId"]) == "run.cancelled"
     assert gone(process)
     gate.arrival()  # the second one has its turn
