@@ -38,7 +38,7 @@ export type RunPart =
 export class RunText {
   private readonly seen = new Set<string>();
   private turn = 0;
-  private text: readonly string[] = []; // by code point, as the server counts
+  private text: string[] = []; // by code point, as the server counts
 
   constructor(private readonly runId: string) {}
 
@@ -83,7 +83,7 @@ export class RunText {
 
   private *add(points: readonly string[]): Generator<RunPart> {
     if (!points.length) return;
-    this.text = [...this.text, ...points];
+    for (const point of points) this.text.push(point);
     yield { type: "text", text: points.join("") };
   }
 
