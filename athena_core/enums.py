@@ -17,6 +17,7 @@ EvidenceSource: TypeAlias = Literal["tool", "model", "verifier"]
 VerificationKind: TypeAlias = Literal["require-evidence", "command", "json-schema", "contains"]
 VerificationStatus: TypeAlias = Literal["passed", "verification-failed"]
 ContextStrategy: TypeAlias = Literal["raw", "summary"]
+HarnessVersion: TypeAlias = Literal["v1", "v2"]
 HttpMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 # The policy

@@ -10,6 +10,7 @@ import msgspec
 from athena_core.enums import (
     ContextStrategy,
     EvidenceType,
+    HarnessVersion,
     HttpMethod,
     SessionStrategy,
     VerificationKind,
@@ -260,7 +261,7 @@ class HarnessSpec(Body):
     """A harness profile as a client writes it."""
 
     display_name: Label
-    version: Literal["v1", "v2"]
+    version: HarnessVersion
     config: HarnessConfig
     policies: HarnessPolicies
     tool_policies: ToolPolicies | None = None

@@ -25,6 +25,7 @@ ALIASES: Mapping[str, Any] = {
     "EvidenceType": enums.EvidenceType,
     "ExplainedRunStatus": explain.ExplainedRunStatus,
     "FailureAction": enums.FailureAction,
+    "HarnessVersion": enums.HarnessVersion,
     "HttpMethod": enums.HttpMethod,
     "LimitScope": enums.LimitScope,
     "LimitStrategy": enums.LimitStrategy,

@@ -314,7 +314,7 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
 
     display_name: str
     """Name for people."""
-    version: models.HarnessSpecVersion
+    version: models.HarnessVersion
     """Version of this shape."""
     config: models.HarnessConfig
     """Model and tools."""

@@ -91,8 +91,7 @@ if TYPE_CHECKING:
     )
     FailureAction: TypeAlias = Literal["audit", "enforce"] | str
     FindingPriority: TypeAlias = Literal["P1", "P2", "P3"] | str
-    HarnessProfileVersion: TypeAlias = Literal["v1", "v2"] | str
-    HarnessSpecVersion: TypeAlias = Literal["v1", "v2"] | str
+    HarnessVersion: TypeAlias = Literal["v1", "v2"] | str
     HealthStatus: TypeAlias = Literal["degraded", "ok"] | str
     HttpMethod: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
     JsonContentKind: TypeAlias = Literal["json"] | str
@@ -200,8 +199,7 @@ else:  # a newer server may send others
     ExplainedRunStatus = str
     FailureAction = str
     FindingPriority = str
-    HarnessProfileVersion = str
-    HarnessSpecVersion = str
+    HarnessVersion = str
     HealthStatus = str
     HttpMethod = str
     JsonContentKind = str
@@ -1267,7 +1265,7 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
 
     display_name: str
     """Name for people."""
-    version: HarnessProfileVersion
+    version: HarnessVersion
     """Version of this shape."""
     config: HarnessConfig
     """Model and tools."""

@@ -1213,7 +1213,7 @@ export interface HarnessProfile {
   /** Name for people. */
   readonly displayName: string;
   /** Version of this shape. */
-  readonly version: HarnessProfileVersion | (string & {});
+  readonly version: HarnessVersion | (string & {});
   /** Model and tools. */
   readonly config: HarnessConfig;
   /** Limits of a run. */
@@ -1238,14 +1238,12 @@ export interface HarnessProfilePage {
   readonly nextCursor?: string | undefined;
 }
 
-export type HarnessProfileVersion = "v1" | "v2";
-
 /** A harness profile as a client writes it. */
 export interface HarnessSpec {
   /** Name for people. */
   readonly displayName: string;
   /** Version of this shape. */
-  readonly version: HarnessSpecVersion | (string & {});
+  readonly version: HarnessVersion | (string & {});
   /** Model and tools. */
   readonly config: HarnessConfig;
   /** Limits of a run. */
@@ -1258,7 +1256,7 @@ export interface HarnessSpec {
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
 }
 
-export type HarnessSpecVersion = "v1" | "v2";
+export type HarnessVersion = "v1" | "v2";
 
 /**
  * Health of the server and state of each projection.
