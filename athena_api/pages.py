@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from athena_api import static_files
-from athena_api.document import openapi
+from athena_api.document import event_schemas, openapi
 from athena_api.edge.preferences import accepted
 from athena_api.edge.replies import failure, status_of, success
 from athena_api.endpoint.endpoint import SHORTAGE
@@ -88,6 +88,17 @@ def openapi_file() -> static_files.StaticFile:
     return static_files.StaticFile.of(msgspec.json.encode(openapi.document(OPERATIONS, __version__)), ".json")
 
 
+async def event_schema(request: HttpRequest) -> Response:
+    """Answer the JSON Schema of events."""
+    return _file(request, await _built(event_schema_file))
+
+
+@functools.cache
+def event_schema_file() -> static_files.StaticFile:
+    """Build the JSON Schema of events. It does not change within a release."""
+    return static_files.StaticFile.of(msgspec.json.encode(event_schemas.event_document()), ".json")
+
+
 async def console(request: HttpRequest) -> Response:
     """Answer the page of the console."""
     await _built(static_files.static_files)
@@ -138,5 +149,6 @@ PAGES = {
         "/metrics": metrics,
         "/docs": docs_page,
         "/openapi.json": document,
+        "/events.schema.json": event_schema,
     }.items()
 }

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from athena_api.document import event_schemas
 from athena_core.domain import EVENTS
-from athena_core.event import Event, parts_of
-from athena_core.log.codec import MOVED_WORDS
+from athena_core.event import Event
 from docs.python_client import document, model_names
 from docs.python_source import (
     HEAD,
-    SCHEMAS,
     Json,
     Scope,
     aliases,
@@ -88,11 +84,6 @@ def decode_event(data: bytes) -> Event:
 '''
 
 
-REFERRING = {"ViolationSource": "position", "PayloadRedacted": "target"}
-"""Records with the position of another event, and the field that holds it."""
-ID: Json = {"type": "string", "description": "The id of the event that this one is about."}
-
-
 def files() -> Iterator[tuple[Path, str]]:
     """Yield each file with its text."""
     yield CLIENT / "events.py", events()
@@ -101,7 +92,8 @@ def files() -> Iterator[tuple[Path, str]]:
 def events() -> str:
     """Return the module of all events."""
     described = document()
-    schemas, payloads = public_payloads(described["components"]["schemas"])
+    payloads, components = event_schemas.payloads()
+    schemas = {**components, **described["components"]["schemas"]}
     scope = Scope(schemas, "models.", frozenset(model_names(described)))
     names = sorted(reachable(payloads.values(), schemas) - scope.elsewhere)
     parts = [base(described["components"]["schemas"]["EventRecord"], scope)]
@@ -142,33 +134,3 @@ def classes(event: type[Event], payload: Json, scope: Scope) -> str:
     whole += f"    payload: {name}Payload\n"
     content = record(f"{name}Payload", {**payload, "description": f"The payload of `{event.TYPE}`."}, scope)
     return content + "\n\n" + whole
-
-
-def public_payloads(components: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Return all components, and the schema of the public payload of each event type.
-
-    A field is required if every version of the event has it.
-    """
-    _, found = msgspec.json.schema_components(EVENTS, ref_template=SCHEMAS + "{name}")
-    for name, member_name in REFERRING.items():  # the feed shows the id of the event at that position
-        kind = found[name]
-        kind["properties"] = {"eventId": ID, **kind["properties"]}
-        kind["properties"].pop(member_name)
-        kind["required"] = ["eventId", *(one for one in kind["required"] if one != member_name)]
-    schemas: dict[str, Any] = {**found, **components}
-    return schemas, {event.TYPE: _payload(event, found[event.__name__]) for event in EVENTS}
-
-
-def _payload(event: type[Event], schema: Json) -> Json:
-    """Return an event's schema without the fields that are not in the public payload."""
-    parts = parts_of(event)
-    public = {"eventId"} | {
-        encoded
-        for name, encoded in zip(event.__struct_fields__, event.__struct_encode_fields__, strict=True)
-        if parts[name] == "data"
-    }
-    properties = {name: part for name, part in schema["properties"].items() if name in public}
-    for old in MOVED_WORDS.get((event.TYPE, 1), ()):
-        properties.setdefault(old, {"type": "string", "description": "Only in events of schema version 1."})
-    required = [name for name in schema.get("required", ()) if name in public]
-    return {"description": event.__doc__ or "", "properties": properties, "required": required}

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 from typing import Any, TypeAlias
 
-from athena_api.document import openapi
+from athena_api.document import event_schemas, openapi
 from athena_api.operations import OPERATIONS
 from athena_cli.operation_command import words_of
 from athena_core import __version__
-from docs.python_events import public_payloads
 
 Json: TypeAlias = dict[str, Any]
 
@@ -83,8 +82,8 @@ class Client:
 
     def __init__(self, document: Json) -> None:
         self._schemas: dict[str, Json] = document["components"]["schemas"]
-        schemas, self._payloads = public_payloads(self._schemas)
-        self._components = document["components"] | {"schemas": schemas}
+        self._payloads, schemas = event_schemas.payloads()
+        self._components = document["components"] | {"schemas": schemas | self._schemas}
         answers = [
             answer
             for path in document["paths"].values()

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SERVER = "http://127.0.0.1:8787"
-OUTSIDE = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
+OUTSIDE = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/events.schema.json")
 SHOWN = re.compile(
     r'HTTP/1\.1 \d{3}|"ok":(?:true|false)|"code":"\w+"|"status":"[\w-]+"|^event: [\w.-]+|^[\w-]+: true$', re.M
 )

@@ -161,7 +161,7 @@ def answers(row: Row, schemas: Schemas) -> Json:
     headers = {"athena-position": header("Position"), "x-trace-id": header("TraceId")}
     if row.stream:
         # OpenAPI 3.1 cannot describe the items of a stream. The extension describes the data of each frame.
-        frames = [schemas.envelope(type_) for type_ in (row.answer, row.transient) if type_ is not None]
+        frames = [schemas.frame(type_) for type_ in (row.answer, row.transient) if type_ is not None]
         data = frames[0] if len(frames) == 1 else {"oneOf": frames}
         content = {"text/event-stream": {"schema": {"type": "string"}, "x-frame-data": data}}
         text = "A stream of server-sent events. The data of each is JSON, as `x-frame-data` describes it."

@@ -22,8 +22,8 @@ FIELD = re.compile(r"(?<=`)[a-z]+(_[a-z]+)+(?=`)")
 class Schemas:
     """The components of the document, and the schema of each type that its operations use.
 
-    A union, and a choice of several values, is a component of its own. Its name is the one in ``enums.py``, else the
-    names of its struct and its field.
+    A union, and a choice of several values, is a component of its own. Its name is in ``enums.py``, else it is made of
+    its struct and its field.
     """
 
     def __init__(self, types: Sequence[Any], inputs: Iterable[Any]) -> None:
@@ -36,7 +36,7 @@ class Schemas:
             schema = self._tidy({key: value for key, value in part.items() if key != "title"}, place)
             self._add(self._names[name], schema)
         self._by_type = {type_: self._tidy(schema, "") for type_, schema in zip(types, inline, strict=True)}
-        for name in _reachable((self._by_type[type_] for type_ in inputs), self.components):
+        for name in reachable((self._by_type[type_] for type_ in inputs), self.components):
             self.components[name] = as_input(self.components[name])
 
     def of(self, type_: Any) -> Json:
@@ -46,14 +46,18 @@ class Schemas:
 
     def envelope(self, type_: Any) -> Json:
         """Return the named envelope of an answer with data of this type."""
+        return self._envelope(type_, "Answer", {})
+
+    def frame(self, type_: Any) -> Json:
+        """Return the named envelope of a stream's frame with data of this type."""
+        event = {"type": "string", "description": "The name of the frame, with `frames=message`."}
+        return self._envelope(type_, "Frame", {"event": event})
+
+    def _envelope(self, type_: Any, kind: str, more: Json) -> Json:
         data = self.of(type_)
-        name = f"{_name_of(data)}Answer"
-        envelope = {
-            "type": "object",
-            "required": ["ok", "data"],
-            "properties": {"ok": {"const": True, "type": "boolean"}, "data": data},
-        }
-        self._add(name, envelope)
+        fields = {"ok": {"type": "boolean", "const": True}, **more, "data": data}
+        name = _name_of(data) + kind
+        self._add(name, {"type": "object", "required": ["ok", "data"], "properties": fields})
         return {"$ref": SCHEMAS + name}
 
     def present(self, type_: Any) -> Json:
@@ -198,7 +202,8 @@ def _camel(name: re.Match[str]) -> str:
     return first + "".join(map(str.capitalize, words))
 
 
-def _reachable(roots: Iterable[Json], components: Mapping[str, Json]) -> set[str]:
+def reachable(roots: Iterable[Json], components: Mapping[str, Json]) -> set[str]:
+    """Return the names of the components that some schemas refer to, also indirectly."""
     seen: set[str] = set()
     waiting: list[Any] = list(roots)
     while waiting:

@@ -12,7 +12,7 @@ from athena_core.roles import SECRET_HEADER
 from athena_core.values import LOCAL
 
 PROBES = frozenset(("/livez", "/readyz"))
-OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json"}
+OPEN_PATHS = PROBES | {"/", "/docs", "/openapi.json", "/events.schema.json"}
 OPEN_FOLDER = "/static/"
 FORWARDED = b"x-forwarded-for"
 

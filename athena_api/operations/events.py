@@ -115,7 +115,10 @@ def _nearest(name: str) -> str:
 
 
 async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery]) -> Reply:
-    """List events from a cursor, oldest first."""
+    """List events from a cursor, oldest first.
+
+    The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+    """
     query = call.query
     matches = feed.FeedFilter(
         types=_types(query),
@@ -183,7 +186,12 @@ def _page_of_lines(
 
 
 async def stream_events(plane: "ControlPlane", call: ApiCall[NoBody, StreamQuery]) -> Reply:
-    """Stream events from a cursor, live, as server-sent events."""
+    """Stream events from a cursor, live, as server-sent events.
+
+    The `event` of a frame is the `type` of its record, one of `eventTypes` of `GET /api/v1/capabilities`. Its payload
+    has the shape that `/events.schema.json` gives for the type. Two more frames have `{cursor, head}` as their data:
+    `caught-up` at the head, and `bookmark` after 10,000 events that the filters hide. A newer server may send others.
+    """
     query = call.query
     matches = feed.FeedFilter(
         types=_types(query),

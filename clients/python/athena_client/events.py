@@ -14,62 +14,29 @@ from athena_client import models
 from athena_client.models import Model
 
 if TYPE_CHECKING:
-    A2aDlqAddedPayloadReason: TypeAlias = (
-        Literal["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"] | str
-    )
-    A2aDlqAddedPayloadSource: TypeAlias = Literal["a2a", "work"] | str
-    A2aDlqRedriveAdvancedPayloadResult: TypeAlias = Literal["failed", "requeued", "skipped"] | str
     A2aMessageCompletedPayloadStatus: TypeAlias = Literal["completed"] | str
     A2aMessageFailedPayloadStatus: TypeAlias = Literal["failed"] | str
     A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
-    AuthzDeniedPayloadDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
-    EvidenceAttachedPayloadEvidenceType: TypeAlias = Literal["binary", "json", "text"] | str
-    EvidenceAttachedPayloadSource: TypeAlias = Literal["model", "tool", "verifier"] | str
-    LetterItemMode: TypeAlias = Literal["collect", "followup"] | str
-    LogForkedPayloadAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
-    PersonaRunCompletedPayloadMergeGate: TypeAlias = Literal["fail", "pass"] | str
-    PersonaRunCompletedPayloadStatus: TypeAlias = Literal["failed", "ok"] | str
-    PersonaRunStartedPayloadBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
-    PersonaRunStartedPayloadStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str
-    PolicyOriginEngine: TypeAlias = Literal["athena", "kyverno"] | str
-    PolicyOriginFailureAction: TypeAlias = Literal["audit", "enforce"] | str
-    PolicyOriginRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
-    RbacRolesLoadedPayloadSource: TypeAlias = Literal["file", "settings"] | str
-    RunCancelRequestedPayloadCause: TypeAlias = (
+    AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
+    LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
+    PersonaRunCompletedStatus: TypeAlias = Literal["failed", "ok"] | str
+    PersonaRunStartedBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
+    RolesLoadedSource: TypeAlias = Literal["file", "settings"] | str
+    RunCancelRequestedCause: TypeAlias = (
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
-    RunCancelRequestedPayloadStatus: TypeAlias = Literal["cancelled", "not-running"] | str
-    RunCancelledPayloadCause: TypeAlias = (
+    RunCancelRequestedStatus: TypeAlias = Literal["cancelled", "not-running"] | str
+    RunCancelledCause: TypeAlias = (
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
-    RunCompletedPayloadVerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
-    RunFailedPayloadRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
-    RunLeasedPayloadBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
-    RunPausedPayloadReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"] | str
-    RunQueuedPayloadReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
-    RunRejectionPolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
-    RunRejectionReason: TypeAlias = (
-        Literal[
-            "daily-cost-budget-exceeded",
-            "key-limit-exceeded",
-            "lock-acquisition-failed",
-            "max-concurrent-runs-exceeded",
-            "unpriced-model",
-        ]
-        | str
-    )
-    SafetyViolationPayloadCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
-    SafetyViolationPayloadOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
-    SafetyViolationPayloadSeverity: TypeAlias = Literal["critical", "high"] | str
-    ScheduleDefinitionCatchUp: TypeAlias = Literal["all", "latest", "none"] | str
-    ScheduleDefinitionOverlapPolicy: TypeAlias = (
-        Literal["allow-all", "buffer-all", "buffer-latest", "buffer-one", "cancel-other", "skip", "terminate-other"]
-        | str
-    )
-    SchedulePausedPayloadCause: TypeAlias = Literal["failure", "requested"] | str
-    ScheduleRunFailedPayloadReason: TypeAlias = Literal["cancelled", "policy-rejected"] | str
-    ScheduleRunSkippedPayloadReason: TypeAlias = (
+    RunFailedRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
+    RunLeasedBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
+    SafetyViolationCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
+    SafetyViolationOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
+    SafetyViolationSeverity: TypeAlias = Literal["critical", "high"] | str
+    ScheduleRunFailedReason: TypeAlias = Literal["cancelled", "policy-rejected"] | str
+    ScheduleRunSkippedReason: TypeAlias = (
         Literal[
             "buffer-full",
             "catchup-latest",
@@ -83,8 +50,8 @@ if TYPE_CHECKING:
         ]
         | str
     )
-    ScheduleRunTriggeredPayloadStatus: TypeAlias = Literal["already-running", "failed", "ok"] | str
-    ScheduleSlotsMissedPayloadReason: TypeAlias = (
+    ScheduleRunTriggeredStatus: TypeAlias = Literal["already-running", "failed", "ok"] | str
+    ScheduleSlotsMissedReason: TypeAlias = (
         Literal[
             "buffer-full",
             "catchup-latest",
@@ -99,69 +66,40 @@ if TYPE_CHECKING:
         ]
         | str
     )
-    ToolCalledPayloadRefused: TypeAlias = Literal["bad-arguments", "unknown-tool"] | str
-    TranscriptAppendedPayloadKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
-    TranscriptAppendedPayloadRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
-    WorkBatchDeadLetteredPayloadReason: TypeAlias = (
-        Literal["attempts-exhausted", "cancelled", "hop-limit", "not-allowed", "unknown-persona", "unrunnable"] | str
-    )
-    WorkDrainFailedPayloadRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
+    ToolCalledRefused: TypeAlias = Literal["bad-arguments", "unknown-tool"] | str
+    WorkDrainFailedRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
-    WorkEnqueuedPayloadMode: TypeAlias = Literal["collect", "followup"] | str
-    WorkflowApprovalGrantedPayloadCause: TypeAlias = Literal["expiry", "identity"] | str
-    WorkflowApprovalRejectedPayloadCause: TypeAlias = Literal["expiry", "identity"] | str
-    WorkflowStepSkippedPayloadReason: TypeAlias = Literal["condition", "no-failure", "upstream-skipped"] | str
+    WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
+    WorkflowApprovalRejectedCause: TypeAlias = Literal["expiry", "identity"] | str
+    WorkflowStepSkippedReason: TypeAlias = Literal["condition", "no-failure", "upstream-skipped"] | str
 else:  # a newer server may send others
-    A2aDlqAddedPayloadReason = str
-    A2aDlqAddedPayloadSource = str
-    A2aDlqRedriveAdvancedPayloadResult = str
     A2aMessageCompletedPayloadStatus = str
     A2aMessageFailedPayloadStatus = str
     A2aMessageSentPayloadStatus = str
     A2aMessageStartedPayloadStatus = str
-    AuthzDeniedPayloadDenyReason = str
-    EvidenceAttachedPayloadEvidenceType = str
-    EvidenceAttachedPayloadSource = str
-    LetterItemMode = str
-    LogForkedPayloadAnchor = str
-    PersonaRunCompletedPayloadMergeGate = str
-    PersonaRunCompletedPayloadStatus = str
-    PersonaRunStartedPayloadBaseRefResolvedFrom = str
-    PersonaRunStartedPayloadStdout = str
-    PolicyOriginEngine = str
-    PolicyOriginFailureAction = str
-    PolicyOriginRuleType = str
-    RbacRolesLoadedPayloadSource = str
-    RunCancelRequestedPayloadCause = str
-    RunCancelRequestedPayloadStatus = str
-    RunCancelledPayloadCause = str
-    RunCompletedPayloadVerificationStatus = str
-    RunFailedPayloadRetryWith = str
-    RunLeasedPayloadBecause = str
-    RunPausedPayloadReason = str
-    RunQueuedPayloadReason = str
-    RunRejectionPolicyType = str
-    RunRejectionReason = str
-    SafetyViolationPayloadCategory = str
-    SafetyViolationPayloadOutcome = str
-    SafetyViolationPayloadSeverity = str
-    ScheduleDefinitionCatchUp = str
-    ScheduleDefinitionOverlapPolicy = str
-    SchedulePausedPayloadCause = str
-    ScheduleRunFailedPayloadReason = str
-    ScheduleRunSkippedPayloadReason = str
-    ScheduleRunTriggeredPayloadStatus = str
-    ScheduleSlotsMissedPayloadReason = str
-    ToolCalledPayloadRefused = str
-    TranscriptAppendedPayloadKind = str
-    TranscriptAppendedPayloadRole = str
-    WorkBatchDeadLetteredPayloadReason = str
-    WorkDrainFailedPayloadRetryWith = str
+    AuthzDeniedDenyReason = str
+    LogForkedAnchor = str
+    PersonaRunCompletedStatus = str
+    PersonaRunStartedBaseRefResolvedFrom = str
+    RolesLoadedSource = str
+    RunCancelRequestedCause = str
+    RunCancelRequestedStatus = str
+    RunCancelledCause = str
+    RunFailedRetryWith = str
+    RunLeasedBecause = str
+    SafetyViolationCategory = str
+    SafetyViolationOutcome = str
+    SafetyViolationSeverity = str
+    ScheduleRunFailedReason = str
+    ScheduleRunSkippedReason = str
+    ScheduleRunTriggeredStatus = str
+    ScheduleSlotsMissedReason = str
+    ToolCalledRefused = str
+    WorkDrainFailedRetryWith = str
     WorkDrainedPayloadStatus = str
-    WorkEnqueuedPayloadMode = str
-    WorkflowApprovalGrantedPayloadCause = str
-    WorkflowApprovalRejectedPayloadCause = str
-    WorkflowStepSkippedPayloadReason = str
+    WorkflowApprovalGrantedCause = str
+    WorkflowApprovalRejectedCause = str
+    WorkflowStepSkippedReason = str
 
 if TYPE_CHECKING:
     EventType: TypeAlias = (
@@ -294,19 +232,24 @@ class EventRecord(Model, frozen=True, kw_only=True):
 
 
 class ContextReference(Model, frozen=True, kw_only=True):
-    """A resolved reference in a run's context. ``sha256`` is the hash of the run's salt and the referenced text."""
+    """A resolved reference in a run's context. `sha256` is the hash of the run's salt and the referenced text."""
 
     ref: str
     sha256: str
+    """SHA-256 in hex."""
     chars: int
+    """Length in characters."""
 
 
 class DeadLetterAttempt(Model, frozen=True, kw_only=True):
     """A failed run of the work: its id, time (ISO-8601) and error code."""
 
     run_id: str
-    at: str
+    """Id of the run."""
+    at: datetime
+    """When it happened."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
 
 
 class HarnessSpec(Model, frozen=True, kw_only=True):
@@ -332,68 +275,98 @@ class LetterItem(Model, frozen=True, kw_only=True):
     """A work item in a dead letter."""
 
     item_id: str
-    mode: LetterItemMode
+    """Id of the item."""
+    mode: models.QueueMode
+    """`followup`: a run of its own. `collect`: neighbours share a run."""
     chars: int
+    """Length in characters."""
 
 
 class OutputHash(Model, frozen=True, kw_only=True):
     """The hash of an output that a condition or map read: SHA-256 of a salt and the text, which may be erased."""
 
     step_id: str
+    """Id of the step; absent without one."""
     sha256: str
+    """SHA-256 in hex."""
 
 
 class Policy(Model, frozen=True, kw_only=True):
     """A policy document. An absent limit does not limit.
 
-    ``max_run_attempts`` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
+    `max_run_attempts` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
     """
 
     schema_version: int
+    """Version of this shape."""
     max_concurrent_runs: int | None = None
+    """Most active runs; absent: no limit."""
     limits: list[models.KeyLimit] | None = None
+    """Limits."""
     default_run_timeout_ms: int | None = None
+    """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
+    """Timeout of a scheduled run without a profile, in milliseconds."""
     retry_budget_per_run: int | None = None
+    """Most retries of model calls of a run; absent: no limit."""
     cost_budget_daily_usd: float | None = None
+    """Budget of a UTC day in dollars; absent: none."""
     max_run_attempts: int | None = None
+    """Executors that a run may lose before it ends as crashed; absent: 3."""
 
 
 class PolicyOrigin(Model, frozen=True, kw_only=True):
     """The rule that refused a run, and its engine."""
 
     schema_version: int
-    engine: PolicyOriginEngine
-    rule_type: PolicyOriginRuleType
+    """Version of this shape."""
+    engine: models.PolicyEngine
+    """Engine of the rule."""
+    rule_type: models.PolicyRuleType
+    """Type of the rule."""
     policy_name: str | None = None
+    """Name of the policy; absent without one."""
     rule_name: str | None = None
-    failure_action: PolicyOriginFailureAction | None = None
+    """Name of the rule; absent without one."""
+    failure_action: models.FailureAction | None = None
+    """What the rule does; absent if unknown."""
     message: str | None = None
+    """Text for people."""
 
 
 class RedriveSelection(Model, frozen=True, kw_only=True):
     """A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive."""
 
     session_id: str | None = None
+    """Id of the session."""
     source: str | None = None
+    """Where it comes from."""
     source_persona: str | None = None
+    """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
+    """Persona that the message is for; absent for queue items."""
     reason: str | None = None
+    """Why."""
     created_after: int | None = None
+    """Only what was created at this time or later."""
     created_before: int | None = None
+    """Only what was created at this time or earlier."""
 
 
 class RejectedRunDetails(Model, frozen=True, kw_only=True):
     """The session and persona of a refused run."""
 
     session_id: str
+    """Id of the session."""
     persona_name: str | None = None
+    """Name of the persona."""
 
 
 class ReopenedApproval(Model, frozen=True, kw_only=True):
     """The reason why a granted approval is requested again: changed inputs, and earlier steps that restart."""
 
     step_id: str
+    """Id of the step; absent without one."""
     input_names: list[str] | None = None
     step_ids: list[str] | None = None
 
@@ -401,19 +374,28 @@ class ReopenedApproval(Model, frozen=True, kw_only=True):
 class RunRejection(Model, frozen=True, kw_only=True):
     """The audit record of a refusal.
 
-    With type ``COST`` it has the sums of the UTC day, and ``limit``, a number of runs, is 0.
+    With type `COST` it has the sums of the UTC day, and `limit`, a number of runs, is 0.
     """
 
     schema_version: int
-    timestamp: str
-    policy_type: RunRejectionPolicyType
+    """Version of this shape."""
+    timestamp: datetime
+    """When it was rejected."""
+    policy_type: models.PolicyType
+    """Whether runs or costs were limited."""
     limit: int
     rejected_run_details: RejectedRunDetails
-    reason: RunRejectionReason
+    """Session and persona of the run."""
+    reason: models.RejectionReason
+    """Why."""
     active_runs: int
+    """Active runs when it was decided."""
     policy: PolicyOrigin | None = None
+    """The policy."""
     spent_micro_usd: int | None = None
+    """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
 
 
 class ScheduleDefinition(Model, frozen=True, kw_only=True):
@@ -421,37 +403,51 @@ class ScheduleDefinition(Model, frozen=True, kw_only=True):
 
     trigger: Trigger
     target: ScheduleTarget
-    overlap_policy: ScheduleDefinitionOverlapPolicy
-    catch_up: ScheduleDefinitionCatchUp
+    """Run, session, operation or document; absent without one."""
+    overlap_policy: models.OverlapPolicy
+    """What to do if a run is active when another is due; absent: `skip`."""
+    catch_up: models.CatchUp
+    """Which missed times run; absent: `latest`."""
     catch_up_window_seconds: int
+    """How late a missed time may run, in seconds; absent: a year."""
     pause_on_failure: bool
+    """True: a failed run pauses the schedule."""
 
 
 class ScheduleTarget(Model, frozen=True, kw_only=True):
     """The work that a schedule starts: the stored input, a directive, a template or a workflow."""
 
     session_id: str | None = None
+    """Id of the session."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     run_template_id: str | None = None
+    """Id of the run template; absent without one."""
     workflow_id: str | None = None
+    """Id of the workflow; absent without one."""
 
 
 class Trigger(Model, frozen=True, kw_only=True):
-    """The times of a schedule: exactly one of ``every_minutes``, ``cron`` with ``timezone``, and ``run_at_ms``.
+    """The times of a schedule: exactly one of `every_minutes`, `cron` with `timezone`, and `run_at_ms`.
 
-    The slots of an interval are ``anchor_ms`` + k × interval, k from 0, in real time. Slots lie between ``start_at_ms``
-    and ``end_at_ms``, both included.
+    The slots of an interval are `anchor_ms` + k × interval, k from 0, in real time. Slots lie between `start_at_ms` and
+    `end_at_ms`, both included.
     """
 
     every_minutes: int | None = None
+    """Interval in minutes."""
     anchor_ms: int = 0
     cron: str | None = None
+    """Cron expression with five fields, or a macro such as `@daily`."""
     timezone: str | None = None
+    """IANA time zone of `cron`; absent: UTC."""
     run_at_ms: int | None = None
     start_at_ms: int | None = None
     end_at_ms: int | None = None
     jitter_seconds: int = 0
+    """Largest delay of a start, in seconds; the same for the same time."""
 
 
 class ViolationActor(Model, frozen=True, kw_only=True):
@@ -459,6 +455,7 @@ class ViolationActor(Model, frozen=True, kw_only=True):
 
     subject: str
     role: str
+    """Who wrote it."""
 
 
 class ViolationSource(Model, frozen=True, kw_only=True):
@@ -467,32 +464,48 @@ class ViolationSource(Model, frozen=True, kw_only=True):
     event_id: str
     """The id of the event that this one is about."""
     trace_id: str
+    """Trace id of the request that caused it."""
     type: str
-    created_at: str
+    """Event type; new types may be added."""
+    created_at: datetime
+    """When it was created."""
 
 
 class RunQueuedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.queued`."""
 
     session_id: str
+    """Id of the session."""
     directive_id: str
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str
+    """Id of the harness profile."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     harness_profile_snapshot: HarnessSpec
+    """Profile as the run used it."""
     profile_named: bool
     timeout_ms: int
+    """Timeout in milliseconds."""
     requested_by: str
+    """Identity that requested it."""
     fallbacks: list[str] | None = None
+    """Fallback models, as `provider/model`."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
     retry_budget: int | None = None
     context_refs: list[ContextReference] | None = None
+    """Files and URLs that the run's context names."""
     persona_name: str | None = None
-    reason: RunQueuedPayloadReason
+    """Name of the persona."""
+    reason: models.WaitReason
+    """Why."""
 
 
 class RunQueued(EventRecord, frozen=True, kw_only=True):
-    """The run waits and holds no slot. ``requested_by`` is the executor that will lease it."""
+    """The run waits and holds no slot. `requested_by` is the executor that will lease it."""
 
     type: Literal["run.queued"]
     payload: RunQueuedPayload
@@ -502,19 +515,31 @@ class RunCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.created`."""
 
     session_id: str
+    """Id of the session."""
     directive_id: str
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str
+    """Id of the harness profile."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     harness_profile_snapshot: HarnessSpec
+    """Profile as the run used it."""
     profile_named: bool
     timeout_ms: int
+    """Timeout in milliseconds."""
     requested_by: str
+    """Identity that requested it."""
     fallbacks: list[str] | None = None
+    """Fallback models, as `provider/model`."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
     retry_budget: int | None = None
     context_refs: list[ContextReference] | None = None
+    """Files and URLs that the run's context names."""
     persona_name: str | None = None
+    """Name of the persona."""
 
 
 class RunCreated(EventRecord, frozen=True, kw_only=True):
@@ -528,17 +553,20 @@ class RunLeasedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.leased`."""
 
     executor: str
+    """Id of this server in the list of workers."""
     token: int
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     pid: int
+    """Process id on its host."""
     taken_from: str | None = None
-    because: RunLeasedPayloadBecause | None = None
+    because: RunLeasedBecause | None = None
 
 
 class RunLeased(EventRecord, frozen=True, kw_only=True):
-    """An executor leased the run. ``token`` invalidates earlier leases.
+    """An executor leased the run. `token` invalidates earlier leases.
 
-    ``attempt`` is the number of executors that the run has lost, plus this one.
+    `attempt` is the number of executors that the run has lost, plus this one.
     """
 
     type: Literal["run.leased"]
@@ -549,6 +577,7 @@ class RunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.started`."""
 
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
 
 
 class RunStarted(EventRecord, frozen=True, kw_only=True):
@@ -563,10 +592,11 @@ class MemoryRecalledPayload(Model, frozen=True, kw_only=True):
 
     citations: list[str]
     chars: int
+    """Length in characters."""
 
 
 class MemoryRecalled(EventRecord, frozen=True, kw_only=True):
-    """The run was given notes before its first model call. ``chars`` is their size in characters."""
+    """The run was given notes before its first model call. `chars` is their size in characters."""
 
     type: Literal["memory.recalled"]
     payload: MemoryRecalledPayload
@@ -575,14 +605,21 @@ class MemoryRecalled(EventRecord, frozen=True, kw_only=True):
 class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     """The payload of `transcript.appended`."""
 
-    role: TranscriptAppendedPayloadRole
-    kind: TranscriptAppendedPayloadKind
+    role: models.TranscriptRole
+    """Who wrote it."""
+    kind: models.TranscriptKind
+    """What it is."""
     chars: int
+    """Length in characters."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
     tool_name: str | None = None
+    """Name of the tool; absent without one."""
     is_error: bool | None = None
+    """True if the tool failed or the call was refused; else absent."""
     sanitized: bool | None = None
     truncated: bool | None = None
+    """True if it was cut."""
     changed: bool | None = None
     interrupted: bool | None = None
 
@@ -590,8 +627,8 @@ class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
 class TranscriptAppended(EventRecord, frozen=True, kw_only=True):
     """An entry was added to the transcript of the run's session.
 
-    Model output is ``truncated`` if a token limit cut it, and also ``interrupted`` if the run's budget did; then it is
-    not an answer. A tool result is ``interrupted`` if the effect of the call is unknown.
+    Model output is `truncated` if a token limit cut it, and also `interrupted` if the run's budget did; then it is not
+    an answer. A tool result is `interrupted` if the effect of the call is unknown.
     """
 
     type: Literal["transcript.appended"]
@@ -602,19 +639,22 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     """The payload of `tool.called`."""
 
     turn: int
+    """Number of the model call, from 1."""
     tool_call_id: str
+    """Id of the tool call; absent without one."""
     chars: int
+    """Length in characters."""
     repeatable: bool
     tool_name: str | None = None
-    refused: ToolCalledPayloadRefused | None = None
+    """Name of the tool; absent without one."""
+    refused: ToolCalledRefused | None = None
+    """Number that were refused."""
 
 
 class ToolCalled(EventRecord, frozen=True, kw_only=True):
-    """A model requested a tool call.
+    """A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
 
-    It is recorded before the call. ``refused`` is set if the call will not be made.
-
-    If the tool does not exist, the model's text is in ``unknown_name``.
+    If the tool does not exist, the model's text is in `unknown_name`.
     """
 
     type: Literal["tool.called"]
@@ -625,22 +665,31 @@ class EvidenceAttachedPayload(Model, frozen=True, kw_only=True):
     """The payload of `evidence.attached`."""
 
     evidence_id: str
-    evidence_type: EvidenceAttachedPayloadEvidenceType
+    """Id of the evidence."""
+    evidence_type: models.EvidenceType
+    """Type that the evidence must have; absent: any."""
     size_bytes: int
+    """Size in bytes."""
     sha256: str
-    source: EvidenceAttachedPayloadSource
+    """SHA-256 in hex."""
+    source: models.EvidenceSource
+    """Where it comes from."""
     workspace: bool
     label: str | None = None
+    """Label of the evidence."""
     tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
     policy_id: str | None = None
+    """Verification policy that made it; absent without one."""
     exit_code: int | None = None
+    """Exit code of the command; absent without one."""
 
 
 class EvidenceAttached(EventRecord, frozen=True, kw_only=True):
-    """The run attached evidence. ``sha256`` covers the salt and the content, so erasing both leaves no trace.
+    """The run attached evidence. `sha256` covers the salt and the content, so erasing both leaves no trace.
 
-    ``label`` is a label from the profile's policies. Any other label is the model's text: ``free_label``. Evidence with
-    ``workspace`` becomes stale when the workspace changes later.
+    `label` is a label from the profile's policies. Any other label is the model's text: `free_label`. Evidence with
+    `workspace` becomes stale when the workspace changes later.
     """
 
     type: Literal["evidence.attached"]
@@ -651,24 +700,32 @@ class UsageRecordedPayload(Model, frozen=True, kw_only=True):
     """The payload of `usage.recorded`."""
 
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     usage: models.Usage
+    """Tokens used."""
     turn: int | None = None
+    """Number of the model call, from 1."""
     attempts: int | None = None
+    """Number of runs that worked on it."""
     request_id: str | None = None
     estimated: bool | None = None
+    """Runs with an estimated time and cost."""
     unpriced: bool | None = None
     failed: bool | None = None
+    """Number that failed."""
     cost_micro_usd: int | None = None
+    """Cost of its priced model calls, in millionths of a dollar; absent before one."""
     price_version: str | None = None
     first_token_ms: int | None = None
 
 
 class UsageRecorded(EventRecord, frozen=True, kw_only=True):
-    """A model call was paid for. The cost is absent, and ``unpriced`` set, if the model has no price.
+    """A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
 
-    ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
-    cancelled after the provider had reported its usage. ``first_token_ms``: time to the first piece of the output.
+    `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
+    after the provider had reported its usage. `first_token_ms`: time to the first piece of the output.
     """
 
     type: Literal["usage.recorded"]
@@ -679,8 +736,11 @@ class BudgetReservedPayload(Model, frozen=True, kw_only=True):
     """The payload of `budget.reserved`."""
 
     turn: int
+    """Number of the model call, from 1."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     reserved_micro_usd: int
 
 
@@ -697,17 +757,20 @@ class BudgetReserved(EventRecord, frozen=True, kw_only=True):
 class RunPausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.paused`."""
 
-    reason: RunPausedPayloadReason
+    reason: models.PauseReason
+    """Why."""
     elapsed_ms: int
     spent_micro_usd: int
+    """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
     budget_micro_usd: int
+    """Budget in millionths of a dollar; absent without one."""
 
 
 class RunPaused(EventRecord, frozen=True, kw_only=True):
-    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at ``elapsed_ms``.
+    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at `elapsed_ms`.
 
-    ``budget`` is the run's own budget. ``daily-budget`` is the policy's, with the sums of the UTC day. ``unpriced-
-    model`` means that the cost of the next call is unknown.
+    `budget` is the run's own budget. `daily-budget` is the policy's, with the sums of the UTC day. `unpriced-model`
+    means that the cost of the next call is unknown.
     """
 
     type: Literal["run.paused"]
@@ -718,17 +781,22 @@ class RunResumedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.resumed`."""
 
     requested_by: str
+    """Identity that requested it."""
     budget_micro_usd: int | None = None
+    """Budget in millionths of a dollar; absent without one."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     provider: str | None = None
+    """Name of the provider."""
     fallbacks: list[str] | None = None
+    """Fallback models, as `provider/model`."""
 
 
 class RunResumed(EventRecord, frozen=True, kw_only=True):
-    """A paused run was resumed and holds a slot again. Without ``budget_micro_usd`` it has no budget any more.
+    """A paused run was resumed and holds a slot again. Without `budget_micro_usd` it has no budget any more.
 
-    ``requested_by`` is the executor that will lease it. The run counts again at its profile (if it named one) and at
-    its providers.
+    `requested_by` is the executor that will lease it. The run counts again at its profile (if it named one) and at its
+    providers.
     """
 
     type: Literal["run.resumed"]
@@ -738,15 +806,18 @@ class RunResumed(EventRecord, frozen=True, kw_only=True):
 class RunCancelRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.cancel.requested`."""
 
-    status: RunCancelRequestedPayloadStatus
+    status: RunCancelRequestedStatus
+    """Current status."""
     run_id: str | None = None
-    cause: RunCancelRequestedPayloadCause | None = None
+    """Id of the run."""
+    cause: RunCancelRequestedCause | None = None
+    """Why it is paused."""
     reason: str | None = None
     """Only in events of schema version 1."""
 
 
 class RunCancelRequested(EventRecord, frozen=True, kw_only=True):
-    """A cancel was requested. ``run_id`` is set if the request named the run. ``note`` is the caller's reason."""
+    """A cancel was requested. `run_id` is set if the request named the run. `note` is the caller's reason."""
 
     type: Literal["run.cancel.requested"]
     payload: RunCancelRequestedPayload
@@ -756,14 +827,23 @@ class RunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.completed`."""
 
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     harness_profile_id: str
+    """Id of the harness profile."""
     evidence_count: int
-    verification_status: RunCompletedPayloadVerificationStatus
+    """Pieces of evidence attached; 0 until the run completed."""
+    verification_status: models.VerificationStatus
+    """Whether it met its verification policies. `passed` also without any."""
     reliability: models.Reliability
+    """Attempts that the answer took."""
     context_meta: models.ContextMeta
+    """How the context was compiled; absent without a run."""
     verification_failures: list[models.VerificationFailure] | None = None
+    """Verification policies that it did not meet; absent if it met all."""
     usage: models.Usage | None = None
+    """Tokens used."""
 
 
 class RunCompleted(EventRecord, frozen=True, kw_only=True):
@@ -777,8 +857,11 @@ class RunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.failed`."""
 
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     retryable: bool
-    retry_with: RunFailedPayloadRetryWith | None = None
+    """True if a retry may succeed."""
+    retry_with: RunFailedRetryWith | None = None
+    """Key of a retry; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -793,7 +876,8 @@ class RunFailed(EventRecord, frozen=True, kw_only=True):
 class RunCancelledPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.cancelled`."""
 
-    cause: RunCancelledPayloadCause
+    cause: RunCancelledCause
+    """Why it is paused."""
     forced: bool | None = None
     reason: str | None = None
     """Only in events of schema version 1."""
@@ -810,6 +894,7 @@ class RunTimedOutPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.timed-out`."""
 
     timeout_ms: int
+    """Timeout in milliseconds."""
 
 
 class RunTimedOut(EventRecord, frozen=True, kw_only=True):
@@ -823,7 +908,9 @@ class RunCrashedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.crashed`."""
 
     executor: str
+    """Id of this server in the list of workers."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
 
 
 class RunCrashed(EventRecord, frozen=True, kw_only=True):
@@ -838,11 +925,17 @@ class PolicyConcurrencyRejectedPayload(Model, frozen=True, kw_only=True):
 
     rejection: RunRejection
     active_runs: int
+    """Active runs when it was decided."""
     max_concurrent_runs: int
+    """Most active runs; absent: no limit."""
     reason: str
+    """Why."""
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     provider: str | None = None
+    """Name of the provider."""
 
 
 class PolicyConcurrencyRejected(EventRecord, frozen=True, kw_only=True):
@@ -857,17 +950,23 @@ class PolicyRejectedPayload(Model, frozen=True, kw_only=True):
 
     rejection: RunRejection
     directive_id: str | None = None
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     provider: str | None = None
+    """Name of the provider."""
     run_template_id: str | None = None
+    """Id of the run template; absent without one."""
     run_template_version: int | None = None
+    """Version of the template; absent without one."""
     plan: models.RefusedPlan | None = None
+    """What the refusal depended on; absent in old logs."""
 
 
 class PolicyRejected(EventRecord, frozen=True, kw_only=True):
     """The policy refused a run. The event before it has the limit. The template is the requested one.
 
-    If the resume of a run was refused, ``plan`` and ``request`` are absent.
+    If the resume of a run was refused, `plan` and `request` are absent.
     """
 
     type: Literal["policy.rejected"]
@@ -878,6 +977,7 @@ class SessionCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `session.created`."""
 
     session_id: str
+    """Id of the session."""
 
 
 class SessionCreated(EventRecord, frozen=True, kw_only=True):
@@ -891,13 +991,15 @@ class DirectiveCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `directive.created`."""
 
     directive_id: str
+    """Id of the directive; absent if there is none."""
     has_context_refs: bool
     has_metadata: bool
     shadow: bool | None = None
+    """True if a run created it from plain input; else absent."""
 
 
 class DirectiveCreated(EventRecord, frozen=True, kw_only=True):
-    """A directive was created. With ``shadow`` it was created for a run with plain input."""
+    """A directive was created. With `shadow` it was created for a run with plain input."""
 
     type: Literal["directive.created"]
     payload: DirectiveCreatedPayload
@@ -907,9 +1009,13 @@ class HarnessProfileCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `harness-profile.created`."""
 
     harness_profile_id: str
+    """Id of the harness profile."""
     version: str
+    """Version number, from 1."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     profile: HarnessSpec
 
 
@@ -924,14 +1030,18 @@ class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run-template.created`."""
 
     run_template_id: str
+    """Id of the run template; absent without one."""
     harness_profile_id: str
+    """Id of the harness profile."""
     version: int
+    """Version number, from 1."""
     param_names: list[str]
     params_schema: dict[str, Any] | None = None
+    """JSON Schema of the parameters; absent: all are strings."""
 
 
 class RunTemplateCreated(EventRecord, frozen=True, kw_only=True):
-    """A run template was created in its first version. ``param_names`` are the parameters with a default."""
+    """A run template was created in its first version. `param_names` are the parameters with a default."""
 
     type: Literal["run-template.created"]
     payload: RunTemplateCreatedPayload
@@ -941,10 +1051,14 @@ class RunTemplateUpdatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run-template.updated`."""
 
     run_template_id: str
+    """Id of the run template; absent without one."""
     harness_profile_id: str
+    """Id of the harness profile."""
     version: int
+    """Version number, from 1."""
     param_names: list[str]
     params_schema: dict[str, Any] | None = None
+    """JSON Schema of the parameters; absent: all are strings."""
 
 
 class RunTemplateUpdated(EventRecord, frozen=True, kw_only=True):
@@ -958,18 +1072,24 @@ class RunTemplateRunPayload(Model, frozen=True, kw_only=True):
     """The payload of `run-template.run`."""
 
     run_template_id: str
+    """Id of the run template; absent without one."""
     version: int
+    """Version number, from 1."""
     directive_id: str
+    """Id of the directive; absent if there is none."""
     harness_profile_id: str
+    """Id of the harness profile."""
     provider: str
+    """Name of the provider."""
     model: str
+    """Name of the model."""
     param_names: list[str]
 
 
 class RunTemplateRun(EventRecord, frozen=True, kw_only=True):
     """A run was started from a version of a template. The event is in the stream of that run.
 
-    ``param_names`` are the names of its parameters. Their values are text.
+    `param_names` are the names of its parameters. Their values are text.
     """
 
     type: Literal["run-template.run"]
@@ -980,14 +1100,17 @@ class WorkflowCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.created`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_count: int
     dependency_count: int
     created_by: str
+    """Identity that created it."""
     definition: models.WorkflowDefinition
+    """Steps and dependencies."""
 
 
 class WorkflowCreated(EventRecord, frozen=True, kw_only=True):
-    """A workflow was created. Its steps run on behalf of ``created_by``. ``metadata`` is keyed by step id."""
+    """A workflow was created. Its steps run on behalf of `created_by`. `metadata` is keyed by step id."""
 
     type: Literal["workflow.created"]
     payload: WorkflowCreatedPayload
@@ -997,13 +1120,16 @@ class WorkflowRunCreatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.created`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     requested_by: str
+    """Identity that requested it."""
     input_names: list[str]
     resumed_from_run_id: str | None = None
+    """Run that it was resumed from; absent otherwise."""
 
 
 class WorkflowRunCreated(EventRecord, frozen=True, kw_only=True):
-    """A workflow run started. The values of ``input_names`` fill placeholders of its directives."""
+    """A workflow run started. The values of `input_names` fill placeholders of its directives."""
 
     type: Literal["workflow.run.created"]
     payload: WorkflowRunCreatedPayload
@@ -1013,19 +1139,24 @@ class WorkflowResumedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.resumed`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     workflow_run_id: str
     status: str
+    """Current status."""
     requested_by: str
+    """Identity that requested it."""
     reset: list[str]
+    """True: discard the text of this turn."""
     input_names: list[str]
     reopened: list[ReopenedApproval] | None = None
     held: list[str] | None = None
+    """How good earlier estimates were; absent without runs."""
 
 
 class WorkflowResumed(EventRecord, frozen=True, kw_only=True):
-    """A workflow run was resumed. The steps in ``reset`` restart, with new attempts.
+    """A workflow run was resumed. The steps in `reset` restart, with new attempts.
 
-    ``reopened`` lists granted approvals among them, with the reasons. Steps in ``held`` have items and wait for these
+    `reopened` lists granted approvals among them, with the reasons. Steps in `held` have items and wait for these
     approvals.
     """
 
@@ -1037,15 +1168,19 @@ class WorkflowStepStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.started`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     step_run_id: str
     item: int | None = None
+    """Number of the item, from 0."""
     condition: OutputHash | None = None
 
 
 class WorkflowStepStarted(EventRecord, frozen=True, kw_only=True):
-    """A step has a run, admitted or queued in the same commit. ``item`` is set if the run is for one map item."""
+    """A step has a run, admitted or queued in the same commit. `item` is set if the run is for one map item."""
 
     type: Literal["workflow.step.started"]
     payload: WorkflowStepStartedPayload
@@ -1055,8 +1190,11 @@ class WorkflowStepExpandedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.expanded`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     items: int
+    """Items of this page."""
     condition: OutputHash | None = None
 
 
@@ -1071,17 +1209,24 @@ class WorkflowStepCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.completed`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     output_chars: int
+    """Length of the output in characters."""
     step_run_id: str | None = None
     item: int | None = None
+    """Number of the item, from 0."""
     provider: str | None = None
+    """Name of the provider."""
     model: str | None = None
+    """Name of the model."""
 
 
 class WorkflowStepCompleted(EventRecord, frozen=True, kw_only=True):
-    """A step or one of its items completed. Without ``step_run_id`` all items of the step did."""
+    """A step or one of its items completed. Without `step_run_id` all items of the step did."""
 
     type: Literal["workflow.step.completed"]
     payload: WorkflowStepCompletedPayload
@@ -1091,19 +1236,24 @@ class WorkflowStepFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.failed`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     will_retry: bool
     step_run_id: str | None = None
     item: int | None = None
+    """Number of the item, from 0."""
     condition: OutputHash | None = None
     message: str | None = None
     """Only in events of schema version 1."""
 
 
 class WorkflowStepFailed(EventRecord, frozen=True, kw_only=True):
-    """An attempt of a step or of one of its items failed. It is retried if ``will_retry`` is true."""
+    """An attempt of a step or of one of its items failed. It is retried if `will_retry` is true."""
 
     type: Literal["workflow.step.failed"]
     payload: WorkflowStepFailedPayload
@@ -1113,8 +1263,11 @@ class WorkflowStepSkippedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.skipped`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
-    reason: WorkflowStepSkippedPayloadReason
+    """Id of the step; absent without one."""
+    reason: WorkflowStepSkippedReason
+    """Why."""
     condition: OutputHash | None = None
 
 
@@ -1129,10 +1282,14 @@ class WorkflowStepCancelledPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.step.cancelled`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     step_run_id: str | None = None
     item: int | None = None
+    """Number of the item, from 0."""
 
 
 class WorkflowStepCancelled(EventRecord, frozen=True, kw_only=True):
@@ -1146,15 +1303,18 @@ class WorkflowApprovalRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.approval.requested`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
     subject_sha256: str
     expires_at_ms: int | None = None
     condition: OutputHash | None = None
 
 
 class WorkflowApprovalRequested(EventRecord, frozen=True, kw_only=True):
-    """An approval was requested. ``subject_sha256`` is the hash of the salt and the subject of the approval."""
+    """An approval was requested. `subject_sha256` is the hash of the salt and the subject of the approval."""
 
     type: Literal["workflow.approval.requested"]
     payload: WorkflowApprovalRequestedPayload
@@ -1164,9 +1324,12 @@ class WorkflowApprovalGrantedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.approval.granted`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     subject_sha256: str
-    cause: WorkflowApprovalGrantedPayloadCause
+    cause: WorkflowApprovalGrantedCause
+    """Why it is paused."""
     by: str | None = None
 
 
@@ -1181,9 +1344,12 @@ class WorkflowApprovalRejectedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.approval.rejected`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_id: str
+    """Id of the step; absent without one."""
     subject_sha256: str
-    cause: WorkflowApprovalRejectedPayloadCause
+    cause: WorkflowApprovalRejectedCause
+    """Why it is paused."""
     by: str | None = None
 
 
@@ -1198,6 +1364,7 @@ class WorkflowRunSuspendedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.suspended`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     step_ids: list[str]
 
 
@@ -1212,12 +1379,13 @@ class WorkflowRunCancelRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.cancel.requested`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     reason: str | None = None
     """Only in events of schema version 1."""
 
 
 class WorkflowRunCancelRequested(EventRecord, frozen=True, kw_only=True):
-    """The cancel of a workflow run was requested. ``note`` is the caller's reason."""
+    """The cancel of a workflow run was requested. `note` is the caller's reason."""
 
     type: Literal["workflow.run.cancel.requested"]
     payload: WorkflowRunCancelRequestedPayload
@@ -1227,6 +1395,7 @@ class WorkflowRunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.completed`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
 
 
 class WorkflowRunCompleted(EventRecord, frozen=True, kw_only=True):
@@ -1240,7 +1409,9 @@ class WorkflowRunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.failed`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     failed_steps: list[str]
+    """Steps that failed or were cancelled."""
 
 
 class WorkflowRunFailed(EventRecord, frozen=True, kw_only=True):
@@ -1254,6 +1425,7 @@ class WorkflowRunCancelledPayload(Model, frozen=True, kw_only=True):
     """The payload of `workflow.run.cancelled`."""
 
     workflow_id: str
+    """Id of the workflow; absent without one."""
     reason: str | None = None
     """Only in events of schema version 1."""
 
@@ -1269,11 +1441,17 @@ class PolicyUpdatedPayload(Model, frozen=True, kw_only=True):
     """The payload of `policy.updated`."""
 
     schema_version: int
-    updated_at: str
+    """Version of this shape."""
+    updated_at: datetime
+    """When it last changed."""
     after: Policy
+    """Where to start."""
     before: Policy | None = None
+    """State before the change; absent if nothing existed."""
     audit_comment: str | None = None
+    """Reason of the change, for auditors."""
     updated_by: str | None = None
+    """Identity that changed it last."""
 
 
 class PolicyUpdated(EventRecord, frozen=True, kw_only=True):
@@ -1287,14 +1465,18 @@ class ScheduleUpsertedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.upserted`."""
 
     id: str
+    """Id."""
     enabled: bool
+    """False switches it off."""
     definition: ScheduleDefinition
+    """Steps and dependencies."""
     after_ms: int
     updated_by: str
+    """Identity that changed it last."""
 
 
 class ScheduleUpserted(EventRecord, frozen=True, kw_only=True):
-    """A schedule was created or replaced by ``updated_by``. Its slots are those after ``after_ms``."""
+    """A schedule was created or replaced by `updated_by`. Its slots are those after `after_ms`."""
 
     type: Literal["schedule.upserted"]
     payload: ScheduleUpsertedPayload
@@ -1304,11 +1486,13 @@ class ScheduleRemovedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.removed`."""
 
     id: str
+    """Id."""
     removed: bool
+    """False if it did not exist."""
 
 
 class ScheduleRemoved(EventRecord, frozen=True, kw_only=True):
-    """The removal of a schedule was requested. ``removed`` is false if it did not exist."""
+    """The removal of a schedule was requested. `removed` is false if it did not exist."""
 
     type: Literal["schedule.removed"]
     payload: ScheduleRemovedPayload
@@ -1318,15 +1502,17 @@ class ScheduleEnabledPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.enabled`."""
 
     id: str
+    """Id."""
     updated: bool
+    """False if it already was in this state."""
     anchor_ms: int | None = None
     after_ms: int | None = None
 
 
 class ScheduleEnabled(EventRecord, frozen=True, kw_only=True):
-    """The enabling of a schedule was requested. Its slots are after ``after_ms``, from ``anchor_ms``.
+    """The enabling of a schedule was requested. Its slots are after `after_ms`, from `anchor_ms`.
 
-    ``updated`` is false if the schedule did not exist.
+    `updated` is false if the schedule did not exist.
     """
 
     type: Literal["schedule.enabled"]
@@ -1337,11 +1523,13 @@ class ScheduleDisabledPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.disabled`."""
 
     id: str
+    """Id."""
     updated: bool
+    """False if it already was in this state."""
 
 
 class ScheduleDisabled(EventRecord, frozen=True, kw_only=True):
-    """The disabling of a schedule was requested. ``updated`` is false if it did not exist."""
+    """The disabling of a schedule was requested. `updated` is false if it did not exist."""
 
     type: Literal["schedule.disabled"]
     payload: ScheduleDisabledPayload
@@ -1351,14 +1539,16 @@ class SchedulePausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.paused`."""
 
     id: str
-    cause: SchedulePausedPayloadCause
+    """Id."""
+    cause: models.PauseCause
+    """Why it is paused."""
     target_run_id: str | None = None
 
 
 class SchedulePaused(EventRecord, frozen=True, kw_only=True):
     """A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed.
 
-    ``target_run_id`` is the run that failed.
+    `target_run_id` is the run that failed.
     """
 
     type: Literal["schedule.paused"]
@@ -1369,6 +1559,7 @@ class ScheduleResumedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.resumed`."""
 
     id: str
+    """Id."""
 
 
 class ScheduleResumed(EventRecord, frozen=True, kw_only=True):
@@ -1381,13 +1572,15 @@ class ScheduleResumed(EventRecord, frozen=True, kw_only=True):
 class ScheduleTickExecutedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.tick.executed`."""
 
-    at: str
+    at: datetime
+    """When it happened."""
     run: int
     skipped: int
+    """Number that were skipped."""
 
 
 class ScheduleTickExecuted(EventRecord, frozen=True, kw_only=True):
-    """A client ran a tick for the time ``at``. ``run`` counts slots that ran, ``skipped`` schedules without one."""
+    """A client ran a tick for the time `at`. `run` counts slots that ran, `skipped` schedules without one."""
 
     type: Literal["schedule.tick.executed"]
     payload: ScheduleTickExecutedPayload
@@ -1397,13 +1590,14 @@ class ScheduleRunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.started`."""
 
     id: str
+    """Id."""
     target_run_id: str
     slot_ms: int | None = None
     terminates: list[str] | None = None
 
 
 class ScheduleRunStarted(EventRecord, frozen=True, kw_only=True):
-    """A slot started a run; without ``slot_ms`` a client did by hand. The runs in ``terminates`` are stopped for it."""
+    """A slot started a run; without `slot_ms` a client did by hand. The runs in `terminates` are stopped for it."""
 
     type: Literal["schedule.run.started"]
     payload: ScheduleRunStartedPayload
@@ -1413,12 +1607,13 @@ class ScheduleRunBufferedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.buffered`."""
 
     id: str
+    """Id."""
     slot_ms: int
     cancels: list[str] | None = None
 
 
 class ScheduleRunBuffered(EventRecord, frozen=True, kw_only=True):
-    """A slot waits for active runs to end. The runs in ``cancels`` are cancelled for it."""
+    """A slot waits for active runs to end. The runs in `cancels` are cancelled for it."""
 
     type: Literal["schedule.run.buffered"]
     payload: ScheduleRunBufferedPayload
@@ -1428,8 +1623,10 @@ class ScheduleRunSkippedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.skipped`."""
 
     id: str
+    """Id."""
     slot_ms: int
-    reason: ScheduleRunSkippedPayloadReason
+    reason: ScheduleRunSkippedReason
+    """Why."""
 
 
 class ScheduleRunSkipped(EventRecord, frozen=True, kw_only=True):
@@ -1443,14 +1640,17 @@ class ScheduleSlotsMissedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.slots.missed`."""
 
     id: str
+    """Id."""
     from_ms: int
     to_ms: int
     count: int
-    reason: ScheduleSlotsMissedPayloadReason
+    """Number of failures."""
+    reason: ScheduleSlotsMissedReason
+    """Why."""
 
 
 class ScheduleSlotsMissed(EventRecord, frozen=True, kw_only=True):
-    """The slots from ``from_ms`` to ``to_ms``, both included, will not run."""
+    """The slots from `from_ms` to `to_ms`, both included, will not run."""
 
     type: Literal["schedule.slots.missed"]
     payload: ScheduleSlotsMissedPayload
@@ -1460,6 +1660,7 @@ class ScheduleRunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.completed`."""
 
     id: str
+    """Id."""
     target_run_id: str
     slot_ms: int | None = None
 
@@ -1475,16 +1676,19 @@ class ScheduleRunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.failed`."""
 
     id: str
+    """Id."""
     target_run_id: str
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     slot_ms: int | None = None
-    reason: ScheduleRunFailedPayloadReason | None = None
+    reason: ScheduleRunFailedReason | None = None
+    """Why."""
     message: str | None = None
     """Only in events of schema version 1."""
 
 
 class ScheduleRunFailed(EventRecord, frozen=True, kw_only=True):
-    """A run of the schedule ended without an answer. ``reason`` is set if it was cancelled or refused."""
+    """A run of the schedule ended without an answer. `reason` is set if it was cancelled or refused."""
 
     type: Literal["schedule.run.failed"]
     payload: ScheduleRunFailedPayload
@@ -1494,7 +1698,9 @@ class ScheduleRunTriggeredPayload(Model, frozen=True, kw_only=True):
     """The payload of `schedule.run.triggered`."""
 
     id: str
-    status: ScheduleRunTriggeredPayloadStatus
+    """Id."""
+    status: ScheduleRunTriggeredStatus
+    """Current status."""
 
 
 class ScheduleRunTriggered(EventRecord, frozen=True, kw_only=True):
@@ -1509,11 +1715,16 @@ class WorkEnqueuedPayload(Model, frozen=True, kw_only=True):
 
     queue_depth: int
     item_id: str
-    mode: WorkEnqueuedPayloadMode
+    """Id of the item."""
+    mode: models.QueueMode
+    """`followup`: a run of its own. `collect`: neighbours share a run."""
     chars: int
+    """Length in characters."""
     enqueued_by: str
     message_id: str | None = None
+    """Id of the message; absent if it is not from one."""
     dead_letter_id: str | None = None
+    """The dead letter that it became or came from."""
 
 
 class WorkEnqueued(EventRecord, frozen=True, kw_only=True):
@@ -1527,15 +1738,21 @@ class WorkDrainStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drain.started`."""
 
     drain_id: str
+    """Id of the drain."""
     queue_depth_before: int
+    """Waiting items at the start."""
     requested_by: str
+    """Identity that requested it."""
     automatic: bool | None = None
+    """True if a message started it."""
     provider: str | None = None
+    """Name of the provider."""
     model: str | None = None
+    """Name of the model."""
 
 
 class WorkDrainStarted(EventRecord, frozen=True, kw_only=True):
-    """A drain started: on request, or ``automatic``."""
+    """A drain started: on request, or `automatic`."""
 
     type: Literal["work.drain.started"]
     payload: WorkDrainStartedPayload
@@ -1545,7 +1762,9 @@ class WorkBatchStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.started`."""
 
     drain_id: str
+    """Id of the drain."""
     run_id: str
+    """Id of the run."""
     item_ids: list[str]
 
 
@@ -1560,8 +1779,11 @@ class WorkItemDrainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.item.drained`."""
 
     drain_id: str
+    """Id of the drain."""
     run_id: str
+    """Id of the run."""
     item_id: str
+    """Id of the item."""
     queue_depth: int
 
 
@@ -1576,17 +1798,20 @@ class WorkBatchReturnedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.returned`."""
 
     drain_id: str
+    """Id of the drain."""
     run_id: str
+    """Id of the run."""
     item_ids: list[str]
     code: str
-    failed_at: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
+    failed_at: datetime
     counted: bool
     message: str | None = None
     """Only in events of schema version 1."""
 
 
 class WorkBatchReturned(EventRecord, frozen=True, kw_only=True):
-    """Items were put back because their run did not complete. ``counted`` is true if this counts as an attempt."""
+    """Items were put back because their run did not complete. `counted` is true if this counts as an attempt."""
 
     type: Literal["work.batch.returned"]
     payload: WorkBatchReturnedPayload
@@ -1596,18 +1821,23 @@ class WorkBatchDeadLetteredPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.batch.dead-lettered`."""
 
     drain_id: str
+    """Id of the drain."""
     dead_letter_id: str
+    """The dead letter that it became or came from."""
     item_ids: list[str]
-    reason: WorkBatchDeadLetteredPayloadReason
+    reason: models.DeadLetterReason
+    """Why."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     queue_depth: int
     run_id: str | None = None
+    """Id of the run."""
     message: str | None = None
     """Only in events of schema version 1."""
 
 
 class WorkBatchDeadLettered(EventRecord, frozen=True, kw_only=True):
-    """Items left the queue as one dead letter. ``run_id`` is absent if there was no run."""
+    """Items left the queue as one dead letter. `run_id` is absent if there was no run."""
 
     type: Literal["work.batch.dead-lettered"]
     payload: WorkBatchDeadLetteredPayload
@@ -1617,10 +1847,15 @@ class WorkDrainedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drained`."""
 
     status: WorkDrainedPayloadStatus
+    """Current status."""
     drained_items: int
+    """Items done."""
     queue_depth_before: int
+    """Waiting items at the start."""
     queue_depth_after: int
+    """Waiting items at the end; absent before that."""
     drain_id: str
+    """Id of the drain."""
 
 
 class WorkDrained(EventRecord, frozen=True, kw_only=True):
@@ -1634,13 +1869,21 @@ class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `work.drain.failed`."""
 
     drain_id: str
+    """Id of the drain."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     drained_items: int
+    """Items done."""
     queue_depth_before: int
+    """Waiting items at the start."""
     queue_depth_after: int
+    """Waiting items at the end; absent before that."""
     run_id: str | None = None
+    """Id of the run."""
     retryable: bool | None = None
-    retry_with: WorkDrainFailedPayloadRetryWith | None = None
+    """True if a retry may succeed."""
+    retry_with: WorkDrainFailedRetryWith | None = None
+    """Key of a retry; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -1656,26 +1899,37 @@ class A2aDlqAddedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.added`."""
 
     id: str
-    source: A2aDlqAddedPayloadSource
+    """Id."""
+    source: models.DeadLetterSource
+    """Where it comes from."""
     session_id: str
-    reason: A2aDlqAddedPayloadReason
+    """Id of the session."""
+    reason: models.DeadLetterReason
+    """Why."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     retry_count: int
+    """Retries, with a requeue that has not run yet."""
     items: list[LetterItem]
+    """Items of this page."""
     attempts: list[DeadLetterAttempt]
+    """Number of runs that worked on it."""
     message_id: str | None = None
+    """Id of the message; absent if it is not from one."""
     source_persona: str | None = None
+    """Persona that sent the message; absent for queue items."""
     target_persona: str | None = None
+    """Persona that the message is for; absent for queue items."""
     previous_id: str | None = None
     error: str | None = None
     """Only in events of schema version 1."""
 
 
 class A2aDlqAdded(EventRecord, frozen=True, kw_only=True):
-    """Work could not be done. ``retry_count`` counts its requeues. ``payload`` is a JSON object.
+    """Work could not be done. `retry_count` counts its requeues. `payload` is a JSON object.
 
-    ``previous_id`` is the dead letter that the work was requeued from. ``attempt_errors`` has one text for each of the
-    ``attempts``.
+    `previous_id` is the dead letter that the work was requeued from. `attempt_errors` has one text for each of the
+    `attempts`.
     """
 
     type: Literal["a2a.dlq.added"]
@@ -1686,9 +1940,12 @@ class A2aDlqRequeuedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.requeued`."""
 
     id: str
+    """Id."""
     retry_count: int
+    """Retries, with a requeue that has not run yet."""
     item_ids: list[str]
     message_id: str | None = None
+    """Id of the message; absent if it is not from one."""
 
 
 class A2aDlqRequeued(EventRecord, frozen=True, kw_only=True):
@@ -1702,6 +1959,7 @@ class A2aDlqDiscardedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.discarded`."""
 
     id: str
+    """Id."""
     audit_note: str | None = None
     """Only in events of schema version 1."""
 
@@ -1717,6 +1975,7 @@ class A2aDlqRestoredPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.dlq.restored`."""
 
     id: str
+    """Id."""
     audit_note: str | None = None
     """Only in events of schema version 1."""
 
@@ -1732,18 +1991,25 @@ class A2aMessageSentPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.message.sent`."""
 
     message_id: str
+    """Id of the message; absent if it is not from one."""
     from_agent: str
     to_agent: str
     step_id: str | None = None
+    """Id of the step; absent without one."""
     status: A2aMessageSentPayloadStatus
+    """Current status."""
     hops: int
+    """Messages in the chain up to this one."""
     sent_by: str
+    """Identity that sent it."""
     item_id: str | None = None
+    """Id of the item."""
     dead_letter_id: str | None = None
+    """The dead letter that it became or came from."""
 
 
 class A2aMessageSent(EventRecord, frozen=True, kw_only=True):
-    """A message was accepted and, within the hop limit, queued. ``hops`` is the number of messages that led to it."""
+    """A message was accepted and, within the hop limit, queued. `hops` is the number of messages that led to it."""
 
     type: Literal["a2a.message.sent"]
     payload: A2aMessageSentPayload
@@ -1753,11 +2019,15 @@ class A2aMessageStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.message.started`."""
 
     message_id: str
+    """Id of the message; absent if it is not from one."""
     from_agent: str
     to_agent: str
     step_id: str | None = None
+    """Id of the step; absent without one."""
     status: A2aMessageStartedPayloadStatus
+    """Current status."""
     attempt: int
+    """Number of the attempt, from 1; 0 before the first."""
 
 
 class A2aMessageStarted(EventRecord, frozen=True, kw_only=True):
@@ -1771,10 +2041,13 @@ class A2aMessageCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.message.completed`."""
 
     message_id: str
+    """Id of the message; absent if it is not from one."""
     from_agent: str
     to_agent: str
     step_id: str | None = None
+    """Id of the step; absent without one."""
     status: A2aMessageCompletedPayloadStatus
+    """Current status."""
 
 
 class A2aMessageCompleted(EventRecord, frozen=True, kw_only=True):
@@ -1788,13 +2061,19 @@ class A2aMessageFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `a2a.message.failed`."""
 
     message_id: str
+    """Id of the message; absent if it is not from one."""
     from_agent: str
     to_agent: str
     step_id: str | None = None
+    """Id of the step; absent without one."""
     status: A2aMessageFailedPayloadStatus
+    """Current status."""
     reason: str
+    """Why."""
     code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
     dead_letter_id: str
+    """The dead letter that it became or came from."""
     error: str | None = None
     """Only in events of schema version 1."""
 
@@ -1810,7 +2089,9 @@ class MemoryRecordedPayload(Model, frozen=True, kw_only=True):
     """The payload of `memory.recorded`."""
 
     entry_id: str
+    """Id of the memory entry."""
     chars: int
+    """Length in characters."""
     has_metadata: bool
 
 
@@ -1825,6 +2106,7 @@ class MemoryForgottenPayload(Model, frozen=True, kw_only=True):
     """The payload of `memory.forgotten`."""
 
     entry_id: str
+    """Id of the memory entry."""
 
 
 class MemoryForgotten(EventRecord, frozen=True, kw_only=True):
@@ -1839,15 +2121,19 @@ class A2aDlqRedriveStartedPayload(Model, frozen=True, kw_only=True):
 
     redrive_id: str
     filter: RedriveSelection
+    """Which dead letters to requeue."""
     filter_hash: str
     rate_per_second: int
+    """Dead letters to requeue per second."""
     total: int
+    """Number in all."""
     until: int
     requested_by: str
+    """Identity that requested it."""
 
 
 class A2aDlqRedriveStarted(EventRecord, frozen=True, kw_only=True):
-    """A redrive was requested for ``total`` letters, all added up to position ``until``."""
+    """A redrive was requested for `total` letters, all added up to position `until`."""
 
     type: Literal["a2a.dlq.redrive.started"]
     payload: A2aDlqRedriveStartedPayload
@@ -1858,13 +2144,16 @@ class A2aDlqRedriveAdvancedPayload(Model, frozen=True, kw_only=True):
 
     redrive_id: str
     dead_letter_id: str
+    """The dead letter that it became or came from."""
     letter_position: int
-    result: A2aDlqRedriveAdvancedPayloadResult
+    result: models.RedriveDecision
+    """The result."""
     code: str | None = None
+    """Error code, as in `ErrorCode`; older logs may hold others."""
 
 
 class A2aDlqRedriveAdvanced(EventRecord, frozen=True, kw_only=True):
-    """One letter was processed. It was added at ``letter_position``. ``code`` is the reason if it failed."""
+    """One letter was processed. It was added at `letter_position`. `code` is the reason if it failed."""
 
     type: Literal["a2a.dlq.redrive.advanced"]
     payload: A2aDlqRedriveAdvancedPayload
@@ -1876,8 +2165,11 @@ class A2aDlqRedriveCompletedPayload(Model, frozen=True, kw_only=True):
     redrive_id: str
     filter_hash: str
     requeued: int
+    """Number that were requeued."""
     skipped: int
+    """Number that were skipped."""
     failed: int
+    """Number that failed."""
 
 
 class A2aDlqRedriveCompleted(EventRecord, frozen=True, kw_only=True):
@@ -1893,8 +2185,11 @@ class A2aDlqRedriveCancelledPayload(Model, frozen=True, kw_only=True):
     redrive_id: str
     filter_hash: str
     requeued: int
+    """Number that were requeued."""
     skipped: int
+    """Number that were skipped."""
     failed: int
+    """Number that failed."""
 
 
 class A2aDlqRedriveCancelled(EventRecord, frozen=True, kw_only=True):
@@ -1908,24 +2203,37 @@ class PersonaRunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.started`."""
 
     persona_name: str
+    """Name of the persona."""
     repo_path: str
+    """Path of the repository in the workspace."""
     head_ref: str
+    """Commit, branch or tag to review."""
     base_ref: str
-    base_ref_resolved_from: PersonaRunStartedPayloadBaseRefResolvedFrom
+    """Commit, branch or tag to compare with."""
+    base_ref_resolved_from: PersonaRunStartedBaseRefResolvedFrom
+    """How the base was found."""
     head_commit: str
     base_commit: str
     files: int
+    """Rules of tool `files`."""
     requested_by: str
-    stdout: PersonaRunStartedPayloadStdout
+    """Identity that requested it."""
+    stdout: models.PersonaStdout
+    """Printed form of the result."""
     harness_profile_id: str | None = None
+    """Id of the harness profile."""
     provider: str | None = None
+    """Name of the provider."""
     model: str | None = None
+    """Name of the model."""
     out_json_path: str | None = None
+    """Copy of the result in the workspace."""
     out_markdown_path: str | None = None
+    """Copy of the report in the workspace."""
 
 
 class PersonaRunStarted(EventRecord, frozen=True, kw_only=True):
-    """A review started. Its first run has the id of the stream. ``prepared`` is the material for the model."""
+    """A review started. Its first run has the id of the stream. `prepared` is the material for the model."""
 
     type: Literal["persona.run.started"]
     payload: PersonaRunStartedPayload
@@ -1935,7 +2243,9 @@ class PersonaRunRepairRequestedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.repair-requested`."""
 
     persona_name: str
+    """Name of the persona."""
     repair_run_id: str
+    """Run of the second request; absent without one."""
 
 
 class PersonaRunRepairRequested(EventRecord, frozen=True, kw_only=True):
@@ -1949,20 +2259,30 @@ class PersonaRunCompletedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.completed`."""
 
     persona_name: str
-    status: PersonaRunCompletedPayloadStatus
-    merge_gate: PersonaRunCompletedPayloadMergeGate
+    """Name of the persona."""
+    status: PersonaRunCompletedStatus
+    """Current status."""
+    merge_gate: models.MergeGate
+    """Whether the change may be merged."""
     p1: int
+    """Findings of priority P1."""
     p2: int
+    """Findings of priority P2."""
     p3: int
+    """Findings of priority P3."""
     repaired: bool
     artifacts: models.PersonaArtifacts
+    """Files of the review."""
     provider: str | None = None
+    """Name of the provider."""
     model: str | None = None
+    """Name of the model."""
     usage: models.Usage | None = None
+    """Tokens used."""
 
 
 class PersonaRunCompleted(EventRecord, frozen=True, kw_only=True):
-    """A review ended: ``ok`` with findings, counted by priority, or ``failed`` without a readable answer."""
+    """A review ended: `ok` with findings, counted by priority, or `failed` without a readable answer."""
 
     type: Literal["persona.run.completed"]
     payload: PersonaRunCompletedPayload
@@ -1972,9 +2292,13 @@ class PersonaRunFailedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.failed`."""
 
     persona_name: str
+    """Name of the persona."""
     repo_path: str
+    """Path of the repository in the workspace."""
     head_ref: str
+    """Commit, branch or tag to review."""
     base_ref: str | None = None
+    """Commit, branch or tag to compare with."""
     error: str | None = None
     """Only in events of schema version 1."""
 
@@ -1990,14 +2314,18 @@ class AnchorKeptPayload(Model, frozen=True, kw_only=True):
     """The payload of `anchor.kept`."""
 
     log_id: str
+    """Id of the log."""
     position: int
+    """Position in the log."""
     chain: str
-    at: str
+    """Chain value at the position, in hex."""
+    at: datetime
+    """When it happened."""
     from_: str
 
 
 class AnchorKept(EventRecord, frozen=True, kw_only=True):
-    """An anchor of another log was stored: ``from`` reported ``chain`` (hex) at ``position`` at the time ``at``."""
+    """An anchor of another log was stored: `from` reported `chain` (hex) at `position` at the time `at`."""
 
     type: Literal["anchor.kept"]
     payload: AnchorKeptPayload
@@ -2007,8 +2335,11 @@ class AnchorConflictedPayload(Model, frozen=True, kw_only=True):
     """The payload of `anchor.conflicted`."""
 
     log_id: str
+    """Id of the log."""
     position: int
+    """Position in the log."""
     chain: str
+    """Chain value at the position, in hex."""
     kept: str
     from_: str
 
@@ -2024,6 +2355,7 @@ class AuthzModeActivePayload(Model, frozen=True, kw_only=True):
     """The payload of `AUTHZ_MODE_ACTIVE`."""
 
     mode: str
+    """`followup`: a run of its own. `collect`: neighbours share a run."""
 
 
 class AuthzModeActive(EventRecord, frozen=True, kw_only=True):
@@ -2036,19 +2368,21 @@ class AuthzModeActive(EventRecord, frozen=True, kw_only=True):
 class RbacRolesLoadedPayload(Model, frozen=True, kw_only=True):
     """The payload of `rbac.roles.loaded`."""
 
-    source: RbacRolesLoadedPayloadSource
+    source: RolesLoadedSource
+    """Where it comes from."""
     viewers: int
     operators: int
     admins: int
     everybody_else: str
     sha256: str
+    """SHA-256 in hex."""
     locked_out: int | None = None
 
 
 class RbacRolesLoaded(EventRecord, frozen=True, kw_only=True):
     """A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
 
-    ``locked_out`` is the number of identities with the role None, if there are any.
+    `locked_out` is the number of identities with the role None, if there are any.
     """
 
     type: Literal["rbac.roles.loaded"]
@@ -2060,9 +2394,10 @@ class AuthzDeniedPayload(Model, frozen=True, kw_only=True):
 
     subject: str
     role: str
+    """Who wrote it."""
     operation: str
     required_roles: list[str]
-    deny_reason: AuthzDeniedPayloadDenyReason
+    deny_reason: AuthzDeniedDenyReason
 
 
 class AuthzDenied(EventRecord, frozen=True, kw_only=True):
@@ -2076,16 +2411,18 @@ class RequestsSuppressedPayload(Model, frozen=True, kw_only=True):
     """The payload of `requests.suppressed`."""
 
     count: int
+    """Number of failures."""
     subject: str
     operation: str
     since: str | None = None
+    """Since when."""
 
 
 class RequestsSuppressed(EventRecord, frozen=True, kw_only=True):
     """Requests of an identity for an operation were stopped or refused without an event for each one.
 
-    A limit of recorded refusals was exceeded. ``*`` means several identities or operations. ``since`` is the time of
-    the first of these requests.
+    A limit of recorded refusals was exceeded. `*` means several identities or operations. `since` is the time of the
+    first of these requests.
     """
 
     type: Literal["requests.suppressed"]
@@ -2096,12 +2433,15 @@ class SafetyViolationPayload(Model, frozen=True, kw_only=True):
     """The payload of `safety.violation`."""
 
     schema_version: int
+    """Version of this shape."""
     source: ViolationSource
-    category: SafetyViolationPayloadCategory
-    severity: SafetyViolationPayloadSeverity
-    outcome: SafetyViolationPayloadOutcome
+    """Where it comes from."""
+    category: SafetyViolationCategory
+    severity: SafetyViolationSeverity
+    outcome: SafetyViolationOutcome
     violation_code: str
     actor: ViolationActor
+    """Identity that did it, or a `system:` actor of the server."""
 
 
 class SafetyViolation(EventRecord, frozen=True, kw_only=True):
@@ -2115,15 +2455,16 @@ class LogForkedPayload(Model, frozen=True, kw_only=True):
     """The payload of `log.forked`."""
 
     head: int
+    """Position of the last event."""
     expected: int
-    anchor: LogForkedPayloadAnchor | None = None
+    anchor: LogForkedAnchor | None = None
 
 
 class LogForked(EventRecord, frozen=True, kw_only=True):
     """An operator accepted that acknowledged events are lost, by a restored backup, a failover or a truncation.
 
-    ``anchor`` is set if a loss is only possible, because the anchor was missing, unreadable, or of another log. Then
-    ``expected`` is the head.
+    `anchor` is set if a loss is only possible, because the anchor was missing, unreadable, or of another log. Then
+    `expected` is the head.
     """
 
     type: Literal["log.forked"]
@@ -2143,11 +2484,11 @@ class PayloadRedactedPayload(Model, frozen=True, kw_only=True):
 
 
 class PayloadRedacted(EventRecord, frozen=True, kw_only=True):
-    """The text of one event was erased; the chain still verifies. ``note`` is the reason.
+    """The text of one event was erased; the chain still verifies. `note` is the reason.
 
-    ``copies`` are the positions of other events whose text repeats the erased text; ``public`` are the positions of
-    events that have it in their public payload. With ``more`` there may be others: not all were searched or listed. The
-    first event of a command has these lists, and keeps them when its own ``note`` is erased.
+    `copies` are the positions of other events whose text repeats the erased text; `public` are the positions of events
+    that have it in their public payload. With `more` there may be others: not all were searched or listed. The first
+    event of a command has these lists, and keeps them when its own `note` is erased.
     """
 
     type: Literal["payload.redacted"]
@@ -2159,10 +2500,11 @@ class ClockAcceptedPayload(Model, frozen=True, kw_only=True):
 
     clock_ms: int
     ahead_ms: int
+    """Milliseconds that it was ahead of the server's time."""
 
 
 class ClockAccepted(EventRecord, frozen=True, kw_only=True):
-    """An Admin accepted the machine's clock, which was ``ahead_ms`` ahead of the server's time."""
+    """An Admin accepted the machine's clock, which was `ahead_ms` ahead of the server's time."""
 
     type: Literal["clock.accepted"]
     payload: ClockAcceptedPayload

@@ -238,8 +238,9 @@ def test_a_deprecated_operation_names_its_successor() -> None:
 def test_a_stream_is_an_event_stream_with_frames_of_json() -> None:
     content = SPEC["paths"]["/api/v1/events/stream"]["get"]["responses"]["200"]["content"]
     assert [*content] == ["text/event-stream"]
-    frame = SPEC["components"]["schemas"]["EventRecordAnswer"]
-    assert content["text/event-stream"]["x-frame-data"] == {"$ref": "#/components/schemas/EventRecordAnswer"}
+    frame = SPEC["components"]["schemas"]["EventRecordFrame"]
+    assert content["text/event-stream"]["x-frame-data"] == {"$ref": "#/components/schemas/EventRecordFrame"}
+    assert frame["required"] == ["ok", "data"]
     assert frame["properties"]["data"] == {"$ref": "#/components/schemas/EventRecord"}
 
 

@@ -53,6 +53,7 @@ def test_every_operation_is_answered_with_headers_against_caches_and_guesses(ser
         ("/", REVALIDATED),
         ("/docs", REVALIDATED),
         ("/openapi.json", REVALIDATED),
+        ("/events.schema.json", REVALIDATED),
         ("/static/docs.js", REVALIDATED),
     ],
 )
@@ -67,7 +68,7 @@ def test_a_sheet_has_the_same_headers(server: Server) -> None:
     assert (sheet.headers["content-type"].split(";")[0], *seen(sheet)) == ("text/csv", ["nosniff"], [NO_STORE])
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/static/docs.js"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/events.schema.json", "/static/docs.js"])
 @pytest.mark.parametrize("sent", ["{}", "W/{}", '"other", {}', "*"])
 def test_a_document_that_its_client_has_is_not_sent_again(server: Server, path: str, sent: str) -> None:
     http, address = server.client().http, server.url + path

@@ -160,7 +160,9 @@ async def test_any_value_is_a_name_or_refused(value: bytes) -> None:
         assert sent[0]["status"] in (400, 401)
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/static/docs.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/livez", "/readyz", "/docs", "/openapi.json", "/events.schema.json", "/static/docs.js"]
+)
 async def test_open_paths_need_no_identity(path: str) -> None:
     assert await identity([], path=path) is None
     assert await identity([(NAME, b"alice")], path=path) is None

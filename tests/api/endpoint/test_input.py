@@ -365,7 +365,16 @@ def test_options_of_anything_is_an_empty_answer(shared: Server, path: bytes) -> 
 
 def test_every_answer_has_a_trace_id_of_its_own(shared: Server) -> None:
     mine = b"x-trace-id: 00000000-0000-4000-8000-000000000000"
-    paths = [b"/livez", b"/readyz", b"/docs", b"/openapi.json", b"/static/docs.js", b"/static/x", b"/api/v1/x"]
+    paths = [
+        b"/livez",
+        b"/readyz",
+        b"/docs",
+        b"/openapi.json",
+        b"/events.schema.json",
+        b"/static/docs.js",
+        b"/static/x",
+        b"/api/v1/x",
+    ]
     paths += [(PREFIX + EXAMPLES[row.id].path).encode() for row in OPERATIONS if not row.stream]
     traces = [ask(shared.url, "GET", path, b"", mine).headers["x-trace-id"] for path in paths]
     assert len({str(uuid.UUID(trace)) for trace in traces}) == len(paths)

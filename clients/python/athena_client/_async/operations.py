@@ -2872,6 +2872,8 @@ class AsyncOperations(AsyncCore):
     ) -> AsyncPages[Event]:
         """List events from a cursor, oldest first.
 
+        The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+
         Args:
             types: Event types, separated by commas; absent: all.
             session_id: Id of the session.
@@ -2914,6 +2916,11 @@ class AsyncOperations(AsyncCore):
         after: str | None = None,
     ) -> AsyncStream[Event]:
         """Stream events from a cursor, live, as server-sent events.
+
+        The `event` of a frame is the `type` of its record, one of `event_types` of `GET /api/v1/capabilities`. Its
+        payload has the shape that `/events.schema.json` gives for the type. Two more frames have `{cursor, head}` as
+        their data: `caught-up` at the head, and `bookmark` after 10,000 events that the filters hide. A newer server
+        may send others.
 
         Args:
             types: Event types, separated by commas; absent: all.

@@ -2866,6 +2866,8 @@ class Operations(Core):
     ) -> Pages[Event]:
         """List events from a cursor, oldest first.
 
+        The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+
         Args:
             types: Event types, separated by commas; absent: all.
             session_id: Id of the session.
@@ -2908,6 +2910,11 @@ class Operations(Core):
         after: str | None = None,
     ) -> Stream[Event]:
         """Stream events from a cursor, live, as server-sent events.
+
+        The `event` of a frame is the `type` of its record, one of `event_types` of `GET /api/v1/capabilities`. Its
+        payload has the shape that `/events.schema.json` gives for the type. Two more frames have `{cursor, head}` as
+        their data: `caught-up` at the head, and `bookmark` after 10,000 events that the filters hide. A newer server
+        may send others.
 
         Args:
             types: Event types, separated by commas; absent: all.

@@ -1,98 +1,174 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
 import type {
+  CatchUp,
   ContextMeta,
+  DeadLetterReason,
+  DeadLetterSource,
   EventRecord,
+  EvidenceSource,
+  EvidenceType,
+  FailureAction,
   HarnessSpec,
   KeyLimit,
+  MergeGate,
+  OverlapPolicy,
+  PauseCause,
+  PauseReason,
   PersonaArtifacts,
+  PersonaStdout,
+  PolicyEngine,
+  PolicyRuleType,
+  PolicyType,
+  QueueMode,
+  RedriveDecision,
   RefusedPlan,
+  RejectionReason,
   Reliability,
+  TranscriptKind,
+  TranscriptRole,
   Usage,
   VerificationFailure,
+  VerificationStatus,
+  WaitReason,
   WorkflowDefinition,
 } from "./types.js";
 
 /** What all events have in common. */
 export type EventBase = Omit<EventRecord, "type" | "payload">;
 
+export type AuthzDeniedDenyReason = "ROLE_MISSING" | "SCOPED_ACCESS_VIOLATION";
+
 /** A resolved reference in a run's context. `sha256` is the hash of the run's salt and the referenced text. */
 export interface ContextReference {
   readonly ref: string;
+  /** SHA-256 in hex. */
   readonly sha256: string;
+  /** Length in characters. */
   readonly chars: number;
 }
 
 /** A failed run of the work: its id, time (ISO-8601) and error code. */
 export interface DeadLetterAttempt {
+  /** Id of the run. */
   readonly runId: string;
+  /** When it happened. */
   readonly at: string;
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
 }
 
 /** A work item in a dead letter. */
 export interface LetterItem {
+  /** Id of the item. */
   readonly itemId: string;
-  readonly mode: "collect" | "followup" | (string & {});
+  /** `followup`: a run of its own. `collect`: neighbours share a run. */
+  readonly mode: QueueMode | (string & {});
+  /** Length in characters. */
   readonly chars: number;
 }
 
+export type LogForkedAnchor = "foreign" | "missing" | "unreadable";
+
 /** The hash of an output that a condition or map read: SHA-256 of a salt and the text, which may be erased. */
 export interface OutputHash {
+  /** Id of the step; absent without one. */
   readonly stepId: string;
+  /** SHA-256 in hex. */
   readonly sha256: string;
 }
+
+export type PersonaRunCompletedStatus = "failed" | "ok";
+
+export type PersonaRunStartedBaseRefResolvedFrom = "flag" | "main" | "origin-head";
 
 /**
  * A policy document. An absent limit does not limit.
  *
- * `max_run_attempts` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
+ * `maxRunAttempts` is the number of executors that a run may lose before it ends as crashed; 3 if absent.
  */
 export interface Policy {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | undefined;
+  /** Limits. */
   readonly limits?: readonly KeyLimit[] | undefined;
+  /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | undefined;
+  /** Timeout of a scheduled run without a profile, in milliseconds. */
   readonly defaultScheduleTimeoutMs?: number | undefined;
+  /** Most retries of model calls of a run; absent: no limit. */
   readonly retryBudgetPerRun?: number | undefined;
+  /** Budget of a UTC day in dollars; absent: none. */
   readonly costBudgetDailyUsd?: number | undefined;
+  /** Executors that a run may lose before it ends as crashed; absent: 3. */
   readonly maxRunAttempts?: number | undefined;
 }
 
 /** The rule that refused a run, and its engine. */
 export interface PolicyOrigin {
+  /** Version of this shape. */
   readonly schemaVersion: number;
-  readonly engine: "athena" | "kyverno" | (string & {});
-  readonly ruleType: "concurrency" | "generate" | "mutate" | "validate" | (string & {});
+  /** Engine of the rule. */
+  readonly engine: PolicyEngine | (string & {});
+  /** Type of the rule. */
+  readonly ruleType: PolicyRuleType | (string & {});
+  /** Name of the policy; absent without one. */
   readonly policyName?: string | undefined;
+  /** Name of the rule; absent without one. */
   readonly ruleName?: string | undefined;
-  readonly failureAction?: "audit" | "enforce" | (string & {}) | undefined;
+  /** What the rule does; absent if unknown. */
+  readonly failureAction?: FailureAction | (string & {}) | undefined;
+  /** Text for people. */
   readonly message?: string | undefined;
 }
 
 /** A filter of pending dead letters. Times are in milliseconds since 1970 UTC, inclusive. */
 export interface RedriveSelection {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Where it comes from. */
   readonly source?: string | undefined;
+  /** Persona that sent the message; absent for queue items. */
   readonly sourcePersona?: string | undefined;
+  /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
+  /** Why. */
   readonly reason?: string | undefined;
+  /** Only what was created at this time or later. */
   readonly createdAfter?: number | undefined;
+  /** Only what was created at this time or earlier. */
   readonly createdBefore?: number | undefined;
 }
 
 /** The session and persona of a refused run. */
 export interface RejectedRunDetails {
+  /** Id of the session. */
   readonly sessionId: string;
+  /** Name of the persona. */
   readonly personaName?: string | undefined;
 }
 
 /** The reason why a granted approval is requested again: changed inputs, and earlier steps that restart. */
 export interface ReopenedApproval {
+  /** Id of the step; absent without one. */
   readonly stepId: string;
   readonly inputNames?: readonly string[] | undefined;
   readonly stepIds?: readonly string[] | undefined;
 }
+
+export type RolesLoadedSource = "file" | "settings";
+
+export type RunCancelRequestedCause = "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy";
+
+export type RunCancelRequestedStatus = "cancelled" | "not-running";
+
+export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy";
+
+export type RunFailedRetryWith = "new-key" | "same-key";
+
+export type RunLeasedBecause = "dead" | "frozen" | "left";
 
 /**
  * The audit record of a refusal.
@@ -100,57 +176,97 @@ export interface ReopenedApproval {
  * With type `COST` it has the sums of the UTC day, and `limit`, a number of runs, is 0.
  */
 export interface RunRejection {
+  /** Version of this shape. */
   readonly schemaVersion: number;
+  /** When it was rejected. */
   readonly timestamp: string;
-  readonly policyType: "CONCURRENCY" | "COST" | (string & {});
+  /** Whether runs or costs were limited. */
+  readonly policyType: PolicyType | (string & {});
   readonly limit: number;
+  /** Session and persona of the run. */
   readonly rejectedRunDetails: RejectedRunDetails;
-  readonly reason: "daily-cost-budget-exceeded" | "key-limit-exceeded" | "lock-acquisition-failed" | "max-concurrent-runs-exceeded" | "unpriced-model" | (string & {});
+  /** Why. */
+  readonly reason: RejectionReason | (string & {});
+  /** Active runs when it was decided. */
   readonly activeRuns: number;
+  /** The policy. */
   readonly policy?: PolicyOrigin | undefined;
+  /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
   readonly spentMicroUsd?: number | undefined;
+  /** Budget in millionths of a dollar; absent without one. */
   readonly budgetMicroUsd?: number | undefined;
 }
+
+export type SafetyViolationCategory = "authorization" | "policy" | "sandbox";
+
+export type SafetyViolationOutcome = "blocked" | "denied" | "failed" | "violated";
+
+export type SafetyViolationSeverity = "critical" | "high";
 
 /** The stored definition of a schedule. No field has a default, because a later release could change it. */
 export interface ScheduleDefinition {
   readonly trigger: Trigger;
+  /** Run, session, operation or document; absent without one. */
   readonly target: ScheduleTarget;
-  readonly overlapPolicy: "allow-all" | "buffer-all" | "buffer-latest" | "buffer-one" | "cancel-other" | "skip" | "terminate-other" | (string & {});
-  readonly catchUp: "all" | "latest" | "none" | (string & {});
+  /** What to do if a run is active when another is due; absent: `skip`. */
+  readonly overlapPolicy: OverlapPolicy | (string & {});
+  /** Which missed times run; absent: `latest`. */
+  readonly catchUp: CatchUp | (string & {});
+  /** How late a missed time may run, in seconds; absent: a year. */
   readonly catchUpWindowSeconds: number;
+  /** True: a failed run pauses the schedule. */
   readonly pauseOnFailure: boolean;
 }
 
+export type ScheduleRunFailedReason = "cancelled" | "policy-rejected";
+
+export type ScheduleRunSkippedReason = "buffer-full" | "catchup-latest" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded";
+
+export type ScheduleRunTriggeredStatus = "already-running" | "failed" | "ok";
+
+export type ScheduleSlotsMissedReason = "buffer-full" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded";
+
 /** The work that a schedule starts: the stored input, a directive, a template or a workflow. */
 export interface ScheduleTarget {
+  /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the directive; absent if there is none. */
   readonly directiveId?: string | undefined;
+  /** Id of the harness profile. */
   readonly harnessProfileId?: string | undefined;
+  /** Id of the run template; absent without one. */
   readonly runTemplateId?: string | undefined;
+  /** Id of the workflow; absent without one. */
   readonly workflowId?: string | undefined;
 }
 
+export type ToolCalledRefused = "bad-arguments" | "unknown-tool";
+
 /**
- * The times of a schedule: exactly one of `every_minutes`, `cron` with `timezone`, and `run_at_ms`.
+ * The times of a schedule: exactly one of `everyMinutes`, `cron` with `timezone`, and `runAtMs`.
  *
- * The slots of an interval are `anchor_ms` + k × interval, k from 0, in real time. Slots lie between `start_at_ms` and
- * `end_at_ms`, both included.
+ * The slots of an interval are `anchorMs` + k × interval, k from 0, in real time. Slots lie between `startAtMs` and
+ * `endAtMs`, both included.
  */
 export interface Trigger {
+  /** Interval in minutes. */
   readonly everyMinutes?: number | undefined;
   readonly anchorMs?: number | undefined;
+  /** Cron expression with five fields, or a macro such as `@daily`. */
   readonly cron?: string | undefined;
+  /** IANA time zone of `cron`; absent: UTC. */
   readonly timezone?: string | undefined;
   readonly runAtMs?: number | undefined;
   readonly startAtMs?: number | undefined;
   readonly endAtMs?: number | undefined;
+  /** Largest delay of a start, in seconds; the same for the same time. */
   readonly jitterSeconds?: number | undefined;
 }
 
 /** The identity that caused a violation. */
 export interface ViolationActor {
   readonly subject: string;
+  /** Who wrote it. */
   readonly role: string;
 }
 
@@ -158,30 +274,54 @@ export interface ViolationActor {
 export interface ViolationSource {
   /** The id of the event that this one is about. */
   readonly eventId: string;
+  /** Trace id of the request that caused it. */
   readonly traceId: string;
+  /** Event type; new types may be added. */
   readonly type: string;
+  /** When it was created. */
   readonly createdAt: string;
 }
 
-/** The run waits and holds no slot. `requested_by` is the executor that will lease it. */
+export type WorkDrainFailedRetryWith = "new-key" | "same-key";
+
+export type WorkflowApprovalGrantedCause = "expiry" | "identity";
+
+export type WorkflowApprovalRejectedCause = "expiry" | "identity";
+
+export type WorkflowStepSkippedReason = "condition" | "no-failure" | "upstream-skipped";
+
+/** The run waits and holds no slot. `requestedBy` is the executor that will lease it. */
 export interface RunQueuedEvent extends EventBase {
   readonly type: "run.queued";
   readonly payload: {
+    /** Id of the session. */
     readonly sessionId: string;
+    /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
+    /** Profile as the run used it. */
     readonly harnessProfileSnapshot: HarnessSpec;
     readonly profileNamed: boolean;
+    /** Timeout in milliseconds. */
     readonly timeoutMs: number;
+    /** Identity that requested it. */
     readonly requestedBy: string;
+    /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
+    /** Budget in millionths of a dollar; absent without one. */
     readonly budgetMicroUsd?: number | undefined;
     readonly retryBudget?: number | undefined;
+    /** Files and URLs that the run's context names. */
     readonly contextRefs?: readonly ContextReference[] | undefined;
+    /** Name of the persona. */
     readonly personaName?: string | undefined;
-    readonly reason: "concurrency" | "executor" | "key-limit" | "session-busy" | (string & {});
+    /** Why. */
+    readonly reason: WaitReason | (string & {});
   };
 }
 
@@ -189,19 +329,31 @@ export interface RunQueuedEvent extends EventBase {
 export interface RunCreatedEvent extends EventBase {
   readonly type: "run.created";
   readonly payload: {
+    /** Id of the session. */
     readonly sessionId: string;
+    /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
+    /** Profile as the run used it. */
     readonly harnessProfileSnapshot: HarnessSpec;
     readonly profileNamed: boolean;
+    /** Timeout in milliseconds. */
     readonly timeoutMs: number;
+    /** Identity that requested it. */
     readonly requestedBy: string;
+    /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
+    /** Budget in millionths of a dollar; absent without one. */
     readonly budgetMicroUsd?: number | undefined;
     readonly retryBudget?: number | undefined;
+    /** Files and URLs that the run's context names. */
     readonly contextRefs?: readonly ContextReference[] | undefined;
+    /** Name of the persona. */
     readonly personaName?: string | undefined;
   };
 }
@@ -214,12 +366,15 @@ export interface RunCreatedEvent extends EventBase {
 export interface RunLeasedEvent extends EventBase {
   readonly type: "run.leased";
   readonly payload: {
+    /** Id of this server in the list of workers. */
     readonly executor: string;
     readonly token: number;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
+    /** Process id on its host. */
     readonly pid: number;
     readonly takenFrom?: string | undefined;
-    readonly because?: "dead" | "frozen" | "left" | (string & {}) | undefined;
+    readonly because?: RunLeasedBecause | (string & {}) | undefined;
   };
 }
 
@@ -227,6 +382,7 @@ export interface RunLeasedEvent extends EventBase {
 export interface RunStartedEvent extends EventBase {
   readonly type: "run.started";
   readonly payload: {
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
   };
 }
@@ -236,6 +392,7 @@ export interface MemoryRecalledEvent extends EventBase {
   readonly type: "memory.recalled";
   readonly payload: {
     readonly citations: readonly string[];
+    /** Length in characters. */
     readonly chars: number;
   };
 }
@@ -249,13 +406,20 @@ export interface MemoryRecalledEvent extends EventBase {
 export interface TranscriptAppendedEvent extends EventBase {
   readonly type: "transcript.appended";
   readonly payload: {
-    readonly role: "assistant" | "system" | "tool" | "user" | (string & {});
-    readonly kind: "message" | "tool-call" | "tool-result" | (string & {});
+    /** Who wrote it. */
+    readonly role: TranscriptRole | (string & {});
+    /** What it is. */
+    readonly kind: TranscriptKind | (string & {});
+    /** Length in characters. */
     readonly chars: number;
+    /** Id of the tool call; absent without one. */
     readonly toolCallId?: string | undefined;
+    /** Name of the tool; absent without one. */
     readonly toolName?: string | undefined;
+    /** True if the tool failed or the call was refused; else absent. */
     readonly isError?: boolean | undefined;
     readonly sanitized?: boolean | undefined;
+    /** True if it was cut. */
     readonly truncated?: boolean | undefined;
     readonly changed?: boolean | undefined;
     readonly interrupted?: boolean | undefined;
@@ -265,38 +429,52 @@ export interface TranscriptAppendedEvent extends EventBase {
 /**
  * A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
  *
- * If the tool does not exist, the model's text is in `unknown_name`.
+ * If the tool does not exist, the model's text is in `unknownName`.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
   readonly payload: {
+    /** Number of the model call, from 1. */
     readonly turn: number;
+    /** Id of the tool call; absent without one. */
     readonly toolCallId: string;
+    /** Length in characters. */
     readonly chars: number;
     readonly repeatable: boolean;
+    /** Name of the tool; absent without one. */
     readonly toolName?: string | undefined;
-    readonly refused?: "bad-arguments" | "unknown-tool" | (string & {}) | undefined;
+    /** Number that were refused. */
+    readonly refused?: ToolCalledRefused | (string & {}) | undefined;
   };
 }
 
 /**
  * The run attached evidence. `sha256` covers the salt and the content, so erasing both leaves no trace.
  *
- * `label` is a label from the profile's policies. Any other label is the model's text: `free_label`. Evidence with
+ * `label` is a label from the profile's policies. Any other label is the model's text: `freeLabel`. Evidence with
  * `workspace` becomes stale when the workspace changes later.
  */
 export interface EvidenceAttachedEvent extends EventBase {
   readonly type: "evidence.attached";
   readonly payload: {
+    /** Id of the evidence. */
     readonly evidenceId: string;
-    readonly evidenceType: "binary" | "json" | "text" | (string & {});
+    /** Type that the evidence must have; absent: any. */
+    readonly evidenceType: EvidenceType | (string & {});
+    /** Size in bytes. */
     readonly sizeBytes: number;
+    /** SHA-256 in hex. */
     readonly sha256: string;
-    readonly source: "model" | "tool" | "verifier" | (string & {});
+    /** Where it comes from. */
+    readonly source: EvidenceSource | (string & {});
     readonly workspace: boolean;
+    /** Label of the evidence. */
     readonly label?: string | undefined;
+    /** Id of the tool call; absent without one. */
     readonly toolCallId?: string | undefined;
+    /** Verification policy that made it; absent without one. */
     readonly policyId?: string | undefined;
+    /** Exit code of the command; absent without one. */
     readonly exitCode?: number | undefined;
   };
 }
@@ -305,20 +483,28 @@ export interface EvidenceAttachedEvent extends EventBase {
  * A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
  *
  * `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
- * after the provider had reported its usage. `first_token_ms`: time to the first piece of the output.
+ * after the provider had reported its usage. `firstTokenMs`: time to the first piece of the output.
  */
 export interface UsageRecordedEvent extends EventBase {
   readonly type: "usage.recorded";
   readonly payload: {
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
+    /** Tokens used. */
     readonly usage: Usage;
+    /** Number of the model call, from 1. */
     readonly turn?: number | undefined;
+    /** Number of runs that worked on it. */
     readonly attempts?: number | undefined;
     readonly requestId?: string | undefined;
+    /** Runs with an estimated time and cost. */
     readonly estimated?: boolean | undefined;
     readonly unpriced?: boolean | undefined;
+    /** Number that failed. */
     readonly failed?: boolean | undefined;
+    /** Cost of its priced model calls, in millionths of a dollar; absent before one. */
     readonly costMicroUsd?: number | undefined;
     readonly priceVersion?: string | undefined;
     readonly firstTokenMs?: number | undefined;
@@ -333,15 +519,18 @@ export interface UsageRecordedEvent extends EventBase {
 export interface BudgetReservedEvent extends EventBase {
   readonly type: "budget.reserved";
   readonly payload: {
+    /** Number of the model call, from 1. */
     readonly turn: number;
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
     readonly reservedMicroUsd: number;
   };
 }
 
 /**
- * A budget is used up. The run keeps its session but frees its slot; its timeout stops at `elapsed_ms`.
+ * A budget is used up. The run keeps its session but frees its slot; its timeout stops at `elapsedMs`.
  *
  * `budget` is the run's own budget. `daily-budget` is the policy's, with the sums of the UTC day. `unpriced-model`
  * means that the cost of the next call is unknown.
@@ -349,37 +538,48 @@ export interface BudgetReservedEvent extends EventBase {
 export interface RunPausedEvent extends EventBase {
   readonly type: "run.paused";
   readonly payload: {
-    readonly reason: "budget" | "daily-budget" | "unpriced-model" | (string & {});
+    /** Why. */
+    readonly reason: PauseReason | (string & {});
     readonly elapsedMs: number;
+    /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
     readonly spentMicroUsd: number;
+    /** Budget in millionths of a dollar; absent without one. */
     readonly budgetMicroUsd: number;
   };
 }
 
 /**
- * A paused run was resumed and holds a slot again. Without `budget_micro_usd` it has no budget any more.
+ * A paused run was resumed and holds a slot again. Without `budgetMicroUsd` it has no budget any more.
  *
- * `requested_by` is the executor that will lease it. The run counts again at its profile (if it named one) and at its
+ * `requestedBy` is the executor that will lease it. The run counts again at its profile (if it named one) and at its
  * providers.
  */
 export interface RunResumedEvent extends EventBase {
   readonly type: "run.resumed";
   readonly payload: {
+    /** Identity that requested it. */
     readonly requestedBy: string;
+    /** Budget in millionths of a dollar; absent without one. */
     readonly budgetMicroUsd?: number | undefined;
+    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Fallback models, as `provider/model`. */
     readonly fallbacks?: readonly string[] | undefined;
   };
 }
 
-/** A cancel was requested. `run_id` is set if the request named the run. `note` is the caller's reason. */
+/** A cancel was requested. `runId` is set if the request named the run. `note` is the caller's reason. */
 export interface RunCancelRequestedEvent extends EventBase {
   readonly type: "run.cancel.requested";
   readonly payload: {
-    readonly status: "cancelled" | "not-running" | (string & {});
+    /** Current status. */
+    readonly status: RunCancelRequestedStatus | (string & {});
+    /** Id of the run. */
     readonly runId?: string | undefined;
-    readonly cause?: "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy" | (string & {}) | undefined;
+    /** Why it is paused. */
+    readonly cause?: RunCancelRequestedCause | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly reason?: string | undefined;
   };
@@ -389,14 +589,23 @@ export interface RunCancelRequestedEvent extends EventBase {
 export interface RunCompletedEvent extends EventBase {
   readonly type: "run.completed";
   readonly payload: {
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Pieces of evidence attached; 0 until the run completed. */
     readonly evidenceCount: number;
-    readonly verificationStatus: "passed" | "verification-failed" | (string & {});
+    /** Whether it met its verification policies. `passed` also without any. */
+    readonly verificationStatus: VerificationStatus | (string & {});
+    /** Attempts that the answer took. */
     readonly reliability: Reliability;
+    /** How the context was compiled; absent without a run. */
     readonly contextMeta: ContextMeta;
+    /** Verification policies that it did not meet; absent if it met all. */
     readonly verificationFailures?: readonly VerificationFailure[] | undefined;
+    /** Tokens used. */
     readonly usage?: Usage | undefined;
   };
 }
@@ -405,9 +614,12 @@ export interface RunCompletedEvent extends EventBase {
 export interface RunFailedEvent extends EventBase {
   readonly type: "run.failed";
   readonly payload: {
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
+    /** True if a retry may succeed. */
     readonly retryable: boolean;
-    readonly retryWith?: "new-key" | "same-key" | (string & {}) | undefined;
+    /** Key of a retry; present if `retryable` is true. */
+    readonly retryWith?: RunFailedRetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
   };
@@ -417,7 +629,8 @@ export interface RunFailedEvent extends EventBase {
 export interface RunCancelledEvent extends EventBase {
   readonly type: "run.cancelled";
   readonly payload: {
-    readonly cause: "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy" | (string & {});
+    /** Why it is paused. */
+    readonly cause: RunCancelledCause | (string & {});
     readonly forced?: boolean | undefined;
     /** Only in events of schema version 1. */
     readonly reason?: string | undefined;
@@ -428,6 +641,7 @@ export interface RunCancelledEvent extends EventBase {
 export interface RunTimedOutEvent extends EventBase {
   readonly type: "run.timed-out";
   readonly payload: {
+    /** Timeout in milliseconds. */
     readonly timeoutMs: number;
   };
 }
@@ -436,7 +650,9 @@ export interface RunTimedOutEvent extends EventBase {
 export interface RunCrashedEvent extends EventBase {
   readonly type: "run.crashed";
   readonly payload: {
+    /** Id of this server in the list of workers. */
     readonly executor: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
   };
 }
@@ -446,11 +662,17 @@ export interface PolicyConcurrencyRejectedEvent extends EventBase {
   readonly type: "policy.concurrency.rejected";
   readonly payload: {
     readonly rejection: RunRejection;
+    /** Active runs when it was decided. */
     readonly activeRuns: number;
+    /** Most active runs; absent: no limit. */
     readonly maxConcurrentRuns: number;
+    /** Why. */
     readonly reason: string;
+    /** Id of the directive; absent if there is none. */
     readonly directiveId?: string | undefined;
+    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
   };
 }
@@ -464,11 +686,17 @@ export interface PolicyRejectedEvent extends EventBase {
   readonly type: "policy.rejected";
   readonly payload: {
     readonly rejection: RunRejection;
+    /** Id of the directive; absent if there is none. */
     readonly directiveId?: string | undefined;
+    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Id of the run template; absent without one. */
     readonly runTemplateId?: string | undefined;
+    /** Version of the template; absent without one. */
     readonly runTemplateVersion?: number | undefined;
+    /** What the refusal depended on; absent in old logs. */
     readonly plan?: RefusedPlan | undefined;
   };
 }
@@ -477,6 +705,7 @@ export interface PolicyRejectedEvent extends EventBase {
 export interface SessionCreatedEvent extends EventBase {
   readonly type: "session.created";
   readonly payload: {
+    /** Id of the session. */
     readonly sessionId: string;
   };
 }
@@ -485,9 +714,11 @@ export interface SessionCreatedEvent extends EventBase {
 export interface DirectiveCreatedEvent extends EventBase {
   readonly type: "directive.created";
   readonly payload: {
+    /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
     readonly hasContextRefs: boolean;
     readonly hasMetadata: boolean;
+    /** True if a run created it from plain input; else absent. */
     readonly shadow?: boolean | undefined;
   };
 }
@@ -496,22 +727,30 @@ export interface DirectiveCreatedEvent extends EventBase {
 export interface HarnessProfileCreatedEvent extends EventBase {
   readonly type: "harness-profile.created";
   readonly payload: {
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Version number, from 1. */
     readonly version: string;
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
     readonly profile: HarnessSpec;
   };
 }
 
-/** A run template was created in its first version. `param_names` are the parameters with a default. */
+/** A run template was created in its first version. `paramNames` are the parameters with a default. */
 export interface RunTemplateCreatedEvent extends EventBase {
   readonly type: "run-template.created";
   readonly payload: {
+    /** Id of the run template; absent without one. */
     readonly runTemplateId: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Version number, from 1. */
     readonly version: number;
     readonly paramNames: readonly string[];
+    /** JSON Schema of the parameters; absent: all are strings. */
     readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
   };
 }
@@ -520,10 +759,14 @@ export interface RunTemplateCreatedEvent extends EventBase {
 export interface RunTemplateUpdatedEvent extends EventBase {
   readonly type: "run-template.updated";
   readonly payload: {
+    /** Id of the run template; absent without one. */
     readonly runTemplateId: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Version number, from 1. */
     readonly version: number;
     readonly paramNames: readonly string[];
+    /** JSON Schema of the parameters; absent: all are strings. */
     readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
   };
 }
@@ -531,40 +774,52 @@ export interface RunTemplateUpdatedEvent extends EventBase {
 /**
  * A run was started from a version of a template. The event is in the stream of that run.
  *
- * `param_names` are the names of its parameters. Their values are text.
+ * `paramNames` are the names of its parameters. Their values are text.
  */
 export interface RunTemplateRunEvent extends EventBase {
   readonly type: "run-template.run";
   readonly payload: {
+    /** Id of the run template; absent without one. */
     readonly runTemplateId: string;
+    /** Version number, from 1. */
     readonly version: number;
+    /** Id of the directive; absent if there is none. */
     readonly directiveId: string;
+    /** Id of the harness profile. */
     readonly harnessProfileId: string;
+    /** Name of the provider. */
     readonly provider: string;
+    /** Name of the model. */
     readonly model: string;
     readonly paramNames: readonly string[];
   };
 }
 
-/** A workflow was created. Its steps run on behalf of `created_by`. `metadata` is keyed by step id. */
+/** A workflow was created. Its steps run on behalf of `createdBy`. `metadata` is keyed by step id. */
 export interface WorkflowCreatedEvent extends EventBase {
   readonly type: "workflow.created";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
     readonly stepCount: number;
     readonly dependencyCount: number;
+    /** Identity that created it. */
     readonly createdBy: string;
+    /** Steps and dependencies. */
     readonly definition: WorkflowDefinition;
   };
 }
 
-/** A workflow run started. The values of `input_names` fill placeholders of its directives. */
+/** A workflow run started. The values of `inputNames` fill placeholders of its directives. */
 export interface WorkflowRunCreatedEvent extends EventBase {
   readonly type: "workflow.run.created";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Identity that requested it. */
     readonly requestedBy: string;
     readonly inputNames: readonly string[];
+    /** Run that it was resumed from; absent otherwise. */
     readonly resumedFromRunId?: string | undefined;
   };
 }
@@ -578,13 +833,18 @@ export interface WorkflowRunCreatedEvent extends EventBase {
 export interface WorkflowResumedEvent extends EventBase {
   readonly type: "workflow.resumed";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
     readonly workflowRunId: string;
+    /** Current status. */
     readonly status: string;
+    /** Identity that requested it. */
     readonly requestedBy: string;
+    /** True: discard the text of this turn. */
     readonly reset: readonly string[];
     readonly inputNames: readonly string[];
     readonly reopened?: readonly ReopenedApproval[] | undefined;
+    /** How good earlier estimates were; absent without runs. */
     readonly held?: readonly string[] | undefined;
   };
 }
@@ -593,10 +853,14 @@ export interface WorkflowResumedEvent extends EventBase {
 export interface WorkflowStepStartedEvent extends EventBase {
   readonly type: "workflow.step.started";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
     readonly stepRunId: string;
+    /** Number of the item, from 0. */
     readonly item?: number | undefined;
     readonly condition?: OutputHash | undefined;
   };
@@ -606,38 +870,53 @@ export interface WorkflowStepStartedEvent extends EventBase {
 export interface WorkflowStepExpandedEvent extends EventBase {
   readonly type: "workflow.step.expanded";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Items of this page. */
     readonly items: number;
     readonly condition?: OutputHash | undefined;
   };
 }
 
-/** A step or one of its items completed. Without `step_run_id` all items of the step did. */
+/** A step or one of its items completed. Without `stepRunId` all items of the step did. */
 export interface WorkflowStepCompletedEvent extends EventBase {
   readonly type: "workflow.step.completed";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
+    /** Length of the output in characters. */
     readonly outputChars: number;
     readonly stepRunId?: string | undefined;
+    /** Number of the item, from 0. */
     readonly item?: number | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Name of the model. */
     readonly model?: string | undefined;
   };
 }
 
-/** An attempt of a step or of one of its items failed. It is retried if `will_retry` is true. */
+/** An attempt of a step or of one of its items failed. It is retried if `willRetry` is true. */
 export interface WorkflowStepFailedEvent extends EventBase {
   readonly type: "workflow.step.failed";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly willRetry: boolean;
     readonly stepRunId?: string | undefined;
+    /** Number of the item, from 0. */
     readonly item?: number | undefined;
     readonly condition?: OutputHash | undefined;
     /** Only in events of schema version 1. */
@@ -649,9 +928,12 @@ export interface WorkflowStepFailedEvent extends EventBase {
 export interface WorkflowStepSkippedEvent extends EventBase {
   readonly type: "workflow.step.skipped";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
-    readonly reason: "condition" | "no-failure" | "upstream-skipped" | (string & {});
+    /** Why. */
+    readonly reason: WorkflowStepSkippedReason | (string & {});
     readonly condition?: OutputHash | undefined;
   };
 }
@@ -660,10 +942,14 @@ export interface WorkflowStepSkippedEvent extends EventBase {
 export interface WorkflowStepCancelledEvent extends EventBase {
   readonly type: "workflow.step.cancelled";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
     readonly stepRunId?: string | undefined;
+    /** Number of the item, from 0. */
     readonly item?: number | undefined;
   };
 }
@@ -672,8 +958,11 @@ export interface WorkflowStepCancelledEvent extends EventBase {
 export interface WorkflowApprovalRequestedEvent extends EventBase {
   readonly type: "workflow.approval.requested";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
     readonly subjectSha256: string;
     readonly expiresAtMs?: number | undefined;
@@ -685,10 +974,13 @@ export interface WorkflowApprovalRequestedEvent extends EventBase {
 export interface WorkflowApprovalGrantedEvent extends EventBase {
   readonly type: "workflow.approval.granted";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
     readonly subjectSha256: string;
-    readonly cause: "expiry" | "identity" | (string & {});
+    /** Why it is paused. */
+    readonly cause: WorkflowApprovalGrantedCause | (string & {});
     readonly by?: string | undefined;
   };
 }
@@ -697,10 +989,13 @@ export interface WorkflowApprovalGrantedEvent extends EventBase {
 export interface WorkflowApprovalRejectedEvent extends EventBase {
   readonly type: "workflow.approval.rejected";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Id of the step; absent without one. */
     readonly stepId: string;
     readonly subjectSha256: string;
-    readonly cause: "expiry" | "identity" | (string & {});
+    /** Why it is paused. */
+    readonly cause: WorkflowApprovalRejectedCause | (string & {});
     readonly by?: string | undefined;
   };
 }
@@ -709,6 +1004,7 @@ export interface WorkflowApprovalRejectedEvent extends EventBase {
 export interface WorkflowRunSuspendedEvent extends EventBase {
   readonly type: "workflow.run.suspended";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
     readonly stepIds: readonly string[];
   };
@@ -718,6 +1014,7 @@ export interface WorkflowRunSuspendedEvent extends EventBase {
 export interface WorkflowRunCancelRequestedEvent extends EventBase {
   readonly type: "workflow.run.cancel.requested";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
     /** Only in events of schema version 1. */
     readonly reason?: string | undefined;
@@ -728,6 +1025,7 @@ export interface WorkflowRunCancelRequestedEvent extends EventBase {
 export interface WorkflowRunCompletedEvent extends EventBase {
   readonly type: "workflow.run.completed";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
   };
 }
@@ -736,7 +1034,9 @@ export interface WorkflowRunCompletedEvent extends EventBase {
 export interface WorkflowRunFailedEvent extends EventBase {
   readonly type: "workflow.run.failed";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
+    /** Steps that failed or were cancelled. */
     readonly failedSteps: readonly string[];
   };
 }
@@ -745,6 +1045,7 @@ export interface WorkflowRunFailedEvent extends EventBase {
 export interface WorkflowRunCancelledEvent extends EventBase {
   readonly type: "workflow.run.cancelled";
   readonly payload: {
+    /** Id of the workflow; absent without one. */
     readonly workflowId: string;
     /** Only in events of schema version 1. */
     readonly reason?: string | undefined;
@@ -755,23 +1056,33 @@ export interface WorkflowRunCancelledEvent extends EventBase {
 export interface PolicyUpdatedEvent extends EventBase {
   readonly type: "policy.updated";
   readonly payload: {
+    /** Version of this shape. */
     readonly schemaVersion: number;
+    /** When it last changed. */
     readonly updatedAt: string;
+    /** Where to start. */
     readonly after: Policy;
+    /** State before the change; absent if nothing existed. */
     readonly before?: Policy | undefined;
+    /** Reason of the change, for auditors. */
     readonly auditComment?: string | undefined;
+    /** Identity that changed it last. */
     readonly updatedBy?: string | undefined;
   };
 }
 
-/** A schedule was created or replaced by `updated_by`. Its slots are those after `after_ms`. */
+/** A schedule was created or replaced by `updatedBy`. Its slots are those after `afterMs`. */
 export interface ScheduleUpsertedEvent extends EventBase {
   readonly type: "schedule.upserted";
   readonly payload: {
+    /** Id. */
     readonly id: string;
+    /** False switches it off. */
     readonly enabled: boolean;
+    /** Steps and dependencies. */
     readonly definition: ScheduleDefinition;
     readonly afterMs: number;
+    /** Identity that changed it last. */
     readonly updatedBy: string;
   };
 }
@@ -780,20 +1091,24 @@ export interface ScheduleUpsertedEvent extends EventBase {
 export interface ScheduleRemovedEvent extends EventBase {
   readonly type: "schedule.removed";
   readonly payload: {
+    /** Id. */
     readonly id: string;
+    /** False if it did not exist. */
     readonly removed: boolean;
   };
 }
 
 /**
- * The enabling of a schedule was requested. Its slots are after `after_ms`, from `anchor_ms`.
+ * The enabling of a schedule was requested. Its slots are after `afterMs`, from `anchorMs`.
  *
  * `updated` is false if the schedule did not exist.
  */
 export interface ScheduleEnabledEvent extends EventBase {
   readonly type: "schedule.enabled";
   readonly payload: {
+    /** Id. */
     readonly id: string;
+    /** False if it already was in this state. */
     readonly updated: boolean;
     readonly anchorMs?: number | undefined;
     readonly afterMs?: number | undefined;
@@ -804,7 +1119,9 @@ export interface ScheduleEnabledEvent extends EventBase {
 export interface ScheduleDisabledEvent extends EventBase {
   readonly type: "schedule.disabled";
   readonly payload: {
+    /** Id. */
     readonly id: string;
+    /** False if it already was in this state. */
     readonly updated: boolean;
   };
 }
@@ -812,13 +1129,15 @@ export interface ScheduleDisabledEvent extends EventBase {
 /**
  * A schedule was paused, on request or because a run failed. Its slots do not run until it is resumed.
  *
- * `target_run_id` is the run that failed.
+ * `targetRunId` is the run that failed.
  */
 export interface SchedulePausedEvent extends EventBase {
   readonly type: "schedule.paused";
   readonly payload: {
+    /** Id. */
     readonly id: string;
-    readonly cause: "failure" | "requested" | (string & {});
+    /** Why it is paused. */
+    readonly cause: PauseCause | (string & {});
     readonly targetRunId?: string | undefined;
   };
 }
@@ -827,6 +1146,7 @@ export interface SchedulePausedEvent extends EventBase {
 export interface ScheduleResumedEvent extends EventBase {
   readonly type: "schedule.resumed";
   readonly payload: {
+    /** Id. */
     readonly id: string;
   };
 }
@@ -835,16 +1155,19 @@ export interface ScheduleResumedEvent extends EventBase {
 export interface ScheduleTickExecutedEvent extends EventBase {
   readonly type: "schedule.tick.executed";
   readonly payload: {
+    /** When it happened. */
     readonly at: string;
     readonly run: number;
+    /** Number that were skipped. */
     readonly skipped: number;
   };
 }
 
-/** A slot started a run; without `slot_ms` a client did by hand. The runs in `terminates` are stopped for it. */
+/** A slot started a run; without `slotMs` a client did by hand. The runs in `terminates` are stopped for it. */
 export interface ScheduleRunStartedEvent extends EventBase {
   readonly type: "schedule.run.started";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
     readonly slotMs?: number | undefined;
@@ -856,6 +1179,7 @@ export interface ScheduleRunStartedEvent extends EventBase {
 export interface ScheduleRunBufferedEvent extends EventBase {
   readonly type: "schedule.run.buffered";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly slotMs: number;
     readonly cancels?: readonly string[] | undefined;
@@ -866,21 +1190,26 @@ export interface ScheduleRunBufferedEvent extends EventBase {
 export interface ScheduleRunSkippedEvent extends EventBase {
   readonly type: "schedule.run.skipped";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly slotMs: number;
-    readonly reason: "buffer-full" | "catchup-latest" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded" | (string & {});
+    /** Why. */
+    readonly reason: ScheduleRunSkippedReason | (string & {});
   };
 }
 
-/** The slots from `from_ms` to `to_ms`, both included, will not run. */
+/** The slots from `fromMs` to `toMs`, both included, will not run. */
 export interface ScheduleSlotsMissedEvent extends EventBase {
   readonly type: "schedule.slots.missed";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly fromMs: number;
     readonly toMs: number;
+    /** Number of failures. */
     readonly count: number;
-    readonly reason: "buffer-full" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded" | (string & {});
+    /** Why. */
+    readonly reason: ScheduleSlotsMissedReason | (string & {});
   };
 }
 
@@ -888,6 +1217,7 @@ export interface ScheduleSlotsMissedEvent extends EventBase {
 export interface ScheduleRunCompletedEvent extends EventBase {
   readonly type: "schedule.run.completed";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
     readonly slotMs?: number | undefined;
@@ -898,11 +1228,14 @@ export interface ScheduleRunCompletedEvent extends EventBase {
 export interface ScheduleRunFailedEvent extends EventBase {
   readonly type: "schedule.run.failed";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     readonly targetRunId: string;
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly slotMs?: number | undefined;
-    readonly reason?: "cancelled" | "policy-rejected" | (string & {}) | undefined;
+    /** Why. */
+    readonly reason?: ScheduleRunFailedReason | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
   };
@@ -912,8 +1245,10 @@ export interface ScheduleRunFailedEvent extends EventBase {
 export interface ScheduleRunTriggeredEvent extends EventBase {
   readonly type: "schedule.run.triggered";
   readonly payload: {
+    /** Id. */
     readonly id: string;
-    readonly status: "already-running" | "failed" | "ok" | (string & {});
+    /** Current status. */
+    readonly status: ScheduleRunTriggeredStatus | (string & {});
   };
 }
 
@@ -922,11 +1257,16 @@ export interface WorkEnqueuedEvent extends EventBase {
   readonly type: "work.enqueued";
   readonly payload: {
     readonly queueDepth: number;
+    /** Id of the item. */
     readonly itemId: string;
-    readonly mode: "collect" | "followup" | (string & {});
+    /** `followup`: a run of its own. `collect`: neighbours share a run. */
+    readonly mode: QueueMode | (string & {});
+    /** Length in characters. */
     readonly chars: number;
     readonly enqueuedBy: string;
+    /** Id of the message; absent if it is not from one. */
     readonly messageId?: string | undefined;
+    /** The dead letter that it became or came from. */
     readonly deadLetterId?: string | undefined;
   };
 }
@@ -935,11 +1275,17 @@ export interface WorkEnqueuedEvent extends EventBase {
 export interface WorkDrainStartedEvent extends EventBase {
   readonly type: "work.drain.started";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** Waiting items at the start. */
     readonly queueDepthBefore: number;
+    /** Identity that requested it. */
     readonly requestedBy: string;
+    /** True if a message started it. */
     readonly automatic?: boolean | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Name of the model. */
     readonly model?: string | undefined;
   };
 }
@@ -948,7 +1294,9 @@ export interface WorkDrainStartedEvent extends EventBase {
 export interface WorkBatchStartedEvent extends EventBase {
   readonly type: "work.batch.started";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** Id of the run. */
     readonly runId: string;
     readonly itemIds: readonly string[];
   };
@@ -958,8 +1306,11 @@ export interface WorkBatchStartedEvent extends EventBase {
 export interface WorkItemDrainedEvent extends EventBase {
   readonly type: "work.item.drained";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** Id of the run. */
     readonly runId: string;
+    /** Id of the item. */
     readonly itemId: string;
     readonly queueDepth: number;
   };
@@ -969,9 +1320,12 @@ export interface WorkItemDrainedEvent extends EventBase {
 export interface WorkBatchReturnedEvent extends EventBase {
   readonly type: "work.batch.returned";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** Id of the run. */
     readonly runId: string;
     readonly itemIds: readonly string[];
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly failedAt: string;
     readonly counted: boolean;
@@ -980,16 +1334,21 @@ export interface WorkBatchReturnedEvent extends EventBase {
   };
 }
 
-/** Items left the queue as one dead letter. `run_id` is absent if there was no run. */
+/** Items left the queue as one dead letter. `runId` is absent if there was no run. */
 export interface WorkBatchDeadLetteredEvent extends EventBase {
   readonly type: "work.batch.dead-lettered";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     readonly itemIds: readonly string[];
-    readonly reason: "attempts-exhausted" | "cancelled" | "hop-limit" | "not-allowed" | "unknown-persona" | "unrunnable" | (string & {});
+    /** Why. */
+    readonly reason: DeadLetterReason | (string & {});
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly queueDepth: number;
+    /** Id of the run. */
     readonly runId?: string | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -1000,10 +1359,15 @@ export interface WorkBatchDeadLetteredEvent extends EventBase {
 export interface WorkDrainedEvent extends EventBase {
   readonly type: "work.drained";
   readonly payload: {
+    /** Current status. */
     readonly status: "ok";
+    /** Items done. */
     readonly drainedItems: number;
+    /** Waiting items at the start. */
     readonly queueDepthBefore: number;
+    /** Waiting items at the end; absent before that. */
     readonly queueDepthAfter: number;
+    /** Id of the drain. */
     readonly drainId: string;
   };
 }
@@ -1012,38 +1376,57 @@ export interface WorkDrainedEvent extends EventBase {
 export interface WorkDrainFailedEvent extends EventBase {
   readonly type: "work.drain.failed";
   readonly payload: {
+    /** Id of the drain. */
     readonly drainId: string;
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
+    /** Items done. */
     readonly drainedItems: number;
+    /** Waiting items at the start. */
     readonly queueDepthBefore: number;
+    /** Waiting items at the end; absent before that. */
     readonly queueDepthAfter: number;
+    /** Id of the run. */
     readonly runId?: string | undefined;
+    /** True if a retry may succeed. */
     readonly retryable?: boolean | undefined;
-    readonly retryWith?: "new-key" | "same-key" | (string & {}) | undefined;
+    /** Key of a retry; present if `retryable` is true. */
+    readonly retryWith?: WorkDrainFailedRetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
   };
 }
 
 /**
- * Work could not be done. `retry_count` counts its requeues. `payload` is a JSON object.
+ * Work could not be done. `retryCount` counts its requeues. `payload` is a JSON object.
  *
- * `previous_id` is the dead letter that the work was requeued from. `attempt_errors` has one text for each of the
+ * `previousId` is the dead letter that the work was requeued from. `attemptErrors` has one text for each of the
  * `attempts`.
  */
 export interface A2aDlqAddedEvent extends EventBase {
   readonly type: "a2a.dlq.added";
   readonly payload: {
+    /** Id. */
     readonly id: string;
-    readonly source: "a2a" | "work" | (string & {});
+    /** Where it comes from. */
+    readonly source: DeadLetterSource | (string & {});
+    /** Id of the session. */
     readonly sessionId: string;
-    readonly reason: "attempts-exhausted" | "cancelled" | "hop-limit" | "not-allowed" | "unknown-persona" | "unrunnable" | (string & {});
+    /** Why. */
+    readonly reason: DeadLetterReason | (string & {});
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
+    /** Retries, with a requeue that has not run yet. */
     readonly retryCount: number;
+    /** Items of this page. */
     readonly items: readonly LetterItem[];
+    /** Number of runs that worked on it. */
     readonly attempts: readonly DeadLetterAttempt[];
+    /** Id of the message; absent if it is not from one. */
     readonly messageId?: string | undefined;
+    /** Persona that sent the message; absent for queue items. */
     readonly sourcePersona?: string | undefined;
+    /** Persona that the message is for; absent for queue items. */
     readonly targetPersona?: string | undefined;
     readonly previousId?: string | undefined;
     /** Only in events of schema version 1. */
@@ -1055,9 +1438,12 @@ export interface A2aDlqAddedEvent extends EventBase {
 export interface A2aDlqRequeuedEvent extends EventBase {
   readonly type: "a2a.dlq.requeued";
   readonly payload: {
+    /** Id. */
     readonly id: string;
+    /** Retries, with a requeue that has not run yet. */
     readonly retryCount: number;
     readonly itemIds: readonly string[];
+    /** Id of the message; absent if it is not from one. */
     readonly messageId?: string | undefined;
   };
 }
@@ -1066,6 +1452,7 @@ export interface A2aDlqRequeuedEvent extends EventBase {
 export interface A2aDlqDiscardedEvent extends EventBase {
   readonly type: "a2a.dlq.discarded";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     /** Only in events of schema version 1. */
     readonly auditNote?: string | undefined;
@@ -1076,6 +1463,7 @@ export interface A2aDlqDiscardedEvent extends EventBase {
 export interface A2aDlqRestoredEvent extends EventBase {
   readonly type: "a2a.dlq.restored";
   readonly payload: {
+    /** Id. */
     readonly id: string;
     /** Only in events of schema version 1. */
     readonly auditNote?: string | undefined;
@@ -1086,14 +1474,21 @@ export interface A2aDlqRestoredEvent extends EventBase {
 export interface A2aMessageSentEvent extends EventBase {
   readonly type: "a2a.message.sent";
   readonly payload: {
+    /** Id of the message; absent if it is not from one. */
     readonly messageId: string;
     readonly fromAgent: string;
     readonly toAgent: string;
+    /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
+    /** Current status. */
     readonly status: "sent";
+    /** Messages in the chain up to this one. */
     readonly hops: number;
+    /** Identity that sent it. */
     readonly sentBy: string;
+    /** Id of the item. */
     readonly itemId?: string | undefined;
+    /** The dead letter that it became or came from. */
     readonly deadLetterId?: string | undefined;
   };
 }
@@ -1102,11 +1497,15 @@ export interface A2aMessageSentEvent extends EventBase {
 export interface A2aMessageStartedEvent extends EventBase {
   readonly type: "a2a.message.started";
   readonly payload: {
+    /** Id of the message; absent if it is not from one. */
     readonly messageId: string;
     readonly fromAgent: string;
     readonly toAgent: string;
+    /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
+    /** Current status. */
     readonly status: "started";
+    /** Number of the attempt, from 1; 0 before the first. */
     readonly attempt: number;
   };
 }
@@ -1115,10 +1514,13 @@ export interface A2aMessageStartedEvent extends EventBase {
 export interface A2aMessageCompletedEvent extends EventBase {
   readonly type: "a2a.message.completed";
   readonly payload: {
+    /** Id of the message; absent if it is not from one. */
     readonly messageId: string;
     readonly fromAgent: string;
     readonly toAgent: string;
+    /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
+    /** Current status. */
     readonly status: "completed";
   };
 }
@@ -1127,13 +1529,19 @@ export interface A2aMessageCompletedEvent extends EventBase {
 export interface A2aMessageFailedEvent extends EventBase {
   readonly type: "a2a.message.failed";
   readonly payload: {
+    /** Id of the message; absent if it is not from one. */
     readonly messageId: string;
     readonly fromAgent: string;
     readonly toAgent: string;
+    /** Id of the step; absent without one. */
     readonly stepId?: string | undefined;
+    /** Current status. */
     readonly status: "failed";
+    /** Why. */
     readonly reason: string;
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
+    /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     /** Only in events of schema version 1. */
     readonly error?: string | undefined;
@@ -1144,7 +1552,9 @@ export interface A2aMessageFailedEvent extends EventBase {
 export interface MemoryRecordedEvent extends EventBase {
   readonly type: "memory.recorded";
   readonly payload: {
+    /** Id of the memory entry. */
     readonly entryId: string;
+    /** Length in characters. */
     readonly chars: number;
     readonly hasMetadata: boolean;
   };
@@ -1154,6 +1564,7 @@ export interface MemoryRecordedEvent extends EventBase {
 export interface MemoryForgottenEvent extends EventBase {
   readonly type: "memory.forgotten";
   readonly payload: {
+    /** Id of the memory entry. */
     readonly entryId: string;
   };
 }
@@ -1163,23 +1574,30 @@ export interface A2aDlqRedriveStartedEvent extends EventBase {
   readonly type: "a2a.dlq.redrive.started";
   readonly payload: {
     readonly redriveId: string;
+    /** Which dead letters to requeue. */
     readonly filter: RedriveSelection;
     readonly filterHash: string;
+    /** Dead letters to requeue per second. */
     readonly ratePerSecond: number;
+    /** Number in all. */
     readonly total: number;
     readonly until: number;
+    /** Identity that requested it. */
     readonly requestedBy: string;
   };
 }
 
-/** One letter was processed. It was added at `letter_position`. `code` is the reason if it failed. */
+/** One letter was processed. It was added at `letterPosition`. `code` is the reason if it failed. */
 export interface A2aDlqRedriveAdvancedEvent extends EventBase {
   readonly type: "a2a.dlq.redrive.advanced";
   readonly payload: {
     readonly redriveId: string;
+    /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     readonly letterPosition: number;
-    readonly result: "failed" | "requeued" | "skipped" | (string & {});
+    /** The result. */
+    readonly result: RedriveDecision | (string & {});
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code?: string | undefined;
   };
 }
@@ -1190,8 +1608,11 @@ export interface A2aDlqRedriveCompletedEvent extends EventBase {
   readonly payload: {
     readonly redriveId: string;
     readonly filterHash: string;
+    /** Number that were requeued. */
     readonly requeued: number;
+    /** Number that were skipped. */
     readonly skipped: number;
+    /** Number that failed. */
     readonly failed: number;
   };
 }
@@ -1202,8 +1623,11 @@ export interface A2aDlqRedriveCancelledEvent extends EventBase {
   readonly payload: {
     readonly redriveId: string;
     readonly filterHash: string;
+    /** Number that were requeued. */
     readonly requeued: number;
+    /** Number that were skipped. */
     readonly skipped: number;
+    /** Number that failed. */
     readonly failed: number;
   };
 }
@@ -1212,20 +1636,33 @@ export interface A2aDlqRedriveCancelledEvent extends EventBase {
 export interface PersonaRunStartedEvent extends EventBase {
   readonly type: "persona.run.started";
   readonly payload: {
+    /** Name of the persona. */
     readonly personaName: string;
+    /** Path of the repository in the workspace. */
     readonly repoPath: string;
+    /** Commit, branch or tag to review. */
     readonly headRef: string;
+    /** Commit, branch or tag to compare with. */
     readonly baseRef: string;
-    readonly baseRefResolvedFrom: "flag" | "main" | "origin-head" | (string & {});
+    /** How the base was found. */
+    readonly baseRefResolvedFrom: PersonaRunStartedBaseRefResolvedFrom | (string & {});
     readonly headCommit: string;
     readonly baseCommit: string;
+    /** Rules of tool `files`. */
     readonly files: number;
+    /** Identity that requested it. */
     readonly requestedBy: string;
-    readonly stdout: "json" | "md" | "none" | "summary" | (string & {});
+    /** Printed form of the result. */
+    readonly stdout: PersonaStdout | (string & {});
+    /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Name of the model. */
     readonly model?: string | undefined;
+    /** Copy of the result in the workspace. */
     readonly outJsonPath?: string | undefined;
+    /** Copy of the report in the workspace. */
     readonly outMarkdownPath?: string | undefined;
   };
 }
@@ -1234,7 +1671,9 @@ export interface PersonaRunStartedEvent extends EventBase {
 export interface PersonaRunRepairRequestedEvent extends EventBase {
   readonly type: "persona.run.repair-requested";
   readonly payload: {
+    /** Name of the persona. */
     readonly personaName: string;
+    /** Run of the second request; absent without one. */
     readonly repairRunId: string;
   };
 }
@@ -1243,16 +1682,26 @@ export interface PersonaRunRepairRequestedEvent extends EventBase {
 export interface PersonaRunCompletedEvent extends EventBase {
   readonly type: "persona.run.completed";
   readonly payload: {
+    /** Name of the persona. */
     readonly personaName: string;
-    readonly status: "failed" | "ok" | (string & {});
-    readonly mergeGate: "fail" | "pass" | (string & {});
+    /** Current status. */
+    readonly status: PersonaRunCompletedStatus | (string & {});
+    /** Whether the change may be merged. */
+    readonly mergeGate: MergeGate | (string & {});
+    /** Findings of priority P1. */
     readonly p1: number;
+    /** Findings of priority P2. */
     readonly p2: number;
+    /** Findings of priority P3. */
     readonly p3: number;
     readonly repaired: boolean;
+    /** Files of the review. */
     readonly artifacts: PersonaArtifacts;
+    /** Name of the provider. */
     readonly provider?: string | undefined;
+    /** Name of the model. */
     readonly model?: string | undefined;
+    /** Tokens used. */
     readonly usage?: Usage | undefined;
   };
 }
@@ -1261,9 +1710,13 @@ export interface PersonaRunCompletedEvent extends EventBase {
 export interface PersonaRunFailedEvent extends EventBase {
   readonly type: "persona.run.failed";
   readonly payload: {
+    /** Name of the persona. */
     readonly personaName: string;
+    /** Path of the repository in the workspace. */
     readonly repoPath: string;
+    /** Commit, branch or tag to review. */
     readonly headRef: string;
+    /** Commit, branch or tag to compare with. */
     readonly baseRef?: string | undefined;
     /** Only in events of schema version 1. */
     readonly error?: string | undefined;
@@ -1274,9 +1727,13 @@ export interface PersonaRunFailedEvent extends EventBase {
 export interface AnchorKeptEvent extends EventBase {
   readonly type: "anchor.kept";
   readonly payload: {
+    /** Id of the log. */
     readonly logId: string;
+    /** Position in the log. */
     readonly position: number;
+    /** Chain value at the position, in hex. */
     readonly chain: string;
+    /** When it happened. */
     readonly at: string;
     readonly from: string;
   };
@@ -1286,8 +1743,11 @@ export interface AnchorKeptEvent extends EventBase {
 export interface AnchorConflictedEvent extends EventBase {
   readonly type: "anchor.conflicted";
   readonly payload: {
+    /** Id of the log. */
     readonly logId: string;
+    /** Position in the log. */
     readonly position: number;
+    /** Chain value at the position, in hex. */
     readonly chain: string;
     readonly kept: string;
     readonly from: string;
@@ -1298,6 +1758,7 @@ export interface AnchorConflictedEvent extends EventBase {
 export interface Authz_mode_activeEvent extends EventBase {
   readonly type: "AUTHZ_MODE_ACTIVE";
   readonly payload: {
+    /** `followup`: a run of its own. `collect`: neighbours share a run. */
     readonly mode: string;
   };
 }
@@ -1305,16 +1766,18 @@ export interface Authz_mode_activeEvent extends EventBase {
 /**
  * A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
  *
- * `locked_out` is the number of identities with the role None, if there are any.
+ * `lockedOut` is the number of identities with the role None, if there are any.
  */
 export interface RbacRolesLoadedEvent extends EventBase {
   readonly type: "rbac.roles.loaded";
   readonly payload: {
-    readonly source: "file" | "settings" | (string & {});
+    /** Where it comes from. */
+    readonly source: RolesLoadedSource | (string & {});
     readonly viewers: number;
     readonly operators: number;
     readonly admins: number;
     readonly everybodyElse: string;
+    /** SHA-256 in hex. */
     readonly sha256: string;
     readonly lockedOut?: number | undefined;
   };
@@ -1325,10 +1788,11 @@ export interface AuthzDeniedEvent extends EventBase {
   readonly type: "authz.denied";
   readonly payload: {
     readonly subject: string;
+    /** Who wrote it. */
     readonly role: string;
     readonly operation: string;
     readonly requiredRoles: readonly string[];
-    readonly denyReason: "ROLE_MISSING" | "SCOPED_ACCESS_VIOLATION" | (string & {});
+    readonly denyReason: AuthzDeniedDenyReason | (string & {});
   };
 }
 
@@ -1341,9 +1805,11 @@ export interface AuthzDeniedEvent extends EventBase {
 export interface RequestsSuppressedEvent extends EventBase {
   readonly type: "requests.suppressed";
   readonly payload: {
+    /** Number of failures. */
     readonly count: number;
     readonly subject: string;
     readonly operation: string;
+    /** Since when. */
     readonly since?: string | undefined;
   };
 }
@@ -1352,12 +1818,15 @@ export interface RequestsSuppressedEvent extends EventBase {
 export interface SafetyViolationEvent extends EventBase {
   readonly type: "safety.violation";
   readonly payload: {
+    /** Version of this shape. */
     readonly schemaVersion: number;
+    /** Where it comes from. */
     readonly source: ViolationSource;
-    readonly category: "authorization" | "policy" | "sandbox" | (string & {});
-    readonly severity: "critical" | "high" | (string & {});
-    readonly outcome: "blocked" | "denied" | "failed" | "violated" | (string & {});
+    readonly category: SafetyViolationCategory | (string & {});
+    readonly severity: SafetyViolationSeverity | (string & {});
+    readonly outcome: SafetyViolationOutcome | (string & {});
     readonly violationCode: string;
+    /** Identity that did it, or a `system:` actor of the server. */
     readonly actor: ViolationActor;
   };
 }
@@ -1371,9 +1840,10 @@ export interface SafetyViolationEvent extends EventBase {
 export interface LogForkedEvent extends EventBase {
   readonly type: "log.forked";
   readonly payload: {
+    /** Position of the last event. */
     readonly head: number;
     readonly expected: number;
-    readonly anchor?: "foreign" | "missing" | "unreadable" | (string & {}) | undefined;
+    readonly anchor?: LogForkedAnchor | (string & {}) | undefined;
   };
 }
 
@@ -1397,11 +1867,12 @@ export interface PayloadRedactedEvent extends EventBase {
   };
 }
 
-/** An Admin accepted the machine's clock, which was `ahead_ms` ahead of the server's time. */
+/** An Admin accepted the machine's clock, which was `aheadMs` ahead of the server's time. */
 export interface ClockAcceptedEvent extends EventBase {
   readonly type: "clock.accepted";
   readonly payload: {
     readonly clockMs: number;
+    /** Milliseconds that it was ahead of the server's time. */
     readonly aheadMs: number;
   };
 }

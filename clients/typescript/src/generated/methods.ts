@@ -649,12 +649,22 @@ export class Operations extends Transport {
     return (await this.request(rows.getFleetSummary, { ...options })).data;
   }
 
-  /** List events from a cursor, oldest first. */
+  /**
+   * List events from a cursor, oldest first.
+   *
+   * The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+   */
   listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<AthenaEvent, types.EventsPage> {
     return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events.map(eventOf), "cursor");
   }
 
-  /** Stream events from a cursor, live, as server-sent events. */
+  /**
+   * Stream events from a cursor, live, as server-sent events.
+   *
+   * The `event` of a frame is the `type` of its record, one of `eventTypes` of `GET /api/v1/capabilities`. Its payload
+   * has the shape that `/events.schema.json` gives for the type. Two more frames have `{cursor, head}` as their data:
+   * `caught-up` at the head, and `bookmark` after 10,000 events that the filters hide. A newer server may send others.
+   */
   streamEvents(query: StreamEventsQuery = {}, options: StreamParts = {}): AsyncGenerator<StreamItem, void, undefined> {
     return this.stream(rows.streamEvents, query.after ?? undefined, { query: { ...query, after: undefined }, ...options });
   }
