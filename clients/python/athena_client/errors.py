@@ -42,11 +42,21 @@ class AthenaError(Exception):
         self.details = details
         self.request = request
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let other processes receive the error whole."""
+        return _restored, (type(self), self.args, self.__dict__)
+
     @property
     def run_id(self) -> str | None:
         """The run that the error is about, or None."""
         run_id = self.details.get("runId") if isinstance(self.details, Mapping) else None
         return run_id if isinstance(run_id, str) else None
+
+
+def _restored(kind: type[AthenaError], args: tuple[object, ...], state: dict[str, object]) -> AthenaError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class Unreachable(AthenaError):

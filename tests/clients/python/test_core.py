@@ -1,5 +1,6 @@
 """The core of the Python client against a real server: requests, pages, streams and errors."""
 
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,6 +60,8 @@ def test_an_error_carries_what_the_server_answered(client: Athena) -> None:
     error = caught.value
     assert (error.code, error.status, error.retryable, error.run_id) == ("NOT_FOUND", 404, False, None)
     assert error.trace_id in str(error) and error.request == "GET /api/v1/runs/run_none"
+    again = pickle.loads(pickle.dumps(error))  # as a pool of processes sends it
+    assert (str(again), type(again), vars(again)) == (str(error), AthenaError, vars(error))
 
 
 def test_a_segment_of_dots_is_not_a_path_parameter(client: Athena) -> None:
