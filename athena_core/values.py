@@ -424,7 +424,10 @@ class TemplateUse(Value):
 
 
 class RunResult(Value):
-    """The answer to a synchronous caller whose run completed."""
+    """The answer to a synchronous caller whose run completed.
+
+    ``redacted`` is true if the output or the parameters of the template were erased since. They are then empty.
+    """
 
     session_id: str
     run_id: str
@@ -442,6 +445,7 @@ class RunResult(Value):
     verification_failures: tuple[VerificationFailure, ...] | None = None
     usage: Usage | None = None
     template: TemplateUse | None = None
+    redacted: bool | None = None
 
 
 class Cancelled(Value):

@@ -270,6 +270,7 @@ class AuditRow(msgspec.Struct, gc=False):
     before: str | None
     after: str | None
     details: str | None
+    redacted: bool = False
 
 
 AUDIT_ENTRY = Table(
@@ -278,7 +279,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=7, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=8, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
@@ -322,6 +323,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         erased.details = to_json_or_null(details or None)
     else:
         erased.reason = None
+    erased.redacted = True
     rows.put(AUDIT_ENTRY, erased)
 
 
@@ -333,7 +335,7 @@ for _event, _of in ENTRIES.items():
 class AuditEntry(Value):
     """A change or an attempted change. ``id`` is the id of its event in the feed.
 
-    ``target`` is the affected run, session, operation or document.
+    ``target`` is the affected run, session, operation or document. ``redacted`` is true if its text was erased.
     """
 
     id: str
@@ -349,6 +351,7 @@ class AuditEntry(Value):
     details: dict[str, Any] | None = None
     session_id: str | None = None
     run_id: str | None = None
+    redacted: bool | None = None
 
 
 TRAIL = Keyset(kind="audit")
@@ -400,6 +403,7 @@ def _to_view(values: tuple[Cell, ...], log_id: str) -> AuditEntry:
         details=_object(row.details),
         session_id=row.session_id,
         run_id=row.run_id,
+        redacted=row.redacted or None,
     )
 
 

@@ -42,6 +42,7 @@ class DeadLetterRow(msgspec.Struct, gc=False):
     item_ids: str | None = None
     new_message_id: str | None = None
     decided_at: int | None = None
+    note_redacted: bool = False
 
 
 class DecisionRow(msgspec.Struct, gc=False):
@@ -71,7 +72,7 @@ LETTER = Table(
 )
 POSITION = Table("dead_letter_place", DeadLetterPositionRow, key=("id",))
 DECISION = Table("dead_letter_note", DecisionRow, key=("position",))
-DEAD_LETTERS = Projection("dead_letters", version=2, tables=(LETTER, POSITION, DECISION))
+DEAD_LETTERS = Projection("dead_letters", version=3, tables=(LETTER, POSITION, DECISION))
 
 SELECT_BY_ID = f"{LETTER.all} WHERE position = (SELECT position FROM dead_letter_place WHERE id = ?)"
 COUNT = "SELECT count(*) FROM dead_letter"
@@ -136,7 +137,7 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if note is not None:
         letter = rows.change(LETTER, note.letter)
         if letter.decided_at == note.position:
-            letter.audit_note = None
+            letter.audit_note, letter.note_redacted = None, True
 
 
 def _decide(
@@ -148,6 +149,7 @@ def _decide(
     row = rows.change(LETTER, rows.need(POSITION, recorded.event.id).position)
     row.status, row.updated_at = status, recorded.at
     row.decided_by, row.audit_note, row.decided_at = recorded.actor, note, recorded.position
+    row.note_redacted = False
     rows.append(DECISION, DecisionRow(recorded.position, row.position))
     return row
 
@@ -302,5 +304,5 @@ def _to_view(values: tuple[Cell, ...]) -> DeadLetter:
         requeued_message_id=row.new_message_id,
         decided_by=row.decided_by,
         audit_note=row.audit_note,
-        redacted=True if row.payload is None else None,
+        redacted=row.payload is None or row.note_redacted or None,
     )

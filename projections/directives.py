@@ -54,7 +54,10 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 
 
 class Directive(Value):
-    """A directive. ``input`` is null once redacted. ``shadow`` is true if a run created it from plain input."""
+    """A directive. ``input`` is null once redacted. ``shadow`` is true if a run created it from plain input.
+
+    ``redacted`` is true if its text was erased.
+    """
 
     id: str
     input: str | None
@@ -62,6 +65,7 @@ class Directive(Value):
     context_refs: tuple[str, ...] | None = None
     metadata: dict[str, str] | None = None
     shadow: bool | None = None
+    redacted: bool | None = None
 
 
 NEWEST = Keyset(kind="directives")
@@ -88,4 +92,5 @@ def _to_view(values: tuple[Cell, ...]) -> Directive:
         context_refs=None if row.context_refs is None else msgspec.json.decode(row.context_refs, type=tuple[str, ...]),
         metadata=None if row.metadata is None else msgspec.json.decode(row.metadata, type=dict[str, str]),
         shadow=row.shadow or None,
+        redacted=True if row.input is None else None,
     )

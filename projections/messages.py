@@ -123,7 +123,7 @@ class Message(Value):
     """A message between personas. ``payload`` is null once redacted.
 
     ``status`` is ``sent``, ``started``, ``completed`` or ``failed``. ``hops`` is the length of the chain of messages up
-    to this one. ``attempts`` is the number of runs that processed it.
+    to this one. ``attempts`` is the number of runs that processed it. ``redacted`` is true if its text was erased.
     """
 
     message_id: str
@@ -144,6 +144,7 @@ class Message(Value):
     dead_letter_id: str | None = None
     requeued_from: str | None = None
     error: MessageError | None = None
+    redacted: bool | None = None
 
 
 def list_messages(
@@ -184,4 +185,5 @@ def _to_view(values: tuple[Cell, ...]) -> Message:
         dead_letter_id=row.dead_letter_id,
         requeued_from=row.requeued_from,
         error=None if row.code is None else MessageError(code=row.code, message=row.error or ""),
+        redacted=True if row.payload is None else None,
     )

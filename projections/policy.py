@@ -55,6 +55,7 @@ class RejectionRow(msgspec.Struct, gc=False):
     run_template_version: int | None = None
     plan: str | None = None
     request: str | None = None
+    redacted: bool = False
 
 
 DOCUMENT = Table("policy", PolicyRow, key=("row",))
@@ -71,7 +72,7 @@ REJECTION = Table(
         ("harness_profile_id", "position"),
     ),
 )
-POLICY = Projection("policy", version=4, tables=(DOCUMENT, PROVIDER, REJECTION))
+POLICY = Projection("policy", version=5, tables=(DOCUMENT, PROVIDER, REJECTION))
 
 
 @POLICY.handler
@@ -124,7 +125,9 @@ def policy_rejected(rows: Rows, recorded: Recorded[PolicyRejected]) -> None:
 
 @POLICY.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    rows.erase(REJECTION, recorded.event.target, "request")
+    row = rows.erase(REJECTION, recorded.event.target, "request")
+    if row is not None:
+        row.redacted = True
 
 
 class PolicyRule(Value):
@@ -169,7 +172,7 @@ class Rejection(Value):
 
     ``provider`` is the one that the run would have used, and ``runTemplateId`` the template of its request. ``plan``
     and ``request`` describe the requested run. Both are absent in rejections of release 0.1, and ``request`` once
-    redacted.
+    redacted; then ``redacted`` is true.
     """
 
     id: str
@@ -190,6 +193,7 @@ class Rejection(Value):
     run_template_version: int | None = None
     plan: RefusedPlan | None = None
     request: RefusedRequest | None = None
+    redacted: bool | None = None
 
 
 OLDEST = Keyset(kind="rejections", oldest_first=True)
@@ -261,4 +265,5 @@ def _to_rejection(values: tuple[Cell, ...], log_id: str) -> Rejection:
         run_template_version=row.run_template_version,
         plan=None if row.plan is None else msgspec.json.decode(row.plan, type=RefusedPlan),
         request=None if row.request is None else msgspec.json.decode(row.request, type=RefusedRequest),
+        redacted=row.redacted or None,
     )

@@ -212,7 +212,10 @@ def _remove(rows: Rows, item_id: str) -> None:
 
 
 class WorkItem(Value):
-    """A waiting work item. ``payload`` is null once redacted. ``runId`` is present while a run processes it."""
+    """A waiting work item. ``payload`` is null once redacted. ``runId`` is present while a run processes it.
+
+    ``redacted`` is true if its text was erased.
+    """
 
     id: str
     session_id: str
@@ -223,6 +226,7 @@ class WorkItem(Value):
     run_id: str | None = None
     message_id: str | None = None
     dead_letter_id: str | None = None
+    redacted: bool | None = None
 
 
 class QueueCounts(Value):
@@ -332,4 +336,5 @@ def _to_item(values: tuple[Cell, ...]) -> WorkItem:
         run_id=row.run_id,
         message_id=row.message_id,
         dead_letter_id=row.dead_letter_id,
+        redacted=True if row.payload is None else None,
     )

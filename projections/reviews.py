@@ -123,9 +123,13 @@ class PersonaRun(Value):
 
 
 class PersonaRunDetails(PersonaRun, kw_only=True):
-    """A review by a persona with its result, which is null while it is running and once redacted."""
+    """A review by a persona with its result, which is null while it is running and once redacted.
+
+    ``redacted`` is true if the result was erased.
+    """
 
     result: dict[str, Any] | None = None
+    redacted: bool | None = None
 
 
 NEWEST = Keyset(kind="persona-runs", columns=(("began", "began", int),))
@@ -142,10 +146,11 @@ def list_reviews(
 
 def review_by_id(connection: Connection, run_id: str) -> PersonaRunDetails | None:
     for values in connection.execute(REVIEW.select, (run_id,)):
-        result = None
+        result = redacted = None
         for (text,) in connection.execute(SELECT_RESULT, (run_id,)):
             result = None if text is None else msgspec.json.decode(str(text))
-        return PersonaRunDetails(**_fields(values), result=result)
+            redacted = True if text is None else None
+        return PersonaRunDetails(**_fields(values), result=result, redacted=redacted)
     return None
 
 

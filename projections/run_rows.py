@@ -30,7 +30,10 @@ from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_
 
 
 class RunRow(msgspec.Struct, gc=False):
-    """A run, by the position of its first event. ``error`` and similar columns are JSON."""
+    """A run, by the position of its first event. ``error`` and similar columns are JSON.
+
+    ``redacted`` is True once a text of it is erased, otherwise NULL.
+    """
 
     position: int
     run_id: str
@@ -63,6 +66,7 @@ class RunRow(msgspec.Struct, gc=False):
     output_preview: str | None = None
     output_chars: int | None = None
     error_position: int | None = None
+    redacted: bool | None = None
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -130,6 +134,7 @@ class CancelRequestRow(msgspec.Struct, gc=False):
     reason: str | None
     trace_id: str
     started_at: int | None
+    redacted: bool | None = None
 
 
 RUN = Table(
@@ -146,7 +151,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=8, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=9, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -359,20 +364,23 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if output is not None:
         run = rows.change(RUN, output.run_id)
         run.output_preview = run.output_chars = None
+        run.redacted = True
     source = rows.get(INPUT, target)
     if source is not None:
-        rows.change(RUN, source.run_id).input_preview = None
+        run = rows.change(RUN, source.run_id)
+        run.input_preview, run.redacted = None, True
 
 
 def _erase_text(rows: Rows, text: RunTextRow) -> None:
     request = rows.get(CANCEL, text.run_id)
     if request is not None and request.position == text.position:
-        request.reason = None
+        request.reason, request.redacted = None, True
         rows.put(CANCEL, request)
     run = rows.change(RUN, text.run_id)
+    run.redacted = True
     if run.error is not None and run.error_position == text.position:
         error = msgspec.json.decode(run.error, type=RunError)
-        message = ERASED if run.status == "failed" else CANCELLED
+        message = ERASED if run.status == "failed" else f"{CANCELLED}: {ERASED}"
         run.error = _error(error.code, message, retryable=error.retryable)
 
 

@@ -84,7 +84,7 @@ class Run(Value, kw_only=False):
     """A run. In lists, ``inputPreview`` and ``outputPreview`` replace the input and the output.
 
     A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
-    adds the output.
+    adds the output. ``redacted`` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -114,6 +114,7 @@ class Run(Value, kw_only=False):
     input_preview: str | None = None
     output_preview: str | None = None
     output_chars: int | None = None
+    redacted: bool | None = None
 
 
 FIELDS = Run.__struct_fields__
@@ -149,7 +150,7 @@ class ActiveRun(Value):
 
 
 class CancelRequest(Value):
-    """A request to cancel a run that has not ended."""
+    """A request to cancel a run that has not ended. ``redacted`` is true if its reason was erased."""
 
     session_id: str
     requested_at: str
@@ -157,6 +158,7 @@ class CancelRequest(Value):
     reason: str | None = None
     trace_id: str | None = None
     started_at: str | None = None
+    redacted: bool | None = None
 
 
 NEWEST = Keyset(kind="runs")
@@ -265,6 +267,7 @@ DECODE: dict[str, Callable[[Any], object]] = {
     "finished_at": iso,
     "usage": msgspec.json.Decoder(Usage).decode,
     "error": msgspec.json.Decoder(RunError).decode,
+    "redacted": bool,
     "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
 }
 """The fields whose columns hold another type, such as JSON or milliseconds. Flags are among them."""
@@ -412,4 +415,5 @@ def _to_cancel_request(values: tuple[Cell, ...]) -> CancelRequest:
         reason=row.reason,
         trace_id=row.trace_id,
         started_at=iso_or_none(row.started_at),
+        redacted=row.redacted,
     )

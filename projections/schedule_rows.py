@@ -59,6 +59,8 @@ class ScheduleRow(msgspec.Struct, gc=False):
     pause_at: int = 0
     pause_cause: str = ""
     pause_run_id: str | None = None
+    put_redacted: bool = False
+    note_redacted: bool = False
 
 
 class ScheduleTextRow(msgspec.Struct, gc=False):
@@ -120,7 +122,7 @@ FAILURE = Table("schedule_failure", SlotFailureRow, key=("position",))
 SLOT = Table("schedule_slot", SlotRow, key=("position",), indexes=(("schedule_id", "position"), ("run_id",)))
 FLIGHT = Table("schedule_flight", RunningSlotRow, key=("run_id",), indexes=(("schedule_id",),))
 BUFFERED = Table("schedule_buffered", BufferedSlotRow, key=("schedule_id", "slot_ms"))
-SCHEDULES = Projection("schedules", version=3, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
+SCHEDULES = Projection("schedules", version=4, tables=(SCHEDULE, TEXT, SLOT, FLIGHT, BUFFERED, FAILURE))
 
 
 @SCHEDULES.handler
@@ -148,6 +150,7 @@ def schedule_upserted(rows: Rows, recorded: Recorded[ScheduleUpserted]) -> None:
     row.updated_at, row.updated_by, row.revision = recorded.at, event.updated_by, row.revision + 1
     row.definition, row.enabled = to_json(event.definition), event.enabled
     row.input, row.params = event.input, to_json_or_null(event.params)
+    row.put_redacted = False
     row.cursor_ms = max(row.cursor_ms, event.after_ms)
     rows.put(SCHEDULE, row)
     rows.append(TEXT, ScheduleTextRow(recorded.position, event.id))
@@ -184,7 +187,7 @@ def schedule_paused(rows: Rows, recorded: Recorded[SchedulePaused | ScheduleResu
     row = _change(rows, recorded, recorded.event.id)
     if row is not None:
         row.paused = isinstance(recorded.event, SchedulePaused)
-        row.note, row.note_at = recorded.event.note, recorded.position
+        row.note, row.note_at, row.note_redacted = recorded.event.note, recorded.position, False
         if isinstance(recorded.event, SchedulePaused):
             row.pause_position, row.pause_mark, row.pause_at = recorded.position, recorded.mark, recorded.at
             row.pause_cause, row.pause_run_id = recorded.event.cause, recorded.event.target_run_id
@@ -261,8 +264,9 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
         return
     if row.put_at == recorded.event.target:
         row.input = row.params = None
+        row.put_redacted = True
     if row.note_at == recorded.event.target:
-        row.note = None
+        row.note, row.note_redacted = None, True
     rows.put(SCHEDULE, row)
 
 

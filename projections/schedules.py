@@ -43,7 +43,7 @@ class ScheduledTask(Value):
 
     ``nextRunAt`` is null if no run is planned. ``buffered`` counts scheduled times that wait for a run to end.
     ``revision`` counts writes. ``input`` is null if the target is a directive, and once redacted. ``pausedBecause``
-    is present while it is paused.
+    is present while it is paused. ``redacted`` is true if a text of it was erased.
     """
 
     schema_version: int
@@ -78,6 +78,7 @@ class ScheduledTask(Value):
     workflow_id: str | None = None
     note: str | None = None
     paused_because: SchedulePause | None = None
+    redacted: bool | None = None
 
 
 class ScheduleRunLog(Value):
@@ -303,6 +304,7 @@ def _to_view(connection: Connection, row: ScheduleRow) -> ScheduledTask:
         workflow_id=target.workflow_id,
         note=row.note,
         paused_because=_to_pause(row) if row.paused else None,
+        redacted=row.put_redacted or row.note_redacted or None,
     )
 
 

@@ -226,7 +226,7 @@ class Session(Value):
 class TranscriptEntry(Value):
     """A transcript entry. It is ``provisional`` until its run ends; then ``runStatus`` is the outcome of the run.
 
-    ``content`` is null once redacted.
+    ``content`` is null once redacted; then ``redacted`` is true.
     """
 
     id: str
@@ -241,6 +241,7 @@ class TranscriptEntry(Value):
     is_error: bool | None = None
     provisional: bool | None = None
     run_status: RunEndStatus | None = None
+    redacted: bool | None = None
 
 
 LATEST = Keyset(kind="sessions", columns=(("updatedAt", "updated_at", int), ("id", "session_id", str)))
@@ -326,4 +327,5 @@ def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
         is_error=row.is_error,
         provisional=True if status is None else None,
         run_status=cast("RunEndStatus | None", status),
+        redacted=row.redacted or None,
     )

@@ -91,7 +91,8 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
 class RunTemplate(Value):
     """A version of a run template. ``directiveTemplate`` and ``defaultParams`` are null once redacted.
 
-    ``createdAt`` is when the template was created, ``updatedAt`` when this version was.
+    ``redacted`` is true if its text was erased. ``createdAt`` is when the template was created, ``updatedAt`` when this
+    version was.
     """
 
     id: str
@@ -102,6 +103,7 @@ class RunTemplate(Value):
     created_at: str
     updated_at: str
     params_schema: dict[str, Any] | None = None
+    redacted: bool | None = None
 
 
 NEWEST = Keyset(kind="run-templates", columns=(("position", "t.position", int),))
@@ -130,4 +132,5 @@ def _to_view(values: tuple[Cell, ...]) -> RunTemplate:
         created_at=iso(int(created_at or 0)),
         updated_at=iso(row.made_at),
         params_schema=None if row.params_schema is None else msgspec.json.decode(row.params_schema),
+        redacted=True if row.directive_template is None else None,
     )

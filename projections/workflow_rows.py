@@ -51,10 +51,11 @@ class WorkflowRow(msgspec.Struct, gc=False):
 
 
 class WorkflowMetadataRow(msgspec.Struct, gc=False):
-    """The metadata of the steps of a workflow as JSON, by its position; NULL once redacted."""
+    """The metadata of the steps of a workflow as JSON, by its position; NULL if there is none, and once redacted."""
 
     position: int
     metadata: str | None
+    redacted: bool = False
 
 
 class WorkflowRunRow(msgspec.Struct, gc=False):
@@ -145,7 +146,7 @@ ITEM = Table("workflow_item", StepItemRow, key=("run_id", "step_id", "item"))
 LINE = Table("workflow_line", LogLineRow, key=("position",), indexes=(("run_id", "position"),))
 DURATIONS = Table("workflow_history", StepDurationsRow, key=("workflow_id", "step_id"))
 RUN_TEXT = Table("workflow_words", WorkflowRunTextRow, key=("position",))
-WORKFLOWS = Projection("workflows", version=2, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
+WORKFLOWS = Projection("workflows", version=3, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
 
 TO_CANCEL = "to be cancelled"
 ENDED_STATUS: dict[type[Event], WorkflowRunStatus] = {
@@ -168,8 +169,7 @@ def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
             definition=to_json(event.definition),
         ),
     )
-    if event.metadata is not None:
-        rows.append(METADATA, WorkflowMetadataRow(recorded.position, to_json(event.metadata)))
+    rows.append(METADATA, WorkflowMetadataRow(recorded.position, to_json_or_null(event.metadata)))
 
 
 @WORKFLOWS.handler
@@ -384,14 +384,15 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Erase the metadata of steps, or the text of an error or a cancel."""
     target = recorded.event.target
-    if rows.get(METADATA, target) is not None:
-        rows.delete(METADATA, target)  # a replay finds no text, and creates no row
+    metadata = rows.erase(METADATA, target, "metadata")
+    if metadata is not None:
+        metadata.redacted = True
     words = rows.get(RUN_TEXT, target)
     if words is None:
         return
     line = rows.change(LINE, target)
     if words.code is None or words.step_id is None:
-        line.message = TO_CANCEL
+        line.message = f"{TO_CANCEL}: {ERASED}"
         return
     error = f"{words.code}: {ERASED}"
     line.message = error if words.item is None else f"item {words.item}: {error}"

@@ -39,7 +39,7 @@ RUN_LINES_MAX = 500
 """Maximum number of log lines shown of a run, the newest. Its events are in the feed."""
 
 SELECT_WORKFLOWS = (
-    f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata"
+    f"SELECT {', '.join('w.' + column for column in WORKFLOW.columns)}, t.metadata, t.redacted"
     " FROM workflow w LEFT JOIN workflow_text t ON t.position = w.position"
 )
 SELECT_ITEMS = f"{ITEM.all} WHERE run_id = ? AND step_id = ? ORDER BY item LIMIT ?"
@@ -59,12 +59,13 @@ ARTIFACT: Literal["run-result"] = "run-result"
 
 
 class Workflow(Value):
-    """A workflow: a graph of steps."""
+    """A workflow: a graph of steps. ``redacted`` is true if the metadata of its steps was erased."""
 
     id: str
     definition: WorkflowDefinition
     created_at: str
     created_by: str
+    redacted: bool | None = None
 
 
 class DependencyReadiness(Value):
@@ -76,7 +77,7 @@ class DependencyReadiness(Value):
 
 
 class Artifact(Value):
-    """The output of a step, which is null once redacted.
+    """The output of a step, which is null once redacted; then ``redacted`` is true.
 
     With ``outputTruncated`` it is a preview, or a list of previews of the first items. The whole outputs are in the
     step's runs.
@@ -88,6 +89,7 @@ class Artifact(Value):
     model: str
     created_at: str
     output_truncated: bool | None = None
+    redacted: bool | None = None
 
 
 class Checkpoint(Value):
@@ -323,7 +325,7 @@ def _to_item_status(row: StepItemRow) -> StepItem:
 
 
 def _to_view(values: tuple[Cell, ...]) -> Workflow:
-    row, text = WORKFLOW.load(values[:-1]), values[-1]
+    row, (text, redacted) = WORKFLOW.load(values[:-2]), values[-2:]
     definition = msgspec.json.decode(row.definition, type=WorkflowDefinition)
     if text is not None:
         metadata = msgspec.json.decode(str(text), type=dict[str, dict[str, str]])
@@ -331,7 +333,11 @@ def _to_view(values: tuple[Cell, ...]) -> Workflow:
             definition, steps=tuple(_with_metadata(step, metadata.get(step.id)) for step in definition.steps)
         )
     return Workflow(
-        id=row.workflow_id, definition=definition, created_at=iso(row.created_at), created_by=row.created_by
+        id=row.workflow_id,
+        definition=definition,
+        created_at=iso(row.created_at),
+        created_by=row.created_by,
+        redacted=bool(redacted) or None,
     )
 
 
@@ -469,6 +475,7 @@ class WorkflowRunReader:
             model=row.model or "",
             created_at=iso(row.finished_at or 0),
             output_truncated=cut or None,
+            redacted=True if output is None else None,
         )
 
     def _output(self, row: StepRow) -> tuple[str | None, bool]:

@@ -97,6 +97,7 @@ def test_a_refused_request_is_in_the_trail_until_it_is_erased(tmp_path: Path) ->
     assert [(entry["kind"], entry["target"]) for entry in (erased, kept)] == [("rejection", run_id) for run_id in runs]
     assert (erased["reason"], erased.get("details")) == ("max-concurrent-runs-exceeded", None)
     assert kept["details"] == {"request": {"input": "other words"}}
+    assert (erased["redacted"], "redacted" in kept) == (True, False)
 
 
 def test_the_trail_is_filtered(tmp_path: Path) -> None:

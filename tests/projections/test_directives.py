@@ -59,4 +59,5 @@ def test_redaction_erases_a_directive(tmp_path: Path) -> None:
         "id": directive_id,
         "input": None,
         "createdAt": iso(BEGINNING),
+        "redacted": True,
     }

@@ -72,7 +72,8 @@ def test_a_refusal_says_what_was_asked_for_until_it_is_erased(tmp_path: Path) ->
     history.redact(history.written[0].position)
     rows = shown(tmp_path, history)
     erased, kept = list_rejections(rows, LOG_ID, cursor=None, limit=2).items
-    assert (erased.request, kept.request) == (None, RefusedRequest(input="other words"))
+    assert (erased.request, erased.redacted) == (None, True)
+    assert (kept.request, kept.redacted) == (RefusedRequest(input="other words"), None)
     assert "private" not in str(list(rows.execute("SELECT * FROM policy_rejection")))
 
 

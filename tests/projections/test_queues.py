@@ -59,7 +59,7 @@ def test_the_text_of_an_item_is_gone_after_a_redaction(tmp_path: Path, history: 
     history.redact(history.head())
     history.queues.enqueue("s", "public")
     queue = queues.queue_by_session(shown(tmp_path, history), "s", 0)
-    assert [item.payload for item in queue.items] == [None, "public"]
+    assert [(item.payload, item.redacted) for item in queue.items] == [(None, True), ("public", None)]
 
 
 def test_dead_letters_are_listed_by_what_was_decided(tmp_path: Path, history: History) -> None:
@@ -117,7 +117,7 @@ def test_a_message_shows_how_far_it_came(tmp_path: Path, history: History) -> No
         (second, "failed"),
         (first, "completed"),
     ]
-    assert page.items[0].payload is None
+    assert (page.items[0].payload, page.items[0].redacted) == (None, True)
     assert page.items[1].error == messages.MessageError(code="CONFIG_ERROR", message="no")
     assert (page.items[2].attempts, page.items[2].run_id, page.items[2].payload) == (1, "run_1", "look at 0")
     assert messages.message_by_id(connection, first) == page.items[2]

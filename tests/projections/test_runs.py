@@ -266,4 +266,22 @@ def test_redaction_erases_the_output(tmp_path: Path) -> None:
     connection = shown(tmp_path, history)
     run = run_by_id(connection, run_id)
     assert run is not None
-    assert (run.status, run.output) == ("completed", None)
+    assert (run.status, run.output, run.redacted) == ("completed", None, True)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_redaction_erases_the_reason_of_a_cancel(tmp_path: Path, ended: bool) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.ask_to_cancel(run_id)
+    position = history.head()
+    if ended:
+        history.end(run_id, "cancelled")
+    history.redact(position)
+    connection = shown(tmp_path, history)
+    run = run_by_id(connection, run_id)
+    assert run is not None
+    assert run.redacted is True
+    assert (run.error and run.error.message) == ("the run was cancelled: (erased)" if ended else None)
+    requests = cancel_requests(connection, cursor=None, limit=1).items
+    assert [(one.reason, one.redacted) for one in requests] == ([] if ended else [(None, True)])

@@ -166,4 +166,4 @@ def test_redaction_erases_an_entry(tmp_path: Path) -> None:
         encoded = msgspec.json.encode(entry)
         assert b'"content":null' in encoded
         assert b"secret" not in encoded
-        assert entry.metadata["redacted"] == "true"
+        assert (entry.redacted, entry.metadata["redacted"]) == (True, "true")

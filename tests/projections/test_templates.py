@@ -36,8 +36,8 @@ def test_redaction_erases_one_version(tmp_path: Path) -> None:
     old, newest = template_by_id(connection, template_id, 1), template_by_id(connection, template_id)
     assert old is not None
     assert newest is not None
-    assert (old.directive_template, old.default_params) == (None, None)
-    assert newest.directive_template == "later"
+    assert (old.directive_template, old.default_params, old.redacted) == (None, None, True)
+    assert (newest.directive_template, newest.redacted) == ("later", None)
 
 
 def test_a_run_says_which_version_it_was_started_from(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class Explanation(Value):
     """The account of how a run got its status.
 
     In a long history the middle is left out; ``omitted`` counts the events left out. For a ``rejected`` run, ``plan``
-    and ``request`` are present if they were recorded and not erased.
+    and ``request`` are present if they were recorded. ``redacted`` is true if the request was erased.
     """
 
     run_id: str
@@ -125,6 +125,7 @@ class Explanation(Value):
     parent_run_id: str | None = None
     plan: RefusedPlan | None = None
     request: RefusedRequest | None = None
+    redacted: bool | None = None
 
 
 def explain(
@@ -167,6 +168,7 @@ def _rejected(run_id: str, timeline: "Timeline", event: PolicyRejected) -> Expla
         parent_run_id=event.plan.parent_run_id if event.plan else None,
         plan=event.plan,
         request=event.request,
+        redacted=True if event.plan and event.request is None else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from athena_core.clock import iso
 from athena_core.decider import fold
@@ -40,20 +40,23 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
     """Return the result of a completed run, None while it is paused; otherwise raise the error that ended it."""
     created: run.RunCreated | None = None
     used: TemplateUse | None = None
-    created_at, output, paused = 0, "", False
+    created_at, paused = 0, False
+    output: str | None = ""
+    params_erased = False
     note: str | None = None
     for row in recorded:
         match row.event:
             case run.RunCreated():
                 created, created_at = row.event, row.at
             case template.RunTemplateRun():
-                used = template_use(row.event)
+                used, params_erased = template_use(row.event), row.event.effective_params is None
             case run.TranscriptAppended(role="assistant", kind="message"):
-                output = row.event.content or ""
+                output = row.event.content
             case run.RunPaused() | run.RunResumed():
                 paused = isinstance(row.event, run.RunPaused)
             case run.RunCompleted() if created is not None:
-                return completed_result(run_id, created, created_at, output, row.event, used)
+                result = completed_result(run_id, created, created_at, output or "", row.event, used)
+                return replace(result, redacted=output is None or params_erased or None)
             case run.RunFailed() | run.RunCancelled() | run.RunTimedOut() | run.RunCrashed():
                 raise run_error(run_id, row.event, note)
             case run.RunCancelRequested(status="cancelled"):

@@ -1,0 +1,119 @@
+"""The mark of erased text: every record that loses a text says so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_core.clock import FixedDate
+from athena_core.event import Meta
+from athena_core.services.erasure import redaction
+from tests.support.api import Json
+from tests.support.golden import STATES, GoldenState, name_of
+from tests.support.inside import Inside
+
+LISTS = {
+    "/directives": "id",
+    "/run-templates": "id",
+    "/schedules": "id",
+    "/workflows": "id",
+    "/runs": "runId",
+    "/runs/cancel-requests": "runId",
+    "/a2a/messages": "messageId",
+    "/a2a/dlq": "id",
+    "/sessions": "id",
+    "/personas/runs": "runId",
+    "/governance/audit-trail": "id",
+    "/policy/rejections": "id",
+}
+"""The lists of records with text, and the field with the id of a record."""
+DETAILS = {
+    "/runs": ("/runs/{}", "/runs/{}/evidence"),
+    "/workflows": ("/workflows/run/{}",),
+    "/sessions": ("/sessions/{}/transcript", "/sessions/{}/work-queue"),
+    "/personas/runs": ("/personas/runs/{}",),
+}
+"""Further paths of each record of a list."""
+
+
+def records(inside: Inside) -> Json:
+    """Return the data of all these paths. Items of lists are by their ids."""
+    found: Json = {}
+    for path, name in LISTS.items():
+        found[path] = by_id(inside.data("GET", f"{path}?limit=500")["items"]) or {}
+        for record in found[path].values():
+            for more in DETAILS.get(path, ()):
+                target = more.format(record[name])
+                found[target] = by_id(inside.data("GET", target))
+                if more.endswith("/evidence"):
+                    for evidence_id in by_id(found[target]["items"]):
+                        found[f"{target}/{evidence_id}"] = inside.data("GET", f"{target}/{evidence_id}")
+    return found
+
+
+def by_id(data: Any) -> Any:
+    if isinstance(data, list) and data and all(isinstance(item, dict) for item in data):
+        for name in ("id", "runId", "messageId"):
+            if all(name in item for item in data):
+                return {item[name]: by_id(item) for item in data}
+    return {key: by_id(value) for key, value in data.items()} if isinstance(data, dict) else data
+
+
+def lost(before: Any, after: Any, place: str = "", *, marked: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield the place of each value that is gone, and whether a record around it says so."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        marked = marked or after.get("redacted") is True
+        for key, value in before.items():
+            yield from lost(value, after.get(key), f"{place}/{key}", marked=marked)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for old, new in zip(before, after, strict=True):
+            yield from lost(old, new, place, marked=marked)
+    elif before and not after:
+        yield place, marked
+
+
+def erase(inside: Inside) -> None:
+    """Erase every text of the log."""
+    plane = inside.app.plane
+
+    async def redact() -> None:
+        rows = [row for row in plane.reader.rows(0, 100_000) if row.text is not None]
+        found = redaction.ErasableText(tuple(rows), (), frozenset())
+        await redaction.redact(plane.log, plane.reader, found, "asked", Meta(actor="a", correlation="c"))
+
+    inside.call(redact)
+
+
+@pytest.mark.parametrize("state", STATES, ids=name_of)
+def test_every_record_that_loses_a_text_says_so(state: GoldenState, tmp_path: Path) -> None:
+    state.unpack(tmp_path)
+    inside = Inside(tmp_path, FixedDate(state.expected.last_recorded_at), scheduler="off", executor="off")
+    inside.start()
+    try:
+        before = records(inside)
+
+        erase(inside)
+        places = list(lost(before, records(inside)))
+        assert [place for place, marked in places if not marked] == []
+        kinds = {place.split("/")[2] for place, _ in places}
+        assert kinds >= {"directives", "run-templates", "schedules", "runs", "sessions", "a2a", "personas"}
+    finally:
+        inside.stop()
+
+
+def test_a_repeated_key_answers_that_the_output_was_erased(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, scheduler="off")
+    inside.start()
+    try:
+        body = {"input": "hello", "provider": "mock", "model": "mock-model"}
+        first = inside.data("POST", "/runs", body, idempotency_key="k")
+        assert first["output"] and inside.data("POST", "/runs", body, idempotency_key="k") == first
+        erase(inside)
+        again = inside.data("POST", "/runs", body, idempotency_key="k")
+        assert (again["runId"], again["output"], again["redacted"]) == (first["runId"], "", True)
+        run = inside.data("GET", f"/runs/{first['runId']}")
+        assert (run.get("output"), run["redacted"]) == (None, True)
+        assert inside.data("GET", f"/directives/{first['directiveId']}")["redacted"] is True
+    finally:
+        inside.stop()
