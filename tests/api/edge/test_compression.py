@@ -9,7 +9,7 @@ from athena_api.edge.preferences import accepted
 from tests.support.server import Server
 
 DOCUMENT = "/openapi.json"
-FILES = ("/", "/docs", DOCUMENT, "/static/vendor/swagger-ui-bundle.js")
+FILES = ("/", "/docs", DOCUMENT, "/events.schema.json", "/static/vendor/swagger-ui-bundle.js")
 OPENAPI_BYTES_MAX = 45_000  # compressed
 
 

@@ -241,7 +241,7 @@ def follow(kind: Kind, api: Api, query: dict[str, str], found: list[str], count:
 def test_a_server_that_stops_ends_every_stream_cleanly(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
     gates["words"]  # stays closed
-    busy, quiet = "/sessions/busy/transcript/stream", {"types": "nothing.happened"}
+    busy, quiet = "/sessions/busy/transcript/stream", {"types": "schedule.removed"}
     asked: list[tuple[str, dict[str, str]]] = [(kind.path, {}) for kind in KINDS] + [(busy, {}), (Events.path, quiet)]
     with ExitStack() as stack:
         opened = [

@@ -64,7 +64,7 @@ def test_the_last_page_has_a_cursor_but_no_next_one(told: Server, everything: li
         told.api.get("/events", limit=head),
         told.api.get("/events", cursor=head),
         told.api.get("/events", cursor=everything[-1]["id"]),
-        told.api.get("/events", types="nothing.happened"),
+        told.api.get("/events", types="schedule.removed"),
     ):
         assert (page["cursor"], page["head"], "nextCursor" in page) == (everything[-1]["id"], head, False)
     assert told.api.get("/events", cursor=head)["events"] == []

@@ -86,7 +86,7 @@ def test_a_stream_shows_what_its_filter_wants(shared: Server) -> None:
             {"types": "run.created", "sessionId": "wanted"},
             lambda event: event["type"] == "run.created" and event["sessionId"] == "wanted",
         ),
-        ({"types": "nothing.happened"}, lambda event: False),
+        ({"types": "schedule.removed"}, lambda event: False),
     ]
     for query, wanted in wishes:
         with shared.api.stream(**query) as blocks:
