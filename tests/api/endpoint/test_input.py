@@ -145,10 +145,10 @@ def check_fault(answer: Answer, context: str, field: str, sent: object) -> None:
     assert answer.status == 400, (sent, answer)
     error = answer.error
     assert (error["code"], error["retryable"]) == ("CONFIG_ERROR", False)
-    (fault,) = error["details"]
-    assert fault["field"] == field, sent
-    assert fault["reason"]
-    assert error["message"].startswith(f"{context}.{field}: ".replace(".body:", ":")), error["message"]
+    faults = error["details"]
+    assert field in [fault["field"] for fault in faults], sent
+    assert all(fault["reason"] for fault in faults)
+    assert error["message"].startswith(f"{context}.{faults[0]['field']}: ".replace(".body:", ":")), error["message"]
     assert error["traceId"] == answer.headers["x-trace-id"]
 
 
@@ -181,8 +181,7 @@ def test_what_must_be_there_is_missed(shared: Server, operation: str, field: str
         if one.required:
             body = {k: v for k, v in example.body.items() if k != one.encode_name} if field == "each" else {}
             answer = ask(shared.url, row.method, (PREFIX + example.path).encode(), msgspec.json.encode(body))
-            first = next(one.encode_name for one in info.fields if one.required)
-            check_fault(answer, row.context, one.encode_name if field == "each" else first, body)
+            check_fault(answer, row.context, one.encode_name, body)
 
 
 @pytest.mark.parametrize("operation", [row.id for row in WITH_BODY])
