@@ -108,7 +108,17 @@ export function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Sends requests to a server. */
+/** Return the address of a server without a slash at its end. Throws RangeError or TypeError. */
+function baseOf(given: string | URL | undefined): string {
+  const page = globalThis.location?.href;
+  const own = page?.startsWith("http") ? new URL(page).origin : DEFAULT_URL;
+  const { protocol, host, pathname, username, password } = new URL(given ?? own, page);
+  if (!/^https?:$/.test(protocol)) throw new RangeError(`baseUrl: "${given}" does not begin with http:// or https://`);
+  if (username || password) throw new RangeError("baseUrl: an address cannot hold a user or a password");
+  return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
+}
+
+/** Sends requests to a server. Throws RangeError or TypeError for a wrong address. */
 export class Transport {
   private readonly base: string;
   private readonly headers: Readonly<Record<string, string>>;
@@ -117,8 +127,7 @@ export class Transport {
   private readonly deadlineMs: number;
 
   constructor(options: AthenaOptions = {}) {
-    const base = options.baseUrl ?? globalThis.location?.origin ?? DEFAULT_URL;
-    this.base = String(base).replace(/\/+$/, "");
+    this.base = baseOf(options.baseUrl);
     this.headers = { ...(options.identity ? { "x-athena-identity": options.identity } : {}), ...options.headers };
     const { fetch } = options;
     this.fetch = (...parts) => (fetch ?? globalThis.fetch)(...parts);
@@ -145,14 +154,14 @@ export class Transport {
   }
 
   private initOf(operation: Operation<unknown>, parts: RequestParts): RequestInit {
-    const headers: Record<string, string> = { ...this.headers, ...parts.headers };
+    const headers = new Headers({ ...this.headers, ...parts.headers }); // throws for values that cannot be sent
     const init: RequestInit = { method: operation.method, headers, cache: "no-store" };
-    if (parts.ifMatch !== undefined) headers["if-match"] = parts.ifMatch;
-    if (parts.respondAsync) headers.prefer = "respond-async";
+    if (parts.ifMatch !== undefined) headers.set("if-match", parts.ifMatch);
+    if (parts.respondAsync) headers.set("prefer", "respond-async");
     if (operation.method === "GET") return init;
-    headers["idempotency-key"] = parts.idempotencyKey ?? newKey();
+    headers.set("idempotency-key", parts.idempotencyKey ?? newKey());
     if (parts.body === undefined) return init;
-    headers["content-type"] = "application/json";
+    headers.set("content-type", "application/json");
     return { ...init, body: JSON.stringify(parts.body) };
   }
 
@@ -219,7 +228,7 @@ export class Transport {
   /** Yield the frames of one connection. Throws Failed if it is lost or rejected. */
   private async *frames(url: string, parts: StreamParts, opened: () => void): AsyncGenerator<Frame, void, undefined> {
     const cutoff = new Cutoff(parts.signal);
-    const headers = { ...this.headers, ...parts.headers, accept: "text/event-stream" };
+    const headers = new Headers({ ...this.headers, ...parts.headers, accept: "text/event-stream" });
     const lost = (error: unknown): Failed => new Failed(unreachable(lossOf(error, cutoff, SILENCE_MS_MAX), 0, error));
     try {
       cutoff.arm(parts.timeoutMs ?? this.timeoutMs);

@@ -223,6 +223,14 @@ test("a stream with a frame that is too large or not from Athena throws", async 
   }
 });
 
+test("what cannot be sent is not tried", async () => {
+  for (const baseUrl of ["localhost:8787", "ftp://127.0.0.1", "http://[", "//127.0.0.1", "http://a:b@127.0.0.1", ""]) {
+    assert.throws(() => new Athena({ baseUrl }), /baseUrl|Invalid URL/, baseUrl);
+  }
+  await assert.rejects(new Athena({ identity: "a\nb" }).getPolicy(), TypeError);
+  await assert.rejects(new Athena({ identity: "a\nb" }).events().next(), TypeError);
+});
+
 test("requests are sent by the fetch that is given", async () => {
   const urls: string[] = [];
   const fetch: typeof globalThis.fetch = async (url) => {
