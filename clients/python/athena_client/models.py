@@ -325,7 +325,7 @@ class Approval(Model, frozen=True, kw_only=True):
 
 
 class Artifact(Model, frozen=True, kw_only=True):
-    """The output of a step, which is null once redacted.
+    """The output of a step, which is null once redacted; then `redacted` is true.
 
     With `output_truncated` it is a preview, or a list of previews of the first items. The whole outputs are in the
     step's runs.
@@ -343,6 +343,8 @@ class Artifact(Model, frozen=True, kw_only=True):
     """When it was created."""
     output_truncated: bool | None = None
     """True if it is a preview; else absent."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class ArtifactRef(Model, frozen=True, kw_only=True):
@@ -367,7 +369,7 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
 class AuditEntry(Model, frozen=True, kw_only=True):
     """A change or an attempted change. `id` is the id of its event in the feed.
 
-    `target` is the affected run, session, operation or document.
+    `target` is the affected run, session, operation or document. `redacted` is true if its text was erased.
     """
 
     id: str
@@ -396,6 +398,8 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     """Id of the session."""
     run_id: str | None = None
     """Id of the run."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class AuthCapabilities(Model, frozen=True, kw_only=True):
@@ -445,7 +449,7 @@ class Caller(Model, frozen=True, kw_only=True):
 
 
 class CancelRequest(Model, frozen=True, kw_only=True):
-    """A request to cancel a run that has not ended."""
+    """A request to cancel a run that has not ended. `redacted` is true if its reason was erased."""
 
     session_id: str
     """Id of the session."""
@@ -459,6 +463,8 @@ class CancelRequest(Model, frozen=True, kw_only=True):
     """Trace id of the request that caused it."""
     started_at: datetime | None = None
     """When the run started; absent before that."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class Cancelled(Model, frozen=True, kw_only=True):
@@ -827,7 +833,10 @@ class DependencyReadiness(Model, frozen=True, kw_only=True):
 
 
 class Directive(Model, frozen=True, kw_only=True):
-    """A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input."""
+    """A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input.
+
+    `redacted` is true if its text was erased.
+    """
 
     id: str
     """Id."""
@@ -841,6 +850,8 @@ class Directive(Model, frozen=True, kw_only=True):
     """Names and values of the client."""
     shadow: bool | None = None
     """True if a run created it from plain input; else absent."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class DrainError(Model, frozen=True, kw_only=True):
@@ -1042,7 +1053,7 @@ class Explanation(Model, frozen=True, kw_only=True):
     """The account of how a run got its status.
 
     In a long history the middle is left out; `omitted` counts the events left out. For a `rejected` run, `plan` and
-    `request` are present if they were recorded and not erased.
+    `request` are present if they were recorded. `redacted` is true if the request was erased.
     """
 
     run_id: str
@@ -1063,6 +1074,8 @@ class Explanation(Model, frozen=True, kw_only=True):
     """What the refusal depended on; absent in old logs."""
     request: RefusedRequest | None = None
     """The refused request; absent in old logs and once redacted."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class FileSnapshot(Model, frozen=True, kw_only=True):
@@ -1499,7 +1512,7 @@ class Message(Model, frozen=True, kw_only=True):
     """A message between personas. `payload` is null once redacted.
 
     `status` is `sent`, `started`, `completed` or `failed`. `hops` is the length of the chain of messages up to this
-    one. `attempts` is the number of runs that processed it.
+    one. `attempts` is the number of runs that processed it. `redacted` is true if its text was erased.
     """
 
     message_id: str
@@ -1538,6 +1551,8 @@ class Message(Model, frozen=True, kw_only=True):
     """Dead letter that it was requeued from; absent otherwise."""
     error: MessageError | None = None
     """Why it was not delivered; absent otherwise."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class MessageError(Model, frozen=True, kw_only=True):
@@ -1686,7 +1701,10 @@ class PersonaRun(Model, frozen=True, kw_only=True):
 
 
 class PersonaRunDetails(Model, frozen=True, kw_only=True):
-    """A review by a persona with its result, which is null while it is running and once redacted."""
+    """A review by a persona with its result, which is null while it is running and once redacted.
+
+    `redacted` is true if the result was erased.
+    """
 
     run_id: str
     """Id of the run."""
@@ -1716,6 +1734,8 @@ class PersonaRunDetails(Model, frozen=True, kw_only=True):
     """Files of the review."""
     result: dict[str, Any] | None = None
     """The result; absent while it runs and once redacted."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class PersonaRunOutput(Model, frozen=True, kw_only=True):
@@ -2007,7 +2027,8 @@ class Rejection(Model, frozen=True, kw_only=True):
     """A run that the policy rejected. `id` is `rej_` and the id of its event in the feed.
 
     `provider` is the one that the run would have used, and `run_template_id` the template of its request. `plan` and
-    `request` describe the requested run. Both are absent in rejections of release 0.1, and `request` once redacted.
+    `request` describe the requested run. Both are absent in rejections of release 0.1, and `request` once redacted;
+    then `redacted` is true.
     """
 
     id: str
@@ -2046,6 +2067,8 @@ class Rejection(Model, frozen=True, kw_only=True):
     """What the refusal depended on; absent in old logs."""
     request: RefusedRequest | None = None
     """The refused request; absent in old logs and once redacted."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class RejectionEvent(Model, frozen=True, kw_only=True):
@@ -2205,7 +2228,7 @@ class Run(Model, frozen=True, kw_only=True):
     """A run. In lists, `input_preview` and `output_preview` replace the input and the output.
 
     A preview has at most 160 characters. `output_chars` is the length of the output in characters. `include=output`
-    adds the output.
+    adds the output. `redacted` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -2262,6 +2285,8 @@ class Run(Model, frozen=True, kw_only=True):
     """First 160 characters of the output, in lists only."""
     output_chars: int | None = None
     """Length of the output in characters."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class RunError(Model, frozen=True, kw_only=True):
@@ -2315,7 +2340,10 @@ class RunPause(Model, frozen=True, kw_only=True):
 
 
 class RunResult(Model, frozen=True, kw_only=True):
-    """The answer to a synchronous caller whose run completed."""
+    """The answer to a synchronous caller whose run completed.
+
+    `redacted` is true if the output or the parameters of the template were erased since. They are then empty.
+    """
 
     session_id: str
     """Id of the session."""
@@ -2349,12 +2377,15 @@ class RunResult(Model, frozen=True, kw_only=True):
     """Tokens used."""
     template: TemplateUse | None = None
     """Template version of the run; absent without one."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class RunTemplate(Model, frozen=True, kw_only=True):
     """A version of a run template. `directive_template` and `default_params` are null once redacted.
 
-    `created_at` is when the template was created, `updated_at` when this version was.
+    `redacted` is true if its text was erased. `created_at` is when the template was created, `updated_at` when this
+    version was.
     """
 
     id: str
@@ -2373,6 +2404,8 @@ class RunTemplate(Model, frozen=True, kw_only=True):
     """When this version was created."""
     params_schema: dict[str, Any] | None = None
     """JSON Schema of the parameters; absent: all are strings."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
     etag: str | None = None
     """The version as the header of the answer has it. Pass it as `if_match`."""
 
@@ -2482,7 +2515,7 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
 
     `next_run_at` is null if no run is planned. `buffered` counts scheduled times that wait for a run to end. `revision`
     counts writes. `input` is null if the target is a directive, and once redacted. `paused_because` is present while it
-    is paused.
+    is paused. `redacted` is true if a text of it was erased.
     """
 
     schema_version: int
@@ -2549,6 +2582,8 @@ class ScheduledTask(Model, frozen=True, kw_only=True):
     """Reason of the last pause or resume; absent without one."""
     paused_because: SchedulePause | None = None
     """Why it is paused; absent if it is not."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class Session(Model, frozen=True, kw_only=True):
@@ -2838,7 +2873,7 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
 class TranscriptEntry(Model, frozen=True, kw_only=True):
     """A transcript entry. It is `provisional` until its run ends; then `run_status` is the outcome of the run.
 
-    `content` is null once redacted.
+    `content` is null once redacted; then `redacted` is true.
     """
 
     id: str
@@ -2865,6 +2900,8 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """True until the run of the entry ends; then absent."""
     run_status: RunEndStatus | None = None
     """How its run ended; absent before that."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class UpdatedSchedule(Model, frozen=True, kw_only=True):
@@ -2991,7 +3028,10 @@ class WorkDrain(Model, frozen=True, kw_only=True):
 
 
 class WorkItem(Model, frozen=True, kw_only=True):
-    """A waiting work item. `payload` is null once redacted. `run_id` is present while a run processes it."""
+    """A waiting work item. `payload` is null once redacted. `run_id` is present while a run processes it.
+
+    `redacted` is true if its text was erased.
+    """
 
     id: str
     """Id."""
@@ -3011,6 +3051,8 @@ class WorkItem(Model, frozen=True, kw_only=True):
     """Id of the message; absent if it is not from one."""
     dead_letter_id: str | None = None
     """The dead letter that it became or came from."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class WorkQueueState(Model, frozen=True, kw_only=True):
@@ -3073,7 +3115,7 @@ class Workers(Model, frozen=True, kw_only=True):
 
 
 class Workflow(Model, frozen=True, kw_only=True):
-    """A workflow: a graph of steps."""
+    """A workflow: a graph of steps. `redacted` is true if the metadata of its steps was erased."""
 
     id: str
     """Id."""
@@ -3083,6 +3125,8 @@ class Workflow(Model, frozen=True, kw_only=True):
     """When it was created."""
     created_by: str
     """Identity that created it."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class WorkflowDefinition(Model, frozen=True, kw_only=True):

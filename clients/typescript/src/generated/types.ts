@@ -123,7 +123,7 @@ export type ApprovalOnExpiry = "approve" | "reject";
 export type ApproverRole = "Admin" | "Operator";
 
 /**
- * The output of a step, which is null once redacted.
+ * The output of a step, which is null once redacted; then `redacted` is true.
  *
  * With `outputTruncated` it is a preview, or a list of previews of the first items. The whole outputs are in the step's
  * runs.
@@ -141,6 +141,8 @@ export interface Artifact {
   readonly createdAt: string;
   /** True if it is a preview; else absent. */
   readonly outputTruncated?: boolean | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** A reference to the output of a step. */
@@ -164,7 +166,7 @@ export interface ArtifactRef {
 /**
  * A change or an attempted change. `id` is the id of its event in the feed.
  *
- * `target` is the affected run, session, operation or document.
+ * `target` is the affected run, session, operation or document. `redacted` is true if its text was erased.
  */
 export interface AuditEntry {
   /** Id. */
@@ -193,6 +195,8 @@ export interface AuditEntry {
   readonly sessionId?: string | undefined;
   /** Id of the run. */
   readonly runId?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -255,7 +259,7 @@ export interface CancelBody {
   readonly reason?: string | null | undefined;
 }
 
-/** A request to cancel a run that has not ended. */
+/** A request to cancel a run that has not ended. `redacted` is true if its reason was erased. */
 export interface CancelRequest {
   /** Id of the session. */
   readonly sessionId: string;
@@ -269,6 +273,8 @@ export interface CancelRequest {
   readonly traceId?: string | undefined;
   /** When the run started; absent before that. */
   readonly startedAt?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -677,7 +683,11 @@ export interface DependencyReadiness {
   readonly blockingStepIds: readonly string[];
 }
 
-/** A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input. */
+/**
+ * A directive. `input` is null once redacted. `shadow` is true if a run created it from plain input.
+ *
+ * `redacted` is true if its text was erased.
+ */
 export interface Directive {
   /** Id. */
   readonly id: string;
@@ -691,6 +701,8 @@ export interface Directive {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** True if a run created it from plain input; else absent. */
   readonly shadow?: boolean | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -979,7 +991,7 @@ export type ExplainedRunStatus = "cancelled" | "completed" | "crashed" | "failed
  * The account of how a run got its status.
  *
  * In a long history the middle is left out; `omitted` counts the events left out. For a `rejected` run, `plan` and
- * `request` are present if they were recorded and not erased.
+ * `request` are present if they were recorded. `redacted` is true if the request was erased.
  */
 export interface Explanation {
   /** Id of the run. */
@@ -1000,6 +1012,8 @@ export interface Explanation {
   readonly plan?: RefusedPlan | undefined;
   /** The refused request; absent in old logs and once redacted. */
   readonly request?: RefusedRequest | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** The envelope of an error. */
@@ -1500,7 +1514,7 @@ export type MergeGate = "fail" | "pass";
  * A message between personas. `payload` is null once redacted.
  *
  * `status` is `sent`, `started`, `completed` or `failed`. `hops` is the length of the chain of messages up to this one.
- * `attempts` is the number of runs that processed it.
+ * `attempts` is the number of runs that processed it. `redacted` is true if its text was erased.
  */
 export interface Message {
   /** Id of the message; absent if it is not from one. */
@@ -1539,6 +1553,8 @@ export interface Message {
   readonly requeuedFrom?: string | undefined;
   /** Why it was not delivered; absent otherwise. */
   readonly error?: MessageError | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** A message from one persona to another: a text or an object, and the sender's task, step or run. */
@@ -1739,7 +1755,11 @@ export interface PersonaRunBody {
   readonly stdout?: PersonaStdout | null | undefined;
 }
 
-/** A review by a persona with its result, which is null while it is running and once redacted. */
+/**
+ * A review by a persona with its result, which is null while it is running and once redacted.
+ *
+ * `redacted` is true if the result was erased.
+ */
 export interface PersonaRunDetails {
   /** Id of the run. */
   readonly runId: string;
@@ -1769,6 +1789,8 @@ export interface PersonaRunDetails {
   readonly artifacts?: Readonly<Record<string, unknown>> | undefined;
   /** The result; absent while it runs and once redacted. */
   readonly result?: Readonly<Record<string, unknown>> | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 export type PersonaRunDetailsStatus = "failed" | "ok" | "running";
@@ -2118,7 +2140,8 @@ export interface RejectedRun {
  * A run that the policy rejected. `id` is `rej_` and the id of its event in the feed.
  *
  * `provider` is the one that the run would have used, and `runTemplateId` the template of its request. `plan` and
- * `request` describe the requested run. Both are absent in rejections of release 0.1, and `request` once redacted.
+ * `request` describe the requested run. Both are absent in rejections of release 0.1, and `request` once redacted; then
+ * `redacted` is true.
  */
 export interface Rejection {
   /** Id. */
@@ -2157,6 +2180,8 @@ export interface Rejection {
   readonly plan?: RefusedPlan | undefined;
   /** The refused request; absent in old logs and once redacted. */
   readonly request?: RefusedRequest | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /**
@@ -2346,7 +2371,7 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  * A run. In lists, `inputPreview` and `outputPreview` replace the input and the output.
  *
  * A preview has at most 160 characters. `outputChars` is the length of the output in characters. `include=output` adds
- * the output.
+ * the output. `redacted` is true if a text of the run was erased.
  */
 export interface Run {
   /** Id of the run. */
@@ -2403,6 +2428,8 @@ export interface Run {
   readonly outputPreview?: string | undefined;
   /** Length of the output in characters. */
   readonly outputChars?: number | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** The request to start a run. A child run is cancelled with its parent. */
@@ -2485,7 +2512,11 @@ export interface RunPause {
   readonly since: string;
 }
 
-/** The answer to a synchronous caller whose run completed. */
+/**
+ * The answer to a synchronous caller whose run completed.
+ *
+ * `redacted` is true if the output or the parameters of the template were erased since. They are then empty.
+ */
 export interface RunResult {
   /** Id of the session. */
   readonly sessionId: string;
@@ -2519,6 +2550,8 @@ export interface RunResult {
   readonly usage?: Usage | undefined;
   /** Template version of the run; absent without one. */
   readonly template?: TemplateUse | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** The provider and model for a schedule that names no harness profile. */
@@ -2534,7 +2567,8 @@ export type RunStatus = "cancelled" | "completed" | "crashed" | "failed" | "paus
 /**
  * A version of a run template. `directiveTemplate` and `defaultParams` are null once redacted.
  *
- * `createdAt` is when the template was created, `updatedAt` when this version was.
+ * `redacted` is true if its text was erased. `createdAt` is when the template was created, `updatedAt` when this
+ * version was.
  */
 export interface RunTemplate {
   /** Id. */
@@ -2553,6 +2587,8 @@ export interface RunTemplate {
   readonly updatedAt: string;
   /** JSON Schema of the parameters; absent: all are strings. */
   readonly paramsSchema?: Readonly<Record<string, unknown>> | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Parameters of a run, and its session, a new one by default. */
@@ -2788,7 +2824,7 @@ export interface ScheduleSpec {
  *
  * `nextRunAt` is null if no run is planned. `buffered` counts scheduled times that wait for a run to end. `revision`
  * counts writes. `input` is null if the target is a directive, and once redacted. `pausedBecause` is present while it
- * is paused.
+ * is paused. `redacted` is true if a text of it was erased.
  */
 export interface ScheduledTask {
   /** Version of this shape. */
@@ -2855,6 +2891,8 @@ export interface ScheduledTask {
   readonly note?: string | undefined;
   /** Why it is paused; absent if it is not. */
   readonly pausedBecause?: SchedulePause | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -3203,7 +3241,7 @@ export interface TranscriptDelta {
 /**
  * A transcript entry. It is `provisional` until its run ends; then `runStatus` is the outcome of the run.
  *
- * `content` is null once redacted.
+ * `content` is null once redacted; then `redacted` is true.
  */
 export interface TranscriptEntry {
   /** Id. */
@@ -3230,6 +3268,8 @@ export interface TranscriptEntry {
   readonly provisional?: boolean | undefined;
   /** How its run ended; absent before that. */
   readonly runStatus?: RunEndStatus | (string & {}) | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** Part of a list. `nextCursor` is present if more follows. */
@@ -3373,7 +3413,11 @@ export interface WorkDrain {
 
 export type WorkDrainStatus = "failed" | "ok" | "running";
 
-/** A waiting work item. `payload` is null once redacted. `runId` is present while a run processes it. */
+/**
+ * A waiting work item. `payload` is null once redacted. `runId` is present while a run processes it.
+ *
+ * `redacted` is true if its text was erased.
+ */
 export interface WorkItem {
   /** Id. */
   readonly id: string;
@@ -3393,6 +3437,8 @@ export interface WorkItem {
   readonly messageId?: string | undefined;
   /** The dead letter that it became or came from. */
   readonly deadLetterId?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** The work queue of a session, oldest item first. `items` is a page of the items that `itemCounts` counts. */
@@ -3455,7 +3501,7 @@ export interface Workers {
   readonly items: readonly Worker[];
 }
 
-/** A workflow: a graph of steps. */
+/** A workflow: a graph of steps. `redacted` is true if the metadata of its steps was erased. */
 export interface Workflow {
   /** Id. */
   readonly id: string;
@@ -3465,6 +3511,8 @@ export interface Workflow {
   readonly createdAt: string;
   /** Identity that created it. */
   readonly createdBy: string;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
 }
 
 /** The definition of a workflow. */
