@@ -221,7 +221,7 @@ def test_clients_of_other_people_see_every_event_once(tmp_path: Path, eventsourc
         eventsource,
         node("fetch", missing=nodes),
         python("chromium", missing=MISSING),
-        python("httpx_sse_reader", "httpx_sse"),
+        python("httpx_sse_reader", "httpx_sse", "httpx"),
         python("sseclient_reader", "sseclient"),
         Program("curl", ("bash", str(PROGRAMS / "curl.sh")), (), curl),
     ]
