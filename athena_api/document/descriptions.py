@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from athena_api.document.fields import common, runs, server, work
+from athena_api.document.fields import names, queues, runs, server
 
-FIELDS: Mapping[str, str] = {**common.FIELDS, **runs.FIELDS, **work.FIELDS, **server.FIELDS}
+FIELDS: Mapping[str, str] = {**names.FIELDS, **runs.FIELDS, **queues.FIELDS, **server.FIELDS}
 """The description of a field by its JSON name, or of one field of one type, as ``Run.status``. The longer name wins.
 
 A parameter is named like a field, with its operation in place of the type.

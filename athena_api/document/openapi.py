@@ -53,7 +53,7 @@ def document(operations: Sequence[Row], version: str) -> Json:
         "tags": [_tag(name) for name in sorted({row.tag for row in rows})],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted({**schemas.components, **COMPONENTS}.items())),
+            "schemas": dict(sorted(_with_examples({**schemas.components, **COMPONENTS}).items())),
             "responses": dict(sorted(failures.components.items())),
             "parameters": dict(PARAMETERS),
             "headers": dict(HEADERS),
@@ -95,8 +95,14 @@ def _operation(row: Row, schemas: Schemas, failures: Failures) -> Json:
 def _body(row: Row, schemas: Schemas) -> Json:
     schema = schemas.union(row.body.__name__, row.forms) if row.forms else schemas.of(row.body)
     required = bool(row.forms) or any(field.required for field in msgspec.structs.fields(row.body))
-    example = {"example": EXAMPLES[row.id]["body"]} if "body" in EXAMPLES.get(row.id, {}) else {}
-    return {"required": required, "content": {"application/json": {"schema": schema, **example}}}
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+def _with_examples(components: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {
+        name: {**schema, "examples": [EXAMPLES[name]]} if name in EXAMPLES else schema
+        for name, schema in components.items()
+    }
 
 
 def _tag(name: str) -> Mapping[str, str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any, TypeAlias, get_args
 
-from athena_api.document.examples import EXAMPLES
 from athena_api.document.parameters import header
 from athena_api.document.schemas import SCHEMAS, Json, Schemas
 from athena_api.edge.replies import status_of
@@ -170,7 +169,7 @@ def answers(row: Row, schemas: Schemas) -> Json:
         headers["etag"] = header("ETag")
     if row.method != "GET":
         headers["idempotency-replayed"] = header("Replayed")
-    content = _answer(row, "200", schemas.envelope(row.answer))
+    content = _json(schemas.envelope(row.answer))
     found: Json = {"200": {"description": "Success.", "headers": headers, "content": content}}
     if row.csv:
         found["200"]["headers"] = headers | {"athena-next-cursor": header("NextCursor")}
@@ -178,14 +177,12 @@ def answers(row: Row, schemas: Schemas) -> Json:
     if row.lines:
         content[LINES_TYPE] = {"schema": {"type": "string"}}
     if row.accepted is not None:
-        content = _answer(row, "202", schemas.envelope(row.accepted))
+        content = _json(schemas.envelope(row.accepted))
         text = "Accepted. Returns the record so far."
         headers = headers | {"location": header("Location"), "preference-applied": header("Applied")}
         found["202"] = {"description": text, "headers": headers, "content": content}
     return found
 
 
-def _answer(row: Row, status: str, schema: Json) -> Json:
-    examples = EXAMPLES.get(row.id, {})
-    example = {"example": {"ok": True, "data": examples[status]}} if status in examples else {}
-    return {"application/json": {"schema": schema, **example}}
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}

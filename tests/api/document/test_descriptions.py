@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from athena_api.document.descriptions import FIELDS, TAGS
-from athena_api.document.fields import common, runs, server, work
+from athena_api.document.fields import names, queues, runs, server
 from athena_api.document.openapi import document
 from athena_api.operations import OPERATIONS
 
@@ -16,7 +16,7 @@ def fields() -> Iterator[tuple[str, str, Any]]:
     """Yield the owner, the name and the schema of each field and parameter, except the two of envelopes."""
     for component, schema in SPEC["components"]["schemas"].items():
         for name, part in schema.get("properties", {}).items():
-            if not (name in ("ok", "data") and component.endswith(("Answer", "Failure"))):
+            if not (name in ("ok", "data") and component.endswith(("Answer", "Failure", "Frame"))):
                 yield component, name, part
     for path in SPEC["paths"].values():
         for operation in path.values():
@@ -39,7 +39,7 @@ def test_each_description_is_used() -> None:
 
 
 def test_no_two_tables_describe_the_same_name() -> None:
-    tables = (common.FIELDS, runs.FIELDS, server.FIELDS, work.FIELDS)
+    tables = (names.FIELDS, queues.FIELDS, runs.FIELDS, server.FIELDS)
     assert sum(map(len, tables)) == len(FIELDS)
 
 
