@@ -69,13 +69,14 @@ def decode_body(type_: type[T], raw: bytes, context: str, rules: InputRules = IN
         raise wrong.error(context) from None
     try:
         if isinstance(value, dict):
-            for long in _long_reasons(value, shape, rules.reason_chars_max):
-                raise long
+            for too_long in _long_reasons(value, shape, rules.reason_chars_max):
+                raise too_long
         return msgspec.convert(shape.check(value), type_)
-    except InputError as wrong:
-        reasons = _long_reasons(value, shape, rules.reason_chars_max) if isinstance(value, dict) else ()
-        faults = {fault.field: fault for fault in itertools.chain(reasons, shape.faults(value))}
-        raise error_of(faults.values() or [wrong], context) from None
+    except InputError:
+        reasons = list(_long_reasons(value, shape, rules.reason_chars_max)) if isinstance(value, dict) else []
+        long = {fault.field for fault in reasons}
+        others = (fault for fault in shape.faults(value) if fault.field not in long)
+        raise error_of(itertools.chain(reasons, others), context) from None
     except msgspec.ValidationError as error:  # a rule that only msgspec checks
         raise InputError(str(error).replace("`", ""), None).error(context) from None
 
