@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
 from athena_core.domain.directive import DirectiveSpec
+from athena_core.services.context.compiler import check_references
 from projections import directives
 from projections.engine.page import Page
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 async def create_directive(plane: "ControlPlane", call: ApiCall[DirectiveSpec, NoQuery]) -> Reply:
     """Create a directive."""
+    check_references(call.body.context_refs or ())
     created = await plane.catalog.create_directive(call.body, call.meta, call.key)
     record = directives.Directive(
         id=created.subject or "",

@@ -108,7 +108,9 @@ def init_persona(
 
 
 def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> None:
-    """Validate a persona definition, and show it with its defaults.
+    """Validate a persona definition with its files and output paths, and show it with its defaults.
+
+    A run also checks that its harness profile exists.
 
     Args:
         id: Name of the persona.
@@ -118,6 +120,8 @@ def validate_persona(id: str, /, *, options: OutputOptions | None = None) -> Non
     from athena_core.tools.workspace import open_workspace
 
     settings = settings_of()
-    definition = PersonaFiles(open_workspace(settings)).read(id, "id")
+    files = PersonaFiles(open_workspace(settings))
+    definition = files.read(id, "id")
+    files.check(definition, "id")
     place = "/".join(definition.folder)
     show_value({"status": "valid", "id": id, "folder": place, "definition": definition.persona}, options)

@@ -15,6 +15,14 @@ FILLED_CHARS_MAX = BODY_BYTES_MAX
 PLACEHOLDER = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 
 
+MALFORMED = re.compile(r"\{\{[^{}\n]*\}\}")
+
+
+def malformed_in(text: str) -> tuple[str, ...]:
+    """Return the unique ``{{…}}`` of a text that are no placeholders, in order."""
+    return tuple(dict.fromkeys(one for one in MALFORMED.findall(text) if PLACEHOLDER.fullmatch(one) is None))
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Return the unique names of the placeholders in a text, in order."""
     return tuple(dict.fromkeys(match[1] for match in PLACEHOLDER.finditer(text)))

@@ -46,11 +46,16 @@ def evolve(state: DirectiveState, event: Event) -> DirectiveState:
 # Commands
 
 
+READABLE = r"^(?:file:(?!/)|memory:)(?!(?:[^#]*/)?\.\.(?:[/#]|$))[^#\x00]+(?:#L[0-9]{1,9}(?:-L?[0-9]{1,9})?)?$"
+"""The references that ``check_references`` accepts, as the API document says it."""
+ContextRef = Annotated[Label, msgspec.Meta(extra_json_schema={"pattern": READABLE})]
+
+
 class DirectiveSpec(Body):
     """A directive as a client writes it."""
 
     input: LongText
-    context_refs: Annotated[tuple[Label, ...], msgspec.Meta(max_length=CONTEXT_REFS_MAX)] | None = None
+    context_refs: Annotated[tuple[ContextRef, ...], msgspec.Meta(max_length=CONTEXT_REFS_MAX)] | None = None
     metadata: Metadata | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from athena_core.decider import Context, Decider
-from athena_core.definitions.placeholder import names_in
+from athena_core.definitions.placeholder import malformed_in, names_in
 from athena_core.errors import ConfigError, NotFound
 from athena_core.event import TEXT, Event, Shows, Text, Value
 from athena_core.values import LIST_ITEMS_MAX, Body, Label, LongText, RecordId
@@ -134,6 +134,13 @@ def normalise_template(spec: TemplateSpec, schema_fault: SchemaFault, problems: 
     else:
         required = ()
     params = spec.default_params if schema is not None else string_params(spec.default_params, "defaultParams")
+    malformed = malformed_in(spec.directive_template)
+    if malformed:
+        raise ConfigError.of(
+            "directiveTemplate",
+            f"{', '.join(malformed)}: not the name of a parameter",
+            "use letters, digits and underscores; to keep braces, pass them in the value of a parameter",
+        )
     missing = [name for name in names_in(spec.directive_template) if name not in params and name not in required]
     if missing:
         names = ", ".join(missing)

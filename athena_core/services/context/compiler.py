@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Position, Value
@@ -15,10 +16,10 @@ from athena_core.services.context.history import HistoryCache, HistoryLimits
 from athena_core.settings import Settings
 from athena_core.tools.memory import FILE, FOLDER
 from athena_core.tools.refusal import PathRefused
-from athena_core.tools.workspace import Workspace, parts_of
+from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import ContextMeta, ContextReference
 
-REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L(\d{1,9})(?:-L?(\d{1,9}))?)?")
+REFERENCE = re.compile(r"(file|memory):([^#\x00]+)(?:#L([0-9]{1,9})(?:-L?([0-9]{1,9}))?)?")
 FILE_BYTES_MAX = 10_000_000
 FILE_REMEDY = "the path of a file in the workspace; check its name"
 
@@ -51,6 +52,12 @@ def resolve(
     return ResolvedReferences(salt=salt, references=tuple(read), contents=tuple(contents))
 
 
+def check_references(references: Iterable[str]) -> None:
+    """Raise ConfigError for a reference that can never be read: of an unknown kind, or outside of the workspace."""
+    for index, reference in enumerate(references):
+        _parse(reference, f"contextRefs[{index}]")
+
+
 def names_notes(reference: str) -> bool:
     """Return True for a reference to a note of the memory, by its kind or its path."""
     match = REFERENCE.fullmatch(reference)
@@ -61,7 +68,16 @@ def names_notes(reference: str) -> bool:
     return kind == "memory" or parts[:1] == (FOLDER,) or parts == (FILE,)
 
 
-def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
+class ParsedReference(NamedTuple):
+    """The path of a reference, and the lines that it names, counted from 1."""
+
+    place: str
+    parts: Parts
+    first: int | None
+    last: int | None
+
+
+def _parse(reference: str, field: str) -> ParsedReference:
     match = REFERENCE.fullmatch(reference)
     if match is None:
         remedy = "file:<path>, memory:<path>, either with #L1 or #L1-L20"
@@ -70,7 +86,16 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     if kind == "memory" and place != "MEMORY.md" and not place.startswith("memory/"):
         place = "memory/" + place
     try:
-        text = workspace.read(parts_of(place), FILE_BYTES_MAX, "").decode()
+        parts = parts_of(place)
+    except PathRefused as refusal:
+        raise ConfigError.of(field, refusal.problem, "a path relative to the workspace, without '..'") from refusal
+    return ParsedReference(place, parts, None if first is None else int(first), None if last is None else int(last))
+
+
+def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
+    place, parts, first, last = _parse(reference, field)
+    try:
+        text = workspace.read(parts, FILE_BYTES_MAX, "").decode()
     except PathRefused as refusal:
         raise ConfigError.of(field, refusal.problem, "another file of the workspace") from refusal
     except OSError as error:
@@ -80,7 +105,7 @@ def _read(reference: str, field: str, workspace: Workspace, mask: Mask) -> str:
     text = mask.hide(text.replace("\x00", "\ufffd"), lines=True)  # before cutting: a part may hold half a secret
     if first is not None:
         lines = text.splitlines()
-        text = "\n".join(lines[max(int(first), 1) - 1 : int(last or first)])
+        text = "\n".join(lines[max(first, 1) - 1 : last or first])
     return text
 
 

@@ -1,13 +1,14 @@
 """Definitions of personas: reviewers and correspondents, as files of the workspace define them."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.event import Value
-from athena_core.tools.refusal import ToolRefused
+from athena_core.services.reviews.result import ContextFileKind
+from athena_core.tools.refusal import PathRefused, ToolRefused
 from athena_core.tools.workspace import PERSONAS as FOLDER
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import LIST_ITEMS_MAX, NAME, Label, RecordId
@@ -86,6 +87,14 @@ class LoadedPersona(Value):
     folder: Parts
 
 
+class NamedFile(NamedTuple):
+    """A file that a definition names: its kind, its path in the workspace and its content."""
+
+    kind: ContextFileKind
+    path: str
+    data: bytes
+
+
 class PersonaFiles:
     """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace.
 
@@ -93,6 +102,7 @@ class PersonaFiles:
     """
 
     def __init__(self, workspace: Workspace) -> None:
+        self._plain = workspace
         self._workspace = workspace.with_personas()
 
     def read(self, name: str, field: str) -> LoadedPersona:
@@ -109,10 +119,61 @@ class PersonaFiles:
         remedy = f"a persona defined in {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace"
         raise ConfigError.of(field, f"no persona {name!r} is defined", remedy)
 
-    def context(self, definition: LoadedPersona, name: str) -> tuple[Parts, bytes]:
-        """Read a file that a definition names in its folder. Raise ToolRefused or OSError."""
-        parts = (*definition.folder, *parts_of(name))
-        return parts, self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
+    def context(self, definition: LoadedPersona, field: str) -> list[NamedFile]:
+        """Read the files that a definition names, in its order. Raise ConfigError naming ``field``. Blocking."""
+        spec = definition.persona.context
+        own, whole = (self._workspace, definition.folder), (self._plain, ())
+        named: tuple[tuple[ContextFileKind, FileNames, tuple[Workspace, Parts]], ...] = (
+            ("prompt", spec.prompt_files, own),
+            ("skill", spec.skill_files, own),
+            ("doc", spec.doc_files, own),
+            ("workspace-doc", spec.workspace_doc_files, whole),
+        )
+        files: list[NamedFile] = []
+        for kind, names, (workspace, folder) in named:
+            for name in names:
+                try:
+                    parts = (*folder, *parts_of(name))
+                    data = workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
+                except (OSError, ToolRefused) as error:
+                    raise _unreadable(definition, kind, name, field, error) from error
+                files.append(NamedFile(kind, "/".join(parts), data))
+        return files
+
+    def check(self, definition: LoadedPersona, field: str) -> None:
+        """Check what a review checks of a definition: its files, and where it writes. Raise ConfigError."""
+        self.context(definition, field)
+        output = definition.persona.output
+        for member, path in (
+            ("writeJsonFile", output.write_json_file),
+            ("writeMarkdownFile", output.write_markdown_file),
+        ):
+            if path is not None:
+                output_path(self._plain, path, f"output.{member}")
+
+
+def _unreadable(
+    definition: LoadedPersona, kind: ContextFileKind, name: str, field: str, error: OSError | ToolRefused
+) -> ConfigError:
+    """Return the error for a file that a definition names. ``field`` of the caller is the name of the persona."""
+    why = error.problem if isinstance(error, PathRefused) else getattr(error, "strerror", None) or "refused"
+    reason = f"the {kind} file {name!r} of persona {definition.persona.id!r} cannot be read: {why}"
+    return ConfigError.of(field, reason, "create the file, or correct the definition of the persona")
+
+
+def output_path(workspace: Workspace, path: str, field: str) -> str:
+    """Return a path of the workspace, to which a review may write. Raise ConfigError naming ``field``."""
+    try:
+        parts = parts_of(path)
+    except PathRefused as refusal:
+        raise ConfigError.of(field, refusal.problem, "a path inside the workspace") from refusal
+    if not parts:
+        raise ConfigError.of(field, f"{path!r} is the workspace itself, not a file", "a file in the workspace")
+    try:
+        workspace.check(parts, write=True)
+    except PathRefused as refusal:
+        raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
+    return "/".join(parts)
 
 
 def parse_persona(text: bytes, name: str, field: str, place: str) -> PersonaDefinition:

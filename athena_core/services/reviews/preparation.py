@@ -15,19 +15,14 @@ from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.conversation import cut
-from athena_core.services.reviews.definitions import (
-    CONTEXT_FILE_BYTES_MAX,
-    LoadedPersona,
-    PersonaDefinition,
-    PersonaFiles,
-)
+from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path
 from athena_core.services.reviews.git import Repository
 from athena_core.services.reviews.result import ContextFile, ContextFileKind, FileSnapshot, PreparedReview, ReviewFiles
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
 from athena_core.settings import Settings
 from athena_core.text import clean
-from athena_core.tools.refusal import PathRefused, ToolRefused
+from athena_core.tools.refusal import PathRefused
 from athena_core.tools.workspace import Parts, Workspace, parts_of
 from athena_core.values import PERSONA_REVIEW, Body, ClientId, Identity, Label, RunBody, pinned
 
@@ -169,14 +164,7 @@ class Preparation:
     def _output_path(self, path: str | None, field: str) -> str | None:
         if path is None:
             return None
-        parts = self._workspace_parts(path, field)
-        if not parts:
-            raise ConfigError.of(field, f"{path!r} is the workspace itself, not a file", "a file in the workspace")
-        try:
-            self._workspace.check(parts, write=True)
-        except PathRefused as refusal:
-            raise ConfigError.of(field, refusal.problem, "another file in the workspace") from refusal
-        return "/".join(parts)
+        return output_path(self._workspace, path, field)
 
     async def _base_commit(
         self, repository: Repository, body: PersonaRunBody, definition: LoadedPersona
@@ -240,25 +228,13 @@ class Preparation:
     def _read_context(self, definition: LoadedPersona) -> list[ReadFile]:
         """Return the files of the definition. Raise ConfigError."""
         spec = definition.persona.context
-        wanted: list[tuple[ContextFileKind, str]] = [("prompt", name) for name in spec.prompt_files]
-        wanted += [("skill", name) for name in spec.skill_files]
-        wanted += [("doc", name) for name in spec.doc_files]
-        wanted += [("workspace-doc", name) for name in spec.workspace_doc_files]
         files: list[ReadFile] = []
         left = spec.max_total_chars
-        for kind, name in wanted:
-            try:
-                if kind == "workspace-doc":
-                    parts = parts_of(name)
-                    data = self._workspace.read(parts, CONTEXT_FILE_BYTES_MAX, "Name a smaller file.")
-                else:
-                    parts, data = self._personas.context(definition, name)
-            except (OSError, ToolRefused) as error:
-                raise _unreadable(definition, kind, name, error) from error
+        for kind, path, data in self._personas.context(definition, "name"):
             text = self._mask.hide(clean(data.decode(errors="replace")))
             kept = cut(text, min(spec.max_file_chars, left)) if left > 0 else ""
             left -= len(kept)
-            files.append((kind, "/".join(parts), kept, len(kept) < len(text)))
+            files.append((kind, path, kept, len(kept) < len(text)))
         return files
 
     async def _snapshots(
@@ -289,13 +265,6 @@ class Preparation:
 
 
 # Prompts
-
-
-def _unreadable(definition: LoadedPersona, kind: str, name: str, error: OSError | ToolRefused) -> ConfigError:
-    """Return the error for a file that a definition names. The caller's field is the name of the persona."""
-    why = error.problem if isinstance(error, PathRefused) else getattr(error, "strerror", None) or "refused"
-    reason = f"the {kind} file {name!r} of persona {definition.persona.id!r} cannot be read: {why}"
-    return ConfigError.of("name", reason, "create the file, or correct the definition of the persona")
 
 
 def review_prompt(

@@ -258,7 +258,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_field_of_a_review_is_named(api: Api, fields: dict[str, Any], field: str) -> None:
     before = api.head()
     with pytest.raises(Refused) as refused:
-        review(api, fields.pop("headRef", "good"), **fields)
+        review(
+            api, fields.get("headRef", "good"), **{name: value for name, value in fields.items() if name != "headRef"}
+        )
     assert (refused.value.status, refused.value.code) == (400, "CONFIG_ERROR")
     assert field in refused.value.error["message"]
     if fields and refused.value.error["message"].startswith(field):

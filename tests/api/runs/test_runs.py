@@ -340,10 +340,33 @@ def test_references_of_a_directive_are_read_into_the_context(shared: Server) -> 
     assert kept[1]["sha256"] != hashlib.sha256(b"the plan").hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        ("http://localhost/x", "is not a valid context reference"),
+        ("nonsense", "is not a valid context reference"),
+        ("file:a.txt#L1-L2-L3", "is not a valid context reference"),
+        ("file:../../etc/passwd", "is absolute or contains '..'"),
+        ("memory:../../etc/passwd", "is absolute or contains '..'"),
+        ("file:/etc/passwd", "is absolute or contains '..'"),
+    ],
+)
+def test_a_reference_that_no_run_can_read_is_refused_with_its_directive(
+    shared: Server, reference: str, problem: str
+) -> None:
+    before = shared.api.head()
+    with pytest.raises(Refused) as refused:
+        shared.api.post("/directives", {"input": "read", "contextRefs": ["file:may-come-later.txt", reference]})
+    (fault,) = refused.value.error["details"]
+    assert (refused.value.status, fault["field"]) == (400, "contextRefs[1]")
+    assert problem in fault["reason"]
+    assert shared.api.head() == before
+
+
 def test_an_unreadable_reference_is_a_fault_of_the_run(shared: Server) -> None:
     (shared.workspace / "memory").mkdir(exist_ok=True)
     (shared.workspace / "memory" / "plan.md").write_text("the plan")
-    references = ["memory:plan.md", "file:../server.log"]
+    references = ["memory:plan.md", "file:gone.txt"]
     directive = shared.api.post("/directives", {"input": "read", "contextRefs": references})
     before = shared.api.head()
     with pytest.raises(Refused) as refused:

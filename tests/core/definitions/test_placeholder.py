@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from athena_core.definitions.placeholder import FILLED_CHARS_MAX, fill, names_in
+from athena_core.definitions.placeholder import FILLED_CHARS_MAX, fill, malformed_in, names_in
 from athena_core.errors import ConfigError
 
 
 def test_names_are_found_once_each_in_order() -> None:
-    assert names_in("{{b}} {{ a }} {{b}} {c} {{1}} {{x-y}} {{}} {{_z9}}") == ("b", "a", "_z9")
+    text = "{{b}} {{ a }} {{b}} {c} {{1}} {{x-y}} {{}} {{_z9}} {{x-y}} {{{ok}}} {{a: {b}}} {{\n}}"
+    assert names_in(text) == ("b", "a", "_z9", "ok")
+    assert malformed_in(text) == ("{{1}}", "{{x-y}}", "{{}}")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ def test_parameters_without_a_schema_are_trimmed_strings() -> None:
     ("spec", "field", "reason"),
     [
         (replace(SPEC, directive_template="{{topic}} {{b}} {{a}}"), "defaultParams", "lacks b, a"),
+        (
+            replace(SPEC, directive_template="{{topic}} {{a-b}} {{ }}"),
+            "directiveTemplate",
+            "{{a-b}}, {{ }}: not the name",
+        ),
         (replace(SPEC, default_params={"topic": " "}), "defaultParams.topic", "not blank"),
         (replace(SPEC, default_params={"topic": 3}), "defaultParams.topic", "string"),
         (replace(TYPED, params_schema={"type": "nonsense"}), "paramsSchema", "/type: "),

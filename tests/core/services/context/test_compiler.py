@@ -1,19 +1,23 @@
 """Contexts: references into the workspace, the history of a session, the turns of a run."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from athena_core.decider import Outcome
+from athena_core.domain.directive import READABLE
 from athena_core.domain.run import RunFailed, TranscriptAppended
 from athena_core.errors import ConfigError, ContextOverflow
 from athena_core.event import Event, Fact, Position
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import ModelMessage
-from athena_core.services.context.compiler import ContextCompiler, resolve
+from athena_core.services.context.compiler import ContextCompiler, check_references, resolve
 from athena_core.services.context.conversation import UNANSWERED, to_messages
 from athena_core.settings import load
 from athena_core.tools.workspace import Workspace
@@ -237,3 +241,25 @@ def test_a_message_that_cannot_fit_is_an_overflow(opened: Callable[..., Session]
     session = opened(context_max_chars="3000", context_reserve_chars="1000")
     with pytest.raises(ContextOverflow):
         session.compile("x" * 2_001)
+
+
+@given(
+    st.from_regex(READABLE)
+    | st.text(alphabet="file:memory/.#L1-x", max_size=20)
+    | st.builds("{}:{}".format, st.sampled_from(["file", "memory", "http"]), st.text("./a#L1", max_size=8))
+)
+@example("memory:/a")
+@example("file:/a")
+@example("file:a/../b")
+@example("file:a/..#L1")
+@example("file:..a/b..")
+@example("file:#L1")
+def test_the_document_names_the_references_that_are_accepted(reference: str) -> None:
+    try:
+        check_references([reference])
+    except ConfigError:
+        accepted = False
+    else:
+        accepted = True
+    if not reference.endswith("\n"):  # which `$` of Python passes over
+        assert accepted == (re.search(READABLE, reference) is not None)

@@ -57,6 +57,34 @@ def test_the_fault_of_a_definition_is_reported(tmp_path: Path, files: PersonaFil
             files.read(name, "name")
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"context": {"promptFiles": ["tone.md", "gone.md"]}}, "the prompt file 'gone.md' of persona 'critic'"),
+        ({"context": {"skillFiles": ["../../etc/passwd"]}}, "the skill file '../../etc/passwd' of persona"),
+        ({"context": {"docFiles": ["folder"]}}, "the doc file 'folder' of persona 'critic' cannot be"),
+        ({"context": {"workspaceDocFiles": ["tone.md"]}}, "the workspace-doc file 'tone.md' of persona"),
+        ({"context": {"workspaceDocFiles": ["personas/tone.md"]}}, "the workspace-doc file 'personas/tone.md' of"),
+        ({"output": {"writeJsonFile": "/tmp/x.json"}}, "output.writeJsonFile: "),
+        ({"output": {"writeMarkdownFile": "personas/critic.json"}}, "output.writeMarkdownFile: "),
+    ],
+)
+def test_a_definition_is_checked_as_a_review_checks_it(
+    tmp_path: Path, files: PersonaFiles, fields: dict[str, Any], problem: str
+) -> None:
+    right = {"context": {"promptFiles": ["tone.md"], "workspaceDocFiles": ["README"]}, "output": {"writeJsonFile": "a"}}
+    write(tmp_path / "personas" / "critic.json", id="critic", **right)
+    (tmp_path / "personas" / "folder").mkdir()
+    for place in (tmp_path / "README", tmp_path / "personas" / "tone.md"):
+        place.write_text("words")
+    files.check(files.read("critic", "id"), "id")
+    write(tmp_path / "personas" / "critic.json", id="critic", **fields)
+    with pytest.raises(ConfigError) as refused:
+        files.check(files.read("critic", "id"), "id")
+    assert problem in str(refused.value)
+    assert "Errno" not in str(refused.value)
+
+
 def test_a_link_is_not_followed(tmp_path: Path, files: PersonaFiles) -> None:
     write(tmp_path / "outside.json", id="linked")
     (tmp_path / "personas").mkdir()
