@@ -118,6 +118,9 @@ async def list_events(plane: "ControlPlane", call: ApiCall[NoBody, EventsQuery])
     """List events from a cursor, oldest first.
 
     The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+
+    With `Accept: application/x-ndjson` the answer has all events up to the head, one on each line, whatever the
+    `limit`. An error on the way is the last line.
     """
     query = call.query
     matches = feed.FeedFilter(

@@ -90,7 +90,11 @@ EXPLAIN_ROWS = 20
 
 
 async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> Reply:
-    """Start a run. Waits for its result unless `Prefer: respond-async` is sent."""
+    """Start a run. Waits for its result unless `Prefer: respond-async` is sent.
+
+    Send `input` or `directiveId`. A run that fails is an error of this call, with its id in `details`. If the
+    run is paused, the answer is 202 with its record.
+    """
     started = await plane.runs.start(call.body, call.who, call.meta, call.key, wait=call.wait)
     return await reply_to_start(plane, call, started)
 

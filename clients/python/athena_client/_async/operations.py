@@ -148,6 +148,9 @@ class AsyncOperations(AsyncCore):
 
         Waits for its result unless `Prefer: respond-async` is sent.
 
+        Send `input` or `directive_id`. A run that fails is an error of this call, with its id in `details`. If the run
+        is paused, the answer is 202 with its record.
+
         Args:
             session_id: Session to run in; absent, a new one.
             input: Text of the task, instead of `directive_id`.
@@ -2873,6 +2876,9 @@ class AsyncOperations(AsyncCore):
         """List events from a cursor, oldest first.
 
         The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+
+        With `Accept: application/x-ndjson` the answer has all events up to the head, one on each line, whatever the
+        `limit`. An error on the way is the last line.
 
         Args:
             types: Event types, separated by commas; absent: all.

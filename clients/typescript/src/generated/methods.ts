@@ -233,7 +233,12 @@ export class Operations extends Transport {
     return (await this.request(rows.listWorkers, { ...options })).data;
   }
 
-  /** Start a run. Waits for its result unless `Prefer: respond-async` is sent. */
+  /**
+   * Start a run. Waits for its result unless `Prefer: respond-async` is sent.
+   *
+   * Send `input` or `directiveId`. A run that fails is an error of this call, with its id in `details`. If the run is
+   * paused, the answer is 202 with its record.
+   */
   async createRun(body: types.RunBody = {}, options: WriteOptions = {}): Promise<types.RunResult | types.Run> {
     return (await this.request(rows.createRun, { body, ...options })).data;
   }
@@ -653,6 +658,9 @@ export class Operations extends Transport {
    * List events from a cursor, oldest first.
    *
    * The payload of an event has the shape that `/events.schema.json` gives for its `type`.
+   *
+   * With `Accept: application/x-ndjson` the answer has all events up to the head, one on each line, whatever the
+   * `limit`. An error on the way is the last line.
    */
   listEvents(query: ListEventsQuery = {}, options: ReadOptions = {}): Pages<AthenaEvent, types.EventsPage> {
     return new Pages(this, rows.listEvents, { query: { ...query }, ...options }, (page) => page.events.map(eventOf), "cursor");
