@@ -15,7 +15,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick check console docs bench bench-quick proof mutants audit lock clean
+.PHONY: help serve test quick check console docs bench bench-quick proof mutants clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -73,6 +73,10 @@ bench: $(READY) ## Run the benchmarks beside their ceilings (about fifty minutes
 
 bench-quick: $(READY) ## Run every benchmark once at the smallest size (its figures mean nothing)
 	@$(BIN)/python -m benchmarks --size quick
+
+clients: $(READY) ## Generate clients with OpenAPI Generator, compile them and let them call a server (needs java, npm, go)
+	@$(PIP) install openapi-generator-cli==7.26.0 pydantic python-dateutil urllib3
+	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/api/document/test_openapi_generator.py
 
 audit: ## Look up known vulnerabilities of the locked versions (prints how many could not be looked up)
 	@.ci/audit

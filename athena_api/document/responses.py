@@ -67,7 +67,7 @@ COMPONENTS: Mapping[str, Json] = {
         "type": "object",
         "required": ["ok", "error"],
         "properties": {
-            "ok": {"type": "boolean", "const": False},
+            "ok": {"const": False},
             "error": {"$ref": SCHEMAS + "ApiError", "description": "The error."},
         },
     },

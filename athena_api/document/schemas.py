@@ -55,7 +55,7 @@ class Schemas:
 
     def _envelope(self, type_: Any, kind: str, more: Json) -> Json:
         data = self.of(type_)
-        fields = {"ok": {"type": "boolean", "const": True}, **more, "data": data}
+        fields = {"ok": {"const": True}, **more, "data": data}
         name = _name_of(data) + kind
         self._add(name, {"type": "object", "required": ["ok", "data"], "properties": fields})
         return {"$ref": SCHEMAS + name}
