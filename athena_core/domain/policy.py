@@ -87,11 +87,15 @@ class CommentedPolicyBody(Body):
     audit_comment: Label
 
 
-class PutPolicyBody(PlainPolicyBody):
-    """A new policy: the document itself with ``schemaVersion``, or ``policy`` with ``auditComment``."""
+class PutPolicyBody(PolicyInput):
+    """A new policy: the document itself with ``schemaVersion``, or ``policy`` with ``auditComment``.
+
+    The order of the fields is part of the fingerprints of idempotency keys, so it must stay.
+    """
 
     schema_version: Count | None = None  # type: ignore[assignment]
     policy: PolicyInput | None = None
+    audit_comment: Label | None = None
 
 
 class SimulateBody(Body):
