@@ -18,8 +18,10 @@ from athena_api.endpoint.body import decode_body
 from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, Operation, Reply
 from athena_api.endpoint.shapes import InputError, shape_of
 from athena_api.operations import OPERATIONS
+from athena_core.domain.directive import DirectiveSpec
 from athena_core.domain.policy import PutPolicyBody, policy_of
 from athena_core.errors import ConfigError
+from athena_core.services.context.compiler import check_references
 from tests.api.examples import EXAMPLES
 
 SPEC: Any = document(OPERATIONS, "1.2.3")
@@ -291,6 +293,8 @@ def accepts(body: type, value: Any) -> bool:
         decoded: Any = decode_body(body, json.dumps(value).encode(), "sample")
         if isinstance(decoded, PutPolicyBody):
             policy_of(decoded)
+        if isinstance(decoded, DirectiveSpec):
+            check_references(decoded.context_refs or ())
     except ConfigError as error:
         return "must be within" in error.message  # no schema bounds the numbers inside of any JSON
     return True
