@@ -103,7 +103,14 @@ def test_runs_are_counted_where_they_are_and_how_they_ended(tmp_path: Path) -> N
     assert found["outcomes"] == {"completed": 3, "failed": 1, "cancelled": 1, "timedOut": 1, "crashed": 1}
     assert found["pending"] == 2
     since = iso(BEGINNING + 1_000)
-    assert found["queue"] == {"waiting": 3, "sessions": 2, "items": 0, "deadLetters": 0, "oldestWaitingSince": since}
+    assert found["queue"] == {
+        "waiting": 3,
+        "withoutExecutor": 2,
+        "sessions": 2,
+        "items": 0,
+        "deadLetters": 0,
+        "oldestWaitingSince": since,
+    }
     assert found["operationalSummary"]["totalActiveRuns"] == 1
     assert found["operationalSummary"]["totalActiveSessions"] == 2
 

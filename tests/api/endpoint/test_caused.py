@@ -173,7 +173,8 @@ def test_items_of_a_scoped_author_keep_the_scope_when_others_drain_them(world: C
     plane.ask("ada", "POST", "/work/s1/drain", {})
     (created,) = plane.events(types="run.created", sessionId="s1")
     assert created["scope"] == {"sessions": ["s1"]}
-    assert recalled(plane, created["runId"]) == []
+    own = ".athena/transcripts/s1.jsonl"  # a run may recall its own question, if the index is quick
+    assert {citation.partition("#")[0] for citation in recalled(plane, created["runId"])} <= {own}
 
 
 def test_notes_in_context_references_are_denied_under_a_scope_whatever_they_are_called(
@@ -184,7 +185,7 @@ def test_notes_in_context_references_are_denied_under_a_scope_whatever_they_are_
     (tmp_path / "work" / "memory" / "plan.md").write_text(CODES)
     answers = []
     (tmp_path / "work" / "link.md").symlink_to(tmp_path / "work" / "memory" / "plan.md")
-    files = ("memory/plan.md", "./memory/../memory/plan.md", "link.md", f"{tmp_path}/work/memory/plan.md")
+    files = ("memory/plan.md", "./memory//./plan.md", "link.md")
     for ref in ("memory:plan.md", "memory:none.md", *(f"file:{file}" for file in files)):
         made = plane.ask("ada", "POST", "/directives", {"input": "read", "contextRefs": [ref]})
         body = {"sessionId": "s1", "directiveId": made["id"]}
@@ -192,8 +193,14 @@ def test_notes_in_context_references_are_denied_under_a_scope_whatever_they_are_
         answers.append((status, envelope["error"]["message"]))
     told = "contextRefs name notes of the memory: getMemory is outside of the sessions in the scope of vera"
     assert answers[:4] == [(403, told)] * 4, "also for one that does not exist"
-    assert [status for status, _ in answers[4:]] == [400] * 2, "no way but the plain one leads to a file"
-    assert "links are not followed" in answers[4][1]
+    ((status, message),) = answers[4:]
+    assert status == 400, "no way but the plain one leads to a file"
+    assert "links are not followed" in message
+    for file in ("./memory/../memory/plan.md", f"{tmp_path}/work/memory/plan.md"):
+        status, envelope = plane.answer(
+            "ada", "POST", "/directives", {"input": "read", "contextRefs": [f"file:{file}"]}
+        )
+        assert (status, envelope["error"]["details"][0]["field"]) == (400, "contextRefs[0]")
 
 
 # Personas and sessions

@@ -26,7 +26,7 @@ def ada(serve: Serve) -> Api:
 def test_the_trail_is_in_the_order_of_the_feed_backwards_and_points_into_it(ada: Api) -> None:
     items = ada.items(PATH, limit=2)
     assert [(item["kind"], item["actor"], item.get("target")) for item in items] == [
-        ("denial", "vera", "createDirective"),
+        ("denial", "vera", "directives.create"),
         ("cancel", "otto", "run_1"),
         ("policy", "ada", "policy"),
         ("policy", "ada", "policy"),

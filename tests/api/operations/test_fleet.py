@@ -28,7 +28,14 @@ def test_the_summary_follows_every_run(serve: Serve, gates: Gates) -> None:
         "recentFailureRejectionCount": 1,
     }
     since = waiting["createdAt"]
-    assert found["queue"] == {"waiting": 1, "sessions": 1, "items": 0, "deadLetters": 0, "oldestWaitingSince": since}
+    assert found["queue"] == {
+        "waiting": 1,
+        "withoutExecutor": 0,
+        "sessions": 1,
+        "items": 0,
+        "deadLetters": 0,
+        "oldestWaitingSince": since,
+    }
     assert found["recent"]["refused"] == 1
     api.post(f"/run-control/by-run/{stopped['runId']}/cancel")
     api.await_ending(stopped["runId"])
