@@ -82,6 +82,9 @@ RUNS = MetricFamily(
 )
 ADMITTED = MetricFamily("athena_runs_admitted_total", "counter", "Admitted runs, since the log began.", ("provider",))
 OPEN_RUNS = MetricFamily("athena_runs_open", "gauge", "Runs that have not ended.", ("status",))
+UNLEASED_RUNS = MetricFamily(
+    "athena_runs_without_executor", "gauge", "Admitted runs that no executor has taken and that are not paused."
+)
 ITEMS = MetricFamily("athena_work_items", "gauge", "Items waiting in the queues of sessions.")
 DRAINED = MetricFamily("athena_work_items_drained_total", "counter", "Items processed, since the log began.")
 LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters awaiting a decision.")
@@ -159,6 +162,7 @@ FAMILIES = (
         WAITING_TIMES,
         FIRST_TOKEN_TIMES,
         OPEN_RUNS,
+        UNLEASED_RUNS,
         ITEMS,
         DRAINED,
         LETTERS,
@@ -274,6 +278,7 @@ def fleet_samples(counts: FleetCounts, registered: Sequence[str]) -> Iterator[tu
     for status in ("queued", "running", "paused"):
         yield OPEN_RUNS, ((status,), getattr(counts.now, status))
     for family, count in (
+        (UNLEASED_RUNS, counts.now.unleased),
         *((ITEMS, counts.now.items), (DRAINED, counts.now.drained)),
         *((LETTERS, counts.now.letters), (BURIED, counts.now.buried)),
     ):
