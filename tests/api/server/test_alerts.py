@@ -40,7 +40,7 @@ CALM = {
     'process_open_fds{job="athena"}': "20",
     'process_max_fds{job="athena"}': "1024",
 }
-TROUBLE = {
+TROUBLE: dict[str, dict[str, str]] = {
     "AthenaDown": {'up{job="athena"}': "0"},
     "AthenaProjectionStopped": {"athena_projection_stopped": "1"},
     "AthenaCommitsSlow": {
@@ -66,6 +66,9 @@ TROUBLE = {
     "AthenaFileDescriptorsShort": {'process_open_fds{job="athena"}': "1000"},
 }
 """For each alert the series that make it fire; all others are calm."""
+
+
+CALMNESS: dict[str, dict[str, str]] = {"none": {}}
 
 
 def values(series: str) -> str:
@@ -96,7 +99,7 @@ def test_each_alert_fires_in_its_own_trouble_and_in_no_other(tmp_path: Path) -> 
                 }
             ],
         }
-        for alert, trouble in ({"none": {}} | TROUBLE).items()
+        for alert, trouble in (CALMNESS | TROUBLE).items()
     ]
     (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [str(ALERTS)], "tests": tests}))
     for command in (("check", "rules", str(ALERTS)), ("test", "rules", str(tmp_path / "test.yml"))):
