@@ -22,6 +22,10 @@ FRAME_BYTES_MAX = 16 << 20
 BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 5.0
 DOUBLINGS_MAX = 16
+PAUSE_SECONDS_MAX = 3_600.0
+"""Longest pause that a server may ask for. Clocks overflow at larger ones."""
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that is malformed, not UTF-8, of another shape, or nested too deep."""
 GATEWAY_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses of a proxy whose server is away. A repeated request may reach the server."""
 
@@ -128,7 +132,7 @@ def answer_of(response: httpx2.Response, content: bytes, request: str) -> Answer
         return Answer(content, status, response.headers)
     try:
         envelope = _decode_envelope(content)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise not_athena(response, request) from error
     if envelope.error is None and envelope.ok and response.is_success:
         return Answer(bytes(envelope.data), status, response.headers)
@@ -162,7 +166,7 @@ def frame_data(data: bytes, request: str) -> bytes:
     """Return the record in a frame, as JSON. Raise the error in it, or InvalidAnswer."""
     try:
         envelope = _decode_envelope(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InvalidAnswer("a frame of the stream is not valid JSON", request=request, status=200) from error
     if not envelope.ok or envelope.error is not None:
         raise error_of(envelope.error, request, 200)
@@ -186,7 +190,7 @@ def decode(kind: Any, data: bytes, request: str, status: int = 200) -> Any:
     """Return JSON decoded as a type. Raise InvalidAnswer if it does not fit."""
     try:
         return decoder_of(kind)(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InvalidAnswer(f"the answer has another shape: {error}", request=request, status=status) from error
 
 
@@ -210,15 +214,18 @@ def backoff(failures: int, fraction: float) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds of ``Retry-After``, 0 if it has none. A date is relative to the server's own ``Date``."""
+    """Return the seconds of ``Retry-After``, at most an hour; 0 if it has none.
+
+    A date is relative to the server's own ``Date``.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value[:12])
+        return min(float(value[:12]), PAUSE_SECONDS_MAX)
     try:
         wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return 0.0
-    return max(wait.total_seconds(), 0.0)
+    return min(max(wait.total_seconds(), 0.0), PAUSE_SECONDS_MAX)
 
 
 def was_refused(error: BaseException | None) -> bool:

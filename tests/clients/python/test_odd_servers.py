@@ -113,6 +113,18 @@ FINAL: dict[str, tuple[bytes, type[AthenaError], str]] = {
         "INVALID_ANSWER",
     ),
     "noise": (response(200, b"\xff\xfe\x00"), InvalidAnswer, "INVALID_ANSWER"),
+    "noise-in-an-error": (
+        response(200, b'{"ok":false,"error":{"code":"\xff","message":""}}'),
+        InvalidAnswer,
+        "INVALID_ANSWER",
+    ),
+    "noise-in-a-name": (response(200, b'{"ok":true,"data":{"\xff":1}}'), InvalidAnswer, "INVALID_ANSWER"),
+    "deep": (response(200, b'{"ok":true,"data":' + b"[" * 200_000), InvalidAnswer, "INVALID_ANSWER"),
+    "deep-details": (
+        response(200, b'{"ok":false,"error":{"code":"X","message":"","details":' + b"[" * 200_000),
+        InvalidAnswer,
+        "INVALID_ANSWER",
+    ),
 }
 
 
@@ -192,6 +204,19 @@ def test_a_pause_beyond_the_deadline_is_not_waited_for(value: str) -> None:
         with pytest.raises(AthenaError, match="RATE_LIMITED"):
             post(athena)
         assert (len(server.requests), clock.sleeps) == (1, [])
+
+
+@pytest.mark.parametrize("value", ["86400", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_open_stream_waits_an_hour_at_most(value: str) -> None:
+    clock = FastClock()
+    date = "date: Fri, 27 Nov 2026 12:00:00 GMT"
+    busy = failure(503, "OVERLOADED", "same-key", date, f"retry-after: {value}")
+    first = STREAM_HEAD + b'id: 1\nevent: x\ndata: {"ok":true,"data":1}\n\n'
+    second = STREAM_HEAD + b'id: 2\nevent: x\ndata: {"ok":true,"data":2}\n\n'
+    with odd_server(sends(first), sends(busy), sends(second)) as server, client(server, clock=clock) as athena:
+        items = iter(athena.stream("/events/stream", int))
+        assert [next(items), next(items)] == [1, 2]
+    assert max(clock.sleeps) == 3600.0
 
 
 def test_a_date_is_relative_to_the_clock_of_the_server() -> None:
