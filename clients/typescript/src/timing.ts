@@ -3,17 +3,18 @@
 const FIRST_PAUSE_MS = 200;
 const PAUSE_MS_MAX = 5_000;
 const DOUBLINGS_MAX = 10;
+const ASKED_MS_MAX = 3_600_000; // a timer of more than 24 days ends at once
 
 /** Return a pause after a number of failures in a row (at least 1): exponential, with full jitter. */
 export function pauseAfter(failures: number): number {
   return Math.random() * Math.min(PAUSE_MS_MAX, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, DOUBLINGS_MAX));
 }
 
-/** Return the milliseconds of a `Retry-After` header, which holds seconds or a date. */
+/** Return the milliseconds of a `Retry-After` header, which holds seconds or a date: an hour at most. */
 export function retryAfterMs(header: string | null): number {
   if (header === null) return 0;
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(0, ms), ASKED_MS_MAX);
 }
 
 /** Wait. Throws the reason of the signal if it is aborted. */

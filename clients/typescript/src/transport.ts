@@ -10,6 +10,7 @@ const PREFIX = "/api/v1";
 const DEFAULT_URL = "http://127.0.0.1:8787";
 const TIMEOUT_MS = 60_000;
 const DEADLINE_MS = 120_000;
+const ANSWER_BYTES_MAX = 256 << 20;
 const SILENCE_MS_MAX = 45_000; // a stream sends a heartbeat every 15 s
 
 /** Options of a client. */
@@ -26,6 +27,8 @@ export interface AthenaOptions {
   readonly timeoutMs?: number;
   /** Milliseconds for a call with its retries; 0 sends each request once. Default: 120,000. */
   readonly deadlineMs?: number;
+  /** The bytes that an answer may have after decompression. Default: 256 MiB. */
+  readonly answerBytesMax?: number;
 }
 
 /** Options of a call. */
@@ -39,6 +42,8 @@ export interface CallOptions {
   /** Headers of this request. */
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+const SENT = { cache: "no-store", redirect: "manual" } as const; // another host must not get the identity
 
 type Plain = string | number | boolean;
 
@@ -125,6 +130,7 @@ export class Transport {
   private readonly fetch: typeof globalThis.fetch;
   private readonly timeoutMs: number;
   private readonly deadlineMs: number;
+  private readonly answerBytesMax: number;
 
   constructor(options: AthenaOptions = {}) {
     this.base = baseOf(options.baseUrl);
@@ -133,6 +139,7 @@ export class Transport {
     this.fetch = (...parts) => (fetch ?? globalThis.fetch)(...parts);
     this.timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.answerBytesMax = options.answerBytesMax ?? ANSWER_BYTES_MAX;
   }
 
   /** Send a request, and again after lost connections and `same-key` errors. Throws AthenaError. */
@@ -155,7 +162,7 @@ export class Transport {
 
   private initOf(operation: Operation<unknown>, parts: RequestParts): RequestInit {
     const headers = new Headers({ ...this.headers, ...parts.headers }); // throws for values that cannot be sent
-    const init: RequestInit = { method: operation.method, headers, cache: "no-store" };
+    const init: RequestInit = { method: operation.method, headers, ...SENT };
     if (parts.ifMatch !== undefined) headers.set("if-match", parts.ifMatch);
     if (parts.respondAsync) headers.set("prefer", "respond-async");
     if (operation.method === "GET") return init;
@@ -175,13 +182,14 @@ export class Transport {
     try {
       if (timeoutMs !== undefined) cutoff.arm(timeoutMs);
       const response = await this.fetch(url, { ...init, signal: cutoff.signal });
-      const text = await response.text();
-      return answerOf<T>(response, text);
+      return answerOf<T>(response, await textOf(response, this.answerBytesMax));
     } catch (error) {
       if (outer?.aborted) throw outer.reason;
+      if (error instanceof Failed) return error;
       return new Failed(unreachable(lossOf(error, cutoff, timeoutMs), 0, error));
     } finally {
       cutoff.close();
+      cutoff.controller.abort(); // also closes the connection of an answer that is too large
     }
   }
 
@@ -232,12 +240,12 @@ export class Transport {
     const lost = (error: unknown): Failed => new Failed(unreachable(lossOf(error, cutoff, SILENCE_MS_MAX), 0, error));
     try {
       cutoff.arm(parts.timeoutMs ?? this.timeoutMs);
-      const response = await this.fetch(url, { headers, cache: "no-store", signal: cutoff.signal }).catch((error) => {
+      const response = await this.fetch(url, { headers, ...SENT, signal: cutoff.signal }).catch((error) => {
         throw lost(error);
       });
       if (!response.ok || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
-        const text = await response.text().catch((error) => {
-          throw lost(error);
+        const text = await textOf(response, this.answerBytesMax).catch((error) => {
+          throw error instanceof Failed ? error : lost(error);
         });
         const answer = answerOf(response, text);
         throw answer instanceof Failed ? answer : new Failed(notAthena(response));
@@ -268,6 +276,20 @@ class Failed {
     readonly error: AthenaError,
     readonly retryAfterMs: number = 0,
   ) {}
+}
+
+/** Return the text of an answer. Throws Failed if it is too large. */
+async function textOf(response: Response, bytesMax: number): Promise<string> {
+  const reader = (response.body ?? new Blob().stream()).getReader();
+  const decoder = new TextDecoder();
+  const parts: string[] = [];
+  for (let bytes = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return parts.join("") + decoder.decode();
+    bytes += value.length;
+    if (bytes > bytesMax) throw new Failed(invalid(`the answer is larger than ${bytesMax} bytes`, response.status));
+    parts.push(decoder.decode(value, { stream: true }));
+  }
 }
 
 function lossOf(error: unknown, cutoff: Cutoff, timeoutMs: number | undefined): string {

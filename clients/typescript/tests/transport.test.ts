@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import * as operations from "../src/generated/operations.js";
 import { Athena, AthenaError, type AthenaOptions, pathOf } from "../src/index.js";
+import { retryAfterMs } from "../src/timing.js";
 
 type Step = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 interface Seen {
@@ -246,4 +247,41 @@ test("the headers of a client are sent with each request", async () => {
   const options = { identity: "ada", headers: { "x-proxy": "1" } };
   const seen = await served([answer(null)], async (athena) => void (await athena.getPolicy()), options);
   assert.deepEqual([seen[0]?.headers["x-athena-identity"], seen[0]?.headers["x-proxy"]], ["ada", "1"]);
+});
+
+test("a redirect is not followed: another host does not get the identity", async () => {
+  const elsewhere = await served([answer({ id: "d" })], async (athena) => {
+    await athena.getCaller();
+    const { base } = athena as unknown as { base: string };
+    const away: Step = (_, response) => response.writeHead(307, { location: `${base}/api/v1/caller` }).end();
+    const use = async (sent: Athena): Promise<void> => {
+      await assert.rejects(sent.getCaller(), { code: "INVALID_ANSWER", status: 307 });
+    };
+    await served([away], use, { identity: "alice" });
+  });
+  assert.equal(elsewhere.length, 1);
+});
+
+test("an answer without an end is refused", async () => {
+  const endless: Step = (_, response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    const more = (): void => {
+      if (!response.destroyed) response.write(" ".repeat(1 << 16), () => setImmediate(more));
+    };
+    more();
+  };
+  const options = { answerBytesMax: 1 << 20, timeoutMs: 5_000 };
+  const use = async (athena: Athena): Promise<void> => {
+    await assert.rejects(athena.createRun({ input: "x" }), { code: "INVALID_ANSWER" });
+    await assert.rejects(athena.getCaller(), { code: "INVALID_ANSWER" });
+  };
+  assert.equal((await served([endless], use, options)).length, 2);
+});
+
+test("a pause is an hour at most, so that no timer overflows", () => {
+  for (const header of ["86400", "99999999999", "9".repeat(300), "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+    assert.equal(retryAfterMs(header), 3_600_000, header);
+  }
+  assert.equal(retryAfterMs("9".repeat(400)), 3_600_000);
+  assert.equal(retryAfterMs("7"), 7_000);
 });
