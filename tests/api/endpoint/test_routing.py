@@ -169,6 +169,14 @@ def test_unknown_event_types_are_refused_with_the_nearest(shared: Server, path: 
     assert third["remedy"] == "one of eventTypes of GET /capabilities"
 
 
+def test_the_nearest_are_searched_for_few_types(shared: Server) -> None:
+    names = [f"run.complete{number}" for number in range(64)]
+    answer = shared.api.http.get("/events", params={"types": ",".join(names)})
+    faults = answer.json()["error"]["details"]
+    assert [fault["reason"] for fault in faults] == [f"{name!r} is not an event type" for name in names]
+    assert sum("did you mean" in fault["remedy"] for fault in faults) == 5
+
+
 def test_types_of_the_contract_that_never_occur_are_known(shared: Server) -> None:
     types = "policy.mutated,sandbox.lifecycle,specialist.run.started"
     assert shared.api.get("/events", types=types)["events"] == []
