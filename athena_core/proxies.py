@@ -102,13 +102,16 @@ class TrustedProxies:
 
 
 def _address(part: bytes) -> str | None:
-    """Return the address in an element of ``X-Forwarded-For``, without its port, or None if it is malformed."""
+    """Return the address in an element of ``X-Forwarded-For``, or None if it is malformed.
+
+    Its port and its zone, which may be any text, are left out.
+    """
     text = part.decode("latin-1").strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ip_address(text))
+        return str(ip_address(text.partition("%")[0]))
     except ValueError:
         return None

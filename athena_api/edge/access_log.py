@@ -19,6 +19,8 @@ from athena_core.text import escape_json
 PATH_CHARS_MAX = 500
 AGENT_CHARS_MAX = 200
 AGENTS_REMEMBERED_MAX = 500
+REMEMBERED_BYTES_MAX = 500
+"""Longest user agent whose shown form is remembered: clients without an identity choose it."""
 STDERR = 2
 
 encode = msgspec.json.Encoder().encode
@@ -99,7 +101,7 @@ def line(request: AccessRecord, mask: Mask = SHAPE_MASK) -> bytes:
         "identity": request.identity,
         "bytes": request.size,
         "client": request.client,
-        "userAgent": None if request.agent is None else _agent(request.agent, mask),
+        "userAgent": None if request.agent is None else _shown_agent(request.agent, mask),
     }
     if request.run_id is not None:
         record["runId"] = request.run_id
@@ -111,10 +113,16 @@ def _shown(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
-@functools.lru_cache(maxsize=AGENTS_REMEMBERED_MAX)
-def _agent(sent: bytes, mask: Mask) -> str:
+def _shown_agent(sent: bytes, mask: Mask) -> str:
     """Return a user agent masked, cut and printable. Few clients send many requests, so it is computed once."""
+    return _remembered(sent, mask) if len(sent) <= REMEMBERED_BYTES_MAX else _agent(sent, mask)
+
+
+def _agent(sent: bytes, mask: Mask) -> str:
     return _shown(mask.hide(sent.decode("utf-8", "replace"))[:AGENT_CHARS_MAX])
+
+
+_remembered = functools.lru_cache(maxsize=AGENTS_REMEMBERED_MAX)(_agent)
 
 
 @functools.lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import select
+import tracemalloc
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,17 @@ async def test_a_bug_is_logged_after_the_requests_before_it() -> None:
     assert [json.loads(piece).get("error") for piece in pieces] == [None, "KeyError"]
 
 
+def test_long_user_agents_are_not_kept_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            line(request(agent=b"%d" % number + b"a" * 60_000))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1 << 20
+
+
 def test_a_bug_is_one_line_with_the_way_to_it() -> None:
     lines: list[bytes] = []
     access_log = AccessLog(FixedClock(), lines.append)
@@ -173,6 +185,7 @@ def test_a_proxy_that_is_trusted_names_the_client() -> None:
     assert client("127.0.0.1", b"198.51.100.1", b"::1") == "198.51.100.1", "two proxies, two fields"
     assert client(None, b"198.51.100.1:4711") == "198.51.100.1", "over a Unix socket"
     assert client("127.0.0.1", b"[2001:DB8::1]:80") == "2001:db8::1"
+    assert client("127.0.0.1", b'fe80::1%any "text"') == "fe80::1", "a zone may be any text"
     assert client("127.0.0.1") == "127.0.0.1"
 
 
