@@ -55,6 +55,7 @@ def prose(text: str, indent: int) -> str:
 
 def in_python(text: str) -> str:
     """Return a text with the names of fields and operations as in Python, safe inside of a docstring."""
+    text = text.replace("`Prefer: respond-async` is sent", "`respond_async` is True")
     named = re.sub(r"(?<=`)[a-z]+([A-Z][a-z0-9]*)+(?=`)", lambda found: snake(found[0]), text)
     return named.replace("\\", "\\\\").replace('"""', "'''")
 

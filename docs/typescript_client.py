@@ -10,6 +10,7 @@ from athena_api.document import event_schemas, openapi
 from athena_api.operations import OPERATIONS
 from athena_cli.operation_command import words_of
 from athena_core import __version__
+from docs.python_source import sentence
 
 Json: TypeAlias = dict[str, Any]
 
@@ -291,7 +292,7 @@ class Client:
         if query:
             parameters.append(f"query: {query}" + ("" if required else " = {}"))
             parts.append("query: { ...query }")
-        said = comment(described.get("description") or described["summary"], "  ", described.get("deprecated", False))
+        said = comment(described.get("description") or sentence(described["summary"]), "  ", described.get("deprecated", False))
         if row.stream:
             parts.remove("query: { ...query }")
             streamed = ", ".join([*parts, "query: { ...query, after: undefined }", "...options"])

@@ -38,7 +38,7 @@ def document(operations: Sequence[Row], version: str) -> Json:
     schemas, failures = _schemas(rows), Failures(rows)
     paths: dict[str, Json] = {}
     for row in rows:
-        path = PREFIX + re.sub(r":(\w+)", r"{\1}", row.path)
+        path = PREFIX + _template(row.path)
         paths.setdefault(path, {})[row.method.lower()] = _operation(row, schemas, failures)
     return {
         "openapi": "3.1.0",
@@ -71,25 +71,30 @@ def _schemas(rows: Sequence[Row]) -> Schemas:
 
 
 def _operation(row: Row, schemas: Schemas, failures: Failures) -> Json:
-    text = "\n\n".join(filter(None, (row.summary, row.details)))
+    title = re.split(r"(?<=\.) ", row.summary)[0]
+    parts = [row.summary, row.details]
+    if row.successor is not None:
+        parts.append(f"Deprecated: use `{PREFIX}{_template(row.successor)}`.")
+    text = "\n\n".join(filter(None, parts))
     operation: Json = {
         "operationId": row.id,
         "tags": [row.tag],
-        "summary": re.split(r"(?<=\.) ", row.summary)[0].removesuffix("."),
-        "description": text,
+        "summary": title.removesuffix("."),
+        **({} if text == title else {"description": text}),
         "x-roles": [role.value for role in Role if role in row.roles],
     }
     if row.successor is not None:
-        operation |= {
-            "deprecated": True,
-            "description": f"{text}\n\nDeprecated: use `{PREFIX}{row.successor}`.",
-            "x-successor": PREFIX + row.successor,
-        }
+        operation |= {"deprecated": True, "x-successor": PREFIX + row.successor}
     operation["parameters"] = [*parameters(row, schemas)]
     if row.body is not NoBody:
         operation["requestBody"] = _body(row, schemas)
     operation["responses"] = answers(row, schemas) | failures.of(row)
     return operation
+
+
+def _template(path: str) -> str:
+    """Return a path with its parameters in braces."""
+    return re.sub(r":(\w+)", r"{\1}", path)
 
 
 def _body(row: Row, schemas: Schemas) -> Json:

@@ -115,7 +115,7 @@ def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
     """Yield the parameters of an operation."""
     for name in re.findall(r":(\w+)", row.path):
         schema = {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_CHARS_MAX, "pattern": ID_PATTERN}
-        yield {"name": name, "in": "path", "required": True, "schema": schema, **_described(row.id, name)}
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "description": _required(row.id, name)}
     if row.query is not NoQuery:
         for field in msgspec.structs.fields(row.query):
             name = field.encode_name
@@ -154,6 +154,11 @@ def _query(type_: Any, schemas: Schemas) -> Json:
     if schema.get("type") == "array":
         return {"schema": schema, "style": "form", "explode": False}
     return {"schema": schema}
+
+
+def _required(operation: str, name: str) -> str:
+    """Return the description of a parameter of the path, which is never absent."""
+    return re.sub(r"; absent .*", ".", FIELDS.get(f"{operation}.{name}", FIELDS[name]))
 
 
 def _described(operation: str, name: str) -> Json:

@@ -44,6 +44,10 @@ WRITING = (
     "STORE_FULL",
     "STORE_MOVED",
 )
+RETRY_WITH = (
+    "`same-key`: repeat the request with its idempotency key. `new-key`: send it with another key. "
+    "Present if `retryable` is true."
+)
 COMPONENTS: Mapping[str, Json] = {
     "ApiError": {
         "description": "An error: a stable code for programs, and a message for people.",
@@ -51,9 +55,9 @@ COMPONENTS: Mapping[str, Json] = {
         "required": ["code", "message", "retryable", "traceId"],
         "properties": {
             "code": {"$ref": SCHEMAS + "ErrorCode", "description": "A stable code, for programs."},
-            "message": {"type": "string", "description": "The fault in words, for people. They may change."},
+            "message": {"type": "string", "description": "The fault, for people. The words may change."},
             "retryable": {"type": "boolean", "description": "True if the cause may pass, so a retry may succeed."},
-            "retryWith": {"$ref": SCHEMAS + "RetryWith", "description": "Present if `retryable` is true."},
+            "retryWith": {"$ref": SCHEMAS + "RetryWith", "description": RETRY_WITH},
             "traceId": {"type": "string", "description": "The id of this request, as in the `x-trace-id` header."},
             "details": {
                 "anyOf": [{"type": "array", "items": {"$ref": SCHEMAS + "Fault"}}, {"type": "object"}],

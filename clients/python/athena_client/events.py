@@ -210,7 +210,7 @@ class EventRecord(Model, frozen=True, kw_only=True):
     """A recorded event as it is published. `id` is the cursor of the events that follow it."""
 
     id: str
-    """Cursor of the events that follow."""
+    """Id of the event, and cursor of the events after it."""
     trace_id: str
     """Trace id of the request that caused it."""
     created_at: datetime
@@ -277,7 +277,7 @@ class LetterItem(Model, frozen=True, kw_only=True):
     item_id: str
     """Id of the item."""
     mode: models.QueueMode
-    """`followup`: a run of its own. `collect`: neighbours share a run."""
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
     """Length in characters."""
 
@@ -302,7 +302,7 @@ class Policy(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int | None = None
     """Most active runs; absent: no limit."""
     limits: list[models.KeyLimit] | None = None
-    """Limits."""
+    """Limits of active runs by session, provider or profile."""
     default_run_timeout_ms: int | None = None
     """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
@@ -346,7 +346,7 @@ class RedriveSelection(Model, frozen=True, kw_only=True):
     target_persona: str | None = None
     """Persona that the message is for; absent for queue items."""
     reason: str | None = None
-    """Why."""
+    """Reason, for auditors."""
     created_after: int | None = None
     """Only what was created at this time or later."""
     created_before: int | None = None
@@ -387,11 +387,11 @@ class RunRejection(Model, frozen=True, kw_only=True):
     rejected_run_details: RejectedRunDetails
     """Session and persona of the run."""
     reason: models.RejectionReason
-    """Why."""
+    """Reason, for auditors."""
     active_runs: int
     """Active runs when it was decided."""
     policy: PolicyOrigin | None = None
-    """The policy."""
+    """The policy. Its fields can also be in the body itself."""
     spent_micro_usd: int | None = None
     """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
     budget_micro_usd: int | None = None
@@ -501,7 +501,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     persona_name: str | None = None
     """Name of the persona."""
     reason: models.WaitReason
-    """Why."""
+    """Reason, for auditors."""
 
 
 class RunQueued(EventRecord, frozen=True, kw_only=True):
@@ -608,7 +608,7 @@ class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     role: models.TranscriptRole
     """Who wrote it."""
     kind: models.TranscriptKind
-    """What it is."""
+    """Kind of the content."""
     chars: int
     """Length in characters."""
     tool_call_id: str | None = None
@@ -758,7 +758,7 @@ class RunPausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.paused`."""
 
     reason: models.PauseReason
-    """Why."""
+    """Reason, for auditors."""
     elapsed_ms: int
     spent_micro_usd: int
     """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
@@ -861,7 +861,7 @@ class RunFailedPayload(Model, frozen=True, kw_only=True):
     retryable: bool
     """True if a retry may succeed."""
     retry_with: RunFailedRetryWith | None = None
-    """Key of a retry; present if `retryable` is true."""
+    """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -929,7 +929,7 @@ class PolicyConcurrencyRejectedPayload(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int
     """Most active runs; absent: no limit."""
     reason: str
-    """Why."""
+    """Reason, for auditors."""
     directive_id: str | None = None
     """Id of the directive; absent if there is none."""
     harness_profile_id: str | None = None
@@ -1267,7 +1267,7 @@ class WorkflowStepSkippedPayload(Model, frozen=True, kw_only=True):
     step_id: str
     """Id of the step; absent without one."""
     reason: WorkflowStepSkippedReason
-    """Why."""
+    """Reason, for auditors."""
     condition: OutputHash | None = None
 
 
@@ -1445,7 +1445,6 @@ class PolicyUpdatedPayload(Model, frozen=True, kw_only=True):
     updated_at: datetime
     """When it last changed."""
     after: Policy
-    """Where to start."""
     before: Policy | None = None
     """State before the change; absent if nothing existed."""
     audit_comment: str | None = None
@@ -1626,7 +1625,7 @@ class ScheduleRunSkippedPayload(Model, frozen=True, kw_only=True):
     """Id."""
     slot_ms: int
     reason: ScheduleRunSkippedReason
-    """Why."""
+    """Reason, for auditors."""
 
 
 class ScheduleRunSkipped(EventRecord, frozen=True, kw_only=True):
@@ -1646,7 +1645,7 @@ class ScheduleSlotsMissedPayload(Model, frozen=True, kw_only=True):
     count: int
     """Number of failures."""
     reason: ScheduleSlotsMissedReason
-    """Why."""
+    """Reason, for auditors."""
 
 
 class ScheduleSlotsMissed(EventRecord, frozen=True, kw_only=True):
@@ -1682,7 +1681,7 @@ class ScheduleRunFailedPayload(Model, frozen=True, kw_only=True):
     """Error code, as in `ErrorCode`; older logs may hold others."""
     slot_ms: int | None = None
     reason: ScheduleRunFailedReason | None = None
-    """Why."""
+    """Reason, for auditors."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -1717,7 +1716,7 @@ class WorkEnqueuedPayload(Model, frozen=True, kw_only=True):
     item_id: str
     """Id of the item."""
     mode: models.QueueMode
-    """`followup`: a run of its own. `collect`: neighbours share a run."""
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
     """Length in characters."""
     enqueued_by: str
@@ -1826,7 +1825,7 @@ class WorkBatchDeadLetteredPayload(Model, frozen=True, kw_only=True):
     """The dead letter that it became or came from."""
     item_ids: list[str]
     reason: models.DeadLetterReason
-    """Why."""
+    """Reason, for auditors."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     queue_depth: int
@@ -1883,7 +1882,7 @@ class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
     retryable: bool | None = None
     """True if a retry may succeed."""
     retry_with: WorkDrainFailedRetryWith | None = None
-    """Key of a retry; present if `retryable` is true."""
+    """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
 
@@ -1905,11 +1904,11 @@ class A2aDlqAddedPayload(Model, frozen=True, kw_only=True):
     session_id: str
     """Id of the session."""
     reason: models.DeadLetterReason
-    """Why."""
+    """Reason, for auditors."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     retry_count: int
-    """Retries, with a requeue that has not run yet."""
+    """Attempts and requeues after the first attempt."""
     items: list[LetterItem]
     """Items of this page."""
     attempts: list[DeadLetterAttempt]
@@ -1942,7 +1941,7 @@ class A2aDlqRequeuedPayload(Model, frozen=True, kw_only=True):
     id: str
     """Id."""
     retry_count: int
-    """Retries, with a requeue that has not run yet."""
+    """Attempts and requeues after the first attempt."""
     item_ids: list[str]
     message_id: str | None = None
     """Id of the message; absent if it is not from one."""
@@ -2069,7 +2068,7 @@ class A2aMessageFailedPayload(Model, frozen=True, kw_only=True):
     status: A2aMessageFailedPayloadStatus
     """Current status."""
     reason: str
-    """Why."""
+    """Reason, for auditors."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     dead_letter_id: str
@@ -2355,7 +2354,7 @@ class AuthzModeActivePayload(Model, frozen=True, kw_only=True):
     """The payload of `AUTHZ_MODE_ACTIVE`."""
 
     mode: str
-    """`followup`: a run of its own. `collect`: neighbours share a run."""
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
 
 
 class AuthzModeActive(EventRecord, frozen=True, kw_only=True):
@@ -2415,7 +2414,7 @@ class RequestsSuppressedPayload(Model, frozen=True, kw_only=True):
     subject: str
     operation: str
     since: str | None = None
-    """Since when."""
+    """Since when it fails."""
 
 
 class RequestsSuppressed(EventRecord, frozen=True, kw_only=True):

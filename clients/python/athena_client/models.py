@@ -377,7 +377,7 @@ class AuditEntry(Model, frozen=True, kw_only=True):
     created_at: datetime
     """When it was created."""
     kind: AuditKind
-    """What it is."""
+    """Kind of the entry."""
     type: str
     """Event type; new types may be added."""
     actor: str
@@ -419,7 +419,7 @@ class BackgroundProblem(Model, frozen=True, kw_only=True):
     loop: str
     """Name of the background loop."""
     since: datetime
-    """Since when."""
+    """Since when it fails."""
     message: str
     """Text for people."""
     count: int
@@ -430,7 +430,7 @@ class BinaryContent(Model, frozen=True, kw_only=True):
     """Binary content of evidence, in base64."""
 
     kind: BinaryContentKind
-    """What it is."""
+    """Kind of the content."""
     base64: str
     """Bytes in base64."""
 
@@ -512,7 +512,7 @@ class Capabilities(Model, frozen=True, kw_only=True):
     event_types: list[str]
     """All event types that this server records."""
     limits: LimitCapabilities
-    """Limits."""
+    """Limits of this server."""
 
 
 class Cause(Model, frozen=True, kw_only=True):
@@ -592,7 +592,7 @@ class ContextFile(Model, frozen=True, kw_only=True):
     path: str
     """Path of the file, relative to its root."""
     kind: ContextFileKind
-    """What it is."""
+    """Kind of the content."""
     chars: int
     """Length in characters."""
     sha256: str
@@ -626,7 +626,7 @@ class ContextStep(Model, frozen=True, kw_only=True):
     """An attempt to shrink a context, with the sizes before and after in characters."""
 
     kind: ContextStepKind
-    """What it is."""
+    """Kind of the content."""
     applied: bool
     """True if the smaller context was used."""
     before_chars: int | None = None
@@ -668,7 +668,7 @@ class CurrentWait(Model, frozen=True, kw_only=True):
     """The one thing that a run waits for now, and since when."""
 
     reason: CurrentWaitReason
-    """Why."""
+    """What the run waits for."""
     since: datetime
     """Since when it waits."""
     says: str
@@ -723,13 +723,13 @@ class DeadLetter(Model, frozen=True, kw_only=True):
     session_id: str
     """Id of the session."""
     reason: DeadLetterReason
-    """Why."""
+    """Why the work could not be done."""
     code: str
     """Error code, as in `ErrorCode`; older logs may hold others."""
     error: str
     """Text of the error; `(erased)` once redacted."""
     retry_count: int
-    """Retries, with a requeue that has not run yet."""
+    """Attempts and requeues after the first attempt."""
     items: list[DeadLetterItem]
     """Queue items that it holds."""
     attempts: list[DeadLetterError]
@@ -777,7 +777,7 @@ class DeadLetterItem(Model, frozen=True, kw_only=True):
     item_id: str
     """Id of the item."""
     mode: QueueMode
-    """`followup`: a run of its own. `collect`: neighbours share a run."""
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
     chars: int
     """Length in characters."""
 
@@ -1374,7 +1374,7 @@ class JsonContent(Model, frozen=True, kw_only=True):
     """JSON content of evidence."""
 
     kind: JsonContentKind
-    """What it is."""
+    """Kind of the content."""
     value: Any
     """Any JSON value."""
 
@@ -1770,7 +1770,7 @@ class PolicyDocument(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int | None = None
     """Most active runs; absent: no limit."""
     limits: list[KeyLimit] | None = None
-    """Limits."""
+    """Limits of active runs by session, provider or profile."""
     default_run_timeout_ms: int | None = None
     """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
@@ -1795,7 +1795,7 @@ class PolicyInput(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int | None = None
     """Most active runs; absent: no limit."""
     limits: list[KeyLimit] | None = None
-    """Limits."""
+    """Limits of active runs by session, provider or profile."""
     default_run_timeout_ms: int | None = None
     """Timeout of a run without a profile, in milliseconds."""
     default_schedule_timeout_ms: int | None = None
@@ -2042,7 +2042,7 @@ class Rejection(Model, frozen=True, kw_only=True):
     max_concurrent_runs: int
     """Limit that was reached; 0 for a budget."""
     reason: RejectionReason
-    """Why."""
+    """Why the policy rejected the run."""
     event: RejectionEvent
     """The rejection as it was recorded."""
     actor: str
@@ -2236,7 +2236,7 @@ class Run(Model, frozen=True, kw_only=True):
     session_id: str
     """Id of the session."""
     status: RunStatus
-    """Status. The last five are final."""
+    """`queued`, `running` or `paused` until the run ends; then its outcome, which is final."""
     created_at: datetime
     """When it was created."""
     directive_id: str
@@ -2299,7 +2299,7 @@ class RunError(Model, frozen=True, kw_only=True):
     retryable: bool
     """True if a retry may succeed."""
     retry_with: RunErrorRetryWith | None = None
-    """Key of a retry; present if `retryable` is true."""
+    """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
 
 
 class RunLinks(Model, frozen=True, kw_only=True):
@@ -2334,7 +2334,7 @@ class RunPause(Model, frozen=True, kw_only=True):
     """Why and since when a run is paused. `POST /runs/:runId/resume` resumes it."""
 
     reason: PauseReason
-    """Why."""
+    """Why the run is paused."""
     since: datetime
     """When it was paused."""
 
@@ -2430,7 +2430,7 @@ class RunWait(Model, frozen=True, kw_only=True):
     """
 
     reason: WaitReason
-    """Why."""
+    """Why the run is queued."""
     position: int
     """Place in the queue, from 1."""
     blocked_by: str | None = None
@@ -2445,7 +2445,7 @@ class SchedulePause(Model, frozen=True, kw_only=True):
     cause: PauseCause
     """Why it is paused."""
     since: datetime
-    """Since when."""
+    """When it was paused."""
     run_id: str | None = None
     """Run that failed, if that is the cause."""
 
@@ -2594,7 +2594,7 @@ class Session(Model, frozen=True, kw_only=True):
     schema_version: int
     """Version of this shape."""
     transcript_path: str
-    """A label, not a file."""
+    """Label of the transcript. No file has this path."""
     created_at: datetime
     """When it was created."""
     updated_at: datetime
@@ -2667,9 +2667,9 @@ class Simulation(Model, frozen=True, kw_only=True):
     requests: int
     """Requests that were simulated."""
     recorded: RequestCounts
-    """As it was decided."""
+    """Totals as the requests were decided."""
     simulated: RequestCounts
-    """As the other policy decides."""
+    """Totals as the simulated policy decides."""
     waited: int
     """Runs that would wait."""
     paused: int
@@ -2796,7 +2796,7 @@ class TextContent(Model, frozen=True, kw_only=True):
     """Text content of evidence."""
 
     kind: TextContentKind
-    """What it is."""
+    """Kind of the content."""
     text: str
     """The text."""
 
@@ -2883,7 +2883,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     content: str | None
     """Text; null once redacted."""
     kind: TranscriptKind
-    """What it is."""
+    """Kind of the content."""
     metadata: dict[str, str]
     """Facts about the entry, such as `truncated`."""
     created_at: datetime
@@ -2941,7 +2941,7 @@ class VerificationFailure(Model, frozen=True, kw_only=True):
     policy_id: str
     """Id of the verification policy."""
     kind: VerificationKind
-    """What it is."""
+    """Kind of the content."""
     message: str
     """Text for people."""
     details: dict[str, str]
@@ -2958,7 +2958,7 @@ class VerificationPolicy(Model, frozen=True, kw_only=True):
     id: str
     """Id."""
     kind: VerificationKind
-    """What it is."""
+    """Kind of the content."""
     label: str
     """Label of the evidence."""
     evidence_type: EvidenceType | None = None
@@ -3040,7 +3040,7 @@ class WorkItem(Model, frozen=True, kw_only=True):
     payload: str | None
     """Text of the work; null once redacted."""
     mode: QueueMode
-    """`followup`: a run of its own. `collect`: neighbours share a run."""
+    """`followup`: a run of its own. `collect`: consecutive items share one run."""
     created_at: datetime
     """When it was created."""
     attempts: int
@@ -3086,7 +3086,7 @@ class Worker(Model, frozen=True, kw_only=True):
     id: str
     """Id."""
     kind: WorkerKind
-    """What it is."""
+    """Kind of the content."""
     status: WorkerStatus
     """`lost`: others take over its runs."""
     host: str

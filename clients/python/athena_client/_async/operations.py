@@ -146,7 +146,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.RunResult | models.Run:
         """Start a run.
 
-        Waits for its result unless `Prefer: respond-async` is sent.
+        Waits for its result unless `respond_async` is True.
 
         Send `input` or `directive_id`. A run that fails is an error of this call, with its id in `details`. If the run
         is paused, the answer is 202 with its record.
@@ -448,7 +448,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.Cancelled:
         """Cancel the admitted run of a session.
 
-        Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
+        Deprecated: use `/api/v1/run-control/by-run/{runId}/cancel`.
 
         Args:
             session_id: Id of the session.
@@ -479,7 +479,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.Run:
         """Resume a paused run, with or without a new budget.
 
-        Waits for its end unless `Prefer: respond-async` is sent.
+        Waits for its end unless `respond_async` is True.
 
         Args:
             run_id: Id of the run.
@@ -593,7 +593,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             session_id: Id of the session.
-            after: Where to start.
+            after: Start after this entry id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.
@@ -673,7 +673,7 @@ class AsyncOperations(AsyncCore):
         """Get a directive.
 
         Args:
-            directive_id: Id of the directive; absent if there is none.
+            directive_id: Id of the directive.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -948,7 +948,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.RunResult | models.Run:
         """Start a run of a template's newest version.
 
-        Waits for its result unless `Prefer: respond-async` is sent.
+        Waits for its result unless `respond_async` is True.
 
         Args:
             template_id: Id of the run template.
@@ -983,7 +983,7 @@ class AsyncOperations(AsyncCore):
         Args:
             session_id: Id of the session.
             payload: Text of the work.
-            mode: `followup`: a run of its own. `collect`: neighbours share a run.
+            mode: `followup`: a run of its own. `collect`: consecutive items share one run.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1062,7 +1062,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.DrainResult | models.WorkDrain:
         """Drain a session's queue.
 
-        Waits for the end unless `Prefer: respond-async` is sent.
+        Waits for the end unless `respond_async` is True.
 
         Args:
             session_id: Id of the session.
@@ -1203,7 +1203,7 @@ class AsyncOperations(AsyncCore):
         """Get a message.
 
         Args:
-            message_id: Id of the message; absent if it is not from one.
+            message_id: Id of the message.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1239,9 +1239,9 @@ class AsyncOperations(AsyncCore):
         Args:
             status: Current status.
             session_id: Id of the session.
-            source_persona: Persona that sent the message; absent for queue items.
-            target_persona: Persona that the message is for; absent for queue items.
-            reason: Why.
+            source_persona: Only messages of this sender.
+            target_persona: Only messages to this persona.
+            reason: Only dead letters with this reason.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
@@ -1279,7 +1279,7 @@ class AsyncOperations(AsyncCore):
         """Get a dead letter.
 
         Args:
-            id: Id.
+            id: Id of the dead letter.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1299,7 +1299,7 @@ class AsyncOperations(AsyncCore):
         """Requeue the work of a dead letter, once.
 
         Args:
-            id: Id.
+            id: Id of the dead letter.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1317,7 +1317,7 @@ class AsyncOperations(AsyncCore):
         """Discard a dead letter: its work will not be done.
 
         Args:
-            id: Id.
+            id: Id of the dead letter.
             audit_note: Reason of the decision, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -1341,7 +1341,7 @@ class AsyncOperations(AsyncCore):
         """Restore a discarded dead letter.
 
         Args:
-            id: Id.
+            id: Id of the dead letter.
             audit_note: Reason of the decision, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -1373,7 +1373,7 @@ class AsyncOperations(AsyncCore):
         Args:
             query: Words to search for.
             max_results: Most passages; absent: 6.
-            min_score: Least score.
+            min_score: Lowest `score` of a passage; absent: no limit.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1603,7 +1603,7 @@ class AsyncOperations(AsyncCore):
         """Get the progress of a redrive and the result for each dead letter.
 
         Args:
-            id: Id.
+            id: Id of the redrive.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1628,7 +1628,7 @@ class AsyncOperations(AsyncCore):
         Dead letters that it has requeued stay requeued.
 
         Args:
-            id: Id.
+            id: Id of the redrive.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1692,7 +1692,7 @@ class AsyncOperations(AsyncCore):
         """Get a workflow.
 
         Args:
-            workflow_id: Id of the workflow; absent without one.
+            workflow_id: Id of the workflow.
             min_position: Wait until the views reflect this position of the log.
             stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
 
@@ -1720,7 +1720,7 @@ class AsyncOperations(AsyncCore):
         """List the runs of a workflow, newest first.
 
         Args:
-            workflow_id: Id of the workflow; absent without one.
+            workflow_id: Id of the workflow.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1750,10 +1750,10 @@ class AsyncOperations(AsyncCore):
     ) -> models.WorkflowRun:
         """Start a run of a workflow.
 
-        Waits until it ends or needs an approval, unless `Prefer: respond-async` is sent.
+        Waits until it ends or needs an approval, unless `respond_async` is True.
 
         Args:
-            workflow_id: Id of the workflow; absent without one.
+            workflow_id: Id of the workflow.
             input: Values of placeholders, by name.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
@@ -1859,8 +1859,8 @@ class AsyncOperations(AsyncCore):
         """Cancel a workflow run and the runs of its steps.
 
         Args:
-            id: Id.
-            reason: Why.
+            id: Id of the workflow run.
+            reason: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1891,8 +1891,8 @@ class AsyncOperations(AsyncCore):
         """List the items of a mapped step, in their order.
 
         Args:
-            id: Id.
-            step: Id of the earlier step.
+            id: Id of the workflow run.
+            step: Id of the step.
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -1919,8 +1919,8 @@ class AsyncOperations(AsyncCore):
         """Approve a step if its subject hash still matches.
 
         Args:
-            id: Id.
-            step: Id of the earlier step.
+            id: Id of the workflow run.
+            step: Id of the step.
             subject_hash: Hash of the subject to approve.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -1947,8 +1947,8 @@ class AsyncOperations(AsyncCore):
         The step fails.
 
         Args:
-            id: Id.
-            step: Id of the earlier step.
+            id: Id of the workflow run.
+            step: Id of the step.
             subject_hash: Hash of the subject to approve.
             note: Reason, for auditors.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
@@ -2077,7 +2077,7 @@ class AsyncOperations(AsyncCore):
         """List reviews, newest first.
 
         Args:
-            name: Name.
+            name: Only reviews by this persona.
             status: Current status.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -2166,7 +2166,7 @@ class AsyncOperations(AsyncCore):
         Args:
             schema_version: Version of this shape.
             max_concurrent_runs: Most active runs; absent: no limit.
-            limits: Limits.
+            limits: Limits of active runs by session, provider or profile.
             default_run_timeout_ms: Timeout of a run without a profile, in milliseconds.
             default_schedule_timeout_ms: Timeout of a scheduled run without a profile, in milliseconds.
             retry_budget_per_run: Most retries of model calls of a run; absent: no limit.
@@ -2174,7 +2174,7 @@ class AsyncOperations(AsyncCore):
             max_run_attempts: Executors that a run may lose before it ends as crashed; absent: 3.
             updated_at: Accepted and ignored.
             audit_comment: Reason of the change, for auditors.
-            policy: The policy.
+            policy: The policy. Its fields can also be in the body itself.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             if_match: Write only if this is the current version (a number, an `ETag`, or `*` for any).
@@ -2257,7 +2257,7 @@ class AsyncOperations(AsyncCore):
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             offset: Rejections to skip, without a cursor.
-            reason: Why.
+            reason: Only rejections with this reason.
             actor: Identity that did it, or a `system:` actor of the server.
             provider: Name of the provider.
             harness_profile_id: Id of the harness profile.
@@ -2601,7 +2601,7 @@ class AsyncOperations(AsyncCore):
     ) -> models.ScheduleRunResult:
         """Run a schedule once now, besides its regular times.
 
-        Waits for the end unless `Prefer: respond-async` is sent.
+        Waits for the end unless `respond_async` is True.
 
         Args:
             schedule_id: Id of the schedule.
@@ -2815,7 +2815,7 @@ class AsyncOperations(AsyncCore):
 
         Args:
             actor: Identity that did it, or a `system:` actor of the server.
-            kind: What it is.
+            kind: Only entries of this kind.
             created_after: Only what was created at this time or later.
             created_before: Only what was created at this time or earlier.
             cursor: The `next_cursor` of the previous page.
@@ -2932,7 +2932,7 @@ class AsyncOperations(AsyncCore):
             types: Event types, separated by commas; absent: all.
             session_id: Id of the session.
             run_id: Id of the run.
-            after: Where to start.
+            after: Start after this event id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.

@@ -62,7 +62,7 @@ export interface DeadLetterAttempt {
 export interface LetterItem {
   /** Id of the item. */
   readonly itemId: string;
-  /** `followup`: a run of its own. `collect`: neighbours share a run. */
+  /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode | (string & {});
   /** Length in characters. */
   readonly chars: number;
@@ -92,7 +92,7 @@ export interface Policy {
   readonly schemaVersion: number;
   /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | undefined;
-  /** Limits. */
+  /** Limits of active runs by session, provider or profile. */
   readonly limits?: readonly KeyLimit[] | undefined;
   /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | undefined;
@@ -134,7 +134,7 @@ export interface RedriveSelection {
   readonly sourcePersona?: string | undefined;
   /** Persona that the message is for; absent for queue items. */
   readonly targetPersona?: string | undefined;
-  /** Why. */
+  /** Reason, for auditors. */
   readonly reason?: string | undefined;
   /** Only what was created at this time or later. */
   readonly createdAfter?: number | undefined;
@@ -185,11 +185,11 @@ export interface RunRejection {
   readonly limit: number;
   /** Session and persona of the run. */
   readonly rejectedRunDetails: RejectedRunDetails;
-  /** Why. */
+  /** Reason, for auditors. */
   readonly reason: RejectionReason | (string & {});
   /** Active runs when it was decided. */
   readonly activeRuns: number;
-  /** The policy. */
+  /** The policy. Its fields can also be in the body itself. */
   readonly policy?: PolicyOrigin | undefined;
   /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
   readonly spentMicroUsd?: number | undefined;
@@ -320,7 +320,7 @@ export interface RunQueuedEvent extends EventBase {
     readonly contextRefs?: readonly ContextReference[] | undefined;
     /** Name of the persona. */
     readonly personaName?: string | undefined;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: WaitReason | (string & {});
   };
 }
@@ -408,7 +408,7 @@ export interface TranscriptAppendedEvent extends EventBase {
   readonly payload: {
     /** Who wrote it. */
     readonly role: TranscriptRole | (string & {});
-    /** What it is. */
+    /** Kind of the content. */
     readonly kind: TranscriptKind | (string & {});
     /** Length in characters. */
     readonly chars: number;
@@ -538,7 +538,7 @@ export interface BudgetReservedEvent extends EventBase {
 export interface RunPausedEvent extends EventBase {
   readonly type: "run.paused";
   readonly payload: {
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: PauseReason | (string & {});
     readonly elapsedMs: number;
     /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
@@ -618,7 +618,7 @@ export interface RunFailedEvent extends EventBase {
     readonly code: string;
     /** True if a retry may succeed. */
     readonly retryable: boolean;
-    /** Key of a retry; present if `retryable` is true. */
+    /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
     readonly retryWith?: RunFailedRetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -666,7 +666,7 @@ export interface PolicyConcurrencyRejectedEvent extends EventBase {
     readonly activeRuns: number;
     /** Most active runs; absent: no limit. */
     readonly maxConcurrentRuns: number;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: string;
     /** Id of the directive; absent if there is none. */
     readonly directiveId?: string | undefined;
@@ -932,7 +932,7 @@ export interface WorkflowStepSkippedEvent extends EventBase {
     readonly workflowId: string;
     /** Id of the step; absent without one. */
     readonly stepId: string;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: WorkflowStepSkippedReason | (string & {});
     readonly condition?: OutputHash | undefined;
   };
@@ -1060,7 +1060,6 @@ export interface PolicyUpdatedEvent extends EventBase {
     readonly schemaVersion: number;
     /** When it last changed. */
     readonly updatedAt: string;
-    /** Where to start. */
     readonly after: Policy;
     /** State before the change; absent if nothing existed. */
     readonly before?: Policy | undefined;
@@ -1193,7 +1192,7 @@ export interface ScheduleRunSkippedEvent extends EventBase {
     /** Id. */
     readonly id: string;
     readonly slotMs: number;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: ScheduleRunSkippedReason | (string & {});
   };
 }
@@ -1208,7 +1207,7 @@ export interface ScheduleSlotsMissedEvent extends EventBase {
     readonly toMs: number;
     /** Number of failures. */
     readonly count: number;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: ScheduleSlotsMissedReason | (string & {});
   };
 }
@@ -1234,7 +1233,7 @@ export interface ScheduleRunFailedEvent extends EventBase {
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
     readonly slotMs?: number | undefined;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason?: ScheduleRunFailedReason | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -1259,7 +1258,7 @@ export interface WorkEnqueuedEvent extends EventBase {
     readonly queueDepth: number;
     /** Id of the item. */
     readonly itemId: string;
-    /** `followup`: a run of its own. `collect`: neighbours share a run. */
+    /** `followup`: a run of its own. `collect`: consecutive items share one run. */
     readonly mode: QueueMode | (string & {});
     /** Length in characters. */
     readonly chars: number;
@@ -1343,7 +1342,7 @@ export interface WorkBatchDeadLetteredEvent extends EventBase {
     /** The dead letter that it became or came from. */
     readonly deadLetterId: string;
     readonly itemIds: readonly string[];
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: DeadLetterReason | (string & {});
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
@@ -1390,7 +1389,7 @@ export interface WorkDrainFailedEvent extends EventBase {
     readonly runId?: string | undefined;
     /** True if a retry may succeed. */
     readonly retryable?: boolean | undefined;
-    /** Key of a retry; present if `retryable` is true. */
+    /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
     readonly retryWith?: WorkDrainFailedRetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
@@ -1412,11 +1411,11 @@ export interface A2aDlqAddedEvent extends EventBase {
     readonly source: DeadLetterSource | (string & {});
     /** Id of the session. */
     readonly sessionId: string;
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: DeadLetterReason | (string & {});
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
-    /** Retries, with a requeue that has not run yet. */
+    /** Attempts and requeues after the first attempt. */
     readonly retryCount: number;
     /** Items of this page. */
     readonly items: readonly LetterItem[];
@@ -1440,7 +1439,7 @@ export interface A2aDlqRequeuedEvent extends EventBase {
   readonly payload: {
     /** Id. */
     readonly id: string;
-    /** Retries, with a requeue that has not run yet. */
+    /** Attempts and requeues after the first attempt. */
     readonly retryCount: number;
     readonly itemIds: readonly string[];
     /** Id of the message; absent if it is not from one. */
@@ -1537,7 +1536,7 @@ export interface A2aMessageFailedEvent extends EventBase {
     readonly stepId?: string | undefined;
     /** Current status. */
     readonly status: "failed";
-    /** Why. */
+    /** Reason, for auditors. */
     readonly reason: string;
     /** Error code, as in `ErrorCode`; older logs may hold others. */
     readonly code: string;
@@ -1758,7 +1757,7 @@ export interface AnchorConflictedEvent extends EventBase {
 export interface Authz_mode_activeEvent extends EventBase {
   readonly type: "AUTHZ_MODE_ACTIVE";
   readonly payload: {
-    /** `followup`: a run of its own. `collect`: neighbours share a run. */
+    /** `followup`: a run of its own. `collect`: consecutive items share one run. */
     readonly mode: string;
   };
 }
@@ -1809,7 +1808,7 @@ export interface RequestsSuppressedEvent extends EventBase {
     readonly count: number;
     readonly subject: string;
     readonly operation: string;
-    /** Since when. */
+    /** Since when it fails. */
     readonly since?: string | undefined;
   };
 }

@@ -53,7 +53,7 @@ export interface GetSessionTranscriptQuery {
 export interface StreamSessionTranscriptQuery {
   /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
-  /** Where to start. */
+  /** Start after this entry id or position, at `latest`, or at a time; absent: from the beginning. */
   readonly after?: string | undefined;
 }
 
@@ -79,11 +79,11 @@ export interface ListA2aDlqQuery extends PageQuery {
   readonly status?: types.DeadLetterStatus | undefined;
   /** Id of the session. */
   readonly sessionId?: string | undefined;
-  /** Persona that sent the message; absent for queue items. */
+  /** Only messages of this sender. */
   readonly sourcePersona?: string | undefined;
-  /** Persona that the message is for; absent for queue items. */
+  /** Only messages to this persona. */
   readonly targetPersona?: string | undefined;
-  /** Why. */
+  /** Only dead letters with this reason. */
   readonly reason?: string | undefined;
   /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
@@ -97,7 +97,7 @@ export interface SearchMemoryQuery {
   readonly query: string;
   /** Most passages; absent: 6. */
   readonly maxResults?: number | undefined;
-  /** Least score. */
+  /** Lowest `score` of a passage; absent: no limit. */
   readonly minScore?: number | undefined;
 }
 
@@ -115,7 +115,7 @@ export interface ListWorkflowRunItemsQuery extends PageQuery {
 
 /** The query of `listPersonaRuns`. */
 export interface ListPersonaRunsQuery extends PageQuery {
-  /** Name. */
+  /** Only reviews by this persona. */
   readonly name?: string | undefined;
   /** Current status. */
   readonly status?: "failed" | "ok" | "running" | undefined;
@@ -131,7 +131,7 @@ export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
   readonly createdBefore?: string | undefined;
   /** Rejections to skip, without a cursor. */
   readonly offset?: number | undefined;
-  /** Why. */
+  /** Only rejections with this reason. */
   readonly reason?: string | undefined;
   /** Identity that did it, or a `system:` actor of the server. */
   readonly actor?: string | undefined;
@@ -163,7 +163,7 @@ export interface PreviewScheduleQuery {
 export interface GetAuditTrailQuery extends PageQuery {
   /** Identity that did it, or a `system:` actor of the server. */
   readonly actor?: string | undefined;
-  /** What it is. */
+  /** Only entries of this kind. */
   readonly kind?: types.AuditKind | undefined;
   /** Only what was created at this time or later. */
   readonly createdAfter?: string | undefined;
@@ -197,7 +197,7 @@ export interface StreamEventsQuery {
   readonly runId?: string | undefined;
   /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
-  /** Where to start. */
+  /** Start after this event id or position, at `latest`, or at a time; absent: from the beginning. */
   readonly after?: string | undefined;
 }
 
@@ -286,7 +286,7 @@ export class Operations extends Transport {
   /**
    * Cancel the admitted run of a session.
    *
-   * Deprecated: use `/api/v1/run-control/by-run/:runId/cancel`.
+   * Deprecated: use `/api/v1/run-control/by-run/{runId}/cancel`.
    *
    * @deprecated
    */

@@ -60,11 +60,14 @@ export interface AnchorReceipt {
 export interface ApiError {
   /** A stable code, for programs. */
   readonly code: ErrorCode | (string & {});
-  /** The fault in words, for people. They may change. */
+  /** The fault, for people. The words may change. */
   readonly message: string;
   /** True if the cause may pass, so a retry may succeed. */
   readonly retryable: boolean;
-  /** Present if `retryable` is true. */
+  /**
+   * `same-key`: repeat the request with its idempotency key. `new-key`: send it with another key. Present if
+   * `retryable` is true.
+   */
   readonly retryWith?: RetryWith | (string & {}) | undefined;
   /** The id of this request, as in the `x-trace-id` header. */
   readonly traceId: string;
@@ -173,7 +176,7 @@ export interface AuditEntry {
   readonly id: string;
   /** When it was created. */
   readonly createdAt: string;
-  /** What it is. */
+  /** Kind of the entry. */
   readonly kind: AuditKind | (string & {});
   /** Event type; new types may be added. */
   readonly type: string;
@@ -225,7 +228,7 @@ export type AuthzMode = "enforce" | "observe" | "off" | "soft-enforce";
 export interface BackgroundProblem {
   /** Name of the background loop. */
   readonly loop: string;
-  /** Since when. */
+  /** Since when it fails. */
   readonly since: string;
   /** Text for people. */
   readonly message: string;
@@ -235,7 +238,7 @@ export interface BackgroundProblem {
 
 /** Binary content of evidence, in base64. */
 export interface BinaryContent {
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: "binary";
   /** Bytes in base64. */
   readonly base64: string;
@@ -287,7 +290,7 @@ export interface CancelRequestPage {
 
 /** The reason for cancelling a workflow run. */
 export interface CancelWorkflowBody {
-  /** Why. */
+  /** Reason, for auditors. */
   readonly reason?: string | null | undefined;
 }
 
@@ -336,7 +339,7 @@ export interface Capabilities {
   readonly providers: readonly string[];
   /** All event types that this server records. */
   readonly eventTypes: readonly string[];
-  /** Limits. */
+  /** Limits of this server. */
   readonly limits: LimitCapabilities;
 }
 
@@ -401,7 +404,7 @@ export interface Checkpoint {
 
 /** A new policy, and why it changes. */
 export interface CommentedPolicyBody {
-  /** The policy. */
+  /** The policy. Its fields can also be in the body itself. */
   readonly policy: PolicyInput;
   /** Reason of the change, for auditors. */
   readonly auditComment: string;
@@ -429,7 +432,7 @@ export type ConditionOperator = "contains" | "eq" | "exists" | "ge" | "gt" | "le
 export interface ContextFile {
   /** Path of the file, relative to its root. */
   readonly path: string;
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: ContextFileKind | (string & {});
   /** Length in characters. */
   readonly chars: number;
@@ -463,7 +466,7 @@ export interface ContextMeta {
 
 /** An attempt to shrink a context, with the sizes before and after in characters. */
 export interface ContextStep {
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: ContextStepKind | (string & {});
   /** True if the smaller context was used. */
   readonly applied: boolean;
@@ -507,7 +510,7 @@ export interface CostSummary {
 
 /** The one thing that a run waits for now, and since when. */
 export interface CurrentWait {
-  /** Why. */
+  /** What the run waits for. */
   readonly reason: CurrentWaitReason | (string & {});
   /** Since when it waits. */
   readonly since: string;
@@ -563,13 +566,13 @@ export interface DeadLetter {
   readonly source: DeadLetterSource | (string & {});
   /** Id of the session. */
   readonly sessionId: string;
-  /** Why. */
+  /** Why the work could not be done. */
   readonly reason: DeadLetterReason | (string & {});
   /** Error code, as in `ErrorCode`; older logs may hold others. */
   readonly code: string;
   /** Text of the error; `(erased)` once redacted. */
   readonly error: string;
-  /** Retries, with a requeue that has not run yet. */
+  /** Attempts and requeues after the first attempt. */
   readonly retryCount: number;
   /** Queue items that it holds. */
   readonly items: readonly DeadLetterItem[];
@@ -615,7 +618,7 @@ export interface DeadLetterError {
 export interface DeadLetterItem {
   /** Id of the item. */
   readonly itemId: string;
-  /** `followup`: a run of its own. `collect`: neighbours share a run. */
+  /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode | (string & {});
   /** Length in characters. */
   readonly chars: number;
@@ -777,7 +780,7 @@ export interface EnqueueBody {
   readonly sessionId: string;
   /** Text of the work. */
   readonly payload: string;
-  /** `followup`: a run of its own. `collect`: neighbours share a run. */
+  /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode;
 }
 
@@ -818,7 +821,7 @@ export type EtaSource = "completed" | "historical-average" | "insufficient-histo
 
 /** A recorded event as it is published. `id` is the cursor of the events that follow it. */
 export interface EventRecord {
-  /** Cursor of the events that follow. */
+  /** Id of the event, and cursor of the events after it. */
   readonly id: string;
   /** Trace id of the request that caused it. */
   readonly traceId: string;
@@ -826,7 +829,7 @@ export interface EventRecord {
   readonly type: string;
   /** When it was created. */
   readonly createdAt: string;
-  /** Fields of the event; see docs/events.md. */
+  /** Fields of the event. `/events.schema.json` describes them for each `type`. */
   readonly payload: Readonly<Record<string, unknown>>;
   /** Id of the session. */
   readonly sessionId?: string | undefined;
@@ -1350,7 +1353,7 @@ export interface ItemCounts {
 
 /** JSON content of evidence. */
 export interface JsonContent {
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: "json";
   /** Any JSON value. */
   readonly value: unknown;
@@ -1835,7 +1838,7 @@ export interface PlainPolicyBody {
   readonly schemaVersion: number;
   /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | null | undefined;
-  /** Limits. */
+  /** Limits of active runs by session, provider or profile. */
   readonly limits?: readonly KeyLimit[] | null | undefined;
   /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | null | undefined;
@@ -1859,7 +1862,7 @@ export interface PolicyDocument {
   readonly schemaVersion: number;
   /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | undefined;
-  /** Limits. */
+  /** Limits of active runs by session, provider or profile. */
   readonly limits?: readonly KeyLimit[] | undefined;
   /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | undefined;
@@ -1883,7 +1886,7 @@ export interface PolicyInput {
   readonly schemaVersion: number;
   /** Most active runs; absent: no limit. */
   readonly maxConcurrentRuns?: number | null | undefined;
-  /** Limits. */
+  /** Limits of active runs by session, provider or profile. */
   readonly limits?: readonly KeyLimit[] | null | undefined;
   /** Timeout of a run without a profile, in milliseconds. */
   readonly defaultRunTimeoutMs?: number | null | undefined;
@@ -2154,7 +2157,7 @@ export interface Rejection {
   readonly activeRuns: number;
   /** Limit that was reached; 0 for a budget. */
   readonly maxConcurrentRuns: number;
-  /** Why. */
+  /** Why the policy rejected the run. */
   readonly reason: RejectionReason | (string & {});
   /** The rejection as it was recorded. */
   readonly event: RejectionEvent;
@@ -2378,7 +2381,7 @@ export interface Run {
   readonly runId: string;
   /** Id of the session. */
   readonly sessionId: string;
-  /** Status. The last five are final. */
+  /** `queued`, `running` or `paused` until the run ends; then its outcome, which is final. */
   readonly status: RunStatus | (string & {});
   /** When it was created. */
   readonly createdAt: string;
@@ -2464,7 +2467,7 @@ export interface RunError {
   readonly message: string;
   /** True if a retry may succeed. */
   readonly retryable: boolean;
-  /** Key of a retry; present if `retryable` is true. */
+  /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
   readonly retryWith?: RunErrorRetryWith | (string & {}) | undefined;
 }
 
@@ -2506,7 +2509,7 @@ export interface RunPage {
 
 /** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it. */
 export interface RunPause {
-  /** Why. */
+  /** Why the run is paused. */
   readonly reason: PauseReason | (string & {});
   /** When it was paused. */
   readonly since: string;
@@ -2625,7 +2628,7 @@ export interface RunTimes {
  * cover that run.
  */
 export interface RunWait {
-  /** Why. */
+  /** Why the run is queued. */
   readonly reason: WaitReason | (string & {});
   /** Place in the queue, from 1. */
   readonly position: number;
@@ -2701,7 +2704,7 @@ export interface ScheduleNote {
 export interface SchedulePause {
   /** Why it is paused. */
   readonly cause: PauseCause | (string & {});
-  /** Since when. */
+  /** When it was paused. */
   readonly since: string;
   /** Run that failed, if that is the cause. */
   readonly runId?: string | undefined;
@@ -2909,7 +2912,7 @@ export interface Session {
   readonly id: string;
   /** Version of this shape. */
   readonly schemaVersion: number;
-  /** A label, not a file. */
+  /** Label of the transcript. No file has this path. */
   readonly transcriptPath: string;
   /** When it was created. */
   readonly createdAt: string;
@@ -3004,9 +3007,9 @@ export interface Simulation {
   readonly truncated: boolean;
   /** Requests that were simulated. */
   readonly requests: number;
-  /** As it was decided. */
+  /** Totals as the requests were decided. */
   readonly recorded: RequestCounts;
-  /** As the other policy decides. */
+  /** Totals as the simulated policy decides. */
   readonly simulated: RequestCounts;
   /** Runs that would wait. */
   readonly waited: number;
@@ -3157,7 +3160,7 @@ export interface TemplateVersion {
 
 /** Text content of evidence. */
 export interface TextContent {
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: "text";
   /** The text. */
   readonly text: string;
@@ -3250,7 +3253,7 @@ export interface TranscriptEntry {
   readonly role: TranscriptRole | (string & {});
   /** Text; null once redacted. */
   readonly content: string | null;
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: TranscriptKind | (string & {});
   /** Facts about the entry, such as `truncated`. */
   readonly metadata: Readonly<Record<string, string>>;
@@ -3320,7 +3323,7 @@ export interface Usage {
 export interface VerificationFailure {
   /** Id of the verification policy. */
   readonly policyId: string;
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: VerificationKind | (string & {});
   /** Text for people. */
   readonly message: string;
@@ -3339,7 +3342,7 @@ export type VerificationKind = "command" | "contains" | "json-schema" | "require
 export interface VerificationPolicy {
   /** Id. */
   readonly id: string;
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: VerificationKind | (string & {});
   /** Label of the evidence. */
   readonly label: string;
@@ -3425,7 +3428,7 @@ export interface WorkItem {
   readonly sessionId: string;
   /** Text of the work; null once redacted. */
   readonly payload: string | null;
-  /** `followup`: a run of its own. `collect`: neighbours share a run. */
+  /** `followup`: a run of its own. `collect`: consecutive items share one run. */
   readonly mode: QueueMode | (string & {});
   /** When it was created. */
   readonly createdAt: string;
@@ -3469,7 +3472,7 @@ export interface WorkQueueState {
 export interface Worker {
   /** Id. */
   readonly id: string;
-  /** What it is. */
+  /** Kind of the content. */
   readonly kind: WorkerKind | (string & {});
   /** `lost`: others take over its runs. */
   readonly status: WorkerStatus | (string & {});
