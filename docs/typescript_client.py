@@ -292,7 +292,8 @@ class Client:
         if query:
             parameters.append(f"query: {query}" + ("" if required else " = {}"))
             parts.append("query: { ...query }")
-        said = comment(described.get("description") or sentence(described["summary"]), "  ", described.get("deprecated", False))
+        about = described.get("description") or sentence(described["summary"])
+        said = comment(about, "  ", described.get("deprecated", False))
         if row.stream:
             parts.remove("query: { ...query }")
             streamed = ", ".join([*parts, "query: { ...query, after: undefined }", "...options"])

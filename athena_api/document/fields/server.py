@@ -242,8 +242,7 @@ FIELDS: Mapping[str, str] = {
     "EventsPage.nextCursor": "Cursor of the next page; absent at the head.",
     "undecodable": "True if the payload cannot be read here; else absent.",
     # Parameters
-    "streamEvents.after": "Start after this event id or position, at `latest`, or at a time; absent: from the beginning.",
-    "streamSessionTranscript.after": "Start after this entry id or position, at `latest`, or at a time; absent: from the beginning.",
+    "after": "Start after this id or position, at `latest`, or at a time; absent: from the beginning.",
     "entryId": "Id of the memory entry.",
     "evidenceId": "Id of the evidence.",
     "format": "Format of the answer; `csv` for spreadsheets.",

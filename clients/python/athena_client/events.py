@@ -1445,6 +1445,7 @@ class PolicyUpdatedPayload(Model, frozen=True, kw_only=True):
     updated_at: datetime
     """When it last changed."""
     after: Policy
+    """Start after this id or position, at `latest`, or at a time; absent: from the beginning."""
     before: Policy | None = None
     """State before the change; absent if nothing existed."""
     audit_comment: str | None = None

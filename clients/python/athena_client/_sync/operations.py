@@ -591,7 +591,7 @@ class Operations(Core):
 
         Args:
             session_id: Id of the session.
-            after: Start after this entry id or position, at `latest`, or at a time; absent: from the beginning.
+            after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.
@@ -2926,7 +2926,7 @@ class Operations(Core):
             types: Event types, separated by commas; absent: all.
             session_id: Id of the session.
             run_id: Id of the run.
-            after: Start after this event id or position, at `latest`, or at a time; absent: from the beginning.
+            after: Start after this id or position, at `latest`, or at a time; absent: from the beginning.
 
         Returns:
             A stream without an end. After a lost connection it resumes where it was.

@@ -1060,6 +1060,7 @@ export interface PolicyUpdatedEvent extends EventBase {
     readonly schemaVersion: number;
     /** When it last changed. */
     readonly updatedAt: string;
+    /** Start after this id or position, at `latest`, or at a time; absent: from the beginning. */
     readonly after: Policy;
     /** State before the change; absent if nothing existed. */
     readonly before?: Policy | undefined;

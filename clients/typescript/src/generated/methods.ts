@@ -53,7 +53,7 @@ export interface GetSessionTranscriptQuery {
 export interface StreamSessionTranscriptQuery {
   /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
-  /** Start after this entry id or position, at `latest`, or at a time; absent: from the beginning. */
+  /** Start after this id or position, at `latest`, or at a time; absent: from the beginning. */
   readonly after?: string | undefined;
 }
 
@@ -197,7 +197,7 @@ export interface StreamEventsQuery {
   readonly runId?: string | undefined;
   /** `event`: each frame names its event. `message`: none does, and `data.event` has the name. */
   readonly frames?: "event" | "message" | undefined;
-  /** Start after this event id or position, at `latest`, or at a time; absent: from the beginning. */
+  /** Start after this id or position, at `latest`, or at a time; absent: from the beginning. */
   readonly after?: string | undefined;
 }
 
