@@ -187,7 +187,7 @@ async def connect(
                 transport=chosen,
                 identity_header=settings.auth_identity_header,
             )
-        except httpx2.InvalidURL as error:
+        except (httpx2.InvalidURL, ValueError) as error:
             raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
         yield Transport(await stack.enter_async_context(client))
 

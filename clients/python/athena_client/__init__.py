@@ -78,6 +78,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, also those that are not imported yet."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 if not TYPE_CHECKING:  # else checkers would accept any name
 
     def __getattr__(name: str) -> object:

@@ -31,8 +31,9 @@ class AthenaError(Exception):
         details: object = None,
         request: str = "",
     ) -> None:
-        trace = f" (trace id {trace_id})" if trace_id else ""
-        super().__init__(f"{request}: {code}: {message}{trace}".removeprefix(": "))
+        notes = [*_remedies(message, details), *([f"trace id {trace_id}"] if trace_id else [])]
+        more = f" ({'; '.join(notes)})" if notes else ""
+        super().__init__(f"{request}: {code}: {message}{more}".removeprefix(": "))
         self.code = code
         self.message = message
         self.retryable = retryable
@@ -51,6 +52,16 @@ class AthenaError(Exception):
         """The run that the error is about, or None."""
         run_id = self.details.get("runId") if isinstance(self.details, Mapping) else None
         return run_id if isinstance(run_id, str) else None
+
+
+def _remedies(message: str, details: object) -> list[str]:
+    """Return what to do about each fault, unless the message already says it."""
+    faults = [fault for fault in details if isinstance(fault, Mapping)] if isinstance(details, list) else []
+    return [
+        f"{fault.get('field')}: {fault['remedy']}"
+        for fault in faults
+        if fault.get("remedy") and str(fault["remedy"]) not in message
+    ]
 
 
 def _restored(kind: type[AthenaError], args: tuple[object, ...], state: dict[str, object]) -> AthenaError:

@@ -85,6 +85,23 @@ class RawPage(msgspec.Struct, rename="camel"):
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 
+def server_url(url: str) -> str:
+    """Return the URL of a server. Raise ValueError if it is none, or a URL of the API below it."""
+    begin, found, place = url.partition("://")
+    if begin.lower() not in {"http", "https"} or not found or not place.strip("/"):
+        raise ValueError(f"base_url: {url!r} is not a URL such as http://127.0.0.1:8787")
+    if url.rstrip("/").endswith(PREFIX):
+        raise ValueError(f"base_url: {url!r} must not include {PREFIX}, which the client adds")
+    return url
+
+
+def header_text(name: str, value: str) -> str:
+    """Return the value of a header. Raise ValueError if a header cannot carry it."""
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{name}: {value!r} has characters other than printable ASCII")
+    return value
+
+
 def url_path(path: str, parameters: Mapping[str, str]) -> str:
     """Return the path of a request, with ``{name}`` filled in.
 

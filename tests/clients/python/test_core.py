@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import athena_client
 from athena_client import AsyncAthena, Athena, AthenaError
 from tests.support.server import Server
 
@@ -74,6 +75,19 @@ def test_threads_share_a_client(client: Athena) -> None:
         done = list(threads.map(lambda number: start(client, f"number {number}."), range(24)))
     assert len({run["runId"] for run in done}) == 24
     assert all(f"number {number}." in run["output"] for number, run in enumerate(done))
+
+
+def test_an_error_says_what_to_do_about_each_fault(client: Athena) -> None:
+    with pytest.raises(AthenaError, match=r"faults; see details\) \(inpt: one of .*; provider: a string .*; trace id "):
+        client.request("POST", "/runs", dict, body={"inpt": "x", "provider": 3})
+    with pytest.raises(AthenaError, match=r"must be one of enqueue, interrupt, reject \(trace id "):
+        client.request("POST", "/runs", dict, body={"input": "x", "sessionStrategy": "wait"})
+
+
+def test_names_are_offered_before_they_are_used() -> None:
+    assert {"Athena", "TextDelta", "events"} <= set(dir(athena_client))
+    with Athena() as client:
+        assert repr(client.follow("run_1")) == "RunHandle('run_1')"
 
 
 async def test_the_asynchronous_half_does_the_same(server: Server) -> None:

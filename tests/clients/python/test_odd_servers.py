@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -149,11 +150,30 @@ def test_the_deadline_ends_the_attempts_and_the_last_error_is_raised() -> None:
     assert clock.sleeps[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.5]
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "127.0.0.1:9", "/x"])
-def test_a_url_of_another_kind_is_not_tried_twice(url: str) -> None:
+@pytest.mark.parametrize("url", ["", "ftp://127.0.0.1:9", "127.0.0.1:9", "localhost", "/x", "http://"])
+def test_a_url_of_another_kind_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="is not a URL such as http"):
+        Athena(url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api/v1", "https://x/athena/api/v1/"])
+def test_a_url_of_the_api_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="must not include /api/v1"):
+        AsyncAthena(url)
+
+
+@pytest.mark.parametrize("identity", ["ädä", "a\nb"])
+def test_an_identity_that_no_header_carries_is_refused_at_once(identity: str) -> None:
+    with pytest.raises(ValueError, match="identity: .* printable ASCII"):
+        Athena(identity=identity)
+
+
+def test_a_request_that_cannot_be_sent_is_not_tried_twice() -> None:
     clock = FastClock()
-    with Athena(url, clock=clock) as athena, pytest.raises(Unreachable):
-        post(athena)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Athena(url, clock=clock) as athena, pytest.raises(Unreachable):
+            athena.request("POST", "/x", dict, key="a\nb")
     assert clock.sleeps == []
 
 

@@ -27,6 +27,9 @@ class AsyncRunHandle:
         self.id = run_id
         """Id of the run, ``run_…``."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
     async def get(self) -> models.Run:
         """Return the record of the run as it is now."""
         return await self._client.get_run(self.id)

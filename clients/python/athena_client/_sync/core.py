@@ -34,7 +34,7 @@ MARKS = frozenset({"bookmark", "caught-up"})
 
 QUIET = (None,)
 NEVER_SENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
-"""Faults of the request itself, such as a wrong URL. Repeating it cannot help."""
+"""Faults of the request itself, such as a line break in a key. Repeating it cannot help."""
 
 
 class Core:
@@ -44,8 +44,8 @@ class Core:
     An interrupted call closes its connection; the server may still execute its command.
 
     Args:
-        base_url: URL of the server.
-        identity: Identity to send if the server asks for one.
+        base_url: URL of the server, without ``/api/v1``. Raises ValueError if it is not an http or https URL.
+        identity: Identity to send if the server asks for one, in printable ASCII characters; else raises ValueError.
         timeout: Seconds to wait for a connection, and for the next bytes of an answer. A call that waits for a run may
             take longer: after a silence the client asks if the server still answers.
         deadline: Seconds during which a failed request is repeated, from its first attempt.
@@ -71,9 +71,9 @@ class Core:
     ) -> None:
         headers = {"user-agent": wire.USER_AGENT}
         if identity is not None:
-            headers[identity_header] = identity
+            headers[identity_header] = wire.header_text("identity", identity)
         self._http = httpx2.Client(
-            base_url=base_url,
+            base_url=wire.server_url(base_url),
             headers=headers,
             timeout=httpx2.Timeout(timeout, pool=None),
             transport=transport,

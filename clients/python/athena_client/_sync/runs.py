@@ -28,6 +28,9 @@ class RunHandle:
         self.id = run_id
         """Id of the run, ``run_…``."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
     def get(self) -> models.Run:
         """Return the record of the run as it is now."""
         return self._client.get_run(self.id)
