@@ -162,3 +162,14 @@ def test_pages_and_streams_of_two_servers_are_equal(servers: Servers) -> None:
         with two.stream(f"/sessions/{session}/transcript/stream") as blocks:
             shown = (block.data["data"] for block in blocks if block.event == "transcript.entry")
             assert list(islice(shown, len(entries))) == entries
+
+
+def test_a_position_that_the_other_server_wrote_is_not_ahead(servers: Servers) -> None:
+    one, two = servers().api, servers().api
+    for number in range(20):
+        written = one.send("/directives", {"input": f"{number}"})
+        position, directive = int(written.headers["athena-position"]), written.json()["data"]
+        assert two.get(f"/directives/{directive['id']}", minPosition=position) == directive
+    with pytest.raises(Refused) as ahead:
+        two.get("/directives", minPosition=position + 1)
+    assert (ahead.value.status, ahead.value.code) == (409, "CURSOR_AHEAD")
