@@ -6,6 +6,7 @@ from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorKept
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
+from athena_core.values import Instant
 from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table
 
@@ -53,7 +54,7 @@ class KeptAnchor(Value):
     log_id: str
     position: int
     chain: str
-    at: str
+    at: Instant
     sender: str = msgspec.field(name="from")
     kept_at: str
 

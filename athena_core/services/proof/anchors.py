@@ -35,7 +35,7 @@ from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.services.reviews.git import Repository
 from athena_core.settings import Settings
 from athena_core.system.private_file import open_regular, sync
-from athena_core.values import Identity
+from athena_core.values import Identity, Instant
 
 SEND_SECONDS_MAX = 30.0
 """Limit for one destination."""
@@ -391,7 +391,7 @@ class AnchorReceipt(Value):
     log_id: str
     position: Position
     chain: str
-    at: str
+    at: Instant
     sender: str = msgspec.field(name="from")
 
 

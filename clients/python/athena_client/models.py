@@ -279,7 +279,7 @@ class AnchorReceipt(Model, frozen=True, kw_only=True):
     """Position in the log."""
     chain: str
     """Chain value at the position, in hex."""
-    at: datetime
+    at: str
     """When the anchor was taken."""
     from_: str
     """Identity that sent it first."""
@@ -1392,7 +1392,7 @@ class KeptAnchor(Model, frozen=True, kw_only=True):
     """Position in the log."""
     chain: str
     """Chain value at the position, in hex."""
-    at: datetime
+    at: str
     """When the anchor was taken."""
     from_: str
     """Identity that sent it first."""

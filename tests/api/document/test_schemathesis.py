@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from athena_api.operations import OPERATIONS
+from tests.api.examples import PROFILE
 from tests.conftest import Serve
 from tests.reliability.seed import fresh_seed
 from tests.scale import sized
@@ -45,6 +46,8 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str 
     if identity == "vera":  # many valid requests are denied to a Viewer: the documented answer is 403
         command += ["--exclude-checks", "positive_data_acceptance"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment["SCHEMATHESIS_HOOKS"] = str(Path(__file__).with_name("schemathesis_hooks.py"))
+    environment["SCHEMATHESIS_PROFILE"] = server.client("ada").post("/harness-profiles", PROFILE)["id"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     print("\n".join(line for line in done.stdout.splitlines() if COUNTED.match(line.strip())))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
