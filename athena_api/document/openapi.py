@@ -80,7 +80,7 @@ def _operation(row: Row, schemas: Schemas, failures: Failures) -> Json:
         "operationId": row.id,
         "tags": [row.tag],
         "summary": title.removesuffix("."),
-        **({} if text == title else {"description": text}),
+        "description": text,
         "x-roles": [role.value for role in Role if role in row.roles],
     }
     if row.successor is not None:
