@@ -46,7 +46,7 @@ def evolve(state: DirectiveState, event: Event) -> DirectiveState:
 # Commands
 
 
-READABLE = r"^(?:file:(?!/)|memory:)(?!(?:[^#]*/)?\.\.(?:[/#]|$))[^#\x00]+(?:#L[0-9]{1,9}(?:-L?[0-9]{1,9})?)?$"
+READABLE = r"^(?:file:(?!/)|memory:)(?!\s*$)(?!(?:[^#]*/)?\.\.(?:[/#]|$))[^#\x00]+(?:#L[0-9]{1,9}(?:-L?[0-9]{1,9})?)?$"
 """The references that ``check_references`` accepts, as the API document says it."""
 ContextRef = Annotated[Label, msgspec.Meta(extra_json_schema={"pattern": READABLE})]
 
