@@ -101,7 +101,6 @@ def event_schema_file() -> static_files.StaticFile:
 
 async def console(request: HttpRequest) -> Response:
     """Answer the page of the console."""
-    await _built(static_files.static_files)
     return _file(request, static_files.console_page())
 
 
