@@ -6,6 +6,7 @@ takes the first two for absent and the last to the nearest allowed number.
 
 import os
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import schemathesis
 
@@ -34,10 +35,10 @@ def known(limits: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def empty(value: Any) -> bool:
-    """Return True if nothing of a query parameter is sent but its name."""
-    if isinstance(value, dict | list):
-        return all(map(empty, value.values() if isinstance(value, dict) else value))
-    return value is None or not str(value).strip()
+    """Return True if a query parameter is sent without a value, or with a blank one at last, which is what counts."""
+    parts = list(value) if isinstance(value, dict | list) else [value]
+    sent = parse_qsl(urlencode([("name", part) for part in parts if part is not None], doseq=True), True)
+    return not sent or not sent[-1][1].strip()
 
 
 def tidy(value: Any) -> Any:
