@@ -19,6 +19,7 @@ from athena_api.metrics import CONTENT_TYPE, exposition
 from athena_api.operations import OPERATIONS
 from athena_api.operations.core import check_ready
 from athena_api.plane import ControlPlane
+from athena_api.single_flight import SingleFlight
 from athena_core import __version__
 from athena_core.errors import AthenaError, Overloaded, StoreDamaged, UnknownRoute
 from athena_core.event import Meta
@@ -73,8 +74,13 @@ async def metrics(request: HttpRequest) -> Response:
 
 
 async def _built(build: "functools._lru_cache_wrapper[T]") -> T:
-    """Return the result of a cached function. The first call runs in a thread, because it is slow."""
-    return build() if build.cache_info().currsize else await to_thread.run_sync(build)
+    """Return the result of a cached function. It runs once, in a thread, because it is slow; requests share it."""
+    return build() if build.cache_info().currsize else await _flight(build).result(0)
+
+
+@functools.cache
+def _flight(build: "functools._lru_cache_wrapper[T]") -> SingleFlight[T]:
+    return SingleFlight(functools.partial(to_thread.run_sync, build))
 
 
 async def document(request: HttpRequest) -> Response:
@@ -101,6 +107,7 @@ def event_schema_file() -> static_files.StaticFile:
 
 async def console(request: HttpRequest) -> Response:
     """Answer the page of the console."""
+    await _built(static_files.static_files)
     return _file(request, static_files.console_page())
 
 

@@ -1,11 +1,15 @@
 """Compression: documents and static files are sent compressed to clients that ask, and answers of the API never are."""
 
+import functools
 import gzip
+import threading
 
+import anyio
 import httpx2
 import pytest
 
 from athena_api.edge.preferences import accepted
+from athena_api.pages import _built
 from tests.support.server import Server
 
 DOCUMENT = "/openapi.json"
@@ -96,3 +100,24 @@ def test_the_names_that_a_field_accepts(field: str | None, names: dict[str, bool
 )
 def test_another_form_than_accepted_is_not_sent(shared: Server, accept: str, compressed: bool) -> None:
     assert ("content-encoding" in sent(shared, DOCUMENT, accept)[0].headers) is compressed
+
+
+async def test_requests_that_come_together_build_a_file_once() -> None:
+    begun, release, results = list[str](), threading.Event(), list[str]()
+
+    @functools.cache
+    def build() -> str:
+        begun.append("built")
+        release.wait()
+        return "built"
+
+    async def request() -> None:
+        results.append(await _built(build))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(request)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    await request()
+    assert (begun, results) == (["built"], ["built"] * 21)
