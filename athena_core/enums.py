@@ -44,9 +44,14 @@ MessageStatus: TypeAlias = Literal["sent", "started", "completed", "failed"]
 DeadLetterSource: TypeAlias = Literal["work", "a2a"]
 DeadLetterStatus: TypeAlias = Literal["pending", "requeued", "discarded"]
 DeadLetterReason: TypeAlias = Literal[
-    "attempts-exhausted", "unrunnable", "unknown-persona", "not-allowed", "cancelled", "hop-limit"
+    "attempts-exhausted",  # its runs failed the maximum number of times
+    "unrunnable",  # no run was possible: text erased, too large, profile gone
+    "unknown-persona",  # its persona is not defined any more
+    "not-allowed",  # its sender has lost the right
+    "cancelled",  # the run of an automatic drain was cancelled
+    "hop-limit",  # too many messages led to it
 ]
-"""The reason why the work could not be done, as in work queues."""
+"""The reason why work left its queue undone."""
 RedriveStatus: TypeAlias = Literal["running", "completed", "cancelled"]
 RedriveDecision: TypeAlias = Literal[
     "requeued",

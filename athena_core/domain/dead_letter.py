@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus
+from athena_core.enums import DeadLetterReason, DeadLetterSource, DeadLetterStatus, QueueMode
 from athena_core.errors import Contradicted, NotFound
 from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import PinnedScope
@@ -15,7 +15,7 @@ class LetterItem(Value):
     """A work item in a dead letter."""
 
     item_id: str
-    mode: Literal["followup", "collect"]
+    mode: QueueMode
     chars: int
 
 

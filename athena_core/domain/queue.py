@@ -1,13 +1,13 @@
 """The work queue of a session: its waiting items, and the drain that processes them."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec.structs import replace
 
 from athena_core.clock import iso
 from athena_core.decider import Context, Decider
-from athena_core.enums import QueueMode
+from athena_core.enums import DeadLetterReason, QueueMode
 from athena_core.errors import RetryWith, WorkQueueFull, retry_with
 from athena_core.event import EXTRA, Event, Guard, Recorded, Shows, Text, Value
 from athena_core.values import PinnedScope
@@ -19,16 +19,6 @@ DRAIN_RUNS_MAX = 1_000
 
 PAYLOAD_SEPARATOR = "\n\n"
 """The separator between the payloads in one run: a blank line."""
-
-GiveUpReason: TypeAlias = Literal[
-    "attempts-exhausted",  # its runs failed the maximum number of times
-    "unrunnable",  # no run was possible: text erased, too large, profile gone
-    "unknown-persona",  # its persona is not defined any more
-    "not-allowed",  # its sender has lost the right
-    "cancelled",  # the run of an automatic drain was cancelled
-    "hop-limit",  # too many messages led to it
-]
-"""The reason why work left its queue undone."""
 
 # Stored events. Their TYPE is storage: never rename one.
 
@@ -108,7 +98,7 @@ class WorkBatchDeadLettered(Event):
     drain_id: str
     dead_letter_id: str
     item_ids: tuple[str, ...]
-    reason: GiveUpReason
+    reason: DeadLetterReason
     code: str
     queue_depth: int
     run_id: str | None = None
@@ -342,7 +332,7 @@ class FailBatch(Value):
     attempts_max: int
     dead_letter_id: str
     retryable: bool = False
-    grave: GiveUpReason | None = None
+    grave: DeadLetterReason | None = None
 
 
 class RefuseBatch(Value):
@@ -353,7 +343,7 @@ class RefuseBatch(Value):
     message: str
     dead_letter_id: str
     retryable: bool = False
-    grave: GiveUpReason | None = None
+    grave: DeadLetterReason | None = None
 
 
 class FinishDrain(Value):

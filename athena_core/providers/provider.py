@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from athena_core.enums import TranscriptRole
 from athena_core.errors import ProviderError
 from athena_core.event import Value
 from athena_core.text import clean, one_line
@@ -33,7 +34,7 @@ class ModelMessage(Value):
     An assistant message may have ``calls``. A message of role ``tool`` answers the call ``tool_call_id``.
     """
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: TranscriptRole
     content: str
     calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None

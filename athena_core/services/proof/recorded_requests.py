@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from athena_core.domain import EVENTS, run, template, workflow_run
 from athena_core.domain.profile import DECIDER as PROFILE
+from athena_core.enums import SessionStrategy
 from athena_core.event import Event, Position, Recorded, Value
 from athena_core.log.codec import at_of
 from athena_core.protocols import Decode, Row
@@ -42,7 +43,7 @@ class RecordedRequest(Value):
     command: str = ""
     template: str | None = None
     patient: bool = False
-    strategy: Literal["enqueue", "reject", "interrupt"] = "enqueue"
+    strategy: SessionStrategy = "enqueue"
     least: int | None = 0
     refused: str | None = None
     began_at: int | None = None

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected, transact
 from athena_core.domain import message, queue, run
+from athena_core.enums import DeadLetterReason
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow, StoreUnreachable
 from athena_core.event import Event, Fact, Meta, Position
 from athena_core.log.port import StoreReader
@@ -31,9 +32,7 @@ ENQUEUE, DRAIN, SEND = "enqueueWork", "drainWork", "sendA2aMessage"
 class UnrunnableItems(Exception):
     """Items that no run can be made of."""
 
-    def __init__(
-        self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: queue.GiveUpReason | None
-    ) -> None:
+    def __init__(self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: DeadLetterReason | None) -> None:
         """Raise for some items; ``grave`` is the reason to give them up for good, None if a retry may succeed."""
         super().__init__(error.message)
         self.items = items
@@ -245,7 +244,7 @@ class QueueDrainer:
         return body, who, self._caused(delivery.position, delivery.correlation)
 
     def _refusal(
-        self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: queue.GiveUpReason | None = None
+        self, items: tuple[queue.QueueItem, ...], error: AthenaError, grave: DeadLetterReason | None = None
     ) -> queue.RefuseBatch:
         return queue.RefuseBatch(
             item_ids=tuple(item.id for item in items),

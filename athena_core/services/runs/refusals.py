@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from athena_core.clock import iso
 from athena_core.decider import Context, Reader, Rejected
 from athena_core.domain import run, template
+from athena_core.enums import LimitStrategy
 from athena_core.errors import (
     AthenaError,
     ConcurrencyLimitExceeded,
@@ -33,7 +34,7 @@ class ExceededLimit(NamedTuple):
     limit: int
     active: int
     place: str | None = None
-    strategy: Literal["reject", "enqueue"] = "reject"
+    strategy: LimitStrategy = "reject"
 
     def __str__(self) -> str:
         """Return the text of the error."""

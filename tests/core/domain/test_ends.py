@@ -14,7 +14,7 @@ from athena_core.definitions.slots import MINUTE
 from athena_core.definitions.workflow_graph import Approval, Condition, MapOver, WorkflowGraph
 from athena_core.domain import queue, redrive, review, run, schedule
 from athena_core.domain import workflow_run as wr
-from athena_core.enums import OverlapPolicy, QueueMode, RedriveDecision, WaitReason
+from athena_core.enums import DeadLetterReason, OverlapPolicy, QueueMode, RedriveDecision, WaitReason
 from athena_core.errors import Contradicted, LeaseLost
 from athena_core.event import Event
 from athena_core.services.workflows.step_inputs import StepInputs
@@ -494,7 +494,7 @@ class Draining(Story):
             self.do(command)
             assert self.state.drain is None, "it goes on though its run did not complete"
 
-    def refusal(self, names: tuple[str, ...], grave: queue.GiveUpReason | None) -> queue.RefuseBatch:
+    def refusal(self, names: tuple[str, ...], grave: DeadLetterReason | None) -> queue.RefuseBatch:
         return queue.RefuseBatch(
             item_ids=names, code="X", message="no", dead_letter_id=self.ids.new("dlq"), grave=grave
         )

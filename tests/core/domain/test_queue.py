@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from athena_core.clock import CountingIds
 from athena_core.decider import Context
 from athena_core.domain import queue
-from athena_core.enums import QueueMode
+from athena_core.enums import DeadLetterReason, QueueMode
 from athena_core.errors import WorkQueueFull
 from athena_core.event import Event, Guard, Meta
 from tests.core.domain.given import NOW, Given
@@ -46,7 +46,7 @@ def fail(run_id: str = "run_1", **fields: Any) -> queue.FailBatch:
     )
 
 
-def refuse(*numbers: int, grave: queue.GiveUpReason | None = None) -> queue.RefuseBatch:
+def refuse(*numbers: int, grave: DeadLetterReason | None = None) -> queue.RefuseBatch:
     return queue.RefuseBatch(
         item_ids=ids(*numbers), code="PROVIDER_ERROR", message="no", dead_letter_id="dlq_1", grave=grave
     )
@@ -291,11 +291,11 @@ class Queue(RuleBasedStateMachine):
         self.do(queue.CompleteBatch(run_id=self.run_id))
 
     @rule(counted=st.booleans(), grave=st.sampled_from((None, None, "cancelled")))
-    def fail(self, counted: bool, grave: queue.GiveUpReason | None) -> None:
+    def fail(self, counted: bool, grave: DeadLetterReason | None) -> None:
         self.do(fail(self.run_id, counted=counted, grave=grave))
 
     @rule(grave=st.sampled_from((None, "unrunnable")))
-    def refuse(self, grave: queue.GiveUpReason | None) -> None:
+    def refuse(self, grave: DeadLetterReason | None) -> None:
         items = queue.next_batch(self.state, CHARS_MAX)
         command = refuse(grave=grave)
         self.do(replace(command, item_ids=tuple(item.id for item in items)))

@@ -4,7 +4,7 @@ from typing import Any
 
 from athena_core.clock import iso
 from athena_core.domain import queue
-from athena_core.enums import QueueMode
+from athena_core.enums import DeadLetterReason, QueueMode
 from athena_core.event import Event
 from tests.core.domain.given import NOW
 
@@ -46,7 +46,7 @@ def returned(*numbers: int, run_id: str = "run_1", counted: bool = True) -> queu
 
 
 def buried(
-    *numbers: int, depth: int, reason: queue.GiveUpReason = "attempts-exhausted", run_id: str | None = "run_1"
+    *numbers: int, depth: int, reason: DeadLetterReason = "attempts-exhausted", run_id: str | None = "run_1"
 ) -> Event:
     return queue.WorkBatchDeadLettered(
         drain_id="drn_1",
