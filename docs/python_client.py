@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from athena_api.document import openapi, responses
+from athena_api.document.schemas import SCHEMAS, Json, reachable
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_core import __version__
 from docs.python_source import (
     HEAD,
-    SCHEMAS,
     WIDTH,
-    Json,
     Scope,
     aliases,
     imported,
@@ -29,7 +28,6 @@ from docs.python_source import (
     pascal,
     prose,
     quoted,
-    reachable,
     record,
     sentence,
     snake,

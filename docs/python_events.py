@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from athena_api.document import event_schemas
+from athena_api.document.schemas import Json, reachable
 from athena_core.domain import EVENTS
 from athena_core.event import Event
 from docs.python_client import document, model_names
 from docs.python_source import (
     HEAD,
-    Json,
     Scope,
     aliases,
     docstring,
@@ -19,7 +19,6 @@ from docs.python_source import (
     member,
     pascal,
     quoted,
-    reachable,
     record,
 )
 from docs.python_sync import CLIENT, formatted

@@ -4,13 +4,11 @@ import keyword
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Set
-from typing import Any, TypeAlias
+from typing import Any
 
-Json: TypeAlias = dict[str, Any]
+from athena_api.document.schemas import NULL, SCHEMAS, Json
 
 WIDTH = 120
-NULL: Json = {"type": "null"}
-SCHEMAS = "#/components/schemas/"
 HEAD = '"""{about}.\n\nGenerated from {source} by `python -m docs.generate`; do not edit.\n"""\n'
 
 
@@ -154,14 +152,14 @@ class Scope:
 
 
 def without_null(schema: Json) -> Json:
-    """Return the schema without its alternatives null and blank."""
+    """Return the schema without its alternative null."""
     kind = schema.get("type")
     if isinstance(kind, list):
         rest = [one for one in kind if one != "null"]
         return {**schema, "type": rest[0] if len(rest) == 1 else rest}
     for union in ("anyOf", "oneOf"):
         if union in schema:
-            parts = [part for part in schema[union] if part not in (NULL, {"$ref": SCHEMAS + "Blank"})]
+            parts = [part for part in schema[union] if part != NULL]
             if len(parts) == 1:
                 return without_null(parts[0])
             if len(parts) < len(schema[union]):
@@ -280,20 +278,3 @@ def aliases(scope: Scope) -> str:
     )
     plain = "".join(f"    {name} = {'str' if name in scope.aliases else 'Any'}\n" for name in known)
     return f"if TYPE_CHECKING:\n{typed}else:  # a newer server may send others\n{plain}\n" if known else ""
-
-
-def reachable(waiting: Iterable[Any], schemas: Mapping[str, Json]) -> set[str]:
-    """Return the names of the components that schemas refer to."""
-    seen: set[str] = set()
-    left = list(waiting)
-    while left:
-        part = left.pop()
-        if isinstance(part, dict):
-            name = str(part.get("$ref", "")).removeprefix(SCHEMAS) if isinstance(part.get("$ref"), str) else ""
-            if name and name not in seen:
-                seen.add(name)
-                left.append(schemas[name])
-            left += part.values()
-        elif isinstance(part, list):
-            left += part
-    return seen

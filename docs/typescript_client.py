@@ -4,15 +4,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import Any
 
 from athena_api.document import event_schemas, openapi
+from athena_api.document.schemas import SCHEMAS, Json
 from athena_api.operations import OPERATIONS
 from athena_cli.operation_command import words_of
 from athena_core import __version__
 from docs.python_source import sentence
-
-Json: TypeAlias = dict[str, Any]
 
 MARK = "// Generated from the table of operations by `python -m docs.generate`; do not edit.\n"
 METHODS_HEAD = """
@@ -62,7 +61,6 @@ SHARED = {"minPosition", "stale", "format"}
 PAGING = {"cursor", "limit"}
 
 PAGE_ITEMS = ("items", "events")
-SCHEMAS = "#/components/schemas/"
 
 
 def modules() -> dict[str, str]:

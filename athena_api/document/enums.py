@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from athena_core import enums
+from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
@@ -41,6 +41,7 @@ ALIASES: Mapping[str, Any] = {
     "QueueMode": enums.QueueMode,
     "RedriveDecision": enums.RedriveDecision,
     "RejectionReason": enums.RejectionReason,
+    "RetryWith": errors.RetryWith,
     "RunEndStatus": enums.RunEndStatus,
     "RunStatus": enums.RunStatus,
     "ScheduleRunReason": schedule_rows.ScheduleRunReason,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
     # Queues and messages
-    "attempts": "Number of runs that worked on it.",
+    "attempts": "Number of runs that processed it.",
     "automatic": "True if a message started it.",
     "collect": "Waiting items of mode `collect`.",
     "drainId": "Id of the drain.",
@@ -21,12 +21,12 @@ FIELDS: Mapping[str, str] = {
     "DrainResult.status": "`already-draining`: another drain does the work.",
     "Message.error": "Why it was not delivered; absent otherwise.",
     "Message.payload": "Text of the message, or JSON as text; null once redacted.",
-    "Message.runId": "Last run that worked on it; absent before one.",
+    "Message.runId": "Last run that processed it; absent before one.",
     "MessageBody.payload": "A text or an object.",
     "WorkDrain.error": "Why it stopped; absent otherwise.",
     "WorkDrain.runId": "Its last run; absent before one.",
     "WorkItem.payload": "Text of the work; null once redacted.",
-    "WorkItem.runId": "Run that works on it; absent while it waits.",
+    "WorkItem.runId": "Run that processes it; absent while it waits.",
     "stepId": "Id of the step; absent without one.",
     "ArtifactRef.stepId": "Id of the step.",
     "StepState.stepId": "Id of the step.",

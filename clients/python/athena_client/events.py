@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     RunCancelledCause: TypeAlias = (
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
-    RunFailedRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
     RunLeasedBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
     SafetyViolationCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
     SafetyViolationOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
@@ -67,7 +66,6 @@ if TYPE_CHECKING:
         | str
     )
     ToolCalledRefused: TypeAlias = Literal["bad-arguments", "unknown-tool"] | str
-    WorkDrainFailedRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
     WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
     WorkflowApprovalRejectedCause: TypeAlias = Literal["expiry", "identity"] | str
@@ -85,7 +83,6 @@ else:  # a newer server may send others
     RunCancelRequestedCause = str
     RunCancelRequestedStatus = str
     RunCancelledCause = str
-    RunFailedRetryWith = str
     RunLeasedBecause = str
     SafetyViolationCategory = str
     SafetyViolationOutcome = str
@@ -95,7 +92,6 @@ else:  # a newer server may send others
     ScheduleRunTriggeredStatus = str
     ScheduleSlotsMissedReason = str
     ToolCalledRefused = str
-    WorkDrainFailedRetryWith = str
     WorkDrainedPayloadStatus = str
     WorkflowApprovalGrantedCause = str
     WorkflowApprovalRejectedCause = str
@@ -708,7 +704,7 @@ class UsageRecordedPayload(Model, frozen=True, kw_only=True):
     turn: int | None = None
     """Number of the model call, from 1."""
     attempts: int | None = None
-    """Number of runs that worked on it."""
+    """Number of runs that processed it."""
     request_id: str | None = None
     estimated: bool | None = None
     """Runs with an estimated time and cost."""
@@ -860,7 +856,7 @@ class RunFailedPayload(Model, frozen=True, kw_only=True):
     """Error code, as in `ErrorCode`; older logs may hold others."""
     retryable: bool
     """True if a retry may succeed."""
-    retry_with: RunFailedRetryWith | None = None
+    retry_with: models.RetryWith | None = None
     """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
@@ -1882,7 +1878,7 @@ class WorkDrainFailedPayload(Model, frozen=True, kw_only=True):
     """Id of the run."""
     retryable: bool | None = None
     """True if a retry may succeed."""
-    retry_with: WorkDrainFailedRetryWith | None = None
+    retry_with: models.RetryWith | None = None
     """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
     message: str | None = None
     """Only in events of schema version 1."""
@@ -1913,7 +1909,7 @@ class A2aDlqAddedPayload(Model, frozen=True, kw_only=True):
     items: list[LetterItem]
     """Items of this page."""
     attempts: list[DeadLetterAttempt]
-    """Number of runs that worked on it."""
+    """Number of runs that processed it."""
     message_id: str | None = None
     """Id of the message; absent if it is not from one."""
     source_persona: str | None = None

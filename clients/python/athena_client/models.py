@@ -124,11 +124,11 @@ if TYPE_CHECKING:
         ]
         | str
     )
+    RetryWith: TypeAlias = Literal["same-key", "new-key"] | str
     ReviewResultBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
     ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
     Role: TypeAlias = Literal["Admin", "None", "Operator", "Viewer"] | str
     RunEndStatus: TypeAlias = Literal["cancelled", "completed", "crashed", "failed", "timed-out"] | str
-    RunErrorRetryWith: TypeAlias = Literal["new-key", "same-key"] | str
     RunStatus: TypeAlias = (
         Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"] | str
     )
@@ -220,11 +220,11 @@ else:  # a newer server may send others
     RedriveDecision = str
     RedriveStatus = str
     RejectionReason = str
+    RetryWith = str
     ReviewResultBaseRefResolvedFrom = str
     ReviewResultStatus = str
     Role = str
     RunEndStatus = str
-    RunErrorRetryWith = str
     RunStatus = str
     ScheduleRunReason = str
     ScheduleRunStatus = str
@@ -1534,7 +1534,7 @@ class Message(Model, frozen=True, kw_only=True):
     hops: int
     """Messages in the chain up to this one."""
     attempts: int
-    """Number of runs that worked on it."""
+    """Number of runs that processed it."""
     sent_by: str
     """Identity that sent it."""
     task_id: str | None = None
@@ -1544,7 +1544,7 @@ class Message(Model, frozen=True, kw_only=True):
     parent_run_id: str | None = None
     """The run that started it; absent without one."""
     run_id: str | None = None
-    """Last run that worked on it; absent before one."""
+    """Last run that processed it; absent before one."""
     dead_letter_id: str | None = None
     """The dead letter that it became or came from."""
     requeued_from: str | None = None
@@ -2298,7 +2298,7 @@ class RunError(Model, frozen=True, kw_only=True):
     """Text for people; `(erased)` once redacted."""
     retryable: bool
     """True if a retry may succeed."""
-    retry_with: RunErrorRetryWith | None = None
+    retry_with: RetryWith | None = None
     """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
 
 
@@ -3044,9 +3044,9 @@ class WorkItem(Model, frozen=True, kw_only=True):
     created_at: datetime
     """When it was created."""
     attempts: int
-    """Number of runs that worked on it."""
+    """Number of runs that processed it."""
     run_id: str | None = None
-    """Run that works on it; absent while it waits."""
+    """Run that processes it; absent while it waits."""
     message_id: str | None = None
     """Id of the message; absent if it is not from one."""
     dead_letter_id: str | None = None

@@ -339,10 +339,9 @@ class AsyncStream(Generic[T]):
         self._on_lost = on_lost
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        async with aclosing(self.read()) as items:
+        async with aclosing(self.items()) as items:
             async for item in items:
-                if item is not None:
-                    yield item.item
+                yield item.item
 
     async def items(self) -> AsyncGenerator[StreamItem[T], None]:
         """Yield the records with their cursors."""

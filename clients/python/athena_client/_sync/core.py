@@ -338,10 +338,9 @@ class Stream(Generic[T]):
         self._on_lost = on_lost
 
     def __iter__(self) -> Iterator[T]:
-        with closing(self.read()) as items:
+        with closing(self.items()) as items:
             for item in items:
-                if item is not None:
-                    yield item.item
+                yield item.item
 
     def items(self) -> Generator[StreamItem[T], None, None]:
         """Yield the records with their cursors."""

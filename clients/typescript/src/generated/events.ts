@@ -25,6 +25,7 @@ import type {
   RefusedPlan,
   RejectionReason,
   Reliability,
+  RetryWith,
   TranscriptKind,
   TranscriptRole,
   Usage,
@@ -166,8 +167,6 @@ export type RunCancelRequestedStatus = "cancelled" | "not-running";
 
 export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy";
 
-export type RunFailedRetryWith = "new-key" | "same-key";
-
 export type RunLeasedBecause = "dead" | "frozen" | "left";
 
 /**
@@ -281,8 +280,6 @@ export interface ViolationSource {
   /** When it was created. */
   readonly createdAt: string;
 }
-
-export type WorkDrainFailedRetryWith = "new-key" | "same-key";
 
 export type WorkflowApprovalGrantedCause = "expiry" | "identity";
 
@@ -496,7 +493,7 @@ export interface UsageRecordedEvent extends EventBase {
     readonly usage: Usage;
     /** Number of the model call, from 1. */
     readonly turn?: number | undefined;
-    /** Number of runs that worked on it. */
+    /** Number of runs that processed it. */
     readonly attempts?: number | undefined;
     readonly requestId?: string | undefined;
     /** Runs with an estimated time and cost. */
@@ -619,7 +616,7 @@ export interface RunFailedEvent extends EventBase {
     /** True if a retry may succeed. */
     readonly retryable: boolean;
     /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
-    readonly retryWith?: RunFailedRetryWith | (string & {}) | undefined;
+    readonly retryWith?: RetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
   };
@@ -1391,7 +1388,7 @@ export interface WorkDrainFailedEvent extends EventBase {
     /** True if a retry may succeed. */
     readonly retryable?: boolean | undefined;
     /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
-    readonly retryWith?: WorkDrainFailedRetryWith | (string & {}) | undefined;
+    readonly retryWith?: RetryWith | (string & {}) | undefined;
     /** Only in events of schema version 1. */
     readonly message?: string | undefined;
   };
@@ -1420,7 +1417,7 @@ export interface A2aDlqAddedEvent extends EventBase {
     readonly retryCount: number;
     /** Items of this page. */
     readonly items: readonly LetterItem[];
-    /** Number of runs that worked on it. */
+    /** Number of runs that processed it. */
     readonly attempts: readonly DeadLetterAttempt[];
     /** Id of the message; absent if it is not from one. */
     readonly messageId?: string | undefined;

@@ -1538,7 +1538,7 @@ export interface Message {
   readonly payload: string | null;
   /** Messages in the chain up to this one. */
   readonly hops: number;
-  /** Number of runs that worked on it. */
+  /** Number of runs that processed it. */
   readonly attempts: number;
   /** Identity that sent it. */
   readonly sentBy: string;
@@ -1548,7 +1548,7 @@ export interface Message {
   readonly stepId?: string | undefined;
   /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
-  /** Last run that worked on it; absent before one. */
+  /** Last run that processed it; absent before one. */
   readonly runId?: string | undefined;
   /** The dead letter that it became or came from. */
   readonly deadLetterId?: string | undefined;
@@ -2468,10 +2468,8 @@ export interface RunError {
   /** True if a retry may succeed. */
   readonly retryable: boolean;
   /** Idempotency key of a retry: the same one, or a new one; present if `retryable` is true. */
-  readonly retryWith?: RunErrorRetryWith | (string & {}) | undefined;
+  readonly retryWith?: RetryWith | (string & {}) | undefined;
 }
-
-export type RunErrorRetryWith = "new-key" | "same-key";
 
 /** Paths of resources related to a run. */
 export interface RunLinks {
@@ -3432,9 +3430,9 @@ export interface WorkItem {
   readonly mode: QueueMode | (string & {});
   /** When it was created. */
   readonly createdAt: string;
-  /** Number of runs that worked on it. */
+  /** Number of runs that processed it. */
   readonly attempts: number;
-  /** Run that works on it; absent while it waits. */
+  /** Run that processes it; absent while it waits. */
   readonly runId?: string | undefined;
   /** Id of the message; absent if it is not from one. */
   readonly messageId?: string | undefined;
