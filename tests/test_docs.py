@@ -21,6 +21,7 @@ from athena_cli.generated_commands import GENERATED_COMMANDS
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve
 from tests.support import tree
+from tests.support.blocks import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -121,11 +122,8 @@ def test_examples_do_what_they_show(serve: Serve) -> None:
 
 
 def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "log-format.md").read_text("utf-8")
-    code = re.search(r"<!-- run: python verifier -->\n```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert code
     program = tmp_path / "verifier.py"
-    program.write_text(code[1])
+    program.write_text(blocks("docs/log-format.md")["verifier"])
     server = serve()
     server.api.run()
     server.api.post("/directives", {"input": "ä" * 40_000})
