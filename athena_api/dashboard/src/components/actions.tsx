@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
-import type { JSX, TargetedEvent } from "preact";
+import type { ComponentChildren, JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { href } from "../route";
 import { request } from "../server";
@@ -30,6 +30,8 @@ export interface ActionSpec<T> {
   /** The text of the confirmation. Without a question and fields, the action runs at once. */
   readonly question?: string;
   readonly fields?: readonly Field[];
+  /** What the action applies to, shown above the fields. */
+  readonly subject?: () => ComponentChildren;
   readonly danger?: boolean;
   /** The message after success. */
   readonly done: (data: T) => string;
@@ -139,6 +141,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
       <form onSubmit={submit}>
         <h2 id="dialog-title">{action.label}</h2>
         {action.question && <p>{action.question}</p>}
+        {action.subject?.()}
         {action.fields?.map((field) => (
           <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
         ))}

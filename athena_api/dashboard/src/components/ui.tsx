@@ -234,15 +234,22 @@ export function Commands({ operation, request: parts }: { operation: Operation<u
     ["curl", curlOf(operation, parts)],
   ];
   return (
-    <div class="commands">
+    <>
       {lines.map(([name, line]) => (
-        <div key={name}>
-          <code data-command={name} tabIndex={0}>
-            {line}
-          </code>
-          <Copy text={line} label={`Copy ${name}`} />
-        </div>
+        <Command key={name} name={name} line={line} />
       ))}
+    </>
+  );
+}
+
+/** A command line to copy. */
+export function Command({ name, line }: { name?: string; line: string }): JSX.Element {
+  return (
+    <div class="command">
+      <code data-command={name} tabIndex={0}>
+        {line}
+      </code>
+      <Copy text={line} label={name ? `Copy ${name}` : "Copy"} />
     </div>
   );
 }

@@ -4,7 +4,7 @@ import type { EventsPage, FleetSummary, RunPage } from "@projectathena/client";
 import { getFleetSummary, getPolicy, listEvents, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { Sparkline, Traffic } from "../components/chart";
-import { Bar, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
+import { Bar, Command, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, words } from "../format";
 import { href } from "../route";
 import { request, type Snapshot } from "../server";
@@ -26,26 +26,37 @@ export function Fleet(): JSX.Element {
     () => request(getPolicy),
     reloadWhen((event) => event.type === "policy.updated"),
   );
+  const unused = fleet.data.value !== undefined && isUnused(fleet.data.value);
   return (
     <>
       <h1>
         Fleet <StartRun />
       </h1>
-      <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} limit={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
+      {unused ? (
+        <FirstSteps />
+      ) : (
+        <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} limit={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
+      )}
       <div class="columns">
-        <Panel title="Runs, last 10 minutes" wide>
-          <Traffic />
-        </Panel>
-        <div class="stack">
-          <Panel title={`Running (${count(fleet.data.value?.running ?? 0)})`} aside={<a href={href("runs", undefined, { status: "running" })}>View all</a>}>
-            <RunningRuns />
+        {!unused && (
+          <Panel title="Runs, last 10 minutes" wide>
+            <Traffic />
           </Panel>
+        )}
+        <div class="stack">
           <Panel title="Needs attention">
             <Loaded live={fleet}>{(summary) => <NeedsAttention fleet={summary} />}</Loaded>
           </Panel>
-          <Panel title="Rejected" aside={<a href={href("rejections")}>View all</a>}>
-            <LatestRejections />
-          </Panel>
+          {!unused && (
+            <Panel title={`Running (${count(fleet.data.value?.running ?? 0)})`} aside={<a href={href("runs", undefined, { status: "running" })}>View all</a>}>
+              <RunningRuns />
+            </Panel>
+          )}
+          {!unused && (
+            <Panel title="Rejected" aside={<a href={href("rejections")}>View all</a>}>
+              <LatestRejections />
+            </Panel>
+          )}
           <Panel title="Upcoming" aside={<a href={href("schedules")}>View all</a>}>
             <UpcomingSchedules />
           </Panel>
@@ -55,6 +66,32 @@ export function Fleet(): JSX.Element {
         </Panel>
       </div>
     </>
+  );
+}
+
+const isUnused = ({ total, queue, recent }: FleetSummary): boolean => total + queue.waiting + queue.items + recent.refused === 0;
+
+/** What to do on a server without runs. */
+function FirstSteps(): JSX.Element {
+  return (
+    <section class="panel first">
+      <h2>First steps</h2>
+      <p class="quiet">This server has no runs yet.</p>
+      <ol>
+        <li>
+          <b>Choose a model.</b> The command finds local models and keys, and writes <code>.env</code> and a first agent profile.
+          <Command line="athena init" />
+        </li>
+        <li>
+          <b>Start a run</b> with the button above, or in a terminal.
+          <Command line={'athena run "Hello, Athena"'} />
+        </li>
+        <li>
+          <b>See a busy fleet.</b> The demo runs beside this server with scripted models. It needs no key and no network.
+          <Command line="athena demo" />
+        </li>
+      </ol>
+    </section>
   );
 }
 

@@ -201,7 +201,9 @@ function Slots({ id }: { id: string }): JSX.Element {
             <Table label="Executions" heads={["Scheduled time", "Status", "Reason", "Run", "~#Duration"]}>
               {rows.map((row) => (
                 <tr key={row.id}>
-                  <td>{row.nominalTime ? <Time at={row.nominalTime} /> : <span class="quiet">manual</span>}</td>
+                  <td>
+                    <Time at={row.nominalTime ?? row.startedAt} /> {!row.nominalTime && <span class="quiet">manual</span>}
+                  </td>
                   <td>
                     <Status is={row.status} />
                   </td>

@@ -234,12 +234,7 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
         </p>
       )}
       {checkpoint?.error && <p class="bad">{checkpoint.error}</p>}
-      {checkpoint?.artifact?.output && (
-        <p class="output">
-          {checkpoint.artifact.output}
-          {checkpoint.artifact.outputTruncated && " …"}
-        </p>
-      )}
+      {checkpoint?.artifact?.output && <Output text={checkpoint.artifact.output} more={checkpoint.artifact.outputTruncated ? state?.runId : undefined} />}
       {state?.itemCounts && (
         <p class="quiet">
           {state.itemCounts.ok} of {state.itemCounts.total} items ok{state.itemCounts.failed > 0 && `, ${state.itemCounts.failed} failed`}
@@ -261,6 +256,25 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
         </>
       )}
     </li>
+  );
+}
+
+const PREVIEW_CHARACTERS = 120;
+
+/** The output of a step: its beginning, and all of it once opened. `more` is the run that has the rest. */
+function Output({ text, more }: { text: string; more: string | null | undefined }): JSX.Element {
+  const start = text.slice(0, PREVIEW_CHARACTERS);
+  if (start === text && !more && !text.includes("\n")) return <p class="output">{text}</p>;
+  return (
+    <details class="output">
+      <summary>{start} …</summary>
+      <pre tabIndex={0}>{text}</pre>
+      {more && (
+        <p class="quiet">
+          The rest is in the run <RunLink id={more} />
+        </p>
+      )}
+    </details>
   );
 }
 
