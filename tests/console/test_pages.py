@@ -182,6 +182,39 @@ def test_who_hits_a_limit_finds_the_refusal_and_tries_it_again(page: Any, scene:
     scene.gates["full"].release()
 
 
+def test_who_may_raise_the_limit_does_it_beside_the_refusal(page: Any, scene: Scene) -> None:
+    scene.hold("raise", "raise")
+    with scene.full():
+        scene.refused("short")
+        limit = scene.api.get("/policy")["maxConcurrentRuns"]
+        page.goto("/#/rejections?sessionId=short")
+        page.get_by_role("link", name="View").click()
+        button(page, "Change limits …").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_label("Concurrent runs")).to_have_value(str(limit))
+        dialog.get_by_label("Concurrent runs").fill(str(limit + 1))
+        dialog.get_by_label("Reason").fill("one more")
+        button(dialog, "Change limits").click()
+        expect(dialog).to_have_count(0)
+        assert scene.api.get("/policy")["maxConcurrentRuns"] == limit + 1
+        button(page, "Re-check against current policy").click()
+        expect(page.locator(".verdict")).to_contain_text("Accepted.")
+        scene.api.run("passes now", sessionId="short")
+    scene.gates["raise"].release()
+
+
+def test_a_policy_that_changed_meanwhile_is_not_overwritten(page: Any, scene: Scene) -> None:
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 50})
+    page.goto("/#/system")
+    button(page, "Change limits …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("too late")
+    scene.api.put("/policy", {"schemaVersion": 1, "maxConcurrentRuns": 40})
+    button(dialog, "Change limits").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("PRECONDITION_FAILED")
+    assert scene.api.get("/policy")["maxConcurrentRuns"] == 40
+
+
 def test_a_command_that_was_refused_may_be_asked_again(page: Any, scene: Scene) -> None:
     """Under the same key the rejection would be replayed."""
     scene.hold("again", "again")
@@ -275,7 +308,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
 
 ACTIONS = {
     *("Start a run", "Cancel run", "Resume run", "Run now", "Pause", "Resume", "Disable", "Enable", "Remove"),
-    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore"),
+    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore", "Change limits"),
 }
 
 
@@ -295,7 +328,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     places = (
         *("fleet", f"runs/{running}", f"runs/{paused}", f"workflows/{failed}", f"workflows/{waiting}"),
         *("schedules/commanded-enabled", "schedules/commanded-stopped", "schedules/commanded-disabled"),
-        *("letters?sessionId=pending", "letters?sessionId=thrown-away"),
+        *("letters?sessionId=pending", "letters?sessionId=thrown-away", "system"),
     )
     seen = set()
     for place in places:

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { AthenaError, type PolicyDocument, type Rejection, type Simulation } from "@projectathena/client";
 import { getFleetSummary, getPolicy, listPolicyConcurrencyRejections, simulatePolicy } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { ChangeLimits } from "../components/policy";
 import { Commands, Empty, ErrorMessage, Facts, Filter, Loaded, MorePages, Panel, SessionLink, Table, Time } from "../components/ui";
 import { count, dollars, profileText, short, words } from "../format";
 import { href, route } from "../route";
@@ -184,7 +185,7 @@ function PolicyRecheck({ rejection }: { rejection: Rejection }): JSX.Element {
         <button type="button" disabled={busy.value} onClick={() => void check()}>
           Re-check against current policy
         </button>{" "}
-        <span class="quiet">Changes nothing.</span>
+        <span class="quiet">Changes nothing.</span> <ChangeLimits />
       </p>
       {error.value && <ErrorMessage error={error.value} />}
       {value && (

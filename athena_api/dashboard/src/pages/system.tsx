@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
 import { getAdminHealth, getPolicy, getViewDigests, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { ChangeLimits } from "../components/policy";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
 import { clock, count } from "../format";
 import { SHORTCUTS, TITLES } from "../route";
@@ -45,7 +46,7 @@ export function System(): JSX.Element {
             />
           </Panel>
         </div>
-        <Panel title="Current policy">
+        <Panel title="Current policy" aside={<ChangeLimits />}>
           <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
         </Panel>
         {seen && <Diagnostics health={seen} />}
