@@ -96,7 +96,7 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
         check="anchors elsewhere",
         status="ok" if places else "notice",
         says=f"servers send anchors to {places} places" if places else "servers send no anchors to other machines",
-        remedy=None if places else "set ATHENA_ANCHOR_TO, or run 'athena anchor --to' regularly: docs/operations.md",
+        remedy=None if places else "set ATHENA_ANCHOR_TO, or run 'athena anchor --to': docs/reference/operations.md",
     )
     workspace = settings.workspace_root
     if not workspace.is_dir():
@@ -199,7 +199,7 @@ def _problems(settings: Settings) -> Iterator[CheckResult]:
                 check=f"background {problem['loop']}",
                 status="wrong",
                 says=printable(f"{place}: failing since {since}, {count} times: {problem['message']}"),
-                remedy="look up the loop in docs/operations.md; the traceback is in the log of that process",
+                remedy="look up the loop in docs/reference/operations.md; the traceback is in the log of that process",
             )
 
 

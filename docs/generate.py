@@ -34,12 +34,14 @@ from tests.reliability import tamperings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "python -m docs.generate"
-API = ROOT / "docs" / "api.md"
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
-OPERATING = ROOT / "docs" / "operations.md"
-TOOLS = ROOT / "docs" / "tools.md"
+REFERENCE = ROOT / "docs" / "reference"
+WHY = ROOT / "docs" / "why"
+API = REFERENCE / "api.md"
+ARCHITECTURE = WHY / "architecture.md"
+OPERATING = REFERENCE / "operations.md"
+TOOLS = REFERENCE / "tools.md"
 TYPESCRIPT = ROOT / "clients" / "typescript" / "src" / "generated"
-RELIABILITY = ROOT / "docs" / "reliability.md"
+RELIABILITY = WHY / "reliability.md"
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -661,12 +663,12 @@ def filled(path: Path, **tables: str) -> str:
 def pages() -> dict[Path, str]:
     """Return the current content of every generated file."""
     return {
-        ROOT / "docs" / "events.md": events_page(),
-        ROOT / "docs" / "errors.md": errors_page(),
-        ROOT / "docs" / "cli.md": commands_page(),
+        REFERENCE / "events.md": events_page(),
+        REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "cli.md": commands_page(),
         ROOT / "athena_cli" / "generated_commands.py": words_module(),
         **{TYPESCRIPT / name: text for name, text in typescript_client.modules().items()},
-        ROOT / "docs" / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
+        REFERENCE / "settings.md": SETTINGS_HEAD + settings_table() + "\n",
         API: filled(API, operations=operations_table()),
         ARCHITECTURE: filled(ARCHITECTURE, folders=layout.listing()),
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),

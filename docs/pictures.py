@@ -51,7 +51,7 @@ def draw(name: str, command: str, written: str) -> None:
     console = Console(record=True, width=COLUMNS + 4, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
     console.print(Text.assemble(("$ ", "bold green"), command))
     console.print(Text.from_ansi(written.replace("\r\n", "\n")))
-    path = ROOT / "docs" / f"{name}.svg"
+    path = ROOT / "docs" / "images" / f"{name}.svg"
     console.save_svg(str(path), title="athena")
     print(f"wrote {path.relative_to(ROOT)}")
 

@@ -4,9 +4,9 @@
     python examples/audit_rejections.py --since 2026-01-01T00:00:00Z --session nightly
     python examples/audit_rejections.py --actor olga --csv > rejections.csv
 
-It uses the Python client (docs/from-python.md). It sees every rejection exactly once: a rejection is durable before the
-caller gets its 429, and the list is in the order of the log. ``policy`` names the rule. The event of a row is in the
-feed, under the id of the row without ``rej_``.
+It uses the Python client (docs/reference/from-python.md). It sees every rejection exactly once: a rejection is durable
+before the caller gets its 429, and the list is in the order of the log. ``policy`` names the rule. The event of a row
+is in the feed, under the id of the row without ``rej_``.
 """
 
 import argparse

@@ -4,7 +4,8 @@
     python examples/replay_client.py events.jsonl --once         # all events so far
     python examples/replay_client.py --types run.completed,run.failed    # print only, store nothing
 
-It uses the Python client (docs/from-python.md), which reconnects and resumes. It never loses or repeats an event:
+It uses the Python client (docs/reference/from-python.md), which reconnects and resumes. It never loses or repeats
+an event:
 
 - The id of an event *is* the cursor that continues after it, permanently and with any filter.
 - The cursor is stored together with the result of handling the event. Here each line of the file is an event, so the

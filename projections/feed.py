@@ -1,7 +1,7 @@
 """The feed: all events as public records in log order, from any cursor.
 
 Hot: ``records`` is one loop over tuples. An event of a page costs 1.6 µs where scanning it costs 0.9
-(docs/performance.md).
+(docs/why/performance.md).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Read model of runs: all runs, the active ones, why a run waits, and cancel requests.
 
-Hot: a page costs 4 µs for each of its runs, up to 500 (docs/performance.md). A run and its links are built by position,
-which costs half as much as by name. The positions follow the order of the fields of ``Run``.
+Hot: a page costs 4 µs for each of its runs, up to 500 (docs/why/performance.md). A run and its links are built by
+position, which costs half as much as by name. The positions follow the order of the fields of ``Run``.
 """
 
 from bisect import bisect_right

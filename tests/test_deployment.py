@@ -86,9 +86,8 @@ def test_the_secrets_of_the_page_are_never_readable_by_others(tmp_path: Path) ->
         "nginx/athena.secret": 0o600,
     }
     group = grp.getgrgid(os.getgid()).gr_name
-    lines = [
-        line for line in shell_of("deployment.md", "With systemd") if "/etc/athena" in line or "/etc/nginx" in line
-    ]
+    commands = shell_of("how-to/deployment.md", "With systemd")
+    lines = [line for line in commands if "/etc/athena" in line or "/etc/nginx" in line]
     assert not [line for line in lines if ">" in line], "a redirection makes a file that the umask lets others read"
     script = "\n".join(lines).replace("-g athena", f"-g {group}").replace("/etc/", f"{tmp_path}/")
     (tmp_path / "nginx").mkdir()

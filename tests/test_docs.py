@@ -123,7 +123,7 @@ def test_examples_do_what_they_show(serve: Serve) -> None:
 
 def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve, tmp_path: Path) -> None:
     program = tmp_path / "verifier.py"
-    program.write_text(blocks("docs/log-format.md")["verifier"])
+    program.write_text(blocks("docs/reference/log-format.md")["verifier"])
     server = serve()
     server.api.run()
     server.api.post("/directives", {"input": "ä" * 40_000})
@@ -142,7 +142,7 @@ def test_the_verifier_of_the_log_format_verifies_and_finds_a_change(serve: Serve
     assert "the payload was changed" in bad.stderr
 
 
-@pytest.mark.parametrize("name", ["security.md", "threat-model.md"])
+@pytest.mark.parametrize("name", ["reference/security.md", "why/threat-model.md"])
 def test_every_test_that_answers_an_attack_is_there(name: str) -> None:
     there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
     named = set(TEST.findall(documents()[ROOT / "docs" / name]))
@@ -150,7 +150,7 @@ def test_every_test_that_answers_an_attack_is_there(name: str) -> None:
     assert named <= there, f"docs/{name} names tests that are not there: {sorted(named - there)}"
 
 
-@pytest.mark.parametrize("name", ["threat-model.md", "reliability.md"])
+@pytest.mark.parametrize("name", ["why/threat-model.md", "why/reliability.md"])
 def test_a_page_names_tests_by_their_path(name: str) -> None:
     named = set(re.findall(r"(?:tests/)?((?:[a-z]+/)+test_[a-z_]+)", documents()[ROOT / "docs" / name]))
     missing = sorted(path for path in named if not (ROOT / "tests" / f"{path}.py").exists())

@@ -59,7 +59,7 @@ def redact(
     if settings.database_url is not None:
         render.note(
             "PostgreSQL may still hold the text in free space of pages, in write-ahead logs and their archive, on"
-            " standbys and in backups; see docs/postgresql.md"
+            " standbys and in backups; see docs/reference/postgresql.md"
         )
     if (wrong := remains(done["left"])) is not None:
         raise Failed(wrong)

@@ -17,7 +17,7 @@ from athena_core.log.chain import GENESIS
 from athena_core.protocols import LogReader, Row, StoredKey
 
 FORMAT = 2
-"""The format of the logs that this release writes (docs/log-format.md). It also reads all earlier ones."""
+"""The format of the logs that this release writes (docs/reference/log-format.md). It also reads all earlier ones."""
 
 KEY_CLOCK = "key_clock"
 """The ``meta`` entry with the stamp of the key clock (``key_clock.py``)."""

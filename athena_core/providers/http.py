@@ -1,4 +1,4 @@
-"""The http provider: a client for your own model server, with a small JSON protocol (docs/providers.md)."""
+"""The http provider: a client for your own model server, with a small JSON protocol (docs/reference/providers.md)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing

@@ -293,7 +293,7 @@ FIELDS = {
     for name, _ in layout.text
     if not name.lower().endswith("salt") and kind != "payload.redacted"
 }
-"""Every field of the table in docs/events.md that is erasable."""
+"""Every field of the table in docs/reference/events.md that is erasable."""
 
 WITHOUT = {("workflow.approval.requested", "subject"), ("persona.run.repair-requested", "problem")}
 """Sentences of Athena's own, with names, hashes and what the definition shows."""

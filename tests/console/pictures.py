@@ -13,7 +13,7 @@ from tests.console.browser import PHONE, WIDE, chromium, watched
 from tests.console.scene import Scene, set_up
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = ROOT / "docs" / "console"
+SHOWN = ROOT / "docs" / "images"
 """Where those pictures stand that the documentation shows."""
 
 GATES = ("watch", "research", "audit")

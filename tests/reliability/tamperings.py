@@ -1,7 +1,7 @@
 """The tamperings: changes by anybody who can write the files or the database of a log, and who notices them.
 
 Each is done to a copy of a log that a server of release 0.1 began and one of this release continued.
-``docs/reliability.md`` shows the table; ``test_tampering.py`` proves each row of it, on files and on PostgreSQL.
+``docs/why/reliability.md`` shows the table; ``test_tampering.py`` proves each row of it, on files and on PostgreSQL.
 """
 
 import json

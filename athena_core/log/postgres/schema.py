@@ -159,7 +159,7 @@ def check_unmade(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         raise ConfigError(
             f"ATHENA_DATABASE_URL: schema {found[0]} contains the tables of a log, created there by release 0.1"
             f" through a pooler in transaction mode; drop them, or move them to schema {SCHEMA}"
-            " (docs/postgresql.md, Poolers), then start again"
+            " (docs/reference/postgresql.md, Poolers), then start again"
         )
 
 

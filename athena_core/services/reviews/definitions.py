@@ -181,7 +181,9 @@ def parse_persona(text: bytes, name: str, field: str, place: str) -> PersonaDefi
     try:
         persona = msgspec.json.decode(text, type=PersonaDefinition)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError.of(field, f"{place} is not a valid persona: {error}", "see docs/personas.md") from error
+        raise ConfigError.of(
+            field, f"{place} is not a valid persona: {error}", "see docs/reference/personas.md"
+        ) from error
     if persona.id != name:
         raise ConfigError.of(field, f"{place} defines {persona.id!r}", f"the id {name!r} in the file")
     return persona

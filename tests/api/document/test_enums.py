@@ -23,7 +23,7 @@ OPEN = {
     "AppliedRedriveFilter.reason": "as the client sent it",
     "AppliedRedriveFilter.source": "as the client sent it",
 }
-"""Strings of answers that are not one of a known set, and why. Every ``code`` is a code of docs/errors.md."""
+"""Strings of answers that are not one of a known set, and why. Every ``code`` is a code of docs/reference/errors.md."""
 
 
 def fields() -> Iterator[tuple[str, str, Any]]:

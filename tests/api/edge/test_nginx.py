@@ -61,7 +61,7 @@ class Proxied(NamedTuple):
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])
 def proxied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    """Each proxy, configured as docs/security.md demands."""
+    """Each proxy, configured as docs/reference/security.md demands."""
     directory: Path = tmp_path_factory.mktemp("proxied")
     settings = {
         "auth_enabled": "true",

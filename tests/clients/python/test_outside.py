@@ -15,7 +15,7 @@ from athena_core import __version__ as server_version
 from tests.support import blocks, outside, tree
 from tests.support.server import Server
 
-PAGE = "docs/from-python.md"
+PAGE = "docs/reference/from-python.md"
 HERE = Path(__file__).parent
 SERVER = "http://127.0.0.1:8787"
 IMPORT_SECONDS = 0.15

@@ -6,7 +6,7 @@ from tests.support.node import CLIENT, NAME, Project
 from tests.support.process import ROOT
 from tests.support.server import Server
 
-PAGE = (ROOT / "docs" / "from-typescript.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "from-typescript.md").read_text("utf-8")
 PROGRAM = re.compile(r"<!-- run: node (\w+) -->\n```ts\n(.*?)^```\n\n```text\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PROGRAMS = {name: (program, output) for name, program, output in PROGRAM.findall(PAGE)}
 

@@ -11,7 +11,7 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from tests.conftest import Serve
 from tests.support.blocks import blocks, run
 
-PAGE = "docs/eventsourcing.md"
+PAGE = "docs/reference/eventsourcing.md"
 
 
 def test_the_programs_follow_a_running_server(serve: Serve, tmp_path: Path) -> None:

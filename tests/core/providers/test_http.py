@@ -1,4 +1,4 @@
-"""Tests of the http provider: the protocol as docs/providers.md describes it."""
+"""Tests of the http provider: the protocol as docs/reference/providers.md describes it."""
 
 import json
 from typing import Any

@@ -97,7 +97,7 @@ def test_an_answer_as_large_as_a_model_may_give_can_be_written() -> None:
 
 
 def test_the_profile_in_the_documentation_is_one_and_names_every_tool() -> None:
-    page = (Path(__file__).parents[3] / "docs/tools.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs/reference/tools.md").read_text("utf-8")
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert example is not None
     spec = msgspec.json.decode(example[1], type=HarnessSpec)

@@ -35,7 +35,7 @@ export function SignIn({ error }: { error: AthenaError }): JSX.Element {
           <pre tabIndex={0}>{NGINX}</pre>
           <p>
             Add the proxy to <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its host name to <code>ATHENA_ALLOWED_HOSTS</code>, and the role of each user to{" "}
-            <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/security.md. On this machine, the command line needs no proxy:
+            <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/reference/security.md. On this machine, the command line needs no proxy:
           </p>
           <pre tabIndex={0}>athena --help{"\n"}ATHENA_CLI_IDENTITY=ada athena runs list</pre>
         </>

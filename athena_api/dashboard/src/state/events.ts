@@ -9,7 +9,7 @@ export interface SeenEvent extends EventRecord {
   readonly statusBefore?: OpenStatus | undefined;
 }
 
-/** Return the position in an event id: base64url of version, log id, position (big-endian) and mark (docs/log-format.md). */
+/** Return the position in an event id: base64url of version, log id, position (big-endian) and mark (docs/reference/log-format.md). */
 export function positionOf(id: string): number {
   const bytes = atob(id.replaceAll("-", "+").replaceAll("_", "/"));
   let position = 0;
