@@ -1,6 +1,7 @@
 """A run that is watched as it is written, and the fleet at a glance."""
 
 import json
+import re
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -28,7 +29,9 @@ def test_a_run_is_shown_as_it_is_written_with_its_end(terminal: Terminal, gates:
         ended = watching.end()
         api.close()
     assert (text, ended.out, ended.code) == ("one two three ", "\n", 0)
-    assert ended.err.splitlines() == ["[user] tell told one two three", "[completed] passed, $0.000000"]
+    told, end = ended.err.splitlines()
+    assert told == "user: tell told one two three"
+    assert re.fullmatch(rf"\[completed · {run['runId']} · 10 tokens · \$0.00 · [\d.]+ m?s\]", end)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

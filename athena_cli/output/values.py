@@ -1,0 +1,128 @@
+"""Values as people read them on a terminal: money, durations, ages, sizes and ids."""
+
+import re
+from datetime import UTC, datetime
+
+from athena_core.clock import SystemClock
+from athena_core.text import one_line, printable
+
+CLOCK = SystemClock()
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
+ULID = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}")
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+SHORT_CHARS = 8
+DIGITS_MIN, DIGITS_MAX = 2, 6
+
+COLOURS = {
+    "ok": "green",
+    "completed": "green",
+    "passed": "green",
+    "approved": "green",
+    "running": "cyan",
+    "queued": "yellow",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "pending": "yellow",
+    "open": "yellow",
+    "degraded": "yellow",
+    "failed": "red",
+    "crashed": "red",
+    "timed-out": "red",
+    "rejected": "red",
+    "verification-failed": "red",
+    "cancelled": "magenta",
+}
+"""The colours of statuses."""
+
+
+def money(micro_usd: float | None) -> str:
+    """Return an amount as dollars, with two to six decimals, as many as needed. Return "" for None."""
+    if micro_usd is None:
+        return ""
+    whole, _, digits = f"{micro_usd / 1e6:.{DIGITS_MAX}f}".partition(".")
+    return f"${int(whole):,}.{digits.rstrip('0').ljust(DIGITS_MIN, '0')}"
+
+
+def duration(ms: float) -> str:
+    """Return a duration in one or two units, such as 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
+    if ms < 1_000:
+        return f"{max(ms, 0):.0f} ms"
+    seconds = ms / 1_000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    for (size, unit), (smaller, part) in zip(UNITS, UNITS[1:], strict=False):
+        if seconds >= size:
+            rest = int(seconds % size) // smaller
+            return f"{int(seconds) // size} {unit}{f' {rest} {part}' if rest else ''}"
+    return f"{seconds:.0f} s"
+
+
+def now() -> datetime:
+    """Return the time of this machine."""
+    return datetime.fromtimestamp(CLOCK.now() / 1_000, UTC)
+
+
+def age(then: str, at: datetime | None = None) -> str:
+    """Return how long ago a time was, in one unit. A time that is ahead, for clocks differ, is 0 s ago."""
+    return f"{_unit(max(_seconds(then, at), 0))} ago"
+
+
+def distance(then: str, at: datetime | None = None) -> str:
+    """Return the distance of a time that may be ahead, such as a schedule's next one: in 5 min, or 2 min ago."""
+    seconds = _seconds(then, at)
+    return f"in {_unit(-seconds)}" if seconds < 0 else f"{_unit(seconds)} ago"
+
+
+def between(start: str, end: str) -> str:
+    """Return the duration between two times."""
+    return duration((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000)
+
+
+def date_time(then: str, *, ahead: bool = False) -> str:
+    """Return a time of the local time zone, with its distance."""
+    local = datetime.fromisoformat(then).astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S %Z} ({distance(then) if ahead else age(then)})"
+
+
+def clock_time(then: str) -> str:
+    """Return the time of the day in the local time zone."""
+    return f"{datetime.fromisoformat(then).astimezone():%H:%M:%S}"
+
+
+def _seconds(then: str, at: datetime | None) -> float:
+    return ((at or now()) - datetime.fromisoformat(then)).total_seconds()
+
+
+def _unit(seconds: float) -> str:
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "0 s"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes with a unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1_000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1_000
+    return f"{count:,.1f} TB"
+
+
+def short(id: str) -> str:
+    """Return the last characters of a generated id, which commands accept; any other id as it is."""
+    return id[-SHORT_CHARS:] if ULID.fullmatch(id) else id
+
+
+def line(text: str) -> str:
+    """Return a text as one line without control characters."""
+    return printable(" ".join(one_line(text).split()))
+
+
+def plain(value: object) -> str:
+    """Return a scalar as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)
