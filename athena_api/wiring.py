@@ -31,6 +31,7 @@ from athena_core.log.sqlite.views import SqliteDatabases
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
+from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import Prices
 from athena_core.providers.provider import Provider
 from athena_core.providers.registry import registry
@@ -225,6 +226,7 @@ class Wiring:
             self.settings,
             self.ids,
             self.names,
+            ModelChoice(self.providers, self.clock.monotonic, self.settings.default_provider),
             self.prices,
             self.mask,
             self.workspace,

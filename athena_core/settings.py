@@ -203,7 +203,12 @@ class Settings:
         " references may neither read nor write. Some are always closed (tools.md).",
     )
     default_provider = Setting("mock", str, "Provider of runs that do not name one.")
-    default_model = Setting("mock-model", str, "Model of runs that do not name one.")
+    default_model = Setting(
+        "",
+        str,
+        "Model of runs that name neither a model nor another provider. Without it, such a run takes the only model"
+        " that the provider's server lists, or is refused.",
+    )
     local_provider_cmd = Setting("/bin/cat", str, "Program that provider `local-exec` starts.")
     local_provider_args = Setting("", _words, "Arguments of that program, separated by spaces.")
     provider_fallback_order = Setting(
@@ -221,9 +226,11 @@ class Settings:
     http_provider_url = Setting("", _url_or_none, "URL of provider `http`. If empty, the provider does not exist.")
     http_provider_api_key = Setting("", _key, "API key of provider `http`.", secret=True)
     http_provider_timeout_ms = Setting("20000", _count, "Read timeout of provider `http`, in milliseconds.")
-    runtime_run_timeout_ms = Setting("30000", _count_to(MILLISECONDS_MAX), "Default timeout of a run, in milliseconds.")
+    runtime_run_timeout_ms = Setting(
+        "600000", _count_to(MILLISECONDS_MAX), "Default timeout of a run, in milliseconds."
+    )
     schedule_run_timeout_ms = Setting(
-        "45000", _count_to(MILLISECONDS_MAX), "Default timeout of a scheduled run, in milliseconds."
+        "600000", _count_to(MILLISECONDS_MAX), "Default timeout of a scheduled run, in milliseconds."
     )
     session_wait_ms = Setting(
         "10000", _count, "Maximum time that a synchronous run waits for a busy session, in milliseconds."

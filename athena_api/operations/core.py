@@ -234,6 +234,7 @@ async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
 def capabilities_of(plane: "ControlPlane") -> Capabilities:
     """Return the capabilities of this server."""
     settings = plane.settings
+    executes = settings.executor == "inline"  # else workers may have keys that this server lacks
     return Capabilities(
         execution_backend="local",
         state_store="sqlite" if settings.database_url is None else "postgres",
@@ -250,7 +251,7 @@ def capabilities_of(plane: "ControlPlane") -> Capabilities:
             mode=plane.access.mode,
             identity_header=settings.auth_identity_header,
         ),
-        providers=tuple(sorted(plane.providers)),
+        providers=tuple(sorted(name for name, one in plane.providers.items() if one.configured or not executes)),
         event_types=EVENT_TYPES,
         limits=LimitCapabilities(
             body_bytes_max=settings.body_bytes_max,

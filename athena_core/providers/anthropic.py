@@ -47,6 +47,7 @@ class AnthropicProvider(Vendor):
     default_model = "claude-haiku-4-5"
     official_url = OFFICIAL_URL
     path = "/v1/messages"
+    models_path = "/v1/models"
 
     def _headers(self, key: str) -> Mapping[str, str]:
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}

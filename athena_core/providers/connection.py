@@ -5,12 +5,14 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import httpx2
+import msgspec
 
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import ProviderFailure
+from athena_core.values import MEMBER_CHARS_MAX
 
 CONNECT_SECONDS = 10.0
 WRITE_SECONDS = 30.0
@@ -18,12 +20,27 @@ ERROR_BODY_SECONDS = 5.0
 MAX_ERROR_BODY_BYTES = 65_536
 MAX_EVENT_BYTES = 1_048_576
 MAX_BODY_BYTES = 8_388_608
+LIST_SECONDS = 5.0
+MAX_LIST_BYTES = 2_097_152
+"""Limits of a list of models: for the whole request, and for the answer."""
 MAX_EXCERPT_CHARS = 200
 MAX_WAIT_SECONDS = 86_400.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 """Statuses after which a retry may succeed."""
 LASTING = frozenset({"insufficient_quota", "billing_error"})
 """Error codes after which no retry can succeed, whatever the status."""
+
+
+class ListedModel(msgspec.Struct):
+    """A model in a list of OpenAI's or Anthropic's API."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MEMBER_CHARS_MAX)]
+
+
+class ModelList(msgspec.Struct):
+    """A list of models."""
+
+    data: list[ListedModel]
 
 
 class ConnectionBroken(ProviderFailure):
@@ -75,12 +92,20 @@ class ProviderClient:
     """A client of one URL. ``silence_seconds`` is the read timeout; the caller limits the whole call."""
 
     def __init__(
-        self, provider: str, url: str, headers: Mapping[str, str], *, mask: Mask, silence_seconds: float
+        self,
+        provider: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        mask: Mask,
+        silence_seconds: float,
+        list_seconds: float = LIST_SECONDS,
     ) -> None:
         """Prepare the client without a request. ``mask`` hides keys in error texts of the server."""
         self._provider = provider
         self._url = url
         self._mask = mask
+        self._list_seconds = list_seconds
         self._client = httpx2.AsyncClient(
             headers={"accept-encoding": "identity", "content-type": "application/json", **headers},
             timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS, write=WRITE_SECONDS),
@@ -98,6 +123,28 @@ class ProviderClient:
                     await self._refuse(response)
                 response.encoding = "utf-8"
                 yield ProviderResponse(response, self)
+
+    async def models(self, url: str) -> tuple[str, ...]:
+        """Return the names in a list of models, within time and size limits. Raise ProviderFailure."""
+        body = bytearray()
+        try:
+            with self._translated():
+                async with asyncio.timeout(self._list_seconds), self._client.stream("GET", url) as response:
+                    if response.status_code != 200:
+                        await self._refuse(response)
+                    async for piece in response.aiter_bytes():
+                        body += piece
+                        if len(body) > MAX_LIST_BYTES:
+                            raise self.failure("the list of models is larger than 2 MiB", worth_retrying=False)
+        except TimeoutError:
+            raise self.failure(f"no list of models within {self._list_seconds:g} s", worth_retrying=True) from None
+        try:
+            names = [one.id for one in msgspec.json.decode(body, type=ModelList).data]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.failure("the server's list of models is malformed", worth_retrying=False) from None
+        if not all(map(str.isprintable, names)):
+            raise self.failure("the server's list of models is malformed", worth_retrying=False)
+        return tuple(dict.fromkeys(names))
 
     async def close(self) -> None:
         """Close idle connections."""

@@ -35,6 +35,7 @@ class HttpProvider:
 
     name = "http"
     default_model = "default"
+    configured = True
 
     def __init__(
         self, url: str, api_key: str | None = None, *, mask: Mask | None = None, silence_seconds: float = 20.0
@@ -65,6 +66,10 @@ class HttpProvider:
         if finish is None:
             raise ProviderFailure("http: truncated stream", worth_retrying=True)
         yield Finished(reason=finish, request_id=request_id)
+
+    async def models(self) -> tuple[str, ...]:
+        """Return ``default``: the protocol has no list of models."""
+        return (self.default_model,)
 
     async def close(self) -> None:
         """Close idle connections."""

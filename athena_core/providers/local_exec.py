@@ -19,6 +19,7 @@ class LocalExecProvider:
 
     name = "local-exec"
     default_model = "local-exec"
+    configured = True
 
     def __init__(self, command: str = "/bin/cat", arguments: tuple[str, ...] = (), *, mask: Mask | None = None) -> None:
         """Take the command. ``mask`` hides secrets in error texts."""
@@ -49,6 +50,10 @@ class LocalExecProvider:
         finally:
             await child.end()
         yield Finished(reason="stop")
+
+    async def models(self) -> tuple[str, ...]:
+        """Return a name for the command, which is not given a model."""
+        return (self.default_model,)
 
     async def close(self) -> None:
         """Do nothing; no resources are held."""

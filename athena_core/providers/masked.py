@@ -23,6 +23,7 @@ class MaskedProvider:
         """Wrap a provider."""
         self.name = provider.name
         self.default_model = provider.default_model
+        self.configured = provider.configured
         self._provider = provider
         self._mask = mask
 
@@ -57,13 +58,21 @@ class MaskedProvider:
                     case _:
                         yield delta
         except ProviderFailure as failure:
-            problem = self._mask.hide(failure.message)
-            raise ProviderFailure(
-                problem, worth_retrying=failure.worth_retrying, wait_seconds=failure.wait_seconds
-            ) from None
+            raise self._masked(failure) from None
         finally:
             if isinstance(deltas, AsyncGenerator):
                 await deltas.aclose()
+
+    async def models(self) -> tuple[str, ...]:
+        """Return the names of the models, masked."""
+        try:
+            return tuple(map(self._mask.hide, await self._provider.models()))
+        except ProviderFailure as failure:
+            raise self._masked(failure) from None
+
+    def _masked(self, failure: ProviderFailure) -> ProviderFailure:
+        problem = self._mask.hide(failure.message)
+        return ProviderFailure(problem, worth_retrying=failure.worth_retrying, wait_seconds=failure.wait_seconds)
 
     async def close(self) -> None:
         """Close the wrapped provider."""

@@ -21,6 +21,7 @@ class MockProvider:
 
     name = "mock"
     default_model = "mock-model"
+    configured = True
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Echo the conversation."""
@@ -33,6 +34,10 @@ class MockProvider:
         size = Usage(input_tokens=len(context), output_tokens=len(output), total_tokens=len(context) + len(output))
         yield UsageReport(usage=size)
         yield Finished(reason="stop")
+
+    async def models(self) -> tuple[str, ...]:
+        """Return its only model."""
+        return (self.default_model,)
 
     async def close(self) -> None:
         """Do nothing; no resources are held."""

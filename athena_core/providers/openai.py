@@ -34,6 +34,7 @@ class OpenAIProvider(Vendor):
     default_model = "gpt-4o-mini"
     official_url = OFFICIAL_URL
     path = "/chat/completions"
+    models_path = "/models"
 
     def _headers(self, key: str) -> Mapping[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}

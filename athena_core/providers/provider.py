@@ -92,8 +92,15 @@ class Provider(Protocol):
     name: str
     default_model: str
 
+    @property
+    def configured(self) -> bool:
+        """False if every call would fail because no key is set."""
+
     def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
         """Start a call. Raise ProviderFailure. Cancelling the reader or closing the iterator ends the call."""
+
+    async def models(self) -> tuple[str, ...]:
+        """Return the names of the models that it offers, in the server's order. Raise ProviderFailure."""
 
     async def close(self) -> None:
         """Release resources that are held between calls."""

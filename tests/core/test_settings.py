@@ -27,7 +27,8 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.default_provider == "mock"
     assert settings.state_dir == Path.cwd() / ".athena"
     assert settings.auth_default_role is Role.VIEWER
-    assert settings.runtime_run_timeout_ms == 30_000
+    assert settings.runtime_run_timeout_ms == settings.schedule_run_timeout_ms == 600_000
+    assert settings.default_model == ""
 
 
 def test_every_variable_is_a_field_and_has_a_meaning(tmp_path: Path) -> None:

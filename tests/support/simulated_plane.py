@@ -140,7 +140,7 @@ class Plane:
             directive_id=f"dir_{self._number}",
             capacity=self.world.capacity,
             provider=provider,
-            model=spec.config.model if spec else f"{provider}-default",
+            model=spec.config.model if spec else f"{provider}-model",
             least_micro_usd=least,
             patient=patient,
         )

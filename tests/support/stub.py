@@ -37,9 +37,14 @@ class Asked(NamedTuple):
 
 @dataclass
 class Stub:
-    """A server that records requests, behaves as ``choose`` says, and notices when a client hung up."""
+    """A server that records requests, behaves as ``choose`` says, and notices when a client hung up.
+
+    ``lists`` answers requests for its models; ``listed`` counts them.
+    """
 
     choose: Callable[[Asked], Behaviour]
+    lists: Behaviour = field(default_factory=lambda: says(models_listed("stub-model")))
+    listed: int = 0
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     client_is_gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,10 +52,7 @@ class Stub:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
-            raw = (await reader.readexactly(size)).decode()
-            self.asked.append(Asked(head, raw, json.loads(raw)))
-            acting = asyncio.ensure_future(self.choose(self.asked[-1])(self, writer))
+            acting = asyncio.ensure_future((await self._behaviour(head, reader))(self, writer))
             acting.add_done_callback(lambda done: writer.close())
             with suppress(ConnectionError):
                 await reader.read()
@@ -61,6 +63,15 @@ class Stub:
             pass
         finally:
             writer.close()
+
+    async def _behaviour(self, head: str, reader: asyncio.StreamReader) -> Behaviour:
+        if head.startswith("get "):
+            self.listed += 1
+            return self.lists
+        size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
+        raw = (await reader.readexactly(size)).decode()
+        self.asked.append(Asked(head, raw, json.loads(raw)))
+        return self.choose(self.asked[-1])
 
 
 @asynccontextmanager
@@ -158,6 +169,12 @@ def resets(*pieces: bytes) -> Behaviour:
 
 
 # Answers
+
+
+def models_listed(*names: str) -> bytes:
+    """Return a whole answer that lists these models."""
+    body = json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in names]}).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + body
 
 
 def data(chunk: object) -> bytes:

@@ -30,7 +30,7 @@ FIELDS: Mapping[str, str] = {
     "logId": "Id of the log.",
     "pageBytesMax": "Largest items of a page, in bytes.",
     "pageItemsMax": "Most items of a page.",
-    "providers": "Names of the providers.",
+    "providers": "Names of the providers that need no key, or have one.",
     "reasonCharsMax": "Longest reason, note or comment, in characters.",
     "refusalsPerDay": "Refusals of an identity that are recorded one by one, per day.",
     "refusalsPerDayInAll": "Refusals of all that are recorded one by one, per day.",

@@ -22,6 +22,7 @@ from athena_core.log.codec import SALT_BYTES
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.providers.mask import Mask
+from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import FRAME_TOKENS, OUTPUT_TOKENS_LEAST, Prices
 from athena_core.services.access.access import Access, ScopeProof
 from athena_core.services.catalog import Catalog
@@ -90,6 +91,7 @@ class Runs:
         settings: Settings,
         ids: Ids,
         providers: frozenset[str],
+        models: ModelChoice,
         prices: Prices,
         mask: Mask,
         workspace: Workspace,
@@ -107,6 +109,7 @@ class Runs:
         self._settings = settings
         self._ids = ids
         self._providers = providers
+        self._models = models
         self._prices = prices
         self._mask = mask
         self._workspace = workspace
@@ -144,7 +147,7 @@ class Runs:
         resolved = ResolvedReferences(salt=salt)
         if references and not (notes and self._access.hides(who, "getMemory")):
             resolved = resolve(references, self._workspace, self.compiler.chars_max, salt, self._mask)
-        profile, provider, model = self._model(body)
+        profile, provider, model = await self._model(body)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
@@ -189,7 +192,7 @@ class Runs:
             raise ConfigError.of("directiveId", f"the text of {body.directive_id} was redacted", "another directive")
         return directive.input, directive.context_refs
 
-    def _model(self, body: RunBody) -> tuple[HarnessSpec | None, str, str]:
+    async def _model(self, body: RunBody) -> tuple[HarnessSpec | None, str, str]:
         """Return the requested profile, the provider and the model. Raise ConfigError or ProviderNotFound."""
         settings, profile = self._settings, None
         if body.harness_profile_id is not None:
@@ -198,8 +201,10 @@ class Runs:
         if provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             raise ProviderNotFound(f"provider {provider!r} is not registered; known: {known}")
-        own_model = settings.default_model if provider == settings.default_provider else provider + "-default"
-        return profile, provider, profile.config.model if profile else body.model or own_model
+        model = profile.config.model if profile else body.model
+        if not model and provider == settings.default_provider:
+            model = settings.default_model
+        return profile, provider, model or await self._models.only(provider)
 
     def _personas(self, session_id: str) -> frozenset[str]:
         """Return the personas of a session's runs, with an empty name for runs without one. Reads the whole session."""

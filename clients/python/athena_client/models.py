@@ -508,7 +508,7 @@ class Capabilities(Model, frozen=True, kw_only=True):
     auth: AuthCapabilities
     """Authentication and authorization."""
     providers: list[str]
-    """Names of the providers."""
+    """Names of the providers that need no key, or have one."""
     event_types: list[str]
     """All event types that this server records."""
     limits: LimitCapabilities

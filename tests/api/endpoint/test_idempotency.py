@@ -16,6 +16,7 @@ from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Key
 from athena_core.errors import IdempotencyInProgress
+from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import Prices
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
@@ -218,6 +219,7 @@ async def test_a_repeat_whose_run_does_not_end_in_time_is_in_progress(tmp_path: 
             parts.settings,
             parts.ids,
             frozenset(parts.providers),
+            ModelChoice(parts.providers, parts.clock.monotonic),
             Prices.load(),
             parts.mask,
             open_workspace(settings),

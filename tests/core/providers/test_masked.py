@@ -26,6 +26,7 @@ HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),)
 class Scripted:
     name = "scripted"
     default_model = "m"
+    configured = True
 
     def __init__(self, *deltas: Delta | ProviderFailure) -> None:
         self.deltas = deltas
@@ -35,6 +36,9 @@ class Scripted:
             if isinstance(delta, ProviderFailure):
                 raise delta
             yield delta
+
+    async def models(self) -> tuple[str, ...]:
+        return (self.default_model,)
 
     async def close(self) -> None:
         pass

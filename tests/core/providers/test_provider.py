@@ -31,6 +31,7 @@ HI = ModelRequest(model="m", messages=(ModelMessage(role="user", content="hi"),)
 class Scripted:
     name = "scripted"
     default_model = "m"
+    configured = True
 
     def __init__(self, *deltas: Delta) -> None:
         self.deltas = deltas
@@ -42,6 +43,9 @@ class Scripted:
                 yield delta
         finally:
             self.stream_is_closed = True
+
+    async def models(self) -> tuple[str, ...]:
+        return (self.default_model,)
 
     async def close(self) -> None:
         pass

@@ -335,7 +335,7 @@ export interface Capabilities {
   readonly scheduler: CapabilitiesScheduler | (string & {});
   /** Authentication and authorization. */
   readonly auth: AuthCapabilities;
-  /** Names of the providers. */
+  /** Names of the providers that need no key, or have one. */
   readonly providers: readonly string[];
   /** All event types that this server records. */
   readonly eventTypes: readonly string[];

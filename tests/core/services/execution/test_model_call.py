@@ -42,6 +42,7 @@ class Scripted:
     """A provider with one behaviour for each call; the last one stays."""
 
     default_model = "m"
+    configured = True
 
     def __init__(self, name: str, *scripts: Script) -> None:
         self.name = name
@@ -54,6 +55,9 @@ class Scripted:
             if isinstance(step, ProviderFailure):
                 raise step
             yield step
+
+    async def models(self) -> tuple[str, ...]:
+        return (self.default_model,)
 
     async def close(self) -> None:
         pass
