@@ -43,6 +43,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "Store an anchor of another log, so that a rewrite of its history is detected.",
     ),
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
+    "asks list": GeneratedCommand("listAsks", "List what waits for a person's decision, oldest first."),
     "audit": GeneratedCommand(
         "getAuditTrail",
         "List changes, cancellations and denials with actors and reasons, newest first, as JSON or CSV.",
@@ -59,7 +60,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "directives create": GeneratedCommand("createDirective", "Create a directive."),
     "directives get": GeneratedCommand("getDirective", "Get a directive."),
     "directives list": GeneratedCommand("listDirectives", "List directives, newest first."),
-    "fleet": GeneratedCommand("getFleetSummary", "Get run counts, durations, waiting work and this month's cost."),
+    "fleet": GeneratedCommand(
+        "getFleetSummary",
+        "Get run counts, durations, waiting work, open asks and this month's cost.",
+    ),
     "harness-profiles create": GeneratedCommand("createHarnessProfile", "Create a harness profile."),
     "harness-profiles get": GeneratedCommand("getHarnessProfile", "Get a harness profile."),
     "harness-profiles list": GeneratedCommand("listHarnessProfiles", "List harness profiles, newest first."),

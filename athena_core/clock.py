@@ -286,6 +286,11 @@ def _stamp(milliseconds: int) -> str:
     return "".join([ALPHABET[milliseconds >> shift & 31] for shift in range(45, -1, -5)])
 
 
+def ulid(milliseconds: int, rest: int) -> str:
+    """Return a ULID with a time since 1970 UTC and 80 given bits."""
+    return _stamp(milliseconds) + "".join([ALPHABET[rest >> shift & 31] for shift in range(75, -1, -5)])
+
+
 def iso(milliseconds: int) -> str:
     """Return a time as ISO-8601 UTC with milliseconds and ``Z``."""
     return _second(milliseconds // 1000) + FRACTIONS[milliseconds % 1000]

@@ -6,6 +6,7 @@ models do not import each other. Read first: ``engine/projection.py``, then ``di
 """
 
 from projections.anchors import ANCHORS
+from projections.asks import ASKS
 from projections.audit import AUDIT
 from projections.dead_letters import DEAD_LETTERS
 from projections.directives import DIRECTIVES
@@ -30,6 +31,6 @@ CATALOG = joined(DIRECTIVES, PROFILES)
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, AUDIT, FLEET, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, AUDIT, FLEET, FEED),
 )
 """All read models."""

@@ -185,7 +185,8 @@ class FleetSummary(Value):
     """Summary of the fleet.
 
     ``total`` counts all runs ever admitted, and ``failed`` those that ended without an answer. ``pending`` counts
-    sessions with waiting runs or queue items. ``errorRate`` is failed divided by total, and ``uptime`` is 1 minus that.
+    sessions with waiting runs or queue items, and ``openAsks`` what waits for a person. ``errorRate`` is failed divided
+    by total, and ``uptime`` is 1 minus that.
     """
 
     total: int
@@ -203,6 +204,7 @@ class FleetSummary(Value):
     withdrawn: int
     queue: FleetQueue
     recent: FleetWindow
+    open_asks: int
 
 
 class FleetCounts(Value):
@@ -223,8 +225,8 @@ def fleet_counts(connection: Connection) -> FleetCounts:
     )
 
 
-def fleet_summary(connection: Connection, now: int) -> FleetSummary:
-    """Return the summary at a time in milliseconds since 1970 UTC."""
+def fleet_summary(connection: Connection, now: int, open_asks: int) -> FleetSummary:
+    """Return the summary at a time in milliseconds since 1970 UTC, with a number of open asks."""
     counts = fleet_counts(connection)
     at = counts.now
     outcomes = _outcomes(counts.providers)
@@ -261,6 +263,7 @@ def fleet_summary(connection: Connection, now: int) -> FleetSummary:
             oldest_waiting_since=iso(oldest) if isinstance(oldest, int) else None,
         ),
         recent=recent,
+        open_asks=open_asks,
     )
 
 

@@ -347,8 +347,11 @@ def the_command_line_has_one_writer(sources: Sources) -> Iterator[Breach]:
 
 
 NOUNS = {  # of the glossary, with their plurals
-    **{noun: f"{noun}s" for noun in ("anchor", "backup", "bundle", "dead_letter", "directive", "event", "message")},
-    **{noun: f"{noun}s" for noun in ("profile", "queue", "redrive", "rejection", "review", "run", "schedule")},
+    **{noun: f"{noun}s" for noun in ("anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event")},
+    **{
+        noun: f"{noun}s"
+        for noun in ("message", "profile", "queue", "redrive", "rejection", "review", "run", "schedule")
+    },
     **{noun: f"{noun}s" for noun in ("session", "template", "view", "workflow", "workflow_run")},
     **{noun: noun for noun in ("audit", "erasure", "evidence", "fleet", "identity", "log", "memory", "policy")},
 }

@@ -7,10 +7,12 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import audit, schedule_rows, workflow_rows
+from projections import asks, audit, schedule_rows, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
+    "AskKind": asks.AskKind,
+    "AskStatus": asks.AskStatus,
     "AuditKind": audit.AuditKind,
     "AuthzMode": enums.AuthzMode,
     "CatchUp": enums.CatchUp,

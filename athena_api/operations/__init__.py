@@ -10,6 +10,7 @@ from typing import Any
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import (
     anchors,
+    asks,
     audit,
     core,
     dead_letters,
@@ -43,6 +44,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of 
     *dead_letters.OPERATIONS,
     *memory.OPERATIONS,
     *anchors.OPERATIONS,
+    *asks.OPERATIONS,
     *redrives.OPERATIONS,
     *workflows.OPERATIONS,
     *reviews.OPERATIONS,

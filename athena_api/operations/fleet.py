@@ -3,20 +3,22 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
-from projections import fleet
+from projections import asks, fleet
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
+VIEWS = ("fleet", "asks")
+
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get run counts, durations, waiting work and this month's cost."""
+    """Get run counts, durations, waiting work, open asks and this month's cost."""
     now = plane.clock.now()
-    summary, position = await plane.query(("fleet",), lambda rows: fleet.fleet_summary(rows, now))
+    summary, position = await plane.query(VIEWS, lambda rows: fleet.fleet_summary(rows, now, asks.open_asks(rows)))
     return Reply(data=summary, position=position)
 
 
-row = Noun("fleet", reads=("fleet",)).row
+row = Noun("fleet", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("fleet.summary", "GET /fleet/summary", get_fleet_summary, answer=fleet.FleetSummary, command="fleet"),

@@ -246,6 +246,7 @@ EXAMPLES: dict[str, Example] = {
     "getPolicy": Example("/policy"),
     "acceptClock": Example("/admin/clock/accept"),
     "listAnchors": Example("/anchors"),
+    "listAsks": Example("/asks", query={"status": "open", "kind": "workflow-approval", "sessionId": "session"}),
     "keepAnchor": Example(
         "/anchors",
         body={"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"},

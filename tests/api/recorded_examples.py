@@ -184,6 +184,7 @@ def _workflows(recorder: Recorder) -> None:
     workflow = call("POST", "/workflows", {"definition": definition})["id"]
     started = call("POST", f"/workflows/{workflow}/run", {"input": {}})
     run, state = started["id"], started["stepStates"]["check"]
+    recorder.read("/asks")
     judgement = {"subjectHash": state["approval"]["subjectHash"], "note": "fine"}
     call("POST", f"/workflows/run/{run}/steps/check/approve", judgement)
     second = call("POST", f"/workflows/{workflow}/run", {"input": {}})

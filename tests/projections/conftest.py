@@ -24,6 +24,7 @@ READS = tuple(
         "templates",
         "policy",
         "feed",
+        "asks",
     )
 )
 assert all(Path(__file__).with_name(f"{name}.py").exists() for name in READS), "a module was renamed"

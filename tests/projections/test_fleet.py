@@ -26,7 +26,7 @@ MOVED = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=
 def summary(tmp_path: Path, history: History, now: int | None = None) -> Any:
     with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
         connection = shown(Path(directory), history)
-        return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now)))
+        return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now, 0)))
 
 
 def durations(tmp_path: Path, history: History) -> set[tuple[str, int | None, int, int]]:
@@ -80,6 +80,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
             "suppressed": 0,
             "runTimes": {"runs": 0},
         },
+        "openAsks": 0,
     }
 
 
@@ -292,7 +293,7 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     ends = {one.stream: one.type for one in events if one.type in ENDINGS}
     with tempfile.TemporaryDirectory() as directory:
         connection = shown(Path(directory), history)
-        found = fleet_summary(connection, history.now)
+        found = fleet_summary(connection, history.now, 0)
         counts = fleet_counts(connection)
     assert found.total == len(admitted)
     assert found.running == len(history.open)

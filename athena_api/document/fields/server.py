@@ -167,6 +167,7 @@ FIELDS: Mapping[str, str] = {
     "inputRatio": "Share of input tokens, 0 to 1.",
     "memoryUsage": "Bytes of memory; 0 if not measured.",
     "month": "UTC month, as `2026-01`.",
+    "openAsks": "Asks that wait for a person.",
     "oldestWaitingSince": "When the oldest waiting run was queued; absent without one.",
     "operationalSummary": "Active runs and recent failures.",
     "outcomes": "Runs by outcome.",

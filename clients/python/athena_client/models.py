@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     ApproverRole: TypeAlias = Literal["Admin", "Operator"] | str
     ArtifactKind: TypeAlias = Literal["run-result"] | str
     ArtifactRefKind: TypeAlias = Literal["run-result"] | str
+    AskKind: TypeAlias = Literal["workflow-approval"] | str
+    AskStatus: TypeAlias = Literal["approved", "cancelled", "expired", "open", "rejected"] | str
     AuditKind: TypeAlias = (
         Literal[
             "anchor",
@@ -173,6 +175,8 @@ else:  # a newer server may send others
     ApproverRole = str
     ArtifactKind = str
     ArtifactRefKind = str
+    AskKind = str
+    AskStatus = str
     AuditKind = str
     AuthzMode = str
     BinaryContentKind = str
@@ -364,6 +368,58 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
     """When it was created."""
     output_chars: int
     """Length of the output in characters."""
+
+
+class Ask(Model, frozen=True, kw_only=True):
+    """A question to a person, open or decided.
+
+    Of a workflow approval, `subject` is the text to approve: the outputs of the steps before it, and `input` the input
+    values of the workflow run. Both are absent once the run repeated such a step. `truncated` is true if a part is cut
+    to a preview or left out, `redacted` if a part was erased.
+    """
+
+    id: str
+    """Id."""
+    kind: AskKind
+    """Kind of the content."""
+    status: AskStatus
+    """Current status."""
+    question: str
+    """The question."""
+    subject_hash: str
+    """Hash of the subject to approve."""
+    workflow_id: str
+    """Its workflow."""
+    workflow_run_id: str
+    """Workflow run that waits."""
+    step_id: str
+    """Step that waits."""
+    role: ApproverRole
+    """Least role that may decide."""
+    asked_at: datetime
+    """When it was asked."""
+    subject: str | None = None
+    """Text to approve: the outputs of the steps before; absent once they were replaced."""
+    input: dict[str, Any] | None = None
+    """Input values of the workflow run; absent without any."""
+    session_id: str | None = None
+    """Session that asks; absent for a workflow."""
+    approvers: list[str] | None = None
+    """Identities that may decide; absent: all with the role."""
+    not_requester: bool | None = None
+    """True: who started or resumed the run may not approve."""
+    expires_at: datetime | None = None
+    """When it expires; absent: never."""
+    decided_at: datetime | None = None
+    """When it was decided, expired or was cancelled; absent while open."""
+    decided_by: str | None = None
+    """Identity that decided; absent while open and at its expiry."""
+    note: str | None = None
+    """Note of the decision; absent without one."""
+    truncated: bool | None = None
+    """True if `subject` is cut or `input` left out; else absent."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class AuditEntry(Model, frozen=True, kw_only=True):
@@ -1181,7 +1237,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """Summary of the fleet.
 
     `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
-    with waiting runs or queue items. `error_rate` is failed divided by total, and `uptime` is 1 minus that.
+    with waiting runs or queue items, and `open_asks` what waits for a person. `error_rate` is failed divided by total,
+    and `uptime` is 1 minus that.
     """
 
     total: int
@@ -1214,6 +1271,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """Waiting work."""
     recent: FleetWindow
     """The last 24 hours."""
+    open_asks: int
+    """Asks that wait for a person."""
 
 
 class FleetWindow(Model, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from tests.api.access import access_text, asked
 from tests.api.callers import KINDS
 from tests.api.listing import FOLDER
 from tests.conftest import Serve
-from tests.support.api import Api, Refused, events_of, soon, until_caught_up
+from tests.support.api import Api, Refused, events_of, refused_by, soon, until_caught_up
 from tests.support.server import Server
 
 WHOSE = ("own", "other")
@@ -94,6 +94,17 @@ def test_lists_hold_only_what_a_scope_covers(guarded: Server, narrowed: Api) -> 
     assert [run["runId"] for run in one.items("/runs")] == [run_id]
     both = guarded.client("vera", **{"x-athena-scope-runs": run_id, "x-athena-scope-sessions": "theirs"})
     assert both.items("/runs") == []
+
+
+def test_a_scope_hides_asks_of_workflow_runs_as_it_hides_the_runs(guarded: Server, narrowed: Api) -> None:
+    ada = guarded.client("ada")
+    definition = {"steps": [{"id": "ask", "approval": {}}], "dependencies": []}
+    workflow_id = ada.post("/workflows", {"definition": definition})["id"]
+    run = ada.post(f"/workflows/{workflow_id}/run")
+    assert [ask["workflowRunId"] for ask in ada.items("/asks")] == [run["id"]]
+    assert ada.get("/fleet/summary")["openAsks"] == 1
+    assert narrowed.items("/asks") == []
+    assert refused_by(narrowed.get, f"/workflows/run/{run['id']}") == (403, "AUTHZ_DENIED")
 
 
 def test_events_without_a_session_of_the_scope_are_hidden_in_pages_and_streams(guarded: Server, narrowed: Api) -> None:

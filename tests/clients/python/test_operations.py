@@ -121,6 +121,7 @@ class Reader:
         assert self.read("getMemoryEntry", self.first("listMemory").id)
         list(self.read("searchMemory", query="deploy"))
         list(self.read("listAnchors"))
+        assert self.first("listAsks").status == "open", "the golden state has a waiting approval"
         assert self.read("getPolicy").schema_version
         list(self.read("listPolicyConcurrencyRejections"))
         schedule = self.first("listSchedules")

@@ -1558,6 +1558,51 @@ class Operations(Core):
         )
         return answer
 
+    def list_asks(
+        self,
+        *,
+        status: Literal["approved", "cancelled", "expired", "open", "rejected"] | None = None,
+        kind: Literal["workflow-approval"] | None = None,
+        session_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> Pages[models.Ask]:
+        """List what waits for a person's decision, oldest first.
+
+        Each item has the full text to approve. Workflow approvals have no session. Decide one with `POST
+        /workflows/run/:id/steps/:step/approve` or `reject`, and its `subject_hash`.
+
+        Args:
+            status: Only asks with this status.
+            kind: Only asks of this kind.
+            session_id: Id of the session.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/asks",
+            models.Ask,
+            query={
+                "status": status,
+                "kind": kind,
+                "sessionId": session_id,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
     def redrive_a2a_dlq(
         self,
         *,
@@ -2841,7 +2886,7 @@ class Operations(Core):
         )
 
     def get_fleet_summary(self, *, min_position: int | None = None, stale: str | None = None) -> models.FleetSummary:
-        """Get run counts, durations, waiting work and this month's cost.
+        """Get run counts, durations, waiting work, open asks and this month's cost.
 
         Args:
             min_position: Wait until the views reflect this position of the log.

@@ -107,6 +107,16 @@ export interface ListAnchorsQuery extends PageQuery {
   readonly logId?: string | undefined;
 }
 
+/** The query of `listAsks`. */
+export interface ListAsksQuery extends PageQuery {
+  /** Only asks with this status. */
+  readonly status?: types.AskStatus | undefined;
+  /** Only asks of this kind. */
+  readonly kind?: types.AskKind | undefined;
+  /** Id of the session. */
+  readonly sessionId?: string | undefined;
+}
+
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
   /** Current status. */
@@ -474,6 +484,16 @@ export class Operations extends Transport {
     return (await this.request(rows.keepAnchor, { body, ...options })).data;
   }
 
+  /**
+   * List what waits for a person's decision, oldest first.
+   *
+   * Each item has the full text to approve. Workflow approvals have no session. Decide one with `POST
+   * /workflows/run/:id/steps/:step/approve` or `reject`, and its `subjectHash`.
+   */
+  listAsks(query: ListAsksQuery = {}, options: ReadOptions = {}): Pages<types.Ask, types.AskPage> {
+    return new Pages(this, rows.listAsks, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
   /** Requeue matching dead letters at a fixed rate. `dryRun` only counts them. */
   async redriveA2aDlq(body: types.RedriveBody, options: WriteOptions = {}): Promise<types.Redrive> {
     return (await this.request(rows.redriveA2aDlq, { body, ...options })).data;
@@ -649,7 +669,7 @@ export class Operations extends Transport {
     return new Pages(this, rows.getAuditTrail, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
-  /** Get run counts, durations, waiting work and this month's cost. */
+  /** Get run counts, durations, waiting work, open asks and this month's cost. */
   async getFleetSummary(options: ReadOptions = {}): Promise<types.FleetSummary> {
     return (await this.request(rows.getFleetSummary, { ...options })).data;
   }

@@ -5,6 +5,7 @@ import type {
   AcceptedClock,
   ActiveRunPage,
   AnchorReceipt,
+  AskPage,
   AuditEntryPage,
   Caller,
   CancelRequestPage,
@@ -119,6 +120,7 @@ export const getMemoryEntry: Operation<MemoryEntry> = { id: "getMemoryEntry", me
 export const forgetMemory: Operation<ForgottenEntry> = { id: "forgetMemory", method: "DELETE", path: "/memory/:entryId", command: "memory forget" };
 export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", method: "GET", path: "/anchors", command: "anchors list" };
 export const keepAnchor: Operation<AnchorReceipt> = { id: "keepAnchor", method: "POST", path: "/anchors", command: "anchors keep" };
+export const listAsks: Operation<AskPage> = { id: "listAsks", method: "GET", path: "/asks", command: "asks list" };
 export const redriveA2aDlq: Operation<Redrive> = { id: "redriveA2aDlq", method: "POST", path: "/a2a/dlq/redrive", command: "a2a redrive" };
 export const getA2aDlqRedrive: Operation<Redrive> = { id: "getA2aDlqRedrive", method: "GET", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-get" };
 export const cancelA2aDlqRedrive: Operation<Redrive> = { id: "cancelA2aDlqRedrive", method: "DELETE", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-cancel" };

@@ -167,6 +167,70 @@ export interface ArtifactRef {
 }
 
 /**
+ * A question to a person, open or decided.
+ *
+ * Of a workflow approval, `subject` is the text to approve: the outputs of the steps before it, and `input` the input
+ * values of the workflow run. Both are absent once the run repeated such a step. `truncated` is true if a part is cut
+ * to a preview or left out, `redacted` if a part was erased.
+ */
+export interface Ask {
+  /** Id. */
+  readonly id: string;
+  /** Kind of the content. */
+  readonly kind: AskKind;
+  /** Current status. */
+  readonly status: AskStatus | (string & {});
+  /** The question. */
+  readonly question: string;
+  /** Hash of the subject to approve. */
+  readonly subjectHash: string;
+  /** Its workflow. */
+  readonly workflowId: string;
+  /** Workflow run that waits. */
+  readonly workflowRunId: string;
+  /** Step that waits. */
+  readonly stepId: string;
+  /** Least role that may decide. */
+  readonly role: ApproverRole | (string & {});
+  /** When it was asked. */
+  readonly askedAt: string;
+  /** Text to approve: the outputs of the steps before; absent once they were replaced. */
+  readonly subject?: string | undefined;
+  /** Input values of the workflow run; absent without any. */
+  readonly input?: Readonly<Record<string, unknown>> | undefined;
+  /** Session that asks; absent for a workflow. */
+  readonly sessionId?: string | undefined;
+  /** Identities that may decide; absent: all with the role. */
+  readonly approvers?: readonly string[] | undefined;
+  /** True: who started or resumed the run may not approve. */
+  readonly notRequester?: boolean | undefined;
+  /** When it expires; absent: never. */
+  readonly expiresAt?: string | undefined;
+  /** When it was decided, expired or was cancelled; absent while open. */
+  readonly decidedAt?: string | undefined;
+  /** Identity that decided; absent while open and at its expiry. */
+  readonly decidedBy?: string | undefined;
+  /** Note of the decision; absent without one. */
+  readonly note?: string | undefined;
+  /** True if `subject` is cut or `input` left out; else absent. */
+  readonly truncated?: boolean | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
+}
+
+export type AskKind = "workflow-approval";
+
+/** Part of a list. `nextCursor` is present if more follows. */
+export interface AskPage {
+  /** Items of this page. */
+  readonly items: readonly Ask[];
+  /** Cursor of the next page; absent on the last. */
+  readonly nextCursor?: string | undefined;
+}
+
+export type AskStatus = "approved" | "cancelled" | "expired" | "open" | "rejected";
+
+/**
  * A change or an attempted change. `id` is the id of its event in the feed.
  *
  * `target` is the affected run, session, operation or document. `redacted` is true if its text was erased.
@@ -1136,7 +1200,8 @@ export interface FleetQueue {
  * Summary of the fleet.
  *
  * `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
- * with waiting runs or queue items. `errorRate` is failed divided by total, and `uptime` is 1 minus that.
+ * with waiting runs or queue items, and `openAsks` what waits for a person. `errorRate` is failed divided by total, and
+ * `uptime` is 1 minus that.
  */
 export interface FleetSummary {
   /** Runs ever admitted. */
@@ -1169,6 +1234,8 @@ export interface FleetSummary {
   readonly queue: FleetQueue;
   /** The last 24 hours. */
   readonly recent: FleetWindow;
+  /** Asks that wait for a person. */
+  readonly openAsks: number;
 }
 
 /** Events of the window: the current hour and the 23 before it. */

@@ -1,0 +1,57 @@
+"""Operations on asks: list the questions that wait for a person."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
+from athena_core.event import Value
+from athena_core.protocols import Connection
+from athena_core.values import ClientId
+from projections import asks, runs
+from projections.asks import AskKind, AskStatus
+from projections.engine.page import Page
+from projections.workflow_subjects import SubjectReader
+
+if TYPE_CHECKING:
+    from athena_api.plane import ControlPlane
+
+VIEWS = ("asks", "workflows", "runs")
+
+
+class AsksQuery(Value):
+    """Filters of asks."""
+
+    status: AskStatus = "open"
+    kind: AskKind | None = None
+    session_id: ClientId | None = None
+
+
+async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> Reply:
+    """List what waits for a person's decision, oldest first.
+
+    Each item has the full text to approve. Workflow approvals have no session. Decide one with
+    `POST /workflows/run/:id/steps/:step/approve` or `reject`, and its `subjectHash`.
+    """
+    query = call.query
+
+    def read(rows: Connection) -> Page[asks.Ask]:
+        return asks.list_asks(
+            rows,
+            SubjectReader(rows, partial(runs.output_of, rows)),
+            status=query.status,
+            kind=query.kind,
+            session_id=query.session_id,
+            scope=call.who.scope,
+            cursor=call.cursor,
+            limit=call.limit,
+        )
+
+    page, position = await plane.query(VIEWS, read)
+    return Reply(data=page, position=position, steady=True)
+
+
+row = Noun("asks", reads=VIEWS).row
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions"}),
+)

@@ -1,0 +1,149 @@
+"""Asks over HTTP: what waits for a decision, with the text to approve, however many events follow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_core.decider import Outcome, facts_of
+from athena_core.domain import plane
+from athena_core.event import Meta
+from tests.support.api import Json, refused_by
+from tests.support.inside import Inside
+from tests.support.server import Server
+from tests.support.workflow_builder import Builder, settled
+
+CONSOLE_LOOKED_AT = 50_000  # the newest events that the fleet page of 0.1.0 searched for approvals
+FURTHER_EVENTS = 2 * CONSOLE_LOOKED_AT
+
+
+@pytest.fixture(scope="module")
+def build(shared: Server) -> Builder:
+    return Builder(shared.api)
+
+
+def approval(**fields: Any) -> Json:
+    return {"id": "ask", "approval": {"message": "Publish the report?", **fields}}
+
+
+def asked_by(build: Builder, run: Json, status: str = "open") -> list[Json]:
+    return [ask for ask in build.api.items("/asks", status=status) if ask["workflowRunId"] == run["id"]]
+
+
+def decide(build: Builder, ask: Json, verb: str, **fields: Any) -> None:
+    path = f"/workflows/run/{ask['workflowRunId']}/steps/{ask['stepId']}/{verb}"
+    build.api.post(path, {"subjectHash": ask["subjectHash"], **fields})
+
+
+def test_an_ask_shows_all_that_is_approved_until_it_is_decided(build: Builder) -> None:
+    steps = [build.step("a", "say {{word}}"), approval(approvers=["ada", "bob"], expiresAfterMs=86_400_000)]
+    run = build.run(build.workflow([*steps, build.step("b")], "a>ask", "ask>b"), word="pears")
+    (ask,) = asked_by(build, run)
+    state = run["stepStates"]["ask"]["approval"]
+    assert ask == {
+        "id": ask["id"],
+        "kind": "workflow-approval",
+        "status": "open",
+        "question": "Publish the report?",
+        "subject": "Echo: user: say pears",
+        "input": {"word": "pears"},
+        "subjectHash": state["subjectHash"],
+        "workflowId": run["workflowId"],
+        "workflowRunId": run["id"],
+        "stepId": "ask",
+        "approvers": ["ada", "bob"],
+        "role": "Operator",
+        "askedAt": state["requestedAt"],
+        "expiresAt": state["expiresAt"],
+    }
+    decide(build, ask, "approve", note="well said")
+    settled(build, run["id"])
+    assert asked_by(build, run) == []
+    (decided,) = asked_by(build, run, "approved")
+    assert decided["id"] == ask["id"]
+    assert (decided["subject"], decided["note"], decided["decidedBy"]) == (ask["subject"], "well said", "local")
+    assert decided["decidedAt"] >= decided["askedAt"]
+
+
+def test_a_rejected_an_expired_and_a_cancelled_ask_are_no_longer_open(build: Builder) -> None:
+    workflow_id = build.workflow([approval(), build.step("b")], "ask>b")
+    rejected = build.run(workflow_id)
+    decide(build, asked_by(build, rejected)[0], "reject")
+    settled(build, rejected["id"])
+    assert [ask["status"] for ask in asked_by(build, rejected, "rejected")] == ["rejected"]
+    again = build.resume(rejected["id"])
+    (ask,) = asked_by(build, again)
+    assert "subject" not in ask or ask["subject"] == "", "nothing comes before it"
+    assert ask["id"] != asked_by(build, rejected, "rejected")[0]["id"]
+    build.api.post(f"/workflows/run/{again['id']}/cancel")
+    settled(build, again["id"], "waiting", "running")
+    (cancelled,) = asked_by(build, again, "cancelled")
+    assert "decidedBy" not in cancelled
+    quick = build.workflow([approval(expiresAfterMs=20), build.step("b")], "ask>b")
+    started = build.api.post(f"/workflows/{quick}/run", respond_async=True)
+    settled(build, started["id"], "running", "waiting")
+    assert [ask["status"] for ask in asked_by(build, started, "expired")] == ["expired"]
+    assert asked_by(build, started) == []
+
+
+def test_several_outputs_have_headings_and_replaced_ones_are_not_shown(build: Builder) -> None:
+    asks = approval() | {"triggerRule": "all-done"}
+    steps = [build.step("a"), build.step("b", "{{order}}", gated=True), asks, build.step("c", "{{then}}", gated=True)]
+    run = build.run(build.workflow(steps, "a>ask", "b>ask", "ask>c"), order="fail", then="fail")
+    (first,) = asked_by(build, run)
+    assert first["subject"] == "Echo: user: hello", "step b has no output"
+    decide(build, first, "approve")
+    assert settled(build, run["id"])["status"] == "failed"
+    build.resume(run["id"], inputOverrides={"order": "fine", "then": "fine"})
+    (second,) = asked_by(build, run)
+    assert second["subject"] == "a:\nEcho: user: hello\n\nb:\nsaid: fine"
+    assert second["input"] == {"order": "fine", "then": "fine"}
+    (decided,) = asked_by(build, run, "approved")
+    assert decided["id"] == first["id"]
+    assert not {"subject", "input"} & decided.keys(), "step b has run again since"
+
+
+def test_asks_are_paged_oldest_first_and_filtered(build: Builder) -> None:
+    workflow_id = build.workflow([approval(), build.step("b")], "ask>b")
+    runs = [build.run(workflow_id)["id"] for _ in range(3)]
+    every = build.api.items("/asks", limit=1)
+    assert [ask["workflowRunId"] for ask in every][-3:] == runs
+    assert every == build.api.get("/asks", kind="workflow-approval")["items"]
+    assert build.api.get("/asks", sessionId="s")["items"] == []
+    assert refused_by(build.api.get, "/asks", status="waiting") == (400, "CONFIG_ERROR")
+    assert refused_by(build.api.get, "/asks", kind="question") == (400, "CONFIG_ERROR")
+    for hostile in ("%00", "x" * 3_000, "eyJraW5kIjoicnVucyJ9", "\N{PILE OF POO}"):
+        assert refused_by(build.api.get, "/asks", cursor=hostile)[0] == 400
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    found = Inside(tmp_path)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.mark.heavy
+def test_an_ask_is_shown_after_100_000_further_events(inside: Inside) -> None:
+    """The fleet page of 0.1.0 searched the newest 50,000 events, and lost the ask."""
+    definition = {"steps": [approval()], "dependencies": []}
+    workflow_id = inside.data("POST", "/workflows", {"definition": definition})["id"]
+    run = inside.data("POST", f"/workflows/{workflow_id}/run", {})
+    before = inside.data("GET", "/asks")
+    _write_further_events(inside, FURTHER_EVENTS)
+    head = inside.data("GET", "/events?limit=1")["head"]
+    search = f"/events?types=workflow.approval.requested&cursor={head - CONSOLE_LOOKED_AT}&limit=500"
+    assert inside.data("GET", search)["events"] == []
+    assert inside.data("GET", "/asks") == before
+    assert [ask["workflowRunId"] for ask in before["items"]] == [run["id"]]
+
+
+def _write_further_events(inside: Inside, count: int) -> None:
+    """Write events to the log, 500 a commit, without the requests that cause them."""
+    mode = plane.AuthzModeActive(mode="off")
+    facts = facts_of(plane.STREAM, (mode,) * 500)
+    meta = Meta(actor="local", correlation="t", quiet=True)
+    for _ in range(count // len(facts)):
+        inside.call(inside.app.plane.log.submit, lambda *_: Outcome(facts=facts), meta)
