@@ -1,7 +1,7 @@
 // The fleet: current and recent runs, rejected runs, upcoming schedules, and items that need attention.
 
 import type { EventsPage, FleetSummary, RunPage } from "@projectathena/client";
-import { getFleetSummary, getPolicy, listEvents, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
+import { getFleetSummary, getPolicy, listA2aDlq, listEvents, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { Sparkline, Traffic } from "../components/chart";
 import { Bar, Command, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
@@ -218,8 +218,8 @@ function RunningRuns(): JSX.Element {
               <li key={run.runId}>
                 <span class="when">for {duration(Math.max(0, now.value - Date.parse(run.createdAt)))}</span>
                 <RunLink id={run.runId} />
-                <span class="cut">{run.sessionId}</span>
-                <span class="quiet cut opt">{run.model}</span>
+                <span class="cut grow">{run.inputPreview ?? run.sessionId}</span>
+                <span class="quiet cut opt">{run.sessionId}</span>
               </li>
             ))}
           </ul>
@@ -294,19 +294,15 @@ function UpcomingSchedules(): JSX.Element {
   );
 }
 
+const NEWEST_MAX = 3;
+
 function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
   const { queue, paused } = fleet;
+  const problems = health.value?.problems ?? [];
   const stopped = Object.entries(health.value?.projections ?? {}).filter(([, view]) => view.error);
-  const failing = health.value?.problems?.length ?? 0;
-  const counts: readonly (readonly [number, string, string])[] = [
-    [queue.deadLetters, queue.deadLetters === 1 ? "dead letter" : "dead letters", href("letters", undefined, { status: "pending" })],
-    [paused, paused === 1 ? "paused run" : "paused runs", href("runs", undefined, { status: "paused" })],
-    [stopped.length, stopped.length === 1 ? "stopped view" : "stopped views", href("system")],
-    [failing, failing === 1 ? "background problem" : "background problems", href("system")],
-  ];
-  const present = counts.filter(([many]) => many);
   const approvals = useLiveQuery("approvals", readApprovals, foldApprovals).data.value ?? [];
-  if (!present.length && !approvals.length) return <Empty>Nothing needs attention.</Empty>;
+  const parts = [approvals.length, paused, queue.deadLetters, queue.items, problems.length, stopped.length];
+  if (!parts.some(Boolean)) return <Empty>Nothing needs attention.</Empty>;
   return (
     <ul class="list">
       {approvals.map((event) => (
@@ -317,15 +313,70 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
           </span>
         </li>
       ))}
-      {present.map(([many, what, to]) => (
-        <li key={what}>
-          <span class="when">now</span>
-          <a href={to}>
-            {count(many)} {what}
-          </a>
+      {paused > 0 && <PausedRuns total={paused} />}
+      {queue.deadLetters > 0 && <DeadLetters total={queue.deadLetters} />}
+      {problems.map((problem) => (
+        <li key={problem.loop}>
+          <Time at={problem.since} />
+          <a href={href("system")}>{problem.loop} is failing</a>
+        </li>
+      ))}
+      {stopped.map(([view]) => (
+        <li key={view}>
+          <span class="when">stopped</span>
+          <a href={href("system")}>view {view}</a>
         </li>
       ))}
     </ul>
+  );
+}
+
+/** The newest paused runs. */
+function PausedRuns({ total }: { total: number }): JSX.Element {
+  const live = useLiveQuery(
+    "paused",
+    () => request(listRuns, { query: { status: "paused", limit: NEWEST_MAX } }),
+    reloadWhen((event) => event.type === "run.paused" || event.statusBefore === "paused" || event.type === "run.resumed"),
+  );
+  const runs = live.data.value?.items ?? [];
+  return (
+    <>
+      {runs.map((run) => (
+        <li key={run.runId}>
+          <Time at={run.paused?.since ?? run.createdAt} />
+          <RunLink id={run.runId} />
+          <span class="cut">paused: {words(run.paused?.reason ?? "")}</span>
+          <span class="quiet cut opt">{run.sessionId}</span>
+        </li>
+      ))}
+      {total > runs.length && (
+        <li>
+          <span class="when" />
+          <a href={href("runs", undefined, { status: "paused" })}>
+            {count(total)} paused {total === 1 ? "run" : "runs"}
+          </a>
+        </li>
+      )}
+    </>
+  );
+}
+
+/** The number of pending dead letters and the age of the oldest. */
+function DeadLetters({ total }: { total: number }): JSX.Element {
+  const live = useLiveQuery(
+    "oldest letter",
+    () => request(listA2aDlq, { query: { status: "pending", limit: 1 } }),
+    reloadWhen((event) => event.type.startsWith("a2a.dlq.")),
+  );
+  const oldest = live.data.value?.items[0];
+  return (
+    <li>
+      {oldest ? <Time at={oldest.createdAt} /> : <span class="when" />}
+      <a href={href("letters", undefined, { status: "pending" })}>
+        {count(total)} {total === 1 ? "dead letter" : "dead letters"}
+      </a>
+      {total > 1 && <span class="quiet">the oldest</span>}
+    </li>
   );
 }
 
