@@ -1,16 +1,16 @@
 // The fleet: current and recent runs, rejected runs, upcoming schedules, and items that need attention.
 
-import type { EventsPage, FleetSummary, RunPage } from "@projectathena/client";
-import { getFleetSummary, getPolicy, listA2aDlq, listEvents, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
+import type { FleetSummary, RunPage } from "@projectathena/client";
+import { getFleetSummary, getPolicy, listA2aDlq, listAsks, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { Sparkline, Traffic } from "../components/chart";
 import { Bar, Command, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
-import { clock, count, distance, dollars, duration, words } from "../format";
+import { clock, count, distance, dollars, duration, short, words } from "../format";
 import { href } from "../route";
-import { request, type Snapshot } from "../server";
-import { health, position } from "../state/event_stream";
+import { request } from "../server";
+import { changesAsks } from "../state/asks";
+import { health } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
-import { eventsOf, type SeenEvent, text } from "../state/events";
 import { foldFleet } from "../state/fleet";
 import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
 import { chartSeries, redraws, ticker } from "../state/traffic";
@@ -294,25 +294,18 @@ function UpcomingSchedules(): JSX.Element {
   );
 }
 
+const ASKS_MAX = 8;
 const NEWEST_MAX = 3;
 
 function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
-  const { queue, paused } = fleet;
+  const { queue, openAsks, paused } = fleet;
   const problems = health.value?.problems ?? [];
   const stopped = Object.entries(health.value?.projections ?? {}).filter(([, view]) => view.error);
-  const approvals = useLiveQuery("approvals", readApprovals, foldApprovals).data.value ?? [];
-  const parts = [approvals.length, paused, queue.deadLetters, queue.items, problems.length, stopped.length];
+  const parts = [openAsks, paused, queue.deadLetters, problems.length, stopped.length];
   if (!parts.some(Boolean)) return <Empty>Nothing needs attention.</Empty>;
   return (
     <ul class="list">
-      {approvals.map((event) => (
-        <li key={event.position}>
-          <Time at={event.createdAt} />
-          <span>
-            Approve <a href={href("workflows", text(event, "workflowId"))}>step {text(event, "stepId")}</a>
-          </span>
-        </li>
-      ))}
+      {openAsks > 0 && <OpenAsks total={openAsks} />}
       {paused > 0 && <PausedRuns total={paused} />}
       {queue.deadLetters > 0 && <DeadLetters total={queue.deadLetters} />}
       {problems.map((problem) => (
@@ -328,6 +321,35 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
         </li>
       ))}
     </ul>
+  );
+}
+
+/** The asks that have waited longest. */
+function OpenAsks({ total }: { total: number }): JSX.Element {
+  const live = useLiveQuery(
+    "asks",
+    () => request(listAsks, { query: { limit: ASKS_MAX } }),
+    reloadWhen((event) => changesAsks(event)),
+  );
+  const asks = live.data.value?.items ?? [];
+  return (
+    <>
+      {asks.map((ask) => (
+        <li key={ask.id}>
+          <Time at={ask.askedAt} />
+          <a class="grow" href={href("workflows", ask.workflowRunId)}>
+            {ask.question ?? `Approve step ${ask.stepId}`}
+          </a>
+          <span class="quiet cut opt">{short(ask.workflowRunId)}</span>
+        </li>
+      ))}
+      {total > asks.length && asks.length > 0 && (
+        <li>
+          <span class="when" />
+          <span class="quiet">and {count(total - asks.length)} more approvals</span>
+        </li>
+      )}
+    </>
   );
 }
 
@@ -378,36 +400,4 @@ function DeadLetters({ total }: { total: number }): JSX.Element {
       {total > 1 && <span class="quiet">the oldest</span>}
     </li>
   );
-}
-
-const APPROVALS = ["workflow.approval.requested", "workflow.approval.granted", "workflow.approval.rejected", "workflow.run.cancelled"];
-const APPROVAL_EVENTS_MAX = 50_000; // how far back to search
-
-/** Return recent approval requests without a decision. */
-async function readApprovals(): Promise<Snapshot<readonly SeenEvent[]>> {
-  let cursor: string | undefined = String(Math.max(0, position.value - APPROVAL_EVENTS_MAX));
-  let approvals: readonly SeenEvent[] = [];
-  let head = 0;
-  while (cursor !== undefined) {
-    const page: Snapshot<EventsPage> = await request(listEvents, { query: { types: APPROVALS.join(","), cursor, limit: 500 } });
-    approvals = foldApprovals(approvals, eventsOf(page.data), () => undefined);
-    head = page.data.head;
-    cursor = page.data.nextCursor ?? undefined;
-  }
-  return { data: approvals, position: head };
-}
-
-const foldApprovals: Fold<readonly SeenEvent[]> = (approvals, events) => {
-  let open = approvals;
-  for (const event of events) {
-    if (!APPROVALS.includes(event.type)) continue;
-    open = open.filter((approval) => !decides(event, approval));
-    if (event.type === "workflow.approval.requested") open = [...open, event];
-  }
-  return open;
-};
-
-function decides(event: SeenEvent, approval: SeenEvent): boolean {
-  if (text(event, "workflowId") !== text(approval, "workflowId")) return false;
-  return event.type === "workflow.run.cancelled" || text(event, "stepId") === text(approval, "stepId");
 }

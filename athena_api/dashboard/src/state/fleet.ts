@@ -1,6 +1,7 @@
 // The fleet summary as a fold of events over a snapshot.
 
 import type { FleetSummary } from "@projectathena/client";
+import { changesAsks } from "./asks";
 import { number, type SeenEvent } from "./events";
 import type { Fold } from "./live_query";
 import type { OpenStatus } from "./run_status";
@@ -21,7 +22,7 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
 export const foldFleet: Fold<FleetSummary> = (state, events, reload) => {
   const next = structuredClone(state) as Draft<FleetSummary>;
   let known = true;
-  for (const event of events) known = applyEvent(next, event) && known;
+  for (const event of events) known = applyEvent(next, event) && !changesAsks(event) && known;
   next.errorRate = next.total ? next.failed / next.total : 0;
   next.operationalSummary.totalActiveRuns = next.running;
   if (!known) reload();
