@@ -271,7 +271,7 @@ def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: S
         "what is ok is not repeated"
     )
     page.goto("/#/fleet")
-    page.get_by_role("link", name="step publish").click()
+    panel(page, "Needs attention").get_by_role("link", name="Publish the report?").first.click()
     button(page.locator(".step.waiting"), "Approve …").click()
     button(page.get_by_role("dialog"), "Approve").click()
     expect(status(heading)).to_have_text("ok")
@@ -514,7 +514,7 @@ def test_a_failing_loop_needs_attention_and_is_explained(page: Any, scene: Scene
         row = page.get_by_role("region", name="Workers").locator("tbody tr", has_text="worker")
         expect(row).to_contain_text("runner.claim failing")
     page.goto("/#/")
-    expect(page.get_by_role("link", name="1 background problem")).to_be_visible()
+    expect(page.get_by_role("link", name="log.anchor is failing")).to_be_visible()
     failing.clear()
     page.goto("/#/system")
     page.reload()
