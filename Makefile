@@ -6,6 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 CONSOLE := athena_api/dashboard
 CLIENT := clients/typescript
+SITE := .site
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 # Run a command and show its output only if it fails.
@@ -15,7 +16,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick check console docs bench bench-quick proof mutants clients audit lock clean
+.PHONY: help serve test quick check console docs site bench bench-quick proof mutants clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -59,6 +60,16 @@ docs: $(READY) ## Regenerate files: events, errors, settings, the listings of th
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m tests.api.refresh
 
+# Sphinx has an environment of its own, so that the lock of the product does not hold it.
+$(SITE)/env/.ready: docs/site/requirements.txt
+	@$(PYTHON) -m venv --clear $(SITE)/env
+	@$(SITE)/env/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --requirement $<
+	@touch $@
+
+site: $(SITE)/env/.ready ## Build the documentation as a site in .site/html, and check its links
+	@$(SITE)/env/bin/python -m sphinx -E -q -W --keep-going -n -c docs/site -d $(SITE)/cache docs $(SITE)/html
+	@echo "$(SITE)/html/index.html"
+
 proof: $(READY) ## Run the heavy tests at full size (hours; if interrupted, start again to continue; PROOF_ARGS=tests/core)
 	@$(PIP) install atheris || echo "The fuzzer could not be installed; continuing without it."
 	@$(BIN)/python -m tests.proof $(PROOF_ARGS)
@@ -86,7 +97,9 @@ lock: ## Resolve pyproject.toml into constraints.txt (LOCK_ARGS=--upgrade for ne
 	@$(PIP) install uv
 	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --all-extras --generate-hashes \
 		--custom-compile-command "make lock" --output-file constraints.txt $(LOCK_ARGS) pyproject.toml
+	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" --output-file docs/site/requirements.txt $(LOCK_ARGS) docs/site/requirements.in
 
 clean: ## Remove .venv, caches and builds (never the state directory)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* build dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis .coverage* .site build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

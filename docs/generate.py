@@ -42,6 +42,13 @@ OPERATING = REFERENCE / "operations.md"
 TOOLS = REFERENCE / "tools.md"
 TYPESCRIPT = ROOT / "clients" / "typescript" / "src" / "generated"
 RELIABILITY = WHY / "reliability.md"
+SAMPLES = {
+    "nginx": {"nginx.conf": "nginx"},
+    "haproxy": {"haproxy.cfg": "text"},
+    "caddy": {"Caddyfile": "text"},
+    "oauth2-proxy": {"oauth2-proxy.cfg": "toml", "nginx-oauth2-proxy.conf": "nginx"},
+}
+"""The sample files of ``examples/deployment`` that a how-to page shows, each with its language."""
 
 STREAMS = {
     "run": "`run_<ULID>`, the run's id",
@@ -660,6 +667,17 @@ def filled(path: Path, **tables: str) -> str:
     return text
 
 
+def samples() -> Iterator[tuple[Path, str]]:
+    """Yield the how-to pages that show sample files."""
+    for page, names in SAMPLES.items():
+        path = ROOT / "docs" / "how-to" / f"{page}.md"
+        shown = {
+            name: f"```{language}\n{(ROOT / 'examples' / 'deployment' / name).read_text('utf-8')}```"
+            for name, language in names.items()
+        }
+        yield path, filled(path, **shown)
+
+
 def pages() -> dict[Path, str]:
     """Return the current content of every generated file."""
     return {
@@ -674,6 +692,7 @@ def pages() -> dict[Path, str]:
         OPERATING: filled(OPERATING, metrics=metrics_table(), loops=loops_table()),
         TOOLS: filled(TOOLS, limits=limits_table()),
         RELIABILITY: filled(RELIABILITY, tamperings=tamperings.table()),
+        **dict(samples()),
         **dict(python_client.files()),
         **dict(python_events.files()),
         **dict(python_sync.files()),

@@ -1,4 +1,4 @@
-"""The deployment: its units and its nginx site are run as they stand; what cannot be run here is read closely."""
+"""The deployment: its units and its proxies are run as they stand; what cannot be run here is read closely."""
 
 import grp
 import json
@@ -22,17 +22,22 @@ import pytest
 from packaging.requirements import Requirement
 
 from athena_cli.command_tree import COMMANDS
-from tests.support import haproxy, nginx
+from tests.support import caddy, haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
 from tests.support.gate import Gates
 from tests.support.nginx import free_port
 from tests.support.records import judge
+from tests.support.signed_in import COOKIE, signed_in
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOYMENT = ROOT / "examples" / "deployment"
 UNITS = ("athena@.service", "athena-worker@.service")
 PROGRAM = "/opt/athena/bin/athena"
 HOST = "athena.example.org"
+OAUTH2_PROXY = "nginx with oauth2-proxy"
+PASSWORDS = {"ada": "lovelace", "vera": "rubin"}
+BCRYPT = """ada $2b$04$abcdefghijklmnopqrstuuhiTVLHQPvYzPykOsCOnc5I00eOfh33K
+\t\tvera $2b$04$vwxyzabcdefghijklmnopuDDIKv2JSStzTS0rxKBX8JtvZAhX9qHe"""
 INSTRUCTIONS = {
     *("FROM", "RUN", "USER", "WORKDIR", "COPY", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
 }
@@ -106,14 +111,16 @@ def test_the_secrets_of_the_page_are_never_readable_by_others(tmp_path: Path) ->
 class Machine:
     """The units, environment and site of a machine, under a directory and on free ports."""
 
-    def __init__(self, directory: Path, database: str, **settings: str) -> None:
+    def __init__(self, directory: Path, database: str, proxy: str, **settings: str) -> None:
         self.directory = directory
+        self.proxy = proxy
+        self.people = {name: f"{name}@example.org" if proxy == OAUTH2_PROXY else name for name in PASSWORDS}
         self.ports = (free_port(), free_port())
         self.port = free_port()
         self.secret = "what-only-the-proxy-knows"
         self.processes: list[subprocess.Popen[bytes]] = []
         for name, text in {
-            "roles": "ada:Admin\nvera:Viewer\n",
+            "roles": f"{self.people['ada']}:Admin\n{self.people['vera']}:Viewer\n",
             "proxy-secret": self.secret,
             "athena.users": "ada:{PLAIN}lovelace\nvera:{PLAIN}rubin\n",
             "athena.secret": f'proxy_set_header x-athena-proxy-secret "{self.secret}";\n',
@@ -165,47 +172,51 @@ class Machine:
         text = self.log(UNITS[0], str(port)).read_text()
         return [json.loads(line) for line in text.splitlines() if '"identity"' in line]
 
-    def site(self) -> str:
-        """The site, with the ports and files of this machine."""
-        text = (DEPLOYMENT / "nginx.conf").read_text()
-        for old, new in {
-            "127.0.0.1:8787": f"127.0.0.1:{self.ports[0]}",
-            "127.0.0.1:8788": f"127.0.0.1:{self.ports[1]}",
-            "listen 80;": f"listen 127.0.0.1:{free_port()};",
-            "listen [::]:80;": "",
-            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
-            "listen [::]:443 ssl;": "",
-            "/etc/ssl/athena/": f"{self.directory}/",
-            "/etc/nginx/": f"{self.directory}/",
-        }.items():
+    def sample(self, name: str, **changes: str) -> str:
+        """Return a sample configuration with the ports and files of this machine."""
+        text = (DEPLOYMENT / name).read_text()
+        ports = {f"127.0.0.1:{8787 + number}": f"127.0.0.1:{port}" for number, port in enumerate(self.ports)}
+        for old, new in {**ports, **changes}.items():
             assert old in text, old
             text = text.replace(old, new)
         return text
 
-    def balancer(self) -> str:
-        """The configuration of HAProxy, with the ports and files of this machine."""
-        text = (DEPLOYMENT / "haproxy.cfg").read_text()
-        for old, new in {
-            "127.0.0.1:8787": f"127.0.0.1:{self.ports[0]}",
-            "127.0.0.1:8788": f"127.0.0.1:{self.ports[1]}",
-            "bind :80": f"bind 127.0.0.1:{free_port()}",
-            "bind :443": f"bind 127.0.0.1:{self.port}",
-            "/etc/haproxy/athena.pem": f"{self.directory}/athena.pem",
-            "    user ada password $5$made.by.mkpasswd": "    user ada insecure-password lovelace\n"
-            "    user vera insecure-password rubin",
-        }.items():
-            assert text.count(old) == 1, old
-            text = text.replace(old, new)
-        return text
+    def site(self, name: str, **changes: str) -> AbstractContextManager[str]:
+        """A site of nginx."""
+        listens = {"listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;", "listen [::]:443 ssl;": ""}
+        files = {"/etc/ssl/athena/": f"{self.directory}/", "/etc/nginx/": f"{self.directory}/"}
+        return nginx.nginx(self.directory, self.port, self.sample(name, **listens, **files, **changes))
 
-    def proxy(self, name: str) -> AbstractContextManager[str]:
+    @contextmanager
+    def front(self) -> Iterator[None]:
         """The proxy in front, with its sample configuration."""
-        if name == "nginx":
-            return nginx.nginx(self.directory, self.port, self.site())
-        pair = (self.directory / "fullchain.pem").read_text() + (self.directory / "privkey.pem").read_text()
-        (self.directory / "athena.pem").write_text(pair)
         environment = {"ATHENA_PROXY_SECRET": self.secret}
-        return haproxy.haproxy(self.directory, self.port, self.balancer(), environment)
+        pair = self.directory / "athena.pem"
+        pair.write_text((self.directory / "fullchain.pem").read_text() + (self.directory / "privkey.pem").read_text())
+        with ExitStack() as stack:
+            if self.proxy == "nginx":
+                plain = {"listen 80;": f"listen 127.0.0.1:{free_port()};", "listen [::]:80;": ""}
+                stack.enter_context(self.site("nginx.conf", **plain))
+            elif self.proxy == OAUTH2_PROXY:
+                asked = stack.enter_context(signed_in())
+                stack.enter_context(self.site("nginx-oauth2-proxy.conf", **{"127.0.0.1:4180": asked}))
+            elif self.proxy == "haproxy":
+                people = "\n".join(f"    user {name} insecure-password {word}" for name, word in PASSWORDS.items())
+                text = self.sample(
+                    "haproxy.cfg",
+                    **{"bind :80": f"bind 127.0.0.1:{free_port()}", "bind :443": f"bind 127.0.0.1:{self.port}"},
+                    **{"/etc/haproxy/athena.pem": str(pair), "    user ada password $5$made.by.mkpasswd": people},
+                )
+                stack.enter_context(haproxy.haproxy(self.directory, self.port, text, environment))
+            else:
+                keys = f"tls {self.directory}/fullchain.pem {self.directory}/privkey.pem"
+                text = self.sample(
+                    "Caddyfile",
+                    **{f"{HOST} {{": f"https://{HOST}:{self.port} {{\n\tbind 127.0.0.1\n\t{keys}"},
+                    **{"ada $2a$14$made.by.caddy.hash-password": BCRYPT},
+                )
+                stack.enter_context(caddy.caddy(self.directory, self.port, HOST, text, environment))
+            yield
 
     def certificate(self) -> ssl.SSLContext:
         """Make one, and trust it."""
@@ -233,12 +244,13 @@ class Machine:
 
 
 @contextmanager
-def client(machine: Machine, trust: ssl.SSLContext, name: str, password: str) -> Iterator[httpx2.Client]:
-    """A client that signs in at the proxy."""
+def client(machine: Machine, trust: ssl.SSLContext, name: str) -> Iterator[httpx2.Client]:
+    """A client that is signed in at the proxy: by a session of oauth2-proxy, or with a password."""
+    session = machine.proxy == OAUTH2_PROXY
     with httpx2.Client(
         base_url=f"https://127.0.0.1:{machine.port}/api/v1",
-        auth=(name, password),
-        headers={"host": HOST},
+        auth=None if session else (name, PASSWORDS[name]),
+        headers={"host": HOST} | ({"cookie": f"{COOKIE}={machine.people[name]}"} if session else {}),
         verify=trust,
         timeout=PATIENCE_SECONDS,
     ) as found:
@@ -264,7 +276,9 @@ def insisted(client: httpx2.Client, said: str) -> Any:
     "proxy",
     [
         pytest.param("nginx", marks=pytest.mark.skipif(nginx.NGINX is None, reason=nginx.MISSING)),
+        pytest.param(OAUTH2_PROXY, marks=pytest.mark.skipif(nginx.NGINX is None, reason=nginx.MISSING)),
         pytest.param("haproxy", marks=pytest.mark.skipif(haproxy.HAPROXY is None, reason=haproxy.MISSING)),
+        pytest.param("caddy", marks=pytest.mark.skipif(caddy.CADDY is None, reason=caddy.MISSING)),
     ],
 )
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
@@ -272,22 +286,32 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
     tmp_path: Path, database: str, gates: Gates, proxy: str
 ) -> None:
     tmp_path.chmod(0o711)
-    machine = Machine(tmp_path, database, **{f"ATHENA_{name.upper()}": text for name, text in gates.settings.items()})
+    settings = {f"ATHENA_{name.upper()}": text for name, text in gates.settings.items()}
+    machine = Machine(tmp_path, database, proxy, **settings)
     with ExitStack() as stack:
         stack.callback(machine.kill)
         for port in machine.ports:
             machine.start(UNITS[0], str(port), '"serving"')
         machine.start(UNITS[1], "1", '"working"')
         trust = machine.certificate()
-        stack.enter_context(machine.proxy(proxy))
-        ada, vera = (
-            stack.enter_context(client(machine, trust, *who)) for who in (("ada", "lovelace"), ("vera", "rubin"))
-        )
+        stack.enter_context(machine.front())
+        ada, vera = (stack.enter_context(client(machine, trust, name)) for name in ("ada", "vera"))
 
         # who is asking
-        assert httpx2.get(f"https://127.0.0.1:{machine.port}/api/v1/runs", verify=trust).status_code == 401
-        forged = {"x-athena-identity": "ada", "x-athena-proxy-secret": machine.secret, "x-athena-scope-runs": "r"}
-        assert data(vera.get("/caller", headers=forged))["identity"] == "vera"
+        site = f"https://127.0.0.1:{machine.port}"
+        assert httpx2.get(f"{site}/api/v1/runs", headers={"host": HOST}, verify=trust).status_code == 401
+        if proxy == OAUTH2_PROXY:
+            page = httpx2.get(f"{site}/", headers={"host": HOST}, verify=trust)
+            assert page.status_code == 302
+            assert page.headers["location"].endswith("/oauth2/start?rd=/")
+        assert vera.get(f"{site}/").status_code == 200
+        forged = {
+            "x-athena-identity": machine.people["ada"],
+            "x-athena-proxy-secret": machine.secret,
+            "x-athena-scope-runs": "r",
+        }
+        forged["x-auth-request-email"] = machine.people["ada"]
+        assert data(vera.get("/caller", headers=forged))["identity"] == machine.people["vera"]
         assert vera.post("/directives", json={"input": "x"}, headers=forged).status_code == 403
         past = httpx2.get(f"http://127.0.0.1:{machine.ports[0]}/api/v1/caller", headers={"x-athena-identity": "ada"})
         assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
@@ -310,7 +334,10 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
         for _ in range(4):
             data(ada.get("/runs"))
         assert all(machine.lines(port) for port in machine.ports)
-        assert {line["identity"] for port in machine.ports for line in machine.lines(port)} <= {"ada", "vera", None}
+        assert {line["identity"] for port in machine.ports for line in machine.lines(port)} <= {
+            *machine.people.values(),
+            None,
+        }
         machine.processes[0].kill()
         runs = [insisted(ada, f"say {number}") for number in range(4)]
         assert [one["runId"] for one in data(ada.get("/runs"))["items"]] == [

@@ -1,0 +1,40 @@
+"""A stand-in for oauth2-proxy as a proxy in front asks it: who is signed in, by a cookie with the name of a person."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COOKIE = "_oauth2_proxy"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """``/oauth2/auth`` answers 202 with the person's address, or 401. ``/oauth2/start`` leads to the provider."""
+
+    def do_GET(self) -> None:
+        person = SimpleCookie(self.headers.get("cookie", "")).get(COOKIE)
+        if self.path == "/oauth2/auth":
+            self.send_response(202 if person else 401)
+            if person:
+                self.send_header("X-Auth-Request-User", f"subject of {person.value}")
+                self.send_header("X-Auth-Request-Email", person.value)
+        else:
+            self.send_response(302 if self.path.startswith("/oauth2/start") else 404)
+            self.send_header("Location", "https://login.example.org/authorize")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the library
+        """Print nothing."""
+
+
+@contextmanager
+def signed_in() -> Iterator[str]:
+    """Serve on a port of this machine. Yield its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
