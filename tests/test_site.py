@@ -32,8 +32,9 @@ def sources(tmp_path: Path) -> Path:
 def build(sources: Path) -> tuple[int, str]:
     """Build the site as ``make site`` does. Return the exit code and the warnings."""
     place = sources.parent
-    command = [PYTHON, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-c", sources / "site", "-d", place / "cache"]
-    done = subprocess.run([*command, sources, place / "html"], capture_output=True, text=True, check=False)
+    options = ["-q", "-W", "--keep-going", "-n", "-c", sources / "site", "-d", place / "cache"]
+    command = map(str, [PYTHON, "-m", "sphinx", *options, sources, place / "html"])
+    done = subprocess.run([*command], capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
 
