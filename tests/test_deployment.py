@@ -265,7 +265,10 @@ def data(response: httpx2.Response) -> Any:
 def insisted(client: httpx2.Client, said: str) -> Any:
     """Return the result of a run; repeat it with the same key while the proxy has no answer."""
     for _ in soon():
-        response = client.post("/runs", json={"input": said}, headers={"idempotency-key": said.replace(" ", "-")})
+        try:
+            response = client.post("/runs", json={"input": said}, headers={"idempotency-key": said.replace(" ", "-")})
+        except httpx2.RemoteProtocolError:  # HAProxy hangs up where the connection that it reused was lost
+            continue
         if response.status_code not in {502, 503}:
             return data(response)
     raise AssertionError
