@@ -5,6 +5,7 @@ It ends streams cleanly and shuts down in bounded time.
 
 import asyncio
 import faulthandler
+import logging
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from athena_api.app import AthenaApp
-from athena_api.edge.access_log import STDERR, log_lines
+from athena_api.edge.access_log import STDERR, JsonLines, log_lines
 from athena_api.edge.protocol import HttpProtocol
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
@@ -149,16 +150,22 @@ def listen(host: str, port: int, *, send_timeout_ms: int) -> socket.socket:
     return listener
 
 
-def serve(app: AthenaApp, listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
+def serve(
+    app: AthenaApp,
+    listener: socket.socket,
+    ready: Callable[[], object] = lambda: None,
+    formatter: type[logging.Formatter] = JsonLines,
+) -> None:
     """Serve until SIGINT or SIGTERM. Must run in the main thread.
 
-    ``ready`` is called once SIGTERM leads to a clean shutdown. Raise SystemExit if the server cannot start or continue.
+    ``ready`` is called once SIGTERM leads to a clean shutdown. ``formatter`` writes the log records of libraries. Raise
+    SystemExit if the server cannot start or continue.
     """
     faulthandler.enable(STDERR, all_threads=False)  # a library may crash without a message when memory runs out
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
-        log_config=log_lines(app.plane.mask),
+        log_config=log_lines(app.plane.mask, formatter),
         ws="none",
         lifespan="on",
         proxy_headers=False,  # the peer of the socket decides about trust

@@ -6,13 +6,14 @@ the second it stops at once. Other workers continue the remaining runs from thei
 
 import asyncio
 import faulthandler
+import logging
 import logging.config
 import signal
 from collections.abc import Callable
 
 import anyio
 
-from athena_api.edge.access_log import STDERR, log_lines
+from athena_api.edge.access_log import STDERR, JsonLines, log_lines
 from athena_api.lifespan import worker_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
@@ -30,13 +31,15 @@ def run_worker(
     ready: Callable[[ControlPlane], object],
     leaving: Callable[[int], object] = lambda runs: None,
     *,
+    formatter: type[logging.Formatter] = JsonLines,
     frozen_seconds: float = FROZEN_SECONDS,
 ) -> None:
     """Execute runs until a signal arrives. Must run in the main thread. Raise ConfigError.
 
     ``ready`` is called once the worker claims runs, ``leaving`` with the number of runs that it waits for.
+    ``formatter`` writes log records.
     """
-    logging.config.dictConfig(log_lines(Mask(secrets_of(settings))))
+    logging.config.dictConfig(log_lines(Mask(secrets_of(settings)), formatter))
     faulthandler.enable(STDERR, all_threads=False)
     parts = wire(settings, SystemClock(), SystemIds(), kind="worker", serves=serves, frozen_seconds=frozen_seconds)
     asyncio.run(_work(parts, ready, leaving))

@@ -145,6 +145,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def errors_on_terminal() -> bool:
+    """Return True if standard error is a terminal."""
+    return sys.stderr.isatty()
+
+
 class ListOutput:
     """Prints the pages of a list as one list, without keeping them in memory."""
 

@@ -55,13 +55,13 @@ class JsonLines(logging.Formatter):
         return _line({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}).decode()
 
 
-def log_lines(mask: Mask = SHAPE_MASK) -> dict[str, Any]:
-    """Return the configuration of Python's logging for a server or worker."""
+def log_lines(mask: Mask = SHAPE_MASK, formatter: type[logging.Formatter] = JsonLines) -> dict[str, Any]:
+    """Return the configuration of Python's logging for a server or worker. ``formatter`` takes the mask."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": JsonLines, "mask": mask}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+        "formatters": {"lines": {"()": formatter, "mask": mask}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines", "stream": "ext://sys.stderr"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
     }
 

@@ -1,7 +1,9 @@
 """Commands that run a server or worker, and write the OpenAPI document."""
 
+import json
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from athena_cli import render
 from athena_cli.client import settings_of
@@ -9,16 +11,31 @@ from athena_cli.exit_codes import Failed, Misused
 from athena_cli.render import OutputOptions, show_value
 
 if TYPE_CHECKING:
+    import logging
+
+    from athena_api.app import AthenaApp
+    from athena_api.edge.access_log import AccessLog
     from athena_api.plane import ControlPlane
+    from athena_cli.output.banner import Listening
+    from athena_core.settings import Settings
 
 
-def serve(*, host: str | None = None, port: int | None = None, uds: Path | None = None) -> None:
+LogFormat: TypeAlias = Literal["auto", "text", "json"]
+
+
+def serve(
+    *, host: str | None = None, port: int | None = None, uds: Path | None = None, log: LogFormat = "auto"
+) -> None:
     """Serve the API until SIGINT or SIGTERM.
+
+    On a terminal, print addresses and the next command, then a line for each write and each problem. Otherwise print
+    JSON lines.
 
     Args:
         host: Listen address; 127.0.0.1 if absent. Without authentication, only loopback addresses are allowed.
         port: Listen port; 8787 if absent, 0 for any free port.
         uds: Path of a Unix socket to listen on instead. Only this user can connect to it.
+        log: Output: text for people, or JSON lines. `auto` is text on a terminal.
     """
     if uds is not None and (host is not None or port is not None):
         raise Misused("--uds cannot be combined with --host or --port")
@@ -26,14 +43,13 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     if not 0 <= port <= 65_535:
         raise Misused(f"--port: {port} is not a port; expected 0 to 65535")
 
-    import json
     import logging.config
-    from functools import partial
 
     from athena_api.edge.access_log import log_lines
     from athena_core.settings import load, replaced
 
-    logging.config.dictConfig(log_lines())
+    formatter = _formatter(log)
+    logging.config.dictConfig(log_lines(formatter=formatter))
     settings = load()
     for warning in replaced():
         render.note(f"Warning: {warning}")
@@ -41,6 +57,7 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     from athena_api import server
     from athena_api.app import build
     from athena_api.edge import versions
+    from athena_cli.output.banner import Listening
 
     versions.check()
     timeout_ms = settings.send_timeout_ms
@@ -48,17 +65,13 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
     with listening:
         address = listening.getsockname()[0] if uds is None else None
         server.check_exposure(settings, address)
-        app = build(settings)
-        if app.plane.access.roster.warning:
-            render.note(f"Warning: {app.plane.access.roster.warning}")
+        app = build(settings, access_log=_access_log(settings, log))
         for name in (host, address) if address else ():
             app.gate.browsers.answers_to(name)
-        ready: dict[str, Any] = {"status": "serving", "uds": str(uds)}
-        if uds is None:
-            ready = {"status": "serving", "host": host, "port": listening.getsockname()[1]}
-        line = json.dumps(ready, separators=(",", ":"))
+        place = Listening(uds=uds) if address is None else Listening(host, address, listening.getsockname()[1])
+        ready = partial(_announce, app, place, log)
         try:
-            server.serve(app, listening, partial(render.say, line))
+            server.serve(app, listening, ready, formatter)
         except SystemExit as stop:  # uvicorn exits like this, after it has logged the reason
             raise Failed("the server stopped with an error; see the log lines above") from stop
         finally:
@@ -66,7 +79,50 @@ def serve(*, host: str | None = None, port: int | None = None, uds: Path | None 
                 uds.unlink(missing_ok=True)
 
 
-def worker(*, concurrency: int | None = None, providers: str | None = None) -> None:
+def _announce(app: "AthenaApp", place: "Listening", log: LogFormat) -> None:
+    """Print that the server is ready: a banner, or one line of JSON."""
+    roster = app.plane.access.roster.warning
+    if _is_text(log, render.on_terminal()):
+        from athena_cli.output.banner import show_banner
+
+        settings = app.plane.settings
+        provider = app.plane.providers[settings.default_provider]
+        show_banner(settings, place, configured=provider.configured, warnings=[roster] if roster else [])
+        return
+    if roster:
+        render.note(f"Warning: {roster}")
+    ready: dict[str, object] = {"status": "serving", "host": place.host, "port": place.port}
+    if place.uds is not None:
+        ready = {"status": "serving", "uds": str(place.uds)}
+    render.say(json.dumps(ready, separators=(",", ":")))
+
+
+def _is_text(log: LogFormat, on_terminal: bool) -> bool:
+    """Return True if a stream gets text instead of JSON lines."""
+    return log == "text" or (log == "auto" and on_terminal)
+
+
+def _formatter(log: LogFormat) -> "type[logging.Formatter]":
+    """Return the formatter of log records."""
+    from athena_api.edge.access_log import JsonLines
+    from athena_api.edge.terminal_log import TextLines
+
+    return TextLines if _is_text(log, render.errors_on_terminal()) else JsonLines
+
+
+def _access_log(settings: "Settings", log: LogFormat) -> "AccessLog | None":
+    """Return the access log for a terminal, None for the usual one."""
+    if not _is_text(log, render.errors_on_terminal()):
+        return None
+    from athena_api.edge.terminal_log import TerminalLog
+    from athena_core.clock import SystemClock
+    from athena_core.providers.mask import Mask
+    from athena_core.settings import secrets_of
+
+    return TerminalLog(SystemClock(), mask=Mask(secrets_of(settings), shapes=settings.mask_secrets))
+
+
+def worker(*, concurrency: int | None = None, providers: str | None = None, log: LogFormat = "auto") -> None:
     """Execute runs without serving the API. Shares the database or state directory with servers.
 
     On SIGTERM or SIGINT, the worker takes no more runs and lets its current runs finish within ATHENA_WORKER_DRAIN_MS.
@@ -75,14 +131,13 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
     Args:
         concurrency: Maximum number of concurrent runs; ATHENA_EXECUTOR_MAX_RUNS if absent.
         providers: Execute only runs of these providers, separated by commas.
+        log: Output: text for people, or JSON lines. `auto` is text on a terminal.
     """
     if concurrency is not None and not 0 < concurrency < 2**31:
         raise Misused(f"--concurrency: {concurrency} is out of range; expected a whole number above 0")
     serves = tuple(name.strip() for name in providers.split(",")) if providers is not None else ()
     if "" in serves:
         raise Misused("--providers: expected names, separated by commas")
-
-    import json
 
     from athena_core.settings import load
 
@@ -96,6 +151,9 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
 
     def ready(plane: "ControlPlane") -> None:
         about = plane.runner.about
+        if _is_text(log, render.on_terminal()):
+            render.say(f"Working: up to {about.concurrency} runs of {', '.join(about.providers)}. Ctrl-C stops.")
+            return
         line = {"status": "working", "id": plane.runner.executor, "concurrency": about.concurrency}
         render.say(json.dumps({**line, "providers": about.providers}, separators=(",", ":")))
 
@@ -104,7 +162,7 @@ def worker(*, concurrency: int | None = None, providers: str | None = None) -> N
         if runs:
             render.note(f"Stopping after the current runs ({runs}) or {seconds:g} s. A second signal stops at once.")
 
-    run_worker(settings, serves, ready, leaving)
+    run_worker(settings, serves, ready, leaving, formatter=_formatter(log))
 
 
 def contracts(*, out: Path | None = None, options: OutputOptions | None = None) -> None:

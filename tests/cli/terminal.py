@@ -1,20 +1,26 @@
 """The terminal: commands as processes of their own, on one state directory, as a person or a script runs them."""
 
+import fcntl
 import json
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.api import soon
 from tests.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the port of discard
 
 
@@ -89,6 +95,56 @@ class Running:
         return Result(self._process.returncode, out, err)
 
 
+class Screen:
+    """A command that runs on a terminal of 80 columns."""
+
+    def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], directory: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+        command = [sys.executable, "-m", "athena_cli", *arguments]
+        given = {**environment, "TERM": "xterm", "NO_COLOR": "1"}
+        self._process = subprocess.Popen(
+            command, cwd=directory, env=given, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def read_until(self, text: str) -> str:
+        """Return everything shown so far, without styles, once it contains a text."""
+        for _ in soon(PATIENCE_SECONDS):
+            if text in self.plain:
+                break
+            self._read()
+        return self.plain
+
+    @property
+    def plain(self) -> str:
+        return STYLES.sub("", self.text)
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def end(self, number: signal.Signals | None = None) -> int:
+        """Send a signal, if one is given, read the rest and return the exit code."""
+        if number is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+        while self._read():
+            pass
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        self.end(signal.SIGKILL)
+        os.close(self._ours)
+
+    def _read(self) -> bool:
+        try:
+            shown = os.read(self._ours, 65_536)
+        except OSError:  # the other end is closed
+            return False
+        self.text += shown.decode(errors="replace").replace("\r\n", "\n")
+        return bool(shown)
+
+
 class Terminal:
     """Runs commands; keyword arguments are settings without their prefix, in lower case."""
 
@@ -98,6 +154,7 @@ class Terminal:
         self.settings = {"state_dir": str(self.state_dir), "api_base_url": NOWHERE}
         self.variables: dict[str, str] = {}
         self._running: list[Running] = []
+        self._screens: list[Screen] = []
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of a command."""
@@ -130,6 +187,11 @@ class Terminal:
         process.wait(PATIENCE_SECONDS)
         return shown.decode()
 
+    def screen(self, *arguments: str, **settings: str) -> Screen:
+        """Start a command on a terminal of its own."""
+        self._screens.append(Screen(arguments, self.environment(settings), self.directory))
+        return self._screens[-1]
+
     @contextmanager
     def server(self, port: int = 0, /, **settings: str) -> Iterator[Running]:
         """A server; commands talk to it from now on."""
@@ -153,6 +215,8 @@ class Terminal:
             running.end(signal.SIGKILL)
             running.stdout.close()
             running.stderr.close()
+        for screen in self._screens:
+            screen.close()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import select
 import tracemalloc
 from ipaddress import ip_address
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_api.edge.access_log import AGENT_CHARS_MAX, PATH_CHARS_MAX, AccessLog, AccessRecord, JsonLines, line
+from athena_api.edge.terminal_log import TerminalLog, TextLines
 from athena_core.clock import FixedClock
 from athena_core.providers.mask import Mask
 from athena_core.proxies import TrustedProxies
@@ -71,6 +73,25 @@ async def test_no_line_holds_what_a_terminal_may_obey() -> None:
     for text in lines:
         assert not set("\x9b\u202e\u2028\x7f") & set(text.decode())
         assert hostile in "".join(json.loads(text).values())
+
+
+def test_lines_for_a_terminal_are_masked_and_hold_nothing_that_it_may_obey() -> None:
+    time, hostile = r"\d\d:\d\d:\d\d  ", "\x9b31m \x1b[2J \u202e \u2028 \x7f sk-canary-key"
+    lines: list[bytes] = []
+    log = TerminalLog(FixedClock(), lines.append, Mask(["sk-canary-key"]))
+    log.request(request(path="/" + hostile, status=500, run_id="run_1"))
+    log.request(request(method="HEAD"))
+    log.warning(hostile)
+    log.exception("trace", RuntimeError(hostile))  # noqa: PLE1205 - it is not that kind of log
+    error = RuntimeError(hostile)
+    record = logging.LogRecord("library", logging.WARNING, "", 1, hostile, None, (RuntimeError, error, None))
+    lines.append(TextLines(Mask(["sk-canary-key"])).format(record).encode())
+    text = b"".join(lines).decode()
+    assert not set("\x9b\x1b\u202e\u2028\x7f") & set(text)
+    assert "sk-canary" not in text
+    assert re.search(rf"^{time}500 GET /.*  1 ms  alice  run_1$", text, re.MULTILINE)
+    assert re.search(rf"^{time}Error: RuntimeError \(trace id trace\)\nRuntimeError: ", text, re.MULTILINE)
+    assert re.search(rf"{time}Warning: .*RuntimeError: ", text)
 
 
 def test_paths_are_cut_and_escaped() -> None:
