@@ -68,6 +68,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "harness-profiles get": GeneratedCommand("getHarnessProfile", "Get a harness profile."),
     "harness-profiles list": GeneratedCommand("listHarnessProfiles", "List harness profiles, newest first."),
     "health": GeneratedCommand("getAdminHealth", "Get the health of the server and the state of each projection."),
+    "ids get": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
     "memory add": GeneratedCommand("recordMemory", "Record a memory entry."),
     "memory forget": GeneratedCommand(
         "forgetMemory",

@@ -14,6 +14,7 @@ from projections.engine.projection import Projection, joined
 from projections.evidence import EVIDENCES
 from projections.feed import FEED
 from projections.fleet_rows import FLEET
+from projections.ids import IDS
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
 from projections.policy import POLICY
@@ -31,6 +32,6 @@ CATALOG = joined(DIRECTIVES, PROFILES)
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, AUDIT, FLEET, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, AUDIT, FLEET, IDS, FEED),
 )
 """All read models."""

@@ -347,7 +347,7 @@ def the_command_line_has_one_writer(sources: Sources) -> Iterator[Breach]:
 
 
 NOUNS = {  # of the glossary, with their plurals
-    **{noun: f"{noun}s" for noun in ("anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event")},
+    **{noun: f"{noun}s" for noun in ("anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event", "id")},
     **{
         noun: f"{noun}s"
         for noun in ("message", "profile", "queue", "redrive", "rejection", "review", "run", "schedule")

@@ -7,7 +7,7 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import asks, audit, schedule_rows, workflow_rows
+from projections import asks, audit, ids, schedule_rows, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
@@ -41,6 +41,7 @@ ALIASES: Mapping[str, Any] = {
     "PolicyRuleType": enums.PolicyRuleType,
     "PolicyType": enums.PolicyType,
     "QueueMode": enums.QueueMode,
+    "RecordKind": ids.RecordKind,
     "RedriveDecision": enums.RedriveDecision,
     "RejectionReason": enums.RejectionReason,
     "RetryWith": errors.RetryWith,

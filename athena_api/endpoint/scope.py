@@ -30,7 +30,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
         proof["runs"], proof["sessions"] = (run_id,), (session_of(plane, run_id),)
     elif first == "directiveId":
         proof["personas"] = (persona_of_directive(plane, call.path[first]),)
-    elif first is None:
+    elif first is None or operation.method == "GET":
         for kind in operation.narrows:
             proof[kind] = () if operation.method == "GET" else names_in_body(plane, kind, call.body)
         session_id = getattr(call.body, "session_id", None)

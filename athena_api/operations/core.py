@@ -11,20 +11,22 @@ from athena_core import __version__
 from athena_core.clock import iso
 from athena_core.domain import EVENTS
 from athena_core.enums import AuthzMode
-from athena_core.errors import NO_CONNECTIONS, NotCaughtUp, StoreUnreachable
+from athena_core.errors import NO_CONNECTIONS, ConfigError, NotCaughtUp, StoreUnreachable
 from athena_core.event import Position, Value
 from athena_core.log.writer import REFUSALS
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
 from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
-from projections import ALL
+from projections import ALL, ids
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
 
 
 READY_LAG_MAX = 10_000
+ID_PART_CHARS_MIN = 6
+"""The least number of characters of a part of an id."""
 WRITES_FAIL = "writes fail"
 EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
@@ -368,6 +370,19 @@ async def workers_of(plane: "ControlPlane") -> Workers:
     return Workers(items=tuple(items))
 
 
+async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Find the ids of records that begin or end with a part, at most ten.
+
+    The part has at least six characters; case does not matter. Names of sessions and personas are not found. A caller
+    with a scope finds its runs and their evidence.
+    """
+    part = call.path["part"]
+    if len(part) < ID_PART_CHARS_MIN:
+        raise ConfigError.of("ids.find.part", f"must have at least {ID_PART_CHARS_MIN} characters", "a longer part")
+    found, position = await plane.query(("ids",), lambda rows: ids.find_ids(rows, part, call.who.scope))
+    return Reply(data=found, position=position, steady=True)
+
+
 row = Noun("core").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -391,6 +406,15 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=ViewDigests,
         reads=tuple(projection.name for projection in ALL),
         command="digests",
+    ),
+    row(
+        "ids.find",
+        "GET /ids/:part",
+        find_ids,
+        answer=ids.FoundIds,
+        reads=("ids",),
+        errors=("CONFIG_ERROR",),
+        narrows={"sessions", "runs"},
     ),
     row("workers.list", "GET /workers", list_workers, answer=Workers, command="workers"),
 )

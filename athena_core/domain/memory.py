@@ -30,7 +30,6 @@ class MemoryForgotten(Event):
 
     TYPE: ClassVar[str] = "memory.forgotten"
     SHOWS: ClassVar[Shows] = Shows(
-        views="payload.redacted, which is recorded with it, removes the entry",
         audit="payload.redacted, which is recorded with it, has the audit entry",
     )
     entry_id: str

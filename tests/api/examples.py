@@ -107,6 +107,7 @@ EXAMPLES: dict[str, Example] = {
     "getViewDigests": Example("/admin/digests"),
     "listWorkers": Example("/workers"),
     "getCaller": Example("/caller"),
+    "findIds": Example("/ids/run_unknown"),
     "createRun": Example(
         "/runs",
         body={

@@ -25,6 +25,7 @@ READS = tuple(
         "policy",
         "feed",
         "asks",
+        "ids",
     )
 )
 assert all(Path(__file__).with_name(f"{name}.py").exists() for name in READS), "a module was renamed"

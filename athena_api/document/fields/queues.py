@@ -209,6 +209,7 @@ FIELDS: Mapping[str, str] = {
     "askedAt": "When it was asked.",
     "decidedAt": "When it was decided, expired or was cancelled; absent while open.",
     "question": "The question.",
+    "Ask.kind": "Kind of the ask.",
     "Ask.decidedBy": "Identity that decided; absent while open and at its expiry.",
     "Ask.input": "Input values of the workflow run; absent without any.",
     "Ask.note": "Note of the decision; absent without one.",

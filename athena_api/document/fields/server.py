@@ -152,6 +152,11 @@ FIELDS: Mapping[str, str] = {
     "Simulation.since": "First position.",
     "Simulation.to": "Last position that was read.",
     "Simulation.truncated": "True if there are more events.",
+    "FoundId.id": "Id of the record.",
+    "FoundId.kind": "Kind of the record.",
+    "FoundId.runId": "Run of the evidence; else absent.",
+    "FoundIds.items": "The ids.",
+    "part": "Beginning or end of an id.",
     # The fleet
     "aggregateResourceUsage": "CPU and memory of all.",
     "capabilities": "Measurements that exist.",

@@ -114,6 +114,24 @@ if TYPE_CHECKING:
     PolicyRuleType: TypeAlias = Literal["concurrency", "generate", "mutate", "validate"] | str
     PolicyType: TypeAlias = Literal["CONCURRENCY", "COST"] | str
     QueueMode: TypeAlias = Literal["collect", "followup"] | str
+    RecordKind: TypeAlias = (
+        Literal[
+            "dead-letter",
+            "directive",
+            "drain",
+            "evidence",
+            "harness-profile",
+            "memory",
+            "message",
+            "redrive",
+            "run",
+            "run-template",
+            "schedule",
+            "workflow",
+            "workflow-run",
+        ]
+        | str
+    )
     RedriveDecision: TypeAlias = Literal["failed", "requeued", "skipped"] | str
     RedriveStatus: TypeAlias = Literal["cancelled", "completed", "dry-run", "running"] | str
     RejectionReason: TypeAlias = (
@@ -221,6 +239,7 @@ else:  # a newer server may send others
     PolicyRuleType = str
     PolicyType = str
     QueueMode = str
+    RecordKind = str
     RedriveDecision = str
     RedriveStatus = str
     RejectionReason = str
@@ -381,7 +400,7 @@ class Ask(Model, frozen=True, kw_only=True):
     id: str
     """Id."""
     kind: AskKind
-    """Kind of the content."""
+    """Kind of the ask."""
     status: AskStatus
     """Current status."""
     question: str
@@ -1306,6 +1325,24 @@ class ForgottenEntry(Model, frozen=True, kw_only=True):
     """False if it did not exist."""
     left: list[TextTrace] | None = None
     """Places that may still hold the text; absent if none."""
+
+
+class FoundId(Model, frozen=True, kw_only=True):
+    """The id of a record, and its kind. Evidence also has its run."""
+
+    kind: RecordKind
+    """Kind of the record."""
+    id: str
+    """Id of the record."""
+    run_id: str | None = None
+    """Run of the evidence; else absent."""
+
+
+class FoundIds(Model, frozen=True, kw_only=True):
+    """At most ten ids that begin or end with the given part."""
+
+    items: list[FoundId]
+    """The ids."""
 
 
 class HarnessConfig(Model, frozen=True, kw_only=True):

@@ -121,6 +121,8 @@ class Reader:
         assert self.read("getMemoryEntry", self.first("listMemory").id)
         list(self.read("searchMemory", query="deploy"))
         list(self.read("listAnchors"))
+        workflow_id = self.first("listWorkflows").id
+        assert [one.id for one in self.read("findIds", workflow_id[-8:]).items] == [workflow_id]
         assert self.first("listAsks").status == "open", "the golden state has a waiting approval"
         assert self.read("getPolicy").schema_version
         list(self.read("listPolicyConcurrencyRejections"))

@@ -84,6 +84,29 @@ class Operations(Core):
         )
         return answer
 
+    def find_ids(self, part: str, *, min_position: int | None = None, stale: str | None = None) -> models.FoundIds:
+        """Find the ids of records that begin or end with a part, at most ten.
+
+        The part has at least six characters; case does not matter. Names of sessions and personas are not found. A
+        caller with a scope finds its runs and their evidence.
+
+        Args:
+            part: Beginning or end of an id.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.FoundIds = self.request(
+            "GET",
+            "/ids/{part}",
+            models.FoundIds,
+            parameters={"part": part},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
     def list_workers(self) -> models.Workers:
         """List the servers and workers on this log, with their capacity, running runs and last heartbeat.
 

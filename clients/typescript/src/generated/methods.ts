@@ -238,6 +238,16 @@ export class Operations extends Transport {
     return (await this.request(rows.getViewDigests, { ...options })).data;
   }
 
+  /**
+   * Find the ids of records that begin or end with a part, at most ten.
+   *
+   * The part has at least six characters; case does not matter. Names of sessions and personas are not found. A caller
+   * with a scope finds its runs and their evidence.
+   */
+  async findIds(part: string, options: ReadOptions = {}): Promise<types.FoundIds> {
+    return (await this.request(rows.findIds, { path: { part }, ...options })).data;
+  }
+
   /** List the servers and workers on this log, with their capacity, running runs and last heartbeat. */
   async listWorkers(options: ReadOptions = {}): Promise<types.Workers> {
     return (await this.request(rows.listWorkers, { ...options })).data;

@@ -176,7 +176,7 @@ export interface ArtifactRef {
 export interface Ask {
   /** Id. */
   readonly id: string;
-  /** Kind of the content. */
+  /** Kind of the ask. */
   readonly kind: AskKind;
   /** Current status. */
   readonly status: AskStatus | (string & {});
@@ -1270,6 +1270,22 @@ export interface ForgottenEntry {
   readonly left?: readonly TextTrace[] | undefined;
 }
 
+/** The id of a record, and its kind. Evidence also has its run. */
+export interface FoundId {
+  /** Kind of the record. */
+  readonly kind: RecordKind | (string & {});
+  /** Id of the record. */
+  readonly id: string;
+  /** Run of the evidence; else absent. */
+  readonly runId?: string | undefined;
+}
+
+/** At most ten ids that begin or end with the given part. */
+export interface FoundIds {
+  /** The ids. */
+  readonly items: readonly FoundId[];
+}
+
 /** The model and the tools of a harness profile. */
 export interface HarnessConfig {
   /** Name of the provider. */
@@ -2064,6 +2080,8 @@ export interface ReadMemoryBody {
   /** Number of lines; absent: all. */
   readonly lines?: number | null | undefined;
 }
+
+export type RecordKind = "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "redrive" | "run" | "run-template" | "schedule" | "workflow" | "workflow-run";
 
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.

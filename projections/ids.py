@@ -1,0 +1,176 @@
+"""Read model of ids: finds the id of a record by its beginning or its end, through an index for each.
+
+Names that people choose, such as sessions and personas, are not in it; those of schedules are.
+Names that people choose are left out, such as the names of sessions, except the ids of schedules.
+
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from athena_core.domain.dead_letter import DeadLetterAdded
+from athena_core.domain.directive import DirectiveCreated
+from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
+from athena_core.domain.message import MessageSent
+from athena_core.domain.profile import HarnessProfileCreated
+from athena_core.domain.queue import WorkDrainStarted
+from athena_core.domain.redrive import RedriveStarted
+from athena_core.domain.run import EvidenceAttached, RunCreated, RunQueued
+from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
+from athena_core.domain.template import RunTemplateCreated
+from athena_core.domain.workflow import WorkflowCreated
+from athena_core.domain.workflow_run import WorkflowRunCreated
+from athena_core.event import Event, Recorded, Value
+from athena_core.protocols import Cell, Connection
+from athena_core.values import Scope
+from projections.engine.projection import Projection, Rows, Table
+
+RecordKind: TypeAlias = Literal[
+    "dead-letter",
+    "directive",
+    "drain",
+    "evidence",
+    "harness-profile",
+    "memory",
+    "message",
+    "redrive",
+    "run",
+    "run-template",
+    "schedule",
+    "workflow",
+    "workflow-run",
+]
+
+FOUND_MAX = 10
+"""Number of ids that an answer holds."""
+LOOKED_AT_MAX = 1_000
+"""Number of ids that are compared with the scope of a caller."""
+TAIL_CHARS = 16
+"""Number of last characters that the index holds."""
+
+
+class IdRow(msgspec.Struct, gc=False):
+    """An id. ``tail`` has its last characters in reverse order. ``run_id`` is set if it belongs to a run."""
+
+    id: str
+    kind: RecordKind
+    tail: str
+    session_id: str | None = None
+    run_id: str | None = None
+
+
+ID = Table("record_id", IdRow, key=("id",), indexes=(("tail",),))
+IDS = Projection("ids", version=1, tables=(ID,))
+
+SELECT_BY_BEGINNING = f"{ID.all} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+SELECT_BY_END = f"{ID.all} WHERE tail >= ? AND tail < ? ORDER BY tail LIMIT ?"
+
+SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
+    DeadLetterAdded: ("dead-letter", "id"),
+    HarnessProfileCreated: ("harness-profile", "harness_profile_id"),
+    MemoryRecorded: ("memory", "entry_id"),
+    MessageSent: ("message", "message_id"),
+    RedriveStarted: ("redrive", "redrive_id"),
+    RunTemplateCreated: ("run-template", "run_template_id"),
+    ScheduleUpserted: ("schedule", "id"),
+    WorkDrainStarted: ("drain", "drain_id"),
+    WorkflowCreated: ("workflow", "workflow_id"),
+}
+"""The kind of the record that an event creates, and the field with its id."""
+
+
+def _record_created(rows: Rows, recorded: Recorded[Any]) -> None:
+    kind, field = SOURCES[type(recorded.event)]
+    record_id = getattr(recorded.event, field)
+    rows.put(ID, IdRow(record_id, kind, _tail(record_id)))
+
+
+for created in SOURCES:
+    IDS.on(created, _record_created)
+
+
+@IDS.handler
+def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
+    """Add a directive that a client created. Those that hold the input of one run are not listed either."""
+    event = recorded.event
+    if not event.shadow:
+        rows.put(ID, IdRow(event.directive_id, "directive", _tail(event.directive_id)))
+
+
+@IDS.handler
+def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
+    """Add a run with its first event."""
+    if recorded.version == 1:
+        run_id = recorded.stream
+        rows.extend(ID, ((run_id, "run", _tail(run_id), recorded.event.session_id, run_id),))
+
+
+@IDS.handler
+def workflow_run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
+    rows.put(ID, IdRow(recorded.stream, "workflow-run", _tail(recorded.stream)))
+
+
+@IDS.handler
+def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
+    evidence_id = recorded.event.evidence_id
+    rows.put(ID, IdRow(evidence_id, "evidence", _tail(evidence_id), recorded.session_id, recorded.stream))
+
+
+@IDS.handler
+def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
+    rows.delete(ID, recorded.event.id)
+
+
+@IDS.handler
+def memory_forgotten(rows: Rows, recorded: Recorded[MemoryForgotten]) -> None:
+    rows.delete(ID, recorded.event.entry_id)
+
+
+def _tail(record_id: str) -> str:
+    return record_id[: -TAIL_CHARS - 1 : -1]
+
+
+class FoundId(Value):
+    """The id of a record, and its kind. Evidence also has its run."""
+
+    kind: RecordKind
+    id: str
+    run_id: str | None = None
+
+
+class FoundIds(Value):
+    """At most ten ids that begin or end with the given part."""
+
+    items: tuple[FoundId, ...]
+
+
+def find_ids(connection: Connection, part: str, scope: Scope | None = None) -> FoundIds:
+    """Return the ids that begin or end with ``part``, also in its upper-case form, which ids are printed in.
+
+    A scope covers only runs and their evidence. At most 1,000 ids of each index are compared with it.
+    """
+    found: dict[str, FoundId] = {}
+    for row in _matching(connection, part, FOUND_MAX if scope is None else LOOKED_AT_MAX):
+        if scope is None or (row.run_id is not None and scope.shows(row.session_id or "", row.run_id)):
+            run_id = row.run_id if row.kind == "evidence" else None
+            found.setdefault(row.id, FoundId(kind=row.kind, id=row.id, run_id=run_id))
+        if len(found) == FOUND_MAX:
+            break
+    return FoundIds(items=tuple(found.values()))
+
+
+def _matching(connection: Connection, part: str, limit: int) -> Iterator[IdRow]:
+    """Yield the rows of the ranges of both indexes. The ids of one range are in order."""
+    head, underscore, rest = part.rpartition("_")
+    for text in dict.fromkeys((part, head + underscore + rest.upper())):
+        yield from map(ID.load, connection.execute(SELECT_BY_BEGINNING, (text, _after(text), limit)))
+        tail = _tail(text)
+        for values in connection.execute(SELECT_BY_END, (tail, _after(tail), limit)):
+            row = ID.load(values)
+            if row.id.endswith(text):
+                yield row
+
+
+def _after(text: str) -> Cell:
+    """Return the first text that is greater than all texts that begin with this one."""
+    return text[:-1] + chr(ord(text[-1]) + 1)
