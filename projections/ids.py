@@ -1,7 +1,7 @@
 """Read model of ids: finds the id of a record by its beginning or its end, through an index for each.
 
-Names that people choose, such as sessions and personas, are not in it; those of schedules are.
 Names that people choose are left out, such as the names of sessions, except the ids of schedules.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
