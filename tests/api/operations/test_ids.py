@@ -22,7 +22,7 @@ def test_a_short_part_has_an_error_of_its_own(shared: Server) -> None:
 @pytest.mark.parametrize(
     "part", ["%00%00%00%00%00%00", "%25%25%25%25%25%25", "a" * 10_000, "%F0%9F%92%A9%F0%9F%92%A9", "%FF%FE%FD%FC%FB%FA"]
 )
-def test_what_is_no_part_of_an_id_is_refused(shared: Server, part: str) -> None:
+def test_parts_that_no_id_has_are_refused(shared: Server, part: str) -> None:
     assert refused_by(shared.api.get, f"/ids/{part}") in {
         (400, "CONFIG_ERROR"),
         (414, "URL_TOO_LONG"),
