@@ -293,7 +293,7 @@ class Usage(Value):
 
     def plus(self, other: "Usage") -> "Usage":
         """Return the sum of two usages. A count that neither of them has stays None."""
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__struct_fields__}
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in Usage.__struct_fields__}
         sums = {name: sum(count or 0 for count in pair) for name, pair in pairs.items() if pair != (None, None)}
         return Usage(**sums)
 

@@ -1,6 +1,7 @@
 """Rows of runs: all runs, the admitted and the waiting ones, and cancel requests."""
 
 import msgspec
+from msgspec.structs import asdict
 
 from athena_core import errors
 from athena_core.domain.plane import PayloadRedacted
@@ -29,10 +30,16 @@ from athena_core.values import PREVIEW_CHARS, Usage
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
 
 
+class RunUsage(Usage):
+    """The tokens that a run used. ``estimated`` is true if a provider did not report all of them."""
+
+    estimated: bool | None = None
+
+
 class RunRow(msgspec.Struct, gc=False):
     """A run, by the position of its first event. ``error`` and similar columns are JSON.
 
-    ``redacted`` is True once a text of it is erased, otherwise NULL.
+    ``redacted`` is True once a text of it is erased, ``partial`` if the output is not a whole answer; otherwise NULL.
     """
 
     position: int
@@ -67,6 +74,7 @@ class RunRow(msgspec.Struct, gc=False):
     output_chars: int | None = None
     error_position: int | None = None
     redacted: bool | None = None
+    partial: bool | None = None
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -151,7 +159,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=9, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=10, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -233,7 +241,7 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
     if event.role == "assistant":
         if row.output_position is not None:
             rows.delete(OUTPUT, row.output_position)
-        row.output_position = recorded.position
+        row.output_position, row.partial = recorded.position, event.partial
         row.output_preview = None if content is None else content[:PREVIEW_CHARS]
         row.output_chars = None if content is None else len(content)
         rows.append(OUTPUT, RunOutputRow(recorded.position, run_id=row.run_id, text=content))
@@ -248,8 +256,8 @@ def usage_recorded(rows: Rows, recorded: Recorded[UsageRecorded]) -> None:
     """Add up usage and cost over the model calls of a run."""
     event = recorded.event
     row = rows.change(RUN, recorded.stream)
-    usage = event.usage if row.usage is None else msgspec.json.decode(row.usage, type=Usage).plus(event.usage)
-    row.usage = to_json(usage)
+    before = RunUsage() if row.usage is None else msgspec.json.decode(row.usage, type=RunUsage)
+    row.usage = _usage(before.plus(event.usage), estimated=before.estimated or event.estimated)
     if event.cost_micro_usd is not None:
         row.cost_micro_usd = (row.cost_micro_usd or 0) + event.cost_micro_usd
 
@@ -301,7 +309,8 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
     if event.verification_failures:
         row.verification_failures = to_json(event.verification_failures)
     if event.usage is not None:
-        row.usage = to_json(event.usage)
+        before = RunUsage() if row.usage is None else msgspec.json.decode(row.usage, type=RunUsage)
+        row.usage = _usage(event.usage, estimated=before.estimated)
 
 
 @RUNS.handler
@@ -415,6 +424,10 @@ def _row(
         parent_run_id=event.parent_run_id,
         budget_micro_usd=event.budget_micro_usd,
     )
+
+
+def _usage(usage: Usage, *, estimated: bool | None) -> str:
+    return to_json(RunUsage(**asdict(usage), estimated=estimated or None))
 
 
 def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:

@@ -16,10 +16,10 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.enums import LimitScope, PauseReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Scope, Usage, VerificationFailure
+from athena_core.values import Scope, VerificationFailure
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import ONLY_ROW
-from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, RunError, RunRow
+from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, RunError, RunRow, RunUsage
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
 RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
@@ -84,7 +84,8 @@ class Run(Value, kw_only=False):
     """A run. In lists, ``inputPreview`` and ``outputPreview`` replace the input and the output.
 
     A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
-    adds the output. ``redacted`` is true if a text of the run was erased.
+    adds the output. ``partial`` is true if the output is not a whole answer: the run ended or paused while the model
+    was writing. ``redacted`` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -105,7 +106,8 @@ class Run(Value, kw_only=False):
     parent_run_id: str | None = None
     template: TemplateVersion | None = None
     output: str | None = None
-    usage: Usage | None = None
+    partial: bool | None = None
+    usage: RunUsage | None = None
     cost_micro_usd: int | None = None
     budget_micro_usd: int | None = None
     error: RunError | None = None
@@ -265,9 +267,10 @@ DECODE: dict[str, Callable[[Any], object]] = {
     "created_at": iso,
     "started_at": iso,
     "finished_at": iso,
-    "usage": msgspec.json.Decoder(Usage).decode,
+    "usage": msgspec.json.Decoder(RunUsage).decode,
     "error": msgspec.json.Decoder(RunError).decode,
     "redacted": bool,
+    "partial": bool,
     "verification_failures": msgspec.json.Decoder(tuple[VerificationFailure, ...]).decode,
 }
 """The fields whose columns hold another type, such as JSON or milliseconds. Flags are among them."""

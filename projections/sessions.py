@@ -74,12 +74,13 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
     is_error: bool | None
     remarks: str | None
     created_at: int
+    partial: bool | None = None
 
 
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), cached=True)
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), cached=True)
 ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=3, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=4, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
@@ -98,7 +99,8 @@ SELECT_ENTRIES = (
 )
 ENTRIES_AFTER = f"{SELECT_ENTRIES} AND e.position > ? ORDER BY e.position LIMIT ?"
 SELECT_MESSAGES = (
-    f"{ENTRY.all} WHERE position > ? AND kind = 'message' AND role IN ('user', 'assistant') ORDER BY position LIMIT ?"
+    f"{ENTRY.all} WHERE position > ? AND kind = 'message' AND role IN ('user', 'assistant') AND partial IS NULL"
+    " ORDER BY position LIMIT ?"
 )
 ENTRIES_LAST = f"{SELECT_ENTRIES} ORDER BY e.position DESC LIMIT ?"
 
@@ -196,6 +198,7 @@ def _append(
             is_error=failed,
             remarks=remarks,
             created_at=recorded.at,
+            partial=event.partial if isinstance(event, TranscriptAppended) else None,
         ),
     )
 
@@ -226,6 +229,7 @@ class Session(Value):
 class TranscriptEntry(Value):
     """A transcript entry. It is ``provisional`` until its run ends; then ``runStatus`` is the outcome of the run.
 
+    ``partial``: the model had not finished when the run ended or paused; later runs do not get it as context.
     ``content`` is null once redacted; then ``redacted`` is true.
     """
 
@@ -241,6 +245,7 @@ class TranscriptEntry(Value):
     is_error: bool | None = None
     provisional: bool | None = None
     run_status: RunEndStatus | None = None
+    partial: bool | None = None
     redacted: bool | None = None
 
 
@@ -327,5 +332,6 @@ def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
         is_error=row.is_error,
         provisional=True if status is None else None,
         run_status=cast("RunEndStatus | None", status),
+        partial=row.partial or None,
         redacted=row.redacted or None,
     )

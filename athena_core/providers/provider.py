@@ -164,6 +164,11 @@ class CompletionBuilder:
         self._pieces: list[str] = []
         self.usage: Usage | None = None
 
+    @property
+    def begun(self) -> bool:
+        """True once there is any output."""
+        return bool(self._pieces or self._calls)
+
     def text(self, text: str) -> str:
         """Add a piece of text. Return it in storable form."""
         self._spend(len(text))

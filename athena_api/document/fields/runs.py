@@ -40,6 +40,8 @@ FIELDS: Mapping[str, str] = {
     "links": "Paths of related resources.",
     "output": "Text of the answer.",
     "Run.output": "Text of the answer; absent before the end, once redacted, and in lists without `include=output`.",
+    "Run.partial": "True if the output is not a whole answer: the run was cut off. Else absent.",
+    "RunUsage.estimated": "True if a provider did not report all tokens; else absent.",
     "outputChars": "Length of the output in characters.",
     "outputPreview": "First 160 characters of the output, in lists only.",
     "paused": "Whether it is paused.",

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec.structs import replace
+
 from athena_core.decider import Context
 from athena_core.domain.run.events import (
     BudgetReserved,
@@ -232,7 +234,7 @@ def _take_over(command: TakeRun, state: RunState) -> tuple[Event, ...]:
 
 
 def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
-    """Return the executor's events. A cancel that was requested wins, but completed work is kept."""
+    """Return the executor's events. A cancel that was requested wins, but work, costs and model output are kept."""
     match command:
         case EndRun():
             steps: tuple[RunStep, ...] = command.last
@@ -254,7 +256,8 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
             steps, end = (), () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
-    return (*(step for step in steps if _is_work(step)), _cancelled(state.cancel))
+    kept = (_despite_cancel(step) for step in steps)
+    return (*(step for step in kept if step is not None), _cancelled(state.cancel))
 
 
 def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
@@ -271,11 +274,15 @@ def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
-def _is_work(step: RunStep) -> bool:
-    """Return True if the step is completed or paid work, not only text or intent."""
-    return isinstance(step, UsageRecorded | EvidenceAttached) or (
-        isinstance(step, TranscriptAppended) and step.kind == "tool-result"
-    )
+def _despite_cancel(step: RunStep) -> RunStep | None:
+    """Return what a cancelled run keeps of a step: work, costs, and model output as a partial answer."""
+    match step:
+        case UsageRecorded() | EvidenceAttached() | TranscriptAppended(kind="tool-result"):
+            return step
+        case TranscriptAppended(role="assistant") if step.chars:
+            return replace(step, partial=True)
+        case _:
+            return None
 
 
 def _cancel(command: CancelRun, state: RunState) -> tuple[Event, ...]:

@@ -135,7 +135,8 @@ class TranscriptAppended(Event):
     """An entry was added to the transcript of the run's session.
 
     Model output is ``truncated`` if a token limit cut it, and also ``interrupted`` if the run's budget did; then it is
-    not an answer. A tool result is ``interrupted`` if the effect of the call is unknown.
+    not an answer. Neither is ``partial`` output: its run ended or paused before the model had finished. A tool result
+    is ``interrupted`` if the effect of the call is unknown.
     """
 
     TYPE: ClassVar[str] = "transcript.appended"
@@ -150,6 +151,7 @@ class TranscriptAppended(Event):
     truncated: bool | None = None
     changed: bool | None = None
     interrupted: bool | None = None
+    partial: bool | None = None
     content: Text = None
 
 
@@ -211,7 +213,7 @@ class UsageRecorded(Event):
     """A model call was paid for. The cost is absent, and ``unpriced`` set, if the model has no price.
 
     ``estimated``: the provider reported no usage, so characters were counted. ``failed``: the call failed or was
-    cancelled after the provider had reported its usage. ``first_token_ms``: time to the first piece of the output.
+    cancelled after the first output or report of usage. ``first_token_ms``: time to the first piece of the output.
     """
 
     TYPE: ClassVar[str] = "usage.recorded"

@@ -36,7 +36,7 @@ UNANSWERED = "no result of this call is on record"
 def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
     """Return the messages of one run, in order; the calls of a turn are one message. Erased text is left out.
 
-    Text that the budget cut off is left out too, because it is requested again.
+    Partial output, and text that the budget cut off, are left out too.
     """
     messages: list[ModelMessage] = []
     turn: int | None = None
@@ -48,7 +48,7 @@ def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
                     ModelMessage(role="tool", content=content, tool_call_id=event.tool_call_id, is_error=failed)
                 )
                 turn = None
-            case TranscriptAppended(role="assistant", interrupted=True):
+            case TranscriptAppended(role="assistant", interrupted=True) | TranscriptAppended(partial=True):
                 turn = None
             case TranscriptAppended(content=str(content)):
                 messages.append(ModelMessage(role=event.role, content=content))

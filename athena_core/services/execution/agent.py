@@ -206,16 +206,26 @@ class Agent:
         try:
             answered, context = await self._ask(assignment, progress, recorder)
         except BudgetReached as stop:
-            steps = (*recalled, *self.paid_in_vain(assignment))
+            steps = (*recalled, *self.cut_off(assignment))
             if not steps or await recorder.record(steps):
                 await recorder.pause(stop.reached)
             return None
         except ProviderFailure as failure:
-            steps = (*recalled, *self.paid_in_vain(assignment))
+            steps = (*recalled, *self.cut_off(assignment))
             if spent(progress, steps):
                 return ModelTurn(steps)
             return RunEnd(steps, run_failed(failure.code, failure.message, retryable=failure.retryable))
         return ModelTurn((*recalled, *self._turn_steps(assignment, progress, answered)), answered, context)
+
+    def cut_off(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return the unrecorded output and costs of the run's failed and cancelled calls, once.
+
+        The output is from the last call that produced any.
+        """
+        _, calls = self._in_vain.get(assignment.run_id, (0, []))
+        text = next((call.partial for call in reversed(calls) if call.partial), "")
+        said = run.TranscriptAppended(role="assistant", kind="message", chars=len(text), partial=True, content=text)
+        return *((said,) if text else ()), *self.paid_in_vain(assignment)
 
     def paid_in_vain(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
         """Return the unrecorded costs of the run's failed and cancelled calls, once."""

@@ -45,7 +45,7 @@ class CallCost(Value):
 
     ``usage`` has input, output and total tokens; counts that the provider did not report are ``estimated`` from the
     size of the texts. Without a known price ``unpriced`` is true and the cost is None. ``price_version`` is None for
-    free providers.
+    free providers. ``partial`` is the text of a call that was cut off.
     """
 
     provider: str
@@ -57,6 +57,7 @@ class CallCost(Value):
     price_version: str | None
     request_id: str | None
     first_token_ms: int | None = None
+    partial: str = ""
 
 
 class ModelAnswer(Value):
@@ -115,13 +116,13 @@ class ModelCaller:
         """Ask the providers and models of the route in turn, until one answers; the request's own model is ignored.
 
         ``attempts`` is per provider, ``retries_left`` bounds the retries of all together. No attempt begins once failed
-        ones cost ``left_micro_usd``. The reported costs of failed and cancelled attempts are added to ``in_vain``.
-        ``reserve`` is called before each call that is not free. Raise the last ProviderFailure, with the number of
-        attempts and hops, or any error of ``reserve``.
+        ones cost ``left_micro_usd``. Failed and cancelled attempts with output or a reported usage are added to
+        ``in_vain``. ``reserve`` is called before each call that is not free. Raise the last ProviderFailure, with the
+        number of attempts and hops, or any error of ``reserve``.
         """
         started = self._clock.monotonic()
         in_vain = [] if in_vain is None else in_vain
-        tried = retries = 0
+        tried = retries = known = 0
         failure: ProviderFailure | None = None
         for hops, (name, model) in enumerate(route):
             for attempt in range(1, attempts + 1):
@@ -132,15 +133,16 @@ class ModelCaller:
                     least, most = self._bounds(request, name, model)
                     granted = await reserve(name, model, total_cost(in_vain), least, most)
                 asking = self._capped(request, name, model, left, granted)
+                if on_text is not None and any(call.partial for call in in_vain[known:]):
+                    on_text(None)
+                known = len(in_vain)
                 try:
                     completion = await self._call(name, asking, on_text, in_vain)
                 except ProviderFailure as caught:
                     failure = caught.after(failure, attempts=tried, hops=hops)
                 else:
-                    paid, most = (
-                        self._cost(request, completion, name, model),
-                        self._tokens_bought(request, name, model, left),
-                    )
+                    paid = self._cost(request, completion, name, model)
+                    most = self._tokens_bought(request, name, model, left)
                     return ModelAnswer(
                         completion=self._with_call_ids(request, completion),
                         paid=paid,
@@ -187,25 +189,17 @@ class ModelCaller:
     async def _call(
         self, name: str, request: ModelRequest, on_text: OnText | None, in_vain: list[CallCost]
     ) -> ModelCompletion:
-        """Make one call. If it fails, withdraw its text and keep its cost."""
+        """Make one call. If it is cut off, keep its cost and text."""
         provider = self._providers.get(name)
         if provider is None:
             raise ProviderFailure(f"provider {name!r} is not registered", worth_retrying=False)
-        shown, spoken = False, CompletionBuilder(name, request.max_output_chars, self._clock.monotonic)
-
-        def show(text: str) -> None:
-            nonlocal shown
-            shown = True
-            if on_text is not None:
-                on_text(text)
-
+        spoken = CompletionBuilder(name, request.max_output_chars, self._clock.monotonic)
         try:
-            return await complete(provider, request, show, spoken)
-        except BaseException as error:  # a cancelled call was paid for, too
-            if spoken.usage is not None:
-                in_vain.append(self._cost(request, spoken.completion("failed"), name, request.model))
-            if shown and on_text is not None and isinstance(error, ProviderFailure):
-                on_text(None)
+            return await complete(provider, request, on_text, spoken)
+        except BaseException:  # a cancelled call was paid for, too
+            if spoken.begun or spoken.usage is not None:
+                cut = spoken.completion("failed")
+                in_vain.append(replace(self._cost(request, cut, name, request.model), partial=cut.text))
             raise
 
     def _delay(self, failure: ProviderFailure, attempt: int) -> float | None:

@@ -42,6 +42,8 @@ class RunProgress(Value):
 def evolve(progress: RunProgress, event: Event) -> RunProgress:
     """Apply one event of the run, with its text."""
     match event:
+        case run.TranscriptAppended(partial=True):
+            return progress
         case run.TranscriptAppended(role="assistant", interrupted=True):
             return replace(progress, cut=True)
         case run.TranscriptAppended(role="assistant"):

@@ -33,6 +33,9 @@ from athena_core.system.problems import described
 CANCEL_SECONDS_MAX = 5.0
 """How long an executor has to end a cancelled run before the run is ended without it."""
 
+LEAVE_SECONDS_MAX = 2.0
+"""How long an executor that leaves tries to record the cost of a model call that it cut off."""
+
 FIRST_LEASE_VERSION_MAX = 3
 """The highest version of a first lease, after ``run.queued`` and ``run.created``; a later one may be a takeover."""
 
@@ -392,21 +395,23 @@ class Runner:
                     return
                 except AthenaError as error:
                     bug = error if isinstance(error, InternalError) else None
-                    done = RunEnd((), run_failed(error.code, error.message, retryable=error.retryable))
+                    failed = run_failed(error.code, error.message, retryable=error.retryable)
+                    done = RunEnd(self._agent.cut_off(assignment), failed)
                 except Exception as error:  # a bug of ours must not strand the run
                     bug = error
-                    done = RunEnd((), run_failed(InternalError.code, described(error)))
+                    done = RunEnd(self._agent.cut_off(assignment), run_failed(InternalError.code, described(error)))
             held.working = False
-            if held.scope.cancelled_caught:
+            if self._leaving:
+                await self._record_costs(assignment, recorder)
+            elif held.scope.cancelled_caught:
                 late = run.RunTimedOut(timeout_ms=request.timeout_ms)
-                done = RunEnd(
-                    self._agent.paid_in_vain(assignment), run.RunCancelled(cause="requested") if held.stopped else late
-                )
+                stopped = run.RunCancelled(cause="requested") if held.stopped else late
+                done = RunEnd(self._agent.cut_off(assignment), stopped)
             if done is not None and not self._leaving:
                 with suppress(LeaseLost):
                     committed = await recorder.end(done)
-                    ended = committed.answer is done.ending
-                    if ended and isinstance(done.ending, run.RunCompleted):
+                    ended = committed.answer is not None
+                    if committed.answer is done.ending and isinstance(done.ending, run.RunCompleted):
                         completion = LocalCompletion(done.answer, done.ending, committed.position)
                         self._waiters.completed(assignment.run_id, completion)
         except Exception as error:  # the sweep takes it up again, as leased and not executed
@@ -422,6 +427,13 @@ class Runner:
                 del self._held[assignment.run_id]
             self._due.set()
             self._rested.set()
+
+    async def _record_costs(self, assignment: RunAssignment, recorder: LeaseRecorder) -> None:
+        """Record the cost of a call that this executor cuts off when it leaves. Another one will call again."""
+        steps = self._agent.paid_in_vain(assignment)
+        if steps:
+            with anyio.move_on_after(LEAVE_SECONDS_MAX), suppress(LeaseLost):
+                await recorder.record(steps)
 
     def _time_out_late(self) -> None:
         """Time out runs that are due: the event loop's clock stops while the machine is suspended."""

@@ -336,7 +336,7 @@ class Timeline:
             unknown = ": it was interrupted, and its effect is unknown" if event.interrupted else ""
             return f"{_tool(event)} {how}{unknown} ({event.chars} characters)"
         who = {"user": "the user sent", "assistant": "the model wrote"}.get(event.role, "the run received")
-        cut = ", cut off by the budget" if event.interrupted else ""
+        cut = ", a partial answer" if event.partial else ", cut off by the budget" if event.interrupted else ""
         return f"{who} {event.chars} characters{cut}"
 
     def _cancel_requested(self, one: Recorded[Event], event: RunCancelRequested) -> str:

@@ -200,7 +200,7 @@ class Reviews:
         text, completed = "", False
         for recorded in self._runs.recorded(run_id):
             match recorded.event:
-                case run.TranscriptAppended(role="assistant", kind="message"):
+                case run.TranscriptAppended(role="assistant", kind="message", partial=None):
                     text = recorded.event.content or ""
                 case run.RunCompleted():
                     completed = True

@@ -50,7 +50,7 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
                 created, created_at = row.event, row.at
             case template.RunTemplateRun():
                 used, params_erased = template_use(row.event), row.event.effective_params is None
-            case run.TranscriptAppended(role="assistant", kind="message"):
+            case run.TranscriptAppended(role="assistant", kind="message", partial=None):
                 output = row.event.content
             case run.RunPaused() | run.RunResumed():
                 paused = isinstance(row.event, run.RunPaused)

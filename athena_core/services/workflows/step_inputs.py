@@ -157,11 +157,11 @@ def input_erased(name: str) -> StepRefused:
 
 
 def output_of(recorded: Sequence[Recorded[Any]]) -> str | None:
-    """Return the output of a run, its last assistant message; None if it was redacted."""
+    """Return the output of a run, its last whole assistant message; None if it was redacted."""
     for entry in reversed(recorded):
-        event = entry.event
-        if isinstance(event, run.TranscriptAppended) and event.role == "assistant" and event.kind == "message":
-            return event.content
+        match entry.event:
+            case run.TranscriptAppended(role="assistant", kind="message", partial=None) as answer:
+                return answer.content
     return ""
 
 

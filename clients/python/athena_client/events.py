@@ -618,13 +618,15 @@ class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
     """True if it was cut."""
     changed: bool | None = None
     interrupted: bool | None = None
+    partial: bool | None = None
 
 
 class TranscriptAppended(EventRecord, frozen=True, kw_only=True):
     """An entry was added to the transcript of the run's session.
 
     Model output is `truncated` if a token limit cut it, and also `interrupted` if the run's budget did; then it is not
-    an answer. A tool result is `interrupted` if the effect of the call is unknown.
+    an answer. Neither is `partial` output: its run ended or paused before the model had finished. A tool result is
+    `interrupted` if the effect of the call is unknown.
     """
 
     type: Literal["transcript.appended"]
@@ -721,7 +723,7 @@ class UsageRecorded(EventRecord, frozen=True, kw_only=True):
     """A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
 
     `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
-    after the provider had reported its usage. `first_token_ms`: time to the first piece of the output.
+    after the first output or report of usage. `first_token_ms`: time to the first piece of the output.
     """
 
     type: Literal["usage.recorded"]

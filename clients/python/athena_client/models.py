@@ -2324,7 +2324,8 @@ class Run(Model, frozen=True, kw_only=True):
     """A run. In lists, `input_preview` and `output_preview` replace the input and the output.
 
     A preview has at most 160 characters. `output_chars` is the length of the output in characters. `include=output`
-    adds the output. `redacted` is true if a text of the run was erased.
+    adds the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
+    writing. `redacted` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -2363,7 +2364,8 @@ class Run(Model, frozen=True, kw_only=True):
     """Template version of the run; absent without one."""
     output: str | None = None
     """Text of the answer; absent before the end, once redacted, and in lists without `include=output`."""
-    usage: Usage | None = None
+    partial: bool | None = None
+    usage: RunUsage | None = None
     """Tokens of all its model calls; absent before the first."""
     cost_micro_usd: int | None = None
     """Cost of its priced model calls, in millionths of a dollar; absent before one."""
@@ -2515,6 +2517,25 @@ class RunTimes(Model, frozen=True, kw_only=True):
     """Median time in milliseconds; absent without runs."""
     p95_ms: int | None = None
     """95th percentile in milliseconds; absent without runs."""
+
+
+class RunUsage(Model, frozen=True, kw_only=True):
+    """The tokens that a run used. `estimated` is true if a provider did not report all of them."""
+
+    input_tokens: int | None = None
+    """Input tokens, with cached ones; absent if unknown."""
+    output_tokens: int | None = None
+    """Output tokens, with reasoning ones; absent if unknown."""
+    total_tokens: int | None = None
+    """Input and output tokens; absent if unknown."""
+    cached_input_tokens: int | None = None
+    """Input tokens read from a cache; absent if unknown."""
+    cache_write_tokens: int | None = None
+    """Input tokens that were written to a cache; absent if unknown."""
+    reasoning_tokens: int | None = None
+    """Output tokens of reasoning; absent if unknown."""
+    estimated: bool | None = None
+    """Runs with an estimated time and cost."""
 
 
 class RunWait(Model, frozen=True, kw_only=True):
@@ -2969,7 +2990,8 @@ class TranscriptDelta(Model, frozen=True, kw_only=True):
 class TranscriptEntry(Model, frozen=True, kw_only=True):
     """A transcript entry. It is `provisional` until its run ends; then `run_status` is the outcome of the run.
 
-    `content` is null once redacted; then `redacted` is true.
+    `partial`: the model had not finished when the run ended or paused; later runs do not get it as context. `content`
+    is null once redacted; then `redacted` is true.
     """
 
     id: str
@@ -2996,6 +3018,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """True until the run of the entry ends; then absent."""
     run_status: RunEndStatus | None = None
     """How its run ended; absent before that."""
+    partial: bool | None = None
     redacted: bool | None = None
     """True if the content was erased; else absent."""
 

@@ -334,6 +334,7 @@ WORDS: tuple[Any, ...] = (
     run.PauseRun(token=0, elapsed_ms=1),
     run.EndRun(token=0, last=(sample_run.SAID,), ending=sample_run.COMPLETED),
     run.EndRun(token=0, last=(), ending=run.RunTimedOut(timeout_ms=1)),
+    run.EndRun(token=0, last=(sample_run.PARTIAL, sample_run.PAID), ending=run.RunTimedOut(timeout_ms=1)),
 )
 """The events that the holder of a lease may record."""
 
@@ -348,9 +349,11 @@ class Running(Story):
         self.asked = False
 
     def follows(self, event: Event) -> None:
+        partial = isinstance(event, run.TranscriptAppended) and event.partial
         if self.asked:
             done = (run.UsageRecorded, run.EvidenceAttached, run.RunCancelRequested, *run.ENDINGS)
-            assert isinstance(event, done), "something began after the cancel"
+            assert partial or isinstance(event, done), "something began after the cancel"
+        assert not partial or self.state.open, "output came after the end"
 
     @initialize(wait=st.sampled_from([None, "session-busy"]), begun=st.booleans())
     def request(self, wait: WaitReason | None, begun: bool) -> None:

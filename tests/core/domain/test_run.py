@@ -19,6 +19,7 @@ from tests.support.events.run import (
     DEAR,
     LEASED,
     PAID,
+    PARTIAL,
     PAUSED,
     QUEUED,
     RESULT,
@@ -101,9 +102,21 @@ def test_a_cancel_is_requested_while_the_run_is_executed() -> None:
     given(CREATED, LEASED).when(run.CancelRun(reason="enough", by_run="run_1")).then(ASKED)
 
 
-def test_a_cancel_that_was_acknowledged_wins_over_success_and_what_was_paid_stays() -> None:
+def test_a_cancel_that_was_acknowledged_wins_over_success_and_keeps_costs_and_a_partial_answer() -> None:
     ended = run.RunCancelled(cause="requested")
-    given(CREATED, LEASED, ASKED).when(END).then(PAID, ended)
+    given(CREATED, LEASED, ASKED).when(END).then(PARTIAL, PAID, ended)
+    silent = replace(END, last=(replace(SAID, chars=0, content=""), PAID))
+    given(CREATED, LEASED, ASKED).when(silent).then(PAID, ended)
+
+
+def test_partial_output_is_recorded_with_the_end_and_never_after_it() -> None:
+    late = run.RunTimedOut(timeout_ms=1_000)
+    stopped = run.EndRun(token=1, last=(PARTIAL, PAID), ending=late)
+    given(CREATED, LEASED, STARTED).when(stopped).then(PARTIAL, PAID, late)
+    given(CREATED, LEASED, STARTED, ASKED).when(stopped).then(PARTIAL, PAID, run.RunCancelled(cause="requested"))
+    forced = run.RunCancelled(cause="requested", forced=True)
+    given(CREATED, LEASED, STARTED, ASKED, forced).when(stopped).then_nothing()
+    given(CREATED, LEASED, STARTED, TAKEN).when(stopped).then_rejected(LeaseLost)
 
 
 def test_a_run_without_executor_is_cancelled_at_once() -> None:
@@ -164,7 +177,9 @@ def test_no_other_executor_does() -> None:
 
 def test_after_an_acknowledged_cancel_a_step_ends_the_run_and_what_was_done_stays() -> None:
     ended = run.RunCancelled(cause="requested")
-    given(CREATED, LEASED, STARTED, ASKED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(PAID, ended)
+    given(CREATED, LEASED, STARTED, ASKED).when(run.RecordStep(token=1, steps=(SAID, CALLED, PAID))).then(
+        PARTIAL, PAID, ended
+    )
     given(CREATED, LEASED, STARTED, CALLED, ASKED).when(run.RecordStep(token=1, steps=(RESULT,))).then(RESULT, ended)
 
 
@@ -218,7 +233,7 @@ def test_a_cancel_is_forced_only_where_one_was_acknowledged() -> None:
 def test_the_end_has_the_reason_of_the_cancel() -> None:
     asked = run.RunCancelRequested(status="cancelled", cause="parent")
     given(CREATED, LEASED, STARTED).when(run.CancelRun(cause="parent")).then(asked)
-    given(CREATED, LEASED, STARTED, asked).when(END).then(PAID, run.RunCancelled(cause="parent"))
+    given(CREATED, LEASED, STARTED, asked).when(END).then(PARTIAL, PAID, run.RunCancelled(cause="parent"))
 
 
 def test_states_keep_everything_of_a_request_but_text() -> None:

@@ -40,6 +40,7 @@ LEASED = run.RunLeased(executor="exe_1", token=1, attempt=1, pid=7)
 STARTED = run.RunStarted(attempt=1)
 ASKED = run.RunCancelRequested(status="cancelled", note="enough", run_id="run_1")
 SAID = run.TranscriptAppended(role="assistant", kind="message", chars=2, content="ok")
+PARTIAL = replace(SAID, partial=True)
 PAID = run.UsageRecorded(provider="mock", model="mock-model", usage=Usage(total_tokens=3), cost_micro_usd=0)
 COMPLETED = run.RunCompleted(
     provider="mock",

@@ -83,7 +83,7 @@ class OpenRun:
         self.spent = 0
         self.usage: Usage | None = None
         self.evidence = 0
-        self.cut = False
+        self.cut = self.partial = False
         self.budget: int | None = None
         self.cancelled = False
 
@@ -203,13 +203,15 @@ class RunRules(RuleSet):
 
     @rule(run.ToolCalled, run.TranscriptAppended, run.UsageRecorded)
     def steps(self, row: Row, event: Event) -> str | None:
-        """A call is recorded before its result and answered once; the model's turns are 1, 2, 3 and so on."""
+        """A call is recorded before its one result; only model output is partial; turns are 1, 2, 3 and so on."""
         state = self.open.get(row.stream)
         if state is None:
             return None
         match event:
             case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in state.calls:
                 return f"{row.stream} has a result of the call {event.tool_call_id}, which is not open"
+            case run.TranscriptAppended(partial=True) if (event.role, event.kind) != ("assistant", "message"):
+                return f"{row.stream} has a partial entry that is not model output"
             case run.ToolCalled() if event.tool_call_id in state.calls:
                 return f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
             case run.UsageRecorded() if event.turn not in {None, state.turn + 1}:
@@ -253,7 +255,7 @@ class RunRules(RuleSet):
 
     @rule(run.RunCompleted)
     def totals(self, row: Row, event: run.RunCompleted) -> str | None:
-        """The totals of a completed run are the sums of its recorded events."""
+        """A completed run has a whole answer, and its totals are the sums of its recorded events."""
         state = self.open.get(row.stream)
         if state is None:
             return None
@@ -261,6 +263,8 @@ class RunRules(RuleSet):
             return (
                 f"{row.stream} completed with {event.evidence_count} pieces of evidence; recorded are {state.evidence}"
             )
+        if state.partial:
+            return f"{row.stream} completed with a partial answer"
         if event.usage != state.usage:
             return f"{row.stream} completed with a usage of {_tokens(event.usage)}; recorded is {_tokens(state.usage)}"
         return None
@@ -334,7 +338,7 @@ class RunRules(RuleSet):
         elif event.kind == "tool-result":
             state.calls.discard(event.tool_call_id or "")
         elif event.role == "assistant":
-            state.cut = bool(event.interrupted)
+            state.cut, state.partial = bool(event.interrupted), bool(event.partial)
 
     @follow(run.EvidenceAttached)
     def show(self, row: Row, event: run.EvidenceAttached) -> None:

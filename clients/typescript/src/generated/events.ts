@@ -398,7 +398,8 @@ export interface MemoryRecalledEvent extends EventBase {
  * An entry was added to the transcript of the run's session.
  *
  * Model output is `truncated` if a token limit cut it, and also `interrupted` if the run's budget did; then it is not
- * an answer. A tool result is `interrupted` if the effect of the call is unknown.
+ * an answer. Neither is `partial` output: its run ended or paused before the model had finished. A tool result is
+ * `interrupted` if the effect of the call is unknown.
  */
 export interface TranscriptAppendedEvent extends EventBase {
   readonly type: "transcript.appended";
@@ -420,6 +421,7 @@ export interface TranscriptAppendedEvent extends EventBase {
     readonly truncated?: boolean | undefined;
     readonly changed?: boolean | undefined;
     readonly interrupted?: boolean | undefined;
+    readonly partial?: boolean | undefined;
   };
 }
 
@@ -480,7 +482,7 @@ export interface EvidenceAttachedEvent extends EventBase {
  * A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
  *
  * `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
- * after the provider had reported its usage. `firstTokenMs`: time to the first piece of the output.
+ * after the first output or report of usage. `firstTokenMs`: time to the first piece of the output.
  */
 export interface UsageRecordedEvent extends EventBase {
   readonly type: "usage.recorded";

@@ -2459,7 +2459,8 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  * A run. In lists, `inputPreview` and `outputPreview` replace the input and the output.
  *
  * A preview has at most 160 characters. `outputChars` is the length of the output in characters. `include=output` adds
- * the output. `redacted` is true if a text of the run was erased.
+ * the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
+ * writing. `redacted` is true if a text of the run was erased.
  */
 export interface Run {
   /** Id of the run. */
@@ -2498,8 +2499,9 @@ export interface Run {
   readonly template?: TemplateVersion | undefined;
   /** Text of the answer; absent before the end, once redacted, and in lists without `include=output`. */
   readonly output?: string | undefined;
+  readonly partial?: boolean | undefined;
   /** Tokens of all its model calls; absent before the first. */
-  readonly usage?: Usage | undefined;
+  readonly usage?: RunUsage | undefined;
   /** Cost of its priced model calls, in millionths of a dollar; absent before one. */
   readonly costMicroUsd?: number | undefined;
   /** Budget in millionths of a dollar; absent without one. */
@@ -2701,6 +2703,24 @@ export interface RunTimes {
   readonly p50Ms?: number | undefined;
   /** 95th percentile in milliseconds; absent without runs. */
   readonly p95Ms?: number | undefined;
+}
+
+/** The tokens that a run used. `estimated` is true if a provider did not report all of them. */
+export interface RunUsage {
+  /** Input tokens, with cached ones; absent if unknown. */
+  readonly inputTokens?: number | undefined;
+  /** Output tokens, with reasoning ones; absent if unknown. */
+  readonly outputTokens?: number | undefined;
+  /** Input and output tokens; absent if unknown. */
+  readonly totalTokens?: number | undefined;
+  /** Input tokens read from a cache; absent if unknown. */
+  readonly cachedInputTokens?: number | undefined;
+  /** Input tokens that were written to a cache; absent if unknown. */
+  readonly cacheWriteTokens?: number | undefined;
+  /** Output tokens of reasoning; absent if unknown. */
+  readonly reasoningTokens?: number | undefined;
+  /** Runs with an estimated time and cost. */
+  readonly estimated?: boolean | undefined;
 }
 
 /**
@@ -3327,7 +3347,8 @@ export interface TranscriptDelta {
 /**
  * A transcript entry. It is `provisional` until its run ends; then `runStatus` is the outcome of the run.
  *
- * `content` is null once redacted; then `redacted` is true.
+ * `partial`: the model had not finished when the run ended or paused; later runs do not get it as context. `content` is
+ * null once redacted; then `redacted` is true.
  */
 export interface TranscriptEntry {
   /** Id. */
@@ -3354,6 +3375,7 @@ export interface TranscriptEntry {
   readonly provisional?: boolean | undefined;
   /** How its run ended; absent before that. */
   readonly runStatus?: RunEndStatus | (string & {}) | undefined;
+  readonly partial?: boolean | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }

@@ -21,7 +21,19 @@ from athena_core.services.execution.progress import (
 )
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
-from tests.support.events.run import BUDGETED, CREATED, DEAR, LEASED, PAUSED, QUEUED, RESUMED, SAID, STARTED, TAKEN
+from tests.support.events.run import (
+    BUDGETED,
+    CREATED,
+    DEAR,
+    LEASED,
+    PARTIAL,
+    PAUSED,
+    QUEUED,
+    RESUMED,
+    SAID,
+    STARTED,
+    TAKEN,
+)
 
 HELLO = run.TranscriptAppended(role="user", kind="message", chars=5, content="hello")
 BEGUN = (CREATED, LEASED, STARTED, HELLO)
@@ -138,6 +150,14 @@ def test_words_that_the_budget_cut_off_are_no_answer_until_there_is_more() -> No
     assert next_step(after(*events, PAUSED, RESUMED, SAID, paid(2)), 9) == JudgeAnswer(answer="ok")
     assert isinstance(next_step(after(*events, PAUSED, RESUMED), 1), GiveUp), "it was a turn"
     assert to_messages(after(*events, PAUSED, RESUMED).events) == []
+
+
+def test_partial_output_is_neither_an_answer_nor_context() -> None:
+    events = (*BEGUN, PARTIAL, replace(paid(1, cost=5), failed=True, estimated=True))
+    assert next_step(after(*events), 9) == AskModel()
+    assert [message.role for message in to_messages(after(*events).events)] == []
+    assert [message.content for message in to_messages([HELLO, PARTIAL, SAID])] == ["hello", "ok"]
+    assert next_step(after(*events, SAID), 9) == JudgeAnswer(answer="ok")
 
 
 def test_an_answer_that_another_limit_ended_is_one() -> None:

@@ -240,6 +240,27 @@ async def test_output_that_a_failed_attempt_did_not_report_is_estimated_from_wha
     assert (vain.usage, vain.estimated) == (Usage(input_tokens=7, output_tokens=3, total_tokens=10), True)
 
 
+async def test_a_call_that_was_cut_off_without_a_report_is_estimated_and_keeps_its_text() -> None:
+    asked = Asked(
+        Scripted("paid", [lasting()], [TextDelta(text="zwölf "), TextDelta(text="bits"), passing()], [passing()])
+    )
+    in_vain: list[CallCost] = []
+    for _ in range(2):
+        with pytest.raises(ProviderFailure):
+            await asked.asker.ask(HI, [("paid", "m")], attempts=2, in_vain=in_vain)
+    (vain,) = in_vain
+    assert (vain.usage, vain.estimated) == (Usage(input_tokens=2, output_tokens=3, total_tokens=5), True)
+    assert (vain.cost_micro_usd, vain.partial) == (2 + 3 * 3, "zwölf bits")
+
+
+async def test_pieces_of_a_tool_call_are_output_too() -> None:
+    in_vain: list[CallCost] = []
+    script: Script = [ToolCallDelta(index=0, id="a", name="files", arguments='{"action":'), lasting()]
+    with pytest.raises(ProviderFailure):
+        await Asked(Scripted("paid", script)).asker.ask(HI, [("paid", "m")], attempts=1, in_vain=in_vain)
+    assert [(one.usage.output_tokens, one.partial) for one in in_vain] == [(4, "")]
+
+
 async def test_the_usage_of_a_cancelled_call_is_kept() -> None:
     class Silent(Scripted):
         async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
