@@ -100,6 +100,7 @@ FIELDS: Mapping[str, str] = {
     "isError": "True if the tool failed or the call was refused; else absent.",
     "offset": "First character of this text in its turn.",
     "provisional": "True until the run of the entry ends; then absent.",
+    "TranscriptEntry.partial": "True if the model had not finished when the run was cut off; else absent.",
     "reset": "True: discard the text of this turn.",
     "role": "Who wrote it.",
     "runStatus": "How its run ended; absent before that.",

@@ -2365,6 +2365,7 @@ class Run(Model, frozen=True, kw_only=True):
     output: str | None = None
     """Text of the answer; absent before the end, once redacted, and in lists without `include=output`."""
     partial: bool | None = None
+    """True if the output is not a whole answer: the run was cut off. Else absent."""
     usage: RunUsage | None = None
     """Tokens of all its model calls; absent before the first."""
     cost_micro_usd: int | None = None
@@ -2535,7 +2536,7 @@ class RunUsage(Model, frozen=True, kw_only=True):
     reasoning_tokens: int | None = None
     """Output tokens of reasoning; absent if unknown."""
     estimated: bool | None = None
-    """Runs with an estimated time and cost."""
+    """True if a provider did not report all tokens; else absent."""
 
 
 class RunWait(Model, frozen=True, kw_only=True):
@@ -3019,6 +3020,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     run_status: RunEndStatus | None = None
     """How its run ended; absent before that."""
     partial: bool | None = None
+    """True if the model had not finished when the run was cut off; else absent."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
 

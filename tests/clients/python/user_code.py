@@ -14,7 +14,7 @@ def runs(client: Athena) -> None:
     assert_type(client.create_run(input="hello"), models.RunResult | models.Run)
     for run in client.list_runs(status="failed", limit=500):
         assert_type(run, models.Run)
-        assert_type(run.usage, models.Usage | None)
+        assert_type(run.usage, models.RunUsage | None)
     for page in client.list_runs().pages():
         assert_type(page.items, list[models.Run])
         assert_type(page.next_cursor, str | None)

@@ -2499,6 +2499,7 @@ export interface Run {
   readonly template?: TemplateVersion | undefined;
   /** Text of the answer; absent before the end, once redacted, and in lists without `include=output`. */
   readonly output?: string | undefined;
+  /** True if the output is not a whole answer: the run was cut off. Else absent. */
   readonly partial?: boolean | undefined;
   /** Tokens of all its model calls; absent before the first. */
   readonly usage?: RunUsage | undefined;
@@ -2719,7 +2720,7 @@ export interface RunUsage {
   readonly cacheWriteTokens?: number | undefined;
   /** Output tokens of reasoning; absent if unknown. */
   readonly reasoningTokens?: number | undefined;
-  /** Runs with an estimated time and cost. */
+  /** True if a provider did not report all tokens; else absent. */
   readonly estimated?: boolean | undefined;
 }
 
@@ -3375,6 +3376,7 @@ export interface TranscriptEntry {
   readonly provisional?: boolean | undefined;
   /** How its run ended; absent before that. */
   readonly runStatus?: RunEndStatus | (string & {}) | undefined;
+  /** True if the model had not finished when the run was cut off; else absent. */
   readonly partial?: boolean | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
