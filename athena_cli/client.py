@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
+from athena_cli.output.options import ListOptions
 from athena_cli.render import OUTPUT, Output
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def request(
     reshape: Callable[[Any], Any] | None = None,
     problem: Callable[[Any], str | None] | None = None,
     lines: Callable[[Any], list[str]] | None = None,
+    options: ListOptions | None = None,
     **parts: Any,
 ) -> None:
     """Send one request and print the response: reshaped, or as ``lines`` of text unless a JSON format is requested.
@@ -129,18 +131,23 @@ def request(
         if following is not None:
             render.note(f"More: --cursor {following}")
     else:
-        render.show(data, output_of(connection))
+        render.show(data, output_of(connection), operation_id, options)
     if problem is not None and (wrong := problem(json.decode(data))) is not None:
         raise Failed(wrong)
 
 
 def request_all(
-    connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
+    connection: ConnectionOptions | None,
+    operation_id: str,
+    *,
+    query: dict[str, str | None],
+    options: ListOptions | None = None,
+    **parts: Any,
 ) -> None:
     """Request all pages of a list and print them as one list."""
 
     async def work(transport: "Transport") -> None:
-        pages = render.ListOutput(output_of(connection))
+        pages = render.ListOutput(output_of(connection), operation_id, options)
         query["limit"] = query.get("limit") or str(PAGE_ITEMS_MAX)
         if query.get("format") == "csv":
             render.write_csv(await transport.request(operation_id, query=query, **parts))

@@ -4,23 +4,17 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from cyclopts import Parameter
 
+from athena_cli.output.options import ListOptions
 from athena_core.text import escape_json, printable
 
-COLUMNS: Mapping[str, Sequence[str]] = {
-    "traceId": ("createdAt", "type", "sessionId", "runId", "id"),
-    "runId": ("runId", "status", "sessionId", "provider", "model", "createdAt", "startedAt"),
-    "scheduleId": ("startedAt", "status", "reason", "runId", "error", "nominalTime", "finishedAt"),
-    "nextRunAt": ("id", "nextRunAt", "enabled", "paused", "everyMinutes", "cron", "timezone", "runAt", "sessionId"),
-}
-"""The columns of a table, by a member that identifies the kind of record.
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-The member is the first or second of such records, or anywhere in them if it is in ``ONLY``.
-"""
-ONLY = frozenset({"nextRunAt"})
+TERMINAL_CELLS = 80
 
 Output: TypeAlias = Literal["table", "json", "jsonl"]
 OUTPUT = Parameter(alias="-o")
@@ -54,35 +48,36 @@ LISTS = ("items", "events", "tasks", "logs", "results")
 """The member names of lists in responses."""
 
 
-def show(data: bytes, output: str | None = None) -> None:
-    """Print the data of a response as a table, as one JSON line, or as one JSON line per record.
+def show(
+    data: bytes, output: str | None = None, operation_id: str | None = None, options: ListOptions | None = None
+) -> None:
+    """Print the data of a response as text, as one JSON line, or as one JSON line per record.
 
-    Without ``output``, print a table on a terminal and JSON in a pipe.
+    Without ``output``, print text on a terminal and JSON in a pipe. ``operation_id`` chooses what is shown. Raise
+    Misused if ``options`` name an unknown column.
     """
+    chosen = options or ListOptions()
     if output is None:
-        output = "table" if on_terminal() else "json"
-    if output == "json":
+        output = "table" if on_terminal() or chosen.columns else "json"
+    if output == "json" and not chosen.quiet:
         write(data)
         return
-    import msgspec
-
-    if output == "jsonl":
+    if output == "jsonl" and not chosen.quiet:
         for record in records_of(data):
             write(record)
         return
+    import msgspec
+
     decoded = msgspec.json.decode(data)
     name = _list_in(decoded) if isinstance(decoded, dict) else None
     listed = decoded if isinstance(decoded, list) else decoded[name] if name is not None else None
     if listed is None or not all(isinstance(record, dict) for record in listed):
-        say(msgspec.json.format(data, indent=2).decode())
+        show_record(decoded, operation_id)
         return
-    show_table(listed)
+    show_table(listed, operation_id, chosen)
     rest = {} if isinstance(decoded, list) else decoded
-    more = [f"{name} {value}" for name, value in rest.items() if name != "nextCursor" and is_plain(value)]
-    if more:
-        note(" · ".join(more))
-    if "nextCursor" in rest:
-        note(f"More: --cursor {rest['nextCursor']}")
+    if "nextCursor" in rest and not chosen.quiet:
+        note(f"More: --all, or --cursor {rest['nextCursor']}")
 
 
 def show_value(value: object, options: OutputOptions | None) -> None:
@@ -153,9 +148,13 @@ def errors_on_terminal() -> bool:
 class ListOutput:
     """Prints the pages of a list as one list, without keeping them in memory."""
 
-    def __init__(self, output: str | None = None) -> None:
+    def __init__(
+        self, output: str | None = None, operation_id: str | None = None, options: ListOptions | None = None
+    ) -> None:
         """Print as ``output``; without it, as a table on a terminal and as JSON in a pipe."""
-        self._output = output or ("table" if on_terminal() else "json")
+        self._options = options or ListOptions()
+        self._operation_id = operation_id
+        self._output = output or ("table" if on_terminal() or self._options.columns else "json")
         self._opened = self._filled = False
 
     def add(self, data: bytes) -> str | None:
@@ -166,8 +165,8 @@ class ListOutput:
         following = page.pop("nextCursor", None)
         name = next(name for name in LISTS if name in page)
         records = bytes(page.pop(name))
-        if self._output == "table":
-            show_table(msgspec.json.decode(records))
+        if self._output == "table" or self._options.quiet:
+            show_table(msgspec.json.decode(records), self._operation_id, self._options)
         elif self._output == "jsonl":
             for record in records_of(records):
                 write(record)
@@ -182,42 +181,52 @@ class ListOutput:
         return None if following is None else str(msgspec.json.decode(following))
 
 
-def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of records with the configured columns, or all scalar members, up to the width of the terminal."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def show_table(
+    rows: Sequence[Mapping[str, Any]], operation_id: str | None = None, options: ListOptions | None = None
+) -> None:
+    """Print a table of records up to the width of the terminal, or their ids."""
+    from athena_cli.output.tables import columns_of, ids_of, table_lines
 
-    if not rows:
+    chosen = options or ListOptions()
+    if chosen.quiet:
+        for id in ids_of(operation_id, rows):
+            say(id)
+    elif not rows:
         note("None.")
-        return
-    plain = dict.fromkeys(name for row in rows for name, value in row.items() if is_plain(value))
-    markers = (name for place, name in enumerate(plain) if name in COLUMNS and (place < 2 or name in ONLY))
-    names = [*COLUMNS.get(next(markers, ""), plain)]
-    names = [name for name in names if name in plain]
-    cells = [[printable(_cell(row.get(name))) for name in names] for row in rows]
-    console = Console()
-    widths = [max([len(name), *(len(row[place]) for row in cells)]) + 3 for place, name in enumerate(names)]
-    while len(names) > 1 and sum(widths[: len(names)]) > console.width:
-        names.pop()
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in names:
-        table.add_column(Text(printable(name)))
-    for row in cells:
-        table.add_row(*map(Text, row[: len(names)]))
-    console.print(table)
+    else:
+        draw(table_lines(columns_of(operation_id, rows, chosen.columns), rows, width()))
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
+def show_record(document: object, operation_id: str | None = None) -> None:
+    """Print a record as fields, texts and small tables; anything else as JSON."""
+    if isinstance(document, dict):
+        from athena_cli.output.records import record_lines
+
+        draw(record_lines(document, operation_id, width()))
+    elif document is None:
+        note("None.")
+    else:
+        import msgspec
+
+        say(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-def is_plain(value: object) -> bool:
-    """Return True if a value is a scalar, which fits in a table cell."""
-    return not isinstance(value, dict | list)
+def draw(lines: "Iterable[RenderableType]") -> None:
+    """Print lines of text, with colours on a terminal."""
+    from rich.console import Console
+
+    console = Console(width=width(), highlight=False)
+    for line in lines:
+        console.print(line, no_wrap=isinstance(line, str), soft_wrap=False)
+
+
+def width() -> int:
+    """Return the width of the terminal. Output that is no terminal has no end."""
+    from shutil import get_terminal_size
+
+    from athena_cli.output.tables import WIDE
+
+    return get_terminal_size((TERMINAL_CELLS if on_terminal() else WIDE, 24)).columns
 
 
 def last_step(steps: Iterable[S], title: str) -> S:

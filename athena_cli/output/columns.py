@@ -1,0 +1,508 @@
+"""The columns of tables: for each list of the API the members that people need, with their importance."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from athena_cli.output.event_text import summary_of
+from athena_cli.output.values import TIME, age, between, clock_time, distance, duration, line, money, plain, short, size
+
+Record = Mapping[str, Any]
+Read = Callable[[Record], str]
+
+ALWAYS = 0
+WORD_CELLS_MAX = 28
+TEXT_CELLS_MIN = 16
+
+
+class Column(NamedTuple):
+    """A column of a table, or a field of a record.
+
+    Columns of the highest ``rank`` are left out first where a terminal is narrow. A column of texts has ``least`` cells
+    at least and shares what is left; any other is as wide as its widest cell, up to ``most``.
+    """
+
+    name: str
+    read: Read
+    rank: int = ALWAYS
+    least: int = 0
+    most: int = WORD_CELLS_MAX
+    right: bool = False
+
+
+class Table(NamedTuple):
+    """The columns of a list, and the member that identifies a record (for ``-q``)."""
+
+    id: str
+    columns: tuple[Column, ...]
+
+
+def at(record: Any, path: str) -> Any:
+    """Return the member of a record at a path such as ``error.message``; None if there is none."""
+    for name in path.split("."):
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(name)
+    return record
+
+
+def text_of(value: object) -> str:
+    """Return any value as one line of text."""
+    if isinstance(value, dict | list):
+        import msgspec
+
+        return line(msgspec.json.encode(value).decode())
+    return line(plain(value))
+
+
+def _first(record: Record, paths: Iterable[str]) -> str:
+    values = (at(record, path) for path in paths)
+    return next((text_of(value) for value in values if value not in (None, "", [], {})), "")
+
+
+def text(name: str, *paths: str, rank: int = ALWAYS, least: int = TEXT_CELLS_MIN) -> Column:
+    """Return a column of texts: the first that is there."""
+    return Column(name, lambda record: _first(record, paths), rank, least)
+
+
+def word(name: str, *paths: str, rank: int = ALWAYS, most: int = WORD_CELLS_MAX) -> Column:
+    """Return a column of words, such as a status, a session or an identity."""
+    return Column(name, lambda record: _first(record, paths), rank, most=most)
+
+
+def key(name: str, *paths: str, rank: int = ALWAYS) -> Column:
+    """Return a column of ids, in their short form."""
+    return Column(name, lambda record: short(_first(record, paths)), rank)
+
+
+def number(name: str, path: str, rank: int = ALWAYS) -> Column:
+    """Return a column of numbers."""
+    return Column(name, lambda record: plain(at(record, path)), rank, right=True)
+
+
+def joined(name: str, path: str, rank: int = ALWAYS, least: int = TEXT_CELLS_MIN) -> Column:
+    """Return a column of lists of words."""
+    return Column(name, lambda record: line(", ".join(map(str, at(record, path) or ()))), rank, least)
+
+
+def cost(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Column:
+    """Return a column of money; ``scale`` is the number of micro-USD in a unit."""
+
+    def read(record: Record) -> str:
+        value = at(record, path)
+        return "" if value is None else money(value * scale)
+
+    return Column(name, read, rank, right=True)
+
+
+def usd(name: str, path: str, rank: int = ALWAYS) -> Column:
+    """Return a column of money that is given in USD."""
+    return cost(name, path, rank, scale=1e6)
+
+
+def ago(name: str, *paths: str, rank: int = ALWAYS) -> Column:
+    """Return a column of ages."""
+    return Column(name, lambda record: _dated(record, paths, age), rank)
+
+
+def ahead(name: str, *paths: str, rank: int = ALWAYS) -> Column:
+    """Return a column of distances to times that may come."""
+    return Column(name, lambda record: _dated(record, paths, distance), rank)
+
+
+def clock(name: str, *paths: str, rank: int = ALWAYS) -> Column:
+    """Return a column of times of the day."""
+    return Column(name, lambda record: _dated(record, paths, clock_time), rank)
+
+
+def _dated(record: Record, paths: Iterable[str], shown: Callable[[str], str]) -> str:
+    found = next((value for path in paths if isinstance(value := at(record, path), str)), "")
+    return shown(found) if TIME.fullmatch(found) else found
+
+
+def took(name: str, start: str, end: str, rank: int = ALWAYS) -> Column:
+    """Return a column of durations between two times."""
+
+    def read(record: Record) -> str:
+        begun, ended = at(record, start), at(record, end)
+        return between(begun, ended) if begun and ended else ""
+
+    return Column(name, read, rank, right=True)
+
+
+def lasting(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Column:
+    """Return a column of durations; ``scale`` is the number of milliseconds in a unit."""
+
+    def read(record: Record) -> str:
+        value = at(record, path)
+        return "" if value is None else duration(value * scale)
+
+    return Column(name, read, rank, right=True)
+
+
+def weight(name: str, path: str, rank: int = ALWAYS) -> Column:
+    """Return a column of sizes in bytes."""
+
+    def read(record: Record) -> str:
+        value = at(record, path)
+        return "" if value is None else size(value)
+
+    return Column(name, read, rank, right=True)
+
+
+def _trigger(record: Record) -> str:
+    """Return when a schedule runs."""
+    if record.get("everyMinutes"):
+        return f"every {record['everyMinutes']} min"
+    if record.get("cron"):
+        return f"{record['cron']} {record.get('timezone') or 'UTC'}"
+    return f"once {_dated(record, ('runAt',), distance)}" if record.get("runAt") else ""
+
+
+def _state(record: Record) -> str:
+    """Return what a schedule does now."""
+    if not record.get("enabled", True):
+        return "disabled"
+    return "paused" if record.get("paused") else "running" if record.get("running") else "on"
+
+
+def _steps(record: Record) -> str:
+    return " → ".join(step["id"] for step in (at(record, "definition.steps") or ()))
+
+
+def _limit(record: Record) -> str:
+    """Return the values behind a rejection, such as 8 of 8."""
+    active, most = record.get("activeRuns"), record.get("maxConcurrentRuns")
+    return "" if active is None or most is None else f"{active} of {most}"
+
+
+def _message(record: Record) -> str:
+    """Return the text of an entry of a transcript; of a tool call its arguments."""
+    if record.get("redacted"):
+        return "(redacted)"
+    name = f"{record['toolName']}: " if record.get("toolName") else ""
+    return name + line(record.get("content") or "")
+
+
+def _who(record: Record) -> str:
+    return "tool call" if record.get("kind") == "tool-call" else str(record.get("role", ""))
+
+
+def _problems(record: Record) -> str:
+    return ", ".join(f"{one['loop']} failing" for one in record.get("problems") or ())
+
+
+def _findings(record: Record) -> str:
+    found = record.get("findings") or {}
+    return " ".join(f"{found[grade]} {grade.upper()}" for grade in ("p1", "p2", "p3") if found.get(grade))
+
+
+RUNS = Table(
+    "runId",
+    (
+        key("run", "runId"),
+        word("status", "status"),
+        word("agent", "agentName", "model", rank=4, most=18),
+        word("session", "sessionId", rank=5, most=20),
+        text("input", "inputPreview"),
+        text("answer", "error.message", "outputPreview", "waiting.reason", "paused.reason", rank=1),
+        number("tokens", "usage.totalTokens", rank=6),
+        cost("cost", "costMicroUsd", rank=3),
+        took("time", "createdAt", "finishedAt", rank=3),
+        ago("age", "createdAt", rank=2),
+    ),
+)
+
+TABLES: Mapping[str, Table] = {
+    "listRuns": RUNS,
+    "listActiveRuns": Table(
+        "runId",
+        (key("run", "runId"), word("session", "sessionId"), number("process", "pid", 1), ago("age", "startedAt")),
+    ),
+    "listCancellationRequests": Table(
+        "runId",
+        (
+            key("run", "runId"),
+            word("session", "sessionId"),
+            text("reason", "reason"),
+            ago("requested", "requestedAt"),
+            ago("started", "startedAt", rank=1),
+        ),
+    ),
+    "listRunEvidence": Table(
+        "id",
+        (
+            key("evidence", "id"),
+            text("label", "label"),
+            word("type", "type"),
+            weight("size", "sizeBytes", 2),
+            word("source", "source", rank=3),
+            word("stale", "stale", rank=4),
+            number("exit", "exitCode", 4),
+            ago("age", "createdAt", rank=1),
+        ),
+    ),
+    "listSessions": Table(
+        "id",
+        (
+            word("session", "id", most=40),
+            word("provider", "provider", rank=2),
+            word("model", "model", rank=1),
+            ago("used", "updatedAt"),
+            ago("created", "createdAt", rank=3),
+        ),
+    ),
+    "getSessionTranscript": Table(
+        "id",
+        (
+            clock("time", "createdAt", rank=2),
+            key("run", "runId", rank=3),
+            Column("who", _who),
+            Column("text", _message, least=24),
+            word("error", "isError", rank=4),
+        ),
+    ),
+    "listDirectives": Table("id", (key("directive", "id"), text("input", "input"), ago("age", "createdAt", rank=1))),
+    "listHarnessProfiles": Table(
+        "id",
+        (
+            key("profile", "id"),
+            text("name", "displayName"),
+            word("version", "version", rank=5),
+            word("provider", "config.provider", rank=3),
+            word("model", "config.model", rank=1),
+            joined("tools", "config.tools", rank=2),
+            lasting("timeout", "policies.timeoutMs", 6),
+            usd("budget", "policies.budgetUsd", 4),
+            ago("age", "createdAt", rank=3),
+        ),
+    ),
+    "listRunTemplates": Table(
+        "id",
+        (
+            key("template", "id"),
+            text("directive", "directiveTemplate"),
+            number("version", "version", 2),
+            key("profile", "harnessProfileId", rank=1),
+            ago("changed", "updatedAt", rank=1),
+        ),
+    ),
+    "getSessionWorkQueue": Table(
+        "id",
+        (
+            key("item", "id"),
+            text("payload", "payload"),
+            word("mode", "mode", rank=1),
+            number("attempts", "attempts", 2),
+            key("run", "runId", rank=3),
+            ago("age", "createdAt", rank=1),
+        ),
+    ),
+    "listA2aMessages": Table(
+        "messageId",
+        (
+            key("message", "messageId"),
+            word("status", "status"),
+            word("from", "fromPersona"),
+            word("to", "toPersona"),
+            text("payload", "error.message", "payload"),
+            key("run", "runId", rank=3),
+            number("attempts", "attempts", 4),
+            ago("age", "createdAt", rank=1),
+        ),
+    ),
+    "listA2aDlq": Table(
+        "id",
+        (
+            key("letter", "id"),
+            word("status", "status"),
+            word("session", "sessionId", rank=2),
+            word("reason", "reason", rank=1),
+            text("error", "error"),
+            number("retries", "retryCount", 4),
+            word("source", "source", rank=5),
+            word("decided by", "decidedBy", rank=4),
+            ago("age", "createdAt", rank=3),
+        ),
+    ),
+    "getA2aDlqRedrive": Table(
+        "deadLetterId",
+        (
+            key("letter", "deadLetterId"),
+            word("result", "result"),
+            word("code", "code", rank=2),
+            ago("age", "at", rank=1),
+        ),
+    ),
+    "searchMemory": Table(
+        "id",
+        (
+            word("source", "citation", "sourcePath", most=36),
+            Column("score", lambda record: f"{record.get('score', 0):.2f}", 1, right=True),
+            text("text", "snippet"),
+        ),
+    ),
+    "listMemory": Table(
+        "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
+    ),
+    "listAnchors": Table(
+        "logId",
+        (
+            word("log", "logId"),
+            number("position", "position"),
+            word("chain", "chain", rank=1, most=16),
+            word("from", "from", rank=2),
+            ago("age", "at"),
+            ago("kept", "keptAt", rank=3),
+        ),
+    ),
+    "listWorkers": Table(
+        "id",
+        (
+            key("worker", "id"),
+            word("kind", "kind"),
+            word("status", "status"),
+            Column("process", lambda record: f"{record.get('host')}:{record.get('pid')}", 2),
+            Column("running", lambda record: f"{record.get('running')} of {record.get('concurrency')}", 1, right=True),
+            joined("providers", "providers", 4),
+            Column("problems", _problems, 1, TEXT_CELLS_MIN),
+            ago("heartbeat", "heartbeat"),
+            ago("started", "since", rank=3),
+        ),
+    ),
+    "listWorkflows": Table(
+        "id",
+        (
+            key("workflow", "id"),
+            Column("steps", _steps, least=TEXT_CELLS_MIN),
+            word("created by", "createdBy", rank=2),
+            ago("age", "createdAt", rank=1),
+        ),
+    ),
+    "listWorkflowRuns": Table(
+        "id",
+        (
+            key("run", "id"),
+            word("status", "status"),
+            word("requested by", "requestedBy", rank=2),
+            key("resumes", "resumedFromRunId", rank=4),
+            took("time", "startedAt", "finishedAt", rank=3),
+            ago("age", "createdAt"),
+        ),
+    ),
+    "listWorkflowRunItems": Table(
+        "item",
+        (
+            word("item", "item"),
+            word("status", "status"),
+            number("attempt", "attempt", 2),
+            key("run", "runId", rank=1),
+            text("error", "error.message", "error"),
+        ),
+    ),
+    "listPersonaRuns": Table(
+        "runId",
+        (
+            key("review", "runId"),
+            word("status", "status"),
+            word("persona", "personaName"),
+            word("gate", "mergeGate"),
+            Column("findings", _findings, 2),
+            text("repository", "repoPath", rank=3),
+            word("head", "headRef", rank=1),
+            word("base", "baseRef", rank=4),
+            took("time", "createdAt", "finishedAt", rank=4),
+            ago("age", "createdAt", rank=2),
+        ),
+    ),
+    "listPolicyConcurrencyRejections": Table(
+        "id",
+        (
+            ago("age", "createdAt", rank=1),
+            text("reason", "reason", least=20),
+            Column("limit", _limit, 3),
+            word("rule", "policy.policyName", "event.policy.policyName", rank=2, most=32),
+            word("requested by", "actor"),
+            word("session", "sessionId", rank=2),
+            key("run", "runId", rank=4),
+            text("input", "request.input", rank=5),
+            word("provider", "provider", rank=6),
+        ),
+    ),
+    "listSchedules": Table(
+        "id",
+        (
+            word("schedule", "id"),
+            Column("state", _state),
+            Column("when", _trigger, most=36),
+            ahead("next", "nextRunAt"),
+            ago("last", "lastRunAt", rank=2),
+            text("input", "note", "input", rank=1),
+            word("session", "sessionId", rank=3),
+        ),
+    ),
+    "getScheduleLogs": Table(
+        "id",
+        (
+            ago("age", "startedAt"),
+            word("status", "status"),
+            text("reason", "error", "reason", rank=1),
+            key("run", "runId"),
+            ago("scheduled", "nominalTime", rank=3),
+            took("time", "startedAt", "finishedAt", rank=2),
+        ),
+    ),
+    "previewSchedule": Table("utc", (ahead("next", "utc"), word("local", "local"), word("utc", "utc", rank=1))),
+    "getAuditTrail": Table(
+        "id",
+        (
+            ago("age", "createdAt"),
+            word("action", "type"),
+            word("by", "actor"),
+            word("target", "target", "runId", rank=1),
+            text("reason", "reason", rank=2),
+            word("session", "sessionId", rank=3),
+        ),
+    ),
+    "listEvents": Table(
+        "id",
+        (
+            clock("time", "createdAt", rank=1),
+            word("type", "type", most=34),
+            word("session", "sessionId", rank=2, most=20),
+            key("run", "runId", rank=1),
+            Column("what", summary_of, least=TEXT_CELLS_MIN),
+        ),
+    ),
+}
+"""The table of each list operation, by operation id."""
+
+
+def generic(rows: list[Record]) -> tuple[Column, ...]:
+    """Return the columns of records of an unknown kind: their scalar members."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, dict | list))
+    return tuple(of_member(name, rows, rank) for rank, name in enumerate(names))
+
+
+def of_member(path: str, rows: Iterable[Record], rank: int = ALWAYS) -> Column:
+    """Return the column of a member, formatted by its name and its values."""
+    sample = next((value for row in rows if (value := at(row, path)) is not None), None)
+    least = TEXT_CELLS_MIN if isinstance(sample, str) and len(sample) > WORD_CELLS_MAX else 0
+    return Column(path, lambda record: shown_member(path, at(record, path)), rank, least)
+
+
+def shown_member(path: str, value: Any) -> str:
+    """Return a member as text, by its name: money, durations, sizes, ages, ids."""
+    name = path.rpartition(".")[2]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if name.endswith("MicroUsd"):
+            return money(value)
+        if name.endswith("Usd"):
+            return money(value * 1e6)
+        if name.endswith("Ms"):
+            return duration(value)
+        if name.lower().endswith("bytes") or name.endswith("BytesMax"):
+            return size(value)
+        return f"{value:,}" if isinstance(value, int) and name not in {"pid", "port"} else str(value)
+    if isinstance(value, str) and TIME.fullmatch(value):
+        return distance(value)
+    return text_of(value)

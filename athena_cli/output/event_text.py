@@ -1,0 +1,71 @@
+"""Events in a few words: what people want to know of each type, from its payload."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from athena_cli.output.values import line, money, short
+
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "run.queued": ("reason", "provider", "model"),
+    "run.created": ("provider", "model"),
+    "run.leased": ("attempt", "executor"),
+    "run.completed": ("verificationStatus",),
+    "run.failed": ("code", "message"),
+    "run.timed-out": ("code",),
+    "run.crashed": ("code",),
+    "run.cancelled": ("reason", "cause"),
+    "run.cancel.requested": ("reason", "requestedBy"),
+    "run.paused": ("reason",),
+    "run.resumed": ("budgetMicroUsd",),
+    "tool.called": ("toolName", "refused"),
+    "transcript.appended": ("role", "toolName", "chars"),
+    "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),
+    "evidence.attached": ("label", "evidenceType"),
+    "policy.rejected": ("rejection.reason",),
+    "policy.updated": ("updatedBy", "auditComment"),
+    "schedule.run.started": ("id",),
+    "schedule.run.skipped": ("id", "reason"),
+    "schedule.run.failed": ("id", "code"),
+    "a2a.message.sent": ("fromPersona", "toPersona"),
+    "a2a.message.failed": ("code",),
+    "a2a.dlq.added": ("reason", "code"),
+    "authz.denied": ("subject", "operation"),
+    "workflow.approval.requested": ("stepId", "message"),
+    "workflow.step.failed": ("stepId", "code"),
+}
+"""Members of payloads, by type of event."""
+
+USUAL = ("id", "stepId", "status", "reason", "code", "displayName", "model", "updatedBy", "requestedBy", "count")
+"""Members of all other events, as far as they have them."""
+
+UNITS: Mapping[str, str] = {
+    "chars": " characters",
+    "inputTokens": " tokens in",
+    "outputTokens": " tokens out",
+}
+
+
+def summary_of(event: Mapping[str, Any]) -> str:
+    """Return what an event says beyond its type, session and run."""
+    payload = event.get("payload") or {}
+    names = MEMBERS.get(event.get("type", ""), USUAL)
+    parts = (_part(name.rpartition(".")[2], _at(payload, name)) for name in names)
+    return line(" · ".join(part for part in parts if part))
+
+
+def _at(payload: Any, path: str) -> Any:
+    for name in path.split("."):
+        payload = payload.get(name) if isinstance(payload, Mapping) else None
+    return payload
+
+
+def _part(name: str, value: Any) -> str:
+    if value is None or value == "" or isinstance(value, dict | list):
+        return ""
+    if name.endswith("MicroUsd"):
+        return money(value)
+    if name == "attempt":
+        return f"attempt {value}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}{UNITS.get(name, '')}"
+    return short(str(value))

@@ -1,0 +1,320 @@
+"""The views of single records: the fields, texts and lists that people need of each kind, in their order."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from athena_cli.output.columns import (
+    TABLES,
+    Column,
+    Record,
+    ago,
+    at,
+    clock,
+    key,
+    lasting,
+    number,
+    text,
+    text_of,
+    took,
+    usd,
+    word,
+)
+from athena_cli.output.values import date_time, line, money, plain
+
+
+class Listed(NamedTuple):
+    """A list inside of a record: its title, its member, and its columns."""
+
+    title: str
+    path: str
+    columns: tuple[Column, ...] | None = None
+
+
+class View(NamedTuple):
+    """What is shown of a record, in order: fields in one line each, texts, and lists."""
+
+    fields: tuple[Column, ...]
+    texts: tuple[tuple[str, str], ...] = ()
+    lists: tuple[Listed, ...] = ()
+
+
+def dated(name: str, path: str) -> Column:
+    """Return a field with a time that has passed."""
+    return Column(name, lambda record: date_time(found) if (found := at(record, path)) else "")
+
+
+def due(name: str, path: str) -> Column:
+    """Return a field with a time that may come."""
+    return Column(name, lambda record: date_time(found, ahead=True) if (found := at(record, path)) else "")
+
+
+def whole(name: str, *paths: str) -> Column:
+    """Return a field with whole ids or words, separated by spaces."""
+    return Column(name, lambda record: line(" ".join(str(v) for path in paths if (v := at(record, path)) is not None)))
+
+
+def _outcome(record: Record) -> str:
+    """Return the status of a run with its reason."""
+    waiting = record.get("paused") or record.get("waiting") or {}
+    reason = at(record, "error.code") or waiting.get("reason")
+    if record.get("verificationStatus") == "verification-failed":
+        reason = reason or "verification failed"
+    return f"{record.get('status')} ({reason})" if reason else str(record.get("status"))
+
+
+def _spent(record: Record) -> str:
+    spent, budget = record.get("costMicroUsd"), record.get("budgetMicroUsd")
+    if spent is None and not budget:
+        return ""
+    return money(spent or 0) + (f" of {money(budget)}" if budget else "")
+
+
+def _tokens(record: Record) -> str:
+    usage = record.get("usage") or {}
+    if not usage:
+        return ""
+    parts = f"{usage.get('inputTokens', 0):,} in, {usage.get('outputTokens', 0):,} out"
+    return f"{usage.get('totalTokens', 0):,} ({parts}{', estimated' if usage.get('estimated') else ''})"
+
+
+RUN = View(
+    (
+        whole("run", "runId"),
+        Column("status", _outcome),
+        whole("session", "sessionId"),
+        whole("agent (profile)", "agentName", "harnessProfileId"),
+        whole("model", "provider", "model"),
+        dated("created", "createdAt"),
+        took("time", "createdAt", "finishedAt"),
+        Column("tokens", _tokens),
+        Column("cost", _spent),
+        Column("attempt", lambda record: plain(record["attempt"]) if record.get("attempt", 0) > 1 else ""),
+        Column("evidence", lambda record: plain(record.get("evidenceCount") or "")),
+        whole("parent", "parentRunId"),
+        whole("template", "template.id", "template.version"),
+    ),
+    (("error", "error.message"), ("input", "inputPreview"), ("answer", "output")),
+    (Listed("verification failures", "verificationFailures", (word("rule", "policyId"), text("message", "message"))),),
+)
+
+
+def _queued(record: Record) -> str:
+    queue = record["queue"]
+    since = f", oldest {ago('', 'queue.oldestWaitingSince').read(record)}" if queue.get("oldestWaitingSince") else ""
+    return f"{queue['waiting']:,} runs{since}; {queue['items']:,} work items"
+
+
+def _today(record: Record) -> str:
+    today = at(record, "costSummary.today")
+    budget = today.get("budgetUsd")
+    return usd("", "spentUsd").read(today) + (f" of {usd('', 'budgetUsd').read(today)}" if budget else ", no budget")
+
+
+def _counts(record: Record, path: str) -> str:
+    """Return counts by name, such as 12 completed, 5 failed."""
+    found = at(record, path) or {}
+    words = {"timedOut": "timed out", "tokenMix": "tokens"}
+    return ", ".join(
+        f"{count:,} {words.get(name, name)}" for name, count in found.items() if count or name == "completed"
+    )
+
+
+def _run_times(record: Record) -> str:
+    times = at(record, "recent.runTimes") or {}
+    if times.get("p50Ms") is None:
+        return ""
+    return f"median {lasting('', 'p50Ms').read(times)}, 95 % within {lasting('', 'p95Ms').read(times)}"
+
+
+def _spends(name: str, path: str) -> tuple[Column, ...]:
+    return (word(name, path, most=40), usd("cost", "estimatedSpendUsd"), number("tokens", "totalTokens"))
+
+
+FLEET = View(
+    (
+        Column(
+            "running",
+            lambda record: (
+                f"{record['running']:,}"
+                + (f" ({n:,} without an executor)" if (n := at(record, "queue.withoutExecutor")) else "")
+            ),
+        ),
+        Column("queued", _queued),
+        number("paused", "paused"),
+        number("open asks", "openAsks"),
+        Column("dead letters", lambda record: plain(at(record, "queue.deadLetters"))),
+        Column("last 24 h", lambda record: _counts(record, "recent.outcomes")),
+        Column("run time", _run_times),
+        Column(
+            "rejected 24 h",
+            lambda record: f"{at(record, 'recent.refused'):,} runs, {at(record, 'recent.denied'):,} requests",
+        ),
+        Column("cost today", _today),
+        usd("cost this month", "costSummary.totalEstimatedSpendUsd"),
+        Column("all runs", lambda record: f"{record['total']:,}: {_counts(record, 'outcomes')}"),
+    ),
+    (),
+    (
+        Listed("cost by provider", "costSummary.providerBreakdown", _spends("provider", "provider")),
+        Listed("cost by agent (profile)", "costSummary.profileBreakdown", _spends("profile", "harnessProfileId")),
+    ),
+)
+
+
+def _views(record: Record) -> str:
+    """Return how many views there are, and those that lag or have stopped."""
+    views = record.get("projections") or {}
+    behind = [f"{name} lags {view['lag']:,}" for name, view in views.items() if view.get("lag")]
+    broken = [f"{name} stopped: {line(str(view['error']))}" for name, view in views.items() if view.get("error")]
+    return f"{len(views)} views" + (f": {'; '.join([*broken, *behind])}" if behind or broken else ", all caught up")
+
+
+HEALTH = View(
+    (
+        word("status", "status"),
+        whole("reason", "reason"),
+        number("events", "head"),
+        Column("views", _views),
+        number("pending writes", "queue"),
+        number("streams", "streams"),
+        whole("executor", "executor"),
+        lasting("longest block", "loopBlockMs"),
+        lasting("clock ahead", "clockAheadMs"),
+    ),
+    (),
+    (
+        Listed(
+            "problems",
+            "problems",
+            (word("loop", "loop"), text("message", "message"), number("count", "count"), ago("since", "since")),
+        ),
+    ),
+)
+
+EXPLAINED = View(
+    (
+        whole("run", "runId"),
+        word("status", "status"),
+        whole("session", "sessionId"),
+        whole("parent", "parentRunId"),
+        whole("waiting for", "waitsFor.says"),
+    ),
+    (("input", "request.input"),),
+    (
+        Listed(
+            "timeline",
+            "causes",
+            (
+                clock("time", "at"),
+                number("turn", "turn", 1),
+                text("what", "says"),
+                word("by", "actor", rank=2, most=20),
+            ),
+        ),
+    ),
+)
+
+
+def _step_says(record: Record) -> str:
+    """Return what matters of a step: the question, the error, what it waits for, or its answer."""
+    waits = at(record, "dependencyReadiness.blockingStepIds") or ()
+    asked = at(record, "approval.message") if record.get("status") == "waiting" else None
+    after = f"after {', '.join(waits)}" if waits and record.get("status") == "pending" else ""
+    found = asked or record.get("note") or at(record, "checkpoint.error") or after
+    return text_of(found or at(record, "checkpoint.artifact.output") or "")
+
+
+def _percent(record: Record) -> str:
+    progress = record["progress"]
+    return f"{progress['completedSteps']} of {progress['totalSteps']} steps ({progress['percentComplete']} %)"
+
+
+def _approve(record: Record) -> str:
+    """Return the command that approves the step that waits."""
+    run = at(record, "run.id")
+    for node in record.get("nodes") or ():
+        if node.get("status") == "waiting" and at(node, "approval.subjectHash"):
+            return f"athena workflows approve {run} {node['stepId']} --subject-hash {node['approval']['subjectHash']}"
+    return ""
+
+
+STEPS = Listed(
+    "steps",
+    "nodes",
+    (
+        word("step", "stepId"),
+        word("status", "status"),
+        Column("says", _step_says, least=20),
+        key("run", "runId", rank=1),
+        number("attempt", "attempt", 3),
+        took("time", "checkpoint.startedAt", "checkpoint.finishedAt", rank=2),
+    ),
+)
+WORKFLOW_RUN = View(
+    (
+        whole("workflow", "workflow.id"),
+        whole("run", "run.id"),
+        word("status", "run.status"),
+        Column("progress", _percent),
+        dated("started", "run.createdAt"),
+        took("time", "run.startedAt", "run.finishedAt"),
+        lasting("time left", "eta.estimatedRemainingMs"),
+        whole("requested by", "run.requestedBy"),
+        Column("approve with", _approve),
+    ),
+    (),
+    (STEPS,),
+)
+
+
+def _schedule(name: str, record: Record) -> str:
+    return next(column for column in TABLES["listSchedules"].columns if column.name == name).read(record)
+
+
+VIEWS: Mapping[str, View] = {
+    "getRun": RUN,
+    "createRun": RUN,
+    "runTemplate": RUN,
+    "resumeRun": RUN,
+    "explainRun": EXPLAINED,
+    "getFleetSummary": FLEET,
+    "getAdminHealth": HEALTH,
+    "getWorkflowRun": WORKFLOW_RUN,
+    "getWorkflow": View(
+        (whole("workflow", "id"), dated("created", "createdAt"), whole("created by", "createdBy")),
+        (),
+        (
+            Listed(
+                "steps",
+                "definition.steps",
+                (
+                    word("step", "id"),
+                    word("directive", "directiveId", "workflowId", rank=1),
+                    word("agent (profile)", "harnessProfileId", rank=2),
+                    text("approval", "approval.message"),
+                ),
+            ),
+            Listed("dependencies", "definition.dependencies", (word("from", "from"), word("to", "to"))),
+        ),
+    ),
+    "getSchedule": View(
+        (
+            whole("schedule", "id"),
+            Column("state", lambda record: _schedule("state", record)),
+            Column("when", lambda record: _schedule("when", record)),
+            due("next run", "nextRunAt"),
+            dated("last run", "lastRunAt"),
+            whole("note", "note"),
+            whole("session", "sessionId"),
+            whole("agent (profile)", "harnessProfileId"),
+            whole("workflow", "workflowId"),
+            whole("template", "runTemplateId"),
+            whole("overlap policy", "overlapPolicy"),
+            whole("catch-up", "catchUp"),
+            dated("changed", "updatedAt"),
+            whole("changed by", "updatedBy"),
+        ),
+        (("input", "input"),),
+    ),
+}
+"""What is shown of records, by operation id. Of all others every member is shown."""

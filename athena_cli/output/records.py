@@ -1,0 +1,169 @@
+"""Single records as people read them: aligned fields by importance, long texts below, lists as small tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from athena_cli.output.columns import Column, Record, at, generic, shown_member, text_of
+from athena_cli.output.record_views import VIEWS, View
+from athena_cli.output.tables import GAP, fitted, table_lines
+from athena_cli.output.values import COLOURS, TIME, date_time, line, plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+INDENT = 2
+DEPTH_MAX = 3
+LONG_CELLS = 100
+HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath"})
+"""Members that say nothing to people."""
+
+NAMES: Mapping[str, str] = {
+    "harnessProfileId": "agent (profile)",
+    "runTemplateId": "template",
+    "createdAt": "created",
+    "updatedAt": "changed",
+    "startedAt": "started",
+    "finishedAt": "finished",
+    "lastRunAt": "last run",
+    "nextRunAt": "next run",
+}
+"""Names of members that their own words do not give."""
+
+
+def record_lines(document: Mapping[str, Any], operation_id: str | None, width: int) -> "Iterator[RenderableType]":
+    """Yield what is shown of a record, to be printed one after another."""
+    view = VIEWS.get(operation_id or "")
+    if view is None or not _fits(view, document):
+        yield from _all_of(document, width, 0)
+        return
+    shown = [(column.name, value) for column in view.fields if (value := column.read(document))]
+    yield from _fields(shown, width, 0)
+    for title, path in view.texts:
+        if value := at(document, path):
+            yield from _text(title, str(value), 0)
+    for listed in view.lists:
+        if rows := at(document, listed.path):
+            yield from _list(listed.title, rows, listed.columns, width, 0)
+
+
+def _fits(view: View, document: Mapping[str, Any]) -> bool:
+    """Return True if a response is the record that the view is for, and not an acknowledgement of it."""
+    try:
+        return bool(view.fields[0].read(document))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _name(member: str) -> str:
+    """Return a member's name in words, without its unit."""
+    if member in NAMES:
+        return NAMES[member]
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in member).strip()
+    for unit in (" micro usd", " usd", " ms", " id", " at"):
+        words = words.removesuffix(unit) or words
+    return words
+
+
+def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[RenderableType]":
+    """Yield every member of a record: scalars and lists of them first, then long texts, records and lists."""
+    fields: list[tuple[str, str]] = []
+    below: list[tuple[str, Any]] = []
+    for member, value in document.items():
+        if value is None or member in HIDDEN:
+            continue
+        if _is_below(value):
+            below.append((member, value))
+        elif isinstance(value, list):
+            fields.append((_name(member), line(", ".join(map(plain, value))) or "none"))
+        elif isinstance(value, str) and TIME.fullmatch(value):
+            fields.append((_name(member), date_time(value, ahead=True)))
+        elif isinstance(value, str):
+            fields.append((_name(member), line(value)))
+        else:
+            fields.append((_name(member), shown_member(member, value)))
+    yield from _fields(fields, width, indent)
+    for member, value in below:
+        if isinstance(value, str):
+            yield from _text(_name(member), value, indent)
+        elif isinstance(value, list):
+            yield from _list(_name(member), [one for one in value if isinstance(one, dict)], None, width, indent)
+        elif value:
+            yield _title(_name(member), indent)
+            yield from _inner(value, width, indent + INDENT)
+
+
+def _is_below(value: object) -> bool:
+    """Return True if a value has no place in the line of a field."""
+    if isinstance(value, str):
+        return len(value) > LONG_CELLS or "\n" in value
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
+
+
+def _inner(value: Mapping[str, Any], width: int, indent: int) -> "Iterator[RenderableType]":
+    """Yield a record inside of a record; records by name as a table."""
+    rows = [{"name": name, **one} for name, one in value.items() if isinstance(one, dict)]
+    if len(rows) == len(value) and len(rows) > 1:
+        yield from _rows(rows, None, width, indent)
+    elif indent >= DEPTH_MAX * INDENT:
+        yield from _fields([(_name(name), text_of(one)) for name, one in value.items()], width, indent)
+    else:
+        yield from _all_of(value, width, indent)
+
+
+def _title(title: str, indent: int) -> "RenderableType":
+    from rich.text import Text
+
+    return Text(f"{' ' * indent}{title[:1].upper()}{title[1:]}", style="bold")
+
+
+def _fields(fields: Sequence[tuple[str, str]], width: int, indent: int) -> "Iterator[RenderableType]":
+    from rich.text import Text
+
+    widest = max((len(name) for name, _ in fields), default=0)
+    for name, value in fields:
+        head = " " * indent + fitted(name, widest) + GAP
+        room = max(width - len(head), 20)
+        style = COLOURS.get(value.partition(" ")[0], "") if name in {"status", "state"} else ""
+        for place, part in enumerate(_wrapped(value, room)):
+            yield Text.assemble((head if place == 0 else " " * len(head), "dim"), (part, style))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most ``width`` cells, broken between words where possible."""
+    from rich.cells import cell_len, chop_cells
+
+    lines = [""]
+    for part in text.split(" "):
+        if cell_len(lines[-1]) + cell_len(part) + bool(lines[-1]) <= width:
+            lines[-1] = f"{lines[-1]} {part}" if lines[-1] else part
+            continue
+        pieces = chop_cells(part, width) or [""]
+        lines += pieces
+    return lines[1:] if lines[0] == "" and len(lines) > 1 else lines
+
+
+def _text(title: str, value: str, indent: int) -> "Iterator[RenderableType]":
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from athena_core.text import printable
+
+    yield _title(title, indent)
+    yield Padding(Text(printable(value.rstrip("\n"))), (0, 0, 0, indent + INDENT))
+
+
+def _list(
+    title: str, rows: Sequence[Record], columns: tuple[Column, ...] | None, width: int, indent: int
+) -> "Iterator[RenderableType]":
+    yield _title(f"{title} ({len(rows):,})", indent)
+    yield from _rows(rows, columns, width, indent + INDENT)
+
+
+def _rows(
+    rows: Sequence[Record], columns: tuple[Column, ...] | None, width: int, indent: int
+) -> "Iterator[RenderableType]":
+    from rich.text import Text
+
+    found = columns or generic([{k: v for k, v in row.items() if k not in HIDDEN} for row in rows])
+    for shown in table_lines(found, rows, width - indent):
+        yield Text.assemble(" " * indent, shown)
