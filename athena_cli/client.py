@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.output.options import ListOptions
+from athena_cli.output.watching import check_terminal, watch
 from athena_cli.render import OUTPUT, Output
 
 if TYPE_CHECKING:
@@ -113,19 +114,27 @@ def request(
 
     Raise Failed if ``problem`` finds an error in the response.
     """
+    watched = check_terminal(options, output_of(connection))
 
     async def work(transport: "Transport") -> tuple[bytes, str | None]:
+        async def read() -> bytes:
+            return reshaped(await transport.request(operation_id, wait=not detached, **parts))
+
+        if watched and options is not None:
+            await watch(read, operation_id, options)
         return await transport.request(operation_id, wait=not detached, **parts), transport.following
 
-    data, following = call(connection, work, detached=detached)
+    def reshaped(data: bytes) -> bytes:
+        return data if reshape is None else json.encode(reshape(json.decode(data)))
+
     from msgspec import json
 
+    data, following = call(connection, work, detached=detached)
     if lines is not None and machine_output_of(connection) is None:
         for line in lines(json.decode(data)):
             render.say(line)
         return
-    if reshape is not None:
-        data = json.encode(reshape(json.decode(data)))
+    data = reshaped(data)
     if (parts.get("query") or {}).get("format") == "csv":
         render.write_csv(data)
         if following is not None:
@@ -165,10 +174,14 @@ def request_all(
 def follow(
     connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
 ) -> None:
-    """Print the records of a stream as they arrive, one JSON line each, until Ctrl-C. Then print the last cursor."""
+    """Print the records of a stream as they arrive, until Ctrl-C. Then print the last cursor.
+
+    On a terminal a record is a line of text, otherwise a line of JSON.
+    """
     from contextlib import aclosing
 
     last: str | None = None
+    show = render.stream_printer(output_of(connection), operation_id)
 
     def lost(reason: str) -> None:
         render.note(f"Reconnecting: {reason}")
@@ -181,7 +194,7 @@ def follow(
                 if item.cursor is None:  # live text, not a recorded entry
                     continue
                 if item.record is not None:
-                    render.write(item.record)
+                    show(item.record)
                 last = item.cursor
 
     try:

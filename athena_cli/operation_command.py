@@ -16,7 +16,9 @@ from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag
-from athena_cli.output_shapes import LIMITS, PROBLEMS, SHAPES
+from athena_cli.output.columns import TABLES
+from athena_cli.output.options import SPANS, ListOptions, since_time
+from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +80,7 @@ def summary_of(row: AnyOperation) -> str:
     return row.summary.replace("`Prefer: respond-async` is sent", "`--async` is given")
 
 
-Part = Literal["path", "query", "body", "raw", "page", "detach", "everything", "match"]
+Part = Literal["path", "query", "body", "raw", "page", "detach", "everything", "match", "since", "list"]
 Parameters = dict[str, tuple[Part, inspect.Parameter]]
 
 
@@ -103,6 +105,9 @@ def _queries(row: AnyOperation) -> Parameters:
             note = Parameter(group=FILTERS, help=words, allow_leading_hyphen=True)
             chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others
             parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
+            if field.encode_name == "createdAfter":
+                words = f"Only since then: {SPANS}."
+                parameters["since"] = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
     return parameters
 
 
@@ -134,6 +139,11 @@ def _other_parameters(row: AnyOperation) -> Parameters:
         if row.paging == "cursor":
             note = Parameter(name="--all", group=PAGE, negative="", help="Fetch all pages and print one list.")
             parameters["everything"] = ("everything", _keyword("everything", note, bool))
+    if row.id in TABLES:
+        listing = inspect.Parameter(
+            "listing", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ListOptions | None
+        )
+        parameters["listing"] = ("list", listing)
     if row.versioned and row.method != "GET":
         note = Parameter(help="Apply the change only if the current version has this ETag.")
         parameters["ifMatch"] = ("match", _keyword("if_match", note, str))
@@ -223,6 +233,10 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
             continue
         if part in {"query", "page"}:
             query[name] = str(value)
+        elif part == "since":
+            if query.get("createdAfter") is not None:
+                raise Misused("--since and --created-after exclude each other")
+            query["createdAfter"] = since_time(value)
         elif part == "body":
             body[name] = _body_member(row, name, value)
     if given.get("body") is not None:
@@ -234,9 +248,9 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
     if row.stream:
         client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):
-        client.request_all(connection, row.id, path=path, query=query)
+        client.request_all(connection, row.id, path=path, query=query, options=given.get("listing"))
     else:
-        parts: dict[str, Any] = {"path": path, "query": query}
+        parts: dict[str, Any] = {"path": path, "query": query, "options": given.get("listing")}
         if row.id in LIMITS:
             query.setdefault("limit", str(LIMITS[row.id]))
         if row.id in SHAPES:

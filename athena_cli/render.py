@@ -2,12 +2,14 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from cyclopts import Parameter
 
+from athena_cli.output.columns import LISTS
 from athena_cli.output.options import ListOptions
 from athena_core.text import escape_json, printable
 
@@ -44,10 +46,6 @@ class ProgressStep(Protocol):
 S = TypeVar("S", bound=ProgressStep)
 
 
-LISTS = ("items", "events", "tasks", "logs", "results")
-"""The member names of lists in responses."""
-
-
 def show(
     data: bytes, output: str | None = None, operation_id: str | None = None, options: ListOptions | None = None
 ) -> None:
@@ -60,24 +58,61 @@ def show(
     if output is None:
         output = "table" if on_terminal() or chosen.columns else "json"
     if output == "json" and not chosen.quiet:
-        write(data)
+        write_document(data)
         return
     if output == "jsonl" and not chosen.quiet:
         for record in records_of(data):
             write(record)
         return
+    if chosen.quiet:
+        for id in ids_in(data, operation_id):
+            say(id)
+        return
+    lines, cursor = shown(data, operation_id, chosen)
+    draw(lines)
+    if cursor is not None:
+        note(f"More: --all, or --cursor {cursor}")
+
+
+def shown(data: bytes, operation_id: str | None, options: ListOptions) -> tuple[Iterable["RenderableType"], str | None]:
+    """Return the lines of a response, and the cursor of its next page. Raise Misused for an unknown column."""
     import msgspec
 
+    from athena_cli.output.records import record_lines
+    from athena_cli.output.tables import columns_of, table_lines
+
     decoded = msgspec.json.decode(data)
-    name = _list_in(decoded) if isinstance(decoded, dict) else None
-    listed = decoded if isinstance(decoded, list) else decoded[name] if name is not None else None
-    if listed is None or not all(isinstance(record, dict) for record in listed):
-        show_record(decoded, operation_id)
-        return
-    show_table(listed, operation_id, chosen)
-    rest = {} if isinstance(decoded, list) else decoded
-    if "nextCursor" in rest and not chosen.quiet:
-        note(f"More: --all, or --cursor {rest['nextCursor']}")
+    rows = rows_of(decoded, operation_id)
+    if rows is None:
+        if isinstance(decoded, dict):
+            return record_lines(decoded, operation_id, width()), None
+        return ["None." if decoded is None else msgspec.json.format(data, indent=2).decode()], None
+    cursor = decoded.get("nextCursor") if isinstance(decoded, dict) else None
+    lines = table_lines(columns_of(operation_id, rows, options.columns), rows, width()) if rows else iter(["None."])
+    return lines, cursor
+
+
+def ids_in(data: bytes, operation_id: str | None) -> Iterator[str]:
+    """Yield the ids of the records of a response."""
+    import msgspec
+
+    from athena_cli.output.tables import ids_of
+
+    decoded = msgspec.json.decode(data)
+    rows = rows_of(decoded, operation_id)
+    yield from ids_of(operation_id, [decoded] if rows is None else rows)
+
+
+def rows_of(document: Any, operation_id: str | None) -> list[Any] | None:
+    """Return the records of a response that is a list; None for any other."""
+    from athena_cli.output.columns import TABLES
+    from athena_cli.output.record_views import VIEWS
+
+    if operation_id in VIEWS or (operation_id is not None and operation_id not in TABLES):
+        return None
+    name = _list_in(document) if isinstance(document, dict) else None
+    listed = document if isinstance(document, list) else document[name] if name is not None else None
+    return listed if listed is not None and all(isinstance(record, dict) for record in listed) else None
 
 
 def show_value(value: object, options: OutputOptions | None) -> None:
@@ -110,6 +145,13 @@ def write(data: bytes) -> None:
     """Write one line of JSON to standard output, and flush."""
     sys.stdout.buffer.write(escape_json(data) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def write_document(data: bytes) -> None:
+    """Write a JSON document to standard output: indented on a terminal, otherwise unchanged in one line."""
+    import msgspec
+
+    write(msgspec.json.format(data, indent=2) if on_terminal() else data)
 
 
 def write_lines(lines: Iterable[bytes]) -> None:
@@ -165,8 +207,11 @@ class ListOutput:
         following = page.pop("nextCursor", None)
         name = next(name for name in LISTS if name in page)
         records = bytes(page.pop(name))
-        if self._output == "table" or self._options.quiet:
-            show_table(msgspec.json.decode(records), self._operation_id, self._options)
+        if self._options.quiet:
+            for id in ids_in(records, self._operation_id):
+                say(id)
+        elif self._output == "table":
+            self._add_table(msgspec.json.decode(records), last=following is None)
         elif self._output == "jsonl":
             for record in records_of(records):
                 write(record)
@@ -180,44 +225,42 @@ class ListOutput:
                 write(b"]" + (b"," if page else b"") + rest)
         return None if following is None else str(msgspec.json.decode(following))
 
+    def _add_table(self, rows: list[Any], *, last: bool) -> None:
+        """Print the rows of a page, below the head of the first one."""
+        from athena_cli.output.tables import columns_of, table_lines
 
-def show_table(
-    rows: Sequence[Mapping[str, Any]], operation_id: str | None = None, options: ListOptions | None = None
-) -> None:
-    """Print a table of records up to the width of the terminal, or their ids."""
-    from athena_cli.output.tables import columns_of, ids_of, table_lines
-
-    chosen = options or ListOptions()
-    if chosen.quiet:
-        for id in ids_of(operation_id, rows):
-            say(id)
-    elif not rows:
-        note("None.")
-    else:
-        draw(table_lines(columns_of(operation_id, rows, chosen.columns), rows, width()))
+        if rows:
+            columns = columns_of(self._operation_id, rows, self._options.columns)
+            draw(islice(table_lines(columns, rows, width()), int(self._filled), None))
+            self._filled = True
+        elif last and not self._filled:
+            note("None.")
 
 
-def show_record(document: object, operation_id: str | None = None) -> None:
-    """Print a record as fields, texts and small tables; anything else as JSON."""
-    if isinstance(document, dict):
-        from athena_cli.output.records import record_lines
+def stream_printer(output: str | None, operation_id: str) -> Callable[[bytes], None]:
+    """Return what prints a record of a stream: as a line of a table on a terminal, otherwise as a line of JSON."""
+    if output in {"json", "jsonl"} or (output is None and not on_terminal()):
+        return write
+    import msgspec
 
-        draw(record_lines(document, operation_id, width()))
-    elif document is None:
-        note("None.")
-    else:
-        import msgspec
+    from athena_cli.output.tables import streamed_line
 
-        say(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    def show_line(record: bytes) -> None:
+        draw([streamed_line(operation_id, msgspec.json.decode(record), width())])
+
+    return show_line
 
 
 def draw(lines: "Iterable[RenderableType]") -> None:
     """Print lines of text, with colours on a terminal."""
     from rich.console import Console
 
-    console = Console(width=width(), highlight=False)
+    console = Console(width=width(), highlight=False, markup=False)
     for line in lines:
-        console.print(line, no_wrap=isinstance(line, str), soft_wrap=False)
+        if line == "None.":
+            note("None.")
+        else:
+            console.print(line)
 
 
 def width() -> int:

@@ -51,7 +51,7 @@ def redact(
     if not 0 <= wait <= WAIT_SECONDS_MAX:
         raise Misused(f"--wait: expected 0 to {WAIT_SECONDS_MAX} seconds")
 
-    from athena_cli.output_shapes import remains
+    from athena_cli.output.shapes import remains
 
     settings = settings_of()
     done = _erase(settings, position=position, run=run, session=session, reason=reason.strip(), wait=wait)

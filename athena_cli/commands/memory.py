@@ -31,7 +31,7 @@ def search_memory(
     passages = request_data(connection, "searchMemory", query=given)
     count = len(msgspec.json.decode(passages, type=list[msgspec.Raw]))
     answer = {"query": query, "count": count, "results": msgspec.Raw(passages)}
-    render.show(msgspec.json.encode(answer), output_of(connection))
+    render.show(msgspec.json.encode(answer), output_of(connection), "searchMemory")
 
 
 def get_memory(

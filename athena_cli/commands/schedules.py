@@ -4,29 +4,37 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, call, output_of
+from athena_cli.output.options import ListOptions
+from athena_cli.output.watching import check_terminal, watch
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
 
 
-def list_schedules(*, connection: ConnectionOptions | None = None) -> None:
+def list_schedules(*, listing: ListOptions | None = None, connection: ConnectionOptions | None = None) -> None:
     """List all schedules, oldest first.
 
     Args:
+        listing: Options of the list.
         connection: Connection options.
     """
     import msgspec
 
-    tasks: list[Any] = []
+    watched = check_terminal(listing, output_of(connection))
 
-    async def work(transport: "Transport") -> None:
+    async def read(transport: "Transport") -> bytes:
+        tasks: list[Any] = []
         query: dict[str, str | None] = {"limit": str(PAGE_ITEMS_MAX)}
         while True:
             page = msgspec.json.decode(await transport.request("listSchedules", query=query))
             tasks.extend(page["items"])
             if "nextCursor" not in page:
-                return
+                return msgspec.json.encode({"count": len(tasks), "tasks": tasks})
             query["cursor"] = page["nextCursor"]
 
-    call(connection, work)
-    render.show(msgspec.json.encode({"count": len(tasks), "tasks": tasks}), output_of(connection))
+    async def work(transport: "Transport") -> bytes:
+        if watched and listing is not None:
+            await watch(lambda: read(transport), "listSchedules", listing)
+        return await read(transport)
+
+    render.show(call(connection, work), output_of(connection), "listSchedules", listing)

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from athena_cli.output.event_text import summary_of
+from athena_cli.output.event_text import call_text, result_text, summary_of
 from athena_cli.output.values import TIME, age, between, clock_time, distance, duration, line, money, plain, short, size
 
 Record = Mapping[str, Any]
 Read = Callable[[Record], str]
 
+LISTS = ("items", "events", "tasks", "logs", "results")
+"""The member names of lists in responses."""
+
 ALWAYS = 0
 WORD_CELLS_MAX = 28
+SESSION_CELLS_MAX = 20
 TEXT_CELLS_MIN = 16
 
 
@@ -67,6 +71,11 @@ def text(name: str, *paths: str, rank: int = ALWAYS, least: int = TEXT_CELLS_MIN
 def word(name: str, *paths: str, rank: int = ALWAYS, most: int = WORD_CELLS_MAX) -> Column:
     """Return a column of words, such as a status, a session or an identity."""
     return Column(name, lambda record: _first(record, paths), rank, most=most)
+
+
+def session(rank: int = ALWAYS) -> Column:
+    """Return the column of sessions: a generated id in its short form, and names as they are."""
+    return Column("session", lambda record: short(_first(record, ("sessionId",))), rank, most=SESSION_CELLS_MAX)
 
 
 def key(name: str, *paths: str, rank: int = ALWAYS) -> Column:
@@ -179,12 +188,15 @@ def _message(record: Record) -> str:
     """Return the text of an entry of a transcript; of a tool call its arguments."""
     if record.get("redacted"):
         return "(redacted)"
-    name = f"{record['toolName']}: " if record.get("toolName") else ""
-    return name + line(record.get("content") or "")
+    name, content = record.get("toolName") or "", record.get("content") or ""
+    if record.get("kind") == "tool-call":
+        return line(f"{name} {call_text(content)}")
+    failed = "error: " if record.get("isError") else ""
+    return failed + (result_text(content) if record.get("role") == "tool" else line(content))
 
 
 def _who(record: Record) -> str:
-    return "tool call" if record.get("kind") == "tool-call" else str(record.get("role", ""))
+    return "call" if record.get("kind") == "tool-call" else str(record.get("role", ""))
 
 
 def _problems(record: Record) -> str:
@@ -202,7 +214,7 @@ RUNS = Table(
         key("run", "runId"),
         word("status", "status"),
         word("agent", "agentName", "model", rank=4, most=18),
-        word("session", "sessionId", rank=5, most=20),
+        session(5),
         text("input", "inputPreview"),
         text("answer", "error.message", "outputPreview", "waiting.reason", "paused.reason", rank=1),
         number("tokens", "usage.totalTokens", rank=6),
@@ -216,13 +228,13 @@ TABLES: Mapping[str, Table] = {
     "listRuns": RUNS,
     "listActiveRuns": Table(
         "runId",
-        (key("run", "runId"), word("session", "sessionId"), number("process", "pid", 1), ago("age", "startedAt")),
+        (key("run", "runId"), session(), number("process", "pid", 1), ago("age", "startedAt")),
     ),
     "listCancellationRequests": Table(
         "runId",
         (
             key("run", "runId"),
-            word("session", "sessionId"),
+            session(),
             text("reason", "reason"),
             ago("requested", "requestedAt"),
             ago("started", "startedAt", rank=1),
@@ -236,7 +248,7 @@ TABLES: Mapping[str, Table] = {
             word("type", "type"),
             weight("size", "sizeBytes", 2),
             word("source", "source", rank=3),
-            word("stale", "stale", rank=4),
+            Column("stale", lambda record: "stale" if record.get("stale") else "", 4),
             number("exit", "exitCode", 4),
             ago("age", "createdAt", rank=1),
         ),
@@ -258,7 +270,6 @@ TABLES: Mapping[str, Table] = {
             key("run", "runId", rank=3),
             Column("who", _who),
             Column("text", _message, least=24),
-            word("error", "isError", rank=4),
         ),
     ),
     "listDirectives": Table("id", (key("directive", "id"), text("input", "input"), ago("age", "createdAt", rank=1))),
@@ -315,7 +326,7 @@ TABLES: Mapping[str, Table] = {
         (
             key("letter", "id"),
             word("status", "status"),
-            word("session", "sessionId", rank=2),
+            session(2),
             word("reason", "reason", rank=1),
             text("error", "error"),
             number("retries", "retryCount", 4),
@@ -343,6 +354,21 @@ TABLES: Mapping[str, Table] = {
     ),
     "listMemory": Table(
         "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
+    ),
+    "listAsks": Table(
+        "id",
+        (
+            key("ask", "id"),
+            word("status", "status", rank=2),
+            text("question", "question"),
+            text("subject", "subjectPreview", "subject", rank=1),
+            word("step", "stepId", rank=2),
+            key("run", "workflowRunId", "runId"),
+            joined("approvers", "approvers", rank=4),
+            word("decided by", "decidedBy", rank=3),
+            ahead("expires", "expiresAt", rank=3),
+            ago("age", "askedAt"),
+        ),
     ),
     "listAnchors": Table(
         "logId",
@@ -422,7 +448,7 @@ TABLES: Mapping[str, Table] = {
             Column("limit", _limit, 3),
             word("rule", "policy.policyName", "event.policy.policyName", rank=2, most=32),
             word("requested by", "actor"),
-            word("session", "sessionId", rank=2),
+            session(2),
             key("run", "runId", rank=4),
             text("input", "request.input", rank=5),
             word("provider", "provider", rank=6),
@@ -437,7 +463,7 @@ TABLES: Mapping[str, Table] = {
             ahead("next", "nextRunAt"),
             ago("last", "lastRunAt", rank=2),
             text("input", "note", "input", rank=1),
-            word("session", "sessionId", rank=3),
+            session(3),
         ),
     ),
     "getScheduleLogs": Table(
@@ -460,7 +486,7 @@ TABLES: Mapping[str, Table] = {
             word("by", "actor"),
             word("target", "target", "runId", rank=1),
             text("reason", "reason", rank=2),
-            word("session", "sessionId", rank=3),
+            session(3),
         ),
     ),
     "listEvents": Table(
@@ -468,7 +494,7 @@ TABLES: Mapping[str, Table] = {
         (
             clock("time", "createdAt", rank=1),
             word("type", "type", most=34),
-            word("session", "sessionId", rank=2, most=20),
+            session(2),
             key("run", "runId", rank=1),
             Column("what", summary_of, least=TEXT_CELLS_MIN),
         ),

@@ -1,4 +1,4 @@
-"""Events in a few words: what people want to know of each type, from its payload."""
+"""Events and tool calls in a few words: the members that people want to know of each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from athena_cli.output.values import line, money, short
 
 MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "AUTHZ_MODE_ACTIVE": ("mode",),
+    "harness-profile.created": ("profile.displayName", "provider", "model"),
     "run.queued": ("reason", "provider", "model"),
     "run.created": ("provider", "model"),
     "run.leased": ("attempt", "executor"),
@@ -43,6 +45,43 @@ UNITS: Mapping[str, str] = {
     "inputTokens": " tokens in",
     "outputTokens": " tokens out",
 }
+
+
+def call_text(arguments: str) -> str:
+    """Return the arguments of a tool call in one line: a command as it is typed, other arguments by name."""
+    import shlex
+
+    import msgspec
+
+    try:
+        named = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, ValueError):
+        return line(arguments)
+    if not isinstance(named, dict):
+        return line(arguments)
+    words = []
+    for name, value in named.items():
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            text = shlex.join(value)
+        else:
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        words.append(text if name in {"command", "action", "path"} else f"{name}={text}")
+    return line(" ".join(words))
+
+
+def result_text(content: str) -> str:
+    """Return the result of a tool call in one line; JSON by the names of its members."""
+    import msgspec
+
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, ValueError):
+        return line(content)
+    if not isinstance(found, dict):
+        return line(content)
+    shown = {name: value for name, value in found.items() if value not in (None, "", [], {})}
+    parts = (value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in shown.values())
+    return line(" · ".join(f"{name} {part}" for name, part in zip(shown, parts, strict=True)))
 
 
 def summary_of(event: Mapping[str, Any]) -> str:

@@ -1,9 +1,17 @@
 """Options of lists: what is shown of them, since when, and how often."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from athena_cli.exit_codes import Misused
+
+SPAN = re.compile(r"([0-9]{1,9})\s*(s|m|min|h|d|w)")
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+SPANS = "a span such as 30m, 1h or 2d, or a time such as 2026-01-31T12:00:00Z"
 
 
 @Parameter(name="*", group="List")
@@ -12,10 +20,26 @@ class ListOptions:
     """Options of commands that print a list."""
 
     columns: str | None = None
-    """Columns of the table, separated by commas: names of its columns, or members of the records (`error.code`)."""
+    """Columns of the table, separated by commas: its columns, or members of the records such as `error.code`."""
 
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="")] = False
     """Print only the ids, one a line."""
 
     watch: Annotated[bool, Parameter(negative="")] = False
     """Print the list again every two seconds, until Ctrl-C. Needs a terminal."""
+
+
+def since_time(text: str) -> str:
+    """Return the time of ``--since``, as ISO 8601: a span before now, or a time as it is. Raise Misused."""
+    from athena_cli.output.values import now
+
+    span = SPAN.fullmatch(text.strip())
+    try:
+        if span is None:
+            then = datetime.fromisoformat(text.strip())
+            then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        else:
+            then = now() - timedelta(seconds=int(span[1]) * SECONDS[span[2]])
+        return f"{then.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{then.microsecond // 1_000:03d}Z"
+    except (ValueError, OverflowError) as error:
+        raise Misused(f"--since: {text[:80]!r} is not {SPANS}") from error

@@ -10,6 +10,7 @@ from athena_cli.output.columns import (
     ago,
     at,
     clock,
+    joined,
     key,
     lasting,
     number,
@@ -17,6 +18,7 @@ from athena_cli.output.columns import (
     text_of,
     took,
     usd,
+    weight,
     word,
 )
 from athena_cli.output.values import date_time, line, money, plain
@@ -156,7 +158,11 @@ FLEET = View(
     (),
     (
         Listed("cost by provider", "costSummary.providerBreakdown", _spends("provider", "provider")),
-        Listed("cost by agent (profile)", "costSummary.profileBreakdown", _spends("profile", "harnessProfileId")),
+        Listed(
+            "cost by agent (profile)",
+            "costSummary.profileBreakdown",
+            (key("profile", "harnessProfileId"), *_spends("profile", "harnessProfileId")[1:]),
+        ),
     ),
 )
 
@@ -179,7 +185,9 @@ HEALTH = View(
         number("streams", "streams"),
         whole("executor", "executor"),
         lasting("longest block", "loopBlockMs"),
-        lasting("clock ahead", "clockAheadMs"),
+        Column(
+            "clock ahead", lambda record: lasting("", "clockAheadMs").read(record) if record.get("clockAheadMs") else ""
+        ),
     ),
     (),
     (
@@ -226,7 +234,13 @@ def _step_says(record: Record) -> str:
 
 def _percent(record: Record) -> str:
     progress = record["progress"]
-    return f"{progress['completedSteps']} of {progress['totalSteps']} steps ({progress['percentComplete']} %)"
+    return f"{progress['completedSteps']} of {progress['totalSteps']} steps ({progress['percentComplete']:g} %)"
+
+
+def _time_left(record: Record) -> str:
+    """Return the estimate of a workflow run that does not wait for a person."""
+    status = at(record, "run.status")
+    return lasting("", "eta.estimatedRemainingMs").read(record) if status == "running" else ""
 
 
 def _approve(record: Record) -> str:
@@ -258,13 +272,19 @@ WORKFLOW_RUN = View(
         Column("progress", _percent),
         dated("started", "run.createdAt"),
         took("time", "run.startedAt", "run.finishedAt"),
-        lasting("time left", "eta.estimatedRemainingMs"),
+        Column("time left", _time_left),
         whole("requested by", "run.requestedBy"),
         Column("approve with", _approve),
     ),
     (),
     (STEPS,),
 )
+
+
+def _files(record: Record) -> str:
+    """Return what an agent may do with files."""
+    files = at(record, "toolPolicies.files")
+    return "" if files is None else "read and write" if files.get("write") else "read"
 
 
 def _schedule(name: str, record: Record) -> str:
@@ -289,8 +309,8 @@ VIEWS: Mapping[str, View] = {
                 "definition.steps",
                 (
                     word("step", "id"),
-                    word("directive", "directiveId", "workflowId", rank=1),
-                    word("agent (profile)", "harnessProfileId", rank=2),
+                    key("directive", "directiveId", "workflowId", rank=1),
+                    key("agent (profile)", "harnessProfileId", rank=2),
                     text("approval", "approval.message"),
                 ),
             ),
@@ -315,6 +335,104 @@ VIEWS: Mapping[str, View] = {
             whole("changed by", "updatedBy"),
         ),
         (("input", "input"),),
+    ),
+    "getCaller": View(
+        (
+            whole("identity", "identity"),
+            word("role", "role"),
+            Column("scope", lambda record: text_of(record.get("scope") or "")),
+            Column("operations", lambda record: f"{len(record['operations'])} allowed; -o json lists them"),
+        )
+    ),
+    "getRunEvidence": View(
+        (
+            whole("evidence", "id"),
+            whole("run", "runId"),
+            whole("label", "label"),
+            word("type", "type"),
+            weight("size", "sizeBytes"),
+            word("source", "source"),
+            Column("stale", lambda record: "yes" if record.get("stale") else ""),
+            number("exit code", "exitCode"),
+            dated("created", "createdAt"),
+            whole("SHA-256", "sha256"),
+        ),
+        (("content", "content.text"), ("content", "content.value"), ("content (base64)", "content.base64")),
+    ),
+    "getHarnessProfile": View(
+        (
+            whole("agent (profile)", "id"),
+            whole("name", "displayName"),
+            whole("version", "version"),
+            whole("model", "config.provider", "config.model"),
+            joined("tools", "config.tools"),
+            Column(
+                "shell", lambda record: ", ".join(" ".join(c) for c in at(record, "toolPolicies.shell.commands") or ())
+            ),
+            Column("files", _files),
+            lasting("timeout", "policies.timeoutMs"),
+            number("retries", "policies.retryLimit"),
+            number("turns at most", "policies.maxTurns"),
+            Column(
+                "budget",
+                lambda record: (
+                    usd("", "policies.budgetUsd").read(record) if at(record, "policies.budgetUsd") else "none"
+                ),
+            ),
+            dated("created", "createdAt"),
+        ),
+        (),
+        (
+            Listed("allowed egress", "allowedEgress"),
+            Listed(
+                "verification rules",
+                "verificationPolicies",
+                (word("rule", "id"), word("kind", "kind"), text("label", "label")),
+            ),
+        ),
+    ),
+    "getA2aDlqItem": View(
+        (
+            whole("dead letter", "id"),
+            word("status", "status"),
+            whole("session", "sessionId"),
+            whole("reason", "reason"),
+            whole("code", "code"),
+            whole("source", "source"),
+            whole("from", "sourcePersona"),
+            whole("to", "targetPersona"),
+            dated("created", "createdAt"),
+            whole("decided by", "decidedBy"),
+            whole("note", "auditNote"),
+        ),
+        (("error", "error"),),
+        (
+            Listed(
+                "attempts",
+                "attempts",
+                (ago("age", "at"), key("run", "runId"), word("code", "code"), text("message", "message")),
+            ),
+            Listed(
+                "payload", "payload.items", (key("item", "itemId"), text("payload", "payload"), word("mode", "mode"))
+            ),
+        ),
+    ),
+    "getA2aDlqRedrive": View(
+        (
+            whole("redrive", "id"),
+            word("status", "status"),
+            Column("done", lambda record: f"{record['done']:,} of {record['total']:,}"),
+            number("requeued", "requeued"),
+            number("skipped", "skipped"),
+            number("failed", "failed"),
+            Column("rate", lambda record: f"{record['ratePerSecond']:g} a second"),
+            Column("filter", lambda record: text_of(record.get("filter") or "all")),
+            whole("requested by", "requestedBy"),
+            dated("started", "startedAt"),
+            dated("finished", "finishedAt"),
+        ),
+        (),
+        (Listed("results", "results", TABLES["getA2aDlqRedrive"].columns),),
     ),
 }
 """What is shown of records, by operation id. Of all others every member is shown."""

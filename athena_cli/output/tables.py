@@ -1,10 +1,10 @@
 """Tables on a terminal: columns are chosen by importance, and texts are cut to the width that is left."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 from athena_cli.exit_codes import Misused
-from athena_cli.output.columns import ALWAYS, TABLES, Column, Record, at, generic, of_member
+from athena_cli.output.columns import ALWAYS, LISTS, TABLES, Column, Record, generic, of_member
 from athena_cli.output.values import COLOURS
 
 if TYPE_CHECKING:
@@ -26,20 +26,44 @@ def columns_of(operation_id: str | None, rows: Sequence[Record], chosen: str | N
     if chosen is None:
         return own
     known = {_plain_name(column.name): column for column in own}
-    return tuple(_chosen(name.strip(), known, rows) for name in chosen.split(","))
+    members = dict.fromkeys([*_members(operation_id), *(member for row in rows for member in row)])
+    return tuple(_chosen(name.strip(), known, members, rows) for name in chosen.split(","))
+
+
+def _members(operation_id: str | None) -> Iterator[str]:
+    """Yield the members that the records of a list may have."""
+    import msgspec
+
+    from athena_api.operations import OPERATIONS
+
+    row = next((row for row in OPERATIONS if row.id == operation_id), None)
+    kind = None if row is None else _record_type(row.answer)
+    if kind is not None:
+        yield from (field.encode_name for field in msgspec.structs.fields(kind))
+
+
+def _record_type(answer: object) -> Any:
+    """Return the struct of the records in the answer of a list; None if it is not known."""
+    import msgspec
+
+    if isinstance(answer, type) and issubclass(answer, msgspec.Struct):
+        lists = (field.type for field in msgspec.structs.fields(answer) if field.encode_name in LISTS)
+        return next((kind for found in lists if (kind := _record_type(found)) is not None), None)
+    kinds = (part for part in get_args(answer) if isinstance(part, type) and issubclass(part, msgspec.Struct))
+    return next(kinds, None)
 
 
 def _plain_name(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def _chosen(name: str, known: dict[str, Column], rows: Sequence[Record]) -> Column:
+def _chosen(name: str, known: dict[str, Column], members: Iterable[str], rows: Sequence[Record]) -> Column:
     column = known.get(_plain_name(name))
     if column is not None:
         return column._replace(rank=ALWAYS)
-    if rows and all(at(row, name) is None for row in rows):
-        members = dict.fromkeys(member for row in rows for member in row)
-        raise Misused(f"--columns: no column {name!r}; there are {', '.join([*known, *members])}")
+    if name.partition(".")[0] not in members:
+        names = ", ".join(dict.fromkeys([*known, *members]))
+        raise Misused(f"--columns: no column {name!r}; there are {names}")
     return of_member(name, rows)
 
 
@@ -83,7 +107,9 @@ class Layout:
             least[widest] = bounded[widest] = max(CELLS_MIN, least[widest] - excess)
         self._columns = columns
         self._places = places
-        self._widths = _share(places, least, bounded, width)
+        self._widths = {place: least[place] for place in places}
+        for wanted in (bounded, natural):  # texts first, then words that were shortened
+            _widen(self._widths, wanted, width)
 
     @property
     def head(self) -> "Text":
@@ -127,18 +153,16 @@ def _total(widths: Iterable[int]) -> int:
     return sum(found) + len(GAP) * (len(found) - 1)
 
 
-def _share(places: list[int], least: list[int], most: list[int], width: int) -> dict[int, int]:
-    """Return the width of each column: what is left goes to the narrowest of the columns that want more."""
-    widths = {place: least[place] for place in places}
+def _widen(widths: dict[int, int], wanted: Sequence[int], width: int) -> None:
+    """Share what is left of the width among the columns that want more, narrow ones first."""
     left = width - _total(widths.values())
-    wanting = sorted((place for place in places if most[place] > widths[place]), key=lambda place: most[place])
+    wanting = sorted((place for place in widths if wanted[place] > widths[place]), key=lambda place: wanted[place])
     while wanting and left > 0:
         each = max(left // len(wanting), 1)
         place = wanting.pop(0)
-        given = min(most[place] - widths[place], each, left)
+        given = min(wanted[place] - widths[place], each, left)
         widths[place] += given
         left -= given
-    return widths
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Record], width: int) -> "Iterator[Text]":
@@ -147,3 +171,27 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Record], width: int) -
     layout = Layout(columns, cells, width)
     yield layout.head
     yield from map(layout.line, cells)
+
+
+STREAMED: Mapping[str, tuple[str, Mapping[str, int]]] = {
+    "streamEvents": ("listEvents", {"time": 8, "type": 24, "session": 16, "run": 8}),
+    "streamSessionTranscript": ("getSessionTranscript", {"time": 8, "run": 8, "who": 9}),
+}
+"""The table of the records of a stream, and the widths of its columns: they cannot depend on what comes."""
+
+
+def streamed_line(operation_id: str, record: Record, width: int) -> "Text":
+    """Return the line of a record of a stream. Its last column takes what is left."""
+    from rich.text import Text
+
+    name, widths = STREAMED[operation_id]
+    columns = {column.name: column for column in TABLES[name].columns}
+    last = next(column for column in columns.values() if column.least)
+    parts = [fitted(columns[name].read(record), cells) for name, cells in widths.items()]
+    rest = width - _total(widths.values()) - len(GAP)
+    if rest < last.least:  # a narrow terminal has no place for the session
+        parts = [part for part, name in zip(parts, widths, strict=True) if name != "session"]
+        rest += widths.get("session", 0) + len(GAP)
+    line = Text(GAP.join(parts) + GAP + fitted(last.read(record), max(rest, 1)))
+    line.rstrip()
+    return line

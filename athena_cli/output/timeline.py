@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
+from athena_cli.output.event_text import call_text, result_text
 from athena_cli.output.values import between, line, money
 
 if TYPE_CHECKING:
@@ -168,43 +169,6 @@ def entry_lines(entry: Entry) -> Iterator[str]:
         yield f"  {'error: ' if entry.get('isError') else ''}{_cut(result_text(content))}"
     else:
         yield f"{entry['role']}: {_cut(line(content))}"
-
-
-def call_text(arguments: str) -> str:
-    """Return the arguments of a tool call in one line: a command as it is typed, other arguments by name."""
-    import shlex
-
-    import msgspec
-
-    try:
-        named = msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, ValueError):
-        return line(arguments)
-    if not isinstance(named, dict):
-        return line(arguments)
-    words = []
-    for name, value in named.items():
-        if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            text = shlex.join(value)
-        else:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        words.append(text if name in {"command", "action", "path"} else f"{name}={text}")
-    return line(" ".join(words))
-
-
-def result_text(content: str) -> str:
-    """Return the result of a tool call in one line; JSON by the names of its members."""
-    import msgspec
-
-    try:
-        found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, ValueError):
-        return line(content)
-    if not isinstance(found, dict):
-        return line(content)
-    shown = {name: value for name, value in found.items() if value not in (None, "", [], {})}
-    parts = (value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in shown.values())
-    return line(" · ".join(f"{name} {part}" for name, part in zip(shown, parts, strict=True)))
 
 
 def end_line(record: Mapping[str, Any]) -> str:

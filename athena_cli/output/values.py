@@ -8,8 +8,8 @@ from athena_core.text import one_line, printable
 
 CLOCK = SystemClock()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
-ULID = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}")
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+ULID = re.compile(r"[a-z]+[_-][0-9A-HJKMNP-TV-Z]{26}")
+UNITS = ((31_536_000, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 SHORT_CHARS = 8
 DIGITS_MIN, DIGITS_MAX = 2, 6
 

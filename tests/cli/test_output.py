@@ -1,0 +1,151 @@
+"""Output on a terminal: what a table shows at a width, and values as people read them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.cells import cell_len
+
+from athena_api.operations import OPERATIONS
+from athena_cli.exit_codes import Misused
+from athena_cli.output.columns import TABLES
+from athena_cli.output.options import since_time
+from athena_cli.output.record_views import VIEWS
+from athena_cli.output.tables import STREAMED, columns_of, fitted, streamed_line, table_lines
+from athena_cli.output.values import age, distance, duration, money, short, size
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RUN = {
+    "runId": "run_01M8F3KK2RT3FPMJR5DK4MWCWX",
+    "sessionId": "a-session-with-quite-a-long-name",
+    "status": "completed",
+    "provider": "openai",
+    "model": "gpt-4o-mini",
+    "inputPreview": "Report how pears sold this week, and compare that with the week before.",
+    "outputPreview": "値段を教えて 🍐 they rose by 12 % against last week, according to 40 receipts.",
+    "usage": {"totalTokens": 4400},
+    "costMicroUsd": 840,
+    "createdAt": "2026-01-01T11:57:00.000Z",
+    "finishedAt": "2026-01-01T11:57:00.955Z",
+}
+
+
+def lists() -> set[str]:
+    """The operations that answer a list."""
+    unlisted = {"getSessionWorkQueue"}  # its command prints numbers
+    named = {"listWorkers", "searchMemory", "previewSchedule"}  # lists without pages
+    return {row.id for row in OPERATIONS if row.paging is not None} - unlisted | named
+
+
+def test_every_list_of_the_api_has_its_columns() -> None:
+    missing = sorted(lists() - TABLES.keys())
+    assert not missing, f"choose the columns of {missing} in athena_cli/output/columns.py"
+
+
+def test_every_table_and_view_belongs_to_an_operation() -> None:
+    known = {row.id for row in OPERATIONS}
+    assert not (TABLES.keys() | VIEWS.keys() | STREAMED.keys()) - known
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_table_can_show_a_record_of_which_nothing_is_known(name: str) -> None:
+    for column in TABLES[name].columns:
+        assert isinstance(column.read({"id": "x"}), str)
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_columns_have_names_of_their_own_and_one_that_always_stays(name: str) -> None:
+    columns = TABLES[name].columns
+    assert len({column.name for column in columns}) == len(columns)
+    assert any(column.rank == 0 for column in columns)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 200])
+def test_a_table_is_never_wider_than_the_terminal(width: int) -> None:
+    for line in table_lines(columns_of("listRuns", [RUN]), [RUN], width):
+        assert cell_len(line.plain) <= width
+
+
+def test_what_matters_stays_and_is_cut() -> None:
+    (head, line) = [line.plain for line in table_lines(columns_of("listRuns", [RUN]), [RUN], 80)]
+    for name in ("RUN", "STATUS", "INPUT", "ANSWER"):
+        assert name in head
+    assert "SESSION" not in head
+    assert line.startswith("DK4MWCWX  completed  Report how ")
+    assert line.count("…") == 2
+
+
+def test_no_text_is_cut_where_there_is_room() -> None:
+    (_, line) = [line.plain for line in table_lines(columns_of("listRuns", [RUN]), [RUN], 10_000)]
+    assert "…" not in line
+    assert RUN["sessionId"] in line
+
+
+def test_columns_are_chosen_by_name_or_by_member() -> None:
+    found = columns_of("listRuns", [RUN], "Status, usage.totalTokens,costMicroUsd")
+    assert [column.name for column in found] == ["status", "usage.totalTokens", "costMicroUsd"]
+    assert [column.read(RUN) for column in found] == ["completed", "4,400", "$0.00084"]
+    assert [column.read(RUN) for column in columns_of("listRuns", [RUN], "error.code")] == [""]
+    with pytest.raises(Misused, match="no column 'colour'; there are run, status"):
+        columns_of("listRuns", [RUN], "colour")
+
+
+def test_a_line_of_a_stream_leaves_the_session_out_where_it_has_no_room() -> None:
+    event = {
+        "type": "run.failed",
+        "createdAt": "2026-01-01T11:57:00.000Z",
+        "sessionId": "billing",
+        "runId": RUN["runId"],
+        "payload": {"code": "PROVIDER_ERROR", "message": "exit status 3"},
+    }
+    wide, narrow = (streamed_line("streamEvents", event, width).plain for width in (120, 60))
+    assert wide.endswith("run.failed                billing           DK4MWCWX  PROVIDER_ERROR · exit status 3")
+    assert "billing" not in narrow
+    assert "DK4MWCWX" in narrow
+
+
+@pytest.mark.parametrize(
+    ("micro_usd", "shown"),
+    [(0, "$0.00"), (840, "$0.00084"), (1, "$0.000001"), (1_200, "$0.0012"), (500_000, "$0.50"), (1.5e9, "$1,500.00")],
+)
+def test_money_has_as_many_digits_as_it_needs(micro_usd: float, shown: str) -> None:
+    assert money(micro_usd) == shown
+
+
+def test_what_has_passed_is_never_ahead() -> None:
+    assert age((NOW + timedelta(seconds=2)).isoformat(), NOW) == "0 s ago"
+    assert age((NOW - timedelta(seconds=199)).isoformat(), NOW) == "3 min ago"
+    assert distance((NOW + timedelta(hours=6)).isoformat(), NOW) == "in 6 h"
+    assert distance((NOW - timedelta(days=2)).isoformat(), NOW) == "2 d ago"
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [(0, "0 ms"), (955, "955 ms"), (3_400, "3.4 s"), (125_000, "2 min 5 s"), (4_800_000, "1 h 20 min"), (6e4, "1 min")],
+)
+def test_durations_have_one_or_two_units(ms: float, shown: str) -> None:
+    assert duration(ms) == shown
+
+
+def test_ids_are_short_where_they_are_generated() -> None:
+    assert short("run_01M8F3KK2RT3FPMJR5DK4MWCWX") == "DK4MWCWX"
+    assert short("nightly") == "nightly"
+    assert size(1_500_000) == "1.5 MB"
+
+
+def test_wide_characters_have_the_width_of_their_cells() -> None:
+    assert cell_len(fitted("値段を教えて 🍐", 8)) == 8
+    assert fitted("ab", 4, right=True) == "  ab"
+    assert fitted("abc", 0) == ""
+
+
+@pytest.mark.parametrize("text", ["1h", "30m", "2 d", "90s", "1w", "2026-01-31", "2026-01-31T12:00:00+01:00"])
+def test_since_takes_spans_and_times(text: str) -> None:
+    assert since_time(text).endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "h", "-1h", "yesterday", "1y", "99999999999h", "999999999w", "２h", "1h\x1b[31m"]
+)
+def test_since_takes_nothing_else(text: str) -> None:
+    with pytest.raises(Misused, match="--since"):
+        since_time(text)
