@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.output.options import ListOptions
-from athena_cli.output.watching import check_terminal, watch
 from athena_cli.render import OUTPUT, Output
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from athena_core.settings import Settings
 
 PAGE_ITEMS_MAX = 500
+WATCH_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -143,6 +143,34 @@ def request(
         render.show(data, output_of(connection), operation_id, options)
     if problem is not None and (wrong := problem(json.decode(data))) is not None:
         raise Failed(wrong)
+
+
+def check_terminal(options: ListOptions | None, output: str | None) -> bool:
+    """Return True if a list is to be watched. Raise Misused where it cannot be."""
+    if options is None or not options.watch:
+        return False
+    if output in {"json", "jsonl"} or options.quiet or not render.on_terminal():
+        raise Misused("--watch needs a terminal and prints tables only. In a pipe, use `athena events tail`")
+    return True
+
+
+async def watch(read: Callable[[], Awaitable[bytes]], operation_id: str, options: ListOptions) -> None:
+    """Print the response of ``read`` every two seconds, until cancelled."""
+    import asyncio
+
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from athena_cli.output.values import now
+
+    console = Console(highlight=False, markup=False)
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            lines, _ = render.shown(await read(), operation_id, options)
+            head = Text(f"{now().astimezone():%H:%M:%S}  every {WATCH_SECONDS:g} s, Ctrl-C ends", style="dim")
+            live.update(Group(head, *lines), refresh=True)
+            await asyncio.sleep(WATCH_SECONDS)
 
 
 def request_all(

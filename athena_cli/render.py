@@ -51,8 +51,8 @@ def show(
 ) -> None:
     """Print the data of a response as text, as one JSON line, or as one JSON line per record.
 
-    Without ``output``, print text on a terminal and JSON in a pipe. ``operation_id`` chooses what is shown. Raise
-    Misused if ``options`` name an unknown column.
+    Without ``output``, print text on a terminal and JSON in a pipe. ``operation_id`` chooses the columns or fields.
+    Raise Misused if ``options`` name an unknown column.
     """
     chosen = options or ListOptions()
     if output is None:
@@ -238,7 +238,7 @@ class ListOutput:
 
 
 def stream_printer(output: str | None, operation_id: str) -> Callable[[bytes], None]:
-    """Return what prints a record of a stream: as a line of a table on a terminal, otherwise as a line of JSON."""
+    """Return a printer of the records of a stream: as a line of a table on a terminal, otherwise as a line of JSON."""
     if output in {"json", "jsonl"} or (output is None and not on_terminal()):
         return write
     import msgspec
@@ -264,7 +264,7 @@ def draw(lines: "Iterable[RenderableType]") -> None:
 
 
 def width() -> int:
-    """Return the width of the terminal. Output that is no terminal has no end."""
+    """Return the width of the terminal. Other output has no limit."""
     from shutil import get_terminal_size
 
     from athena_cli.output.tables import WIDE

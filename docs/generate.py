@@ -303,15 +303,15 @@ All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doc
 no server and have no transport flags. All of them except `move` and `restore` may run while a server does.
 
 **Output.** Data goes to standard output, everything else to standard error. On a terminal, lists are tables, records
-are fields, and events are lines, with ages (`3 min ago`) instead of times. In a pipe, the output is one line of JSON: the
-`data` of the response, as [api.md](api.md) describes it. `-o json` (indented on a terminal) and `-o table` choose a
+are fields, and events are lines, with ages (`3 min ago`) instead of times. In a pipe, the output is one line of JSON:
+the `data` of the response, as [api.md](api.md) describes it. `-o json` (indented on a terminal) and `-o table` choose a
 format explicitly; `-o jsonl` prints one record per line. Streams print one JSON line per record in a pipe, and the last
 cursor on standard error when they end. Colours and progress bars appear on terminals only; `NO_COLOR` turns them off.
 
-**Lists.** A table shows the most important columns that fit, and cuts long texts with `…`.
-`--columns status,error.code` chooses columns, by the names in the head or by members of the records. `-q` prints ids only, one a line: `athena runs
-list -q | xargs -n 1 athena cancel --run`. `--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records,
-`--all` fetches every page, and `--watch` repeats the list every two seconds on a terminal.
+**Lists.** A table shows the most important columns that fit, and cuts long texts with `…`. `--columns
+status,error.code` chooses columns, by the names in the head or by members of the records. `-q` prints ids only, one a
+line. `--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records, `--all` fetches every page, and
+`--watch` repeats the list every two seconds on a terminal.
 
 Some commands print their own shapes, for compatibility with the original command line:
 

@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from athena_cli.client import ConnectionOptions, call, output_of, request
+from athena_cli.commands.run_timeline import RunFollower
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
-from athena_cli.output.timeline import RunFollower
 
 
 def run(

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
-from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, call, output_of
+from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, call, check_terminal, output_of, watch
 from athena_cli.output.options import ListOptions
-from athena_cli.output.watching import check_terminal, watch
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport

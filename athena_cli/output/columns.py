@@ -22,7 +22,7 @@ class Column(NamedTuple):
     """A column of a table, or a field of a record.
 
     Columns of the highest ``rank`` are left out first where a terminal is narrow. A column of texts has ``least`` cells
-    at least and shares what is left; any other is as wide as its widest cell, up to ``most``.
+    at least and shares the rest of the width; any other is as wide as its widest cell, up to ``most``.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Column(NamedTuple):
     right: bool = False
 
 
-class Table(NamedTuple):
+class ListTable(NamedTuple):
     """The columns of a list, and the member that identifies a record (for ``-q``)."""
 
     id: str
@@ -208,7 +208,7 @@ def _findings(record: Record) -> str:
     return " ".join(f"{found[grade]} {grade.upper()}" for grade in ("p1", "p2", "p3") if found.get(grade))
 
 
-RUNS = Table(
+RUNS = ListTable(
     "runId",
     (
         key("run", "runId"),
@@ -224,13 +224,13 @@ RUNS = Table(
     ),
 )
 
-TABLES: Mapping[str, Table] = {
+TABLES: Mapping[str, ListTable] = {
     "listRuns": RUNS,
-    "listActiveRuns": Table(
+    "listActiveRuns": ListTable(
         "runId",
         (key("run", "runId"), session(), number("process", "pid", 1), ago("age", "startedAt")),
     ),
-    "listCancellationRequests": Table(
+    "listCancellationRequests": ListTable(
         "runId",
         (
             key("run", "runId"),
@@ -240,7 +240,7 @@ TABLES: Mapping[str, Table] = {
             ago("started", "startedAt", rank=1),
         ),
     ),
-    "listRunEvidence": Table(
+    "listRunEvidence": ListTable(
         "id",
         (
             key("evidence", "id"),
@@ -253,7 +253,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=1),
         ),
     ),
-    "listSessions": Table(
+    "listSessions": ListTable(
         "id",
         (
             word("session", "id", most=40),
@@ -263,7 +263,7 @@ TABLES: Mapping[str, Table] = {
             ago("created", "createdAt", rank=3),
         ),
     ),
-    "getSessionTranscript": Table(
+    "getSessionTranscript": ListTable(
         "id",
         (
             clock("time", "createdAt", rank=2),
@@ -272,8 +272,10 @@ TABLES: Mapping[str, Table] = {
             Column("text", _message, least=24),
         ),
     ),
-    "listDirectives": Table("id", (key("directive", "id"), text("input", "input"), ago("age", "createdAt", rank=1))),
-    "listHarnessProfiles": Table(
+    "listDirectives": ListTable(
+        "id", (key("directive", "id"), text("input", "input"), ago("age", "createdAt", rank=1))
+    ),
+    "listHarnessProfiles": ListTable(
         "id",
         (
             key("profile", "id"),
@@ -287,7 +289,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=3),
         ),
     ),
-    "listRunTemplates": Table(
+    "listRunTemplates": ListTable(
         "id",
         (
             key("template", "id"),
@@ -297,7 +299,7 @@ TABLES: Mapping[str, Table] = {
             ago("changed", "updatedAt", rank=1),
         ),
     ),
-    "getSessionWorkQueue": Table(
+    "getSessionWorkQueue": ListTable(
         "id",
         (
             key("item", "id"),
@@ -308,7 +310,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=1),
         ),
     ),
-    "listA2aMessages": Table(
+    "listA2aMessages": ListTable(
         "messageId",
         (
             key("message", "messageId"),
@@ -321,7 +323,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=1),
         ),
     ),
-    "listA2aDlq": Table(
+    "listA2aDlq": ListTable(
         "id",
         (
             key("letter", "id"),
@@ -335,7 +337,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=3),
         ),
     ),
-    "getA2aDlqRedrive": Table(
+    "getA2aDlqRedrive": ListTable(
         "deadLetterId",
         (
             key("letter", "deadLetterId"),
@@ -344,7 +346,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "at", rank=1),
         ),
     ),
-    "searchMemory": Table(
+    "searchMemory": ListTable(
         "id",
         (
             word("source", "citation", "sourcePath", most=36),
@@ -352,10 +354,10 @@ TABLES: Mapping[str, Table] = {
             text("text", "snippet"),
         ),
     ),
-    "listMemory": Table(
+    "listMemory": ListTable(
         "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
     ),
-    "listAsks": Table(
+    "listAsks": ListTable(
         "id",
         (
             key("ask", "id"),
@@ -370,7 +372,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "askedAt"),
         ),
     ),
-    "listAnchors": Table(
+    "listAnchors": ListTable(
         "logId",
         (
             word("log", "logId"),
@@ -381,7 +383,7 @@ TABLES: Mapping[str, Table] = {
             ago("kept", "keptAt", rank=3),
         ),
     ),
-    "listWorkers": Table(
+    "listWorkers": ListTable(
         "id",
         (
             key("worker", "id"),
@@ -395,7 +397,7 @@ TABLES: Mapping[str, Table] = {
             ago("started", "since", rank=3),
         ),
     ),
-    "listWorkflows": Table(
+    "listWorkflows": ListTable(
         "id",
         (
             key("workflow", "id"),
@@ -404,7 +406,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=1),
         ),
     ),
-    "listWorkflowRuns": Table(
+    "listWorkflowRuns": ListTable(
         "id",
         (
             key("run", "id"),
@@ -415,7 +417,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt"),
         ),
     ),
-    "listWorkflowRunItems": Table(
+    "listWorkflowRunItems": ListTable(
         "item",
         (
             word("item", "item"),
@@ -425,7 +427,7 @@ TABLES: Mapping[str, Table] = {
             text("error", "error.message", "error"),
         ),
     ),
-    "listPersonaRuns": Table(
+    "listPersonaRuns": ListTable(
         "runId",
         (
             key("review", "runId"),
@@ -440,7 +442,7 @@ TABLES: Mapping[str, Table] = {
             ago("age", "createdAt", rank=2),
         ),
     ),
-    "listPolicyConcurrencyRejections": Table(
+    "listPolicyConcurrencyRejections": ListTable(
         "id",
         (
             ago("age", "createdAt", rank=1),
@@ -454,7 +456,7 @@ TABLES: Mapping[str, Table] = {
             word("provider", "provider", rank=6),
         ),
     ),
-    "listSchedules": Table(
+    "listSchedules": ListTable(
         "id",
         (
             word("schedule", "id"),
@@ -466,7 +468,7 @@ TABLES: Mapping[str, Table] = {
             session(3),
         ),
     ),
-    "getScheduleLogs": Table(
+    "getScheduleLogs": ListTable(
         "id",
         (
             ago("age", "startedAt"),
@@ -477,8 +479,8 @@ TABLES: Mapping[str, Table] = {
             took("time", "startedAt", "finishedAt", rank=2),
         ),
     ),
-    "previewSchedule": Table("utc", (ahead("next", "utc"), word("local", "local"), word("utc", "utc", rank=1))),
-    "getAuditTrail": Table(
+    "previewSchedule": ListTable("utc", (ahead("next", "utc"), word("local", "local"), word("utc", "utc", rank=1))),
+    "getAuditTrail": ListTable(
         "id",
         (
             ago("age", "createdAt"),
@@ -489,7 +491,7 @@ TABLES: Mapping[str, Table] = {
             session(3),
         ),
     ),
-    "listEvents": Table(
+    "listEvents": ListTable(
         "id",
         (
             clock("time", "createdAt", rank=1),

@@ -38,7 +38,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 """Members of payloads, by type of event."""
 
 USUAL = ("id", "stepId", "status", "reason", "code", "displayName", "model", "updatedBy", "requestedBy", "count")
-"""Members of all other events, as far as they have them."""
+"""Members of all other events, if present."""
 
 UNITS: Mapping[str, str] = {
     "chars": " characters",

@@ -1,4 +1,4 @@
-"""Options of lists: what is shown of them, since when, and how often."""
+"""Options of lists: columns, ids only, a start time, and repetition."""
 
 import re
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ class Listed(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is shown of a record, in order: fields in one line each, texts, and lists."""
+    """The parts of a record in their order: fields in one line each, texts, and lists."""
 
     fields: tuple[Column, ...]
     texts: tuple[tuple[str, str], ...] = ()
@@ -435,4 +435,4 @@ VIEWS: Mapping[str, View] = {
         (Listed("results", "results", TABLES["getA2aDlqRedrive"].columns),),
     ),
 }
-"""What is shown of records, by operation id. Of all others every member is shown."""
+"""The views of records, by operation id. Of all other records every member is shown."""

@@ -31,7 +31,7 @@ NAMES: Mapping[str, str] = {
 
 
 def record_lines(document: Mapping[str, Any], operation_id: str | None, width: int) -> "Iterator[RenderableType]":
-    """Yield what is shown of a record, to be printed one after another."""
+    """Yield the lines of a record, in order."""
     view = VIEWS.get(operation_id or "")
     if view is None or not _fits(view, document):
         yield from _all_of(document, width, 0)

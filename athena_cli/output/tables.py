@@ -154,7 +154,7 @@ def _total(widths: Iterable[int]) -> int:
 
 
 def _widen(widths: dict[int, int], wanted: Sequence[int], width: int) -> None:
-    """Share what is left of the width among the columns that want more, narrow ones first."""
+    """Share the rest of the width among the columns that want more, narrow ones first."""
     left = width - _total(widths.values())
     wanting = sorted((place for place in widths if wanted[place] > widths[place]), key=lambda place: wanted[place])
     while wanting and left > 0:
@@ -181,7 +181,7 @@ STREAMED: Mapping[str, tuple[str, Mapping[str, int]]] = {
 
 
 def streamed_line(operation_id: str, record: Record, width: int) -> "Text":
-    """Return the line of a record of a stream. Its last column takes what is left."""
+    """Return the line of a record of a stream. Its last column takes the rest of the width."""
     from rich.text import Text
 
     name, widths = STREAMED[operation_id]
