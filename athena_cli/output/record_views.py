@@ -56,12 +56,14 @@ def whole(name: str, *paths: str) -> Column:
 
 
 def _outcome(record: Record) -> str:
-    """Return the status of a run with its reason."""
+    """Return the status of a run with its reason; "" for a result, which has none."""
+    if "status" not in record:
+        return ""
     waiting = record.get("paused") or record.get("waiting") or {}
     reason = at(record, "error.code") or waiting.get("reason")
     if record.get("verificationStatus") == "verification-failed":
         reason = reason or "verification failed"
-    return f"{record.get('status')} ({reason})" if reason else str(record.get("status"))
+    return f"{record['status']} ({reason})" if reason else str(record["status"])
 
 
 def _spent(record: Record) -> str:

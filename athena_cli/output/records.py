@@ -7,9 +7,10 @@ from athena_cli.output.columns import Column, Record, at, generic, shown_member,
 from athena_cli.output.record_views import VIEWS, View
 from athena_cli.output.tables import GAP, fitted, table_lines
 from athena_cli.output.values import COLOURS, TIME, date_time, line, plain
+from athena_core.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.text import Text
 
 INDENT = 2
 DEPTH_MAX = 3
@@ -30,7 +31,7 @@ NAMES: Mapping[str, str] = {
 """Names of members that their own words do not give."""
 
 
-def record_lines(document: Mapping[str, Any], operation_id: str | None, width: int) -> "Iterator[RenderableType]":
+def record_lines(document: Mapping[str, Any], operation_id: str | None, width: int) -> "Iterator[Text]":
     """Yield the lines of a record, in order."""
     view = VIEWS.get(operation_id or "")
     if view is None or not _fits(view, document):
@@ -40,7 +41,7 @@ def record_lines(document: Mapping[str, Any], operation_id: str | None, width: i
     yield from _fields(shown, width, 0)
     for title, path in view.texts:
         if value := at(document, path):
-            yield from _text(title, str(value), 0)
+            yield from _text(title, str(value), width, 0)
     for listed in view.lists:
         if rows := at(document, listed.path):
             yield from _list(listed.title, rows, listed.columns, width, 0)
@@ -64,7 +65,7 @@ def _name(member: str) -> str:
     return words
 
 
-def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[RenderableType]":
+def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[Text]":
     """Yield every member of a record: scalars and lists of them first, then long texts, records and lists."""
     fields: list[tuple[str, str]] = []
     below: list[tuple[str, Any]] = []
@@ -84,7 +85,7 @@ def _all_of(document: Mapping[str, Any], width: int, indent: int) -> "Iterator[R
     yield from _fields(fields, width, indent)
     for member, value in below:
         if isinstance(value, str):
-            yield from _text(_name(member), value, indent)
+            yield from _text(_name(member), value, width, indent)
         elif isinstance(value, list):
             yield from _list(_name(member), [one for one in value if isinstance(one, dict)], None, width, indent)
         elif value:
@@ -99,7 +100,7 @@ def _is_below(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
 
 
-def _inner(value: Mapping[str, Any], width: int, indent: int) -> "Iterator[RenderableType]":
+def _inner(value: Mapping[str, Any], width: int, indent: int) -> "Iterator[Text]":
     """Yield a record inside of a record; records by name as a table."""
     rows = [{"name": name, **one} for name, one in value.items() if isinstance(one, dict)]
     if len(rows) == len(value) and len(rows) > 1:
@@ -110,13 +111,13 @@ def _inner(value: Mapping[str, Any], width: int, indent: int) -> "Iterator[Rende
         yield from _all_of(value, width, indent)
 
 
-def _title(title: str, indent: int) -> "RenderableType":
+def _title(title: str, indent: int) -> "Text":
     from rich.text import Text
 
     return Text(f"{' ' * indent}{title[:1].upper()}{title[1:]}", style="bold")
 
 
-def _fields(fields: Sequence[tuple[str, str]], width: int, indent: int) -> "Iterator[RenderableType]":
+def _fields(fields: Sequence[tuple[str, str]], width: int, indent: int) -> "Iterator[Text]":
     from rich.text import Text
 
     widest = max((len(name) for name, _ in fields), default=0)
@@ -142,26 +143,25 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines[1:] if lines[0] == "" and len(lines) > 1 else lines
 
 
-def _text(title: str, value: str, indent: int) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
+def _text(title: str, value: str, width: int, indent: int) -> "Iterator[Text]":
+    from rich.cells import cell_len
     from rich.text import Text
 
-    from athena_core.text import printable
-
     yield _title(title, indent)
-    yield Padding(Text(printable(value.rstrip("\n"))), (0, 0, 0, indent + INDENT))
+    room = max(width - indent - INDENT, 20)
+    for part in printable(value.rstrip("\n")).split("\n"):
+        for shown in [part] if cell_len(part) <= room else _wrapped(part, room):
+            yield Text(" " * (indent + INDENT) + shown)
 
 
 def _list(
     title: str, rows: Sequence[Record], columns: tuple[Column, ...] | None, width: int, indent: int
-) -> "Iterator[RenderableType]":
+) -> "Iterator[Text]":
     yield _title(f"{title} ({len(rows):,})", indent)
     yield from _rows(rows, columns, width, indent + INDENT)
 
 
-def _rows(
-    rows: Sequence[Record], columns: tuple[Column, ...] | None, width: int, indent: int
-) -> "Iterator[RenderableType]":
+def _rows(rows: Sequence[Record], columns: tuple[Column, ...] | None, width: int, indent: int) -> "Iterator[Text]":
     from rich.text import Text
 
     found = columns or generic([{k: v for k, v in row.items() if k not in HIDDEN} for row in rows])
