@@ -16,7 +16,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test quick check console docs site bench bench-quick proof mutants clients audit lock clean
+.PHONY: help serve demo test quick check console docs site bench bench-quick proof mutants clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -34,6 +34,9 @@ $(READY): pyproject.toml constraints.txt
 
 serve: $(READY) ## Serve on HOST (127.0.0.1) and PORT (8787)
 	@exec $(BIN)/athena api serve --host $(HOST) --port $(PORT)
+
+demo: $(READY) ## Show a demo fleet: no key, no network (Ctrl-C ends and forgets it)
+	@exec $(BIN)/athena demo
 
 test: check ## Run all checks and all tests except the heavy ones (about four minutes)
 	@$(BIN)/python -m pytest --quiet --numprocesses=4 --dist=loadfile --no-loadscope-reorder -m "not heavy" tests

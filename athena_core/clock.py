@@ -221,13 +221,15 @@ class SystemIds:
     Random bytes are drawn in pages, because each system call also releases the interpreter lock.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], int] = wall_ms) -> None:
+        """Stamp ids with ``wall``, in milliseconds since 1970 UTC."""
+        self._wall = wall
         self._blocks: deque[bytes] = deque()
         os.register_at_fork(after_in_child=self._blocks.clear)
 
     def new(self, prefix: str) -> str:
         """Return ``<prefix>_`` and 26 base-32 digits: 48 bits of milliseconds, 80 random bits."""
-        return f"{prefix}_{_stamp(time.time_ns() // 1_000_000)}{self._block().translate(DIGITS).decode()}"
+        return f"{prefix}_{_stamp(self._wall())}{self._block().translate(DIGITS).decode()}"
 
     def _block(self) -> bytes:
         """Return sixteen random bytes that no other caller gets."""

@@ -391,6 +391,7 @@ class Settings:
         "Host names of this server, comma-separated, beside loopback names and the listen address.",
     )
     allowed_origins = Setting("", _origins, "Origins, comma-separated, whose pages may use the API.")
+    demo = Setting("false", _switch, "Show the guide of `athena demo` in the console. Does nothing else.")
     api_base_url = Setting("http://127.0.0.1:8787", _url, "URL of the server that the command line calls.")
     cli_transport = Setting(
         "auto", _one_of("api", "local", "auto"), "How the command line executes commands: `api`, `local` or `auto`."
@@ -487,6 +488,11 @@ def _read_secret(variable: str, path: str) -> str:
     if not text or len(text) > KEY_FILE_BYTES_MAX:
         raise ConfigError(f"{variable}: {path} is empty or holds more than {KEY_FILE_BYTES_MAX} characters")
     return text
+
+
+def other_environment() -> dict[str, str]:
+    """Return the environment without settings, for a child process that is given its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
 
 
 def replaced(environment: Mapping[str, str] | None = None) -> list[str]:

@@ -366,6 +366,7 @@ NO_NOUN = {
     "athena_core/domain/plane.py": "the facts of the plane itself: its start, its clock, who was denied what",
     "projections/feed.py": "events as they are published, to readers and streams; it keeps no rows",
     "athena_api/operations/core.py": "health, capabilities, the caller: the server itself",
+    "athena_cli/commands/demo.py": "a plane for visitors, not a record in it",
     "athena_cli/commands/doctor.py": "the set-up around the log, not a record in it",
     "athena_cli/commands/server.py": "the programs: server, worker, the document of the API",
     "athena_api/dashboard/src/pages/run.tsx": "one run, beside the list of them",

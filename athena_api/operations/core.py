@@ -89,6 +89,7 @@ class Capabilities(Value):
     providers: tuple[str, ...]
     event_types: tuple[str, ...]
     limits: LimitCapabilities
+    demo: bool | None = None
 
 
 class Caller(Value):
@@ -281,6 +282,7 @@ def capabilities_of(plane: "ControlPlane") -> Capabilities:
             refusals_per_day=settings.refusals_per_day,
             refusals_per_day_in_all=settings.refusals_per_day_in_all,
         ),
+        demo=settings.demo or None,
     )
 
 

@@ -24,6 +24,7 @@ HERE = {
     "api contracts": "writes what the table says; there is nothing to ask",
     "api serve": "is the server",
     "backup": "copies the log, also where no server can be started",
+    "demo": "starts a server of its own",
     "doctor": "looks at the set-up that a server would have",
     "export": "reads the log itself, whose hashes it hands on",
     "persona init": "writes a file of the workspace",
@@ -258,6 +259,7 @@ STORY = (
     Case("api contracts", "--out $dir/contracts.json"),
     Case("--install-completion"),
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
+    Case("demo", "--port 65536", code=2, says="is not a port"),
     Case("worker", "--concurrency 2", settings={"state_dir": "$dir/third"}, lines=1),
 )
 

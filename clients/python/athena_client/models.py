@@ -588,6 +588,8 @@ class Capabilities(Model, frozen=True, kw_only=True):
     """All event types that this server records."""
     limits: LimitCapabilities
     """Limits of this server."""
+    demo: bool | None = None
+    """True on the server of `athena demo`; absent otherwise."""
 
 
 class Cause(Model, frozen=True, kw_only=True):

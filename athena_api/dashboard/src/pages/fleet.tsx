@@ -4,6 +4,7 @@ import type { FleetSummary, RunPage } from "@projectathena/client";
 import { getFleetSummary, getPolicy, listA2aDlq, listAsks, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
 import { Sparkline, Traffic } from "../components/chart";
+import { Guide } from "../components/guide";
 import { Bar, Command, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, short, words } from "../format";
 import { href } from "../route";
@@ -32,6 +33,7 @@ export function Fleet(): JSX.Element {
       <h1>
         Fleet <StartRun />
       </h1>
+      <Guide />
       {unused ? (
         <FirstSteps />
       ) : (

@@ -405,6 +405,8 @@ export interface Capabilities {
   readonly eventTypes: readonly string[];
   /** Limits of this server. */
   readonly limits: LimitCapabilities;
+  /** True on the server of `athena demo`; absent otherwise. */
+  readonly demo?: boolean | undefined;
 }
 
 export type CapabilitiesScheduler = "off" | "on";

@@ -1,0 +1,270 @@
+"""The process of the demo: it starts the plane, kills it at a key, and leaves nothing behind.
+
+The server is a child process on a temporary directory. Only this process can kill it: no request does. The models and
+the driver live here, so they survive the server, as models and clients do elsewhere.
+"""
+
+import asyncio
+import ctypes
+import json
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2
+
+from athena_cli.demo.driver import Driver
+from athena_cli.demo.fleet import MODEL, Fleet
+from athena_cli.demo.history import HOURS, write_history
+from athena_cli.demo.model import ScriptedModel
+from athena_cli.demo.terminal import Screen, keys
+from athena_cli.exit_codes import Failed, Misused
+from athena_core.settings import other_environment
+from athena_core.system.supervisor import PR_SET_PDEATHSIG
+
+HOST, PORT, PORT_MAX = "127.0.0.1", 8787, 65_535
+START_SECONDS, STOP_SECONDS, LOOK_SECONDS = 60, 8, 0.1
+AWAY_SECONDS = 3
+"""Between the kill of the server and its start, long enough to be seen."""
+
+LOG_CHARS = 2_000
+
+if sys.platform == "linux":
+    _prctl = ctypes.CDLL(None).prctl  # loaded here, because the child may do little before it starts its program
+
+    def _end_with_parent() -> None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+else:
+
+    def _end_with_parent() -> None:
+        """Do nothing: the system cannot end a process with its parent."""
+
+
+def free_port(wanted: int | None) -> int:
+    """Return the wanted port (0: any), by default 8787 or a free one. Raise Misused if the wanted one is taken."""
+    if wanted is not None and not 0 <= wanted <= PORT_MAX:
+        raise Misused(f"--port: {wanted} is not a port; expected 0 to {PORT_MAX}")
+    for port in (PORT, 0) if wanted is None else (wanted,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                if port and wanted is None:
+                    continue
+                raise Misused(f"--port: cannot listen on {port}: {error.strerror}. Choose another one.") from error
+            return int(probe.getsockname()[1])
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def place(keep: Path | None) -> Iterator[Path]:
+    """Yield the directory of the demo: a temporary one that is deleted at the end, or one to keep. Raise Misused."""
+    if keep is None:
+        directory = Path(tempfile.mkdtemp(prefix="athena-demo-"))
+    else:
+        directory = keep.absolute()
+        try:
+            directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+            if any(directory.iterdir()):
+                raise Misused(f"--keep: {directory} is not empty")
+        except OSError as error:
+            raise Misused(f"--keep: {directory} cannot be used: {error.strerror}") from error
+    try:
+        yield directory
+    finally:
+        if keep is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def settings_of(directory: Path, model_url: str) -> dict[str, str]:
+    """Return the settings of the demo's plane, as environment variables."""
+    return {
+        "ATHENA_STATE_DIR": str(directory / "state"),
+        "ATHENA_WORKSPACE_ROOT": str(directory / "workspace"),
+        "ATHENA_DEFAULT_PROVIDER": "openai",
+        "ATHENA_DEFAULT_MODEL": MODEL,
+        "ATHENA_OPENAI_BASE_URL": model_url,
+        "ATHENA_ANTHROPIC_BASE_URL": model_url,  # nothing leaves this machine
+        "ATHENA_DEMO": "true",
+    }
+
+
+class DemoServer:
+    """The server of the demo, a child process that can be killed and started again on its port."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
+        self.url = f"http://{HOST}:{port}"
+        self.log_path = directory / "server.log"
+        self._directory = directory
+        self._port = port
+        self.environment = other_environment() | dict(settings)
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, http: httpx2.AsyncClient) -> None:
+        """Start it, and wait until it is ready. Raise Failed."""
+        with self.log_path.open("ab") as log:
+            self.process = await self.athena("api", "serve", "--port", str(self._port), out=log.fileno())
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.process.returncode is None:
+            with suppress(httpx2.HTTPError):
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            await asyncio.sleep(LOOK_SECONDS)
+        raise Failed(f"the server did not start: {self.log_path.read_text(errors='replace')[-LOG_CHARS:]}")
+
+    async def athena(self, *words: str, out: int) -> asyncio.subprocess.Process:
+        """Start an athena command on the demo's state directory, in a session of its own."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "athena_cli", *words),
+            cwd=self._directory,  # without an .env file
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
+        )
+
+    async def kill(self) -> int:
+        """Kill it with SIGKILL. Return its process id."""
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        return self.process.pid
+
+    async def stop(self) -> None:
+        """Stop it with SIGTERM, and kill it if it takes too long."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+            return
+        await self.kill()
+
+    async def verify(self) -> str:
+        """Verify the log with ``athena verify``. Return its outcome as a sentence."""
+        process = await self.athena("verify", "-o", "json", out=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        try:
+            report = json.loads(said.splitlines()[-1])
+            if report["ok"] and process.returncode == 0:
+                return f"ok: {report['head']:,} events in an unbroken chain, {report['runs']:,} runs, no violation"
+        except (IndexError, KeyError, TypeError, ValueError):
+            pass
+        return f"failed: {said.decode(errors='replace')[-LOG_CHARS:]}"
+
+
+class Demo:
+    """A running demo, from its start to its end."""
+
+    def __init__(self, server: DemoServer, fleet: Fleet, screen: Screen) -> None:
+        self._server = server
+        self._fleet = fleet
+        self._screen = screen
+        self._end = asyncio.Event()
+        self._acting: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Show the fleet until a key ends the demo, or until cancelled."""
+        driving = asyncio.create_task(Driver(self._fleet).drive())
+        watching = asyncio.create_task(self._watch())
+        try:
+            with keys(self._press):
+                await self._end.wait()
+        finally:
+            for task in (driving, watching, self._acting):
+                if task is not None:
+                    task.cancel()
+
+    def _press(self, key: str) -> None:
+        """Act on a key. While an act lasts, only the end is accepted."""
+        if key == "q":
+            self._end.set()
+        elif self._acting is not None and not self._acting.done():
+            return
+        elif key == "k":
+            self._acting = asyncio.create_task(self._kill())
+        elif key == "v":
+            self._acting = asyncio.create_task(self._verify())
+
+    async def _kill(self) -> None:
+        """Kill the server, start it again, and verify the log."""
+        open_runs = len(await self._fleet.running())
+        pid = await self._server.kill()
+        killed = time.monotonic()
+        self._screen.say(f"Killed the server (process {pid}) with SIGKILL while {open_runs} runs were running.")
+        await asyncio.sleep(AWAY_SECONDS)
+        try:
+            await self._server.start(self._fleet.http)
+        except Failed as error:
+            self._screen.say(str(error))
+            self._end.set()
+            return
+        process, running = self._server.process, len(await self._fleet.running())
+        self._screen.say(
+            f"A new server (process {process.pid if process else 0}) is ready"
+            f" {time.monotonic() - killed:.1f} s after the kill: {running} runs go on."
+        )
+        await self._verify()
+
+    async def _verify(self) -> None:
+        self._screen.say(f"athena verify: {await self._server.verify()}")
+
+    async def _watch(self) -> None:
+        """End the demo if the server ends without a key."""
+        while True:
+            await asyncio.sleep(1)
+            process = self._server.process
+            acting = self._acting is not None and not self._acting.done()
+            if process is not None and process.returncode is not None and not acting:
+                self._screen.say(f"The server ended unexpectedly. Its log: {self._server.log_path}")
+                self._end.set()
+                return
+
+
+async def show(port: int, directory: Path, screen: Screen, *, kept: bool) -> None:
+    """Run a demo in a directory until a key or a signal ends it. Raise Failed."""
+    end_at_signals()
+    (directory / "workspace").mkdir()
+    model = ScriptedModel()
+    settings = settings_of(directory, await model.start())
+    began = time.monotonic()
+    screen.say(f"Writing {HOURS} hours of history ...")
+    fleet = await write_history(settings)
+    server = DemoServer(directory, settings, port)
+    try:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=10, trust_env=False) as http:
+            fleet.http = http
+            await server.start(http)
+            screen.banner(server.url, directory, time.monotonic() - began, kept=kept)
+            await Demo(server, fleet, screen).run()
+    finally:
+        screen.say("Ending the demo.")
+        await server.stop()
+        model.close()
+
+
+def end_at_signals() -> None:
+    """Cancel this task at the first signal that ends programs. Ignore further ones while it cleans up."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in numbers:
+        loop.add_signal_handler(number, end)

@@ -1,0 +1,166 @@
+"""The five steps of the demo's guide, walked with Chromium and a pseudo-terminal, to a real kill of the server."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.browser import watched
+from tests.support.api import Api, soon
+from tests.support.process import ROOT
+
+READY_SECONDS = 60  # promised
+STEPS = ("open", "cancel", "approve", "limit", "kill")
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+
+
+class Terminal:
+    """A demo on a pseudo-terminal."""
+
+    def __init__(self, directory: Path) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+        self._own, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "athena_cli", "demo", "--port", "0", "--no-open"],
+            env=environment | {"TMPDIR": str(directory), "PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}"},
+            cwd=directory,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.shown = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while part := os.read(self._own, 4_096):
+                self.shown += re.sub(r"\x1b\[[\d;]*m", "", part.decode())
+        except OSError:  # the terminal is closed
+            return
+
+    def press(self, key: str) -> None:
+        os.write(self._own, key.encode())
+
+    def until(self, pattern: str) -> str:
+        """Return the first group of a pattern, once it is shown."""
+        for _ in soon(10 * READY_SECONDS):
+            if found := re.search(pattern, self.shown):
+                return found[1]
+            assert self.process.poll() is None, self.shown
+        raise AssertionError(self.shown)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        os.close(self._own)
+
+
+@contextmanager
+def terminal(directory: Path) -> Iterator[Terminal]:
+    found = Terminal(directory)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def test_a_visitor_walks_the_five_steps_and_kills_the_server(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect  # noqa: PLC0415 - it is not installed everywhere
+
+    began = time.monotonic()
+    with terminal(tmp_path) as demo:
+        url = demo.until(r"Console +(http://\S+)")
+        with watched(browser, url) as page:
+            page.goto("/#/fleet")
+            page.wait_for_selector('.pulse[data-state="live"]')
+            expect(page.get_by_text("Approve")).not_to_have_count(0)
+            expect(page.locator("main")).to_contain_text("1 dead letter")
+            expect(page.locator("main")).to_contain_text("paused: budget")
+            seconds = time.monotonic() - began
+            print(f"a living fleet after {seconds:.1f} s")
+            assert seconds < 10 * READY_SECONDS
+
+            done = page.locator(".guide li.done")
+            expect(page.locator(".guide li")).to_have_count(len(STEPS))
+            expect(done).to_have_count(0)
+            demo.until(r"(Keys) ")
+            with closing(Api(url)) as api:
+                await_yearbook(api)
+            page.reload()
+            link = page.locator('.guide [data-step="open"] a')
+            expect(link).to_have_attribute("href", re.compile("run_"))
+            link.click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("Run")
+            expect(page.locator("main")).to_contain_text("Week 1.")
+            page.get_by_role("button", name="Cancel run").click()
+            page.locator("dialog button[type=submit]").click()
+            expect(page.locator("main")).to_contain_text("cancelled")
+            approve(page)
+            raise_limit(page)
+            page.goto("/#/fleet")
+            expect(done).to_have_count(4)
+            page.reload()  # finished steps are kept
+            expect(done).to_have_count(4)
+
+            demo.press("k")
+            expect(page.get_by_role("alert")).to_contain_text("Disconnected")
+            killed = int(demo.until(r"Killed the server \(process (\d+)\) with SIGKILL"))
+            started = int(demo.until(r"A new server \(process (\d+)\) is ready"))
+            assert killed != started
+            assert int(demo.until(r"kill: (\d+) runs go on")) > 0
+            assert demo.until(r"athena verify: (\w+)") == "ok"
+            page.wait_for_selector('.pulse[data-state="live"]')
+            expect(done).to_have_count(5)
+            expect(page.locator(".guide")).to_contain_text("All done")
+        with watched(browser, url) as page:  # the next visitor finds everything again
+            page.goto("/#/fleet")
+            expect(page.locator(".guide li.done")).to_have_count(0)
+            expect(page.get_by_text("Approve")).not_to_have_count(0)
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(60) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def await_yearbook(api: Api) -> None:
+    """Wait until the run that streams is running."""
+    for _ in soon():
+        if any(run["sessionId"].startswith("yearbook") for run in api.items("/runs", status="running")):
+            return
+
+
+def approve(page: Any) -> None:
+    """Approve the report where the guide's link leads."""
+    from playwright.sync_api import expect  # noqa: PLC0415
+
+    page.goto("/#/fleet")
+    link = page.locator('.guide [data-step="approve"] a')
+    expect(link).to_have_attribute("href", re.compile("wfr?_"))
+    link.click()
+    page.get_by_role("button", name="Approve").first.click()
+    page.locator("dialog button[type=submit]").click()
+
+
+def raise_limit(page: Any) -> None:
+    """Open a rejected run, and raise the limit that rejected it."""
+    page.goto("/#/fleet")
+    page.locator('.guide [data-step="limit"] a').click()
+    page.get_by_role("link", name="View").first.click()
+    page.get_by_role("button", name="Change limits").first.click()
+    page.get_by_label("Concurrent runs").fill("40")
+    page.get_by_label("Reason").fill("the import needs more")
+    page.locator("dialog button[type=submit]").click()
+    page.wait_for_selector("dialog", state="detached")
