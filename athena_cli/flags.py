@@ -31,7 +31,7 @@ ABOUT: Mapping[str, str] = {
     "chain": "The chain value at that position, 64 hex digits.",
     "config": 'Model and tools: {"provider", "model", "tools": [...]}.',
     "contextRefs": "Files to add to the context: file:PATH or memory:PATH, inside the workspace.",
-    "costBudgetDailyUsd": "Daily budget of all runs (UTC day), in USD; 0 means unlimited.",
+    "costBudgetDailyUsd": "Daily budget of all runs (UTC day), in USD; omit it for no limit.",
     "count": "Number of slots; 10 if absent.",
     "createdAfter": "Only at or after this time (ISO-8601).",
     "createdBefore": "Only up to this time (ISO-8601).",

@@ -220,6 +220,12 @@ def _plain(policy: Policy) -> Policy:
     return Policy(**{**fields, "limits": policy.limits or None})
 
 
+def check_budget(policy: Policy, place: str) -> None:
+    """Raise ConfigError for a new daily budget of 0, which would lift the limit. ``place`` is the prefix of its field."""
+    if policy.cost_budget_daily_usd == 0:
+        raise ConfigError.of(f"{place}costBudgetDailyUsd", "0 would lift the limit", "omit it to have no daily budget")
+
+
 def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str]) -> None:
     """Raise ConfigError if limits repeat each other or can never apply. ``place`` is the prefix of their field."""
     seen: set[tuple[str, str | None]] = set()

@@ -45,13 +45,16 @@ class Policies:
         in force may be replaced. Raise ConfigError or PreconditionFailed.
         """
         wanted, comment = policy.policy_of(body)
-        self.check(wanted.limits or (), "policy." if body.policy else "")
+        place = "policy." if body.policy else ""
+        self.check(wanted.limits or (), place)
         capacity = self._runs.capacity
 
         def put(reader: Reader, context: Context) -> Outcome[PolicyInForce]:
             state = reader.state(policy.DECIDER, policy.STREAM)
             if expected is not None and not expected(state.version):
                 raise PreconditionFailed("the policy was replaced meanwhile", {"version": state.version})
+            if wanted != state.policy:  # release 0.1 stored budgets of 0, and answers for their keys
+                policy.check_budget(wanted, place)
             command = policy.PutPolicy(policy=wanted, at=iso(context.now), by=who.subject, audit_comment=comment)
             events = policy.decide(command, state, context)
             for event in events:

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from athena_core.decider import Outcome, facts_of
+from athena_core.domain.policy import STREAM, Policy, PolicyUpdated
 from tests.api.examples import PROFILE
 from tests.conftest import Serve
 from tests.support.api import Api, Json, Refused, opened, refused_by
 from tests.support.gate import Gates
+from tests.support.records import META
 from tests.support.server import Server
 
 FLAT: Json = {"schemaVersion": 1, "maxConcurrentRuns": 3, "defaultRunTimeoutMs": 5_000, "costBudgetDailyUsd": 12.5}
@@ -74,6 +77,11 @@ def test_what_was_read_may_be_sent_back(api: Api, updated_at: Any) -> None:
             {"policy": {"schemaVersion": 1, "limits": [{"scope": "all", "max": 1}]}, "auditComment": "x"},
             "policy.limits[0].scope",
         ),
+        ({"schemaVersion": 1, "costBudgetDailyUsd": 0}, "costBudgetDailyUsd"),
+        (
+            {"policy": {"schemaVersion": 1, "costBudgetDailyUsd": -0.0}, "auditComment": "x"},
+            "policy.costBudgetDailyUsd",
+        ),
     ],
 )
 def test_a_wrong_policy_is_refused_with_its_field(shared: Server, body: Json, field: str) -> None:
@@ -84,6 +92,21 @@ def test_a_wrong_policy_is_refused_with_its_field(shared: Server, body: Json, fi
     assert refused.value.error["details"][0]["field"] == field
     assert f"policy.put.{field}" in refused.value.error["message"]
     assert shared.api.head() == head
+
+
+def test_a_budget_of_0_that_release_0_1_stored_may_be_sent_back_and_still_means_no_limit(serve: Serve) -> None:
+    server = serve()
+    stored = PolicyUpdated(
+        schema_version=1, updated_at="2026-01-01T00:00:00.000Z", after=Policy(schema_version=1, cost_budget_daily_usd=0)
+    )
+    with server.opened_log() as log:
+        outcome = Outcome[None](facts=facts_of(STREAM, (stored,)))
+        log.submit_in_thread(lambda reader, context: outcome, META)
+    document = server.api.get("/policy")
+    assert document["costBudgetDailyUsd"] == 0
+    assert server.api.put("/policy", document) == document
+    assert "budgetUsd" not in server.api.get("/fleet/summary")["costSummary"]["today"]
+    assert refused_by(server.api.put, "/policy", {**document, "maxConcurrentRuns": 5}) == (400, "CONFIG_ERROR")
 
 
 # Limits by key
