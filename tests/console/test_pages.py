@@ -74,7 +74,7 @@ def test_a_run_that_is_started_is_watched_until_it_has_ended(page: Any, scene: S
     dialog = page.get_by_role("dialog")
     for label, value in {"Input": "tell watched one two", "Session": "watched", "Provider": "local-exec"}.items():
         dialog.get_by_label(label, exact=True).fill(value)
-    dialog.get_by_label("Model").fill("script")
+    dialog.get_by_label("Model", exact=True).fill("script")
     assert (
         "athena run --input 'tell watched one two' --session watched"
         in dialog.locator("[data-command=athena]").inner_text()
@@ -118,6 +118,49 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     page.reload()
     expect(page.get_by_label("Status")).to_have_value("cancelled")
     expect(row_of(page, run_id)).to_be_visible()
+
+
+def at_pixel(page: Any, x: float, y: float) -> Any:
+    """Return the id of the run whose button is at a pixel; None without a button."""
+    found = "([x, y]) => document.elementFromPoint(x, y)?.closest('button')?.closest('[data-run]')?.dataset.run"
+    return page.evaluate(found, [x, y])
+
+
+def test_rows_stay_under_the_pointer_while_new_runs_come(page: Any, scene: Scene) -> None:
+    """The pixel of a Cancel button belongs to the same run until the pointer leaves the list."""
+    run_id = scene.hold("pointed", "pointed")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    cancel = button(row_of(page, run_id), "Cancel …")
+    cancel.hover()
+    box = cancel.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    assert at_pixel(page, x, y) == run_id
+    many = [scene.api.run("hello", sessionId=f"many-{number}")["runId"] for number in range(12)]
+    expect(button(page, "12 new ↑")).to_be_visible()
+    assert at_pixel(page, x, y) == run_id
+    page.mouse.click(x, y)
+    dialog = page.get_by_role("dialog")
+    for text in (run_id, "pointed", "hold pointed"):
+        expect(dialog.locator(".facts")).to_contain_text(text)
+    scene.gates["pointed"].release()
+    scene.api.await_ending(run_id)
+    expect(status(row_of(page, run_id))).to_have_text("completed")
+    assert row_of(page, many[-1]).count() == 0, "the list is held while a dialog is open"
+    page.keyboard.press("Escape")
+    page.mouse.move(0, 0)
+    expect(row_of(page, many[-1])).to_be_visible()
+
+
+def test_a_filter_that_a_page_does_not_have_is_named(page: Any, scene: Scene) -> None:
+    scene.api.run("hello", sessionId="filtered")
+    page.goto("/#/runs?session=filtered&modle=gpt")
+    expect(page.get_by_label("Session")).to_have_value("filtered")
+    expect(page.locator("tr[data-run]")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_contain_text("not applied: modle")
+    button(page.get_by_role("alert"), "Remove").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.goto("/#/events?types=run.fail")
+    expect(page.get_by_role("alert")).to_contain_text("run.failed")
 
 
 def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, scene: Scene) -> None:
@@ -340,6 +383,8 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
             asking.nth(index).click()
             dialog = page.get_by_role("dialog")
             seen.add(dialog.get_by_role("heading").inner_text())
+            for field in dialog.locator("[required]").all():
+                field.fill("filled in")
             command = shlex.split(dialog.locator("[data-command=athena]").inner_text())
             assert command[0] == "athena"
             app.build().parse_args(command[1:], exit_on_error=False, print_error=False)

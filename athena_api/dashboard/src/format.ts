@@ -31,9 +31,9 @@ export function clock(iso: string): string {
   return at.toDateString() === new Date().toDateString() ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
 }
 
-/** Format a time relative to now: `3 min ago`, `in 2 h`. */
-export function distance(iso: string, now: number): string {
-  const ms = new Date(iso).getTime() - now;
+/** Format a time relative to now: `3 min ago`. Only an upcoming one may be ahead: `in 2 h`. */
+export function distance(iso: string, now: number, upcoming = false): string {
+  const ms = upcoming ? Date.parse(iso) - now : Math.min(0, Date.parse(iso) - now);
   const far = Math.abs(ms);
   const [value, unit] =
     far < 60_000 ? [far / 1_000, "s"] : far < 3_600_000 ? [far / 60_000, "min"] : far < 172_800_000 ? [far / 3_600_000, "h"] : [far / 86_400_000, "days"];

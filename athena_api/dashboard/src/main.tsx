@@ -18,9 +18,10 @@ import { Runs } from "./pages/runs";
 import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
-import { href, route, SHORTCUTS, TITLES } from "./route";
+import { FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
 import { head, request } from "./server";
 import { caller } from "./state/caller";
+import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
@@ -54,6 +55,23 @@ function StreamIndicator(): JSX.Element {
       <i aria-hidden="true" />
       {text}
     </span>
+  );
+}
+
+/** Names the filters in the URL that the page does not have, and so does not apply. */
+function UnknownFilters(): JSX.Element | null {
+  const { page } = route.value;
+  const unknown = unknownFilters(route.value);
+  if (!unknown.length || !TITLES[page]) return null;
+  const known = FILTERS[page] ?? [];
+  return (
+    <p class="trouble" role="alert">
+      Unknown {unknown.length === 1 ? "filter" : "filters"} in the address, not applied: <b>{unknown.join(", ")}</b>.{" "}
+      {known.length > 0 && `This page has ${known.filter((name) => name !== "at").join(", ")}.`}{" "}
+      <button type="button" class="small" onClick={() => filter(Object.fromEntries(unknown.map((name) => [name, undefined])))}>
+        Remove
+      </button>
+    </p>
   );
 }
 
@@ -93,6 +111,7 @@ function App(): JSX.Element {
         </p>
       )}
       <main id="page" tabIndex={-1}>
+        <UnknownFilters />
         {show ? show() : <h1>Page not found: {page}</h1>}
       </main>
       <Dialog />
@@ -139,4 +158,5 @@ async function start(): Promise<void> {
 
 const root = document.getElementById("console");
 if (root) render(<App />, root);
+startClock();
 void start();

@@ -9,19 +9,47 @@ export interface Route {
   readonly filters: Readonly<Record<string, string>>;
 }
 
+/** The filters of each page. */
+export const FILTERS: Readonly<Record<string, readonly string[]>> = {
+  runs: ["status", "sessionId", "provider", "parentRunId"],
+  rejections: ["sessionId", "reason", "actor", "provider"],
+  letters: ["status", "reason", "sessionId"],
+  events: ["types", "sessionId", "runId", "traceId", "at"],
+};
+
+/** The words of the command line for filters. */
+const ALIASES: Readonly<Record<string, string>> = { session: "sessionId", run: "runId", trace: "traceId", type: "types", parent: "parentRunId" };
+
+/** Return the filters of a query; a word of the command line stands for the filter of the page. */
+export function filtersOf(page: string, query: string): Readonly<Record<string, string>> {
+  const known = FILTERS[page] ?? [];
+  const filters: Record<string, string> = {};
+  for (const [name, value] of new URLSearchParams(query)) {
+    const alias = ALIASES[name] ?? name;
+    filters[known.includes(name) || !known.includes(alias) ? name : alias] = value;
+  }
+  return filters;
+}
+
+/** Return the filters that the page does not have. */
+export function unknownFilters({ page, id, filters }: Route): readonly string[] {
+  const known = (id === undefined || page !== "runs" ? FILTERS[page] : undefined) ?? [];
+  return Object.keys(filters).filter((name) => !known.includes(name));
+}
+
 function read(): Route {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
   const [page = "", id] = path.split("/", 2);
   return {
     page: page || "fleet",
     id: id === undefined || id === "" ? undefined : decodeURIComponent(id),
-    filters: Object.fromEntries(new URLSearchParams(query)),
+    filters: filtersOf(page, query),
   };
 }
 
-export const route = signal(read());
+export const route = signal<Route>(typeof location === "undefined" ? { page: "", id: undefined, filters: {} } : read());
 
-addEventListener("hashchange", () => {
+globalThis.addEventListener?.("hashchange", () => {
   route.value = read();
 });
 

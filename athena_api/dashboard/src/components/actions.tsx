@@ -1,24 +1,31 @@
 // Actions: the button of an operation, and its dialog.
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { AthenaError, newKey, type Operation, type RequestParts } from "@projectathena/client";
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { href } from "../route";
 import { request } from "../server";
 import { isAllowed } from "../state/caller";
+import { eventStream, state } from "../state/event_stream";
+import type { SeenEvent } from "../state/events";
+import { dialogOpen } from "../state/hold";
 import { notify } from "./notices";
 import { Commands, ErrorMessage } from "./ui";
+
+/** A value of a field, and its text if they differ. */
+export type Option = string | { readonly value: string; readonly text: string };
 
 /** A field of a dialog. */
 export interface Field {
   readonly name: string;
   readonly label: string;
-  readonly kind?: "text" | "area" | "number";
+  /** `choice` accepts its options only. */
+  readonly kind?: "text" | "area" | "number" | "choice";
   readonly value?: string;
   readonly hint?: string;
-  /** Suggested values; others are accepted. */
-  readonly options?: readonly string[];
+  /** Suggested values; a function reads them when the dialog opens. */
+  readonly options?: readonly Option[] | (() => Promise<readonly Option[]>);
   readonly required?: boolean;
 }
 
@@ -36,11 +43,17 @@ export interface ActionSpec<T> {
   /** The message after success. */
   readonly done: (data: T) => string;
   readonly after?: (data: T) => void;
+  /** Return how a later event shows that the action failed after all; its text replaces the message. */
+  readonly failure?: (data: T) => (event: SeenEvent) => string | undefined;
 }
 
 /** The action of the open dialog; a new id creates a new dialog. */
 const pending = signal<{ readonly action: ActionSpec<unknown>; readonly id: number } | undefined>(undefined);
 let dialogId = 0;
+
+effect(() => {
+  dialogOpen.value = pending.value !== undefined;
+});
 
 function openDialog<T>(action: ActionSpec<T>): void {
   pending.value = { action: action as ActionSpec<unknown>, id: ++dialogId };
@@ -50,13 +63,27 @@ function openDialog<T>(action: ActionSpec<T>): void {
 async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<AthenaError | undefined> {
   try {
     const { data } = await request(action.operation, parts);
-    notify(action.done(data));
-    action.after?.(data);
+    action.after?.(data); // it may open another page, to which the notice then belongs
+    const notice = notify(action.done(data));
+    if (action.failure) watchFailure(notice, action.failure(data));
     return undefined;
   } catch (error) {
     if (error instanceof AthenaError) return error;
     throw error;
   }
+}
+
+const FOLLOWED_MS = 60_000;
+
+/** Replace a notice once an event shows that its action failed after all. */
+function watchFailure(notice: number, failure: (event: SeenEvent) => string | undefined): void {
+  const stop = eventStream.subscribe((events) => {
+    const text = events.map(failure).find((found) => found !== undefined);
+    if (text === undefined) return;
+    stop();
+    notify(text, true, false, notice);
+  });
+  setTimeout(stop, FOLLOWED_MS);
 }
 
 const actionKey = (): string => `console-${newKey()}`;
@@ -121,6 +148,11 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
     Object.fromEntries((action.fields ?? []).map((field) => [field.name, field.value ?? ""])),
   );
   useEffect(() => element.current?.showModal(), []);
+  const reachable = state.value === "live" || state.value === "behind";
+  useEffect(() => {
+    if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone
+  }, [reachable]);
+  const filled = action.fields?.every((field) => !field.required || values[field.name]) ?? true;
   const parts = { ...action.request(values), idempotencyKey: key };
   const close = (): void => element.current?.close(); // also restores the focus
   const closed = (): void => {
@@ -151,8 +183,8 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
             View rejected runs
           </a>
         )}
-        <p class="quiet">Command line:</p>
-        <Commands operation={action.operation} request={parts} />
+        <p class="quiet">{filled ? "Command line:" : "The command line is shown once the required fields are filled in."}</p>
+        {filled && <Commands operation={action.operation} request={parts} />}
         <footer>
           <button type="button" onClick={close}>
             {action.label.startsWith("Cancel") ? "Keep running" : "Close"}
@@ -167,7 +199,8 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
 }
 
 function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
-  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement>): void => set(event.currentTarget.value);
+  const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value);
+  const options = useOptions(field.options);
   const hint = field.hint ? `hint-${field.name}` : undefined;
   const common = { value, required: field.required ?? false, onInput: take, "aria-describedby": hint };
   return (
@@ -178,20 +211,34 @@ function Input({ field, value, set }: { field: Field; value: string; set: (value
           <textarea rows={4} {...common} />
         ) : field.kind === "number" ? (
           <input type="number" step="any" min={0} {...common} />
+        ) : field.kind === "choice" ? (
+          <select {...common} onChange={take}>
+            {options}
+          </select>
         ) : (
           <input list={field.options && `options-${field.name}`} {...common} />
         )}
       </label>
-      {field.options && (
-        <datalist id={`options-${field.name}`}>
-          {field.options.map((option) => (
-            <option key={option} value={option} />
-          ))}
-        </datalist>
-      )}
+      {field.options && field.kind !== "choice" && <datalist id={`options-${field.name}`}>{options}</datalist>}
       {hint && <small id={hint}>{field.hint}</small>}
     </div>
   );
+}
+
+/** Return the options of a field as elements; none while they are read, or if they cannot be. */
+function useOptions(given: Field["options"]): readonly JSX.Element[] {
+  const [options, setOptions] = useState<readonly Option[]>(typeof given === "function" ? [] : (given ?? []));
+  useEffect(() => {
+    if (typeof given === "function") void given().then(setOptions, () => undefined);
+  }, []);
+  return options.map((option) => {
+    const { value, text } = typeof option === "string" ? { value: option, text: undefined } : option;
+    return (
+      <option key={value} value={value}>
+        {text}
+      </option>
+    );
+  });
 }
 
 /** Return the values without empty ones. */

@@ -8,7 +8,7 @@ import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { Action, type ActionSpec } from "./actions";
 
 const LIMITS = [
-  { name: "maxConcurrentRuns", label: "Concurrent runs", hint: "At most so many runs at once. Empty: no limit" },
+  { name: "maxConcurrentRuns", label: "Concurrent runs", hint: "Runs at the same time. Empty: no limit" },
   { name: "costBudgetDailyUsd", label: "Daily budget (USD)", hint: "For all runs of a UTC day. Empty: no limit" },
 ] as const;
 

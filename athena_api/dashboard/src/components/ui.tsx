@@ -1,20 +1,16 @@
 // The basic components of pages.
 
-import { signal } from "@preact/signals";
-import { AthenaError, type Operation, type RequestParts } from "@projectathena/client";
+import { AthenaError, type Fault, type Operation, type RequestParts } from "@projectathena/client";
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
 import { athenaOf, curlOf } from "../command_lines";
-import { clock, distance } from "../format";
+import { clock, count, distance } from "../format";
 import { filter, href, route } from "../route";
 import type { Snapshot } from "../server";
+import { now } from "../state/clock";
+import { type Hold, touchOnly } from "../state/hold";
 import type { LiveQuery } from "../state/live_query";
 import { notify } from "./notices";
-
-export const now = signal(Date.now());
-setInterval(() => {
-  now.value = Date.now();
-}, 1_000);
 
 /** Renders again only if `of` is another object. For immutable values. */
 export class Memo extends Component<{ of: object; children: () => JSX.Element }> {
@@ -37,11 +33,12 @@ export function Status({ is, title }: { is: string; title?: string | undefined }
   );
 }
 
-export function Time({ at }: { at: string | null | undefined }): JSX.Element {
+/** A time and its age. Only an `upcoming` one may be ahead. */
+export function Time({ at, upcoming = false }: { at: string | null | undefined; upcoming?: boolean }): JSX.Element {
   if (!at) return <span class="quiet">never</span>;
   return (
     <time dateTime={at} title={`${new Date(at).toUTCString()}\n${clock(at)} here`}>
-      {distance(at, now.value)}
+      {distance(at, now.value, upcoming)}
     </time>
   );
 }
@@ -84,10 +81,16 @@ export function ErrorMessage({ error }: { error: AthenaError }): JSX.Element {
   const message = error.code === "AUTHZ_DENIED" ? "Your role does not allow this." : error.message;
   return (
     <p class="trouble" role="alert">
-      <strong>{error.code}</strong> {message}
+      <strong>{error.code}</strong> {message} {remedies(error)}
       {error.traceId && <span class="quiet mono"> trace {error.traceId}</span>}
     </p>
   );
+}
+
+/** Return what to do about the invalid fields of an input. */
+function remedies({ details }: AthenaError): string {
+  const faults: readonly Fault[] = Array.isArray(details) ? details : [];
+  return faults.map(({ remedy }) => (remedy ? `(${remedy})` : "")).join(" ");
 }
 
 /** Shows the data of a live query once loaded, and its error, if any. */
@@ -194,6 +197,18 @@ export function Filter(props: { name: string; label: string; options?: readonly 
         <input type="search" value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
       )}
     </label>
+  );
+}
+
+/** The button of a list that may be held: pauses it, or shows the new rows. It keeps its place while their number grows. */
+export function HoldButton({ hold, fresh, most }: { hold: Hold; fresh: number; most: number }): JSX.Element {
+  const paused = hold.paused.value;
+  const many = `${count(fresh)}${fresh < most ? "" : "+"} new`;
+  const gathered = paused ? `Resume (${many})` : `${many} ↑`;
+  return (
+    <button type="button" class={`small hold ${fresh ? "fresh" : ""}`} aria-pressed={paused} disabled={touchOnly && !fresh && !paused} onClick={hold.toggle}>
+      {paused || fresh || touchOnly ? gathered : "Pause"}
+    </button>
   );
 }
 

@@ -5,17 +5,19 @@ import { AthenaError, type EventsPage } from "@projectathena/client";
 import { listEvents } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { Copy, Empty, ErrorMessage, Filter, Json, Memo, RunLink, Time } from "../components/ui";
+import { Copy, Empty, ErrorMessage, Filter, HoldButton, Json, Memo, RunLink, Time } from "../components/ui";
 import { count } from "../format";
 import { href, route } from "../route";
 import { request, type Snapshot } from "../server";
 import { capabilities, eventStream, position, resets } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent } from "../state/events";
+import { Hold, useHeld } from "../state/hold";
 
 const SHOWN_MAX = 200;
 const SHOWN_ON_REQUEST_MAX = 2_000;
 const WANTED = 60;
+const RETRY_MS = 2_000;
 const WINDOW = 400;
 const WINDOW_MAX = 40_000; // one API page scans at most 50,000 events
 
@@ -41,23 +43,24 @@ class EventReader {
   readonly from = signal(0);
   readonly error = signal<AthenaError | undefined>(undefined);
   readonly busy = signal(false);
-  /** Events that arrived while the list is paused; undefined while it is live. */
-  readonly paused = signal<readonly SeenEvent[] | undefined>(undefined);
   /** Unsubscribe from the event stream. */
   readonly stop: () => void;
   private most = SHOWN_MAX;
+  private stopped = false;
 
   constructor(private readonly filters: EventFilters) {
-    this.stop = eventStream.subscribe((events) => this.take(events)); // subscribe first, so that no event falls between history and stream
+    const unsubscribe = eventStream.subscribe((events) => this.take(events)); // first, so that no event falls between history and stream
+    this.stop = () => {
+      this.stopped = true;
+      unsubscribe();
+    };
     this.from.value = position.value;
     void this.back();
   }
 
   private take(events: readonly SeenEvent[]): void {
     const matching = events.filter((event) => matches(event, this.filters)).reverse();
-    if (!matching.length) return;
-    if (this.paused.value) this.paused.value = [...matching, ...this.paused.value].slice(0, this.most);
-    else this.show([...matching, ...this.shown.value]);
+    if (matching.length) this.show([...matching, ...this.shown.value]);
   }
 
   /** Show the newest events up to the limit; older ones can be loaded again. */
@@ -66,16 +69,6 @@ class EventReader {
     const oldest = this.shown.value[this.most - 1];
     if (oldest && events.length > this.most) this.from.value = oldest.position - 1;
   }
-
-  /** Pause the list, or resume it with the events that arrived. */
-  togglePause = (): void => {
-    const { value } = this.paused;
-    this.paused.value = value ? undefined : [];
-    if (!value) return;
-    const [oldest] = value.slice(-1);
-    if (oldest && value.length === this.most) this.from.value = oldest.position - 1; // more events arrived than were kept
-    this.show(oldest && value.length === this.most ? value : [...value, ...this.shown.value]);
-  };
 
   /** Load older events, and keep more of them on the page. */
   older = (): void => {
@@ -100,9 +93,11 @@ class EventReader {
       if (this.from.value !== begin) return; // the list was cut by new events meanwhile
       this.from.value = from;
       this.shown.value = [...this.shown.value, ...events.reverse()];
+      this.error.value = undefined;
     } catch (error) {
       if (!(error instanceof AthenaError)) throw error;
       this.error.value = error;
+      if (error.code === "UNREACHABLE" && !this.stopped) setTimeout(() => void this.back(), RETRY_MS);
     } finally {
       this.busy.value = false;
     }
@@ -121,6 +116,8 @@ class EventReader {
   }
 }
 
+const positionAsId = (event: SeenEvent): string => String(event.position);
+
 export function Events(): JSX.Element {
   const given = route.value.filters;
   const filters: EventFilters = {
@@ -132,15 +129,14 @@ export function Events(): JSX.Element {
   const key = JSON.stringify(filters);
   const reader = useMemo(() => new EventReader(filters), [key, resets.value]);
   useEffect(() => reader.stop, [reader]);
-  const { shown, error, busy, from, paused } = reader;
+  const { shown, error, busy, from } = reader;
+  const hold = useMemo(() => new Hold(), [reader]);
+  const { rows, fresh } = useHeld(reader, hold, shown.value, positionAsId);
   const at = Number(given.at ?? 0);
   return (
     <>
       <h1>
-        Events{" "}
-        <button type="button" class="small" aria-pressed={paused.value !== undefined} onClick={reader.togglePause}>
-          {paused.value ? `Resume (${count(paused.value.length)} new)` : "Pause"}
-        </button>
+        Events <HoldButton hold={hold} fresh={fresh} most={SHOWN_MAX} />
       </h1>
       <p class="quiet">
         All recorded events, newest first. They do not contain the text of prompts and responses. The id of an event is a cursor: a request with it returns the
@@ -156,14 +152,14 @@ export function Events(): JSX.Element {
         <Filter name="traceId" label="Trace" />
       </div>
       {error.value && <ErrorMessage error={error.value} />}
-      <ol class="events">
-        {shown.value.map((event) => (
+      <ol class="events" {...hold.handlers}>
+        {rows.map((event) => (
           <Memo key={event.position} of={event}>
             {() => <EventRow event={event} open={event.position === at} />}
           </Memo>
         ))}
       </ol>
-      {!shown.value.length && !busy.value && <Empty>No events match these filters.</Empty>}
+      {!shown.value.length && !busy.value && !error.value && <Empty>No events match these filters.</Empty>}
       {from.value > 0 && (
         <p>
           <button type="button" disabled={busy.value} onClick={reader.older}>

@@ -5,11 +5,12 @@ import { getFleetSummary, getPolicy, listA2aDlq, listAsks, listPolicyConcurrency
 import type { ComponentChildren, JSX } from "preact";
 import { Sparkline, Traffic } from "../components/chart";
 import { Guide } from "../components/guide";
-import { Bar, Command, Empty, Loaded, now, Panel, RunLink, Time } from "../components/ui";
+import { Bar, Command, Empty, Loaded, Panel, RunLink, Time } from "../components/ui";
 import { clock, count, distance, dollars, duration, short, words } from "../format";
 import { href } from "../route";
 import { request } from "../server";
 import { changesAsks } from "../state/asks";
+import { now } from "../state/clock";
 import { health } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { foldFleet } from "../state/fleet";
@@ -284,7 +285,7 @@ function UpcomingSchedules(): JSX.Element {
           <ul class="list">
             {due.slice(0, 6).map((schedule) => (
               <li key={schedule.id}>
-                <Time at={schedule.nextRunAt} />
+                <Time at={schedule.nextRunAt} upcoming />
                 <a href={href("schedules", schedule.id)}>{schedule.id}</a>
                 <span class="quiet">{schedule.paused ? "paused" : schedule.running ? "running now" : ""}</span>
               </li>

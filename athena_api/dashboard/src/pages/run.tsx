@@ -16,11 +16,12 @@ import {
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
-import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { clock, count, dollars, duration, profileText, short } from "../format";
 import { href } from "../route";
 import { client, request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
+import { now } from "../state/clock";
 import { eventSummary } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -57,7 +58,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
     <>
       <h1>
         Run <span class="mono">{short(id)}</span> <Status is={timeline.status} /> <Copy text={id} label="Copy id" />
-        {OPEN.has(record.status) && <Action action={cancelAction(id)} />}
+        {OPEN.has(record.status) && <Action action={cancelAction(record, undefined)} />}
         {record.status === "paused" && <Action action={resumeAction(id)} />}
       </h1>
       <Slider events={all} at={at} />

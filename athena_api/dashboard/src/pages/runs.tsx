@@ -1,20 +1,25 @@
 // The list of runs, newest first, live, with filters in the URL.
 
 import type { Run, RunPage } from "@projectathena/client";
-import { cancelRunByRunId, createRun, listRuns } from "@projectathena/client/operations";
+import { cancelRunByRunId, createRun, listHarnessProfiles, listRuns } from "@projectathena/client/operations";
 import type { JSX } from "preact";
-import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { Empty, Filter, Loaded, Memo, MorePages, now, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { between, dollars, duration, words } from "../format";
+import { useMemo } from "preact/hooks";
+import { Action, type ActionSpec, type Option, withoutEmpty } from "../components/actions";
+import { Empty, Facts, Filter, HoldButton, Loaded, Memo, MorePages, SessionLink, Status, Table, Time } from "../components/ui";
+import { between, count, dollars, duration, profileText, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
+import { now } from "../state/clock";
 import { capabilities } from "../state/event_stream";
 import type { SeenEvent } from "../state/events";
+import { Hold, useHeld } from "../state/hold";
 import { type Fold, useLiveQuery } from "../state/live_query";
 import { ENDINGS, OPEN, STATUSES, statusAfter } from "../state/run_status";
 import { applyEvent, newRun } from "../state/runs";
 
 const ROWS_MAX = 100;
+
+const PREVIEWS_MS = 2_000;
 
 type RunFilters = Readonly<Record<string, string>>;
 
@@ -22,15 +27,25 @@ function matches(run: Run, filters: RunFilters): boolean {
   return (
     (!filters.status || run.status === filters.status) &&
     (!filters.sessionId || run.sessionId === filters.sessionId) &&
-    (!filters.provider || run.provider === filters.provider)
+    (!filters.provider || run.provider === filters.provider) &&
+    (!filters.parentRunId || run.parentRunId === filters.parentRunId)
   );
 }
 
 /** Return a fold of a page of runs: new runs are added on top, and runs that no longer match are removed. */
 export function foldRuns(filters: RunFilters): Fold<RunPage> {
+  let completing = false;
   return (page, events, reload) => {
     const rows = new Map(page.items.map((run) => [run.runId, run]));
     const fresh: Run[] = [];
+    const complete = (): void => {
+      if (completing) return;
+      completing = true;
+      setTimeout(() => {
+        completing = false;
+        reload(); // events carry no input and no output
+      }, PREVIEWS_MS);
+    };
     let changed = false;
     for (const event of events) {
       const runId = event.runId ?? "";
@@ -39,11 +54,13 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
         const next = applyEvent(row, event);
         changed ||= next !== row;
         if (next !== row && next.error?.message === "") reload(); // events carry no error message
+        if (next.finishedAt !== row.finishedAt) complete();
         rows.set(runId, next);
       } else if (event.type === "run.queued" || (event.type === "run.created" && event.statusBefore === undefined)) {
         const run = newRun(event);
         rows.set(runId, run);
         fresh.push(run);
+        complete();
         changed = true;
       } else if (mayBelong(event, filters)) reload();
     }
@@ -60,15 +77,21 @@ function mayBelong(event: SeenEvent, filters: RunFilters): boolean {
   return status !== undefined && filters.status === status;
 }
 
+const NO_RUNS: readonly Run[] = [];
+const idOf = (run: Run): string => run.runId;
+const follow = (run: Run, event: SeenEvent): Run => (event.runId === run.runId ? applyEvent(run, event) : run);
+
 export function Runs(): JSX.Element {
-  const { status, sessionId, provider } = route.value.filters;
-  const filters: RunFilters = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "" };
+  const { status, sessionId, provider, parentRunId } = route.value.filters;
+  const filters: RunFilters = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "", ...(parentRunId && { parentRunId }) };
   const key = JSON.stringify(filters);
   const live = useLiveQuery(key, () => request(listRuns, { query: { ...filters, limit: 50 } }), foldRuns(filters));
+  const hold = useMemo(() => new Hold(), [key]);
+  const { rows, fresh } = useHeld(live, hold, live.data.value?.items ?? NO_RUNS, idOf, follow);
   return (
     <>
       <h1>
-        Runs <StartRun session={sessionId} />
+        Runs <StartRun session={sessionId} /> <HoldButton hold={hold} fresh={fresh} most={ROWS_MAX} />
       </h1>
       <div class="filters">
         <Filter name="status" label="Status" options={STATUSES} />
@@ -78,17 +101,17 @@ export function Runs(): JSX.Element {
       </div>
       <Loaded live={live}>
         {(page) =>
-          page.items.length ? (
+          rows.length ? (
             <>
-              <Rows runs={page.items} />
+              <div class="held" {...hold.handlers}>
+                <Rows runs={rows} />
+              </div>
               <MorePages key={key} next={page.nextCursor} what="runs" read={(cursor) => request(listRuns, { query: { ...filters, limit: 100, cursor } })}>
                 {(runs) => <Rows runs={runs} />}
               </MorePages>
             </>
           ) : (
-            <Empty>
-              {Object.values(filters).some(Boolean) ? "No runs match these filters." : "No runs yet. Start one here, or with: athena run --input hello"}
-            </Empty>
+            <Empty>{Object.values(filters).some(Boolean) ? "No runs match these filters." : "No runs yet. Start one here, or with: athena run hello"}</Empty>
           )
         }
       </Loaded>
@@ -115,7 +138,7 @@ function Find(): JSX.Element {
 
 function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
-    <Table label="Runs" heads={["Run", "Status", "Session", "~Input and output", "~Model", "~Started", "~#Duration", "~#Cost", "~#"]}>
+    <Table label="Runs" heads={["Status", "Run", "~Session", "~Model", "~#Tokens", "~#Cost", "~#Duration", "~#Started", "#"]}>
       {runs.map((run) => (
         <Memo key={run.runId} of={run}>
           {() => <Row run={run} />}
@@ -125,42 +148,44 @@ function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   );
 }
 
+/** A row of two lines: its height never changes, so that the rows below do not move. */
 function Row({ run }: { run: Run }): JSX.Element {
+  const { inputTokens, outputTokens } = run.usage ?? {};
   return (
-    <tr data-run={run.runId}>
-      <td>
-        <RunLink id={run.runId} />{" "}
-        <small class="narrow quiet">
-          <Time at={run.createdAt} />
-        </small>
-      </td>
+    <tr data-run={run.runId} class="run-row">
       <td>
         <Status is={run.status} title={run.error?.message} />
-        <small class="quiet"> {reasonOf(run)}</small>
+        <small class="quiet">{reasonOf(run)}</small>
       </td>
-      <td>
-        <SessionLink id={run.sessionId} />
-      </td>
-      <td class="opt cut">
-        <span title={run.inputPreview ?? undefined}>{run.inputPreview}</span>
-        {run.outputPreview && (
-          <small class="quiet" title={`${run.outputPreview}${(run.outputChars ?? 0) > run.outputPreview.length ? "…" : ""}`}>
-            {" "}
-            → {run.outputPreview}
-          </small>
-        )}
-      </td>
-      <td class="opt cut" title={run.model}>
-        {run.provider} <span class="quiet">{run.model}</span>
+      <td class="main">
+        <a href={href("runs", run.runId)} title={run.runId}>
+          {run.inputPreview || (run.redacted ? "Redacted" : `…${run.runId.slice(-8)}`)}
+        </a>
+        <small class="quiet">
+          <span class="narrow">
+            <Time at={run.createdAt} /> ·{" "}
+          </span>
+          <span class="mono">…{run.runId.slice(-8)}</span>
+          {!run.harnessProfileId.startsWith("shadow-harness-") && ` · ${profileText(run.harnessProfileId, run.provider, run.model)}`}
+          {outcomeOf(run) && ` → ${outcomeOf(run)}`}
+        </small>
       </td>
       <td class="opt">
-        <Time at={run.createdAt} />
+        <SessionLink id={run.sessionId} />
       </td>
+      <td class="opt" title={`${run.provider} ${run.model}`}>
+        <span class="cut">{run.model}</span>
+        <small class="quiet">{run.provider}</small>
+      </td>
+      <td class="num opt">{inputTokens || outputTokens ? count((inputTokens ?? 0) + (outputTokens ?? 0)) : ""}</td>
+      <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
       <td class="num opt">
         <Duration run={run} />
       </td>
-      <td class="num opt">{run.costMicroUsd ? dollars(run.costMicroUsd) : ""}</td>
-      <td class="num opt">{OPEN.has(run.status) && <Action action={cancelAction(run.runId)} label="Cancel" />}</td>
+      <td class="num opt">
+        <Time at={run.createdAt} />
+      </td>
+      <td class="num">{OPEN.has(run.status) && <Action action={cancelAction(run, run.inputPreview)} label="Cancel" />}</td>
     </tr>
   );
 }
@@ -173,22 +198,61 @@ function reasonOf(run: Run): string {
   return run.verificationStatus === "verification-failed" ? "verification failed" : "";
 }
 
+/** Return the beginning of the answer, or the error. */
+function outcomeOf(run: Run): string {
+  const { outputPreview = "", outputChars = 0 } = run;
+  return outputPreview ? `${outputPreview}${outputChars > outputPreview.length ? "…" : ""}` : (run.error?.message ?? "");
+}
+
 function Duration({ run }: { run: Run }): JSX.Element {
   return <>{duration(between(run.createdAt, run.finishedAt ?? now.value))}</>;
 }
 
+const INPUT_CHARS = 160;
+
 /** Return the action that cancels a run. */
-export function cancelAction(runId: string): ActionSpec<{ status: string }> {
+export function cancelAction({ runId, sessionId }: Run, input: string | undefined): ActionSpec<{ status: string }> {
   return {
     operation: cancelRunByRunId,
     label: "Cancel run",
     danger: true,
     question: "Stops the run with its child runs, model call and tool processes. Its history is kept.",
+    subject: () => (
+      <Facts
+        of={[
+          ["Run", <span class="mono">{runId}</span>],
+          ["Session", sessionId],
+          ["Input", input && `${input.slice(0, INPUT_CHARS)}${input.length > INPUT_CHARS ? "…" : ""}`],
+        ]}
+      />
+    ),
     fields: [{ name: "reason", label: "Reason", hint: "Recorded in the audit log" }],
     request: (values) => ({ path: { runId }, body: withoutEmpty({ reason: values.reason }) }),
     done: (data) => (data.status === "cancelled" ? "Cancel requested." : "The run had already ended."),
   };
 }
+
+/** Return the agents by name, newest first; the first option is none. */
+async function profiles(): Promise<readonly Option[]> {
+  const none = { value: "", text: "None" };
+  const { items } = (await request(listHarnessProfiles, { query: { limit: OPTIONS_MAX } })).data;
+  return [none, ...items.map(({ id, displayName }) => ({ value: id, text: `${displayName} (…${id.slice(-6)})` }))];
+}
+
+/** Return the models of agents and recent runs. */
+async function models(): Promise<readonly Option[]> {
+  const profiles = (await request(listHarnessProfiles, { query: { limit: OPTIONS_MAX } })).data.items;
+  const runs = (await request(listRuns, { query: { limit: 50 } })).data.items;
+  return [...new Set([...profiles.map(({ config }) => config.model), ...runs.map(({ model }) => model)])].filter(Boolean).sort();
+}
+
+/** Return recent sessions. */
+async function sessions(): Promise<readonly Option[]> {
+  const { items } = (await request(listRuns, { query: { limit: 50 } })).data;
+  return [...new Set(items.map(({ sessionId }) => sessionId))];
+}
+
+const OPTIONS_MAX = 200;
 
 export function StartRun({ session }: { session?: string | undefined }): JSX.Element {
   const action: ActionSpec<unknown> = {
@@ -196,10 +260,10 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
     label: "Start a run",
     fields: [
       { name: "input", label: "Input", kind: "area", required: true },
-      { name: "sessionId", label: "Session", value: session ?? "", hint: "Leave empty for a new session" },
-      { name: "provider", label: "Provider", hint: "Leave empty for the default", options: capabilities.value?.providers ?? [] },
-      { name: "model", label: "Model" },
-      { name: "harnessProfileId", label: "Agent profile", hint: "Id of a profile (hp_…), instead of provider and model" },
+      { name: "sessionId", label: "Session", value: session ?? "", hint: "Leave empty for a new session", options: sessions },
+      { name: "harnessProfileId", label: "Agent (profile)", kind: "choice", options: profiles },
+      { name: "provider", label: "Provider", hint: "Without an agent. Leave empty for the default", options: capabilities.value?.providers ?? [] },
+      { name: "model", label: "Model", hint: "Without an agent. Leave empty for the default", options: models },
     ],
     request: (values) => ({ body: withoutEmpty(values), respondAsync: true }),
     done: () => "Run accepted.",

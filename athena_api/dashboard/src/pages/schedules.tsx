@@ -15,10 +15,11 @@ import {
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { Empty, Facts, Loaded, now, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { Empty, Facts, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { duration } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
+import { now } from "../state/clock";
 import { type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
 
@@ -50,7 +51,7 @@ export function Schedules(): JSX.Element {
                     <Status is={stateOf(schedule)} title={schedule.note ?? undefined} />
                   </td>
                   <td class="mono">{trigger(schedule)}</td>
-                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : <span class="quiet">{schedule.paused ? "paused" : "none"}</span>}</td>
+                  <td>{schedule.nextRunAt ? <Time at={schedule.nextRunAt} upcoming /> : <span class="quiet">{schedule.paused ? "paused" : "none"}</span>}</td>
                   <td class="opt">
                     <Time at={schedule.lastRunAt} />
                   </td>
@@ -117,7 +118,7 @@ function ScheduleDetail({ id }: { id: string }): JSX.Element {
                 <Facts
                   of={[
                     ["Trigger", <span class="mono">{trigger(schedule)}</span>],
-                    ["Next run", schedule.nextRunAt ? <Time at={schedule.nextRunAt} /> : schedule.paused ? "paused" : "none"],
+                    ["Next run", schedule.nextRunAt ? <Time at={schedule.nextRunAt} upcoming /> : schedule.paused ? "paused" : "none"],
                     ["Target", target(schedule)],
                     ["Session", schedule.sessionId ? <SessionLink id={schedule.sessionId} /> : undefined],
                     ["Overlap policy", schedule.overlapPolicy],
@@ -170,7 +171,7 @@ function Preview(props: { id: string; zone: string; revision: number; paused: bo
               {items.map((time) => (
                 <tr key={time.utc}>
                   <td class="opt">
-                    <Time at={time.utc} />
+                    <Time at={time.utc} upcoming />
                   </td>
                   <td class="mono">{time.utc.slice(0, 16).replace("T", " ")}</td>
                   {zone !== "UTC" && <td class="mono">{time.local.slice(0, 16).replace("T", " ")}</td>}

@@ -246,7 +246,7 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
           <p>{approval.message ?? "Approval required"}</p>
           {approval.expiresAt && (
             <p class="quiet">
-              expires <Time at={approval.expiresAt} />
+              expires <Time at={approval.expiresAt} upcoming />
             </p>
           )}
           <p>

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { AthenaError, type Capabilities, type EventRecord, type Health } from "@projectathena/client";
 import { getAdminHealth, getCapabilities, streamEvents } from "@projectathena/client/operations";
 import { client, head, request } from "../server";
+import { setClock } from "./clock";
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
 
@@ -190,12 +191,13 @@ class EventStream {
 
   /** Poll the health of the server, to detect an open connection that delivers nothing. */
   private async watchHealth(): Promise<void> {
-    for (;;) {
-      await new Promise((done) => setTimeout(done, HEALTH_MS));
+    for (; ; await new Promise((done) => setTimeout(done, HEALTH_MS))) {
       if (state.value === "resting") continue;
       const before = position.value;
       try {
+        const sentAt = Date.now();
         health.value = (await request(getAdminHealth, { timeoutMs: TIMEOUT_MS })).data;
+        setClock(health.value.now, sentAt);
       } catch {
         state.value = "cut"; // even if the stream is still open
         continue;

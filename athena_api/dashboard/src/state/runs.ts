@@ -1,6 +1,6 @@
 // Run records as folds of events.
 
-import type { Run } from "@projectathena/client";
+import type { Run, Usage } from "@projectathena/client";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS } from "./run_status";
 
@@ -26,6 +26,11 @@ export function newRun(event: SeenEvent): Run {
   };
 }
 
+function addUsage(had: Usage | undefined, event: SeenEvent): Usage {
+  const { inputTokens = 0, outputTokens = 0 } = (event.payload.usage ?? {}) as Usage;
+  return { ...had, inputTokens: (had?.inputTokens ?? 0) + inputTokens, outputTokens: (had?.outputTokens ?? 0) + outputTokens };
+}
+
 /** Return the record after an event of the same run. */
 export function applyEvent(run: Run, event: SeenEvent): Run {
   switch (event.type) {
@@ -36,7 +41,7 @@ export function applyEvent(run: Run, event: SeenEvent): Run {
     case "run.started":
       return { ...run, startedAt: run.startedAt ?? event.createdAt };
     case "usage.recorded":
-      return { ...run, costMicroUsd: (run.costMicroUsd ?? 0) + (number(event, "costMicroUsd") ?? 0) };
+      return { ...run, costMicroUsd: (run.costMicroUsd ?? 0) + (number(event, "costMicroUsd") ?? 0), usage: addUsage(run.usage, event) };
     case "evidence.attached":
       return { ...run, evidenceCount: run.evidenceCount + 1 };
     case "run.paused":

@@ -1,0 +1,17 @@
+import { deepEqual } from "node:assert/strict";
+import { test } from "node:test";
+import { filtersOf, unknownFilters } from "./route";
+
+const unknown = (page: string, query: string, id?: string): readonly string[] => unknownFilters({ page, id, filters: filtersOf(page, query) });
+
+test("a word of the command line stands for the filter of a page", () => {
+  deepEqual(filtersOf("runs", "session=pr-311&status=failed"), { sessionId: "pr-311", status: "failed" });
+  deepEqual(filtersOf("events", "run=run_1&type=run.failed"), { runId: "run_1", types: "run.failed" });
+});
+
+test("a filter that the page does not have is unknown", () => {
+  deepEqual(unknown("runs", "run=run_1&modle=gpt&session=a"), ["run", "modle"]);
+  deepEqual(unknown("runs", "status=failed", "run_1"), ["status"]);
+  deepEqual(unknown("letters", "status=pending", "dlq_1"), []);
+  deepEqual(unknown("system", "a=b"), ["a"]);
+});

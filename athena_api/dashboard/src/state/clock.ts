@@ -1,0 +1,30 @@
+// The clock of the page: the time of the server, so that a wrong clock of this machine moves nothing into the future.
+
+import { signal } from "@preact/signals";
+
+let aheadMs = 0; // how far this machine is ahead of the server
+
+const read = (): number => Date.now() - aheadMs;
+
+/** The time of the server in milliseconds, once a second. */
+export const now = signal(read());
+
+export function startClock(): void {
+  setInterval(() => {
+    now.value = read();
+  }, 1_000);
+}
+
+/** Set the clock by an answer of the server: its time, and when the request was sent. */
+export function setClock(serverTime: string, sentAt: number): void {
+  const receivedAt = Date.now();
+  aheadMs = offset(serverTime, sentAt, receivedAt);
+  now.value = read();
+}
+
+/** Return how far this machine is ahead, or 0 where the duration of the request explains the difference. */
+export function offset(serverTime: string, sentAt: number, receivedAt: number): number {
+  const server = Date.parse(serverTime);
+  if (sentAt <= server && server <= receivedAt) return 0;
+  return Math.round((sentAt + receivedAt) / 2) - server;
+}
