@@ -33,16 +33,16 @@ class Driver:
         """Work until cancelled."""
         second = 0
         while True:
+            pace = 10 if time.monotonic() - self._since > BUSY_SECONDS else 1
             for act, every, first in (
                 (self._keep_writing, 2, 0),
                 (self._schedule, 2, 0),
-                (self._keep_waiting, 4, 3),
+                (self._keep_waiting, 3, 2),
                 (self._restore, 5, 4),
-                (self._fleet.errand, 4, 1),
-                (self._fleet.burst, 40, 12),
+                (self._fleet.errand, 3 * pace, 1),
+                (self._fleet.burst, 40 * pace, 12),
             ):
-                pace = 10 if every >= 4 and time.monotonic() - self._since > BUSY_SECONDS else 1
-                if second % (every * pace) == first:
+                if second % every == first:
                     with suppress(httpx2.HTTPError, Refused, ValueError):  # no server, or a rejected run
                         await act()
             await asyncio.sleep(1)

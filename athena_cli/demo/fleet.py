@@ -92,6 +92,11 @@ class Fleet:
         found = await self.call("GET", "/runs?status=running&limit=50")
         return list(found["items"])
 
+    async def run(self, run_id: str) -> Json:
+        """Return a run."""
+        found: Json = await self.call("GET", f"/runs/{run_id}")
+        return found
+
     async def workflow_run(self, run_id: str) -> Json:
         """Return a run of the workflow."""
         found: Json = (await self.call("GET", f"/workflows/run/{run_id}"))["run"]

@@ -26,6 +26,7 @@ from athena_cli.demo.model import ScriptedModel
 from athena_cli.demo.terminal import Screen, keys
 from athena_cli.exit_codes import Failed, Misused
 from athena_core.settings import other_environment
+from athena_core.system import private_file
 from athena_core.system.supervisor import PR_SET_PDEATHSIG
 
 HOST, PORT, PORT_MAX = "127.0.0.1", 8787, 65_535
@@ -34,6 +35,8 @@ AWAY_SECONDS = 3
 """Between the kill of the server and its start, long enough to be seen."""
 
 LOG_CHARS = 2_000
+LOST = "crashed"
+"""The status of a run that did not survive its server."""
 
 if sys.platform == "linux":
     _prctl = ctypes.CDLL(None).prctl  # loaded here, because the child may do little before it starts its program
@@ -110,7 +113,7 @@ class DemoServer:
 
     async def start(self, http: httpx2.AsyncClient) -> None:
         """Start it, and wait until it is ready. Raise Failed."""
-        with self.log_path.open("ab") as log:
+        with open(self.log_path, "ab", opener=private_file.opener) as log:  # noqa: PTH123 - Path.open takes no opener
             self.process = await self.athena("api", "serve", "--port", str(self._port), out=log.fileno())
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.returncode is None:
@@ -159,7 +162,7 @@ class DemoServer:
         try:
             report = json.loads(said.splitlines()[-1])
             if report["ok"] and process.returncode == 0:
-                return f"ok: {report['head']:,} events in an unbroken chain, {report['runs']:,} runs, no violation"
+                return f"ok: {report['head']:,} events, {report['runs']:,} runs, the chain is unbroken"
         except (IndexError, KeyError, TypeError, ValueError):
             pass
         return f"failed: {said.decode(errors='replace')[-LOG_CHARS:]}"
@@ -200,10 +203,10 @@ class Demo:
 
     async def _kill(self) -> None:
         """Kill the server, start it again, and verify the log."""
-        open_runs = len(await self._fleet.running())
+        before = [run["runId"] for run in await self._fleet.running()]
         pid = await self._server.kill()
         killed = time.monotonic()
-        self._screen.say(f"Killed the server (process {pid}) with SIGKILL while {open_runs} runs were running.")
+        self._screen.say(f"Killed the server (process {pid}) with SIGKILL during {len(before)} runs.")
         await asyncio.sleep(AWAY_SECONDS)
         try:
             await self._server.start(self._fleet.http)
@@ -211,11 +214,11 @@ class Demo:
             self._screen.say(str(error))
             self._end.set()
             return
-        process, running = self._server.process, len(await self._fleet.running())
-        self._screen.say(
-            f"A new server (process {process.pid if process else 0}) is ready"
-            f" {time.monotonic() - killed:.1f} s after the kill: {running} runs go on."
-        )
+        seconds = time.monotonic() - killed
+        statuses = [(await self._fleet.run(run_id))["status"] for run_id in before]
+        left = sum(status != LOST for status in statuses)
+        pid = self._server.process.pid if self._server.process else 0
+        self._screen.say(f"Back as process {pid} after {seconds:.1f} s: {left} of {len(before)} runs go on.")
         await self._verify()
 
     async def _verify(self) -> None:
@@ -250,7 +253,8 @@ async def show(port: int, directory: Path, screen: Screen, *, kept: bool) -> Non
             screen.banner(server.url, directory, time.monotonic() - began, kept=kept)
             await Demo(server, fleet, screen).run()
     finally:
-        screen.say("Ending the demo.")
+        with suppress(OSError):  # the terminal may be gone
+            screen.say("Ending the demo.")
         await server.stop()
         model.close()
 

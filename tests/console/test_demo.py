@@ -119,9 +119,10 @@ def test_a_visitor_walks_the_five_steps_and_kills_the_server(browser: Any, tmp_p
             demo.press("k")
             expect(page.get_by_role("alert")).to_contain_text("Disconnected")
             killed = int(demo.until(r"Killed the server \(process (\d+)\) with SIGKILL"))
-            started = int(demo.until(r"A new server \(process (\d+)\) is ready"))
+            started = int(demo.until(r"Back as process (\d+) after"))
             assert killed != started
-            assert int(demo.until(r"kill: (\d+) runs go on")) > 0
+            going_on = int(demo.until(r"s: (\d+) of \d+ runs go on"))
+            assert going_on == int(demo.until(r"SIGKILL during (\d+) runs")) > 0
             assert demo.until(r"athena verify: (\w+)") == "ok"
             page.wait_for_selector('.pulse[data-state="live"]')
             expect(done).to_have_count(5)
