@@ -43,6 +43,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "Store an anchor of another log, so that a rewrite of its history is detected.",
     ),
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
+    "asks get": GeneratedCommand("getAsk", "Get an ask, open or decided."),
     "asks list": GeneratedCommand("listAsks", "List what waits for a person's decision, oldest first."),
     "audit": GeneratedCommand(
         "getAuditTrail",
@@ -68,7 +69,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "harness-profiles get": GeneratedCommand("getHarnessProfile", "Get a harness profile."),
     "harness-profiles list": GeneratedCommand("listHarnessProfiles", "List harness profiles, newest first."),
     "health": GeneratedCommand("getAdminHealth", "Get the health of the server and the state of each projection."),
-    "ids get": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
+    "ids find": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
     "memory add": GeneratedCommand("recordMemory", "Record a memory entry."),
     "memory forget": GeneratedCommand(
         "forgetMemory",
@@ -181,6 +182,7 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "whoami": GeneratedCommand("getCaller", "Get the identity of the caller and the operations that it may use."),
     "work drain-get": GeneratedCommand("getWorkDrain", "Get a drain."),
+    "work queues": GeneratedCommand("listWorkQueues", "List the queues of sessions that hold items, by session."),
     "workers": GeneratedCommand(
         "listWorkers",
         "List the servers and workers on this log, with their capacity, running runs and last heartbeat.",

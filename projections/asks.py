@@ -5,11 +5,12 @@ approved is not stored here: the operation reads it from the outputs of the step
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from athena_core.clock import iso, iso_or_none, ulid
+from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.workflow import WorkflowCreated
@@ -28,7 +29,8 @@ from athena_core.enums import ApproverRole
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
-from projections.engine.page import Keyset, Page
+from projections.engine.cursor import id_from
+from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
 
 AskKind: TypeAlias = Literal["workflow-approval"]
@@ -90,7 +92,7 @@ class AskCountRow(msgspec.Struct, gc=False):
     open: int = 0
 
 
-ASK = Table("ask", AskRow, key=("position",), indexes=(("status", "position"),))
+ASK = Table("ask", AskRow, key=("position",), indexes=(("status", "position"), ("ask_id",)))
 OPEN = Table("ask_open", OpenAsksRow, key=("workflow_run_id",))
 NOTE = Table("ask_note", AskNoteRow, key=("position",))
 ASKING = Table("ask_workflow", AskingWorkflowRow, key=("workflow_id",))
@@ -125,7 +127,7 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
     event = recorded.event
     row = AskRow(
         position=recorded.position,
-        ask_id=ask_id_of(recorded),
+        ask_id=id_from("ask", recorded),
         kind="workflow-approval",
         status="open",
         asked_at=recorded.at,
@@ -175,11 +177,6 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     if note is not None:
         row = rows.change(ASK, note.ask_position)
         row.note, row.redacted = None, True
-
-
-def ask_id_of(recorded: Recorded[Any]) -> str:
-    """Return the id of an ask that its event does not name: a ULID of its time, position and mark."""
-    return f"ask_{ulid(recorded.at, recorded.position << 32 | int.from_bytes(recorded.mark))}"
 
 
 def _open(rows: Rows, run_id: str) -> dict[str, int]:
@@ -269,12 +266,16 @@ def list_asks(
     """Return a page of asks, oldest first. Workflow approvals have no session, so a scope by session excludes them."""
     where = (("status = ?", status), ("kind = ?", kind), ("session_id = ?", session_id))
     within = None if scope is None else {"session_id": scope.sessions}
-
-    def show(values: tuple[Cell, ...]) -> Ask:
-        row = ASK.load(values)
-        return _to_view(connection, row, subject_of(row.workflow_id, row.workflow_run_id, row.step_id, row.asked_at))
-
+    show = partial(_to_view, connection, subject_of)
     return OLDEST.page(connection, ASK.all, where, within=within, cursor=cursor, limit=limit, show=show)
+
+
+def ask_by_id(connection: Connection, subject_of: SubjectOf, ask_id: str, scope: Scope | None = None) -> Ask | None:
+    """Return an ask that the scope covers."""
+    found = first(connection, f"{ASK.all} WHERE ask_id = ?", (ask_id,), ASK.load)
+    if found is None or not (scope is None or scope.sessions is None or found.session_id in scope.sessions):
+        return None
+    return _to_view(connection, subject_of, msgspec.structs.astuple(found))
 
 
 def open_asks(connection: Connection) -> int:
@@ -283,7 +284,9 @@ def open_asks(connection: Connection) -> int:
     return 0 if row is None else row.open
 
 
-def _to_view(connection: Connection, row: AskRow, subject: AskSubject) -> Ask:
+def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, ...]) -> Ask:
+    row = ASK.load(values)
+    subject = subject_of(row.workflow_id, row.workflow_run_id, row.step_id, row.asked_at)
     given, cut, erased = (None, False, False) if subject.text is None else _input(connection, row.workflow_run_id)
     return Ask(
         id=row.ask_id,

@@ -20,8 +20,8 @@ from athena_core.enums import QueueMode
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED, or_erased
-from athena_core.values import PAGE_ITEMS_MAX
-from projections.engine.page import Keyset
+from athena_core.values import PAGE_ITEMS_MAX, Scope
+from projections.engine.page import Keyset, Page
 from projections.engine.projection import Projection, Rows, Table
 
 DrainStatus: TypeAlias = Literal["running", "ok", "failed"]
@@ -93,6 +93,15 @@ QUEUES = Projection("work", version=2, tables=(QUEUE, ITEM, PLACE, DRAIN, FAILUR
 
 SELECT_ITEMS = f"SELECT position, {', '.join(ITEM.columns)} FROM work_item"
 COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP BY mode"
+
+
+SELECT_WAITING = (
+    "SELECT session_id, items, drain_id, updated_at, (SELECT created_at FROM work_item AS item"
+    " WHERE item.session_id = waiting.session_id ORDER BY item.position LIMIT 1)"
+    " FROM (SELECT session_id, count(*) AS items FROM work_item GROUP BY session_id) AS waiting"
+    " JOIN work_queue USING (session_id)"
+)
+"""The queues that hold items. It reads the index of items, so empty queues cost nothing."""
 
 
 @QUEUES.handler
@@ -248,6 +257,16 @@ class WorkQueueState(Value):
     next_cursor: str | None = None
 
 
+class WorkQueueSummary(Value):
+    """The queue of a session with waiting items, in a list. ``drainId`` is present while a drain runs."""
+
+    session_id: str
+    item_count: int
+    oldest_item_since: str
+    updated_at: str
+    drain_id: str | None = None
+
+
 class DrainError(Value):
     """The error that stopped a drain."""
 
@@ -278,6 +297,26 @@ class WorkDrain(Value):
 
 
 ITEMS = Keyset(kind="work-items", oldest_first=True)
+BY_SESSION = Keyset(kind="work-queues", columns=(("sessionId", "session_id", str),), oldest_first=True)
+
+
+def list_queues(
+    connection: Connection, *, scope: Scope | None = None, cursor: str | None, limit: int
+) -> Page[WorkQueueSummary]:
+    """Return a page of the queues that hold items, by session."""
+    within = None if scope is None else {"session_id": scope.sessions}
+    return BY_SESSION.page(connection, SELECT_WAITING, (), within=within, cursor=cursor, limit=limit, show=_to_summary)
+
+
+def _to_summary(values: tuple[Cell, ...]) -> WorkQueueSummary:
+    session_id, items, drain_id, updated_at, oldest = values
+    return WorkQueueSummary(
+        session_id=str(session_id),
+        item_count=int(items or 0),
+        oldest_item_since=iso(int(oldest or 0)),
+        updated_at=iso(int(updated_at or 0)),
+        drain_id=None if drain_id is None else str(drain_id),
+    )
 
 
 def queue_by_session(

@@ -29,6 +29,7 @@ from athena_core.domain.workflow_run import (
 from athena_core.enums import StepStatus, WorkflowRunStatus
 from athena_core.event import Event, Recorded
 from athena_core.text import ERASED, or_erased
+from projections.engine.cursor import id_from
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
 SAMPLES_MAX = 50
@@ -146,7 +147,7 @@ ITEM = Table("workflow_item", StepItemRow, key=("run_id", "step_id", "item"))
 LINE = Table("workflow_line", LogLineRow, key=("position",), indexes=(("run_id", "position"),))
 DURATIONS = Table("workflow_history", StepDurationsRow, key=("workflow_id", "step_id"))
 RUN_TEXT = Table("workflow_words", WorkflowRunTextRow, key=("position",))
-WORKFLOWS = Projection("workflows", version=3, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
+WORKFLOWS = Projection("workflows", version=4, tables=(WORKFLOW, METADATA, RUN, STEP, ITEM, LINE, DURATIONS, RUN_TEXT))
 
 TO_CANCEL = "to be cancelled"
 ENDED_STATUS: dict[type[Event], WorkflowRunStatus] = {
@@ -338,7 +339,12 @@ def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]
     step = _step(rows, recorded, event.step_id)
     step.status, step.attempt, step.started_at = "waiting", event.attempt, recorded.at
     step.approval = to_json(
-        ApprovalRequest(subject_sha256=event.subject_sha256, requested_at=recorded.at, expires_at=event.expires_at_ms)
+        ApprovalRequest(
+            ask_id=id_from("ask", recorded),
+            subject_sha256=event.subject_sha256,
+            requested_at=recorded.at,
+            expires_at=event.expires_at_ms,
+        )
     )
     _log(rows, recorded, "info", "waits for an approval", event.step_id)
 
@@ -434,8 +440,9 @@ def _log(rows: Rows, recorded: Recorded[Any], level: LogLevel, message: str, ste
 
 
 class ApprovalRequest(msgspec.Struct, rename="camel"):
-    """The hash of the subject of an approval, and its expiry."""
+    """The ask of an approval, the hash of its subject, and its expiry."""
 
+    ask_id: str
     subject_sha256: str
     requested_at: int
     expires_at: int | None

@@ -105,6 +105,7 @@ class Checkpoint(Value):
 class PendingApproval(Value):
     """A requested approval. A decision must name ``subjectHash``, so that it applies to this subject only."""
 
+    ask_id: str
     subject_hash: str
     requested_at: str
     expires_at: str | None = None
@@ -525,6 +526,7 @@ def _has_output(row: StepRow) -> bool:
 def _to_pending_approval(text: str, approval: Approval) -> PendingApproval:
     request = msgspec.json.decode(text, type=ApprovalRequest)
     return PendingApproval(
+        ask_id=request.ask_id,
         subject_hash=request.subject_sha256,
         requested_at=iso(request.requested_at),
         expires_at=iso_or_none(request.expires_at),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from athena_api.endpoint.operation import ApiCall, NoBody, Noun, Operation, Reply
+from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.protocols import Connection
 from athena_core.values import ClientId
@@ -37,7 +37,7 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
     def read(rows: Connection) -> Page[asks.Ask]:
         return asks.list_asks(
             rows,
-            SubjectReader(rows, partial(runs.output_of, rows)),
+            subjects(rows),
             status=query.status,
             kind=query.kind,
             session_id=query.session_id,
@@ -50,8 +50,21 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
     return Reply(data=page, position=position, steady=True)
 
 
+async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """Get an ask, open or decided."""
+    ask_id = call.path["askId"]
+    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, call.who.scope))
+    return Reply(data=existing(ask, "ask", ask_id), position=position, steady=True)
+
+
+def subjects(rows: Connection) -> SubjectReader:
+    """Return the reader of texts to approve, for one answer."""
+    return SubjectReader(rows, partial(runs.output_of, rows))
+
+
 row = Noun("asks", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions"}),
+    row("asks.get", "GET /asks/:askId", get_ask, answer=asks.Ask, narrows={"sessions"}),
 )

@@ -417,6 +417,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("ids",),
         errors=("CONFIG_ERROR",),
         narrows={"sessions", "runs"},
+        command="ids find",
     ),
     row("workers.list", "GET /workers", list_workers, answer=Workers, command="workers"),
 )

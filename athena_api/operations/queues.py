@@ -9,6 +9,7 @@ from athena_api.operations.runs import RUN_ERRORS
 from athena_core.errors import AthenaError
 from athena_core.services.queues.queues import DrainBody, DrainResult, EnqueueBody
 from projections import queues
+from projections.engine.page import Page
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
@@ -34,6 +35,14 @@ async def get_session_work_queue(plane: "ControlPlane", call: ApiCall[NoBody, No
         ("work",), lambda rows: queues.queue_by_session(rows, session_id, now, cursor=call.cursor, limit=call.limit)
     )
     return Reply(data=queue, position=position)
+
+
+async def list_work_queues(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
+    """List the queues of sessions that hold items, by session."""
+    page, position = await plane.query(
+        ("work",), lambda rows: queues.list_queues(rows, scope=call.who.scope, cursor=call.cursor, limit=call.limit)
+    )
+    return Reply(data=page, position=position, steady=True)
 
 
 async def drain_work(plane: "ControlPlane", call: ApiCall[DrainBody, NoQuery]) -> Reply:
@@ -76,6 +85,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         enqueue_work,
         answer=queues.WorkQueueState,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
+        narrows={"sessions"},
+    ),
+    row(
+        "work.queues",
+        "GET /work/queues",
+        list_work_queues,
+        answer=Page[queues.WorkQueueSummary],
+        paging="cursor",
         narrows={"sessions"},
     ),
     row(

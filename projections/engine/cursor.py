@@ -8,8 +8,9 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
+from athena_core.clock import ulid
 from athena_core.errors import CursorAhead, CursorForeign, CursorInvalid
-from athena_core.event import MARK_BYTES, Position, Value
+from athena_core.event import MARK_BYTES, Position, Recorded, Value
 from athena_core.protocols import LogReader
 
 VERSION = b"\x01"
@@ -32,6 +33,11 @@ class Cursor(Value):
 @functools.lru_cache(maxsize=8)
 def _prefix(log_id: str) -> bytes:
     return VERSION + bytes.fromhex(log_id)
+
+
+def id_from(prefix: str, recorded: Recorded[Any]) -> str:
+    """Return an id for a record whose event names none: a ULID of the event's time, position and mark."""
+    return f"{prefix}_{ulid(recorded.at, recorded.position << 32 | int.from_bytes(recorded.mark))}"
 
 
 def event_ids(log_id: str, rows: Iterable[tuple[Any, ...]]) -> list[str]:

@@ -247,6 +247,8 @@ EXAMPLES: dict[str, Example] = {
     "getPolicy": Example("/policy"),
     "acceptClock": Example("/admin/clock/accept"),
     "listAnchors": Example("/anchors"),
+    "listWorkQueues": Example("/work/queues"),
+    "getAsk": Example("/asks/ask_unknown"),
     "listAsks": Example("/asks", query={"status": "open", "kind": "workflow-approval", "sessionId": "session"}),
     "keepAnchor": Example(
         "/anchors",

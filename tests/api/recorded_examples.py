@@ -150,7 +150,7 @@ def _server_and_runs(recorder: Recorder) -> None:
 def _queues(recorder: Recorder) -> None:
     call = recorder.call
     call("POST", "/work/enqueue", {"sessionId": "queue", "payload": "Answer ticket 7.", "mode": "collect"})
-    recorder.read("/sessions/queue/work-queue")
+    recorder.read("/sessions/queue/work-queue", "/work/queues")
     call("POST", "/work/queue/drain", {"provider": "mock"})
     call("POST", "/work/enqueue", {"sessionId": "queue", "payload": "Answer ticket 8.", "mode": "collect"})
     drain = call("POST", "/work/queue/drain", {}, prefer="respond-async")["drainId"]
@@ -185,7 +185,7 @@ def _workflows(recorder: Recorder) -> None:
     workflow = call("POST", "/workflows", {"definition": definition})["id"]
     started = call("POST", f"/workflows/{workflow}/run", {"input": {}})
     run, state = started["id"], started["stepStates"]["check"]
-    recorder.read("/asks")
+    recorder.read("/asks", f"/asks/{state['approval']['askId']}")
     judgement = {"subjectHash": state["approval"]["subjectHash"], "note": "fine"}
     call("POST", f"/workflows/run/{run}/steps/check/approve", judgement)
     second = call("POST", f"/workflows/{workflow}/run", {"input": {}})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from athena_core.clock import iso
+from athena_core.values import Scope
 from projections import dead_letters, messages, queues, redrives
 from tests.projections.history import BEGINNING, History
 from tests.projections.support import shown
@@ -25,6 +26,25 @@ def test_a_queue_shows_what_waits_and_what_runs(tmp_path: Path, history: History
     assert first not in {item.id for item in queue.items}
     assert (queue.draining, queue.updated_at) == (True, iso(BEGINNING))
     assert [item.payload for item in queue.items] == ["do 1", "do 2"]
+
+
+def test_queues_that_hold_items_are_listed_by_session(tmp_path: Path, history: History) -> None:
+    queued = history.queues
+    for session in ("b", "a", "c", "b"):
+        queued.enqueue(session, "do it")
+    queued.drain("c")
+    queued.do("c")
+    drain = queued.drain("a")
+    connection = shown(tmp_path, history)
+    page = queues.list_queues(connection, cursor=None, limit=1)
+    at = iso(BEGINNING)
+    assert page.items == [
+        queues.WorkQueueSummary(session_id="a", item_count=1, oldest_item_since=at, updated_at=at, drain_id=drain)
+    ]
+    (second,) = queues.list_queues(connection, cursor=page.next_cursor, limit=5).items
+    assert (second.session_id, second.item_count, second.drain_id) == ("b", 2, None)
+    scope = Scope(sessions=frozenset({"b", "c"}))
+    assert [one.session_id for one in queues.list_queues(connection, scope=scope, cursor=None, limit=5).items] == ["b"]
 
 
 def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -> None:

@@ -1736,6 +1736,8 @@ class Passage(Model, frozen=True, kw_only=True):
 class PendingApproval(Model, frozen=True, kw_only=True):
     """A requested approval. A decision must name `subject_hash`, so that it applies to this subject only."""
 
+    ask_id: str
+    """Id of the ask."""
     subject_hash: str
     """Hash of the subject to approve."""
     requested_at: datetime
@@ -3195,6 +3197,21 @@ class WorkQueueState(Model, frozen=True, kw_only=True):
     """When it last changed."""
     next_cursor: str | None = None
     """Cursor of the next page; absent on the last."""
+
+
+class WorkQueueSummary(Model, frozen=True, kw_only=True):
+    """The queue of a session with waiting items, in a list. `drain_id` is present while a drain runs."""
+
+    session_id: str
+    """Id of the session."""
+    item_count: int
+    """Number of waiting items."""
+    oldest_item_since: str
+    """When the oldest item was enqueued."""
+    updated_at: datetime
+    """When it last changed."""
+    drain_id: str | None = None
+    """The drain that runs; else absent."""
 
 
 class Worker(Model, frozen=True, kw_only=True):

@@ -104,6 +104,7 @@ def test_a_scope_hides_asks_of_workflow_runs_as_it_hides_the_runs(guarded: Serve
     assert [ask["workflowRunId"] for ask in ada.items("/asks")] == [run["id"]]
     assert ada.get("/fleet/summary")["openAsks"] == 1
     assert narrowed.items("/asks") == []
+    assert refused_by(narrowed.get, f"/asks/{ada.items('/asks')[0]['id']}") == (404, "NOT_FOUND")
     assert refused_by(narrowed.get, f"/workflows/run/{run['id']}") == (403, "AUTHZ_DENIED")
 
 

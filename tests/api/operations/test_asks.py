@@ -42,7 +42,7 @@ def test_an_ask_shows_all_that_is_approved_until_it_is_decided(build: Builder) -
     (ask,) = asked_by(build, run)
     state = run["stepStates"]["ask"]["approval"]
     assert ask == {
-        "id": ask["id"],
+        "id": state["askId"],
         "kind": "workflow-approval",
         "status": "open",
         "question": "Publish the report?",
@@ -57,6 +57,8 @@ def test_an_ask_shows_all_that_is_approved_until_it_is_decided(build: Builder) -
         "askedAt": state["requestedAt"],
         "expiresAt": state["expiresAt"],
     }
+    assert build.api.get(f"/asks/{ask['id']}") == ask
+    assert refused_by(build.api.get, "/asks/ask_unknown") == (404, "NOT_FOUND")
     decide(build, ask, "approve", note="well said")
     settled(build, run["id"])
     assert asked_by(build, run) == []

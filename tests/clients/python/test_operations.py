@@ -121,9 +121,12 @@ class Reader:
         assert self.read("getMemoryEntry", self.first("listMemory").id)
         list(self.read("searchMemory", query="deploy"))
         list(self.read("listAnchors"))
+        assert self.first("listWorkQueues").item_count
         workflow_id = self.first("listWorkflows").id
         assert [one.id for one in self.read("findIds", workflow_id[-8:]).items] == [workflow_id]
-        assert self.first("listAsks").status == "open", "the golden state has a waiting approval"
+        ask = self.first("listAsks")
+        assert ask.status == "open", "the golden state has a waiting approval"
+        assert self.read("getAsk", ask.id) == ask
         assert self.read("getPolicy").schema_version
         list(self.read("listPolicyConcurrencyRejections"))
         schedule = self.first("listSchedules")

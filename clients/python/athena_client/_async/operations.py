@@ -1024,6 +1024,34 @@ class AsyncOperations(AsyncCore):
         )
         return answer
 
+    def list_work_queues(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.WorkQueueSummary]:
+        """List the queues of sessions that hold items, by session.
+
+        Args:
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/work/queues",
+            models.WorkQueueSummary,
+            query={"cursor": cursor, "limit": limit, "minPosition": min_position, "stale": stale},
+        )
+
     async def get_session_work_queue(
         self,
         session_id: str,
@@ -1629,6 +1657,26 @@ class AsyncOperations(AsyncCore):
                 "stale": stale,
             },
         )
+
+    async def get_ask(self, ask_id: str, *, min_position: int | None = None, stale: str | None = None) -> models.Ask:
+        """Get an ask, open or decided.
+
+        Args:
+            ask_id: Id of the ask.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Ask = await self.request(
+            "GET",
+            "/asks/{askId}",
+            models.Ask,
+            parameters={"askId": ask_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
 
     async def redrive_a2a_dlq(
         self,

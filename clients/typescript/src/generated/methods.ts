@@ -399,6 +399,11 @@ export class Operations extends Transport {
     return (await this.request(rows.enqueueWork, { body, ...options })).data;
   }
 
+  /** List the queues of sessions that hold items, by session. */
+  listWorkQueues(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkQueueSummary, types.WorkQueueSummaryPage> {
+    return new Pages(this, rows.listWorkQueues, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
   /** List the waiting items of a session's queue, oldest first. */
   getSessionWorkQueue(sessionId: string, query: PageQuery = {}, options: ReadOptions = {}): Pages<types.WorkItem, types.WorkQueueState> {
     return new Pages(this, rows.getSessionWorkQueue, { path: { sessionId }, query: { ...query }, ...options }, (page) => page.items, "cursor");
@@ -502,6 +507,11 @@ export class Operations extends Transport {
    */
   listAsks(query: ListAsksQuery = {}, options: ReadOptions = {}): Pages<types.Ask, types.AskPage> {
     return new Pages(this, rows.listAsks, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get an ask, open or decided. */
+  async getAsk(askId: string, options: ReadOptions = {}): Promise<types.Ask> {
+    return (await this.request(rows.getAsk, { path: { askId }, ...options })).data;
   }
 
   /** Requeue matching dead letters at a fixed rate. `dryRun` only counts them. */

@@ -5,6 +5,7 @@ import type {
   AcceptedClock,
   ActiveRunPage,
   AnchorReceipt,
+  Ask,
   AskPage,
   AuditEntryPage,
   Caller,
@@ -61,6 +62,7 @@ import type {
   ViewDigests,
   WorkDrain,
   WorkQueueState,
+  WorkQueueSummaryPage,
   Workers,
   Workflow,
   WorkflowPage,
@@ -74,7 +76,7 @@ export const getCaller: Operation<Caller> = { id: "getCaller", method: "GET", pa
 export const getAdminHealth: Operation<Health> = { id: "getAdminHealth", method: "GET", path: "/admin/health", command: "health" };
 export const acceptClock: Operation<AcceptedClock> = { id: "acceptClock", method: "POST", path: "/admin/clock/accept", command: "clock accept" };
 export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", method: "GET", path: "/admin/digests", command: "digests" };
-export const findIds: Operation<FoundIds> = { id: "findIds", method: "GET", path: "/ids/:part", command: "ids get" };
+export const findIds: Operation<FoundIds> = { id: "findIds", method: "GET", path: "/ids/:part", command: "ids find" };
 export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
 export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
 export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };
@@ -103,6 +105,7 @@ export const getRunTemplate: Operation<RunTemplate> = { id: "getRunTemplate", me
 export const updateRunTemplate: Operation<RunTemplate> = { id: "updateRunTemplate", method: "PUT", path: "/run-templates/:templateId", command: "run-templates put" };
 export const runTemplate: Operation<RunResult | Run> = { id: "runTemplate", method: "POST", path: "/templates/:templateId/run", command: "run", waits: true };
 export const enqueueWork: Operation<WorkQueueState> = { id: "enqueueWork", method: "POST", path: "/work/enqueue", command: "work enqueue" };
+export const listWorkQueues: Operation<WorkQueueSummaryPage> = { id: "listWorkQueues", method: "GET", path: "/work/queues", command: "work queues" };
 export const getSessionWorkQueue: Operation<WorkQueueState> = { id: "getSessionWorkQueue", method: "GET", path: "/sessions/:sessionId/work-queue", command: "work status" };
 export const drainWork: Operation<DrainResult | WorkDrain> = { id: "drainWork", method: "POST", path: "/work/:sessionId/drain", command: "work drain", waits: true };
 export const getWorkDrain: Operation<WorkDrain> = { id: "getWorkDrain", method: "GET", path: "/work/drains/:drainId", command: "work drain-get" };
@@ -123,6 +126,7 @@ export const forgetMemory: Operation<ForgottenEntry> = { id: "forgetMemory", met
 export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", method: "GET", path: "/anchors", command: "anchors list" };
 export const keepAnchor: Operation<AnchorReceipt> = { id: "keepAnchor", method: "POST", path: "/anchors", command: "anchors keep" };
 export const listAsks: Operation<AskPage> = { id: "listAsks", method: "GET", path: "/asks", command: "asks list" };
+export const getAsk: Operation<Ask> = { id: "getAsk", method: "GET", path: "/asks/:askId", command: "asks get" };
 export const redriveA2aDlq: Operation<Redrive> = { id: "redriveA2aDlq", method: "POST", path: "/a2a/dlq/redrive", command: "a2a redrive" };
 export const getA2aDlqRedrive: Operation<Redrive> = { id: "getA2aDlqRedrive", method: "GET", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-get" };
 export const cancelA2aDlqRedrive: Operation<Redrive> = { id: "cancelA2aDlqRedrive", method: "DELETE", path: "/a2a/dlq/redrive/:id", command: "a2a redrive-cancel" };

@@ -1759,6 +1759,8 @@ export type PauseReason = "budget" | "daily-budget" | "unpriced-model";
 
 /** A requested approval. A decision must name `subjectHash`, so that it applies to this subject only. */
 export interface PendingApproval {
+  /** Id of the ask. */
+  readonly askId: string;
   /** Hash of the subject to approve. */
   readonly subjectHash: string;
   /** When it was requested. */
@@ -3567,6 +3569,28 @@ export interface WorkQueueState {
   readonly draining: boolean;
   /** When it last changed. */
   readonly updatedAt: string;
+  /** Cursor of the next page; absent on the last. */
+  readonly nextCursor?: string | undefined;
+}
+
+/** The queue of a session with waiting items, in a list. `drainId` is present while a drain runs. */
+export interface WorkQueueSummary {
+  /** Id of the session. */
+  readonly sessionId: string;
+  /** Number of waiting items. */
+  readonly itemCount: number;
+  /** When the oldest item was enqueued. */
+  readonly oldestItemSince: string;
+  /** When it last changed. */
+  readonly updatedAt: string;
+  /** The drain that runs; else absent. */
+  readonly drainId?: string | undefined;
+}
+
+/** Part of a list. `nextCursor` is present if more follows. */
+export interface WorkQueueSummaryPage {
+  /** Items of this page. */
+  readonly items: readonly WorkQueueSummary[];
   /** Cursor of the next page; absent on the last. */
   readonly nextCursor?: string | undefined;
 }
