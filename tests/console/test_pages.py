@@ -316,7 +316,11 @@ def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: S
     page.goto("/#/fleet")
     panel(page, "Needs attention").get_by_role("link", name="Publish the report?").first.click()
     button(page.locator(".step.waiting"), "Approve …").click()
-    button(page.get_by_role("dialog"), "Approve").click()
+    dialog = page.get_by_role("dialog")
+    (ask,) = (one for one in scene.api.items("/asks") if one["workflowId"] == workflow_id)
+    expect(dialog).to_contain_text("Publish the report?")
+    assert dialog.get_by_label("Text to approve").inner_text().strip() == ask["subject"].strip() != ""
+    button(dialog, "Approve").click()
     expect(status(heading)).to_have_text("ok")
     expect(page.locator(".step.ok")).to_have_count(5)
 
@@ -330,6 +334,9 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
     button(row, "Requeue").click()
     expect(status(row)).to_have_text("requeued")
     expect(page.locator(".notices")).to_contain_text('waits in queue "returned"')
+    queue = page.get_by_role("region", name="Queues").locator("tr", has_text="returned")
+    button(queue, "Drain").click()
+    expect(queue).to_have_count(0)
     row = page.locator(f'tr[data-letter="{away}"]')
     button(row, "Discard …").click()
     dialog = page.get_by_role("dialog")
@@ -351,7 +358,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
 
 ACTIONS = {
     *("Start a run", "Cancel run", "Resume run", "Run now", "Pause", "Resume", "Disable", "Enable", "Remove"),
-    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore", "Change limits"),
+    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore", "Change limits", "Drain"),
 }
 
 
@@ -362,6 +369,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     scene.model.healed = True
     scene.api.post(f"/workflows/{waiting}/run", {})
     running, paused = scene.hold("commanded", "commanded"), scene.paused("paused")
+    scene.api.post("/work/enqueue", {"sessionId": "undrained", "payload": "later", "mode": "followup"})
     for name, state in (("enabled", None), ("stopped", "pause"), ("disabled", "disable")):
         scene.schedule(f"commanded-{name}")
         if state:

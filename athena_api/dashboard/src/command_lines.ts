@@ -19,6 +19,7 @@ function flag(name: string): string {
 const OWN_FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   createRun: { harnessProfileId: "--profile", directiveId: "--directive" },
   cancelRunByRunId: { runId: "--run" },
+  drainWork: { sessionId: "--session" },
 };
 
 /** Return the curl command of a request. */

@@ -1,11 +1,11 @@
 // Dead letters: failed work items and messages; requeue, discard or restore them.
 
-import type { DeadLetter, DecidedDeadLetter } from "@projectathena/client";
-import { discardA2aDlqItem, listA2aDlq, requeueA2aDlqItem, restoreA2aDlqItem } from "@projectathena/client/operations";
+import type { DeadLetter, DecidedDeadLetter, DrainResult, WorkDrain } from "@projectathena/client";
+import { discardA2aDlqItem, drainWork, listA2aDlq, listWorkQueues, requeueA2aDlqItem, restoreA2aDlqItem } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
 import { Empty, Facts, Filter, Json, Loaded, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { words } from "../format";
+import { count, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -29,6 +29,7 @@ export function DeadLetters(): JSX.Element {
         <Filter name="reason" label="Reason" options={REASONS} />
         <Filter name="sessionId" label="Session" first />
       </div>
+      <Queues />
       <Loaded live={live}>
         {({ items, nextCursor }) =>
           items.length ? (
@@ -48,6 +49,40 @@ export function DeadLetters(): JSX.Element {
           )
         }
       </Loaded>
+    </>
+  );
+}
+
+const QUEUES_MAX = 20;
+
+/** The queues with waiting items. A queue waits until it is drained. */
+function Queues(): JSX.Element | null {
+  const live = useLiveQuery(
+    "queues",
+    () => request(listWorkQueues, { query: { limit: QUEUES_MAX } }),
+    reloadWhen((event) => event.type.startsWith("work.") || event.type === "a2a.dlq.requeued"),
+  );
+  const { items = [], nextCursor } = live.data.value ?? {};
+  if (!items.length) return null;
+  return (
+    <>
+      <h2>Queues with waiting items</h2>
+      <Table label="Queues" heads={["Queue", "#Items", "Oldest", "#"]}>
+        {items.map((queue) => (
+          <tr key={queue.sessionId}>
+            <td>
+              <SessionLink id={queue.sessionId} />
+            </td>
+            <td class="num">{count(queue.itemCount)}</td>
+            <td>
+              <Time at={queue.oldestItemSince} />
+            </td>
+            <td class="num">{queue.drainId ? <span class="quiet">draining</span> : <Action action={drainAction(queue.sessionId)} />}</td>
+          </tr>
+        ))}
+      </Table>
+      {nextCursor && <p class="quiet">Showing {QUEUES_MAX} queues.</p>}
+      <h2 class="more">Dead letters</h2>
     </>
   );
 }
@@ -157,8 +192,17 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
   );
 }
 
+function drainAction(sessionId: string): ActionSpec<DrainResult | WorkDrain> {
+  return {
+    operation: drainWork,
+    label: "Drain",
+    request: () => ({ path: { sessionId }, body: {}, respondAsync: true }),
+    done: () => `Draining queue "${sessionId}".`,
+  };
+}
+
 function requeueAction({ id, sessionId, source }: DeadLetter): ActionSpec<DecidedDeadLetter> {
-  const place = source === "work" ? ` (waits in queue "${sessionId}" – drain it)` : ""; // messages are delivered automatically
+  const place = source === "work" ? `: it waits in queue "${sessionId}" until you drain it` : ""; // messages are delivered automatically
   return {
     operation: requeueA2aDlqItem,
     label: "Requeue",

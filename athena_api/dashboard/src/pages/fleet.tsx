@@ -137,7 +137,7 @@ function Tiles({ fleet, limit }: { fleet: FleetSummary; limit: number | undefine
         label="Queued"
         value={count(queue.waiting)}
         text={queue.oldestWaitingSince ? `oldest ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} work items`}
-        to={href("runs", undefined, { status: "queued" })}
+        to={queue.items && !queue.waiting ? href("letters") : href("runs", undefined, { status: "queued" })}
       />
       <Tile
         label="Completed, 24 h"

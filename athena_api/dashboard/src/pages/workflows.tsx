@@ -1,6 +1,6 @@
 // Workflows: step graph, progress and actions, live.
 
-import type { StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
+import type { PendingApproval, StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
 import {
   approveWorkflowStep,
   cancelWorkflowRun,
@@ -13,6 +13,7 @@ import {
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
+import { AskSubject } from "../components/ask";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration, short } from "../format";
 import { href, route } from "../route";
@@ -250,8 +251,8 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
             </p>
           )}
           <p>
-            <Action action={decideAction(run.id, id, approval.subjectHash, approveWorkflowStep, "Approve")} />
-            <Action action={decideAction(run.id, id, approval.subjectHash, rejectWorkflowStep, "Reject")} />
+            <Action action={decideAction(run.id, id, approval, approveWorkflowStep, "Approve")} />
+            <Action action={decideAction(run.id, id, approval, rejectWorkflowStep, "Reject")} />
           </p>
         </>
       )}
@@ -314,13 +315,14 @@ function cancelAction(id: string): ActionSpec<unknown> {
   };
 }
 
-function decideAction(id: string, step: string, subjectHash: string, operation: typeof approveWorkflowStep, label: string): ActionSpec<unknown> {
+function decideAction(id: string, step: string, approval: PendingApproval, operation: typeof approveWorkflowStep, label: string): ActionSpec<unknown> {
+  const { askId, subjectHash } = approval;
   return {
     operation,
     label,
     danger: label === "Reject",
-    question: `Applies only to the subject with hash ${subjectHash.slice(0, 12)}…`,
-    fields: [{ name: "note", label: "Note" }],
+    subject: () => <AskSubject id={askId} />,
+    fields: [{ name: "note", label: "Note", hint: "Recorded in the audit log" }],
     request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values.note }) }),
     done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,
   };

@@ -1,0 +1,40 @@
+// What a person decides about: the question, and all of the text.
+
+import { getAsk } from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { request } from "../server";
+import { changesAsks } from "../state/asks";
+import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { Json, Loaded } from "./ui";
+
+export function AskSubject({ id }: { id: string }): JSX.Element {
+  const live = useLiveQuery(`ask ${id}`, () => request(getAsk, { path: { askId: id } }), reloadWhen(changesAsks));
+  return (
+    <div class="subject">
+      <Loaded live={live}>
+        {(ask) => (
+          <>
+            <p>
+              <b>{ask.question}</b>
+            </p>
+            {ask.status !== "open" && <p class="bad">This is no longer open: {ask.status}.</p>}
+            {ask.subject ? (
+              <pre tabIndex={0} aria-label="Text to approve">
+                {ask.subject}
+              </pre>
+            ) : (
+              <p class="quiet">{ask.redacted ? "The text was redacted." : "No step before this one has an output."}</p>
+            )}
+            {ask.truncated && <p class="quiet">A part is cut. The runs of the steps before show it in full.</p>}
+            {ask.input && (
+              <>
+                <p class="quiet">Input of the workflow:</p>
+                <Json value={ask.input} />
+              </>
+            )}
+          </>
+        )}
+      </Loaded>
+    </div>
+  );
+}
