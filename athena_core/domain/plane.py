@@ -17,7 +17,7 @@ class AuthzModeActive(Event):
     """A server started with this authorization mode."""
 
     TYPE: ClassVar[str] = "AUTHZ_MODE_ACTIVE"
-    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True, console=True)
     mode: str
 
 

@@ -131,7 +131,7 @@ class WorkflowStepCancelled(Event):
     """A step was cancelled with its workflow run."""
 
     TYPE: ClassVar[str] = "workflow.step.cancelled"
-    SHOWS: ClassVar[Shows] = Shows()
+    SHOWS: ClassVar[Shows] = Shows(console=True)
     workflow_id: str
     step_id: str
     attempt: int
@@ -222,7 +222,7 @@ class WorkflowRunCancelled(Event):
 
     TYPE: ClassVar[str] = "workflow.run.cancelled"
     SCHEMA: ClassVar[int] = 2
-    SHOWS: ClassVar[Shows] = Shows(console=True)
+    SHOWS: ClassVar[Shows] = Shows()
     workflow_id: str
 
 
