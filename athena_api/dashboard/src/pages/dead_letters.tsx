@@ -66,7 +66,7 @@ function Queues(): JSX.Element | null {
   if (!items.length) return null;
   return (
     <>
-      <h2>Queues with waiting items</h2>
+      <h2 class="more">Queues with waiting items</h2>
       <Table label="Queues" heads={["Queue", "#Items", "Oldest", "#"]}>
         {items.map((queue) => (
           <tr key={queue.sessionId}>

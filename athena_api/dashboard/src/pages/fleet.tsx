@@ -136,7 +136,11 @@ function Tiles({ fleet, limit }: { fleet: FleetSummary; limit: number | undefine
       <Tile
         label="Queued"
         value={count(queue.waiting)}
-        text={queue.oldestWaitingSince ? `oldest ${distance(queue.oldestWaitingSince, now.value)}` : `${count(queue.items)} work items`}
+        text={
+          queue.oldestWaitingSince
+            ? `oldest ${distance(queue.oldestWaitingSince, now.value)}`
+            : `${count(queue.items)} work ${queue.items === 1 ? "item" : "items"}`
+        }
         to={queue.items && !queue.waiting ? href("letters") : href("runs", undefined, { status: "queued" })}
       />
       <Tile
