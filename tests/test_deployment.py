@@ -3,6 +3,7 @@
 import grp
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -26,6 +27,7 @@ from tests.support import caddy, haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
 from tests.support.gate import Gates
 from tests.support.nginx import free_port
+from tests.support.pages import Page, Shell
 from tests.support.records import judge
 from tests.support.signed_in import COOKIE, signed_in
 
@@ -77,32 +79,72 @@ def test_units_differ_in_what_they_run_and_in_nothing_else_that_matters() -> Non
 # The commands of the page
 
 
-def shell_of(page: str, heading: str) -> list[str]:
-    """Return the commands in the first block of a section."""
-    section = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
-    return section.partition("```sh\n")[2].partition("```")[0].splitlines()
+def as_root(directory: Path) -> Shell:
+    """A shell that may do what root may: programs that would change the machine only note that they were called."""
+    for name in ("athena", "nginx", "haproxy", "default", "systemd/system"):
+        (directory / "etc" / name).mkdir(parents=True, exist_ok=True)
+    shell = Shell(directory)
+    for name in ("useradd", "systemctl", "docker"):
+        (directory / "programs" / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {directory}/called\n')
+        (directory / "programs" / name).chmod(0o755)
+    shell.environment["SECRET"] = "what-only-the-proxy-knows"
+    return shell
 
 
-def test_the_secrets_of_the_page_are_never_readable_by_others(tmp_path: Path) -> None:
-    wanted = {
-        "athena/athena.env": 0o640,
-        "athena/roles": 0o640,
-        "athena/proxy-secret": 0o640,
-        "nginx/athena.secret": 0o600,
-    }
+def changes(directory: Path) -> dict[str, str]:
+    """What differs where a page is read on this machine: its directories, users and password."""
     group = grp.getgrgid(os.getgid()).gr_name
-    commands = shell_of("how-to/deployment.md", "With systemd")
-    lines = [line for line in commands if "/etc/athena" in line or "/etc/nginx" in line]
-    assert not [line for line in lines if ">" in line], "a redirection makes a file that the umask lets others read"
-    script = "\n".join(lines).replace("-g athena", f"-g {group}").replace("/etc/", f"{tmp_path}/")
-    (tmp_path / "nginx").mkdir()
-    subprocess.run(["sh", "-euc", f"umask 000\n{script}"], cwd=ROOT, check=True)
-    assert stat.S_IMODE((tmp_path / "athena").stat().st_mode) == 0o750
-    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in wanted}
-    assert modes == wanted
-    secret = (tmp_path / "athena" / "proxy-secret").read_text().strip()
-    assert re.fullmatch("[0-9a-f]{64}", secret)
-    assert (tmp_path / "nginx" / "athena.secret").read_text() == f'proxy_set_header x-athena-proxy-secret "{secret}";\n'
+    user = pwd.getpwuid(os.getuid()).pw_name
+    return {
+        "-o athena -g athena": f"-o {user} -g {group}",
+        "-g athena": f"-g {group}",
+        "-g www-data": f"-g {group}",
+        "/etc/": f"{directory}/etc/",
+        "/srv/": f"{directory}/srv/",
+        "examples/deployment/": f"{DEPLOYMENT}/",
+        "openssl passwd -6": "echo lovelace | openssl passwd -6 -stdin",
+    }
+
+
+def test_the_commands_of_the_page_install_everything_and_leave_no_secret_readable(tmp_path: Path) -> None:
+    wanted = {"athena.env": 0o640, "roles": 0o640, "proxy-secret": 0o640}
+    shell = as_root(tmp_path)
+    with Page("docs/how-to/deployment.md", **changes(tmp_path)) as page:
+        script = page.take("sh")
+        assert not [line for line in script.splitlines() if ">" in line], "a redirection lets others read what it makes"
+        shell.run(f"umask 000\n{script}")
+        shell.run(page.take("sh"))
+    athena = tmp_path / "etc" / "athena"
+    assert stat.S_IMODE(athena.stat().st_mode) == 0o750
+    assert {name: stat.S_IMODE((athena / name).stat().st_mode) for name in wanted} == wanted
+    assert re.fullmatch("[0-9a-f]{64}", (athena / "proxy-secret").read_text().strip())
+    assert {path.name for path in (tmp_path / "etc" / "systemd" / "system").iterdir()} == set(UNITS)
+    called = (tmp_path / "called").read_text()
+    assert "systemctl enable --now athena@8787 athena@8788 athena-worker@1 athena-worker@2" in called
+    worker = called.splitlines()[-1]
+    assert worker.endswith("athena worker --concurrency 8"), worker
+
+
+HOW_TO = {
+    "nginx": "docs/how-to/nginx.md",
+    OAUTH2_PROXY: "docs/how-to/oauth2-proxy.md",
+    "haproxy": "docs/how-to/haproxy.md",
+    "caddy": "docs/how-to/caddy.md",
+}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="not installed: openssl")
+@pytest.mark.parametrize("proxy", HOW_TO)
+def test_the_commands_of_a_proxy_leave_no_secret_readable(proxy: str, tmp_path: Path) -> None:
+    shell = as_root(tmp_path)
+    (tmp_path / "etc" / "athena" / "proxy-secret").write_text("shared")
+    page = Page(HOW_TO[proxy], **changes(tmp_path))
+    shell.run(f"umask 000\n{page.take('sh')}")
+    made = [path for path in (tmp_path / "etc").rglob("*") if path.is_file() and path.name != "proxy-secret"]
+    assert made
+    for path in made:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o640 if path.name in {"athena.users", "roles"} else 0o600)
+        assert "shared" in path.read_text() or path.name in {"athena.users", "roles"}
 
 
 # Everything together
@@ -274,6 +316,19 @@ def insisted(client: httpx2.Client, said: str) -> Any:
     raise AssertionError
 
 
+def checked(machine: Machine, directory: Path) -> str:
+    """Return what the check of the proxy's page prints."""
+    here = f"-s --cacert {directory}/fullchain.pem --resolve {HOST}:{machine.port}:127.0.0.1"
+    page = Page(
+        HOW_TO[machine.proxy],
+        **{"curl ": f"curl {here} ", "--user ada": "--user ada:lovelace"},
+        **{f"https://{HOST}/": f"https://{HOST}:{machine.port}/"},
+    )
+    with page:
+        page.take("sh")
+        return Shell(directory).run(page.take("sh"))
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     "proxy",
@@ -318,6 +373,14 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
         assert vera.post("/directives", json={"input": "x"}, headers=forged).status_code == 403
         past = httpx2.get(f"http://127.0.0.1:{machine.ports[0]}/api/v1/caller", headers={"x-athena-identity": "ada"})
         assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
+
+        # the check of the page
+        said = checked(machine, tmp_path)
+        if proxy == OAUTH2_PROXY:
+            assert said.lower().startswith("location: https://")
+            assert said.endswith("401\n")
+        else:
+            assert json.loads(said)["data"]["identity"] == "ada"
 
         # streams are not held back: each event and each word is read while the model waits with the next one
         gate = gates["door"]

@@ -87,5 +87,5 @@ def needs_driver(module: str) -> ModuleType:
         return import_module(f"athena_core.log.{module}")
     except ImportError as error:
         raise ConfigError(
-            "ATHENA_DATABASE_URL: the PostgreSQL driver is not installed: pip install 'projectathena[postgres]'"
+            "ATHENA_DATABASE_URL: the PostgreSQL driver is not installed; see docs/how-to/install.md"
         ) from error

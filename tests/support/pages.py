@@ -1,0 +1,98 @@
+"""The code blocks of a how-to page: taken one by one, in their order, and run as a reader would."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support import tree
+
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+GENERATED = re.compile(r"^<!-- ([\w.-]+): begin .*?^<!-- \1: end -->$", re.DOTALL | re.MULTILINE)
+SECONDS = 120
+
+
+def blocks(name: str) -> list[tuple[str, str]]:
+    """Return the blocks of a page that can run, each with its language.
+
+    Parts that ``docs.generate`` writes are left out, and so are blocks of ``text``, which show output.
+    """
+    found = FENCE.findall(GENERATED.sub("", (tree.ROOT / name).read_text("utf-8")))
+    return [(language, text) for language, text in found if language != "text"]
+
+
+class Page:
+    """The blocks of a page. Leaving the context fails if one of them was not taken."""
+
+    def __init__(self, name: str, **changes: str) -> None:
+        self.name = name
+        self.changes = changes
+        self._left = blocks(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            assert not self._left, f"{self.name}: no test runs\n{self._left[0][1]}"
+
+    def take(self, language: str) -> str:
+        """Return the next block, which must be in this language, with the changes of this machine."""
+        assert self._left, f"{self.name} has no further block"
+        found, text = self._left.pop(0)
+        assert found == language, f"{self.name}: expected {language}, found {found}:\n{text}"
+        return self.changed(text)
+
+    def changed(self, text: str) -> str:
+        """Return a text with the changes of this machine."""
+        for old, new in self.changes.items():
+            text = text.replace(old, new)
+        return text
+
+
+class Shell:
+    """A shell in a directory, whose ``athena`` is the one under test; keyword arguments are settings."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "NO_COLOR"))}
+        programs = directory / "programs"
+        programs.mkdir()
+        for name, words in {"athena": "-m athena_cli", "python": ""}.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+            (programs / name).chmod(0o755)
+        self.environment = {
+            **kept,
+            **{f"ATHENA_{name.upper()}": value for name, value in settings.items()},
+            "PATH": f"{programs}:{kept['PATH']}",
+            "PYTHONPATH": f"{tree.ROOT}:{tree.ROOT / 'clients' / 'python'}",
+        }
+
+    def run(self, script: str, code: int = 0) -> str:
+        """Run a script until its first error. Return what it printed; fail if it ends with another exit code."""
+        done = subprocess.run(
+            ["sh", "-euc", script],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def begin(self, script: str) -> "subprocess.Popen[str]":
+        """Start a script that goes on, in a process group of its own. Its output can be read."""
+        return subprocess.Popen(
+            ["sh", "-euc", f"exec {script}"],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )

@@ -1,0 +1,162 @@
+"""The how-to pages: every block of code on them runs, in its order, and does what the page says."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.conftest import Serve
+from tests.support import postgres, tree
+from tests.support.api import soon
+from tests.support.nginx import free_port
+from tests.support.pages import Page, Shell, blocks
+from tests.support.server import Server
+
+PAGES = {
+    "docs/how-to/back-up-and-prove.md": "here",
+    "docs/how-to/caddy.md": "tests/test_deployment.py",
+    "docs/how-to/deployment.md": "tests/test_deployment.py",
+    "docs/how-to/follow-the-feed.md": "here",
+    "docs/how-to/haproxy.md": "tests/test_deployment.py",
+    "docs/how-to/install.md": "here",
+    "docs/how-to/nginx.md": "tests/test_deployment.py",
+    "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
+    "docs/how-to/two-machines.md": "here",
+    "docs/how-to/upgrading.md": "here",
+}
+"""Pages for people who do something, and where their blocks run."""
+
+URL = "http://127.0.0.1:8787"
+
+
+def test_the_blocks_of_every_page_run_somewhere() -> None:
+    pages = [name for name in tree.files() if name.startswith(("docs/how-to/", "docs/start.md"))]
+    found = {name for name in pages if name.endswith(".md") and blocks(name)}
+    assert found == set(PAGES)
+    for name, place in PAGES.items():
+        if place == "here":
+            assert f'Page("{name}"' in Path(__file__).read_text(), name
+        else:
+            assert f'"{name}"' in (tree.ROOT / place).read_text(), name
+
+
+def shell_of(server: Server, directory: Path, **settings: str) -> Shell:
+    """A shell whose commands work on the state directory of a server, and call it."""
+    return Shell(directory, api_base_url=server.url, state_dir=str(server.state_dir), **settings)
+
+
+def test_back_up_and_prove(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    run_id = server.api.run("hello")["runId"]
+    places = {"/mnt/backups/": f"{tmp_path}/", "/mnt/elsewhere/": f"{tmp_path}/", "run_01M87A": run_id}
+    shell = shell_of(server, tmp_path)
+    with Page("docs/how-to/back-up-and-prove.md", **places) as page:
+        shell.run(page.take("sh"))
+        (copy,) = tmp_path.glob("athena-*.db")
+        shell.run(page.take("sh"))
+        verify = page.take("sh")
+        assert '"equal"' in shell.run(verify)
+        shell.run(page.take("sh"))
+        assert "hello" in (tmp_path / "run.bundle").read_text()
+        server.api.run("lost")
+        server.stop()
+        shell.run(page.take("sh").replace("athena-2026-11-27.db", copy.name))
+    anchors = tmp_path / "athena.anchors"
+    anchors.write_text(anchors.read_text().replace('"chain":"', '"chain":"0'))
+    shell.run(verify, code=2)  # no chain value has 65 digits
+    look = "athena runs list --transport local -o json"
+    shell.run(look, code=2)  # an event that the backup lacks is lost
+    assert shell.run(f"ATHENA_ACCEPT_FORK=true {look}").count('"runId"') == 1
+
+
+def test_follow_the_feed(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    with Page("docs/how-to/follow-the-feed.md", **{URL: server.url, "/opt/athena/bin/": ""}) as page:
+        (tmp_path / "follow.py").write_text(page.take("python"))
+        command = page.take("sh")
+    shell = shell_of(server, tmp_path)
+    for count in (3, 2):  # it is killed in between
+        ids = [server.api.run(f"call {number}")["runId"] for number in range(count)]
+        following = shell.begin(command)
+        assert following.stdout is not None
+        assert [following.stdout.readline().split() for _ in ids] == [[run_id, "mock-model"] for run_id in ids]
+        following.kill()
+        following.communicate()
+    spent = "import sqlite3; print(sqlite3.connect('spent.db').execute('SELECT * FROM spent').fetchall())"
+    assert shell.run(f'python -c "{spent}"') == "[('mock-model', 5, 0)]\n"
+
+
+@pytest.mark.heavy
+def test_install(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, state_dir=str(tmp_path / "state"))
+    del shell.environment["PYTHONPATH"]
+    with Page("docs/how-to/install.md", **{"/opt/athena": f"{tmp_path}/athena", "dist": f"{tmp_path}/dist"}) as page:
+        build = page.take("sh").replace(" .\n", f" {tree.ROOT}\n").replace("python3 ", "/usr/bin/env python3 ")
+        assert shell.run(build).splitlines()[-1].startswith("projectathena ")
+        athena = f"{tmp_path}/athena/bin/athena"
+        assert "Echo: user: hello" in shell.run(f"{athena} run --input hello --transport local -o json")
+        assert shell.run(f"{tmp_path}/athena/bin/python -c 'import athena_client; print(athena_client.__file__)'")
+        assert "psycopg" not in shell.run(f"{tmp_path}/athena/bin/pip list")
+        shell.run(page.take("sh"))
+        assert "psycopg-binary" in shell.run(f"{tmp_path}/athena/bin/pip list")
+        assert '"ok":true' in shell.run(f"{athena} verify -o json")
+
+
+def test_upgrading(database: str) -> None:
+    with Page("docs/how-to/upgrading.md") as page, psycopg.connect(database) as connection:
+        look, end = page.take("sql").strip().splitlines()
+        connection.execute("SET application_name = 'athena'")
+        (row,) = connection.execute(look.encode()).fetchall()
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            connection.execute(end.replace("PID", str(row[0])).encode())
+
+
+@pytest.mark.heavy
+def test_two_machines(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    name = f"two_{os.getpid()}"
+    ports = {"8787": str(free_port()), "8788": str(free_port())}
+    there = cluster.of(name).replace("//athena@", f"//{name}@")
+    changes = {
+        **{"ROLE athena": f"ROLE {name}", "DATABASE athena OWNER athena": f"DATABASE {name} OWNER {name}"},
+        **{"postgresql://athena:choose-one@db.example.org/athena": f"'{there}'"},
+        **{"a.example.org": "127.0.0.1", "b.example.org": "127.0.0.1", **ports},
+    }
+    machines = []
+    for machine in ("a", "b"):
+        (tmp_path / machine).mkdir()
+        machines.append(Shell(tmp_path / machine))
+    with Page("docs/how-to/two-machines.md", **changes) as page, ExitStack() as stack:
+        for statement in page.take("sql").strip().splitlines():
+            cluster.execute(statement)
+        stack.callback(cluster.execute, f"DROP ROLE {name}")
+        stack.callback(cluster.execute, f"DROP DATABASE {name} WITH (FORCE)")
+        _, _, url = page.take("sh").partition("=")
+        processes = []
+        for shell in machines:
+            shell.environment["ATHENA_DATABASE_URL"] = url.strip().strip("'")
+            for line in page.take("sh").splitlines():
+                processes.append(shell.begin(line))
+                stack.callback(processes[-1].communicate)
+                stack.callback(processes[-1].kill)
+        for port in ports.values():
+            for _ in soon():
+                if is_ready(f"http://127.0.0.1:{port}/readyz"):
+                    break
+        check = page.take("sh")
+        for _ in soon():  # until the worker has registered
+            if machines[0].run(check.splitlines()[0]).count('"alive"') == 3:
+                break
+        assert "Who are you?" in machines[0].run(check)
+        processes[0].kill()
+        on_b = check.replace(ports["8787"], ports["8788"])
+        assert machines[1].run(on_b).count("Who are you?") >= 2
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
+        return False
