@@ -92,7 +92,7 @@ def as_root(directory: Path) -> Shell:
 
 
 def changes(directory: Path) -> dict[str, str]:
-    """What differs where a page is read on this machine: its directories, users and password."""
+    """The directories, users and password of this machine in place of a page's."""
     group = grp.getgrgid(os.getgid()).gr_name
     user = pwd.getpwuid(os.getuid()).pw_name
     return {
@@ -375,12 +375,12 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
         assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
 
         # the check of the page
-        said = checked(machine, tmp_path)
+        seen = checked(machine, tmp_path)
         if proxy == OAUTH2_PROXY:
-            assert said.lower().startswith("location: https://")
-            assert said.endswith("401\n")
+            assert seen.lower().startswith("location: https://")
+            assert seen.endswith("401\n")
         else:
-            assert json.loads(said)["data"]["identity"] == "ada"
+            assert json.loads(seen)["data"]["identity"] == "ada"
 
         # streams are not held back: each event and each word is read while the model waits with the next one
         gate = gates["door"]
