@@ -18,6 +18,7 @@ from tests.support.server import Server
 PAGES = {
     "docs/how-to/back-up-and-prove.md": "here",
     "docs/how-to/caddy.md": "tests/test_deployment.py",
+    "docs/how-to/demo.md": "here",
     "docs/how-to/deployment.md": "tests/test_deployment.py",
     "docs/how-to/follow-the-feed.md": "here",
     "docs/how-to/haproxy.md": "tests/test_deployment.py",
@@ -46,6 +47,11 @@ def test_the_blocks_of_every_page_run_somewhere() -> None:
 def shell_of(server: Server, directory: Path, **settings: str) -> Shell:
     """A shell whose commands work on the state directory of a server, and call it."""
     return Shell(directory, api_base_url=server.url, state_dir=str(server.state_dir), **settings)
+
+
+def test_demo(tmp_path: Path) -> None:
+    with Page("docs/how-to/demo.md") as page:  # tests/cli/test_demo.py runs the command that the target names
+        assert "athena demo" in Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
 
 
 def test_back_up_and_prove(serve: Serve, tmp_path: Path) -> None:
