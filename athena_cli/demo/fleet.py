@@ -41,10 +41,7 @@ PROFILES: Mapping[str, Json] = {
 """The agents: fields of a profile, and ``model``, ``timeoutMs`` and ``budgetUsd`` where they differ."""
 
 STEPS = {"collect": script.COLLECT, "count": script.COUNT, "draft": script.DRAFT}
-APPROVAL = (
-    "Send this report to 1,208 readers of the newsletter? It is the output of the step 'draft'. Check the figures:"
-    " 37 crates of pears, 12 % more than last week, 2.40 EUR per kilogram."
-)
+APPROVAL = "Send this report to the 1,208 readers of the newsletter?"
 
 
 class Refused(Exception):

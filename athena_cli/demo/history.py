@@ -19,8 +19,8 @@ REPORTS = 0.08  # each starts a process, which takes most of the time
 REST_SECONDS = 0.005
 HOURLY, NIGHTLY = "hourly-digest", "nightly-report"
 NOWHERE = Path("/dev/null")  # no .env is read there
-RECENT_MS = 600_000  # as much as the console's chart shows: busier
-SETTLING_MS = 90_000  # before the end, for what waits for a person
+RECENT_MS, WAITING_MS, RECENT_RUNS = 600_000, 180_000, 15
+"""Before the end: when the fleet becomes busier, and since when a person is waited for; runs in each of both spans."""
 
 
 class PastClock(FixedDate):
@@ -98,9 +98,7 @@ async def _live_through(fleet: Fleet, clock: PastClock, end: int, hours: float) 
         start = begin + hour * HOUR_MS
         of_day = start // HOUR_MS % 24
         count = max(2, round(RUNS_AN_HOUR * (1 + 0.8 * math.sin((of_day - 8) / 24 * 2 * math.pi))))
-        for moment in sorted(start + fleet.pick(HOUR_MS) for _ in range(count)):
-            if moment < end - RECENT_MS:
-                await _errand(fleet, clock, moment)
+        await _errands(fleet, clock, start, min(start + HOUR_MS, end - RECENT_MS), count)
         await fleet.call("POST", "/schedules/tick", {})
         if hour % 6 == 3:
             await _decide(fleet, await fleet.publish(), hour)
@@ -108,20 +106,22 @@ async def _live_through(fleet: Fleet, clock: PastClock, end: int, hours: float) 
             with clock.standing_still():
                 await fleet.burst()
             await _until_idle(fleet)
-    for moment in range(end - RECENT_MS, end - SETTLING_MS, RECENT_MS // 20):
-        await _errand(fleet, clock, moment)
+    await _errands(fleet, clock, end - RECENT_MS, end - WAITING_MS)
     await fleet.lose_work()
     fleet.waiting = await fleet.publish()
     await fleet.audit()
     await _until_idle(fleet)
     await _approval_of(fleet, fleet.waiting)
+    await _errands(fleet, clock, end - WAITING_MS, end)
     clock.move_to(end)
 
 
-async def _errand(fleet: Fleet, clock: PastClock, moment: int) -> None:
-    clock.move_to(moment)
-    with suppress(Refused):  # some runs fail
-        await fleet.errand(wait=True, reports=REPORTS)
+async def _errands(fleet: Fleet, clock: PastClock, start: int, end: int, count: int = RECENT_RUNS) -> None:
+    """Start some runs, one after another, at random times in a span of milliseconds."""
+    for moment in sorted(start + fleet.pick(end - start) for _ in range(count)):
+        clock.move_to(moment)
+        with suppress(Refused):  # some runs fail
+            await fleet.errand(wait=True, reports=REPORTS)
 
 
 async def _until_idle(fleet: Fleet) -> None:
