@@ -221,7 +221,7 @@ def _plain(policy: Policy) -> Policy:
 
 
 def check_budget(policy: Policy, place: str) -> None:
-    """Raise ConfigError for a new daily budget of 0, which would lift the limit. ``place`` is the prefix of its field."""
+    """Raise ConfigError for a new daily budget of 0, which would lift the limit; ``place`` prefixes its field."""
     if policy.cost_budget_daily_usd == 0:
         raise ConfigError.of(f"{place}costBudgetDailyUsd", "0 would lift the limit", "omit it to have no daily budget")
 

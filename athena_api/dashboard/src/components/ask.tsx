@@ -17,7 +17,7 @@ export function AskSubject({ id }: { id: string }): JSX.Element {
             <p>
               <b>{ask.question}</b>
             </p>
-            {ask.status !== "open" && <p class="bad">This is no longer open: {ask.status}.</p>}
+            {ask.status !== "open" && <p class="bad">Already decided: {ask.status}.</p>}
             {ask.subject ? (
               <pre tabIndex={0} aria-label="Text to approve">
                 {ask.subject}
