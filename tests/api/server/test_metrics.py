@@ -160,8 +160,8 @@ def test_a_process_shows_its_start_and_its_files(serve: Serve) -> None:
     assert before - 2 <= started <= time.time() + 1
     fds = metric(server.api, "process_open_fds")
     with ExitStack() as streams:
-        for _ in range(8):  # a loop that opens or closes a file meanwhile is outweighed
-            next(streams.enter_context(server.api.stream()))
+        opened = [streams.enter_context(server.api.stream()) for _ in range(8)]
+        assert [next(blocks) for blocks in opened]  # eight, so that a file which is closed meanwhile is outweighed
         assert metric(server.api, "process_open_fds") >= fds + 4
     assert metric(server.api, "process_max_fds") >= fds
     assert metric(server.api, "process_threads") >= 1
