@@ -16,7 +16,7 @@ quietly = output=$$($(1) 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test quick check console docs site bench bench-quick proof mutants clients audit lock clean
+.PHONY: help serve demo test quick check console docs screens site bench bench-quick proof mutants clients audit lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -58,6 +58,9 @@ console: $(CONSOLE)/node_modules/.ready $(CLIENT)/node_modules/.ready ## Lint, t
 %/node_modules/.ready: %/package-lock.json
 	@cd $* && npm ci --silent
 	@touch $@
+
+screens: $(READY) ## Write the screens of the command line again (tests/cli/screens)
+	@REFRESH_SCREENS=1 $(BIN)/python -m pytest -q -p no:cacheprovider tests/cli/test_screens.py -k shows
 
 docs: $(READY) ## Regenerate files: events, errors, settings, the listings of the API
 	@$(BIN)/python -m docs.generate

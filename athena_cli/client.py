@@ -173,6 +173,23 @@ async def watch(read: Callable[[], Awaitable[bytes]], operation_id: str, options
             await asyncio.sleep(WATCH_SECONDS)
 
 
+def show_list(
+    connection: ConnectionOptions | None,
+    read: "Callable[[Transport], Awaitable[bytes]]",
+    operation_id: str,
+    options: ListOptions | None,
+) -> None:
+    """Print a list that ``read`` returns as JSON, once or again and again."""
+    watched = check_terminal(options, output_of(connection))
+
+    async def work(transport: "Transport") -> bytes:
+        if watched and options is not None:
+            await watch(lambda: read(transport), operation_id, options)
+        return await read(transport)
+
+    render.show(call(connection, work), output_of(connection), operation_id, options)
+
+
 def request_all(
     connection: ConnectionOptions | None,
     operation_id: str,

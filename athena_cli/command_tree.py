@@ -15,6 +15,7 @@ from athena_cli.commands import (
     memory,
     queues,
     reviews,
+    run_activity,
     runs,
     schedules,
     server,
@@ -44,6 +45,9 @@ GROUPS: Mapping[str, str] = {
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": runs.run,
     "cancel": runs.cancel,
+    "ps": run_activity.list_present,
+    "logs": run_activity.logs,
+    "open": run_activity.open_console,
     "work enqueue": queues.enqueue_work,
     "work status": queues.show_work,
     "work drain": queues.drain_work,

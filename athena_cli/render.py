@@ -260,7 +260,7 @@ def draw(lines: "Iterable[RenderableType]") -> None:
         if line == "None.":
             note("None.")
         else:
-            console.print(line)
+            console.print(line, soft_wrap=True)
 
 
 def width() -> int:

@@ -11,6 +11,7 @@ import httpx2
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
 from athena_cli.exit_codes import Exit, Failed, Misused, Unreachable, advice_of
+from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, is_part, whole_id
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
 from athena_client import Unreachable as NoAnswer
 from athena_client.wire import was_refused
@@ -25,6 +26,10 @@ LOCAL_URL = "http://127.0.0.1"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 OPERATIONS_BY_ID: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
+
+
+FIND_IDS = OPERATIONS_BY_ID["findIds"]
+NOT_FOUND = 404
 
 
 class StreamItem(NamedTuple):
@@ -59,6 +64,9 @@ class Transport:
 
         ``wait=False`` asks a run-like operation to respond at once.
         """
+        path = await self._whole_ids(path or {}, OF_RECORDS)
+        query = await self._whole_ids(query or {}, OF_RECORDS)
+        body = None if body is None else await self._whole_ids(body, OF_RECORDS)
         operation = OPERATIONS_BY_ID[operation_id]
         headers = {} if if_match is None else {"if-match": if_match}
         if operation.accepted is not None and not wait:
@@ -74,11 +82,28 @@ class Transport:
                 waits=operation.accepted is not None,
             )
         except AthenaError as error:
+            whole = await self._whole_ids(path, OF_ANY) if error.status == NOT_FOUND else path
+            if whole != path:
+                return await self.request(
+                    operation_id, path=whole, query=query, body=body, if_match=if_match, wait=wait
+                )
             raise exit_of(error) from error
         except ValueError as error:
             raise Misused(str(error)) from error
         self.following = answer.headers.get("athena-next-cursor")
         return answer.data.removesuffix(b"\n")
+
+    async def _whole_ids(self, members: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any]:
+        """Return members of a request with whole ids instead of parts of ids. Raise Misused if several fit."""
+        whole = dict(members)
+        for name, value in members.items():
+            if name in named and isinstance(value, str) and is_part(value):
+                try:
+                    answer = await self._client.send("GET", template_of(FIND_IDS), parameters={"part": value})
+                except AthenaError:  # an older server, or a caller who may not: the part is judged as it is
+                    continue
+                whole[name] = whole_id(name, value, answer.data, named[name])
+        return whole
 
     async def follow(
         self,
@@ -94,6 +119,7 @@ class Transport:
         Call ``lost`` with the reason when a connection ends. Raise Unreachable only before the first connection, Failed
         if the server rejects the stream, and Misused.
         """
+        query = await self._whole_ids(query, OF_RECORDS)
         stream = self._client.stream(
             template_of(OPERATIONS_BY_ID[operation_id]),
             bytes,

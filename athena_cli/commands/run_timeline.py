@@ -128,6 +128,8 @@ class RunFollower:
         elif entry["role"] == "assistant" and entry.get("kind", "message") == "message":
             self._print_text((entry.get("content") or "")[self._written :])
             self._end_turn()
+            if entry.get("partial"):
+                self._note("  (partial: the run ended here)")
         else:
             self._end_turn()
             for text in entry_lines(entry):

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from athena_cli.client import ConnectionOptions, call, output_of, request
-from athena_cli.commands.run_timeline import RunFollower
-from athena_cli.exit_codes import Failed, Misused
+from athena_cli.client import ConnectionOptions, request
+from athena_cli.commands.run_activity import logs
+from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
 
 
@@ -99,15 +99,10 @@ def cancel(
 
 
 def watch(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
-    """Follow a run until it ends: live model text, tool calls and verdict.
-
-    Model text goes to standard output, everything else to standard error. `-o json` also prints the run's record at the
-    end; `-o jsonl` prints each transcript entry as a JSON line. The exit code is 1 if the run does not complete.
+    """Follow a run until it ends, as `logs -f` does.
 
     Args:
         run: Id of the run.
         connection: Connection options.
     """
-    record = call(connection, lambda transport: RunFollower(transport, run, output_of(connection)).follow())
-    if record["status"] not in {"completed", "paused"}:
-        raise Failed(f"run {run} is {record['status']}")
+    logs(run, follow=True, connection=connection)

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from athena_cli import render
-from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, call, check_terminal, output_of, watch
+from athena_cli.client import PAGE_ITEMS_MAX, ConnectionOptions, show_list
 from athena_cli.output.options import ListOptions
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ def list_schedules(*, listing: ListOptions | None = None, connection: Connection
     """
     import msgspec
 
-    watched = check_terminal(listing, output_of(connection))
-
     async def read(transport: "Transport") -> bytes:
         tasks: list[Any] = []
         query: dict[str, str | None] = {"limit": str(PAGE_ITEMS_MAX)}
@@ -31,9 +28,4 @@ def list_schedules(*, listing: ListOptions | None = None, connection: Connection
                 return msgspec.json.encode({"count": len(tasks), "tasks": tasks})
             query["cursor"] = page["nextCursor"]
 
-    async def work(transport: "Transport") -> bytes:
-        if watched and listing is not None:
-            await watch(lambda: read(transport), "listSchedules", listing)
-        return await read(transport)
-
-    render.show(call(connection, work), output_of(connection), "listSchedules", listing)
+    show_list(connection, read, "listSchedules", listing)

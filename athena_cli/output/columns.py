@@ -74,8 +74,13 @@ def word(name: str, *paths: str, rank: int = ALWAYS, most: int = WORD_CELLS_MAX)
 
 
 def session(rank: int = ALWAYS) -> Column:
-    """Return the column of sessions: a generated id in its short form, and names as they are."""
-    return Column("session", lambda record: short(_first(record, ("sessionId",))), rank, most=SESSION_CELLS_MAX)
+    """Return the column of sessions: names, and of a generated id the end. Commands take no part of either."""
+
+    def read(record: Record) -> str:
+        found = _first(record, ("sessionId",))
+        return found if short(found) == found else f"…{short(found)}"
+
+    return Column("session", read, rank, most=SESSION_CELLS_MAX)
 
 
 def key(name: str, *paths: str, rank: int = ALWAYS) -> Column:
@@ -164,7 +169,7 @@ def _trigger(record: Record) -> str:
         return f"every {record['everyMinutes']} min"
     if record.get("cron"):
         return f"{record['cron']} {record.get('timezone') or 'UTC'}"
-    return f"once {_dated(record, ('runAt',), distance)}" if record.get("runAt") else ""
+    return "once" if record.get("runAt") else ""
 
 
 def _state(record: Record) -> str:
@@ -197,6 +202,21 @@ def _message(record: Record) -> str:
 
 def _who(record: Record) -> str:
     return "call" if record.get("kind") == "tool-call" else str(record.get("role", ""))
+
+
+def _budget(record: Record) -> str:
+    """Return the budget of a profile; 0 is none."""
+    budget = at(record, "policies.budgetUsd")
+    return money(budget * 1e6) if budget else ""
+
+
+def _rule(record: Record) -> str:
+    """Return the limit of the policy that rejected a run."""
+    return _first(record, ("policy.policyName", "event.policy.policyName")).removeprefix("policy.")
+
+
+def _target(record: Record) -> str:
+    return short(_first(record, ("target", "runId")))
 
 
 def _problems(record: Record) -> str:
@@ -285,7 +305,7 @@ TABLES: Mapping[str, ListTable] = {
             word("model", "config.model", rank=1),
             joined("tools", "config.tools", rank=2),
             lasting("timeout", "policies.timeoutMs", 6),
-            usd("budget", "policies.budgetUsd", 4),
+            Column("budget", _budget, 4, right=True),
             ago("age", "createdAt", rank=3),
         ),
     ),
@@ -446,9 +466,9 @@ TABLES: Mapping[str, ListTable] = {
         "id",
         (
             ago("age", "createdAt", rank=1),
-            text("reason", "reason", least=20),
+            text("reason", "reason", least=28),
             Column("limit", _limit, 3),
-            word("rule", "policy.policyName", "event.policy.policyName", rank=2, most=32),
+            Column("rule", _rule, 2),
             word("requested by", "actor"),
             session(2),
             key("run", "runId", rank=4),
@@ -486,9 +506,9 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "createdAt"),
             word("action", "type"),
             word("by", "actor"),
-            word("target", "target", "runId", rank=1),
-            text("reason", "reason", rank=2),
-            session(3),
+            Column("target", _target, 2, most=18),
+            text("reason", "reason", rank=1),
+            session(4),
         ),
     ),
     "listEvents": ListTable(

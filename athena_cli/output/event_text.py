@@ -11,7 +11,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "run.queued": ("reason", "provider", "model"),
     "run.created": ("provider", "model"),
     "run.leased": ("attempt", "executor"),
-    "run.completed": ("verificationStatus",),
+    "run.completed": (),
     "run.failed": ("code", "message"),
     "run.timed-out": ("code",),
     "run.crashed": ("code",),
@@ -87,6 +87,8 @@ def result_text(content: str) -> str:
 def summary_of(event: Mapping[str, Any]) -> str:
     """Return what an event says beyond its type, session and run."""
     payload = event.get("payload") or {}
+    if payload.get("verificationStatus") == "verification-failed":
+        return "verification failed"
     names = MEMBERS.get(event.get("type", ""), USUAL)
     parts = (_part(name.rpartition(".")[2], _at(payload, name)) for name in names)
     return line(" · ".join(part for part in parts if part))

@@ -1,11 +1,12 @@
 """The views of single records: the fields, texts and lists that people need of each kind, in their order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from athena_cli.output.columns import (
     TABLES,
     Column,
+    Read,
     Record,
     ago,
     at,
@@ -21,23 +22,43 @@ from athena_cli.output.columns import (
     weight,
     word,
 )
-from athena_cli.output.values import date_time, line, money, plain
+from athena_cli.output.values import counted, date_time, line, money, plain
+
+UNNAMED = "shadow-harness-"
+"""The beginning of the id of a profile that nobody created: provider and model of a run that named no profile."""
 
 
 class Listed(NamedTuple):
-    """A list inside of a record: its title, its member, and its columns."""
+    """A list inside of a record: its title, its member, its columns, and the records that are shown."""
 
     title: str
     path: str
     columns: tuple[Column, ...] | None = None
+    where: Callable[[Record], bool] = bool
+    wrapped: bool = False
+    """Each record is one field: its first column is the name, its second the value, with all of its words."""
 
 
 class View(NamedTuple):
-    """The parts of a record in their order: fields in one line each, texts, and lists."""
+    """The parts of a record in their order: fields in one line each, texts, lists, and commands to copy."""
 
     fields: tuple[Column, ...]
-    texts: tuple[tuple[str, str], ...] = ()
+    texts: tuple[tuple[str, Read], ...] = ()
     lists: tuple[Listed, ...] = ()
+    commands: tuple[tuple[str, Read], ...] = ()
+
+
+def raw(title: str, path: str) -> tuple[str, Read]:
+    """Return a text below the fields, with its lines as they are."""
+    return title, lambda record: "" if (found := at(record, path)) is None else str(found)
+
+
+def _whole_answer(record: Record) -> str:
+    return "" if record.get("partial") else record.get("output") or ""
+
+
+def _partial_answer(record: Record) -> str:
+    return (record.get("output") or "") if record.get("partial") else ""
 
 
 def dated(name: str, path: str) -> Column:
@@ -55,6 +76,14 @@ def whole(name: str, *paths: str) -> Column:
     return Column(name, lambda record: line(" ".join(str(v) for path in paths if (v := at(record, path)) is not None)))
 
 
+def _agent(record: Record) -> str:
+    """Return the name and the id of a run's profile. A run without one has the default of its provider and model."""
+    profile, name = str(record.get("harnessProfileId") or ""), record.get("agentName")
+    if profile.startswith(UNNAMED):
+        return f"default ({record.get('provider')} / {record.get('model')})"
+    return f"{name} ({profile})" if name and name != profile else profile
+
+
 def _outcome(record: Record) -> str:
     """Return the status of a run with its reason; "" for a result, which has none."""
     if "status" not in record:
@@ -70,7 +99,8 @@ def _spent(record: Record) -> str:
     spent, budget = record.get("costMicroUsd"), record.get("budgetMicroUsd")
     if spent is None and not budget:
         return ""
-    return money(spent or 0) + (f" of {money(budget)}" if budget else "")
+    estimated = " (estimated)" if at(record, "usage.estimated") else ""
+    return money(spent or 0) + (f" of {money(budget)}" if budget else "") + estimated
 
 
 def _tokens(record: Record) -> str:
@@ -86,7 +116,7 @@ RUN = View(
         whole("run", "runId"),
         Column("status", _outcome),
         whole("session", "sessionId"),
-        whole("agent (profile)", "agentName", "harnessProfileId"),
+        Column("agent (profile)", _agent),
         whole("model", "provider", "model"),
         dated("created", "createdAt"),
         took("time", "createdAt", "finishedAt"),
@@ -97,7 +127,12 @@ RUN = View(
         whole("parent", "parentRunId"),
         whole("template", "template.id", "template.version"),
     ),
-    (("error", "error.message"), ("input", "inputPreview"), ("answer", "output")),
+    (
+        raw("error", "error.message"),
+        raw("input", "inputPreview"),
+        ("answer", _whole_answer),
+        ("partial answer", _partial_answer),
+    ),
     (Listed("verification failures", "verificationFailures", (word("rule", "policyId"), text("message", "message"))),),
 )
 
@@ -105,7 +140,7 @@ RUN = View(
 def _queued(record: Record) -> str:
     queue = record["queue"]
     since = f", oldest {ago('', 'queue.oldestWaitingSince').read(record)}" if queue.get("oldestWaitingSince") else ""
-    return f"{queue['waiting']:,} runs{since}; {queue['items']:,} work items"
+    return f"{counted(queue['waiting'], 'run')}{since}; {counted(queue['items'], 'work item')}"
 
 
 def _today(record: Record) -> str:
@@ -134,6 +169,10 @@ def _spends(name: str, path: str) -> tuple[Column, ...]:
     return (word(name, path, most=40), usd("cost", "estimatedSpendUsd"), number("tokens", "totalTokens"))
 
 
+def _is_paid(record: Record) -> bool:
+    return bool(record.get("estimatedSpendUsd"))
+
+
 FLEET = View(
     (
         Column(
@@ -151,7 +190,9 @@ FLEET = View(
         Column("run time", _run_times),
         Column(
             "rejected 24 h",
-            lambda record: f"{at(record, 'recent.refused'):,} runs, {at(record, 'recent.denied'):,} requests",
+            lambda record: ", ".join(
+                (counted(at(record, "recent.refused"), "run"), counted(at(record, "recent.denied"), "request"))
+            ),
         ),
         Column("cost today", _today),
         usd("cost this month", "costSummary.totalEstimatedSpendUsd"),
@@ -159,11 +200,12 @@ FLEET = View(
     ),
     (),
     (
-        Listed("cost by provider", "costSummary.providerBreakdown", _spends("provider", "provider")),
+        Listed("cost by provider", "costSummary.providerBreakdown", _spends("provider", "provider"), _is_paid),
         Listed(
             "cost by agent (profile)",
             "costSummary.profileBreakdown",
-            (key("profile", "harnessProfileId"), *_spends("profile", "harnessProfileId")[1:]),
+            (key("agent", "harnessProfileId"), *_spends("", "")[1:]),
+            _is_paid,
         ),
     ),
 )
@@ -209,19 +251,8 @@ EXPLAINED = View(
         whole("parent", "parentRunId"),
         whole("waiting for", "waitsFor.says"),
     ),
-    (("input", "request.input"),),
-    (
-        Listed(
-            "timeline",
-            "causes",
-            (
-                clock("time", "at"),
-                number("turn", "turn", 1),
-                text("what", "says"),
-                word("by", "actor", rank=2, most=20),
-            ),
-        ),
-    ),
+    (raw("input", "request.input"),),
+    (Listed("timeline", "causes", (clock("time", "at"), text("says", "says")), wrapped=True),),
 )
 
 
@@ -276,10 +307,10 @@ WORKFLOW_RUN = View(
         took("time", "run.startedAt", "run.finishedAt"),
         Column("time left", _time_left),
         whole("requested by", "run.requestedBy"),
-        Column("approve with", _approve),
     ),
     (),
     (STEPS,),
+    (("approve with", _approve),),
 )
 
 
@@ -336,7 +367,7 @@ VIEWS: Mapping[str, View] = {
             dated("changed", "updatedAt"),
             whole("changed by", "updatedBy"),
         ),
-        (("input", "input"),),
+        (raw("input", "input"),),
     ),
     "getCaller": View(
         (
@@ -359,7 +390,7 @@ VIEWS: Mapping[str, View] = {
             dated("created", "createdAt"),
             whole("SHA-256", "sha256"),
         ),
-        (("content", "content.text"), ("content", "content.value"), ("content (base64)", "content.base64")),
+        (raw("content", "content.text"), raw("content", "content.value"), raw("content (base64)", "content.base64")),
     ),
     "getHarnessProfile": View(
         (
@@ -407,7 +438,7 @@ VIEWS: Mapping[str, View] = {
             whole("decided by", "decidedBy"),
             whole("note", "auditNote"),
         ),
-        (("error", "error"),),
+        (raw("error", "error"),),
         (
             Listed(
                 "attempts",

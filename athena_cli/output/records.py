@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 INDENT = 2
 DEPTH_MAX = 3
 LONG_CELLS = 100
-HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath"})
+HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath", "queueDepth"})
 """Members that say nothing to people."""
 
 NAMES: Mapping[str, str] = {
     "harnessProfileId": "agent (profile)",
     "runTemplateId": "template",
+    "costBudgetDailyUsd": "daily budget",
     "createdAt": "created",
     "updatedAt": "changed",
     "startedAt": "started",
@@ -33,18 +34,29 @@ NAMES: Mapping[str, str] = {
 
 def record_lines(document: Mapping[str, Any], operation_id: str | None, width: int) -> "Iterator[Text]":
     """Yield the lines of a record, in order."""
+    from rich.text import Text
+
     view = VIEWS.get(operation_id or "")
     if view is None or not _fits(view, document):
         yield from _all_of(document, width, 0)
         return
     shown = [(column.name, value) for column in view.fields if (value := column.read(document))]
     yield from _fields(shown, width, 0)
-    for title, path in view.texts:
-        if value := at(document, path):
-            yield from _text(title, str(value), width, 0)
+    for title, read in view.texts:
+        if found := read(document):
+            yield from _text(title, found, width, 0)
     for listed in view.lists:
-        if rows := at(document, listed.path):
+        rows = [row for row in at(document, listed.path) or () if listed.where(row)]
+        if rows and listed.wrapped and listed.columns:
+            name, said = listed.columns
+            yield _title(f"{listed.title} ({len(rows):,})", 0)
+            yield from _fields([(name.read(row), said.read(row)) for row in rows], width, INDENT)
+        elif rows:
             yield from _list(listed.title, rows, listed.columns, width, 0)
+    for title, read in view.commands:
+        if found := read(document):  # in one line, however long, so that it can be copied
+            yield _title(title, 0)
+            yield Text(" " * INDENT + found)
 
 
 def _fits(view: View, document: Mapping[str, Any]) -> bool:

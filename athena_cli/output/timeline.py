@@ -30,12 +30,13 @@ def end_line(record: Mapping[str, Any]) -> str:
     reason = f"{error['code']}: {line(error['message'])}" if error else waiting.get("reason", "")
     if record.get("verificationStatus") == "verification-failed":
         reason = reason or "verification failed"
-    tokens = (record.get("usage") or {}).get("totalTokens")
+    usage = record.get("usage") or {}
+    tokens, guessed = usage.get("totalTokens"), " (estimated)" if usage.get("estimated") else ""
     ended = record.get("finishedAt")
     parts = (
         f"{record['status']}{f' ({reason})' if reason else ''}",
         record["runId"],
-        "" if tokens is None else f"{tokens:,} tokens",
+        "" if tokens is None else f"{tokens:,} tokens{guessed}",
         money(record.get("costMicroUsd")),
         "" if ended is None else between(record["createdAt"], ended),
     )

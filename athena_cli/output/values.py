@@ -1,12 +1,14 @@
 """Values as people read them on a terminal: money, durations, ages, sizes and ids."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from athena_core.clock import SystemClock
 from athena_core.text import one_line, printable
 
 CLOCK = SystemClock()
+ZONE: tzinfo | None = None
+"""The time zone of what is printed; None is the one of this machine."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 ULID = re.compile(r"[a-z]+[_-][0-9A-HJKMNP-TV-Z]{26}")
 UNITS = ((31_536_000, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -80,13 +82,13 @@ def between(start: str, end: str) -> str:
 
 def date_time(then: str, *, ahead: bool = False) -> str:
     """Return a time of the local time zone, with its distance."""
-    local = datetime.fromisoformat(then).astimezone()
+    local = datetime.fromisoformat(then).astimezone(ZONE)
     return f"{local:%Y-%m-%d %H:%M:%S %Z} ({distance(then) if ahead else age(then)})"
 
 
 def clock_time(then: str) -> str:
     """Return the time of the day in the local time zone."""
-    return f"{datetime.fromisoformat(then).astimezone():%H:%M:%S}"
+    return f"{datetime.fromisoformat(then).astimezone(ZONE):%H:%M:%S}"
 
 
 def _seconds(then: str, at: datetime | None) -> float:
@@ -126,3 +128,8 @@ def plain(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return "" if value is None else str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

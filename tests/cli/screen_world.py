@@ -72,6 +72,6 @@ def _past(scene: Scene) -> dict[str, str]:
         "template": api.post("/run-templates", template)["id"],
         "entry": entry["id"],
         "message": sent["messageId"],
-        "directive": api.get(f"/runs/{agent}")["directiveId"],
+        "directive": api.post("/directives", {"input": "Summarise the day."})["id"],
         "evidence": api.get(f"/runs/{agent}/evidence")["items"][0]["id"],
     }

@@ -1,0 +1,144 @@
+"""Commands for a look at runs: those in progress, the timeline of one, and its page in the console."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from athena_cli import render
+from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of, settings_of, show_list
+from athena_cli.commands.run_timeline import Record, RunFollower
+from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import SWITCH
+from athena_cli.output.options import ListOptions
+
+if TYPE_CHECKING:
+    from athena_cli.transport import Transport
+
+PRESENT = ("running", "queued", "paused")
+RECENT_RUNS = 20
+PRESENT_RUNS = 200
+WELL = frozenset({"completed", "paused", "queued", "running"})
+PAGES = {
+    "fleet": "fleet",
+    "runs": "runs",
+    "events": "events",
+    "workflows": "workflows",
+    "schedules": "schedules",
+    "dead-letters": "letters",
+    "rejections": "rejections",
+    "system": "system",
+}
+"""The pages of the console, and their addresses."""
+
+
+def list_present(
+    *,
+    recent: Annotated[bool, Parameter(name=("--all", "-a"), negative="")] = False,
+    listing: ListOptions | None = None,
+    connection: ConnectionOptions | None = None,
+) -> None:
+    """List the runs that are running, queued or paused now, newest first.
+
+    Args:
+        recent: Also list the newest runs that have ended.
+        listing: Options of the list.
+        connection: Connection options.
+    """
+    import msgspec
+
+    async def read(transport: "Transport") -> bytes:
+        found: dict[str, Any] = {}
+        queries = [{"status": status, "limit": str(PRESENT_RUNS)} for status in PRESENT]
+        for query in (*queries, *([{"limit": str(RECENT_RUNS)}] if recent else ())):
+            for run in msgspec.json.decode(await transport.request("listRuns", query=query))["items"]:
+                found[run["runId"]] = run
+        newest = sorted(found.values(), key=lambda run: (run["createdAt"], run["runId"]), reverse=True)
+        return msgspec.json.encode({"items": newest})
+
+    show_list(connection, read, "listRuns", listing)
+
+
+def logs(
+    run: str | None = None,
+    /,
+    *,
+    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
+    connection: ConnectionOptions | None = None,
+) -> None:
+    """Print the timeline of a run: its input, the text of the model, its tool calls, and how it ended.
+
+    With `-f`, follow the run until it ends; then the text of the model goes to standard output and everything else to
+    standard error, and the exit code is 1 if the run failed. `-o json` also prints the record of the run at the end;
+    `-o jsonl` prints each transcript entry as a JSON line.
+
+    Args:
+        run: Id of the run, or the end of it; the newest run if absent.
+        follow: Follow the run until it ends.
+        connection: Connection options.
+    """
+
+    async def work(transport: "Transport") -> Record:
+        found = run or await newest_run(transport)
+        follower = RunFollower(transport, found, machine_output_of(connection), whole=not follow)
+        return await (follower.follow() if follow else follower.tell())
+
+    record = call(connection, work)
+    if follow and record["status"] not in WELL:
+        raise Failed(f"run {record['runId']} is {record['status']}")
+
+
+async def newest_run(transport: "Transport") -> str:
+    """Return the id of the newest run. Raise Failed if there is none."""
+    import msgspec
+
+    found = msgspec.json.decode(await transport.request("listRuns", query={"limit": "1"}))["items"]
+    if not found:
+        raise Failed('there is no run yet; start one with: athena run "hello"')
+    return str(found[0]["runId"])
+
+
+def open_console(
+    place: str = "fleet", /, *, no_browser: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None
+) -> None:
+    """Print the address of a run or a page in the console, and open it in a browser if there is one.
+
+    Args:
+        place: Id of a run, or a page: fleet, runs, events, workflows, schedules, dead-letters, rejections or system.
+        no_browser: Only print the address.
+        connection: Connection options.
+    """
+    served = replace(connection or ConnectionOptions(), transport="api")  # without a server there is no console
+    url = settings_of(served).api_base_url.rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise Misused(f"ATHENA_API_BASE_URL: {url!r} is not a web address")
+
+    async def work(transport: "Transport") -> str:
+        if place in PAGES:
+            await transport.request("getCaller")
+            return PAGES[place]
+        import msgspec
+
+        record = msgspec.json.decode(await transport.request("getRun", path={"runId": place}))
+        return f"runs/{record['runId']}"
+
+    address = f"{url}/#/{call(served, work)}"
+    if output_of(connection) in {"json", "jsonl"}:
+        import msgspec
+
+        render.write(msgspec.json.encode({"url": address}))
+        return
+    render.say(address)
+    if not no_browser and render.on_terminal():
+        open_browser(address)
+
+
+def open_browser(address: str) -> None:
+    """Open an address in a browser with a window. Do nothing where there is none, or only one for terminals."""
+    import webbrowser
+    from contextlib import suppress
+
+    with suppress(webbrowser.Error):
+        browser = webbrowser.get()
+        if type(browser) is not webbrowser.GenericBrowser:
+            browser.open(address)

@@ -1,0 +1,45 @@
+"""Parts of ids that commands accept instead of whole ones: the beginning of an id, or its end as tables print it."""
+
+import re
+from collections.abc import Mapping
+
+from athena_cli.exit_codes import Misused
+
+PART_CHARS_MIN = 6
+WHOLE = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}")
+PART = re.compile(rf"[0-9A-Za-z_-]{{{PART_CHARS_MIN},40}}")
+
+OF_RECORDS: Mapping[str, str] = {
+    "runId": "run_",
+    "parentRunId": "run_",
+    "harnessProfileId": "hp_",
+    "directiveId": "dir_",
+    "runTemplateId": "tpl_",
+    "templateId": "tpl_",
+    "workflowId": "wf_",
+    "evidenceId": "evd_",
+    "messageId": "msg_",
+    "entryId": "mem_",
+}
+"""Members of requests that name a record, and the beginning of its id."""
+
+OF_ANY: Mapping[str, str] = {"id": "", "scheduleId": "", "drainId": ""}
+"""Path parameters that name records of several kinds, or records with names of people's choice."""
+
+
+def is_part(value: str) -> bool:
+    """Return True if a value may be a part of an id."""
+    return PART.fullmatch(value) is not None and WHOLE.fullmatch(value) is None
+
+
+def whole_id(member: str, part: str, answer: bytes, beginning: str) -> str:
+    """Return the only id of an answer of ``findIds`` with this beginning; without one, the part. Raise Misused."""
+    import msgspec
+
+    items = msgspec.json.decode(answer)["items"]
+    found = [item for item in items if item["id"].startswith(beginning)]
+    exact = [item["id"] for item in found if item["id"] == part]
+    if len(found) > 1 and not exact:
+        listed = ", ".join(f"{item['kind']} {item['id']}" for item in found)
+        raise Misused(f"{part!r} fits several ids: {listed}")
+    return str((exact or [item["id"] for item in found] or [part])[0])

@@ -1,0 +1,216 @@
+"""Sixty commands on a terminal of 80 and of 120 columns, as committed in ``screens``: a change is a diff in review.
+
+``make screens`` writes them again.
+"""
+
+import os
+import re
+import shlex
+import string
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from athena_cli import client, transport
+from athena_cli.commands import run_activity
+from tests.cli.screen_world import furnished
+from tests.cli.screens import SCREENS, WIDTHS, Screen
+from tests.console.scene import Scene
+
+COMMANDS = """
+ps
+ps -a
+ps -q
+logs $agent
+logs $failed
+logs $paused
+runs list
+runs list --status failed
+runs list --status timed-out
+runs list --columns run,status,error.code,costMicroUsd
+runs list -q --limit 3
+runs list --limit 2 -o jsonl
+runs active
+runs cancel-requests
+runs get $agent
+runs get $failed
+runs get $paused
+runs get $queued
+runs get $running
+runs get nothing-of-that-name
+runs explain $agent
+runs explain $queued
+runs explain $failed
+runs evidence $agent
+runs evidence-get $agent $evidence
+open $agent
+open dead-letters
+sessions list
+sessions get pears-weekly
+sessions transcript pears-weekly
+sessions transcript prices
+events list --run $agent
+events list --limit 10 --columns type,session
+fleet
+health
+workers
+whoami
+audit
+policy show
+policy rejections
+policy rejections --columns reason,requested-by,request.input
+schedule list
+schedule get weekly-report
+schedule get nightly
+schedule logs new-year
+schedule preview nightly --count 3 --from 2027-01-01T00:00:00Z
+workflows list
+workflows get $workflow
+workflow status $flow
+workflow status $broken
+workflow runs $broken
+asks list
+harness-profiles list
+harness-profiles get $profile
+directives list --limit 5
+directives get $directive
+run-templates list
+run-templates get $template
+a2a list
+a2a get $message
+a2a dlq
+a2a dlq --columns letter,colour
+a2a dlq-get $dead
+work status --session reminders
+memory list
+memory show $entry
+persona list
+anchors list
+""".strip().splitlines()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, dict[str, str]]]:
+    with furnished(tmp_path_factory.mktemp("screens")) as (scene, kept):
+        yield scene, kept
+
+
+def name_of(command: str) -> str:
+    """The name of a command's file."""
+    return "".join(letter if letter.isalnum() else "-" for letter in command.replace("$", "")).replace("--", "-")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_shows_what_is_committed(world: tuple[Scene, dict[str, str]], command: str) -> None:
+    scene, kept = world
+    shown = ""
+    for width in WIDTHS:
+        arguments = shlex.split(string.Template(command).substitute(kept))
+        shown += f"{width} columns $ athena {command}\n{Screen(scene.server.url, width).show(arguments)}\n"
+    assert "Traceback" not in shown
+    path = SCREENS / f"{name_of(command)}.txt"
+    if "REFRESH_SCREENS" in os.environ:
+        SCREENS.mkdir(exist_ok=True)
+        path.write_text(shown)
+    assert shown == path.read_text(), f"look at the difference; `make screens` writes {path.name} again"
+
+
+def run(world: tuple[Scene, dict[str, str]], command: str, width: int = 100) -> str:
+    """Run a command on a terminal, without masks of ids. Return its screen."""
+    scene, kept = world
+    arguments = shlex.split(string.Template(command).substitute(kept))
+    return Screen(scene.server.url, width, masked=False).show(arguments)
+
+
+@pytest.mark.parametrize(
+    "cut", [slice(-8, None), slice(-6, None), slice(0, 28)], ids=["printed", "shortest", "beginning"]
+)
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("agent", "runs get"),
+        ("agent", "logs"),
+        ("flow", "workflow status"),
+        ("workflow", "workflows get"),
+        ("profile", "harness-profiles get"),
+        ("directive", "directives get"),
+        ("template", "run-templates get"),
+        ("dead", "a2a dlq-get"),
+        ("message", "a2a get"),
+        ("entry", "memory show"),
+    ],
+)
+def test_a_part_of_an_id_is_as_good_as_the_whole(
+    world: tuple[Scene, dict[str, str]], name: str, command: str, cut: slice
+) -> None:
+    whole = world[1][name]
+    shown = run(world, f"{command} {whole[cut]}")
+    assert whole in shown
+    assert shown == run(world, f"{command} {whole}")
+
+
+def test_parts_of_ids_name_evidence_and_filter_events(world: tuple[Scene, dict[str, str]]) -> None:
+    agent, evidence = world[1]["agent"], world[1]["evidence"]
+    assert evidence in run(world, f"runs evidence-get {agent[-8:]} {evidence[-8:]}")
+    assert run(world, f"events list --run {agent[-8:]}") == run(world, f"events list --run {agent}")
+
+
+def test_a_part_that_fits_several_ids_lists_them_and_one_that_fits_none_is_not_found(
+    world: tuple[Scene, dict[str, str]],
+) -> None:
+    kept = world[1]
+    shown = run(world, f"runs get {kept['agent'][:7]}")
+    assert "fits several ids: run run_" in shown
+    assert "[exit 2]" in shown
+    for nothing in ("zzzzzz", "run_00000000000000000000000000", f"{kept['dead'][-8:]}"):  # the last is no run
+        assert re.search(r"no run '.*' exists", run(world, f"runs get {nothing}")), nothing
+
+
+@pytest.mark.parametrize("part", ["", "x", "../../policy", "a" * 5_000, "run_%", "run_\x1b[31m", "値段を教えて"])
+def test_hostile_parts_of_ids_are_refused_in_one_line(world: tuple[Scene, dict[str, str]], part: str) -> None:
+    shown = Screen(world[0].server.url, 100, masked=False).show(["runs", "get", part])
+    assert "Traceback" not in shown
+    assert "\x1b" not in shown
+    assert "[exit 0]" not in shown
+
+
+def test_the_timeline_of_the_newest_run_is_shown_without_an_id(world: tuple[Scene, dict[str, str]]) -> None:
+    assert world[1]["queued"] in run(world, "logs")
+
+
+def test_a_browser_is_opened_at_the_page_of_a_run(
+    world: tuple[Scene, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(run_activity, "open_browser", opened.append)
+    scene, kept = world
+    run(world, f"open {kept['agent'][-8:]}")
+    run(world, "open runs --no-browser")
+    assert opened == [f"{scene.server.url}/#/runs/{kept['agent']}"]
+
+
+def test_a_list_is_shown_again_and_again_until_it_is_ended(
+    world: tuple[Scene, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    read = transport.Transport.request
+
+    async def request(self: transport.Transport, operation_id: str, **parts: Any) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked > 3:
+            raise KeyboardInterrupt
+        return await read(self, operation_id, **parts)
+
+    monkeypatch.setattr(client, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(transport.Transport, "request", request)
+    shown = run(world, "runs list --status running --watch")
+    assert shown.count("hold watch") == 3
+    assert "[exit 130]" in shown
+    assert "--watch needs a terminal" in run(world, "runs list --watch -q")
+
+
+def test_every_committed_screen_is_compared() -> None:
+    assert {path.stem for path in SCREENS.iterdir()} == {name_of(command) for command in COMMANDS}
+    assert len(COMMANDS) >= 60
