@@ -10,6 +10,7 @@ from athena_cli.client import ConnectionOptions, call, machine_output_of, output
 from athena_cli.commands.run_timeline import Record, RunFollower
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
+from athena_cli.output.browser import open_browser
 from athena_cli.output.options import ListOptions
 
 if TYPE_CHECKING:
@@ -131,14 +132,3 @@ def open_console(
     render.say(address)
     if not no_browser and render.on_terminal():
         open_browser(address)
-
-
-def open_browser(address: str) -> None:
-    """Open an address in a browser with a window. Do nothing where there is none, or only one for terminals."""
-    import webbrowser
-    from contextlib import suppress
-
-    with suppress(webbrowser.Error):
-        browser = webbrowser.get()
-        if type(browser) is not webbrowser.GenericBrowser:
-            browser.open(address)

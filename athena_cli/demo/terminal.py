@@ -5,16 +5,16 @@ import shutil
 import sys
 import termios
 import tty
-import webbrowser
 from asyncio import get_running_loop
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import strftime
 
 from rich.console import Console
 from rich.markup import escape
 
+from athena_cli.output.browser import open_browser
 from athena_cli.render import on_terminal
 from athena_core import __version__
 
@@ -73,14 +73,6 @@ def program() -> str:
         return "athena"
     name = Path(sys.argv[0])
     return os.path.relpath(name) if name.name == "athena" else "python -m athena_cli"
-
-
-def open_browser(url: str) -> None:
-    """Open a page in a browser with a window, if one is installed. A browser of the terminal would take the keys."""
-    with suppress(webbrowser.Error):
-        browser = webbrowser.get()
-        if type(browser) is not webbrowser.GenericBrowser:
-            browser.open(url)
 
 
 def has_keys() -> bool:
