@@ -95,7 +95,7 @@ async def newest_run(transport: "Transport") -> str:
 
     found = msgspec.json.decode(await transport.request("listRuns", query={"limit": "1"}))["items"]
     if not found:
-        raise Failed('there is no run yet; start one with: athena run "hello"')
+        raise Failed('there are no runs yet; start one with: athena run "hello"')
     return str(found[0]["runId"])
 
 
@@ -109,7 +109,7 @@ def open_console(
         no_browser: Only print the address.
         connection: Connection options.
     """
-    served = replace(connection or ConnectionOptions(), transport="api")  # without a server there is no console
+    served = replace(connection or ConnectionOptions(), transport="api")  # only a server has a console
     url = settings_of(served).api_base_url.rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise Misused(f"ATHENA_API_BASE_URL: {url!r} is not a web address")

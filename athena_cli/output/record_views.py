@@ -25,7 +25,7 @@ from athena_cli.output.columns import (
 from athena_cli.output.values import counted, date_time, line, money, plain
 
 UNNAMED = "shadow-harness-"
-"""The beginning of the id of a profile that nobody created: provider and model of a run that named no profile."""
+"""The beginning of the id of a default profile: the provider and model of a run without a profile."""
 
 
 class Listed(NamedTuple):

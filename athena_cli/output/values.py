@@ -8,7 +8,7 @@ from athena_core.text import one_line, printable
 
 CLOCK = SystemClock()
 ZONE: tzinfo | None = None
-"""The time zone of what is printed; None is the one of this machine."""
+"""The time zone of printed times; None is the one of this machine."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 ULID = re.compile(r"[a-z]+[_-][0-9A-HJKMNP-TV-Z]{26}")
 UNITS = ((31_536_000, "y"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

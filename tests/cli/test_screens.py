@@ -102,7 +102,7 @@ def name_of(command: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_shows_what_is_committed(world: tuple[Scene, dict[str, str]], command: str) -> None:
+def test_a_command_shows_its_committed_screen(world: tuple[Scene, dict[str, str]], command: str) -> None:
     scene, kept = world
     shown = ""
     for width in WIDTHS:
@@ -163,7 +163,7 @@ def test_a_part_that_fits_several_ids_lists_them_and_one_that_fits_none_is_not_f
     shown = run(world, f"runs get {kept['agent'][:7]}")
     assert "fits several ids: run run_" in shown
     assert "[exit 2]" in shown
-    for nothing in ("zzzzzz", "run_00000000000000000000000000", f"{kept['dead'][-8:]}"):  # the last is no run
+    for nothing in ("zzzzzz", "run_00000000000000000000000000", f"{kept['dead'][-8:]}"):  # the last one is a dead letter
         assert re.search(r"no run '.*' exists", run(world, f"runs get {nothing}")), nothing
 
 
