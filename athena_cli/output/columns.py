@@ -330,6 +330,16 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "createdAt", rank=1),
         ),
     ),
+    "listWorkQueues": ListTable(
+        "sessionId",
+        (
+            session(),
+            number("items", "itemCount"),
+            ago("oldest", "oldestItemSince"),
+            key("drain", "drainId", rank=1),
+            ago("changed", "updatedAt", rank=2),
+        ),
+    ),
     "listA2aMessages": ListTable(
         "messageId",
         (

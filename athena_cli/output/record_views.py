@@ -285,6 +285,14 @@ def _approve(record: Record) -> str:
     return ""
 
 
+def _approve_ask(record: Record) -> str:
+    """Return the command that approves an open ask."""
+    if record.get("status") != "open" or not record.get("subjectHash"):
+        return ""
+    run, step = record.get("workflowRunId"), record.get("stepId")
+    return f"athena workflows approve {run} {step} --subject-hash {record['subjectHash']}"
+
+
 STEPS = Listed(
     "steps",
     "nodes",
@@ -374,8 +382,26 @@ VIEWS: Mapping[str, View] = {
             whole("identity", "identity"),
             word("role", "role"),
             Column("scope", lambda record: text_of(record.get("scope") or "")),
-            Column("operations", lambda record: f"{len(record['operations'])} allowed; -o json lists them"),
+            Column("operations", lambda record: "-o json lists them"),
         )
+    ),
+    "getAsk": View(
+        (
+            whole("ask", "id"),
+            word("status", "status"),
+            whole("question", "question"),
+            whole("step", "stepId"),
+            whole("run", "workflowRunId"),
+            joined("approvers", "approvers"),
+            dated("asked", "askedAt"),
+            due("expires", "expiresAt"),
+            dated("decided", "decidedAt"),
+            whole("decided by", "decidedBy"),
+            whole("note", "note"),
+        ),
+        (raw("subject", "subject"),),
+        (),
+        (("approve with", _approve_ask),),
     ),
     "getRunEvidence": View(
         (

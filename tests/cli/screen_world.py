@@ -68,6 +68,7 @@ def _past(scene: Scene) -> dict[str, str]:
         "broken": broken,
         "workflow": whole,
         "flow": waiting,
+        "ask": api.get("/asks")["items"][0]["id"],
         "profile": scene.agent_id,
         "template": api.post("/run-templates", template)["id"],
         "entry": entry["id"],

@@ -71,6 +71,8 @@ workflow status $flow
 workflow status $broken
 workflow runs $broken
 asks list
+asks get $ask
+work queues
 harness-profiles list
 harness-profiles get $profile
 directives list --limit 5
@@ -163,7 +165,8 @@ def test_a_part_that_fits_several_ids_lists_them_and_one_that_fits_none_is_not_f
     shown = run(world, f"runs get {kept['agent'][:7]}")
     assert "fits several ids: run run_" in shown
     assert "[exit 2]" in shown
-    for nothing in ("zzzzzz", "run_00000000000000000000000000", f"{kept['dead'][-8:]}"):  # the last one is a dead letter
+    dead_letter = kept["dead"][-8:]
+    for nothing in ("zzzzzz", "run_00000000000000000000000000", dead_letter):
         assert re.search(r"no run '.*' exists", run(world, f"runs get {nothing}")), nothing
 
 

@@ -177,12 +177,11 @@ def test_the_progress_of_a_workflow_is_printed_in_lines_or_as_json(here: Here, s
     assert here("work", "status", "--workflow", "wf_1", "--session", "s").code == 2
 
 
-def test_a_table_has_the_other_fields_beside_it(here: Here, scripted: Scripted) -> None:
-    scripted.answers = [answered([{"sourcePath": "MEMORY.md", "isNew": True}])]
+def test_a_table_has_its_columns_and_an_empty_one_is_said(here: Here, scripted: Scripted) -> None:
+    scripted.answers = [answered([{"sourcePath": "MEMORY.md", "snippet": "deploy", "score": 0.5}])]
     shown = here("memory", "search", "--query", "deploy", "-o", "table")
-    assert shown.out.split()[:2] == ["sourcePath", "isNew"]
-    assert shown.out.split()[-2:] == ["MEMORY.md", "yes"]
-    assert shown.err == "query deploy · count 1\n"
+    assert shown.out.split() == ["SOURCE", "SCORE", "TEXT", "MEMORY.md", "0.50", "deploy"]
+    assert shown.err == ""
     scripted.answers = [answered({"items": []})]
     assert (here("runs", "list", "-o", "table").out, here("runs", "list", "-o", "table").err) == ("", "None.\n")
 

@@ -31,7 +31,7 @@ def test_a_run_is_shown_as_it_is_written_with_its_end(terminal: Terminal, gates:
     assert (text, ended.out, ended.code) == ("one two three ", "\n", 0)
     told, end = ended.err.splitlines()
     assert told == "user: tell told one two three"
-    assert re.fullmatch(rf"\[completed · {run['runId']} · 10 tokens · \$0.00 · [\d.]+ m?s\]", end)
+    assert re.fullmatch(rf"\[completed · {run['runId']} · 10 tokens \(estimated\) · \$0.00 · [\d.]+ m?s\]", end)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
