@@ -117,7 +117,7 @@ def test_a_visitor_walks_the_five_steps_and_kills_the_server(browser: Any, tmp_p
             expect(done).to_have_count(4)
 
             demo.press("k")
-            expect(page.get_by_role("alert")).to_contain_text("Disconnected")
+            expect(page.locator(".banner")).to_contain_text("Disconnected")
             killed = int(demo.until(r"Killed the server \(process (\d+)\) with SIGKILL"))
             started = int(demo.until(r"Back as process (\d+) after"))
             assert killed != started
