@@ -131,6 +131,35 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     of(
+        "an answer that a cancel overtook is lost",
+        "tests/core/domain/test_run.py::test_a_cancel_that_was_acknowledged_wins_over_success_and_keeps_costs_and_a_partial_answer",
+        (
+            "athena_core/domain/run/commands.py",
+            "            return replace(step, partial=True)\n",
+            "            return None\n",
+        ),
+    ),
+    of(
+        "partial output is context of later runs",
+        "tests/core/services/execution/test_agent.py::test_partial_output_is_neither_an_answer_nor_context",
+        ("athena_core/services/context/conversation.py", " | TranscriptAppended(partial=True)", ""),
+    ),
+    of(
+        "a call that was cut off without a report costs nothing",
+        "tests/core/services/execution/test_model_call.py"
+        "::test_a_call_that_was_cut_off_without_a_report_is_estimated_and_keeps_its_text",
+        ("athena_core/services/execution/model_call.py", "if spoken.begun or spoken.usage", "if spoken.usage"),
+    ),
+    of(
+        "output of a run that is cut off is not recorded",
+        "tests/api/runs/test_partial_output.py",
+        (
+            "athena_core/services/execution/runner.py",
+            "done = RunEnd(self._agent.cut_off(assignment), stopped)",
+            "done = RunEnd(self._agent.paid_in_vain(assignment), stopped)",
+        ),
+    ),
+    of(
         "auto replaces a server on another host",
         "tests/cli/test_transports.py::test_auto_does_not_replace_a_server_that_was_named",
         ("athena_cli/transport.py", "not detached and is_loopback(url)", "not detached"),
