@@ -212,8 +212,9 @@ class History:
             TranscriptAppended(role="user", kind="message", chars=len(said), content=said),
         )
 
-    def answer(self, run_id: str, text: str = "Echo: hello") -> Position:
-        return self.in_run(run_id, TranscriptAppended(role="assistant", kind="message", chars=len(text), content=text))
+    def answer(self, run_id: str, text: str = "Echo: hello", *, partial: bool | None = None) -> Position:
+        said = TranscriptAppended(role="assistant", kind="message", chars=len(text), partial=partial, content=text)
+        return self.in_run(run_id, said)
 
     def call(self, run_id: str, call_id: str = "c1", **fields: Any) -> Position:
         return self.in_run(
@@ -254,10 +255,22 @@ class History:
         self.in_run(run_id, event)
         return evidence_id
 
-    def pay(self, run_id: str, cost: int | None = 7, first_token_ms: int | None = None) -> None:
+    def pay(
+        self,
+        run_id: str,
+        cost: int | None = 7,
+        first_token_ms: int | None = None,
+        *,
+        estimated: bool | None = None,
+    ) -> None:
         usage = Usage(input_tokens=2, output_tokens=3, total_tokens=5)
         paid = UsageRecorded(
-            provider="mock", model="mock-model", usage=usage, cost_micro_usd=cost, first_token_ms=first_token_ms
+            provider="mock",
+            model="mock-model",
+            usage=usage,
+            estimated=estimated,
+            cost_micro_usd=cost,
+            first_token_ms=first_token_ms,
         )
         self.in_run(run_id, paid)
 

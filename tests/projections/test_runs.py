@@ -13,7 +13,7 @@ from athena_core.domain.template import RunTemplateRun
 from projections.run_rows import admitted_row
 from projections.runs import RunWait, TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
-from tests.projections.support import shown
+from tests.projections.support import catch_up, new_generation, shown
 
 
 def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
@@ -54,6 +54,26 @@ def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
             "cancel": f"/api/v1/run-control/by-run/{run_id}/cancel",
         },
     }
+
+
+def test_output_is_partial_until_there_is_a_whole_answer_and_usage_stays_estimated(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.start(run_id)
+    history.answer(run_id, "half", partial=True)
+    history.pay(run_id, estimated=True)
+    projector = new_generation(tmp_path / "a.db", history)
+    catch_up(projector)
+    run = run_by_id(projector.connection, run_id)
+    assert run is not None and run.usage is not None
+    assert (run.output, run.partial, run.usage.estimated) == ("half", True, True)
+    history.answer(run_id, "whole")
+    history.pay(run_id)
+    history.end(run_id)
+    catch_up(projector)
+    run = run_by_id(projector.connection, run_id)
+    assert run is not None and run.usage is not None
+    assert (run.output, run.partial, run.usage.estimated, run.usage.total_tokens) == ("whole", None, True, 10)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from tests.support.events.run import (
     DEAR,
     LEASED,
     PAID,
+    PARTIAL,
     PAUSED,
     QUEUED,
     RESULT,
@@ -183,7 +184,7 @@ def whole_lives(forge: Forge) -> None:
     forge.add("run_1", replace(ASKED, status="not-running"))
     forge.add("plane", replace(ASKED, status="not-running"))
     forge.add("run_5", CREATED, LEASED, STARTED, CRASHED)
-    forge.add("run_6", CREATED, LEASED, STARTED, run.RunTimedOut(timeout_ms=1))
+    forge.add("run_6", CREATED, LEASED, STARTED, PARTIAL, replace(PAID, failed=True), run.RunTimedOut(timeout_ms=1))
     forge.add("run_8", *rejection(forge))
     forge.add("run_9", BUDGETED, LEASED, STARTED, SAID, CALLED, DEAR)
     forge.add("run_9", RESULT, DEAR, PAUSED)

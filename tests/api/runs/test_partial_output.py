@@ -21,8 +21,6 @@ WRITTEN = OPENAI.head + OPENAI.start + b"".join(map(OPENAI.text, PIECES))
 OUTPUT_TOKENS = -(-len(HALF) // 4)
 ENDS = {"cancel": "run.cancelled", "timeout": "run.timed-out", "cut": "run.failed"}
 
-pytestmark = pytest.mark.both
-
 
 def writing(asked: Asked) -> Behaviour:
     """Write a whole answer; or a part of it and then wait or hang up, if the user's message asks for that."""
@@ -40,10 +38,13 @@ class Writer(NamedTuple):
     def api(self) -> Api:
         return self.server.api
 
-    def begin(self, said: str, session: str, **fields: Any) -> str:
+    def profile(self, **fields: Any) -> str:
+        return str(self.api.post("/harness-profiles", Profile(**fields).body)["id"])
+
+    def begin(self, said: str, session: str, parent: str | None = None, **fields: Any) -> str:
         """Start a run of the model. Return its id."""
-        profile = self.api.post("/harness-profiles", Profile(**fields).body)["id"]
-        return str(self.api.start(said, sessionId=session, harnessProfileId=profile)["runId"])
+        body = {"sessionId": session, "harnessProfileId": self.profile(**fields), "parentRunId": parent}
+        return str(self.api.start(said, **{name: value for name, value in body.items() if value})["runId"])
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,7 @@ def cut_off(writer: Writer, how: str) -> tuple[str, list[Frame]]:
     raise AssertionError
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("how", ENDS)
 def test_output_of_a_run_that_is_cut_off_is_kept_as_partial_and_its_cost_is_estimated(writer: Writer, how: str) -> None:
     api = writer.api
@@ -152,6 +154,36 @@ def test_a_call_that_is_cut_off_is_booked_to_the_budget_of_its_run(writer: Write
     assert (record["status"], record["output"], record["partial"]) == ("cancelled", HALF, True)
 
 
+def test_a_child_that_is_cancelled_with_its_parent_keeps_its_output(writer: Writer) -> None:
+    api = writer.api
+    parent = writer.begin("write slowly", "parent")
+    child = writer.begin("write slowly", "child", parent)
+    for session in ("parent", "child"):
+        with api.stream(f"/sessions/{session}/transcript/stream") as frames:
+            await_text(frames)
+    api.post(f"/run-control/by-run/{parent}/cancel")
+    assert api.await_ending(child) == "run.cancelled"
+    record = api.get(f"/runs/{child}")
+    assert (record["output"], record["partial"]) == (HALF, True)
+
+
+def test_partial_output_is_no_output_of_a_step(writer: Writer) -> None:
+    api = writer.api
+    directive = api.post("/directives", {"input": "write slowly"})["id"]
+    step = {"id": "a", "directiveId": directive, "harnessProfileId": writer.profile()}
+    workflow = api.post("/workflows", {"definition": {"steps": [step], "dependencies": []}})["id"]
+    flow = api.post(f"/workflows/{workflow}/run", respond_async=True)["id"]
+    run_id = str(api.await_event("workflow.step.started")["payload"]["stepRunId"])
+    session = api.get(f"/runs/{run_id}")["sessionId"]
+    with api.stream(f"/sessions/{session}/transcript/stream") as frames:
+        await_text(frames)
+    api.post(f"/workflows/run/{flow}/cancel")
+    api.await_event("workflow.run.cancelled")
+    record = api.get(f"/runs/{run_id}")
+    assert (record["status"], record["output"], record["partial"]) == ("cancelled", HALF, True)
+    assert HALF not in str(api.get(f"/workflows/run/{flow}"))
+
+
 def test_erased_partial_output_is_gone_from_the_run_and_the_transcript(writer: Writer) -> None:
     run_id = writer.begin("write, then hang up", "erased")
     assert writer.api.await_ending(run_id) == "run.failed"
@@ -175,8 +207,8 @@ def interrupted(serve: Serve) -> Iterator[tuple[Server, str]]:
     """A server whose model has written half an answer, and the run."""
     with standing(lambda asked: once_slowly(model)) as model:
         server = serve(openai_base_url=model.url)
+        run_id = Writer(server, model).begin("go", "s")
         with server.api.stream("/sessions/s/transcript/stream") as frames:
-            run_id = Writer(server, model).begin("go", "s")
             await_text(frames)
         yield server, run_id
 
@@ -208,6 +240,7 @@ def test_of_a_server_that_is_killed_in_mid_stream_nothing_is_known(interrupted: 
     assert [entry["content"] for entry in api.get("/sessions/s/transcript")["items"]] == ["go", "whole"]
 
 
+@pytest.mark.both
 def test_a_cancel_at_another_server_keeps_the_output_in_the_commit_that_ends_the_run(
     interrupted: tuple[Server, str], serve: Serve
 ) -> None:

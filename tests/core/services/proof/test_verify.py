@@ -43,6 +43,7 @@ from tests.support.events.run import (
     DEAR,
     LEASED,
     PAID,
+    PARTIAL,
     PAUSED,
     QUEUED,
     RESULT,
@@ -355,6 +356,14 @@ def completed_for_less(forge: Forge) -> None:
 
 def completed_with_more_evidence(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED, SAID, replace(COMPLETED, evidence_count=1))
+
+
+def completed_with_a_partial_answer(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, SAID, PARTIAL, PAID, COMPLETED)
+
+
+def partial_question(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED, replace(PARTIAL, role="user"))
 
 
 def guards_in_another_order(forge: Forge) -> None:
@@ -1024,6 +1033,8 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (template_version_again, "templates", 3, "tpl_1 has version 2; expected 3"),
     (completed_for_less, "totals", 6, 'a usage of {"totalTokens":2}; recorded is {"totalTokens":3}'),
     (completed_with_more_evidence, "totals", 5, "run_1 completed with 1 pieces of evidence; recorded are 0"),
+    (completed_with_a_partial_answer, "totals", 7, "run_1 completed with a partial answer"),
+    (partial_question, "steps", 4, "run_1 has a partial entry that is not model output"),
     (guards_in_another_order, "guards", None, "the guards waiting have the order run_2, run_1; the log implies"),
     (key_of_another_subject, "keys", None, "refers to run_2, but positions 2 to 2 do not name it"),
     (keys_of_one_command, "keys", None, "and another key are both bound to the command at position 1"),
