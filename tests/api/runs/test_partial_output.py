@@ -74,7 +74,7 @@ def cut_off(writer: Writer, how: str) -> tuple[str, list[Frame]]:
         if how == "cut":
             run_id = writer.begin("otters, then hang up", how)
         else:
-            run_id = writer.begin("otters, slowly", how, timeout_ms=1_500 if how == "timeout" else 600_000)
+            run_id = writer.begin("otters, slowly", how, timeout_ms=3_000 if how == "timeout" else 600_000)
             await_text(frames)
         if how == "cancel":
             api.post(f"/run-control/by-run/{run_id}/cancel", {"reason": "enough"})
