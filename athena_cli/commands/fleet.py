@@ -7,6 +7,7 @@ from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH
+from athena_cli.output.values import COLOURS, age, clock_time, distance, duration, money, short
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,16 +20,6 @@ SECONDS_MAX = 2.0  # ages change even if no event arrives
 RUNS = 12
 REFUSALS = 5
 SCHEDULES = 5
-COLOURS = {
-    "completed": "green",
-    "running": "cyan",
-    "queued": "yellow",
-    "paused": "yellow",
-    "failed": "red",
-    "crashed": "red",
-    "timed-out": "red",
-    "cancelled": "magenta",
-}
 
 
 def top(*, once: Annotated[bool, SWITCH] = False, connection: ConnectionOptions | None = None) -> None:
@@ -133,10 +124,11 @@ def _headline(snapshot: FleetSnapshot) -> "RenderableType":
     from athena_core.text import printable
 
     health = snapshot["health"]
+    now = datetime.fromisoformat(health["now"])
     line = Text()
     line.append(" athena ", style="bold reverse")
     line.append(f" {health['status']}", style="green" if health["status"] == "ok" else "bold red")
-    line.append(f" · {health['now']} · position {health['head']:,} · lag {health['lag']:,}")
+    line.append(f" · {clock_time(health['now'])} · position {health['head']:,} · lag {health['lag']:,}")
     line.append(f" · {health['streams']} streams · {health['queue']} pending writes")
     if health.get("loopBlockMs"):  # absent on older servers
         line.append(f" · blocked up to {health['loopBlockMs']:.0f} ms")
@@ -146,7 +138,7 @@ def _headline(snapshot: FleetSnapshot) -> "RenderableType":
     others = [one for one in snapshot["workers"] if one["id"] != health.get("executor")]
     for place, one in [("", health), *((f"{one['host']}:{one['pid']} ", one) for one in others)]:
         for problem in one.get("problems", ()):  # absent on older servers
-            since = _age(problem["since"], health["now"])
+            since = age(problem["since"], now)
             times = f"{problem['count']:,} times, {since}"
             said = f"{place}{problem['loop']} failing ({times}): {problem['message']}"
             line.append(f" {printable(said)}\n", style="red")
@@ -170,10 +162,11 @@ def _counts(snapshot: FleetSnapshot) -> "RenderableType":
         "queued": f"{queue['waiting']} runs\n{queue['items']} work items",
         "24 h": f"{recent['outcomes']['completed']} completed\n"
         + f"{sum(recent['outcomes'].values()) - recent['outcomes']['completed']} failed",
-        "run time": f"p50 {times.get('p50Ms', 0):,} ms\np95 {times.get('p95Ms', 0):,} ms",
+        "run time": f"p50 {duration(times.get('p50Ms', 0))}\np95 {duration(times.get('p95Ms', 0))}",
         "rejected 24 h": f"{recent['refused']} runs\n{recent['denied']} requests",
-        "cost today": f"${cost['today']['spentUsd']:.4f}\n" + (f"of ${budget:g}" if budget else "no budget"),
-        "cost this month": f"${cost['totalEstimatedSpendUsd']:.4f}\n{cost['tokenMix']['totalTokens']:,} tokens",
+        "cost today": f"{money(cost['today']['spentUsd'] * 1e6)}\n"
+        + (f"of {money(budget * 1e6)}" if budget else "no budget"),
+        "cost this month": f"{money(cost['totalEstimatedSpendUsd'] * 1e6)}\n{cost['tokenMix']['totalTokens']:,} tokens",
         "dead letters": f"{queue['deadLetters']}\n",
     }
     return Columns([Panel(text, title=title, padding=(0, 1)) for title, text in panels.items()], equal=True)
@@ -192,14 +185,14 @@ def _runs(snapshot: FleetSnapshot, width: int) -> "RenderableType":
     from athena_core.text import printable
 
     wide = width >= 120
+    now = datetime.fromisoformat(snapshot["health"]["now"])
     table = _table("Runs", "run", "status", "session", *(("model", "cost") if wide else ()), "since", "waiting for")
     for run in snapshot["runs"]:
-        cost = run.get("costMicroUsd")
-        more = (f"{run['provider']} {run['model']}", "" if cost is None else f"${cost / 1e6:.4f}") if wide else ()
+        more = (f"{run['provider']} {run['model']}", money(run.get("costMicroUsd"))) if wide else ()
         waiting = run.get("waiting") or {}
-        cells = (run["sessionId"], *more, _age(run["createdAt"], snapshot["health"]["now"]), waiting.get("reason", ""))
+        cells = (run["sessionId"], *more, age(run["createdAt"], now), waiting.get("reason", ""))
         status = Text(run["status"], style=COLOURS.get(run["status"], ""))
-        table.add_row(run["runId"][-12:], status, *(Text(printable(cell), overflow="ellipsis") for cell in cells))
+        table.add_row(short(run["runId"]), status, *(Text(printable(cell), overflow="ellipsis") for cell in cells))
     return table
 
 
@@ -209,9 +202,10 @@ def _schedules(snapshot: FleetSnapshot) -> "RenderableType":
     from athena_core.text import printable
 
     table = _table("Upcoming schedules", "schedule", "next")
+    now = datetime.fromisoformat(snapshot["health"]["now"])
     due = sorted((one for one in snapshot["schedules"] if one.get("nextRunAt")), key=lambda one: one["nextRunAt"])
     for one in due[:SCHEDULES]:
-        table.add_row(Text(printable(one["id"])), printable(one["nextRunAt"]))
+        table.add_row(Text(printable(one["id"])), distance(one["nextRunAt"], now))
     return table if due else Text(" No upcoming schedules.\n", style="dim")
 
 
@@ -223,11 +217,12 @@ def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
     found = snapshot["refusals"][-REFUSALS:][::-1]
     if not found:
         return Text(" Nothing rejected in the last hour.", style="dim")
+    now = datetime.fromisoformat(snapshot["health"]["now"])
     table = _table("Rejected in the last hour, newest first", "when", "reason", "session", "provider", "requested by")
     for one in found:
         details = one.get("rejectedRunDetails") or {}
         cells = (
-            _age(one.get("timestamp") or one["createdAt"], snapshot["health"]["now"]),
+            age(one.get("timestamp") or one["createdAt"], now),
             one.get("reason", ""),
             one.get("sessionId") or details.get("sessionId") or "",
             one.get("provider") or "",
@@ -235,12 +230,3 @@ def _refusals(snapshot: FleetSnapshot) -> "RenderableType":
         )
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     return table
-
-
-def _age(then: str, now: str) -> str:
-    """Return the age as text in one unit."""
-    seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"

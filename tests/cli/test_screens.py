@@ -214,6 +214,27 @@ def test_a_list_is_shown_again_and_again_until_it_is_ended(
     assert "--watch needs a terminal" in run(world, "runs list --watch -q")
 
 
+def test_followed_events_are_lines(world: tuple[Scene, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    follow = transport.Transport.follow
+
+    async def some(self: transport.Transport, operation_id: str, **parts: Any) -> Any:
+        number = 0
+        async for item in follow(self, operation_id, **parts):
+            yield item
+            number += item.record is not None
+            if number == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(transport.Transport, "follow", some)
+    agent = world[1]["agent"]
+    lines = run(world, f"events tail --run {agent[-8:]}", 120).splitlines()
+    said = ("run.created               pears-weekly      {}  openai · gpt-4o-mini", "run.leased", "run.started")
+    for line, words in zip(lines, said, strict=False):
+        assert re.match(r"\d\d:\d\d:\d\d  " + re.escape(words.format(agent[-8:])), line), line
+    assert lines[3].startswith("Cursor: A")
+    assert '{"id":"A' in run(world, f"events tail --run {agent} -o json")
+
+
 def test_every_committed_screen_is_compared() -> None:
     assert {path.stem for path in SCREENS.iterdir()} == {name_of(command) for command in COMMANDS}
     assert len(COMMANDS) >= 60
