@@ -19,8 +19,9 @@ from athena_cli import app
 from projections.engine.cursor import parse_cursor
 from tests.console.browser import MISSING, PHONE, watched
 from tests.console.replay import Replay, replaying
-from tests.console.scene import Scene, set_up
+from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
+from tests.support.model import Profile, call
 from tests.support.other_process import attending
 from tests.support.server import Server
 
@@ -172,11 +173,16 @@ def test_a_run_that_fails_in_the_table_says_why_though_no_event_does(page: Any, 
     expect(status(row)).to_have_attribute("title", message)
     page.goto(f"/#/runs/{run_id}")
     expect(panel(page, "Why it failed")).to_contain_text("failed: PROVIDER_ERROR")
+    expect(page.locator(".outcome")).to_have_text(re.compile(r"^Failed after .*: local-exec: .*told to fail"))
+    expect(page.get_by_text("none yet")).to_have_count(0)
 
 
 def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, scene: Scene) -> None:
     run_id = scene.agent_run("agent")
     page.goto(f"/#/runs/{run_id}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Report how pears sold this week.")
+    expect(panel(page, "Answer")).to_contain_text("according to 40 receipts")
+    expect(status(panel(page, "Evidence"))).to_have_text("passed")
     expect(page.locator(".waterfall .tool")).to_have_count(3)
     expect(page.locator(".waterfall .model")).to_have_count(4)
     expect(page.locator("article.assistant.message pre")).to_contain_text("according to 40 receipts")
@@ -192,12 +198,54 @@ def test_a_run_of_an_agent_shows_its_tools_its_evidence_and_its_past(page: Any, 
     slider.fill(str(called + 1))
     expect(page.locator(".slider output")).to_contain_text("tool.called")
     expect(page.locator(".waterfall .tool")).to_have_count(1)
-    expect(status(page.get_by_role("heading", level=1))).to_have_text("running")
+    expect(status(page.locator(".slider"))).to_have_text("running")
+    expect(status(page.get_by_role("heading", level=1))).to_have_text("completed")
     expect(page.locator("article.assistant.message")).to_have_count(0)
     expect(page.locator(".causes li").last).to_contain_text("the model called the tool files")
     button(page, "Back to now").click()
     expect(page.locator(".causes li").last).to_contain_text("completed")
     expect(page.locator(".waterfall .tool")).to_have_count(3)
+
+
+def test_a_bar_of_a_long_run_opens_its_folded_turn(page: Any, scene: Scene) -> None:
+    """Fifteen turns are folded to eight. The profile has no rules that it could have passed."""
+    turns = [call("evidence", label=f"note-{number}", type="text", content="noted") for number in range(14)]
+    scene.model.script = (*turns, "All is noted.")
+    profile = scene.api.post("/harness-profiles", Profile(max_turns=20).body)["id"]
+    run_id = scene.api.run("note it", sessionId="long", harnessProfileId=profile)["runId"]
+    scene.model.script = SCRIPT
+    page.goto(f"/#/runs/{run_id}")
+    expect(panel(page, "Evidence")).to_contain_text("no rules")
+    folded = page.locator("article", has_text="note-5")
+    expect(button(page, "Show 7 more turns")).to_be_visible()
+    expect(folded).to_have_count(0)
+    panel(page, "Waterfall").get_by_role("button", name=re.compile(r"Show \d+ more")).click()
+    page.locator(".waterfall .tool button").nth(5).click()
+    expect(folded.first).to_be_in_viewport()
+    expect(folded.first).to_be_focused()
+
+
+def test_a_run_lists_its_children_and_a_child_names_its_parent(page: Any, scene: Scene) -> None:
+    parent = scene.hold("parent", "parent")
+    page.goto(f"/#/runs/{parent}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("hold parent")
+    child = scene.api.run("a part", sessionId="part", parentRunId=parent)["runId"]
+    row = panel(page, "Child runs (1)").locator("tr[data-run]")
+    expect(row).to_have_attribute("data-run", child)
+    row.get_by_role("link", name="a part").click()
+    expect(page.locator(".essentials")).to_contain_text(f"child of …{parent[-8:]}")
+    scene.gates["parent"].release()
+
+
+def test_a_run_is_opened_by_the_end_of_its_id(page: Any, scene: Scene) -> None:
+    run_id = scene.api.run("hello", sessionId="short")["runId"]
+    page.goto("/#/runs")
+    page.get_by_label("Run id").fill("ZZZZZZZZ")
+    page.keyboard.press("Enter")
+    expect(page.locator(".found")).to_contain_text("No run id begins or ends with ZZZZZZZZ")
+    page.get_by_label("Run id").fill(f"…{run_id[-8:]}")
+    page.keyboard.press("Enter")
+    expect(page.locator(".essentials")).to_contain_text(run_id[-6:])
 
 
 # What was refused

@@ -49,9 +49,12 @@ export function short(id: string): string {
 /** Return the milliseconds between two times. */
 export const between = (from: string, to: string | number): number => new Date(to).getTime() - new Date(from).getTime();
 
+/** Return true for the profile of a request without one. */
+export const isGenerated = (profileId: string): boolean => profileId.startsWith("shadow-harness-");
+
 /** Return an agent profile as text. A request without a profile runs under a generated one. */
 export function profileText(id: string, provider: string, model: string): string {
-  return id.startsWith("shadow-harness-") ? `default (${[provider, model].filter(Boolean).join(" / ")})` : short(id);
+  return isGenerated(id) ? `default (${[provider, model].filter(Boolean).join(" / ")})` : short(id);
 }
 
 /** Format a name such as `session-busy` as words. */

@@ -1,33 +1,36 @@
-// One run: waterfall, timeline, limits and usage, evidence, transcript and events.
+// One run: input and answer first, then waterfall, timeline, limits and usage, evidence, transcript and events.
 
-import { type Signal, signal, useSignal } from "@preact/signals";
-import { AthenaError, type Evidence, type EvidenceRecord, type Explanation, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
+import { type Signal, useSignal } from "@preact/signals";
+import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessProfile, Run, TranscriptEntry } from "@projectathena/client";
 import {
   explainRun,
+  getHarnessProfile,
   getRun,
   getRunEvidence,
-  getSessionTranscript,
   listEvents,
   listRunEvidence,
+  listRuns,
   listWorkers,
   resumeRun,
-  streamSessionTranscript,
 } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
+import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { clock, count, dollars, duration, profileText, short } from "../format";
+import { Waterfall } from "../components/waterfall";
+import { between, clock, count, dollars, duration, isGenerated, profileText, short } from "../format";
 import { href } from "../route";
-import { client, request, type Snapshot } from "../server";
+import { request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { eventSummary } from "../state/event_text";
 import { eventsOf, positionOf, type SeenEvent, text } from "../state/events";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
+import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
-import { cancelAction } from "./runs";
+import { cancelAction, foldRuns, Rows } from "./runs";
 
 const EVENTS_MAX = 5_000;
 const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
@@ -51,37 +54,49 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   const explanation = useLiveQuery(`explanation ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen(isOfRun));
   const transcript = useTranscript(run.data.value, all[0]?.position ?? 0);
   const record = run.data.value;
+  const profile = useProfile(record);
   if (run.error.value && !record) return <NoRun error={run.error.value} />;
   if (!record || !all.length) return <p class="empty">Loading …</p>;
   const horizon = folded[folded.length - 1];
+  const past = until === undefined ? undefined : horizon;
+  const input = inputOf(record, transcript.entries.value);
+  const opens = (span: Span): (() => void) | undefined => {
+    const entry = entryOf(span, transcript.entries.value, positionOf);
+    return entry && (() => (transcript.shown.value = entry.id));
+  };
   return (
     <>
-      <h1>
-        Run <span class="mono">{short(id)}</span> <Status is={timeline.status} /> <Copy text={id} label="Copy id" />
-        {OPEN.has(record.status) && <Action action={cancelAction(record, undefined)} />}
+      <h1 class="run-title">
+        <span>{input ? titleOf(input) : `Run ${short(id)}`}</span> <Status is={record.status} />
+        {OPEN.has(record.status) && <Action action={cancelAction(record, input)} />}
         {record.status === "paused" && <Action action={resumeAction(id)} />}
       </h1>
-      <Slider events={all} at={at} />
-      {until === undefined && <WaitingFor explanation={explanation.data.value} />}
+      <Essentials record={record} timeline={timeline} agent={profile?.displayName} />
+      <Banner record={record} />
+      {record.status !== "paused" && <WaitingFor explanation={explanation.data.value} />}
+      <div class="columns">
+        <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
+        <Answer record={record} transcript={transcript} />
+        <Children id={id} />
+      </div>
+      <Slider events={all} at={at} status={timeline.status} />
       <div class="columns">
         <Panel title="Waterfall" wide>
-          <Waterfall timeline={timeline} events={folded} past={until !== undefined} />
+          <Waterfall timeline={timeline} events={folded} past={until !== undefined} opens={opens} />
         </Panel>
         <Panel title={until === undefined && UNSUCCESSFUL.has(record.status) ? "Why it failed" : "Timeline"}>
-          <Loaded live={explanation}>
-            {(found) => <Causes of={found} entries={transcript.entries.value} until={until === undefined ? undefined : horizon?.position} />}
-          </Loaded>
+          <Loaded live={explanation}>{(found) => <Causes of={found} entries={transcript.entries.value} until={past?.position} />}</Loaded>
         </Panel>
         <div class="stack">
           <Panel title="Limits & usage">
-            <Budgets record={record} timeline={timeline} past={until === undefined ? undefined : horizon} />
+            <Budgets record={record} timeline={timeline} past={past} />
           </Panel>
-          <Panel title="Evidence" aside={record.verificationStatus && until === undefined ? <Status is={record.verificationStatus} /> : undefined}>
-            <EvidenceList run={record} seen={timeline.evidence} until={until === undefined ? undefined : horizon?.position} />
+          <Panel title="Evidence" aside={!past && <Verification record={record} profile={profile} />}>
+            <EvidenceList run={record} seen={timeline.evidence} until={past?.position} />
           </Panel>
         </div>
         <Panel title="Transcript" wide>
-          <Transcript of={transcript} until={until === undefined ? undefined : horizon?.position} />
+          <Transcript of={transcript} until={past?.position} />
         </Panel>
         <Panel title={`Events (${folded.length})`} wide>
           <EventList events={folded} />
@@ -89,6 +104,107 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       </div>
     </>
   );
+}
+
+/** Return the input of a run; undefined before it has started, and once redacted. */
+function inputOf(record: Run, entries: readonly TranscriptEntry[]): string | undefined {
+  const entry = entries.find(({ role, kind }) => role === "user" && kind === "message");
+  return entry?.content ?? record.inputPreview ?? undefined;
+}
+
+/** Return the agent profile of a run, if there is one and the caller may read it. */
+function useProfile(record: Run | undefined): HarnessProfile | undefined {
+  const profile = useSignal<HarnessProfile | undefined>(undefined);
+  const id = record?.harnessProfileId;
+  useEffect(() => {
+    if (!id || isGenerated(id) || !isAllowed(getHarnessProfile) || caller.value?.scope) return; // each denial is recorded
+    void request(getHarnessProfile, { path: { harnessProfileId: id } })
+      .then(({ data }) => (profile.value = data))
+      .catch(() => undefined); // then its id is shown
+  }, [id]);
+  return profile.value;
+}
+
+/** What identifies the run, and what it took so far, on one line. */
+function Essentials({ record, timeline, agent }: { record: Run; timeline: RunTimeline; agent: string | undefined }): JSX.Element {
+  const { inputTokens, outputTokens, costMicroUsd } = timeline;
+  const about = record.usage?.estimated ? "about " : "";
+  return (
+    <p class="essentials">
+      <b>{agent ?? profileText(record.harnessProfileId, record.provider, record.model)}</b>
+      <span>
+        <span class="mono">{short(record.runId)}</span> <Copy text={record.runId} label="Copy id" />
+      </span>
+      <span>
+        session <SessionLink id={record.sessionId} />
+      </span>
+      {record.parentRunId && (
+        <span>
+          child of <RunLink id={record.parentRunId} />
+        </span>
+      )}
+      <Time at={record.createdAt} />
+      <span>{duration(between(record.createdAt, record.finishedAt ?? now.value))}</span>
+      {inputTokens + outputTokens > 0 && (
+        <span>
+          {about}
+          {count(inputTokens + outputTokens)} tokens
+        </span>
+      )}
+      {costMicroUsd > 0 && (
+        <span>
+          {about}
+          {dollars(costMicroUsd)}
+        </span>
+      )}
+    </p>
+  );
+}
+
+/** Why a run is not fine. */
+function Banner({ record }: { record: Run }): JSX.Element | null {
+  const outcome = outcomeOf(record);
+  if (!outcome) return null;
+  return (
+    <p class={`outcome ${outcome.tone}`}>
+      <strong>{outcome.headline}</strong>
+      {outcome.reason && `: ${outcome.reason}`} {outcome.code && <span class="mono">{outcome.code}</span>}
+    </p>
+  );
+}
+
+/** The answer: as the model writes it, whole, or cut off. */
+function Answer({ record, transcript }: { record: Run; transcript: LiveTranscript }): JSX.Element {
+  const open = OPEN.has(record.status);
+  const said = transcript.entries.value.findLast(({ role, kind }) => role === "assistant" && kind === "message");
+  const text = open ? (transcript.writing.value?.text ?? said?.content) : (record.output ?? (record.status === "completed" ? said?.content : undefined));
+  return (
+    <Panel title={record.partial ? "Partial answer" : open && text ? "Answer so far" : "Answer"} aside={record.partial && <span class="warn">cut off</span>}>
+      {text ? <pre class="prose">{text}</pre> : <Empty>{record.redacted ? "Redacted" : open ? "None yet" : "No answer"}</Empty>}
+    </Panel>
+  );
+}
+
+/** The runs that this run has started; nothing without one. */
+function Children({ id }: { id: string }): JSX.Element | null {
+  const filters = { parentRunId: id };
+  const live = useLiveQuery(`children ${id}`, () => request(listRuns, { query: { ...filters, limit: 50 } }), foldRuns(filters));
+  const children = (live.data.value?.items ?? []).filter((run) => run.parentRunId === id);
+  if (!children.length) return null;
+  return (
+    <Panel title={`Child runs (${children.length})`} wide aside={<a href={href("runs", undefined, filters)}>View all</a>}>
+      <Rows runs={children} />
+    </Panel>
+  );
+}
+
+/** The result of the verification. A run without rules was not verified. */
+function Verification({ record, profile }: { record: Run; profile: HarnessProfile | undefined }): JSX.Element | null {
+  const { verificationStatus: is } = record;
+  if (!is) return null;
+  const hasRules = profile ? (profile.verificationPolicies?.length ?? 0) > 0 : !isGenerated(record.harnessProfileId);
+  if (is === "passed" && !hasRules) return <span class="quiet">no rules</span>;
+  return <Status is={is} />;
 }
 
 function NoRun({ error }: { error: AthenaError }): JSX.Element {
@@ -131,7 +247,7 @@ function resumeAction(runId: string): ActionSpec<Run> {
   };
 }
 
-function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<number | undefined> }): JSX.Element {
+function Slider({ events, at, status }: { events: readonly SeenEvent[]; at: Signal<number | undefined>; status: string }): JSX.Element {
   const value = at.value ?? events.length;
   const event = events[Math.min(value, events.length) - 1];
   return (
@@ -153,7 +269,7 @@ function Slider({ events, at }: { events: readonly SeenEvent[]; at: Signal<numbe
       <output>
         {event && (
           <>
-            {Math.min(value, events.length)} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
+            <Status is={status} /> {Math.min(value, events.length)} of {events.length} · <b>{event.type}</b> · {clock(event.createdAt)}
           </>
         )}
         {at.value !== undefined && (
@@ -186,7 +302,7 @@ function WaitingFor({ explanation }: { explanation: Explanation | undefined }): 
 }
 
 function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; until: number | undefined }): JSX.Element {
-  const { causes, omitted, parentRunId } = props.of;
+  const { causes, omitted } = props.of;
   const addresses = useWorkerAddresses();
   const entries = new Map(props.entries.map((entry) => [entry.id, entry]));
   return (
@@ -211,11 +327,6 @@ function Causes(props: { of: Explanation; entries: readonly TranscriptEntry[]; u
           ))}
       </ol>
       {omitted ? <p class="quiet">{omitted} entries in the middle are not shown.</p> : null}
-      {parentRunId && (
-        <p>
-          Child of <RunLink id={parentRunId} />
-        </p>
-      )}
     </>
   );
 }
@@ -248,6 +359,11 @@ function quote(entry: TranscriptEntry | undefined): string | undefined {
   return `${author}: "${text.slice(0, QUOTE_CHARS)}${text.length > QUOTE_CHARS ? "…" : ""}"`;
 }
 
+function tokensText(record: Run, { inputTokens, outputTokens }: RunTimeline): string {
+  if (!inputTokens && !outputTokens) return OPEN.has(record.status) ? "none yet" : "none";
+  return `${record.usage?.estimated ? "about " : ""}${count(inputTokens)} in, ${count(outputTokens)} out${record.usage?.estimated ? " (estimated)" : ""}`;
+}
+
 function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimeline; past: SeenEvent | undefined }): JSX.Element {
   const at = past ? new Date(past.createdAt).getTime() : now.value;
   const elapsed = timeline.elapsedMs + (timeline.runningSince === undefined ? 0 : Math.max(0, at - timeline.runningSince));
@@ -271,185 +387,17 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
       />
       <Facts
         of={[
-          ["Session", <SessionLink id={record.sessionId} />],
           ["Model", `${record.provider} ${record.model}`],
           ["Turns", count(timeline.turns)],
           ["Tool calls", count(timeline.toolCalls)],
-          ["Tokens", timeline.inputTokens || timeline.outputTokens ? `${count(timeline.inputTokens)} in, ${count(timeline.outputTokens)} out` : "none yet"],
-          ["Agent profile", profileText(record.harnessProfileId, record.provider, record.model)],
+          ["Tokens", tokensText(record, timeline)],
+          ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],
           ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
-          ["Parent", record.parentRunId ? <RunLink id={record.parentRunId} /> : undefined],
           ["Started", <Time at={record.createdAt} />],
           ["Ended", !past && record.finishedAt ? <Time at={record.finishedAt} /> : undefined],
-          ["Error", !past && record.error ? `${record.error.code}: ${record.error.message}` : undefined],
         ]}
       />
     </>
-  );
-}
-
-function Waterfall({ timeline, events, past }: { timeline: RunTimeline; events: readonly SeenEvent[]; past: boolean }): JSX.Element {
-  const first = new Date(events[0]?.createdAt ?? 0).getTime();
-  const newest = new Date(events[events.length - 1]?.createdAt ?? 0).getTime();
-  const open = OPEN.has(timeline.status) && !past;
-  const end = Math.max(first + 1, open ? Math.max(newest, now.value) : newest);
-  if (!timeline.spans.length) return <Empty>Nothing to show yet.</Empty>;
-  return (
-    <ol class="waterfall">
-      {timeline.spans.map((span) => (
-        <WaterfallRow key={span.position + span.kind} span={span} first={first} end={end} />
-      ))}
-      <li class="scale" aria-hidden="true">
-        <span />
-        <span class="track">
-          <i>0</i>
-          <i>{duration((end - first) / 2)}</i>
-          <i>{duration(end - first)}</i>
-        </span>
-        <span />
-      </li>
-    </ol>
-  );
-}
-
-function WaterfallRow({ span, first, end }: { span: Span; first: number; end: number }): JSX.Element {
-  const whole = end - first;
-  const to = span.to ?? end;
-  const left = (100 * (span.from - first)) / whole;
-  const width = Math.max(0.4, (100 * (to - span.from)) / whole);
-  return (
-    <li class={`${span.kind} ${span.failed ? "failed" : ""} ${span.to === undefined ? "open" : ""}`}>
-      <span class="cut" title={span.detail}>
-        {span.name}
-      </span>
-      <span class="track">
-        <i style={{ left: `${Math.min(left, 99.6)}%`, width: `${Math.min(width, 100 - Math.min(left, 99.6))}%` }} />
-      </span>
-      <span class="num">
-        {duration(to - span.from)}
-        {span.to === undefined ? " …" : ""}
-      </span>
-    </li>
-  );
-}
-
-// The transcript
-
-interface WritingText {
-  readonly turn: number;
-  readonly text: string;
-}
-
-interface LiveTranscript {
-  readonly entries: Signal<readonly TranscriptEntry[]>;
-  readonly writing: Signal<WritingText | undefined>;
-  readonly error: Signal<AthenaError | undefined>;
-}
-
-/** Load the transcript of a run; while the run is open, follow it live. `from` is the position of its first event. */
-function useTranscript(run: Run | undefined, from: number): LiveTranscript {
-  const transcript = useMemo(
-    () => ({
-      entries: signal<readonly TranscriptEntry[]>([]),
-      writing: signal<WritingText | undefined>(undefined),
-      error: signal<AthenaError | undefined>(undefined),
-    }),
-    [run?.runId],
-  );
-  const live = run !== undefined && OPEN.has(run.status);
-  useEffect(() => {
-    if (!run || !from) return undefined;
-    if (!live) {
-      transcript.writing.value = undefined;
-      void readTranscript(run, from)
-        .then((found) => (transcript.entries.value = found))
-        .catch((error: unknown) => {
-          if (error instanceof AthenaError) transcript.error.value = error;
-        });
-      return undefined;
-    }
-    const stop = new AbortController();
-    void followTranscript(run, from, transcript, stop.signal);
-    return () => stop.abort();
-  }, [run?.runId, live, from > 0]);
-  return transcript;
-}
-
-/** Follow the transcript of an open run by a second stream, because live text is not an event. */
-async function followTranscript(run: Run, from: number, transcript: LiveTranscript, signal: AbortSignal): Promise<void> {
-  const { entries, writing, error } = transcript;
-  const parts = { path: { sessionId: run.sessionId }, signal, deadlineMs: Number.POSITIVE_INFINITY };
-  try {
-    for await (const item of client.stream(streamSessionTranscript, from - 1, parts)) {
-      const record = item.data as TranscriptEntry | TranscriptDelta;
-      if (record.runId !== run.runId) continue;
-      if ("id" in record) {
-        if (!entries.value.some((entry) => entry.id === record.id)) entries.value = [...entries.value, record];
-        if (record.role === "assistant" || record.kind === "tool-call") writing.value = undefined;
-      } else {
-        const same = writing.value?.turn === record.turn && !record.reset;
-        const had = same
-          ? Array.from(writing.value?.text ?? "")
-              .slice(0, record.offset ?? 0)
-              .join("")
-          : ""; // offsets count code points
-        writing.value = record.text ? { turn: record.turn, text: had + record.text } : undefined;
-      }
-    }
-  } catch (failure) {
-    if (failure instanceof AthenaError) error.value = failure;
-  }
-}
-
-/** Read the entries of an ended run from the transcript of its session. */
-async function readTranscript(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
-  const entries: TranscriptEntry[] = [];
-  let cursor = String(from - 1);
-  for (;;) {
-    const { items, nextCursor } = (await request(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after: cursor, limit: 500 } })).data;
-    entries.push(...items.filter((entry) => entry.runId === run.runId));
-    const last = items[items.length - 1];
-    if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return entries;
-    cursor = nextCursor;
-  }
-}
-
-function Transcript({ of, until }: { of: LiveTranscript; until: number | undefined }): JSX.Element {
-  const { entries, writing, error } = of;
-  const shown = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
-  const text = until === undefined ? writing.value : undefined;
-  if (error.value) return <ErrorMessage error={error.value} />;
-  return (
-    <div class="transcript">
-      {shown.map((entry) => (
-        <TranscriptItem key={entry.id} entry={entry} />
-      ))}
-      {text && (
-        <article class="assistant writing" aria-live="polite">
-          <header>assistant, turn {text.turn}, writing …</header>
-          <pre>{text.text}</pre>
-        </article>
-      )}
-      {!shown.length && !text && <Empty>No entries {until === undefined ? "yet" : "at this time"}.</Empty>}
-    </div>
-  );
-}
-
-function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
-  const who =
-    entry.kind === "tool-call"
-      ? `tool call: ${entry.toolName ?? "unknown"}`
-      : entry.role === "tool"
-        ? `tool result: ${entry.toolName ?? "unknown"}`
-        : entry.role;
-  return (
-    <article class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
-      <header>
-        {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
-        {entry.isError && <b> failed</b>}
-      </header>
-      <pre>{entry.content ?? "(redacted)"}</pre>
-    </article>
   );
 }
 

@@ -1,12 +1,13 @@
 // The list of runs, newest first, live, with filters in the URL.
 
-import type { Run, RunPage } from "@projectathena/client";
-import { cancelRunByRunId, createRun, listHarnessProfiles, listRuns } from "@projectathena/client/operations";
-import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { AthenaError, type Run, type RunPage } from "@projectathena/client";
+import { cancelRunByRunId, createRun, findIds, listHarnessProfiles, listRuns } from "@projectathena/client/operations";
+import type { JSX, TargetedEvent } from "preact";
 import { useMemo } from "preact/hooks";
 import { Action, type ActionSpec, type Option, withoutEmpty } from "../components/actions";
-import { Empty, Facts, Filter, HoldButton, Loaded, Memo, MorePages, SessionLink, Status, Table, Time } from "../components/ui";
-import { between, count, dollars, duration, profileText, words } from "../format";
+import { Empty, ErrorMessage, Facts, Filter, HoldButton, Loaded, Memo, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
+import { between, count, dollars, duration, isGenerated, profileText, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
 import { now } from "../state/clock";
@@ -119,24 +120,55 @@ export function Runs(): JSX.Element {
   );
 }
 
+const RUN_ID_CHARS = 30; // `run_` and 26 characters
+
+/** Opens a run by its id, or by the beginning or end of it that a list or the command line shows. */
 function Find(): JSX.Element {
+  const result = useSignal<{ readonly part: string; readonly ids: readonly string[] } | undefined>(undefined);
+  const error = useSignal<AthenaError | undefined>(undefined);
+  const open = async (typed: string): Promise<void> => {
+    const part = typed.replace(/^(run_)?…/, "").trim();
+    result.value = error.value = undefined;
+    if (!part) return;
+    if (part.length === RUN_ID_CHARS) {
+      location.hash = href("runs", part);
+      return;
+    }
+    try {
+      const { items } = (await request(findIds, { path: { part } })).data;
+      const ids = items.filter(({ kind }) => kind === "run").map(({ id }) => id);
+      if (ids.length === 1) location.hash = href("runs", ids[0]);
+      else result.value = { part, ids };
+    } catch (failure) {
+      if (!(failure instanceof AthenaError)) throw failure;
+      error.value = failure;
+    }
+  };
   return (
-    <label class="filter">
-      <span>Run id</span>
-      <input
-        type="search"
-        spellcheck={false}
-        placeholder="run_…"
-        onChange={(event) => {
-          const id = event.currentTarget.value.trim();
-          if (id) location.hash = href("runs", id);
-        }}
-      />
-    </label>
+    <>
+      <label class="filter">
+        <span>Run id</span>
+        <input
+          type="search"
+          spellcheck={false}
+          placeholder="all of it, or an end"
+          onChange={(event: TargetedEvent<HTMLInputElement>) => void open(event.currentTarget.value.trim())}
+        />
+      </label>
+      {error.value && <ErrorMessage error={error.value} />}
+      {result.value && (
+        <p class="found" role="status">
+          {result.value.ids.length ? "Several runs: " : `No run id begins or ends with ${result.value.part}.`}
+          {result.value.ids.map((id) => (
+            <RunLink key={id} id={id} full />
+          ))}
+        </p>
+      )}
+    </>
   );
 }
 
-function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
+export function Rows({ runs }: { runs: readonly Run[] }): JSX.Element {
   return (
     <Table label="Runs" heads={["Status", "Run", "~Session", "~Model", "~#Tokens", "~#Cost", "~#Duration", "~#Started", "#"]}>
       {runs.map((run) => (
@@ -163,10 +195,12 @@ function Row({ run }: { run: Run }): JSX.Element {
         </a>
         <small class="quiet">
           <span class="narrow">
-            <Time at={run.createdAt} /> ·{" "}
+            <Time at={run.createdAt} />
           </span>
-          <span class="mono">…{run.runId.slice(-8)}</span>
-          {!run.harnessProfileId.startsWith("shadow-harness-") && ` · ${profileText(run.harnessProfileId, run.provider, run.model)}`}
+          <span class="opt">
+            <span class="mono">…{run.runId.slice(-8)}</span>
+            {!isGenerated(run.harnessProfileId) && ` · ${profileText(run.harnessProfileId, run.provider, run.model)}`}
+          </span>
           {outcomeOf(run) && ` → ${outcomeOf(run)}`}
         </small>
       </td>

@@ -15,6 +15,8 @@ export interface Span {
   detail?: string;
   /** The position of the first event. */
   readonly position: number;
+  /** The id of a tool call. */
+  readonly callId?: string;
 }
 
 /** The state of a run after some of its events. */
@@ -197,14 +199,15 @@ class TimelineBuilder {
   private callTool(event: SeenEvent, at: number): void {
     if (this.isNewTurn(event)) this.endTurn(at);
     this.answeredAt = undefined;
-    const span: Span = { kind: "tool", name: text(event, "toolName") || "unknown tool", from: at, position: event.position };
+    const callId = text(event, "toolCallId");
+    const span: Span = { kind: "tool", name: text(event, "toolName") || "unknown tool", from: at, position: event.position, callId };
     const refused = text(event, "refused");
     if (refused) {
       span.detail = `rejected: ${refused}`;
       span.failed = true;
     }
     this.toolCalls++;
-    this.tools.set(text(event, "toolCallId"), span);
+    this.tools.set(callId, span);
     this.spans.push(span);
   }
 

@@ -18,6 +18,7 @@ export function newRun(event: SeenEvent): Run {
     harnessProfileId: text(event, "harnessProfileId"),
     provider: text(event, "provider"),
     model: text(event, "model"),
+    parentRunId: event.parentRunId,
     attempt: 0,
     evidenceCount: 0,
     links: { self, session: `/api/v1/sessions/${session}`, events: `/api/v1/events?runId=${runId}`, cancel: "" },

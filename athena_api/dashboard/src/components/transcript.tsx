@@ -1,0 +1,172 @@
+// The transcript of a run: read once it has ended, followed live before.
+
+import { type Signal, signal, useSignal } from "@preact/signals";
+import { AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } from "@projectathena/client";
+import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { clock, count } from "../format";
+import { client, request } from "../server";
+import { state } from "../state/event_stream";
+import { positionOf } from "../state/events";
+import { foldOf, turnsOf } from "../state/run_outcome";
+import { OPEN } from "../state/run_status";
+import { Empty, ErrorMessage } from "./ui";
+
+const TURNS_MAX = 10;
+const FIRST_TURNS = 2;
+const LAST_TURNS = 6;
+
+interface WritingText {
+  readonly turn: number;
+  readonly text: string;
+}
+
+/** The entries of a run, and what the model is writing. */
+export interface LiveTranscript {
+  readonly entries: Signal<readonly TranscriptEntry[]>;
+  readonly writing: Signal<WritingText | undefined>;
+  readonly error: Signal<AthenaError | undefined>;
+  /** The entry to show, unfolded. */
+  readonly shown: Signal<string | undefined>;
+}
+
+/** Load the transcript of a run; while the run is open, follow it live. `from` is the position of its first event. */
+export function useTranscript(run: Run | undefined, from: number): LiveTranscript {
+  const transcript = useMemo(
+    () => ({
+      entries: signal<readonly TranscriptEntry[]>([]),
+      writing: signal<WritingText | undefined>(undefined),
+      error: signal<AthenaError | undefined>(undefined),
+      shown: signal<string | undefined>(undefined),
+    }),
+    [run?.runId],
+  );
+  const live = run !== undefined && OPEN.has(run.status);
+  const again = transcript.error.value?.code === "UNREACHABLE" && state.value === "live"; // the server is back
+  useEffect(() => {
+    if (!run || !from) return undefined;
+    transcript.error.value = undefined;
+    if (!live) {
+      transcript.writing.value = undefined;
+      void readTranscript(run, from)
+        .then((found) => (transcript.entries.value = found))
+        .catch((error: unknown) => {
+          if (error instanceof AthenaError) transcript.error.value = error;
+        });
+      return undefined;
+    }
+    const stop = new AbortController();
+    void followTranscript(run, from, transcript, stop.signal);
+    return () => stop.abort();
+  }, [run?.runId, live, from > 0, again]);
+  return transcript;
+}
+
+/** Follow the transcript of an open run by a second stream, because live text is not an event. */
+async function followTranscript(run: Run, from: number, transcript: LiveTranscript, signal: AbortSignal): Promise<void> {
+  const { entries, writing, error } = transcript;
+  const parts = { path: { sessionId: run.sessionId }, signal, deadlineMs: Number.POSITIVE_INFINITY };
+  try {
+    for await (const item of client.stream(streamSessionTranscript, from - 1, parts)) {
+      const record = item.data as TranscriptEntry | TranscriptDelta;
+      if (record.runId !== run.runId) continue;
+      if ("id" in record) {
+        if (!entries.value.some((entry) => entry.id === record.id)) entries.value = [...entries.value, record];
+        if (record.role === "assistant" || record.kind === "tool-call") writing.value = undefined;
+      } else {
+        const same = writing.value?.turn === record.turn && !record.reset;
+        const had = same
+          ? Array.from(writing.value?.text ?? "")
+              .slice(0, record.offset ?? 0)
+              .join("")
+          : ""; // offsets count code points
+        writing.value = record.text ? { turn: record.turn, text: had + record.text } : undefined;
+      }
+    }
+  } catch (failure) {
+    if (failure instanceof AthenaError) error.value = failure;
+  }
+}
+
+/** Read the entries of an ended run from the transcript of its session. */
+async function readTranscript(run: Run, from: number): Promise<readonly TranscriptEntry[]> {
+  const entries: TranscriptEntry[] = [];
+  let cursor = String(from - 1);
+  for (;;) {
+    const { items, nextCursor } = (await request(getSessionTranscript, { path: { sessionId: run.sessionId }, query: { after: cursor, limit: 500 } })).data;
+    entries.push(...items.filter((entry) => entry.runId === run.runId));
+    const last = items[items.length - 1];
+    if (!nextCursor || !last || (run.finishedAt && last.createdAt > run.finishedAt)) return entries;
+    cursor = nextCursor;
+  }
+}
+
+export function Transcript({ of, until }: { of: LiveTranscript; until: number | undefined }): JSX.Element {
+  const { entries, writing, error } = of;
+  const whole = useSignal(false);
+  const present = until === undefined ? entries.value : entries.value.filter((entry) => positionOf(entry.id) <= until);
+  const text = until === undefined ? writing.value : undefined;
+  const turns = useMemo(() => turnsOf(present), [present.length]);
+  const fold = foldOf(turns[turns.length - 1] ?? 0, TURNS_MAX, FIRST_TURNS, LAST_TURNS);
+  const isFolded = (turn: number): boolean => !whole.value && fold !== undefined && turn > fold[0] && turn <= fold[1] + 1;
+  const shown = of.shown.value;
+  useEffect(() => {
+    if (shown === undefined) return;
+    whole.value ||= isFolded(turns[present.findIndex((entry) => entry.id === shown)] ?? 0);
+    requestAnimationFrame(() => {
+      const element = document.getElementById(`entry-${shown}`);
+      element?.scrollIntoView({ block: "center" });
+      element?.focus({ preventScroll: true });
+      of.shown.value = undefined;
+    });
+  }, [shown]);
+  if (error.value) return <ErrorMessage error={error.value} />;
+  const before = present.filter((_, index) => (turns[index] ?? 0) <= (fold?.[0] ?? 0));
+  const item = (entry: TranscriptEntry): JSX.Element => <TranscriptItem key={entry.id} entry={entry} />;
+  return (
+    <div class="transcript">
+      {fold && !whole.value ? (
+        <>
+          {before.map(item)}
+          <p class="folded">
+            <button type="button" onClick={() => (whole.value = true)}>
+              Show {count(fold[1] - fold[0] + 1)} more turns
+            </button>
+          </p>
+          {present.filter((_, index) => (turns[index] ?? 0) > fold[1] + 1).map(item)}
+        </>
+      ) : (
+        present.map(item)
+      )}
+      {text && (
+        <article class="assistant writing" aria-live="polite">
+          <header>Model, turn {text.turn}, writing …</header>
+          <pre>{text.text}</pre>
+        </article>
+      )}
+      {!present.length && !text && <Empty>No entries {until === undefined ? "" : "at this time"}</Empty>}
+    </div>
+  );
+}
+
+const AUTHORS: Readonly<Record<string, string>> = { user: "User", assistant: "Model", system: "System" };
+
+function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
+  const who =
+    entry.kind === "tool-call"
+      ? `Tool call: ${entry.toolName ?? "unknown"}`
+      : entry.role === "tool"
+        ? `Tool result: ${entry.toolName ?? "unknown"}`
+        : (AUTHORS[entry.role] ?? entry.role);
+  return (
+    <article id={`entry-${entry.id}`} tabIndex={-1} class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
+      <header>
+        {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
+        {entry.isError && <b> failed</b>}
+        {entry.partial && <b> partial: it was cut off</b>}
+      </header>
+      <pre>{entry.content ?? "(redacted)"}</pre>
+    </article>
+  );
+}
