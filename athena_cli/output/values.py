@@ -66,7 +66,7 @@ def now() -> datetime:
 
 def age(then: str, at: datetime | None = None) -> str:
     """Return how long ago a time was, in one unit. A time that is ahead, for clocks differ, is 0 s ago."""
-    return f"{_unit(max(_seconds(then, at), 0))} ago"
+    return f"{_unit(_seconds(then, at))} ago"
 
 
 def distance(then: str, at: datetime | None = None) -> str:
