@@ -17,7 +17,10 @@ class TextReset(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message of the model is complete. ``text`` is the text of all its deltas."""
+    """A message of the model is recorded. ``text`` is the text of all its deltas.
+
+    ``entry.partial`` is True if the run was cut off before the model had finished.
+    """
 
     text: str
     entry: TranscriptEntry

@@ -7,7 +7,8 @@ import type { Run, TranscriptDelta, TranscriptEntry } from "./generated/types.js
  *
  * - `text` follows the text so far of the current message.
  * - `text-reset`: discard the text so far of the current message, because its model call failed.
- * - `message`: the message is complete. Its `text` parts add up to its text.
+ * - `message`: the message is recorded. Its `text` parts add up to its text. `entry.partial` is true if the run was cut
+ *   off before the model had finished.
  * - `tool-call`: `arguments` is JSON as the model wrote it; null if it was redacted.
  * - `tool-result`: `content` is null if it was redacted.
  * - `end` is the last part: the run has ended or is paused.

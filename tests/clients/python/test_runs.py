@@ -110,7 +110,7 @@ def test_a_run_that_fails_ends_its_stream_and_raises_where_it_is_awaited(serve: 
     assert error.retry_with in {"new-key", None}
 
 
-def test_a_cancelled_run_takes_its_text_back(serve: Serve, gates: Gates) -> None:
+def test_a_cancelled_run_keeps_its_text_as_a_partial_message(serve: Serve, gates: Gates) -> None:
     server = serve(**gates.settings)
     gates["words"]  # stays closed
     with Athena(server.url) as client:
@@ -118,8 +118,10 @@ def test_a_cancelled_run_takes_its_text_back(serve: Serve, gates: Gates) -> None
         parts = handle.stream()
         assert next(parts) == TextDelta("Hello ")
         assert handle.cancel("enough").status == "cancelled"
-        reset, end = parts
-        assert reset == TextReset() and isinstance(end, RunEnd) and end.run.status == "cancelled"
+        message, end = parts
+        assert isinstance(message, Message) and (message.text, message.entry.partial) == ("Hello ", True)
+        assert isinstance(end, RunEnd)
+        assert (end.run.status, end.run.output, end.run.partial) == ("cancelled", "Hello ", True)
         assert handle.cancel().status == "not-running"
 
 
