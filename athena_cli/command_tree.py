@@ -11,6 +11,7 @@ from athena_cli.commands import (
     erasure,
     events,
     fleet,
+    init,
     log,
     memory,
     queues,
@@ -43,6 +44,7 @@ GROUPS: Mapping[str, str] = {
 }
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
+    "init": init.init,
     "run": runs.run,
     "cancel": runs.cancel,
     "ps": run_activity.list_present,

@@ -1,11 +1,8 @@
 """The settings: ``ATHENA_*`` variables, read once; the only module that reads the environment."""
 
 import base64
-import grp
 import os
-import pwd
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, get_args, overload
@@ -16,6 +13,7 @@ from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_networks, parse_secrets
 from athena_core.roles import check_header_name, parse_role, parse_role_map
+from athena_core.system.dotenv import read_dotenv
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
 
 T = TypeVar("T")
@@ -177,7 +175,6 @@ def _url_or_none(text: str) -> str:
 
 
 KEY_FILE_BYTES_MAX = 8_192
-LINKS_MAX = 8  # symbolic links from .env to the file
 
 
 class Settings:
@@ -476,6 +473,22 @@ def _passwords(url: str) -> Iterator[str]:
         yield base64.b64encode(f"{unquote(parts.username or '')}:{plain}".encode()).decode()
 
 
+VENDOR_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OLLAMA_HOST")
+"""Variables of other tools that name model servers and their keys."""
+
+
+def vendor_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of other tools that are set."""
+    present = os.environ if environment is None else environment
+    return {name: present[name].strip() for name in VENDOR_VARIABLES if present.get(name, "").strip()}
+
+
+def overridden(values: Mapping[str, str], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return the variables that the environment sets to other values; it takes precedence over ``.env``."""
+    present = os.environ if environment is None else environment
+    return [name for name, value in values.items() if present.get(name, value) != value]
+
+
 def _read_secret(variable: str, path: str) -> str:
     """Return the one line of a secret file, stripped."""
     try:
@@ -500,77 +513,3 @@ def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
     present = os.environ if environment is None else environment
     azure = [f"{name}: cloud integration is not part of this server" for name in present if "ATHENA_AZURE_" in name]
     return [f"{name}: {instead}" for name, instead in REPLACED.items() if name in present] + azure
-
-
-def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
-    """Parse ``KEY=value`` lines. Lines that start with ``#`` are comments; quotes around a value are removed.
-
-    Raise ConfigError if a user other than root and ``user`` (default: the effective user) may have written the
-    file, because settings choose programs and destinations.
-    """
-    values: dict[str, str] = {}
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO would block
-            _check_writers(path, os.fstat(file.fileno()), os.geteuid() if user is None else user)
-            text = file.read().decode()
-    except (FileNotFoundError, NotADirectoryError):
-        return values
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    for line in text.splitlines():
-        name, found, value = line.strip().partition("=")
-        if not found or name.startswith("#"):
-            continue
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        values[name.removeprefix("export ").strip()] = value
-    return values
-
-
-def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
-    """Raise ConfigError if another user may have written, linked or placed the opened file."""
-    if not stat.S_ISREG(opened.st_mode):
-        raise ConfigError(f"{path} is not a regular file. Remove it.")
-    _check_owner(path, path, opened, user)
-    _check_mode(path, path, opened)
-    place = path
-    for _ in range(LINKS_MAX):
-        folder = place.parent.stat()
-        if not folder.st_mode & stat.S_ISVTX:  # in a sticky directory only its owner may replace a file
-            _check_owner(path, place.parent, folder, user)
-            _check_mode(path, place.parent, folder)
-        if not place.is_symlink():
-            return
-        _check_owner(path, place, place.lstat(), user)
-        place = place.parent / place.readlink()
-    raise ConfigError(f"{path}: more than {LINKS_MAX} links lead to the file. Link to the file itself.")
-
-
-def _check_owner(path: Path, place: Path, status: os.stat_result, user: int) -> None:
-    if status.st_uid not in {user, 0}:
-        remedy = "Check the contents, then copy them to a directory of your own or run 'chown'."
-        raise ConfigError(f"{path}: not read, because {place} belongs to user {_user_name(status.st_uid)}. {remedy}")
-
-
-def _check_mode(path: Path, place: Path, status: os.stat_result) -> None:
-    shared = status.st_mode & stat.S_IWGRP and not _is_private_group(status)
-    if shared or status.st_mode & stat.S_IWOTH:
-        remedy = f"Check the contents, then run 'chmod go-w {place}'."
-        raise ConfigError(f"{path}: not read, because other users may write {place}. {remedy}")
-
-
-def _is_private_group(status: os.stat_result) -> bool:
-    """Return True if the group is the owner's private group (same name, no other member)."""
-    try:
-        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
-    except KeyError:
-        return False
-    return owner.pw_gid == group.gr_gid and owner.pw_name == group.gr_name and set(group.gr_mem) <= {owner.pw_name}
-
-
-def _user_name(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)

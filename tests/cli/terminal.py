@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -137,6 +138,9 @@ class Screen:
         os.close(self._ours)
 
     def _read(self) -> bool:
+        """Read what is shown, within a second. Return False at the end."""
+        if not select.select([self._ours], [], [], 1)[0]:
+            return True
         try:
             shown = os.read(self._ours, 65_536)
         except OSError:  # the other end is closed

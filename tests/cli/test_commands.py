@@ -261,6 +261,7 @@ STORY = (
     Case("doctor"),
     Case("api contracts", "--out $dir/contracts.json"),
     Case("--install-completion"),
+    Case("init", "--provider mock"),
     Case("api serve", "--port 0", settings={"state_dir": "$dir/third"}, lines=1),
     Case("demo", "--port 65536", code=2, says="is not a port"),
     Case("worker", "--concurrency 2", settings={"state_dir": "$dir/third"}, lines=1),

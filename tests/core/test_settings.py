@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from athena_core.errors import ConfigError
-from athena_core.settings import SETTINGS, Settings, load, read_dotenv, replaced, secrets_of
+from athena_core.settings import SETTINGS, Settings, load, replaced, secrets_of
+from athena_core.system.dotenv import read_dotenv
 from athena_core.values import Role
 from tests.support.wrong_settings import WRONG
 

@@ -627,12 +627,12 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "a .env that others may replace is read",
         "tests/core/test_settings.py::test_a_dotenv_that_others_may_write_is_refused",
-        ("athena_core/settings.py", "            _check_mode(path, place.parent, folder)\n", ""),
+        ("athena_core/system/dotenv.py", "            _check_mode(path, place.parent, folder)\n", ""),
     ),
     of(
         "a .env behind a link is judged by the link",
         "tests/core/test_settings.py::test_a_link_is_judged_by_what_it_leads_to",
-        ("athena_core/settings.py", "if not place.is_symlink():", "if place == path:"),
+        ("athena_core/system/dotenv.py", "if not place.is_symlink():", "if place == path:"),
     ),
     of(
         "a tool opens .env",
