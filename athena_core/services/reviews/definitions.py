@@ -1,5 +1,6 @@
 """Definitions of personas: reviewers and correspondents, as files of the workspace define them."""
 
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -80,8 +81,23 @@ class PersonaDefinition(Value):
     output: PersonaOutput = PersonaOutput()
 
 
+CODE_REVIEW = PersonaDefinition(
+    schema_version=1,
+    id="code-review",
+    description="You review changes to code as a careful colleague.",
+    git=PersonaGit(require_clean_worktree=False),
+    review=PersonaReview(
+        rubric="Report defects first: wrong results, lost data, security, races, errors that are swallowed. Then report"
+        " missing tests, and code that is more complex than its task. Name the file and line, and say what would be"
+        " better. Do not report matters of taste.",
+    ),
+)
+BUILT_IN: Mapping[str, PersonaDefinition] = {CODE_REVIEW.id: CODE_REVIEW}
+"""Personas of the package, used where the workspace defines none of their name."""
+
+
 class LoadedPersona(Value):
-    """A persona, and the folder of its files in the workspace."""
+    """A persona, and the folder of its files in the workspace; a built-in persona has no files."""
 
     persona: PersonaDefinition
     folder: Parts
@@ -96,7 +112,7 @@ class NamedFile(NamedTuple):
 
 
 class PersonaFiles:
-    """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace.
+    """Reads definitions: ``personas/<name>.json`` or ``personas/<name>/persona.json`` of the workspace, or built-in.
 
     Only this class opens ``personas``, which is closed to tools, reports and references.
     """
@@ -116,6 +132,8 @@ class PersonaFiles:
             except (OSError, ToolRefused) as error:
                 raise ConfigError.of(field, f"{'/'.join(parts)} cannot be read: {error}") from error
             return LoadedPersona(persona=parse_persona(text, name, field, "/".join(parts)), folder=parts[:-1])
+        if name in BUILT_IN:
+            return LoadedPersona(persona=BUILT_IN[name], folder=())
         remedy = f"a persona defined in {FOLDER}/<name>.json or {FOLDER}/<name>/persona.json of the workspace"
         raise ConfigError.of(field, f"no persona {name!r} is defined", remedy)
 

@@ -115,6 +115,25 @@ def review(api: Api, head: str, **fields: Any) -> Any:
     return api.post("/personas/run", {"name": "critic", "repoPath": "library", "headRef": head, **fields})
 
 
+def test_code_review_needs_no_definition_and_the_workspace_may_replace_it(
+    server: Server, api: Api, reviewer: Reviewer
+) -> None:
+    answer = review(api, "good", name="code-review")
+    assert (answer["result"]["status"], answer["result"]["personaName"]) == ("ok", "code-review")
+    assert "You are code-review. You review changes to code as a careful colleague." in reviewer.prompts[-1]
+    assert "Report defects first" in reviewer.prompts[-1]
+    own = server.workspace / "personas" / "code-review.json"
+    own.write_text(json.dumps({"schemaVersion": 1, "id": "code-review", "description": "Sees little."}))
+    try:
+        review(api, "good", name="code-review")
+        assert "You are code-review. Sees little." in reviewer.prompts[-1]
+        own.write_text("{")
+        assert refused_by(review, api, "good", name="code-review") == (400, "CONFIG_ERROR")
+    finally:
+        own.unlink()
+    assert refused_by(review, api, "good", name="code-reviewer") == (400, "CONFIG_ERROR")
+
+
 def test_a_change_is_reviewed_as_an_ordinary_run(server: Server, api: Api, reviewer: Reviewer) -> None:
     answer = review(api, "good", outJsonPath="reports/good.json", outMarkdownPath="reports/good.md", sessionId="desk")
     result = answer["result"]
