@@ -41,7 +41,7 @@ class ModelSource(NamedTuple):
         return (AnthropicProvider if self.provider == "anthropic" else OpenAIProvider).default_model
 
     def client(self, seconds: float) -> Provider:
-        """Return a client that waits so many seconds for a list of models. The caller closes it."""
+        """Return a client that waits ``seconds`` for a list of models. The caller closes it."""
         match self.provider:
             case "openai":
                 return OpenAIProvider(self.base_url, self.key, list_seconds=seconds)

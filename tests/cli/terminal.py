@@ -138,7 +138,7 @@ class Screen:
         os.close(self._ours)
 
     def _read(self) -> bool:
-        """Read what is shown, within a second. Return False at the end."""
+        """Read new output, within a second. Return False at the end."""
         if not select.select([self._ours], [], [], 1)[0]:
             return True
         try:
