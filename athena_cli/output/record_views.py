@@ -293,17 +293,13 @@ def _approve_ask(record: Record) -> str:
     return f"athena workflows approve {run} {step} --subject-hash {record['subjectHash']}"
 
 
-STEPS = Listed(
-    "steps",
-    "nodes",
-    (
-        word("step", "stepId"),
-        word("status", "status"),
-        Column("says", _step_says, least=20),
-        key("run", "runId", rank=1),
-        number("attempt", "attempt", 3),
-        took("time", "checkpoint.startedAt", "checkpoint.finishedAt", rank=2),
-    ),
+STEP = (
+    word("step", "stepId"),
+    word("status", "status"),
+    Column("says", _step_says, least=20),
+    key("run", "runId", rank=1),
+    number("attempt", "attempt", 3),
+    took("time", "checkpoint.startedAt", "checkpoint.finishedAt", rank=2),
 )
 WORKFLOW_RUN = View(
     (
@@ -317,7 +313,7 @@ WORKFLOW_RUN = View(
         whole("requested by", "run.requestedBy"),
     ),
     (),
-    (STEPS,),
+    (Listed("steps", "nodes", STEP),),
     (("approve with", _approve),),
 )
 
@@ -332,6 +328,21 @@ def _schedule(name: str, record: Record) -> str:
     return next(column for column in TABLES["listSchedules"].columns if column.name == name).read(record)
 
 
+STARTED_WORKFLOW = View(
+    (
+        whole("run", "id"),
+        whole("workflow", "workflowId"),
+        word("status", "status"),
+        dated("created", "createdAt"),
+        took("time", "startedAt", "finishedAt"),
+        whole("requested by", "requestedBy"),
+        whole("resumes", "resumedFromRunId"),
+    ),
+    (),
+    (Listed("steps", "stepStates", STEP),),
+    (("approve with", lambda record: _approve({"run": record, "nodes": (record.get("stepStates") or {}).values()})),),
+)
+
 VIEWS: Mapping[str, View] = {
     "getRun": RUN,
     "createRun": RUN,
@@ -341,6 +352,7 @@ VIEWS: Mapping[str, View] = {
     "getFleetSummary": FLEET,
     "getAdminHealth": HEALTH,
     "getWorkflowRun": WORKFLOW_RUN,
+    "runWorkflow": STARTED_WORKFLOW,
     "getWorkflow": View(
         (whole("workflow", "id"), dated("created", "createdAt"), whole("created by", "createdBy")),
         (),
@@ -495,3 +507,18 @@ VIEWS: Mapping[str, View] = {
     ),
 }
 """The views of records, by operation id. Of all other records every member is shown."""
+
+SAME: Mapping[str, tuple[str, ...]] = {
+    "getSchedule": ("createSchedule", "updateSchedule"),
+    "getWorkflow": ("createWorkflow",),
+    "runWorkflow": ("resumeWorkflow", "cancelWorkflowRun", "approveWorkflowStep", "rejectWorkflowStep"),
+    "getHarnessProfile": ("createHarnessProfile",),
+    "getA2aDlqRedrive": ("redriveA2aDlq", "cancelA2aDlqRedrive"),
+}
+"""Operations that answer the record of another one."""
+
+
+def view_of(operation_id: str | None) -> View | None:
+    """Return the view of an operation's answer, if it has one."""
+    shown = next((name for name, others in SAME.items() if operation_id in others), operation_id)
+    return VIEWS.get(shown or "")

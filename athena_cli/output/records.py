@@ -1,10 +1,11 @@
 """Single records as people read them: aligned fields by importance, long texts below, lists as small tables."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from athena_cli.output.columns import Column, Record, at, generic, shown_member, text_of
-from athena_cli.output.record_views import VIEWS, View
+from athena_cli.output.record_views import View, view_of
 from athena_cli.output.tables import GAP, fitted, table_lines
 from athena_cli.output.values import COLOURS, TIME, date_time, line, plain
 from athena_core.text import printable
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 INDENT = 2
 DEPTH_MAX = 3
 LONG_CELLS = 100
-HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath", "queueDepth"})
+HIDDEN = frozenset({"schemaVersion", "links", "transcriptPath", "queueDepth", "eventTypes"})
 """Members that say nothing to people."""
+
+WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 NAMES: Mapping[str, str] = {
     "harnessProfileId": "agent (profile)",
@@ -36,27 +39,28 @@ def record_lines(document: Mapping[str, Any], operation_id: str | None, width: i
     """Yield the lines of a record, in order."""
     from rich.text import Text
 
-    view = VIEWS.get(operation_id or "")
+    view = view_of(operation_id)
     if view is None or not _fits(view, document):
         yield from _all_of(document, width, 0)
         return
     shown = [(column.name, value) for column in view.fields if (value := column.read(document))]
     yield from _fields(shown, width, 0)
     for title, read in view.texts:
-        if found := read(document):
-            yield from _text(title, found, width, 0)
+        if said := read(document):
+            yield from _text(title, said, width, 0)
     for listed in view.lists:
-        rows = [row for row in at(document, listed.path) or () if listed.where(row)]
+        found = at(document, listed.path) or ()
+        rows = [row for row in (found.values() if isinstance(found, Mapping) else found) if listed.where(row)]
         if rows and listed.wrapped and listed.columns:
-            name, said = listed.columns
+            time, says = listed.columns
             yield _title(f"{listed.title} ({len(rows):,})", 0)
-            yield from _fields([(name.read(row), said.read(row)) for row in rows], width, INDENT)
+            yield from _fields([(time.read(row), says.read(row)) for row in rows], width, INDENT)
         elif rows:
             yield from _list(listed.title, rows, listed.columns, width, 0)
     for title, read in view.commands:
-        if found := read(document):  # in one line, however long, so that it can be copied
+        if command := read(document):  # in one line, however long, so that it can be copied
             yield _title(title, 0)
-            yield Text(" " * INDENT + found)
+            yield Text(" " * INDENT + command)
 
 
 def _fits(view: View, document: Mapping[str, Any]) -> bool:
@@ -71,7 +75,7 @@ def _name(member: str) -> str:
     """Return a member's name in words, without its unit."""
     if member in NAMES:
         return NAMES[member]
-    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in member).strip()
+    words = WORDS.sub(" ", member).lower()
     for unit in (" micro usd", " usd", " ms", " id", " at"):
         words = words.removesuffix(unit) or words
     return words

@@ -9,7 +9,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli.exit_codes import Misused
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import since_time
-from athena_cli.output.record_views import VIEWS
+from athena_cli.output.record_views import SAME, VIEWS
 from athena_cli.output.tables import STREAMED, columns_of, fitted, streamed_line, table_lines
 from athena_cli.output.values import age, distance, duration, money, short, size
 
@@ -44,7 +44,16 @@ def test_every_list_of_the_api_has_its_columns() -> None:
 
 def test_every_table_and_view_belongs_to_an_operation() -> None:
     known = {row.id for row in OPERATIONS}
-    assert not (TABLES.keys() | VIEWS.keys() | STREAMED.keys()) - known
+    others = {name for names in SAME.values() for name in names}
+    assert not (TABLES.keys() | VIEWS.keys() | STREAMED.keys() | others) - known
+    assert SAME.keys() <= VIEWS.keys()
+
+
+def test_a_view_is_shared_by_operations_with_the_same_answer() -> None:
+    answers = {row.id: row.answer for row in OPERATIONS}
+    for name, names in SAME.items():
+        for other in names:
+            assert answers[other] in {answers[name], answers[name] | None}, other
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
