@@ -171,8 +171,8 @@ said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
 
 
-NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 26)
-"""The columns of a run between the first 20 and the last five, about its texts."""
+NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 27)
+"""The columns of a run between the first 20 and the last seven, about its texts."""
 
 
 class FoldedFleet:
@@ -280,7 +280,7 @@ class Folded:
                 new[ENTRY].append(
                     (
                         *(position, chain[:4], session_id, run_id, what.role, what.kind, content),
-                        *(False, None, None, None, None, None, at),
+                        *(False, None, None, None, None, None, at, None),
                     )
                 )
                 if what.role == "assistant":
@@ -330,7 +330,7 @@ class Folded:
             many(table.insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None) for row in done])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None) for row in done])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(SESSION.upsert, list(self.sessions.values()))
         for table, counters in self.fleet.tables.items():
@@ -346,7 +346,7 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None) for row in rows])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None) for row in rows])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])
