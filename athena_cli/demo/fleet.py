@@ -165,6 +165,10 @@ class Fleet:
                 rejected += 1
         return rejected
 
+    async def cancel(self, run_id: str) -> None:
+        """Cancel a run."""
+        await self.call("POST", f"/run-control/by-run/{run_id}/cancel", {"reason": "started twice"})
+
     async def write_yearbook(self) -> None:
         """Start the run that writes for long, in a new session."""
         await self.start("Yearbook writer", script.YEARBOOK, f"yearbook-{self.pick(10**6):06d}")

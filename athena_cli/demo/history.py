@@ -105,6 +105,7 @@ async def _live_through(fleet: Fleet, clock: PastClock, end: int, hours: float) 
         if hour % 8 == 5:
             with clock.standing_still():
                 await fleet.burst()
+                await fleet.cancel((await fleet.running())[0]["runId"])
             await _until_idle(fleet)
     await _errands(fleet, clock, end - RECENT_MS, end - WAITING_MS)
     await fleet.lose_work()

@@ -5,6 +5,7 @@ The same conversation always gets the same next turn. Nothing that the server re
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ BODY_BYTES_MAX = 8 << 20
 SYSTEM_TOKENS = 900  # more than the texts of the demo need, as agents' prompts are longer
 CHARS_PER_TOKEN = 4
 
+WORDS = re.compile(r"\s*\S+\s*$|\s*\S+")
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
@@ -69,8 +71,8 @@ class ScriptedModel:
             return
         writer.write(HEAD)
         await self._wait(THINKING_SECONDS + (0 if self._streams else WORD_SECONDS * len(turn.text.split())))
-        for word in turn.text.splitlines(keepends=True) if not self._streams else turn.text.split(" "):
-            writer.write(_chunk({"content": word + (" " if self._streams else "")}))
+        for piece in WORDS.findall(turn.text) if self._streams else [turn.text]:
+            writer.write(_chunk({"content": piece}))
             await writer.drain()
             if self._streams:
                 await self._wait(WORD_SECONDS * turn.slowness)

@@ -35,7 +35,7 @@ function Steps(): JSX.Element {
   const running = <a href={writing ? href("runs", writing) : href("runs", undefined, { status: "running" })}>run in progress</a>;
   const steps: readonly Step[] = [
     { id: "open", title: "Look inside", text: <>Open the {running}. Its text, tool calls and cost arrive live.</> },
-    { id: "cancel", title: "Stop it", text: <>Cancel that {running}. It ends at once, and its record stays.</> },
+    { id: "cancel", title: "Stop it", text: <>Cancel that {running}. It ends at once, and what it wrote is kept.</> },
     {
       id: "approve",
       title: "Decide",
