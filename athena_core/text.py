@@ -37,6 +37,11 @@ def one_line(text: str) -> str:
     return text.strip() if text.isprintable() else CONTROL.sub(" ", clean(text)).strip()
 
 
+def preview(text: str, chars_max: int) -> str:
+    """Return the beginning of a text on one line, without control characters and repeated blanks."""
+    return " ".join(one_line(text[: 4 * chars_max]).split())[:chars_max]
+
+
 def printable(text: str) -> str:
     """Replace characters that a terminal may interpret, except line feeds, with U+FFFD."""
     return UNPRINTABLE.sub("\ufffd", text)

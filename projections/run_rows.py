@@ -25,7 +25,7 @@ from athena_core.domain.run import (
 from athena_core.domain.template import RunTemplateRun
 from athena_core.enums import PauseReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Event, Recorded, Value
-from athena_core.text import ERASED, or_erased
+from athena_core.text import ERASED, or_erased, preview
 from athena_core.values import PREVIEW_CHARS, Usage
 from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
 
@@ -75,6 +75,8 @@ class RunRow(msgspec.Struct, gc=False):
     error_position: int | None = None
     redacted: bool | None = None
     partial: bool | None = None
+    agent_name: str | None = None
+    child_count: int = 0
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -149,7 +151,13 @@ RUN = Table(
     "run",
     RunRow,
     key=("run_id",),
-    indexes=(("position",), ("session_id", "position"), ("status", "position"), ("provider", "position")),
+    indexes=(
+        ("position",),
+        ("session_id", "position"),
+        ("status", "position"),
+        ("provider", "position"),
+        ("parent_run_id", "position"),
+    ),
     cached=True,
 )
 INPUT = Table("run_input", RunInputRow, key=("entry_position",))
@@ -159,7 +167,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=10, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=11, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -169,6 +177,7 @@ CANCELLED = "the run was cancelled"
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     event = recorded.event
     rows.append(RUN, _requested_row(recorded, event, "queued"))
+    _count_child(rows, event)
     rows.append(
         WAITING,
         QueuedRunRow(
@@ -187,6 +196,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     if recorded.version == 1:
         row = _requested_row(recorded, recorded.event, "running")
         rows.append(RUN, row)
+        _count_child(rows, recorded.event)
     else:
         row = rows.change(RUN, recorded.stream)
         row.status = "running"
@@ -242,12 +252,12 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
         if row.output_position is not None:
             rows.delete(OUTPUT, row.output_position)
         row.output_position, row.partial = recorded.position, event.partial
-        row.output_preview = None if content is None else content[:PREVIEW_CHARS]
+        row.output_preview = None if content is None else preview(content, PREVIEW_CHARS)
         row.output_chars = None if content is None else len(content)
         rows.append(OUTPUT, RunOutputRow(recorded.position, run_id=row.run_id, text=content))
     elif row.input_position is None:
         row.input_position = recorded.position
-        row.input_preview = None if content is None else content[:PREVIEW_CHARS]
+        row.input_preview = None if content is None else preview(content, PREVIEW_CHARS)
         rows.append(INPUT, RunInputRow(recorded.position, row.run_id))
 
 
@@ -397,6 +407,14 @@ def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, sta
     return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
 
 
+def _count_child(rows: Rows, event: RunQueued | RunCreated) -> None:
+    if event.parent_run_id is not None:
+        parent = rows.get(RUN, event.parent_run_id)
+        if parent is not None:
+            parent.child_count += 1
+            rows.put(RUN, parent)
+
+
 def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
     """Return the row of a run after the commit that admitted and leased it, at ``at`` (milliseconds since 1970 UTC).
 
@@ -423,6 +441,7 @@ def _row(
         trace_id=trace_id,
         parent_run_id=event.parent_run_id,
         budget_micro_usd=event.budget_micro_usd,
+        agent_name=event.harness_profile_snapshot.display_name if event.profile_named else None,
     )
 
 

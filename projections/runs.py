@@ -85,7 +85,8 @@ class Run(Value, kw_only=False):
 
     A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
     adds the output. ``partial`` is true if the output is not a whole answer: the run ended or paused while the model
-    was writing. ``redacted`` is true if a text of the run was erased.
+    was writing. ``durationMs`` is the time from the start to the end, with pauses. ``childCount`` is absent for a
+    caller with a scope. ``redacted`` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -117,10 +118,16 @@ class Run(Value, kw_only=False):
     output_preview: str | None = None
     output_chars: int | None = None
     redacted: bool | None = None
+    agent_name: str | None = None
+    duration_ms: int | None = None
+    child_count: int | None = None
 
 
 FIELDS = Run.__struct_fields__
-SOURCES = {"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"}
+SOURCES = {
+    **{"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"},
+    **{"duration_ms": "finished_at - started_at", "child_count": "nullif(child_count, 0)"},
+}
 """The columns of fields that have other names."""
 BESIDE = ("position", "output_position", "paused_at", "template_version")
 """The columns that precede the fields."""
@@ -135,10 +142,10 @@ def _columns(**instead: str) -> str:
 
 
 SELECT_RUNS = f"SELECT {_columns()} FROM run"
-WITHOUT_PREVIEWS = _columns(
-    run_id="run.run_id", output="text", input_preview="NULL", output_preview="NULL", output_chars="NULL"
-)
-SELECT_RUN = f"SELECT {WITHOUT_PREVIEWS} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+SELECT_RUNS_IN_SCOPE = f"SELECT {_columns(child_count='NULL')} FROM run"
+WITH_OUTPUT = {"run_id": "run.run_id", "output": "text", "output_preview": "NULL", "output_chars": "NULL"}
+SELECT_RUN = f"SELECT {_columns(**WITH_OUTPUT)} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+SELECT_RUN_IN_SCOPE = f"SELECT {_columns(**WITH_OUTPUT, child_count='NULL')} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
 
 
 class ActiveRun(Value):
@@ -177,7 +184,8 @@ LATEST_REQUESTS = Keyset(
 def run_by_id(connection: Connection, run_id: str, scope: Scope | None = None) -> Run | None:
     """Return a run as a caller with this scope may see it."""
     reasons = WaitReasons(connection, scope)
-    return first(connection, SELECT_RUN, (run_id,), lambda values: _to_view(reasons, values))
+    select = SELECT_RUN if scope is None else SELECT_RUN_IN_SCOPE
+    return first(connection, select, (run_id,), lambda values: _to_view(reasons, values))
 
 
 def run_of(row: RunRow) -> Run:
@@ -198,13 +206,17 @@ def list_runs(
     session_id: str | None = None,
     status: str | None = None,
     provider: str | None = None,
+    parent_run_id: str | None = None,
     scope: Scope | None = None,
     with_output: bool = False,
     cursor: str | None,
     limit: int,
 ) -> Page[Run]:
     """Return a page of runs, newest first, optionally with whole outputs."""
-    where = (("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider))
+    where = (
+        *(("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider)),
+        ("parent_run_id = ?", parent_run_id),
+    )
     reasons = WaitReasons(connection, scope)
 
     def show(values: tuple[Any, ...]) -> Run:
@@ -217,7 +229,7 @@ def list_runs(
 
     return NEWEST.page(
         connection,
-        SELECT_RUNS,
+        SELECT_RUNS if scope is None else SELECT_RUNS_IN_SCOPE,
         where,
         within=_in_scope(scope),
         cursor=cursor,

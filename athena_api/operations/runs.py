@@ -41,6 +41,7 @@ class RunsQuery(Value):
     session_id: ClientId | None = None
     status: RunStatus | None = None
     provider: Label | None = None
+    parent_run_id: Label | None = None
     include: Literal["output"] | None = None
 
 
@@ -118,6 +119,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
             session_id=query.session_id,
             status=query.status,
             provider=query.provider,
+            parent_run_id=query.parent_run_id,
             scope=call.who.scope,
             with_output=query.include == "output",
             cursor=call.cursor,

@@ -8,8 +8,17 @@ import msgspec
 import pytest
 
 from athena_core.clock import iso
-from athena_core.domain.run import PolicyRejected, RejectedRunDetails, RunCreated, RunPaused, RunRejection, RunResumed
+from athena_core.domain.run import (
+    PolicyRejected,
+    RejectedRunDetails,
+    RunCreated,
+    RunPaused,
+    RunQueued,
+    RunRejection,
+    RunResumed,
+)
 from athena_core.domain.template import RunTemplateRun
+from athena_core.values import Scope
 from projections.run_rows import admitted_row
 from projections.runs import RunWait, TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
@@ -42,6 +51,8 @@ def test_a_run_from_request_to_answer(tmp_path: Path) -> None:
         "provider": "mock",
         "model": "mock-model",
         "attempt": 1,
+        "inputPreview": "hello",
+        "durationMs": 1,
         "output": "second",
         "usage": {"inputTokens": 6, "outputTokens": 9, "totalTokens": 15},
         "costMicroUsd": 11,
@@ -100,7 +111,7 @@ def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str,
 
 
 @pytest.mark.parametrize("template", [None, TemplateVersion(id="tpl_1", version=3)], ids=["by itself", "of a template"])
-@pytest.mark.parametrize("own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7}], ids=["plain", "full"])
+@pytest.mark.parametrize("own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7, "profile_named": True}], ids=["plain", "full"])
 def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
     tmp_path: Path, own: dict[str, Any], template: TemplateVersion | None
 ) -> None:
@@ -127,7 +138,45 @@ def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
     row = admitted_row(run_id, event, history.now)
     if template is not None:
         row.template_id, row.template_version = template.id, template.version
-    assert run_of(row) == run_by_id(shown(tmp_path, history), run_id)
+    found = run_by_id(shown(tmp_path, history), run_id)
+    assert found is not None
+    assert found.agent_name == ("Échange" if own else None), "the default profile is no agent of a person"
+    assert run_of(row) == msgspec.structs.replace(found, input_preview=None), "which a view alone knows"
+
+
+def test_previews_are_one_line_of_at_most_160_characters(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.start(run_id, "two\nlines\t\x1b[31m and\u202e more")
+    history.answer(run_id, "\n# Pears\n\n" + "pear " * 200)
+    (run,) = list_runs(shown(tmp_path, history), cursor=None, limit=10).items
+    assert run.input_preview == "two lines [31m and more"
+    assert run.output_preview == ("# Pears " + "pear " * 200)[:160]
+
+
+def test_children_are_listed_and_counted_on_their_parent(tmp_path: Path) -> None:
+    history = History()
+    parent = history.request("s")
+    children = []
+    for session, wait in (("a", None), ("b", "concurrency")):
+        plain = CODEC.decode(next(row for row in history.written if row.stream == parent)).event
+        assert isinstance(plain, RunCreated)
+        fields: dict[str, Any] = {name: getattr(plain, name) for name in RunCreated.__struct_fields__}
+        fields |= {"session_id": session, "parent_run_id": parent}
+        children.append(f"run_{session}")
+        history.open[f"run_{session}"] = session
+        history.in_run(f"run_{session}", RunQueued(reason=wait, **fields) if wait else RunCreated(**fields))
+    history.in_run("run_b", RunCreated(**fields))  # its admission counts it no second time
+    connection = shown(tmp_path, history)
+    page = list_runs(connection, parent_run_id=parent, cursor=None, limit=10)
+    assert [run.run_id for run in page.items] == children[::-1]
+    found = run_by_id(connection, parent)
+    assert found is not None
+    assert found.child_count == 2
+    narrowed = run_by_id(connection, parent, Scope(sessions=frozenset({"s"})))
+    assert narrowed is not None
+    assert narrowed.child_count is None, "children may be in other sessions"
+    assert [run.child_count for run in list_runs(connection, scope=Scope(), cursor=None, limit=10).items] == [None] * 3
 
 
 def test_waiting_runs_know_their_place(tmp_path: Path) -> None:
@@ -162,9 +211,7 @@ def test_running_runs_that_no_executor_has_taken_wait_for_one_in_the_order_of_th
         with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
             connection = shown(Path(directory), history)
             runs = list_runs(connection, cursor=None, limit=10).items
-            assert [run_by_id(connection, run.run_id) for run in runs] == [
-                msgspec.structs.replace(run, input_preview=None) for run in runs
-            ]
+            assert [run_by_id(connection, run.run_id) for run in runs] == runs
             return {run.run_id: run.waiting for run in runs}
 
     history.start(resumed)

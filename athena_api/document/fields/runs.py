@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
+    "agentName": "Display name of its profile; absent without one.",
+    "childCount": "Number of runs that name it as their parent; absent without any.",
+    "durationMs": "Milliseconds from start to end; absent before the end.",
+    "listRuns.parentRunId": "Only children of this run.",
     # Runs
     "RunBody.directiveId": "Directive to run, instead of `input`.",
     "RunBody.harnessProfileId": "Profile that runs it; absent, the default profile with `provider` and `model`.",
@@ -36,14 +40,14 @@ FIELDS: Mapping[str, str] = {
     "costMicroUsd": "Cost of its priced model calls, in millionths of a dollar; absent before one.",
     "events": "Path of its events.",
     "evidenceCount": "Pieces of evidence attached; 0 until the run completed.",
-    "inputPreview": "First 160 characters of the input, in lists only.",
+    "inputPreview": "First 160 characters of the input, on one line.",
     "links": "Paths of related resources.",
     "output": "Text of the answer.",
     "Run.output": "Text of the answer; absent before the end, once redacted, and in lists without `include=output`.",
     "Run.partial": "True if the output is not a whole answer: the run was cut off. Else absent.",
     "RunUsage.estimated": "True if a provider did not report all tokens; else absent.",
     "outputChars": "Length of the output in characters.",
-    "outputPreview": "First 160 characters of the output, in lists only.",
+    "outputPreview": "First 160 characters of the output on one line, in lists only.",
     "paused": "Whether it is paused.",
     "Run.paused": "Why and since when it is paused; absent if it is not.",
     "Run.startedAt": "When an executor started it; absent before that.",

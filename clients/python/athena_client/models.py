@@ -2329,7 +2329,8 @@ class Run(Model, frozen=True, kw_only=True):
 
     A preview has at most 160 characters. `output_chars` is the length of the output in characters. `include=output`
     adds the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
-    writing. `redacted` is true if a text of the run was erased.
+    writing. `duration_ms` is the time from the start to the end, with pauses. `child_count` is absent for a caller with
+    a scope. `redacted` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -2383,13 +2384,19 @@ class Run(Model, frozen=True, kw_only=True):
     verification_failures: list[VerificationFailure] | None = None
     """Verification policies that it did not meet; absent if it met all."""
     input_preview: str | None = None
-    """First 160 characters of the input, in lists only."""
+    """First 160 characters of the input, on one line."""
     output_preview: str | None = None
-    """First 160 characters of the output, in lists only."""
+    """First 160 characters of the output on one line, in lists only."""
     output_chars: int | None = None
     """Length of the output in characters."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+    agent_name: str | None = None
+    """Display name of its profile; absent without one."""
+    duration_ms: int | None = None
+    """Milliseconds from start to end; absent before the end."""
+    child_count: int | None = None
+    """Number of runs that name it as their parent; absent without any."""
 
 
 class RunError(Model, frozen=True, kw_only=True):

@@ -223,6 +223,7 @@ class AsyncOperations(AsyncCore):
         status: Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"]
         | None = None,
         provider: str | None = None,
+        parent_run_id: str | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
@@ -235,6 +236,7 @@ class AsyncOperations(AsyncCore):
             session_id: Id of the session.
             status: Current status.
             provider: Name of the provider.
+            parent_run_id: Only children of this run.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -254,6 +256,7 @@ class AsyncOperations(AsyncCore):
                 "sessionId": session_id,
                 "status": status,
                 "provider": provider,
+                "parentRunId": parent_run_id,
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,

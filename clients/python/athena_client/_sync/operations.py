@@ -219,6 +219,7 @@ class Operations(Core):
         status: Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"]
         | None = None,
         provider: str | None = None,
+        parent_run_id: str | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
@@ -231,6 +232,7 @@ class Operations(Core):
             session_id: Id of the session.
             status: Current status.
             provider: Name of the provider.
+            parent_run_id: Only children of this run.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -250,6 +252,7 @@ class Operations(Core):
                 "sessionId": session_id,
                 "status": status,
                 "provider": provider,
+                "parentRunId": parent_run_id,
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,

@@ -15,6 +15,8 @@ export interface ListRunsQuery extends PageQuery {
   readonly status?: types.RunStatus | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** Only children of this run. */
+  readonly parentRunId?: string | undefined;
   /** `output` adds whole outputs. */
   readonly include?: "output" | undefined;
 }

@@ -2464,7 +2464,8 @@ export type Role = "Admin" | "None" | "Operator" | "Viewer";
  *
  * A preview has at most 160 characters. `outputChars` is the length of the output in characters. `include=output` adds
  * the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
- * writing. `redacted` is true if a text of the run was erased.
+ * writing. `durationMs` is the time from the start to the end, with pauses. `childCount` is absent for a caller with a
+ * scope. `redacted` is true if a text of the run was erased.
  */
 export interface Run {
   /** Id of the run. */
@@ -2517,14 +2518,20 @@ export interface Run {
   readonly verificationStatus?: VerificationStatus | (string & {}) | undefined;
   /** Verification policies that it did not meet; absent if it met all. */
   readonly verificationFailures?: readonly VerificationFailure[] | undefined;
-  /** First 160 characters of the input, in lists only. */
+  /** First 160 characters of the input, on one line. */
   readonly inputPreview?: string | undefined;
-  /** First 160 characters of the output, in lists only. */
+  /** First 160 characters of the output on one line, in lists only. */
   readonly outputPreview?: string | undefined;
   /** Length of the output in characters. */
   readonly outputChars?: number | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
+  /** Display name of its profile; absent without one. */
+  readonly agentName?: string | undefined;
+  /** Milliseconds from start to end; absent before the end. */
+  readonly durationMs?: number | undefined;
+  /** Number of runs that name it as their parent; absent without any. */
+  readonly childCount?: number | undefined;
 }
 
 /** The request to start a run. A child run is cancelled with its parent. */
