@@ -111,7 +111,9 @@ def test_a_run_without_an_answer_says_why(tmp_path: Path, how: str, status: str,
 
 
 @pytest.mark.parametrize("template", [None, TemplateVersion(id="tpl_1", version=3)], ids=["by itself", "of a template"])
-@pytest.mark.parametrize("own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7, "profile_named": True}], ids=["plain", "full"])
+@pytest.mark.parametrize(
+    "own", [{}, {"parent_run_id": "run_parent", "budget_micro_usd": 7, "profile_named": True}], ids=["plain", "full"]
+)
 def test_a_run_that_has_just_begun_is_shown_without_views_as_views_show_it(
     tmp_path: Path, own: dict[str, Any], template: TemplateVersion | None
 ) -> None:
@@ -158,14 +160,16 @@ def test_children_are_listed_and_counted_on_their_parent(tmp_path: Path) -> None
     history = History()
     parent = history.request("s")
     children = []
-    for session, wait in (("a", None), ("b", "concurrency")):
+    for session in ("a", "b"):
         plain = CODEC.decode(next(row for row in history.written if row.stream == parent)).event
         assert isinstance(plain, RunCreated)
         fields: dict[str, Any] = {name: getattr(plain, name) for name in RunCreated.__struct_fields__}
         fields |= {"session_id": session, "parent_run_id": parent}
         children.append(f"run_{session}")
         history.open[f"run_{session}"] = session
-        history.in_run(f"run_{session}", RunQueued(reason=wait, **fields) if wait else RunCreated(**fields))
+        history.in_run(
+            f"run_{session}", RunCreated(**fields) if session == "a" else RunQueued(reason="concurrency", **fields)
+        )
     history.in_run("run_b", RunCreated(**fields))  # its admission counts it no second time
     connection = shown(tmp_path, history)
     page = list_runs(connection, parent_run_id=parent, cursor=None, limit=10)
