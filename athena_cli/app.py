@@ -4,19 +4,26 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, UnknownOptionError
 
 from athena_cli.command_tree import COMMANDS, GROUPS
-from athena_cli.exit_codes import FAILED, INTERRUPTED, MISUSED, OK, Exit, advice_of
+from athena_cli.exit_codes import FAILED, INTERRUPTED, MEANINGS, MISUSED, OK, Exit, Failed
 from athena_cli.generated_commands import GENERATED_COMMANDS
+from athena_cli.words.examples import EXAMPLES
+from athena_cli.words.names import OLD_FLAGS, SECTIONS, renamed
+from athena_cli.words.sentences import usage_of
 from athena_core import __version__
 from athena_core.system.supervisor import protect
 from athena_core.text import printable
 
 STDOUT, STDERR = 1, 2
-
-CONNECTION_FLAGS = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
+ABOUT = "A control plane for AI-agent runs: every fact is an event, durable before it is acknowledged."
+MORE = "athena help COMMAND describes a command, athena help exit-codes how commands end."
+CONNECTED = "Options to reach a server: athena help connection"
+DIM, RED, PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
+JSON_FLAGS = frozenset({"-o", "--output"})
 
 
 def build() -> App:
@@ -24,26 +31,37 @@ def build() -> App:
     app = App(
         name="athena",
         version=f"projectathena {__version__}",
-        help="A control plane for AI-agent runs: every fact is an event, durable before it is acknowledged.",
+        help=ABOUT,
+        help_epilogue=MORE,
         version_flags=["--version"],
         help_format="plaintext",  # parsing Markdown is a third of the time of --help
     )
+    sections = {title: Group(title, sort_key=number) for number, title in enumerate(SECTIONS)}
+    places = {
+        name: {"group": sections[title], "sort_key": number}
+        for title, names in SECTIONS.items()
+        for number, name in enumerate(names)
+    }
     groups: dict[str, App] = {}
 
-    def place(words: str) -> tuple[App, str]:
+    def add(words: str, command: Callable[..., object] | str, text: str) -> None:
         group, _, name = words.rpartition(" ")
         if group and group not in groups:
-            groups[group] = App(name=group, help=GROUPS.get(group, group.capitalize()), version_flags=[])
+            groups[group] = App(name=group, help=GROUPS[group], help_epilogue="", version_flags=[], **places.get(group, {}))
             app.command(groups[group])
-        return groups[group] if group else app, name
+        place: dict[str, Any] = {} if group else places.get(name, {})
+        example = f"\n\nExample: {EXAMPLES[words]}" if words in EXAMPLES else ""
+        connected = isinstance(command, str) or "connection" in inspect.signature(command).parameters
+        parent = groups[group] if group else app
+        parent.command(
+            command, name=name, help=text + example, help_epilogue=CONNECTED if connected else "", **place
+        )
 
     for words, command in COMMANDS.items():
-        parent, name = place(words)
-        parent.command(command, name=name, help=_help_text(command))
+        add(words, command, _help_text(command))
     app.register_install_completion_command()
     for words, row in GENERATED_COMMANDS.items():  # loaded when run: importing the operations is too slow for help
-        parent, name = place(words)
-        parent.command(f"athena_cli.operation_command:{row.operation_id}", name=name, help=row.summary)
+        add(words, f"athena_cli.operation_command:{row.operation_id}", row.summary)
     return app
 
 
@@ -59,21 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     if arguments is None:
         protect()
+    given = join_switch_values(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = join_switch_values(sys.argv[1:] if arguments is None else arguments)
-        result = build()(given, exit_on_error=False, print_error=False, result_action="return_value")
+        result = _run(given)
         sys.stdout.flush()
-    except UnknownOptionError as error:
-        option = (error.token.keyword or error.token.value).partition("=")[0]
-        here = ". This command works directly on the state directory (ATHENA_STATE_DIR), without a server."
-        return _report(str(error).rstrip(".") + (here if option in CONNECTION_FLAGS else ""), MISUSED)
-    except UnusedCliTokensError as error:
-        command, more = " ".join(("athena", *(error.command_chain or ()))), error.unused_tokens or ()
-        return _report(f"{command}: unexpected argument {', '.join(map(repr, more))}; see {command} --help", MISUSED)
-    except CycloptsError as error:
-        return _report(str(error), MISUSED)
     except Exit as error:
-        return _report(str(error), error.code)
+        return _report(error, given)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -81,27 +90,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:  # for example, output is redirected to a full disk
         _discard_output()
-        return _report(str(error), FAILED)
+        return _report(Failed(str(error)), [])
     except Exception as error:
+        return _report_other(error, given)
+    return result if isinstance(result, int) else OK
+
+
+def _run(given: list[str]) -> object:
+    """Run a command, with the present names of old words. Raise Exit, or what the command raises."""
+    if given[:1] == ["help"]:
+        if given[1:] in (["connection"], ["exit-codes"]):
+            return _print_topic(given[1])
+        given = [*given[1:], "--help"]
+    words = renamed(given)
+    app = build()
+    for _ in range(len(OLD_FLAGS) + 1):
+        try:
+            return app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        except UnknownOptionError as error:  # before the command runs
+            option = (error.token.keyword or error.token.value).partition("=")[0]
+            if option not in OLD_FLAGS:
+                raise usage_of(error) from None
+            words = [_with_option(word, option) for word in words]
+        except CycloptsError as error:
+            raise usage_of(error) from None
+    return MISUSED
+
+
+def _with_option(word: str, option: str) -> str:
+    """Return an argument with the present name of an old option."""
+    name, equals, value = word.partition("=")
+    return OLD_FLAGS[option] + equals + value if name == option else word
+
+
+def _print_topic(topic: str) -> None:
+    """Print a page of help about what all commands share."""
+    from athena_cli import render
+
+    if topic == "exit-codes":
+        for code, meaning in MEANINGS.items():
+            render.say(f"{code:>3}  {meaning}")
+        return
+    from athena_cli.client import CONNECTION
+
+    for flag, text in CONNECTION.items():
+        render.say(f"{flag}\n    {text}")
+
+
+def _report_other(error: Exception, given: list[str]) -> int:
+    """Report an error that no command raises on purpose as an exit."""
+    from athena_core.errors import AthenaError
+
+    if isinstance(error, AthenaError):
         from msgspec import to_builtins
 
-        from athena_core.errors import AthenaError, ConfigError
+        from athena_cli.words.sentences import exit_of_local
 
-        if isinstance(error, ConfigError):
-            advice = advice_of(error.message, to_builtins(error.details))
-            return _report(error.message + "".join(f" ({remedy})" for remedy in advice), MISUSED)
-        if isinstance(error, AthenaError):
-            return _report(f"{error.code}: {error.message}", FAILED)
-        from athena_core.log.codec import Undecodable
-        from athena_core.log.sqlite.connection import DatabaseError
+        return _report(exit_of_local(error, to_builtins(error.details)), given)
+    from athena_core.log.codec import Undecodable
+    from athena_core.log.sqlite.connection import DatabaseError
 
-        if isinstance(error, DatabaseError | Undecodable):
-            return _report(f"cannot read the log: {error}. Run 'athena verify' to find the damage.", FAILED)
-        import traceback
+    if isinstance(error, DatabaseError | Undecodable):
+        return _report(Failed(f"cannot read the log: {error}", "run athena verify to find the damage"), given)
+    import traceback
 
-        print(printable(traceback.format_exc()), end="", file=sys.stderr)  # without terminal escape sequences
-        return FAILED
-    return result if isinstance(result, int) else OK
+    print(printable(traceback.format_exc()), end="", file=sys.stderr)  # without terminal escape sequences
+    return FAILED
 
 
 def join_switch_values(arguments: Sequence[str]) -> list[str]:
@@ -130,6 +184,26 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _report(message: str, code: int) -> int:
-    print("Error:", printable(" ".join(message.split())), file=sys.stderr)
-    return code
+def _report(error: Exit, given: Sequence[str]) -> int:
+    """Print the sentence of an error, and the error itself where JSON was asked for. Return the exit code."""
+    sentence, note = (printable(" ".join(text.split())) for text in (error.sentence, error.note))
+    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    print("error:" if plain else f"{RED}error:{PLAIN}", sentence, file=sys.stderr)
+    if note:
+        print(f"  {note}" if plain else f"{DIM}  {note}{PLAIN}", file=sys.stderr, flush=True)
+    if not error.printed and wants_json(given):
+        from msgspec import json
+
+        from athena_cli import render
+
+        render.write(json.encode({"error": {**error.error, "exitCode": error.code}}))
+    return error.code
+
+
+def wants_json(given: Sequence[str]) -> bool:
+    """Return True if the arguments ask for ``json`` or ``jsonl`` explicitly."""
+    for place, word in enumerate(given):
+        flag, equals, value = word.partition("=")
+        if flag in JSON_FLAGS and (value if equals else "".join(given[place + 1 : place + 2])) in {"json", "jsonl"}:
+            return True
+    return False

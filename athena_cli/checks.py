@@ -23,7 +23,7 @@ from athena_core.event import Value
 from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
 from athena_core.log.sqlite.connection import check_library
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
-from athena_core.settings import Settings, load, replaced
+from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
 from athena_core.system.private_file import open_to_others
 from athena_core.text import printable
 
@@ -152,7 +152,7 @@ def _directory(directory: Path) -> Iterator[CheckResult]:
 
 
 def _server(settings: Settings) -> Iterator[CheckResult]:
-    url = settings.api_base_url
+    url = settings.api_base_url or LOCAL_SERVER_URL
     parts = urlsplit(url)
     try:
         answer = httpx2.get(url + "/readyz", timeout=ANSWER_SECONDS_MAX, trust_env=False)
@@ -206,7 +206,7 @@ def _problems(settings: Settings) -> Iterator[CheckResult]:
 def _read(settings: Settings, path: str) -> dict[str, Any]:
     """Return the data of a response; empty if the request fails."""
     identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
-    url = settings.api_base_url + PREFIX + path
+    url = (settings.api_base_url or LOCAL_SERVER_URL) + PREFIX + path
     try:
         answer = httpx2.get(url, headers=identity, timeout=ANSWER_SECONDS_MAX, trust_env=False)
         data = answer.json()["data"] if answer.status_code == 200 else {}

@@ -1,12 +1,12 @@
 """Requests that commands send to a control plane: connection options, sending, and printing the response."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
@@ -23,23 +23,31 @@ WATCH_SECONDS = 2.0
 T = TypeVar("T")
 
 
-@Parameter(name="*", group="Transport")
+CONNECTION: Mapping[str, str] = {
+    "--transport": "`api` sends the request to a server, `local` runs it in this process, `auto` prefers the server "
+    "(ATHENA_CLI_TRANSPORT).",
+    "--api-base-url": "Base URL of the server (ATHENA_API_BASE_URL).",
+    "--api-timeout-ms": "Longest wait for a connection and for a sign of life of the server, in milliseconds; does not "
+    "limit how long a run may take (ATHENA_CLI_API_TIMEOUT_MS).",
+    "--identity": "Identity to send when authentication is on (ATHENA_CLI_IDENTITY).",
+}
+"""The connection options of every command that sends a request, and their help."""
+HIDDEN = Group("Connection", show=False)  # one page of help for all commands: `athena help connection`
+
+
+def _connection(flag: str, metavar: str) -> Parameter:
+    return Parameter(group=HIDDEN, metavar=metavar, help=CONNECTION[flag])
+
+
+@Parameter(name="*")
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """Connection options of a command. Defaults come from the settings."""
+    """Connection and output options of a command. Defaults come from the settings."""
 
-    transport: Literal["api", "local", "auto"] | None = None
-    """Send the request to a server, or run it in this process; auto prefers the server (ATHENA_CLI_TRANSPORT)."""
-
-    api_base_url: str | None = None
-    """Base URL of the server (ATHENA_API_BASE_URL)."""
-
-    api_timeout_ms: str | None = None
-    """Request timeout in milliseconds; does not limit how long a run may take (ATHENA_CLI_API_TIMEOUT_MS)."""
-
-    identity: str | None = None
-    """Identity to send when authentication is on (ATHENA_CLI_IDENTITY)."""
-
+    transport: Annotated[Literal["api", "local", "auto"] | None, _connection("--transport", "api|local|auto")] = None
+    api_base_url: Annotated[str | None, _connection("--api-base-url", "URL")] = None
+    api_timeout_ms: Annotated[str | None, _connection("--api-timeout-ms", "MS")] = None
+    identity: Annotated[str | None, _connection("--identity", "NAME")] = None
     output: Annotated[Output | None, OUTPUT] = None
     """Output format: a table, one JSON document, or a JSON line per record. Default: table on a terminal, else json."""
 
@@ -74,7 +82,7 @@ def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
             try:
                 changes[setting.name] = setting.parse(text)
             except ValueError as error:
-                raise Misused(f"{flag}: {error} (it is {text!r})") from error
+                raise Misused(f"{flag}: {error}, not {text!r}") from error
     return settings.replace(**changes)
 
 
@@ -87,8 +95,7 @@ def call(
     from athena_cli.transport import connect
 
     async def connected() -> T:
-        explicit = connection is not None and connection.api_base_url is not None
-        async with connect(settings_of(connection), detached=detached, may_fall_back=not explicit) as transport:
+        async with connect(settings_of(connection), detached=detached) as transport:
             return await work(transport)
 
     return asyncio.run(connected())
@@ -247,6 +254,16 @@ def follow(
     finally:
         if last is not None:
             render.note(f"Cursor: {last}")
+
+
+def text_of(given: str, flag: str) -> str:
+    """Return a text that was given, or the text on standard input for ``-``, without its last line end. Raise Misused."""
+    if given != "-":
+        return given
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise Misused(f"{flag}: standard input is not UTF-8") from error
 
 
 def read_json(path: str, flag: str) -> dict[str, Any]:

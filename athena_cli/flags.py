@@ -9,7 +9,17 @@ SWITCH = Parameter(negative="")
 TEXT = Parameter(allow_leading_hyphen=True)
 Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 
-NAMES: Mapping[str, str] = {"sessionId": "session", "runId": "run"}
+NAMES: Mapping[str, str] = {
+    "directiveId": "directive",
+    "harnessProfileId": "profile",
+    "parentRunId": "parent",
+    "runId": "run",
+    "runTemplateId": "template",
+    "sessionId": "session",
+    "sessionStrategy": "strategy",
+    "templateId": "template",
+    "workflowId": "workflow",
+}
 """Flag names that differ from the member name."""
 
 FLAGGED: Mapping[str, str] = {"scheduleId": "--id"}
@@ -47,7 +57,7 @@ ABOUT: Mapping[str, str] = {
     "enabled": "Enable the schedule; true if absent. A disabled schedule has no slots.",
     "endAt": "Latest time of a slot (ISO-8601 with an offset).",
     "everyMinutes": "Interval in minutes.",
-    "filter": "Filter of dead letters, with the fields of `a2a dlq`.",
+    "filter": "Filter of dead letters, with the fields of `dead-letters list`.",
     "format": "Response format; JSON if absent.",
     "from": "Start of the preview (ISO-8601); now if absent.",
     "fromPersona": "The sending persona.",
@@ -93,14 +103,14 @@ ABOUT: Mapping[str, str] = {
     "startNow": "Run the first slot now instead of after one interval.",
     "status": "Only this status.",
     "stepId": "The workflow step that sends it.",
-    "subjectHash": "Hash of the subject to judge, from `workflow status`. A subject that has changed is not judged.",
+    "subjectHash": "Hash of the subject to judge, from `workflows status`. A subject that has changed is not judged.",
     "targetPersona": "Only messages to this persona.",
     "taskId": "The task that it belongs to.",
     "text": "Text of the entry.",
     "timezone": "Time zone of the cron expression, such as Europe/Berlin; UTC if absent.",
     "toPersona": "The receiving persona.",
     "toolPolicies": 'Permissions of its tools: {"shell": {...}, "http": {...}, "files": {...}}.',
-    "updatedAt": "Ignored. Accepted so that the output of `policy show` can be sent back.",
+    "updatedAt": "Ignored. Accepted so that the output of `policy get` can be sent back.",
     "verificationPolicies": 'Checks that its runs must pass: [{"id", "kind", ...}, ...].',
     "version": "Version to show; the newest if absent.",
     "wait": "Seconds to wait for the end of the run.",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 AnyOperation = Operation[Any, Any]
 
-VERBS: Mapping[str, str] = {"POST": "create", "PUT": "put", "DELETE": "remove"}
+VERBS: Mapping[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 FILTERS = Group("Filters", sort_key=1)
 BODY = Group("Body", sort_key=0)
 PAGE = Group("Page", sort_key=2)
@@ -41,7 +41,7 @@ def words_of(row: AnyOperation) -> str:
         return f"{noun} {'-'.join(rest)}"
     if row.method != "GET":
         return f"{noun} {VERBS[row.method]}"
-    return f"{noun} {'get' if ':' in row.path else 'list' if row.paging else 'show'}"
+    return f"{noun} {'list' if row.paging and ':' not in row.path else 'get'}"
 
 
 def generated_operations() -> dict[str, AnyOperation]:
@@ -87,7 +87,8 @@ Parameters = dict[str, tuple[Part, inspect.Parameter]]
 def _paths(places: list[str]) -> Parameters:
     parameters: Parameters = {}
     for name in places:
-        parameter = inspect.Parameter(_snake(name), inspect.Parameter.POSITIONAL_ONLY, annotation=str)
+        place = flag(name).replace("-", "_")
+        parameter = inspect.Parameter(place, inspect.Parameter.POSITIONAL_ONLY, annotation=str)
         if name in FLAGGED:
             note = Annotated[str, Parameter(name=FLAGGED[name])]
             parameter = parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=note)
@@ -244,7 +245,8 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
     elif row.body is not NoBody:
         for field in _fields(row.body):
             if field.required and field.encode_name not in body:
-                raise Misused(f"--{flag(field.encode_name)} is required")
+                command = f"athena {words_of(row)}"
+                raise Misused(f"{command} needs --{flag(field.encode_name)}", f"see {command} --help")
     if row.stream:
         client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):
@@ -271,16 +273,14 @@ def _body_member(row: AnyOperation, name: str, value: Any) -> Any:
     bare = _unwrap(field.type)
     if isinstance(value, float) and not isfinite(value):  # JSON would encode it as null, which means absent
         raise Misused(f"--{flag(name)}: {value} is not a number")
+    if name == "input" and isinstance(bare, shapes.StrType):
+        return client.text_of(value, "--input")
     if _option_type(field.type) is not str or isinstance(bare, shapes.StrType):
         return value
     try:
         return msgspec.json.decode(value)
     except msgspec.MsgspecError as error:
         raise Misused(f"--{flag(name)}: {value[:80]!r} is not JSON: {error}") from error
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def __getattr__(name: str) -> Callable[..., None]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TERMINAL_CELLS = 80
 
 Output: TypeAlias = Literal["table", "json", "jsonl"]
-OUTPUT = Parameter(alias="-o")
+OUTPUT = Parameter(alias="-o", group="Output", metavar="table|json|jsonl", show_choices=False)
 
 
 @Parameter(name="*", group="Output")

@@ -1,29 +1,30 @@
 """The transport of a command: the client, over HTTP or to the application in this process, by operation id."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx2
 
 from athena_api.endpoint.operation import Operation
 from athena_api.operations import OPERATIONS
-from athena_cli.exit_codes import Exit, Failed, Misused, Unreachable, advice_of
+from athena_cli.exit_codes import Exit, Misused, Unreachable
 from athena_cli.output.short_ids import OF_ANY, OF_RECORDS, is_part, whole_id
+from athena_cli.render import note
+from athena_cli.words import sentences
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
 from athena_client import Unreachable as NoAnswer
 from athena_client.wire import was_refused
-from athena_core.errors import IdentityMissing
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
-from athena_core.settings import Settings
+from athena_core.settings import LOCAL_SERVER_URL, Settings
 
 RETRY_SECONDS = 2.0
 """How long a command repeats a request that nothing answers, or that the server could not handle."""
 
 LOCAL_URL = "http://127.0.0.1"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+START = "start one with athena api serve, or set ATHENA_API_BASE_URL"
 
 OPERATIONS_BY_ID: Mapping[str, Operation[Any, Any]] = {operation.id: operation for operation in OPERATIONS}
 
@@ -45,8 +46,9 @@ class StreamItem(NamedTuple):
 class Transport:
     """A client of a control plane for commands. Created by ``connect``. Its errors are exits."""
 
-    def __init__(self, client: AsyncCore) -> None:
+    def __init__(self, client: AsyncCore, url: str) -> None:
         self._client = client
+        self._url = url
         self.following: str | None = None
         """The next cursor of the last CSV response, which carries it in a header."""
 
@@ -87,7 +89,7 @@ class Transport:
                 return await self.request(
                     operation_id, path=whole, query=query, body=body, if_match=if_match, wait=wait
                 )
-            raise exit_of(error) from error
+            raise exit_of(error, [*(path or ())], self._url) from error
         except ValueError as error:
             raise Misused(str(error)) from error
         self.following = answer.headers.get("athena-next-cursor")
@@ -132,20 +134,26 @@ class Transport:
             async for item in stream.read():
                 yield StreamItem(stream.cursor, None) if item is None else StreamItem(item.cursor, item.item)
         except AthenaError as error:
-            raise exit_of(error) from error
+            raise exit_of(error, [*(path or ())], self._url) from error
         except ValueError as error:
             raise Misused(str(error)) from error
 
 
-class FallbackTransport(httpx2.AsyncBaseTransport):
-    """A transport to a server, or to the application in this process if the very first connection is refused.
+class LocalTransport(httpx2.AsyncBaseTransport):
+    """A transport to the application in this process, which starts at the first request.
 
-    Once a server has answered, or a byte was sent, it never changes.
+    With ``url``, the first request goes to that server, and the application is used only if the connection is refused.
+    Once a server has answered, or a byte was sent, the choice never changes. A read starts the application only on an
+    existing log, so that it creates nothing.
     """
 
-    def __init__(self, go_local: Callable[[], Awaitable[httpx2.AsyncBaseTransport]]) -> None:
-        """Start the application by ``go_local``."""
-        self._go_local = go_local
+    def __init__(
+        self, settings: Settings, start: Callable[[], Awaitable[httpx2.AsyncBaseTransport]], url: str | None
+    ) -> None:
+        """Start the application by ``start``."""
+        self._settings = settings
+        self._start = start
+        self._url = url
         self._chosen: httpx2.AsyncBaseTransport | None = None
         self._choosing = asyncio.Lock()
         self._server = httpx2.AsyncHTTPTransport(trust_env=False)
@@ -159,39 +167,57 @@ class FallbackTransport(httpx2.AsyncBaseTransport):
         return await self._chosen.handle_async_request(request)
 
     async def _choose(self, request: httpx2.Request) -> httpx2.Response:
-        try:
-            response = await self._server.handle_async_request(request)
-        except httpx2.ConnectError as error:
-            if not was_refused(error):
-                raise
-            self._chosen = await self._go_local()
-            return await self._chosen.handle_async_request(request)
-        self._chosen = self._server
-        return response
+        if self._url is not None:
+            try:
+                response = await self._server.handle_async_request(request)
+            except httpx2.ConnectError as error:
+                if not was_refused(error):
+                    raise
+            else:
+                self._chosen = self._server
+                return response
+        self._announce(reading=request.method == "GET")
+        self._chosen = await self._start()
+        return await self._chosen.handle_async_request(request)
+
+    def _announce(self, *, reading: bool) -> None:
+        """Print where the command works instead of on a server. Raise Exit if a read would find nothing there."""
+        place, exists = state_of(self._settings)
+        if reading and not exists:
+            if self._url is None:
+                raise Misused(f"no state in {place}", "set ATHENA_STATE_DIR to the directory of a log")
+            raise Unreachable(f"no server at {self._url} and no state in {place}", START)
+        if self._url is not None:
+            note(f"no server at {self._url}; {'reading' if reading else 'working in'} {place}")
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
         await self._server.aclose()
 
 
-@asynccontextmanager
-async def connect(
-    settings: Settings, *, detached: bool = False, may_fall_back: bool = True
-) -> AsyncIterator[Transport]:
-    """Yield the transport that the settings choose: ``api``, ``local``, or ``auto`` (local if nothing listens there).
+def state_of(settings: Settings) -> tuple[str, bool]:
+    """Return the place of the log as people write it, and whether a log is there. A database counts as one."""
+    if settings.database_url is not None:
+        return "the database of ATHENA_DATABASE_URL", True
+    path, here = settings.state_dir, Path.cwd()
+    shown = f"./{path.relative_to(here)}" if path.is_relative_to(here) else str(path)
+    return shown, (path / "log.db").exists()
 
-    ``detached`` requires a server, because the work outlives the command. ``auto`` replaces only a server of this
-    machine, and only if ``may_fall_back``. Raise Misused.
+
+@asynccontextmanager
+async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterator[Transport]:
+    """Yield the transport that the settings choose: ``api``, ``local``, or ``auto``.
+
+    ``auto`` is ``local`` if nothing listens at the usual address, and ``api`` if an address was set. ``detached``
+    requires a server, because the work outlives the command. Raise Misused.
     """
     if detached and settings.cli_transport == "local":
-        raise Misused("--async requires a server to continue the run; it cannot be combined with --transport local")
+        raise Misused("--async requires a server to continue the run", "leave out --transport local")
     if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
-        raise Misused(f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} is not a valid identity")
+        raise Misused(f"--identity: {settings.cli_identity!r} is not a valid identity", "see ATHENA_CLI_IDENTITY")
     if is_reserved(settings.cli_identity):
-        raise Misused(
-            f"ATHENA_CLI_IDENTITY: {settings.cli_identity!r} begins with {RESERVED_PREFIX}, as the server's own actors "
-            "do. Use another identity."
-        )
+        reserved = f"begins with {RESERVED_PREFIX}, as the server's own actors do"
+        raise Misused(f"--identity: {settings.cli_identity!r} {reserved}", "use another identity")
     async with AsyncExitStack() as stack:
 
         async def local() -> httpx2.AsyncBaseTransport:
@@ -199,11 +225,11 @@ async def connect(
 
             return await stack.enter_async_context(in_process(settings))
 
-        url, chosen = settings.api_base_url, None
+        url, chosen = settings.api_base_url or LOCAL_SERVER_URL, None
         if settings.cli_transport == "local":
-            url, chosen = LOCAL_URL, await local()
-        elif settings.cli_transport == "auto" and may_fall_back and not detached and is_loopback(url):
-            chosen = FallbackTransport(local)
+            url, chosen = LOCAL_URL, LocalTransport(settings, local, None)
+        elif settings.cli_transport == "auto" and not detached and not settings.api_base_url:
+            chosen = LocalTransport(settings, local, url)
         try:
             client = AsyncCore(
                 url,
@@ -215,12 +241,7 @@ async def connect(
             )
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
-        yield Transport(await stack.enter_async_context(client))
-
-
-def is_loopback(url: str) -> bool:
-    """Return True if a URL names this machine."""
-    return urlsplit(url).hostname in LOOPBACK
+        yield Transport(await stack.enter_async_context(client), url)
 
 
 def template_of(operation: Operation[Any, Any]) -> str:
@@ -229,13 +250,22 @@ def template_of(operation: Operation[Any, Any]) -> str:
     return "/".join(f"{{{part[1:]}}}" if part.startswith(":") else part for part in segments)
 
 
-def exit_of(error: AthenaError) -> Exit:
-    """Return the exit of a command for an error of the client: request, code, message, remedies and trace id."""
+def exit_of(error: AthenaError, names: Sequence[str], url: str) -> Exit:
+    """Return the exit of a command for an error of the client. ``names`` are the path parameters of the request."""
     if isinstance(error, NoAnswer) and error.status is None:
-        return Unreachable(f"API transport failed for {error.request}: {error.message}")
+        note = f"API transport failed for {error.request}: {error.message}"
+        if isinstance(error.__cause__, httpx2.ConnectError):
+            return Unreachable(f"no server at {url}", START, note=note)
+        return Unreachable(f"the server at {url} does not answer", "see athena doctor", note=note)
     if isinstance(error, NoAnswer | InvalidAnswer):
-        return Unreachable(f"{error.request}: {error.message}")
-    advice = [*advice_of(error.message, error.details), f"trace id {error.trace_id}"]
-    if error.code == IdentityMissing.code:
-        advice.insert(0, "remedy: --identity NAME")
-    return Failed(f"{error.request}: {error.code}: {error.message} ({'; '.join(advice)})")
+        remedy = "set ATHENA_API_BASE_URL or --api-base-url"
+        return Unreachable(f"{url} is not an Athena server", remedy, note=f"{error.request}: {error.message}")
+    body = {
+        "code": error.code,
+        "message": error.message,
+        "retryable": error.retryable,
+        "traceId": error.trace_id,
+        **({} if error.retry_with is None else {"retryWith": error.retry_with}),
+        **({} if error.details is None else {"details": error.details}),
+    }
+    return sentences.exit_of(body, error.status or 500, error.request, names)

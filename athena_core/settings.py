@@ -18,6 +18,8 @@ from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, ME
 
 T = TypeVar("T")
 
+LOCAL_SERVER_URL = "http://127.0.0.1:8787"
+"""The address of a server that was started without options."""
 HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 ORIGIN = re.compile(r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -389,7 +391,9 @@ class Settings:
     )
     allowed_origins = Setting("", _origins, "Origins, comma-separated, whose pages may use the API.")
     demo = Setting("false", _switch, "Show the guide of `athena demo` in the console. Does nothing else.")
-    api_base_url = Setting("http://127.0.0.1:8787", _url, "URL of the server that the command line calls.")
+    api_base_url = Setting(
+        "", _url_or_none, f"URL of the server that the command line calls; `{LOCAL_SERVER_URL}` if absent."
+    )
     cli_transport = Setting(
         "auto", _one_of("api", "local", "auto"), "How the command line executes commands: `api`, `local` or `auto`."
     )

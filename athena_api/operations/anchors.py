@@ -45,6 +45,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         keep_anchor,
         answer=AnchorReceipt,
         errors=("ANCHOR_CONFLICT", "ANCHOR_LIMIT"),
-        command="anchors keep",
     ),
 )

@@ -97,16 +97,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         list_a2a_dlq,
         answer=Page[dead_letters.DeadLetter],
         paging="cursor",
-        command="a2a dlq",
+        command="dead-letters list",
     ),
-    row("a2a.dlq", "GET /a2a/dlq/:id", get_a2a_dlq_item, answer=dead_letters.DeadLetter, command="a2a dlq-get"),
+    row("a2a.dlq", "GET /a2a/dlq/:id", get_a2a_dlq_item, answer=dead_letters.DeadLetter, command="dead-letters get"),
     row(
         "a2a.dlq",
         "POST /a2a/dlq/:id/requeue",
         requeue_a2a_dlq_item,
         answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT", "WORK_QUEUE_FULL"),
-        command="a2a requeue",
+        command="dead-letters requeue",
     ),
     row(
         "a2a.dlq",
@@ -114,7 +114,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         discard_a2a_dlq_item,
         answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT"),
-        command="a2a discard",
+        command="dead-letters discard",
     ),
     row(
         "a2a.dlq",
@@ -122,6 +122,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         restore_a2a_dlq_item,
         answer=DecidedDeadLetter,
         errors=("NOT_FOUND", "CONFLICT"),
-        command="a2a restore",
+        command="dead-letters restore",
     ),
 )

@@ -97,15 +97,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         record_memory,
         answer=memory.MemoryEntry,
         errors=("NOT_FOUND",),
-        command="memory add",
     ),
-    row("memory.entry.get", "GET /memory/:entryId", get_memory_entry, answer=memory.MemoryEntry, command="memory show"),
+    row("memory.entry.get", "GET /memory/:entryId", get_memory_entry, answer=memory.MemoryEntry, command="memory get"),
     row(
         "memory.forget",
         "DELETE /memory/:entryId",
         forget_memory,
         answer=ForgottenEntry,
         errors=("NOT_FOUND",),
-        command="memory forget",
+        command="memory delete",
     ),
 )

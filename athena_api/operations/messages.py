@@ -56,7 +56,7 @@ async def get_a2a_message(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     return Reply(data=existing(message, "message", message_id), position=position)
 
 
-row = Noun("a2a", reads=("messages",), word="a2a").row
+row = Noun("a2a", reads=("messages",), word="messages").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(

@@ -141,5 +141,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         list_policy_concurrency_rejections,
         answer=Page[policy.Rejection],
         paging="cursor",
+        command="rejections list",
     ),
 )

@@ -37,7 +37,7 @@ async def get_harness_profile(plane: "ControlPlane", call: ApiCall[NoBody, NoQue
     return Reply(data=existing(profile, "harness profile", profile_id), position=position)
 
 
-row = Noun("catalog", reads=("catalog",)).row
+row = Noun("catalog", reads=("catalog",), word="profiles").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(

@@ -86,6 +86,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=queues.WorkQueueState,
         errors=("CONTEXT_OVERFLOW", "WORK_QUEUE_FULL"),
         narrows={"sessions"},
+        command="queues add",
     ),
     row(
         "work.queues",
@@ -93,6 +94,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         list_work_queues,
         answer=Page[queues.WorkQueueSummary],
         paging="cursor",
+        command="queues list",
         narrows={"sessions"},
     ),
     row(
@@ -101,7 +103,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         get_session_work_queue,
         answer=queues.WorkQueueState,
         paging="full",
-        command="work status",
+        command="queues get",
     ),
     row(
         "work.drain",
@@ -111,13 +113,13 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         accepted=queues.WorkDrain,
         errors=RUN_ERRORS,
         narrows={"sessions"},
-        command="work drain",
+        command="queues drain",
     ),
     row(
         "work.drains.get",
         "GET /work/drains/:drainId",
         get_work_drain,
         answer=queues.WorkDrain,
-        command="work drain-get",
+        command="drains get",
     ),
 )

@@ -104,7 +104,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         redrive_a2a_dlq,
         answer=redrives.Redrive,
         errors=("CONFLICT",),
-        command="a2a redrive",
+        command="redrives create",
     ),
     row(
         "a2a.dlq.redrive",
@@ -112,7 +112,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         get_a2a_dlq_redrive,
         answer=redrives.Redrive,
         paging="cursor",
-        command="a2a redrive-get",
+        command="redrives get",
     ),
     row(
         "a2a.dlq.redrive",
@@ -120,6 +120,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         cancel_a2a_dlq_redrive,
         answer=redrives.Redrive,
         errors=("NOT_FOUND",),
-        command="a2a redrive-cancel",
+        command="redrives cancel",
     ),
 )

@@ -65,7 +65,7 @@ async def get_persona_run(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery])
     return Reply(data=existing(record, "persona run", run_id), position=position)
 
 
-row = Noun("personas", reads=("personas",), word="persona").row
+row = Noun("personas", reads=("personas",), word="personas").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(
@@ -80,13 +80,18 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         ),
     ),
     row(
-        "personas.runs.list", "GET /personas/runs", list_persona_runs, answer=Page[reviews.PersonaRun], paging="cursor"
+        "personas.runs.list",
+        "GET /personas/runs",
+        list_persona_runs,
+        answer=Page[reviews.PersonaRun],
+        paging="cursor",
+        command="reviews list",
     ),
     row(
         "personas.runs.get",
         "GET /personas/runs/:runId",
         get_persona_run,
         answer=reviews.PersonaRunDetails,
-        command="persona show",
+        command="reviews get",
     ),
 )

@@ -297,6 +297,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("runs", "evidence"),
         errors=("NOT_FOUND",),
         paging="cursor",
+        command="evidence list",
     ),
     row(
         "runs.evidence.get",
@@ -304,9 +305,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         get_run_evidence,
         answer=evidence.Evidence,
         reads=("evidence",),
-        command="runs evidence-get",
+        command="evidence get",
     ),
-    row("runs.explain", "GET /runs/:runId/explain", explain_run, answer=explain.Explanation, errors=("NOT_FOUND",)),
+    row("runs.explain", "GET /runs/:runId/explain", explain_run, answer=explain.Explanation, errors=("NOT_FOUND",), command="explain"),
     row(
         "runs.active",
         "GET /runs/active",

@@ -249,11 +249,11 @@ async def preview_schedule(plane: "ControlPlane", call: ApiCall[NoBody, PreviewQ
     return Reply(data=Page(items=existing(times, "schedule", schedule_id)), position=position)
 
 
-row = Noun("schedules", reads=("schedules",), word="schedule").row
+row = Noun("schedules", reads=("schedules",), word="schedules").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("schedules.list", "GET /schedules", list_schedules, answer=Page[schedules.ScheduledTask], paging="cursor"),
-    row("schedules.create", "POST /schedules", create_schedule, answer=schedules.ScheduledTask, command="schedule add"),
+    row("schedules.create", "POST /schedules", create_schedule, answer=schedules.ScheduledTask),
     row("schedules.tick", "POST /schedules/tick", tick_schedules, answer=TickResult),
     row("schedules.get", "GET /schedules/:scheduleId", get_schedule, answer=schedules.ScheduledTask),
     row(
@@ -261,14 +261,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "PUT /schedules/:scheduleId",
         update_schedule,
         answer=schedules.ScheduledTask,
-        command="schedule put",
     ),
     row(
         "schedules.delete",
         "DELETE /schedules/:scheduleId",
         delete_schedule,
         answer=RemovedSchedule,
-        command="schedule remove",
     ),
     row(
         "schedules.run",

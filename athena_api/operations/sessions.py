@@ -82,6 +82,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=sessions.TranscriptEntry,
         transient=TranscriptDelta,
         errors=("CURSOR_INVALID", "CURSOR_FOREIGN", "CURSOR_AHEAD"),
+        command="sessions tail",
         stream=True,
     ),
 )

@@ -78,7 +78,7 @@ async def run_template(plane: "ControlPlane", call: ApiCall[RunTemplateBody, NoQ
     return await reply_to_start(plane, call, started)
 
 
-row = Noun("templates", reads=("templates",)).row
+row = Noun("templates", reads=("templates",), word="templates").row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row(

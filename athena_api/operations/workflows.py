@@ -283,7 +283,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Page[workflows.WorkflowRunSummary],
         errors=("NOT_FOUND",),
         paging="cursor",
-        command="workflow runs",
+        command="workflows runs",
     ),
     row(
         "workflows.run",
@@ -292,7 +292,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=workflows.WorkflowRun,
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
-        command="workflow run",
+        command="workflows run",
     ),
     row(
         "workflows.status",
@@ -300,7 +300,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         get_workflow_run,
         answer=workflows.WorkflowRunDetails,
         reads=("workflows", "runs"),
-        command="workflow status",
+        command="workflows status",
     ),
     row(
         "workflows.resume",
@@ -309,7 +309,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=workflows.WorkflowRun | None,
         accepted=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
-        command="workflow resume",
+        command="workflows resume",
     ),
     row(
         "workflows.cancel",
@@ -317,7 +317,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         cancel_workflow_run,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND",),
-        command="workflow cancel",
+        command="workflows cancel",
     ),
     row(
         "workflows.items",
@@ -326,7 +326,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=Page[workflows.StepItem],
         errors=("NOT_FOUND",),
         paging="cursor",
-        command="workflow items",
+        command="workflows items",
     ),
     row(
         "workflows.approve",
@@ -334,7 +334,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         approve_workflow_step,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
-        command="workflow approve",
+        command="workflows approve",
     ),
     row(
         "workflows.reject",
@@ -342,6 +342,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reject_workflow_step,
         answer=workflows.WorkflowRun,
         errors=("NOT_FOUND", "CONFLICT"),
-        command="workflow reject",
+        command="workflows reject",
     ),
 )

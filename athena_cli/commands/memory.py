@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, output_of, request, request_data
+from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 
 
@@ -35,18 +36,26 @@ def search_memory(
 
 
 def get_memory(
+    entry: str | None = None,
+    /,
     *,
-    path: str,
-    from_line: Annotated[int | None, Parameter(name="--from")] = None,
-    lines: int | None = None,
+    path: Annotated[str | None, Parameter(metavar="FILE")] = None,
+    from_line: Annotated[int | None, Parameter(name="--from", metavar="LINE")] = None,
+    lines: Annotated[int | None, Parameter(metavar="N")] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Print a note, or some of its lines.
+    """Get a memory entry by its id, or print a note or some of its lines.
 
     Args:
-        path: The note: MEMORY.md, or an .md file under memory/.
+        entry: Id of a memory entry.
+        path: The note, instead of an entry: MEMORY.md, or an .md file under memory/.
         from_line: First line to print, counted from 1.
         lines: Number of lines to print.
         connection: Connection options.
     """
-    request(connection, "getMemory", body={"path": path, "from": from_line, "lines": lines})
+    if (entry is None) == (path is None):
+        raise Misused("memory get needs either an entry or a note", "give ENTRY or --path FILE")
+    if entry is not None:
+        request(connection, "getMemoryEntry", path={"entryId": entry})
+    else:
+        request(connection, "getMemory", body={"path": path, "from": from_line, "lines": lines})

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from athena_cli.client import ConnectionOptions, request
+from athena_cli.client import ConnectionOptions, request, text_of
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import TEXT
 
@@ -31,7 +31,7 @@ def enqueue_work(
         depth = len(queue["items"])
         return {"sessionId": queue["sessionId"], "queuedItems": depth, "queueDepth": depth}
 
-    request(connection, "enqueueWork", body={"sessionId": session, "payload": input, "mode": mode}, reshape=reshape)
+    request(connection, "enqueueWork", body={"sessionId": session, "payload": text_of(input, "--input"), "mode": mode}, reshape=reshape)
 
 
 def show_work(
@@ -41,11 +41,11 @@ def show_work(
 
     Args:
         session: Id of the session.
-        workflow: Id of a workflow or workflow run, instead of a session; `-o json` prints it as `workflow status` does.
+        workflow: Id of a workflow or workflow run, instead of a session; `-o json` prints it as `workflows status` does.
         connection: Connection options.
     """
     if (session is None) == (workflow is None):
-        raise Misused("work status requires either --session or --workflow")
+        raise Misused("queues get needs either a session or a workflow", "give --session ID or --workflow ID")
 
     def reshape(queue: Any) -> Any:
         modes = queue["itemCounts"]

@@ -1,14 +1,22 @@
 """Commands that start, cancel and follow runs."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from athena_cli.client import ConnectionOptions, request
+from cyclopts import Parameter
+
+from athena_cli.client import ConnectionOptions, call, output_of, request, text_of
 from athena_cli.commands.run_activity import logs
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
+from athena_cli.render import show
+
+if TYPE_CHECKING:
+    from athena_cli.transport import Transport
 
 
 def run(
+    text: str | None = None,
+    /,
     *,
     session: str | None = None,
     input: Annotated[str | None, TEXT] = None,
@@ -26,8 +34,9 @@ def run(
     """Start a run and wait for its result.
 
     Args:
+        text: The prompt; `-` reads standard input.
         session: Session of the run; a new one if absent.
-        input: The prompt.
+        input: The prompt, as an option.
         directive: Id of a directive, instead of an input.
         profile: Id of a harness profile.
         provider: Model provider, instead of a profile.
@@ -39,9 +48,14 @@ def run(
         detach: Return at once; the server continues in the background.
         connection: Connection options.
     """
+    if text is not None and input is not None:
+        raise Misused("the prompt is given twice", "give either TEXT or --input TEXT")
+    prompt = text if text is not None else input
+    if prompt is None and directive is None and template is None:
+        raise Misused("nothing to run", "give --input TEXT or --directive ID")
     body = {
         "sessionId": session,
-        "input": input,
+        "input": None if prompt is None else text_of(prompt, "--input"),
         "directiveId": directive,
         "harnessProfileId": profile,
         "provider": provider,
@@ -76,26 +90,37 @@ def _parse_param(text: str) -> tuple[str, Any]:
 
 
 def cancel(
-    *,
-    session: str | None = None,
     run: str | None = None,
+    /,
+    *,
+    session: Annotated[str | None, Parameter(metavar="ID")] = None,
+    run_id: Annotated[str | None, Parameter(name="--run", metavar="ID")] = None,
     reason: Annotated[str | None, TEXT] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Request the cancellation of a run, by run or session id.
+    """Request the cancellation of a run, or of the active run of a session.
 
     Args:
-        session: Cancel the active run of this session.
-        run: Cancel this run.
+        run: Id of the run.
+        session: Cancel the active run of this session instead.
+        run_id: Id of the run, as an option.
         reason: Reason for the cancellation.
         connection: Connection options.
     """
-    if (session is None) == (run is None):
-        raise Misused("cancel requires either --session or --run")
-    if run is not None:
-        request(connection, "cancelRunByRunId", path={"runId": run}, body={"reason": reason})
-    else:
-        request(connection, "cancelRun", path={"sessionId": session}, body={"reason": reason})
+    targets = [target for target in (run, run_id, session) if target is not None]
+    if len(targets) != 1:
+        raise Misused("cancel needs either a run or a session", "give RUN or --session ID")
+    by_run = session is None
+    names = {"runId" if by_run else "sessionId": targets[0]}
+
+    async def work(transport: "Transport") -> bytes:
+        operation = "cancelRunByRunId" if by_run else "cancelRun"
+        data = await transport.request(operation, path=names, body={"reason": reason})
+        if b'"not-running"' in data:  # raises NotFound if there is no such run or session
+            await transport.request("getRun" if by_run else "getSession", path=names)
+        return data
+
+    show(call(connection, work), output_of(connection))
 
 
 def watch(run: str, /, *, connection: ConnectionOptions | None = None) -> None:

@@ -155,7 +155,7 @@ class Terminal:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.state_dir = directory / "state"
-        self.settings = {"state_dir": str(self.state_dir), "api_base_url": NOWHERE}
+        self.settings = {"state_dir": str(self.state_dir), "api_base_url": NOWHERE, "cli_transport": "local"}
         self.variables: dict[str, str] = {}
         self._running: list[Running] = []
         self._screens: list[Screen] = []
@@ -200,7 +200,10 @@ class Terminal:
     def server(self, port: int = 0, /, **settings: str) -> Iterator[Running]:
         """A server; commands talk to it from now on."""
         running = self.start("api", "serve", "--port", str(port), **settings)
-        self.settings["api_base_url"] = f"http://127.0.0.1:{json.loads(running.line())['port']}"
+        self.settings |= {
+            "api_base_url": f"http://127.0.0.1:{json.loads(running.line())['port']}",
+            "cli_transport": "auto",
+        }
         try:
             yield running
         finally:
@@ -210,7 +213,7 @@ class Terminal:
     def served(self, **settings: str) -> Iterator[Server]:
         """A server that starts faster and is judged afterwards; commands talk to it from now on."""
         with Server(self.directory, **{**self.settings, **settings}) as server:
-            self.settings["api_base_url"] = server.url
+            self.settings |= {"api_base_url": server.url, "cli_transport": "auto"}
             yield server
 
     def close(self) -> None:

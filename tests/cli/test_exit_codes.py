@@ -24,7 +24,8 @@ from athena_cli.transport import LOCAL_URL
 from athena_core import __version__
 from athena_core.settings import SETTINGS, load
 from tests.cli.conftest import Here
-from tests.cli.terminal import Result, Terminal
+from tests.cli.terminal import NOWHERE, Result, Terminal
+from tests.support.api import soon
 from tests.support.wrong_settings import WRONG
 
 AT_THE_START = {
@@ -45,8 +46,10 @@ def complaint(result: Result, code: int) -> str:
     """Return the one line that a failed command prints."""
     assert result.code == code, result.err
     assert result.out == ""
-    (line,) = result.err.splitlines()
-    assert line.startswith("Error: ")
+    line, *note = result.err.splitlines()
+    assert line.startswith("error: ")
+    assert all(text.startswith("  ") for text in note[:1])
+    assert len(note) <= 1
     return line
 
 
@@ -71,7 +74,7 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
     [
         (["nothing"], "nothing"),
         (["run", "--nothing", "x"], "--nothing"),
-        (["run", "hello", "you"], "athena run: unexpected argument 'hello', 'you'; see athena run --help"),
+        (["run", "hello", "you"], "athena run: unexpected argument 'you'"),
         (["run", "--input"], "--input"),
         (["run", "--input", "x", "--transport", "pigeon"], "pigeon"),
         (["run", "--input", "x", "--api-timeout-ms", "0"], "--api-timeout-ms: expected a whole number above 0"),
@@ -81,21 +84,21 @@ def test_help_reads_no_settings(terminal: Terminal) -> None:
         (["run", "--input", "x", "--identity", "a b"], "'a b' is not a valid identity"),
         (["run", "--input", "x", "--async", "--transport", "local"], "--async requires a server"),
         (["run", "--input", "x", "--strategy", "hope"], "hope"),
-        (["resume"], "RUN_ID"),
+        (["resume"], "athena resume needs RUN: see athena resume --help"),
         (["resume", "run_1", "--budget-usd", "much"], "--budget-usd"),
         (["resume", "run_1", "--budget-usd", "nan"], "--budget-usd: nan is not a number"),
         (["resume", "run_1", "--budget-usd", "inf"], "--budget-usd: inf is not a number"),
         (["resume", "run_1", "--async", "--transport", "local"], "--async requires a server"),
         (["run", "--template", "t", "--param", "a:=b"], "--param: a: 'b' is not JSON"),
-        (["cancel"], "either --session or --run"),
-        (["cancel", "--session", "s", "--run", "r"], "either --session or --run"),
+        (["cancel"], "either a run or a session"),
+        (["cancel", "--session", "s", "--run", "r"], "either a run or a session"),
         (["events", "list", "--limit", "some"], "--limit"),
         (["policy", "put", "--body", "nowhere.json"], "--body: cannot read nowhere.json"),
         (["policy", "put", "--body", "/dev/null"], "--body: /dev/null is not a JSON object"),
         (["runs", "get", ""], "runId: '' is not a valid id"),
         (["sessions", "transcript", "."], "sessionId: '.' is not a valid id"),
         (["schedule", "remove", "--id", ".."], "scheduleId: '..' is not a valid id"),
-        (["persona", "validate", "nobody"], "(remedy: a persona defined in personas/<name>.json"),
+        (["persona", "validate", "nobody"], "give a persona defined in personas/<name>.json"),
         (["replay", "--verify", "--to", "3"], "--verify"),
         (["replay", "--projection", "runs"], "--projection requires --verify or --dry-run"),
         (["replay"], "contains no log"),
@@ -110,13 +113,15 @@ def test_wrong_usage_is_2(terminal: Terminal, here: Here, arguments: list[str], 
 
 
 def test_wrong_usage_is_the_exit_code_of_the_process(terminal: Terminal) -> None:
-    assert complaint(terminal.run("cancel"), 2) == "Error: cancel requires either --session or --run"
+    assert complaint(terminal.run("cancel"), 2) == (
+        "error: cancel needs either a run or a session: give RUN or --session ID"
+    )
 
 
 @pytest.mark.parametrize("variable", sorted(WRONG.keys() | AT_THE_START.keys()))
 def test_a_wrong_setting_is_2(here: Here, variable: str) -> None:
     wrong = {variable.removeprefix("ATHENA_").lower(): (AT_THE_START.get(variable) or WRONG[variable][0])}
-    assert complaint(here("api", "serve", "--port", "0", **wrong), 2).startswith(f"Error: {variable}")
+    assert complaint(here("api", "serve", "--port", "0", **wrong), 2).startswith(f"error: {variable}")
 
 
 def test_every_setting_is_tried() -> None:
@@ -130,8 +135,10 @@ def test_a_secret_is_not_repeated(terminal: Terminal) -> None:
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(terminal: Terminal) -> None:
     (terminal.directory / ".env").write_text("ATHENA_CLI_TRANSPORT=pigeon\n")
+    del terminal.settings["cli_transport"]
     assert "pigeon" in complaint(terminal.run("verify"), 2)
-    assert "contains no log" in complaint(terminal.run("verify", cli_transport="local"), 2)
+    terminal.settings["cli_transport"] = "local"
+    assert "contains no log" in complaint(terminal.run("verify"), 2)
 
 
 RUN = ("run", "--session", "s", "--input", "hello")
@@ -147,7 +154,7 @@ def test_a_dotenv_that_others_may_write_is_2_and_nothing_of_it_is_done(
     if command == ("doctor",):  # it reports everything that it finds
         assert (result.code, "chmod go-w" in result.out) == (1, True)
     else:
-        assert complaint(result, 2).startswith(f"Error: {terminal.directory / '.env'}: not read, because other users")
+        assert complaint(result, 2).startswith(f"error: {terminal.directory / '.env'}: not read, because other users")
     assert "pigeon" not in result.out + result.err
 
 
@@ -218,20 +225,20 @@ def test_a_file_that_is_not_a_database_is_2(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("transport", ["api", "local"])
-def test_a_refusal_is_1_and_names_request_code_and_trace(terminal: Terminal, transport: str) -> None:
+def test_an_unknown_provider_is_5_and_names_request_code_and_trace(terminal: Terminal, transport: str) -> None:
     with terminal.served():
         result = terminal.run("run", "--input", "x", "--provider", "nobody", "--transport", transport)
-    line = complaint(result, 1)
-    assert line.startswith("Error: POST /api/v1/runs: PROVIDER_NOT_FOUND: ")
-    assert "(trace id " in line
+    line = complaint(result, 5)
+    assert line.startswith("error: provider 'nobody' is not registered")
+    assert "\n  PROVIDER_NOT_FOUND · POST /api/v1/runs · trace id " in result.err
 
 
 def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) -> None:
     with terminal.served():
-        line = complaint(terminal.run("schedule", "add", "--id", "x", "--session", "s", "--input", "i"), 1)
-        assert "the schedule has no trigger (remedy: give one of everyMinutes, cron, runAt; trace id " in line
-        line = complaint(terminal.run("runs", "get", "a b"), 1)
-        assert "must be 1 to 128 letters, digits, dots, underscores or dashes (trace id " in line
+        line = complaint(terminal.run("schedule", "add", "--id", "x", "--session", "s", "--input", "i"), 2)
+        assert line.endswith("--every-minutes: the schedule has no trigger; give one of everyMinutes, cron, runAt")
+        line = complaint(terminal.run("runs", "get", "a b"), 2)
+        assert line.endswith("RUN: INVALID_ID: must be 1 to 128 letters, digits, dots, underscores or dashes")
 
 
 @contextmanager
@@ -264,8 +271,9 @@ def test_the_doctor_takes_any_answer_of_another_program(terminal: Terminal, cont
 
 def test_a_stream_of_another_program_is_3(terminal: Terminal) -> None:
     with elsewhere(SimpleHTTPRequestHandler) as url:
-        line = complaint(terminal.run("events", "tail", api_base_url=url), 3)
-    assert line.endswith("the response is not from an Athena server (status 404)")
+        result = terminal.run("events", "tail", api_base_url=url, cli_transport="auto")
+    assert complaint(result, 3).startswith(f"error: {url} is not an Athena server: ")
+    assert result.err.endswith("the response is not from an Athena server (status 404)\n")
 
 
 def test_no_file_takes_the_place_of_a_stream_that_is_closed(terminal: Terminal) -> None:
@@ -297,26 +305,28 @@ def test_an_output_that_is_full_is_1(terminal: Terminal, arguments: list[str]) -
             text=True,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "error: [Errno 28] No space left on device\n")
 
 
 def test_a_server_that_is_down_is_3(terminal: Terminal) -> None:
-    line = complaint(terminal.run("run", "--input", "x", "--transport", "api"), 3)
-    assert line.startswith("Error: API transport failed for POST /api/v1/runs: ")
-    assert "ConnectError" not in line, "the text of the error, where it has one"
-    assert complaint(terminal.run("events", "tail", "--transport", "api"), 3).startswith("Error: API transport failed")
+    result = terminal.run("run", "--input", "x", "--transport", "api")
+    assert complaint(result, 3).startswith(f"error: no server at {NOWHERE}: start one with athena api serve")
+    assert "\n  API transport failed for POST /api/v1/runs: " in result.err
+    assert "ConnectError" not in result.err, "the text of the error, where it has one"
+    assert "API transport failed" in terminal.run("events", "tail", "--transport", "api").err
 
 
 def test_async_never_falls_back(terminal: Terminal) -> None:
-    complaint(terminal.run("run", "--input", "x", "--async"), 3)
+    complaint(terminal.run("run", "--input", "x", "--async", "--transport", "auto"), 3)
     assert not terminal.state_dir.exists()
 
 
 def test_auto_does_not_fall_back_from_a_server_that_does_not_answer(terminal: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        result = terminal.run("events", "list", api_base_url=url, cli_api_timeout_ms="200")
-    assert "API transport failed for GET /api/v1/events" in complaint(result, 3)
+        result = terminal.run("events", "list", api_base_url=url, cli_transport="auto", cli_api_timeout_ms="200")
+    assert complaint(result, 3).startswith(f"error: the server at {url} does not answer")
+    assert "API transport failed for GET /api/v1/events" in result.err
     assert not terminal.state_dir.exists()
 
 
@@ -331,6 +341,9 @@ def test_ctrl_c_is_130(terminal: Terminal) -> None:
 def test_ctrl_c_of_a_run_in_this_process_is_130_and_ends_the_run(terminal: Terminal, tmp_path: Path) -> None:
     asleep = {"local_provider_cmd": "/bin/sleep", "local_provider_args": "1000"}
     running = terminal.start("run", "--input", "x", "--provider", "local-exec", "--transport", "local", **asleep)
+    for _ in soon():
+        if (terminal.state_dir / "log.db").exists():  # a tail creates none
+            break
     tail = terminal.start("events", "tail", "--transport", "local", "--types", "run.started")
     tail.line()
     result = running.end(signal.SIGINT)

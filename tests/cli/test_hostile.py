@@ -45,7 +45,7 @@ def one_line(done: Result, *words: str) -> None:
     assert done.code in {1, 2}, (done.code, done.out, done.err)
     lines = [line for line in done.err.splitlines() if not line.startswith(("Warning:", "{"))]
     assert len(lines) == 1, done.err
-    for word in ("Error: ", *words):
+    for word in ("error: ", *words):
         assert word in lines[0], lines[0]
 
 

@@ -71,7 +71,7 @@ def test_a_view_that_was_touched_is_named(history: Terminal) -> None:
     result = history.run("replay", "--verify")
     assert result.code == 1
     assert '"outcome":"different"' in result.out
-    assert result.err.startswith("Error: the views differ from a replay: feed at position ")
+    assert result.err.startswith("error: the views differ from a replay: feed at position ")
     assert history.run("replay").code == 0
     assert history.run("replay", "--verify").code == 0
 
@@ -80,7 +80,7 @@ def test_without_views_there_is_nothing_to_compare(history: Terminal) -> None:
     (history.state_dir / "views" / "current").unlink()
     result = history.run("replay", "--verify")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "Error: NOT_CAUGHT_UP: There are no views yet. Retry later.\n"
+    assert result.err == "error: There are no views yet. Retry later.\n  NOT_CAUGHT_UP\n"
 
 
 def test_a_log_that_is_right_is_confirmed(history: Terminal) -> None:

@@ -204,9 +204,9 @@ def test_every_file_of_the_state_directory_is_of_a_kind_that_the_registry_knows(
         (["--run", "run_none", "--reason", " "], 2, "--reason"),
         (["--run", "run_none", "--reason", "x", "--wait", "-1"], 2, "--wait"),
         (["--run", "run_none", "--reason", "x", "--wait", "nan"], 2, "--wait"),
-        (["--run", "run_none", "--reason", "x"], 1, "no run 'run_none' exists"),
-        (["--session", "none", "--reason", "x"], 1, "no session 'none' exists"),
-        (["--position", "99999", "--reason", "x"], 1, "no event exists at position 99999"),
+        (["--run", "run_none", "--reason", "x"], 5, "no run 'run_none' exists"),
+        (["--session", "none", "--reason", "x"], 5, "no session 'none' exists"),
+        (["--position", "99999", "--reason", "x"], 5, "no event exists at position 99999"),
     ],
 )
 def test_what_cannot_be_redacted_is_said(

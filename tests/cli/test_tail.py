@@ -74,8 +74,8 @@ def test_a_filter_is_kept(terminal: Terminal, transport: str) -> None:
 def test_a_cursor_that_is_none_is_refused(terminal: Terminal, transport: str) -> None:
     with terminal.served():
         result = terminal.run("events", "tail", "--cursor", "nonsense", "--transport", transport)
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("Error: GET /api/v1/events/stream: CURSOR_INVALID: ")
+    assert (result.code, result.out) == (2, "")
+    assert "\n  CURSOR_INVALID · GET /api/v1/events/stream · trace id " in result.err
 
 
 def test_a_log_that_was_replaced_ends_the_tail(terminal: Terminal) -> None:

@@ -208,7 +208,7 @@ def test_a_request_is_not_repeated_without_end(here: Here, scripted: Scripted) -
     scripted.answers = [busy("OVERLOADED")]
     result = here("run", "--input", "x")
     assert (result.code, len(scripted.requests) > 1) == (1, True)
-    assert result.err == "Error: POST /api/v1/runs: OVERLOADED: as told (trace id t)\n"
+    assert result.err == "error: as told\n  OVERLOADED · POST /api/v1/runs · trace id t\n"
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "STORE_MOVED"), (502, "PROVIDER_ERROR"), (507, "STORE_FULL")])
@@ -228,7 +228,7 @@ def test_a_lost_answer_is_asked_for_with_the_same_key_and_never_in_this_process(
     scripted.answers = [None]
     result = here("run", "--input", "x", "--transport", transport)
     assert result.code == 3
-    assert result.err.startswith("Error: API transport failed for POST /api/v1/runs: ")
+    assert "\n  API transport failed for POST /api/v1/runs: " in result.err
     assert not terminal.state_dir.exists()
 
 
@@ -258,9 +258,9 @@ def test_a_hung_server_does_not_hold_a_run(terminal: Terminal) -> None:
 @pytest.mark.parametrize("url", ["--api-base-url", "http://192.0.2.1:9"])
 def test_auto_does_not_replace_a_server_that_was_named(terminal: Terminal, url: str) -> None:
     if url.startswith("--"):
-        result = terminal.run("runs", "list", url, NOWHERE)
+        result = terminal.run("runs", "list", url, NOWHERE, cli_transport="auto")
     else:  # an address for documentation: nothing answers
-        result = terminal.run("runs", "list", api_base_url=url, cli_api_timeout_ms="200")
+        result = terminal.run("runs", "list", api_base_url=url, cli_transport="auto", cli_api_timeout_ms="200")
     assert (result.code, terminal.state_dir.exists()) == (3, False)
 
 
@@ -287,10 +287,14 @@ def test_runs_and_cancels_have_the_same_shape_over_both(terminal: Terminal) -> N
         results = [terminal.run("run", "--session", one, "--input", "x", "--transport", one).data for one in TRANSPORTS]
         assert set(results[0]) == set(results[1]) >= RESULT
         assert [result["output"] for result in results] == ["Echo: user: x"] * 2
-        for arguments in (["--session", "s"], ["--run", results[0]["runId"], "--reason", "late"]):
-            api, local = (terminal.run("cancel", *arguments, "--transport", one).out for one in TRANSPORTS)
-            assert api == local
-            assert json.loads(api)["status"] == "not-running"
+        for arguments in (["--session", "api"], [results[0]["runId"], "--reason", "late"]):
+            api, local = (terminal.run("cancel", *arguments, "--transport", one) for one in TRANSPORTS)
+            assert (api.out, api.code) == (local.out, local.code)
+            assert api.data["status"] == "not-running"
+        for arguments in (["--session", "nobody"], ["--run", "run_nobody"]):
+            for transport in TRANSPORTS:
+                missing = terminal.run("cancel", *arguments, "--transport", transport)
+                assert (missing.code, missing.out) == (5, ""), missing.err
 
 
 def test_a_cancel_reaches_a_run_of_another_process(terminal: Terminal) -> None:
@@ -316,7 +320,7 @@ def test_a_paused_run_is_resumed_over_both(terminal: Terminal) -> None:
                 paused = terminal.run("run", "--profile", profile, "--input", "go", *where).data
                 assert paused["status"] == "paused"
                 spent = terminal.run("resume", paused["runId"], "--budget-usd", "0.0001", *where)
-                assert (spent.code, "budgetUsd: the run has already spent" in spent.err) == (1, True)
+                assert (spent.code, "--budget-usd: the run has already spent" in spent.err) == (2, True)
                 done = terminal.run("resume", paused["runId"], "--budget-usd", "1", *where).data
                 assert (done["status"], done["output"], done["runId"]) == ("completed", "all done", paused["runId"])
                 again = terminal.run("resume", paused["runId"], *where)
@@ -331,7 +335,7 @@ def test_a_command_that_works_alone_meets_the_same_limit_as_the_server(terminal:
         holder = api.start("x", provider="local-exec")["runId"]
         for transport in TRANSPORTS:
             refused = terminal.run("run", "--input", "x", "--transport", transport)
-            assert (refused.code, "POLICY_CONCURRENCY_LIMIT_EXCEEDED" in refused.err) == (1, True), refused.err
+            assert (refused.code, "POLICY_CONCURRENCY_LIMIT_EXCEEDED" in refused.err) == (4, True), refused.err
         assert [one["activeRuns"] for one in api.items("/policy/rejections")] == [1, 1]
         api.post(f"/run-control/by-run/{holder}/cancel")
         assert api.await_ending(holder) == "run.cancelled"
@@ -363,8 +367,8 @@ def test_with_authentication_on_an_identity_is_needed(terminal: Terminal, transp
     terminal.settings |= settings
     with terminal.served():
         nobody = terminal.run("run", "--input", "x", "--transport", transport)
-        assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err, "--identity" in nobody.err) == (1, True, True)
+        assert (nobody.code, "AUTH_IDENTITY_MISSING" in nobody.err, "--identity" in nobody.err) == (4, True, True)
         alice = terminal.run("run", "--input", "x", "--transport", transport, "--identity", "alice")
         assert alice.code == 0
         carl = terminal.run("cancel", "--session", "s", "--transport", transport, "--identity", "carl")
-        assert (carl.code, "AUTHZ_DENIED" in carl.err) == (1, True)
+        assert (carl.code, "AUTHZ_DENIED" in carl.err) == (4, True)

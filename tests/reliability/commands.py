@@ -41,7 +41,7 @@ def refuses(state_dir: Path, *words: str) -> None:
     assert done.returncode == 2, done
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
-    for word in ("Error: ", "ATHENA_STATE_DIR", *words):
+    for word in ("error: ", "ATHENA_STATE_DIR", *words):
         assert word in lines[0], lines[0]
 
 

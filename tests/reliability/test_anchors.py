@@ -96,7 +96,7 @@ def test_a_history_rewritten_with_a_chain_that_fits_passes_verify_and_fails_agai
         against = terminal.run("verify", "--against", str(kept), **settings)
         assert against.code == 1
         reason = f"position {line['position']}: the row differs from the one that was anchored ({kept}, line 1)"
-        assert against.err == f"Error: the log does not verify: {reason} [anchor]\n"
+        assert against.err == f"error: the log does not verify: {reason} [anchor]\n"
         by_ids = terminal.run("verify", "--ids", str(ids), **settings)
         found = json.loads(by_ids.out)
         assert (by_ids.code, found["ok"]) == (1, True)

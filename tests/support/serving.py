@@ -34,7 +34,7 @@ def begin(directory: str, environment: Mapping[str, str], log_path: str, out: Co
     try:
         main()
     except ConfigError as error:
-        sys.exit(f"Error: {error.message}")
+        sys.exit(f"error: {error.message}")
 
 
 def begin_work(directory: str, environment: Mapping[str, str], log_path: str, out: Connection, *words: str) -> None:

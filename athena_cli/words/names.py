@@ -1,0 +1,100 @@
+"""The names of commands: sections of the help, old words, and words that people try."""
+
+from collections.abc import Mapping, Sequence
+
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Run": ("run", "cancel", "resume", "init", "demo", "profiles", "directives", "templates", "queues", "messages"),
+    "Look": (
+        *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
+        *("drains", "reviews", "workers", "ids"),
+    ),
+    "Automate": ("schedules", "workflows", "personas", "memory"),
+    "Govern": ("policy", "rejections", "audit", "whoami", "verify", "anchor", "anchors", "export", "redact"),
+    "Operate": (
+        *("api", "worker", "doctor", "health", "capabilities", "dead-letters", "redrives", "backup", "restore"),
+        *("move", "replay", "digests", "clock", "help"),
+    ),
+}
+"""The sections of ``athena --help``, in their order, with their commands and command groups."""
+
+ALIASES: Mapping[str, str] = {
+    "a2a": "messages",
+    "a2a discard": "dead-letters discard",
+    "a2a dlq": "dead-letters list",
+    "a2a dlq-get": "dead-letters get",
+    "a2a redrive": "redrives create",
+    "a2a redrive-cancel": "redrives cancel",
+    "a2a redrive-get": "redrives get",
+    "a2a requeue": "dead-letters requeue",
+    "a2a restore": "dead-letters restore",
+    "anchors keep": "anchors create",
+    "harness-profiles": "profiles",
+    "memory add": "memory create",
+    "memory forget": "memory delete",
+    "memory show": "memory get",
+    "persona": "personas",
+    "persona list": "reviews list",
+    "persona show": "reviews get",
+    "policy put": "policy update",
+    "policy rejections": "rejections list",
+    "policy show": "policy get",
+    "run-templates": "templates",
+    "run-templates put": "templates update",
+    "runs cancel": "cancel",
+    "runs evidence": "evidence list",
+    "runs evidence-get": "evidence get",
+    "runs explain": "explain",
+    "runs resume": "resume",
+    "schedule": "schedules",
+    "schedule add": "schedules create",
+    "schedule put": "schedules update",
+    "schedule remove": "schedules delete",
+    "serve": "api serve",
+    "sessions transcript-stream": "sessions tail",
+    "work": "queues",
+    "work drain-get": "drains get",
+    "work enqueue": "queues add",
+    "work status": "queues get",
+    "workflow": "workflows",
+}
+"""Old words of commands, which go on working, and their present names."""
+
+OLD_FLAGS: Mapping[str, str] = {
+    "--directive-id": "--directive",
+    "--harness-profile-id": "--profile",
+    "--parent-run-id": "--parent",
+    "--run-template-id": "--template",
+    "--workflow-id": "--workflow",
+}
+"""Old names of options, used where a command has no option of that name."""
+
+NEAR: Mapping[str, str] = {
+    "approvals": "asks list",
+    "approve": "workflows approve",
+    "attach": "logs -f",
+    "dlq": "dead-letters list",
+    "halt": "policy update",
+    "jobs": "ps",
+    "kill": "cancel",
+    "list": "ps",
+    "new": "init",
+    "show": "runs get",
+    "start": "run",
+    "status": "ps",
+    "stop": "cancel",
+    "tail": "logs -f",
+    "ui": "open",
+    "version": "--version",
+    "watch": "logs -f",
+    "why": "explain",
+}
+"""Words that people try first, and the command that they mean."""
+
+
+def renamed(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the present name of the command that they begin with."""
+    for count in (2, 1):
+        words = " ".join(arguments[:count])
+        if len(arguments) >= count and words in ALIASES:
+            return [*ALIASES[words].split(), *arguments[count:]]
+    return list(arguments)
