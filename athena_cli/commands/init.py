@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from cyclopts import Parameter
 
 from athena_cli import render
-from athena_cli.client import ConnectionOptions, call, machine_output_of
+from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of
 from athena_cli.exit_codes import Failed, Misused
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def init(
     provider: Source | None = None,
     base_url: str | None = None,
     model: str | None = None,
-    yes: bool = False,
+    yes: Annotated[bool, Parameter(negative="")] = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
     """Find a model, write .env and create the agent (profile) "assistant".
@@ -62,10 +64,11 @@ def init(
     asks = not yes and machine_output_of(connection) is None and render.on_terminal() and _can_answer()
     source = _source(provider, base_url, asks=asks)
     choice = Choice(source, model or _model(source, asks=asks))
+    as_json = output_of(connection) is None and not render.on_terminal()
     path = Path.cwd() / ".env"
     changed = _write(path, choice.values, yes=yes, asks=asks)
     profile_id = call(connection, lambda transport: _profile(transport, choice))
-    _report(choice, path, changed, profile_id, machine_output_of(connection) or not render.on_terminal())
+    _report(choice, path, changed, profile_id, machine_output_of(connection) is not None or as_json)
 
 
 def _can_answer() -> bool:
@@ -235,7 +238,7 @@ def profile_of(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _report(choice: Choice, path: Path, changed: list[str], profile_id: str, machine: object) -> None:
+def _report(choice: Choice, path: Path, changed: list[str], profile_id: str, machine: bool) -> None:
     """Print what was done and the next commands."""
     from athena_core.settings import overridden
 
