@@ -22,7 +22,6 @@ STDOUT, STDERR = 1, 2
 ABOUT = "A control plane for AI-agent runs: every fact is an event, durable before it is acknowledged."
 MORE = "athena help COMMAND describes a command, athena help exit-codes how commands end."
 CONNECTED = "Options to reach a server: athena help connection"
-DIM, RED, PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 JSON_FLAGS = frozenset({"-o", "--output"})
 
 
@@ -37,7 +36,7 @@ def build() -> App:
         help_format="plaintext",  # parsing Markdown is a third of the time of --help
     )
     sections = {title: Group(title, sort_key=number) for number, title in enumerate(SECTIONS)}
-    places = {
+    places: dict[str, dict[str, Any]] = {
         name: {"group": sections[title], "sort_key": number}
         for title, names in SECTIONS.items()
         for number, name in enumerate(names)
@@ -47,15 +46,15 @@ def build() -> App:
     def add(words: str, command: Callable[..., object] | str, text: str) -> None:
         group, _, name = words.rpartition(" ")
         if group and group not in groups:
-            groups[group] = App(name=group, help=GROUPS[group], help_epilogue="", version_flags=[], **places.get(group, {}))
+            groups[group] = App(
+                name=group, help=GROUPS[group], help_epilogue="", version_flags=[], **places.get(group, {})
+            )
             app.command(groups[group])
         place: dict[str, Any] = {} if group else places.get(name, {})
-        example = f"\n\nExample: {EXAMPLES[words]}" if words in EXAMPLES else ""
+        example = f"\n\nExample: athena {EXAMPLES[words]}" if words in EXAMPLES else ""
         connected = isinstance(command, str) or "connection" in inspect.signature(command).parameters
         parent = groups[group] if group else app
-        parent.command(
-            command, name=name, help=text + example, help_epilogue=CONNECTED if connected else "", **place
-        )
+        parent.command(command, name=name, help=text + example, help_epilogue=CONNECTED if connected else "", **place)
 
     for words, command in COMMANDS.items():
         add(words, command, _help_text(command))
@@ -100,7 +99,8 @@ def _run(given: list[str]) -> object:
     """Run a command, with the present names of old words. Raise Exit, or what the command raises."""
     if given[:1] == ["help"]:
         if given[1:] in (["connection"], ["exit-codes"]):
-            return _print_topic(given[1])
+            _print_topic(given[1])
+            return OK
         given = [*given[1:], "--help"]
     words = renamed(given)
     app = build()
@@ -187,10 +187,16 @@ def _discard_output() -> None:
 def _report(error: Exit, given: Sequence[str]) -> int:
     """Print the sentence of an error, and the error itself where JSON was asked for. Return the exit code."""
     sentence, note = (printable(" ".join(text.split())) for text in (error.sentence, error.note))
-    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
-    print("error:" if plain else f"{RED}error:{PLAIN}", sentence, file=sys.stderr)
-    if note:
-        print(f"  {note}" if plain else f"{DIM}  {note}{PLAIN}", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True)
+        console.print(Text("error: ", style="red").append(sentence, style="default"), soft_wrap=True)
+        if note:
+            console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
+    else:
+        print(f"error: {sentence}" + (f"\n  {note}" if note else ""), file=sys.stderr, flush=True)
     if not error.printed and wants_json(given):
         from msgspec import json
 

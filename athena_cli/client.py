@@ -257,7 +257,7 @@ def follow(
 
 
 def text_of(given: str, flag: str) -> str:
-    """Return a text that was given, or the text on standard input for ``-``, without its last line end. Raise Misused."""
+    """Return a text, or for ``-`` the text on standard input without its last line end. Raise Misused."""
     if given != "-":
         return given
     try:

@@ -83,8 +83,8 @@ class Refused(Exit):
     name = "REFUSED"
 
 
-class NotFound(Exit):
-    """What a command names does not exist."""
+class Absent(Exit):
+    """The object of a command does not exist."""
 
     code = NOT_FOUND
     name = "NOT_FOUND"

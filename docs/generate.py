@@ -19,7 +19,9 @@ from athena_api.metrics import FAMILIES
 from athena_api.operations import OPERATIONS
 from athena_cli.client import ConnectionOptions
 from athena_cli.command_tree import COMMANDS
+from athena_cli.exit_codes import MEANINGS
 from athena_cli.operation_command import command_of, generated_operations, summary_of
+from athena_cli.words.examples import EXAMPLES
 from athena_core.decider import Decider
 from athena_core.domain import DECIDERS
 from athena_core.errors import AthenaError, ProviderError, retry_with
@@ -291,16 +293,18 @@ Most commands send one request. `--transport` chooses where:
 
 - `api`: over HTTP to a server.
 - `local`: to the same application, started inside the command on the state directory.
-- `auto` (the default): `api`, or `local` if the connection to the server is refused. It replaces only a server of this
-  machine: with `--api-base-url`, or if `ATHENA_API_BASE_URL` names another host, it is `api`.
+- `auto` (the default): `api` at `http://127.0.0.1:8787`, or `local` if the connection is refused, with a line that says
+  so. It is `api` if an address was set, by `--api-base-url` or `ATHENA_API_BASE_URL`.
+
+Without a server, a read of a state directory without a log fails and creates nothing.
 
 A request that got no answer, or that the server could not handle now, is repeated for two seconds with the same
 idempotency key. A command that waits for a run asks a silent server whether it still answers, so a server that hangs
-does not hold the command; `--api-timeout-ms` bounds the silence.
+does not hold the command; `--api-timeout-ms` bounds the silence. Of a stream it bounds the wait for the first bytes.
 
-All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doctor`, `export`, `move`, `persona init`,
-`persona validate`, `redact`, `replay`, `restore`, `verify` and `worker` work directly on the state directory. They need
-no server and have no transport flags. All of them except `move` and `restore` may run while a server does.
+All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doctor`, `export`, `move`, `personas init`,
+`personas validate`, `redact`, `replay`, `restore`, `verify` and `worker` work directly on the state directory. They
+need no server and have no transport flags. All of them except `move` and `restore` may run while a server does.
 
 **Output.** Data goes to standard output, everything else to standard error. On a terminal, lists are tables, records
 are fields, and events are lines, with ages (`3 min ago`) instead of times. In a pipe, the output is one line of JSON:
@@ -317,21 +321,32 @@ Some commands print their own shapes, for compatibility with the original comman
 
 | command | prints |
 | --- | --- |
-| `schedule list` | `{{count, tasks}}` |
-| `schedule logs` | `{{id, count, logs}}` |
-| `schedule run`, `schedule tick` | the result with `summary {{ok, failed, alreadyRunning}}` |
+| `schedules list` | `{{count, tasks}}` |
+| `schedules logs` | `{{id, count, logs}}` |
+| `schedules run`, `schedules tick` | the result with `summary {{ok, failed, alreadyRunning}}` |
 | `memory search` | `{{query, count, results}}` |
-| `work enqueue`, `work status`, `work drain` | the depth of the queue |
-| `work status --workflow` | lines of text, or JSON with `-o json` |
+| `queues add`, `queues get`, `queues drain` | the depth of the queue |
+| `queues get --workflow` | lines of text, or JSON with `-o json` |
 
-**Exit codes.** 0: success. 1: the operation failed or was rejected. 2: invalid usage or configuration. 3: no server
-responded. 130: Ctrl-C. An error is one line on standard error that starts with `Error: `.
+**Errors.** An error is one sentence with a remedy, on standard error, after `error:`. If a server gave it, a second
+line has the error code, the request and the trace id. With an explicit `-o json` or `-o jsonl`, standard output gets
+`{{"error": {{code, message, exitCode, ...}}}}` as well, with the fields of the API's error.
+
+| exit code | meaning |
+| --- | --- |
+{chr(10).join(f"| {code} | {meaning} |" for code, meaning in MEANINGS.items())}
+
+**Ctrl-C.** `athena run` on a terminal cancels its run. Start the run with `--async` to leave it to the server. Commands
+that only follow a run (`logs -f`) leave it alone.
+
+**Old names.** The names of earlier releases and of the original still work, such as `schedule add` for `schedules
+create`, and so do old options, such as `--harness-profile-id` for `--profile`.
 
 **Completion.** `athena --install-completion` installs completion for the current shell (bash, zsh or fish).
 
 **Options.** Repeat an option to pass a list of strings (`--tags a --tags b`). Pass objects as JSON. A switch accepts a
 value (`--enabled false`). `--body FILE` passes a whole request body, with `-` for standard input; other options
-override its members.
+override its members. `--input -` reads the prompt from standard input.
 """
 LINE_CHARS_MAX = 120
 CONNECTION_FLAGS = frozenset(ConnectionOptions.__dataclass_fields__)
@@ -635,7 +650,8 @@ def commands_page() -> str:
         {**COMMANDS, **{words: command_of(row.id) for words, row in generated_operations().items()}}.items()
     ):
         what, _, _ = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:")
-        parts += [f"## athena {words}", "", what, "", *flags_of(command, but=CONNECTION_FLAGS)]
+        example = [f"Example: `athena {EXAMPLES[words]}`", ""] if words in EXAMPLES else []
+        parts += [f"## athena {words}", "", what, "", *example, *flags_of(command, but=CONNECTION_FLAGS)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -307,7 +307,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reads=("evidence",),
         command="evidence get",
     ),
-    row("runs.explain", "GET /runs/:runId/explain", explain_run, answer=explain.Explanation, errors=("NOT_FOUND",), command="explain"),
+    row(
+        "runs.explain",
+        "GET /runs/:runId/explain",
+        explain_run,
+        answer=explain.Explanation,
+        errors=("NOT_FOUND",),
+        command="explain",
+    ),
     row(
         "runs.active",
         "GET /runs/active",

@@ -31,7 +31,12 @@ def enqueue_work(
         depth = len(queue["items"])
         return {"sessionId": queue["sessionId"], "queuedItems": depth, "queueDepth": depth}
 
-    request(connection, "enqueueWork", body={"sessionId": session, "payload": text_of(input, "--input"), "mode": mode}, reshape=reshape)
+    request(
+        connection,
+        "enqueueWork",
+        body={"sessionId": session, "payload": text_of(input, "--input"), "mode": mode},
+        reshape=reshape,
+    )
 
 
 def show_work(
@@ -41,7 +46,7 @@ def show_work(
 
     Args:
         session: Id of the session.
-        workflow: Id of a workflow or workflow run, instead of a session; `-o json` prints it as `workflows status` does.
+        workflow: Id of a workflow or workflow run, instead of a session; `-o json` prints it as JSON.
         connection: Connection options.
     """
     if (session is None) == (workflow is None):

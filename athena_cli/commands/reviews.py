@@ -61,7 +61,7 @@ def _show_review(data: bytes, machine: render.Output | None) -> None:
     if machine:
         render.show(data, machine)
     if "stdout" not in answer:  # its run is paused, or still in progress after the wait
-        raise Failed(f"the review is still in progress; see athena persona show {answer['runId']}")
+        raise Failed(f"the review is still in progress; see athena reviews get {answer['runId']}")
     if answer["stdout"] and not machine:
         render.say(answer["stdout"].rstrip("\n"))
     if answer["result"]["status"] == "failed":

@@ -116,7 +116,7 @@ def cancel(
     async def work(transport: "Transport") -> bytes:
         operation = "cancelRunByRunId" if by_run else "cancelRun"
         data = await transport.request(operation, path=names, body={"reason": reason})
-        if b'"not-running"' in data:  # raises NotFound if there is no such run or session
+        if b'"not-running"' in data:  # raise Absent for an unknown run or session
             await transport.request("getRun" if by_run else "getSession", path=names)
         return data
 

@@ -52,6 +52,7 @@ ALIASES: Mapping[str, str] = {
     "serve": "api serve",
     "sessions transcript-stream": "sessions tail",
     "work": "queues",
+    "work queues": "queues list",
     "work drain-get": "drains get",
     "work enqueue": "queues add",
     "work status": "queues get",

@@ -14,7 +14,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from athena_cli.exit_codes import Exit, Failed, Misused, NotFound, Refused
+from athena_cli.exit_codes import Absent, Exit, Failed, Misused, Refused
 from athena_cli.flags import flag
 from athena_cli.words.names import NEAR
 
@@ -67,7 +67,7 @@ def exit_of_local(error: "AthenaError", details: object) -> Exit:
 
     kinds: dict[type[Exit], Any] = {
         Misused: (errors.Invalid, errors.Unprocessable),
-        NotFound: errors.Missing,
+        Absent: errors.Missing,
         Refused: (errors.Unauthenticated, errors.Forbidden, errors.Throttled),
     }
     kind = next((kind for kind, families in kinds.items() if isinstance(error, families)), Failed)
@@ -80,7 +80,7 @@ def exit_of_local(error: "AthenaError", details: object) -> Exit:
 
 def _kind_of(code: str, status: int) -> type[Exit]:
     if status == 404 and code != "UNKNOWN_ERROR":
-        return NotFound
+        return Absent
     if status in {401, 403, 421, 429}:
         return Refused
     if status in {400, 414, 422, 431} or code == "PAYLOAD_TOO_LARGE":
@@ -139,7 +139,6 @@ def usage_of(error: CycloptsError) -> Misused:
 
 
 def _unknown_command(error: UnknownCommandError, command: str) -> Misused:
-    import difflib
 
     word = (error.unused_tokens or ["?"])[0]
     chain = [*(error.command_chain or ())]
@@ -147,4 +146,4 @@ def _unknown_command(error: UnknownCommandError, command: str) -> Misused:
     close = [" ".join([*chain, name]) for name in difflib.get_close_matches(word, names, n=1)]
     near = NEAR.get(" ".join([*chain, word])) or next(iter(close), None)
     remedy = f"did you mean athena {near}?" if near else f"see {command} --help"
-    return Misused(f"{command} has no command '{word}'" if chain else f"there is no command '{word}'", remedy)
+    return Misused(f"{command} has no command '{word}'" if chain else f"unknown command '{word}'", remedy)

@@ -215,7 +215,9 @@ STORY = (
     Case("reviews get", "$review"),
     # limits
     Case(
-        "policy update", "--schema-version 1 --max-concurrent-runs 3 --audit-comment '- enough'", {"policy": "updatedAt"}
+        "policy update",
+        "--schema-version 1 --max-concurrent-runs 3 --audit-comment '- enough'",
+        {"policy": "updatedAt"},
     ),
     Case("policy update", "--body $dir/policy.json --audit-comment '- less'", after="$policy"),
     Case("policy get"),

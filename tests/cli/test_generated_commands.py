@@ -144,7 +144,10 @@ def test_options_go_before_the_members_of_a_body_and_objects_are_json(
     assert app.main(["directives", "create", "--input", "x", "--metadata", "{team}"]) == 2
     assert capsys.readouterr().err.startswith("error: --metadata: '{team}' is not JSON")
     assert app.main(["directives", "create"]) == 2
-    assert capsys.readouterr().err == "error: athena directives create needs --input: see athena directives create --help\n"
+    assert (
+        capsys.readouterr().err
+        == "error: athena directives create needs --input: see athena directives create --help\n"
+    )
 
 
 def test_a_sheet_is_printed_as_it_is(

@@ -60,7 +60,7 @@ export function Schedules(): JSX.Element {
               ))}
             </Table>
           ) : (
-            <Empty>No schedules yet. Create one with: athena schedule add --id nightly --session reports --input hello --cron "0 2 * * *"</Empty>
+            <Empty>No schedules yet. Create one with: athena schedules create --id nightly --session reports --input hello --cron "0 2 * * *"</Empty>
           )
         }
       </Loaded>
