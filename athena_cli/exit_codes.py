@@ -76,7 +76,7 @@ class Unreachable(Exit):
     name = "UNREACHABLE"
 
 
-class Refused(Exit):
+class NotAllowed(Exit):
     """The policy, a role or a rate limit does not allow it."""
 
     code = REFUSED

@@ -14,7 +14,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from athena_cli.exit_codes import Absent, Exit, Failed, Misused, Refused
+from athena_cli.exit_codes import Absent, Exit, Failed, Misused, NotAllowed
 from athena_cli.flags import flag
 from athena_cli.words.names import NEAR
 
@@ -68,7 +68,7 @@ def exit_of_local(error: "AthenaError", details: object) -> Exit:
     kinds: dict[type[Exit], Any] = {
         Misused: (errors.Invalid, errors.Unprocessable),
         Absent: errors.Missing,
-        Refused: (errors.Unauthenticated, errors.Forbidden, errors.Throttled),
+        NotAllowed: (errors.Unauthenticated, errors.Forbidden, errors.Throttled),
     }
     kind = next((kind for kind, families in kinds.items() if isinstance(error, families)), Failed)
     remedies = dict.fromkeys(str(fault.get("remedy") or "") for fault in faults_of(details))
@@ -82,7 +82,7 @@ def _kind_of(code: str, status: int) -> type[Exit]:
     if status == 404 and code != "UNKNOWN_ERROR":
         return Absent
     if status in {401, 403, 421, 429}:
-        return Refused
+        return NotAllowed
     if status in {400, 414, 422, 431} or code == "PAYLOAD_TOO_LARGE":
         return Misused
     return Failed
