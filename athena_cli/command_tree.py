@@ -69,7 +69,6 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "personas validate": reviews.validate_persona,
     "memory search": memory.search_memory,
     "memory get": memory.get_memory,
-    "runs watch": runs.watch,
     "top": fleet.top,
     "replay": views.replay,
     "verify": log.verify,

@@ -110,7 +110,9 @@ def open_console(
         connection: Connection options.
     """
     served = replace(connection or ConnectionOptions(), transport="api")  # only a server has a console
-    url = settings_of(served).api_base_url.rstrip("/")
+    from athena_core.settings import LOCAL_SERVER_URL
+
+    url = settings_of(served).api_base_url or LOCAL_SERVER_URL
     if not url.startswith(("http://", "https://")):
         raise Misused(f"ATHENA_API_BASE_URL: {url!r} is not a web address")
 

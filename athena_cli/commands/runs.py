@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from athena_cli.client import ConnectionOptions, call, output_of, request, text_of
-from athena_cli.commands.run_activity import logs
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
 from athena_cli.render import show
@@ -121,13 +120,3 @@ def cancel(
         return data
 
     show(call(connection, work), output_of(connection))
-
-
-def watch(run: str, /, *, connection: ConnectionOptions | None = None) -> None:
-    """Follow a run until it ends, as `logs -f` does.
-
-    Args:
-        run: Id of the run.
-        connection: Connection options.
-    """
-    logs(run, follow=True, connection=connection)

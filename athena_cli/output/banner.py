@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from athena_core import __version__
+from athena_core.settings import LOCAL_SERVER_URL
 
 if TYPE_CHECKING:
     from athena_core.settings import Settings
@@ -100,7 +101,7 @@ def next_commands(settings: "Settings", url: str | None) -> Iterator[str]:
     """Yield the commands to type next, in another terminal."""
     if url is None:
         return
-    if url != settings.api_base_url:
+    if url != (settings.api_base_url or LOCAL_SERVER_URL):
         yield f"export ATHENA_API_BASE_URL={url}"
     if settings.auth_enabled:
         yield "athena whoami --identity NAME"

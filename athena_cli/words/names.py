@@ -45,6 +45,7 @@ ALIASES: Mapping[str, str] = {
     "runs evidence-get": "evidence get",
     "runs explain": "explain",
     "runs resume": "resume",
+    "runs watch": "logs -f",
     "schedule": "schedules",
     "schedule add": "schedules create",
     "schedule put": "schedules update",
