@@ -35,7 +35,7 @@ EXAMPLES: Mapping[str, str] = {
     "export": "export --run run_01M8XK --out run.bundle",
     "fleet": "fleet",
     "health": "health",
-    "ids get": "ids get 74455H",
+    "ids find": "ids find 74455H",
     "logs": "logs -f run_01M8XK",
     "memory create": "memory create --text 'Deploy on Mondays.'",
     "memory delete": "memory delete mem_01M8XK",

@@ -151,6 +151,7 @@ STORY = (
     # work and messages
     Case("queues add", "--session q --input first --mode collect", {"queued": "sessionId"}),
     Case("queues add", "--session q --input second"),
+    Case("queues list", after="$queued"),
     Case("queues get", "--session $queued"),
     Case("queues drain", "--session $queued"),
     Case("events list", "--types work.drain.started", {"drain": "events.0.payload.drainId"}, after="$queued"),
@@ -187,6 +188,9 @@ STORY = (
     Case("workflows list"),
     Case("workflows run", "$workflow", ASKED),
     Case("queues get", "--workflow $flow"),
+    Case("asks list", "", {"ask": "items.0.id"}, after="$flow"),
+    Case("asks get", "$ask"),
+    Case("ids find", "$flow"),
     Case(
         "workflows approve", "$flow ask --subject-hash $hash --note fine", awaits="workflow.run.completed", racing=True
     ),
