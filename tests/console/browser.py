@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -18,6 +19,7 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--disable-gpu", "--no-first-run", "--hide-scrollbars"),
 )
+AXE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 PATIENCE_MS = 20_000.0
 WIDE = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
@@ -61,3 +63,14 @@ def watched(browser: Any, url: str, **options: Any) -> Iterator[Any]:
         assert not real, real
     finally:
         context.close()
+
+
+def grave(page: Any) -> list[str]:
+    """Return the serious accessibility faults of a page."""
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -17,7 +17,7 @@ import pytest
 
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import MISSING, PHONE, watched
+from tests.console.browser import AXE, MISSING, PHONE, grave, watched
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 
-AXE = Path(__file__).resolve().parents[2] / "athena_api" / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 LIVE = '.pulse[data-state="live"]'
 
 
@@ -766,17 +765,6 @@ def looked_at(scene: Scene) -> list[str]:
     (rejection,) = scene.api.items("/policy/rejections", sessionId="looked-at")
     ids = {"run": scene.agent_run("looked-at"), "rejection": rejection["id"], "workflow": workflow}
     return [place.format(**ids, letter=scene.letter("looked-at")) for place in PLACES]
-
-
-def grave(page: Any) -> list[str]:
-    """Return the serious accessibility faults of a page."""
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 def test_pages_work_by_keyboard(page: Any) -> None:
