@@ -387,6 +387,7 @@ TABLES: Mapping[str, ListTable] = {
     "listMemory": ListTable(
         "id", (key("entry", "id"), text("text", "text"), number("chars", "chars", 2), ago("age", "createdAt", rank=1))
     ),
+    "findIds": ListTable("id", (word("kind", "kind"), word("id", "id", most=40), key("run", "runId", rank=1))),
     "listAsks": ListTable(
         "id",
         (

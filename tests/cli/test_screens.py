@@ -39,12 +39,13 @@ runs get $paused
 runs get $queued
 runs get $running
 runs get nothing-of-that-name
-runs explain $agent
-runs explain $queued
-runs explain $failed
-runs evidence $agent
-runs evidence-get $agent $evidence
+explain $agent
+explain $queued
+explain $failed
+evidence list $agent
+evidence get $agent $evidence
 open $agent
+ids find $agent
 open dead-letters
 sessions list
 sessions get pears-weekly
@@ -57,37 +58,37 @@ health
 workers
 whoami
 audit
-policy show
-policy rejections
-policy rejections --columns reason,requested-by,request.input
-schedule list
-schedule get weekly-report
-schedule get nightly
-schedule logs new-year
-schedule preview nightly --count 3 --from 2027-01-01T00:00:00Z
+policy get
+rejections list
+rejections list --columns reason,requested-by,request.input
+schedules list
+schedules get weekly-report
+schedules get nightly
+schedules logs new-year
+schedules preview nightly --count 3 --from 2027-01-01T00:00:00Z
 workflows list
 workflows get $workflow
-workflow status $flow
-workflow status $broken
-workflow runs $broken
+workflows status $flow
+workflows status $broken
+workflows runs $broken
 asks list
 asks get $ask
-work queues
-harness-profiles list
-harness-profiles get $profile
+queues list
+profiles list
+profiles get $profile
 directives list --limit 5
 directives get $directive
-run-templates list
-run-templates get $template
-a2a list
-a2a get $message
-a2a dlq
-a2a dlq --columns letter,colour
-a2a dlq-get $dead
-work status --session reminders
+templates list
+templates get $template
+messages list
+messages get $message
+dead-letters list
+dead-letters list --columns letter,colour
+dead-letters get $dead
+queues get --session reminders
 memory list
-memory show $entry
-persona list
+memory get $entry
+reviews list
 anchors list
 """.strip().splitlines()
 
@@ -133,14 +134,14 @@ def run(world: tuple[Scene, dict[str, str]], command: str, width: int = 100) -> 
     [
         ("agent", "runs get"),
         ("agent", "logs"),
-        ("flow", "workflow status"),
+        ("flow", "workflows status"),
         ("workflow", "workflows get"),
-        ("profile", "harness-profiles get"),
+        ("profile", "profiles get"),
         ("directive", "directives get"),
-        ("template", "run-templates get"),
-        ("dead", "a2a dlq-get"),
-        ("message", "a2a get"),
-        ("entry", "memory show"),
+        ("template", "templates get"),
+        ("dead", "dead-letters get"),
+        ("message", "messages get"),
+        ("entry", "memory get"),
     ],
 )
 def test_a_part_of_an_id_is_as_good_as_the_whole(
@@ -154,7 +155,7 @@ def test_a_part_of_an_id_is_as_good_as_the_whole(
 
 def test_parts_of_ids_name_evidence_and_filter_events(world: tuple[Scene, dict[str, str]]) -> None:
     agent, evidence = world[1]["agent"], world[1]["evidence"]
-    assert evidence in run(world, f"runs evidence-get {agent[-8:]} {evidence[-8:]}")
+    assert evidence in run(world, f"evidence get {agent[-8:]} {evidence[-8:]}")
     assert run(world, f"events list --run {agent[-8:]}") == run(world, f"events list --run {agent}")
 
 
