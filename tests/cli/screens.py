@@ -41,7 +41,7 @@ TIMES: Mapping[str, datetime] = {
 """Times by the member that has them; all others are three hours ago."""
 
 NUMBERS: Mapping[str, str] = {"pid": "4711", "head": "320", "host": '"host"'}
-MEASURED = "p50Ms|p95Ms|loopBlockMs|waitedMs|estimatedRemainingMs|clockAheadMs|percentOfDisk"
+MEASURED = "durationMs|p50Ms|p95Ms|loopBlockMs|waitedMs|estimatedRemainingMs|clockAheadMs|percentOfDisk"
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 TIME = re.compile(r'"(?!utc")(?P<member>\w+)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"')

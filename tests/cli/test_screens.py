@@ -30,7 +30,6 @@ runs list --status failed
 runs list --status timed-out
 runs list --columns run,status,error.code,costMicroUsd
 runs list -q --limit 3
-runs list --limit 2 -o jsonl
 runs active
 runs cancel-requests
 runs get $agent
