@@ -115,9 +115,10 @@ def request(
     problem: Callable[[Any], str | None] | None = None,
     lines: Callable[[Any], list[str]] | None = None,
     options: ListOptions | None = None,
+    cut: Callable[[bytes], bytes] | None = None,
     **parts: Any,
 ) -> None:
-    """Send one request and print the response: reshaped, or as ``lines`` of text unless a JSON format is requested.
+    """Send one request and print the response: cut or reshaped, or as ``lines`` of text without a JSON format.
 
     Raise Failed if ``problem`` finds an error in the response.
     """
@@ -132,6 +133,7 @@ def request(
         return await transport.request(operation_id, wait=not detached, **parts), transport.following
 
     def reshaped(data: bytes) -> bytes:
+        data = data if cut is None else cut(data)
         return data if reshape is None else json.encode(reshape(json.decode(data)))
 
     from msgspec import json
@@ -203,9 +205,10 @@ def request_all(
     *,
     query: dict[str, str | None],
     options: ListOptions | None = None,
+    cut: Callable[[bytes], bytes] | None = None,
     **parts: Any,
 ) -> None:
-    """Request all pages of a list and print them as one list."""
+    """Request all pages of a list, up to one that ``cut`` makes the last, and print them as one list."""
 
     async def work(transport: "Transport") -> None:
         pages = render.ListOutput(output_of(connection), operation_id, options)
@@ -217,7 +220,10 @@ def request_all(
                 page = await transport.request(operation_id, query=query, **parts)
                 render.write_csv(page.partition(b"\n")[2])  # without the header row
             return
-        while following := pages.add(await transport.request(operation_id, query=query, **parts)):
+        following: str | None = ""
+        while following is not None:
+            page = await transport.request(operation_id, query=query, **parts)
+            following = pages.add(page if cut is None else cut(page))
             query["cursor"] = following
 
     call(connection, work)

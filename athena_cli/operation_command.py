@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from keyword import iskeyword
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
@@ -17,7 +18,7 @@ from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag
 from athena_cli.output.columns import TABLES
-from athena_cli.output.options import SPANS, ListOptions, since_time
+from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ def _paths(places: list[str]) -> Parameters:
 def _queries(row: AnyOperation) -> Parameters:
     parameters: Parameters = {}
     if row.query is not NoQuery:
+        words = f"Only since then: {SPANS}."
+        since = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
+        if row.id in NEWEST_FIRST:
+            parameters["since"] = since  # type: ignore[assignment]
         for field in _fields(row.query):
             if field.encode_name in WITHOUT_FLAG:
                 continue
@@ -107,8 +112,7 @@ def _queries(row: AnyOperation) -> Parameters:
             chosen = isinstance(_unwrap(field.type), shapes.LiteralType)  # the server validates all others
             parameters[field.encode_name] = ("query", _option(field, note, _option_type(field.type) if chosen else str))
             if field.encode_name == "createdAfter":
-                words = f"Only since then: {SPANS}."
-                parameters["since"] = ("since", _keyword("since", Parameter(group=FILTERS, help=words), str))
+                parameters["since"] = since  # type: ignore[assignment]
     return parameters
 
 
@@ -228,12 +232,15 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
     connection = given.get("connection")
     query: dict[str, str | None] = {}
     body: dict[str, object] = {}
+    cut: Callable[[bytes], bytes] | None = None
     for name, (part, parameter) in parameters.items():
         value = given.get(parameter.name)
         if value is None:
             continue
         if part in {"query", "page"}:
             query[name] = str(value)
+        elif part == "since" and row.id in NEWEST_FIRST:
+            cut = partial(cut_page, since=since_time(value))
         elif part == "since":
             if query.get("createdAfter") is not None:
                 raise Misused("--since and --created-after exclude each other")
@@ -250,9 +257,9 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
     if row.stream:
         client.follow(connection, row.id, path=path, query=query)
     elif given.get("everything"):
-        client.request_all(connection, row.id, path=path, query=query, options=given.get("listing"))
+        client.request_all(connection, row.id, path=path, query=query, options=given.get("listing"), cut=cut)
     else:
-        parts: dict[str, Any] = {"path": path, "query": query, "options": given.get("listing")}
+        parts: dict[str, Any] = {"path": path, "query": query, "options": given.get("listing"), "cut": cut}
         if row.id in LIMITS:
             query.setdefault("limit", str(LIMITS[row.id]))
         if row.id in SHAPES:

@@ -14,6 +14,10 @@ SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SPANS = "a span such as 30m, 1h or 2d, or a time such as 2026-01-31T12:00:00Z"
 
 
+NEWEST_FIRST = frozenset({"listRuns"})
+"""Lists in order of time, newest first, that the server cannot limit to recent records; a command cuts their pages."""
+
+
 @Parameter(name="*", group="List")
 @dataclass(frozen=True)
 class ListOptions:
@@ -43,3 +47,16 @@ def since_time(text: str) -> str:
         return f"{then.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{then.microsecond // 1_000:03d}Z"
     except (ValueError, OverflowError) as error:
         raise Misused(f"--since: {text[:80]!r} is not {SPANS}") from error
+
+
+def cut_page(data: bytes, since: str) -> bytes:
+    """Return a page of a list, newest first, without records from before ``since``; then it is the last page."""
+    import msgspec
+
+    page = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    records = msgspec.json.decode(page["items"], type=list[msgspec.Raw])
+    kept = [record for record in records if msgspec.json.decode(record)["createdAt"] >= since]
+    if len(kept) == len(records):
+        return data
+    page.pop("nextCursor", None)
+    return msgspec.json.encode({**page, "items": kept})

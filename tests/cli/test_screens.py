@@ -3,6 +3,7 @@
 ``make screens`` writes them again.
 """
 
+import json
 import os
 import re
 import shlex
@@ -212,6 +213,16 @@ def test_a_list_is_shown_again_and_again_until_it_is_ended(
     assert shown.count("hold watch") == 3
     assert "[exit 130]" in shown
     assert "--watch needs a terminal" in run(world, "runs list --watch -q")
+
+
+@pytest.mark.parametrize("more", ["", "--all --limit 2", "--limit 2"])
+def test_runs_of_a_span_are_listed(world: tuple[Scene, dict[str, str]], more: str) -> None:
+    assert run(world, f"runs list --since 1h -q {more}") == run(world, f"runs list -q {more}")  # the clock is earlier
+    assert run(world, f"runs list --since 2999-01-01 {more}") == "None.\n[exit 0]\n"
+    whole = json.loads(run(world, f"runs list -o json {more}").removesuffix("[exit 0]\n"))
+    second = whole["items"][1]["createdAt"]
+    shown = json.loads(run(world, f"runs list --since {second} -o json {more}").removesuffix("[exit 0]\n"))
+    assert shown["items"] == whole["items"][:2]
 
 
 def test_followed_events_are_lines(world: tuple[Scene, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:

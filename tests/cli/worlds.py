@@ -19,6 +19,7 @@ from tests.support.repository import branch, make
 TRANSPORTS = ("api", "local")
 MEASURED = re.compile(r'("(?:pid|bytes|\w*(?:Ms|[sS]econds|PerSecond|Bytes|At))"):(?:\d[\d.e+-]*|"<time>")')
 ESTIMATED = re.compile(r"\babout [\d.]+ s\b")
+TOOK = re.compile(r"[\d.]+ m?s\]")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 NAMES = re.compile(
     r"\b(?P<record>[a-z]+)[_:-][0-9A-HJKMNP-TV-Z]{26}\b|\b(?P<event>A[\w-]{27})(?![\w-])|\b(?P<hash>[0-9a-f]{16,64})\b"
@@ -68,7 +69,7 @@ class World:
         """Return the text without differences between worlds: names become numbers in order of appearance."""
         text = text.replace(str(self.terminal.directory), "<directory>").replace(self.api.url, "<url>")
         text = NAMES.sub(self._numbered, TIME.sub("<time>", text))
-        return ESTIMATED.sub("about 0 s", MEASURED.sub(r"\1:0", text))
+        return TOOK.sub("0 s]", ESTIMATED.sub("about 0 s", MEASURED.sub(r"\1:0", text)))
 
     def _numbered(self, match: re.Match[str]) -> str:
         kind = match["record"] or match.lastgroup or ""
