@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of
-from athena_cli.exit_codes import Failed, Misused
+from athena_cli.exit_codes import Failed, Misused, Unreachable
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
@@ -91,7 +91,7 @@ def _source(provider: Source | None, base_url: str | None, *, asks: bool) -> "Mo
         try:
             return ModelSource("server", "openai", Settings.openai_base_url.parse(base_url))
         except ValueError as error:
-            raise Misused(f"--base-url: {error} (it is {base_url!r})") from error
+            raise Misused(f"--base-url: {error}, not {base_url!r}") from error
     if provider == MOCK.slug:
         return MOCK
     variables = vendor_variables()
@@ -100,13 +100,14 @@ def _source(provider: Source | None, base_url: str | None, *, asks: bool) -> "Mo
     vendors = [source for source in vendor_sources(variables) if provider in {None, source.slug}]
     found = [*asyncio.run(answering(wanted)), *vendors]
     if provider is not None and not found:
-        where = f"No model server answers at {wanted[0].host}. Start it" if wanted else f"{provider} has no key. Set it"
-        raise Failed(f"{where} and run athena init again.")
+        if wanted:
+            raise Failed(f"no model server answers at {wanted[0].host}", "start it, then run athena init again")
+        raise Misused(f"no key is set for {provider}", f"set {provider.upper()}_API_KEY")
     if len(found) == 1 and (provider is not None or not asks):
         return found[0]
     if not asks:
         names = ", ".join(source.slug for source in found) or "none"
-        raise Misused(f"Found {names}. Choose with --provider or --base-url; --provider mock needs no model.")
+        raise Misused(f"found these model servers: {names}", "choose with --provider (mock needs none) or --base-url")
     rows = [_described(source) for source in found]
     number = _choose("Which model server?", [*rows, "mock (repeats the input, for a first look)"])
     return (*found, MOCK)[number]
@@ -132,18 +133,17 @@ def _model(source: "ModelSource", *, asks: bool) -> str:
             models = asyncio.run(source.listed(LIST_SECONDS)).models
         except ProviderFailure as failure:
             if not asks:
-                raise Failed(
-                    f"The models of {source.host} cannot be listed ({failure.message}). Pass --model."
-                ) from None
+                problem = f"cannot list the models of {source.host} ({failure.message})"
+                raise Failed(problem, "pass --model") from None
             render.note(f"The models cannot be listed ({failure.message}).")
             return _ask("Name of the model: ")
     if len(models) == 1:
         return models[0]
     if not models:
-        raise Failed(f"{source.host} lists no model. Load one, or pass --model.")
+        raise Failed(f"{source.host} lists no model", "load one, or pass --model")
     ordered = sorted(models, key=lambda name: name != source.suggested)
     if not asks:
-        raise Misused(f"{source.host} lists {len(models)} models: {_listed(ordered)}. Choose with --model.")
+        raise Misused(f"{source.host} lists {len(models)} models: {_listed(ordered)}", "choose with --model")
     more = len(ordered) - MODELS_SHOWN
     if more > 0:
         render.say(f"\n{source.host} lists {more} more models; pass any with --model.")
@@ -173,7 +173,7 @@ def _ask(prompt: str) -> str:
     render.say(prompt, end="")
     line = sys.stdin.readline()
     if not line:
-        raise Misused("no answer; pass --provider, --model and --yes")
+        raise Misused("no answer was typed", "pass --provider, --model and --yes")
     return line.strip()
 
 
@@ -194,7 +194,7 @@ def _write(path: Path, values: Mapping[str, str], *, yes: bool, asks: bool) -> l
     if replaced and not yes:
         shown = ", ".join(name if name in secret else f"{name}={before[name]}" for name in replaced)
         if not asks:
-            raise Misused(f".env already sets {shown}. Pass --yes to change it.")
+            raise Misused(f".env already sets {shown}", "pass --yes to change it")
         if _ask(f"\n.env already sets {shown}. Change it? [y/N]: ").lower() not in {"y", "yes"}:
             raise Failed(".env was not changed")
     if changed:
@@ -210,8 +210,11 @@ async def _profile(transport: "Transport", choice: Choice) -> str:
     import msgspec
 
     wanted = profile_of(choice)
-    page = msgspec.json.decode(await transport.request("listHarnessProfiles", query={"limit": "200"}))
-    for profile in page["items"]:
+    try:
+        page = await transport.request("listHarnessProfiles", query={"limit": "200"})
+    except (Misused, Unreachable):  # without a server, reads need a log; the write below creates one
+        page = b'{"items":[]}'
+    for profile in msgspec.json.decode(page)["items"]:
         if wanted.items() <= profile.items():
             return str(profile["id"])
     created = msgspec.json.decode(await transport.request("createHarnessProfile", body=wanted))
@@ -244,7 +247,7 @@ def _report(choice: Choice, path: Path, changed: list[str], profile_id: str, mac
 
     for name in overridden(choice.values):
         render.note(f"Warning: {name} is set in the environment, which takes precedence over .env.")
-    following = ["athena api serve", f'athena run --profile {profile_id} --input "Which files are here?"']
+    following = ["athena api serve", f'athena run "List the files" --profile {profile_id}']
     source = choice.source
     if machine:
         done = {"status": "ready", "provider": source.provider, "model": choice.model}

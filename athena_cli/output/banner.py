@@ -106,7 +106,7 @@ def next_commands(settings: "Settings", url: str | None) -> Iterator[str]:
     if settings.auth_enabled:
         yield "athena whoami --identity NAME"
     else:
-        yield 'athena run --input "Hello"'
+        yield 'athena run "Hello"'
 
 
 def warnings_of(settings: "Settings", place: Listening, *, configured: bool) -> Iterator[str]:

@@ -82,4 +82,4 @@ def test_what_matters_is_a_warning(tmp_path: Path) -> None:
         "ATHENA_SCHEDULER",
     ]
     assert Listening("::1", "::1", 7).url == "http://[::1]:7"
-    assert list(next_commands(settings, settings.api_base_url)) == ['athena run --input "Hello"']
+    assert list(next_commands(settings, "http://127.0.0.1:8787")) == ['athena run "Hello"']

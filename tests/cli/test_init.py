@@ -146,7 +146,7 @@ def test_nothing_is_changed_without_a_yes_and_no_key_is_printed(newcomer: Termin
     command = ("init", "--provider", "openai", "--model", "qwen3", "--transport", "local")
     refused = newcomer.run(*command)
     assert refused.code == 2
-    assert "already sets ATHENA_DEFAULT_MODEL=old, ATHENA_OPENAI_API_KEY. Pass --yes" in refused.err
+    assert "already sets ATHENA_DEFAULT_MODEL=old, ATHENA_OPENAI_API_KEY" in refused.err
     screen = newcomer.screen(*command)
     screen.read_until("Change it? [y/N]: ")
     screen.type("\n")
@@ -170,13 +170,13 @@ def test_nothing_is_changed_without_a_yes_and_no_key_is_printed(newcomer: Termin
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ((), 2, "Found none. Choose with --provider"),
-        (("--provider", "ollama"), 1, "No model server answers at 127.0.0.1:9."),
-        (("--provider", "openai"), 1, "openai has no key."),
-        (("--base-url", NOWHERE), 1, "cannot be listed (openai: cannot connect). Pass --model."),
+        ((), 2, "found these model servers: none"),
+        (("--provider", "ollama"), 1, "no model server answers at 127.0.0.1:9"),
+        (("--provider", "openai"), 2, "no key is set for openai"),
+        (("--base-url", NOWHERE), 1, "cannot list the models of 127.0.0.1:9 (openai: cannot connect)"),
         (("--base-url", "nowhere"), 2, "--base-url: expected a URL"),
         (("--base-url", NOWHERE, "--provider", "mock"), 2, "exclude each other"),
-        (("--base-url", "STUB/v1"), 2, "lists 2 models: llama3.2, qwen3. Choose with --model."),
+        (("--base-url", "STUB/v1"), 2, "lists 2 models: llama3.2, qwen3"),
         (("--base-url", "STUB/v1", "--model", "a\nb"), 1, "control characters"),
     ],
 )
@@ -221,9 +221,9 @@ def test_a_stranger_reaches_a_run_with_a_tool_call_in_five_commands(newcomer: Te
     assert (set_up["provider"], set_up["model"]) == ("openai", "stub-model")
     serving = newcomer.start("api", "serve", "--port", "0")  # 2
     newcomer.settings["api_base_url"] = f"http://127.0.0.1:{json.loads(serving.line())['port']}"
-    profile = newcomer.run("harness-profiles", "get", set_up["harnessProfileId"]).data  # 3
+    profile = newcomer.run("profiles", "get", set_up["harnessProfileId"]).data  # 3
     assert profile["config"] == {"provider": "openai", "model": "stub-model", "tools": ["files", "memory", "evidence"]}
-    run = newcomer.run("run", "--profile", profile["id"], "--input", "Which files are here?").data  # 4
+    run = newcomer.run("run", "Which files are here?", "--profile", profile["id"]).data  # 4
     assert run["output"] == "There is one file: notes.md."
     transcript = newcomer.run("sessions", "transcript", run["sessionId"]).data  # 5
     (result,) = [entry for entry in transcript["items"] if entry["role"] == "tool" and "toolName" in entry]
