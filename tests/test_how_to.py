@@ -1,7 +1,9 @@
 """The how-to pages: every block of code on them runs, in its order, and does what the page says."""
 
+import json
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -10,12 +12,14 @@ import pytest
 
 from tests.conftest import Serve
 from tests.support import postgres, tree
-from tests.support.api import soon
+from tests.support.api import Json, soon
+from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell, blocks
 from tests.support.server import Server
 
 PAGES = {
+    "README.md": "here",
     "docs/how-to/back-up-and-prove.md": "here",
     "docs/how-to/caddy.md": "tests/test_deployment.py",
     "docs/how-to/demo.md": "here",
@@ -23,10 +27,14 @@ PAGES = {
     "docs/how-to/follow-the-feed.md": "here",
     "docs/how-to/haproxy.md": "tests/test_deployment.py",
     "docs/how-to/install.md": "here",
+    "docs/how-to/local-model.md": "here",
     "docs/how-to/nginx.md": "tests/test_deployment.py",
     "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
+    "docs/how-to/nightly-run.md": "here",
+    "docs/how-to/openai-anthropic.md": "here",
     "docs/how-to/two-machines.md": "here",
     "docs/how-to/upgrading.md": "here",
+    "docs/start.md": "here",
 }
 """Pages for people who do something, and where their blocks run."""
 
@@ -34,7 +42,7 @@ URL = "http://127.0.0.1:8787"
 
 
 def test_the_blocks_of_every_page_run_somewhere() -> None:
-    pages = [name for name in tree.files() if name.startswith(("docs/how-to/", "docs/start.md"))]
+    pages = [name for name in tree.files() if name.startswith(("README.md", "docs/how-to/", "docs/start.md"))]
     found = {name for name in pages if name.endswith(".md") and blocks(name)}
     assert found == set(PAGES)
     for name, place in PAGES.items():
@@ -49,9 +57,123 @@ def shell_of(server: Server, directory: Path, **settings: str) -> Shell:
     return Shell(directory, api_base_url=server.url, state_dir=str(server.state_dir), **settings)
 
 
-def test_demo(tmp_path: Path) -> None:
-    with Page("docs/how-to/demo.md") as page:  # tests/cli/test_demo.py runs the command that the target names
-        assert "athena demo" in Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
+PROFILE, RUN = "hp_01M87A", "run_01M87A"
+"""The ids that the pages show."""
+
+SCRIPT = (
+    call("files", action="read", path="notes.md"),
+    call("files", action="write", path="summary.md", content="Pears rose, apples fell."),
+    "I wrote summary.md.",
+)
+
+
+@contextmanager
+def served(shell: Shell, command: str) -> Iterator[None]:
+    """Serve in the shell's directory, on a port of this machine, with the command of a page. Later commands call it."""
+    port = free_port()
+    url = shell.environment["ATHENA_API_BASE_URL"] = f"http://127.0.0.1:{port}"
+    process = shell.begin(f"{command.strip()} --port {port}")
+    try:
+        for _ in soon():
+            if is_ready(f"{url}/readyz"):
+                break
+            assert process.poll() is None
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def connected(shell: Shell, command: str) -> Json:
+    """Connect a model with the command of a page before a server runs. Return what it reports."""
+    found: Json = json.loads(shell.run(f"ATHENA_CLI_TRANSPORT=local {command}"))
+    return found
+
+
+def make_only_shown(page: Page, tmp_path: Path) -> str:
+    """Return what the next block, a call of make, would run. tests/cli/test_demo.py runs that command."""
+    return Shell(tmp_path).run(f"cd {tree.ROOT}; {page.take('sh').replace('make', 'make -n')}")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/how-to/demo.md"])
+def test_the_demo_is_one_command(name: str, tmp_path: Path) -> None:
+    pages = {"README.md": Page("README.md"), "docs/how-to/demo.md": Page("docs/how-to/demo.md")}
+    with pages[name] as page:
+        assert "athena demo" in make_only_shown(page, tmp_path)
+
+
+def test_start(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    with acting(SCRIPT) as model, Page("docs/start.md", **{"$PWD": str(tree.ROOT)}) as page:
+        assert "athena demo" in make_only_shown(page, tmp_path / "home")
+        shell = Shell(tmp_path, runtime_run_timeout_ms="60000")
+        shell.environment |= {"HOME": str(tmp_path), "OLLAMA_HOST": model.url.removeprefix("http://")}
+        shell.run(page.take("sh"))
+        shell.directory = tmp_path / "athena-first"
+        ready = connected(shell, page.take("sh").replace("init", "init --provider ollama"))
+        assert (ready["provider"], ready["model"]) == ("openai", "stub-model")
+        with served(shell, page.take("sh")):
+            run = json.loads(shell.run(page.take("sh").replace(PROFILE, ready["harnessProfileId"])))
+            assert run["output"] == SCRIPT[-1]
+            assert (shell.directory / "summary.md").read_text() == "Pears rose, apples fell."
+            assert "run.completed" in shell.run(proof := page.take("sh").replace(RUN, run["runId"]))
+            assert '"ok":true' in shell.run(proof)
+
+
+def test_local_model(tmp_path: Path) -> None:
+    with acting(["Two files."]) as model:
+        changes = {"http://127.0.0.1:11434": model.url}
+        with Page("docs/how-to/local-model.md", **changes) as page:
+            shell = Shell(tmp_path)
+            shell.environment["OLLAMA_HOST"] = model.url.removeprefix("http://")
+            found = connected(shell, page.take("sh").replace("init", "init --provider ollama"))
+            assert found["model"] == "stub-model"
+            named = connected(shell, page.take("sh"))
+            lines = (tmp_path / ".env").read_text().splitlines()
+            assert set(page.take("ini").splitlines()) <= set(lines)
+            with served(shell, page.take("sh")):
+                run = json.loads(shell.run(page.take("sh").replace(PROFILE, named["harnessProfileId"])))
+            assert run["output"] == "Two files."
+            assert model.requests[-1]["model"] == "qwen3:8b"
+
+
+def test_openai_anthropic(tmp_path: Path) -> None:
+    script = (
+        call("shell", command=["wc", "-l", "--", "notes.md"]),
+        call("evidence", label="lines", type="text", content="2"),
+        "It has two lines.",
+    )
+    with acting(script) as model, Page("docs/how-to/openai-anthropic.md") as page:
+        shell = Shell(tmp_path)
+        shell.environment["OPENAI_BASE_URL"] = f"{model.url}/v1"
+        (tmp_path / "notes.md").write_text("one\ntwo\n")
+        export, init = page.take("sh").splitlines()
+        shell.run(f"{export}; ATHENA_CLI_TRANSPORT=local {init}")
+        assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+        with served(shell, page.take("sh")):
+            (tmp_path / "analyst.json").write_text(page.take("json"))
+            profile = json.loads(shell.run(page.take("sh")))["id"]
+            run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))
+            assert run["output"] == script[-1]
+            assert json.loads(shell.run(f"athena evidence list {run['runId']}"))["items"][0]["label"] == "lines"
+            assert '"maxConcurrentRuns":10' in shell.run(page.take("sh"))
+
+
+def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    profile = {"provider": "mock", "model": "mock-model", "tools": []}
+    policies = {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0}
+    body = {"displayName": "Plain", "version": "v1", "config": profile, "policies": policies}
+    profile_id = server.api.post("/harness-profiles", body)["id"]
+    shell = shell_of(server, tmp_path)
+    with Page("docs/how-to/nightly-run.md", **{PROFILE: profile_id}) as page:
+        shell.run(page.take("sh"))
+        assert shell.run(page.take("sh")).count("T02:00:00+0") == 3
+        assert "Echo" in shell.run(tried := page.take("sh")) or tried
+        shell.run(page.take("sh"))
+        read = shell.run(page.take("sh"))
+        assert "Summarise the notes of today." in read
+        assert server.api.get("/schedules/nightly")["pauseOnFailure"] is True
 
 
 def test_back_up_and_prove(serve: Serve, tmp_path: Path) -> None:
