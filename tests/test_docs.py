@@ -13,9 +13,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from cyclopts import CycloptsError
 
 from athena_api.endpoint.router import Router
 from athena_api.operations import OPERATIONS
+from athena_cli.app import build
 from athena_cli.command_tree import COMMANDS
 from athena_cli.generated_commands import GENERATED_COMMANDS
 from docs.generate import COMMAND, pages
@@ -105,6 +107,25 @@ def test_commands_in_documents_exist() -> None:
     said = re.findall(r"(?:`|bin/|^)athena ((?:[a-z][a-z0-9-]* ?)+)", "\n".join(documents().values()), re.MULTILINE)
     unknown = {text for text in said if not any(tuple(text.split())[: len(words)] == words for words in known)}
     assert not unknown, f"no such command: {', '.join(sorted(unknown))}"
+
+
+CALL = re.compile(r"^(?:\$ )?((?:[A-Z_]+=\S* +)*(?:[\w./]*/)?athena +[a-z].*)$", re.MULTILINE)
+
+
+def test_the_arguments_of_commands_in_blocks_are_understood() -> None:
+    app, wrong, seen = build(), [], 0
+    for path, text in documents().items():
+        for block in FENCE.findall(text):
+            for line in CALL.findall(block.replace("\\\n", " ")):
+                words = shlex.split(line.split(" | ")[0].split(" > ")[0], comments=True)
+                words = words[next(index for index, word in enumerate(words) if word.endswith("athena")) + 1 :]
+                seen += 1
+                try:
+                    app.parse_args(words, exit_on_error=False, print_error=False)
+                except CycloptsError as error:
+                    wrong.append(f"{path.relative_to(ROOT)}: {line}: {error}")
+    assert seen > 40
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
