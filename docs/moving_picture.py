@@ -84,7 +84,6 @@ def main() -> None:
             demo.press("k")
             film.take(4)
             page.wait_for_selector('.pulse[data-state="live"]')
-            page.mouse.wheel(0, 420)
             film.take(3)
         film.save(PICTURE)
     size = PICTURE.stat().st_size
