@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.console.browser import chromium, watched
-from tests.console.test_demo import terminal
+from tests.support.demo_terminal import terminal
 
 PICTURE = Path(__file__).resolve().parent / "images" / "fleet.webp"
 VIEW = {"width": 1280, "height": 960}

@@ -155,13 +155,13 @@ def test_openai_anthropic(tmp_path: Path) -> None:
             profile = json.loads(shell.run(page.take("sh")))["id"]
             run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))
             assert run["output"] == script[-1]
-            assert json.loads(shell.run(f"athena evidence list {run['runId']}"))["items"][0]["label"] == "lines"
+            assert json.loads(shell.run(f"athena runs evidence {run['runId']}"))["items"][0]["label"] == "lines"
             assert '"maxConcurrentRuns":10' in shell.run(page.take("sh"))
 
 
 def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
     server = serve()
-    profile = {"provider": "mock", "model": "mock-model", "tools": []}
+    profile = {"provider": "mock", "model": "mock-model", "tools": ["evidence"]}
     policies = {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0}
     body = {"displayName": "Plain", "version": "v1", "config": profile, "policies": policies}
     profile_id = server.api.post("/harness-profiles", body)["id"]
