@@ -155,7 +155,7 @@ def test_openai_anthropic(tmp_path: Path) -> None:
             profile = json.loads(shell.run(page.take("sh")))["id"]
             run = json.loads(shell.run(page.take("sh").replace(PROFILE, profile)))
             assert run["output"] == script[-1]
-            assert json.loads(shell.run(f"athena runs evidence {run['runId']}"))["items"][0]["label"] == "lines"
+            assert json.loads(shell.run(f"athena evidence list {run['runId']}"))["items"][0]["label"] == "lines"
             assert '"maxConcurrentRuns":10' in shell.run(page.take("sh"))
 
 
