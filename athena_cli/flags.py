@@ -120,6 +120,7 @@ ABOUT: Mapping[str, str] = {
     "?provider": "Only this provider.",
     "?runId": "Only this run.",
     "?sessionId": "Only this session.",
+    "?parentRunId": "Only children of this run.",
     "?logId": "Only this log.",
     "?fromPersona": "Only messages from this persona.",
     "?toPersona": "Only messages to this persona.",

@@ -143,6 +143,12 @@ def took(name: str, start: str, end: str, rank: int = ALWAYS) -> Column:
     return Column(name, read, rank, right=True)
 
 
+def run_time(record: Record) -> str:
+    """Return how long a run that has ended took, without its time in the queue."""
+    measured = record.get("durationMs")
+    return took("", "createdAt", "finishedAt").read(record) if measured is None else duration(measured)
+
+
 def lasting(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Column:
     """Return a column of durations; ``scale`` is the number of milliseconds in a unit."""
 
@@ -239,7 +245,7 @@ RUNS = ListTable(
         text("answer", "error.message", "outputPreview", "waiting.reason", "paused.reason", rank=1),
         number("tokens", "usage.totalTokens", rank=6),
         cost("cost", "costMicroUsd", rank=3),
-        took("time", "createdAt", "finishedAt", rank=3),
+        Column("time", run_time, 3, right=True),
         ago("age", "createdAt", rank=2),
     ),
 )

@@ -18,7 +18,7 @@ NEWEST_FIRST = frozenset({"listRuns"})
 """Lists in order of time, newest first, that the server cannot limit to recent records; a command cuts their pages."""
 
 
-@Parameter(name="*", group="List")
+@Parameter(name="*", group="Output")
 @dataclass(frozen=True)
 class ListOptions:
     """Options of commands that print a list."""

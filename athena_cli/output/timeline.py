@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from athena_cli.output.columns import run_time
 from athena_cli.output.event_text import call_text, result_text
-from athena_cli.output.values import between, line, money
+from athena_cli.output.values import line, money
 
 LINE_CHARS = 200
 
@@ -32,13 +33,12 @@ def end_line(record: Mapping[str, Any]) -> str:
         reason = reason or "verification failed"
     usage = record.get("usage") or {}
     tokens, guessed = usage.get("totalTokens"), " (estimated)" if usage.get("estimated") else ""
-    ended = record.get("finishedAt")
     parts = (
         f"{record['status']}{f' ({reason})' if reason else ''}",
         record["runId"],
         "" if tokens is None else f"{tokens:,} tokens{guessed}",
         money(record.get("costMicroUsd")),
-        "" if ended is None else between(record["createdAt"], ended),
+        run_time(record),
     )
     return f"[{' · '.join(part for part in parts if part)}]"
 
