@@ -35,7 +35,7 @@ PAGES = {
 
 def list_present(
     *,
-    recent: Annotated[bool, Parameter(name=("--all", "-a"), negative="")] = False,
+    recent: Annotated[bool, Parameter(name=("--all", "-a"), negative="", show_default=False)] = False,
     listing: ListOptions | None = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
@@ -64,7 +64,7 @@ def logs(
     run: str | None = None,
     /,
     *,
-    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
+    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="", show_default=False)] = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
     """Print the timeline of a run: its input, the text of the model, its tool calls, and how it ended.

@@ -23,13 +23,13 @@ NEWEST_FIRST = frozenset({"listRuns"})
 class ListOptions:
     """Options of commands that print a list."""
 
-    columns: str | None = None
+    columns: Annotated[str | None, Parameter(metavar="NAMES")] = None
     """Columns of the table, separated by commas: its columns, or members of the records such as `error.code`."""
 
-    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="")] = False
+    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show_default=False)] = False
     """Print only the ids, one a line."""
 
-    watch: Annotated[bool, Parameter(negative="")] = False
+    watch: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print the list again every two seconds, until Ctrl-C. Needs a terminal."""
 
 

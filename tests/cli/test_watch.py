@@ -56,7 +56,7 @@ def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal:
         run = api.start("fail")
         api.close()
         watched = terminal.run("runs", "watch", run["runId"])
-        assert (watched.code, watched.err.splitlines()[-1]) == (1, f"Error: run {run['runId']} is failed")
+        assert (watched.code, watched.err.splitlines()[-1]) == (1, f"error: run {run['runId']} is failed")
         assert "NOT_FOUND" in terminal.run("runs", "watch", "run_nobody").err
 
 
