@@ -275,7 +275,7 @@ STORY = (
 
 QUICK = {
     *("directives create", "run", "queues get", "schedules create", "schedules logs", "memory search", "policy update"),
-    *("events tail", "export", "verify"),
+    *("events tail", "export", "verify", "logs"),
 }
 """Some of everything: a command and a query, what waits, a stream, the original's words, and the state directory."""
 

@@ -45,3 +45,10 @@ def test_a_proof_shows_its_rate_and_the_time_that_is_left_and_is_json_where_that
     bar, _, answer = shown.rpartition("\r\n{")
     assert re.search(r"verify .*\d+/\d+ +[\d,]+ events/s \d:\d\d:\d\d", bar)
     assert json.loads("{" + answer)["ok"] is True
+
+
+def test_a_part_of_an_id_is_accepted_without_a_server(history: Terminal) -> None:
+    listed = history.run("runs", "list", "-q", "--transport", "local").out.splitlines()
+    assert len(listed) == 3
+    shown = history.run("runs", "get", listed[0][-8:], "--transport", "local")
+    assert shown.data["runId"] == listed[0]
