@@ -65,12 +65,11 @@ def watched(browser: Any, url: str, **options: Any) -> Iterator[Any]:
         context.close()
 
 
-def grave(page: Any) -> list[str]:
-    """Return the serious accessibility faults of a page."""
+def faults_of(page: Any) -> list[str]:
+    """Return the accessibility faults of a page."""
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
         for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]

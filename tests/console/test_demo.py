@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.browser import AXE, grave, watched
+from tests.console.browser import AXE, faults_of, watched
 from tests.support.api import Api, soon
 from tests.support.demo_terminal import READY_SECONDS, terminal
 
@@ -69,7 +69,7 @@ def test_a_visitor_walks_the_five_steps_and_kills_the_server(browser: Any, tmp_p
             expect(page.locator(".guide")).to_contain_text("All done")
             if AXE.exists():  # it is there where npm is
                 page.evaluate(AXE.read_text("utf-8"))
-                assert not (faults := grave(page)), "\n".join(faults)
+                assert not (faults := faults_of(page)), "\n".join(faults)
         with watched(browser, url) as page:  # the next visitor finds everything again
             page.goto("/#/fleet")
             expect(page.locator(".guide li.done")).to_have_count(0)

@@ -17,7 +17,7 @@ import pytest
 
 from athena_cli import app
 from projections.engine.cursor import parse_cursor
-from tests.console.browser import AXE, MISSING, PHONE, grave, watched
+from tests.console.browser import AXE, MISSING, PHONE, faults_of, watched
 from tests.console.replay import Replay, replaying
 from tests.console.scene import SCRIPT, Scene, set_up
 from tests.support.api import Api, Json, Refused, soon
@@ -115,6 +115,11 @@ def test_a_run_is_cancelled_from_the_table_with_a_reason(page: Any, scene: Scene
     page.get_by_label("Status").select_option("cancelled")
     expect(row_of(page, run_id)).to_be_visible()
     assert "status=cancelled" in page.url
+    expect(page.locator(".notices p")).to_have_text(re.compile("Cancel requested"))
+    page.goto("/#/system")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("System")
+    assert page.locator(".notices p").count() == 0, "a notice stays on its page"
+    page.go_back()
     page.reload()
     expect(page.get_by_label("Status")).to_have_value("cancelled")
     expect(row_of(page, run_id)).to_be_visible()
@@ -354,6 +359,8 @@ def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: S
     expect(status(heading)).to_have_text("failed")
     expect(page.locator(".step.failed")).to_contain_text("PROVIDER_ERROR")
     first = page.locator(".step", has_text="collect").first.get_by_role("link").inner_text()
+    button(heading, "Resume").click()
+    expect(page.locator(".notices p")).to_have_text(re.compile("The workflow failed again"))
     scene.model.healed = True
     button(heading, "Resume").click()
     expect(status(heading)).to_have_text("waiting")
@@ -569,6 +576,15 @@ def test_a_server_that_is_killed_and_restarted_costs_no_event_and_doubles_none(b
         expect(page.locator(f'.events > li[data-position="{head}"]')).to_be_visible()
         positions = shown_positions(page)
         assert positions == list(range(head, head - len(positions), -1))
+        page.goto("/#/fleet")
+        button(page, "Start a run …").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Input", exact=True).fill("hello")
+        scene.server.kill()
+        button(dialog, "Start a run").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("UNREACHABLE")
+        scene.server.start(port)
+        expect(dialog.get_by_role("alert")).to_have_count(0)
 
 
 def test_an_event_is_a_cursor_that_continues_after_it(page: Any, scene: Scene) -> None:
@@ -815,7 +831,7 @@ def test_a_dialog_opens_again_before_the_last_one_is_reported_closed(page: Any) 
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci in athena_api/dashboard")
-def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, tmp_path: Path) -> None:
+def test_no_page_has_a_fault_of_accessibility(browser: Any, tmp_path: Path) -> None:
     script = AXE.read_text("utf-8")
     with set_up(tmp_path / "looked-at") as scene:
         places = looked_at(scene)
@@ -828,12 +844,12 @@ def test_no_page_has_a_serious_fault_of_accessibility(browser: Any, tmp_path: Pa
                     page.goto("/#/" + place)
                     expect(page.get_by_role("heading", level=1)).to_be_visible()
                     expect(page.get_by_text("Loading …")).to_have_count(0)
-                    assert not (faults := grave(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
+                    assert not (faults := faults_of(page)), f"{place}, {scheme}:\n" + "\n".join(faults[:10])
                 button(page, "View checksums").click()
                 page.get_by_role("columnheader", name="Checksum").wait_for()
                 page.goto("/#/fleet")
                 button(page, "Start a run …").click()
-                assert not (faults := grave(page)), f"dialog, {scheme}:\n" + "\n".join(faults[:10])
+                assert not (faults := faults_of(page)), f"dialog, {scheme}:\n" + "\n".join(faults[:10])
 
 
 def test_every_page_fits_a_phone(browser: Any, tmp_path: Path) -> None:

@@ -61,29 +61,35 @@ function openDialog<T>(action: ActionSpec<T>): void {
 
 /** Send the request. Return its error, if any. */
 async function perform<T>(action: ActionSpec<T>, parts: RequestParts): Promise<AthenaError | undefined> {
+  const early: SeenEvent[] = []; // events may arrive before the answer
+  const stop = eventStream.subscribe((events) => early.push(...events));
   try {
     const { data } = await request(action.operation, parts);
     action.after?.(data); // it may open another page, to which the notice then belongs
     const notice = notify(action.done(data));
-    if (action.failure) watchFailure(notice, action.failure(data));
+    if (action.failure) watchFailure(notice, action.failure(data), early);
     return undefined;
   } catch (error) {
     if (error instanceof AthenaError) return error;
     throw error;
+  } finally {
+    stop();
   }
 }
 
 const FOLLOWED_MS = 60_000;
 
 /** Replace a notice once an event shows that its action failed after all. */
-function watchFailure(notice: number, failure: (event: SeenEvent) => string | undefined): void {
-  const stop = eventStream.subscribe((events) => {
+function watchFailure(notice: number, failure: (event: SeenEvent) => string | undefined, early: readonly SeenEvent[]): void {
+  const look = (events: readonly SeenEvent[]): void => {
     const text = events.map(failure).find((found) => found !== undefined);
     if (text === undefined) return;
     stop();
     notify(text, true, false, notice);
-  });
+  };
+  const stop = eventStream.subscribe(look);
   setTimeout(stop, FOLLOWED_MS);
+  look(early);
 }
 
 const actionKey = (): string => `console-${newKey()}`;

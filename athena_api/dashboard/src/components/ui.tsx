@@ -114,7 +114,7 @@ export function Table(props: { label: string; heads: readonly string[]; children
           <tr>
             {props.heads.map((head) => (
               <th key={head} scope="col" class={`${head.includes("#") ? "num" : ""} ${head.startsWith("~") ? "opt" : ""}`}>
-                {head.replace(/^~?#?/, "")}
+                {head.replace(/^~?#?/, "") || <span class="unseen">Actions</span>}
               </th>
             ))}
           </tr>

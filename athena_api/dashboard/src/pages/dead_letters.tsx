@@ -156,7 +156,7 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
         <p class="narrow">
           <DeadLetterActions letter={letter} />
         </p>
-        <h3>Attempts</h3>
+        <h2>Attempts</h2>
         <ol class="ticker">
           {letter.attempts.map((attempt) => (
             <li key={attempt.at}>
@@ -185,7 +185,7 @@ function Details({ letter }: { letter: DeadLetter }): JSX.Element {
         />
       </section>
       <section class="panel">
-        <h3>Payload</h3>
+        <h2>Payload</h2>
         {letter.redacted ? <p class="quiet">Redacted</p> : <Json value={letter.payload} />}
       </section>
     </div>

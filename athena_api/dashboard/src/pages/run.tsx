@@ -19,7 +19,7 @@ import { Action, type ActionSpec } from "../components/actions";
 import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { Waterfall } from "../components/waterfall";
-import { between, clock, count, dollars, duration, isGenerated, profileText, short } from "../format";
+import { between, clock, count, dollars, duration, isGenerated, profileText, short, words } from "../format";
 import { href } from "../route";
 import { request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
@@ -244,6 +244,11 @@ function resumeAction(runId: string): ActionSpec<Run> {
       respondAsync: true,
     }),
     done: () => "Run resumed.",
+    failure: () => (event) => {
+      if (event.runId !== runId) return undefined;
+      if (event.type === "run.paused") return "The run paused again.";
+      return UNSUCCESSFUL.has(ENDINGS[event.type] ?? "") ? `The run ${words(ENDINGS[event.type] ?? "")} after it was resumed.` : undefined;
+    },
   };
 }
 

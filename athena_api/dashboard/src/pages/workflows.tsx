@@ -119,7 +119,7 @@ function WorkflowState({ seen, id }: { seen: WorkflowRunDetails; id: string }): 
     <>
       <h1>
         Workflow <span class="mono">{short(workflow.id)}</span> {run ? <Status is={run.status} /> : <Status is="not-run-yet" />}
-        {resumable && <Action action={resumeAction(run.id)} />}
+        {resumable && <Action action={resumeAction(run.id, run.workflowId)} />}
         {open && <Action action={cancelAction(run.id)} />}
         {!open && <Action action={startAction(workflow.id)} />}
       </h1>
@@ -281,12 +281,13 @@ function Output({ text, more }: { text: string; more: string | null | undefined 
 
 // Actions
 
-function resumeAction(id: string): ActionSpec<unknown> {
+function resumeAction(id: string, workflowId: string): ActionSpec<unknown> {
   return {
     operation: resumeWorkflow,
     label: "Resume",
     request: () => ({ path: { id }, body: {}, respondAsync: true }),
     done: () => "Resumed. Completed steps are not repeated.",
+    failure: () => (event) => (event.type === "workflow.run.failed" && text(event, "workflowId") === workflowId ? "The workflow failed again." : undefined),
   };
 }
 
