@@ -1,25 +1,15 @@
 // One run: input and answer first, then waterfall, timeline, limits and usage, evidence, transcript and events.
 
 import { type Signal, useSignal } from "@preact/signals";
-import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessProfile, Run, TranscriptEntry } from "@projectathena/client";
-import {
-  explainRun,
-  getHarnessProfile,
-  getRun,
-  getRunEvidence,
-  listEvents,
-  listRunEvidence,
-  listRuns,
-  listWorkers,
-  resumeRun,
-} from "@projectathena/client/operations";
+import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessSpec, Run, TranscriptEntry } from "@projectathena/client";
+import { explainRun, getRun, getRunEvidence, listEvents, listRunEvidence, listRuns, listWorkers, resumeRun } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
 import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { Waterfall } from "../components/waterfall";
-import { between, clock, count, dollars, duration, isGenerated, profileText, short, words } from "../format";
+import { between, clock, count, dollars, duration, profileText, short, words } from "../format";
 import { href } from "../route";
 import { request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
@@ -54,7 +44,6 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
   const explanation = useLiveQuery(`explanation ${id}`, () => request(explainRun, { path: { runId: id } }), reloadWhen(isOfRun));
   const transcript = useTranscript(run.data.value, all[0]?.position ?? 0);
   const record = run.data.value;
-  const profile = useProfile(record);
   if (run.error.value && !record) return <NoRun error={run.error.value} />;
   if (!record || !all.length) return <p class="empty">Loading …</p>;
   const horizon = folded[folded.length - 1];
@@ -71,7 +60,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
         {OPEN.has(record.status) && <Action action={cancelAction(record, input)} />}
         {record.status === "paused" && <Action action={resumeAction(id)} />}
       </h1>
-      <Essentials record={record} timeline={timeline} agent={profile?.displayName} />
+      <Essentials record={record} timeline={timeline} />
       <Banner record={record} />
       {record.status !== "paused" && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
@@ -91,7 +80,7 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
           <Panel title="Limits & usage">
             <Budgets record={record} timeline={timeline} past={past} />
           </Panel>
-          <Panel title="Evidence" aside={!past && <Verification record={record} profile={profile} />}>
+          <Panel title="Evidence" aside={!past && <Verification record={record} events={all} />}>
             <EvidenceList run={record} seen={timeline.evidence} until={past?.position} />
           </Panel>
         </div>
@@ -112,26 +101,13 @@ function inputOf(record: Run, entries: readonly TranscriptEntry[]): string | und
   return entry?.content ?? record.inputPreview ?? undefined;
 }
 
-/** Return the agent profile of a run, if there is one and the caller may read it. */
-function useProfile(record: Run | undefined): HarnessProfile | undefined {
-  const profile = useSignal<HarnessProfile | undefined>(undefined);
-  const id = record?.harnessProfileId;
-  useEffect(() => {
-    if (!id || isGenerated(id) || !isAllowed(getHarnessProfile) || caller.value?.scope) return; // each denial is recorded
-    void request(getHarnessProfile, { path: { harnessProfileId: id } })
-      .then(({ data }) => (profile.value = data))
-      .catch(() => undefined); // then its id is shown
-  }, [id]);
-  return profile.value;
-}
-
 /** What identifies the run, and what it took so far, on one line. */
-function Essentials({ record, timeline, agent }: { record: Run; timeline: RunTimeline; agent: string | undefined }): JSX.Element {
+function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }): JSX.Element {
   const { inputTokens, outputTokens, costMicroUsd } = timeline;
   const about = record.usage?.estimated ? "about " : "";
   return (
     <p class="essentials">
-      <b>{agent ?? profileText(record.harnessProfileId, record.provider, record.model)}</b>
+      <b>{record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model)}</b>
       <span>
         <span class="mono">{short(record.runId)}</span> <Copy text={record.runId} label="Copy id" />
       </span>
@@ -199,11 +175,12 @@ function Children({ id }: { id: string }): JSX.Element | null {
 }
 
 /** The result of the verification. A run without rules was not verified. */
-function Verification({ record, profile }: { record: Run; profile: HarnessProfile | undefined }): JSX.Element | null {
+function Verification({ record, events }: { record: Run; events: readonly SeenEvent[] }): JSX.Element | null {
   const { verificationStatus: is } = record;
   if (!is) return null;
-  const hasRules = profile ? (profile.verificationPolicies?.length ?? 0) > 0 : !isGenerated(record.harnessProfileId);
-  if (is === "passed" && !hasRules) return <span class="quiet">no rules</span>;
+  const created = events.find(({ type }) => type === "run.created");
+  const profile = created?.payload.harnessProfileSnapshot as Partial<HarnessSpec> | undefined;
+  if (is === "passed" && profile && !profile.verificationPolicies?.length) return <span class="quiet">no rules</span>;
   return <Status is={is} />;
 }
 

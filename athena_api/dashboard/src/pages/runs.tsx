@@ -7,7 +7,7 @@ import type { JSX, TargetedEvent } from "preact";
 import { useMemo } from "preact/hooks";
 import { Action, type ActionSpec, type Option, withoutEmpty } from "../components/actions";
 import { Empty, ErrorMessage, Facts, Filter, HoldButton, Loaded, Memo, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { between, count, dollars, duration, isGenerated, profileText, words } from "../format";
+import { between, count, dollars, duration, isGenerated, short, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
 import { now } from "../state/clock";
@@ -199,7 +199,7 @@ function Row({ run }: { run: Run }): JSX.Element {
           </span>
           <span class="opt">
             <span class="mono">…{run.runId.slice(-8)}</span>
-            {!isGenerated(run.harnessProfileId) && ` · ${profileText(run.harnessProfileId, run.provider, run.model)}`}
+            {agentOf(run) && ` · ${agentOf(run)}`}
           </span>
           {outcomeOf(run) && ` → ${outcomeOf(run)}`}
         </small>
@@ -230,6 +230,11 @@ function reasonOf(run: Run): string {
   if (run.paused) return words(run.paused.reason);
   if (run.error) return run.error.code;
   return run.verificationStatus === "verification-failed" ? "verification failed" : "";
+}
+
+/** Return the agent of a run; its name is not in events. */
+function agentOf(run: Run): string {
+  return run.agentName ?? (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
 }
 
 /** Return the beginning of the answer, or the error. */
