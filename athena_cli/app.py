@@ -102,7 +102,7 @@ def _run(given: list[str]) -> object:
             _print_topic(given[1])
             return OK
         given = [*given[1:], "--help"]
-    words = renamed(given)
+    words = with_standard_input(renamed(given))
     app = build()
     for _ in range(len(OLD_FLAGS) + 1):
         try:
@@ -115,6 +115,14 @@ def _run(given: list[str]) -> object:
         except CycloptsError as error:
             raise usage_of(error) from None
     return MISUSED
+
+
+def with_standard_input(words: list[str]) -> list[str]:
+    """Return the arguments with ``run -`` as ``run --input -``: a lone hyphen is no prompt that cyclopts takes."""
+    if words[:1] != ["run"]:
+        return words
+    places = [place for place in range(1, len(words)) if words[place] == "-" and words[place - 1][:1] != "-"]
+    return [*words[: places[0]], "--input", *words[places[0] :]] if places else words
 
 
 def _with_option(word: str, option: str) -> str:

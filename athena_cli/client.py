@@ -151,7 +151,7 @@ def request(
     else:
         render.show(data, output_of(connection), operation_id, options)
     if problem is not None and (wrong := problem(json.decode(data))) is not None:
-        raise Failed(wrong)
+        raise Failed(wrong, printed=True)
 
 
 def check_terminal(options: ListOptions | None, output: str | None) -> bool:

@@ -21,6 +21,7 @@ from athena_cli.commands import (
     schedules,
     server,
     views,
+    workflow_approvals,
 )
 
 GROUPS: Mapping[str, str] = {
@@ -67,6 +68,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "personas run": reviews.run_persona,
     "personas init": reviews.init_persona,
     "personas validate": reviews.validate_persona,
+    "workflows approve": workflow_approvals.approve,
+    "workflows reject": workflow_approvals.reject,
     "memory search": memory.search_memory,
     "memory get": memory.get_memory,
     "top": fleet.top,

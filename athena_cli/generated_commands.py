@@ -183,16 +183,11 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "listWorkers",
         "List the servers and workers on this log, with their capacity, running runs and last heartbeat.",
     ),
-    "workflows approve": GeneratedCommand("approveWorkflowStep", "Approve a step if its subject hash still matches."),
     "workflows cancel": GeneratedCommand("cancelWorkflowRun", "Cancel a workflow run and the runs of its steps."),
     "workflows create": GeneratedCommand("createWorkflow", "Create a workflow from its steps and their dependencies."),
     "workflows get": GeneratedCommand("getWorkflow", "Get a workflow."),
     "workflows items": GeneratedCommand("listWorkflowRunItems", "List the items of a mapped step, in their order."),
     "workflows list": GeneratedCommand("listWorkflows", "List workflows, newest first."),
-    "workflows reject": GeneratedCommand(
-        "rejectWorkflowStep",
-        "Reject a step if its subject hash still matches. The step fails.",
-    ),
     "workflows resume": GeneratedCommand(
         "resumeWorkflow",
         "Resume a workflow run, or a workflow's newest run that is not ok. Starts a new run if there is none.",

@@ -56,4 +56,4 @@ def anchor(*, to: Annotated[list[str] | None, SWITCH] = None, options: OutputOpt
         options,
     )
     if failures:
-        raise Failed("; ".join(failures))
+        raise Failed("; ".join(failures), printed=True)

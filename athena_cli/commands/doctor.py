@@ -28,7 +28,7 @@ def doctor(*, options: OutputOptions | None = None) -> None:
         show_value({"ok": all(result.status != "wrong" for result in findings), "findings": findings}, options)
     wrong = [result for result in findings if result.status == "wrong"]
     if wrong:
-        raise Failed(f"{wrong[0].check}: {wrong[0].says}")
+        raise Failed(f"{wrong[0].check}: {wrong[0].says}", printed=True)
 
 
 def _list(findings: "list[CheckResult]") -> None:

@@ -62,7 +62,7 @@ def redact(
             " standbys and in backups; see docs/reference/postgresql.md"
         )
     if (wrong := remains(done["left"])) is not None:
-        raise Failed(wrong)
+        raise Failed(wrong, printed=True)
 
 
 def _erase(

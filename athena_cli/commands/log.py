@@ -92,7 +92,7 @@ def _prove_log(
     show_value(report if comparison is None else {**to_builtins(report), "ids": to_builtins(comparison)}, options)
     if not report.ok:
         more = "" if report.violation_count == 1 else f" (and {report.violation_count - 1} more)"
-        raise Failed(f"the log does not verify: {report.violations[0]}{more}")
+        raise Failed(f"the log does not verify: {report.violations[0]}{more}", printed=True)
     if comparison is not None:
         _check_comparison(comparison, str(ids))
 
@@ -100,11 +100,11 @@ def _prove_log(
 def _check_comparison(comparison: "IdComparison", ids: str) -> None:
     """Raise Failed if the file holds no event id, or one that is not in the log."""
     if not comparison.checked:
-        raise Failed(f"{ids} contains no event id")
+        raise Failed(f"{ids} contains no event id", printed=True)
     if comparison.unknown:
         first, others = comparison.unknown[0], comparison.unknown_count - 1
         more = f" (and {others} more)" if others else ""
-        raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}")
+        raise Failed(f"{ids}, line {first.line}: {first.id}: {first.reason}{more}", printed=True)
 
 
 def _parse_forks(ids: Sequence[str], log_id: str) -> "list[ForkName]":

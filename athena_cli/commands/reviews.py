@@ -61,11 +61,13 @@ def _show_review(data: bytes, machine: render.Output | None) -> None:
     if machine:
         render.show(data, machine)
     if "stdout" not in answer:  # its run is paused, or still in progress after the wait
-        raise Failed(f"the review is still in progress; see athena reviews get {answer['runId']}")
+        raise Failed(
+            "the review is still in progress", f"see athena reviews get {answer['runId']}", printed=bool(machine)
+        )
     if answer["stdout"] and not machine:
         render.say(answer["stdout"].rstrip("\n"))
     if answer["result"]["status"] == "failed":
-        raise Failed(answer["result"]["error"]["message"])
+        raise Failed(answer["result"]["error"]["message"], printed=bool(machine))
 
 
 def init_persona(

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of, settings_of, show_list
-from athena_cli.commands.run_timeline import Record, RunFollower
+from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
 from athena_cli.output.browser import open_browser
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 PRESENT = ("running", "queued", "paused")
 RECENT_RUNS = 20
 PRESENT_RUNS = 200
-WELL = frozenset({"completed", "paused", "queued", "running"})
 PAGES = {
     "fleet": "fleet",
     "runs": "runs",
@@ -85,8 +84,8 @@ def logs(
         return await (follower.follow() if follow else follower.tell())
 
     record = call(connection, work)
-    if follow and record["status"] not in WELL:
-        raise Failed(f"run {record['runId']} is {record['status']}")
+    if follow:
+        check_ended(record)
 
 
 async def newest_run(transport: "Transport") -> str:

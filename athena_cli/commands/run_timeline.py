@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
+from athena_cli.exit_codes import Failed
 from athena_cli.output.timeline import end_line, entry_lines
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ Record = dict[str, Any]
 WAIT_SECONDS = 30
 PAGE_ENTRIES = 500
 OPEN = frozenset({"queued", "running"})
+
+
+def check_ended(record: Record, *, printed: bool = True) -> None:
+    """Raise Failed if a run has ended otherwise than completed, and say how to resume it if it is paused."""
+    run_id, status, error = record["runId"], record["status"], record.get("error") or {}
+    if status == "paused":
+        render.note(f"The run is paused. Resume it with: athena resume {run_id} --budget-usd USD")
+    elif status not in OPEN | {"completed"}:
+        reason = f": {error['message']}" if error else ""
+        raise Failed(f"run {run_id} is {status}{reason}", f"see athena explain {run_id}", printed=printed)
 
 
 class RunFollower:

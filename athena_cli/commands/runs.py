@@ -4,13 +4,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, output_of, request, text_of
+from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
-from athena_cli.render import show
+from athena_cli.output.timeline import end_line
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
+
+INTERRUPTED = "interrupted by Ctrl-C"
+CANCEL_SECONDS = "10"
+"""Longest wait for the end of a run that Ctrl-C cancels."""
 
 
 def run(
@@ -30,7 +36,9 @@ def run(
     detach: Detach = False,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Start a run and wait for its result.
+    """Start a run and wait for its end. On a terminal, the answer is printed while it is written.
+
+    Ctrl-C cancels the run there; use `--async` to leave it to the server.
 
     Args:
         text: The prompt; `-` reads standard input.
@@ -65,12 +73,43 @@ def run(
     if template is None:
         if param:
             raise Misused("--param requires --template")
-        request(connection, "createRun", body=body, detached=detach)
+        _start(connection, "createRun", detach=detach, body=body)
         return
     if any(value is not None for name, value in body.items() if name != "sessionId"):
         raise Misused("--template can only be combined with --param and --session; the template defines the rest")
     filled = {"sessionId": session, "params": dict(map(_parse_param, param))}
-    request(connection, "runTemplate", path={"templateId": template}, body=filled, detached=detach)
+    _start(connection, "runTemplate", detach=detach, path={"templateId": template}, body=filled)
+
+
+def _start(connection: ConnectionOptions | None, operation_id: str, *, detach: bool, **parts: Any) -> None:
+    """Start a run. On a terminal, print its timeline while it is written; else wait and print the response."""
+    if detach or output_of(connection) is not None or not render.on_terminal():
+        request(connection, operation_id, detached=detach, **parts)
+        return
+
+    async def work(transport: "Transport") -> Record:
+        import msgspec
+
+        begun = msgspec.json.decode(await transport.request(operation_id, wait=False, **parts))
+        try:
+            return await RunFollower(transport, begun["runId"], None).follow()
+        except asyncio.CancelledError:  # Ctrl-C
+            await _cancel_interrupted(transport, begun["runId"])
+            raise
+
+    import asyncio
+
+    check_ended(call(connection, work))
+
+
+async def _cancel_interrupted(transport: "Transport", run_id: str) -> None:
+    """Cancel the run of a command that was interrupted, and print how it ended."""
+    import msgspec
+
+    render.note("\nCancelling the run. Press Ctrl-C again to leave it.")
+    await transport.request("cancelRunByRunId", path={"runId": run_id}, body={"reason": INTERRUPTED})
+    data = await transport.request("getRun", path={"runId": run_id}, query={"wait": CANCEL_SECONDS})
+    render.note(end_line(msgspec.json.decode(data)))
 
 
 def _parse_param(text: str) -> tuple[str, Any]:
@@ -119,4 +158,4 @@ def cancel(
             await transport.request("getRun" if by_run else "getSession", path=names)
         return data
 
-    show(call(connection, work), output_of(connection))
+    render.show(call(connection, work), output_of(connection), "cancelRunByRunId")

@@ -80,7 +80,7 @@ def _compare(views: Any, names: list[str] | None, options: OutputOptions | None)
     show_value(summary, options)
     if different:
         those = ", ".join(f"{verdict.projection} at position {verdict.position}" for verdict in different)
-        raise Failed(f"the views differ from a replay: {those}")
+        raise Failed(f"the views differ from a replay: {those}", printed=True)
 
 
 def digests_of(views: Any) -> dict[str, str]:

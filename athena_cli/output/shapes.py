@@ -46,8 +46,51 @@ def remains(left: Iterable[Mapping[str, str]]) -> str | None:
     return f"the text is erased, but copies may remain in {' · '.join(places)}" if places else None
 
 
-PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {"forgetMemory": _left}
-"""The function that finds an error in a successful response. The command prints the response, then fails."""
+def _run_problem(run: Any) -> str | None:
+    """Return the sentence for a run that has ended otherwise than completed."""
+    if run.get("status") not in UNWELL:
+        return None
+    error = run.get("error") or {}
+    reason = f": {error['message']}" if error else ""
+    return f"run {run['runId']} is {run['status']}{reason}; see athena explain {run['runId']}"
+
+
+def _workflow_problem(run: Any) -> str | None:
+    """Return the sentence for a workflow run that failed or was cancelled."""
+    if run.get("status") not in UNWELL:
+        return None
+    steps = [name for name, state in run.get("stepStates", {}).items() if state.get("status") == "failed"]
+    where = f" at step {steps[0]}" if steps else ""
+    return f"workflow run {run['id']} is {run['status']}{where}; see athena workflows status {run['id']}"
+
+
+def _schedule_problem(result: Any) -> str | None:
+    """Return the sentence for a run of a schedule that failed."""
+    failed = [one for one in result.get("run") or [result] if one.get("status") == "failed"]
+    if not failed:
+        return None
+    first = failed[0]
+    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    reason = first.get("error") or first.get("reason") or "its run failed"
+    return f"schedule {first['id']}: {reason}{more}; see athena schedules logs {first['id']}"
+
+
+UNWELL = frozenset({"failed", "cancelled", "crashed", "timed-out"})
+"""Statuses of runs and workflow runs that have ended otherwise than as intended."""
+
+PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {
+    "forgetMemory": _left,
+    "getRun": _run_problem,
+    "resumeRun": _run_problem,
+    "runWorkflow": _workflow_problem,
+    "resumeWorkflow": _workflow_problem,
+    "runSchedule": _schedule_problem,
+    "tickSchedules": _schedule_problem,
+}
+"""The function that finds an error in a successful response. The command prints the response, then fails.
+
+``getRun`` is asked only with ``--wait``.
+"""
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
 """The default ``limit`` of an operation."""

@@ -36,6 +36,7 @@ EXAMPLES: Mapping[str, str] = {
     "fleet": "fleet",
     "health": "health",
     "ids find": "ids find 74455H",
+    "init": "init",
     "logs": "logs -f run_01M8XK",
     "init": "init --provider ollama --model llama3.2",
     "memory create": "memory create --text 'Deploy on Mondays.'",

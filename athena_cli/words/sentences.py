@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 CONNECTION_FLAGS = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
 FAULTS_MAX = 3
 GIVEN = re.compile(r"(?:a|an|the|one of|another) ")
+MEMBERS = re.compile(r"give one of [a-z]\w*(?:, [a-z]\w*)*")
+NUMBER = re.compile(r'Invalid value for (\S+): unable to convert "(.*)" into (int|float)')
+NUMBERS: Mapping[str, str] = {"int": "whole number", "float": "number"}
+PREFIX = re.compile(r"[A-Z_]+: ")
 NOUN = re.compile(r"\bno ([a-z ]+?) '")
 LISTS: Mapping[str, str] = {
     "directive": "directives",
@@ -52,7 +56,7 @@ def exit_of(error: Mapping[str, Any], status: int, request: str = "", names: Seq
     ``names`` are the path parameters of the request, which have no flag.
     """
     code, message, remedy = error["code"], error["message"], REMEDIES.get(error["code"], "")
-    if faults := faults_of(error.get("details")):
+    if (faults := faults_of(error.get("details"))) and code != "CURSOR_INVALID":
         message, remedy = _faults_sentence(faults, names)
     elif noun := NOUN.search(message):
         remedy = f"see athena {LISTS[noun[1]]} list" if noun[1] in LISTS else remedy
@@ -96,12 +100,19 @@ def faults_of(details: object) -> list[Mapping[str, Any]]:
 
 def _faults_sentence(faults: list[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, str]:
     """Return the message and the remedy of wrong fields, named as the flags that people typed."""
-    said = [f"{field_name(fault['field'], names)}: {str(fault['reason'])}" for fault in faults[:FAULTS_MAX]]
+    said = [
+        f"{field_name(fault['field'], names)}: {PREFIX.sub('', str(fault['reason']), count=1)}"
+        for fault in faults[:FAULTS_MAX]
+    ]
     more = len(faults) - FAULTS_MAX
     message = "; ".join(said) + (f"; and {more} more (see -o json)" if more > 0 else "")
     remedy = str(faults[0].get("remedy") or "") if len(faults) == 1 else ""
     if remedy in message:
         return message, ""
+    if MEMBERS.fullmatch(remedy):  # members of the request
+        return message, "give one of " + ", ".join(
+            f"--{flag(name)}" for name in remedy.removeprefix("give one of ").split(", ")
+        )
     return message, f"give {remedy}" if GIVEN.match(remedy) else remedy
 
 
@@ -135,6 +146,8 @@ def usage_of(error: CycloptsError) -> Misused:
     message = str(error).rstrip(".")
     if isinstance(error, CoercionError):
         message = message.replace(". Choose from: ", ": choose from ")
+        if number := NUMBER.fullmatch(message):
+            return Misused(f"{number[1]} needs a {NUMBERS[number[3]]}, not '{number[2]}'", f"see {command} --help")
     return Misused(message[:1].lower() + message[1:])
 
 
