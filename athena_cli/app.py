@@ -118,7 +118,7 @@ def _run(given: list[str]) -> object:
 
 
 def with_standard_input(words: list[str]) -> list[str]:
-    """Return the arguments with ``run -`` as ``run --input -``: a lone hyphen is no prompt that cyclopts takes."""
+    """Return the arguments with ``run -`` as ``run --input -``: cyclopts refuses a lone hyphen as an argument."""
     if words[:1] != ["run"]:
         return words
     places = [place for place in range(1, len(words)) if words[place] == "-" and words[place - 1][:1] != "-"]

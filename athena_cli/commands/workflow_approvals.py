@@ -1,4 +1,4 @@
-"""Commands that decide approvals of workflow steps. On a terminal they show what is decided, and ask."""
+"""Commands that decide approvals of workflow steps, with the text to decide on a terminal."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any

@@ -236,7 +236,9 @@ def test_an_unknown_provider_is_5_and_names_request_code_and_trace(terminal: Ter
 def test_a_refusal_names_the_remedy_unless_its_reason_did(terminal: Terminal) -> None:
     with terminal.served():
         line = complaint(terminal.run("schedule", "add", "--id", "x", "--session", "s", "--input", "i"), 2)
-        assert line.endswith("--every-minutes: the schedule has no trigger; give one of --every-minutes, --cron, --run-at")
+        assert line.endswith(
+            "--every-minutes: the schedule has no trigger; give one of --every-minutes, --cron, --run-at"
+        )
         line = complaint(terminal.run("runs", "get", "a b"), 2)
         assert line.endswith("RUN: must be 1 to 128 letters, digits, dots, underscores or dashes")
 

@@ -18,7 +18,7 @@ def test_events_are_a_table(terminal: Terminal) -> None:
 
 
 def test_a_record_is_fields_and_a_document_is_indented(terminal: Terminal) -> None:
-    shown = ESCAPES.sub("", terminal.seen("run", "--session", "s", "--input", "x"))
+    shown = ESCAPES.sub("", terminal.seen("run", "--session", "s", "--input", "x", "-o", "table"))
     assert re.search(r"^session +s\r$", shown, re.MULTILINE)
     assert '{\r\n  "identity": "local",\r\n' in terminal.seen("whoami", "-o", "json")
 

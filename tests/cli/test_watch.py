@@ -1,7 +1,12 @@
 """A run that is watched as it is written, and the fleet at a glance."""
 
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
+import sys
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -56,7 +61,8 @@ def test_a_run_that_fails_is_a_failure_and_one_that_does_not_exist_too(terminal:
         run = api.start("fail")
         api.close()
         watched = terminal.run("runs", "watch", run["runId"])
-        assert (watched.code, watched.err.splitlines()[-1]) == (1, f"error: run {run['runId']} is failed")
+        assert watched.code == 1
+        assert watched.err.splitlines()[-1].startswith(f"error: run {run['runId']} is failed: ")
         assert "NOT_FOUND" in terminal.run("runs", "watch", "run_nobody").err
 
 
@@ -113,3 +119,35 @@ def test_a_loop_that_fails_is_shown_by_top_and_the_doctor(terminal: Terminal) ->
 
 def test_top_needs_a_terminal_unless_it_is_shown_once(terminal: Terminal) -> None:
     assert terminal.run("top").code == 2
+
+
+def test_a_run_on_a_terminal_is_shown_as_it_is_written(terminal: Terminal) -> None:
+    with terminal.served(local_provider_cmd="/bin/false") as server:
+        shown = terminal.seen("run", "hello", "--session", "s")
+        (run,) = server.api.items("/runs")
+        assert [line.strip() for line in shown.splitlines()][:2] == ["user: hello", "Echo: user: hello"]
+        assert re.search(rf"^\[completed · {run['runId']} · \d+ tokens · \$0.00 · \d", shown, re.MULTILINE)
+        failed = terminal.seen("run", "hello", "--provider", "local-exec")
+        assert "[failed (PROVIDER_ERROR: " in failed
+        assert "error: run run_" in failed
+        assert "see athena explain run_" in failed
+
+
+def test_ctrl_c_of_a_run_on_a_terminal_cancels_it(terminal: Terminal) -> None:
+    ours, theirs = pty.openpty()
+    with terminal.served(local_provider_cmd="/bin/sleep", local_provider_args="1000") as server:
+        command = [sys.executable, "-m", "athena_cli", "run", "hello", "--provider", "local-exec"]
+        process = subprocess.Popen(
+            command, cwd=terminal.directory, env=terminal.environment({}), stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        server.api.await_event("run.started")
+        shown = b""
+        while b"user: hello" not in shown:
+            shown += os.read(ours, 65_536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert [run["status"] for run in server.api.items("/runs")] == ["cancelled"]
+        shown += os.read(ours, 65_536)
+        assert b"Cancelling the run." in shown
+    os.close(ours)
+    os.close(theirs)
