@@ -38,7 +38,6 @@ EXAMPLES: Mapping[str, str] = {
     "ids find": "ids find 74455H",
     "init": "init",
     "logs": "logs -f run_01M8XK",
-    "init": "init --provider ollama --model llama3.2",
     "memory create": "memory create --text 'Deploy on Mondays.'",
     "memory delete": "memory delete mem_01M8XK",
     "memory get": "memory get --path MEMORY.md --lines 20",
