@@ -167,7 +167,7 @@ def test_a_child_that_is_cancelled_with_its_parent_keeps_its_output(writer: Writ
     assert (record["output"], record["partial"]) == (HALF, True)
 
 
-def test_partial_output_is_no_output_of_a_step(writer: Writer) -> None:
+def test_partial_output_is_not_the_output_of_a_step(writer: Writer) -> None:
     api = writer.api
     directive = api.post("/directives", {"input": "write slowly"})["id"]
     step = {"id": "a", "directiveId": directive, "harnessProfileId": writer.profile()}
