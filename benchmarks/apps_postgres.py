@@ -20,6 +20,7 @@ from athena_core.log.postgres.dialect import dialect
 from benchmarks.apps import App, Gathering, Message, Receive, Send, answer, body_of, resolve
 from projections.directives import DIRECTIVE
 from projections.feed import FEED_EVENT as FEED
+from projections.ids import ID, tail_of
 
 LOCK = "SELECT pg_advisory_xact_lock(1)"
 HEAD = "SELECT coalesce(max(position), 0) FROM event"
@@ -46,7 +47,7 @@ class Rows:
         """Create the tables."""
         self._session = session()
         self._session.execute("SET synchronous_commit = off")
-        for table in (DIRECTIVE, FEED):
+        for table in (DIRECTIVE, ID, FEED):
             for statement in table.create:
                 self._session.execute(dialect(statement).encode())
         self._session.execute("CREATE TABLE checkpoint (position bigint NOT NULL)")
@@ -69,17 +70,21 @@ class Rows:
             self._ready.wait()
             self._ready.clear()
             directives: list[tuple[Any, ...]] = []
+            ids: list[tuple[Any, ...]] = []
             feed: list[tuple[Any, ...]] = []
             now = time.time_ns() // 1_000_000
             while self._new:
                 position, data = self._new.popleft()
-                directives.append((position, self._ids.new("dir"), now, 1, said(data)["input"], None, None, None))
+                made = self._ids.new("dir")
+                ids.append((made, "directive", tail_of(made), None, None))
+                directives.append((position, made, now, 1, said(data)["input"], None, None, None))
                 feed.append((position, "directive.created", None, None, "trace"))
             if not feed:
                 continue
             with self._session.pipeline(), self._session.cursor() as cursor:
                 cursor.execute("BEGIN")
                 cursor.executemany(dialect(DIRECTIVE.insert).encode(), directives)
+                cursor.executemany(dialect(ID.insert).encode(), ids)
                 cursor.executemany(dialect(FEED.insert).encode(), feed)
                 cursor.execute("UPDATE checkpoint SET position = %s", (feed[-1][0],))
                 cursor.execute("COMMIT")

@@ -33,6 +33,7 @@ from projections.engine.projection import ONLY_ROW, Table
 from projections.engine.replay import digest, rebuild
 from projections.engine.views import Views
 from projections.feed import FEED_EVENT as FEED
+from projections.ids import ID, tail_of
 from projections.run_rows import ACTIVE, INPUT, OUTPUT, RUN
 from projections.sessions import ENTRY, SESSION, SESSION_RUN
 
@@ -171,7 +172,7 @@ said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
 
 
-NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 27)
+NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 29)
 """The columns of a run between the first 20 and the last seven, about its texts."""
 
 
@@ -267,7 +268,9 @@ class Folded:
         self.ended: dict[str, list[Any]] = {}
         self.sessions: dict[str, list[Any]] = {}
         self.fleet = FoldedFleet()
-        self.new: dict[Table[Any], list[tuple[Any, ...]]] = {DIRECTIVE: [], INPUT: [], OUTPUT: [], ENTRY: [], FEED: []}
+        self.new: dict[Table[Any], list[tuple[Any, ...]]] = {
+            table: [] for table in (DIRECTIVE, INPUT, OUTPUT, ENTRY, ID, FEED)
+        }
 
     def fold(self, rows: list[tuple[Any, ...]]) -> None:
         """Apply a batch of events."""
@@ -298,6 +301,7 @@ class Folded:
                     *(run.provider, run.model, trace, 0, None, None, None, None, None, None, 0, None, None, 0),
                     *(None, None, None, None),
                 ]
+                new[ID].append((stream, "run", tail_of(stream), session_id, stream))
                 self.fleet.admitted(run.provider, at)
             elif kind == "run.leased":
                 row = runs[stream]
@@ -318,6 +322,7 @@ class Folded:
                 self.fleet.completed(row[7], row[4], at)
                 sessions[session_id][0] = at
             elif kind == "directive.created":
+                new[ID].append((stream, "directive", tail_of(stream), None, None))
                 new[DIRECTIVE].append((position, stream, at, True, asked(text).input, None, None, None))
             elif kind == "session.created":
                 sessions[session_id] = [at, session_id, at, None, None]
@@ -330,7 +335,7 @@ class Folded:
             many(table.insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None) for row in done])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None, None, 0) for row in done])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(SESSION.upsert, list(self.sessions.values()))
         for table, counters in self.fleet.tables.items():
@@ -346,7 +351,7 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None) for row in rows])
+        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None, None, 0) for row in rows])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])

@@ -19,13 +19,15 @@ from athena_core.domain.run import EvidenceAttached, RunCreated, RunQueued
 from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
 from athena_core.domain.template import RunTemplateCreated
 from athena_core.domain.workflow import WorkflowCreated
-from athena_core.domain.workflow_run import WorkflowRunCreated
+from athena_core.domain.workflow_run import WorkflowApprovalRequested, WorkflowRunCreated
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope
+from projections.engine.cursor import id_from
 from projections.engine.projection import Projection, Rows, Table
 
 RecordKind: TypeAlias = Literal[
+    "ask",
     "dead-letter",
     "directive",
     "drain",
@@ -82,7 +84,7 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
 def _record_created(rows: Rows, recorded: Recorded[Any]) -> None:
     kind, field = SOURCES[type(recorded.event)]
     record_id = getattr(recorded.event, field)
-    rows.put(ID, IdRow(record_id, kind, _tail(record_id)))
+    rows.put(ID, IdRow(record_id, kind, tail_of(record_id)))
 
 
 for created in SOURCES:
@@ -91,10 +93,14 @@ for created in SOURCES:
 
 @IDS.handler
 def directive_created(rows: Rows, recorded: Recorded[DirectiveCreated]) -> None:
-    """Add a directive that a client created. Those that hold the input of one run are not listed either."""
-    event = recorded.event
-    if not event.shadow:
-        rows.put(ID, IdRow(event.directive_id, "directive", _tail(event.directive_id)))
+    directive_id = recorded.event.directive_id
+    rows.extend(ID, ((directive_id, "directive", tail_of(directive_id), None, None),))
+
+
+@IDS.handler
+def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
+    ask_id = id_from("ask", recorded)
+    rows.put(ID, IdRow(ask_id, "ask", tail_of(ask_id)))
 
 
 @IDS.handler
@@ -102,18 +108,18 @@ def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> Non
     """Add a run with its first event."""
     if recorded.version == 1:
         run_id = recorded.stream
-        rows.extend(ID, ((run_id, "run", _tail(run_id), recorded.event.session_id, run_id),))
+        rows.extend(ID, ((run_id, "run", tail_of(run_id), recorded.event.session_id, run_id),))
 
 
 @IDS.handler
 def workflow_run_created(rows: Rows, recorded: Recorded[WorkflowRunCreated]) -> None:
-    rows.put(ID, IdRow(recorded.stream, "workflow-run", _tail(recorded.stream)))
+    rows.put(ID, IdRow(recorded.stream, "workflow-run", tail_of(recorded.stream)))
 
 
 @IDS.handler
 def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
     evidence_id = recorded.event.evidence_id
-    rows.put(ID, IdRow(evidence_id, "evidence", _tail(evidence_id), recorded.session_id, recorded.stream))
+    rows.put(ID, IdRow(evidence_id, "evidence", tail_of(evidence_id), recorded.session_id, recorded.stream))
 
 
 @IDS.handler
@@ -126,7 +132,8 @@ def memory_forgotten(rows: Rows, recorded: Recorded[MemoryForgotten]) -> None:
     rows.delete(ID, recorded.event.entry_id)
 
 
-def _tail(record_id: str) -> str:
+def tail_of(record_id: str) -> str:
+    """Return the last characters of an id in reverse order."""
     return record_id[: -TAIL_CHARS - 1 : -1]
 
 
@@ -164,7 +171,7 @@ def _matching(connection: Connection, part: str, limit: int) -> Iterator[IdRow]:
     head, underscore, rest = part.rpartition("_")
     for text in dict.fromkeys((part, head + underscore + rest.upper())):
         yield from map(ID.load, connection.execute(SELECT_BY_BEGINNING, (text, _after(text), limit)))
-        tail = _tail(text)
+        tail = tail_of(text)
         for values in connection.execute(SELECT_BY_END, (tail, _after(tail), limit)):
             row = ID.load(values)
             if row.id.endswith(text):

@@ -248,7 +248,7 @@ EXAMPLES: dict[str, Example] = {
     "acceptClock": Example("/admin/clock/accept"),
     "listAnchors": Example("/anchors"),
     "listWorkQueues": Example("/work/queues"),
-    "getAsk": Example("/asks/ask_unknown"),
+    "getAsk": Example("/asks/ask_unknown", 404),
     "listAsks": Example("/asks", query={"status": "open", "kind": "workflow-approval", "sessionId": "session"}),
     "keepAnchor": Example(
         "/anchors",

@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     QueueMode: TypeAlias = Literal["collect", "followup"] | str
     RecordKind: TypeAlias = (
         Literal[
+            "ask",
             "dead-letter",
             "directive",
             "drain",

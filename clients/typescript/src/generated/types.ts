@@ -2085,7 +2085,7 @@ export interface ReadMemoryBody {
   readonly lines?: number | null | undefined;
 }
 
-export type RecordKind = "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "redrive" | "run" | "run-template" | "schedule" | "workflow" | "workflow-run";
+export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "redrive" | "run" | "run-template" | "schedule" | "workflow" | "workflow-run";
 
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
