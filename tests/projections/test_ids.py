@@ -20,7 +20,9 @@ def create_run(history: History, run_id: str, session: str = "s") -> None:
     """Append a run of this id, in a session of its own or one whose earlier runs have ended."""
     plain = history.ids
     history.ids = OneId(run_id)
+    history.ids.count = plain.count
     assert history.request(session) == run_id
+    plain.count = history.ids.count
     history.ids = plain
 
 
