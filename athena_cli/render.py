@@ -269,7 +269,7 @@ def width() -> int:
 
     from athena_cli.output.tables import WIDE
 
-    return get_terminal_size((TERMINAL_CELLS if on_terminal() else WIDE, 24)).columns
+    return get_terminal_size((TERMINAL_CELLS, 24)).columns if on_terminal() else WIDE
 
 
 def last_step(steps: Iterable[S], title: str) -> S:
