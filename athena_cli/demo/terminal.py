@@ -50,7 +50,7 @@ class Screen:
             *([f"    export ATHENA_API_BASE_URL={url}"] if url != DEFAULT_URL else []),
             f"    {athena} top",
             f'    {athena} run "Why did sales of pears rise?"',
-            f"    {athena} schedule list",
+            f"    {athena} ps",
             "",
         ]
         end = "end the demo" if kept else "end the demo and forget it"

@@ -139,10 +139,10 @@ def test_two_demos_live_side_by_side_and_nothing_remains_after_them(tmp_path: Pa
 
 
 def test_a_port_that_is_taken_and_a_directory_that_is_not_empty_are_refused(tmp_path: Path, past: Path) -> None:
-    assert _refused(tmp_path, "--keep", str(past)).startswith("Error: --keep:")
+    assert _refused(tmp_path, "--keep", str(past)).startswith("error: --keep:")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert _refused(tmp_path, "--port", str(taken.getsockname()[1])).startswith("Error: --port:")
-    assert _refused(tmp_path, "--port", "65536").startswith("Error: --port:")
+        assert _refused(tmp_path, "--port", str(taken.getsockname()[1])).startswith("error: --port:")
+    assert _refused(tmp_path, "--port", "65536").startswith("error: --port:")
 
 
 def test_the_setting_changes_one_field_and_nothing_else() -> None:
