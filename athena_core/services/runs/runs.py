@@ -233,7 +233,23 @@ class Runs:
         continues, and IdempotencyInProgress while the run of a repeated key does. ``answer`` raises the error that
         ended the run.
         """
-        return await self.begin(await self.prepare(body, who), meta, key, wait=wait)
+        try:
+            prepared = await self.prepare(body, who)
+        except ConfigError as error:
+            if key is None:
+                raise
+            return await self._replay(error, meta, key, wait=wait)
+        return await self.begin(prepared, meta, key, wait=wait)
+
+    async def _replay(self, error: ConfigError, meta: Meta, key: Key, *, wait: bool) -> Committed[RunReport]:
+        """Return the run of a repeated key, although the request would be refused now. Raise ``error`` for a new key."""
+
+        def refuse(reader: Reader, context: Context) -> Outcome[RunReport]:
+            raise error
+
+        key = replace(key, released=withdrawn)
+        committed = await self._log.submit(refuse, meta, key, frozenset(), answers=NoneType)
+        return await self._attach(committed, wait=wait)
 
     async def begin(self, prepared: PreparedRun, meta: Meta, key: Key | None, *, wait: bool) -> Committed[RunReport]:
         """Start a run that ``prepare`` has already checked; see ``start``."""

@@ -78,3 +78,17 @@ def test_a_slow_list_delays_no_other_request(server: Server, stub: Stub) -> None
             released.set()
         assert {one.result()["model"] for one in waiting} == {"late"}
     assert stub.listed == 1
+
+
+def test_a_repeated_key_is_answered_although_the_request_would_be_refused_now(server: Server, stub: Stub) -> None:
+    stub.lists = says(models_listed("llama3.2"))
+    first = server.api.run("hi", key="once")
+    stub.lists = says(models_listed("llama3.2", "qwen3"))
+    server.stop()
+    server.start()
+    again = server.api.run("hi", key="once")
+    assert (again["runId"], again["output"]) == (first["runId"], first["output"])
+    with pytest.raises(Refused, match="has 2 models"):
+        server.api.run("hi", key="twice")
+    with pytest.raises(Refused, match="IDEMPOTENCY"):
+        server.api.run("ho", key="once")
