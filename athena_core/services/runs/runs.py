@@ -242,7 +242,7 @@ class Runs:
         return await self.begin(prepared, meta, key, wait=wait)
 
     async def _replay(self, error: ConfigError, meta: Meta, key: Key, *, wait: bool) -> Committed[RunReport]:
-        """Return the run of a repeated key, although the request would be refused now. Raise ``error`` for a new key."""
+        """Return the run of a repeated key, although its request would be refused now. Raise ``error`` if it is new."""
 
         def refuse(reader: Reader, context: Context) -> Outcome[RunReport]:
             raise error
