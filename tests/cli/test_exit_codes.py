@@ -327,8 +327,10 @@ def test_auto_does_not_fall_back_from_a_server_that_does_not_answer(terminal: Te
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         result = terminal.run("events", "list", api_base_url=url, cli_transport="auto", cli_api_timeout_ms="200")
+        tail = terminal.run("events", "tail", api_base_url=url, cli_transport="auto", cli_api_timeout_ms="200")
     assert complaint(result, 3).startswith(f"error: the server at {url} does not answer")
     assert "API transport failed for GET /api/v1/events" in result.err
+    assert complaint(tail, 3).startswith(f"error: the server at {url} does not answer")
     assert not terminal.state_dir.exists()
 
 

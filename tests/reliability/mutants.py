@@ -162,7 +162,7 @@ MUTANTS: tuple[Mutant, ...] = (
     of(
         "auto replaces a server on another host",
         "tests/cli/test_transports.py::test_auto_does_not_replace_a_server_that_was_named",
-        ("athena_cli/transport.py", "not detached and is_loopback(url)", "not detached"),
+        ("athena_cli/transport.py", "not detached and not settings.api_base_url", "not detached"),
     ),
     of(
         "damage that a reader meets is not passed on",

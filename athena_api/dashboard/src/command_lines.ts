@@ -9,7 +9,17 @@ function quoted(text: string): string {
 }
 
 /** Flag names that differ from the member name; as in athena_cli/flags.py. */
-const NAMES: Readonly<Record<string, string>> = { sessionId: "session", runId: "run" };
+const NAMES: Readonly<Record<string, string>> = {
+  directiveId: "directive",
+  harnessProfileId: "profile",
+  parentRunId: "parent",
+  runId: "run",
+  runTemplateId: "template",
+  sessionId: "session",
+  sessionStrategy: "strategy",
+  templateId: "template",
+  workflowId: "workflow",
+};
 
 function flag(name: string): string {
   return `--${(NAMES[name] ?? name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -17,7 +27,6 @@ function flag(name: string): string {
 
 /** Flag names of hand-written commands. */
 const OWN_FLAGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  createRun: { harnessProfileId: "--profile", directiveId: "--directive" },
   cancelRunByRunId: { runId: "--run" },
   drainWork: { sessionId: "--session" },
 };

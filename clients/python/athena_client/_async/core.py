@@ -406,9 +406,10 @@ class AsyncStream(Generic[T]):
             call.path,
             params=wire.query_of(query),
             headers=headers,
-            timeout=httpx2.Timeout(core._timeout, read=SILENCE_SECONDS_MAX, pool=None),
+            timeout=httpx2.Timeout(core._timeout, pool=None),
         )
         response = await core._http.send(request, stream=True)
+        request.extensions["timeout"]["read"] = max(SILENCE_SECONDS_MAX, core._timeout)  # from now on heartbeats come
         try:
             if response.status_code != 200 or wire.media_type(response) != "text/event-stream":
                 raise await self._refused(response, call.name)
