@@ -59,7 +59,7 @@ def run(
         raise Misused("the prompt is given twice", "give either TEXT or --input TEXT")
     prompt = text if text is not None else input
     if prompt is None and directive is None and template is None:
-        raise Misused("nothing to run", "give --input TEXT or --directive ID")
+        raise Misused("nothing to run", "give TEXT or --directive ID")
     body = {
         "sessionId": session,
         "input": None if prompt is None else text_of(prompt, "--input"),

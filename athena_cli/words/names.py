@@ -93,6 +93,22 @@ NEAR: Mapping[str, str] = {
 """Words that people try first, and the command that they mean."""
 
 
+VERBS: Mapping[str, str] = {
+    "add": "create",
+    "describe": "get",
+    "edit": "update",
+    "forget": "delete",
+    "ls": "list",
+    "new": "create",
+    "put": "update",
+    "remove": "delete",
+    "rm": "delete",
+    "set": "update",
+    "show": "get",
+}
+"""Verbs that people try in a command group, and the verb that it has."""
+
+
 def renamed(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the present name of the command that they begin with."""
     for count in (2, 1):

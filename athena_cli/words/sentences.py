@@ -16,7 +16,7 @@ from cyclopts import (
 
 from athena_cli.exit_codes import Absent, Exit, Failed, Misused, NotAllowed
 from athena_cli.flags import flag
-from athena_cli.words.names import NEAR
+from athena_cli.words.names import NEAR, VERBS
 
 if TYPE_CHECKING:
     from athena_core.errors import AthenaError
@@ -156,7 +156,8 @@ def _unknown_command(error: UnknownCommandError, command: str) -> Misused:
     word = (error.unused_tokens or ["?"])[0]
     chain = [*(error.command_chain or ())]
     names = [name for name in (error.app._commands if error.app else ()) if not name.startswith("-")]
-    close = [" ".join([*chain, name]) for name in difflib.get_close_matches(word, names, n=1)]
+    verb = [VERBS[word]] if VERBS.get(word) in names else difflib.get_close_matches(word, names, n=1)
+    close = [" ".join([*chain, name]) for name in verb]
     near = NEAR.get(" ".join([*chain, word])) or next(iter(close), None)
     remedy = f"did you mean athena {near}?" if near else f"see {command} --help"
     return Misused(f"{command} has no command '{word}'" if chain else f"unknown command '{word}'", remedy)

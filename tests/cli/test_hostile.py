@@ -41,9 +41,9 @@ def changed(path: Path, statements: str) -> None:
 
 
 def one_line(done: Result, *words: str) -> None:
-    """Fail unless a command failed with one line that contains all these words."""
+    """Fail unless a command failed with one sentence that contains all these words; its code may follow."""
     assert done.code in {1, 2}, (done.code, done.out, done.err)
-    lines = [line for line in done.err.splitlines() if not line.startswith(("Warning:", "{"))]
+    lines = [line for line in done.err.splitlines() if not line.startswith(("Warning:", "{", "  "))]
     assert len(lines) == 1, done.err
     for word in ("error: ", *words):
         assert word in lines[0], lines[0]
