@@ -1,9 +1,10 @@
 """The banner of a server on a terminal: addresses, state, model, warnings and the next command."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from athena_core import __version__
 from athena_core.settings import LOCAL_SERVER_URL
@@ -71,8 +72,9 @@ def show_banner(settings: "Settings", place: Listening, *, configured: bool, war
 def state_of(settings: "Settings") -> str:
     """Return where the log is: a directory, or a database without user and password."""
     if settings.database_url is not None:
-        parts = urlsplit(settings.database_url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        scheme, _, place = settings.database_url.partition("://")
+        host, slash, path = place.partition("/")  # libpq allows ? and # in a password, urlsplit does not
+        return f"{scheme}://" + re.split("[?#]", host.rpartition("@")[2] + slash + path)[0]
     return short(settings.state_dir)
 
 

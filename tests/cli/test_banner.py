@@ -61,6 +61,9 @@ def test_the_banner_shows_no_password(tmp_path: Path) -> None:
         openai_base_url="http://me:sk-canary@127.0.0.1:11434/v1",
     )
     assert state_of(settings) == "postgresql://db:5433/log"
+    for secret in ("sk?canary", "sk#canary", "sk@canary"):  # libpq accepts these without %-escapes
+        odd = settings_of(tmp_path, database_url=f"postgresql://athena:{secret}@db:5433/log?password={secret}")
+        assert state_of(odd) == "postgresql://db:5433/log"
     assert model_of(settings) == "openai · the only one listed · 127.0.0.1:11434"
     assert model_of(settings_of(tmp_path, default_provider="anthropic", default_model="claude")) == (
         "anthropic · claude · api.anthropic.com"
