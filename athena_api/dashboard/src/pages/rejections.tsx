@@ -130,7 +130,7 @@ function Details({ rejection }: { rejection: Rejection }): JSX.Element {
             ["Persona", rejection.event.rejectedRunDetails.personaName],
             ["Provider", rejection.provider],
             ["Model", rejection.plan?.model],
-            ["Agent profile", rejection.harnessProfileId && profileText(rejection.harnessProfileId, rejection.provider ?? "", rejection.plan?.model ?? "")],
+            ["Agent (profile)", rejection.harnessProfileId && profileText(rejection.harnessProfileId, rejection.provider ?? "", rejection.plan?.model ?? "")],
             ["Directive", rejection.directiveId],
             ["Input", input(rejection)],
             ["Trace", <a href={href("events", undefined, { traceId: rejection.traceId })}>{rejection.traceId.slice(0, 8)}…</a>],
