@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from athena_api.operations import OPERATIONS
+from athena_core.text import preview
+from athena_core.values import PREVIEW_CHARS
 from tests.between.conftest import Planes, Servers, hold
 from tests.between.life import SCRIPT, lived, with_personas
 from tests.support.api import MARKS, Json, Refused, until_caught_up
@@ -128,8 +130,8 @@ def test_list_items_equal_their_records(planes: Planes, tmp_path: Path) -> None:
                 record = record.get("session", record)
                 if path == "/runs":
                     output = record.get("output", "")
-                    record |= {"inputPreview": item["inputPreview"]}
-                    record |= {"outputPreview": output, "outputChars": len(output)} if output else {}
+                    shown = preview(output, PREVIEW_CHARS)
+                    record |= {"outputPreview": shown, "outputChars": len(output)} if output else {}
                 assert item == {field: record[field] for field in item}
                 compared.add(path)
     assert len(compared) >= 8
