@@ -59,3 +59,10 @@ export function profileText(id: string, provider: string, model: string): string
 
 /** Format a name such as `session-busy` as words. */
 export const words = (name: string): string => name.replaceAll("-", " ");
+
+// Controls of writing direction: a text with them may look like another one.
+const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Show the controls of writing direction as their code points. */
+export const plain = (text: string): string =>
+  text.replace(DIRECTIONS, (control) => `<U+${control.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);

@@ -2,6 +2,7 @@
 
 import { getAsk } from "@projectathena/client/operations";
 import type { JSX } from "preact";
+import { plain } from "../format";
 import { request } from "../server";
 import { changesAsks } from "../state/asks";
 import { reloadWhen, useLiveQuery } from "../state/live_query";
@@ -15,12 +16,12 @@ export function AskSubject({ id }: { id: string }): JSX.Element {
         {(ask) => (
           <>
             <p>
-              <b>{ask.question}</b>
+              <b>{plain(ask.question)}</b>
             </p>
             {ask.status !== "open" && <p class="bad">Already decided: {ask.status}.</p>}
             {ask.subject ? (
               <pre tabIndex={0} aria-label="Text to approve">
-                {ask.subject}
+                {plain(ask.subject)}
               </pre>
             ) : (
               <p class="quiet">{ask.redacted ? "The text was redacted." : "No step before this one has an output."}</p>

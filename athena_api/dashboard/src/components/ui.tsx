@@ -4,7 +4,7 @@ import { AthenaError, type Fault, type Operation, type RequestParts } from "@pro
 import { Component, type ComponentChildren, type JSX, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
 import { athenaOf, curlOf } from "../command_lines";
-import { clock, count, distance } from "../format";
+import { clock, count, distance, plain } from "../format";
 import { filter, href, route } from "../route";
 import type { Snapshot } from "../server";
 import { now } from "../state/clock";
@@ -167,7 +167,7 @@ export function Bar(props: { label: string; value: number; max: number | undefin
 export function Json({ value }: { value: unknown }): JSX.Element {
   return (
     <pre class="json" tabIndex={0}>
-      {typeof value === "string" ? value : JSON.stringify(value, null, 2)}
+      {plain(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""))}
     </pre>
   );
 }
