@@ -63,6 +63,10 @@ class RunFollower:
         following = asyncio.create_task(stream())
         try:
             await asyncio.wait((ended, following), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # Ctrl-C
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+            raise
         finally:
             following.cancel()
             with suppress(asyncio.CancelledError):

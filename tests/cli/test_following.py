@@ -1,9 +1,12 @@
 """Follow-up work of a command without a server: done before it ends, cancelled with it, or left and named."""
 
+import asyncio
 import json
 import signal
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
+from athena_cli.commands.run_timeline import RunFollower
 from athena_core.domain import message, run
 from athena_core.domain import workflow_run as wr
 from athena_core.event import Event
@@ -111,3 +114,35 @@ def test_a_message_is_delivered_by_the_command_that_sent_it_and_the_rest_is_name
     assert [event.message_id for event in told(terminal, message.MessageCompleted)] == [sent.data["messageId"]]
     attempts = [(event.message_id, event.attempt) for event in told(terminal, message.MessageStarted)]
     assert attempts == [(sent.data["messageId"], 1), (left.data["messageId"], 1)]
+
+
+def test_a_follower_that_is_stopped_leaves_no_request_behind() -> None:
+    """Ctrl-C on a terminal: the request that waits for the end of the run is cancelled as well."""
+
+    class Waiting:
+        asked = 0
+        left = 0
+
+        async def request(self, operation_id: str, **_: Any) -> bytes:
+            if operation_id == "listEvents":
+                return b'{"events":[]}'
+            self.asked += 1
+            if self.asked > 1:
+                self.left += 1
+                await asyncio.Event().wait()
+            return b'{"runId":"run_1","sessionId":"s","status":"running"}'
+
+        async def follow(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
+
+    async def work() -> int:
+        transport: Any = Waiting()
+        following = asyncio.create_task(RunFollower(transport, "run_1", None).follow())
+        while not transport.left:
+            await asyncio.sleep(0)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(work()) == 1
