@@ -317,6 +317,12 @@ status,error.code` chooses columns, by the names in the head or by members of th
 line. `--since 1h` (also `30m`, `2d`, or a time) limits a list to recent records, `--all` fetches every page, and
 `--watch` repeats the list every two seconds on a terminal.
 
+![athena top: counts, newest runs, next schedules, rejections](../images/top.svg)
+
+![athena runs list](../images/runs-list.svg)
+
+![athena replay, in progress](../images/replay.svg)
+
 Some commands print their own shapes, for compatibility with the original command line:
 
 | command | prints |

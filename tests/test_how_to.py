@@ -102,6 +102,7 @@ def test_the_demo_is_one_command(name: str, tmp_path: Path) -> None:
         assert "athena demo" in make_only_shown(page, tmp_path)
 
 
+@pytest.mark.heavy
 def test_start(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     with acting(SCRIPT) as model, Page("docs/start.md", **{"$PWD": str(tree.ROOT)}) as page:
@@ -120,6 +121,7 @@ def test_start(tmp_path: Path) -> None:
             assert '"ok":true' in shell.run(proof)
 
 
+@pytest.mark.heavy
 def test_local_model(tmp_path: Path) -> None:
     with acting(["Two files."]) as model:
         changes = {"http://127.0.0.1:11434": model.url}
@@ -137,6 +139,7 @@ def test_local_model(tmp_path: Path) -> None:
             assert model.requests[-1]["model"] == "qwen3:8b"
 
 
+@pytest.mark.heavy
 def test_openai_anthropic(tmp_path: Path) -> None:
     script = (
         call("shell", command=["wc", "-l", "--", "notes.md"]),
@@ -159,6 +162,7 @@ def test_openai_anthropic(tmp_path: Path) -> None:
             assert '"maxConcurrentRuns":10' in shell.run(page.take("sh"))
 
 
+@pytest.mark.heavy
 def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     profile = {"provider": "mock", "model": "mock-model", "tools": ["evidence"]}
@@ -176,6 +180,7 @@ def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
         assert server.api.get("/schedules/nightly")["pauseOnFailure"] is True
 
 
+@pytest.mark.heavy
 def test_back_up_and_prove(serve: Serve, tmp_path: Path) -> None:
     server = serve()
     run_id = server.api.run("hello")["runId"]
