@@ -39,6 +39,7 @@ PAGES = {
 """Pages for people who do something, and where their blocks run."""
 
 URL = "http://127.0.0.1:8787"
+INSTALL_SECONDS = 600
 
 
 def test_the_blocks_of_every_page_run_somewhere() -> None:
@@ -223,17 +224,18 @@ def test_follow_the_feed(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(900)
 def test_install(tmp_path: Path) -> None:
     shell = Shell(tmp_path, state_dir=str(tmp_path / "state"))
     del shell.environment["PYTHONPATH"]
     with Page("docs/how-to/install.md", **{"/opt/athena": f"{tmp_path}/athena", "dist": f"{tmp_path}/dist"}) as page:
         build = page.take("sh").replace(" .\n", f" {tree.ROOT}\n").replace("python3 ", "/usr/bin/env python3 ")
-        assert shell.run(build).splitlines()[-1].startswith("projectathena ")
+        assert shell.run(build, seconds=INSTALL_SECONDS).splitlines()[-1].startswith("projectathena ")
         athena = f"{tmp_path}/athena/bin/athena"
         assert "Echo: user: hello" in shell.run(f"{athena} run --input hello --transport local -o json")
         assert shell.run(f"{tmp_path}/athena/bin/python -c 'import athena_client; print(athena_client.__file__)'")
         assert "psycopg" not in shell.run(f"{tmp_path}/athena/bin/pip list")
-        shell.run(page.take("sh"))
+        shell.run(page.take("sh"), seconds=INSTALL_SECONDS)
         assert "psycopg-binary" in shell.run(f"{tmp_path}/athena/bin/pip list")
         assert '"ok":true' in shell.run(f"{athena} verify -o json")
 

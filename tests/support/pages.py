@@ -71,7 +71,7 @@ class Shell:
             "PYTHONPATH": f"{tree.ROOT}:{tree.ROOT / 'clients' / 'python'}",
         }
 
-    def run(self, script: str, code: int = 0) -> str:
+    def run(self, script: str, code: int = 0, seconds: float = SECONDS) -> str:
         """Run a script until its first error. Return what it printed; fail if it ends with another exit code."""
         done = subprocess.run(
             ["sh", "-euc", script],
@@ -80,7 +80,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == code, f"{script}\n{done.stdout}\n{done.stderr}"
