@@ -29,6 +29,9 @@ COLUMNS, LINES = 118, 40
 SESSIONS = ("billing", "billing", "release-notes", "triage", "triage", "triage", "research")
 SLOW = 'while read -r line || [ -n "$line" ]; do last=$line; done; sleep 20; printf \'%s\' "$last"'
 EVENTS = 60_000
+FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
+"""The fonts of other hosts, which a drawing does not need: a reader has a monospaced one."""
+
 CURSOR_UP = re.compile(r"\x1b\[[0-9]*[AKJ]|\x1b\[\?[0-9]+[hl]|\r")
 
 
@@ -52,7 +55,7 @@ def draw(name: str, command: str, written: str) -> None:
     console.print(Text.assemble(("$ ", "bold green"), command))
     console.print(Text.from_ansi(written.replace("\r\n", "\n")))
     path = ROOT / "docs" / "images" / f"{name}.svg"
-    console.save_svg(str(path), title="athena")
+    path.write_text(FONT.sub("", console.export_svg(title="athena")), "utf-8")
     print(f"wrote {path.relative_to(ROOT)}")
 
 

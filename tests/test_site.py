@@ -43,7 +43,7 @@ def test_the_site_has_every_page_and_asks_no_other_host(sources: Path) -> None:
     site = sources.parent / "html"
     pages = {path.relative_to(sources).with_suffix("") for path in sources.rglob("*.md")}
     assert pages <= {path.relative_to(site).with_suffix("") for path in site.rglob("*.html")}
-    files = [path for path in site.rglob("*") if path.suffix in {".html", ".css"}]
+    files = [path for path in site.rglob("*") if path.suffix in {".html", ".css", ".svg"}]
     assert not [f"{path.name}: {found[0]}" for path in files if (found := LOADED.search(path.read_text("utf-8")))]
     index = (site / "searchindex.js").read_text("utf-8").removeprefix("Search.setIndex(").removesuffix(")")
     assert {"how-to/nginx", "reference/cli"} <= set(json.loads(index)["docnames"])
