@@ -109,7 +109,7 @@ ORIGINAL = ROOT / "docs" / "reference" / "contract-deviations.md"
 
 
 def test_commands_in_documents_exist() -> None:
-    names = [*COMMANDS, *GENERATED_COMMANDS]
+    names = ["help", *COMMANDS, *GENERATED_COMMANDS]
     for path, document in documents().items():
         known = {tuple(words.split()) for words in [*names, *(ALIASES if path == ORIGINAL else ())]}
         said = COMMAND_WORDS.findall(document)
