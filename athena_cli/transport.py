@@ -46,11 +46,17 @@ class StreamItem(NamedTuple):
 class Transport:
     """A client of a control plane for commands. Created by ``connect``. Its errors are exits."""
 
-    def __init__(self, client: AsyncCore, url: str) -> None:
+    def __init__(self, client: AsyncCore, url: str, local: "LocalTransport | None" = None) -> None:
         self._client = client
         self._url = url
+        self._local = local
         self.following: str | None = None
         """The next cursor of the last CSV response, which carries it in a header."""
+
+    @property
+    def server(self) -> str | None:
+        """The address of the server; None if the application in this process answered."""
+        return self._url if self._local is None or self._local.on_server else None
 
     async def request(
         self,
@@ -158,6 +164,11 @@ class LocalTransport(httpx2.AsyncBaseTransport):
         self._choosing = asyncio.Lock()
         self._server = httpx2.AsyncHTTPTransport(trust_env=False)
 
+    @property
+    def on_server(self) -> bool:
+        """True once a server has answered."""
+        return self._chosen is self._server
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request to the chosen transport. The first one chooses; others wait for it."""
         if self._chosen is None:
@@ -241,7 +252,7 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
             )
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
-        yield Transport(await stack.enter_async_context(client), url)
+        yield Transport(await stack.enter_async_context(client), url, chosen)
 
 
 def template_of(operation: Operation[Any, Any]) -> str:

@@ -23,6 +23,13 @@ LIST_SECONDS = 10.0
 Source = Literal["ollama", "lm-studio", "vllm", "llama.cpp", "openai", "anthropic", "mock"]
 
 
+class Agent(NamedTuple):
+    """The profile, and the address of the server that has it; None if the log of this directory does."""
+
+    profile_id: str
+    server: str | None
+
+
 class Choice(NamedTuple):
     """The chosen server and model, and the settings that select them."""
 
@@ -67,8 +74,8 @@ def init(
     as_json = output_of(connection) is None and not render.on_terminal()
     path = Path.cwd() / ".env"
     changed = _write(path, choice.values, yes=yes, asks=asks)
-    profile_id = call(connection, lambda transport: _profile(transport, choice))
-    _report(choice, path, changed, profile_id, machine_output_of(connection) is not None or as_json)
+    agent = call(connection, lambda transport: _profile(transport, choice))
+    _report(choice, path, changed, agent, machine_output_of(connection) is not None or as_json)
 
 
 def _can_answer() -> bool:
@@ -205,8 +212,8 @@ def _write(path: Path, values: Mapping[str, str], *, yes: bool, asks: bool) -> l
     return changed
 
 
-async def _profile(transport: "Transport", choice: Choice) -> str:
-    """Return the id of the profile: an equal one that exists, or a new one."""
+async def _profile(transport: "Transport", choice: Choice) -> Agent:
+    """Return an equal profile that exists, or create it. Raise Failed at a demo, which forgets it."""
     import msgspec
 
     wanted = profile_of(choice)
@@ -214,11 +221,15 @@ async def _profile(transport: "Transport", choice: Choice) -> str:
         page = await transport.request("listHarnessProfiles", query={"limit": "200"})
     except (Misused, Unreachable):  # without a server, reads need a log; the write below creates one
         page = b'{"items":[]}'
+    if transport.server and msgspec.json.decode(await transport.request("getCapabilities")).get("demo"):
+        raise Failed(
+            f"the server at {transport.server} is a demo, which forgets the agent", "end it, then run init again"
+        )
     for profile in msgspec.json.decode(page)["items"]:
         if wanted.items() <= profile.items():
-            return str(profile["id"])
+            return Agent(str(profile["id"]), transport.server)
     created = msgspec.json.decode(await transport.request("createHarnessProfile", body=wanted))
-    return str(created["id"])
+    return Agent(str(created["id"]), transport.server)
 
 
 def profile_of(choice: Choice) -> dict[str, Any]:
@@ -241,24 +252,28 @@ def profile_of(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _report(choice: Choice, path: Path, changed: list[str], profile_id: str, machine: bool) -> None:
+def _report(choice: Choice, path: Path, changed: list[str], agent: Agent, machine: bool) -> None:
     """Print what was done and the next commands."""
     from athena_core.settings import overridden
 
     for name in overridden(choice.values):
         render.note(f"Warning: {name} is set in the environment, which takes precedence over .env.")
-    following = ["athena api serve", f'athena run "List the files" --profile {profile_id}']
+    run = f'athena run "List the files" --profile {agent.profile_id}'
+    following = [run] if agent.server else ["athena api serve", run]
     source = choice.source
     if machine:
         done = {"status": "ready", "provider": source.provider, "model": choice.model}
-        files = {"envFile": str(path), "changed": changed, "harnessProfileId": profile_id, "next": following}
+        files = {"envFile": str(path), "changed": changed, "harnessProfileId": agent.profile_id}
+        where = {"server": agent.server} if agent.server else {}
         import msgspec
 
-        render.show(msgspec.json.encode({**done, **files}), "json")
+        render.show(msgspec.json.encode({**done, **files, **where, "next": following}), "json")
         return
     render.say(f"\n  Model     {source.provider} · {choice.model}" + (f" · {source.host}" if source.host else ""))
     render.say(f"  Settings  {'.env, private' if changed else '.env, unchanged'}")
-    render.say(f"  Agent     {ASSISTANT} ({profile_id}): {', '.join(TOOLS)}")
+    render.say(f"  Agent     {ASSISTANT} ({agent.profile_id}): {', '.join(TOOLS)}")
+    if agent.server:
+        render.say(f"  Server    {agent.server} has the agent; restart it, because it read its settings before")
     if source.key:
         render.say("  Key       copied to .env; keep that file out of version control")
     for number, command in enumerate(following):

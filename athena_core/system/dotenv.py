@@ -41,6 +41,8 @@ def update_dotenv(path: Path, values: Mapping[str, str]) -> None:
     A link stays a link. Raise ConfigError as ``read_dotenv`` does, and OSError.
     """
     read_dotenv(path)
+    if not path.exists():
+        _check_folders(path, os.geteuid())
     target, left, lines = path.resolve(), dict(values), list[str]()
     for line in target.read_text().splitlines() if target.exists() else ():
         name = _parse(line)[0]
@@ -79,6 +81,11 @@ def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
         raise ConfigError(f"{path} is not a regular file. Remove it.")
     _check_owner(path, path, opened, user)
     _check_mode(path, path, opened)
+    _check_folders(path, user)
+
+
+def _check_folders(path: Path, user: int) -> None:
+    """Raise ConfigError if another user may place a file at the path, or at a link on the way to it."""
     place = path
     for _ in range(LINKS_MAX):
         folder = place.parent.stat()

@@ -167,6 +167,30 @@ def test_nothing_is_changed_without_a_yes_and_no_key_is_printed(newcomer: Termin
     assert KEY not in screen.text + refused.err + done.out + done.err + again.out + again.err
 
 
+def test_no_file_is_written_that_later_commands_refuse(newcomer: Terminal) -> None:
+    newcomer.directory.chmod(0o777)
+    refused = newcomer.run("init", "--provider", "mock", "--model", "mock-model", "--transport", "local")
+    assert refused.code == 2
+    assert "other users may write" in refused.err
+    assert not (newcomer.directory / ".env").exists()
+
+
+def test_a_server_that_runs_gets_the_agent_and_is_named(newcomer: Terminal, stub: Stub) -> None:
+    with newcomer.served() as server:
+        done = newcomer.run("init", "--provider", "mock", "--model", "mock-model")
+        assert (done.code, done.data["server"]) == (0, server.url)
+        assert [command.split()[1] for command in done.data["next"]] == ["run"]
+        assert server.api.get(f"/harness-profiles/{done.data['harnessProfileId']}")["displayName"] == "assistant"
+
+
+def test_a_demo_that_runs_gets_no_agent(newcomer: Terminal) -> None:
+    with newcomer.served(demo="true") as server:
+        refused = newcomer.run("init", "--provider", "mock", "--model", "mock-model")
+        assert refused.code == 1
+        assert f"the server at {server.url} is a demo" in refused.err
+        assert server.api.items("/harness-profiles") == []
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

@@ -24,7 +24,7 @@ export function AskSubject({ id }: { id: string }): JSX.Element {
                 {plain(ask.subject)}
               </pre>
             ) : (
-              <p class="quiet">{ask.redacted ? "The text was redacted." : "No step before this one has an output."}</p>
+              <p class="quiet">{ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}</p>
             )}
             {ask.truncated && <p class="quiet">A part is cut. The runs of the steps before show it in full.</p>}
             {ask.input && (
