@@ -214,3 +214,23 @@ def test_what_cannot_be_redacted_is_said(
 ) -> None:
     result = here("redact", *arguments)
     assert (result.code, words in result.err) == (code, True), result.err
+
+
+def test_what_athena_wrote_beside_the_text_of_a_step_is_no_text_of_a_person(here: Here) -> None:
+    """Its metadata name the workflow, its run and the step, as public payloads do."""
+    said = here("directives", "create", "--input", f"{CANARY} every week").data["id"]
+    parts = (
+        '{"provider": "mock", "model": "mock-model", "tools": ["evidence"]}',
+        '{"timeoutMs": 60000, "retryLimit": 1, "budgetUsd": 0}',
+    )
+    options = ("--display-name", "Mock", "--version", "v1", "--config", parts[0], "--policies", parts[1])
+    profile = here("profiles", "create", *options).data["id"]
+    steps = [{"id": "collect-the-receipts", "directiveId": said, "harnessProfileId": profile}]
+    definition = json.dumps({"steps": steps, "dependencies": []})
+    workflow = here("workflows", "create", "--definition", definition).data["id"]
+    assert here("workflows", "run", workflow).code == 0
+    (node,) = here("workflows", "status", workflow).data["nodes"]
+    result = redacted(here, "--run", node["runId"])
+    remedies = {one["remedy"] for one in json.loads(result.out).get("left", ())}
+    assert remedies
+    assert all(remedy.startswith("athena redact --position ") for remedy in remedies), result.out

@@ -38,6 +38,9 @@ SEARCH_ROWS = 20_000
 COPY_CHARS_MIN = 12
 """Shorter texts are not searched elsewhere: too many events contain them by chance."""
 
+STEP_METADATA = frozenset({"workflowId", "workflowRunId", "workflowStepId"})
+"""What a workflow adds to the metadata of its runs. Public payloads name it too."""
+
 COPIES_OF_MAX, COPIES_MAX = 100, 100
 """The most texts that are searched elsewhere, and the most copies that are named."""
 
@@ -276,6 +279,7 @@ def _shortest(rows: Iterable[Row]) -> list[bytes]:
 
 
 def _strings(value: Any, name: str = "") -> Iterator[str]:
+    """Yield the texts of people and models in a row's text: no salts, and no ids that workflows add to their runs."""
     match value:
         case str() if not name.lower().endswith("salt"):
             yield value
@@ -284,7 +288,8 @@ def _strings(value: Any, name: str = "") -> Iterator[str]:
                 yield from _strings(one)
         case dict():
             for key, one in value.items():
-                yield from _strings(one, str(key))
+                if key not in STEP_METADATA or not str(value.get("workflowRunId")).startswith("wfr_"):
+                    yield from _strings(one, str(key))
 
 
 def count_public_words(reader: StoreReader) -> dict[str, int]:
