@@ -24,7 +24,9 @@ export function AskSubject({ id }: { id: string }): JSX.Element {
                 {plain(ask.subject)}
               </pre>
             ) : (
-              <p class="quiet">{ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}</p>
+              <p class="quiet">
+                {ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}
+              </p>
             )}
             {ask.truncated && <p class="quiet">A part is cut. The runs of the steps before show it in full.</p>}
             {ask.input && (

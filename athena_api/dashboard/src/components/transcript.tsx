@@ -5,7 +5,7 @@ import { AthenaError, type Run, type TranscriptDelta, type TranscriptEntry } fro
 import { getSessionTranscript, streamSessionTranscript } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { clock, count } from "../format";
+import { clock, count, plain } from "../format";
 import { client, request } from "../server";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
@@ -166,7 +166,7 @@ function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
         {entry.isError && <b> failed</b>}
         {entry.partial && <b> partial: it was cut off</b>}
       </header>
-      <pre>{entry.content ?? "(redacted)"}</pre>
+      <pre>{plain(entry.content ?? "(redacted)")}</pre>
     </article>
   );
 }

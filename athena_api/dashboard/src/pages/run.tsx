@@ -9,7 +9,7 @@ import { Action, type ActionSpec } from "../components/actions";
 import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { Waterfall } from "../components/waterfall";
-import { between, clock, count, dollars, duration, profileText, short, words } from "../format";
+import { between, clock, count, dollars, duration, plain, profileText, short, words } from "../format";
 import { href } from "../route";
 import { request, type Snapshot } from "../server";
 import { caller, isAllowed } from "../state/caller";
@@ -98,7 +98,8 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
 /** Return the input of a run; undefined before it has started, and once redacted. */
 function inputOf(record: Run, entries: readonly TranscriptEntry[]): string | undefined {
   const entry = entries.find(({ role, kind }) => role === "user" && kind === "message");
-  return entry?.content ?? record.inputPreview ?? undefined;
+  const text = entry?.content ?? record.inputPreview;
+  return text === undefined || text === null ? undefined : plain(text);
 }
 
 /** What identifies the run, and what it took so far, on one line. */
@@ -107,7 +108,7 @@ function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }
   const about = record.usage?.estimated ? "about " : "";
   return (
     <p class="essentials">
-      <b>{record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model)}</b>
+      <b>{plain(record.agentName ?? profileText(record.harnessProfileId, record.provider, record.model))}</b>
       <span>
         <span class="mono">{short(record.runId)}</span> <Copy text={record.runId} label="Copy id" />
       </span>
@@ -156,7 +157,7 @@ function Answer({ record, transcript }: { record: Run; transcript: LiveTranscrip
   const text = open ? (transcript.writing.value?.text ?? said?.content) : (record.output ?? (record.status === "completed" ? said?.content : undefined));
   return (
     <Panel title={record.partial ? "Partial answer" : open && text ? "Answer so far" : "Answer"} aside={record.partial && <span class="warn">cut off</span>}>
-      {text ? <pre class="prose">{text}</pre> : <Empty>{record.redacted ? "Redacted" : open ? "None yet" : "No answer"}</Empty>}
+      {text ? <pre class="prose">{plain(text)}</pre> : <Empty>{record.redacted ? "Redacted" : open ? "None yet" : "No answer"}</Empty>}
     </Panel>
   );
 }

@@ -7,7 +7,7 @@ import type { JSX, TargetedEvent } from "preact";
 import { useMemo } from "preact/hooks";
 import { Action, type ActionSpec, type Option, withoutEmpty } from "../components/actions";
 import { Empty, ErrorMessage, Facts, Filter, HoldButton, Loaded, Memo, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
-import { between, count, dollars, duration, isGenerated, short, words } from "../format";
+import { between, count, dollars, duration, isGenerated, plain, short, words } from "../format";
 import { href, route } from "../route";
 import { request } from "../server";
 import { now } from "../state/clock";
@@ -234,7 +234,7 @@ function reasonOf(run: Run): string {
 
 /** Return the agent of a run; its name is not in events. */
 function agentOf(run: Run): string {
-  return run.agentName ?? (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
+  return plain(run.agentName ?? "") || (isGenerated(run.harnessProfileId) ? "" : short(run.harnessProfileId));
 }
 
 /** Return the beginning of the answer, or the error. */
