@@ -23,7 +23,7 @@ LIST_SECONDS = 10.0
 Source = Literal["ollama", "lm-studio", "vllm", "llama.cpp", "openai", "anthropic", "mock"]
 
 
-class Agent(NamedTuple):
+class CreatedAgent(NamedTuple):
     """The profile, and the address of the server that has it; None if the log of this directory does."""
 
     profile_id: str
@@ -212,7 +212,7 @@ def _write(path: Path, values: Mapping[str, str], *, yes: bool, asks: bool) -> l
     return changed
 
 
-async def _profile(transport: "Transport", choice: Choice) -> Agent:
+async def _profile(transport: "Transport", choice: Choice) -> CreatedAgent:
     """Return an equal profile that exists, or create it. Raise Failed at a demo, which forgets it."""
     import msgspec
 
@@ -227,9 +227,9 @@ async def _profile(transport: "Transport", choice: Choice) -> Agent:
         )
     for profile in msgspec.json.decode(page)["items"]:
         if wanted.items() <= profile.items():
-            return Agent(str(profile["id"]), transport.server)
+            return CreatedAgent(str(profile["id"]), transport.server)
     created = msgspec.json.decode(await transport.request("createHarnessProfile", body=wanted))
-    return Agent(str(created["id"]), transport.server)
+    return CreatedAgent(str(created["id"]), transport.server)
 
 
 def profile_of(choice: Choice) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def profile_of(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _report(choice: Choice, path: Path, changed: list[str], agent: Agent, machine: bool) -> None:
+def _report(choice: Choice, path: Path, changed: list[str], agent: CreatedAgent, machine: bool) -> None:
     """Print what was done and the next commands."""
     from athena_core.settings import overridden
 

@@ -216,7 +216,7 @@ def test_what_cannot_be_redacted_is_said(
     assert (result.code, words in result.err) == (code, True), result.err
 
 
-def test_what_athena_wrote_beside_the_text_of_a_step_is_no_text_of_a_person(here: Here) -> None:
+def test_ids_that_a_workflow_adds_to_a_run_are_not_text_to_erase(here: Here) -> None:
     """Its metadata name the workflow, its run and the step, as public payloads do."""
     said = here("directives", "create", "--input", f"{CANARY} every week").data["id"]
     parts = (

@@ -142,7 +142,9 @@ def test_schedules_are_added_run_ticked_and_listed_as_by_the_original(here: Here
     ran = {**results[0], "summary": {"ok": 1, "failed": 0, "alreadyRunning": 0}}
     assert here("schedule", "run", "--id", "n", "--provider", "p", "--model", "m").data == ran
     scripted.answers = [answered({"at": "then", "run": [*results, {"status": "already-running"}], "skipped": 2})]
-    ticked = here("schedule", "tick", "--at", "2026-01-01T00:00:00Z").data
+    result = here("schedule", "tick", "--at", "2026-01-01T00:00:00Z")
+    assert (result.code, "schedule 1: its run failed" in result.err) == (1, True)
+    ticked = json.loads(result.out)
     assert (ticked["skipped"], ticked["summary"]) == (2, {"ok": 2, "failed": 1, "alreadyRunning": 1})
     scripted.answers = [answered(results)]
     assert here("schedule", "logs", "--id", "n").data == {"id": "n", "count": 4, "logs": results}
