@@ -145,7 +145,9 @@ def usage_of(error: CycloptsError) -> Misused:
         return Misused(missing, f"see {command} --help")
     message = str(error).rstrip(".")
     if isinstance(error, CoercionError):
-        message = message.replace(". Choose from: ", ": choose from ")
+        message, found, choices = message.partition(". Choose from: ")
+        if found:  # sorted, because equal types of choices share one order, that of the first in this process
+            message += f": choose from {', '.join(sorted(choices.split(', ')))}"
         if number := NUMBER.fullmatch(message):
             return Misused(f"{number[1]} needs a {NUMBERS[number[3]]}, not '{number[2]}'", f"see {command} --help")
     return Misused(message[:1].lower() + message[1:])
