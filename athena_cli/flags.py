@@ -146,3 +146,21 @@ def flag(name: str) -> str:
     """Return the flag name of a member, in kebab case."""
     called = NAMES.get(name, name)
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in called)
+
+
+UNITS: Mapping[str, str] = {"ms": "MS", "seconds": "SECONDS", "second": "N", "minutes": "MINUTES", "usd": "USD"}
+VALUES: Mapping[str, str] = {
+    **dict.fromkeys(("at", "since", "after", "before", "from"), "TIME"),
+    **dict.fromkeys(("id", "run", "parent", "session", "profile", "directive", "template", "workflow", "actor"), "ID"),
+    **{"cron": "CRON", "timezone": "ZONE", "hash": "HASH", "body": "FILE", "cursor": "CURSOR", "match": "ETAG"},
+    **{"refs": "REF", "persona": "NAME", "name": "NAME", "provider": "NAME", "model": "NAME"},
+}
+"""What stands for a value in help, by the last word of its flag."""
+
+
+def metavar(name: str, kind: object, *, as_json: bool = False) -> str:
+    """Return what stands for the value of a flag in help: a kind of value, a unit, or ``TEXT``."""
+    last = name.replace("-", "_").rpartition("_")[2]
+    if as_json:
+        return "JSON"
+    return UNITS.get(last, "N") if kind in {int, float} else VALUES.get(last, "TEXT")

@@ -16,7 +16,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli import client
 from athena_cli.command_tree import COMMANDS
 from athena_cli.exit_codes import Misused
-from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag
+from athena_cli.flags import FLAGGED, WITHOUT_FLAG, about, flag, metavar
 from athena_cli.output.columns import TABLES
 from athena_cli.output.options import NEWEST_FIRST, SPANS, ListOptions, cut_page, since_time
 from athena_cli.output.shapes import LIMITS, PROBLEMS, SHAPES
@@ -121,7 +121,8 @@ def _bodies(row: AnyOperation) -> Parameters:
     if row.body is NoBody:
         return parameters
     for field in sorted(_fields(row.body), key=lambda field: not field.required):
-        hints = [hint for hint in (_hint(field.type), "required" if field.required else "") if hint]
+        repeated = _option_type(field.type) == list[str]
+        hints = [hint for hint in ("may be repeated" * repeated, "required" * field.required) if hint]
         words = about(row.id, field.encode_name) + (f" ({', '.join(hints)})" if hints else "")
         note = Parameter(group=BODY, help=words, allow_leading_hyphen=True, negative="")
         parameters[field.encode_name] = ("body", _option(field, note, _option_type(field.type)))
@@ -158,7 +159,9 @@ def _other_parameters(row: AnyOperation) -> Parameters:
     return parameters
 
 
-def _keyword(name: str, note: Parameter, kind: Any) -> inspect.Parameter:
+def _keyword(name: str, note: Parameter, kind: Any, *, as_json: bool = False) -> inspect.Parameter:
+    if kind in {str, int, float} or kind == list[str]:
+        note = Parameter.combine(note, Parameter(metavar=metavar(name, kind, as_json=as_json)))
     annotation = Annotated[Union[kind, None], note]  # noqa: UP007 - the kind is a value
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -167,7 +170,7 @@ def _option(field: shapes.Field, note: Parameter, kind: Any) -> inspect.Paramete
     name = flag(field.encode_name).replace("-", "_")
     if iskeyword(name):  # a Python keyword is a valid name of a flag
         return _keyword(f"{name}_", Parameter.combine(note, Parameter(name=f"--{name}")), kind)
-    return _keyword(name, note, kind)
+    return _keyword(name, note, kind, as_json=_is_json(field.type))
 
 
 def _fields(kind: type) -> "Iterator[shapes.Field]":
@@ -211,21 +214,9 @@ def _option_type(info: shapes.Type) -> Any:
             return str
 
 
-def _hint(info: shapes.Type) -> str:
-    match bare := _unwrap(info):
-        case shapes.VarTupleType() | shapes.ListType() if isinstance(_unwrap(bare.item_type), shapes.StrType):
-            return "may be repeated"
-        case (
-            shapes.StrType()
-            | shapes.IntType()
-            | shapes.FloatType()
-            | shapes.BoolType()
-            | shapes.EnumType()
-            | shapes.LiteralType()
-        ):
-            return ""
-        case _:
-            return "as JSON"
+def _is_json(info: shapes.Type) -> bool:
+    """Return True if the value of an option is a JSON text."""
+    return _option_type(info) is str and not isinstance(_unwrap(info), shapes.StrType)
 
 
 def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parameters, given: Mapping[str, Any]) -> None:

@@ -146,7 +146,7 @@ def usage_of(error: CycloptsError) -> Misused:
     message = str(error).rstrip(".")
     if isinstance(error, CoercionError):
         message, found, choices = message.partition(". Choose from: ")
-        if found:  # sorted, because equal types of choices share one order, that of the first in this process
+        if found:  # sorted: equal types of choices share the order of the first one in this process
             message += f": choose from {', '.join(sorted(choices.split(', ')))}"
         if number := NUMBER.fullmatch(message):
             return Misused(f"{number[1]} needs a {NUMBERS[number[3]]}, not '{number[2]}'", f"see {command} --help")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from athena_cli.generated_commands import GENERATED_COMMANDS
 from athena_cli.operation_command import AnyOperation, generated_operations, words_of
 from athena_cli.output.shapes import SHAPES
 from tests.api.examples import EXAMPLES
+from tests.cli.conftest import Here
 from tests.support.server import Server
 
 PLAIN = [row for row in OPERATIONS if words_of(row) in GENERATED_COMMANDS and not row.stream]
@@ -173,3 +175,10 @@ def test_all_pages_of_a_sheet_are_one_sheet(
     first, hint = capsys.readouterr()
     assert wanted.startswith(first)
     assert hint.startswith("More: --cursor ")
+
+
+@pytest.mark.parametrize("words", ["schedules create", "policy update", "runs list", "profiles create"])
+def test_help_names_the_kind_of_a_value(here: Here, words: str) -> None:
+    said = here(*words.split(), "--help").out
+    assert not re.search(r"--\S+\s+(STR|INT|FLOAT|LIST)\b", said), said
+    assert "as JSON)" not in said
