@@ -256,7 +256,8 @@ def _send_request(row: AnyOperation, path: Mapping[str, str], parameters: Parame
         if row.id in SHAPES:
             shape = SHAPES[row.id]
             parts["reshape"] = lambda answer: shape(answer, path)
-        if row.id in PROBLEMS and (row.id != "getRun" or query.get("wait") is not None):
+        asked = body.get("dryRun") is not True and (row.id != "getRun" or query.get("wait") is not None)
+        if row.id in PROBLEMS and asked:
             parts["problem"] = PROBLEMS[row.id]
         if row.body is not NoBody:
             parts["body"] = body

@@ -72,6 +72,20 @@ def test_a_failed_run_is_not_0_and_its_record_is_printed_once(terminal: Terminal
         assert here("runs", "get", run).code == 0
 
 
+def test_a_workflow_that_fails_is_not_0_but_a_dry_run_of_it_is(terminal: Terminal, here: Here) -> None:
+    with terminal.served(local_provider_cmd="/bin/false") as server:
+        said = server.api.post("/directives", {"input": "hello"})["id"]
+        config = {"provider": "local-exec", "model": "script", "tools": ["evidence"]}
+        policies = {"timeoutMs": 60_000, "retryLimit": 1, "budgetUsd": 0}
+        profile = {"displayName": "Script", "version": "v1", "config": config, "policies": policies}
+        step = {"directiveId": said, "harnessProfileId": server.api.post("/harness-profiles", profile)["id"]}
+        definition = {"steps": [{"id": "only", **step}], "dependencies": []}
+        workflow = server.api.post("/workflows", {"definition": definition})["id"]
+        assert here("workflows", "run", workflow).code == 1
+        assert here("workflows", "resume", workflow).code == 1
+        assert here("workflows", "resume", workflow, "--dry-run").code == 0
+
+
 # Without a server
 
 
