@@ -43,6 +43,8 @@ INTEGER_MAX = 2**53 - 1  # every JSON reader keeps integers up to this exact
 
 ID_PATTERN = r"^[A-Za-z0-9._-]+$"
 CLIENT_ID_CHARS_MAX = 128
+ID_PART_CHARS_MIN = 6
+"""The least number of characters of a part of an id that is looked up."""
 NAME = re.compile(ID_PATTERN)
 
 ClientId: TypeAlias = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=1, max_length=CLIENT_ID_CHARS_MAX)]

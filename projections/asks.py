@@ -78,11 +78,12 @@ class AskingWorkflowRow(msgspec.Struct, gc=False):
 
 
 class AskInputRow(msgspec.Struct, gc=False):
-    """Input values of a workflow run as JSON, from its start or a resume; NULL once redacted."""
+    """Input values of a workflow run as JSON, from its start or a resume; NULL if there are none, and once redacted."""
 
     position: int
     workflow_run_id: str
     given: str | None
+    redacted: bool = False
 
 
 class AskCountRow(msgspec.Struct, gc=False):
@@ -100,7 +101,7 @@ INPUT = Table("ask_input", AskInputRow, key=("position",), indexes=(("workflow_r
 COUNT = Table("ask_count", AskCountRow, key=("row",))
 ASKS = Projection("asks", version=1, tables=(ASK, OPEN, NOTE, ASKING, INPUT, COUNT))
 
-SELECT_INPUT = "SELECT given FROM ask_input WHERE workflow_run_id = ? ORDER BY position"
+SELECT_INPUT = "SELECT given, redacted FROM ask_input WHERE workflow_run_id = ? ORDER BY position"
 
 
 @ASKS.handler
@@ -115,8 +116,8 @@ def input_given(rows: Rows, recorded: Recorded[WorkflowRunCreated | WorkflowResu
     event = recorded.event
     if rows.get(ASKING, event.workflow_id) is None:
         return
-    if event.input:
-        rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, to_json(event.input)))
+    given = to_json(event.input) if event.input else None  # a replay does not know whether erased text was there
+    rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, given))
     if isinstance(event, WorkflowResumed):
         for step_id in event.reset:
             _close(rows, recorded, step_id, "cancelled")
@@ -172,7 +173,9 @@ def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunF
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     """Erase the note of a decision, or input values."""
     target = recorded.event.target
-    rows.erase(INPUT, target, "given")
+    given = rows.erase(INPUT, target, "given")
+    if given is not None:
+        given.redacted = True
     note = rows.get(NOTE, target)
     if note is not None:
         row = rows.change(ASK, note.ask_position)
@@ -317,9 +320,9 @@ def _input(connection: Connection, run_id: str) -> tuple[dict[str, Any] | None, 
     """Return the input values of a workflow run, True if they are too long, and True if some were erased."""
     values: dict[str, Any] = {}
     chars, erased = 0, False
-    for (text,) in connection.execute(SELECT_INPUT, (run_id,)):
+    for text, redacted in connection.execute(SELECT_INPUT, (run_id,)):
+        erased = erased or bool(redacted)
         if text is None:
-            erased = True
             continue
         chars += len(str(text))
         if chars > INPUT_CHARS_MAX:

@@ -13,6 +13,7 @@ from athena_api.endpoint.body import is_time, query_kind
 from athena_api.endpoint.operation import NoQuery, Operation
 from athena_core.values import (
     CLIENT_ID_CHARS_MAX,
+    ID_PART_CHARS_MIN,
     ID_PATTERN,
     INTEGER_MAX,
     KEY_CHARS_MAX,
@@ -114,7 +115,8 @@ HEADERS: Mapping[str, Json] = {
 def parameters(row: Operation[Any, Any], schemas: Schemas) -> Iterator[Json]:
     """Yield the parameters of an operation."""
     for name in re.findall(r":(\w+)", row.path):
-        schema = {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_CHARS_MAX, "pattern": ID_PATTERN}
+        least = ID_PART_CHARS_MIN if name == "part" else 1
+        schema = {"type": "string", "minLength": least, "maxLength": CLIENT_ID_CHARS_MAX, "pattern": ID_PATTERN}
         yield {"name": name, "in": "path", "required": True, "schema": schema, "description": _required(row.id, name)}
     if row.query is not NoQuery:
         for field in msgspec.structs.fields(row.query):

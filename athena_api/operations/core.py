@@ -17,7 +17,7 @@ from athena_core.log.writer import REFUSALS
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
-from athena_core.values import FEED_SCAN_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
+from athena_core.values import FEED_SCAN_EVENTS_MAX, ID_PART_CHARS_MIN, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
 from projections import ALL, ids
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 
 READY_LAG_MAX = 10_000
-ID_PART_CHARS_MIN = 6
-"""The least number of characters of a part of an id."""
 WRITES_FAIL = "writes fail"
 EVENT_TYPES = tuple(sorted({event.TYPE for event in EVENTS}))
 
@@ -380,7 +378,7 @@ async def find_ids(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Rep
     """
     part = call.path["part"]
     if len(part) < ID_PART_CHARS_MIN:
-        raise ConfigError.of("ids.find.part", f"must have at least {ID_PART_CHARS_MIN} characters", "a longer part")
+        raise ConfigError.of("part", f"must have at least {ID_PART_CHARS_MIN} characters", "a longer part")
     found, position = await plane.query(("ids",), lambda rows: ids.find_ids(rows, part, call.who.scope))
     return Reply(data=found, position=position, steady=True)
 

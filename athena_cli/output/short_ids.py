@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 
 from athena_cli.exit_codes import Misused
+from athena_core.values import ID_PART_CHARS_MIN
 
-PART_CHARS_MIN = 6
 WHOLE = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}")
-PART = re.compile(rf"[0-9A-Za-z_-]{{{PART_CHARS_MIN},40}}")
+PART = re.compile(rf"[0-9A-Za-z_-]{{{ID_PART_CHARS_MIN},40}}")
 
 OF_RECORDS: Mapping[str, str] = {
     "runId": "run_",
