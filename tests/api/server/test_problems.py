@@ -215,6 +215,15 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> Iterator[dict[str, str]]:
             yield json.loads(JsonLines().format(record))
 
 
+async def logged(caplog: pytest.LogCaptureFixture, broken: Set[str]) -> None:
+    """Return once a failure of each loop is logged, which is just after it is counted."""
+
+    def missing() -> Set[str]:
+        return broken - {line["message"].partition(" failed")[0] for line in lines_of(caplog)}
+
+    await until(lambda: not missing(), missing)
+
+
 def check_signs(parts: ControlPlane, broken: Set[str], began: int, lines: list[dict[str, str]]) -> None:
     """Fail unless each broken loop is in health, metrics and log."""
     health = health_of(parts, parts.reader.head())
@@ -286,6 +295,7 @@ async def test_a_failure_of_any_loop_is_logged_counted_and_shown_until_it_is_ove
         assert measured(parts, "athena_background_failing") == {loop: loop == "memory.index" for loop in LOOPS}
         for broken in (set(LOOPS) - WITHOUT_WRITES, WITHOUT_WRITES):
             await begin(parts, faults, broken)
+            await logged(caplog, broken)
             check_signs(parts, broken, began, list(lines_of(caplog)))
             await end(parts, faults, broken)
     again = {line["message"].partition(" works again")[0] for line in lines_of(caplog)}
