@@ -333,11 +333,7 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
 
 /** The asks that have waited longest. */
 function OpenAsks({ total }: { total: number }): JSX.Element {
-  const live = useLiveQuery(
-    "asks",
-    () => request(listAsks, { query: { limit: ASKS_MAX } }),
-    reloadWhen((event) => changesAsks(event)),
-  );
+  const live = useLiveQuery("asks", () => request(listAsks, { query: { limit: ASKS_MAX } }), reloadWhen(changesAsks));
   const asks = live.data.value?.items ?? [];
   return (
     <>
@@ -345,7 +341,7 @@ function OpenAsks({ total }: { total: number }): JSX.Element {
         <li key={ask.id}>
           <Time at={ask.askedAt} />
           <a class="grow" href={href("workflows", ask.workflowRunId)}>
-            {ask.question ?? `Approve step ${ask.stepId}`}
+            {ask.question}
           </a>
           <span class="quiet cut opt">{short(ask.workflowRunId)}</span>
         </li>

@@ -3,7 +3,10 @@
 import type { SeenEvent } from "./events";
 
 const CHANGES: ReadonlySet<string> = new Set([
-  ...["workflow.approval.requested", "workflow.approval.granted", "workflow.approval.rejected", "workflow.step.cancelled"],
+  "workflow.approval.requested",
+  "workflow.approval.granted",
+  "workflow.approval.rejected",
+  "workflow.step.cancelled",
 ]);
 
 /** Return true if the list of open asks may differ after an event. */
