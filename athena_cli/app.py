@@ -139,7 +139,7 @@ def _print_topic(topic: str) -> None:
         for code, meaning in MEANINGS.items():
             render.say(f"{code:>3}  {meaning}")
         return
-    from athena_cli.client import CONNECTION
+    from athena_cli.flags import CONNECTION
 
     for flag, text in CONNECTION.items():
         render.say(f"{flag}\n    {text}")

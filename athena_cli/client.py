@@ -1,7 +1,7 @@
 """Requests that commands send to a control plane: connection options, sending, and printing the response."""
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
+from athena_cli.flags import CONNECTION
 from athena_cli.output.options import ListOptions
 from athena_cli.render import OUTPUT, Output
 
@@ -23,15 +24,6 @@ WATCH_SECONDS = 2.0
 T = TypeVar("T")
 
 
-CONNECTION: Mapping[str, str] = {
-    "--transport": "`api` sends the request to a server, `local` runs it in this process, `auto` prefers the server "
-    "(ATHENA_CLI_TRANSPORT).",
-    "--api-base-url": "Base URL of the server (ATHENA_API_BASE_URL).",
-    "--api-timeout-ms": "Longest wait for a connection and for a sign of life of the server, in milliseconds; does not "
-    "limit how long a run may take (ATHENA_CLI_API_TIMEOUT_MS).",
-    "--identity": "Identity to send when authentication is on (ATHENA_CLI_IDENTITY).",
-}
-"""The connection options of every command that sends a request, and their help."""
 HIDDEN = Group("Connection", show=False)  # one page of help for all commands: `athena help connection`
 
 

@@ -28,6 +28,16 @@ FLAGGED: Mapping[str, str] = {"scheduleId": "--id"}
 WITHOUT_FLAG = frozenset({"frames"})
 """Query members that only change how a client reads the answer."""
 
+CONNECTION: Mapping[str, str] = {
+    "--transport": "`api` sends the request to a server, `local` runs it in this process, `auto` prefers the server "
+    "(ATHENA_CLI_TRANSPORT).",
+    "--api-base-url": "Base URL of the server (ATHENA_API_BASE_URL).",
+    "--api-timeout-ms": "Longest wait for a connection and for a sign of life of the server, in milliseconds; does not "
+    "limit how long a run may take (ATHENA_CLI_API_TIMEOUT_MS).",
+    "--identity": "Identity to send when authentication is on (ATHENA_CLI_IDENTITY).",
+}
+"""The connection options of every command that sends a request, and their help."""
+
 ABOUT: Mapping[str, str] = {
     "actor": "Only actions of this identity.",
     "after": "Start after this entry (its id), at `latest`, or at a time; from the beginning if absent.",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, 
 
 from cyclopts import Parameter
 
-from athena_cli.output.columns import LISTS
 from athena_cli.output.options import ListOptions
+from athena_cli.output.shapes import LISTS
 from athena_core.text import escape_json, printable
 
 if TYPE_CHECKING:

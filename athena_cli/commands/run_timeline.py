@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed
-from athena_cli.output.timeline import end_line, entry_lines
+from athena_cli.output.shapes import run_problem
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
@@ -17,14 +17,12 @@ PAGE_ENTRIES = 500
 OPEN = frozenset({"queued", "running"})
 
 
-def check_ended(record: Record, *, printed: bool = True) -> None:
+def check_ended(record: Record) -> None:
     """Raise Failed if a run has ended otherwise than completed, and say how to resume it if it is paused."""
-    run_id, status, error = record["runId"], record["status"], record.get("error") or {}
-    if status == "paused":
-        render.note(f"The run is paused. Resume it with: athena resume {run_id} --budget-usd USD")
-    elif status not in OPEN | {"completed"}:
-        reason = f": {error['message']}" if error else ""
-        raise Failed(f"run {run_id} is {status}{reason}", f"see athena explain {run_id}", printed=printed)
+    if record["status"] == "paused":
+        render.note(f"The run is paused. Resume it with: athena resume {record['runId']} --budget-usd USD")
+    elif (wrong := run_problem(record)) is not None:
+        raise Failed(wrong, printed=True)
 
 
 class RunFollower:
@@ -146,6 +144,8 @@ class RunFollower:
             if entry.get("partial"):
                 self._note("  (partial: the run ended here)")
         else:
+            from athena_cli.output.timeline import entry_lines
+
             self._end_turn()
             for text in entry_lines(entry):
                 self._note(text)
@@ -167,4 +167,6 @@ class RunFollower:
 
             render.write(msgspec.json.encode(record))
         if self._output != "jsonl":
+            from athena_cli.output.timeline import end_line
+
             self._note(end_line(record))

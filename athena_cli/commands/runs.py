@@ -9,7 +9,6 @@ from athena_cli.client import ConnectionOptions, call, output_of, request, text_
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
-from athena_cli.output.timeline import end_line
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
@@ -105,6 +104,8 @@ def _start(connection: ConnectionOptions | None, operation_id: str, *, detach: b
 async def _cancel_interrupted(transport: "Transport", run_id: str) -> None:
     """Cancel the run of a command that was interrupted, and print how it ended."""
     import msgspec
+
+    from athena_cli.output.timeline import end_line
 
     render.note("\nCancelling the run. Press Ctrl-C again to leave it.")
     await transport.request("cancelRunByRunId", path={"runId": run_id}, body={"reason": INTERRUPTED})

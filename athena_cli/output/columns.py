@@ -9,9 +9,6 @@ from athena_cli.output.values import TIME, age, between, clock_time, distance, d
 Record = Mapping[str, Any]
 Read = Callable[[Record], str]
 
-LISTS = ("items", "events", "tasks", "logs", "results")
-"""The member names of lists in responses."""
-
 ALWAYS = 0
 WORD_CELLS_MAX = 28
 SESSION_CELLS_MAX = 20

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from athena_cli.exit_codes import joined
+
 Path = Mapping[str, str]
 
 
@@ -46,13 +48,13 @@ def remains(left: Iterable[Mapping[str, str]]) -> str | None:
     return f"the text is erased, but copies may remain in {' · '.join(places)}" if places else None
 
 
-def _run_problem(run: Any) -> str | None:
+def run_problem(run: Any) -> str | None:
     """Return the sentence for a run that has ended otherwise than completed."""
     if run.get("status") not in UNWELL:
         return None
     error = run.get("error") or {}
     reason = f": {error['message']}" if error else ""
-    return f"run {run['runId']} is {run['status']}{reason}; see athena explain {run['runId']}"
+    return joined(f"run {run['runId']} is {run['status']}{reason}", f"see athena explain {run['runId']}")
 
 
 def _workflow_problem(run: Any) -> str | None:
@@ -80,8 +82,8 @@ UNWELL = frozenset({"failed", "cancelled", "crashed", "timed-out"})
 
 PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {
     "forgetMemory": _left,
-    "getRun": _run_problem,
-    "resumeRun": _run_problem,
+    "getRun": run_problem,
+    "resumeRun": run_problem,
     "runWorkflow": _workflow_problem,
     "resumeWorkflow": _workflow_problem,
     "runSchedule": _schedule_problem,
@@ -91,6 +93,9 @@ PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {
 
 ``getRun`` is asked only with ``--wait``.
 """
+
+LISTS = ("items", "events", "tasks", "logs", "results")
+"""The member names of lists in responses."""
 
 LIMITS: Mapping[str, int] = {"getScheduleLogs": 20}
 """The default ``limit`` of an operation."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 from athena_cli.exit_codes import Misused
+from athena_cli.output.values import ULID
 from athena_core.values import ID_PART_CHARS_MIN
 
-WHOLE = re.compile(r"[a-z]+_[0-9A-HJKMNP-TV-Z]{26}")
 PART = re.compile(rf"[0-9A-Za-z_-]{{{ID_PART_CHARS_MIN},40}}")
 
 OF_RECORDS: Mapping[str, str] = {
@@ -29,7 +29,7 @@ OF_ANY: Mapping[str, str] = {"id": "", "scheduleId": "", "drainId": ""}
 
 def is_part(value: str) -> bool:
     """Return True if a value may be a part of an id."""
-    return PART.fullmatch(value) is not None and WHOLE.fullmatch(value) is None
+    return PART.fullmatch(value) is not None and ULID.fullmatch(value) is None
 
 
 def whole_id(member: str, part: str, answer: bytes, beginning: str) -> str:

@@ -3,10 +3,8 @@
 import re
 from datetime import UTC, datetime, tzinfo
 
-from athena_core.clock import SystemClock
 from athena_core.text import one_line, printable
 
-CLOCK = SystemClock()
 ZONE: tzinfo | None = None
 """The time zone of printed times; None is the one of this machine."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
@@ -61,7 +59,9 @@ def duration(ms: float) -> str:
 
 def now() -> datetime:
     """Return the time of this machine."""
-    return datetime.fromtimestamp(CLOCK.now() / 1_000, UTC)
+    from athena_core.clock import wall_ms
+
+    return datetime.fromtimestamp(wall_ms() / 1_000, UTC)
 
 
 def age(then: str, at: datetime | None = None) -> str:

@@ -1,6 +1,5 @@
 """Errors as one sentence and a remedy."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from cyclopts import (
 )
 
 from athena_cli.exit_codes import Absent, Exit, Failed, Misused, NotAllowed
-from athena_cli.flags import flag
+from athena_cli.flags import CONNECTION, flag
 from athena_cli.words.names import NEAR, VERBS
 
 if TYPE_CHECKING:
     from athena_core.errors import AthenaError
 
-CONNECTION_FLAGS = frozenset({"--transport", "--api-base-url", "--api-timeout-ms", "--identity"})
 FAULTS_MAX = 3
 GIVEN = re.compile(r"(?:a|an|the|one of|another) ")
 MEMBERS = re.compile(r"give one of [a-z]\w*(?:, [a-z]\w*)*")
@@ -67,19 +65,15 @@ def exit_of(error: Mapping[str, Any], status: int, request: str = "", names: Seq
 
 def exit_of_local(error: "AthenaError", details: object) -> Exit:
     """Return the exit for an error of a command that works directly on the state directory."""
-    from athena_core import errors
+    from athena_api.edge.replies import status_of
+    from athena_core.errors import ConfigError
 
-    kinds: dict[type[Exit], Any] = {
-        Misused: (errors.Invalid, errors.Unprocessable),
-        Absent: errors.Missing,
-        NotAllowed: (errors.Unauthenticated, errors.Forbidden, errors.Throttled),
-    }
-    kind = next((kind for kind, families in kinds.items() if isinstance(error, families)), Failed)
     remedies = dict.fromkeys(str(fault.get("remedy") or "") for fault in faults_of(details))
     remedy = "; ".join(filter(None, remedies))
     remedy = f"give {remedy}" if GIVEN.match(remedy) and remedy not in error.message else remedy
     body = {"code": error.code, "message": error.message, "retryable": error.retryable, "details": details}
-    return kind(error.message, remedy, note="" if isinstance(error, errors.ConfigError) else error.code, error=body)
+    note = "" if isinstance(error, ConfigError) else error.code
+    return _kind_of(error.code, status_of(error))(error.message, remedy, note=note, error=body)
 
 
 def _kind_of(code: str, status: int) -> type[Exit]:
@@ -133,7 +127,7 @@ def usage_of(error: CycloptsError) -> Misused:
         option = (error.token.keyword or error.token.value).partition("=")[0]
         near = re.search(r"Did you mean (--\S+)\?", str(error))
         remedy = f"did you mean {near[1]}?" if near else f"see {command} --help"
-        if option in CONNECTION_FLAGS:
+        if option in CONNECTION:
             remedy = "it works directly on the state directory (ATHENA_STATE_DIR), without a server"
         return Misused(f"{command} has no option {option}", remedy)
     if isinstance(error, UnusedCliTokensError):
@@ -154,6 +148,7 @@ def usage_of(error: CycloptsError) -> Misused:
 
 
 def _unknown_command(error: UnknownCommandError, command: str) -> Misused:
+    import difflib
 
     word = (error.unused_tokens or ["?"])[0]
     chain = [*(error.command_chain or ())]

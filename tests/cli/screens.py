@@ -21,7 +21,7 @@ import pytest
 
 from athena_cli import app, transport
 from athena_cli.output import values
-from athena_core.clock import FixedClock, iso
+from athena_core.clock import iso
 
 SCREENS = Path(__file__).with_name("screens")
 WIDTHS = (80, 120)
@@ -99,7 +99,7 @@ class Screen:
             usual = {"ATHENA_API_BASE_URL": self._url, "COLUMNS": str(self._width), "TERM": "xterm", "NO_COLOR": "1"}
             for name, value in usual.items():
                 patch.setenv(name, value)
-            patch.setattr(values, "CLOCK", FixedClock(int(NOW.timestamp() * 1_000)))
+            patch.setattr(values, "now", lambda: NOW)
             patch.setattr(values, "ZONE", UTC)
             if self._masked:
                 patch.setattr(transport.Transport, "request", _masked(Mask()))
