@@ -96,12 +96,13 @@ COUNT_ITEMS = "SELECT mode, count(*) FROM work_item WHERE session_id = ? GROUP B
 
 
 SELECT_WAITING = (
-    "SELECT session_id, items, drain_id, updated_at, (SELECT created_at FROM work_item AS item"
-    " WHERE item.session_id = waiting.session_id ORDER BY item.position LIMIT 1)"
-    " FROM (SELECT session_id, count(*) AS items FROM work_item GROUP BY session_id) AS waiting"
+    "SELECT session_id, (SELECT count(*) FROM work_item AS item WHERE item.session_id = oldest.session_id),"
+    " drain_id, updated_at, created_at"
+    " FROM (SELECT session_id, created_at FROM work_item AS one WHERE NOT EXISTS (SELECT 1 FROM work_item AS earlier"
+    " WHERE earlier.session_id = one.session_id AND earlier.position < one.position)) AS oldest"
     " JOIN work_queue USING (session_id)"
 )
-"""The queues that hold items. It reads the index of items, so empty queues cost nothing."""
+"""The queues that hold items, by their oldest item. A page reads the items of its queues, and no empty queue."""
 
 
 @QUEUES.handler

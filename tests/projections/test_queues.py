@@ -47,6 +47,20 @@ def test_queues_that_hold_items_are_listed_by_session(tmp_path: Path, history: H
     assert [one.session_id for one in queues.list_queues(connection, scope=scope, cursor=None, limit=5).items] == ["b"]
 
 
+def test_a_page_of_queues_reads_no_other_queue(tmp_path: Path, history: History, engine: str) -> None:
+    """The plan follows an index and stops; sorting or grouping would read all items."""
+    connection = shown(tmp_path, history)
+    statement = f"{queues.SELECT_WAITING} ORDER BY session_id LIMIT 2"
+    if engine == "sqlite":
+        plan = str([row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]).upper()
+        assert "WORK_ITEM_BY_SESSION_ID_POSITION" in plan
+        assert ("TEMP" in plan, "CO-ROUTINE" in plan) == (False, False)
+    else:
+        list(connection.execute("SET enable_seqscan = off"))
+        plan = str([row[0] for row in connection.execute(f"EXPLAIN {statement}")])
+        assert ("Sort" in plan, "Aggregate" in plan.partition("SubPlan")[0]) == (False, False)
+
+
 def test_a_queue_without_a_past_is_empty_now(tmp_path: Path, history: History) -> None:
     queue = queues.queue_by_session(shown(tmp_path, history), "s", BEGINNING)
     assert (queue.items, queue.draining, queue.updated_at) == ((), False, iso(BEGINNING))
