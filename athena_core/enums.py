@@ -9,7 +9,9 @@ RunStatus: TypeAlias = Literal["queued", "running", "paused", RunEndStatus]
 SessionStrategy: TypeAlias = Literal["enqueue", "reject", "interrupt"]
 """What to do if the session is busy: wait (the default), fail, or cancel the running run."""
 WaitReason: TypeAlias = Literal["session-busy", "concurrency", "executor", "key-limit"]
-PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"]
+RequeueReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "halted"]
+"""What a parked run waits for once its asks are answered."""
+PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model", "ask"]
 TranscriptRole: TypeAlias = Literal["system", "user", "assistant", "tool"]
 TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"]
 EvidenceType: TypeAlias = Literal["text", "json", "binary"]
@@ -19,6 +21,17 @@ VerificationStatus: TypeAlias = Literal["passed", "verification-failed"]
 ContextStrategy: TypeAlias = Literal["raw", "summary"]
 HarnessVersion: TypeAlias = Literal["v1", "v2"]
 HttpMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+# Asks
+
+RunAskKind: TypeAlias = Literal["tool-permission", "question", "choice"]
+AskOrigin: TypeAlias = Literal["loop", "agent", "mcp"]
+"""Who asks: the loop of Athena, an outside agent, or an MCP server."""
+AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"]
+AskExpiry: TypeAlias = Literal["deny", "cancel"]
+"""What an ask without an answer causes: the call is refused, or the run is cancelled."""
+AnswerCause: TypeAlias = Literal["person", "rule", "expiry", "run-ended"]
+Approval: TypeAlias = Literal["allow", "ask", "deny"]
 
 # The policy
 

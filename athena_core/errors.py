@@ -285,6 +285,42 @@ class RunNotPaused(Conflict):
     code = "RUN_NOT_PAUSED"
 
 
+class AskDecided(Conflict):
+    """The ask was answered before. The message says by whom, and with which option."""
+
+    code = "ASK_DECIDED"
+
+
+class AskExpired(Conflict):
+    """The ask was not answered in time."""
+
+    code = "ASK_EXPIRED"
+
+
+class AskEnded(Conflict):
+    """The ask is over because its run ended or is being cancelled."""
+
+    code = "ASK_ENDED"
+
+
+class AskChanged(Conflict):
+    """The subject hash is not the one of the ask: something else was shown."""
+
+    code = "ASK_CHANGED"
+
+
+class AskNotEditable(Invalid):
+    """The arguments of this ask cannot be edited."""
+
+    code = "ASK_NOT_EDITABLE"
+
+
+class AskLimit(Throttled):
+    """Too many asks are open."""
+
+    code = "ASK_LIMIT"
+
+
 class TurnLimit(Upstream):
     """The model gave no answer within the number of calls that the profile allows."""
 

@@ -75,6 +75,8 @@ def dead_letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("evidence.attached", 1): unchanged,  # all labels were public; now only those that the profile names
     ("tool.called", 1): unchanged,  # all names were public; now only names of tools
+    ("tool.called", 2): unchanged,  # no call was denied, and none waited for a person
+    ("run.paused", 1): unchanged,  # it was always for money
     ("schedule.slots.missed", 1): unchanged,  # `catchup-latest` was also the reason where catchUp is `none`
     **{shape: partial(to_text, names) for shape, names in MOVED_WORDS.items()},
     DEAD_LETTER: dead_letter_to_text,

@@ -4,12 +4,15 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from athena_core.clock import iso
 from athena_core.decider import Context
 from athena_core.domain.run.events import (
+    ENDING_TYPES,
     BudgetReserved,
     CancelCause,
     EvidenceAttached,
     LossReason,
+    RunAnswered,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -20,6 +23,7 @@ from athena_core.domain.run.events import (
     RunPaused,
     RunQueued,
     RunRequest,
+    RunRequeued,
     RunResumed,
     RunStarted,
     RunStep,
@@ -28,8 +32,8 @@ from athena_core.domain.run.events import (
     UsageRecorded,
 )
 from athena_core.domain.run.state import RunState, request_fields
-from athena_core.enums import WaitReason
-from athena_core.errors import LeaseLost
+from athena_core.enums import RequeueReason, WaitReason
+from athena_core.errors import AskChanged, AskDecided, AskEnded, AskExpired, ConfigError, LeaseLost, NotFound
 from athena_core.event import Event, Value
 
 
@@ -41,7 +45,9 @@ class RequestRun(Value):
 
 
 class AdmitRun(Value):
-    """Admit a queued run."""
+    """Admit a queued run, or resume a requeued one, which ``executor`` will lease."""
+
+    executor: str = ""
 
 
 class LeaseRun(Value):
@@ -67,7 +73,7 @@ class TakeRun(Value):
 
 
 class RecordStep(Value):
-    """Record steps of the executor that holds ``token``: transcript entries, tool calls, evidence, usage."""
+    """Record steps of the executor that holds ``token``: transcript entries, tool calls, asks, evidence, usage."""
 
     token: int
     steps: tuple[RunStep, ...]
@@ -84,7 +90,7 @@ class ReserveBudget(Value):
 
 
 class PauseRun(Value):
-    """Pause a run whose budget is used up, at ``elapsed_ms`` of its timeout.
+    """Pause a run whose budget is used up, or park one that asks a person, at ``elapsed_ms`` of its timeout.
 
     Without ``reached`` it is the run's own budget, else the daily budget.
     """
@@ -92,6 +98,7 @@ class PauseRun(Value):
     token: int
     elapsed_ms: int
     reached: "DayReached | None" = None
+    asking: bool = False
 
 
 class DayReached(Value):
@@ -107,6 +114,33 @@ class ResumeRun(Value):
 
     executor: str
     budget_micro_usd: int | None = None
+
+
+class AnswerAsk(Value):
+    """Answer an open ask with one of its options. The caller has checked the right, the values and edited arguments.
+
+    ``subject_sha256`` is the hash that ``by`` saw. The other members are recorded in the event.
+    """
+
+    ask_id: str
+    subject_sha256: str
+    option_id: str
+    by: str
+    edited_sha256: str | None = None
+    arguments: str | None = None
+    edited_salt: str | None = None
+    values: str | None = None
+    note: str | None = None
+
+
+class ExpireAsks(Value):
+    """Decide the open asks whose time is over."""
+
+
+class RequeueRun(Value):
+    """Let a parked run, all of whose asks are answered, wait in line."""
+
+    reason: RequeueReason
 
 
 class EndRun(Value):
@@ -144,6 +178,9 @@ RunCommand = (
     | ReserveBudget
     | PauseRun
     | ResumeRun
+    | AnswerAsk
+    | ExpireAsks
+    | RequeueRun
     | EndRun
     | CancelRun
     | ForceCancel
@@ -152,7 +189,25 @@ RunCommand = (
 
 
 def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Event, ...]:
-    """Return the events of a command; none if it came too late. Raise LeaseLost if its token is not the current one."""
+    """Return the events of a command; none if it came too late.
+
+    Raise LeaseLost if its token is not the current one. An answer that came too late raises AskDecided, AskExpired or
+    AskEnded, one to another subject AskChanged.
+    """
+    events = _decide(command, state, context)
+    if state.asks and events and events[-1].TYPE in ENDING_TYPES:
+        return (*events[:-1], *_closed(state), events[-1])
+    return events
+
+
+def _closed(state: RunState) -> tuple[RunAnswered, ...]:
+    """Return the answers to the open asks of a run that ends."""
+    return tuple(
+        RunAnswered(ask_id=ask.ask_id, subject_sha256=ask.subject_sha256, cause="run-ended") for ask in state.asks
+    )
+
+
+def _decide(command: RunCommand, state: RunState, context: Context) -> tuple[Event, ...]:
     match command:
         case RequestRun():
             return () if state.status else (_request(command),)
@@ -165,11 +220,23 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
                 raise LeaseLost("The lease is lost: another executor took the run over.")
             return _continue(command, state)
         case AdmitRun():
+            if state.requeued:
+                return _resume(ResumeRun(executor=command.executor), state)
             return (state.request,) if state.status == "queued" and state.request else ()
         case TakeRun():
             return _take_over(command, state)
         case ResumeRun():
             return _resume(command, state)
+        case AnswerAsk():
+            return (_answer(command, state, context.now),)
+        case ExpireAsks():
+            return tuple(
+                RunAnswered(ask_id=ask.ask_id, subject_sha256=ask.subject_sha256, cause="expiry")
+                for ask in state.asks
+                if ask.expires_at_ms <= context.now
+            )
+        case RequeueRun():
+            return _requeue(command, state)
         case CancelRun():
             return _cancel(command, state)
         case ForceCancel():
@@ -180,7 +247,7 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
 
 def _resume(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
     request = state.request
-    if state.status != "paused" or request is None:
+    if state.status != "paused" or request is None or state.asks:
         return ()
     budget = command.budget_micro_usd
     if budget is None and state.paused != "budget":  # it did not pause for its own budget, so that stays
@@ -193,6 +260,60 @@ def _resume(command: ResumeRun, state: RunState) -> tuple[Event, ...]:
         fallbacks=request.fallbacks,
     )
     return (resumed,)
+
+
+def _answer(command: AnswerAsk, state: RunState, now: int) -> RunAnswered:
+    ask = next((ask for ask in state.asks if ask.ask_id == command.ask_id), None)
+    if ask is None:
+        raise _answered_before(command.ask_id, state)
+    if state.cancel is not None:
+        raise AskEnded(f"ask {ask.ask_id} has ended: its run is being cancelled")
+    if ask.subject_sha256 != command.subject_sha256:
+        raise AskChanged(f"ask {ask.ask_id} is about something else than what you saw. Read it again, then decide.")
+    if ask.expires_at_ms <= now:
+        raise AskExpired(f"ask {ask.ask_id} expired at {iso(ask.expires_at_ms)}")
+    ids = [option.id for option in ask.options]
+    if command.option_id not in ids:
+        raise ConfigError.of("optionId", f"the ask has no option {command.option_id!r}", f"one of {', '.join(ids)}")
+    return RunAnswered(
+        ask_id=ask.ask_id,
+        subject_sha256=ask.subject_sha256,
+        cause="person",
+        by=command.by,
+        option_id=command.option_id,
+        edited_sha256=command.edited_sha256,
+        arguments=command.arguments,
+        edited_salt=command.edited_salt,
+        values=command.values,
+        note=command.note,
+    )
+
+
+def _answered_before(ask_id: str, state: RunState) -> Exception:
+    """Return why an ask cannot be answered any more: the first answer, or the end of its run."""
+    first = next((answer for answer in state.answers if answer.ask_id == ask_id), None)
+    match first and first.cause:
+        case "person" | "rule":
+            who = f"{first.by} " if first is not None and first.by else "a permission rule "
+            return AskDecided(f"ask {ask_id} was answered before: {who}chose {first and first.option_id!r}")
+        case "expiry":
+            return AskExpired(f"ask {ask_id} has expired")
+    if first is not None or not state.open:
+        return AskEnded(f"ask {ask_id} has ended with its run ({state.status})")
+    return NotFound(f"run has no ask {ask_id!r}")
+
+
+def _requeue(command: RequeueRun, state: RunState) -> tuple[Event, ...]:
+    request = state.request
+    if state.paused != "ask" or state.status != "paused" or state.asks or state.requeued or request is None:
+        return ()
+    requeued = RunRequeued(
+        reason=command.reason,
+        harness_profile_id=request.harness_profile_id if request.profile_named else None,
+        provider=request.provider,
+        fallbacks=request.fallbacks,
+    )
+    return (requeued,)
 
 
 def _request(command: RequestRun) -> Event:
@@ -261,6 +382,8 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
 
 
 def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
+    if command.asking:
+        return RunPaused(reason="ask", elapsed_ms=command.elapsed_ms) if state.asks else None
     reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
     if reached is not None:
         return RunPaused(

@@ -3,6 +3,11 @@
 from typing import Annotated, ClassVar, Literal
 
 from athena_core.enums import (
+    AnswerCause,
+    ApproverRole,
+    AskExpiry,
+    AskOptionKind,
+    AskOrigin,
     EvidenceSource,
     EvidenceType,
     FailureAction,
@@ -11,6 +16,8 @@ from athena_core.enums import (
     PolicyRuleType,
     PolicyType,
     RejectionReason,
+    RequeueReason,
+    RunAskKind,
     RunEndStatus,
     TranscriptKind,
     TranscriptRole,
@@ -168,18 +175,19 @@ class MemoryRecalled(Event):
 class ToolCalled(Event):
     """A model requested a tool call. It is recorded before the call. ``refused`` is set if the call will not be made.
 
-    If the tool does not exist, the model's text is in ``unknown_name``.
+    If the tool does not exist, the model's text is in ``unknown_name``. ``ask_id`` is the ask that allowed the call.
     """
 
     TYPE: ClassVar[str] = "tool.called"
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     turn: int
     tool_call_id: str
     chars: int
     repeatable: bool
     tool_name: str | None = None
-    refused: Literal["unknown-tool", "bad-arguments"] | None = None
+    refused: Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks"] | None = None
+    ask_id: str | None = None
     unknown_name: Text = None
     arguments: Text = None
 
@@ -246,19 +254,91 @@ class BudgetReserved(Event):
     reserved_micro_usd: int
 
 
-class RunPaused(Event):
-    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at ``elapsed_ms``.
+class AskOption(Value):
+    """A possible answer to an ask. Its name is text of the ask."""
 
-    ``budget`` is the run's own budget. ``daily-budget`` is the policy's, with the sums of the UTC day.
-    ``unpriced-model`` means that the cost of the next call is unknown.
+    id: str
+    kind: AskOptionKind
+
+
+class RunAsked(Event):
+    """The run asks a person and waits. Its time stands until no ask is open.
+
+    ``subject_sha256`` is the hash of the salt and the subject of the decision. ``chars`` is the length of the call's
+    arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
+    """
+
+    TYPE: ClassVar[str] = "run.asked"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
+    ask_id: str
+    kind: RunAskKind
+    origin: AskOrigin
+    turn: int
+    chars: int
+    options: tuple[AskOption, ...]
+    subject_sha256: str
+    expires_at_ms: int
+    on_expiry: AskExpiry
+    hold_until_ms: int
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    role: ApproverRole | None = None
+    approvers: tuple[str, ...] | None = None
+    not_requester: bool | None = None
+    title: Text = None
+    arguments: Text = None
+    option_names: Annotated[tuple[str, ...] | None, TEXT] = None
+    form: Text = None
+    subject_salt: Text = None
+
+
+class RunAnswered(Event):
+    """An ask was decided: by a person, by a permission rule, by its expiry, or by the end of the run.
+
+    ``edited_sha256`` is the hash of the salt and of the call that was approved instead, with these ``arguments``.
+    ``values`` are the answers to a form, as JSON.
+    """
+
+    TYPE: ClassVar[str] = "run.answered"
+    SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=FREES_NOTHING, console=True)
+    ask_id: str
+    subject_sha256: str
+    cause: AnswerCause
+    by: str | None = None
+    option_id: str | None = None
+    rule_id: str | None = None
+    edited_sha256: str | None = None
+    arguments: Text = None
+    values: Text = None
+    note: Text = None
+    edited_salt: Text = None
+
+
+class RunRequeued(Event):
+    """A parked run, all of whose asks are answered, waits in line for a slot. Its limit keys are in the event."""
+
+    TYPE: ClassVar[str] = "run.requeued"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate="the resume that follows is replayed", console=True)
+    reason: RequeueReason
+    harness_profile_id: str | None = None
+    provider: str | None = None
+    fallbacks: tuple[str, ...] | None = None
+
+
+class RunPaused(Event):
+    """The run waits for money or for a person. It keeps its session but frees its slot.
+
+    Its timeout stops at ``elapsed_ms``. ``budget`` is the run's own budget. ``daily-budget`` is the policy's, with the
+    sums of the UTC day. ``unpriced-model`` means that the cost of the next call is unknown. ``ask`` has no sums.
     """
 
     TYPE: ClassVar[str] = "run.paused"
+    SCHEMA: ClassVar[int] = 2
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
     reason: PauseReason
     elapsed_ms: int
-    spent_micro_usd: int
-    budget_micro_usd: int
+    spent_micro_usd: int | None = None
+    budget_micro_usd: int | None = None
 
 
 class RunResumed(Event):
@@ -429,5 +509,5 @@ STATUS_OF_ENDING: dict[str, RunEndStatus] = {
     RunTimedOut.TYPE: "timed-out",
     RunCrashed.TYPE: "crashed",
 }
-RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded
-"""The events that an executor records during a run."""
+RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded | RunAsked | RunAnswered
+"""The events that an executor records during a run. Its only answers are those by a permission rule."""

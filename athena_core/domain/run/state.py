@@ -1,7 +1,7 @@
 """The state of a run, and what its events occupy: slots, turns, leases, budgets."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -16,6 +16,8 @@ from athena_core.domain.run.events import (
     MemoryRecalled,
     PolicyConcurrencyRejected,
     PolicyRejected,
+    RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -27,6 +29,7 @@ from athena_core.domain.run.events import (
     RunPaused,
     RunQueued,
     RunRequest,
+    RunRequeued,
     RunResumed,
     RunStarted,
     RunTimedOut,
@@ -38,9 +41,14 @@ from athena_core.domain.run.events import (
 from athena_core.enums import PauseReason
 from athena_core.event import Event, Guard, Recorded, Value, parts_of
 
+E = TypeVar("E", RunAsked, RunAnswered)
+
 DAY_MS = 86_400_000
 SPENT_DAYS = 40
 """Days of spending that are kept. If the clock goes back within them, no daily budget starts anew."""
+
+ANSWERS_KEPT = 32
+"""The most answers that the state of a run keeps, to tell a second answer which one was first."""
 
 LAST_SPENT_KEY = "day"
 """Key of the only ``spent`` row of release 0.1.0: the last day with any spending."""
@@ -50,7 +58,8 @@ class RunState(Value):
     """The state of a run. ``status`` is empty before the first event. ``request`` never holds text.
 
     ``executor`` is set while the run is leased, ``paused`` while it is paused. Money is in micro-USD. ``cut`` is True
-    if the budget cut the last model output.
+    if the budget cut the last model output. ``asks`` are the open ones and ``answers`` the newest, both without text.
+    ``requeued`` is True while a parked run waits in line.
     """
 
     status: str = ""
@@ -64,6 +73,9 @@ class RunState(Value):
     cancel: RunCancelRequested | None = None
     withdrawn: bool = False
     paused: PauseReason | None = None
+    asks: tuple[RunAsked, ...] = ()
+    answers: tuple[RunAnswered, ...] = ()
+    requeued: bool = False
 
     @property
     def open(self) -> bool:
@@ -93,16 +105,31 @@ def evolve(state: RunState, event: Event) -> RunState:
             return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
         case RunPaused():
             return replace(state, status="paused", executor=None, paused=event.reason)
+        case RunAsked():
+            return replace(state, asks=(*state.asks, _textless(event)))
+        case RunAnswered():
+            asks = tuple(ask for ask in state.asks if ask.ask_id != event.ask_id)
+            return replace(state, asks=asks, answers=(*state.answers, _textless(event))[-ANSWERS_KEPT:])
+        case RunRequeued():
+            return replace(state, requeued=True)
         case RunResumed():
             budget = event.budget_micro_usd
-            return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None)
+            return replace(state, status="running", budget_micro_usd=budget, cut=False, paused=None, requeued=False)
         case RunCancelRequested() if state.open and event.status == "cancelled":
             return replace(state, cancel=replace(event, note=None))
         case _:
             return state
 
 
-NO_TEXT: dict[str, Any] = {name: None for name, part in parts_of(RunRequest).items() if part == "text"}
+TEXTS: dict[type[Event], dict[str, Any]] = {
+    kind: {name: None for name, part in parts_of(kind).items() if part == "text"}
+    for kind in (RunRequest, RunAsked, RunAnswered)
+}
+NO_TEXT = TEXTS[RunRequest]
+
+
+def _textless(event: E) -> E:
+    return replace(event, **TEXTS[type(event)])
 
 
 def without_text(request: RunRequest) -> RunCreated:
@@ -117,10 +144,11 @@ def request_fields(request: RunRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in RunRequest.__struct_fields__}
 
 
-# Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session.
+# Guards: ``waiting``, ``slot``, ``lease`` and ``child`` by run, ``turn`` by session, ``ask`` by ask.
 #
-# Waiting runs and runs with a slot have their limit keys. ``reserved`` is a run's reservation from the daily budget.
-# ``spent`` is the spending of all runs on a UTC day: a ring with one row for each of the last ``SPENT_DAYS``.
+# An open ask has its run and its expiry. Waiting runs, requeued ones too, and runs with a slot have their limit keys.
+# ``reserved`` is a run's reservation from the daily budget. ``spent`` is the spending of all runs on a UTC day: a ring
+# with one row for each of the last ``SPENT_DAYS``.
 
 
 def _queued_guards(recorded: Recorded[RunQueued]) -> tuple[Guard, ...]:
@@ -164,10 +192,32 @@ def _paused_guards(recorded: Recorded[RunPaused]) -> tuple[Guard, ...]:
     return tuple(Guard(kind=kind, key=recorded.stream, value=None) for kind in ("slot", "lease", "reserved"))
 
 
-def _resumed_guards(recorded: Recorded[RunResumed]) -> tuple[Guard, ...]:
+def _asked_guards(recorded: Recorded[RunAsked]) -> tuple[Guard, ...]:
     event = recorded.event
-    places = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
-    return (Guard(kind="slot", key=recorded.stream, value=(recorded.position, *places)),)
+    return (Guard(kind="ask", key=event.ask_id, value=(recorded.stream, event.expires_at_ms)),)
+
+
+def _answered_guards(recorded: Recorded[RunAnswered]) -> tuple[Guard, ...]:
+    return (Guard(kind="ask", key=recorded.event.ask_id, value=None),)
+
+
+def _requeued_guards(recorded: Recorded[RunRequeued]) -> tuple[Guard, ...]:
+    return (Guard(kind="waiting", key=recorded.stream, value=_places_again(recorded)),)
+
+
+def _resumed_guards(recorded: Recorded[RunResumed]) -> tuple[Guard, ...]:
+    run_id = recorded.stream
+    return (
+        Guard(kind="waiting", key=run_id, value=None),
+        Guard(kind="slot", key=run_id, value=_places_again(recorded)),
+    )
+
+
+def _places_again(recorded: Recorded[RunRequeued] | Recorded[RunResumed]) -> tuple[str | int, ...]:
+    """Return the position of an event and the limit keys of its run."""
+    event = recorded.event
+    keys = limit_keys(recorded.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+    return (recorded.position, *keys)
 
 
 def _ended_guards(recorded: Recorded[RunEnding]) -> tuple[Guard, ...]:
@@ -212,7 +262,10 @@ DECIDER: Decider[RunState] = Decider(
         EvidenceAttached,
         UsageRecorded,
         BudgetReserved,
+        RunAsked,
+        RunAnswered,
         RunPaused,
+        RunRequeued,
         RunResumed,
         RunCancelRequested,
         RunCompleted,
@@ -231,7 +284,10 @@ DECIDER: Decider[RunState] = Decider(
         RunLeased: _leased_guards,
         BudgetReserved: _reserved_guards,
         UsageRecorded: _paid_guards,
+        RunAsked: _asked_guards,
+        RunAnswered: _answered_guards,
         RunPaused: _paused_guards,
+        RunRequeued: _requeued_guards,
         RunResumed: _resumed_guards,
         **dict.fromkeys(ENDINGS, _ended_guards),
     },

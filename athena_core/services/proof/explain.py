@@ -356,7 +356,9 @@ def _tool(event: ToolCalled | TranscriptAppended) -> str:
 
 
 def _spent(event: RunPaused) -> str:
-    spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
+    if event.reason == "ask":
+        return "it asked a person and was not answered in time"
+    spent, budget = money(event.spent_micro_usd or 0), money(event.budget_micro_usd or 0)
     if event.reason == "unpriced-model":
         return f"its model has no price, and the daily budget is {budget}"
     return f"{spent} of {'its' if event.reason == 'budget' else 'the daily'} budget of {budget} is spent"
@@ -378,7 +380,9 @@ def _refused(event: PolicyRejected) -> str:
 
 def _wanted(event: RunPaused) -> str:
     """Return what a paused run waits for."""
-    spent, budget = money(event.spent_micro_usd), money(event.budget_micro_usd)
+    if event.reason == "ask":
+        return "an answer to what it asked"
+    spent, budget = money(event.spent_micro_usd or 0), money(event.budget_micro_usd or 0)
     if event.reason == "unpriced-model":
         return f"a price for its model, or a policy without the daily budget of {budget}"
     if event.reason == "budget":

@@ -494,6 +494,9 @@ def resume(
         raise NotFound(f"no run {run_id!r} exists")
     if state.status != "paused":
         raise RunNotPaused(f"run {run_id} is {state.status}; only a paused run can be resumed", {"runId": run_id})
+    if state.paused == "ask":
+        why = "waits in line after its answer" if state.requeued else f"asks {', '.join(a.ask_id for a in state.asks)}"
+        raise RunNotPaused(f"run {run_id} {why}; only an answer resumes it", {"runId": run_id})
     spent = state.spent_micro_usd
     if budget_micro_usd is not None and budget_micro_usd <= spent:
         remedy = f"more than {spent / MICRO_USD:.6f}, or omit it to run without a budget"

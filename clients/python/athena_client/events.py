@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     A2aMessageFailedPayloadStatus: TypeAlias = Literal["failed"] | str
     A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
+    AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
     LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
     PersonaRunCompletedStatus: TypeAlias = Literal["failed", "ok"] | str
     PersonaRunStartedBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
     RolesLoadedSource: TypeAlias = Literal["file", "settings"] | str
+    RunAnsweredCause: TypeAlias = Literal["expiry", "person", "rule", "run-ended"] | str
+    RunAskedKind: TypeAlias = Literal["choice", "question", "tool-permission"] | str
+    RunAskedOnExpiry: TypeAlias = Literal["cancel", "deny"] | str
+    RunAskedOrigin: TypeAlias = Literal["agent", "loop", "mcp"] | str
     RunCancelRequestedCause: TypeAlias = (
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
     RunLeasedBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
+    RunRequeuedReason: TypeAlias = Literal["concurrency", "executor", "halted", "key-limit"] | str
     SafetyViolationCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
     SafetyViolationOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
     SafetyViolationSeverity: TypeAlias = Literal["critical", "high"] | str
@@ -65,7 +71,7 @@ if TYPE_CHECKING:
         ]
         | str
     )
-    ToolCalledRefused: TypeAlias = Literal["bad-arguments", "unknown-tool"] | str
+    ToolCalledRefused: TypeAlias = Literal["bad-arguments", "denied", "too-many-asks", "unknown-tool"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
     WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
     WorkflowApprovalRejectedCause: TypeAlias = Literal["expiry", "identity"] | str
@@ -75,15 +81,21 @@ else:  # a newer server may send others
     A2aMessageFailedPayloadStatus = str
     A2aMessageSentPayloadStatus = str
     A2aMessageStartedPayloadStatus = str
+    AskOptionKind = str
     AuthzDeniedDenyReason = str
     LogForkedAnchor = str
     PersonaRunCompletedStatus = str
     PersonaRunStartedBaseRefResolvedFrom = str
     RolesLoadedSource = str
+    RunAnsweredCause = str
+    RunAskedKind = str
+    RunAskedOnExpiry = str
+    RunAskedOrigin = str
     RunCancelRequestedCause = str
     RunCancelRequestedStatus = str
     RunCancelledCause = str
     RunLeasedBecause = str
+    RunRequeuedReason = str
     SafetyViolationCategory = str
     SafetyViolationOutcome = str
     SafetyViolationSeverity = str
@@ -110,7 +122,10 @@ if TYPE_CHECKING:
             "evidence.attached",
             "usage.recorded",
             "budget.reserved",
+            "run.asked",
+            "run.answered",
             "run.paused",
+            "run.requeued",
             "run.resumed",
             "run.cancel.requested",
             "run.completed",
@@ -225,6 +240,15 @@ class EventRecord(Model, frozen=True, kw_only=True):
     """Scope that the event stores, as names by kind; absent without one."""
     undecodable: bool | None = None
     """True if the payload cannot be read here; else absent."""
+
+
+class AskOption(Model, frozen=True, kw_only=True):
+    """A possible answer to an ask. Its name is text of the ask."""
+
+    id: str
+    """Id."""
+    kind: AskOptionKind
+    """Kind of the content."""
 
 
 class ContextReference(Model, frozen=True, kw_only=True):
@@ -647,12 +671,14 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     """Name of the tool; absent without one."""
     refused: ToolCalledRefused | None = None
     """Number that were refused."""
+    ask_id: str | None = None
+    """Id of the ask."""
 
 
 class ToolCalled(EventRecord, frozen=True, kw_only=True):
     """A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
 
-    If the tool does not exist, the model's text is in `unknown_name`.
+    If the tool does not exist, the model's text is in `unknown_name`. `ask_id` is the ask that allowed the call.
     """
 
     type: Literal["tool.called"]
@@ -752,27 +778,113 @@ class BudgetReserved(EventRecord, frozen=True, kw_only=True):
     payload: BudgetReservedPayload
 
 
+class RunAskedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.asked`."""
+
+    ask_id: str
+    """Id of the ask."""
+    kind: RunAskedKind
+    """Kind of the content."""
+    origin: RunAskedOrigin
+    turn: int
+    """Number of the model call, from 1."""
+    chars: int
+    """Length in characters."""
+    options: list[AskOption]
+    subject_sha256: str
+    expires_at_ms: int
+    on_expiry: RunAskedOnExpiry
+    """Decision at expiry; absent: reject."""
+    hold_until_ms: int
+    tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
+    tool_name: str | None = None
+    """Name of the tool; absent without one."""
+    role: models.ApproverRole | None = None
+    """Who wrote it."""
+    approvers: list[str] | None = None
+    """Identities that may decide; absent: all with the role."""
+    not_requester: bool | None = None
+    """True: who started or resumed the run may not approve."""
+
+
+class RunAsked(EventRecord, frozen=True, kw_only=True):
+    """The run asks a person and waits. Its time stands until no ask is open.
+
+    `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
+    arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
+    """
+
+    type: Literal["run.asked"]
+    payload: RunAskedPayload
+
+
+class RunAnsweredPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.answered`."""
+
+    ask_id: str
+    """Id of the ask."""
+    subject_sha256: str
+    cause: RunAnsweredCause
+    """Why it is paused."""
+    by: str | None = None
+    option_id: str | None = None
+    rule_id: str | None = None
+    edited_sha256: str | None = None
+
+
+class RunAnswered(EventRecord, frozen=True, kw_only=True):
+    """An ask was decided: by a person, by a permission rule, by its expiry, or by the end of the run.
+
+    `edited_sha256` is the hash of the salt and of the call that was approved instead, with these `arguments`. `values`
+    are the answers to a form, as JSON.
+    """
+
+    type: Literal["run.answered"]
+    payload: RunAnsweredPayload
+
+
 class RunPausedPayload(Model, frozen=True, kw_only=True):
     """The payload of `run.paused`."""
 
     reason: models.PauseReason
     """Reason, for auditors."""
     elapsed_ms: int
-    spent_micro_usd: int
+    spent_micro_usd: int | None = None
     """Spent on the UTC day, in millionths of a dollar; absent for run limits."""
-    budget_micro_usd: int
+    budget_micro_usd: int | None = None
     """Budget in millionths of a dollar; absent without one."""
 
 
 class RunPaused(EventRecord, frozen=True, kw_only=True):
-    """A budget is used up. The run keeps its session but frees its slot; its timeout stops at `elapsed_ms`.
+    """The run waits for money or for a person. It keeps its session but frees its slot.
 
-    `budget` is the run's own budget. `daily-budget` is the policy's, with the sums of the UTC day. `unpriced-model`
-    means that the cost of the next call is unknown.
+    Its timeout stops at `elapsed_ms`. `budget` is the run's own budget. `daily-budget` is the policy's, with the sums
+    of the UTC day. `unpriced-model` means that the cost of the next call is unknown. `ask` has no sums.
     """
 
     type: Literal["run.paused"]
     payload: RunPausedPayload
+
+
+class RunRequeuedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `run.requeued`."""
+
+    reason: RunRequeuedReason
+    """Reason, for auditors."""
+    harness_profile_id: str | None = None
+    """Id of the harness profile."""
+    provider: str | None = None
+    """Name of the provider."""
+    fallbacks: list[str] | None = None
+    """Fallback models, as `provider/model`."""
+
+
+class RunRequeued(EventRecord, frozen=True, kw_only=True):
+    """A parked run, all of whose asks are answered, waits in line for a slot. Its limit keys are in the event."""
+
+    type: Literal["run.requeued"]
+    payload: RunRequeuedPayload
 
 
 class RunResumedPayload(Model, frozen=True, kw_only=True):
@@ -2526,7 +2638,10 @@ Event: TypeAlias = (
     | EvidenceAttached
     | UsageRecorded
     | BudgetReserved
+    | RunAsked
+    | RunAnswered
     | RunPaused
+    | RunRequeued
     | RunResumed
     | RunCancelRequested
     | RunCompleted
@@ -2625,7 +2740,10 @@ CLASSES: dict[str, type[Event]] = {
     "evidence.attached": EvidenceAttached,
     "usage.recorded": UsageRecorded,
     "budget.reserved": BudgetReserved,
+    "run.asked": RunAsked,
+    "run.answered": RunAnswered,
     "run.paused": RunPaused,
+    "run.requeued": RunRequeued,
     "run.resumed": RunResumed,
     "run.cancel.requested": RunCancelRequested,
     "run.completed": RunCompleted,

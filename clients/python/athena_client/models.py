@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     ContextStrategy: TypeAlias = Literal["raw", "summary"] | str
     CurrentWaitReason: TypeAlias = (
         Literal[
+            "ask",
             "budget",
             "cancel",
             "concurrency",
@@ -106,7 +107,7 @@ if TYPE_CHECKING:
         | str
     )
     PauseCause: TypeAlias = Literal["failure", "requested"] | str
-    PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model"] | str
+    PauseReason: TypeAlias = Literal["ask", "budget", "daily-budget", "unpriced-model"] | str
     PersonaRunDetailsStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaRunStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str

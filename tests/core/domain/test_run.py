@@ -261,7 +261,7 @@ def test_a_run_counts_at_its_session_at_a_profile_that_it_named_and_at_every_pro
     for first in (named, falling_back):
         paused = (replace(first, budget_micro_usd=1_000), LEASED, STARTED, DEAR, PAUSED)
         (resumed,) = given(*paused).when(run.ResumeRun(executor="exe_2")).decision()
-        (slot,) = run.DECIDER.guards(recorded(resumed))
+        _, slot = run.DECIDER.guards(recorded(resumed))
         assert slot.value == (5, *first.places)
 
 
@@ -279,7 +279,10 @@ def test_a_pause_gives_up_slot_and_lease_and_keeps_the_turn() -> None:
         Guard(kind="lease", key="run_1", value=None),
         Guard(kind="reserved", key="run_1", value=None),
     )
-    assert run.DECIDER.guards(recorded(RESUMED)) == (Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),)
+    assert run.DECIDER.guards(recorded(RESUMED)) == (
+        Guard(kind="waiting", key="run_1", value=None),
+        Guard(kind="slot", key="run_1", value=(5, "s", "provider:mock")),
+    )
 
 
 RESERVED = run.BudgetReserved(turn=1, provider="openai", model="gpt-4o", reserved_micro_usd=900)

@@ -1,6 +1,7 @@
 // Generated from the table of operations by `python -m docs.generate`; do not edit.
 
 import type {
+  ApproverRole,
   CatchUp,
   ContextMeta,
   DeadLetterReason,
@@ -37,6 +38,16 @@ import type {
 
 /** What all events have in common. */
 export type EventBase = Omit<EventRecord, "type" | "payload">;
+
+/** A possible answer to an ask. Its name is text of the ask. */
+export interface AskOption {
+  /** Id. */
+  readonly id: string;
+  /** Kind of the content. */
+  readonly kind: AskOptionKind | (string & {});
+}
+
+export type AskOptionKind = "allow_once" | "reject_once";
 
 export type AuthzDeniedDenyReason = "ROLE_MISSING" | "SCOPED_ACCESS_VIOLATION";
 
@@ -161,6 +172,14 @@ export interface ReopenedApproval {
 
 export type RolesLoadedSource = "file" | "settings";
 
+export type RunAnsweredCause = "expiry" | "person" | "rule" | "run-ended";
+
+export type RunAskedKind = "choice" | "question" | "tool-permission";
+
+export type RunAskedOnExpiry = "cancel" | "deny";
+
+export type RunAskedOrigin = "agent" | "loop" | "mcp";
+
 export type RunCancelRequestedCause = "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy";
 
 export type RunCancelRequestedStatus = "cancelled" | "not-running";
@@ -195,6 +214,8 @@ export interface RunRejection {
   /** Budget in millionths of a dollar; absent without one. */
   readonly budgetMicroUsd?: number | undefined;
 }
+
+export type RunRequeuedReason = "concurrency" | "executor" | "halted" | "key-limit";
 
 export type SafetyViolationCategory = "authorization" | "policy" | "sandbox";
 
@@ -239,7 +260,7 @@ export interface ScheduleTarget {
   readonly workflowId?: string | undefined;
 }
 
-export type ToolCalledRefused = "bad-arguments" | "unknown-tool";
+export type ToolCalledRefused = "bad-arguments" | "denied" | "too-many-asks" | "unknown-tool";
 
 /**
  * The times of a schedule: exactly one of `everyMinutes`, `cron` with `timezone`, and `runAtMs`.
@@ -428,7 +449,7 @@ export interface TranscriptAppendedEvent extends EventBase {
 /**
  * A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
  *
- * If the tool does not exist, the model's text is in `unknownName`.
+ * If the tool does not exist, the model's text is in `unknownName`. `askId` is the ask that allowed the call.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
@@ -444,6 +465,8 @@ export interface ToolCalledEvent extends EventBase {
     readonly toolName?: string | undefined;
     /** Number that were refused. */
     readonly refused?: ToolCalledRefused | (string & {}) | undefined;
+    /** Id of the ask. */
+    readonly askId?: string | undefined;
   };
 }
 
@@ -529,10 +552,68 @@ export interface BudgetReservedEvent extends EventBase {
 }
 
 /**
- * A budget is used up. The run keeps its session but frees its slot; its timeout stops at `elapsedMs`.
+ * The run asks a person and waits. Its time stands until no ask is open.
  *
- * `budget` is the run's own budget. `daily-budget` is the policy's, with the sums of the UTC day. `unpriced-model`
- * means that the cost of the next call is unknown.
+ * `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
+ * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time.
+ */
+export interface RunAskedEvent extends EventBase {
+  readonly type: "run.asked";
+  readonly payload: {
+    /** Id of the ask. */
+    readonly askId: string;
+    /** Kind of the content. */
+    readonly kind: RunAskedKind | (string & {});
+    readonly origin: RunAskedOrigin | (string & {});
+    /** Number of the model call, from 1. */
+    readonly turn: number;
+    /** Length in characters. */
+    readonly chars: number;
+    readonly options: readonly AskOption[];
+    readonly subjectSha256: string;
+    readonly expiresAtMs: number;
+    /** Decision at expiry; absent: reject. */
+    readonly onExpiry: RunAskedOnExpiry | (string & {});
+    readonly holdUntilMs: number;
+    /** Id of the tool call; absent without one. */
+    readonly toolCallId?: string | undefined;
+    /** Name of the tool; absent without one. */
+    readonly toolName?: string | undefined;
+    /** Who wrote it. */
+    readonly role?: ApproverRole | (string & {}) | undefined;
+    /** Identities that may decide; absent: all with the role. */
+    readonly approvers?: readonly string[] | undefined;
+    /** True: who started or resumed the run may not approve. */
+    readonly notRequester?: boolean | undefined;
+  };
+}
+
+/**
+ * An ask was decided: by a person, by a permission rule, by its expiry, or by the end of the run.
+ *
+ * `edited_sha256` is the hash of the salt and of the call that was approved instead, with these `arguments`. `values`
+ * are the answers to a form, as JSON.
+ */
+export interface RunAnsweredEvent extends EventBase {
+  readonly type: "run.answered";
+  readonly payload: {
+    /** Id of the ask. */
+    readonly askId: string;
+    readonly subjectSha256: string;
+    /** Why it is paused. */
+    readonly cause: RunAnsweredCause | (string & {});
+    readonly by?: string | undefined;
+    readonly optionId?: string | undefined;
+    readonly ruleId?: string | undefined;
+    readonly editedSha256?: string | undefined;
+  };
+}
+
+/**
+ * The run waits for money or for a person. It keeps its session but frees its slot.
+ *
+ * Its timeout stops at `elapsedMs`. `budget` is the run's own budget. `daily-budget` is the policy's, with the sums of
+ * the UTC day. `unpriced-model` means that the cost of the next call is unknown. `ask` has no sums.
  */
 export interface RunPausedEvent extends EventBase {
   readonly type: "run.paused";
@@ -541,9 +622,24 @@ export interface RunPausedEvent extends EventBase {
     readonly reason: PauseReason | (string & {});
     readonly elapsedMs: number;
     /** Spent on the UTC day, in millionths of a dollar; absent for run limits. */
-    readonly spentMicroUsd: number;
+    readonly spentMicroUsd?: number | undefined;
     /** Budget in millionths of a dollar; absent without one. */
-    readonly budgetMicroUsd: number;
+    readonly budgetMicroUsd?: number | undefined;
+  };
+}
+
+/** A parked run, all of whose asks are answered, waits in line for a slot. Its limit keys are in the event. */
+export interface RunRequeuedEvent extends EventBase {
+  readonly type: "run.requeued";
+  readonly payload: {
+    /** Reason, for auditors. */
+    readonly reason: RunRequeuedReason | (string & {});
+    /** Id of the harness profile. */
+    readonly harnessProfileId?: string | undefined;
+    /** Name of the provider. */
+    readonly provider?: string | undefined;
+    /** Fallback models, as `provider/model`. */
+    readonly fallbacks?: readonly string[] | undefined;
   };
 }
 
@@ -1888,7 +1984,10 @@ export type KnownEvent =
   | EvidenceAttachedEvent
   | UsageRecordedEvent
   | BudgetReservedEvent
+  | RunAskedEvent
+  | RunAnsweredEvent
   | RunPausedEvent
+  | RunRequeuedEvent
   | RunResumedEvent
   | RunCancelRequestedEvent
   | RunCompletedEvent
@@ -1984,7 +2083,10 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "evidence.attached",
   "usage.recorded",
   "budget.reserved",
+  "run.asked",
+  "run.answered",
   "run.paused",
+  "run.requeued",
   "run.resumed",
   "run.cancel.requested",
   "run.completed",
