@@ -20,6 +20,7 @@ VerificationKind: TypeAlias = Literal["require-evidence", "command", "json-schem
 VerificationStatus: TypeAlias = Literal["passed", "verification-failed"]
 ContextStrategy: TypeAlias = Literal["raw", "summary"]
 HarnessVersion: TypeAlias = Literal["v1", "v2"]
+FilesAction: TypeAlias = Literal["list", "read", "write", "replace", "delete"]
 HttpMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 # Asks

@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from athena_core.enums import (
+    Approval,
+    ApproverRole,
+    AskExpiry,
     ContextStrategy,
     EvidenceType,
+    FilesAction,
     HarnessVersion,
     HttpMethod,
     SessionStrategy,
@@ -35,6 +39,10 @@ CONTEXT_REFS_MAX = 64
 CLAIM_DELAYS_MAX = 1_000
 TOOL_BYTES_MAX = 10_000_000
 LIST_ITEMS_MAX = 256
+ASK_HOLD_MS_MAX = 600_000
+ASK_EXPIRES_MS_MIN = 1_000
+ASK_EXPIRES_MS_MAX = 2_592_000_000
+"""Limits of the time that a run holds its slot while it asks, and of the time until an ask expires: 30 days."""
 MEMBER_CHARS_MAX = 1_000
 MICRO_USD = 1_000_000
 """Micro-USD in a dollar."""
@@ -204,43 +212,116 @@ class Egress(Body):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
 
-class ShellPolicy(Body):
+Words: TypeAlias = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+
+
+class ShellMatch(Body):
+    """Commands that begin with these words."""
+
+    command: Words
+
+
+class ShellRule(Body):
+    """The approval of the commands that match."""
+
+    match: ShellMatch
+    approval: Approval
+
+
+class HttpMatch(Body):
+    """Requests to a host (or ``*.`` and its parent) with one of these methods; without a field, to any."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)] | None = None
+    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] | None = None
+
+
+class HttpRule(Body):
+    """The approval of the requests that match."""
+
+    match: HttpMatch
+    approval: Approval
+
+
+class FilesMatch(Body):
+    """Calls on a path or below it, relative to the tool's directory, with one of these actions; any without a field."""
+
+    path: Label | None = None
+    actions: Annotated[tuple[FilesAction, ...], msgspec.Meta(min_length=1, max_length=5)] | None = None
+
+
+class FilesRule(Body):
+    """The approval of the calls that match."""
+
+    match: FilesMatch
+    approval: Approval
+
+
+class ToolPolicy(Body):
+    """The approval of a tool's calls; ``allow`` by default."""
+
+    approval: Approval | None = None
+
+
+class ShellPolicy(ToolPolicy, kw_only=True):
     """The commands that tool ``shell`` may start. Each one is a prefix of the command line, word by word.
 
-    ``directory`` is relative to the workspace. The limits apply to one call.
+    ``directory`` is relative to the workspace. The limits apply to one call. The first of ``rules`` that matches a
+    command decides whether it needs approval, else ``approval`` does.
     """
 
-    commands: Annotated[
-        tuple[Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)], ...],
-        msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX),
-    ]
+    commands: Annotated[tuple[Words, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
     directory: Label | None = None
     timeout_ms: Milliseconds | None = None
     output_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[ShellRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
-class HttpPolicy(Body):
-    """The methods and limits of tool ``http`` on the hosts of ``allowedEgress``. The limits apply to one call."""
+class HttpPolicy(ToolPolicy, kw_only=True):
+    """The methods and limits of tool ``http`` on the hosts of ``allowedEgress``. The limits apply to one call.
+
+    Approval is decided as for ``shell``.
+    """
 
     methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] = ("GET",)
     timeout_ms: Milliseconds | None = None
     response_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[HttpRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
-class FilesPolicy(Body):
-    """The rights of tool ``files`` below ``directory`` in the workspace: read, and with ``write`` also change."""
+class FilesPolicy(ToolPolicy, kw_only=True):
+    """The rights of tool ``files`` below ``directory`` in the workspace: read, and with ``write`` also change.
+
+    Approval is decided as for ``shell``.
+    """
 
     directory: Label | None = None
     write: bool = False
     file_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[FilesRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
 
 
 class ToolPolicies(Body):
-    """The rules of the tools. Without them ``shell`` starts nothing and ``files`` only reads."""
+    """The rules of the tools. Without them ``shell`` starts nothing, ``files`` only reads, and nothing is asked."""
 
     shell: ShellPolicy | None = None
     http: HttpPolicy | None = None
     files: FilesPolicy | None = None
+    memory: ToolPolicy | None = None
+    evidence: ToolPolicy | None = None
+
+
+class AskPolicy(Body):
+    """The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
+
+    Defaults: 60 seconds, one day, ``deny``, and the role Operator. ``notRequester`` excludes who started the run.
+    """
+
+    hold_ms: Annotated[int, msgspec.Meta(ge=0, le=ASK_HOLD_MS_MAX)] | None = None
+    expires_after_ms: Annotated[int, msgspec.Meta(ge=ASK_EXPIRES_MS_MIN, le=ASK_EXPIRES_MS_MAX)] | None = None
+    on_expiry: AskExpiry | None = None
+    role: ApproverRole | None = None
+    approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
+    not_requester: bool | None = None
 
 
 class VerificationPolicy(Body):
@@ -271,6 +352,7 @@ class HarnessSpec(Body):
     verification_policies: Annotated[tuple[VerificationPolicy, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = (
         None
     )
+    asks: AskPolicy | None = None
 
 
 class HarnessProfile(HarnessSpec, kw_only=True):

@@ -12,15 +12,29 @@ from athena_core.errors import ConfigError
 from athena_core.event import Event, Shows, Value
 from athena_core.values import (
     Egress,
+    FilesMatch,
     FilesPolicy,
+    FilesRule,
     HarnessSpec,
+    HttpMatch,
     HttpPolicy,
+    HttpRule,
+    ShellMatch,
     ShellPolicy,
+    ShellRule,
     ToolPolicies,
+    ToolPolicy,
     VerificationPolicy,
 )
 
 HOST = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+RUNS_ANYTHING = re.compile(
+    r"(ba|da|z|k|c|tc|fi|a)?sh|git|python[\d.]*|pypy[\d.]*|node(js)?|deno|bun|perl|ruby|php|lua|tclsh|[gm]?awk|sed|osascript"
+    r"|env|xargs|nice|nohup|timeout|setsid|stdbuf|sudo|su|doas|ssh|find|make|npm|npx|pnpm|yarn|uv|uvx|pipx?[\d.]*|go|cargo"
+    r"|docker|podman|kubectl|busybox|vim?|emacs|less|man|tar"
+)
+"""Programs that can run any other program, by their arguments or by files of the workspace. No rule may allow them."""
+
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "require-evidence": (),
@@ -124,17 +138,41 @@ def _check_verification(
 
 def _check_tools(policies: ToolPolicies, tools: tuple[str, ...], verifies: bool) -> None:
     """Check that each tool with a policy is enabled (``shell`` also for verification) and stays in the workspace."""
-    for name in ("shell", "http", "files"):
-        policy: ShellPolicy | HttpPolicy | FilesPolicy | None = getattr(policies, name)
+    for name in ToolPolicies.__struct_fields__:
+        policy: ToolPolicy | None = getattr(policies, name)
         if policy is None:
             continue
         field = f"toolPolicies.{name}"
         if name not in tools and not (name == "shell" and verifies):
             raise ConfigError.of(field, f"tool {name!r} is not in config.tools", f"add {name!r} to config.tools")
-        directory = None if isinstance(policy, HttpPolicy) else policy.directory
-        if directory is not None and not _is_inside(directory):
-            remedy = "use a path relative to the workspace, without .."
-            raise ConfigError.of(f"{field}.directory", f"{directory!r} is not inside the workspace", remedy)
+        if isinstance(policy, ShellPolicy | FilesPolicy):
+            _check_inside(f"{field}.directory", policy.directory)
+        if isinstance(policy, ShellPolicy | HttpPolicy | FilesPolicy):
+            rules: tuple[ShellRule | HttpRule | FilesRule, ...] = policy.rules or ()
+            for index, rule in enumerate(rules):
+                _check_rule(rule, f"{field}.rules[{index}]")
+
+
+def _check_rule(rule: ShellRule | HttpRule | FilesRule, field: str) -> None:
+    """Check that an approval rule can match, and that it allows no program that runs other programs."""
+    match rule.match:
+        case ShellMatch(command=command):
+            program = PurePosixPath(command[0]).name
+            if rule.approval == "allow" and RUNS_ANYTHING.fullmatch(program):
+                remedy = "remove the rule: a person may remember an exact call when it asks"
+                raise ConfigError.of(f"{field}.approval", f"a rule may not allow {program!r}", remedy)
+        case HttpMatch(host=host):
+            if host is not None and not HOST.fullmatch(host):
+                remedy = "use a host name, an IPv4 address, or a pattern like *.example.org"
+                raise ConfigError.of(f"{field}.match.host", f"{host!r} is not a host", remedy)
+        case FilesMatch(path=path):
+            _check_inside(f"{field}.match.path", path)
+
+
+def _check_inside(field: str, path: str | None) -> None:
+    if path is not None and not _is_inside(path):
+        remedy = "use a path relative to the workspace, without .."
+        raise ConfigError.of(field, f"{path!r} is not inside the workspace", remedy)
 
 
 def _is_inside(directory: str) -> bool:

@@ -124,7 +124,7 @@ class HttpTool:
         if "body" in arguments and method in READING:
             raise ToolRefused(f"{method} requests cannot have a body. Remove it, or send the data in the query string.")
         headers = _headers(arguments.get("headers", {}))
-        target = _target(arguments["url"])
+        target = target_of(arguments["url"])
         _allowed(target, bench.allowed_egress)
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
         try:
@@ -261,7 +261,7 @@ class _Answer(NamedTuple):
             return None
 
 
-def _target(url: str) -> HttpTarget:
+def target_of(url: str) -> HttpTarget:
     """Parse a URL. Raise ToolRefused if parsers could disagree about it."""
     if not PRINTABLE.fullmatch(url):
         raise ToolRefused("The URL contains spaces, backslashes or non-ASCII characters. Percent-encode them.")
@@ -289,11 +289,16 @@ def _target(url: str) -> HttpTarget:
     return HttpTarget(scheme, host, port or PORTS[scheme], path if path.startswith("/") else "/" + path)
 
 
+def is_host(host: str, pattern: str) -> bool:
+    """Return True if a lower-case host matches a name; ``*.`` matches one or more labels."""
+    suffix = pattern.lower().removeprefix("*")
+    return host.endswith(suffix) if pattern.startswith("*.") else host == suffix
+
+
 def _allowed(target: HttpTarget, egress: tuple[Egress, ...]) -> None:
     """Raise ToolRefused unless an entry allows the host and port; ``*.`` matches one or more labels."""
     for entry in egress:
-        suffix = entry.host.lower().removeprefix("*")
-        matches = target.host.endswith(suffix) if entry.host.startswith("*.") else target.host == suffix
+        matches = is_host(target.host, entry.host)
         if matches and entry.port in (None, target.port):
             return
     known = ", ".join(f"{entry.host}:{entry.port}" if entry.port else entry.host for entry in egress[:20])

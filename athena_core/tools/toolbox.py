@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from athena_core.schema import Schema
+from athena_core.tools.ask_user import AskUserTool
 from athena_core.tools.evidence import EvidenceTool
 from athena_core.tools.files import FilesTool
 from athena_core.tools.http import HttpTool
@@ -63,4 +64,4 @@ class Toolbox:
 
 def toolbox(*, allow_loopback: bool = False) -> Toolbox:
     """Return all tools. ``allow_loopback`` lets tests of http reach their own machine."""
-    return Toolbox((MemoryTool(), FilesTool(), ShellTool(), HttpTool(allow_loopback), EvidenceTool()))
+    return Toolbox((MemoryTool(), FilesTool(), ShellTool(), HttpTool(allow_loopback), EvidenceTool(), AskUserTool()))

@@ -289,6 +289,8 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """Hosts that tool `http` may reach; absent: none."""
     verification_policies: list[models.VerificationPolicy] | None = None
     """Conditions of a verified answer; absent: none."""
+    asks: models.AskPolicy | None = None
+    """How its runs ask a person; absent: the defaults."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):

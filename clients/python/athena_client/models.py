@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     ArtifactKind: TypeAlias = Literal["run-result"] | str
     ArtifactRefKind: TypeAlias = Literal["run-result"] | str
     AskKind: TypeAlias = Literal["workflow-approval"] | str
+    AskPolicyOnExpiry: TypeAlias = Literal["cancel", "deny"] | str
     AskStatus: TypeAlias = Literal["approved", "cancelled", "expired", "open", "rejected"] | str
     AuditKind: TypeAlias = (
         Literal[
@@ -93,10 +94,15 @@ if TYPE_CHECKING:
         | str
     )
     FailureAction: TypeAlias = Literal["audit", "enforce"] | str
+    FilesMatchActions: TypeAlias = Literal["delete", "list", "read", "replace", "write"] | str
+    FilesPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    FilesRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     FindingPriority: TypeAlias = Literal["P1", "P2", "P3"] | str
     HarnessVersion: TypeAlias = Literal["v1", "v2"] | str
     HealthStatus: TypeAlias = Literal["degraded", "ok"] | str
     HttpMethod: TypeAlias = Literal["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"] | str
+    HttpPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    HttpRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     JsonContentKind: TypeAlias = Literal["json"] | str
     LimitScope: TypeAlias = Literal["harness-profile", "provider", "session"] | str
     LimitStrategy: TypeAlias = Literal["enqueue", "reject"] | str
@@ -173,12 +179,15 @@ if TYPE_CHECKING:
     )
     ScheduleRunStatus: TypeAlias = Literal["already-running", "buffered", "failed", "ok", "running", "skipped"] | str
     SessionStrategy: TypeAlias = Literal["enqueue", "interrupt", "reject"] | str
+    ShellPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
+    ShellRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     SimulationLimit: TypeAlias = (
         Literal["attempts", "callers", "children", "pauses", "retries", "strategies", "timeouts"] | str
     )
     StepItemStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running"] | str
     StepStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running", "skipped", "waiting"] | str
     TextContentKind: TypeAlias = Literal["text"] | str
+    ToolPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
     TranscriptRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
     TriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
@@ -196,6 +205,7 @@ else:  # a newer server may send others
     ArtifactKind = str
     ArtifactRefKind = str
     AskKind = str
+    AskPolicyOnExpiry = str
     AskStatus = str
     AuditKind = str
     AuthzMode = str
@@ -222,10 +232,15 @@ else:  # a newer server may send others
     EvidenceType = str
     ExplainedRunStatus = str
     FailureAction = str
+    FilesMatchActions = str
+    FilesPolicyApproval = str
+    FilesRuleApproval = str
     FindingPriority = str
     HarnessVersion = str
     HealthStatus = str
     HttpMethod = str
+    HttpPolicyApproval = str
+    HttpRuleApproval = str
     JsonContentKind = str
     LimitScope = str
     LimitStrategy = str
@@ -254,10 +269,13 @@ else:  # a newer server may send others
     ScheduleRunReason = str
     ScheduleRunStatus = str
     SessionStrategy = str
+    ShellPolicyApproval = str
+    ShellRuleApproval = str
     SimulationLimit = str
     StepItemStatus = str
     StepStatus = str
     TextContentKind = str
+    ToolPolicyApproval = str
     TranscriptKind = str
     TranscriptRole = str
     TriggerRule = str
@@ -441,6 +459,26 @@ class Ask(Model, frozen=True, kw_only=True):
     """True if `subject` is cut or `input` left out; else absent."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+
+
+class AskPolicy(Model, frozen=True, kw_only=True):
+    """The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
+
+    Defaults: 60 seconds, one day, `deny`, and the role Operator. `not_requester` excludes who started the run.
+    """
+
+    hold_ms: int | None = None
+    """Milliseconds that a run holds its slot while it asks; 60,000 by default."""
+    expires_after_ms: int | None = None
+    """Milliseconds until an ask expires; one day by default."""
+    on_expiry: AskPolicyOnExpiry | None = None
+    """Refuse the call (`deny`, the default), or cancel the run."""
+    role: ApproverRole | None = None
+    """Least role of who answers; `Operator` by default."""
+    approvers: list[str] | None = None
+    """Identities that may answer; absent: all with the role."""
+    not_requester: bool | None = None
+    """True if who started the run may not answer."""
 
 
 class AuditEntry(Model, frozen=True, kw_only=True):
@@ -1168,15 +1206,40 @@ class FileSnapshot(Model, frozen=True, kw_only=True):
     """True if it was cut."""
 
 
-class FilesPolicy(Model, frozen=True, kw_only=True):
-    """The rights of tool `files` below `directory` in the workspace: read, and with `write` also change."""
+class FilesMatch(Model, frozen=True, kw_only=True):
+    """Calls on a path or below it, relative to the tool's directory, with one of these actions; any without a field."""
 
+    path: str | None = None
+    """The path, or a directory above it; absent: any."""
+    actions: list[FilesMatchActions] | None = None
+    """Only these actions; absent: all."""
+
+
+class FilesPolicy(Model, frozen=True, kw_only=True):
+    """The rights of tool `files` below `directory` in the workspace: read, and with `write` also change.
+
+    Approval is decided as for `shell`.
+    """
+
+    approval: FilesPolicyApproval | None = None
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
     directory: str | None = None
     """Directory in the workspace; absent: its root."""
     write: bool = False
     """True to allow changes."""
     file_bytes_max: int | None = None
     """Largest file, in bytes."""
+    rules: list[FilesRule] | None = None
+    """Approval of some calls; the first that matches decides."""
+
+
+class FilesRule(Model, frozen=True, kw_only=True):
+    """The approval of the calls that match."""
+
+    match: FilesMatch
+    """Calls that the rule is about."""
+    approval: FilesRuleApproval
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
 
 
 class Finding(Model, frozen=True, kw_only=True):
@@ -1390,6 +1453,8 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     """Hosts that tool `http` may reach; absent: none."""
     verification_policies: list[VerificationPolicy] | None = None
     """Conditions of a verified answer; absent: none."""
+    asks: AskPolicy | None = None
+    """How its runs ask a person; absent: the defaults."""
     id: str
     """Id."""
     created_at: datetime
@@ -1442,15 +1507,40 @@ class Health(Model, frozen=True, kw_only=True):
     """Why reads or writes fail; absent if they do not."""
 
 
-class HttpPolicy(Model, frozen=True, kw_only=True):
-    """The methods and limits of tool `http` on the hosts of `allowed_egress`. The limits apply to one call."""
+class HttpMatch(Model, frozen=True, kw_only=True):
+    """Requests to a host (or `*.` and its parent) with one of these methods; without a field, to any."""
 
+    host: str | None = None
+    """Host name, or `*.` and its parent; absent: any."""
+    methods: list[HttpMethod] | None = None
+    """Only these methods; absent: all."""
+
+
+class HttpPolicy(Model, frozen=True, kw_only=True):
+    """The methods and limits of tool `http` on the hosts of `allowed_egress`. The limits apply to one call.
+
+    Approval is decided as for `shell`.
+    """
+
+    approval: HttpPolicyApproval | None = None
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
     methods: list[HttpMethod] | None = None
     """Allowed HTTP methods."""
     timeout_ms: int | None = None
     """Timeout in milliseconds."""
     response_bytes_max: int | None = None
     """Largest response, in bytes."""
+    rules: list[HttpRule] | None = None
+    """Approval of some calls; the first that matches decides."""
+
+
+class HttpRule(Model, frozen=True, kw_only=True):
+    """The approval of the requests that match."""
+
+    match: HttpMatch
+    """Calls that the rule is about."""
+    approval: HttpRuleApproval
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
 
 
 class ItemCounts(Model, frozen=True, kw_only=True):
@@ -2751,12 +2841,22 @@ class SessionSpend(Model, frozen=True, kw_only=True):
     """Id of the session."""
 
 
+class ShellMatch(Model, frozen=True, kw_only=True):
+    """Commands that begin with these words."""
+
+    command: list[str]
+    """First words of the command."""
+
+
 class ShellPolicy(Model, frozen=True, kw_only=True):
     """The commands that tool `shell` may start. Each one is a prefix of the command line, word by word.
 
-    `directory` is relative to the workspace. The limits apply to one call.
+    `directory` is relative to the workspace. The limits apply to one call. The first of `rules` that matches a command
+    decides whether it needs approval, else `approval` does.
     """
 
+    approval: ShellPolicyApproval | None = None
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
     commands: list[list[str]]
     """Allowed commands, each as a prefix of words."""
     directory: str | None = None
@@ -2765,6 +2865,17 @@ class ShellPolicy(Model, frozen=True, kw_only=True):
     """Timeout in milliseconds."""
     output_bytes_max: int | None = None
     """Largest output of a call, in bytes."""
+    rules: list[ShellRule] | None = None
+    """Approval of some calls; the first that matches decides."""
+
+
+class ShellRule(Model, frozen=True, kw_only=True):
+    """The approval of the commands that match."""
+
+    match: ShellMatch
+    """Calls that the rule is about."""
+    approval: ShellRuleApproval
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
 
 
 class SimulatedOutcome(Model, frozen=True, kw_only=True):
@@ -2970,7 +3081,7 @@ class TokenMix(Model, frozen=True, kw_only=True):
 
 
 class ToolPolicies(Model, frozen=True, kw_only=True):
-    """The rules of the tools. Without them `shell` starts nothing and `files` only reads."""
+    """The rules of the tools. Without them `shell` starts nothing, `files` only reads, and nothing is asked."""
 
     shell: ShellPolicy | None = None
     """Rules of tool `shell`."""
@@ -2978,6 +3089,17 @@ class ToolPolicies(Model, frozen=True, kw_only=True):
     """Rules of tool `http`."""
     files: FilesPolicy | None = None
     """Rules of tool `files`."""
+    memory: ToolPolicy | None = None
+    """Rules of tool `memory`."""
+    evidence: ToolPolicy | None = None
+    """Rules of tool `evidence`."""
+
+
+class ToolPolicy(Model, frozen=True, kw_only=True):
+    """The approval of a tool's calls; `allow` by default."""
+
+    approval: ToolPolicyApproval | None = None
+    """`allow` (the default), `ask` a person before a call, or `deny`."""
 
 
 class TranscriptDelta(Model, frozen=True, kw_only=True):

@@ -9,11 +9,18 @@ from athena_core.domain import directive, policy, profile, session
 from athena_core.errors import ConfigError
 from athena_core.values import (
     Egress,
+    FilesMatch,
     FilesPolicy,
+    FilesRule,
     HarnessSpec,
+    HttpMatch,
     HttpPolicy,
+    HttpRule,
+    ShellMatch,
     ShellPolicy,
+    ShellRule,
     ToolPolicies,
+    ToolPolicy,
     VerificationPolicy,
 )
 from tests.core.domain.given import Given
@@ -95,6 +102,14 @@ def with_tools(*tools: str, **policies: Any) -> HarnessSpec:
     return replace(SPEC, config=replace(SPEC.config, tools=tools), tool_policies=ToolPolicies(**policies))
 
 
+def shell_rule(*command: str) -> ShellPolicy:
+    return ShellPolicy(commands=(("ls",),), rules=(ShellRule(match=ShellMatch(command=command), approval="allow"),))
+
+
+WILD = HttpPolicy(rules=(HttpRule(match=HttpMatch(host="*"), approval="ask"),))
+OUTSIDE = FilesPolicy(rules=(FilesRule(match=FilesMatch(path="../x"), approval="ask"),))
+
+
 def wrong_profiles() -> list[tuple[HarnessSpec, str]]:
     twice = (Egress(host="x.org", port=1), Egress(host="X.org", port=1))
     same = VerificationPolicy(id="p", kind="require-evidence", label="tests")
@@ -116,6 +131,13 @@ def wrong_profiles() -> list[tuple[HarnessSpec, str]]:
         (with_tools("files", shell=SHELL.shell), "toolPolicies.shell"),
         (with_tools("shell", files=FilesPolicy()), "toolPolicies.files"),
         (with_tools("shell", http=HttpPolicy()), "toolPolicies.http"),
+        (with_tools("files", memory=ToolPolicy(approval="ask")), "toolPolicies.memory"),
+        *(
+            (with_tools("shell", shell=shell_rule(program, "-x")), "toolPolicies.shell.rules[0].approval")
+            for program in ("git", "/usr/bin/python3.13", "sh", "bash", "env", "node", "find")
+        ),
+        (with_tools("http", http=WILD), "toolPolicies.http.rules[0].match.host"),
+        (with_tools("files", files=OUTSIDE), "toolPolicies.files.rules[0].match.path"),
         (with_tools("files", files=FilesPolicy(directory="/etc")), "toolPolicies.files.directory"),
         (with_tools("files", files=FilesPolicy(directory="a/../../b")), "toolPolicies.files.directory"),
         (
@@ -145,6 +167,7 @@ def test_a_wrong_profile_is_refused_with_its_field(spec: HarnessSpec, field: str
         verified("contains", contains="done"),
         replace(verified("command", command=("make",)), config=SPEC.config),
         with_tools("files", "http", files=FilesPolicy(directory="src/a"), http=HttpPolicy()),
+        with_tools("shell", shell=shell_rule("ls", "-l")),
     ],
 )
 def test_a_profile_with_policies_is_kept_as_it_was_written(spec: HarnessSpec) -> None:

@@ -15,7 +15,7 @@ from athena_core.tools.toolbox import ARGUMENTS_BYTES_MAX, toolbox
 from athena_core.values import HarnessSpec
 
 TOOLS = toolbox()
-ALL = ("memory", "files", "shell", "http", "evidence")
+ALL = ("memory", "files", "shell", "http", "evidence", "ask_user")
 
 
 def test_a_profile_gets_the_tools_that_it_names_and_that_exist_in_its_order() -> None:
@@ -30,8 +30,9 @@ def test_every_tool_has_a_schema_that_may_be_used_and_takes_nothing_it_does_not_
         assert spec.description
 
 
-def test_every_tool_but_evidence_can_attach_its_result_as_evidence() -> None:
-    assert [s.name for s in TOOLS.specs(ALL) if "evidence" not in s.parameters["properties"]] == ["evidence"]
+def test_every_tool_but_evidence_and_ask_user_can_attach_its_result_as_evidence() -> None:
+    without = [spec.name for spec in TOOLS.specs(ALL) if "evidence" not in spec.parameters["properties"]]
+    assert without == ["evidence", "ask_user"]
 
 
 @pytest.mark.parametrize("names", [(), ("files",), ("sh ell",), ("SHELL",)])

@@ -755,6 +755,7 @@ class AsyncOperations(AsyncCore):
         tool_policies: models.ToolPolicies | Mapping[str, Any] | None = None,
         allowed_egress: Sequence[models.Egress | Mapping[str, Any]] | None = None,
         verification_policies: Sequence[models.VerificationPolicy | Mapping[str, Any]] | None = None,
+        asks: models.AskPolicy | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -767,6 +768,7 @@ class AsyncOperations(AsyncCore):
             tool_policies: Rules of the tools; absent: `shell` runs nothing and `files` reads.
             allowed_egress: Hosts that tool `http` may reach; absent: none.
             verification_policies: Conditions of a verified answer; absent: none.
+            asks: How its runs ask a person; absent: the defaults.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -785,6 +787,7 @@ class AsyncOperations(AsyncCore):
                 "toolPolicies": tool_policies,
                 "allowedEgress": allowed_egress,
                 "verificationPolicies": verification_policies,
+                "asks": asks,
             },
             key=idempotency_key,
         )

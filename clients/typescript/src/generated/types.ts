@@ -228,6 +228,28 @@ export interface AskPage {
   readonly nextCursor?: string | undefined;
 }
 
+/**
+ * The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
+ *
+ * Defaults: 60 seconds, one day, `deny`, and the role Operator. `notRequester` excludes who started the run.
+ */
+export interface AskPolicy {
+  /** Milliseconds that a run holds its slot while it asks; 60,000 by default. */
+  readonly holdMs?: number | undefined;
+  /** Milliseconds until an ask expires; one day by default. */
+  readonly expiresAfterMs?: number | undefined;
+  /** Refuse the call (`deny`, the default), or cancel the run. */
+  readonly onExpiry?: AskPolicyOnExpiry | (string & {}) | undefined;
+  /** Least role of who answers; `Operator` by default. */
+  readonly role?: ApproverRole | (string & {}) | undefined;
+  /** Identities that may answer; absent: all with the role. */
+  readonly approvers?: readonly string[] | undefined;
+  /** True if who started the run may not answer. */
+  readonly notRequester?: boolean | undefined;
+}
+
+export type AskPolicyOnExpiry = "cancel" | "deny";
+
 export type AskStatus = "approved" | "cancelled" | "expired" | "open" | "rejected";
 
 /**
@@ -1114,15 +1136,45 @@ export interface FileSnapshot {
   readonly truncated: boolean;
 }
 
-/** The rights of tool `files` below `directory` in the workspace: read, and with `write` also change. */
+/** Calls on a path or below it, relative to the tool's directory, with one of these actions; any without a field. */
+export interface FilesMatch {
+  /** The path, or a directory above it; absent: any. */
+  readonly path?: string | undefined;
+  /** Only these actions; absent: all. */
+  readonly actions?: readonly (FilesMatchActions | (string & {}))[] | undefined;
+}
+
+export type FilesMatchActions = "delete" | "list" | "read" | "replace" | "write";
+
+/**
+ * The rights of tool `files` below `directory` in the workspace: read, and with `write` also change.
+ *
+ * Approval is decided as for `shell`.
+ */
 export interface FilesPolicy {
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval?: FilesPolicyApproval | (string & {}) | undefined;
   /** Directory in the workspace; absent: its root. */
   readonly directory?: string | undefined;
   /** True to allow changes. */
   readonly write?: boolean | undefined;
   /** Largest file, in bytes. */
   readonly fileBytesMax?: number | undefined;
+  /** Approval of some calls; the first that matches decides. */
+  readonly rules?: readonly FilesRule[] | undefined;
 }
+
+export type FilesPolicyApproval = "allow" | "ask" | "deny";
+
+/** The approval of the calls that match. */
+export interface FilesRule {
+  /** Calls that the rule is about. */
+  readonly match: FilesMatch;
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval: FilesRuleApproval | (string & {});
+}
+
+export type FilesRuleApproval = "allow" | "ask" | "deny";
 
 /** A finding of a review; P1 forbids a merge. */
 export interface Finding {
@@ -1326,6 +1378,8 @@ export interface HarnessProfile {
   readonly allowedEgress?: readonly Egress[] | undefined;
   /** Conditions of a verified answer; absent: none. */
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
+  /** How its runs ask a person; absent: the defaults. */
+  readonly asks?: AskPolicy | undefined;
   /** Id. */
   readonly id: string;
   /** When it was created. */
@@ -1356,6 +1410,8 @@ export interface HarnessSpec {
   readonly allowedEgress?: readonly Egress[] | undefined;
   /** Conditions of a verified answer; absent: none. */
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
+  /** How its runs ask a person; absent: the defaults. */
+  readonly asks?: AskPolicy | undefined;
 }
 
 export type HarnessVersion = "v1" | "v2";
@@ -1408,17 +1464,45 @@ export interface Health {
 
 export type HealthStatus = "degraded" | "ok";
 
+/** Requests to a host (or `*.` and its parent) with one of these methods; without a field, to any. */
+export interface HttpMatch {
+  /** Host name, or `*.` and its parent; absent: any. */
+  readonly host?: string | undefined;
+  /** Only these methods; absent: all. */
+  readonly methods?: readonly (HttpMethod | (string & {}))[] | undefined;
+}
+
 export type HttpMethod = "DELETE" | "GET" | "HEAD" | "PATCH" | "POST" | "PUT";
 
-/** The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call. */
+/**
+ * The methods and limits of tool `http` on the hosts of `allowedEgress`. The limits apply to one call.
+ *
+ * Approval is decided as for `shell`.
+ */
 export interface HttpPolicy {
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval?: HttpPolicyApproval | (string & {}) | undefined;
   /** Allowed HTTP methods. */
   readonly methods?: readonly (HttpMethod | (string & {}))[] | undefined;
   /** Timeout in milliseconds. */
   readonly timeoutMs?: number | undefined;
   /** Largest response, in bytes. */
   readonly responseBytesMax?: number | undefined;
+  /** Approval of some calls; the first that matches decides. */
+  readonly rules?: readonly HttpRule[] | undefined;
 }
+
+export type HttpPolicyApproval = "allow" | "ask" | "deny";
+
+/** The approval of the requests that match. */
+export interface HttpRule {
+  /** Calls that the rule is about. */
+  readonly match: HttpMatch;
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval: HttpRuleApproval | (string & {});
+}
+
+export type HttpRuleApproval = "allow" | "ask" | "deny";
 
 /** The number of items of a step, in total and by status. */
 export interface ItemCounts {
@@ -3063,12 +3147,21 @@ export interface SessionSpend {
 
 export type SessionStrategy = "enqueue" | "interrupt" | "reject";
 
+/** Commands that begin with these words. */
+export interface ShellMatch {
+  /** First words of the command. */
+  readonly command: readonly string[];
+}
+
 /**
  * The commands that tool `shell` may start. Each one is a prefix of the command line, word by word.
  *
- * `directory` is relative to the workspace. The limits apply to one call.
+ * `directory` is relative to the workspace. The limits apply to one call. The first of `rules` that matches a command
+ * decides whether it needs approval, else `approval` does.
  */
 export interface ShellPolicy {
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval?: ShellPolicyApproval | (string & {}) | undefined;
   /** Allowed commands, each as a prefix of words. */
   readonly commands: readonly (readonly string[])[];
   /** Directory in the workspace; absent: its root. */
@@ -3077,7 +3170,21 @@ export interface ShellPolicy {
   readonly timeoutMs?: number | undefined;
   /** Largest output of a call, in bytes. */
   readonly outputBytesMax?: number | undefined;
+  /** Approval of some calls; the first that matches decides. */
+  readonly rules?: readonly ShellRule[] | undefined;
 }
+
+export type ShellPolicyApproval = "allow" | "ask" | "deny";
+
+/** The approval of the commands that match. */
+export interface ShellRule {
+  /** Calls that the rule is about. */
+  readonly match: ShellMatch;
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval: ShellRuleApproval | (string & {});
+}
+
+export type ShellRuleApproval = "allow" | "ask" | "deny";
 
 /**
  * A policy to simulate, and the start: an ISO-8601 time, a position or an event id; absent, 24 hours ago.
@@ -3325,7 +3432,7 @@ export interface TokenMix {
   readonly outputRatio: number;
 }
 
-/** The rules of the tools. Without them `shell` starts nothing and `files` only reads. */
+/** The rules of the tools. Without them `shell` starts nothing, `files` only reads, and nothing is asked. */
 export interface ToolPolicies {
   /** Rules of tool `shell`. */
   readonly shell?: ShellPolicy | undefined;
@@ -3333,7 +3440,19 @@ export interface ToolPolicies {
   readonly http?: HttpPolicy | undefined;
   /** Rules of tool `files`. */
   readonly files?: FilesPolicy | undefined;
+  /** Rules of tool `memory`. */
+  readonly memory?: ToolPolicy | undefined;
+  /** Rules of tool `evidence`. */
+  readonly evidence?: ToolPolicy | undefined;
 }
+
+/** The approval of a tool's calls; `allow` by default. */
+export interface ToolPolicy {
+  /** `allow` (the default), `ask` a person before a call, or `deny`. */
+  readonly approval?: ToolPolicyApproval | (string & {}) | undefined;
+}
+
+export type ToolPolicyApproval = "allow" | "ask" | "deny";
 
 /**
  * The text since the last delta, from character `offset` of its turn on.
