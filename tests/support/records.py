@@ -116,6 +116,7 @@ def guards_of(recorded: Recorded[Event]) -> tuple[Guard, ...]:
 OPENING = (run.RunQueued, run.RunCreated)
 REFUSAL = ["policy.concurrency.rejected", "safety.violation", "policy.rejected"]
 LATE = {"run.cancel.requested"}
+AFTER_A_PAUSE = {"run.resumed", "run.cancelled", "run.answered", "run.requeued"}
 
 
 def judge_history(history: Sequence[Recorded[Event]]) -> None:
@@ -182,4 +183,4 @@ def judge_run(run_id: str, kinds: Sequence[str]) -> None:
     steps = [kind for kind in kinds if kind not in REFUSAL and kind not in LATE]
     for kind, following in pairwise(steps):
         assert kind != "run.leased" or following == "run.started", (run_id, kinds)
-        assert kind != "run.paused" or following in {"run.resumed", "run.cancelled"}, (run_id, kinds)
+        assert kind != "run.paused" or following in AFTER_A_PAUSE, (run_id, kinds)

@@ -13,14 +13,14 @@ from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
 from athena_core.services.proof.rules.anchor import AnchorRules
+from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.catalog import CatalogRules
-from athena_core.services.proof.rules.dead_letter import DeadLetterRules
+from athena_core.services.proof.rules.dead_letter import DeadLetterRules, RedriveRules
 from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.message import MessageRules
 from athena_core.services.proof.rules.policy import PolicyRules
 from athena_core.services.proof.rules.queue import QueueRules
-from athena_core.services.proof.rules.redrive import RedriveRules
 from athena_core.services.proof.rules.review import ReviewRules
 from athena_core.services.proof.rules.run import RunRules
 from athena_core.services.proof.rules.schedule import ScheduleRules
@@ -52,11 +52,20 @@ class Rules:
     def __init__(self) -> None:
         self.log = LogRules()
         self.policies = PolicyRules()
-        self.runs = RunRules(self.log, self.policies)
+        asks = AskRules()
+        self.runs = RunRules(self.log, self.policies, asks)
         self.erasure = ErasureRules()
         dead_letters = DeadLetterRules()
         self.rule_sets: tuple[RuleSet, ...] = (
-            *(self.policies, CatalogRules(), self.erasure, self.runs, WorkflowRunRules(), ScheduleRules(self.log)),
+            *(
+                self.policies,
+                CatalogRules(),
+                self.erasure,
+                asks,
+                self.runs,
+                WorkflowRunRules(),
+                ScheduleRules(self.log),
+            ),
             *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
             *(RedriveRules(dead_letters), AnchorRules()),
         )

@@ -1,13 +1,18 @@
-"""Rules of dead letters: each is decided once, and holds exactly the items that left a queue for it."""
+"""Rules of dead letters and redrives.
+
+A dead letter is decided once, and holds exactly the items that left a queue for it. A redrive decides about each dead
+letter once, by its status.
+"""
 
 from collections.abc import Iterator, Mapping
 
-from athena_core.domain import dead_letter, queue
+from athena_core.domain import dead_letter, queue, redrive
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
 
 EVENTS = dead_letter.DECIDER.events
+REDRIVES = redrive.DECIDER.events
 TRANSITIONS: Mapping[type[Event], tuple[str, str]] = {
     dead_letter.DeadLetterAdded: ("", "pending"),
     dead_letter.DeadLetterRequeued: ("pending", "requeued"),
@@ -69,3 +74,40 @@ class DeadLetterRules(RuleSet):
             )
         for item, letter in self._requeued.items():
             yield Violation(rule="letters", reason=f"{item} was requeued from {letter} but never enqueued")
+
+
+class RedriveRules(RuleSet):
+    """The redrives before an event."""
+
+    def __init__(self, dead_letters: DeadLetterRules) -> None:
+        self._dead_letters = dead_letters
+        self._states: dict[str, redrive.RedriveState] = {}
+
+    @rule(*REDRIVES)
+    def redrives(self, row: Row, event: Event) -> str | None:
+        """A redrive decides about each dead letter once, by its status, and ends once with the right counts."""
+        state = self._states.get(row.stream, redrive.DECIDER.initial)
+        if isinstance(event, redrive.RedriveStarted):
+            return f"{row.type} of {row.stream}, which is {state.status}" if state.status else None
+        if state.status != "running":
+            return f"{row.type} of {row.stream}, which is {state.status or 'new'}"
+        match event:
+            case redrive.RedriveAdvanced():
+                status = self._dead_letters.status.get(event.dead_letter_id, "not there")
+                if event.letter_position <= state.after:
+                    return f"{row.stream} handled {event.dead_letter_id} after a later dead letter"
+                if (event.result == "requeued" and status != "pending") or (
+                    event.result == "skipped" and status == "pending"
+                ):
+                    return f"{row.stream} counts {event.dead_letter_id} as {event.result}, although it was {status}"
+            case redrive.RedriveCompleted() | redrive.RedriveCancelled():
+                counted = (state.requeued, state.skipped, state.failed)
+                if (event.requeued, event.skipped, event.failed) != counted:
+                    return f"{row.type} of {row.stream} does not have the counts {counted}"
+        return None
+
+    @follow(*REDRIVES)
+    def advance(self, row: Row, event: Event) -> None:
+        """Apply the event."""
+        state = self._states.get(row.stream, redrive.DECIDER.initial)
+        self._states[row.stream] = redrive.evolve(state, event)

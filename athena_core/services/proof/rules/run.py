@@ -10,6 +10,7 @@ from athena_core.event import Event, Unknown
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, follow, rule
+from athena_core.services.proof.rules.ask import AskRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.policy import PolicyRules
 from athena_core.values import Usage
@@ -52,7 +53,10 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "run.answered"): "started",
     ("leased", "run.answered"): "leased",
     ("paused", "run.answered"): "paused",
-    ("paused", "run.requeued"): "paused",
+    ("paused", "run.requeued"): "requeued",
+    ("requeued", "run.resumed"): "admitted",
+    ("requeued", "run.cancel.requested"): "requeued",
+    ("requeued", "run.cancelled"): "ended",
     ("started", "run.paused"): "paused",
     ("paused", "run.resumed"): "admitted",
     ("paused", "policy.concurrency.rejected"): "paused",
@@ -91,6 +95,7 @@ class OpenRun:
         self.cut = self.partial = False
         self.budget: int | None = None
         self.cancelled = False
+        self.paused: str | None = None
 
 
 NEW = OpenRun("new")
@@ -99,9 +104,10 @@ NEW = OpenRun("new")
 class RunRules(RuleSet):
     """The open runs and what they occupy; ended runs are dropped."""
 
-    def __init__(self, log: LogRules, policies: PolicyRules) -> None:
+    def __init__(self, log: LogRules, policies: PolicyRules, asks: AskRules) -> None:
         self._log = log
         self._policies = policies
+        self._asks = asks
         self.count = 0
         self.open: dict[str, OpenRun] = {}
         self._slots: set[str] = set()
@@ -213,7 +219,7 @@ class RunRules(RuleSet):
         if state is None:
             return None
         match event:
-            case run.TranscriptAppended(kind="tool-result") if event.tool_call_id not in state.calls:
+            case run.TranscriptAppended(kind="tool-result") if not self._due(row, event, state):
                 return f"{row.stream} has a result of the call {event.tool_call_id}, which is not open"
             case run.TranscriptAppended(partial=True) if (event.role, event.kind) != ("assistant", "message"):
                 return f"{row.stream} has a partial entry that is not model output"
@@ -221,6 +227,26 @@ class RunRules(RuleSet):
                 return f"the call {event.tool_call_id} of {row.stream} was made twice without a result"
             case run.UsageRecorded() if event.turn not in {None, state.turn + 1}:
                 return f"{row.stream} has the usage of turn {event.turn} after turn {state.turn}"
+        return None
+
+    def _due(self, row: Row, event: run.TranscriptAppended, state: OpenRun) -> bool:
+        """Return True if a call was made, or asked for and then not made, and has no result yet."""
+        call = event.tool_call_id
+        return call in state.calls or self._asks.settled(row.stream, call, error=bool(event.is_error))
+
+    @rule(run.RunPaused, run.RunRequeued, run.RunResumed)
+    def parked(self, row: Row, event: Event) -> str | None:
+        """A run is parked for an ask while one is open, and waits in line or resumes when none is."""
+        state, asks = self.open.get(row.stream, NEW), self._asks.open_in(row.stream)
+        match event:
+            case run.RunPaused(reason="ask") if not asks:
+                return f"{row.stream} was parked for an ask, but none was open"
+            case run.RunPaused() if asks and event.reason != "ask":
+                return f"{row.stream} was paused for {event.reason} while {asks} asks were open"
+            case run.RunRequeued() if state.paused != "ask":
+                return f"{row.stream} waits in line, although it was not parked for an ask"
+            case run.RunRequeued() | run.RunResumed() if asks:
+                return f"{row.type} of {row.stream} while {asks} asks were open"
         return None
 
     @rule(run.UsageRecorded, run.RunPaused)
@@ -379,6 +405,7 @@ class RunRules(RuleSet):
         if state is not None:
             self._vacate(row.stream, state)
             self._reserved.pop(row.stream, None)
+            state.paused = event.reason
 
     @follow(run.RunResumed)
     def resume(self, row: Row, event: run.RunResumed) -> None:
@@ -386,7 +413,7 @@ class RunRules(RuleSet):
         state = self.open.get(row.stream)
         if state is not None:
             self._occupy(row.stream, state)
-            state.budget, state.cut = event.budget_micro_usd, False
+            state.budget, state.cut, state.paused = event.budget_micro_usd, False, None
 
     @follow(run.RunCancelRequested)
     def ask_to_end(self, row: Row, event: run.RunCancelRequested) -> None:

@@ -28,6 +28,7 @@ from athena_core.services.proof.witnesses import ComparedAnchors, Witness, Witne
 from athena_core.values import Usage
 from tests.core.domain.given import NOW
 from tests.projections.history import FIRST_OF_SCHEDULES, MOVES, History
+from tests.support.ask_breaches import ASK_BREACHES
 from tests.support.events import dead_letter as letter
 from tests.support.events import queue
 from tests.support.events import redrive as bulk
@@ -1157,6 +1158,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (strange_description, "meta", None, "the log's metadata has 'owner', which this release does not know"),
     (kept_nowhere, "anchor", None, "kept.anchors has no anchors"),
     (anchor_of_another_history, "anchor", 1, "the row differs from the one that was anchored"),
+    *ASK_BREACHES,
 )
 
 

@@ -1,0 +1,184 @@
+"""Logs that break one rule of asks each."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from athena_core.event import Event, Position
+from tests.support.events.ask import (
+    EDITED,
+    PARKED,
+    PERMISSION,
+    PUSHED,
+    PUSHED_DRY,
+    QUESTION,
+    REFUSED,
+    REQUEUED,
+    answered,
+    asked,
+    without_a_choice,
+)
+from tests.support.events.run import (
+    ASKED,
+    BUDGETED,
+    CALLED,
+    COMPLETED,
+    CREATED,
+    DEAR,
+    LEASED,
+    PAUSED,
+    RESULT,
+    RESUMED,
+    SAID,
+    STARTED,
+)
+from tests.support.forged_log import CRASHED, Forge
+
+BEGUN = (CREATED, LEASED, STARTED)
+
+
+def lived(*events: Event, begun: tuple[Event, ...] = BEGUN) -> Callable[[Forge], None]:
+    """Return a breach by the events of a started run, in one command."""
+
+    def breach(forge: Forge) -> None:
+        forge.add("run_1", *begun, *events)
+
+    return breach
+
+
+def asked_of_two_runs(forge: Forge) -> None:
+    forge.add("run_1", *BEGUN, PERMISSION)
+    forge.add("run_2", replace(CREATED, session_id="elsewhere"), LEASED, STARTED, PERMISSION)
+
+
+def closed_and_never_ended(forge: Forge) -> None:
+    forge.add("run_1", *BEGUN, PERMISSION, without_a_choice("run-ended"))
+
+
+def closed_and_ended_later(forge: Forge) -> None:
+    closed_and_never_ended(forge)
+    forge.add("run_1", CRASHED)
+
+
+def answered_too_late(forge: Forge) -> None:
+    forge.add("run_1", *BEGUN, asked(expires_at_ms=forge.now + 5), answered())
+
+
+Breach = tuple[Callable[[Forge], None], str, Position | None, str]
+
+
+def named(name: str, *rest: Any) -> Breach:
+    breach, rule, position, words = rest
+    breach.__name__ = name
+    return breach, rule, position, words
+
+
+ASK_BREACHES: tuple[Breach, ...] = (
+    (asked_of_two_runs, "asks", 8, "run_2 asked ask_1 a second time"),
+    named("asked_twice", lived(PERMISSION, asked(call="call_2")), "asks", 5, "run_1 asked ask_1 a second time"),
+    named("asked_again", lived(PERMISSION, answered(), PERMISSION), "asks", 6, "run_1 asked ask_1 a second time"),
+    named("asked_twice_about_a_call", lived(PERMISSION, asked("ask_2")), "asks", 5, "twice about the call call_1"),
+    named("asked_with_another_hash", lived(asked(subject_sha256="00" * 32)), "asks", 4, "not the hash of its call"),
+    named("asked_about_another_call", lived(asked(tool_name="http")), "asks", 4, "not the hash of its call"),
+    named("asked_with_a_bad_salt", lived(asked(subject_salt="salt")), "asks", 4, "not the hash of its call"),
+    named("ended_while_it_asked", lived(PERMISSION, COMPLETED), "asks", 5, "run_1 ended with open asks: ask_1"),
+    named("crashed_while_it_asked", lived(PERMISSION, CRASHED), "asks", 5, "run_1 ended with open asks: ask_1"),
+    named("answered_twice", lived(PERMISSION, answered(), answered("deny")), "answers", 6, "was answered before"),
+    named("answered_of_its_own_accord", lived(answered()), "answers", 4, "but it never asked"),
+    named("answered_for_another", lived(PERMISSION, answered(subject_sha256="00")), "answers", 5, "another subject"),
+    named("answered_with_no_option", lived(PERMISSION, answered("yes")), "answers", 5, "by person with yes, which is"),
+    named("answered_with_nothing", lived(PERMISSION, answered(None)), "answers", 5, "by person with None, which is"),
+    named("denied_by_a_rule", lived(PERMISSION, answered("deny", cause="rule")), "answers", 5, "by rule with deny"),
+    named("allowed_by_expiry", lived(PERMISSION, answered(cause="expiry")), "answers", 5, "by expiry with allow"),
+    named("allowed_by_its_end", lived(PERMISSION, answered(cause="run-ended"), CRASHED), "answers", 5, "by run-ended"),
+    named("expired_early", lived(PERMISSION, without_a_choice("expiry")), "answers", 5, "ms too early"),
+    (answered_too_late, "answers", 5, "ms after it had expired"),
+    named(
+        "edited_and_denied", lived(PERMISSION, replace(EDITED, option_id="deny")), "answers", 5, "nothing was allowed"
+    ),
+    named("edited_without_a_hash", lived(PERMISSION, replace(EDITED, edited_sha256=None)), "answers", 5, "other arg"),
+    named("edited_after_all", lived(PERMISSION, replace(EDITED, edited_sha256="00")), "answers", 5, "another one"),
+    named(
+        "edited_a_question",
+        lived(QUESTION, replace(EDITED, ask_id="ask_9", option_id="answer")),
+        "answers",
+        5,
+        "nothing",
+    ),
+    (closed_and_never_ended, "closed", None, "the asks of run_1 were closed by its end, but it has not ended"),
+    (closed_and_ended_later, "closed", 6, "run.crashed of run_1, whose asks were closed by its end"),
+    named(
+        "answered_after_its_end",
+        lived(
+            PERMISSION, asked("ask_2", "call_2"), without_a_choice("run-ended"), answered(ask=asked("ask_2")), CRASHED
+        ),
+        *("closed", 7, "run.answered of run_1, whose asks were closed by its end"),
+    ),
+    named("called_before_its_answer", lived(PERMISSION, PUSHED), "permitted", 5, "no answer to ask_1 allowed it"),
+    named("called_though_refused", lived(PERMISSION, answered("deny"), PUSHED), "permitted", 6, "no answer to ask_1"),
+    named(
+        "called_without_its_ask", lived(PERMISSION, answered(), CALLED), "permitted", 6, "made without its ask ask_1"
+    ),
+    named("called_for_nothing", lived(PUSHED), "permitted", 4, "no answer to ask_1 allowed it"),
+    named(
+        "called_as_another",
+        lived(PERMISSION, answered(), replace(PUSHED, tool_name="http")),
+        *("permitted", 6, "which is about another call"),
+    ),
+    named(
+        "called_with_other_arguments",
+        lived(PERMISSION, answered(), PUSHED_DRY),
+        *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
+    ),
+    named(
+        "called_as_before_the_edit",
+        lived(PERMISSION, EDITED, PUSHED),
+        *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
+    ),
+    named(
+        "called_after_its_result", lived(PERMISSION, answered(), PUSHED, RESULT, PUSHED), "permitted", 8, "no answer"
+    ),
+    named("settled_while_it_asked", lived(PERMISSION, REFUSED), "steps", 5, "the call call_1, which is not open"),
+    named("settled_without_the_call", lived(PERMISSION, answered(), RESULT), "steps", 6, "call_1, which is not open"),
+    named("parked_for_nothing", lived(PARKED), "parked", 4, "run_1 was parked for an ask, but none was open"),
+    named(
+        "resumed_while_it_asked", lived(PERMISSION, PARKED, RESUMED), "parked", 6, "run.resumed of run_1 while 1 asks"
+    ),
+    named("in_line_while_it_asked", lived(PERMISSION, PARKED, REQUEUED), "parked", 6, "run.requeued of run_1 while 1"),
+    named(
+        "in_line_for_money",
+        lived(DEAR, DEAR, PAUSED, REQUEUED, begun=(BUDGETED, LEASED, STARTED)),
+        *("parked", 7, "run_1 waits in line, although it was not parked for an ask"),
+    ),
+    named(
+        "paused_for_money_while_it_asked",
+        lived(DEAR, DEAR, PERMISSION, PAUSED, begun=(BUDGETED, LEASED, STARTED)),
+        *("parked", 7, "run_1 was paused for budget while 1 asks were open"),
+    ),
+    named("said_while_it_was_parked", lived(PERMISSION, PARKED, SAID), "transitions", 6, "run_1, which is paused"),
+    named("in_line_twice", lived(PERMISSION, PARKED, answered(), REQUEUED, REQUEUED), "transitions", 8, "is requeued"),
+)
+
+
+def lives_with_asks(forge: Forge) -> None:
+    """Append every legal course of asks."""
+    resumed = (RESUMED, replace(LEASED, token=2), STARTED)
+    forge.add("run_1", *BEGUN, SAID, PERMISSION, asked("ask_2", "call_2"), QUESTION)
+    forge.add("run_1", answered("deny", asked("ask_2")))
+    forge.add("run_1", PARKED)
+    forge.add("run_1", EDITED)
+    forge.add("run_1", answered("answer", QUESTION), REQUEUED)
+    forge.add("run_1", *resumed)
+    forge.add("run_1", PUSHED_DRY)
+    forge.add("run_1", RESULT, replace(REFUSED, tool_call_id="call_2"), replace(RESULT, tool_call_id="call_9"))
+    forge.add("run_1", asked("ask_3"), answered(ask=asked("ask_3"), cause="rule", by=None, rule_id="rule_1"))
+    forge.add("run_1", replace(PUSHED, ask_id="ask_3"), RESULT)
+    forge.add("run_1", asked("ask_4", expires_at_ms=forge.now))
+    forge.add("run_1", without_a_choice("expiry", asked("ask_4")), REFUSED)
+    forge.add("run_1", asked("ask_5"), answered(ask=asked("ask_5")), REFUSED)  # it was given up before the call
+    forge.add("run_1", asked("ask_6"), asked("ask_7", "call_2"))
+    forge.add("run_1", ASKED)
+    ended = [without_a_choice("run-ended", asked(name)) for name in ("ask_6", "ask_7")]
+    forge.add("run_1", *ended, CRASHED)
+    forge.add("run_2", replace(CREATED, session_id="elsewhere"), LEASED, STARTED, asked("ask_8"))
