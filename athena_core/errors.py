@@ -285,6 +285,12 @@ class RunNotPaused(Conflict):
     code = "RUN_NOT_PAUSED"
 
 
+class RunNotEnded(Conflict):
+    """Only a run that has ended can be retried."""
+
+    code = "RUN_NOT_ENDED"
+
+
 class AskDecided(Conflict):
     """The ask was answered before. The message says by whom, and with which option."""
 

@@ -242,6 +242,7 @@ PLAIN = frozenset(
         "repairRunId",
         "requiredRoles",
         "resumedFromRunId",
+        "retryOf",
         "retryWith",
         "retryable",
         "role",

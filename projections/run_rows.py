@@ -77,6 +77,8 @@ class RunRow(msgspec.Struct, gc=False):
     partial: bool | None = None
     agent_name: str | None = None
     child_count: int = 0
+    retry_of: str | None = None
+    retries: int = 0
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -157,6 +159,7 @@ RUN = Table(
         ("status", "position"),
         ("provider", "position"),
         ("parent_run_id", "position"),
+        ("retry_of", "position"),
     ),
     cached=True,
 )
@@ -167,7 +170,7 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=11, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+RUNS = Projection("runs", version=12, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -177,7 +180,7 @@ CANCELLED = "the run was cancelled"
 def run_queued(rows: Rows, recorded: Recorded[RunQueued]) -> None:
     event = recorded.event
     rows.append(RUN, _requested_row(recorded, event, "queued"))
-    _count_child(rows, event)
+    _count_in_others(rows, event)
     rows.append(
         WAITING,
         QueuedRunRow(
@@ -196,7 +199,7 @@ def run_created(rows: Rows, recorded: Recorded[RunCreated]) -> None:
     if recorded.version == 1:
         row = _requested_row(recorded, recorded.event, "running")
         rows.append(RUN, row)
-        _count_child(rows, recorded.event)
+        _count_in_others(rows, recorded.event)
     else:
         row = rows.change(RUN, recorded.stream)
         row.status = "running"
@@ -407,12 +410,13 @@ def _requested_row(recorded: Recorded[Event], event: RunQueued | RunCreated, sta
     return _row(recorded.stream, event, recorded.at, status, position=recorded.position, trace_id=recorded.correlation)
 
 
-def _count_child(rows: Rows, event: RunQueued | RunCreated) -> None:
-    if event.parent_run_id is not None:
-        parent = rows.get(RUN, event.parent_run_id)
-        if parent is not None:
-            parent.child_count += 1
-            rows.put(RUN, parent)
+def _count_in_others(rows: Rows, event: RunQueued | RunCreated) -> None:
+    """Count the run at its parent, and at the run that it retries."""
+    for run_id, count in ((event.parent_run_id, "child_count"), (event.retry_of, "retries")):
+        other = None if run_id is None else rows.get(RUN, run_id)
+        if other is not None:
+            setattr(other, count, getattr(other, count) + 1)
+            rows.put(RUN, other)
 
 
 def admitted_row(run_id: str, event: RunCreated, at: int) -> RunRow:
@@ -440,6 +444,7 @@ def _row(
         model=event.model,
         trace_id=trace_id,
         parent_run_id=event.parent_run_id,
+        retry_of=event.retry_of,
         budget_micro_usd=event.budget_micro_usd,
         agent_name=event.harness_profile_snapshot.display_name if event.profile_named else None,
     )

@@ -85,8 +85,9 @@ class Run(Value, kw_only=False):
 
     A preview has at most 160 characters. ``outputChars`` is the length of the output in characters. ``include=output``
     adds the output. ``partial`` is true if the output is not a whole answer: the run ended or paused while the model
-    was writing. ``durationMs`` is the time from the start to the end, with pauses. ``childCount`` is absent for a
-    caller with a scope. ``redacted`` is true if a text of the run was erased.
+    was writing. ``durationMs`` is the time from the start to the end, with pauses. ``retries`` counts the runs that
+    retry this one. It and ``childCount`` are absent for a caller with a scope. ``redacted`` is true if a text of the
+    run was erased.
     """
 
     run_id: str
@@ -121,12 +122,15 @@ class Run(Value, kw_only=False):
     agent_name: str | None = None
     duration_ms: int | None = None
     child_count: int | None = None
+    retry_of: str | None = None
+    retries: int | None = None
 
 
 FIELDS = Run.__struct_fields__
 SOURCES = {
     **{"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"},
     **{"duration_ms": "finished_at - started_at", "child_count": "nullif(child_count, 0)"},
+    "retries": "nullif(retries, 0)",
 }
 """The columns of fields that have other names."""
 BESIDE = ("position", "output_position", "paused_at", "template_version")
@@ -142,10 +146,12 @@ def _columns(**instead: str) -> str:
 
 
 SELECT_RUNS = f"SELECT {_columns()} FROM run"
-SELECT_RUNS_IN_SCOPE = f"SELECT {_columns(child_count='NULL')} FROM run"
+SELECT_RUNS_IN_SCOPE = f"SELECT {_columns(child_count='NULL', retries='NULL')} FROM run"
 WITH_OUTPUT = {"run_id": "run.run_id", "output": "text", "output_preview": "NULL", "output_chars": "NULL"}
 SELECT_RUN = f"SELECT {_columns(**WITH_OUTPUT)} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
-SELECT_RUN_IN_SCOPE = f"SELECT {_columns(**WITH_OUTPUT, child_count='NULL')} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+SELECT_RUN_IN_SCOPE = (
+    f"SELECT {_columns(**WITH_OUTPUT, child_count='NULL', retries='NULL')} FROM {RUN_AND_OUTPUT} WHERE run.run_id = ?"
+)
 
 
 class ActiveRun(Value):
@@ -207,6 +213,7 @@ def list_runs(
     status: str | None = None,
     provider: str | None = None,
     parent_run_id: str | None = None,
+    retry_of: str | None = None,
     scope: Scope | None = None,
     with_output: bool = False,
     cursor: str | None,
@@ -215,7 +222,7 @@ def list_runs(
     """Return a page of runs, newest first, optionally with whole outputs."""
     where = (
         *(("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider)),
-        ("parent_run_id = ?", parent_run_id),
+        *(("parent_run_id = ?", parent_run_id), ("retry_of = ?", retry_of)),
     )
     reasons = WaitReasons(connection, scope)
 

@@ -8,6 +8,7 @@ from athena_api.endpoint.operation import ApiCall, Operation
 from athena_api.plane import ControlPlane
 from athena_core.domain import run
 from athena_core.errors import ConfigError
+from athena_core.protocols import Row
 from athena_core.values import persona_named
 
 
@@ -15,7 +16,8 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
     """Return if the caller's scope covers the request. Raise AuthzDenied.
 
     If the path begins with a session, a run or a directive, that must be covered. A row that ``narrows`` a kind filters
-    its answer by scope, or names the affected things in its body. All other rows are denied to scoped callers.
+    its answer by scope, or names the affected things in its body. If its path begins with a run, the session and the
+    persona of that run must be covered. All other rows are denied to scoped callers.
     """
     if operation.shared or call.who.scope is None:
         return
@@ -27,7 +29,11 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
         proof["sessions"] = (session_id,)
     elif first == "runId":
         run_id = call.path[first]
-        proof["runs"], proof["sessions"] = (run_id,), (session_of(plane, run_id),)
+        proof["sessions"] = (session_of(plane, run_id),)
+        if operation.narrows:
+            proof["personas"] = (persona_of_run(plane, run_id),)
+        else:
+            proof["runs"] = (run_id,)
     elif first == "directiveId":
         proof["personas"] = (persona_of_directive(plane, call.path[first]),)
     elif first is None or operation.method == "GET":
@@ -52,8 +58,20 @@ def names_in_body(plane: ControlPlane, kind: str, body: Any) -> tuple[str, ...]:
 
 def session_of(plane: ControlPlane, run_id: str) -> str:
     """Return the session of a run, or an empty string."""
-    rows = plane.reader.stream(run_id) if run.DECIDER.owns(run_id) else []
-    return (rows[0].session_id or "") if rows else ""
+    first = _first_row(plane, run_id)
+    return (first.session_id or "") if first else ""
+
+
+def persona_of_run(plane: ControlPlane, run_id: str) -> str:
+    """Return the persona of a run, or an empty string."""
+    first = _first_row(plane, run_id)
+    event = plane.log.codec.decode(first).event if first else None
+    return (persona_named(event.metadata) or "") if isinstance(event, run.RunRequest) else ""
+
+
+def _first_row(plane: ControlPlane, run_id: str) -> Row | None:
+    rows = plane.reader.part(run_id, 0, 1, 1, backwards=False) if run.DECIDER.owns(run_id) else []
+    return rows[0] if rows else None
 
 
 def persona_of_directive(plane: ControlPlane, directive_id: str) -> str:

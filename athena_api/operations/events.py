@@ -85,6 +85,7 @@ class EventRecord(Value):
     run_id: str | None = None
     task_id: str | None = None
     parent_run_id: str | None = None
+    retry_of: str | None = None
     policy: dict[str, Any] | None = None
     scope: dict[str, tuple[str, ...]] | None = None
     undecodable: bool | None = None

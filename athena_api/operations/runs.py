@@ -24,6 +24,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
 from athena_core.services.proof import explain
+from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import RunReport, StartedRun
 from athena_core.values import WAIT_SECONDS_MAX, Body, Cancelled, ClientId, Dollars, Label, RunBody, RunResult
 from projections import evidence, feed, run_rows, runs
@@ -42,6 +43,7 @@ class RunsQuery(Value):
     status: RunStatus | None = None
     provider: Label | None = None
     parent_run_id: Label | None = None
+    retry_of: Label | None = None
     include: Literal["output"] | None = None
 
 
@@ -100,6 +102,17 @@ async def create_run(plane: "ControlPlane", call: ApiCall[RunBody, NoQuery]) -> 
     return await reply_to_start(plane, call, started)
 
 
+async def retry_run(plane: "ControlPlane", call: ApiCall[RetryBody, NoQuery]) -> Reply:
+    """Run the request of an ended run again, with the changes of the body. Answers as `POST /runs` does.
+
+    The new run has the session, the directive or `input`, the profile and the metadata of the first, but not its
+    parent. The first run stays as it is.
+    """
+    run_id = call.path["runId"]
+    started = await plane.runs.retry(run_id, call.body, call.who, call.meta, call.key, wait=call.wait)
+    return await reply_to_start(plane, call, started)
+
+
 async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) -> Reply:
     """Resume a paused run, with or without a new budget. Waits for its end unless `Prefer: respond-async` is sent."""
     run_id = call.path["runId"]
@@ -120,6 +133,7 @@ async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> 
             status=query.status,
             provider=query.provider,
             parent_run_id=query.parent_run_id,
+            retry_of=query.retry_of,
             scope=call.who.scope,
             with_output=query.include == "output",
             cursor=call.cursor,
@@ -286,6 +300,17 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         errors=RUN_ERRORS,
         narrows={"sessions", "personas"},
         command="run",
+    ),
+    row(
+        "runs.retry",
+        "POST /runs/:runId/retry",
+        retry_run,
+        answer=RunResult,
+        accepted=runs.Run,
+        roles=EVERYBODY,
+        errors=("NOT_FOUND", "RUN_NOT_ENDED", *RUN_ERRORS),
+        narrows={"sessions", "personas"},
+        command="retry",
     ),
     row("runs.list", "GET /runs", list_runs, answer=Page[runs.Run], paging="cursor", narrows={"sessions", "runs"}),
     row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run),

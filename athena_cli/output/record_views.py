@@ -350,6 +350,7 @@ VIEWS: Mapping[str, View] = {
     "createRun": RUN,
     "runTemplate": RUN,
     "resumeRun": RUN,
+    "retryRun": RUN,
     "explainRun": EXPLAINED,
     "getFleetSummary": FLEET,
     "getAdminHealth": HEALTH,

@@ -70,6 +70,7 @@ EXAMPLES: Mapping[str, str] = {
     "replay": "replay --verify",
     "restore": "restore /mnt/backups/monday.athena",
     "resume": "resume run_01M8XK --budget-usd 0.50",
+    "retry": "retry run_01M8XK --model mock-model",
     "reviews get": "reviews get run_01M8XK",
     "reviews list": "reviews list",
     "run": "run 'Why did sales of pears rise?' --session pears",

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "Run": ("run", "cancel", "resume", "init", "demo", "profiles", "directives", "templates", "queues", "messages"),
+    "Run": (
+        *("run", "cancel", "resume", "retry", "init", "demo", "profiles", "directives", "templates", "queues"),
+        "messages",
+    ),
     "Look": (
         *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
         *("drains", "reviews", "workers", "ids"),
@@ -45,6 +48,7 @@ ALIASES: Mapping[str, str] = {
     "runs evidence-get": "evidence get",
     "runs explain": "explain",
     "runs resume": "resume",
+    "runs retry": "retry",
     "runs watch": "logs -f",
     "schedule": "schedules",
     "schedule add": "schedules create",
@@ -80,6 +84,7 @@ NEAR: Mapping[str, str] = {
     "kill": "cancel",
     "list": "ps",
     "new": "init",
+    "rerun": "retry",
     "show": "runs get",
     "start": "run",
     "status": "ps",

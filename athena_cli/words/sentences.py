@@ -43,6 +43,7 @@ REMEDIES: Mapping[str, str] = {
     "POLICY_BUDGET_EXCEEDED": "see athena policy get",
     "POLICY_CONCURRENCY_LIMIT_EXCEEDED": "retry later, or see athena policy get",
     "PROVIDER_NOT_FOUND": "see athena capabilities",
+    "RUN_NOT_ENDED": "wait for its end, or cancel it: athena cancel RUN",
     "RUN_NOT_PAUSED": "see athena explain RUN",
 }
 """Remedies by error code, where the server gives none."""

@@ -28,6 +28,8 @@ ROWS = (
     "run.interrupts-own-session",
     "run.interrupts-other-session",
     "run.approves-workflow-step",
+    "run.retries-own-session",
+    "run.retries-other-session",
 )
 NOTE, ENTRY = "curlew plover", "avocet godwit"
 
@@ -94,7 +96,7 @@ class Starter:
         """Return the cells of one caller, by row."""
         own, other = f"own{number}", f"other{number}"
         first = self._first(own, OWN_PERSONA, f"heron{number} osprey{number}")
-        self._first(other, "stranger", f"egret{number} bittern{number}")
+        foreign = self._first(other, "stranger", f"egret{number} bittern{number}")
         headers = dict(headers)
         sessions = ",".join((own, *(f"{own}-{place}" for place in range(1, 7))))
         for kind, covered in zip(KINDS, (sessions, first, OWN_PERSONA), strict=True):
@@ -143,6 +145,8 @@ class Starter:
             run(f"{own}-6", sessionStrategy="interrupt")[0],
             run(other, sessionStrategy="interrupt")[0],
             post(f"/workflows/run/{waiting['id']}/steps/ask/approve", {"subjectHash": asked})[0],
+            post(f"/runs/{first}/retry", {})[0],
+            post(f"/runs/{foreign}/retry", {})[0],
         )
         return dict(zip(ROWS, found, strict=True))
 

@@ -131,6 +131,17 @@ EXAMPLES: dict[str, Example] = {
     "listCancellationRequests": Example("/runs/cancel-requests", query={"sessionId": "session", "runId": "run_1"}),
     "cancelRunByRunId": Example("/run-control/by-run/run_unknown/cancel", body={"reason": "enough"}),
     "cancelRun": Example("/runs/unknown/cancel", body={"reason": "enough"}),
+    "retryRun": Example(
+        "/runs/run_unknown/retry",
+        404,
+        body={
+            "input": "hello again",
+            "harnessProfileId": None,
+            "provider": "mock",
+            "model": "mock-model",
+            "budgetUsd": 1.5,
+        },
+    ),
     "resumeRun": Example("/runs/run_unknown/resume", 404, body={"budgetUsd": 1.5}),
     "listSessions": Example("/sessions"),
     "getSession": Example("/sessions/unknown", 404),

@@ -110,6 +110,7 @@ def _server_and_runs(recorder: Recorder) -> None:
     directive = call("POST", "/directives", {"input": "Sort the open tickets.", "metadata": {"team": "support"}})["id"]
     run = call("POST", "/runs", {"input": "Summarize ticket 7.", "sessionId": "support"})["runId"]
     call("POST", "/runs", {"input": "Summarize ticket 8.", "sessionId": "support"}, prefer="respond-async")
+    call("POST", f"/runs/{run}/retry", {"input": "Summarize ticket 7 in one line."}, prefer="respond-async")
     template = call(
         "POST",
         "/run-templates",

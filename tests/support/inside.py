@@ -14,6 +14,8 @@ from athena_api.app import AthenaApp, build
 from athena_api.edge.access_log import AccessLog
 from athena_api.lifespan import plane_lifespan
 from athena_core.clock import Clock, SystemClock
+from athena_core.event import Meta
+from athena_core.services.erasure import redaction
 from athena_core.settings import load
 from tests.support.api import Refused, soon
 from tests.support.records import judge
@@ -61,6 +63,17 @@ class Inside:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with anyio.fail_after(PATIENCE_SECONDS):
             return await self._client.request(method, path, json=body, headers=named)
+
+    def erase(self) -> None:
+        """Erase every text of the log."""
+        plane = self.app.plane
+
+        async def redact() -> None:
+            rows = [row for row in plane.reader.rows(0, 100_000) if row.text is not None]
+            found = redaction.ErasableText(tuple(rows), (), frozenset())
+            await redaction.redact(plane.log, plane.reader, found, "asked", Meta(actor="a", correlation="c"))
+
+        self.call(redact)
 
     def data(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Return the data of an answer. Raise Refused for an error."""

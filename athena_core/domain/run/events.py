@@ -53,7 +53,8 @@ BEFORE_REJECTED = "policy.rejected, which follows it, has the same content"
 class RunRequest(Event):
     """The resolved request of a run: references are read, and the profile is a copy.
 
-    ``scope`` is the scope of the caller that caused the run, directly or indirectly.
+    ``scope`` is the scope of the caller that caused the run, directly or indirectly. ``retry_of`` is the run whose
+    request is made again.
     """
 
     session_id: str
@@ -69,6 +70,7 @@ class RunRequest(Event):
     budget_micro_usd: int | None = None
     retry_budget: int | None = None
     parent_run_id: Annotated[str | None, EXTRA] = None
+    retry_of: Annotated[str | None, EXTRA] = None
     scope: Annotated[PinnedScope | None, EXTRA] = None
     context_refs: tuple[ContextReference, ...] | None = None
     contents: Annotated[tuple[str, ...] | None, TEXT] = None

@@ -262,7 +262,7 @@ class Timeline:
         match event:
             case RunQueued():
                 self.request, self.status, self._asked_at = event, "queued", one.at
-                return Sentence(f"requested by {one.actor}; queued, because {REASONS[event.reason]}")
+                return Sentence(f"{_requested(one, event)}; queued, because {REASONS[event.reason]}")
             case RunCreated():
                 return self._admitted(one, event)
             case RunLeased():
@@ -305,7 +305,7 @@ class Timeline:
         first = self.request is None
         self.request, self.status, self._free_since = event, "running", one.at
         if first:
-            return Sentence(f"requested by {one.actor}; accepted at once")
+            return Sentence(f"{_requested(one, event)}; accepted at once")
         waited, row = max(one.at - self._asked_at, 0), self._ended_before(one)
         after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
         says = f"accepted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
@@ -349,6 +349,11 @@ class Timeline:
     def _id_at(self, position: Position | None) -> str | None:
         row: Row | None = self._log.row(position) if position else None
         return None if row is None else self._event_id(row.position, row.chain[:MARK_BYTES])
+
+
+def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
+    again = f" as a retry of {event.retry_of}" if event.retry_of else ""
+    return f"requested by {one.actor}{again}"
 
 
 def _tool(event: ToolCalled | TranscriptAppended) -> str:

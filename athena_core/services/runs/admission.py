@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import directive, plane, policy, run, session
 from athena_core.enums import WaitReason
-from athena_core.errors import ConfigError, NotFound, RunNotPaused
+from athena_core.errors import ConfigError, NotFound, RunNotEnded, RunNotPaused
 from athena_core.event import Event, Fact, Position, Value
 from athena_core.services.catalog import directive_facts
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, run_facts
@@ -225,6 +225,8 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     of events that the transaction appends first. Call it once per transaction at most: limits do not
     see other decisions of the transaction.
     """
+    if prepared.retry is not None:
+        _check_ended(reader, prepared.retry.run_id, prepared.session_id)
     limits = reader.state(policy.DECIDER, policy.STREAM)
     request = _scoped(reader, prepared, prepared.pinned(limits.policy))
     run_id, session_id, strategy = prepared.run_id, prepared.session_id, prepared.body.session_strategy
@@ -258,11 +260,23 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
 
 
 def _scoped(reader: Reader, prepared: PreparedRun, request: run.RunCreated) -> run.RunCreated:
-    """Return the request with its author's scope, narrowed to the scope of its parent. Raise ConfigError."""
+    """Return the request with its author's scope, narrowed to the scopes of its parent and of the retried run.
+
+    Raise ConfigError.
+    """
     scope = prepared.who.scope
+    if prepared.retry is not None:
+        scope = narrower(scope, unpinned(prepared.retry.scope))
     if request.parent_run_id is not None:
         scope = narrower(scope, unpinned(_parent(reader, request.parent_run_id).scope))
     return request if scope is None else replace(request, scope=pinned(scope))
+
+
+def _check_ended(reader: Reader, run_id: str, session_id: str) -> None:
+    """Raise RunNotEnded if a run of a session has not ended."""
+    turn = reader.guards("turn").get(session_id)
+    if run_id in reader.guards("waiting") or turn == (run_id,):
+        raise RunNotEnded(f"run {run_id} has not ended; cancel it, or wait for its end", {"runId": run_id})
 
 
 def _opened(reader: Reader, context: Context, session_id: str) -> tuple[Fact, ...]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from athena_core.decider import Reader, facts_of
 from athena_core.domain import policy, run, session
 from athena_core.event import Event, Fact, Value
@@ -15,6 +17,7 @@ from athena_core.values import (
     HarnessPolicies,
     HarnessSpec,
     Identity,
+    PinnedScope,
     RunBody,
     persona_of,
 )
@@ -46,6 +49,21 @@ class ExecutorCapacity(NamedTuple):
         """Return True if the executor has every provider that the run of this slot may call."""
         named = (place for place in map(str, slot) if place.startswith(PROVIDER_KEY))
         return all(place.removeprefix(PROVIDER_KEY) in self.providers for place in named)
+
+
+class RunRetry(Value):
+    """The part of a retry that is not in its body: taken from the first request, or changed in it.
+
+    ``provider`` and ``model`` replace the values of the profile. ``budget_usd`` replaces its budget; 0 means no budget.
+    ``scope`` is the scope of the first request.
+    """
+
+    run_id: str
+    provider: str | None = None
+    model: str | None = None
+    budget_usd: float | None = None
+    fallbacks: tuple[str, ...] | None = None
+    scope: PinnedScope | None = None
 
 
 class PreparedRun(Value, kw_only=True):
@@ -83,6 +101,7 @@ class PreparedRun(Value, kw_only=True):
     personas: frozenset[str] = frozenset()
     """The personas of earlier runs of its session, if needed to check a scope; an empty name is a run without one."""
     origin: Event | None = None
+    retry: RunRetry | None = None
 
     @property
     def fresh(self) -> frozenset[str]:
@@ -96,7 +115,9 @@ class PreparedRun(Value, kw_only=True):
 
     @property
     def budget_micro_usd(self) -> int | None:
-        """The run's own budget, in micro-USD; a ``budgetUsd`` of 0 in its profile means no budget."""
+        """The run's own budget, in micro-USD; a ``budgetUsd`` of 0 means no budget."""
+        if self.retry is not None and self.retry.budget_usd is not None:
+            return micro_usd(self.retry.budget_usd)
         return micro_usd(self.profile.policies.budget_usd) if self.profile else None
 
     def pinned(self, limits: policy.Policy | None) -> run.RunCreated:
@@ -105,6 +126,8 @@ class PreparedRun(Value, kw_only=True):
         profile_id, snapshot = self.body.harness_profile_id, self.profile
         if profile_id is None or snapshot is None:
             profile_id, snapshot = shadow_profile(self.provider, self.model, timeout)
+        elif self.retry is not None:
+            snapshot = replace(snapshot, config=replace(snapshot.config, provider=self.provider, model=self.model))
         resolved = self.resolved
         return run.RunCreated(
             session_id=self.session_id,
@@ -120,6 +143,7 @@ class PreparedRun(Value, kw_only=True):
             budget_micro_usd=self.budget_micro_usd,
             retry_budget=limits.retry_budget_per_run if limits else None,
             parent_run_id=self.body.parent_run_id,
+            retry_of=self.retry.run_id if self.retry else None,
             context_refs=resolved.references or None,
             contents=resolved.contents or None,
             contents_salt=resolved.salt.hex() if resolved.contents else None,

@@ -1,8 +1,9 @@
 """The service of runs: start, wait, resume, cancel."""
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from itertools import chain
 from types import NoneType
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from anyio import to_thread
 from msgspec.structs import replace
@@ -37,8 +38,9 @@ from athena_core.services.runs.admission import (
     resume,
     withdrawn,
 )
-from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, joins
+from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, RunRetry, joins
 from athena_core.services.runs.results import completed_result, run_events, run_result, run_state, template_use
+from athena_core.services.runs.retries import RetryBody, retried_request, retry_demands, with_model
 from athena_core.services.runs.waiting import RunWaiter, RunWaiters
 from athena_core.settings import Settings
 from athena_core.tools.workspace import Workspace
@@ -134,11 +136,12 @@ class Runs:
         scheduled: bool = False,
         patient: bool = False,
         timeout_ms: int | None = None,
+        retry: RunRetry | None = None,
     ) -> PreparedRun:
         """Check a run request outside of the log; nothing is stored. Raise the errors of ``start``.
 
         ``references`` are the context references beside its input. A ``scheduled`` run has the default timeout of
-        schedules. ``patient`` and ``timeout_ms`` are as in ``PreparedRun``.
+        schedules. ``patient``, ``timeout_ms`` and ``retry`` are as in ``PreparedRun``.
         """
         _check(body)
         salt, settings = self._ids.salt(SALT_BYTES), self._settings
@@ -147,7 +150,7 @@ class Runs:
         resolved = ResolvedReferences(salt=salt)
         if references and not (notes and self._access.hides(who, "getMemory")):
             resolved = resolve(references, self._workspace, self.compiler.chars_max, salt, self._mask)
-        profile, provider, model = await self._model(body)
+        profile, provider, model = await self._model(body, retry)
         text = self._mask.hide(text)  # secrets may appear only once its parts are joined
         self.compiler.check(text, resolved.contents)
         tokens = len(text.encode(errors="replace")) + FRAME_TOKENS
@@ -163,7 +166,7 @@ class Runs:
             profile=profile,
             provider=provider,
             model=model,
-            fallbacks=None if profile or body.provider is not None else settings.provider_fallback_order or None,
+            fallbacks=self._fallbacks(body, retry),
             default_timeout_ms=settings.schedule_run_timeout_ms if scheduled else settings.runtime_run_timeout_ms,
             timeout_ms=timeout_ms,
             scheduled=scheduled,
@@ -171,6 +174,7 @@ class Runs:
             least_micro_usd=self._prices.ceiling(provider, model, tokens, OUTPUT_TOKENS_LEAST),
             references=references,
             names_notes=notes,
+            retry=retry,
         )
         if prepared.budget_micro_usd is not None and prepared.least_micro_usd is None:
             reason = f"unpriced-model: {provider} {model!r} has no known price, so budgetUsd cannot be enforced"
@@ -192,16 +196,26 @@ class Runs:
             raise ConfigError.of("directiveId", f"the text of {body.directive_id} was redacted", "another directive")
         return directive.input, directive.context_refs
 
-    async def _model(self, body: RunBody) -> tuple[HarnessSpec | None, str, str]:
+    def _fallbacks(self, body: RunBody, retry: RunRetry | None) -> tuple[str, ...] | None:
+        """Return the fallback providers: none for a profile or a chosen provider, except in a retry."""
+        if retry is not None:
+            return tuple(name for name in retry.fallbacks or () if name in self._providers) or None
+        named = body.harness_profile_id is not None or body.provider is not None
+        return None if named else self._settings.provider_fallback_order or None
+
+    async def _model(self, body: RunBody, retry: RunRetry | None) -> tuple[HarnessSpec | None, str, str]:
         """Return the requested profile, the provider and the model. Raise ConfigError or ProviderNotFound."""
         settings, profile = self._settings, None
         if body.harness_profile_id is not None:
             profile, _ = self._catalog.profile(body.harness_profile_id, "harnessProfileId")
-        provider = profile.config.provider if profile else body.provider or settings.default_provider
+        provider, model = body.provider or settings.default_provider, body.model
+        if profile is not None:
+            provider, model = profile.config.provider, profile.config.model
+            if retry is not None:
+                provider, model = with_model(profile, retry)
         if provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             raise ProviderNotFound(f"provider {provider!r} is not registered; known: {known}")
-        model = profile.config.model if profile else body.model
         if not model and provider == settings.default_provider:
             model = settings.default_model
         return profile, provider, model or await self._models.only(provider)
@@ -218,6 +232,22 @@ class Runs:
             reader.close()
         return frozenset(personas)
 
+    async def prepare_retry(
+        self, run_id: str, changes: RetryBody, who: Identity, *, patient: bool = False
+    ) -> PreparedRun:
+        """Prepare the retry of a run: its request, with these changes. Nothing is stored.
+
+        Raise NotFound, ConfigError if its text was erased, and the errors of ``prepare``.
+        """
+        first = retried_request(self._reader, self._log.codec, run_id, changes)
+        references = None
+        if changes.input is not None:
+            directive, _ = self._catalog.directive(first.directive_id, "directiveId")
+            references = directive.context_refs
+            if directive.has_context_refs and references is None:
+                raise ConfigError.of("runId", f"the context references of {run_id} were erased", "a new run")
+        return await self.prepare(first.body, who, references=references, patient=patient, retry=first.retry)
+
     # Starting
 
     async def start(
@@ -233,8 +263,22 @@ class Runs:
         continues, and IdempotencyInProgress while the run of a repeated key does. ``answer`` raises the error that
         ended the run.
         """
+        return await self._start(self.prepare(body, who), meta, key, wait=wait)
+
+    async def retry(
+        self, run_id: str, changes: RetryBody, who: Identity, meta: Meta, key: Key | None, *, wait: bool
+    ) -> Committed[RunReport]:
+        """Start a run with the request of one that ended, as ``start`` does.
+
+        Also raise NotFound, RunNotEnded, or ConfigError if the text of the run was erased.
+        """
+        return await self._start(self.prepare_retry(run_id, changes, who), meta, key, wait=wait)
+
+    async def _start(
+        self, preparing: Coroutine[Any, Any, PreparedRun], meta: Meta, key: Key | None, *, wait: bool
+    ) -> Committed[RunReport]:
         try:
-            prepared = await self.prepare(body, who)
+            prepared = await preparing
         except ConfigError as error:
             if key is None:
                 raise
@@ -287,7 +331,7 @@ class Runs:
         Runs in the writer's thread, in transactions that ``launch`` commits; their ``handover`` is the lease.
         """
         noted: tuple[Fact, ...] = ()
-        for operation, proof, why in _demands(reader, prepared):
+        for operation, proof, why in chain(_demands(reader, prepared), retry_demands(prepared)):
             noted += self._access.demand(
                 reader,
                 context,

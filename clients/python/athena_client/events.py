@@ -234,6 +234,8 @@ class EventRecord(Model, frozen=True, kw_only=True):
     """Task of the sender; absent without one."""
     parent_run_id: str | None = None
     """The run that started it; absent without one."""
+    retry_of: str | None = None
+    """Run whose request it makes again; absent if it is not a retry."""
     policy: dict[str, Any] | None = None
     """Rule of a rejection; absent otherwise."""
     scope: dict[str, list[str]] | None = None

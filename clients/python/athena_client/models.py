@@ -2421,8 +2421,8 @@ class Run(Model, frozen=True, kw_only=True):
 
     A preview has at most 160 characters. `output_chars` is the length of the output in characters. `include=output`
     adds the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
-    writing. `duration_ms` is the time from the start to the end, with pauses. `child_count` is absent for a caller with
-    a scope. `redacted` is true if a text of the run was erased.
+    writing. `duration_ms` is the time from the start to the end, with pauses. `retries` counts the runs that retry this
+    one. It and `child_count` are absent for a caller with a scope. `redacted` is true if a text of the run was erased.
     """
 
     run_id: str
@@ -2489,6 +2489,10 @@ class Run(Model, frozen=True, kw_only=True):
     """Milliseconds from start to end; absent before the end."""
     child_count: int | None = None
     """Number of runs that name it as their parent; absent without any."""
+    retry_of: str | None = None
+    """Run whose request it makes again; absent if it is not a retry."""
+    retries: int | None = None
+    """Number of runs that retry it; absent without any."""
 
 
 class RunError(Model, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from tests.support.server import Server
 
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
-OPEN_WRITES = {"createRun", "getMemory", "runTemplate"}  # Viewers may use these writes too
+OPEN_WRITES = {"createRun", "getMemory", "retryRun", "runTemplate"}  # Viewers may use these writes too
 ADMINS_ONLY = {"acceptClock", "getAuditTrail", "putPolicy"}
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from athena_core.clock import FixedDate
-from athena_core.event import Meta
-from athena_core.services.erasure import redaction
 from tests.support.api import Json
 from tests.support.golden import STATES, GoldenState, name_of
 from tests.support.inside import Inside
@@ -73,18 +71,6 @@ def lost(before: Any, after: Any, place: str = "", *, marked: bool = False) -> I
         yield place, marked
 
 
-def erase(inside: Inside) -> None:
-    """Erase every text of the log."""
-    plane = inside.app.plane
-
-    async def redact() -> None:
-        rows = [row for row in plane.reader.rows(0, 100_000) if row.text is not None]
-        found = redaction.ErasableText(tuple(rows), (), frozenset())
-        await redaction.redact(plane.log, plane.reader, found, "asked", Meta(actor="a", correlation="c"))
-
-    inside.call(redact)
-
-
 @pytest.mark.parametrize("state", STATES, ids=name_of)
 def test_every_record_that_loses_a_text_says_so(state: GoldenState, tmp_path: Path) -> None:
     state.unpack(tmp_path)
@@ -93,7 +79,7 @@ def test_every_record_that_loses_a_text_says_so(state: GoldenState, tmp_path: Pa
     try:
         before = records(inside)
 
-        erase(inside)
+        inside.erase()
         places = list(lost(before, records(inside)))
         assert [place for place, marked in places if not marked] == []
         kinds = {place.split("/")[2] for place, _ in places}
@@ -109,7 +95,7 @@ def test_a_repeated_key_answers_that_the_output_was_erased(tmp_path: Path) -> No
         body = {"input": "hello", "provider": "mock", "model": "mock-model"}
         first = inside.data("POST", "/runs", body, idempotency_key="k")
         assert first["output"] and inside.data("POST", "/runs", body, idempotency_key="k") == first
-        erase(inside)
+        inside.erase()
         again = inside.data("POST", "/runs", body, idempotency_key="k")
         assert (again["runId"], again["output"], again["redacted"]) == (first["runId"], "", True)
         run = inside.data("GET", f"/runs/{first['runId']}")

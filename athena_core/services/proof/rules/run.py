@@ -284,6 +284,14 @@ class RunRules(RuleSet):
             return None
         return f"{row.stream} is a child of {parent}, which was not open"
 
+    @rule(run.RunCreated, run.RunQueued)
+    def retries(self, row: Row, event: run.RunRequest) -> str | None:
+        """A retry begins after the end of the run that it retries."""
+        retried = event.retry_of
+        if retried is None or row.version != 1 or retried in self._log.versions and retried not in self.open:
+            return None
+        return f"{row.stream} is a retry of {retried}, which had not ended"
+
     @rule(run.RunCompleted)
     def totals(self, row: Row, event: run.RunCompleted) -> str | None:
         """A completed run has a whole answer, and its totals are the sums of its recorded events."""

@@ -216,6 +216,88 @@ class AsyncOperations(AsyncCore):
         )
         return answer
 
+    @overload
+    async def retry_run(
+        self,
+        run_id: str,
+        *,
+        input: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        budget_usd: float | None = None,
+        idempotency_key: str | None = None,
+        respond_async: Literal[True],
+    ) -> models.Run: ...
+
+    @overload
+    async def retry_run(
+        self,
+        run_id: str,
+        *,
+        input: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        budget_usd: float | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run: ...
+
+    async def retry_run(
+        self,
+        run_id: str,
+        *,
+        input: str | None = None,
+        harness_profile_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        budget_usd: float | None = None,
+        idempotency_key: str | None = None,
+        respond_async: bool = False,
+    ) -> models.RunResult | models.Run:
+        """Run the request of an ended run again, with the changes of the body.
+
+        Answers as `POST /runs` does.
+
+        The new run has the session, the directive or `input`, the profile and the metadata of the first, but not its
+        parent. The first run stays as it is.
+
+        Args:
+            run_id: Id of the run.
+            input: Another text of the task; absent, the same.
+            harness_profile_id: Another profile; absent, the same.
+            provider: Another provider; absent, the same.
+            model: Another model; absent, the same.
+            budget_usd: Budget in dollars, 0: none; absent, the same.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+            respond_async: Answer at once with the record so far, not after the end.
+
+        Raises:
+            AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
+                `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
+                `RUN_TIMEOUT`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error
+                of every call.
+        """
+        answer: models.RunResult | models.Run = await self.request(
+            "POST",
+            "/runs/{runId}/retry",
+            models.RunResult,
+            parameters={"runId": run_id},
+            body={
+                "input": input,
+                "harnessProfileId": harness_profile_id,
+                "provider": provider,
+                "model": model,
+                "budgetUsd": budget_usd,
+            },
+            headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+            accepted=models.Run,
+        )
+        return answer
+
     def list_runs(
         self,
         *,
@@ -224,6 +306,7 @@ class AsyncOperations(AsyncCore):
         | None = None,
         provider: str | None = None,
         parent_run_id: str | None = None,
+        retry_of: str | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
@@ -237,6 +320,7 @@ class AsyncOperations(AsyncCore):
             status: Current status.
             provider: Name of the provider.
             parent_run_id: Only children of this run.
+            retry_of: Only retries of this run.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -257,6 +341,7 @@ class AsyncOperations(AsyncCore):
                 "status": status,
                 "provider": provider,
                 "parentRunId": parent_run_id,
+                "retryOf": retry_of,
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,

@@ -17,6 +17,8 @@ export interface ListRunsQuery extends PageQuery {
   readonly provider?: string | undefined;
   /** Only children of this run. */
   readonly parentRunId?: string | undefined;
+  /** Only retries of this run. */
+  readonly retryOf?: string | undefined;
   /** `output` adds whole outputs. */
   readonly include?: "output" | undefined;
 }
@@ -263,6 +265,16 @@ export class Operations extends Transport {
    */
   async createRun(body: types.RunBody = {}, options: WriteOptions = {}): Promise<types.RunResult | types.Run> {
     return (await this.request(rows.createRun, { body, ...options })).data;
+  }
+
+  /**
+   * Run the request of an ended run again, with the changes of the body. Answers as `POST /runs` does.
+   *
+   * The new run has the session, the directive or `input`, the profile and the metadata of the first, but not its
+   * parent. The first run stays as it is.
+   */
+  async retryRun(runId: string, body: types.RetryBody = {}, options: WriteOptions = {}): Promise<types.RunResult | types.Run> {
+    return (await this.request(rows.retryRun, { path: { runId }, body, ...options })).data;
   }
 
   /** List runs, newest first. */

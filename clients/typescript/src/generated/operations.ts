@@ -79,6 +79,7 @@ export const getViewDigests: Operation<ViewDigests> = { id: "getViewDigests", me
 export const findIds: Operation<FoundIds> = { id: "findIds", method: "GET", path: "/ids/:part", command: "ids find" };
 export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET", path: "/workers", command: "workers" };
 export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
+export const retryRun: Operation<RunResult | Run> = { id: "retryRun", method: "POST", path: "/runs/:runId/retry", command: "retry", waits: true };
 export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };
 export const getRun: Operation<Run> = { id: "getRun", method: "GET", path: "/runs/:runId", command: "runs get" };
 export const listRunEvidence: Operation<EvidenceRecordPage> = { id: "listRunEvidence", method: "GET", path: "/runs/:runId/evidence", command: "evidence list" };

@@ -524,6 +524,15 @@ def child_of_nobody(forge: Forge) -> None:
     forge.add("run_1", replace(CREATED, parent_run_id="run_0"))
 
 
+def retry_of_nobody(forge: Forge) -> None:
+    forge.add("run_1", replace(CREATED, retry_of="run_0"))
+
+
+def retry_of_an_open_run(forge: Forge) -> None:
+    forge.add("run_1", CREATED)
+    forge.add("run_2", replace(ELSEWHERE, retry_of="run_1"))
+
+
 def cancelled_by_nobody(forge: Forge) -> None:
     forge.add("run_1", CREATED, LEASED, STARTED, run.RunCancelled(cause="parent"))
 
@@ -1075,6 +1084,8 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (paused_with_budget_left, "budgets", 5, "it had spent 600 of 1000"),
     (resumed_without_a_slot, "slots", 9, "1 of 1 slots"),
     (child_of_nobody, "children", 1, "a child of run_0"),
+    (retry_of_nobody, "retries", 1, "a retry of run_0"),
+    (retry_of_an_open_run, "retries", 2, "a retry of run_1, which had not ended"),
     (cancelled_by_nobody, "cancels", 4, "without a request"),
     (completed_after_its_cancel, "cancels", 5, "completed after its cancel"),
     (cancelled_when_over, "cancels", 5, "although the run was not open"),
