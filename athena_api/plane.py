@@ -26,6 +26,7 @@ from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
@@ -109,6 +110,7 @@ class ControlPlane(NamedTuple):
     erasure: Erasure
     memory: Memory
     messages: Messages
+    permission_rules: PermissionRules
     policies: Policies
     queues: Queues
     redrives: Redrives
@@ -216,7 +218,7 @@ class ControlPlane(NamedTuple):
             part.close()
         self.runs.close()
         self.templates.close()
-        for service in (self.workflows, self.workflow_stepper, self.runner):
+        for service in (self.permission_rules, self.workflows, self.workflow_stepper, self.runner):
             service.close()
         self.reader.close()
         self.views.generations.close()

@@ -39,6 +39,7 @@ from athena_core.roles import Roster
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
 from athena_core.services.context.compiler import ContextCompiler
@@ -154,6 +155,7 @@ class Wiring:
         self.live = LiveText(self.tail, self.log.signal)
         self.reader = self.log.reader()
         self.catalog = Catalog(self.log, self.ids, self.names)
+        self.permission_rules = PermissionRules(self.log)
 
     def wire_access(self) -> None:
         """Connect access control, and the limits of requests and refusals."""
@@ -360,6 +362,7 @@ class Wiring:
                 "histories": self.compiler.histories.forget,
                 "answers": lambda: self.answer_cache.forget(self.log.signal.position),
                 "recent rows": self.log.recent.clear,
+                "permission rules": self.permission_rules.forget,
                 "inputs of workflows": self.workflow_stepper.forget,
             },
             self.clock,

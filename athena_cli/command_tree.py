@@ -37,6 +37,7 @@ GROUPS: Mapping[str, str] = {
     "ids": "Look up ids by their beginning or end.",
     "memory": "Notes and memory entries: search, read, write, erase.",
     "messages": "Messages between personas.",
+    "permission-rules": "Calls that people allowed for good.",
     "personas": "Reviewers: define, validate and run them.",
     "policy": "Limits on runs: concurrency, budget, retries.",
     "profiles": "Agents (profiles): provider, model, tools and limits of runs.",

@@ -68,6 +68,15 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "sendA2aMessage",
         "Send a message to a persona. Its session's queue is drained automatically.",
     ),
+    "permission-rules get": GeneratedCommand("getPermissionRule", "Get a permission rule, in force or not."),
+    "permission-rules list": GeneratedCommand(
+        "listPermissionRules",
+        "List permission rules, newest first. Each allows one exact call in a run, a session or a profile.",
+    ),
+    "permission-rules revoke": GeneratedCommand(
+        "revokePermissionRule",
+        "Revoke a permission rule. The next call of its kind asks again.",
+    ),
     "policy get": GeneratedCommand("getPolicy", "Get the current policy, or null if there is none."),
     "policy simulate": GeneratedCommand(
         "simulatePolicy",

@@ -33,6 +33,8 @@ AskExpiry: TypeAlias = Literal["deny", "cancel"]
 """What an ask without an answer causes: the call is refused, or the run is cancelled."""
 AnswerCause: TypeAlias = Literal["person", "rule", "expiry", "run-ended"]
 Approval: TypeAlias = Literal["allow", "ask", "deny"]
+RuleScope: TypeAlias = Literal["run", "session", "profile"]
+"""Where a permission rule is in force: in one run, one session, or all runs of one harness profile."""
 
 # The policy
 

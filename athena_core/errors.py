@@ -327,6 +327,12 @@ class AskLimit(Throttled):
     code = "ASK_LIMIT"
 
 
+class PermissionRuleLimit(Throttled):
+    """Too many permission rules are in force."""
+
+    code = "PERMISSION_RULE_LIMIT"
+
+
 class TurnLimit(Upstream):
     """The model gave no answer within the number of calls that the profile allows."""
 

@@ -17,6 +17,7 @@ from projections.fleet_rows import FLEET
 from projections.ids import IDS
 from projections.memory import MEMORY
 from projections.messages import MESSAGES
+from projections.permission_rules import PERMISSION_RULES
 from projections.policy import POLICY
 from projections.profiles import PROFILES
 from projections.queues import QUEUES
@@ -32,6 +33,6 @@ CATALOG = joined(DIRECTIVES, PROFILES)
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, AUDIT, FLEET, IDS, FEED),
+    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, PERMISSION_RULES, AUDIT, FLEET, IDS, FEED),
 )
 """All read models."""

@@ -11,6 +11,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorConflicted
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
+from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
@@ -60,6 +61,7 @@ AuditKind: TypeAlias = Literal[
     "schedule",
     "clock",
     "anchor",
+    "permission-rule",
 ]
 """Subjects of entries."""
 
@@ -180,6 +182,16 @@ def _approval(recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejec
     return AuditContent("approval", recorded.stream, after={"verdict": verdict}, details=details)
 
 
+def _rule_created(recorded: Recorded[PermissionRuleCreated]) -> AuditContent:
+    event = recorded.event
+    after = {"scope": event.scope, "target": event.target, "toolName": event.tool_name, "askId": event.ask_id}
+    return AuditContent("permission-rule", event.rule_id, after=after | {"expiresAt": iso(event.expires_at_ms)})
+
+
+def _rule_revoked(recorded: Recorded[PermissionRuleRevoked]) -> AuditContent:
+    return AuditContent("permission-rule", recorded.event.rule_id, details={"cause": recorded.event.cause})
+
+
 def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> AuditContent:
     return AuditContent("cancel", recorded.stream, recorded.event.note)
 
@@ -229,6 +241,8 @@ ENTRIES: dict[type[Event], Describe] = {
     WorkflowApprovalGranted: _approval,
     WorkflowApprovalRejected: _approval,
     RunResumed: _resume,
+    PermissionRuleCreated: _rule_created,
+    PermissionRuleRevoked: _rule_revoked,
     AuthzDenied: _denial,
     PolicyRejected: _rejection,
     RequestsSuppressed: _suppression,
@@ -279,7 +293,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=8, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=9, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:

@@ -12,6 +12,7 @@ from athena_core.domain.dead_letter import DeadLetterAdded
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
 from athena_core.domain.message import MessageSent
+from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.queue import WorkDrainStarted
 from athena_core.domain.redrive import RedriveStarted
@@ -35,6 +36,7 @@ RecordKind: TypeAlias = Literal[
     "harness-profile",
     "memory",
     "message",
+    "permission-rule",
     "redrive",
     "run",
     "run-template",
@@ -62,7 +64,7 @@ class IdRow(msgspec.Struct, gc=False):
 
 
 ID = Table("record_id", IdRow, key=("id",), indexes=(("tail",),))
-IDS = Projection("ids", version=1, tables=(ID,))
+IDS = Projection("ids", version=2, tables=(ID,))
 
 SELECT_BY_BEGINNING = f"{ID.all} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 SELECT_BY_END = f"{ID.all} WHERE tail >= ? AND tail < ? ORDER BY tail LIMIT ?"
@@ -72,6 +74,7 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
     HarnessProfileCreated: ("harness-profile", "harness_profile_id"),
     MemoryRecorded: ("memory", "entry_id"),
     MessageSent: ("message", "message_id"),
+    PermissionRuleCreated: ("permission-rule", "rule_id"),
     RedriveStarted: ("redrive", "redrive_id"),
     RunTemplateCreated: ("run-template", "run_template_id"),
     ScheduleUpserted: ("schedule", "id"),

@@ -350,7 +350,17 @@ NOUNS = {  # of the glossary, with their plurals
     **{noun: f"{noun}s" for noun in ("anchor", "ask", "backup", "bundle", "dead_letter", "directive", "event", "id")},
     **{
         noun: f"{noun}s"
-        for noun in ("message", "profile", "queue", "redrive", "rejection", "review", "run", "schedule")
+        for noun in (
+            "message",
+            "permission_rule",
+            "profile",
+            "queue",
+            "redrive",
+            "rejection",
+            "review",
+            "run",
+            "schedule",
+        )
     },
     **{noun: f"{noun}s" for noun in ("session", "template", "view", "workflow", "workflow_run")},
     **{noun: noun for noun in ("audit", "erasure", "evidence", "fleet", "identity", "log", "memory", "policy")},

@@ -7,7 +7,7 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import asks, audit, ids, schedule_rows, workflow_rows
+from projections import asks, audit, ids, permission_rules, schedule_rows, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
@@ -36,6 +36,7 @@ ALIASES: Mapping[str, Any] = {
     "OverlapPolicy": enums.OverlapPolicy,
     "PauseCause": enums.PauseCause,
     "PauseReason": enums.PauseReason,
+    "PermissionRuleStatus": permission_rules.PermissionRuleStatus,
     "PersonaStdout": enums.PersonaStdout,
     "PolicyEngine": enums.PolicyEngine,
     "PolicyRuleType": enums.PolicyRuleType,
@@ -45,6 +46,7 @@ ALIASES: Mapping[str, Any] = {
     "RedriveDecision": enums.RedriveDecision,
     "RejectionReason": enums.RejectionReason,
     "RetryWith": errors.RetryWith,
+    "RuleScope": enums.RuleScope,
     "RunEndStatus": enums.RunEndStatus,
     "RunStatus": enums.RunStatus,
     "ScheduleRunReason": schedule_rows.ScheduleRunReason,

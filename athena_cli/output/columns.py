@@ -406,6 +406,20 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "askedAt"),
         ),
     ),
+    "listPermissionRules": ListTable(
+        "id",
+        (
+            key("rule", "id"),
+            word("status", "status", rank=1),
+            word("scope", "scope"),
+            word("of", "runId", "sessionId", "harnessProfileId", rank=2),
+            word("tool", "toolName"),
+            text("arguments", "arguments"),
+            number("uses", "uses", 2),
+            ahead("expires", "expiresAt", rank=1),
+            word("by", "createdBy", rank=3),
+        ),
+    ),
     "listAnchors": ListTable(
         "logId",
         (

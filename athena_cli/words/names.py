@@ -9,7 +9,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     ),
     "Look": (
         *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
-        *("drains", "reviews", "workers", "ids"),
+        *("permission-rules", "drains", "reviews", "workers", "ids"),
     ),
     "Automate": ("schedules", "workflows", "personas", "memory"),
     "Govern": ("policy", "rejections", "audit", "whoami", "verify", "anchor", "anchors", "export", "redact"),

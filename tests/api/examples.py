@@ -260,6 +260,12 @@ EXAMPLES: dict[str, Example] = {
     "listAnchors": Example("/anchors"),
     "listWorkQueues": Example("/work/queues"),
     "getAsk": Example("/asks/ask_unknown", 404),
+    "getPermissionRule": Example("/permission-rules/rule_unknown", 404),
+    "listPermissionRules": Example(
+        "/permission-rules",
+        query={"status": "in-force", "scope": "session", "toolName": "shell", "sessionId": "session"},
+    ),
+    "revokePermissionRule": Example("/permission-rules/rule_unknown", 404),
     "listAsks": Example("/asks", query={"status": "open", "kind": "workflow-approval", "sessionId": "session"}),
     "keepAnchor": Example(
         "/anchors",

@@ -235,6 +235,7 @@ PLACES = (
     StoragePlace("histories", (), _cache("histories")),
     StoragePlace("answers", (), _cache("answers")),
     StoragePlace("recent rows", (), _cache("recent rows")),
+    StoragePlace("permission rules", (), _cache("permission rules")),
     StoragePlace("inputs of workflows", (), _cache("inputs of workflows")),
     StoragePlace("reviews", (f"{review.FOLDER}/*/*",), _reviews),
     StoragePlace("copies", ("log-*.db", "log-*.db-wal", "log-*.db-shm", "*.part"), _copies),

@@ -15,6 +15,7 @@ from athena_core.domain import (
     dead_letter,
     directive,
     message,
+    permission_rule,
     plane,
     queue,
     review,
@@ -76,6 +77,7 @@ def text_of_run(reader: StoreReader, codec: Codec, run_id: str) -> ErasableText:
     if not rows or not run.DECIDER.owns(run_id):
         raise NotFound(f"no run {run_id!r} exists")
     rows += [*_shadow_directives(reader, codec, rows), *reader.stream(review.PREFIX + run_id)]
+    rows += _permission_rules(reader, run_id, rows[0].position)
     return _erasable([*rows, *_repeated_errors(reader, codec, rows)])
 
 
@@ -106,6 +108,14 @@ def _shadow_directives(reader: StoreReader, codec: Codec, rows: Iterable[Row]) -
             shadow = isinstance(first, directive.DirectiveCreated) and first.shadow
             directives[event.directive_id] = made if shadow else []
     return [row for made in directives.values() for row in made]
+
+
+def _permission_rules(reader: StoreReader, run_id: str, position: Position) -> Iterator[Row]:
+    """Yield the permission rules that answers to asks of a run created. They repeat a call of the run."""
+    head = reader.head()
+    while page := reader.of_types((permission_rule.PermissionRuleCreated.TYPE,), position, head, PAGE_ROWS):
+        yield from (row for row in page if row.run_id == run_id)
+        position = page[-1].position
 
 
 def _repeated_errors(reader: StoreReader, codec: Codec, rows: Sequence[Row]) -> Iterator[Row]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
     LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
+    PermissionRuleRevokedCause: TypeAlias = Literal["expiry", "requested"] | str
     PersonaRunCompletedStatus: TypeAlias = Literal["failed", "ok"] | str
     PersonaRunStartedBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
     RolesLoadedSource: TypeAlias = Literal["file", "settings"] | str
@@ -84,6 +85,7 @@ else:  # a newer server may send others
     AskOptionKind = str
     AuthzDeniedDenyReason = str
     LogForkedAnchor = str
+    PermissionRuleRevokedCause = str
     PersonaRunCompletedStatus = str
     PersonaRunStartedBaseRefResolvedFrom = str
     RolesLoadedSource = str
@@ -138,6 +140,8 @@ if TYPE_CHECKING:
             "session.created",
             "directive.created",
             "harness-profile.created",
+            "permission-rule.created",
+            "permission-rule.revoked",
             "run-template.created",
             "run-template.updated",
             "run-template.run",
@@ -834,6 +838,7 @@ class RunAnsweredPayload(Model, frozen=True, kw_only=True):
     by: str | None = None
     option_id: str | None = None
     rule_id: str | None = None
+    """Id of the permission rule."""
     edited_sha256: str | None = None
 
 
@@ -1138,6 +1143,55 @@ class HarnessProfileCreated(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["harness-profile.created"]
     payload: HarnessProfileCreatedPayload
+
+
+class PermissionRuleCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `permission-rule.created`."""
+
+    rule_id: str
+    """Id of the permission rule."""
+    scope: models.RuleScope
+    """What the limit counts by."""
+    tool_name: str
+    """Name of the tool; absent without one."""
+    call_sha256: str
+    ask_id: str
+    """Id of the ask."""
+    by: str
+    expires_at_ms: int
+    run_id: str | None = None
+    """Id of the run."""
+    session_id: str | None = None
+    """Id of the session."""
+    harness_profile_id: str | None = None
+    """Id of the harness profile."""
+
+
+class PermissionRuleCreated(EventRecord, frozen=True, kw_only=True):
+    """A person allowed an exact call until `expires_at_ms`: in a run, a session, or every run of a profile.
+
+    `call_sha256` is the hash of the salt and the call. `ask_id` is the ask that was answered with "always".
+    """
+
+    type: Literal["permission-rule.created"]
+    payload: PermissionRuleCreatedPayload
+
+
+class PermissionRuleRevokedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `permission-rule.revoked`."""
+
+    rule_id: str
+    """Id of the permission rule."""
+    cause: PermissionRuleRevokedCause
+    """Why it is paused."""
+    by: str | None = None
+
+
+class PermissionRuleRevoked(EventRecord, frozen=True, kw_only=True):
+    """A permission rule ended: an identity revoked it, or it expired."""
+
+    type: Literal["permission-rule.revoked"]
+    payload: PermissionRuleRevokedPayload
 
 
 class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
@@ -2658,6 +2712,8 @@ Event: TypeAlias = (
     | SessionCreated
     | DirectiveCreated
     | HarnessProfileCreated
+    | PermissionRuleCreated
+    | PermissionRuleRevoked
     | RunTemplateCreated
     | RunTemplateUpdated
     | RunTemplateRun
@@ -2760,6 +2816,8 @@ CLASSES: dict[str, type[Event]] = {
     "session.created": SessionCreated,
     "directive.created": DirectiveCreated,
     "harness-profile.created": HarnessProfileCreated,
+    "permission-rule.created": PermissionRuleCreated,
+    "permission-rule.revoked": PermissionRuleRevoked,
     "run-template.created": RunTemplateCreated,
     "run-template.updated": RunTemplateUpdated,
     "run-template.run": RunTemplateRun,

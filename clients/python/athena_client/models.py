@@ -39,6 +39,7 @@ if TYPE_CHECKING:
             "dead-letter",
             "denial",
             "fork",
+            "permission-rule",
             "policy",
             "redaction",
             "rejection",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     )
     PauseCause: TypeAlias = Literal["failure", "requested"] | str
     PauseReason: TypeAlias = Literal["ask", "budget", "daily-budget", "unpriced-model"] | str
+    PermissionRuleStatus: TypeAlias = Literal["expired", "in-force", "revoked"] | str
     PersonaRunDetailsStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaRunStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     PersonaStdout: TypeAlias = Literal["json", "md", "none", "summary"] | str
@@ -131,6 +133,7 @@ if TYPE_CHECKING:
             "harness-profile",
             "memory",
             "message",
+            "permission-rule",
             "redrive",
             "run",
             "run-template",
@@ -156,6 +159,7 @@ if TYPE_CHECKING:
     ReviewResultBaseRefResolvedFrom: TypeAlias = Literal["flag", "main", "origin-head"] | str
     ReviewResultStatus: TypeAlias = Literal["failed", "ok"] | str
     Role: TypeAlias = Literal["Admin", "None", "Operator", "Viewer"] | str
+    RuleScope: TypeAlias = Literal["profile", "run", "session"] | str
     RunEndStatus: TypeAlias = Literal["cancelled", "completed", "crashed", "failed", "timed-out"] | str
     RunStatus: TypeAlias = (
         Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"] | str
@@ -249,6 +253,7 @@ else:  # a newer server may send others
     OverlapPolicy = str
     PauseCause = str
     PauseReason = str
+    PermissionRuleStatus = str
     PersonaRunDetailsStatus = str
     PersonaRunStatus = str
     PersonaStdout = str
@@ -264,6 +269,7 @@ else:  # a newer server may send others
     ReviewResultBaseRefResolvedFrom = str
     ReviewResultStatus = str
     Role = str
+    RuleScope = str
     RunEndStatus = str
     RunStatus = str
     ScheduleRunReason = str
@@ -1844,6 +1850,48 @@ class PendingApproval(Model, frozen=True, kw_only=True):
     """Least role of an approver."""
     not_requester: bool | None = None
     """True: who started or resumed the run may not approve."""
+
+
+class PermissionRule(Model, frozen=True, kw_only=True):
+    """A permission for one exact call, given with the answer to an ask. It is for one run, session or profile.
+
+    `arguments` is the JSON text of the call. A rule with `redacted` lost it, and allows nothing any more.
+    """
+
+    id: str
+    """Id."""
+    status: PermissionRuleStatus
+    """Current status."""
+    scope: RuleScope
+    """Where it is in force."""
+    tool_name: str
+    """Name of the tool."""
+    ask_id: str
+    """The ask whose answer created it."""
+    created_by: str
+    """Identity that created it."""
+    created_at: datetime
+    """When it was created."""
+    expires_at: datetime
+    """When it expires."""
+    uses: int
+    """Number of calls that it allowed."""
+    run_id: str | None = None
+    """Its run; absent for another scope."""
+    session_id: str | None = None
+    """Its session; absent for another scope."""
+    harness_profile_id: str | None = None
+    """Its profile; absent for another scope."""
+    arguments: str | None = None
+    """JSON text of the call's arguments; absent once redacted."""
+    last_used_at: datetime | None = None
+    """When it last allowed a call; absent before that."""
+    revoked_at: datetime | None = None
+    """When it was revoked or expired; absent while in force."""
+    revoked_by: str | None = None
+    """Identity that revoked it; absent otherwise."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
 
 
 class PersonaArtifacts(Model, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
 from athena_core.services.proof.rules.anchor import AnchorRules
-from athena_core.services.proof.rules.ask import AskRules
+from athena_core.services.proof.rules.ask import AskRules, PermissionRuleRules
 from athena_core.services.proof.rules.catalog import CatalogRules
 from athena_core.services.proof.rules.dead_letter import DeadLetterRules, RedriveRules
 from athena_core.services.proof.rules.erasure import ErasureRules
@@ -67,7 +67,7 @@ class Rules:
                 ScheduleRules(self.log),
             ),
             *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
-            *(RedriveRules(dead_letters), AnchorRules()),
+            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules()),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 

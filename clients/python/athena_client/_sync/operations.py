@@ -1765,6 +1765,103 @@ class Operations(Core):
         )
         return answer
 
+    def list_permission_rules(
+        self,
+        *,
+        status: Literal["expired", "in-force", "revoked"] | None = None,
+        scope: Literal["profile", "run", "session"] | None = None,
+        tool_name: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        harness_profile_id: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> Pages[models.PermissionRule]:
+        """List permission rules, newest first.
+
+        Each allows one exact call in a run, a session or a profile.
+
+        Args:
+            status: Only rules with this status.
+            scope: Only rules of this scope.
+            tool_name: Only rules of this tool.
+            run_id: Only rules of this run.
+            session_id: Only rules of this session.
+            harness_profile_id: Only rules of this profile.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/permission-rules",
+            models.PermissionRule,
+            query={
+                "status": status,
+                "scope": scope,
+                "toolName": tool_name,
+                "runId": run_id,
+                "sessionId": session_id,
+                "harnessProfileId": harness_profile_id,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    def get_permission_rule(
+        self, rule_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.PermissionRule:
+        """Get a permission rule, in force or not.
+
+        Args:
+            rule_id: Id of the permission rule.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.PermissionRule = self.request(
+            "GET",
+            "/permission-rules/{ruleId}",
+            models.PermissionRule,
+            parameters={"ruleId": rule_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    def revoke_permission_rule(self, rule_id: str, *, idempotency_key: str | None = None) -> models.PermissionRule:
+        """Revoke a permission rule.
+
+        The next call of its kind asks again.
+
+        Args:
+            rule_id: Id of the permission rule.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.PermissionRule = self.request(
+            "DELETE",
+            "/permission-rules/{ruleId}",
+            models.PermissionRule,
+            parameters={"ruleId": rule_id},
+            key=idempotency_key,
+        )
+        return answer
+
     def redrive_a2a_dlq(
         self,
         *,
@@ -2997,6 +3094,7 @@ class Operations(Core):
             "dead-letter",
             "denial",
             "fork",
+            "permission-rule",
             "policy",
             "redaction",
             "rejection",

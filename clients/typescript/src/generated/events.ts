@@ -27,6 +27,7 @@ import type {
   RejectionReason,
   Reliability,
   RetryWith,
+  RuleScope,
   TranscriptKind,
   TranscriptRole,
   Usage,
@@ -89,6 +90,8 @@ export interface OutputHash {
   /** SHA-256 in hex. */
   readonly sha256: string;
 }
+
+export type PermissionRuleRevokedCause = "expiry" | "requested";
 
 export type PersonaRunCompletedStatus = "failed" | "ok";
 
@@ -604,6 +607,7 @@ export interface RunAnsweredEvent extends EventBase {
     readonly cause: RunAnsweredCause | (string & {});
     readonly by?: string | undefined;
     readonly optionId?: string | undefined;
+    /** Id of the permission rule. */
     readonly ruleId?: string | undefined;
     readonly editedSha256?: string | undefined;
   };
@@ -831,6 +835,46 @@ export interface HarnessProfileCreatedEvent extends EventBase {
     /** Name of the model. */
     readonly model: string;
     readonly profile: HarnessSpec;
+  };
+}
+
+/**
+ * A person allowed an exact call until `expiresAtMs`: in a run, a session, or every run of a profile.
+ *
+ * `call_sha256` is the hash of the salt and the call. `askId` is the ask that was answered with "always".
+ */
+export interface PermissionRuleCreatedEvent extends EventBase {
+  readonly type: "permission-rule.created";
+  readonly payload: {
+    /** Id of the permission rule. */
+    readonly ruleId: string;
+    /** What the limit counts by. */
+    readonly scope: RuleScope | (string & {});
+    /** Name of the tool; absent without one. */
+    readonly toolName: string;
+    readonly callSha256: string;
+    /** Id of the ask. */
+    readonly askId: string;
+    readonly by: string;
+    readonly expiresAtMs: number;
+    /** Id of the run. */
+    readonly runId?: string | undefined;
+    /** Id of the session. */
+    readonly sessionId?: string | undefined;
+    /** Id of the harness profile. */
+    readonly harnessProfileId?: string | undefined;
+  };
+}
+
+/** A permission rule ended: an identity revoked it, or it expired. */
+export interface PermissionRuleRevokedEvent extends EventBase {
+  readonly type: "permission-rule.revoked";
+  readonly payload: {
+    /** Id of the permission rule. */
+    readonly ruleId: string;
+    /** Why it is paused. */
+    readonly cause: PermissionRuleRevokedCause | (string & {});
+    readonly by?: string | undefined;
   };
 }
 
@@ -2000,6 +2044,8 @@ export type KnownEvent =
   | SessionCreatedEvent
   | DirectiveCreatedEvent
   | HarnessProfileCreatedEvent
+  | PermissionRuleCreatedEvent
+  | PermissionRuleRevokedEvent
   | RunTemplateCreatedEvent
   | RunTemplateUpdatedEvent
   | RunTemplateRunEvent
@@ -2099,6 +2145,8 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "session.created",
   "directive.created",
   "harness-profile.created",
+  "permission-rule.created",
+  "permission-rule.revoked",
   "run-template.created",
   "run-template.updated",
   "run-template.run",

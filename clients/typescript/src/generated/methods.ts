@@ -121,6 +121,22 @@ export interface ListAsksQuery extends PageQuery {
   readonly sessionId?: string | undefined;
 }
 
+/** The query of `listPermissionRules`. */
+export interface ListPermissionRulesQuery extends PageQuery {
+  /** Only rules with this status. */
+  readonly status?: types.PermissionRuleStatus | undefined;
+  /** Only rules of this scope. */
+  readonly scope?: types.RuleScope | undefined;
+  /** Only rules of this tool. */
+  readonly toolName?: string | undefined;
+  /** Only rules of this run. */
+  readonly runId?: string | undefined;
+  /** Only rules of this session. */
+  readonly sessionId?: string | undefined;
+  /** Only rules of this profile. */
+  readonly harnessProfileId?: string | undefined;
+}
+
 /** The query of `listWorkflowRunItems`. */
 export interface ListWorkflowRunItemsQuery extends PageQuery {
   /** Current status. */
@@ -526,6 +542,21 @@ export class Operations extends Transport {
   /** Get an ask, open or decided. */
   async getAsk(askId: string, options: ReadOptions = {}): Promise<types.Ask> {
     return (await this.request(rows.getAsk, { path: { askId }, ...options })).data;
+  }
+
+  /** List permission rules, newest first. Each allows one exact call in a run, a session or a profile. */
+  listPermissionRules(query: ListPermissionRulesQuery = {}, options: ReadOptions = {}): Pages<types.PermissionRule, types.PermissionRulePage> {
+    return new Pages(this, rows.listPermissionRules, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Get a permission rule, in force or not. */
+  async getPermissionRule(ruleId: string, options: ReadOptions = {}): Promise<types.PermissionRule> {
+    return (await this.request(rows.getPermissionRule, { path: { ruleId }, ...options })).data;
+  }
+
+  /** Revoke a permission rule. The next call of its kind asks again. */
+  async revokePermissionRule(ruleId: string, options: WriteOptions = {}): Promise<types.PermissionRule> {
+    return (await this.request(rows.revokePermissionRule, { path: { ruleId }, ...options })).data;
   }
 
   /** Requeue matching dead letters at a fixed rate. `dryRun` only counts them. */

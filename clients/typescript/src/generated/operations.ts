@@ -36,6 +36,8 @@ import type {
   MessagePage,
   NoteText,
   Passage,
+  PermissionRule,
+  PermissionRulePage,
   PersonaRunDetails,
   PersonaRunOutput,
   PersonaRunPage,
@@ -128,6 +130,9 @@ export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", metho
 export const keepAnchor: Operation<AnchorReceipt> = { id: "keepAnchor", method: "POST", path: "/anchors", command: "anchors create" };
 export const listAsks: Operation<AskPage> = { id: "listAsks", method: "GET", path: "/asks", command: "asks list" };
 export const getAsk: Operation<Ask> = { id: "getAsk", method: "GET", path: "/asks/:askId", command: "asks get" };
+export const listPermissionRules: Operation<PermissionRulePage> = { id: "listPermissionRules", method: "GET", path: "/permission-rules", command: "permission-rules list" };
+export const getPermissionRule: Operation<PermissionRule> = { id: "getPermissionRule", method: "GET", path: "/permission-rules/:ruleId", command: "permission-rules get" };
+export const revokePermissionRule: Operation<PermissionRule> = { id: "revokePermissionRule", method: "DELETE", path: "/permission-rules/:ruleId", command: "permission-rules revoke" };
 export const redriveA2aDlq: Operation<Redrive> = { id: "redriveA2aDlq", method: "POST", path: "/a2a/dlq/redrive", command: "redrives create" };
 export const getA2aDlqRedrive: Operation<Redrive> = { id: "getA2aDlqRedrive", method: "GET", path: "/a2a/dlq/redrive/:id", command: "redrives get" };
 export const cancelA2aDlqRedrive: Operation<Redrive> = { id: "cancelA2aDlqRedrive", method: "DELETE", path: "/a2a/dlq/redrive/:id", command: "redrives cancel" };
