@@ -15,6 +15,8 @@ from tests.support.events.ask import (
     QUESTION,
     REFUSED,
     REQUEUED,
+    REVOKED,
+    RULE,
     answered,
     asked,
     without_a_choice,
@@ -50,6 +52,20 @@ def lived(*events: Event, begun: tuple[Event, ...] = BEGUN) -> Callable[[Forge],
 def asked_of_two_runs(forge: Forge) -> None:
     forge.add("run_1", *BEGUN, PERMISSION)
     forge.add("run_2", replace(CREATED, session_id="elsewhere"), LEASED, STARTED, PERMISSION)
+
+
+def denied_by_a_rule(forge: Forge) -> None:
+    forge.add("rule_1", RULE)
+    forge.add("run_1", *BEGUN, PERMISSION, answered("deny", cause="rule", by=None, rule_id="rule_1"))
+
+
+def created_elsewhere(forge: Forge) -> None:
+    forge.add("rule_2", RULE)
+
+
+def answered_by_a_revoked_rule(forge: Forge) -> None:
+    forge.add("rule_1", RULE, REVOKED)
+    forge.add("run_1", *BEGUN, PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
 
 
 def closed_and_never_ended(forge: Forge) -> None:
@@ -89,7 +105,7 @@ ASK_BREACHES: tuple[Breach, ...] = (
     named("answered_for_another", lived(PERMISSION, answered(subject_sha256="00")), "answers", 5, "another subject"),
     named("answered_with_no_option", lived(PERMISSION, answered("yes")), "answers", 5, "by person with yes, which is"),
     named("answered_with_nothing", lived(PERMISSION, answered(None)), "answers", 5, "by person with None, which is"),
-    named("denied_by_a_rule", lived(PERMISSION, answered("deny", cause="rule")), "answers", 5, "by rule with deny"),
+    (denied_by_a_rule, "answers", 6, "by rule with deny"),
     named("allowed_by_expiry", lived(PERMISSION, answered(cause="expiry")), "answers", 5, "by expiry with allow"),
     named("allowed_by_its_end", lived(PERMISSION, answered(cause="run-ended"), CRASHED), "answers", 5, "by run-ended"),
     named("expired_early", lived(PERMISSION, without_a_choice("expiry")), "answers", 5, "ms too early"),
@@ -157,6 +173,8 @@ ASK_BREACHES: tuple[Breach, ...] = (
         *("parked", 7, "run_1 was paused for budget while 1 asks were open"),
     ),
     named("said_while_it_was_parked", lived(PERMISSION, PARKED, SAID), "transitions", 6, "run_1, which is paused"),
+    (answered_by_a_revoked_rule, "answers_by_rule", 7, "answered by the rule rule_1, which was not in force"),
+    (created_elsewhere, "permission_rules", 1, "rule_1 is in stream rule_2"),
     named("in_line_twice", lived(PERMISSION, PARKED, answered(), REQUEUED, REQUEUED), "transitions", 8, "is requeued"),
 )
 
@@ -172,8 +190,10 @@ def lives_with_asks(forge: Forge) -> None:
     forge.add("run_1", *resumed)
     forge.add("run_1", PUSHED_DRY)
     forge.add("run_1", RESULT, replace(REFUSED, tool_call_id="call_2"), replace(RESULT, tool_call_id="call_9"))
+    forge.add("rule_1", RULE)
     forge.add("run_1", asked("ask_3"), answered(ask=asked("ask_3"), cause="rule", by=None, rule_id="rule_1"))
     forge.add("run_1", replace(PUSHED, ask_id="ask_3"), RESULT)
+    forge.add("rule_1", REVOKED)
     forge.add("run_1", asked("ask_4", expires_at_ms=forge.now))
     forge.add("run_1", without_a_choice("expiry", asked("ask_4")), REFUSED)
     forge.add("run_1", asked("ask_5"), answered(ask=asked("ask_5")), REFUSED)  # it was given up before the call

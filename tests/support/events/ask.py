@@ -5,6 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from athena_core.domain import run
+from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.tools.approval import call_sha256
 from tests.support.events.run import CALLED, RESULT
 
@@ -67,3 +68,16 @@ PUSHED_DRY = replace(PUSHED, arguments=DRY)
 REFUSED = replace(RESULT, is_error=True, tool_name="shell")
 PARKED = run.RunPaused(reason="ask", elapsed_ms=400)
 REQUEUED = run.RunRequeued(reason="concurrency", provider="mock")
+RULE = PermissionRuleCreated(
+    rule_id="rule_1",
+    scope="session",
+    tool_name="shell",
+    call_sha256=call_sha256(SALT, "shell", PUSH),
+    ask_id="ask_1",
+    by="ada",
+    expires_at_ms=EXPIRES,
+    session_id="s",
+    arguments=PUSH,
+    call_salt=SALT,
+)
+REVOKED = PermissionRuleRevoked(rule_id="rule_1", cause="requested", by="ada")
