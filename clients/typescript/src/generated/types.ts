@@ -873,7 +873,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -927,6 +927,8 @@ export interface EventRecord {
   readonly taskId?: string | undefined;
   /** The run that started it; absent without one. */
   readonly parentRunId?: string | undefined;
+  /** Run whose request it makes again; absent if it is not a retry. */
+  readonly retryOf?: string | undefined;
   /** Rule of a rejection; absent otherwise. */
   readonly policy?: Readonly<Record<string, unknown>> | undefined;
   /** Scope that the event stores, as names by kind; absent without one. */
@@ -2502,6 +2504,20 @@ export interface ResumeWorkflowBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
+/** Changes to the request of a run that is retried. An absent member keeps its value. */
+export interface RetryBody {
+  /** Another text of the task; absent, the same. */
+  readonly input?: string | null | undefined;
+  /** Another profile; absent, the same. */
+  readonly harnessProfileId?: string | null | undefined;
+  /** Another provider; absent, the same. */
+  readonly provider?: string | null | undefined;
+  /** Another model; absent, the same. */
+  readonly model?: string | null | undefined;
+  /** Budget in dollars, 0: none; absent, the same. */
+  readonly budgetUsd?: number | null | undefined;
+}
+
 /**
  * The idempotency key of a retry; absent if `retryable` is false. `same-key`: nothing was decided. `new-key`: the key
  * is bound to the failed run, so the same key gets this error again.
@@ -2602,8 +2618,8 @@ export type RuleScope = "profile" | "run" | "session";
  *
  * A preview has at most 160 characters. `outputChars` is the length of the output in characters. `include=output` adds
  * the output. `partial` is true if the output is not a whole answer: the run ended or paused while the model was
- * writing. `durationMs` is the time from the start to the end, with pauses. `childCount` is absent for a caller with a
- * scope. `redacted` is true if a text of the run was erased.
+ * writing. `durationMs` is the time from the start to the end, with pauses. `retries` counts the runs that retry this
+ * one. It and `childCount` are absent for a caller with a scope. `redacted` is true if a text of the run was erased.
  */
 export interface Run {
   /** Id of the run. */
@@ -2670,6 +2686,10 @@ export interface Run {
   readonly durationMs?: number | undefined;
   /** Number of runs that name it as their parent; absent without any. */
   readonly childCount?: number | undefined;
+  /** Run whose request it makes again; absent if it is not a retry. */
+  readonly retryOf?: string | undefined;
+  /** Number of runs that retry it; absent without any. */
+  readonly retries?: number | undefined;
 }
 
 /** The request to start a run. A child run is cancelled with its parent. */
