@@ -1,5 +1,6 @@
 """Commands of a run: request, lease, record, pause, resume and end it."""
 
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from athena_core.domain.run.events import (
     EvidenceAttached,
     LossReason,
     RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -28,10 +30,11 @@ from athena_core.domain.run.events import (
     RunStarted,
     RunStep,
     RunTimedOut,
+    ToolCalled,
     TranscriptAppended,
     UsageRecorded,
 )
-from athena_core.domain.run.state import RunState, request_fields
+from athena_core.domain.run.state import RunState, evolve, request_fields
 from athena_core.enums import RequeueReason, WaitReason
 from athena_core.errors import AskChanged, AskDecided, AskEnded, AskExpired, ConfigError, LeaseLost, NotFound
 from athena_core.event import Event, Value
@@ -195,9 +198,11 @@ def decide(command: RunCommand, state: RunState, context: Context) -> tuple[Even
     AskEnded, one to another subject AskChanged.
     """
     events = _decide(command, state, context)
-    if state.asks and events and events[-1].TYPE in ENDING_TYPES:
-        return (*events[:-1], *_closed(state), events[-1])
-    return events
+    if not events or events[-1].TYPE not in ENDING_TYPES:
+        return events
+    for event in events[:-1]:
+        state = evolve(state, event)
+    return (*events[:-1], *_closed(state), events[-1])
 
 
 def _closed(state: RunState) -> tuple[RunAnswered, ...]:
@@ -377,12 +382,13 @@ def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: Ru
             steps, end = (), () if paused is None else (paused,)
     if state.cancel is None:
         return (*steps, *end)
-    kept = (_despite_cancel(step) for step in steps)
+    unmade = {step.tool_call_id for step in steps if isinstance(step, ToolCalled | RunAsked)}
+    kept = (_despite_cancel(step, unmade) for step in steps)
     return (*(step for step in kept if step is not None), _cancelled(state.cancel))
 
 
 def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
-    if command.asking:
+    if state.asks or command.asking:
         return RunPaused(reason="ask", elapsed_ms=command.elapsed_ms) if state.asks else None
     reached, spent, budget = command.reached, state.spent_micro_usd, state.budget_micro_usd
     if reached is not None:
@@ -397,9 +403,14 @@ def _pause(command: PauseRun, state: RunState) -> RunPaused | None:
     return RunPaused(reason="budget", elapsed_ms=command.elapsed_ms, spent_micro_usd=spent, budget_micro_usd=budget)
 
 
-def _despite_cancel(step: RunStep) -> RunStep | None:
-    """Return what a cancelled run keeps of a step: work, costs, and model output as a partial answer."""
+def _despite_cancel(step: RunStep, unmade: Collection[str | None]) -> RunStep | None:
+    """Return what a cancelled run keeps of a step: work, costs, and model output as a partial answer.
+
+    Calls are not kept, nor the results of calls that are ``unmade``.
+    """
     match step:
+        case TranscriptAppended(kind="tool-result", tool_call_id=call) if call in unmade:
+            return None
         case UsageRecorded() | EvidenceAttached() | TranscriptAppended(kind="tool-result"):
             return step
         case TranscriptAppended(role="assistant") if step.chars:

@@ -102,7 +102,8 @@ def evolve(state: RunState, event: Event) -> RunState:
             return replace(state, status=status, request=request, budget_micro_usd=event.budget_micro_usd)
         case RunCompleted() | RunFailed() | RunCancelled() | RunTimedOut() | RunCrashed():
             withdrawn = isinstance(event, RunCancelled) and event.cause in WITHDRAWN_CAUSES
-            return replace(state, status=STATUS_OF_ENDING[event.TYPE], executor=None, cancel=None, withdrawn=withdrawn)
+            status = STATUS_OF_ENDING[event.TYPE]
+            return replace(state, status=status, executor=None, cancel=None, withdrawn=withdrawn, requeued=False)
         case RunPaused():
             return replace(state, status="paused", executor=None, paused=event.reason)
         case RunAsked():

@@ -171,7 +171,8 @@ class RunTransaction:
             if places <= 0 or admitted == ADMITTED_MAX:
                 break
             name = str(names[0])
-            if name in taken or (name in turns and name not in left) or not full.isdisjoint(names):
+            others = turns.get(name, (run_id,)) != (run_id,)  # a parked run that waits in line keeps its turn
+            if name in taken or (others and name not in left) or not full.isdisjoint(names):
                 continue
             place = keys.full(names)
             if place is not None:

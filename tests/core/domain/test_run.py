@@ -10,6 +10,7 @@ from athena_core.domain import run
 from athena_core.errors import LeaseLost
 from athena_core.event import Event, Guard
 from tests.core.domain.given import Given
+from tests.support.events.ask import PARKED, PERMISSION, REQUEUED, answered, asked, without_a_choice
 from tests.support.events.run import (
     ASKED,
     BUDGETED,
@@ -393,3 +394,31 @@ def test_under_any_commands_tokens_are_dense_attempts_are_capped_and_a_pause_las
 @given_random(st.lists(EVERY_EVENT, max_size=20))
 def test_folding_never_raises(events: list[Event]) -> None:
     given(*events)
+
+
+def test_a_cancelled_run_keeps_no_result_of_a_call_that_it_does_not_keep() -> None:
+    refused = replace(CALLED, refused="denied")
+    steps = (refused, replace(RESULT, is_error=True), PAID)
+    given(CREATED, LEASED, STARTED, ASKED).when(run.RecordStep(token=1, steps=steps)).then(
+        PAID, run.RunCancelled(cause="requested")
+    )
+
+
+def test_an_end_closes_the_asks_that_are_open_after_its_last_steps() -> None:
+    other = asked("ask_2", "call_2")
+    by_rule = answered(cause="rule", by=None, rule_id="rule_1")
+    failed = run.RunFailed(code="X", retryable=False)
+    given(CREATED, LEASED, STARTED, PERMISSION).when(run.EndRun(token=1, last=(by_rule, other), ending=failed)).then(
+        by_rule, other, without_a_choice("run-ended", other), failed
+    )
+
+
+def test_a_run_that_asks_is_parked_for_its_ask_whatever_it_wanted() -> None:
+    given(CREATED, LEASED, STARTED, PERMISSION).when(PAUSE).then(PARKED)
+
+
+def test_a_run_that_ends_in_line_waits_no_more() -> None:
+    ended = given(
+        CREATED, LEASED, STARTED, PERMISSION, PARKED, answered(), REQUEUED, ASKED, run.RunCancelled(cause="requested")
+    )
+    assert not ended.state.requeued

@@ -230,8 +230,13 @@ class RunRules(RuleSet):
         return None
 
     def _due(self, row: Row, event: run.TranscriptAppended, state: OpenRun) -> bool:
-        """Return True if a call was made, or asked for and then not made, and has no result yet."""
+        """Return True if a call was made, or asked for and then not made, and has no result yet.
+
+        Earlier releases kept the result of a refused call of a cancelled run without the call.
+        """
         call = event.tool_call_id
+        if state.cancelled and event.is_error:
+            return True
         return call in state.calls or self._asks.settled(row.stream, call, error=bool(event.is_error))
 
     @rule(run.RunPaused, run.RunRequeued, run.RunResumed)
