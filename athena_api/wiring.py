@@ -209,6 +209,7 @@ class Wiring:
             toolbox(),
             self.workspace,
             self.ids,
+            self.clock,
             self.mask,
             self.live.append,
             self.memory.recall if settings.memory_enabled else None,

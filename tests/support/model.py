@@ -81,16 +81,21 @@ class Profile(NamedTuple):
     commands: tuple[tuple[str, ...], ...] = (("/bin/sh",), ("touch",))
     write: bool = True
     verification: tuple[Mapping[str, Any], ...] = ()
+    approval: str | None = None
+    """The approval of ``shell``."""
+    asks: Mapping[str, Any] | None = None
 
     @property
     def body(self) -> dict[str, Any]:
         """Return the body that creates it."""
         policies = {"timeoutMs": self.timeout_ms, "retryLimit": self.retry_limit, "budgetUsd": self.budget_usd}
-        return {
+        shell = {"commands": self.commands} | ({"approval": self.approval} if self.approval else {})
+        asks = {} if self.asks is None else {"asks": dict(self.asks)}
+        return asks | {
             "displayName": "Agent",
             "version": "v1",
             "config": {"provider": "openai", "model": "gpt-4o-mini", "tools": self.tools},
             "policies": policies | ({"maxTurns": self.max_turns} if self.max_turns else {}),
-            "toolPolicies": {"shell": {"commands": self.commands}, "files": {"write": self.write}},
+            "toolPolicies": {"shell": shell, "files": {"write": self.write}},
             "verificationPolicies": list(self.verification),
         }

@@ -362,6 +362,8 @@ def _take_over(command: TakeRun, state: RunState) -> tuple[Event, ...]:
 def _continue(command: RecordStep | ReserveBudget | PauseRun | EndRun, state: RunState) -> tuple[Event, ...]:
     """Return the executor's events. A cancel that was requested wins, but work, costs and model output are kept."""
     match command:
+        case EndRun(ending=RunTimedOut()) if state.asks and state.cancel is None:
+            return ()  # its time stands; the timeout met the commit of the ask
         case EndRun():
             steps: tuple[RunStep, ...] = command.last
             end: tuple[Event, ...] = (command.ending,)

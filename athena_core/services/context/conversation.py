@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from athena_core.domain.run import ToolCalled, TranscriptAppended
+from athena_core.domain.run import RunAsked, ToolCalled, TranscriptAppended
 from athena_core.enums import ContextStrategy
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event, Value
@@ -36,7 +36,8 @@ UNANSWERED = "no result of this call is on record"
 def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
     """Return the messages of one run, in order; the calls of a turn are one message. Erased text is left out.
 
-    Partial output, and text that the budget cut off, are left out too.
+    Partial output, and text that the budget cut off, are left out too. A call that a person had to allow stands where
+    the model requested it, with the arguments of the model.
     """
     messages: list[ModelMessage] = []
     turn: int | None = None
@@ -53,9 +54,9 @@ def to_messages(events: Iterable[Event]) -> list[ModelMessage]:
             case TranscriptAppended(content=str(content)):
                 messages.append(ModelMessage(role=event.role, content=content))
                 turn = None
-            case ToolCalled(arguments=str(arguments)):
-                name = event.tool_name or event.unknown_name or ""
-                call = ToolCall(id=event.tool_call_id, name=name, arguments=arguments)
+            case ToolCalled(arguments=str(arguments), ask_id=None) | RunAsked(arguments=str(arguments)):
+                name = event.tool_name or (event.unknown_name if isinstance(event, ToolCalled) else None) or ""
+                call = ToolCall(id=event.tool_call_id or "", name=name, arguments=arguments)
                 if messages and messages[-1].role == "assistant" and turn in {None, event.turn}:
                     messages[-1] = replace(messages[-1], calls=(*messages[-1].calls, call))
                 else:

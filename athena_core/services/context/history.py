@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from athena_core.domain import plane
-from athena_core.domain.run import RunCompleted, RunRequest, ToolCalled, TranscriptAppended
+from athena_core.domain.run import RunAsked, RunCompleted, RunRequest, ToolCalled, TranscriptAppended
 from athena_core.event import Position
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
@@ -31,8 +31,8 @@ KEPT_BYTES_MAX = 16 << 20
 ENTRY_BYTES = 500
 """The estimated memory of an entry without its text."""
 
-SpokenEvent = TranscriptAppended | ToolCalled
-SPOKEN_TYPES = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE})
+SpokenEvent = TranscriptAppended | ToolCalled | RunAsked
+SPOKEN_TYPES = frozenset({TranscriptAppended.TYPE, ToolCalled.TYPE, RunAsked.TYPE})
 ERASING_TYPES = frozenset({plane.PayloadRedacted.TYPE})
 
 HistoryKey = tuple[str, frozenset[str] | None]
@@ -225,7 +225,7 @@ class HistoryCache:
         assert row is not None
         event = self._codec.decode(row).event
         assert isinstance(event, SpokenEvent)
-        text = event.arguments if isinstance(event, ToolCalled) else event.content
+        text = event.content if isinstance(event, TranscriptAppended) else event.arguments
         entry.event = event
         entry.begins = isinstance(event, TranscriptAppended) and event.role == "user"
         entry.chars = min(event.chars, self._limits.entry_chars_max)

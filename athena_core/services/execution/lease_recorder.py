@@ -8,10 +8,14 @@ from athena_core.decider import A, Transaction
 from athena_core.domain import run
 from athena_core.errors import AthenaError, LeaseLost, OutcomeUnknown
 from athena_core.event import Event, Meta
+from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
+from athena_core.services.asks.raising import raise_asks
 from athena_core.services.execution.agent import BudgetReached, RunEnd
+from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.progress import RunAssignment
+from athena_core.services.execution.requested_calls import has_asks
 from athena_core.services.runs.admission import BudgetRequest, apply_command, reserve, still_open
 from athena_core.services.runs.prepared import ExecutorCapacity
 
@@ -22,8 +26,9 @@ RESERVE_SECONDS_MAX = 30.0
 class RunWriter:
     """Commits an executor's commands about its runs. ``capacity`` bounds how many waiting runs an end admits."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, reader: StoreReader) -> None:
         self._log = log
+        self._reader = reader
         self.capacity = ExecutorCapacity()
 
     async def apply(self, run_id: str, command: run.RunCommand, meta: Meta) -> Committed[Event | None]:
@@ -32,6 +37,17 @@ class RunWriter:
         return await self._submit(
             lambda reader, context: apply_command(reader, context, capacity, run_id, command), meta
         )
+
+    async def ask(self, run_id: str, command: run.RecordStep, meta: Meta) -> Committed[Event | None]:
+        """Record steps that ask a person; see ``apply``. Raise AskLimit."""
+        capacity = self.capacity
+        return await self._submit(lambda reader, context: raise_asks(reader, context, capacity, run_id, command), meta)
+
+    def answers(self, run_id: str) -> list[run.RunAnswered]:
+        """Return the recorded answers to the asks of a run, with their text."""
+        rows = (row for row in self._reader.stream(run_id) if row.type == run.RunAnswered.TYPE)
+        events = (self._log.codec.decode(row).event for row in rows)
+        return [event for event in events if isinstance(event, run.RunAnswered)]
 
     async def reserve(self, run_id: str, token: int, wanted: BudgetRequest, meta: Meta) -> int | None:
         """Reserve the cost of a call from the daily budget. Return how much it may cost, None for any sum.
@@ -77,19 +93,49 @@ class RunWriter:
 class LeaseRecorder:
     """The record of one run under one lease (``agent.RunRecorder``)."""
 
-    def __init__(self, writer: RunWriter, assignment: RunAssignment, meta: Meta, clock: Clock, took_ms: int) -> None:
-        """Continue after ``took_ms`` milliseconds of the run's time."""
-        self._took_ms = took_ms
-        self._began = clock.elapsed()
+    def __init__(
+        self, writer: RunWriter, assignment: RunAssignment, meta: Meta, clock: Clock, held: LeasedRun, time: RunTime
+    ) -> None:
         self._writer = writer
         self._assignment = assignment
         self._meta = meta
         self._clock = clock
+        self._held = held
+        self._time = time
 
     async def record(self, steps: tuple[run.RunStep, ...]) -> bool:
-        """Record steps. Return True if the run is still open. Raise LeaseLost."""
-        committed = await self._apply(run.RecordStep(token=self._assignment.token, steps=steps))
-        return still_open(committed.answer)
+        """Record steps. Return True if the run is still open. Raise LeaseLost, or AskLimit for steps that ask."""
+        command = run.RecordStep(token=self._assignment.token, steps=steps)
+        if not has_asks(steps):
+            return still_open((await self._apply(command)).answer)
+        self._time.stand()  # before the commit, so that no timeout falls behind it
+        return still_open((await self._writer.ask(self._assignment.run_id, command, self._meta)).answer)
+
+    async def answers(self, asks: frozenset[str], hold_until_ms: int) -> tuple[run.RunAnswered, ...]:
+        """Wait for answers to asks until a time; then park the run. The run's time goes on with the last answer.
+
+        Return none if the run was parked or has ended. Raise LeaseLost.
+        """
+        while True:
+            self._held.woken.clear()
+            found = self._answered(asks)
+            left = 0 if self._held.parks else (hold_until_ms - self._clock.now()) / 1000
+            if found or left <= 0:
+                break
+            with anyio.move_on_after(left):
+                await self._held.woken.wait()
+        if not found:
+            park = run.PauseRun(token=self._assignment.token, elapsed_ms=self._time.elapsed_ms, asking=True)
+            if still_open((await self._apply(park)).answer):
+                return ()
+            found = self._answered(asks)  # meanwhile, so there was nothing to wait for
+        if len(found) == len(asks):
+            self._time.go()
+        return found
+
+    def _answered(self, asks: frozenset[str]) -> tuple[run.RunAnswered, ...]:
+        recorded = self._writer.answers(self._assignment.run_id)
+        return tuple(event for event in recorded if event.ask_id in asks and event.cause != "run-ended")
 
     async def reserve(self, wanted: BudgetRequest) -> int | None:
         """Reserve the cost of a call.
@@ -100,8 +146,7 @@ class LeaseRecorder:
 
     async def pause(self, reached: run.DayReached | None = None) -> bool:
         """Pause the run, for its own budget or the daily one; its time stops. Raise LeaseLost."""
-        elapsed_ms = self._took_ms + round((self._clock.elapsed() - self._began) * 1000)
-        pause = run.PauseRun(token=self._assignment.token, elapsed_ms=elapsed_ms, reached=reached)
+        pause = run.PauseRun(token=self._assignment.token, elapsed_ms=self._time.elapsed_ms, reached=reached)
         return still_open((await self._apply(pause)).answer)
 
     async def end(self, done: RunEnd) -> Committed[Event | None]:

@@ -4,7 +4,9 @@ Any executor that folds the same events takes the same next step.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from athena_core.domain import run
@@ -17,6 +19,13 @@ STUCK_CALLS = 5
 
 INTERRUPTED = "The call was interrupted and its outcome is unknown. Check what it did before you make it again."
 ERASED = "The arguments of this call were erased before it was made."
+EDITED = "A person changed the arguments of this call to: "
+REFUSED = "A person refused this call. It was not made."
+DECLINED = "The person declined to answer."
+UNANSWERED = "No person answered in time."
+
+OpenCall: TypeAlias = run.ToolCalled | run.RunAsked
+"""A call without a result. As an ask it was not begun, because a person has to allow or answer it."""
 
 
 class RunProgress(Value):
@@ -25,9 +34,13 @@ class RunProgress(Value):
     events: tuple[Event, ...] = ()
     recalled: run.MemoryRecalled | None = None
     turns: int = 0
-    pending: tuple[run.ToolCalled, ...] = ()
+    pending: tuple[OpenCall, ...] = ()
+    answers: tuple[run.RunAnswered, ...] = ()
+    """The answers to the asks of the last turn."""
     in_doubt: bool = False
     """True if the first open call may have been started by an executor that was lost."""
+    parks: bool = False
+    """True if an executor was lost while the run waited for an answer."""
     answer: str | None = None
     repeats: int = 0
     usage: Usage | None = None
@@ -58,24 +71,31 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
                 calls=progress.calls + answered,
                 spent_micro_usd=progress.spent_micro_usd + (event.cost_micro_usd or 0),
             )
-        case run.ToolCalled():
+        case run.ToolCalled(ask_id=str(ask_id)):
+            pending = tuple(event if _asked(call, ask_id) else call for call in progress.pending)
+            return replace(progress, pending=pending, in_doubt=False)
+        case run.ToolCalled() | run.RunAsked():
             return replace(
                 progress,
                 events=(*progress.events, event),
                 turns=event.turn,
                 pending=(*progress.pending, event),
+                answers=() if not progress.pending else progress.answers,
                 answer=None,
                 repeats=progress.repeats + 1 if _same(progress.events, event) else 1,
             )
         case run.TranscriptAppended(kind="tool-result"):
             pending = tuple(call for call in progress.pending if call.tool_call_id != event.tool_call_id)
             return replace(progress, events=(*progress.events, event), pending=pending, in_doubt=False)
+        case run.RunAnswered():
+            return replace(progress, answers=(*progress.answers, event))
         case run.EvidenceAttached():
             return replace(progress, events=(*progress.events, event))
         case run.RunCreated():
             return replace(progress, budget_micro_usd=event.budget_micro_usd)
         case run.RunLeased():
-            return replace(progress, in_doubt=bool(progress.pending))
+            begun = bool(progress.pending) and isinstance(progress.pending[0], run.ToolCalled)
+            return replace(progress, in_doubt=begun, parks=bool(open_asks(progress)))
         case run.RunResumed():
             return replace(progress, budget_micro_usd=event.budget_micro_usd, cut=False)
         case run.MemoryRecalled():
@@ -84,15 +104,40 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
             return progress
 
 
-def _same(events: Sequence[Event], call: run.ToolCalled) -> bool:
+def after(progress: RunProgress, events: Iterable[Event]) -> RunProgress:
+    """Return the progress after further events."""
+    for event in events:
+        progress = evolve(progress, event)
+    return progress
+
+
+def _asked(call: OpenCall, ask_id: str) -> bool:
+    return isinstance(call, run.RunAsked) and call.ask_id == ask_id
+
+
+def _same(events: Sequence[Event], call: OpenCall) -> bool:
     """Return True if a call repeats the one before it."""
-    before = next((event for event in reversed(events) if isinstance(event, run.ToolCalled)), None)
+    before = next((event for event in reversed(events) if isinstance(event, OpenCall)), None)
     return (
         before is not None
         and before.arguments is not None
-        and (before.tool_name, before.unknown_name) == (call.tool_name, call.unknown_name)
+        and _name(before) == _name(call)
         and before.arguments == call.arguments
     )
+
+
+def _name(call: OpenCall) -> tuple[str | None, str | None]:
+    return call.tool_name, call.unknown_name if isinstance(call, run.ToolCalled) else None
+
+
+def open_asks(progress: RunProgress) -> tuple[run.RunAsked, ...]:
+    """Return the asks of a run that have no answer."""
+    return tuple(call for call in progress.pending if isinstance(call, run.RunAsked) and not _answer(progress, call))
+
+
+def _answer(progress: RunProgress, call: OpenCall) -> run.RunAnswered | None:
+    """Return the answer to the ask of a call; None if there is none so far, or the call needs none."""
+    return next((answer for answer in progress.answers if answer.ask_id == call.ask_id), None)
 
 
 class AskModel(Value):
@@ -100,17 +145,41 @@ class AskModel(Value):
 
 
 class CallTool(Value):
-    """Make a call."""
+    """Make a call. Its result begins with ``preface``."""
 
     call: run.ToolCalled
+    preface: str = ""
+
+
+class AllowCall(Value):
+    """Record a call that a person or a rule has allowed, with the allowed arguments."""
+
+    ask: run.RunAsked
+    arguments: str
 
 
 class AnswerCall(Value):
-    """Answer a call without making it, because it may have been made before or its arguments were erased."""
+    """Answer a call without making it.
 
-    call: run.ToolCalled
+    It may have been made before, its arguments were erased, a person refused it, or the answer of a person is its
+    result.
+    """
+
+    call: OpenCall
     content: str
-    interrupted: bool
+    interrupted: bool = False
+    is_error: bool = True
+
+
+class AwaitAnswers(Value):
+    """Wait for answers to these asks. The run is parked at ``hold_until_ms``, in milliseconds since 1970."""
+
+    asks: frozenset[str]
+    hold_until_ms: int
+
+
+class CancelExpired(Value):
+    """Cancel the run, because an ask expired that must not."""
 
 
 class JudgeAnswer(Value):
@@ -130,7 +199,9 @@ class GiveUp(Value):
     message: str
 
 
-NextStep = AskModel | CallTool | AnswerCall | JudgeAnswer | PauseForBudget | GiveUp
+NextStep = (
+    AskModel | CallTool | AllowCall | AnswerCall | AwaitAnswers | CancelExpired | JudgeAnswer | PauseForBudget | GiveUp
+)
 
 
 def next_step(progress: RunProgress, turns_max: int) -> NextStep:
@@ -138,20 +209,61 @@ def next_step(progress: RunProgress, turns_max: int) -> NextStep:
     if progress.answer is not None:
         return JudgeAnswer(answer=progress.answer)
     if progress.repeats >= STUCK_CALLS:
-        call = next(event for event in reversed(progress.events) if isinstance(event, run.ToolCalled))
+        call = next(event for event in reversed(progress.events) if isinstance(event, OpenCall))
         name = call.tool_name or "a tool that does not exist"
         message = f"the model called {name} {progress.repeats} times with the same arguments"
         return GiveUp(code=Stuck.code, message=message)
     if progress.turns >= turns_max:
         return GiveUp(code=TurnLimit.code, message=f"the model gave no answer within {progress.turns} turns (maxTurns)")
     if progress.pending:
-        call = progress.pending[0]
-        if progress.in_doubt and not call.repeatable:
-            return AnswerCall(call=call, content=INTERRUPTED, interrupted=True)
-        if call.arguments is None:
-            return AnswerCall(call=call, content=ERASED, interrupted=False)
-        return CallTool(call=call)
+        return _next_call(progress, progress.pending[0])
     return PauseForBudget() if spent(progress, ()) else AskModel()
+
+
+def _next_call(progress: RunProgress, call: OpenCall) -> NextStep:
+    """Return the next step of a run whose first open call is this one."""
+    waits = open_asks(progress)
+    if waits and progress.parks:
+        return AwaitAnswers(asks=frozenset(ask.ask_id for ask in waits), hold_until_ms=0)
+    answer = _answer(progress, call)
+    if isinstance(call, run.RunAsked):
+        if answer is not None:
+            return _decided(call, answer)
+        hold_until_ms = min(ask.hold_until_ms for ask in waits)
+        return AwaitAnswers(asks=frozenset(ask.ask_id for ask in waits), hold_until_ms=hold_until_ms)
+    preface = ""
+    if answer is not None and answer.edited_sha256 is not None:
+        preface = f"{EDITED}{call.arguments}\n"
+    if progress.in_doubt and not call.repeatable:
+        return AnswerCall(call=call, content=preface + INTERRUPTED, interrupted=True)
+    if call.arguments is None:
+        return AnswerCall(call=call, content=ERASED)
+    return CallTool(call=call, preface=preface)
+
+
+def _decided(ask: run.RunAsked, answer: run.RunAnswered) -> NextStep:
+    """Return the next step of a run once a person, a rule or its expiry has decided an ask."""
+    called = ask.kind == "tool-permission"
+    if answer.cause == "expiry":
+        if ask.on_expiry == "cancel":
+            return CancelExpired()
+        return AnswerCall(call=ask, content=f"{UNANSWERED} The call was not made." if called else UNANSWERED)
+    if not any(option.id == answer.option_id and option.kind == "allow_once" for option in ask.options):
+        note = "" if answer.note is None else f" The person wrote: {answer.note}"
+        return AnswerCall(call=ask, content=(REFUSED if called else DECLINED) + note)
+    if not called:
+        return AnswerCall(call=ask, content=_values(ask, answer), is_error=False)
+    arguments = ask.arguments if answer.edited_sha256 is None else answer.arguments
+    return AnswerCall(call=ask, content=ERASED) if arguments is None else AllowCall(ask=ask, arguments=arguments)
+
+
+def _values(ask: run.RunAsked, answer: run.RunAnswered) -> str:
+    """Return the answer to a question as JSON: its values, or the name of the chosen option."""
+    if answer.values is not None:
+        return answer.values
+    names = ask.option_names or tuple(option.id for option in ask.options)
+    chosen = next(name for option, name in zip(ask.options, names, strict=False) if option.id == answer.option_id)
+    return msgspec.json.encode({"choice": chosen}).decode()
 
 
 class RunAssignment(Value):
@@ -183,6 +295,7 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
     last: Recorded[Event] | None = None  # since this event its time runs
     for row in recorded:
         event = row.event
+        stood = bool(progress.pending and open_asks(progress))
         progress = evolve(progress, event)
         match event:
             case run.RunQueued():
@@ -191,8 +304,12 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
                 request, admitted, last = request or event, row, row
             case run.RunLeased():
                 token = event.token
-                elapsed_ms += 0 if last is None else _apart_ms(last, row)
+                elapsed_ms += 0 if last is None or stood else _apart_ms(last, row)
                 last = row  # on the clock of its executor
+            case run.RunAsked():
+                elapsed_ms += 0 if last is None or stood else _apart_ms(last, row)
+            case run.RunAnswered():
+                last = row
             case run.TranscriptAppended(role="user"):
                 text = event.content or ""  # redacted meanwhile; the run still has to end
             case run.RunPaused():
@@ -222,7 +339,6 @@ def _apart_ms(earlier: Recorded[Event], later: Recorded[Event]) -> int:
 
 def spent(progress: RunProgress, steps: Iterable[run.RunStep]) -> bool:
     """Return True if a run's budget is spent once these steps are recorded."""
-    for event in steps:
-        progress = evolve(progress, event)
+    progress = after(progress, steps)
     budget = progress.budget_micro_usd
     return progress.cut or (budget is not None and progress.spent_micro_usd >= budget)

@@ -1,7 +1,6 @@
 """The runner: executes the runs that this process leased, and takes over runs of lost executors."""
 
 import asyncio
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,8 +21,9 @@ from athena_core.protocols import Row
 from athena_core.services.catalog import Catalog
 from athena_core.services.execution.agent import Agent, RunEnd, run_failed
 from athena_core.services.execution.lease_recorder import LeaseRecorder, RunWriter
+from athena_core.services.execution.leased_run import LeasedRun, RunTime
 from athena_core.services.execution.liveness import SWEEP_SECONDS, Executors, ProcessInfo, ProcessStatus, claim_rank
-from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of
+from athena_core.services.execution.progress import RunAssignment, RunProgress, assignment_of, open_asks
 from athena_core.services.runs.admission import RunLease, abandon, claim, still_open, take_over
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
 from athena_core.services.runs.results import run_events, run_state
@@ -56,26 +56,8 @@ SWEEPS_BETWEEN_LOOKS = 10
 """Sweeps between two looks at which other executors exist."""
 
 NOTICED_TYPES = run.ENDING_TYPES | {
-    event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested)
+    event.TYPE for event in (run.RunCreated, run.RunResumed, run.RunLeased, run.RunCancelRequested, run.RunAnswered)
 }
-
-
-class LeasedRun:
-    """A run that is executed here: its lease token, and the means to stop it."""
-
-    def __init__(self, token: int) -> None:
-        self.token = token
-        self.due = math.inf
-        """When its timeout expires, in seconds of the boot clock."""
-        self.scope = anyio.CancelScope()
-        self.working = True
-        self.stopped = False
-        self.over = asyncio.Event()
-
-    def stop(self) -> None:
-        """Stop the work before the timeout."""
-        self.stopped = True
-        self.scope.cancel()
 
 
 class Runner:
@@ -108,8 +90,8 @@ class Runner:
         self._clock = clock
         self.about = about
         self._own = ExecutorCapacity(executors.executor, about.pid, about.concurrency, frozenset(about.providers))
-        self._writer = RunWriter(log)
         self._reader = log.reader()
+        self._writer = RunWriter(log, self._reader)
         self._meta = Meta(actor="system:executor", correlation=ids.trace())
         self._held: dict[str, LeasedRun] = {}
         self._cancelled: dict[str, float] = {}
@@ -196,6 +178,8 @@ class Runner:
                     self._forget_failures(row.stream)
                     self._cancelled.pop(row.stream, None)
                     self._stop_run(row.stream)
+                case run.RunAnswered.TYPE if row.stream in self._held:
+                    self._held[row.stream].woken.set()
 
     def _forget_failures(self, run_id: str) -> None:
         """Clear the problems of a run that is leased or over."""
@@ -294,7 +278,7 @@ class Runner:
     def _execute_soon(self, assignment: RunAssignment) -> None:
         if not self._working:
             return
-        held = self._held[assignment.run_id] = LeasedRun(assignment.token)
+        held = self._held[assignment.run_id] = LeasedRun(assignment.token, parks=self._draining)
         if assignment.run_id in self._cancelled:  # its cancel was read before its creator got an answer
             held.stop()
         task = asyncio.create_task(self._execute(assignment, held))
@@ -380,10 +364,10 @@ class Runner:
         meta = Meta(actor="system:executor", correlation=assignment.correlation, causation=assignment.position)
         request, now = assignment.request, self._clock.now()
         took_ms = max(now - assignment.clock_from, 0)  # 0 if it began by a clock ahead of ours
-        recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, took_ms)
-        left = (request.timeout_ms - took_ms) / 1000
-        held.due = self._clock.elapsed() + left
-        held.scope.deadline = asyncio.get_running_loop().time() + left
+        time = RunTime(self._clock, held, request.timeout_ms, took_ms)
+        recorder = LeaseRecorder(self._writer, assignment, meta, self._clock, held, time)
+        if not open_asks(assignment.progress):
+            time.go()
         done: RunEnd | None = None
         ended = False
         bug: Exception | None = None
@@ -540,8 +524,13 @@ class Runner:
             self._problems.recovered(TAKE_OVER, run_id)
 
     async def drain(self, seconds: float) -> None:
-        """Take no more runs; return once all executed runs have ended, or after this many seconds."""
+        """Take no more runs, and park those that wait for a person.
+
+        Return once all executed runs have ended or paused, or after this many seconds.
+        """
         self._draining = True
+        for held in self._held.values():
+            held.park()
         with anyio.move_on_after(seconds):
             while self._held or self._claiming:
                 self._rested.clear()

@@ -37,7 +37,7 @@ def run_events(reader: StoreReader, codec: Codec, run_id: str) -> list[Recorded[
 
 
 def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | None:
-    """Return the result of a completed run, None while it is paused; otherwise raise the error that ended it."""
+    """Return the result of a completed run, None if it is paused or was; otherwise raise the error that ended it."""
     created: run.RunCreated | None = None
     used: TemplateUse | None = None
     created_at, paused = 0, False
@@ -52,8 +52,8 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
                 used, params_erased = template_use(row.event), row.event.effective_params is None
             case run.TranscriptAppended(role="assistant", kind="message", partial=None):
                 output = row.event.content
-            case run.RunPaused() | run.RunResumed():
-                paused = isinstance(row.event, run.RunPaused)
+            case run.RunPaused():
+                paused = True  # also once it is resumed, because its caller was not going to wait for that
             case run.RunCompleted() if created is not None:
                 result = completed_result(run_id, created, created_at, output or "", row.event, used)
                 return replace(result, redacted=output is None or params_erased or None)
@@ -64,6 +64,21 @@ def run_result(run_id: str, recorded: Sequence[Recorded[Event]]) -> RunResult | 
     if paused:
         return None
     raise IdempotencyInProgress(f"run {run_id} is still in progress; retry later")
+
+
+def held_seconds(recorded: Sequence[Recorded[Event]]) -> float:
+    """Return how long a run has waited for persons without being parked, and will before it is."""
+    held_ms, since, until = 0, 0, 0
+    asks = set[str]()
+    for row in recorded:
+        match row.event:
+            case run.RunAsked():
+                since, until = (since, until) if asks else (row.at, row.event.hold_until_ms)
+                asks.add(row.event.ask_id)
+            case run.RunAnswered() if row.event.ask_id in asks:
+                asks.discard(row.event.ask_id)
+                held_ms += 0 if asks else max(min(row.at, until) - since, 0)
+    return (held_ms + (max(until - since, 0) if asks else 0)) / 1000
 
 
 def template_use(event: template.RunTemplateRun) -> TemplateUse:

@@ -39,7 +39,14 @@ from athena_core.services.runs.admission import (
     withdrawn,
 )
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, RunRetry, joins
-from athena_core.services.runs.results import completed_result, run_events, run_result, run_state, template_use
+from athena_core.services.runs.results import (
+    completed_result,
+    held_seconds,
+    run_events,
+    run_result,
+    run_state,
+    template_use,
+)
 from athena_core.services.runs.retries import RetryBody, retried_request, retry_demands, with_model
 from athena_core.services.runs.waiting import RunWaiter, RunWaiters
 from athena_core.settings import Settings
@@ -369,13 +376,22 @@ class Runs:
             raise OutcomeUnknown(f"Run {run_id} is still in progress. Poll GET /api/v1/runs/{run_id}.")
 
     async def _settled(self, run_id: str, waiter: RunWaiter, request: run.RunCreated | None = None) -> bool:
-        """Wait up to the run's timeout plus the grace period. Return whether it ended or paused."""
+        """Wait up to the run's timeout plus the grace period, and as long as it asked a person before it is parked.
+
+        Return whether it ended or paused.
+        """
         if request is None:
             state = self.state(run_id)
             if not state.open or state.status == "paused":
                 return True
             request = state.request
-        return await waiter.within((request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds)
+        seconds, asked = (request.timeout_ms / 1000 if request else 0.0) + self._grace_seconds, 0.0
+        while not await waiter.within(seconds):
+            before, asked = asked, held_seconds(self.recorded(run_id))
+            seconds = asked - before
+            if seconds <= 0:
+                return False
+        return True
 
     async def _withdraw(self, run_id: str, meta: Meta) -> None:
         """Withdraw a queued run whose turn did not come in time."""

@@ -71,7 +71,7 @@ def test_only_asks_whose_time_is_over_expire() -> None:
 
 
 ENDS: list[tuple[tuple[Event, ...], run.RunCommand]] = [
-    (OPEN, run.EndRun(token=1, last=(), ending=run.RunTimedOut(timeout_ms=1))),
+    (OPEN, run.EndRun(token=1, last=(), ending=run.RunFailed(code="STUCK", retryable=False))),
     ((*OPEN, CANCEL_ASKED), run.RecordStep(token=1, steps=(SAID,))),
     ((*OPEN, CANCEL_ASKED), run.ForceCancel()),
     ((*OPEN, CANCEL_ASKED), TAKE),
@@ -135,3 +135,9 @@ def test_states_keep_no_text_of_asks_and_only_the_newest_answers() -> None:
 
 def test_a_run_that_was_answered_completes() -> None:
     given(*OPEN, ALLOWED).when(run.EndRun(token=1, last=(SAID, PAID), ending=COMPLETED)).then(SAID, PAID, COMPLETED)
+
+
+def test_a_run_that_waits_for_a_person_cannot_time_out() -> None:
+    late = run.EndRun(token=1, last=(), ending=run.RunTimedOut(timeout_ms=1_000))
+    given(*OPEN).when(late).then_nothing()
+    given(*OPEN, ALLOWED).when(late).then(late.ending)

@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from athena_core.domain.run import ToolCalled, TranscriptAppended
+from athena_core.domain.run import RunAsked, ToolCalled, TranscriptAppended
 from athena_core.enums import ContextStrategy
 from athena_core.errors import ContextOverflow
 from athena_core.event import Event
@@ -35,8 +36,26 @@ def said(role: str, content: str | None) -> Event:
     return TranscriptAppended(role=role, kind="message", chars=1, content=content)  # type: ignore[arg-type]
 
 
-def called(call_id: str, turn: int = 1, arguments: str | None = "{}") -> Event:
+def called(call_id: str, turn: int = 1, arguments: str | None = "{}") -> ToolCalled:
     return ToolCalled(turn=turn, tool_call_id=call_id, tool_name="files", chars=2, repeatable=True, arguments=arguments)
+
+
+def asked(call_id: str, turn: int = 1) -> RunAsked:
+    return RunAsked(
+        ask_id=f"ask_{call_id}",
+        kind="tool-permission",
+        origin="loop",
+        turn=turn,
+        chars=2,
+        options=(),
+        subject_sha256="00",
+        expires_at_ms=2,
+        on_expiry="deny",
+        hold_until_ms=1,
+        tool_call_id=call_id,
+        tool_name="files",
+        arguments="{}",
+    )
 
 
 def answered(call_id: str, content: str | None, *, is_error: bool | None = None) -> Event:
@@ -62,6 +81,13 @@ def draft(history: list[ModelMessage] | None = None, turns: list[ModelMessage] |
 
 
 # From events to messages
+
+
+def test_a_call_that_was_asked_for_stands_in_its_turn_once() -> None:
+    allowed = replace(called("b", arguments='{"edited":1}'), ask_id="ask_b")
+    events = [said("user", "go"), called("a"), asked("b"), answered("a", "done"), allowed, answered("b", "done")]
+    assert to_messages(events) == [USER, asks(call("a"), call("b")), result("a"), result("b")]
+    assert to_messages([said("user", "go"), replace(asked("b"), arguments=None)]) == [USER]
 
 
 def test_the_calls_of_a_turn_are_one_message_with_its_text() -> None:

@@ -4,13 +4,20 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.domain import run
+from athena_core.enums import AnswerCause
 from athena_core.event import Event, Recorded
 from athena_core.services.context.conversation import to_messages
 from athena_core.services.execution.progress import (
+    ERASED,
+    REFUSED,
     STUCK_CALLS,
+    UNANSWERED,
+    AllowCall,
     AnswerCall,
     AskModel,
+    AwaitAnswers,
     CallTool,
+    CancelExpired,
     GiveUp,
     JudgeAnswer,
     PauseForBudget,
@@ -19,6 +26,7 @@ from athena_core.services.execution.progress import (
     evolve,
     next_step,
 )
+from athena_core.services.runs.results import held_seconds
 from athena_core.values import ContextReference, Usage
 from tests.core.domain.given import NOW
 from tests.support.events.run import (
@@ -179,6 +187,99 @@ def test_wasted_calls_add_up_and_do_not_count_as_turns() -> None:
     assert next_step(after(*budgeted), 9) == PauseForBudget()
 
 
+# Asks
+
+
+def ask(number: int, *, turn: int = 1) -> run.RunAsked:
+    return run.RunAsked(
+        ask_id=f"ask_{number}",
+        kind="tool-permission",
+        origin="loop",
+        turn=turn,
+        chars=2,
+        options=(run.AskOption(id="allow", kind="allow_once"), run.AskOption(id="deny", kind="reject_once")),
+        subject_sha256="00",
+        expires_at_ms=NOW + 2_000,
+        on_expiry="deny",
+        hold_until_ms=NOW + 1_000,
+        tool_call_id=f"call_{number}",
+        tool_name="shell",
+        arguments="{}",
+    )
+
+
+def answer(number: int, option: str | None = "allow", cause: AnswerCause = "person") -> run.RunAnswered:
+    return run.RunAnswered(ask_id=f"ask_{number}", subject_sha256="00", cause=cause, option_id=option)
+
+
+def waits(*numbers: int, until: int = NOW + 1_000) -> AwaitAnswers:
+    return AwaitAnswers(asks=frozenset(f"ask_{number}" for number in numbers), hold_until_ms=until)
+
+
+ALLOWED = replace(call(1, repeatable=False), ask_id="ask_1")
+PARKED = run.RunPaused(reason="ask", elapsed_ms=400)
+
+
+def test_calls_before_an_ask_are_made_and_then_the_run_waits_for_all_its_asks() -> None:
+    events = (*BEGUN, call(1), ask(2), ask(3), paid(1))
+    assert next_step(after(*events), 9) == CallTool(call=call(1))
+    assert next_step(after(*events, result(1)), 9) == waits(2, 3)
+    assert next_step(after(*events, result(1), answer(3)), 9) == waits(2)
+    assert next_step(after(*events, result(1), answer(2)), 9) == AllowCall(ask=ask(2), arguments="{}")
+
+
+def test_an_allowed_call_is_recorded_then_made_and_never_made_twice() -> None:
+    events = (*BEGUN, ask(1), paid(1), answer(1))
+    assert next_step(after(*events, TAKEN), 9) == AllowCall(ask=ask(1), arguments="{}")
+    assert next_step(after(*events, ALLOWED), 9) == CallTool(call=ALLOWED)
+    step = next_step(after(*events, ALLOWED, TAKEN), 9)
+    assert isinstance(step, AnswerCall)
+    assert step.interrupted
+    assert next_step(after(*events, ALLOWED, result(1)), 9) == AskModel()
+
+
+def test_an_answered_call_behind_an_open_ask_was_not_begun() -> None:
+    events = (*BEGUN, ask(1), call(2, repeatable=False), paid(1), PARKED, answer(1), RESUMED, replace(LEASED, token=2))
+    assert next_step(after(*events, ALLOWED, result(1)), 9) == CallTool(call=call(2, repeatable=False))
+
+
+def test_a_run_that_is_taken_over_while_it_asks_is_parked_and_its_call_is_in_doubt_later() -> None:
+    events = (*BEGUN, call(1, repeatable=False), ask(2), paid(1), TAKEN)
+    assert next_step(after(*events), 9) == waits(2, until=0)
+    resumed = after(*events, PARKED, answer(2), RESUMED, replace(LEASED, token=3))
+    step = next_step(resumed, 9)
+    assert isinstance(step, AnswerCall)
+    assert step.interrupted
+    assert next_step(evolve(resumed, result(1)), 9) == AllowCall(ask=ask(2), arguments="{}")
+
+
+@pytest.mark.parametrize(
+    ("answered", "content"),
+    [
+        (answer(1, "deny"), REFUSED),
+        (replace(answer(1, "deny"), note="no"), f"{REFUSED} The person wrote: no"),
+        (answer(1, None, "expiry"), f"{UNANSWERED} The call was not made."),
+        (replace(answer(1), edited_sha256="00"), ERASED),
+    ],
+)
+def test_a_call_that_was_not_allowed_is_answered_without_being_made(answered: run.RunAnswered, content: str) -> None:
+    step = next_step(after(*BEGUN, ask(1), paid(1), answered), 9)
+    assert step == AnswerCall(call=ask(1), content=content)
+
+
+def test_an_ask_that_must_not_expire_cancels_the_run() -> None:
+    events = (*BEGUN, replace(ask(1), on_expiry="cancel"), paid(1), answer(1, None, "expiry"))
+    assert next_step(after(*events), 9) == CancelExpired()
+
+
+def test_the_same_ask_again_and_again_is_given_up() -> None:
+    events: list[Event] = [*BEGUN]
+    for number in range(1, STUCK_CALLS + 1):
+        assert not isinstance(next_step(after(*events), 99), GiveUp)
+        events += [ask(number, turn=number), paid(number), answer(number, "deny"), result(number)]
+    assert isinstance(next_step(after(*events), 99), GiveUp)
+
+
 # From a stream to the next step
 
 
@@ -218,6 +319,31 @@ def test_the_clock_of_a_run_stands_while_it_is_paused() -> None:
     work = assignment_of(recorded(*events, at=(0, 0, 0, 0, 300, 390, 400, 90_400)))
     assert work is not None
     assert work.clock_from == NOW + 90_000
+
+
+def test_the_clock_of_a_run_stands_from_its_first_ask_to_its_last_answer() -> None:
+    held = (CREATED, LEASED, STARTED, HELLO, ask(1), ask(2), answer(2), answer(1), ALLOWED, result(1))
+    work = assignment_of(recorded(*held, TAKEN, at=(0, 0, 0, 0, 300, 300, 500, 900, 900, 950, 1_000)))
+    assert work is not None
+    assert work.clock_from == NOW + 600
+    taken = (*held[:6], TAKEN)
+    work = assignment_of(recorded(*taken, at=(0, 0, 0, 0, 300, 300, 90_000)))
+    assert work is not None
+    assert work.clock_from == NOW + 90_000 - 300
+    parked = (*held[:6], replace(PARKED, elapsed_ms=310), answer(2), answer(1), RESUMED, replace(LEASED, token=2))
+    work = assignment_of(recorded(*parked, at=(0, 0, 0, 0, 300, 300, 400, 500, 90_000, 90_001, 90_011)))
+    assert work is not None
+    assert work.clock_from == NOW + 90_001 - 310
+
+
+def test_a_caller_waits_as_long_as_a_run_is_held_and_not_while_it_is_parked() -> None:
+    held = (CREATED, LEASED, ask(1), ask(2), answer(2), answer(1), replace(ask(3), hold_until_ms=NOW + 9_000))
+    times = (0, 0, 100, 100, 200, 400, 5_000)
+    assert held_seconds(recorded(*held[:5], at=times)) == 0.9
+    assert held_seconds(recorded(*held[:6], at=times)) == 0.3
+    assert held_seconds(recorded(*held, at=times)) == 0.3 + 4
+    late = (*held[:4], PARKED, answer(1), answer(2))
+    assert held_seconds(recorded(*late, at=(0, 0, 100, 100, 1_000, 90_000, 90_000))) == 0.9
 
 
 HOUR = 3_600_000

@@ -1,0 +1,336 @@
+"""Asks of the loop: raised in the turn's commit, held, parked, answered, and the call that is made or not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from athena_api.lifespan import plane_lifespan
+from athena_api.plane import ControlPlane
+from athena_api.wiring import wire
+from athena_core.clock import SystemClock, SystemIds
+from athena_core.decider import Context, Outcome, Reader
+from athena_core.domain import run
+from athena_core.event import Event, Meta
+from athena_core.services.asks import raising
+from athena_core.services.execution.requested_calls import ASKS_MAX
+from athena_core.services.runs.admission import RunTransaction, apply_command
+from athena_core.settings import load
+from athena_core.tools.approval import call_sha256, question_sha256
+from athena_core.values import LOCAL, HarnessSpec, RunBody
+from tests.support.model import Model, Profile, Step, acting, call
+
+META = Meta(actor="ada", correlation="trace")
+ECHO: Step = call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt"])
+READ: Step = call("files", action="read", path="notes.txt")
+ASKING = Profile(tools=("files", "shell", "ask_user"), approval="ask")
+PARKING = ASKING._replace(asks={"holdMs": 0})
+PATIENCE_SECONDS = 20.0
+PATIENCE_MS = 20_000
+
+
+class Plane:
+    """A plane in this process, with a model that follows a script."""
+
+    def __init__(self, parts: ControlPlane, model: Model, directory: Path) -> None:
+        self.parts = parts
+        self.model = model
+        self.effects = directory / "workspace" / "effects.txt"
+
+    async def start(self, profile: Profile, **fields: Any) -> str:
+        """Start a run without waiting. Return its id."""
+        spec = msgspec.convert(msgspec.json.decode(msgspec.json.encode(profile.body)), HarnessSpec, strict=True)
+        profile_id = (await self.parts.catalog.create_profile(spec, META, None)).subject or ""
+        body = RunBody(input="go", harness_profile_id=profile_id, **fields)
+        return (await self.parts.runs.start(body, LOCAL, META, None, wait=False)).subject or ""
+
+    def events(self, run_id: str) -> list[Event]:
+        return [row.event for row in self.parts.runs.recorded(run_id)]
+
+    def types(self, run_id: str) -> list[str]:
+        return [event.TYPE for event in self.events(run_id)]
+
+    async def until(self, run_id: str, *types: str, count: int = 1) -> None:
+        """Wait until a run has this many events of these types."""
+        noticed = anyio.Event()
+        self.parts.tail.subscribe(lambda rows: noticed.set())
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while sum(kind in types for kind in self.types(run_id)) < count:
+                await noticed.wait()
+                noticed = anyio.Event()
+
+    async def ended(self, run_id: str) -> Event:
+        await self.until(run_id, *run.ENDING_TYPES)
+        return self.events(run_id)[-1]
+
+    async def answer(self, run_id: str, option: str = "allow", ask: int = 0, **fields: Any) -> None:
+        """Answer an open ask of a run; a parked run whose last ask it was is resumed."""
+        open_ask = self.parts.runs.state(run_id).asks[ask]
+        command = run.AnswerAsk(
+            ask_id=open_ask.ask_id, subject_sha256=open_ask.subject_sha256, option_id=option, by="ada", **fields
+        )
+
+        def transaction(reader: Reader, context: Context) -> Outcome:
+            decided = RunTransaction(reader, context, self.parts.runs.capacity)
+            decided.decide(run_id, command)
+            decided.decide(run_id, run.ResumeRun(executor=""))
+            return Outcome(facts=tuple(decided.facts))
+
+        await self.parts.log.submit(transaction, META)
+
+    async def command(self, run_id: str, command: run.RunCommand) -> None:
+        capacity = self.parts.runs.capacity
+        await self.parts.log.submit(
+            lambda reader, context: apply_command(reader, context, capacity, run_id, command), META
+        )
+
+    def results(self, run_id: str) -> list[run.TranscriptAppended]:
+        events = self.events(run_id)
+        return [event for event in events if isinstance(event, run.TranscriptAppended) and event.role == "tool"]
+
+
+@asynccontextmanager
+async def at_work(directory: Path, *script: Step) -> AsyncIterator[Plane]:
+    with acting(script) as model:
+        settings = {"ATHENA_STATE_DIR": str(directory / "state"), "ATHENA_OPENAI_BASE_URL": model.url}
+        (directory / "workspace").mkdir(exist_ok=True)
+        parts = wire(
+            load(settings | {"ATHENA_WORKSPACE_ROOT": str(directory / "workspace")}, directory),
+            SystemClock(),
+            SystemIds(),
+        )
+        async with plane_lifespan(parts, serving=True):
+            yield Plane(parts, model, directory)
+
+
+async def test_an_allowed_call_is_made_once_while_the_run_keeps_its_lease(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        assert not plane.effects.exists()
+        assert plane.parts.runs.state(run_id).executor
+        await plane.answer(run_id)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.types(run_id)[4:] == [
+            *("run.asked", "usage.recorded", "run.answered", "tool.called", "transcript.appended"),
+            *("transcript.appended", "usage.recorded", "run.completed"),
+        ]
+        (asked,) = (event for event in plane.events(run_id) if isinstance(event, run.RunAsked))
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert asked.subject_sha256 == call_sha256(asked.subject_salt or "", "shell", asked.arguments or "")
+        assert (called.ask_id, called.arguments) == (asked.ask_id, asked.arguments)
+        assert plane.effects.read_text() == "done\n"
+        roles = [message["role"] for message in plane.model.requests[-1]["messages"]]
+        assert roles == ["user", "assistant", "tool"], "the model requested one call"
+
+
+async def test_a_run_is_parked_after_its_hold_and_continues_after_the_answer(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(PARKING)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        state = plane.parts.runs.state(run_id)
+        assert (state.status, state.paused, state.executor) == ("paused", "ask", None)
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while plane.parts.runner.busy:
+                await anyio.sleep(0)
+        await plane.answer(run_id)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.effects.read_text() == "done\n"
+        assert plane.model.turns == {1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("profile", [ASKING, PARKING], ids=["held", "parked"])
+async def test_a_refused_call_is_not_made_and_the_model_reads_why(tmp_path: Path, profile: Profile) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(profile)
+        await plane.until(run_id, run.RunAsked.TYPE if profile is ASKING else run.RunPaused.TYPE)
+        await plane.answer(run_id, "deny", note="use the other file")
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert not plane.effects.exists()
+        assert run.ToolCalled.TYPE not in plane.types(run_id)
+        (result,) = plane.results(run_id)
+        assert (result.tool_call_id, result.is_error) == ("call_1_0", True)
+        assert "refused" in (result.content or "")
+        assert "use the other file" in plane.model.requests[-1]["messages"][-1]["content"]
+
+
+async def test_an_edited_call_runs_as_edited_and_the_model_reads_how(tmp_path: Path) -> None:
+    edited = msgspec.json.encode({"command": ["/bin/sh", "-c", "echo edited >> effects.txt"]}).decode()
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        await plane.answer(run_id, arguments=edited, edited_sha256="0" * 64, edited_salt="00")
+        await plane.ended(run_id)
+        assert plane.effects.read_text() == "edited\n"
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert called.arguments == edited
+        _, wanted, result = plane.model.requests[-1]["messages"]
+        assert "echo done" in wanted["tool_calls"][0]["function"]["arguments"]
+        assert result["content"].startswith("A person changed the arguments of this call to: " + edited)
+
+
+async def test_edited_arguments_that_the_profile_forbids_are_refused(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        await plane.answer(run_id, arguments='{"command":7}', edited_sha256="0" * 64, edited_salt="00")
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert (called.refused, called.ask_id is not None) == ("bad-arguments", True)
+        assert not plane.effects.exists()
+
+
+async def test_an_expired_call_is_not_made(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING._replace(asks={"expiresAfterMs": 1_000}))
+        await plane.until(run_id, run.RunPaused.TYPE)  # its hold ends with the ask
+        expired = plane.parts.runs.state(run_id).asks
+        while plane.parts.runs.state(run_id).asks == expired:
+            await plane.command(run_id, run.ExpireAsks())
+        await plane.command(run_id, run.ResumeRun(executor=""))
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        (result,) = plane.results(run_id)
+        assert result.content == "No person answered in time. The call was not made."
+        assert not plane.effects.exists()
+
+
+async def test_a_denied_call_is_refused_without_an_ask(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING._replace(approval="deny"))
+        await plane.ended(run_id)
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert called.refused == "denied"
+        assert run.RunAsked.TYPE not in plane.types(run_id)
+        assert not plane.effects.exists()
+
+
+async def test_calls_of_a_turn_run_in_order_and_all_asks_are_raised_at_once(tmp_path: Path) -> None:
+    turn: Step = (
+        ("files", {"action": "read", "path": "notes.txt"}),
+        *(("shell", {"command": ["/bin/sh", "-c", f"echo {word} >> effects.txt"]}) for word in ("one", "two")),
+    )
+    async with at_work(tmp_path, turn, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE, count=2)
+        await plane.answer(run_id, ask=1)
+        await plane.answer(run_id)
+        await plane.ended(run_id)
+        assert plane.effects.read_text() == "one\ntwo\n"
+        assert [result.tool_call_id for result in plane.results(run_id)] == ["call_1_0", "call_1_1", "call_1_2"]
+        _, wanted, *_ = plane.model.requests[-1]["messages"]
+        assert [asked["id"] for asked in wanted["tool_calls"]] == ["call_1_0", "call_1_1", "call_1_2"]
+
+
+async def test_a_run_asks_at_most_so_much_at_a_time(tmp_path: Path) -> None:
+    turn: Step = tuple(("shell", {"command": ["touch", str(number)]}) for number in range(ASKS_MAX + 1))
+    async with at_work(tmp_path, turn, "all done") as plane:
+        run_id = await plane.start(PARKING)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        assert len(plane.parts.runs.state(run_id).asks) == ASKS_MAX
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert called.refused == "too-many-asks"
+
+
+async def test_a_plane_has_limited_asks_and_the_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raising, "ASKS_OPEN_MAX", 0)
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        ending = await plane.ended(run_id)
+        assert isinstance(ending, run.RunFailed)
+        assert ending.code == "ASK_LIMIT"
+        assert run.UsageRecorded.TYPE in plane.types(run_id), "the turn was paid for"
+
+
+# Questions
+
+
+async def test_the_answer_to_a_question_is_the_result_of_the_call(tmp_path: Path) -> None:
+    async with at_work(tmp_path, call("ask_user", question="Which branch?"), "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        (asked,) = (event for event in plane.events(run_id) if isinstance(event, run.RunAsked))
+        assert (asked.kind, asked.title, asked.option_names) == ("question", "Which branch?", ("Answer", "Decline"))
+        assert asked.subject_sha256 == question_sha256(asked.subject_salt or "", "Which branch?", (), asked.form)
+        await plane.answer(run_id, "answer", values='{"answer":"main"}')
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        (result,) = plane.results(run_id)
+        assert (result.content, result.is_error) == ('{"answer":"main"}', None)
+
+
+@pytest.mark.parametrize(("option", "content"), [("2", '{"choice":"blue"}'), ("decline", "The person declined to")])
+async def test_a_choice_is_answered_by_the_name_of_its_option(tmp_path: Path, option: str, content: str) -> None:
+    step = call("ask_user", question="Which colour?", options=["red", "blue"])
+    async with at_work(tmp_path, step, "all done") as plane:
+        run_id = await plane.start(PARKING)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        (asked,) = plane.parts.runs.state(run_id).asks
+        assert [choice.id for choice in asked.options] == ["1", "2", "decline"]
+        await plane.answer(run_id, option)
+        await plane.ended(run_id)
+        (result,) = plane.results(run_id)
+        assert (result.content or "").startswith(content)
+        assert (result.is_error or False) is (option == "decline")
+
+
+# The end, and other executors
+
+
+@pytest.mark.parametrize("profile", [ASKING, PARKING], ids=["held", "parked"])
+async def test_a_cancel_ends_a_run_that_waits_and_closes_its_asks(tmp_path: Path, profile: Profile) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(profile)
+        await plane.until(run_id, run.RunAsked.TYPE if profile is ASKING else run.RunPaused.TYPE)
+        await plane.parts.runs.cancel_run(run_id, None, META, None)
+        assert isinstance(await plane.ended(run_id), run.RunCancelled)
+        closed = plane.events(run_id)[-2]
+        assert isinstance(closed, run.RunAnswered)
+        assert closed.cause == "run-ended"
+
+
+async def test_a_held_run_has_no_timeout(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING._replace(timeout_ms=PATIENCE_MS))
+        await plane.until(run_id, run.RunAsked.TYPE)
+        held = plane.parts.runner._held[run_id]
+        assert held.due == held.scope.deadline == float("inf")
+        await plane.answer(run_id)
+        await plane.until(run_id, run.ToolCalled.TYPE)
+        assert held.due < float("inf")
+        await plane.ended(run_id)
+
+
+async def test_a_drained_executor_parks_what_waits(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        await plane.parts.runner.drain(PATIENCE_SECONDS)
+        assert plane.parts.runs.state(run_id).paused == "ask"
+
+
+async def test_a_run_that_was_taken_over_while_it_asked_is_parked_at_once(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        executor = plane.parts.runner.executor
+        take = run.TakeRun(executor=executor, pid=1, token=1, because="dead", attempts_max=3)
+        await plane.command(run_id, take)
+        plane.parts.runner.take_up(run_id)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        assert plane.types(run_id)[-3:] == ["run.leased", "run.started", "run.paused"]
+        await plane.answer(run_id)
+        assert isinstance(await plane.ended(run_id), run.RunCompleted)
+        assert plane.effects.read_text() == "done\n"
+
+
+async def test_a_caller_that_waits_gets_no_result_once_the_run_is_parked(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        spec = msgspec.convert(msgspec.json.decode(msgspec.json.encode(PARKING.body)), HarnessSpec)
+        profile_id = (await plane.parts.catalog.create_profile(spec, META, None)).subject
+        body = RunBody(input="go", harness_profile_id=profile_id)
+        started = await plane.parts.runs.start(body, LOCAL, META, None, wait=True)
+        await plane.answer(started.subject or "")
+        assert plane.parts.runs.answer(started).result is None, "it may be resumed meanwhile"
