@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.event import Event, Position
 from tests.support.events.ask import (
+    DRY,
     EDITED,
     PARKED,
     PERMISSION,
@@ -66,6 +67,20 @@ def created_elsewhere(forge: Forge) -> None:
 def answered_by_a_revoked_rule(forge: Forge) -> None:
     forge.add("rule_1", RULE, REVOKED)
     forge.add("run_1", *BEGUN, PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
+
+
+def answered_by_rule(rule: Event, *run_events: Event) -> Callable[[Forge], None]:
+    """Return a breach by an answer that a permission rule gave."""
+
+    def breach(forge: Forge) -> None:
+        forge.add("rule_1", rule)
+        forge.add("run_1", *(run_events or BEGUN), PERMISSION, answered(cause="rule", by=None, rule_id="rule_1"))
+
+    return breach
+
+
+def expired_before_its_time(forge: Forge) -> None:
+    forge.add("rule_1", RULE, replace(REVOKED, cause="expiry", by=None))
 
 
 def closed_and_never_ended(forge: Forge) -> None:
@@ -174,6 +189,32 @@ ASK_BREACHES: tuple[Breach, ...] = (
     ),
     named("said_while_it_was_parked", lived(PERMISSION, PARKED, SAID), "transitions", 6, "run_1, which is paused"),
     (answered_by_a_revoked_rule, "answers_by_rule", 7, "answered by the rule rule_1, which was not in force"),
+    named(
+        "answered_by_a_rule_of_another_session",
+        answered_by_rule(replace(RULE, session_id="elsewhere")),
+        *("answers_by_rule", 6, "which is for another session"),
+    ),
+    named(
+        "answered_by_a_rule_of_another_run",
+        answered_by_rule(replace(RULE, scope="run", session_id=None, run_id="run_2")),
+        *("answers_by_rule", 6, "which is for another run"),
+    ),
+    named(
+        "answered_by_a_rule_of_a_profile_that_it_did_not_name",
+        answered_by_rule(replace(RULE, scope="profile", session_id=None, harness_profile_id="hp_1")),
+        *("answers_by_rule", 6, "which is for another profile"),
+    ),
+    named(
+        "answered_by_a_rule_for_another_tool",
+        answered_by_rule(replace(RULE, tool_name="http")),
+        *("answers_by_rule", 6, "which is for another call"),
+    ),
+    named(
+        "answered_by_a_rule_for_another_call",
+        answered_by_rule(replace(RULE, arguments=DRY)),
+        *("answers_by_rule", 6, "which is for another call"),
+    ),
+    (expired_before_its_time, "permission_rules", 2, "ms too early"),
     (created_elsewhere, "permission_rules", 1, "rule_1 is in stream rule_2"),
     named("in_line_twice", lived(PERMISSION, PARKED, answered(), REQUEUED, REQUEUED), "transitions", 8, "is requeued"),
 )
@@ -194,6 +235,9 @@ def lives_with_asks(forge: Forge) -> None:
     forge.add("run_1", asked("ask_3"), answered(ask=asked("ask_3"), cause="rule", by=None, rule_id="rule_1"))
     forge.add("run_1", replace(PUSHED, ask_id="ask_3"), RESULT)
     forge.add("rule_1", REVOKED)
+    forge.add("rule_2", replace(RULE, rule_id="rule_2", scope="profile", session_id=None, harness_profile_id="hp_1"))
+    forge.add("run_3", replace(CREATED, session_id="third", profile_named=True), LEASED, STARTED, asked("ask_10"))
+    forge.add("run_3", answered(ask=asked("ask_10"), cause="rule", by=None, rule_id="rule_2"), CRASHED)
     forge.add("run_1", asked("ask_4", expires_at_ms=forge.now))
     forge.add("run_1", without_a_choice("expiry", asked("ask_4")), REFUSED)
     forge.add("run_1", asked("ask_5"), answered(ask=asked("ask_5")), REFUSED)  # it was given up before the call

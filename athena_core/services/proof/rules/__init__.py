@@ -12,13 +12,13 @@ from athena_core.domain.run import DECIDER as RUN
 from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import NO_RULES, EventRules, RuleSet, rules_by_event
-from athena_core.services.proof.rules.anchor import AnchorRules
-from athena_core.services.proof.rules.ask import AskRules, PermissionRuleRules
-from athena_core.services.proof.rules.catalog import CatalogRules
+from athena_core.services.proof.rules.ask import AskRules
+from athena_core.services.proof.rules.catalog import AnchorRules, CatalogRules
 from athena_core.services.proof.rules.dead_letter import DeadLetterRules, RedriveRules
 from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.message import MessageRules
+from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
 from athena_core.services.proof.rules.policy import PolicyRules
 from athena_core.services.proof.rules.queue import QueueRules
 from athena_core.services.proof.rules.review import ReviewRules
@@ -67,7 +67,7 @@ class Rules:
                 ScheduleRules(self.log),
             ),
             *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
-            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules()),
+            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules(asks, self.runs)),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from athena_core.domain import run
-from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.event import Event, Unknown
 from athena_core.log import chain
 from athena_core.log.codec import at_of
@@ -65,6 +64,12 @@ class AskRules(RuleSet):
             return False
         allowed = asks.allowed.get(ask_id)
         return allowed is None or allowed.kind != "tool-permission" or error
+
+    def is_for(self, run_id: str, ask_id: str, tool: str, arguments: str | None) -> bool:
+        """Return True if an open ask is about a call; erased arguments are equal to any."""
+        ask = self._runs.get(run_id, NO_ASKS).open.get(ask_id)
+        digest = _digest(arguments)
+        return ask is None or (ask.tool == tool and (None in {digest, ask.arguments} or digest == ask.arguments))
 
     # The rules
 
@@ -224,40 +229,3 @@ def _forged(sha256: str, salt: str | None, tool: str | None, arguments: str | No
 
 def _digest(text: str | None) -> bytes | None:
     return None if text is None else chain.digest(text.encode("utf-8", "surrogatepass"))
-
-
-class PermissionRuleRules(RuleSet):
-    """The permission rules in force, by id."""
-
-    def __init__(self) -> None:
-        self._in_force: dict[str, PermissionRuleCreated] = {}
-
-    @rule(PermissionRuleCreated, PermissionRuleRevoked)
-    def permission_rules(self, row: Row, event: PermissionRuleCreated | PermissionRuleRevoked) -> str | None:
-        """A permission rule is created once in a stream of its own, names one target, and is revoked once."""
-        if row.stream != event.rule_id:
-            return f"{row.type} of {event.rule_id} is in stream {row.stream}"
-        if isinstance(event, PermissionRuleRevoked):
-            return None if event.rule_id in self._in_force else f"{event.rule_id} was revoked, but was not in force"
-        targets = {"run": event.run_id, "session": event.session_id, "profile": event.harness_profile_id}
-        if row.version != 1 or [kind for kind, target in targets.items() if target is not None] != [event.scope]:
-            return f"{event.rule_id} was created twice, or its target is not one {event.scope}"
-        return None
-
-    @rule(run.RunAnswered)
-    def answers_by_rule(self, row: Row, event: run.RunAnswered) -> str | None:
-        """An answer by a permission rule names one that was in force."""
-        if event.cause != "rule":
-            return None
-        used = self._in_force.get(event.rule_id or "")
-        if used is not None and used.expires_at_ms > at_of(row):
-            return None
-        return f"{event.ask_id} of {row.stream} was answered by the rule {event.rule_id}, which was not in force"
-
-    @follow(PermissionRuleCreated, PermissionRuleRevoked)
-    def advance(self, row: Row, event: PermissionRuleCreated | PermissionRuleRevoked) -> None:
-        """Apply the event."""
-        if isinstance(event, PermissionRuleCreated):
-            self._in_force[event.rule_id] = event
-        else:
-            self._in_force.pop(event.rule_id, None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from athena_core.domain import plane, run, template
+from athena_core.enums import RuleScope
 from athena_core.event import Event, Unknown
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
@@ -123,6 +124,12 @@ class RunRules(RuleSet):
         if state is not None:
             return state.status
         return "ended" if row.stream in self._log.versions else "new"
+
+    def is_in(self, run_id: str, scope: RuleScope, target: str) -> bool:
+        """Return True if a run is the named one, or is of the named session or profile."""
+        state = self.open.get(run_id, NEW)
+        places = {"run": (run_id,), "session": (state.session_id,), "profile": state.places}
+        return (f"harness-profile:{target}" if scope == "profile" else target) in places[scope]
 
     # The rules
 
