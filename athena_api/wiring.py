@@ -211,6 +211,7 @@ class Wiring:
             self.ids,
             self.clock,
             self.mask,
+            self.permission_rules,
             self.live.append,
             self.memory.recall if settings.memory_enabled else None,
         )

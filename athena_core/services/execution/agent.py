@@ -142,9 +142,9 @@ class Agent:
         ids: Ids,
         clock: Clock,
         mask: Mask,
+        rules: PermissionRules,
         show: ShowText | None = None,
         search: SearchNotes | None = None,
-        rules: PermissionRules | None = None,
     ) -> None:
         self._compiler = compiler
         self._asker = asker

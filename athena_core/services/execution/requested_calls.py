@@ -69,7 +69,7 @@ class PermissionRules(Protocol):
 class RequestedCalls:
     """Decides about the calls of a turn by the profile and the permission rules, before any is made."""
 
-    def __init__(self, tools: ToolRegistry, mask: Mask, ids: Ids, clock: Clock, rules: PermissionRules | None) -> None:
+    def __init__(self, tools: ToolRegistry, mask: Mask, ids: Ids, clock: Clock, rules: PermissionRules) -> None:
         self._tools = tools
         self._mask = mask
         self._ids = ids
@@ -99,7 +99,7 @@ class RequestedCalls:
 
     async def with_answers(self, assignment: RunAssignment, steps: tuple[run.RunStep, ...]) -> tuple[run.RunStep, ...]:
         """Return steps with an answer behind each ask that a permission rule decides."""
-        if self._rules is None or not has_asks(steps):
+        if not has_asks(steps):
             return steps
         run_id, request, answered = assignment.run_id, assignment.request, list[run.RunStep]()
         for step in steps:
@@ -126,7 +126,7 @@ class RequestedCalls:
 
         With ``ask_id`` a person or a rule has allowed it.
         """
-        text = self._masked(call.arguments)
+        text = self._masked(call.arguments) if ask_id is None else call.arguments  # exactly what was approved
         repeatable, why, refused, ask = True, None, None, None
         try:
             tool, arguments = self._tools.read(call.name, text, profile.config.tools)

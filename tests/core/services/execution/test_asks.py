@@ -13,8 +13,9 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
-from athena_core.decider import Context, Outcome, Reader
+from athena_core.decider import Context, Outcome, Reader, record
 from athena_core.domain import run
+from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.event import Event, Meta
 from athena_core.services.asks import raising
 from athena_core.services.execution.requested_calls import ASKS_MAX
@@ -243,6 +244,64 @@ async def test_a_plane_has_limited_asks_and_the_run_says_so(tmp_path: Path, monk
         assert isinstance(ending, run.RunFailed)
         assert ending.code == "ASK_LIMIT"
         assert run.UsageRecorded.TYPE in plane.types(run_id), "the turn was paid for"
+
+
+# Permission rules
+
+
+async def allow_always(plane: Plane, run_id: str, rule_id: str) -> None:
+    """Record a rule that allows the call that a run asks for, in every run of its profile."""
+    asked = next(event for event in plane.events(run_id) if isinstance(event, run.RunAsked))
+    request = plane.parts.runs.state(run_id).request
+    assert request is not None
+    created = PermissionRuleCreated(
+        rule_id=rule_id,
+        scope="profile",
+        tool_name="shell",
+        call_sha256=call_sha256("ab", "shell", asked.arguments or ""),
+        ask_id=asked.ask_id,
+        by="ada",
+        expires_at_ms=asked.expires_at_ms,
+        harness_profile_id=request.harness_profile_id,
+        arguments=asked.arguments,
+        call_salt="ab",
+    )
+    await plane.parts.log.submit(record(rule_id, created), META)
+
+
+async def test_a_permission_rule_answers_in_the_commit_of_the_ask_and_is_named(tmp_path: Path) -> None:
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        first = await plane.start(ASKING)
+        await plane.until(first, run.RunAsked.TYPE)
+        await allow_always(plane, first, "rule_1")
+        await plane.answer(first)
+        await plane.ended(first)
+        request = plane.parts.runs.state(first).request
+        assert request is not None
+        body = RunBody(input="go", harness_profile_id=request.harness_profile_id)
+        second = (await plane.parts.runs.start(body, LOCAL, META, None, wait=True)).subject or ""
+        assert plane.types(second)[4:8] == ["run.asked", "run.answered", "usage.recorded", "tool.called"]
+        (answered,) = (event for event in plane.events(second) if isinstance(event, run.RunAnswered))
+        assert (answered.cause, answered.rule_id, answered.by) == ("rule", "rule_1", None)
+        assert plane.effects.read_text() == "done\n" * 2
+        await plane.parts.permission_rules.revoke("rule_1", "ada", META, None)
+        third = (await plane.parts.runs.start(body, LOCAL, META, None, wait=False)).subject or ""
+        await plane.until(third, run.RunAsked.TYPE)
+        assert plane.parts.runs.state(third).asks
+
+
+async def test_a_rule_that_is_revoked_before_the_commit_leaves_the_ask_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def match(*arguments: object) -> str:
+        return "rule_gone"
+
+    async with at_work(tmp_path, ECHO, "all done") as plane:
+        monkeypatch.setattr(plane.parts.permission_rules, "match", match)
+        run_id = await plane.start(PARKING)
+        await plane.until(run_id, run.RunPaused.TYPE)
+        assert run.RunAnswered.TYPE not in plane.types(run_id)
+        assert not plane.effects.exists()
 
 
 # Questions
