@@ -23,6 +23,7 @@ from athena_core.providers.provider import (
     Provider,
     ProviderFailure,
 )
+from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.context.compiler import ContextCompiler
 from athena_core.services.context.conversation import to_messages
 from athena_core.services.execution.model_call import CallCost, ModelAnswer, ModelCaller, route
@@ -43,7 +44,6 @@ from athena_core.services.execution.progress import (
     spent,
 )
 from athena_core.services.execution.requested_calls import (
-    PermissionRules,
     RequestedCalls,
     ToolRegistry,
     tool_result,

@@ -9,6 +9,7 @@ from athena_core.clock import Clock, Ids
 from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
+from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.execution.progress import RunAssignment
 from athena_core.tools.approval import approval_of, call_sha256, canonical, question_sha256
 from athena_core.tools.ask_user import SPEC as ASK_USER
@@ -57,13 +58,6 @@ class ToolRegistry(Protocol):
 
     def read(self, name: str, arguments: str, names: Iterable[str]) -> tuple[Tool, Mapping[str, Any]]:
         """Return the tool of a call and its parsed arguments. Raise UnknownTool or BadArguments."""
-
-
-class PermissionRules(Protocol):
-    """The calls that persons have allowed once and for more than one time."""
-
-    async def match(self, run_id: str, request: run.RunCreated, tool_name: str, arguments: str) -> str | None:
-        """Return the id of a rule in force that allows exactly this call in this run; None if there is none."""
 
 
 class RequestedCalls:
