@@ -16,7 +16,8 @@ from athena_core.enums import RejectionReason
 from athena_core.errors import NotCaughtUp
 from athena_core.system.histogram import Histogram
 from athena_core.values import MICRO_USD
-from projections.asks import open_asks
+from projections.ask_rows import AskKind
+from projections.asks import oldest_open_ask, open_asks
 from projections.fleet import FleetCounts, day_spend, fleet_counts
 from projections.fleet_rows import FIRST_TOKEN, RUNNING, TIME_BOUNDS_MS, WAITING, ProviderCountsRow, TimeCountRow
 from projections.schedules import schedule_counts
@@ -90,7 +91,8 @@ ITEMS = MetricFamily("athena_work_items", "gauge", "Items waiting in the queues 
 DRAINED = MetricFamily("athena_work_items_drained_total", "counter", "Items processed, since the log began.")
 LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters awaiting a decision.")
 BURIED = MetricFamily("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
-ASKS = MetricFamily("athena_asks_open", "gauge", "Asks that wait for a person's decision.")
+ASKS = MetricFamily("athena_asks_open", "gauge", "Asks that wait for a person's decision.", ("kind",))
+OLDEST_ASK = MetricFamily("athena_asks_oldest_age_seconds", "gauge", "Age of the oldest open ask; 0 if there is none.")
 SCHEDULES = MetricFamily("athena_schedules", "gauge", "Schedules, by state.", ("state",))
 REJECTIONS = MetricFamily(
     "athena_rejections_total", "counter", "Runs rejected by the policy, since the log began.", ("reason",)
@@ -234,12 +236,14 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
         counts, _ = plane.views_reader.query(("fleet",), fleet_counts)
         today, _ = plane.views_reader.query(("fleet",), lambda rows: day_spend(rows, plane.clock.now()))
         asks, _ = plane.views_reader.query(("asks",), open_asks)
+        oldest, _ = plane.views_reader.query(("asks",), oldest_open_ask)
         schedules, _ = plane.views_reader.query(("schedules",), schedule_counts)
     except NotCaughtUp:
         return samples
     for state in ("enabled", "paused", "disabled"):
         samples[SCHEDULES].append(((state,), getattr(schedules, state)))
-    samples[ASKS].append(((), asks))
+    samples[ASKS] += [((kind,), asks.get(kind, 0)) for kind in get_args(AskKind)]
+    samples[OLDEST_ASK].append(((), 0 if oldest is None else max(plane.clock.now() - oldest, 0) / 1000))
     samples[TODAY].append(((), today.spent_usd))
     samples[RESERVED].append(((), today.reserved_usd))
     if today.budget_usd is not None:

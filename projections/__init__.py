@@ -6,7 +6,7 @@ models do not import each other. Read first: ``engine/projection.py``, then ``di
 """
 
 from projections.anchors import ANCHORS
-from projections.asks import ASKS
+from projections.ask_rows import ASKS
 from projections.audit import AUDIT
 from projections.dead_letters import DEAD_LETTERS
 from projections.directives import DIRECTIVES

@@ -1,218 +1,82 @@
-"""Read model of asks: the open and decided questions to people, now the approvals of workflow runs.
+"""Read model of asks: the open and decided questions to people, of runs and of workflow runs.
 
-A list of open asks reads an index, so its cost grows neither with events nor with decided asks. The text that is
-approved is not stored here: the operation reads it from the outputs of the steps before the approval.
+A list of open asks reads an index, so its cost grows neither with events nor with other asks. The text that a workflow
+approval is about is not stored here: the operation reads it from the outputs of the steps before the approval.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval
-from athena_core.domain.plane import PayloadRedacted
-from athena_core.domain.workflow import WorkflowCreated
-from athena_core.domain.workflow_run import (
-    WorkflowApprovalGranted,
-    WorkflowApprovalRejected,
-    WorkflowApprovalRequested,
-    WorkflowResumed,
-    WorkflowRunCancelled,
-    WorkflowRunCompleted,
-    WorkflowRunCreated,
-    WorkflowRunFailed,
-    WorkflowStepCancelled,
-)
-from athena_core.enums import ApproverRole
-from athena_core.event import Recorded, Value
+from athena_core.domain.run import AskOption
+from athena_core.enums import ApproverRole, AskExpiry, AskOptionKind, AskOrigin
+from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Scope
-from projections.engine.cursor import id_from
+from athena_core.text import ERASED
+from athena_core.values import Identity, Role, Scope
+from projections.ask_rows import ANSWER, ASK, COUNT, TEXT, AskCountRow, AskKind, AskRow, AskStatus
 from projections.engine.page import Keyset, Page, first
-from projections.engine.projection import ONLY_ROW, Projection, Rows, Table, to_json
+from projections.engine.projection import to_json
 
-AskKind: TypeAlias = Literal["workflow-approval"]
-AskStatus: TypeAlias = Literal["open", "approved", "rejected", "expired", "cancelled"]
+INPUT_CHARS_MAX = 100_000
+"""Maximum number of characters of input values that are shown, as JSON."""
+LIST_CHARS_MAX = 4_096
+"""Maximum number of characters of a text of an ask in a list."""
+OPTION_NAMES = {"approve": "Approve", "reject": "Reject"}
+"""Names of the options of a workflow approval."""
 
-
-class AskRow(msgspec.Struct, gc=False):
-    """An ask, by the position of its request."""
-
-    position: int
-    ask_id: str
-    kind: AskKind
-    status: AskStatus
-    asked_at: int
-    session_id: str | None
-    workflow_id: str
-    workflow_run_id: str
-    step_id: str
-    subject_sha256: str
-    expires_at: int | None
-    decided_at: int | None = None
-    decided_by: str | None = None
-    note: str | None = None
-    redacted: bool = False
-
-
-class OpenAsksRow(msgspec.Struct, gc=False):
-    """The open asks of a workflow run: the positions of their requests by step, as JSON."""
-
-    workflow_run_id: str
-    positions: str
-
-
-class AskNoteRow(msgspec.Struct, gc=False):
-    """The ask whose note comes from the event at a position."""
-
-    position: int
-    ask_position: int
-
-
-class AskingWorkflowRow(msgspec.Struct, gc=False):
-    """A workflow with approvals. The inputs of runs of other workflows are not stored."""
-
-    workflow_id: str
-
-
-class AskInputRow(msgspec.Struct, gc=False):
-    """Input values of a workflow run as JSON, from its start or a resume; NULL if there are none, and once redacted."""
-
-    position: int
-    workflow_run_id: str
-    given: str | None
-    redacted: bool = False
-
-
-class AskCountRow(msgspec.Struct, gc=False):
-    """The number of open asks (one row)."""
-
-    row: int
-    open: int = 0
-
-
-ASK = Table("ask", AskRow, key=("position",), indexes=(("status", "position"), ("ask_id",)))
-OPEN = Table("ask_open", OpenAsksRow, key=("workflow_run_id",))
-NOTE = Table("ask_note", AskNoteRow, key=("position",))
-ASKING = Table("ask_workflow", AskingWorkflowRow, key=("workflow_id",))
-INPUT = Table("ask_input", AskInputRow, key=("position",), indexes=(("workflow_run_id", "position"),))
-COUNT = Table("ask_count", AskCountRow, key=("row",))
-ASKS = Projection("asks", version=1, tables=(ASK, OPEN, NOTE, ASKING, INPUT, COUNT))
-
+TEXTS = tuple(f"texts.{name}" for name in TEXT.columns[1:])
+ANSWERS = tuple(f"answer.{name}" for name in ANSWER.columns[2:])
+WIDTH = len(ASK.columns)
+FROM = (
+    "FROM ask LEFT JOIN ask_text AS texts ON texts.position = ask.position"
+    " LEFT JOIN ask_answer AS answer ON answer.position = ask.answer_position"
+    " LEFT JOIN run ON run.run_id = ask.run_id"
+)
+ASK_COLUMNS = ", ".join(f"ask.{name}" for name in ASK.columns)
+SELECT_WHOLE = f"SELECT {ASK_COLUMNS}, run.status, {', '.join((*TEXTS, *ANSWERS))} {FROM}"
+SELECT_CUT = (
+    f"SELECT {ASK_COLUMNS}, run.status,"
+    f" {', '.join(f'substr({name}, 1, {LIST_CHARS_MAX + 1})' for name in (*TEXTS, *ANSWERS))} {FROM}"
+)
 SELECT_INPUT = "SELECT given, redacted FROM ask_input WHERE workflow_run_id = ? ORDER BY position"
+SELECT_OLDEST = "SELECT asked_at FROM ask WHERE status = 'open' ORDER BY position LIMIT 1"
+
+STARTED = "ask.kind IN ('question', 'choice') AND ask.requester = ?"
+NOT_STARTED = (
+    "(ask.not_requester = 0 OR ask.requester IS NULL OR ask.requester <> ?)",
+    "(ask.not_requester = 0 OR NOT EXISTS (SELECT 1 FROM ask_input AS given"
+    " WHERE given.workflow_run_id = ask.workflow_run_id AND given.requester = ?))",
+)
+"""The conditions that an identity started neither the run nor the workflow run that asks, if that matters."""
+IS_APPROVER = "(ask.approvers IS NULL OR replace(ask.approvers, ?, '') <> ask.approvers)"
+"""The condition that a name, as JSON, stands in the list."""
 
 
-@ASKS.handler
-def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
-    if any(step.approval is not None for step in recorded.event.definition.steps):
-        rows.put(ASKING, AskingWorkflowRow(recorded.event.workflow_id))
+class AskChoice(Value):
+    """A possible answer to an ask. ``name`` is absent once erased."""
 
-
-@ASKS.handler
-def input_given(rows: Rows, recorded: Recorded[WorkflowRunCreated | WorkflowResumed]) -> None:
-    """Store the input for the people who are asked. A resume closes the open asks of the steps that it resets."""
-    event = recorded.event
-    if rows.get(ASKING, event.workflow_id) is None:
-        return
-    given = to_json(event.input) if event.input else None  # a replay does not know whether erased text was there
-    rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, given))
-    if isinstance(event, WorkflowResumed):
-        for step_id in event.reset:
-            _close(rows, recorded, step_id, "cancelled")
-
-
-@ASKS.handler
-def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
-    event = recorded.event
-    row = AskRow(
-        position=recorded.position,
-        ask_id=id_from("ask", recorded),
-        kind="workflow-approval",
-        status="open",
-        asked_at=recorded.at,
-        session_id=None,
-        workflow_id=event.workflow_id,
-        workflow_run_id=recorded.stream,
-        step_id=event.step_id,
-        subject_sha256=event.subject_sha256,
-        expires_at=event.expires_at_ms,
-    )
-    rows.append(ASK, row)
-    rows.tally(COUNT, ONLY_ROW).open += 1
-    _put_open(rows, recorded.stream, _open(rows, recorded.stream) | {event.step_id: recorded.position})
-
-
-@ASKS.handler
-def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
-    """Record a decision by an identity, or the expiry."""
-    event = recorded.event
-    expired = event.cause == "expiry"
-    granted = isinstance(event, WorkflowApprovalGranted)
-    row = _close(rows, recorded, event.step_id, "approved" if granted else "expired" if expired else "rejected")
-    if row is not None:
-        row.decided_by, row.note = event.by, event.note
-        rows.append(NOTE, AskNoteRow(recorded.position, row.position))
-
-
-@ASKS.handler
-def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
-    if recorded.event.item is None:
-        _close(rows, recorded, recorded.event.step_id, "cancelled")
-
-
-@ASKS.handler
-def run_ended(rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]) -> None:
-    """Close what an older release left open."""
-    for step_id in _open(rows, recorded.stream):
-        _close(rows, recorded, step_id, "cancelled")
-
-
-@ASKS.handler
-def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Erase the note of a decision, or input values."""
-    target = recorded.event.target
-    given = rows.erase(INPUT, target, "given")
-    if given is not None:
-        given.redacted = True
-    note = rows.get(NOTE, target)
-    if note is not None:
-        row = rows.change(ASK, note.ask_position)
-        row.note, row.redacted = None, True
-
-
-def _open(rows: Rows, run_id: str) -> dict[str, int]:
-    row = rows.get(OPEN, run_id)
-    return {} if row is None else msgspec.json.decode(row.positions, type=dict[str, int])
-
-
-def _put_open(rows: Rows, run_id: str, positions: dict[str, int]) -> None:
-    if positions:
-        rows.put(OPEN, OpenAsksRow(run_id, to_json(positions)))
-    else:
-        rows.delete(OPEN, run_id)
-
-
-def _close(rows: Rows, recorded: Recorded[Any], step_id: str, status: AskStatus) -> AskRow | None:
-    """Close the open ask of a step. Return None if there is none."""
-    positions = _open(rows, recorded.stream)
-    position = positions.pop(step_id, None)
-    if position is None:
-        return None
-    _put_open(rows, recorded.stream, positions)
-    rows.tally(COUNT, ONLY_ROW).open -= 1
-    row = rows.change(ASK, position)
-    row.status, row.decided_at = status, recorded.at
-    return row
+    id: str
+    kind: AskOptionKind
+    name: str | None = None
 
 
 class Ask(Value):
     """A question to a person, open or decided.
 
-    Of a workflow approval, ``subject`` is the text to approve: the outputs of the steps before it, and ``input`` the
-    input values of the workflow run. Both are absent once the run repeated such a step. ``truncated`` is true if a part
-    is cut to a preview or left out, ``redacted`` if a part was erased.
+    Of a run: ``arguments`` are those of the call, as JSON text, and ``form`` is a JSON Schema of ``values``. An
+    ``editable`` ask takes other arguments. It is ``parked`` if the run gave its slot back and waits for the answer.
+    ``requestedBy`` started the run.
+
+    Of a workflow approval: ``subject`` is the text to approve, the outputs of the steps before it, and ``input`` the
+    input values of the workflow run. Both are absent once the run repeated such a step.
+
+    ``truncated`` is true if a part is cut or left out; a list shows 4,096 characters of a text. ``redacted`` is true if
+    a part was erased.
     """
 
     id: str
@@ -220,19 +84,37 @@ class Ask(Value):
     status: AskStatus
     question: str
     subject_hash: str
-    workflow_id: str
-    workflow_run_id: str
-    step_id: str
+    options: tuple[AskChoice, ...]
     role: ApproverRole
+    parked: bool
+    editable: bool
     asked_at: str
+    session_id: str | None = None
+    run_id: str | None = None
+    harness_profile_id: str | None = None
+    agent_name: str | None = None
+    requested_by: str | None = None
+    origin: AskOrigin | None = None
+    turn: int | None = None
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    arguments: str | None = None
+    form: dict[str, Any] | None = None
+    workflow_id: str | None = None
+    workflow_run_id: str | None = None
+    step_id: str | None = None
     subject: str | None = None
     input: dict[str, Any] | None = None
-    session_id: str | None = None
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
     expires_at: str | None = None
+    on_expiry: AskExpiry | None = None
     decided_at: str | None = None
     decided_by: str | None = None
+    option_id: str | None = None
+    rule_id: str | None = None
+    values: dict[str, Any] | None = None
+    edited_arguments: str | None = None
     note: str | None = None
     truncated: bool | None = None
     redacted: bool | None = None
@@ -250,9 +132,7 @@ class AskSubject(NamedTuple):
 SubjectOf: TypeAlias = Callable[[str, str, str, int], AskSubject]
 """Returns the subject of an approval: of a workflow, its run, the step, and the time of the request."""
 
-OLDEST = Keyset(kind="asks", oldest_first=True)
-INPUT_CHARS_MAX = 100_000
-"""Maximum number of characters of input values that are shown, as JSON."""
+OLDEST = Keyset(kind="asks", columns=(("position", "ask.position", int),), oldest_first=True)
 
 
 def list_asks(
@@ -262,58 +142,171 @@ def list_asks(
     status: AskStatus | None = None,
     kind: AskKind | None = None,
     session_id: str | None = None,
+    run_id: str | None = None,
+    harness_profile_id: str | None = None,
+    answerable_by: Identity | None = None,
     scope: Scope | None = None,
     cursor: str | None,
     limit: int,
 ) -> Page[Ask]:
-    """Return a page of asks, oldest first. Workflow approvals have no session, so a scope by session excludes them."""
-    where = (("status = ?", status), ("kind = ?", kind), ("session_id = ?", session_id))
-    within = None if scope is None else {"session_id": scope.sessions}
-    show = partial(_to_view, connection, subject_of)
-    return OLDEST.page(connection, ASK.all, where, within=within, cursor=cursor, limit=limit, show=show)
+    """Return a page of asks, oldest first. Workflow approvals have no session and no run, so a scope excludes them.
+
+    With ``answerable_by``, only open asks that this identity may answer.
+    """
+    where: Sequence[tuple[str, Cell]] = (
+        ("ask.status = ?", status),
+        ("ask.kind = ?", kind),
+        ("ask.session_id = ?", session_id),
+        ("ask.run_id = ?", run_id),
+        ("ask.harness_profile_id = ?", harness_profile_id),
+        *(() if answerable_by is None else _answerable(answerable_by)),
+    )
+    return OLDEST.page(
+        connection,
+        SELECT_CUT,
+        where,
+        within=None if scope is None else {"ask.session_id": scope.sessions, "ask.run_id": scope.runs},
+        cursor=cursor,
+        limit=limit,
+        show=partial(_to_view, connection, subject_of, chars_max=LIST_CHARS_MAX),
+    )
 
 
 def ask_by_id(connection: Connection, subject_of: SubjectOf, ask_id: str, scope: Scope | None = None) -> Ask | None:
     """Return an ask that the scope covers."""
-    found = first(connection, f"{ASK.all} WHERE ask_id = ?", (ask_id,), ASK.load)
-    if found is None or not (scope is None or scope.sessions is None or found.session_id in scope.sessions):
-        return None
-    return _to_view(connection, subject_of, msgspec.structs.astuple(found))
+    show = partial(_to_view, connection, subject_of, chars_max=None)
+    found = first(connection, f"{SELECT_WHOLE} WHERE ask.ask_id = ?", (ask_id,), show)
+    if found is None or scope is None:
+        return found
+    sees = scope.sessions is None and scope.runs is None
+    sees = sees or (found.run_id is not None and scope.shows(found.session_id or "", found.run_id))
+    return found if sees else None
 
 
-def open_asks(connection: Connection) -> int:
-    """Return the number of open asks."""
-    row = COUNT.one(connection, ONLY_ROW)
-    return 0 if row is None else row.open
+def open_asks(connection: Connection) -> dict[AskKind, int]:
+    """Return the number of open asks of each kind that there ever was."""
+    counts: list[AskCountRow] = [COUNT.load(values) for values in connection.execute(COUNT.scan)]
+    return {row.kind: row.open for row in counts}
 
 
-def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, ...]) -> Ask:
-    row = ASK.load(values)
-    subject = subject_of(row.workflow_id, row.workflow_run_id, row.step_id, row.asked_at)
-    given, cut, erased = (None, False, False) if subject.text is None else _input(connection, row.workflow_run_id)
+def oldest_open_ask(connection: Connection) -> int | None:
+    """Return the time of the oldest open ask, in milliseconds since 1970 UTC."""
+    for (asked_at,) in connection.execute(SELECT_OLDEST):
+        return int(asked_at or 0)
+    return None
+
+
+def _answerable(who: Identity) -> Sequence[tuple[str, Cell]]:
+    """Return the conditions that an identity may answer an open ask.
+
+    It has the role, or it started the run that asks a question. It is an approver, if the ask lists them, and did not
+    start the run, if that is excluded. Only the order of an index decides the cost for operators; other identities
+    find their own questions by another index.
+    """
+    name = who.subject
+    role: tuple[tuple[str, Cell], ...] = ()
+    if who.role is Role.OPERATOR:
+        role = ((f"(ask.role = 'Operator' OR {STARTED})", name),)
+    elif who.role is not Role.ADMIN:
+        role = (("ask.requester = ?", name), ("ask.kind <> ?", "tool-permission"))
+    return (
+        *(("ask.status = ?", "open"), (IS_APPROVER, to_json(name))),
+        *((condition, name) for condition in NOT_STARTED),
+        *role,
+    )
+
+
+def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, ...], *, chars_max: int | None) -> Ask:
+    row, (run_status, *cells) = ASK.load(values[:WIDTH]), values[WIDTH:]
+    texts = _Texts(cells, chars_max)
+    title, arguments, names, form, edited, given, note = texts.cells
+    is_open = row.status == "open"
+    fields: dict[str, Any] = {}
+    erased = row.redacted
+    if row.kind == "workflow-approval":
+        fields, cut, subject_erased = _approval(connection, subject_of, row)
+        truncated, erased = texts.truncated or cut, erased or subject_erased
+        option_names: dict[str, str] = OPTION_NAMES
+    else:
+        truncated = texts.truncated
+        listed = () if names is None else msgspec.json.decode(names, type=tuple[str, ...])
+        ids = [option.id for option in _options(row)]
+        option_names = dict(zip(ids, listed, strict=False))
+        fields = {"question": ERASED if title is None else title}
     return Ask(
         id=row.ask_id,
         kind=row.kind,
         status=row.status,
-        question=subject.approval.message or f"Approve step {row.step_id!r}?",
-        subject=subject.text,
-        input=given,
         subject_hash=row.subject_sha256,
+        options=tuple(
+            AskChoice(id=option.id, kind=option.kind, name=option_names.get(option.id)) for option in _options(row)
+        ),
+        role=row.role,
+        parked=is_open and run_status == "paused",
+        editable=row.kind == "tool-permission" and row.origin != "agent",
+        asked_at=iso(row.asked_at),
+        session_id=row.session_id,
+        run_id=row.run_id,
+        harness_profile_id=row.harness_profile_id,
+        agent_name=row.agent_name,
+        requested_by=row.requester,
+        origin=row.origin,
+        turn=row.turn,
+        tool_call_id=row.tool_call_id,
+        tool_name=row.tool_name,
+        arguments=arguments,
+        form=None if form is None else msgspec.json.decode(form),
         workflow_id=row.workflow_id,
         workflow_run_id=row.workflow_run_id,
         step_id=row.step_id,
-        session_id=row.session_id,
-        approvers=subject.approval.approvers,
-        role=subject.approval.role or "Operator",
-        not_requester=subject.approval.not_requester,
-        asked_at=iso(row.asked_at),
+        approvers=None if row.approvers is None else msgspec.json.decode(row.approvers, type=tuple[str, ...]),
+        not_requester=row.not_requester or None,
         expires_at=iso_or_none(row.expires_at),
+        on_expiry=row.on_expiry,
         decided_at=iso_or_none(row.decided_at),
         decided_by=row.decided_by,
-        note=row.note,
-        truncated=(subject.truncated or cut) or None,
-        redacted=(row.redacted or subject.redacted or erased) or None,
+        option_id=row.option_id,
+        rule_id=row.rule_id,
+        values=None if given is None else msgspec.json.decode(given),
+        edited_arguments=edited,
+        note=note,
+        truncated=truncated or None,
+        redacted=erased or None,
+        **fields,
     )
+
+
+class _Texts:
+    """The texts of an ask and its answer. Too long ones are cut, and JSON that is decoded is left out instead."""
+
+    WHOLE = frozenset((2, 3, 5))
+    """The places of the names of options, the form and the values."""
+
+    def __init__(self, cells: Sequence[Cell], chars_max: int | None) -> None:
+        self.truncated = False
+        self.cells: list[str | None] = []
+        for place, cell in enumerate(cells):
+            text = None if cell is None else str(cell)
+            if chars_max is not None and text is not None and len(text) > chars_max:
+                self.truncated = True
+                text = None if place in self.WHOLE else text[:chars_max]
+            self.cells.append(text)
+
+
+def _options(row: AskRow) -> tuple[AskOption, ...]:
+    return msgspec.json.decode(row.options, type=tuple[AskOption, ...])
+
+
+def _approval(connection: Connection, subject_of: SubjectOf, row: AskRow) -> tuple[dict[str, Any], bool, bool]:
+    """Return the fields of a workflow approval, True if a part is cut, and True if a part was erased."""
+    assert row.workflow_id is not None
+    assert row.workflow_run_id is not None
+    assert row.step_id is not None
+    subject = subject_of(row.workflow_id, row.workflow_run_id, row.step_id, row.asked_at)
+    given, cut, erased = (None, False, False) if subject.text is None else _input(connection, row.workflow_run_id)
+    question = subject.approval.message or f"Approve step {row.step_id!r}?"
+    fields = {"question": question, "subject": subject.text, "input": given}
+    return fields, subject.truncated or cut, subject.redacted or erased
 
 
 def _input(connection: Connection, run_id: str) -> tuple[dict[str, Any] | None, bool, bool]:

@@ -23,7 +23,7 @@ from athena_core.domain.plane import (
 )
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.redrive import RedriveCancelled, RedriveStarted
-from athena_core.domain.run import PolicyRejected, RunCancelRequested, RunResumed
+from athena_core.domain.run import PolicyRejected, RunAnswered, RunCancelRequested, RunResumed
 from athena_core.domain.schedule import (
     ScheduleDisabled,
     ScheduleEnabled,
@@ -50,6 +50,7 @@ AuditKind: TypeAlias = Literal[
     "cancel",
     "resume",
     "approval",
+    "ask",
     "denial",
     "rejection",
     "suppression",
@@ -81,7 +82,8 @@ class AuditContent(NamedTuple):
     details: object = None
 
 
-Describe: TypeAlias = Callable[[Recorded[Any]], AuditContent]
+Describe: TypeAlias = Callable[[Recorded[Any]], AuditContent | None]
+"""Returns the entry of an event; None if this one is none."""
 
 
 def _policy(recorded: Recorded[PolicyUpdated]) -> AuditContent:
@@ -192,6 +194,19 @@ def _rule_revoked(recorded: Recorded[PermissionRuleRevoked]) -> AuditContent:
     return AuditContent("permission-rule", recorded.event.rule_id, details={"cause": recorded.event.cause})
 
 
+def _answer(recorded: Recorded[RunAnswered]) -> AuditContent | None:
+    """Describe an answer by a person or a rule, or an expiry. The end of a run decides nothing about its asks."""
+    event = recorded.event
+    if event.cause == "run-ended":
+        return None
+    named = {"ruleId": event.rule_id, "editedHash": event.edited_sha256}
+    details = {"askId": event.ask_id, "cause": event.cause, "subjectHash": event.subject_sha256} | {
+        name: value for name, value in named.items() if value is not None
+    }
+    after = None if event.option_id is None else {"optionId": event.option_id}
+    return AuditContent("ask", recorded.stream, event.note, after=after, details=details)
+
+
 def _workflow_cancel(recorded: Recorded[WorkflowRunCancelRequested]) -> AuditContent:
     return AuditContent("cancel", recorded.stream, recorded.event.note)
 
@@ -240,6 +255,7 @@ ENTRIES: dict[type[Event], Describe] = {
     WorkflowResumed: _workflow_resume,
     WorkflowApprovalGranted: _approval,
     WorkflowApprovalRejected: _approval,
+    RunAnswered: _answer,
     RunResumed: _resume,
     PermissionRuleCreated: _rule_created,
     PermissionRuleRevoked: _rule_revoked,
@@ -301,6 +317,8 @@ def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
 
     def keep(rows: Rows, recorded: Recorded[Any]) -> None:
         entry = of(recorded)
+        if entry is None:
+            return
         rows.append(
             AUDIT_ENTRY,
             AuditRow(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import MICRO_USD
@@ -185,8 +185,9 @@ class FleetSummary(Value):
     """Summary of the fleet.
 
     ``total`` counts all runs ever admitted, and ``failed`` those that ended without an answer. ``pending`` counts
-    sessions with waiting runs or queue items, and ``openAsks`` what waits for a person. ``errorRate`` is failed divided
-    by total, and ``uptime`` is 1 minus that.
+    sessions with waiting runs or queue items, and ``openAsks`` what waits for a person. ``paused`` counts runs that
+    wait for money or a person, also in line after the answer. ``errorRate`` is failed divided by total, and ``uptime``
+    is 1 minus that.
     """
 
     total: int
@@ -205,6 +206,7 @@ class FleetSummary(Value):
     queue: FleetQueue
     recent: FleetWindow
     open_asks: int
+    oldest_ask_since: str | None = None
 
 
 class FleetCounts(Value):
@@ -225,8 +227,8 @@ def fleet_counts(connection: Connection) -> FleetCounts:
     )
 
 
-def fleet_summary(connection: Connection, now: int, open_asks: int) -> FleetSummary:
-    """Return the summary at a time in milliseconds since 1970 UTC, with a number of open asks."""
+def fleet_summary(connection: Connection, now: int, open_asks: int, oldest_ask: int | None) -> FleetSummary:
+    """Return the summary at a time in milliseconds since 1970 UTC, with open asks and the time of the oldest one."""
     counts = fleet_counts(connection)
     at = counts.now
     outcomes = _outcomes(counts.providers)
@@ -264,6 +266,7 @@ def fleet_summary(connection: Connection, now: int, open_asks: int) -> FleetSumm
         ),
         recent=recent,
         open_asks=open_asks,
+        oldest_ask_since=iso_or_none(oldest_ask),
     )
 
 

@@ -16,7 +16,7 @@ from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.domain.queue import WorkDrainStarted
 from athena_core.domain.redrive import RedriveStarted
-from athena_core.domain.run import EvidenceAttached, RunCreated, RunQueued
+from athena_core.domain.run import EvidenceAttached, RunAsked, RunCreated, RunQueued
 from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
 from athena_core.domain.template import RunTemplateCreated
 from athena_core.domain.workflow import WorkflowCreated
@@ -126,6 +126,12 @@ def evidence_attached(rows: Rows, recorded: Recorded[EvidenceAttached]) -> None:
 
 
 @IDS.handler
+def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
+    ask_id = recorded.event.ask_id
+    rows.put(ID, IdRow(ask_id, "ask", tail_of(ask_id), recorded.session_id, recorded.stream))
+
+
+@IDS.handler
 def schedule_removed(rows: Rows, recorded: Recorded[ScheduleRemoved]) -> None:
     rows.delete(ID, recorded.event.id)
 
@@ -157,7 +163,7 @@ class FoundIds(Value):
 def find_ids(connection: Connection, part: str, scope: Scope | None = None) -> FoundIds:
     """Return the ids that begin or end with ``part``, also in its upper-case form, which ids are printed in.
 
-    A scope covers only runs and their evidence. At most 1,000 ids of each index are compared with it.
+    A scope covers only runs, their asks and their evidence. At most 1,000 ids of each index are compared with it.
     """
     found: dict[str, FoundId] = {}
     for row in _matching(connection, part, FOUND_MAX if scope is None else LOOKED_AT_MAX):

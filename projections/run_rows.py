@@ -1,5 +1,7 @@
 """Rows of runs: all runs, the admitted and the waiting ones, and cancel requests."""
 
+from typing import Literal
+
 import msgspec
 from msgspec.structs import asdict
 
@@ -7,6 +9,8 @@ from athena_core import errors
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
+    RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -16,6 +20,7 @@ from athena_core.domain.run import (
     RunLeased,
     RunPaused,
     RunQueued,
+    RunRequeued,
     RunResumed,
     RunStarted,
     RunTimedOut,
@@ -23,7 +28,7 @@ from athena_core.domain.run import (
     UsageRecorded,
 )
 from athena_core.domain.template import RunTemplateRun
-from athena_core.enums import PauseReason, RunStatus, VerificationStatus, WaitReason
+from athena_core.enums import PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Event, Recorded, Value
 from athena_core.text import ERASED, or_erased, preview
 from athena_core.values import PREVIEW_CHARS, Usage
@@ -40,6 +45,7 @@ class RunRow(msgspec.Struct, gc=False):
     """A run, by the position of its first event. ``error`` and similar columns are JSON.
 
     ``redacted`` is True once a text of it is erased, ``partial`` if the output is not a whole answer; otherwise NULL.
+    ``asks`` are the ids of its open asks, separated by spaces; NULL if there are none.
     """
 
     position: int
@@ -79,6 +85,7 @@ class RunRow(msgspec.Struct, gc=False):
     child_count: int = 0
     retry_of: str | None = None
     retries: int = 0
+    asks: str | None = None
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -120,12 +127,15 @@ class ActiveRunRow(msgspec.Struct, gc=False):
 
 
 class QueuedRunRow(msgspec.Struct, gc=False):
-    """A run that is queued and not yet admitted."""
+    """A run that waits for a slot: a queued one, or a parked one whose asks are answered.
+
+    The latter holds its session, so that ``session_id`` is empty.
+    """
 
     run_id: str
     position: int
     session_id: str
-    reason: WaitReason
+    reason: Literal[WaitReason, RequeueReason]
     places: str = ""
 
 
@@ -285,9 +295,31 @@ def run_paused(rows: Rows, recorded: Recorded[RunPaused]) -> None:
 
 
 @RUNS.handler
+def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
+    row = rows.change(RUN, recorded.stream)
+    row.asks = recorded.event.ask_id if row.asks is None else f"{row.asks} {recorded.event.ask_id}"
+
+
+@RUNS.handler
+def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
+    row = rows.change(RUN, recorded.stream)
+    row.asks = " ".join(ask for ask in (row.asks or "").split() if ask != recorded.event.ask_id) or None
+
+
+@RUNS.handler
+def run_requeued(rows: Rows, recorded: Recorded[RunRequeued]) -> None:
+    """Add a parked run to those that wait for a slot."""
+    active = rows.need(ACTIVE, recorded.stream)
+    waiter = QueuedRunRow(recorded.stream, recorded.position, "", recorded.event.reason, active.places)
+    rows.append(WAITING, waiter)
+
+
+@RUNS.handler
 def run_resumed(rows: Rows, recorded: Recorded[RunResumed]) -> None:
     """Resume the run with another budget or none."""
     row = rows.change(RUN, recorded.stream)
+    if row.pause_reason == "ask":
+        rows.delete(WAITING, recorded.stream)
     row.status, row.paused_at, row.pause_reason = "running", None, None
     row.budget_micro_usd = recorded.event.budget_micro_usd
     active = rows.change(ACTIVE, recorded.stream)
@@ -457,6 +489,8 @@ def _usage(usage: Usage, *, estimated: bool | None) -> str:
 def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:
     row = rows.change(RUN, recorded.stream)
     rows.delete(WAITING if row.status == "queued" else ACTIVE, recorded.stream)
+    if row.pause_reason == "ask":
+        rows.delete(WAITING, recorded.stream)
     rows.delete(CANCEL, recorded.stream)
     row.status, row.paused_at, row.pause_reason = status, None, None
     row.finished_at = recorded.at

@@ -8,18 +8,18 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
-from athena_core.enums import LimitScope, PauseReason, RunStatus, VerificationStatus, WaitReason
+from athena_core.enums import LimitScope, PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Scope, VerificationFailure
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import ONLY_ROW
-from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, RunError, RunRow, RunUsage
+from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
 RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
@@ -32,6 +32,9 @@ SELECT_UNLEASED = "SELECT run_id FROM run_active WHERE pid = 0 AND paused = 0 OR
 SELECT_WAITERS = "SELECT position, places FROM run_waiting ORDER BY position"
 COUNT_WAITING = "SELECT count(*) FROM run_waiting WHERE position <= ?"
 COUNT_WAITING_IN_SESSION = "SELECT count(*) FROM run_waiting WHERE session_id = ? AND position <= ?"
+
+
+RunWaitReason: TypeAlias = Literal[WaitReason, RequeueReason, "ask"]
 
 
 class ReachedLimit(Value):
@@ -48,17 +51,20 @@ class RunWait(Value):
 
     A running run is waiting for an ``executor`` if none has taken it since it was admitted or resumed.
     ``blockedBy`` is the run that holds the session, or the oldest run that the limit counts. It is absent if the
-    caller's scope does not cover that run.
+    caller's scope does not cover that run. A run that waits for answers to its open ``asks`` has no place. It is
+    ``parked`` if it gave its slot back; then it also waits for a slot after the last answer.
     """
 
-    reason: WaitReason
-    position: int
+    reason: RunWaitReason
+    position: int | None = None
     blocked_by: str | None = None
     limit: ReachedLimit | None = None
+    asks: tuple[str, ...] | None = None
+    parked: bool | None = None
 
 
 class RunPause(Value):
-    """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it."""
+    """Why and since when a run is paused. ``POST /runs/:runId/resume`` resumes it, an answer if it asked a person."""
 
     reason: PauseReason
     since: str
@@ -133,7 +139,7 @@ SOURCES = {
     "retries": "nullif(retries, 0)",
 }
 """The columns of fields that have other names."""
-BESIDE = ("position", "output_position", "paused_at", "template_version")
+BESIDE = ("position", "output_position", "paused_at", "template_version", "asks")
 """The columns that precede the fields."""
 COLUMNS = (*BESIDE, *(SOURCES.get(name, name) for name in FIELDS))
 _in_order = itemgetter(*(RUN.columns.index(column) if column in RUN.columns else -1 for column in COLUMNS))
@@ -302,17 +308,22 @@ OUTPUT_POSITION = BESIDE.index("output_position")
 
 def _to_view(reasons: "WaitReasons | None", values: tuple[Any, ...], output: Cell = None) -> Run:
     """Return a run from ``_columns``. The cells become the fields in their order."""
-    position, _, paused_at, template_version, *cells = values
+    position, _, paused_at, template_version, asks, *cells = values
     for place, decode in DECODERS:
         if cells[place] is not None:
             cells[place] = decode(cells[place])
     run_id, session_id = cells[RUN_ID], cells[SESSION_ID]
     cells[LINKS] = _links(run_id, session_id)
     if reasons is not None:
-        if cells[STATUS] == "queued":
+        if asks is not None:
+            parked = cells[STATUS] == "paused"
+            cells[WAITING_FOR] = RunWait(reason="ask", asks=tuple(asks.split()), parked=parked)
+        elif cells[STATUS] == "queued":
             cells[WAITING_FOR] = reasons.waiting(run_id, session_id, position)
         elif cells[STATUS] == "running":
             cells[WAITING_FOR] = reasons.waiting_for_executor(run_id)
+        elif cells[PAUSED] == "ask":
+            cells[WAITING_FOR] = reasons.waiting_in_line(run_id)
     if paused_at is not None:
         cells[PAUSED] = RunPause(reason=cells[PAUSED], since=iso(paused_at))
     if cells[TEMPLATE] is not None:
@@ -347,14 +358,27 @@ class WaitReasons:
         if holder or place != 1:
             blocker = self._if_covered(holder[0], session_id) if holder else None
             return RunWait(reason="session-busy", position=place, blocked_by=blocker)
+        reason: WaitReason = "executor" if waiter.reason == "executor" else "concurrency"
+        return self._for_slot(waiter, reason, None)
+
+    def waiting_in_line(self, run_id: str) -> RunWait | None:
+        """Return the place of a parked run whose asks are answered; None if it is not in line yet."""
+        waiter = WAITING.one(self._connection, run_id)
+        if waiter is None:
+            return None
+        reason = "concurrency" if waiter.reason == "key-limit" else waiter.reason
+        return self._for_slot(waiter, reason, parked=True)
+
+    def _for_slot(self, waiter: QueuedRunRow, reason: RunWaitReason, parked: bool | None) -> RunWait:
+        """Return the place of a run in the queue of a limit that is reached, else of the server for this reason."""
         for key in waiter.places.split():
             reached = self._reached(key)
             if reached is not None:
                 limit, blocker = reached
-                place = bisect_right(self._waiters[key], position)
-                return RunWait(reason="key-limit", position=place, blocked_by=blocker, limit=limit)
-        reason: WaitReason = "executor" if waiter.reason == "executor" else "concurrency"
-        return RunWait(reason=reason, position=_count(self._connection, COUNT_WAITING, position))
+                place = bisect_right(self._waiters[key], waiter.position)
+                return RunWait(reason="key-limit", position=place, blocked_by=blocker, limit=limit, parked=parked)
+        place = _count(self._connection, COUNT_WAITING, waiter.position)
+        return RunWait(reason=reason, position=place, parked=parked)
 
     def waiting_for_executor(self, run_id: str) -> RunWait | None:
         """Return the place of a running run among those that no executor has taken; None if one has."""

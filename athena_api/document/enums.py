@@ -7,12 +7,12 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import asks, audit, ids, permission_rules, schedule_rows, workflow_rows
+from projections import ask_rows, audit, ids, permission_rules, schedule_rows, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
-    "AskKind": asks.AskKind,
-    "AskStatus": asks.AskStatus,
+    "AskKind": ask_rows.AskKind,
+    "AskStatus": ask_rows.AskStatus,
     "AuditKind": audit.AuditKind,
     "AuthzMode": enums.AuthzMode,
     "CatchUp": enums.CatchUp,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.event import Value
 from athena_core.protocols import Connection
-from athena_core.values import ClientId
+from athena_core.values import ClientId, Label, RecordId
 from projections import asks, runs
-from projections.asks import AskKind, AskStatus
+from projections.ask_rows import AskKind, AskStatus
 from projections.engine.page import Page
 from projections.workflow_subjects import SubjectReader
 
@@ -19,18 +19,21 @@ VIEWS = ("asks", "workflows", "runs")
 
 
 class AsksQuery(Value):
-    """Filters of asks."""
+    """Filters of asks. With ``answerable=true`` only open asks that the caller may answer are listed."""
 
     status: AskStatus = "open"
     kind: AskKind | None = None
     session_id: ClientId | None = None
+    run_id: Label | None = None
+    harness_profile_id: RecordId | None = None
+    answerable: bool | None = None
 
 
 async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> Reply:
     """List what waits for a person's decision, oldest first.
 
-    Each item has the full text to approve. Workflow approvals have no session. Decide one with
-    `POST /workflows/run/:id/steps/:step/approve` or `reject`, and its `subjectHash`.
+    Texts over 4,096 characters are cut, or left out if they are JSON; then `truncated` is true. Workflow approvals have
+    no session and no run.
     """
     query = call.query
 
@@ -41,6 +44,9 @@ async def list_asks(plane: "ControlPlane", call: ApiCall[NoBody, AsksQuery]) -> 
             status=query.status,
             kind=query.kind,
             session_id=query.session_id,
+            run_id=query.run_id,
+            harness_profile_id=query.harness_profile_id,
+            answerable_by=call.who if query.answerable else None,
             scope=call.who.scope,
             cursor=call.cursor,
             limit=call.limit,
@@ -65,6 +71,6 @@ def subjects(rows: Connection) -> SubjectReader:
 row = Noun("asks", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions"}),
-    row("asks.get", "GET /asks/:askId", get_ask, answer=asks.Ask, narrows={"sessions"}),
+    row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions", "runs"}),
+    row("asks.get", "GET /asks/:askId", get_ask, answer=asks.Ask, narrows={"sessions", "runs"}),
 )

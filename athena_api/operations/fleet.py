@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply
+from athena_core.protocols import Connection
 from projections import asks, fleet
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ VIEWS = ("fleet", "asks")
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get run counts, durations, waiting work, open asks and this month's cost."""
     now = plane.clock.now()
-    summary, position = await plane.query(VIEWS, lambda rows: fleet.fleet_summary(rows, now, asks.open_asks(rows)))
+
+    def read(rows: Connection) -> fleet.FleetSummary:
+        return fleet.fleet_summary(rows, now, sum(asks.open_asks(rows).values()), asks.oldest_open_ask(rows))
+
+    summary, position = await plane.query(VIEWS, read)
     return Reply(data=summary, position=position)
 
 

@@ -203,7 +203,10 @@ def _events_of(plane: "ControlPlane", log: "StoreReader", run_id: str) -> Iterat
         version = rows[-1].version
 
 
-def _queue_line(waiting: runs.RunWait) -> explain.QueuePlace:
+def _queue_line(waiting: runs.RunWait) -> explain.QueuePlace | None:
+    """Return the place in line; None if the run waits for answers."""
+    if waiting.reason == "ask":
+        return None
     limit = waiting.limit
     says = None if limit is None else f"{limit.active} of {limit.max} runs of {limit.scope} {limit.key} are active"
     return explain.QueuePlace(waiting.reason, waiting.position, waiting.blocked_by, says)

@@ -9,7 +9,8 @@ from athena_core.definitions.workflow_graph import Approval
 from athena_core.domain import workflow_run as wr
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.protocols import Cell, Connection
-from projections.asks import ASKS, Ask, AskStatus, AskSubject, list_asks, open_asks
+from projections.ask_rows import ASKS, AskStatus
+from projections.asks import Ask, AskSubject, list_asks, open_asks
 from tests.projections.history import History
 from tests.projections.support import shown
 from tests.support.workflow_graphs import approval, definition, step
@@ -60,7 +61,7 @@ def test_an_ask_is_open_until_its_decision(tmp_path: Path) -> None:
     assert (found.workflow_run_id, found.question, found.subject) == ("wfr_2", "ship it?", "pears")
     (decided,) = asks(connection, "approved")
     assert (decided.workflow_run_id, decided.decided_by, decided.note) == ("wfr_1", "bob", "fine")
-    assert open_asks(connection) == 1
+    assert open_asks(connection) == {"workflow-approval": 1}
     assert found.id != decided.id
     assert len(found.id) == len("ask_") + 26
 
@@ -122,7 +123,7 @@ def test_the_end_of_a_run_closes_an_ask_that_an_older_release_left_open(
     history.write("wfr_1", end)
     connection = shown(tmp_path, history)
     assert asks(connection) == []
-    assert open_asks(connection) == 0
+    assert open_asks(connection) == {"workflow-approval": 0}
     assert [ask.status for ask in asks(connection, "cancelled")] == ["cancelled"]
 
 

@@ -26,7 +26,7 @@ MOVED = st.lists(st.tuples(st.integers(0, MOVES), st.integers(0, 99)), max_size=
 def summary(tmp_path: Path, history: History, now: int | None = None) -> Any:
     with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
         connection = shown(Path(directory), history)
-        return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now, 0)))
+        return msgspec.json.decode(msgspec.json.encode(fleet_summary(connection, now or history.now, 0, None)))
 
 
 def durations(tmp_path: Path, history: History) -> set[tuple[str, int | None, int, int]]:
@@ -293,7 +293,7 @@ def test_the_counters_say_what_a_plain_count_says(moves: list[tuple[int, int]]) 
     ends = {one.stream: one.type for one in events if one.type in ENDINGS}
     with tempfile.TemporaryDirectory() as directory:
         connection = shown(Path(directory), history)
-        found = fleet_summary(connection, history.now, 0)
+        found = fleet_summary(connection, history.now, 0, None)
         counts = fleet_counts(connection)
     assert found.total == len(admitted)
     assert found.running == len(history.open)

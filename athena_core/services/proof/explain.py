@@ -12,6 +12,8 @@ from athena_core.domain.run import (
     STATUS_OF_ENDING,
     EvidenceAttached,
     PolicyRejected,
+    RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCancelRequested,
     RunCompleted,
@@ -21,13 +23,14 @@ from athena_core.domain.run import (
     RunLeased,
     RunPaused,
     RunQueued,
+    RunRequeued,
     RunResumed,
     RunTimedOut,
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
 )
-from athena_core.enums import PauseReason, RunStatus, WaitReason
+from athena_core.enums import PauseReason, RequeueReason, RunStatus, WaitReason
 from athena_core.errors import took_longer
 from athena_core.event import MARK_BYTES, Event, Position, Recorded, Value
 from athena_core.protocols import LogReader, Row
@@ -39,11 +42,12 @@ CAUSES_FIRST = 100
 COMMIT_EVENTS_MAX = 50
 """How many events back the end of the run that admitted this one is searched, within one commit."""
 
-REASONS: dict[WaitReason, str] = {
+REASONS: dict[WaitReason | RequeueReason, str] = {
     "session-busy": "another run holds the session",
     "concurrency": "all run slots are in use",
     "executor": "every executor is full",
     "key-limit": "a concurrency limit of a key is reached",
+    "halted": "everything is halted",
 }
 QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
 """The events whose text is quoted; the sentences of all others contain no erasable text."""
@@ -51,7 +55,13 @@ REJECTED: Literal["rejected"] = "rejected"
 """The status of a run that the policy rejected before it existed."""
 
 LOSSES = {"dead": "whose process ended", "frozen": "which stopped responding", "left": "which shut down"}
-REFUSED = {None: "", "unknown-tool": ", which this run may not use", "bad-arguments": ", with invalid arguments"}
+REFUSED = {
+    None: "",
+    "unknown-tool": ", which this run may not use",
+    "bad-arguments": ", with invalid arguments",
+    "denied": ", which its harness profile denies",
+    "too-many-asks": ", while too many asks were open",
+}
 CANCELLED = {
     "requested": "cancelled on request",
     "session-busy": "withdrawn: its caller stopped waiting for the session",
@@ -62,17 +72,17 @@ CANCELLED = {
 }
 
 
-CurrentWaitReason: TypeAlias = Literal[WaitReason, PauseReason, "cancel", "tool", "model"]
+CurrentWaitReason: TypeAlias = Literal[WaitReason, RequeueReason, PauseReason, "cancel", "tool", "model"]
 ExplainedRunStatus: TypeAlias = Literal[RunStatus, "rejected"]
 EventIdOf: TypeAlias = Callable[[Position, bytes], str]
 """Return the id of the event with this position and mark."""
 
 
 class QueuePlace(NamedTuple):
-    """The place of a queued run: why it waits, its position, the run ahead of it, and the limit in words."""
+    """The place of a run in line: why it waits, its position, the run ahead of it, and the limit in words."""
 
-    reason: WaitReason
-    position: int
+    reason: WaitReason | RequeueReason
+    position: int | None
     blocked_by: str | None
     limit: str | None = None
 
@@ -97,7 +107,7 @@ class Cause(Value):
 
 
 class CurrentWait(Value):
-    """The one thing that a run waits for now, and since when."""
+    """The one thing that a run waits for now, and since when. ``asks`` are its open asks, if it waits for answers."""
 
     reason: CurrentWaitReason
     since: str
@@ -107,6 +117,7 @@ class CurrentWait(Value):
     turn: int | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+    asks: tuple[str, ...] | None = None
 
 
 class Explanation(Value):
@@ -198,6 +209,8 @@ class Timeline:
         self._executor: str | None = None
         self._pending: dict[str, tuple[ToolCalled, int]] = {}
         self._paused: RunPaused | None = None
+        self._asks: dict[str, tuple[RunAsked, int]] = {}
+        self._requeued: RunRequeued | None = None
         self._cancel_at: int | None = None
         self._note: str | None = None
 
@@ -227,14 +240,14 @@ class Timeline:
         if last is None or self.request is None or self.status in STATUS_OF_ENDING.values():
             return None
         if self.status == "queued":
-            reason: WaitReason = line.reason if line else getattr(self.request, "reason", "concurrency")
-            return CurrentWait(
-                reason=reason,
-                since=iso(self._asked_at),
-                says=f"its turn: {(line and line.limit) or REASONS[reason]}",
-                position=line.position if line else None,
-                blocked_by=line.blocked_by if line else None,
-            )
+            return _turn(line, getattr(self.request, "reason", "concurrency"), self._asked_at)
+        if self._requeued is not None:
+            return _turn(line, self._requeued.reason, self._free_since)
+        if self._asks and self._cancel_at is None:
+            since = min(asked_at for _, asked_at in self._asks.values())
+            about = ", ".join(f"{ask_id} ({_asked(ask)})" for ask_id, (ask, _) in self._asks.items())
+            says = f"a person's answer to {about}; to answer: POST /api/v1/asks/:askId/answer"
+            return CurrentWait(reason="ask", since=iso(since), says=says, turn=self._turn, asks=tuple(self._asks))
         if self._paused is not None:
             says = f"{_wanted(self._paused)}; to continue: POST /api/v1/runs/{last.stream}/resume"
             return CurrentWait(reason=self._paused.reason, since=iso(self._free_since), says=says)
@@ -273,7 +286,17 @@ class Timeline:
                 self._turn = event.turn
                 self._pending[event.tool_call_id] = event, one.at
                 refused = REFUSED[event.refused] if event.tool_name else ""
-                return Sentence(f"the model called {_tool(event)}{refused}", event.turn)
+                allowed = f", as {event.ask_id} allowed" if event.ask_id else ""
+                return Sentence(f"the model called {_tool(event)}{refused}{allowed}", event.turn)
+            case RunAsked():
+                self._turn = event.turn
+                self._asks[event.ask_id] = event, one.at
+                return Sentence(f"asked a person: {event.ask_id} ({_asked(event)})", event.turn)
+            case RunAnswered():
+                return self._answered(one, event)
+            case RunRequeued():
+                self._requeued = event
+                return Sentence(f"waits in line for a slot, because {REASONS[event.reason]}")
             case EvidenceAttached():
                 shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
                 return Sentence(f"the {event.source} attached evidence: {shown}", self._turn or None)
@@ -286,7 +309,10 @@ class Timeline:
                 return Sentence(f"paused: {_spent(event)}")
             case RunResumed():
                 waited, self._free_since = max(one.at - self._free_since, 0), one.at
-                self.status, self._paused = "running", None
+                asked = self._paused is not None and self._paused.reason == "ask"
+                self.status, self._paused, self._requeued = "running", None, None
+                if asked:
+                    return Sentence("resumed after the answer", waited_ms=waited)
                 budget = event.budget_micro_usd
                 how = "without a budget" if budget is None else f"with a budget of {money(budget)}"
                 return Sentence(f"resumed by {one.actor} {how}", waited_ms=waited)
@@ -310,6 +336,21 @@ class Timeline:
         after = row.stream if row and (not self._scope or self._scope.shows(row.session_id or "", row.stream)) else None
         says = f"accepted after {duration(waited)}" + (f", when {after or 'another run'} ended" if row else "")
         return Sentence(says, waited_ms=waited, after=after)
+
+    def _answered(self, one: Recorded[Event], event: RunAnswered) -> Sentence:
+        ask, asked_at = self._asks.pop(event.ask_id, (None, one.at))
+        chosen = f"chose {event.option_id!r}" + (" with other arguments" if event.edited_sha256 else "")
+        match event.cause:
+            case "person":
+                says = f"{event.by} {chosen} for {event.ask_id}"
+            case "rule":
+                says = f"the permission rule {event.rule_id} {chosen} for {event.ask_id}"
+            case "expiry":
+                cancels = ask is not None and ask.on_expiry == "cancel"
+                says = f"{event.ask_id} expired: the run is {'cancelled' if cancels else 'answered with a refusal'}"
+            case _:
+                says = f"{event.ask_id} was closed, because the run ended"
+        return Sentence(says, waited_ms=max(one.at - asked_at, 0))
 
     def _leased(self, one: Recorded[Event], event: RunLeased) -> Sentence:
         self._executor = event.executor
@@ -356,13 +397,30 @@ def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
     return f"requested by {one.actor}{again}"
 
 
-def _tool(event: ToolCalled | TranscriptAppended) -> str:
+def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:
     return "a tool that does not exist" if event.tool_name is None else f"the tool {event.tool_name}"
+
+
+def _turn(line: QueuePlace | None, reason: WaitReason | RequeueReason, since: int) -> CurrentWait:
+    """Return the wait of a run in line, with the recorded reason if its place is not known."""
+    reason = line.reason if line else reason
+    return CurrentWait(
+        reason=reason,
+        since=iso(since),
+        says=f"its turn: {(line and line.limit) or REASONS[reason]}",
+        position=line.position if line else None,
+        blocked_by=line.blocked_by if line else None,
+    )
+
+
+def _asked(event: RunAsked) -> str:
+    """Return the subject of an ask. What was asked is erasable text."""
+    return f"may it call {_tool(event)}?" if event.kind == "tool-permission" else f"a {event.kind}"
 
 
 def _spent(event: RunPaused) -> str:
     if event.reason == "ask":
-        return "it asked a person and was not answered in time"
+        return "nobody answered while it held its slot"
     spent, budget = money(event.spent_micro_usd or 0), money(event.budget_micro_usd or 0)
     if event.reason == "unpriced-model":
         return f"its model has no price, and the daily budget is {budget}"

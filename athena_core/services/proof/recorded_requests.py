@@ -120,7 +120,7 @@ class RunCourse:
             case _ if recorded.type in run.ENDING_TYPES:
                 self._stop(recorded.recorded_at)
                 self._ended = True
-        if recorded.type in run.DECIDER.guarded:
+        if recorded.type in FOLLOWED_TYPES and recorded.type in run.DECIDER.guarded:
             self._steps.append(recorded)
 
     def forget(self) -> None:

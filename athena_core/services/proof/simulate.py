@@ -15,12 +15,13 @@ from athena_core.services.proof.simulator import RUNS_MAX, SimulatedRun, Simulat
 from athena_core.values import MICRO_USD
 
 ROWS_MAX = 50
-NotSimulated = Literal["timeouts", "attempts", "retries", "callers", "children", "pauses", "strategies"]
+NotSimulated = Literal["timeouts", "attempts", "retries", "callers", "children", "pauses", "asks", "strategies"]
 NOT_SIMULATED: tuple[NotSimulated, ...] = (
     *("timeouts", "attempts", "retries"),  # of the other policy: runs take as long as recorded
     "callers",  # callers cancel, resume, stop waiting and retry when they did
     "children",  # and workflow steps: requested even if their parent is refused
     "pauses",  # for money: recorded pauses stay
+    "asks",  # are answered when they were, and their runs resume when they did
     "strategies",  # of sessions: runs that were not refused wait for their turn
 )
 

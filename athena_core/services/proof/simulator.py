@@ -226,7 +226,7 @@ class Simulator:
             if move.step is None or move.turn != move.simulated.turn:
                 continue
             match move.step.event:
-                case run.RunResumed() as event:
+                case run.RunResumed() as event if self._states[move.step.stream].paused != "ask":
                     self._resume(move, event)
                 case run.BudgetReserved() as event:
                     self._reserve(move, event)

@@ -1,0 +1,369 @@
+"""Rows of asks: the questions of runs to people, the approvals of workflow runs, and their answers.
+
+Texts have rows of their own, by the position of their event, so that a decision does not write them again.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from athena_core.definitions.workflow_graph import Approval
+from athena_core.domain.plane import PayloadRedacted
+from athena_core.domain.run import (
+    AskOption,
+    RunAnswered,
+    RunAsked,
+    RunCancelled,
+    RunCompleted,
+    RunCrashed,
+    RunCreated,
+    RunFailed,
+    RunQueued,
+    RunTimedOut,
+)
+from athena_core.domain.workflow import WorkflowCreated
+from athena_core.domain.workflow_run import (
+    WorkflowApprovalGranted,
+    WorkflowApprovalRejected,
+    WorkflowApprovalRequested,
+    WorkflowResumed,
+    WorkflowRunCancelled,
+    WorkflowRunCompleted,
+    WorkflowRunCreated,
+    WorkflowRunFailed,
+    WorkflowStepCancelled,
+)
+from athena_core.enums import ApproverRole, AskExpiry, AskOrigin, RunAskKind
+from athena_core.event import Recorded
+from projections.engine.cursor import id_from
+from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
+
+AskKind: TypeAlias = Literal[RunAskKind, "workflow-approval"]
+AskStatus: TypeAlias = Literal["open", "approved", "rejected", "answered", "expired", "cancelled"]
+
+DEFAULT_ROLE: ApproverRole = "Operator"
+APPROVAL_OPTIONS = (AskOption(id="approve", kind="allow_once"), AskOption(id="reject", kind="reject_once"))
+
+
+class AskRow(msgspec.Struct, gc=False):
+    """An ask, by the position of its request. ``approvers`` and ``options`` are JSON.
+
+    ``requester`` started the run that asks. ``answer_position`` is the event of the decision.
+    """
+
+    position: int
+    ask_id: str
+    kind: AskKind
+    status: AskStatus
+    asked_at: int
+    subject_sha256: str
+    role: ApproverRole
+    options: str
+    approvers: str | None = None
+    not_requester: bool = False
+    session_id: str | None = None
+    run_id: str | None = None
+    harness_profile_id: str | None = None
+    agent_name: str | None = None
+    requester: str | None = None
+    origin: AskOrigin | None = None
+    turn: int | None = None
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    workflow_id: str | None = None
+    workflow_run_id: str | None = None
+    step_id: str | None = None
+    expires_at: int | None = None
+    on_expiry: AskExpiry | None = None
+    decided_at: int | None = None
+    decided_by: str | None = None
+    option_id: str | None = None
+    rule_id: str | None = None
+    answer_position: int | None = None
+    redacted: bool = False
+
+
+class AskTextRow(msgspec.Struct, gc=False):
+    """The texts of an ask of a run, by its position: NULL once redacted. Names of options and the form are JSON."""
+
+    position: int
+    title: str | None
+    arguments: str | None
+    option_names: str | None
+    form: str | None
+
+
+class AnswerTextRow(msgspec.Struct, gc=False):
+    """The texts of a decision, by its position: NULL once redacted. ``given`` are the values of a form, as JSON."""
+
+    position: int
+    ask_position: int
+    arguments: str | None = None
+    given: str | None = None
+    note: str | None = None
+
+
+class OpenAsksRow(msgspec.Struct, gc=False):
+    """The open asks of a run or a workflow run: their positions by ask id or step, as JSON."""
+
+    stream: str
+    positions: str
+
+
+class AskingRunRow(msgspec.Struct, gc=False):
+    """A run that has not ended. It may ask."""
+
+    run_id: str
+    requester: str
+    harness_profile_id: str
+    agent_name: str | None
+
+
+class AskingWorkflowRow(msgspec.Struct, gc=False):
+    """A workflow with approvals, which are JSON by step. The inputs of runs of other workflows are not stored."""
+
+    workflow_id: str
+    approvals: str
+
+
+class AskInputRow(msgspec.Struct, gc=False):
+    """Input values of a workflow run as JSON, from its start or a resume; NULL if there are none, and once redacted.
+
+    ``requester`` started or resumed the workflow run.
+    """
+
+    position: int
+    workflow_run_id: str
+    requester: str
+    given: str | None
+    redacted: bool = False
+
+
+class AskCountRow(msgspec.Struct, gc=False):
+    """The number of open asks of a kind."""
+
+    kind: AskKind
+    open: int = 0
+
+
+ASK = Table(
+    "ask",
+    AskRow,
+    key=("position",),
+    indexes=(
+        ("status", "position"),
+        ("status", "kind", "position"),
+        ("status", "session_id", "position"),
+        ("status", "harness_profile_id", "position"),
+        ("status", "requester", "position"),
+        ("status", "run_id", "position"),
+        ("ask_id",),
+    ),
+)
+TEXT = Table("ask_text", AskTextRow, key=("position",))
+ANSWER = Table("ask_answer", AnswerTextRow, key=("position",))
+OPEN = Table("ask_open", OpenAsksRow, key=("stream",))
+ASKING_RUN = Table("ask_run", AskingRunRow, key=("run_id",), cached=True)
+ASKING = Table("ask_workflow", AskingWorkflowRow, key=("workflow_id",))
+INPUT = Table(
+    "ask_input",
+    AskInputRow,
+    key=("position",),
+    indexes=(("workflow_run_id", "position"), ("workflow_run_id", "requester")),
+)
+COUNT = Table("ask_count", AskCountRow, key=("kind",))
+ASKS = Projection("asks", version=2, tables=(ASK, TEXT, ANSWER, OPEN, ASKING_RUN, ASKING, INPUT, COUNT))
+
+# Asks of runs
+
+
+@ASKS.handler
+def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
+    """Add a run with its first event."""
+    if recorded.version == 1:
+        event = recorded.event
+        name = event.harness_profile_snapshot.display_name if event.profile_named else None
+        rows.append(ASKING_RUN, AskingRunRow(recorded.stream, recorded.actor, event.harness_profile_id, name))
+
+
+@ASKS.handler
+def run_ended(
+    rows: Rows, recorded: Recorded[RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed]
+) -> None:
+    rows.delete(ASKING_RUN, recorded.stream)
+
+
+@ASKS.handler
+def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
+    event = recorded.event
+    run = rows.need(ASKING_RUN, recorded.stream)
+    row = AskRow(
+        position=recorded.position,
+        ask_id=event.ask_id,
+        kind=event.kind,
+        status="open",
+        asked_at=recorded.at,
+        subject_sha256=event.subject_sha256,
+        role=event.role or DEFAULT_ROLE,
+        options=to_json(event.options),
+        approvers=to_json_or_null(event.approvers),
+        not_requester=event.not_requester is True,
+        session_id=recorded.session_id,
+        run_id=recorded.stream,
+        harness_profile_id=run.harness_profile_id,
+        agent_name=run.agent_name,
+        requester=run.requester,
+        origin=event.origin,
+        turn=event.turn,
+        tool_call_id=event.tool_call_id,
+        tool_name=event.tool_name,
+        expires_at=event.expires_at_ms,
+        on_expiry=event.on_expiry,
+    )
+    _add(rows, recorded, event.ask_id, row)
+    names = to_json_or_null(event.option_names)
+    rows.append(TEXT, AskTextRow(recorded.position, event.title, event.arguments, names, event.form))
+
+
+@ASKS.handler
+def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
+    """Record an answer by a person or a permission rule, the expiry, or the end of the run."""
+    event = recorded.event
+    row = _close(rows, recorded, event.ask_id, "expired" if event.cause == "expiry" else "cancelled")
+    if row is None:
+        return
+    row.decided_by, row.option_id, row.rule_id = event.by, event.option_id, event.rule_id
+    if event.option_id is not None:
+        kinds = {option.id: option.kind for option in msgspec.json.decode(row.options, type=tuple[AskOption, ...])}
+        given: AskStatus = "approved" if row.kind == "tool-permission" else "answered"
+        row.status = given if kinds.get(event.option_id) == "allow_once" else "rejected"
+    answer = AnswerTextRow(recorded.position, row.position, event.arguments, event.values, event.note)
+    _add_answer(rows, row, answer)
+
+
+# Approvals of workflow runs
+
+
+@ASKS.handler
+def workflow_created(rows: Rows, recorded: Recorded[WorkflowCreated]) -> None:
+    event = recorded.event
+    approvals = {step.id: step.approval for step in event.definition.steps if step.approval is not None}
+    if approvals:
+        rows.append(ASKING, AskingWorkflowRow(event.workflow_id, to_json(approvals)))
+
+
+@ASKS.handler
+def input_given(rows: Rows, recorded: Recorded[WorkflowRunCreated | WorkflowResumed]) -> None:
+    """Store the input for the people who are asked. A resume closes the open asks of the steps that it resets."""
+    event = recorded.event
+    if rows.get(ASKING, event.workflow_id) is None:
+        return
+    given = to_json(event.input) if event.input else None  # a replay does not know whether erased text was there
+    rows.append(INPUT, AskInputRow(recorded.position, recorded.stream, event.requested_by, given))
+    if isinstance(event, WorkflowResumed):
+        for step_id in event.reset:
+            _close(rows, recorded, step_id, "cancelled")
+
+
+@ASKS.handler
+def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
+    event = recorded.event
+    approvals = msgspec.json.decode(rows.need(ASKING, event.workflow_id).approvals, type=dict[str, Approval])
+    approval = approvals[event.step_id]
+    row = AskRow(
+        position=recorded.position,
+        ask_id=id_from("ask", recorded),
+        kind="workflow-approval",
+        status="open",
+        asked_at=recorded.at,
+        subject_sha256=event.subject_sha256,
+        role=approval.role or DEFAULT_ROLE,
+        options=to_json(APPROVAL_OPTIONS),
+        approvers=to_json_or_null(approval.approvers),
+        not_requester=approval.not_requester is True,
+        workflow_id=event.workflow_id,
+        workflow_run_id=recorded.stream,
+        step_id=event.step_id,
+        expires_at=event.expires_at_ms,
+    )
+    _add(rows, recorded, event.step_id, row)
+
+
+@ASKS.handler
+def approval_decided(rows: Rows, recorded: Recorded[WorkflowApprovalGranted | WorkflowApprovalRejected]) -> None:
+    """Record a decision by an identity, or the expiry."""
+    event = recorded.event
+    expired = event.cause == "expiry"
+    granted = isinstance(event, WorkflowApprovalGranted)
+    row = _close(rows, recorded, event.step_id, "approved" if granted else "expired" if expired else "rejected")
+    if row is not None:
+        row.decided_by = event.by
+        if not expired:
+            row.option_id = "approve" if granted else "reject"
+        _add_answer(rows, row, AnswerTextRow(recorded.position, row.position, note=event.note))
+
+
+@ASKS.handler
+def step_cancelled(rows: Rows, recorded: Recorded[WorkflowStepCancelled]) -> None:
+    if recorded.event.item is None:
+        _close(rows, recorded, recorded.event.step_id, "cancelled")
+
+
+@ASKS.handler
+def workflow_run_ended(
+    rows: Rows, recorded: Recorded[WorkflowRunCompleted | WorkflowRunFailed | WorkflowRunCancelled]
+) -> None:
+    """Close what an older release left open."""
+    for step_id in _open(rows, recorded.stream):
+        _close(rows, recorded, step_id, "cancelled")
+
+
+@ASKS.handler
+def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
+    """Erase the texts of an ask or of a decision, or input values."""
+    target = recorded.event.target
+    given = rows.erase(INPUT, target, "given")
+    if given is not None:
+        given.redacted = True
+    if rows.erase(TEXT, target, "title", "arguments", "option_names", "form") is not None:
+        rows.change(ASK, target).redacted = True
+    answer = rows.erase(ANSWER, target, "arguments", "given", "note")
+    if answer is not None:
+        rows.change(ASK, answer.ask_position).redacted = True
+
+
+def _open(rows: Rows, stream: str) -> dict[str, int]:
+    row = rows.get(OPEN, stream)
+    return {} if row is None else msgspec.json.decode(row.positions, type=dict[str, int])
+
+
+def _put_open(rows: Rows, stream: str, positions: dict[str, int]) -> None:
+    if positions:
+        rows.put(OPEN, OpenAsksRow(stream, to_json(positions)))
+    else:
+        rows.delete(OPEN, stream)
+
+
+def _add(rows: Rows, recorded: Recorded[Any], name: str, row: AskRow) -> None:
+    rows.append(ASK, row)
+    rows.tally(COUNT, row.kind).open += 1
+    _put_open(rows, recorded.stream, _open(rows, recorded.stream) | {name: recorded.position})
+
+
+def _close(rows: Rows, recorded: Recorded[Any], name: str, status: AskStatus) -> AskRow | None:
+    """Close the open ask of an ask id or a step. Return None if there is none."""
+    positions = _open(rows, recorded.stream)
+    position = positions.pop(name, None)
+    if position is None:
+        return None
+    _put_open(rows, recorded.stream, positions)
+    row = rows.change(ASK, position)
+    rows.tally(COUNT, row.kind).open -= 1
+    row.status, row.decided_at = status, recorded.at
+    return row
+
+
+def _add_answer(rows: Rows, row: AskRow, answer: AnswerTextRow) -> None:
+    """Add the texts of a decision. Whether there are any is not looked at: a replay does not know it."""
+    row.answer_position = answer.position
+    rows.append(ANSWER, answer)
