@@ -170,6 +170,7 @@ FAMILIES = (
         ITEMS,
         DRAINED,
         ASKS,
+        OLDEST_ASK,
         LETTERS,
         BURIED,
         SCHEDULES,

@@ -10,7 +10,6 @@ import msgspec
 from athena_core.definitions.workflow_graph import Approval
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import (
-    AskOption,
     RunAnswered,
     RunAsked,
     RunCancelled,
@@ -33,8 +32,8 @@ from athena_core.domain.workflow_run import (
     WorkflowRunFailed,
     WorkflowStepCancelled,
 )
-from athena_core.enums import ApproverRole, AskExpiry, AskOrigin, RunAskKind
-from athena_core.event import Recorded
+from athena_core.enums import ApproverRole, AskExpiry, AskOptionKind, AskOrigin, RunAskKind
+from athena_core.event import Recorded, Value
 from projections.engine.cursor import id_from
 from projections.engine.projection import Projection, Rows, Table, to_json, to_json_or_null
 
@@ -42,7 +41,17 @@ AskKind: TypeAlias = Literal[RunAskKind, "workflow-approval"]
 AskStatus: TypeAlias = Literal["open", "approved", "rejected", "answered", "expired", "cancelled"]
 
 DEFAULT_ROLE: ApproverRole = "Operator"
-APPROVAL_OPTIONS = (AskOption(id="approve", kind="allow_once"), AskOption(id="reject", kind="reject_once"))
+
+
+class AskChoice(Value):
+    """A possible answer to an ask. ``name`` is text: it is absent in rows, and once erased."""
+
+    id: str
+    kind: AskOptionKind
+    name: str | None = None
+
+
+APPROVAL_OPTIONS = (AskChoice(id="approve", kind="allow_once"), AskChoice(id="reject", kind="reject_once"))
 
 
 class AskRow(msgspec.Struct, gc=False):
@@ -234,7 +243,7 @@ def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
         return
     row.decided_by, row.option_id, row.rule_id = event.by, event.option_id, event.rule_id
     if event.option_id is not None:
-        kinds = {option.id: option.kind for option in msgspec.json.decode(row.options, type=tuple[AskOption, ...])}
+        kinds = {option.id: option.kind for option in msgspec.json.decode(row.options, type=tuple[AskChoice, ...])}
         given: AskStatus = "approved" if row.kind == "tool-permission" else "answered"
         row.status = given if kinds.get(event.option_id) == "allow_once" else "rejected"
     answer = AnswerTextRow(recorded.position, row.position, event.arguments, event.values, event.note)

@@ -12,13 +12,12 @@ import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.definitions.workflow_graph import Approval
-from athena_core.domain.run import AskOption
-from athena_core.enums import ApproverRole, AskExpiry, AskOptionKind, AskOrigin
+from athena_core.enums import ApproverRole, AskExpiry, AskOrigin
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
 from athena_core.text import ERASED
 from athena_core.values import Identity, Role, Scope
-from projections.ask_rows import ANSWER, ASK, COUNT, TEXT, AskCountRow, AskKind, AskRow, AskStatus
+from projections.ask_rows import ANSWER, ASK, COUNT, TEXT, AskChoice, AskCountRow, AskKind, AskRow, AskStatus
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import to_json
 
@@ -57,18 +56,10 @@ IS_APPROVER = "(ask.approvers IS NULL OR replace(ask.approvers, ?, '') <> ask.ap
 """The condition that a name, as JSON, stands in the list."""
 
 
-class AskChoice(Value):
-    """A possible answer to an ask. ``name`` is absent once erased."""
-
-    id: str
-    kind: AskOptionKind
-    name: str | None = None
-
-
 class Ask(Value):
     """A question to a person, open or decided.
 
-    Of a run: ``arguments`` are those of the call, as JSON text, and ``form`` is a JSON Schema of ``values``. An
+    Of a run: ``arguments`` belong to the call, as JSON text, and ``form`` is a JSON Schema of ``values``. An
     ``editable`` ask takes other arguments. It is ``parked`` if the run gave its slot back and waits for the answer.
     ``requestedBy`` started the run.
 
@@ -293,8 +284,8 @@ class _Texts:
             self.cells.append(text)
 
 
-def _options(row: AskRow) -> tuple[AskOption, ...]:
-    return msgspec.json.decode(row.options, type=tuple[AskOption, ...])
+def _options(row: AskRow) -> tuple[AskChoice, ...]:
+    return msgspec.json.decode(row.options, type=tuple[AskChoice, ...])
 
 
 def _approval(connection: Connection, subject_of: SubjectOf, row: AskRow) -> tuple[dict[str, Any], bool, bool]:

@@ -7,7 +7,7 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import ask_rows, audit, ids, permission_rules, schedule_rows, workflow_rows
+from projections import ask_rows, audit, ids, permission_rules, runs, schedule_rows, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
@@ -60,7 +60,7 @@ ALIASES: Mapping[str, Any] = {
     "TriggerRule": enums.TriggerRule,
     "VerificationKind": enums.VerificationKind,
     "VerificationStatus": enums.VerificationStatus,
-    "WaitReason": enums.WaitReason,
+    "WaitReason": runs.RunWaitReason,
     "WorkerKind": ProcessKind,
     "WorkflowRunStatus": enums.WorkflowRunStatus,
 }

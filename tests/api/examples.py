@@ -266,7 +266,13 @@ EXAMPLES: dict[str, Example] = {
         query={"status": "in-force", "scope": "session", "toolName": "shell", "sessionId": "session"},
     ),
     "revokePermissionRule": Example("/permission-rules/rule_unknown", 404),
-    "listAsks": Example("/asks", query={"status": "open", "kind": "workflow-approval", "sessionId": "session"}),
+    "listAsks": Example(
+        "/asks",
+        query={
+            **{"status": "open", "kind": "question", "sessionId": "session", "runId": "run_1"},
+            **{"harnessProfileId": "hp_1", "answerable": "true"},
+        },
+    ),
     "keepAnchor": Example(
         "/anchors",
         body={"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"},

@@ -61,7 +61,7 @@ from athena_core.values import (
     Reliability,
     Usage,
 )
-from tests.projections import queue_history, schedule_history, workflow_history
+from tests.projections import ask_history, queue_history, schedule_history, workflow_history
 
 LOG_ID = "0123456789abcdef"
 BEGINNING = 1_767_225_600_000
@@ -101,6 +101,7 @@ class History:
         self.queues = queue_history.QueueHistory(self)
         self.workflows = workflow_history.WorkflowHistory(self)
         self.schedules = schedule_history.ScheduleHistory(self)
+        self.asks = ask_history.AskHistory(self)
 
     # Reading
 
@@ -172,7 +173,13 @@ class History:
         return self.open.get(run_id) or self.waiting[run_id]
 
     def request(
-        self, session_id: str, wait: WaitReason | None = None, *, provider: str = "mock", persona: str | None = None
+        self,
+        session_id: str,
+        wait: WaitReason | None = None,
+        *,
+        provider: str = "mock",
+        persona: str | None = None,
+        actor: str = "local",
     ) -> str:
         """Append a run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
         if f"session:{session_id}" not in self.versions:
@@ -193,7 +200,8 @@ class History:
             "persona_name": persona,
         }
         (self.waiting if wait else self.open)[run_id] = session_id
-        self.in_run(run_id, RunQueued(reason=wait, **fields) if wait else RunCreated(**fields))
+        requested = RunQueued(reason=wait, **fields) if wait else RunCreated(**fields)
+        self.write(run_id, requested, session_id=session_id, run_id=run_id, trace="t" + run_id, actor=actor)
         return run_id
 
     def admit(self, run_id: str) -> None:
@@ -291,6 +299,7 @@ class History:
             "timed-out": RunTimedOut(timeout_ms=1000),
             "crashed": RunCrashed(executor="ex_1", attempt=1),
         }
+        self.asks.close(run_id)
         position = self.in_run(run_id, endings[how])
         self.open.pop(run_id, None)
         self.waiting.pop(run_id, None)
@@ -510,6 +519,8 @@ class History:
             self.remember(f"note {choice} ÿ")
         elif kind == 22 and run_id:
             self.in_run(run_id, MemoryRecalled(citations=("MEMORY.md#L1",), chars=4, snippets=("note",)))
+        elif FIRST_OF_ASKS <= kind < FIRST_OF_QUEUES and run_id:
+            self.asks.move(kind - FIRST_OF_ASKS, choice, run_id)
         elif FIRST_OF_QUEUES <= kind < FIRST_OF_QUEUES + queue_history.MOVES:
             self.queues.move(kind - FIRST_OF_QUEUES, choice)
         elif FIRST_OF_WORKFLOWS <= kind < FIRST_OF_SCHEDULES:
@@ -520,6 +531,7 @@ class History:
             self.write("plane", AuthzModeActive(mode="off"))
 
 
+FIRST_OF_ASKS = 28
 FIRST_OF_QUEUES = 32
 FIRST_OF_WORKFLOWS = FIRST_OF_QUEUES + queue_history.MOVES
 FIRST_OF_SCHEDULES = FIRST_OF_WORKFLOWS + workflow_history.MOVES

@@ -230,6 +230,55 @@ def test_running_runs_that_no_executor_has_taken_wait_for_one_in_the_order_of_th
     assert waiting() == {first: None, second: places[0], resumed: None, taken: None}
 
 
+def test_a_run_that_asks_waits_for_answers_and_then_in_line(tmp_path: Path) -> None:
+    history = History()
+    other = history.request("s0", "concurrency")
+    run_id = history.request("s1")
+    history.start(run_id)
+    first, second = (history.asks.ask(run_id) for _ in range(2))
+
+    def seen() -> tuple[str, RunWait | None, str | None]:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
+            connection = shown(Path(directory), history)
+            runs = {run.run_id: run for run in list_runs(connection, cursor=None, limit=10).items}
+            run = run_by_id(connection, run_id)
+            assert run is not None
+            assert runs[run_id] == run
+            return run.status, run.waiting, None if run.paused is None else run.paused.reason
+
+    assert seen() == ("running", RunWait(reason="ask", asks=(first, second), parked=False), None)
+    history.asks.park(run_id)
+    history.asks.answer(run_id, first)
+    assert seen() == ("paused", RunWait(reason="ask", asks=(second,), parked=True), "ask")
+    history.asks.answer(run_id, second, "expiry")
+    assert seen() == ("paused", None, "ask")
+    history.asks.requeue(run_id)
+    assert seen() == ("paused", RunWait(reason="concurrency", position=2, parked=True), "ask")
+    history.admit(other)
+    assert seen() == ("paused", RunWait(reason="concurrency", position=1, parked=True), "ask")
+    history.asks.resume(run_id)
+    assert seen() == ("running", RunWait(reason="executor", position=2), None)
+    history.start(run_id)
+    assert seen() == ("running", None, None)
+
+
+@pytest.mark.parametrize("requeued", [False, True])
+def test_a_run_that_ends_while_it_asks_waits_for_nothing(tmp_path: Path, requeued: bool) -> None:
+    history = History()
+    run_id = history.request("s1")
+    history.start(run_id)
+    ask_id = history.asks.ask(run_id)
+    history.asks.park(run_id)
+    if requeued:
+        history.asks.answer(run_id, ask_id)
+        history.asks.requeue(run_id)
+    history.end(run_id, "cancelled")
+    waiting = history.request("s2", "concurrency")
+    connection = shown(tmp_path, history)
+    runs = {run.run_id: (run.status, run.waiting) for run in list_runs(connection, cursor=None, limit=10).items}
+    assert runs == {run_id: ("cancelled", None), waiting: ("queued", RunWait(reason="concurrency", position=1))}
+
+
 def test_a_run_that_waited_keeps_the_time_of_its_request(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s", "concurrency")

@@ -174,6 +174,7 @@ FIELDS: Mapping[str, str] = {
     "memoryUsage": "Bytes of memory; 0 if not measured.",
     "month": "UTC month, as `2026-01`.",
     "openAsks": "Asks that wait for a person.",
+    "oldestAskSince": "Time of the oldest open ask; absent if none is open.",
     "oldestWaitingSince": "When the oldest waiting run was queued; absent without one.",
     "operationalSummary": "Active runs and recent failures.",
     "outcomes": "Runs by outcome.",

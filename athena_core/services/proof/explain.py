@@ -420,7 +420,7 @@ def _asked(event: RunAsked) -> str:
 
 def _spent(event: RunPaused) -> str:
     if event.reason == "ask":
-        return "nobody answered while it held its slot"
+        return "no answer came while it held its slot"
     spent, budget = money(event.spent_micro_usd or 0), money(event.budget_micro_usd or 0)
     if event.reason == "unpriced-model":
         return f"its model has no price, and the daily budget is {budget}"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Literal["executor", "interrupted", "key-limit", "parent", "requested", "session-busy"] | str
     )
     RunLeasedBecause: TypeAlias = Literal["dead", "frozen", "left"] | str
+    RunQueuedReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
     RunRequeuedReason: TypeAlias = Literal["concurrency", "executor", "halted", "key-limit"] | str
     SafetyViolationCategory: TypeAlias = Literal["authorization", "policy", "sandbox"] | str
     SafetyViolationOutcome: TypeAlias = Literal["blocked", "denied", "failed", "violated"] | str
@@ -97,6 +98,7 @@ else:  # a newer server may send others
     RunCancelRequestedStatus = str
     RunCancelledCause = str
     RunLeasedBecause = str
+    RunQueuedReason = str
     RunRequeuedReason = str
     SafetyViolationCategory = str
     SafetyViolationOutcome = str
@@ -528,7 +530,7 @@ class RunQueuedPayload(Model, frozen=True, kw_only=True):
     """Files and URLs that the run's context names."""
     persona_name: str | None = None
     """Name of the persona."""
-    reason: models.WaitReason
+    reason: RunQueuedReason
     """Reason, for auditors."""
 
 

@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     ApproverRole: TypeAlias = Literal["Admin", "Operator"] | str
     ArtifactKind: TypeAlias = Literal["run-result"] | str
     ArtifactRefKind: TypeAlias = Literal["run-result"] | str
-    AskKind: TypeAlias = Literal["workflow-approval"] | str
+    AskChoiceKind: TypeAlias = Literal["allow_once", "reject_once"] | str
+    AskKind: TypeAlias = Literal["choice", "question", "tool-permission", "workflow-approval"] | str
+    AskOnExpiry: TypeAlias = Literal["cancel", "deny"] | str
+    AskOrigin: TypeAlias = Literal["agent", "loop", "mcp"] | str
     AskPolicyOnExpiry: TypeAlias = Literal["cancel", "deny"] | str
-    AskStatus: TypeAlias = Literal["approved", "cancelled", "expired", "open", "rejected"] | str
+    AskStatus: TypeAlias = Literal["answered", "approved", "cancelled", "expired", "open", "rejected"] | str
     AuditKind: TypeAlias = (
         Literal[
             "anchor",
             "approval",
+            "ask",
             "cancel",
             "clock",
             "dead-letter",
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
             "concurrency",
             "daily-budget",
             "executor",
+            "halted",
             "key-limit",
             "model",
             "session-busy",
@@ -186,7 +191,7 @@ if TYPE_CHECKING:
     ShellPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     ShellRuleApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     SimulationLimit: TypeAlias = (
-        Literal["attempts", "callers", "children", "pauses", "retries", "strategies", "timeouts"] | str
+        Literal["asks", "attempts", "callers", "children", "pauses", "retries", "strategies", "timeouts"] | str
     )
     StepItemStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running"] | str
     StepStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running", "skipped", "waiting"] | str
@@ -197,7 +202,7 @@ if TYPE_CHECKING:
     TriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
     VerificationKind: TypeAlias = Literal["command", "contains", "json-schema", "require-evidence"] | str
     VerificationStatus: TypeAlias = Literal["passed", "verification-failed"] | str
-    WaitReason: TypeAlias = Literal["concurrency", "executor", "key-limit", "session-busy"] | str
+    WaitReason: TypeAlias = Literal["ask", "concurrency", "executor", "halted", "key-limit", "session-busy"] | str
     WorkDrainStatus: TypeAlias = Literal["failed", "ok", "running"] | str
     WorkerKind: TypeAlias = Literal["command", "server", "worker"] | str
     WorkerStatus: TypeAlias = Literal["alive", "lost"] | str
@@ -208,7 +213,10 @@ else:  # a newer server may send others
     ApproverRole = str
     ArtifactKind = str
     ArtifactRefKind = str
+    AskChoiceKind = str
     AskKind = str
+    AskOnExpiry = str
+    AskOrigin = str
     AskPolicyOnExpiry = str
     AskStatus = str
     AuditKind = str
@@ -418,9 +426,15 @@ class ArtifactRef(Model, frozen=True, kw_only=True):
 class Ask(Model, frozen=True, kw_only=True):
     """A question to a person, open or decided.
 
-    Of a workflow approval, `subject` is the text to approve: the outputs of the steps before it, and `input` the input
-    values of the workflow run. Both are absent once the run repeated such a step. `truncated` is true if a part is cut
-    to a preview or left out, `redacted` if a part was erased.
+    Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
+    takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requested_by` started
+    the run.
+
+    Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
+    values of the workflow run. Both are absent once the run repeated such a step.
+
+    `truncated` is true if a part is cut or left out; a list shows 4,096 characters of a text. `redacted` is true if a
+    part was erased.
     """
 
     id: str
@@ -433,38 +447,85 @@ class Ask(Model, frozen=True, kw_only=True):
     """The question."""
     subject_hash: str
     """Hash of the subject to approve."""
-    workflow_id: str
-    """Its workflow."""
-    workflow_run_id: str
-    """Workflow run that waits."""
-    step_id: str
-    """Step that waits."""
+    options: list[AskChoice]
+    """Possible answers."""
     role: ApproverRole
-    """Least role that may decide."""
+    """Least role that may decide; questions also take an answer of `requested_by`."""
+    parked: bool
+    """True if the run gave its slot back to wait for the answer."""
+    editable: bool
+    """True if the call may be allowed with other arguments."""
     asked_at: datetime
     """When it was asked."""
+    session_id: str | None = None
+    """Session that asks; absent for a workflow."""
+    run_id: str | None = None
+    """Run that asks; absent for a workflow."""
+    harness_profile_id: str | None = None
+    """Id of the harness profile."""
+    agent_name: str | None = None
+    """Display name of its profile; absent without one."""
+    requested_by: str | None = None
+    """Identity that started the run."""
+    origin: AskOrigin | None = None
+    """Who asks: the loop, an outside agent or an MCP server."""
+    turn: int | None = None
+    """Turn of the model that asks."""
+    tool_call_id: str | None = None
+    """Id of the tool call; absent without one."""
+    tool_name: str | None = None
+    """Name of the tool; absent without one."""
+    arguments: str | None = None
+    """Arguments of the call, as JSON text."""
+    form: dict[str, Any] | None = None
+    """JSON Schema of `values`; absent without a form."""
+    workflow_id: str | None = None
+    """Its workflow; absent for a run."""
+    workflow_run_id: str | None = None
+    """Workflow run that waits; absent for a run."""
+    step_id: str | None = None
+    """Step that waits; absent for a run."""
     subject: str | None = None
     """Text to approve: the outputs of the steps before; absent once they were replaced."""
     input: dict[str, Any] | None = None
     """Input values of the workflow run; absent without any."""
-    session_id: str | None = None
-    """Session that asks; absent for a workflow."""
     approvers: list[str] | None = None
     """Identities that may decide; absent: all with the role."""
     not_requester: bool | None = None
     """True: who started or resumed the run may not approve."""
     expires_at: datetime | None = None
     """When it expires; absent: never."""
+    on_expiry: AskOnExpiry | None = None
+    """Consequence of no answer in time: the call is refused, or the run is cancelled."""
     decided_at: datetime | None = None
     """When it was decided, expired or was cancelled; absent while open."""
     decided_by: str | None = None
     """Identity that decided; absent while open and at its expiry."""
+    option_id: str | None = None
+    """Option that was chosen."""
+    rule_id: str | None = None
+    """Permission rule that decided."""
+    values: dict[str, Any] | None = None
+    """Answers to the form, by field."""
+    edited_arguments: str | None = None
+    """Arguments that were allowed instead, as JSON text."""
     note: str | None = None
     """Note of the decision; absent without one."""
     truncated: bool | None = None
-    """True if `subject` is cut or `input` left out; else absent."""
+    """True if a text is cut or left out; else absent."""
     redacted: bool | None = None
     """True if the content was erased; else absent."""
+
+
+class AskChoice(Model, frozen=True, kw_only=True):
+    """A possible answer to an ask. `name` is text: it is absent in rows, and once erased."""
+
+    id: str
+    """Id of the option."""
+    kind: AskChoiceKind
+    """`allow_once` allows or answers, `reject_once` refuses."""
+    name: str | None = None
+    """Name of the option; absent once redacted."""
 
 
 class AskPolicy(Model, frozen=True, kw_only=True):
@@ -788,7 +849,7 @@ class CostSummary(Model, frozen=True, kw_only=True):
 
 
 class CurrentWait(Model, frozen=True, kw_only=True):
-    """The one thing that a run waits for now, and since when."""
+    """The one thing that a run waits for now, and since when. `asks` are its open asks, if it waits for answers."""
 
     reason: CurrentWaitReason
     """What the run waits for."""
@@ -806,6 +867,8 @@ class CurrentWait(Model, frozen=True, kw_only=True):
     """Name of the tool; absent without one."""
     tool_call_id: str | None = None
     """Id of the tool call; absent without one."""
+    asks: list[str] | None = None
+    """Ids of the open asks that it waits for."""
 
 
 class DaySpend(Model, frozen=True, kw_only=True):
@@ -1329,8 +1392,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """Summary of the fleet.
 
     `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
-    with waiting runs or queue items, and `open_asks` what waits for a person. `error_rate` is failed divided by total,
-    and `uptime` is 1 minus that.
+    with waiting runs or queue items, and `open_asks` what waits for a person. `paused` counts runs that wait for money
+    or a person, also in line after the answer. `error_rate` is failed divided by total, and `uptime` is 1 minus that.
     """
 
     total: int
@@ -1365,6 +1428,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """The last 24 hours."""
     open_asks: int
     """Asks that wait for a person."""
+    oldest_ask_since: str | None = None
+    """Time of the oldest open ask; absent if none is open."""
 
 
 class FleetWindow(Model, frozen=True, kw_only=True):
@@ -2585,7 +2650,7 @@ class RunOutcomes(Model, frozen=True, kw_only=True):
 
 
 class RunPause(Model, frozen=True, kw_only=True):
-    """Why and since when a run is paused. `POST /runs/:runId/resume` resumes it."""
+    """Why and since when a run is paused. `POST /runs/:runId/resume` resumes it, an answer if it asked a person."""
 
     reason: PauseReason
     """Why the run is paused."""
@@ -2699,17 +2764,22 @@ class RunWait(Model, frozen=True, kw_only=True):
 
     A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blocked_by` is
     the run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
-    cover that run.
+    cover that run. A run that waits for answers to its open `asks` has no place. It is `parked` if it gave its slot
+    back; then it also waits for a slot after the last answer.
     """
 
     reason: WaitReason
-    """Why the run is queued."""
-    position: int
-    """Place in the queue, from 1."""
+    """Why the run waits."""
+    position: int | None = None
+    """Place in the queue, from 1; absent if it waits for answers."""
     blocked_by: str | None = None
     """Run ahead of it; absent without one, or outside of the caller's scope."""
     limit: ReachedLimit | None = None
     """The limit that is reached, if that is the reason."""
+    asks: list[str] | None = None
+    """Ids of the open asks that it waits for."""
+    parked: bool | None = None
+    """True if it gave its slot back to wait for a person; absent for a queued run."""
 
 
 class SchedulePause(Model, frozen=True, kw_only=True):

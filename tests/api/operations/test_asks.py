@@ -54,6 +54,12 @@ def test_an_ask_shows_all_that_is_approved_until_it_is_decided(build: Builder) -
         "stepId": "ask",
         "approvers": ["ada", "bob"],
         "role": "Operator",
+        "options": [
+            {"id": "approve", "kind": "allow_once", "name": "Approve"},
+            {"id": "reject", "kind": "reject_once", "name": "Reject"},
+        ],
+        "parked": False,
+        "editable": False,
         "askedAt": state["requestedAt"],
         "expiresAt": state["expiresAt"],
     }
@@ -114,7 +120,10 @@ def test_asks_are_paged_oldest_first_and_filtered(build: Builder) -> None:
     assert every == build.api.get("/asks", kind="workflow-approval")["items"]
     assert build.api.get("/asks", sessionId="s")["items"] == []
     assert refused_by(build.api.get, "/asks", status="waiting") == (400, "CONFIG_ERROR")
-    assert refused_by(build.api.get, "/asks", kind="question") == (400, "CONFIG_ERROR")
+    assert refused_by(build.api.get, "/asks", kind="mail") == (400, "CONFIG_ERROR")
+    for filtered in ({"kind": "question"}, {"runId": "run_1"}, {"harnessProfileId": "hp_1"}):
+        assert build.api.get("/asks", **filtered)["items"] == []
+    assert build.api.items("/asks", answerable=True) == every
     for hostile in ("%00", "x" * 3_000, "eyJraW5kIjoicnVucyJ9", "\N{PILE OF POO}"):
         assert refused_by(build.api.get, "/asks", cursor=hostile)[0] == 400
 

@@ -1707,9 +1707,12 @@ class AsyncOperations(AsyncCore):
     def list_asks(
         self,
         *,
-        status: Literal["approved", "cancelled", "expired", "open", "rejected"] | None = None,
-        kind: Literal["workflow-approval"] | None = None,
+        status: Literal["answered", "approved", "cancelled", "expired", "open", "rejected"] | None = None,
+        kind: Literal["choice", "question", "tool-permission", "workflow-approval"] | None = None,
         session_id: str | None = None,
+        run_id: str | None = None,
+        harness_profile_id: str | None = None,
+        answerable: bool | None = None,
         cursor: str | None = None,
         limit: int | None = None,
         min_position: int | None = None,
@@ -1717,13 +1720,16 @@ class AsyncOperations(AsyncCore):
     ) -> AsyncPages[models.Ask]:
         """List what waits for a person's decision, oldest first.
 
-        Each item has the full text to approve. Workflow approvals have no session. Decide one with `POST
-        /workflows/run/:id/steps/:step/approve` or `reject`, and its `subject_hash`.
+        Texts over 4,096 characters are cut, or left out if they are JSON; then `truncated` is true. Workflow approvals
+        have no session and no run.
 
         Args:
             status: Only asks with this status.
             kind: Only asks of this kind.
             session_id: Id of the session.
+            run_id: Id of the run.
+            harness_profile_id: Id of the harness profile.
+            answerable: True: only open asks that the caller may answer.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
             min_position: Wait until the views reflect this position of the log.
@@ -1742,6 +1748,9 @@ class AsyncOperations(AsyncCore):
                 "status": status,
                 "kind": kind,
                 "sessionId": session_id,
+                "runId": run_id,
+                "harnessProfileId": harness_profile_id,
+                "answerable": answerable,
                 "cursor": cursor,
                 "limit": limit,
                 "minPosition": min_position,
@@ -3097,6 +3106,7 @@ class AsyncOperations(AsyncCore):
         kind: Literal[
             "anchor",
             "approval",
+            "ask",
             "cancel",
             "clock",
             "dead-letter",

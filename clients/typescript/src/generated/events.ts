@@ -33,7 +33,6 @@ import type {
   Usage,
   VerificationFailure,
   VerificationStatus,
-  WaitReason,
   WorkflowDefinition,
 } from "./types.js";
 
@@ -191,6 +190,8 @@ export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "pare
 
 export type RunLeasedBecause = "dead" | "frozen" | "left";
 
+export type RunQueuedReason = "concurrency" | "executor" | "key-limit" | "session-busy";
+
 /**
  * The audit record of a refusal.
  *
@@ -342,7 +343,7 @@ export interface RunQueuedEvent extends EventBase {
     /** Name of the persona. */
     readonly personaName?: string | undefined;
     /** Reason, for auditors. */
-    readonly reason: WaitReason | (string & {});
+    readonly reason: RunQueuedReason | (string & {});
   };
 }
 

@@ -119,6 +119,12 @@ export interface ListAsksQuery extends PageQuery {
   readonly kind?: types.AskKind | undefined;
   /** Id of the session. */
   readonly sessionId?: string | undefined;
+  /** Id of the run. */
+  readonly runId?: string | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | undefined;
+  /** True: only open asks that the caller may answer. */
+  readonly answerable?: boolean | undefined;
 }
 
 /** The query of `listPermissionRules`. */
@@ -532,8 +538,8 @@ export class Operations extends Transport {
   /**
    * List what waits for a person's decision, oldest first.
    *
-   * Each item has the full text to approve. Workflow approvals have no session. Decide one with `POST
-   * /workflows/run/:id/steps/:step/approve` or `reject`, and its `subjectHash`.
+   * Texts over 4,096 characters are cut, or left out if they are JSON; then `truncated` is true. Workflow approvals
+   * have no session and no run.
    */
   listAsks(query: ListAsksQuery = {}, options: ReadOptions = {}): Pages<types.Ask, types.AskPage> {
     return new Pages(this, rows.listAsks, { query: { ...query }, ...options }, (page) => page.items, "cursor");

@@ -169,56 +169,114 @@ export interface ArtifactRef {
 /**
  * A question to a person, open or decided.
  *
- * Of a workflow approval, `subject` is the text to approve: the outputs of the steps before it, and `input` the input
- * values of the workflow run. Both are absent once the run repeated such a step. `truncated` is true if a part is cut
- * to a preview or left out, `redacted` if a part was erased.
+ * Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
+ * takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requestedBy` started
+ * the run.
+ *
+ * Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
+ * values of the workflow run. Both are absent once the run repeated such a step.
+ *
+ * `truncated` is true if a part is cut or left out; a list shows 4,096 characters of a text. `redacted` is true if a
+ * part was erased.
  */
 export interface Ask {
   /** Id. */
   readonly id: string;
   /** Kind of the ask. */
-  readonly kind: AskKind;
+  readonly kind: AskKind | (string & {});
   /** Current status. */
   readonly status: AskStatus | (string & {});
   /** The question. */
   readonly question: string;
   /** Hash of the subject to approve. */
   readonly subjectHash: string;
-  /** Its workflow. */
-  readonly workflowId: string;
-  /** Workflow run that waits. */
-  readonly workflowRunId: string;
-  /** Step that waits. */
-  readonly stepId: string;
-  /** Least role that may decide. */
+  /** Possible answers. */
+  readonly options: readonly AskChoice[];
+  /** Least role that may decide; questions also take an answer of `requestedBy`. */
   readonly role: ApproverRole | (string & {});
+  /** True if the run gave its slot back to wait for the answer. */
+  readonly parked: boolean;
+  /** True if the call may be allowed with other arguments. */
+  readonly editable: boolean;
   /** When it was asked. */
   readonly askedAt: string;
+  /** Session that asks; absent for a workflow. */
+  readonly sessionId?: string | undefined;
+  /** Run that asks; absent for a workflow. */
+  readonly runId?: string | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | undefined;
+  /** Display name of its profile; absent without one. */
+  readonly agentName?: string | undefined;
+  /** Identity that started the run. */
+  readonly requestedBy?: string | undefined;
+  /** Who asks: the loop, an outside agent or an MCP server. */
+  readonly origin?: AskOrigin | (string & {}) | undefined;
+  /** Turn of the model that asks. */
+  readonly turn?: number | undefined;
+  /** Id of the tool call; absent without one. */
+  readonly toolCallId?: string | undefined;
+  /** Name of the tool; absent without one. */
+  readonly toolName?: string | undefined;
+  /** Arguments of the call, as JSON text. */
+  readonly arguments?: string | undefined;
+  /** JSON Schema of `values`; absent without a form. */
+  readonly form?: Readonly<Record<string, unknown>> | undefined;
+  /** Its workflow; absent for a run. */
+  readonly workflowId?: string | undefined;
+  /** Workflow run that waits; absent for a run. */
+  readonly workflowRunId?: string | undefined;
+  /** Step that waits; absent for a run. */
+  readonly stepId?: string | undefined;
   /** Text to approve: the outputs of the steps before; absent once they were replaced. */
   readonly subject?: string | undefined;
   /** Input values of the workflow run; absent without any. */
   readonly input?: Readonly<Record<string, unknown>> | undefined;
-  /** Session that asks; absent for a workflow. */
-  readonly sessionId?: string | undefined;
   /** Identities that may decide; absent: all with the role. */
   readonly approvers?: readonly string[] | undefined;
   /** True: who started or resumed the run may not approve. */
   readonly notRequester?: boolean | undefined;
   /** When it expires; absent: never. */
   readonly expiresAt?: string | undefined;
+  /** Consequence of no answer in time: the call is refused, or the run is cancelled. */
+  readonly onExpiry?: AskOnExpiry | (string & {}) | undefined;
   /** When it was decided, expired or was cancelled; absent while open. */
   readonly decidedAt?: string | undefined;
   /** Identity that decided; absent while open and at its expiry. */
   readonly decidedBy?: string | undefined;
+  /** Option that was chosen. */
+  readonly optionId?: string | undefined;
+  /** Permission rule that decided. */
+  readonly ruleId?: string | undefined;
+  /** Answers to the form, by field. */
+  readonly values?: Readonly<Record<string, unknown>> | undefined;
+  /** Arguments that were allowed instead, as JSON text. */
+  readonly editedArguments?: string | undefined;
   /** Note of the decision; absent without one. */
   readonly note?: string | undefined;
-  /** True if `subject` is cut or `input` left out; else absent. */
+  /** True if a text is cut or left out; else absent. */
   readonly truncated?: boolean | undefined;
   /** True if the content was erased; else absent. */
   readonly redacted?: boolean | undefined;
 }
 
-export type AskKind = "workflow-approval";
+/** A possible answer to an ask. `name` is text: it is absent in rows, and once erased. */
+export interface AskChoice {
+  /** Id of the option. */
+  readonly id: string;
+  /** `allow_once` allows or answers, `reject_once` refuses. */
+  readonly kind: AskChoiceKind | (string & {});
+  /** Name of the option; absent once redacted. */
+  readonly name?: string | undefined;
+}
+
+export type AskChoiceKind = "allow_once" | "reject_once";
+
+export type AskKind = "choice" | "question" | "tool-permission" | "workflow-approval";
+
+export type AskOnExpiry = "cancel" | "deny";
+
+export type AskOrigin = "agent" | "loop" | "mcp";
 
 /** Part of a list. `nextCursor` is present if more follows. */
 export interface AskPage {
@@ -250,7 +308,7 @@ export interface AskPolicy {
 
 export type AskPolicyOnExpiry = "cancel" | "deny";
 
-export type AskStatus = "approved" | "cancelled" | "expired" | "open" | "rejected";
+export type AskStatus = "answered" | "approved" | "cancelled" | "expired" | "open" | "rejected";
 
 /**
  * A change or an attempted change. `id` is the id of its event in the feed.
@@ -296,7 +354,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
+export type AuditKind = "anchor" | "approval" | "ask" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -596,7 +654,7 @@ export interface CostSummary {
   readonly today: DaySpend;
 }
 
-/** The one thing that a run waits for now, and since when. */
+/** The one thing that a run waits for now, and since when. `asks` are its open asks, if it waits for answers. */
 export interface CurrentWait {
   /** What the run waits for. */
   readonly reason: CurrentWaitReason | (string & {});
@@ -614,9 +672,11 @@ export interface CurrentWait {
   readonly toolName?: string | undefined;
   /** Id of the tool call; absent without one. */
   readonly toolCallId?: string | undefined;
+  /** Ids of the open asks that it waits for. */
+  readonly asks?: readonly string[] | undefined;
 }
 
-export type CurrentWaitReason = "ask" | "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model";
+export type CurrentWaitReason = "ask" | "budget" | "cancel" | "concurrency" | "daily-budget" | "executor" | "halted" | "key-limit" | "model" | "session-busy" | "tool" | "unpriced-model";
 
 /** Cost of the UTC day so far, the amount reserved by runs, and the daily budget of the policy, if any. */
 export interface DaySpend {
@@ -1256,8 +1316,8 @@ export interface FleetQueue {
  * Summary of the fleet.
  *
  * `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
- * with waiting runs or queue items, and `openAsks` what waits for a person. `errorRate` is failed divided by total, and
- * `uptime` is 1 minus that.
+ * with waiting runs or queue items, and `openAsks` what waits for a person. `paused` counts runs that wait for money or
+ * a person, also in line after the answer. `errorRate` is failed divided by total, and `uptime` is 1 minus that.
  */
 export interface FleetSummary {
   /** Runs ever admitted. */
@@ -1292,6 +1352,8 @@ export interface FleetSummary {
   readonly recent: FleetWindow;
   /** Asks that wait for a person. */
   readonly openAsks: number;
+  /** Time of the oldest open ask; absent if none is open. */
+  readonly oldestAskSince?: string | undefined;
 }
 
 /** Events of the window: the current hour and the 23 before it. */
@@ -2762,7 +2824,7 @@ export interface RunPage {
   readonly nextCursor?: string | undefined;
 }
 
-/** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it. */
+/** Why and since when a run is paused. `POST /runs/:runId/resume` resumes it, an answer if it asked a person. */
 export interface RunPause {
   /** Why the run is paused. */
   readonly reason: PauseReason | (string & {});
@@ -2898,17 +2960,22 @@ export interface RunUsage {
  *
  * A running run is waiting for an `executor` if none has taken it since it was admitted or resumed. `blockedBy` is the
  * run that holds the session, or the oldest run that the limit counts. It is absent if the caller's scope does not
- * cover that run.
+ * cover that run. A run that waits for answers to its open `asks` has no place. It is `parked` if it gave its slot
+ * back; then it also waits for a slot after the last answer.
  */
 export interface RunWait {
-  /** Why the run is queued. */
+  /** Why the run waits. */
   readonly reason: WaitReason | (string & {});
-  /** Place in the queue, from 1. */
-  readonly position: number;
+  /** Place in the queue, from 1; absent if it waits for answers. */
+  readonly position?: number | undefined;
   /** Run ahead of it; absent without one, or outside of the caller's scope. */
   readonly blockedBy?: string | undefined;
   /** The limit that is reached, if that is the reason. */
   readonly limit?: ReachedLimit | undefined;
+  /** Ids of the open asks that it waits for. */
+  readonly asks?: readonly string[] | undefined;
+  /** True if it gave its slot back to wait for a person; absent for a queued run. */
+  readonly parked?: boolean | undefined;
 }
 
 /** Values of the placeholders in the directives, by name. */
@@ -3323,7 +3390,7 @@ export interface Simulation {
   readonly run?: SimulatedOutcome | undefined;
 }
 
-export type SimulationLimit = "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts";
+export type SimulationLimit = "asks" | "attempts" | "callers" | "children" | "pauses" | "retries" | "strategies" | "timeouts";
 
 /** A step of a workflow: a directive with the profile that runs it, or an approval. */
 export interface Step {
@@ -3687,7 +3754,7 @@ export interface ViewDigests {
   readonly views: Readonly<Record<string, ViewDigest>>;
 }
 
-export type WaitReason = "concurrency" | "executor" | "key-limit" | "session-busy";
+export type WaitReason = "ask" | "concurrency" | "executor" | "halted" | "key-limit" | "session-busy";
 
 /**
  * A drain of a queue. `status` is `running`, `ok` or `failed`.
