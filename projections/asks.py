@@ -120,9 +120,24 @@ class AskSubject(NamedTuple):
     redacted: bool
 
 
+class AskPlace(NamedTuple):
+    """The place of an ask: in a run, or in a step of a workflow run."""
+
+    position: int
+    ask_id: str
+    kind: AskKind
+    status: AskStatus
+    subject_sha256: str
+    session_id: str | None
+    run_id: str | None
+    workflow_run_id: str | None
+    step_id: str | None
+
+
 SubjectOf: TypeAlias = Callable[[str, str, str, int], AskSubject]
 """Returns the subject of an approval: of a workflow, its run, the step, and the time of the request."""
 
+SELECT_PLACES = f"SELECT {', '.join(f'ask.{name}' for name in AskPlace._fields)} FROM ask"
 OLDEST = Keyset(kind="asks", columns=(("position", "ask.position", int),), oldest_first=True)
 
 
@@ -144,19 +159,16 @@ def list_asks(
 
     With ``answerable_by``, only open asks that this identity may answer.
     """
-    where: Sequence[tuple[str, Cell]] = (
+    where = (
         ("ask.status = ?", status),
-        ("ask.kind = ?", kind),
-        ("ask.session_id = ?", session_id),
-        ("ask.run_id = ?", run_id),
-        ("ask.harness_profile_id = ?", harness_profile_id),
+        *_filters(kind, session_id, run_id, harness_profile_id),
         *(() if answerable_by is None else _answerable(answerable_by)),
     )
     return OLDEST.page(
         connection,
         SELECT_CUT,
         where,
-        within=None if scope is None else {"ask.session_id": scope.sessions, "ask.run_id": scope.runs},
+        within=_in_scope(scope),
         cursor=cursor,
         limit=limit,
         show=partial(_to_view, connection, subject_of, chars_max=LIST_CHARS_MAX),
@@ -167,11 +179,55 @@ def ask_by_id(connection: Connection, subject_of: SubjectOf, ask_id: str, scope:
     """Return an ask that the scope covers."""
     show = partial(_to_view, connection, subject_of, chars_max=None)
     found = first(connection, f"{SELECT_WHOLE} WHERE ask.ask_id = ?", (ask_id,), show)
-    if found is None or scope is None:
-        return found
-    sees = scope.sessions is None and scope.runs is None
-    sees = sees or (found.run_id is not None and scope.shows(found.session_id or "", found.run_id))
-    return found if sees else None
+    return found if found is not None and _covers(scope, found.session_id, found.run_id) else None
+
+
+def place_of(connection: Connection, ask_id: str, scope: Scope | None = None) -> AskPlace | None:
+    """Return the place of an ask that the scope covers, open or decided."""
+    found = first(connection, f"{SELECT_PLACES} WHERE ask.ask_id = ?", (ask_id,), _to_place)
+    return found if found is not None and _covers(scope, found.session_id, found.run_id) else None
+
+
+def open_places(
+    connection: Connection,
+    *,
+    kind: AskKind | None = None,
+    session_id: str | None = None,
+    run_id: str | None = None,
+    harness_profile_id: str | None = None,
+    scope: Scope | None = None,
+    limit: int,
+) -> list[AskPlace]:
+    """Return the places of the oldest open asks of a filter, within the scope."""
+    where = (("ask.status = ?", "open"), *_filters(kind, session_id, run_id, harness_profile_id))
+    within = _in_scope(scope)
+    return OLDEST.page(connection, SELECT_PLACES, where, within=within, cursor=None, limit=limit, show=_to_place).items
+
+
+def _filters(
+    kind: AskKind | None, session_id: str | None, run_id: str | None, harness_profile_id: str | None
+) -> Sequence[tuple[str, Cell]]:
+    return (
+        ("ask.kind = ?", kind),
+        ("ask.session_id = ?", session_id),
+        ("ask.run_id = ?", run_id),
+        ("ask.harness_profile_id = ?", harness_profile_id),
+    )
+
+
+def _in_scope(scope: Scope | None) -> dict[str, frozenset[str] | None]:
+    return {} if scope is None else {"ask.session_id": scope.sessions, "ask.run_id": scope.runs}
+
+
+def _covers(scope: Scope | None, session_id: str | None, run_id: str | None) -> bool:
+    """Return True if a scope covers an ask. One by session or run covers no workflow approvals."""
+    if scope is None or (scope.sessions is None and scope.runs is None):
+        return True
+    return run_id is not None and scope.shows(session_id or "", run_id)
+
+
+def _to_place(values: tuple[Any, ...]) -> AskPlace:
+    return AskPlace(*values)
 
 
 def open_asks(connection: Connection) -> dict[AskKind, int]:

@@ -13,7 +13,17 @@ from athena_core.enums import AnswerCause
 from athena_core.protocols import Cell, Connection
 from athena_core.values import Identity, Role, Scope
 from projections.ask_rows import ASKS, AskKind, AskStatus
-from projections.asks import OLDEST, Ask, AskSubject, ask_by_id, list_asks, oldest_open_ask, open_asks
+from projections.asks import (
+    OLDEST,
+    Ask,
+    AskSubject,
+    ask_by_id,
+    list_asks,
+    oldest_open_ask,
+    open_asks,
+    open_places,
+    place_of,
+)
 from tests.projections.ask_history import CALL
 from tests.projections.history import History
 from tests.projections.support import shown
@@ -255,7 +265,11 @@ def test_a_scope_covers_the_asks_of_its_sessions_and_runs_only(tmp_path: Path) -
 
     def seen(scope: Scope) -> tuple[list[str], bool]:
         page = list_asks(connection, lambda *_: SUBJECT, scope=scope, cursor=None, limit=10)
-        return [ask.id for ask in page.items], one(connection, ask_id, scope) is not None
+        places = open_places(connection, scope=scope, limit=10)
+        assert [place.ask_id for place in places] == [ask.id for ask in page.items]
+        place = place_of(connection, ask_id, scope)
+        assert place in [*places, None]
+        return [ask.id for ask in page.items], None not in (one(connection, ask_id, scope), place)
 
     assert seen(Scope(sessions=frozenset(("s1",)))) == ([ask_id], True)
     assert seen(Scope(runs=frozenset((run_id,)))) == ([ask_id], True)
