@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.event import Event, Position
 from tests.support.events.ask import (
+    CHOICE,
     DRY,
     EDITED,
     PARKED,
@@ -110,9 +111,12 @@ ASK_BREACHES: tuple[Breach, ...] = (
     named("asked_twice", lived(PERMISSION, asked(call="call_2")), "asks", 5, "run_1 asked ask_1 a second time"),
     named("asked_again", lived(PERMISSION, answered(), PERMISSION), "asks", 6, "run_1 asked ask_1 a second time"),
     named("asked_twice_about_a_call", lived(PERMISSION, asked("ask_2")), "asks", 5, "twice about the call call_1"),
-    named("asked_with_another_hash", lived(asked(subject_sha256="00" * 32)), "asks", 4, "not the hash of its call"),
-    named("asked_about_another_call", lived(asked(tool_name="http")), "asks", 4, "not the hash of its call"),
-    named("asked_with_a_bad_salt", lived(asked(subject_salt="salt")), "asks", 4, "not the hash of its call"),
+    named("asked_with_another_hash", lived(asked(subject_sha256="00" * 32)), "asks", 4, "not the hash of its subject"),
+    named("asked_about_another_call", lived(asked(tool_name="http")), "asks", 4, "not the hash of its subject"),
+    named("asked_with_a_bad_salt", lived(asked(subject_salt="salt")), "asks", 4, "not the hash of its subject"),
+    named("asked_another_question", lived(replace(QUESTION, title="What?")), "asks", 4, "the hash of its subject"),
+    named("asked_with_another_form", lived(replace(QUESTION, form=None)), "asks", 4, "the hash of its subject"),
+    named("asked_with_other_names", lived(replace(CHOICE, option_names=("a", "b"))), "asks", 4, "the hash of its subj"),
     named("ended_while_it_asked", lived(PERMISSION, COMPLETED), "asks", 5, "run_1 ended with open asks: ask_1"),
     named("crashed_while_it_asked", lived(PERMISSION, CRASHED), "asks", 5, "run_1 ended with open asks: ask_1"),
     named("answered_twice", lived(PERMISSION, answered(), answered("deny")), "answers", 6, "was answered before"),
@@ -132,7 +136,7 @@ ASK_BREACHES: tuple[Breach, ...] = (
     named("edited_after_all", lived(PERMISSION, replace(EDITED, edited_sha256="00")), "answers", 5, "another one"),
     named(
         "edited_a_question",
-        lived(QUESTION, replace(EDITED, ask_id="ask_9", option_id="answer")),
+        lived(QUESTION, replace(EDITED, ask_id="ask_9", option_id="answer", subject_sha256=QUESTION.subject_sha256)),
         "answers",
         5,
         "nothing",
@@ -224,6 +228,8 @@ def lives_with_asks(forge: Forge) -> None:
     """Append every legal course of asks."""
     resumed = (RESUMED, replace(LEASED, token=2), STARTED)
     forge.add("run_1", *BEGUN, SAID, PERMISSION, asked("ask_2", "call_2"), QUESTION)
+    choice = replace(CHOICE, ask_id="ask_11", tool_call_id="call_11")
+    forge.add("run_1", choice, answered("1", choice), replace(RESULT, tool_call_id="call_11"))
     forge.add("run_1", answered("deny", asked("ask_2")))
     forge.add("run_1", PARKED)
     forge.add("run_1", EDITED)

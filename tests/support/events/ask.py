@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
-from athena_core.tools.approval import call_sha256
+from athena_core.tools.approval import call_sha256, question_sha256
 from tests.support.events.run import CALLED, RESULT
 
 EXPIRES = 2_000_000
@@ -14,6 +14,7 @@ EXPIRES = 2_000_000
 
 SALT, OTHER_SALT = "2a" * 16, "2b" * 16
 PUSH, DRY = '{"command":["git","push"]}', '{"command":["git","push","--dry-run"]}'
+FORM = '{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"]}'
 OPTIONS = (run.AskOption(id="allow", kind="allow_once"), run.AskOption(id="deny", kind="reject_once"))
 
 
@@ -47,6 +48,18 @@ QUESTION = replace(
     tool_call_id="call_9",
     tool_name="ask_user",
     options=(run.AskOption(id="answer", kind="allow_once"), run.AskOption(id="decline", kind="reject_once")),
+    subject_sha256=question_sha256(SALT, "Which branch?", (), FORM),
+    title="Which branch?",
+    option_names=("Answer", "Decline"),
+    form=FORM,
+)
+CHOICE = replace(
+    QUESTION,
+    kind="choice",
+    options=(run.AskOption(id="1", kind="allow_once"), run.AskOption(id="decline", kind="reject_once")),
+    subject_sha256=question_sha256(SALT, "Which branch?", ("main",), None),
+    option_names=("main", "Decline"),
+    form=None,
 )
 
 

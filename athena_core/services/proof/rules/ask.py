@@ -9,7 +9,7 @@ from athena_core.log import chain
 from athena_core.log.codec import at_of
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, Violation, follow, rule
-from athena_core.tools.approval import call_sha256
+from athena_core.tools.approval import call_sha256, question_sha256
 
 ENDED = "run-ended"
 
@@ -83,10 +83,8 @@ class AskRules(RuleSet):
             return f"{row.stream} asked {event.ask_id} a second time"
         if event.tool_call_id in asks.calls:
             return f"{row.stream} asked twice about the call {event.tool_call_id}"
-        if event.kind == "tool-permission" and _forged(
-            event.subject_sha256, event.subject_salt, event.tool_name, event.arguments
-        ):
-            return f"{row.stream} asked {event.ask_id}, whose hash is not the hash of its call"
+        if _misnamed(event):
+            return f"{row.stream} asked {event.ask_id}, whose hash is not the hash of its subject"
         return None
 
     @rule(run.RunAnswered)
@@ -215,6 +213,19 @@ def _wrongly_edited(event: run.RunAnswered, named: str, ask: CheckedAsk) -> str 
     if _forged(event.edited_sha256, event.edited_salt, ask.tool, event.arguments):
         return f"{named} was answered with other arguments, whose hash is another one"
     return None
+
+
+def _misnamed(event: run.RunAsked) -> bool:
+    """Return True if the hash of an ask is not the hash of its call, or of its question."""
+    if event.kind == "tool-permission":
+        return _forged(event.subject_sha256, event.subject_salt, event.tool_name, event.arguments)
+    if event.title is None or event.subject_salt is None:
+        return False
+    names = (event.option_names or ())[:-1] if event.kind == "choice" else ()
+    try:
+        return question_sha256(event.subject_salt, event.title, names, event.form) != event.subject_sha256
+    except ValueError:  # the salt is not hexadecimal
+        return True
 
 
 def _forged(sha256: str, salt: str | None, tool: str | None, arguments: str | None) -> bool:
