@@ -121,6 +121,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "listCancellationRequests",
         "List cancel requests of runs that have not ended, newest first.",
     ),
+    "runs facets": GeneratedCommand(
+        "getRunFacets",
+        "Count runs by status, profile, model and error code, with the filters of `GET /runs`.",
+    ),
     "runs get": GeneratedCommand(
         "getRun",
         "Get a run. With `wait`, the answer waits up to that many seconds for its end.",

@@ -16,6 +16,7 @@ from athena_core.enums import (
     FilesAction,
     HarnessVersion,
     HttpMethod,
+    RunStatus,
     SessionStrategy,
     VerificationKind,
     VerificationStatus,
@@ -463,6 +464,25 @@ class RunBody(Body):
     metadata: Metadata | None = None
     session_strategy: SessionStrategy | None = None
     parent_run_id: RecordId | None = None
+
+
+class RunFilter(Value):
+    """A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
+
+    ``cost_over_micro_usd`` selects runs that cost more.
+    """
+
+    session_id: str | None = None
+    status: RunStatus | None = None
+    provider: str | None = None
+    model: str | None = None
+    harness_profile_id: str | None = None
+    error_code: str | None = None
+    parent_run_id: str | None = None
+    retry_of: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    cost_over_micro_usd: int | None = None
 
 
 class RefusedPlan(Value):

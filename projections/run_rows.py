@@ -86,6 +86,8 @@ class RunRow(msgspec.Struct, gc=False):
     retry_of: str | None = None
     retries: int = 0
     asks: str | None = None
+    error_code: str | None = None
+    duration_ms: int | None = None
 
 
 class RunInputRow(msgspec.Struct, gc=False):
@@ -170,6 +172,9 @@ RUN = Table(
         ("provider", "position"),
         ("parent_run_id", "position"),
         ("retry_of", "position"),
+        ("harness_profile_id", "position"),
+        ("cost_micro_usd", "position"),
+        ("duration_ms", "position"),
     ),
     cached=True,
 )
@@ -362,7 +367,7 @@ def run_completed(rows: Rows, recorded: Recorded[RunCompleted]) -> None:
 def run_failed(rows: Rows, recorded: Recorded[RunFailed]) -> None:
     event = recorded.event
     row = _finish(rows, recorded, "failed")
-    row.error = _error(event.code, or_erased(event.error_text), retryable=event.retryable)
+    row.error_code, row.error = event.code, _error(event.code, or_erased(event.error_text), retryable=event.retryable)
     row.error_position = recorded.position
     rows.append(TEXT, RunTextRow(recorded.position, row.run_id))
 
@@ -384,21 +389,21 @@ def run_cancelled(rows: Rows, recorded: Recorded[RunCancelled]) -> None:
         kind, message = errors.Overloaded, "no executor had room for the run"
     elif event.cause == "key-limit":
         kind, message = errors.ConcurrencyLimitExceeded, "policy.limits left no room for the run in time"
-    row.error = _error(kind.code, message, retryable=kind.retryable)
+    row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
 def run_timed_out(rows: Rows, recorded: Recorded[RunTimedOut]) -> None:
     row = _finish(rows, recorded, "timed-out")
     kind, message = errors.RunTimeout, f"the run {errors.took_longer(f'{recorded.event.timeout_ms} ms')}"
-    row.error = _error(kind.code, message, retryable=kind.retryable)
+    row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
 def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row = _finish(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run was lost"
-    row.error = _error(kind.code, message, retryable=kind.retryable)
+    row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
 
 
 @RUNS.handler
@@ -494,6 +499,8 @@ def _finish(rows: Rows, recorded: Recorded[Event], status: RunStatus) -> RunRow:
     rows.delete(CANCEL, recorded.stream)
     row.status, row.paused_at, row.pause_reason = status, None, None
     row.finished_at = recorded.at
+    if row.started_at is not None:
+        row.duration_ms = recorded.at - row.started_at
     return row
 
 

@@ -5,7 +5,8 @@ position, which costs half as much as by name. The positions follow the order of
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, cast
@@ -16,10 +17,19 @@ from athena_core.clock import iso, iso_or_none
 from athena_core.enums import LimitScope, PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
 from athena_core.event import Value
 from athena_core.protocols import Cell, Connection
-from athena_core.values import Scope, VerificationFailure
-from projections.engine.page import Keyset, Page, first
+from athena_core.values import RunFilter, Scope, VerificationFailure
+from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
 from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
+
+FACETS = ("status", "harness_profile_id", "model", "error_code")
+FACET_RUNS_MAX = 100_000
+FACET_VALUES_MAX = 100
+ALL = RunFilter()
+INDEXED = frozenset(("session_id", "status", "provider", "harness_profile_id", "parent_run_id", "retry_of"))
+"""Fields of a filter with an index that continues with the position."""
+SCANNED = frozenset(("model", "error_code", "created_after", "created_before", "cost_over_micro_usd"))
+"""Fields of a filter without such an index: the runs of a page are searched."""
 
 SELECT_TEXT = "SELECT text FROM run_output WHERE entry_position = ?"
 RUN_AND_OUTPUT = "run LEFT JOIN run_output ON entry_position = output_position"
@@ -135,8 +145,7 @@ class Run(Value, kw_only=False):
 FIELDS = Run.__struct_fields__
 SOURCES = {
     **{"links": "NULL", "waiting": "NULL", "paused": "pause_reason", "template": "template_id", "output": "NULL"},
-    **{"duration_ms": "finished_at - started_at", "child_count": "nullif(child_count, 0)"},
-    "retries": "nullif(retries, 0)",
+    **{"child_count": "nullif(child_count, 0)", "retries": "nullif(retries, 0)"},
 }
 """The columns of fields that have other names."""
 BESIDE = ("position", "output_position", "paused_at", "template_version", "asks")
@@ -183,6 +192,18 @@ class CancelRequest(Value):
 
 
 NEWEST = Keyset(kind="runs")
+RunSort: TypeAlias = Literal["createdAt", "cost", "duration"]
+SORTED: Mapping[RunSort, tuple[str, Keyset]] = {
+    "cost": (
+        "cost_micro_usd",
+        Keyset(kind="runs-by-cost", columns=(("cost", "cost_micro_usd", int), ("position", "position", int))),
+    ),
+    "duration": (
+        "duration_ms",
+        Keyset(kind="runs-by-duration", columns=(("duration", "duration_ms", int), ("position", "position", int))),
+    ),
+}
+"""The column and the order of a list that is not newest first. Runs without a value are left out."""
 LATEST_ACTIVE = Keyset(
     kind="active",
     columns=(("startedAt", "started_at", int), ("sessionId", "session_id", str), ("runId", "run_id", str)),
@@ -214,22 +235,15 @@ def output_of(connection: Connection, run_id: str, chars_max: int) -> tuple[str 
 
 def list_runs(
     connection: Connection,
+    wanted: RunFilter = ALL,
     *,
-    session_id: str | None = None,
-    status: str | None = None,
-    provider: str | None = None,
-    parent_run_id: str | None = None,
-    retry_of: str | None = None,
+    sort: RunSort = "createdAt",
     scope: Scope | None = None,
     with_output: bool = False,
     cursor: str | None,
     limit: int,
 ) -> Page[Run]:
-    """Return a page of runs, newest first, optionally with whole outputs."""
-    where = (
-        *(("session_id = ?", session_id), ("status = ?", status), ("provider = ?", provider)),
-        *(("parent_run_id = ?", parent_run_id), ("retry_of = ?", retry_of)),
-    )
+    """Return a page of runs, newest, dearest or longest first, optionally with whole outputs."""
     reasons = WaitReasons(connection, scope)
 
     def show(values: tuple[Any, ...]) -> Run:
@@ -240,15 +254,98 @@ def list_runs(
             return _to_view(reasons, values, text)
         return _to_view(reasons, values)
 
-    return NEWEST.page(
-        connection,
-        SELECT_RUNS if scope is None else SELECT_RUNS_IN_SCOPE,
-        where,
-        within=_in_scope(scope),
-        cursor=cursor,
-        limit=limit,
-        show=show_with_output if with_output else show,
+    shown = show_with_output if with_output else show
+    select, keyset, where = SELECT_RUNS if scope is None else SELECT_RUNS_IN_SCOPE, NEWEST, conditions(wanted)
+    if sort != "createdAt":
+        column, keyset = SORTED[sort]
+        select = select.replace("SELECT ", f"SELECT {column}, ", 1)
+        where = (*where, (f"{column} >= ?", 0))
+        return keyset.page(
+            connection,
+            select,
+            where,
+            within=_in_scope(scope),
+            cursor=cursor,
+            limit=limit,
+            show=lambda values: shown(values[1:]),
+        )
+    return keyset.page(connection, select, where, within=_in_scope(scope), cursor=cursor, limit=limit, show=shown)
+
+
+def conditions(wanted: RunFilter) -> tuple[tuple[str, Cell], ...]:
+    """Return the conditions of a filter."""
+    return (
+        ("session_id = ?", wanted.session_id),
+        ("status = ?", wanted.status),
+        ("provider = ?", wanted.provider),
+        ("model = ?", wanted.model),
+        ("harness_profile_id = ?", wanted.harness_profile_id),
+        ("error_code = ?", wanted.error_code),
+        ("parent_run_id = ?", wanted.parent_run_id),
+        ("retry_of = ?", wanted.retry_of),
+        ("created_at >= ?", wanted.created_after),
+        ("created_at <= ?", wanted.created_before),
+        ("cost_micro_usd > ?", wanted.cost_over_micro_usd),
     )
+
+
+def is_indexed(wanted: RunFilter, sort: RunSort = "createdAt") -> bool:
+    """Return True if an index leads to the runs of a page, so that it costs the same among any number of runs."""
+    named = {name for name in INDEXED | SCANNED if getattr(wanted, name) is not None}
+    return not named if sort != "createdAt" else len(named) <= 1 and not named & SCANNED
+
+
+class RunFacet(Value):
+    """A value of a field, and how many runs have it."""
+
+    value: str
+    count: int
+
+
+class RunFacets(Value):
+    """Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+
+    Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: ``complete`` is false if
+    there are more.
+    """
+
+    total: int
+    complete: bool
+    status: tuple[RunFacet, ...]
+    harness_profile_id: tuple[RunFacet, ...]
+    model: tuple[RunFacet, ...]
+    error_code: tuple[RunFacet, ...]
+
+
+def run_facets(connection: Connection, wanted: RunFilter, scope: Scope | None) -> RunFacets:
+    """Count the runs of a filter by their fields, reading at most ``FACET_RUNS_MAX`` of them."""
+    where, values = restriction(wanted, scope)
+    inner = f"SELECT {', '.join(FACETS)} FROM run{where} ORDER BY position DESC LIMIT {FACET_RUNS_MAX + 1}"
+    counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
+    total = 0
+    statement = f"SELECT {', '.join(FACETS)}, count(*) FROM ({inner}) AS newest GROUP BY {', '.join(FACETS)}"
+    for *cells, count in connection.execute(statement, values):
+        total += int(count or 0)
+        for name, cell in zip(FACETS, cells, strict=True):
+            if cell is not None:
+                counts[name][str(cell)] += int(count or 0)
+    found = {
+        name: tuple(RunFacet(value=value, count=count) for value, count in counter.most_common(FACET_VALUES_MAX))
+        for name, counter in counts.items()
+    }
+    return RunFacets(total=min(total, FACET_RUNS_MAX), complete=total <= FACET_RUNS_MAX, **found)
+
+
+def restriction(wanted: RunFilter, scope: Scope | None) -> tuple[str, list[Cell]]:
+    """Return the WHERE clause of a filter within a scope, with its values."""
+    clauses = [condition for condition, value in conditions(wanted) if value is not None]
+    values: list[Cell] = [value for _, value in conditions(wanted) if value is not None]
+    for column, names in _in_scope(scope).items():
+        if names is not None:
+            condition, some = is_one_of(column, names)
+            clauses.append(condition)
+            values += some
+    return f" WHERE {' AND '.join(clauses)}" if clauses else "", values
 
 
 def active_runs(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from athena_api.endpoint.body import Time
 from athena_api.endpoint.operation import (
     EVERYBODY,
     ApiCall,
@@ -26,7 +27,18 @@ from athena_core.protocols import Connection
 from athena_core.services.proof import explain
 from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import RunReport, StartedRun
-from athena_core.values import WAIT_SECONDS_MAX, Body, Cancelled, ClientId, Dollars, Label, RunBody, RunResult
+from athena_core.values import (
+    MICRO_USD,
+    WAIT_SECONDS_MAX,
+    Body,
+    Cancelled,
+    ClientId,
+    Dollars,
+    Label,
+    RunBody,
+    RunFilter,
+    RunResult,
+)
 from projections import evidence, feed, run_rows, runs
 from projections.engine.page import Page
 
@@ -36,14 +48,32 @@ if TYPE_CHECKING:
     from athena_core.log.submission import Committed
 
 
-class RunsQuery(Value):
-    """Filters of runs. ``include=output`` adds whole outputs to the previews."""
+class FacetsQuery(Value):
+    """Filters of runs. Times are inclusive."""
 
     session_id: ClientId | None = None
     status: RunStatus | None = None
     provider: Label | None = None
+    model: Label | None = None
+    harness_profile_id: Label | None = None
+    error_code: Label | None = None
     parent_run_id: Label | None = None
     retry_of: Label | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    cost_over_usd: Dollars | None = None
+
+    def wanted(self) -> RunFilter:
+        """Return the filter."""
+        fields = {name: getattr(self, name) for name in RunFilter.__struct_fields__ if name != "cost_over_micro_usd"}
+        cost = None if self.cost_over_usd is None else round(self.cost_over_usd * MICRO_USD)
+        return RunFilter(**fields, cost_over_micro_usd=cost)
+
+
+class RunsQuery(FacetsQuery):
+    """Filters of runs. ``include=output`` adds whole outputs to the previews."""
+
+    sort: runs.RunSort | None = None
     include: Literal["output"] | None = None
 
 
@@ -123,24 +153,39 @@ async def resume_run(plane: "ControlPlane", call: ApiCall[ResumeBody, NoQuery]) 
 
 
 async def list_runs(plane: "ControlPlane", call: ApiCall[NoBody, RunsQuery]) -> Reply:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    `sort=cost` lists the dearest runs first and leaves out runs without a cost. `sort=duration` lists the longest
+    first and leaves out runs that have not ended.
+    """
     query = call.query
-    page, position = await plane.query(
-        ("runs",),
-        lambda rows: runs.list_runs(
+    wanted, sort = query.wanted(), query.sort or "createdAt"
+
+    def read(rows: Connection) -> Page[runs.Run]:
+        return runs.list_runs(
             rows,
-            session_id=query.session_id,
-            status=query.status,
-            provider=query.provider,
-            parent_run_id=query.parent_run_id,
-            retry_of=query.retry_of,
+            wanted,
+            sort=sort,
             scope=call.who.scope,
             with_output=query.include == "output",
             cursor=call.cursor,
             limit=call.limit,
-        ),
-    )
+        )
+
+    if runs.is_indexed(wanted, sort):
+        page, position = await plane.query(("runs",), read)
+    else:
+        page, position = await plane.search(("runs",), lambda rows, _: read(rows), plane.large_reads)
     return Reply(data=page, position=position, steady=True)
+
+
+async def get_run_facets(plane: "ControlPlane", call: ApiCall[NoBody, FacetsQuery]) -> Reply:
+    """Count runs by status, profile, model and error code, with the filters of `GET /runs`."""
+    wanted, scope = call.query.wanted(), call.who.scope
+    facets, position = await plane.search(
+        ("runs",), lambda rows, _: runs.run_facets(rows, wanted, scope), plane.large_reads
+    )
+    return Reply(data=facets, position=position, steady=True)
 
 
 async def get_run(plane: "ControlPlane", call: ApiCall[NoBody, RunQuery]) -> Reply:
@@ -316,6 +361,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         command="retry",
     ),
     row("runs.list", "GET /runs", list_runs, answer=Page[runs.Run], paging="cursor", narrows={"sessions", "runs"}),
+    row(
+        "runs.facets",
+        "GET /runs/facets",
+        get_run_facets,
+        answer=runs.RunFacets,
+        narrows={"sessions", "runs"},
+        command="runs facets",
+    ),
     row("runs.get", "GET /runs/:runId", get_run, answer=runs.Run),
     row(
         "runs.evidence.list",

@@ -79,6 +79,7 @@ EXAMPLES: Mapping[str, str] = {
     "run": "run 'Why did sales of pears rise?' --session pears",
     "runs active": "runs active",
     "runs cancel-requests": "runs cancel-requests",
+    "runs facets": "runs facets --session support",
     "runs get": "runs get run_01M8XK --wait 30",
     "runs list": "runs list --status failed --limit 10",
     "schedules create": "schedules create --id nightly --session nightly --input 'Check backups.' --cron '0 3 * * *'",

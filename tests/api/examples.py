@@ -92,6 +92,21 @@ SCHEDULE: dict[str, Any] = {
 }
 
 
+RUN_FILTER = {
+    "sessionId": "session",
+    "status": "completed",
+    "provider": "mock",
+    "model": "mock-model",
+    "harnessProfileId": "hp_unknown",
+    "errorCode": "PROVIDER_ERROR",
+    "parentRunId": "run_unknown",
+    "retryOf": "run_unknown",
+    "createdAfter": "2026-01-01T00:00:00Z",
+    "createdBefore": "2026-12-31T23:59:59.999Z",
+    "costOverUsd": "0.5",
+}
+
+
 class Example(NamedTuple):
     """A request below the prefix, and the status of its answer where nothing exists yet."""
 
@@ -122,7 +137,8 @@ EXAMPLES: dict[str, Example] = {
             "parentRunId": None,
         },
     ),
-    "listRuns": Example("/runs", query={"sessionId": "session", "status": "completed", "provider": "mock"}),
+    "listRuns": Example("/runs", query=RUN_FILTER | {"sort": "cost", "include": "output"}),
+    "getRunFacets": Example("/runs/facets", query=RUN_FILTER),
     "listRunEvidence": Example("/runs/run_unknown/evidence", 404),
     "getRunEvidence": Example("/runs/run_unknown/evidence/evd_unknown", 404),
     "getRun": Example("/runs/run_unknown", 404, query={"wait": "1"}),

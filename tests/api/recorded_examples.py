@@ -142,8 +142,15 @@ def _server_and_runs(recorder: Recorder) -> None:
     recorder.read("/capabilities", "/caller", "/admin/health", "/admin/digests", "/workers", "/anchors", "/policy")
     recorder.read("/directives", f"/directives/{directive}", "/harness-profiles", f"/harness-profiles/{profile}")
     recorder.read("/run-templates", f"/run-templates/{template}", "/runs", f"/runs/{run}", f"/runs/{run}/explain")
-    recorder.read(f"/ids/{run[-8:]}")
-    recorder.read(f"/runs/{run}/evidence", "/runs/active", "/runs/cancel-requests", "/sessions", "/sessions/support")
+    recorder.read(f"/ids/{run[-8:]}", "/runs/facets")
+    recorder.read(
+        "/runs/facets",
+        f"/runs/{run}/evidence",
+        "/runs/active",
+        "/runs/cancel-requests",
+        "/sessions",
+        "/sessions/support",
+    )
     recorder.read("/sessions/support/transcript", "/governance/audit-trail", "/fleet/summary", "/events")
     recorder.read("/policy/rejections", "/a2a/messages", "/a2a/dlq", "/personas/runs")
 

@@ -18,7 +18,7 @@ from athena_core.domain.run import (
     RunResumed,
 )
 from athena_core.domain.template import RunTemplateRun
-from athena_core.values import Scope
+from athena_core.values import RunFilter, Scope
 from projections.run_rows import admitted_row
 from projections.runs import RunWait, TemplateVersion, active_runs, cancel_requests, list_runs, run_by_id, run_of
 from tests.projections.history import BEGINNING, CODEC, History
@@ -172,7 +172,7 @@ def test_children_are_listed_and_counted_on_their_parent(tmp_path: Path) -> None
         )
     history.in_run("run_b", RunCreated(**fields))  # its admission counts it no second time
     connection = shown(tmp_path, history)
-    page = list_runs(connection, parent_run_id=parent, cursor=None, limit=10)
+    page = list_runs(connection, RunFilter(parent_run_id=parent), cursor=None, limit=10)
     assert [run.run_id for run in page.items] == children[::-1]
     found = run_by_id(connection, parent)
     assert found is not None
@@ -363,7 +363,7 @@ def test_runs_are_listed_newest_first_and_filtered(tmp_path: Path) -> None:
     def listed(**filters: Any) -> list[str]:
         found, cursor = [], None
         while True:
-            page = list_runs(connection, **filters, cursor=cursor, limit=2)
+            page = list_runs(connection, RunFilter(**filters), cursor=cursor, limit=2)
             found += [run.run_id for run in page.items]
             cursor = page.next_cursor
             if cursor is None:

@@ -2621,6 +2621,36 @@ class RunError(Model, frozen=True, kw_only=True):
     """Idempotency key of a retry: the same one, or a new one; present if `retryable` is true."""
 
 
+class RunFacet(Model, frozen=True, kw_only=True):
+    """A value of a field, and how many runs have it."""
+
+    value: str
+    """Value of the field."""
+    count: int
+    """Number of runs."""
+
+
+class RunFacets(Model, frozen=True, kw_only=True):
+    """Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+
+    Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: `complete` is false if
+    there are more.
+    """
+
+    total: int
+    """Number of runs that were counted."""
+    complete: bool
+    """False if only the newest 100,000 runs of the filter were counted."""
+    status: list[RunFacet]
+    """Counts by status."""
+    harness_profile_id: list[RunFacet]
+    """Counts by profile."""
+    model: list[RunFacet]
+    """Counts by model."""
+    error_code: list[RunFacet]
+    """Counts by error code, of runs with an error."""
+
+
 class RunLinks(Model, frozen=True, kw_only=True):
     """Paths of resources related to a run."""
 

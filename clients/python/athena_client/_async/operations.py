@@ -305,8 +305,15 @@ class AsyncOperations(AsyncCore):
         status: Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"]
         | None = None,
         provider: str | None = None,
+        model: str | None = None,
+        harness_profile_id: str | None = None,
+        error_code: str | None = None,
         parent_run_id: str | None = None,
         retry_of: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        cost_over_usd: float | None = None,
+        sort: Literal["cost", "createdAt", "duration"] | None = None,
         include: Literal["output"] | None = None,
         cursor: str | None = None,
         limit: int | None = None,
@@ -315,12 +322,22 @@ class AsyncOperations(AsyncCore):
     ) -> AsyncPages[models.Run]:
         """List runs, newest first.
 
+        `sort=cost` lists the dearest runs first and leaves out runs without a cost. `sort=duration` lists the longest
+        first and leaves out runs that have not ended.
+
         Args:
             session_id: Id of the session.
             status: Current status.
             provider: Name of the provider.
+            model: Name of the model.
+            harness_profile_id: Id of the harness profile.
+            error_code: Only runs that ended with this error code.
             parent_run_id: Only children of this run.
             retry_of: Only retries of this run.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
+            cost_over_usd: Only runs that cost more, in dollars.
+            sort: Order, the largest first; absent: `created_at`.
             include: `output` adds whole outputs.
             cursor: The `next_cursor` of the previous page.
             limit: The maximum number of items, clamped to the range 1 to 500.
@@ -340,8 +357,15 @@ class AsyncOperations(AsyncCore):
                 "sessionId": session_id,
                 "status": status,
                 "provider": provider,
+                "model": model,
+                "harnessProfileId": harness_profile_id,
+                "errorCode": error_code,
                 "parentRunId": parent_run_id,
                 "retryOf": retry_of,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "costOverUsd": cost_over_usd,
+                "sort": sort,
                 "include": include,
                 "cursor": cursor,
                 "limit": limit,
@@ -349,6 +373,66 @@ class AsyncOperations(AsyncCore):
                 "stale": stale,
             },
         )
+
+    async def get_run_facets(
+        self,
+        *,
+        session_id: str | None = None,
+        status: Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"]
+        | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        harness_profile_id: str | None = None,
+        error_code: str | None = None,
+        parent_run_id: str | None = None,
+        retry_of: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        cost_over_usd: float | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> models.RunFacets:
+        """Count runs by status, profile, model and error code, with the filters of `GET /runs`.
+
+        Args:
+            session_id: Id of the session.
+            status: Current status.
+            provider: Name of the provider.
+            model: Name of the model.
+            harness_profile_id: Id of the harness profile.
+            error_code: Only runs that ended with this error code.
+            parent_run_id: Only children of this run.
+            retry_of: Only retries of this run.
+            created_after: Only what was created at this time or later.
+            created_before: Only what was created at this time or earlier.
+            cost_over_usd: Only runs that cost more, in dollars.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        answer: models.RunFacets = await self.request(
+            "GET",
+            "/runs/facets",
+            models.RunFacets,
+            query={
+                "sessionId": session_id,
+                "status": status,
+                "provider": provider,
+                "model": model,
+                "harnessProfileId": harness_profile_id,
+                "errorCode": error_code,
+                "parentRunId": parent_run_id,
+                "retryOf": retry_of,
+                "createdAfter": created_after,
+                "createdBefore": created_before,
+                "costOverUsd": cost_over_usd,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+        return answer
 
     async def get_run(
         self, run_id: str, *, wait: int | None = None, min_position: int | None = None, stale: str | None = None

@@ -15,12 +15,52 @@ export interface ListRunsQuery extends PageQuery {
   readonly status?: types.RunStatus | undefined;
   /** Name of the provider. */
   readonly provider?: string | undefined;
+  /** Name of the model. */
+  readonly model?: string | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | undefined;
+  /** Only runs that ended with this error code. */
+  readonly errorCode?: string | undefined;
   /** Only children of this run. */
   readonly parentRunId?: string | undefined;
   /** Only retries of this run. */
   readonly retryOf?: string | undefined;
+  /** Only what was created at this time or later. */
+  readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
+  readonly createdBefore?: string | undefined;
+  /** Only runs that cost more, in dollars. */
+  readonly costOverUsd?: number | undefined;
+  /** Order, the largest first; absent: `createdAt`. */
+  readonly sort?: "cost" | "createdAt" | "duration" | undefined;
   /** `output` adds whole outputs. */
   readonly include?: "output" | undefined;
+}
+
+/** The query of `getRunFacets`. */
+export interface GetRunFacetsQuery {
+  /** Id of the session. */
+  readonly sessionId?: string | undefined;
+  /** Current status. */
+  readonly status?: types.RunStatus | undefined;
+  /** Name of the provider. */
+  readonly provider?: string | undefined;
+  /** Name of the model. */
+  readonly model?: string | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | undefined;
+  /** Only runs that ended with this error code. */
+  readonly errorCode?: string | undefined;
+  /** Only children of this run. */
+  readonly parentRunId?: string | undefined;
+  /** Only retries of this run. */
+  readonly retryOf?: string | undefined;
+  /** Only what was created at this time or later. */
+  readonly createdAfter?: string | undefined;
+  /** Only what was created at this time or earlier. */
+  readonly createdBefore?: string | undefined;
+  /** Only runs that cost more, in dollars. */
+  readonly costOverUsd?: number | undefined;
 }
 
 /** The query of `getRun`. */
@@ -299,9 +339,19 @@ export class Operations extends Transport {
     return (await this.request(rows.retryRun, { path: { runId }, body, ...options })).data;
   }
 
-  /** List runs, newest first. */
+  /**
+   * List runs, newest first.
+   *
+   * `sort=cost` lists the dearest runs first and leaves out runs without a cost. `sort=duration` lists the longest
+   * first and leaves out runs that have not ended.
+   */
   listRuns(query: ListRunsQuery = {}, options: ReadOptions = {}): Pages<types.Run, types.RunPage> {
     return new Pages(this, rows.listRuns, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /** Count runs by status, profile, model and error code, with the filters of `GET /runs`. */
+  async getRunFacets(query: GetRunFacetsQuery = {}, options: ReadOptions = {}): Promise<types.RunFacets> {
+    return (await this.request(rows.getRunFacets, { query: { ...query }, ...options })).data;
   }
 
   /** Get a run. With `wait`, the answer waits up to that many seconds for its end. */

@@ -46,6 +46,7 @@ import type {
   RejectionPage,
   RemovedSchedule,
   Run,
+  RunFacets,
   RunPage,
   RunResult,
   RunTemplate,
@@ -83,6 +84,7 @@ export const listWorkers: Operation<Workers> = { id: "listWorkers", method: "GET
 export const createRun: Operation<RunResult | Run> = { id: "createRun", method: "POST", path: "/runs", command: "run", waits: true };
 export const retryRun: Operation<RunResult | Run> = { id: "retryRun", method: "POST", path: "/runs/:runId/retry", command: "retry", waits: true };
 export const listRuns: Operation<RunPage> = { id: "listRuns", method: "GET", path: "/runs", command: "runs list" };
+export const getRunFacets: Operation<RunFacets> = { id: "getRunFacets", method: "GET", path: "/runs/facets", command: "runs facets" };
 export const getRun: Operation<Run> = { id: "getRun", method: "GET", path: "/runs/:runId", command: "runs get" };
 export const listRunEvidence: Operation<EvidenceRecordPage> = { id: "listRunEvidence", method: "GET", path: "/runs/:runId/evidence", command: "evidence list" };
 export const getRunEvidence: Operation<Evidence> = { id: "getRunEvidence", method: "GET", path: "/runs/:runId/evidence/:evidenceId", command: "evidence get" };

@@ -2790,6 +2790,35 @@ export interface RunError {
   readonly retryWith?: RetryWith | (string & {}) | undefined;
 }
 
+/** A value of a field, and how many runs have it. */
+export interface RunFacet {
+  /** Value of the field. */
+  readonly value: string;
+  /** Number of runs. */
+  readonly count: number;
+}
+
+/**
+ * Counts of the runs of a filter, by status, profile, model and error code, the most frequent first.
+ *
+ * Each list has at most 100 values. Only the newest 100,000 runs of the filter are counted: `complete` is false if
+ * there are more.
+ */
+export interface RunFacets {
+  /** Number of runs that were counted. */
+  readonly total: number;
+  /** False if only the newest 100,000 runs of the filter were counted. */
+  readonly complete: boolean;
+  /** Counts by status. */
+  readonly status: readonly RunFacet[];
+  /** Counts by profile. */
+  readonly harnessProfileId: readonly RunFacet[];
+  /** Counts by model. */
+  readonly model: readonly RunFacet[];
+  /** Counts by error code, of runs with an error. */
+  readonly errorCode: readonly RunFacet[];
+}
+
 /** Paths of resources related to a run. */
 export interface RunLinks {
   /** Path of the run. */
