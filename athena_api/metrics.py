@@ -93,6 +93,7 @@ LETTERS = MetricFamily("athena_dead_letters", "gauge", "Dead letters awaiting a 
 BURIED = MetricFamily("athena_dead_letters_total", "counter", "Dead letters, since the log began.")
 ASKS = MetricFamily("athena_asks_open", "gauge", "Asks that wait for a person's decision.", ("kind",))
 OLDEST_ASK = MetricFamily("athena_asks_oldest_age_seconds", "gauge", "Age of the oldest open ask; 0 if there is none.")
+HALTED = MetricFamily("athena_halted", "gauge", "1 while all work is halted.")
 SCHEDULES = MetricFamily("athena_schedules", "gauge", "Schedules, by state.", ("state",))
 REJECTIONS = MetricFamily(
     "athena_rejections_total", "counter", "Runs rejected by the policy, since the log began.", ("reason",)
@@ -169,6 +170,7 @@ FAMILIES = (
         UNLEASED_RUNS,
         ITEMS,
         DRAINED,
+        HALTED,
         ASKS,
         OLDEST_ASK,
         LETTERS,
@@ -221,6 +223,7 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     for name, projection in sorted(health.projections.items()):
         samples[LAG].append(((name,), projection.lag))
         samples[STOPPED].append(((name,), int(projection.error is not None)))
+    samples[HALTED].append(((), int(plane.halts.active)))
     samples[STREAMS].append(((), plane.streams.count))
     failing = {problem.loop for problem in log.problems.failing()}
     for loop, count in log.problems.totals().items():

@@ -33,6 +33,7 @@ from athena_core.services.erasure.erasure import AGAIN, Erasure, TextTrace
 from athena_core.services.execution.live_relay import LiveRelay
 from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.runner import Runner
+from athena_core.services.halts import Halts
 from athena_core.services.memory import Memory
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors
@@ -108,6 +109,7 @@ class ControlPlane(NamedTuple):
     clock_jumps: ClockJumps
     dead_letters: DeadLetters
     erasure: Erasure
+    halts: Halts
     memory: Memory
     messages: Messages
     permission_rules: PermissionRules

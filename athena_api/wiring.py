@@ -51,6 +51,7 @@ from athena_core.services.execution.live_text import LiveText
 from athena_core.services.execution.liveness import FROZEN_SECONDS, Executors, ProcessInfo, ProcessKind, ProcessStatus
 from athena_core.services.execution.model_call import ModelCaller
 from athena_core.services.execution.runner import Runner
+from athena_core.services.halts import Halts
 from athena_core.services.memory import Memory, NoteFiles
 from athena_core.services.policies import Policies
 from athena_core.services.proof.anchors import Anchors, Sender, check_outside, destinations_of
@@ -222,7 +223,7 @@ class Wiring:
         )
 
     def wire_runs(self) -> None:
-        """Connect the admission of runs, templates and policies."""
+        """Connect the admission of runs, templates, policies and the halt."""
         self.runs = Runs(
             self.log,
             self.catalog,
@@ -240,6 +241,7 @@ class Wiring:
         )
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
         self.policies = Policies(self.log, self.catalog, self.names, self.runs)
+        self.halts = Halts(self.log, self.reader, self.runs)
 
     def wire_views(self) -> None:
         """Connect the views, and the search in memory."""

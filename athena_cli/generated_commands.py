@@ -52,8 +52,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     ),
     "fleet": GeneratedCommand(
         "getFleetSummary",
-        "Get run counts, durations, waiting work, open asks and this month's cost.",
+        "Get run counts, durations, waiting work, open asks, the halt and this month's cost.",
     ),
+    "halt": GeneratedCommand("startHalt", "Halt all work: nothing begins until an Admin lifts the halt."),
+    "halted": GeneratedCommand("getHalt", "Get the halt, with the number of runs that go on and of those that wait."),
     "health": GeneratedCommand("getAdminHealth", "Get the health of the server and the state of each projection."),
     "ids find": GeneratedCommand("findIds", "Find the ids of records that begin or end with a part, at most ten."),
     "memory create": GeneratedCommand("recordMemory", "Record a memory entry."),
@@ -194,6 +196,10 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
     "templates update": GeneratedCommand(
         "updateRunTemplate",
         "Create a new version of a run template. Runs of earlier versions are not affected.",
+    ),
+    "unhalt": GeneratedCommand(
+        "liftHalt",
+        "Lift the halt. Runs in line are admitted in order. Without a halt, nothing changes.",
     ),
     "whoami": GeneratedCommand("getCaller", "Get the identity of the caller and the operations that it may use."),
     "workers": GeneratedCommand(

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -34,6 +34,13 @@ Occupies: TypeAlias = Callable[[Recorded[Any]], tuple[Guard, ...]]
 """A function that returns what an event of one type occupies or releases."""
 
 
+GuardRows: TypeAlias = Callable[[str], Mapping[str, tuple[str | int, ...]]]
+"""A function that returns the guard rows of a kind by key."""
+
+Check: TypeAlias = Callable[[GuardRows, Sequence[Fact]], None]
+"""A function that raises an error if the events of a transaction, of any category, may not be stored now."""
+
+
 def never_settled(state: Any) -> bool:
     """Return False, for categories whose streams may always continue."""
     return False
@@ -44,7 +51,7 @@ class Decider(Value, Generic[S], dict=True):
 
     Event types that are not in ``occupies`` occupy and release nothing.
     ``evolve`` must accept every event of the category in any order without raising. States are deeply immutable.
-    ``over`` returns True for a final state, which is then not kept in memory.
+    ``over`` returns True for a final state, which is then not kept in memory. ``check`` runs in every transaction.
     """
 
     category: str
@@ -53,6 +60,7 @@ class Decider(Value, Generic[S], dict=True):
     evolve: Callable[[S, Event], S]
     occupies: Mapping[type[Event], Occupies] = {}
     over: Callable[[S], bool] = never_settled
+    check: Check | None = None
 
     @cached_property
     def guarded(self) -> frozenset[str]:

@@ -100,6 +100,7 @@ SlotSkipReason: TypeAlias = Literal[
 MissedSlotsReason: TypeAlias = Literal[
     SlotSkipReason,
     "catchup-none",  # a later slot was due too, and missed slots are not caught up
+    "halted",  # all work was halted when it was due
 ]
 """The reason why a range of slots did not run."""
 RunEndReason: TypeAlias = Literal["cancelled", "policy-rejected"]

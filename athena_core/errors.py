@@ -491,6 +491,20 @@ class ClockJumped(Unavailable):
     retryable = True
 
 
+class Halted(Unavailable):
+    """All work is halted. Nothing was decided; the `Idempotency-Key` is still free. An Admin lifts the halt."""
+
+    code = "HALTED"
+    retryable = True
+    retry_after = 60
+    recorded = False
+
+    def __init__(self, message: str, details: object = None, *, position: int = 0) -> None:
+        """Take the position of the event that started the halt: its text is the reason."""
+        super().__init__(message, details)
+        self.position = position
+
+
 class StoreFull(Full):
     """The disk is full. The request was not executed."""
 

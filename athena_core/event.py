@@ -74,7 +74,7 @@ class Shows(Value):
 class Event(Value, gc=False):
     """A fact in the past tense. ``TYPE`` is its stored name and never changes; ``SCHEMA`` counts its shapes.
 
-    ``SHOWS`` declares the parts that handle it.
+    ``SHOWS`` declares the parts that handle it. An event that ``BEGINS`` work is not stored during a halt.
 
     Fields marked ``TEXT`` or ``EXTRA`` have the default None, because text may be erased and is not read for
     folding. Other fields have no default: it would not be stored, so it could never change.
@@ -83,6 +83,7 @@ class Event(Value, gc=False):
     TYPE: ClassVar[str] = ""
     SCHEMA: ClassVar[int] = 1
     SHOWS: ClassVar[Shows]
+    BEGINS: ClassVar[bool] = False
 
 
 PayloadPart: TypeAlias = Literal["data", "text", "extra"]

@@ -62,6 +62,7 @@ STREAMS = {
     "wfr": "`wfr_<ULID>`, the workflow run's id",
     "rule": "`rule_<ULID>`, the permission rule's id",
     "policy": "`policy`, one stream",
+    "halt": "`halt`, one stream",
     "schedule": "`schedule:<id>`, with an id from the client; ticks and requests for an unknown id are in `plane`",
     "work": "`work:<id>`, with the id of the session",
     "dlq": "`dlq_<ULID>`, the dead letter's id",

@@ -11,6 +11,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorConflicted
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
+from athena_core.domain.halt import HaltLifted, HaltStarted
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.domain.plane import (
     AuthzDenied,
@@ -63,6 +64,7 @@ AuditKind: TypeAlias = Literal[
     "clock",
     "anchor",
     "permission-rule",
+    "halt",
 ]
 """Subjects of entries."""
 
@@ -153,6 +155,16 @@ def _anchor(recorded: Recorded[AnchorConflicted]) -> AuditContent:
 def _clock(recorded: Recorded[ClockAccepted]) -> AuditContent:
     event = recorded.event
     return AuditContent("clock", after={"clock": iso(event.clock_ms)}, details={"aheadMs": event.ahead_ms})
+
+
+def _halt(recorded: Recorded[HaltStarted]) -> AuditContent:
+    event = recorded.event
+    details = None if event.cancelled is None else {"cancelled": event.cancelled}
+    return AuditContent("halt", reason=event.reason, after={"halted": True}, details=details)
+
+
+def _lift(recorded: Recorded[HaltLifted]) -> AuditContent:
+    return AuditContent("halt", after={"halted": False}, details={"since": iso(recorded.event.since_ms)})
 
 
 def _requeue(recorded: Recorded[DeadLetterRequeued]) -> AuditContent:
@@ -250,6 +262,8 @@ def _schedule_paused(recorded: Recorded[SchedulePaused | ScheduleResumed]) -> Au
 
 ENTRIES: dict[type[Event], Describe] = {
     PolicyUpdated: _policy,
+    HaltStarted: _halt,
+    HaltLifted: _lift,
     RunCancelRequested: _cancel,
     WorkflowRunCancelRequested: _workflow_cancel,
     WorkflowResumed: _workflow_resume,

@@ -186,8 +186,8 @@ class FleetSummary(Value):
 
     ``total`` counts all runs ever admitted, and ``failed`` those that ended without an answer. ``pending`` counts
     sessions with waiting runs or queue items, and ``openAsks`` what waits for a person. ``paused`` counts runs that
-    wait for money or a person, also in line after the answer. ``errorRate`` is failed divided by total, and ``uptime``
-    is 1 minus that.
+    wait for money or a person, also in line after the answer. ``halted`` is true while no work may begin. ``errorRate``
+    is failed divided by total, and ``uptime`` is 1 minus that.
     """
 
     total: int
@@ -206,6 +206,7 @@ class FleetSummary(Value):
     queue: FleetQueue
     recent: FleetWindow
     open_asks: int
+    halted: bool
     oldest_ask_since: str | None = None
 
 
@@ -227,7 +228,9 @@ def fleet_counts(connection: Connection) -> FleetCounts:
     )
 
 
-def fleet_summary(connection: Connection, now: int, open_asks: int, oldest_ask: int | None) -> FleetSummary:
+def fleet_summary(
+    connection: Connection, now: int, open_asks: int, oldest_ask: int | None, *, halted: bool = False
+) -> FleetSummary:
     """Return the summary at a time in milliseconds since 1970 UTC, with open asks and the time of the oldest one."""
     counts = fleet_counts(connection)
     at = counts.now
@@ -267,6 +270,7 @@ def fleet_summary(connection: Connection, now: int, open_asks: int, oldest_ask: 
         recent=recent,
         open_asks=open_asks,
         oldest_ask_since=iso_or_none(oldest_ask),
+        halted=halted,
     )
 
 

@@ -351,6 +351,7 @@ NOUNS = {  # of the glossary, with their plurals
     **{
         noun: f"{noun}s"
         for noun in (
+            "halt",
             "message",
             "permission_rule",
             "profile",

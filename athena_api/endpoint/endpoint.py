@@ -26,6 +26,7 @@ from athena_core.errors import (
     ConfigError,
     CursorInvalid,
     Fault,
+    Halted,
     InternalError,
     OutcomeUnknown,
     Overloaded,
@@ -146,6 +147,8 @@ class Endpoint:
         operation = None if match is None else match.operation
         unknown = begun and operation is not None and operation.method != "GET"
         failed = self._failure(trace, error, unknown=unknown)
+        if isinstance(failed, Halted):
+            failed = plane.halts.refusal(failed)
         if operation is not None and failed.recorded is not None:
             plane.refusal_limits.refused(scope["athena.identity"].subject, operation.id, recorded=failed.recorded)
         if isinstance(failed, CursorInvalid) and operation is not None:

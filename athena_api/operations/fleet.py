@@ -13,11 +13,13 @@ VIEWS = ("fleet", "asks")
 
 
 async def get_fleet_summary(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
-    """Get run counts, durations, waiting work, open asks and this month's cost."""
+    """Get run counts, durations, waiting work, open asks, the halt and this month's cost."""
     now = plane.clock.now()
+    halted = plane.halts.active
 
     def read(rows: Connection) -> fleet.FleetSummary:
-        return fleet.fleet_summary(rows, now, sum(asks.open_asks(rows).values()), asks.oldest_open_ask(rows))
+        open_asks, oldest = sum(asks.open_asks(rows).values()), asks.oldest_open_ask(rows)
+        return fleet.fleet_summary(rows, now, open_asks, oldest, halted=halted)
 
     summary, position = await plane.query(VIEWS, read)
     return Reply(data=summary, position=position)

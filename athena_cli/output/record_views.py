@@ -175,6 +175,17 @@ def _is_paid(record: Record) -> bool:
     return bool(record.get("estimatedSpendUsd"))
 
 
+HALT = View(
+    (
+        Column("halted", lambda record: "yes" if record["halted"] else "no"),
+        whole("by", "by"),
+        dated("since", "since"),
+        whole("reason", "reason"),
+        number("running", "running"),
+        number("waiting", "waiting"),
+        number("cancelled", "cancelled"),
+    )
+)
 FLEET = View(
     (
         Column(
@@ -187,6 +198,7 @@ FLEET = View(
         Column("queued", _queued),
         number("paused", "paused"),
         number("open asks", "openAsks"),
+        Column("halted", lambda record: "yes, no work begins" if record.get("halted") else ""),
         Column("dead letters", lambda record: plain(at(record, "queue.deadLetters"))),
         Column("last 24 h", lambda record: _counts(record, "recent.outcomes")),
         Column("run time", _run_times),
@@ -400,6 +412,9 @@ VIEWS: Mapping[str, View] = {
             Column("operations", lambda record: "-o json lists them"),
         )
     ),
+    "getHalt": HALT,
+    "startHalt": HALT,
+    "liftHalt": HALT,
     "getAsk": View(
         (
             whole("ask", "id"),

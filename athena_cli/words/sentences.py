@@ -40,6 +40,7 @@ LISTS: Mapping[str, str] = {
 REMEDIES: Mapping[str, str] = {
     "AUTH_IDENTITY_MISSING": "give --identity NAME, or set ATHENA_CLI_IDENTITY",
     "AUTHZ_DENIED": "see athena whoami",
+    "HALTED": "see athena halted",
     "POLICY_BUDGET_EXCEEDED": "see athena policy get",
     "POLICY_CONCURRENCY_LIMIT_EXCEEDED": "retry later, or see athena policy get",
     "PROVIDER_NOT_FOUND": "see athena capabilities",
@@ -80,7 +81,7 @@ def exit_of_local(error: "AthenaError", details: object) -> Exit:
 def _kind_of(code: str, status: int) -> type[Exit]:
     if status == 404 and code != "UNKNOWN_ERROR":
         return Absent
-    if status in {401, 403, 421, 429}:
+    if status in {401, 403, 421, 429} or code == "HALTED":
         return NotAllowed
     if status in {400, 414, 422, 431} or code == "PAYLOAD_TOO_LARGE":
         return Misused

@@ -63,6 +63,7 @@ class DeadLetterRequeued(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.requeued"
     SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
+    BEGINS: ClassVar[bool] = True
     id: str
     retry_count: int
     item_ids: tuple[str, ...]

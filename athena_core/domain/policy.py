@@ -223,7 +223,8 @@ def _plain(policy: Policy) -> Policy:
 def check_budget(policy: Policy, place: str) -> None:
     """Raise ConfigError for a new daily budget of 0, which would lift the limit; ``place`` prefixes its field."""
     if policy.cost_budget_daily_usd == 0:
-        raise ConfigError.of(f"{place}costBudgetDailyUsd", "0 would lift the limit", "omit it to have no daily budget")
+        remedy = "omit it to have no daily budget, or stop all work with `athena halt`"
+        raise ConfigError.of(f"{place}costBudgetDailyUsd", "0 would lift the limit", remedy)
 
 
 def check_limits(limits: tuple[KeyLimit, ...], place: str, providers: frozenset[str]) -> None:

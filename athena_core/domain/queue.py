@@ -44,6 +44,7 @@ class WorkDrainStarted(Event):
 
     TYPE: ClassVar[str] = "work.drain.started"
     SHOWS: ClassVar[Shows] = Shows()
+    BEGINS: ClassVar[bool] = True
     drain_id: str
     queue_depth_before: int
     requested_by: str
@@ -58,6 +59,7 @@ class WorkBatchStarted(Event):
 
     TYPE: ClassVar[str] = "work.batch.started"
     SHOWS: ClassVar[Shows] = Shows()
+    BEGINS: ClassVar[bool] = True
     drain_id: str
     run_id: str
     item_ids: tuple[str, ...]

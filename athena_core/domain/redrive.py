@@ -32,6 +32,7 @@ class RedriveStarted(Event):
 
     TYPE: ClassVar[str] = "a2a.dlq.redrive.started"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
+    BEGINS: ClassVar[bool] = True
     redrive_id: str
     filter: RedriveSelection
     filter_hash: str

@@ -32,6 +32,7 @@ class PersonaRunStarted(Event):
 
     TYPE: ClassVar[str] = "persona.run.started"
     SHOWS: ClassVar[Shows] = Shows()
+    BEGINS: ClassVar[bool] = True
     persona_name: str
     repo_path: str
     head_ref: str
@@ -56,6 +57,7 @@ class PersonaRunRepairRequested(Event):
 
     TYPE: ClassVar[str] = "persona.run.repair-requested"
     SHOWS: ClassVar[Shows] = Shows()
+    BEGINS: ClassVar[bool] = True
     persona_name: str
     repair_run_id: str
     problem: Text = None

@@ -83,6 +83,8 @@ class WriteBatch:
             if rejected.error.recorded:
                 self.append(rejected.facts, context)
             raise rejected.error from None
+        for check in self._committed.checks:
+            check(view.guards, outcome.facts)
         first = self.head + 1
         bound = job.key is not None and outcome.answer is not None
         stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise, so encode before appending

@@ -78,6 +78,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("tool.called", 2): unchanged,  # no call was denied, and none waited for a person
     ("run.paused", 1): unchanged,  # it was always for money
     ("schedule.slots.missed", 1): unchanged,  # `catchup-latest` was also the reason where catchUp is `none`
+    ("schedule.slots.missed", 2): unchanged,  # no slot was due during a halt
     **{shape: partial(to_text, names) for shape, names in MOVED_WORDS.items()},
     DEAD_LETTER: dead_letter_to_text,
 }

@@ -77,6 +77,7 @@ class CommittedState:
         self.cache = StateCache()
         self._store = store
         self._deciders = {decider.category: decider for decider in deciders}
+        self.checks = tuple(decider.check for decider in self._deciders.values() if decider.check is not None)
         self.head, guards = store.snapshot()
         self.guards.load(guards)
         self._forgetful = False

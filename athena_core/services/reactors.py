@@ -19,7 +19,8 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from athena_core import retry
-from athena_core.errors import AthenaError
+from athena_core.domain import halt
+from athena_core.errors import AthenaError, Halted
 from athena_core.log.port import StoreReader
 from athena_core.log.tail import Tail
 from athena_core.protocols import LeaderLock, Row
@@ -52,7 +53,7 @@ class Reactor(Protocol):
     async def act(self, key: str) -> float | None:
         """Do the due work of a key. Return the seconds until the next look, None if only new rows matter.
 
-        Raise AthenaError if the log is unavailable.
+        Raise AthenaError if the log is unavailable, or Halted to be asked again once the halt is lifted.
         """
 
 
@@ -71,6 +72,9 @@ class ReactorLoop:
         self._wake.set()
         self._failing: set[str] = set()
         """Keys that are retried after a failure."""
+        self._halted: dict[str, None] = {}
+        """Keys whose work may not begin before the halt is lifted, in the order in which they were refused."""
+        self._lifts = 0
 
     @property
     def idle(self) -> bool:
@@ -82,6 +86,12 @@ class ReactorLoop:
         for key in keys:
             self._due[key] = None
             self._wake.set()
+
+    def lifted(self) -> None:
+        """Mark the keys as due that the halt held up."""
+        self._lifts += 1
+        held, self._halted = self._halted, {}
+        self.ask(held)
 
     async def serve(self) -> None:
         """Process due keys until cancelled."""
@@ -99,8 +109,14 @@ class ReactorLoop:
         failures, again = 0, None
         try:
             while True:
+                lifts = self._lifts
                 try:
                     again = await self._reactor.act(key)
+                except Halted:
+                    if lifts != self._lifts:  # it was lifted meanwhile
+                        continue
+                    self._halted[key] = None
+                    break
                 except Exception as error:  # a bug of ours must not stop other keys; this one is retried
                     self._failing.add(key)
                     self._problems.report(self._loop, error, key)
@@ -147,6 +163,7 @@ class Reactors:
         self._asking = False
         for reactor in reactors:
             tail.subscribe(partial(self._on_rows, reactor), reactor.types)
+        tail.subscribe(self._on_lifted, frozenset((halt.HaltLifted.TYPE,)))
 
     @property
     def leads(self) -> bool:
@@ -180,6 +197,10 @@ class Reactors:
                 self._concerned.set()
         if duty is not None:
             duty.ask(keys)
+
+    def _on_lifted(self, rows: Sequence[Row]) -> None:
+        for duty in self._duties.values():
+            duty.lifted()
 
     def ask(self, name: str, key: str) -> None:
         """Mark a key of a reactor as due, if this process leads. A leader elsewhere learns of it from the log."""

@@ -293,6 +293,9 @@ EXAMPLES: dict[str, Example] = {
         "/anchors",
         body={"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"},
     ),
+    "getHalt": Example("/halt"),
+    "startHalt": Example("/halt", body={"reason": "wrong prices", "cancelRunning": False}),  # lift it after the call
+    "liftHalt": Example("/halt"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(
         "/policy/simulate",

@@ -81,6 +81,7 @@ def test_an_empty_fleet_has_every_field(tmp_path: Path) -> None:
             "runTimes": {"runs": 0},
         },
         "openAsks": 0,
+        "halted": False,
     }
 
 

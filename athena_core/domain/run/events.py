@@ -106,6 +106,7 @@ class RunQueued(RunRequest, kw_only=True):
 
     TYPE: ClassVar[str] = "run.queued"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
+    BEGINS: ClassVar[bool] = True
     reason: WaitReason
 
 
@@ -114,6 +115,7 @@ class RunCreated(RunRequest):
 
     TYPE: ClassVar[str] = "run.created"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
+    BEGINS: ClassVar[bool] = True
 
 
 class RunLeased(Event):
@@ -124,6 +126,7 @@ class RunLeased(Event):
 
     TYPE: ClassVar[str] = "run.leased"
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=True, console=True)
+    BEGINS: ClassVar[bool] = True
     executor: str
     token: int
     attempt: int
@@ -352,6 +355,7 @@ class RunResumed(Event):
 
     TYPE: ClassVar[str] = "run.resumed"
     SHOWS: ClassVar[Shows] = Shows(audit=True, explain=True, simulate=True, console=True)
+    BEGINS: ClassVar[bool] = True
     requested_by: str
     budget_micro_usd: int | None = None
     harness_profile_id: str | None = None

@@ -104,11 +104,12 @@ class TickSchedule(Value):
     """Do the next action that is due at a time. Repeat it until it returns no events.
 
     Each tick starts at most one run, with ``target_run_id``. A time in the future runs at most the next slot, so do not
-    repeat it.
+    repeat it. ``halted`` is the interval of the last halt. Slots in it that are not caught up get that reason.
     """
 
     at: int
     target_run_id: str
+    halted: tuple[int, int] | None = None
 
 
 class FinishScheduledRun(Value):
@@ -323,14 +324,28 @@ def _tick(command: TickSchedule, state: ScheduleState, context: Context) -> tupl
     oldest = now - (window + trigger.jitter_seconds) * 1_000
     late: MissedSlotsReason = "catchup-window-exceeded"
     if last < oldest:
-        return _miss_slots(state, trigger, last, late)
+        return _miss_late(state, trigger, last, late, command.halted)
     slot = last
     if definition.catch_up == "all":
         (slot,) = slots_between(trigger, max(state.cursor_ms, oldest - 1), last, 1)
     else:
         late = "catchup-none" if definition.catch_up == "none" else "catchup-latest"
-    events = _miss_slots(state, trigger, last_slot(trigger, state.cursor_ms, slot - 1), late)
+    events = _miss_late(state, trigger, slot - 1, late, command.halted)
     return (*events, *_start_or_wait(_state_after(state, events), definition, slot, command.target_run_id))
+
+
+def _miss_late(
+    state: ScheduleState, trigger: Trigger, until: int, late: MissedSlotsReason, halted: tuple[int, int] | None
+) -> tuple[Event, ...]:
+    """Return one event for the slots before, one for those in, and one for those after a halt."""
+    began, lifted = halted or (0, -1)
+    events: tuple[Event, ...] = ()
+    ranges: tuple[tuple[int, MissedSlotsReason], ...] = ((began - 1, late), (lifted, "halted"), (until, late))
+    for end, reason in ranges:
+        missed = _miss_slots(state, trigger, last_slot(trigger, state.cursor_ms, min(end, until)), reason)
+        state = _state_after(state, missed)
+        events += missed
+    return events
 
 
 def _last_due(state: ScheduleState, trigger: Trigger, now: int) -> int | None:

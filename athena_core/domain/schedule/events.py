@@ -95,6 +95,7 @@ class ScheduleRunStarted(Event):
 
     TYPE: ClassVar[str] = "schedule.run.started"
     SHOWS: ClassVar[Shows] = Shows(console=True)
+    BEGINS: ClassVar[bool] = True
     id: str
     target_run_id: str
     slot_ms: int | None = None
@@ -125,7 +126,7 @@ class ScheduleSlotsMissed(Event):
     """The slots from ``from_ms`` to ``to_ms``, both included, will not run."""
 
     TYPE: ClassVar[str] = "schedule.slots.missed"
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     SHOWS: ClassVar[Shows] = Shows()
     id: str
     from_ms: int

@@ -19,6 +19,7 @@ class WorkflowRunCreated(Event):
 
     TYPE: ClassVar[str] = "workflow.run.created"
     SHOWS: ClassVar[Shows] = Shows(console=True)
+    BEGINS: ClassVar[bool] = True
     workflow_id: str
     requested_by: str
     input_names: tuple[str, ...]
@@ -44,6 +45,7 @@ class WorkflowResumed(Event):
 
     TYPE: ClassVar[str] = "workflow.resumed"
     SHOWS: ClassVar[Shows] = Shows(audit=True)
+    BEGINS: ClassVar[bool] = True
     workflow_id: str
     workflow_run_id: str
     status: str
@@ -61,6 +63,7 @@ class WorkflowStepStarted(Event):
 
     TYPE: ClassVar[str] = "workflow.step.started"
     SHOWS: ClassVar[Shows] = Shows()
+    BEGINS: ClassVar[bool] = True
     workflow_id: str
     step_id: str
     attempt: int

@@ -67,7 +67,7 @@ CANCELLED = {
     "session-busy": "withdrawn: its caller stopped waiting for the session",
     "executor": "withdrawn: no executor had room in time",
     "key-limit": "withdrawn: a concurrency limit of a key left no room in time",
-    "interrupted": "interrupted by a newer run of the session",
+    "interrupted": "interrupted",
     "parent": "cancelled with its parent run",
 }
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Outcome, Reader, Rejected, transact
-from athena_core.domain import message, queue, run
+from athena_core.domain import halt, message, queue, run
 from athena_core.enums import DeadLetterReason
 from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, ContextOverflow, StoreUnreachable
 from athena_core.event import Event, Fact, Meta, Position
@@ -173,6 +173,10 @@ class QueueDrainer:
             transaction = QueueTransaction(reader, context, session_id, payloads, errors)
             if completed is not None and not transaction.decide(queue.CompleteBatch(run_id=completed)):
                 return Outcome(answer=False)
+            if items and halt.current(reader) is not None:  # the completed batch counts, the others wait
+                if completed is None:
+                    halt.refuse(reader)
+                return transaction.outcome()
             if prepared is None:
                 transaction.decide(otherwise)
                 return transaction.outcome()

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
-from athena_core.domain import directive, plane, policy, run, session
+from athena_core.domain import directive, halt, plane, policy, run, session
 from athena_core.enums import WaitReason
 from athena_core.errors import ConfigError, NotFound, RunNotEnded, RunNotPaused
 from athena_core.event import Event, Fact, Position, Value
@@ -139,9 +139,12 @@ class RunTransaction:
     def admit_waiting(self, raised: policy.PolicyState | None = None) -> None:
         """Admit the oldest waiters whose session and limits are free, if this transaction freed anything.
 
-        ``raised`` is a policy that this transaction puts into force; it may free anything.
+        ``raised`` is a policy that this transaction puts into force; it may free anything. During a halt no run is
+        admitted, except by the transaction that lifts it.
         """
         reader = self._reader
+        if halt.current(reader) is not None and not any(isinstance(fact.event, halt.HaltLifted) for fact in self.facts):
+            return
         waiting = reader.guards("waiting")
         queued = [fact for fact in self.facts if fact.event.TYPE == run.RunQueued.TYPE]
         if not waiting and not queued:
@@ -224,8 +227,9 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
 
     The checks are, in this order: daily budget, fleet limit, limits by key, session strategy. ``behind`` is the number
     of events that the transaction appends first. Call it once per transaction at most: limits do not
-    see other decisions of the transaction.
+    see other decisions of the transaction. Raise Halted during a halt, before anything is recorded.
     """
+    halt.refuse(reader)
     if prepared.retry is not None:
         _check_ended(reader, prepared.retry.run_id, prepared.session_id)
     limits = reader.state(policy.DECIDER, policy.STREAM)
@@ -410,6 +414,8 @@ def claim(
 
     ``texts`` holds the user message of each run that may be leased. The answer names the leased runs.
     """
+    if halt.current(reader) is not None:
+        return Outcome(answer=())
     leases, slots = reader.guards("lease"), reader.guards("slot")
     free = [run_id for run_id in texts if run_id in slots and run_id not in leases and capacity.serves(slots[run_id])]
     free.sort(key=lambda run_id: int(slots[run_id][0]))
@@ -427,9 +433,10 @@ def take_over(
 ) -> Outcome[Event | None]:
     """Take over a run from a lost executor, if this one has room; a run that cannot continue is ended.
 
-    The answer is the one of ``apply_command``.
+    During a halt only a cancelled run is ended. The answer is the one of ``apply_command``.
     """
-    welcome = capacity.left(reader, frozenset((run_id,))) > 0 and capacity.serves(reader.guards("slot").get(run_id, ()))
+    has_room = capacity.left(reader, frozenset((run_id,))) > 0
+    welcome = has_room and halt.current(reader) is None and capacity.serves(reader.guards("slot").get(run_id, ()))
     if not welcome and reader.state(run.DECIDER, run_id).cancel is None:
         return Outcome()
     limits = reader.state(policy.DECIDER, policy.STREAM)
@@ -507,6 +514,7 @@ def resume(
     request = state.request
     if request is None:
         raise NotFound(f"no run {run_id!r} exists")
+    halt.refuse(reader)
     if state.status != "paused":
         raise RunNotPaused(f"run {run_id} is {state.status}; only a paused run can be resumed", {"runId": run_id})
     if state.paused == "ask":

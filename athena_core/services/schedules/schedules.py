@@ -15,7 +15,7 @@ from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_of, transact
 from athena_core.definitions.schedule_definition import ScheduleDefinition, ScheduleSpec, ScheduleTarget, definition_of
 from athena_core.definitions.slots import MINUTE, PREVIEW_SLOTS_MAX, slots_between
-from athena_core.domain import plane, run, schedule, workflow_run
+from athena_core.domain import halt, plane, run, schedule, workflow_run
 from athena_core.errors import (
     AthenaError,
     ConfigError,
@@ -36,6 +36,7 @@ from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.results import run_error
 from athena_core.services.runs.runs import Runs
 from athena_core.services.schedules.due_schedules import DueSchedules, KnownSchedule
+from athena_core.services.states import at_head
 from athena_core.services.templates import Templates
 from athena_core.services.workflows.workflows import WorkflowLaunch, Workflows, cancel_workflow_run
 from athena_core.settings import Settings
@@ -225,9 +226,10 @@ class Schedules:
         return committed
 
     async def tick(self, at: int | None, asked: RunScheduleBody, meta: Meta, key: Key | None) -> Committed[TickSummary]:
-        """Start the slots due at a time (now by default), and wait for the runs that started."""
+        """Start the slots due at a time (now by default), and wait for the runs that started. Raise Halted."""
         if key is not None and (before := await self._known_by(key, meta)) is not None:
             return before
+        await at_head(self._log, halt.refuse)
         now = self._clock.now()
         at = now if at is None else at
         await self.due.refresh()
@@ -262,7 +264,7 @@ class Schedules:
     ) -> list[str]:
         """Advance a schedule up to a time, step by step. Return the ids of the runs that it started.
 
-        A time in the future fires at most one slot.
+        A time in the future fires at most one slot. Raise Halted if something is due during a halt.
         """
         meta = Meta(actor=ACTOR, correlation=self._ids.trace() if meta is None else meta.correlation)
         started: list[str] = []
@@ -345,11 +347,15 @@ class Schedules:
         schedule_id, capacity = known.state.id, self._runs.capacity
 
         def step(reader: Reader, context: Context) -> Outcome[SlotResult]:
+            halt.refuse(reader)
             state = reader.state(schedule.DECIDER, schedule.stream(schedule_id))
             if state.revision != known.state.revision or state.exists != known.state.exists:
                 return Outcome(answer=SlotResult(moved=True))
             definition = state.definition
-            events = schedule.decide(command, state, context)
+            now = command
+            if isinstance(now, schedule.TickSchedule):
+                now = replace(now, halted=halt.last_interval(reader))
+            events = schedule.decide(now, state, context)
             for event in events:
                 state = schedule.evolve(state, event)
             facts = _facts(schedule_id, definition, events)

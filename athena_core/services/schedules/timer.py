@@ -13,6 +13,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from athena_core.clock import Clock
 from athena_core.domain import schedule
+from athena_core.errors import Halted
 from athena_core.log.port import StoreReader
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
@@ -128,8 +129,13 @@ class Timer:
         """Record ended runs, then start due slots."""
         await self._schedules.bring_back(key)
         if self.ticking:
-            await self._schedules.advance(key, self._clock.now())
-            self._wind()
+            try:
+                await self._schedules.advance(key, self._clock.now())
+            except Halted:
+                self._due.set_due(key, None)  # the reactors ask again once it is lifted
+                raise
+            finally:
+                self._wind()
 
     def _ring(self) -> None:
         assert self._ask is not None

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import anyio
@@ -24,7 +25,7 @@ from athena_core.domain.workflow_run import (
     StepRunEnded,
     WorkflowRunState,
 )
-from athena_core.errors import AthenaError
+from athena_core.errors import AthenaError, Halted
 from athena_core.event import Meta
 from athena_core.log.codec import SALT_BYTES
 from athena_core.log.port import StoreReader
@@ -46,6 +47,8 @@ OPERATION = "runWorkflow"
 STARTS_AT_ONCE = 64
 LOOK_SECONDS = 30.0
 """The longest sleep until an approval expires: a sleep neither counts a suspend nor follows the wall clock."""
+HALTED_LOOK_SECONDS = 1.0
+"""The longest sleep while a halt holds steps up and an approval may expire."""
 FROM_OUTSIDE = frozenset(
     event.TYPE
     for event in (
@@ -144,7 +147,17 @@ class WorkflowStepper:
                 moves, wanted = self._due(key, loaded.graph, after)
                 if not ended and not moves and not wanted and after == loaded.state and not _stalled(after):
                     return self._expiry(loaded.state)
-                loaded = await self._commit(key, loaded, ended, moves, wanted)
+                seen = loaded
+                try:
+                    loaded = await self._commit(key, seen, ended, moves, wanted)
+                except Halted:
+                    if ended or moves:
+                        loaded = await self._commit(key, seen, ended, moves, [])
+                        continue
+                    expiry = self._expiry(seen.state)
+                    if expiry is None:
+                        raise
+                    return min(expiry, HALTED_LOOK_SECONDS)
         except BaseException:
             self._known.discard(key)  # a reported end may have been consumed: look at everything again
             raise
@@ -340,7 +353,8 @@ class WorkflowStepper:
 
         async def start(one: DueStart) -> None:
             async with self._limit:
-                await self._start(key, seen, (), (), one)
+                with suppress(Halted):  # the next look finds it pending
+                    await self._start(key, seen, (), (), one)
 
         seen = seen._replace(state=first.answer)
         async with anyio.create_task_group() as tasks:

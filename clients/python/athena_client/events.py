@@ -65,6 +65,7 @@ if TYPE_CHECKING:
             "catchup-none",
             "catchup-window-exceeded",
             "disabled",
+            "halted",
             "outside-start-end",
             "overlap-skip",
             "paused",
@@ -165,6 +166,8 @@ if TYPE_CHECKING:
             "workflow.run.failed",
             "workflow.run.cancelled",
             "policy.updated",
+            "halt.started",
+            "halt.lifted",
             "schedule.upserted",
             "schedule.removed",
             "schedule.enabled",
@@ -838,6 +841,7 @@ class RunAnsweredPayload(Model, frozen=True, kw_only=True):
     cause: RunAnsweredCause
     """Why it is paused."""
     by: str | None = None
+    """Identity that halted all work; absent without a halt."""
     option_id: str | None = None
     rule_id: str | None = None
     """Id of the permission rule."""
@@ -1160,6 +1164,7 @@ class PermissionRuleCreatedPayload(Model, frozen=True, kw_only=True):
     ask_id: str
     """Id of the ask."""
     by: str
+    """Identity that halted all work; absent without a halt."""
     expires_at_ms: int
     run_id: str | None = None
     """Id of the run."""
@@ -1187,6 +1192,7 @@ class PermissionRuleRevokedPayload(Model, frozen=True, kw_only=True):
     cause: PermissionRuleRevokedCause
     """Why it is paused."""
     by: str | None = None
+    """Identity that halted all work; absent without a halt."""
 
 
 class PermissionRuleRevoked(EventRecord, frozen=True, kw_only=True):
@@ -1501,6 +1507,7 @@ class WorkflowApprovalGrantedPayload(Model, frozen=True, kw_only=True):
     cause: WorkflowApprovalGrantedCause
     """Why it is paused."""
     by: str | None = None
+    """Identity that halted all work; absent without a halt."""
 
 
 class WorkflowApprovalGranted(EventRecord, frozen=True, kw_only=True):
@@ -1521,6 +1528,7 @@ class WorkflowApprovalRejectedPayload(Model, frozen=True, kw_only=True):
     cause: WorkflowApprovalRejectedCause
     """Why it is paused."""
     by: str | None = None
+    """Identity that halted all work; absent without a halt."""
 
 
 class WorkflowApprovalRejected(EventRecord, frozen=True, kw_only=True):
@@ -1629,6 +1637,37 @@ class PolicyUpdated(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["policy.updated"]
     payload: PolicyUpdatedPayload
+
+
+class HaltStartedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `halt.started`."""
+
+    by: str
+    """Identity that halted all work; absent without a halt."""
+    cancelled: int | None = None
+    """Number that were cancelled."""
+
+
+class HaltStarted(EventRecord, frozen=True, kw_only=True):
+    """An Operator halted the plane. `cancelled` counts the runs whose cancellation was requested with it."""
+
+    type: Literal["halt.started"]
+    payload: HaltStartedPayload
+
+
+class HaltLiftedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `halt.lifted`."""
+
+    by: str
+    """Identity that halted all work; absent without a halt."""
+    since_ms: int
+
+
+class HaltLifted(EventRecord, frozen=True, kw_only=True):
+    """An Admin lifted the halt that began at `since_ms`."""
+
+    type: Literal["halt.lifted"]
+    payload: HaltLiftedPayload
 
 
 class ScheduleUpsertedPayload(Model, frozen=True, kw_only=True):
@@ -2737,6 +2776,8 @@ Event: TypeAlias = (
     | WorkflowRunFailed
     | WorkflowRunCancelled
     | PolicyUpdated
+    | HaltStarted
+    | HaltLifted
     | ScheduleUpserted
     | ScheduleRemoved
     | ScheduleEnabled
@@ -2841,6 +2882,8 @@ CLASSES: dict[str, type[Event]] = {
     "workflow.run.failed": WorkflowRunFailed,
     "workflow.run.cancelled": WorkflowRunCancelled,
     "policy.updated": PolicyUpdated,
+    "halt.started": HaltStarted,
+    "halt.lifted": HaltLifted,
     "schedule.upserted": ScheduleUpserted,
     "schedule.removed": ScheduleRemoved,
     "schedule.enabled": ScheduleEnabled,

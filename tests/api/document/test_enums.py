@@ -18,6 +18,7 @@ OPEN = {
     "Fault.reason": "text for people",
     "AuditEntry.reason": "text of a client",
     "CancelRequest.reason": "text of a client",
+    "HaltRecord.reason": "text of a client",
     "Health.reason": "text for people",
     "TextTrace.reason": "text for people",
     "AppliedRedriveFilter.reason": "as the client sent it",

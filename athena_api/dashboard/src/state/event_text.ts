@@ -20,6 +20,8 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.paused": (event) => `paused: ${words(text(event, "reason"))}`,
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
+  "halt.started": (event) => `all work halted by ${text(event, "by")}`,
+  "halt.lifted": (event) => `halt lifted by ${text(event, "by")}`,
   "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,

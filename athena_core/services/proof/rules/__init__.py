@@ -19,7 +19,7 @@ from athena_core.services.proof.rules.erasure import ErasureRules
 from athena_core.services.proof.rules.log import LogRules
 from athena_core.services.proof.rules.message import MessageRules
 from athena_core.services.proof.rules.permission_rule import PermissionRuleRules
-from athena_core.services.proof.rules.policy import PolicyRules
+from athena_core.services.proof.rules.policy import HaltRules, PolicyRules
 from athena_core.services.proof.rules.queue import QueueRules
 from athena_core.services.proof.rules.review import ReviewRules
 from athena_core.services.proof.rules.run import RunRules
@@ -67,7 +67,7 @@ class Rules:
                 ScheduleRules(self.log),
             ),
             *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
-            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules(asks, self.runs)),
+            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules(asks, self.runs), HaltRules()),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 

@@ -1,8 +1,11 @@
-"""Rules of the policy: each one names the policy that it replaces."""
+"""Rules of the policy, which names the one that it replaces, and of the halt, in which no work begins."""
 
-from athena_core.domain import policy
+from athena_core.domain import DECIDERS, halt, policy
+from athena_core.event import Event
 from athena_core.protocols import Row
 from athena_core.services.proof.rule import RuleSet, follow, rule
+
+BEGINNINGS = tuple(kind for decider in DECIDERS for kind in decider.events if kind.BEGINS)
 
 
 class PolicyRules(RuleSet):
@@ -20,3 +23,30 @@ class PolicyRules(RuleSet):
     def replace(self, row: Row, event: policy.PolicyUpdated) -> None:
         """Apply the update."""
         self.now = policy.evolve(self.now, event)
+
+
+class HaltRules(RuleSet):
+    """The position of the halt before an event, None without one."""
+
+    def __init__(self) -> None:
+        self._halted_at: int | None = None
+
+    @rule(halt.HaltStarted)
+    def halts(self, row: Row, event: halt.HaltStarted) -> str | None:
+        """A halt starts only if there is none."""
+        return None if self._halted_at is None else f"it starts during the halt of position {self._halted_at}"
+
+    @rule(halt.HaltLifted)
+    def lifts(self, row: Row, event: halt.HaltLifted) -> str | None:
+        """Only a halt is lifted."""
+        return "nothing is halted" if self._halted_at is None else None
+
+    @rule(*BEGINNINGS)
+    def halted(self, row: Row, event: Event) -> str | None:
+        """No work begins during a halt."""
+        return None if self._halted_at is None else f"{row.type} during the halt of position {self._halted_at}"
+
+    @follow(halt.HaltStarted, halt.HaltLifted)
+    def apply(self, row: Row, event: Event) -> None:
+        """Apply the event."""
+        self._halted_at = row.position if isinstance(event, halt.HaltStarted) else None

@@ -2694,6 +2694,57 @@ class AsyncOperations(AsyncCore):
             },
         )
 
+    async def get_halt(self) -> models.HaltRecord:
+        """Get the halt, with the number of runs that go on and of those that wait.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.HaltRecord = await self.request("GET", "/halt", models.HaltRecord)
+        return answer
+
+    async def start_halt(
+        self, *, reason: str, cancel_running: bool | None = None, idempotency_key: str | None = None
+    ) -> models.HaltRecord:
+        """Halt all work: nothing begins until an Admin lifts the halt.
+
+        A second halt answers with the first. Requests that begin work are refused with 503 `HALTED`. Runs in line keep
+        their order. Running ones go on, unless `cancel_running` is true. Cancellations, answers, reads, redaction and
+        changes of the policy still work.
+
+        Args:
+            reason: Why all work is halted.
+            cancel_running: True to request the cancellation of every run that holds a slot, and of its children.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.HaltRecord = await self.request(
+            "POST",
+            "/halt",
+            models.HaltRecord,
+            body={"reason": reason, "cancelRunning": cancel_running},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def lift_halt(self, *, idempotency_key: str | None = None) -> models.HaltRecord:
+        """Lift the halt.
+
+        Runs in line are admitted in order. Without a halt, nothing changes.
+
+        Args:
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.HaltRecord = await self.request("DELETE", "/halt", models.HaltRecord, key=idempotency_key)
+        return answer
+
     def list_schedules(
         self,
         *,
@@ -3196,6 +3247,7 @@ class AsyncOperations(AsyncCore):
             "dead-letter",
             "denial",
             "fork",
+            "halt",
             "permission-rule",
             "policy",
             "redaction",
@@ -3250,7 +3302,7 @@ class AsyncOperations(AsyncCore):
     async def get_fleet_summary(
         self, *, min_position: int | None = None, stale: str | None = None
     ) -> models.FleetSummary:
-        """Get run counts, durations, waiting work, open asks and this month's cost.
+        """Get run counts, durations, waiting work, open asks, the halt and this month's cost.
 
         Args:
             min_position: Wait until the views reflect this position of the log.

@@ -248,7 +248,7 @@ export type ScheduleRunSkippedReason = "buffer-full" | "catchup-latest" | "catch
 
 export type ScheduleRunTriggeredStatus = "already-running" | "failed" | "ok";
 
-export type ScheduleSlotsMissedReason = "buffer-full" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded";
+export type ScheduleSlotsMissedReason = "buffer-full" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "halted" | "outside-start-end" | "overlap-skip" | "paused" | "removed" | "superseded";
 
 /** The work that a schedule starts: the stored input, a directive, a template or a workflow. */
 export interface ScheduleTarget {
@@ -606,6 +606,7 @@ export interface RunAnsweredEvent extends EventBase {
     readonly subjectSha256: string;
     /** Why it is paused. */
     readonly cause: RunAnsweredCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
     readonly optionId?: string | undefined;
     /** Id of the permission rule. */
@@ -856,6 +857,7 @@ export interface PermissionRuleCreatedEvent extends EventBase {
     readonly callSha256: string;
     /** Id of the ask. */
     readonly askId: string;
+    /** Identity that halted all work; absent without a halt. */
     readonly by: string;
     readonly expiresAtMs: number;
     /** Id of the run. */
@@ -875,6 +877,7 @@ export interface PermissionRuleRevokedEvent extends EventBase {
     readonly ruleId: string;
     /** Why it is paused. */
     readonly cause: PermissionRuleRevokedCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
   };
 }
@@ -1121,6 +1124,7 @@ export interface WorkflowApprovalGrantedEvent extends EventBase {
     readonly subjectSha256: string;
     /** Why it is paused. */
     readonly cause: WorkflowApprovalGrantedCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
   };
 }
@@ -1136,6 +1140,7 @@ export interface WorkflowApprovalRejectedEvent extends EventBase {
     readonly subjectSha256: string;
     /** Why it is paused. */
     readonly cause: WorkflowApprovalRejectedCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
   };
 }
@@ -1208,6 +1213,27 @@ export interface PolicyUpdatedEvent extends EventBase {
     readonly auditComment?: string | undefined;
     /** Identity that changed it last. */
     readonly updatedBy?: string | undefined;
+  };
+}
+
+/** An Operator halted the plane. `cancelled` counts the runs whose cancellation was requested with it. */
+export interface HaltStartedEvent extends EventBase {
+  readonly type: "halt.started";
+  readonly payload: {
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+    /** Number that were cancelled. */
+    readonly cancelled?: number | undefined;
+  };
+}
+
+/** An Admin lifted the halt that began at `sinceMs`. */
+export interface HaltLiftedEvent extends EventBase {
+  readonly type: "halt.lifted";
+  readonly payload: {
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+    readonly sinceMs: number;
   };
 }
 
@@ -2068,6 +2094,8 @@ export type KnownEvent =
   | WorkflowRunFailedEvent
   | WorkflowRunCancelledEvent
   | PolicyUpdatedEvent
+  | HaltStartedEvent
+  | HaltLiftedEvent
   | ScheduleUpsertedEvent
   | ScheduleRemovedEvent
   | ScheduleEnabledEvent
@@ -2169,6 +2197,8 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "workflow.run.failed",
   "workflow.run.cancelled",
   "policy.updated",
+  "halt.started",
+  "halt.lifted",
   "schedule.upserted",
   "schedule.removed",
   "schedule.enabled",

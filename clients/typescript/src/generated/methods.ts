@@ -720,6 +720,27 @@ export class Operations extends Transport {
     return new Pages(this, rows.listPolicyConcurrencyRejections, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
+  /** Get the halt, with the number of runs that go on and of those that wait. */
+  async getHalt(options: ReadOptions = {}): Promise<types.HaltRecord> {
+    return (await this.request(rows.getHalt, { ...options })).data;
+  }
+
+  /**
+   * Halt all work: nothing begins until an Admin lifts the halt.
+   *
+   * A second halt answers with the first. Requests that begin work are refused with 503 `HALTED`. Runs in line keep
+   * their order. Running ones go on, unless `cancelRunning` is true. Cancellations, answers, reads, redaction and
+   * changes of the policy still work.
+   */
+  async startHalt(body: types.HaltBody, options: WriteOptions = {}): Promise<types.HaltRecord> {
+    return (await this.request(rows.startHalt, { body, ...options })).data;
+  }
+
+  /** Lift the halt. Runs in line are admitted in order. Without a halt, nothing changes. */
+  async liftHalt(options: WriteOptions = {}): Promise<types.HaltRecord> {
+    return (await this.request(rows.liftHalt, { ...options })).data;
+  }
+
   /** List schedules in the order of their creation. */
   listSchedules(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.ScheduledTask, types.ScheduledTaskPage> {
     return new Pages(this, rows.listSchedules, { query: { ...query }, ...options }, (page) => page.items, "cursor");
@@ -790,7 +811,7 @@ export class Operations extends Transport {
     return new Pages(this, rows.getAuditTrail, { query: { ...query }, ...options }, (page) => page.items, "cursor");
   }
 
-  /** Get run counts, durations, waiting work, open asks and this month's cost. */
+  /** Get run counts, durations, waiting work, open asks, the halt and this month's cost. */
   async getFleetSummary(options: ReadOptions = {}): Promise<types.FleetSummary> {
     return (await this.request(rows.getFleetSummary, { ...options })).data;
   }

@@ -26,6 +26,7 @@ import type {
   FleetSummary,
   ForgottenEntry,
   FoundIds,
+  HaltRecord,
   HarnessProfile,
   HarnessProfilePage,
   Health,
@@ -156,6 +157,9 @@ export const getPolicy: Operation<PolicyDocument | null> = { id: "getPolicy", me
 export const putPolicy: Operation<PolicyDocument> = { id: "putPolicy", method: "PUT", path: "/policy", command: "policy update" };
 export const simulatePolicy: Operation<Simulation> = { id: "simulatePolicy", method: "POST", path: "/policy/simulate", command: "policy simulate" };
 export const listPolicyConcurrencyRejections: Operation<RejectionPage> = { id: "listPolicyConcurrencyRejections", method: "GET", path: "/policy/rejections", command: "rejections list" };
+export const getHalt: Operation<HaltRecord> = { id: "getHalt", method: "GET", path: "/halt", command: "halted" };
+export const startHalt: Operation<HaltRecord> = { id: "startHalt", method: "POST", path: "/halt", command: "halt" };
+export const liftHalt: Operation<HaltRecord> = { id: "liftHalt", method: "DELETE", path: "/halt", command: "unhalt" };
 export const listSchedules: Operation<ScheduledTaskPage> = { id: "listSchedules", method: "GET", path: "/schedules", command: "schedules list" };
 export const createSchedule: Operation<ScheduledTask> = { id: "createSchedule", method: "POST", path: "/schedules", command: "schedules create" };
 export const tickSchedules: Operation<TickResult> = { id: "tickSchedules", method: "POST", path: "/schedules/tick", command: "schedules tick" };

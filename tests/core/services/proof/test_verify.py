@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import FixedClock, iso
-from athena_core.domain import directive, memory, plane, policy, run, schedule, session, template
+from athena_core.domain import directive, halt, memory, plane, policy, run, schedule, session, template
 from athena_core.domain.anchor import stream_of
 from athena_core.event import MARK_BYTES, Event, Guard, Position
 from athena_core.log.anchor import Anchor
@@ -1020,6 +1020,35 @@ def redrive_begun_twice(forge: Forge) -> None:
     forge.add("rdr_1", bulk.STARTED, bulk.STARTED)
 
 
+HALT = halt.HaltStarted(by="ann", reason="wrong prices")
+LIFT = halt.HaltLifted(by="eve", since_ms=0)
+
+
+def halted_twice(forge: Forge) -> None:
+    forge.add("halt", HALT)
+    forge.add("halt", HALT)
+
+
+def lifted_without_a_halt(forge: Forge) -> None:
+    forge.add("halt", HALT)
+    forge.add("halt", LIFT)
+    forge.add("halt", LIFT)
+
+
+def begun_during_a_halt(forge: Forge) -> None:
+    forge.add("halt", HALT)
+    forge.add("run_1", CREATED)
+
+
+def test_work_begins_before_and_after_a_halt_and_runs_end_meanwhile(forge: Forge) -> None:
+    forge.add("run_1", CREATED, LEASED, STARTED)
+    forge.add("halt", HALT)
+    forge.add("run_1", COMPLETED)
+    forge.add("halt", LIFT)
+    forge.add("run_2", CREATED)
+    assert forge.report().violations == ()
+
+
 BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] = (
     (tampered_payload, "chain", 2, "the payload does not match its hash"),
     (tampered_text, "chain", 4, "the text does not match its hash"),
@@ -1147,6 +1176,9 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (kept_twice, "anchors", 2, "anchor.kept is event 2 of anchor:abababababababab:7"),
     (kept_elsewhere, "anchors", 1, "anchor.kept of anchor:abababababababab:7 is in stream anchor:abababababababab:8"),
     (conflicted_with_nothing, "anchors", 1, "anchor.conflicted is event 1 of anchor:abababababababab:7"),
+    (halted_twice, "halts", 2, "it starts during the halt of position 1"),
+    (lifted_without_a_halt, "lifts", 3, "nothing is halted"),
+    (begun_during_a_halt, "halted", 2, "run.created during the halt of position 1"),
     (sent_twice, "messages", 2, "a2a.message.sent of msg_1, which was sent"),
     (command_in_two_parts, "commands", 3, "are interrupted by another command"),
     (guard_lost, "guards", None, "the guard slot of run_1 is absent; the log implies [1, 's', 'provider:mock']"),

@@ -1,0 +1,229 @@
+"""The halt over HTTP: no work begins, whichever way, nothing is lost, and what waited goes on in order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_api.operations import OPERATIONS
+from athena_core.domain import DECIDERS
+from tests.support.api import soon
+from tests.support.gate import Gates
+from tests.support.inside import Inside, plane_on
+
+WHY = {"reason": "wrong prices"}
+
+REFUSED = {
+    "createRun",
+    "drainWork",
+    "redriveA2aDlq",
+    "requeueA2aDlqItem",
+    "resumeRun",
+    "resumeWorkflow",
+    "retryRun",
+    "runPersona",
+    "runSchedule",
+    "runTemplate",
+    "runWorkflow",
+    "tickSchedules",
+}
+"""The operations that begin work."""
+MEANWHILE = {
+    *("acceptClock", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun", "cancelRunByRunId"),
+    *("cancelWorkflowRun", "createDirective", "createHarnessProfile", "createRunTemplate", "createSchedule"),
+    *("createWorkflow", "deleteSchedule", "disableSchedule", "discardA2aDlqItem", "enableSchedule", "enqueueWork"),
+    *(
+        "forgetMemory",
+        "getMemory",
+        "keepAnchor",
+        "liftHalt",
+        "pauseSchedule",
+        "putPolicy",
+        "recordMemory",
+        "revokePermissionRule",
+    ),
+    *("rejectWorkflowStep", "restoreA2aDlqItem", "resumeSchedule", "sendA2aMessage", "simulatePolicy", "startHalt"),
+    *("revokePermissionRule", "updateRunTemplate", "updateSchedule"),
+}
+"""The operations that begin no work. What they put into a queue waits."""
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    found = Gates(tmp_path / "gates")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def plane(tmp_path: Path, gates: Gates) -> Iterator[Inside]:
+    with plane_on(tmp_path, **gates.settings, executor_max_runs="2", scheduler="off") as inside:
+        yield inside
+
+
+def refused(plane: Inside, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    answer = plane.ask(method, path, body, **headers)
+    assert answer.status_code == 503, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["details"]["reason"], error["details"]["by"]) == ("HALTED", WHY["reason"], "local")
+    return error
+
+
+def types(plane: Inside, *named: str) -> list[str]:
+    page = plane.data("GET", f"/events?limit=500&types={','.join(named)}")
+    return [event["type"] for event in page["events"]]
+
+
+def status(plane: Inside, run_id: str) -> str:
+    record = plane.data("GET", f"/runs/{run_id}")
+    return str(record.get("run", record)["status"])
+
+
+def test_every_command_says_if_it_begins_work() -> None:
+    """A new operation belongs in one of the two sets, and a new event that begins work in the third."""
+    assert {row.id for row in OPERATIONS if row.method != "GET"} == REFUSED | MEANWHILE
+    assert not REFUSED & MEANWHILE
+    assert {kind.TYPE for decider in DECIDERS for kind in decider.events if kind.BEGINS} == {
+        "a2a.dlq.redrive.started",
+        "a2a.dlq.requeued",
+        "persona.run.repair-requested",
+        "persona.run.started",
+        "run.created",
+        "run.leased",
+        "run.queued",
+        "run.resumed",
+        "schedule.run.started",
+        "work.batch.started",
+        "work.drain.started",
+        "workflow.resumed",
+        "workflow.run.created",
+        "workflow.step.started",
+    }
+
+
+def test_a_halt_is_read_answered_twice_and_lifted(plane: Inside) -> None:
+    assert plane.data("GET", "/halt") == {"halted": False, "running": 0, "waiting": 0}
+    first = plane.data("POST", "/halt", WHY)
+    assert (first["halted"], first["by"], first["reason"]) == (True, "local", "wrong prices")
+    assert plane.data("POST", "/halt", {"reason": "another"}) == first == plane.data("GET", "/halt")
+    error = refused(plane, "POST", "/runs", {"input": "x"}, idempotency_key="one")
+    assert error["message"].startswith(f"local halted all work at {first['since']}: wrong prices.")
+    assert (error["retryable"], error["retryWith"]) == (True, "same-key")
+    assert plane.data("GET", "/fleet/summary")["halted"] is True
+    assert "athena_halted 1\n" in plane.metrics()
+    assert plane.data("DELETE", "/halt") == {"halted": False, "running": 0, "waiting": 0} == plane.data("GET", "/halt")
+    assert plane.data("DELETE", "/halt")["halted"] is False
+    assert plane.data("POST", "/runs", {"input": "x"}, idempotency_key="one")["output"] == "said: x"
+    assert types(plane, "halt.started", "halt.lifted", "policy.rejected") == ["halt.started", "halt.lifted"]
+    entries = plane.data("GET", "/governance/audit-trail?kind=halt")["items"]
+    assert [entry["after"] for entry in entries] == [{"halted": False}, {"halted": True}]
+    assert entries[1]["reason"] == "wrong prices"
+
+
+def test_refusals_by_a_halt_are_counted_and_not_recorded_one_by_one(plane: Inside) -> None:
+    plane.data("POST", "/halt", WHY)
+    for _ in range(5):
+        refused(plane, "POST", "/runs", {"input": "x"})
+    for _ in soon():
+        if found := plane.data("GET", "/events?types=requests.suppressed")["events"]:
+            break
+    assert sum(event["payload"]["count"] for event in found) == 5
+    assert found[0]["payload"]["operation"] == "runs.create"
+    assert types(plane) == [*["AUTHZ_MODE_ACTIVE"], "halt.started", *["requests.suppressed"] * len(found)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        {"reason": None},
+        {"reason": ""},
+        {"reason": " \t"},
+        {"reason": "x" * 10_000},
+        {"reason": 7},
+        {"reason": ["x"]},
+        {"reason": "a\0b"},
+        {"reason": "x", "cancelRunning": "true"},
+        {"reason": "x", "cancelRunning": 1},
+        {"reason": "x", "more": 1},
+        ["x"],
+        "x",
+    ],
+    ids=str,
+)
+def test_a_hostile_body_halts_nothing(plane: Inside, body: Any) -> None:
+    answer = plane.ask("POST", "/halt", body)
+    assert answer.status_code == 400, answer.text
+    assert plane.data("GET", "/halt")["halted"] is False
+
+
+def test_runs_in_line_are_not_admitted_and_go_on_in_order_after_it(plane: Inside, gates: Gates) -> None:
+    first, second = gates["first"], gates["second"]
+    running = [plane.begin(gate.order, gate.order.replace(" ", "-")) for gate in (first, second)]
+    first.arrival(), second.arrival()
+    waiting = [plane.begin(f"number {number}", f"line-{number}") for number in range(4)]
+    halted = plane.data("POST", "/halt", WHY)
+    assert (halted["running"], halted["waiting"]) == (2, 4)
+    first.release(), second.release()
+    for run_id in running:
+        plane.until(f"/runs/{run_id}", "status", "completed")
+    assert [status(plane, run_id) for run_id in waiting] == ["queued"] * 4
+    plane.data("PUT", "/policy", {"schemaVersion": 1, "maxConcurrentRuns": 9})
+    assert [status(plane, run_id) for run_id in waiting] == ["queued"] * 4
+    lifted = plane.data("DELETE", "/halt")
+    assert (lifted["running"], lifted["waiting"]) == (2, 2)
+    for run_id in waiting:
+        plane.until(f"/runs/{run_id}", "status", "completed")
+    created = plane.data("GET", "/events?types=run.created&limit=500")["events"]
+    assert [event["runId"] for event in created] == [*running, *waiting]
+
+
+def test_running_runs_and_their_children_are_cancelled_with_it_and_waiting_ones_stay(
+    plane: Inside, gates: Gates
+) -> None:
+    held = gates["held"]
+    running = plane.begin(held.order, "holder")
+    held.arrival()
+    child = plane.begin("child", "holder", parentRunId=running)
+    waiting = plane.begin("later", "holder")
+    halted = plane.data("POST", "/halt", {**WHY, "cancelRunning": True})
+    assert halted["cancelled"] == 2
+    for run_id in (running, child):
+        ended = plane.until(f"/runs/{run_id}", "status", "cancelled")
+        assert ended["status"] == "cancelled"
+    assert status(plane, waiting) == "queued"
+    (event,) = plane.data("GET", "/events?types=halt.started")["events"]
+    assert event["payload"] == {"by": "local", "cancelled": 2}
+    again = plane.data("POST", "/halt", {"reason": "x", "cancelRunning": True})
+    assert (again["cancelled"], again["reason"]) == (0, "wrong prices")
+    plane.data("DELETE", "/halt")
+    plane.until(f"/runs/{waiting}", "status", "completed")
+
+
+def test_a_paused_run_is_not_resumed(plane: Inside) -> None:
+    plane.data("POST", "/halt", WHY)
+    assert plane.ask("POST", "/runs/run_unknown/resume", {}).status_code == 404
+
+
+def test_a_queue_is_drained_no_further_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
+    gate = gates["batch"]
+    for said in (gate.order, "second", "third"):
+        plane.data("POST", "/work/enqueue", {"sessionId": "q", "payload": said, "mode": "followup"})
+    plane.data("POST", "/work/q/drain", {}, prefer="respond-async")
+    gate.arrival()
+    plane.data("POST", "/halt", WHY)
+    gate.release()
+    for _ in soon():
+        if types(plane, "work.item.drained"):
+            break
+    plane.data("POST", "/work/enqueue", {"sessionId": "other", "payload": "x", "mode": "followup"})
+    refused(plane, "POST", "/work/other/drain", {})
+    assert types(plane, "work.batch.started", "work.item.drained") == ["work.batch.started", "work.item.drained"]
+    assert plane.data("GET", "/admin/health")["status"] == "ok"
+    plane.data("DELETE", "/halt")
+    for _ in soon():
+        if types(plane, "work.drained"):
+            break
+    assert types(plane, "work.item.drained") == ["work.item.drained"] * 3
