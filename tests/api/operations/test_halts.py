@@ -162,11 +162,13 @@ def test_a_hostile_body_halts_nothing(plane: Inside, body: Any) -> None:
 def test_runs_in_line_are_not_admitted_and_go_on_in_order_after_it(plane: Inside, gates: Gates) -> None:
     first, second = gates["first"], gates["second"]
     running = [plane.begin(gate.order, gate.order.replace(" ", "-")) for gate in (first, second)]
-    first.arrival(), second.arrival()
+    first.arrival()
+    second.arrival()
     waiting = [plane.begin(f"number {number}", f"line-{number}") for number in range(4)]
     halted = plane.data("POST", "/halt", WHY)
     assert (halted["running"], halted["waiting"]) == (2, 4)
-    first.release(), second.release()
+    first.release()
+    second.release()
     for run_id in running:
         plane.until(f"/runs/{run_id}", "status", "completed")
     assert [status(plane, run_id) for run_id in waiting] == ["queued"] * 4
