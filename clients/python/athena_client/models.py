@@ -43,6 +43,7 @@ if TYPE_CHECKING:
             "dead-letter",
             "denial",
             "fork",
+            "halt",
             "permission-rule",
             "policy",
             "redaction",
@@ -177,6 +178,7 @@ if TYPE_CHECKING:
             "catchup-none",
             "catchup-window-exceeded",
             "disabled",
+            "halted",
             "outside-start-end",
             "overlap-skip",
             "paused",
@@ -1393,7 +1395,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
 
     `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
     with waiting runs or queue items, and `open_asks` what waits for a person. `paused` counts runs that wait for money
-    or a person, also in line after the answer. `error_rate` is failed divided by total, and `uptime` is 1 minus that.
+    or a person, also in line after the answer. `halted` is true while no work may begin. `error_rate` is failed divided
+    by total, and `uptime` is 1 minus that.
     """
 
     total: int
@@ -1428,6 +1431,8 @@ class FleetSummary(Model, frozen=True, kw_only=True):
     """The last 24 hours."""
     open_asks: int
     """Asks that wait for a person."""
+    halted: bool
+    """True while no work may begin."""
     oldest_ask_since: str | None = None
     """Time of the oldest open ask; absent if none is open."""
 
@@ -1481,6 +1486,29 @@ class FoundIds(Model, frozen=True, kw_only=True):
 
     items: list[FoundId]
     """The ids."""
+
+
+class HaltRecord(Model, frozen=True, kw_only=True):
+    """The halt of the plane, if there is one: who halted it, when, and why.
+
+    `running` counts the admitted runs, which go on, and `waiting` the runs in line. `cancelled` counts the runs whose
+    cancellation this request asked for.
+    """
+
+    halted: bool
+    """True while no work may begin."""
+    running: int
+    """Runs that hold a slot and go on."""
+    waiting: int
+    """Runs in line."""
+    by: str | None = None
+    """Identity that halted all work; absent without a halt."""
+    since: str | None = None
+    """When the halt began; absent without one."""
+    reason: str | None = None
+    """Why all work is halted; absent without a halt."""
+    cancelled: int | None = None
+    """Runs whose cancellation was requested; only in answers to `cancel_running`."""
 
 
 class HarnessConfig(Model, frozen=True, kw_only=True):

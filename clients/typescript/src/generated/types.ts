@@ -354,7 +354,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "ask" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
+export type AuditKind = "anchor" | "approval" | "ask" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -933,7 +933,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -1317,7 +1317,8 @@ export interface FleetQueue {
  *
  * `total` counts all runs ever admitted, and `failed` those that ended without an answer. `pending` counts sessions
  * with waiting runs or queue items, and `openAsks` what waits for a person. `paused` counts runs that wait for money or
- * a person, also in line after the answer. `errorRate` is failed divided by total, and `uptime` is 1 minus that.
+ * a person, also in line after the answer. `halted` is true while no work may begin. `errorRate` is failed divided by
+ * total, and `uptime` is 1 minus that.
  */
 export interface FleetSummary {
   /** Runs ever admitted. */
@@ -1352,6 +1353,8 @@ export interface FleetSummary {
   readonly recent: FleetWindow;
   /** Asks that wait for a person. */
   readonly openAsks: number;
+  /** True while no work may begin. */
+  readonly halted: boolean;
   /** Time of the oldest open ask; absent if none is open. */
   readonly oldestAskSince?: string | undefined;
 }
@@ -1402,6 +1405,37 @@ export interface FoundId {
 export interface FoundIds {
   /** The ids. */
   readonly items: readonly FoundId[];
+}
+
+/** Why all work stops. `cancelRunning` also requests the cancellation of every admitted run. */
+export interface HaltBody {
+  /** Why all work is halted. */
+  readonly reason: string;
+  /** True to request the cancellation of every run that holds a slot, and of its children. */
+  readonly cancelRunning?: boolean | null | undefined;
+}
+
+/**
+ * The halt of the plane, if there is one: who halted it, when, and why.
+ *
+ * `running` counts the admitted runs, which go on, and `waiting` the runs in line. `cancelled` counts the runs whose
+ * cancellation this request asked for.
+ */
+export interface HaltRecord {
+  /** True while no work may begin. */
+  readonly halted: boolean;
+  /** Runs that hold a slot and go on. */
+  readonly running: number;
+  /** Runs in line. */
+  readonly waiting: number;
+  /** Identity that halted all work; absent without a halt. */
+  readonly by?: string | undefined;
+  /** When the halt began; absent without one. */
+  readonly since?: string | undefined;
+  /** Why all work is halted; absent without a halt. */
+  readonly reason?: string | undefined;
+  /** Runs whose cancellation was requested; only in answers to `cancelRunning`. */
+  readonly cancelled?: number | undefined;
 }
 
 /** The model and the tools of a harness profile. */
@@ -3112,7 +3146,7 @@ export interface ScheduleRunLog {
   readonly errorCode?: string | undefined;
 }
 
-export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "outside-start-end" | "overlap-skip" | "paused" | "policy-rejected" | "removed" | "superseded";
+export type ScheduleRunReason = "buffer-full" | "cancelled" | "catchup-latest" | "catchup-none" | "catchup-window-exceeded" | "disabled" | "halted" | "outside-start-end" | "overlap-skip" | "paused" | "policy-rejected" | "removed" | "superseded";
 
 /**
  * Result of one run of a schedule.
