@@ -17,6 +17,7 @@ from athena_core.decider import Context, Outcome, Reader, record
 from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.event import Event, Meta
+from athena_core.log.port import StoredGuard
 from athena_core.services.asks import raising
 from athena_core.services.execution.requested_calls import ASKS_MAX
 from athena_core.services.runs.admission import RunTransaction, apply_command
@@ -94,6 +95,15 @@ class Plane:
         return [event for event in events if isinstance(event, run.TranscriptAppended) and event.role == "tool"]
 
 
+def rows_at_start(plane: Plane) -> list[StoredGuard]:
+    """Return the rows that a start of a server reads, beside the last row of the log."""
+    reader = plane.parts.log.reader()
+    try:
+        return reader.guards()
+    finally:
+        reader.close()
+
+
 @asynccontextmanager
 async def at_work(directory: Path, *script: Step) -> AsyncIterator[Plane]:
     with acting(script) as model:
@@ -135,6 +145,8 @@ async def test_a_run_is_parked_after_its_hold_and_continues_after_the_answer(tmp
         await plane.until(run_id, run.RunPaused.TYPE)
         state = plane.parts.runs.state(run_id)
         assert (state.status, state.paused, state.executor) == ("paused", "ask", None)
+        about = [guard for guard in rows_at_start(plane) if run_id in map(str, (guard[1], *guard[2]))]
+        assert sorted(kind for kind, *_ in about) == ["ask", "turn"], "its session's turn, and one row more"
         with anyio.fail_after(PATIENCE_SECONDS):
             while plane.parts.runner.busy:
                 await anyio.sleep(0)

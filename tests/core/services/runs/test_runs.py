@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
@@ -12,6 +13,7 @@ from athena_core.event import Meta
 from athena_core.services.runs.waiting import RunWaiter
 from athena_core.services.waiters import OneShot
 from athena_core.settings import load
+from tests.support.events.run import CREATED
 
 
 async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: Path) -> None:
@@ -21,6 +23,25 @@ async def test_a_run_that_could_not_be_withdrawn_is_not_called_undone(tmp_path: 
     meta = Meta(actor="alice", correlation="trace")
     with pytest.raises(OutcomeUnknown, match="run_1 is still queued"):
         await parts.runs._see_through("run_1", RunWaiter(), meta, None)
+    parts.close()
+
+
+async def test_a_caller_waits_on_while_the_run_asks_a_person_and_not_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load({"ATHENA_STATE_DIR": str(tmp_path / "state")}, tmp_path)
+    parts = wire(settings, FixedClock(), SystemIds())
+    held = iter((0.002, 0.004, 0.004))
+    monkeypatch.setattr(parts.runs, "_grace_seconds", 0.001)
+    monkeypatch.setattr(parts.runs, "recorded", lambda run_id: [])
+    monkeypatch.setattr("athena_core.services.runs.runs.held_seconds", lambda recorded: next(held))
+    request = replace(CREATED, timeout_ms=1)
+    assert not await parts.runs._settled("run_1", RunWaiter(), request)
+    assert not list(held), "it waited for each ask, and once more for the last one"
+    parked = RunWaiter()
+    held = iter((0.002,))
+    monkeypatch.setattr(parts.runs, "recorded", lambda run_id: parked.happen())
+    assert await parts.runs._settled("run_1", parked, request)
     parts.close()
 
 
