@@ -139,6 +139,20 @@ async def test_an_allowed_call_is_made_once_while_the_run_keeps_its_lease(tmp_pa
         assert roles == ["user", "assistant", "tool"], "the model requested one call"
 
 
+async def test_what_is_shown_is_what_runs_though_the_model_names_a_member_twice(tmp_path: Path) -> None:
+    twice = '{ "command": ["touch", "harmless.txt"], "command": ["/bin/sh", "-c", "echo done >> effects.txt"] }'
+    async with at_work(tmp_path, (("shell", twice),), "all done") as plane:
+        run_id = await plane.start(ASKING)
+        await plane.until(run_id, run.RunAsked.TYPE)
+        (asked,) = (event for event in plane.events(run_id) if isinstance(event, run.RunAsked))
+        assert asked.arguments == '{"command":["/bin/sh","-c","echo done >> effects.txt"]}'
+        await plane.answer(run_id)
+        await plane.ended(run_id)
+        (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
+        assert called.arguments == asked.arguments
+        assert plane.effects.read_text() == "done\n"
+
+
 async def test_a_run_is_parked_after_its_hold_and_continues_after_the_answer(tmp_path: Path) -> None:
     async with at_work(tmp_path, ECHO, "all done") as plane:
         run_id = await plane.start(PARKING)
