@@ -12,13 +12,8 @@ from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import (
     RunAnswered,
     RunAsked,
-    RunCancelled,
-    RunCompleted,
-    RunCrashed,
     RunCreated,
-    RunFailed,
     RunQueued,
-    RunTimedOut,
 )
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import (
@@ -41,6 +36,7 @@ AskKind: TypeAlias = Literal[RunAskKind, "workflow-approval"]
 AskStatus: TypeAlias = Literal["open", "approved", "rejected", "answered", "expired", "cancelled"]
 
 DEFAULT_ROLE: ApproverRole = "Operator"
+ASK_TOOL = "ask_user"
 
 
 class AskChoice(Value):
@@ -120,7 +116,7 @@ class OpenAsksRow(msgspec.Struct, gc=False):
 
 
 class AskingRunRow(msgspec.Struct, gc=False):
-    """A run that has not ended. It may ask."""
+    """A run that may ask, because its profile restricts tools or offers ``ask_user``. Other runs are not stored."""
 
     run_id: str
     requester: str
@@ -188,24 +184,18 @@ ASKS = Projection("asks", version=2, tables=(ASK, TEXT, ANSWER, OPEN, ASKING_RUN
 
 @ASKS.handler
 def run_requested(rows: Rows, recorded: Recorded[RunQueued | RunCreated]) -> None:
-    """Add a run with its first event."""
-    if recorded.version == 1:
-        event = recorded.event
-        name = event.harness_profile_snapshot.display_name if event.profile_named else None
+    """Add a run with its first event, unless its profile lets it ask nothing."""
+    event = recorded.event
+    profile = event.harness_profile_snapshot
+    if recorded.version == 1 and (profile.tool_policies is not None or ASK_TOOL in profile.config.tools):
+        name = profile.display_name if event.profile_named else None
         rows.append(ASKING_RUN, AskingRunRow(recorded.stream, recorded.actor, event.harness_profile_id, name))
-
-
-@ASKS.handler
-def run_ended(
-    rows: Rows, recorded: Recorded[RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunCrashed]
-) -> None:
-    rows.delete(ASKING_RUN, recorded.stream)
 
 
 @ASKS.handler
 def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     event = recorded.event
-    run = rows.need(ASKING_RUN, recorded.stream)
+    run = rows.get(ASKING_RUN, recorded.stream)
     row = AskRow(
         position=recorded.position,
         ask_id=event.ask_id,
@@ -219,9 +209,9 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
         not_requester=event.not_requester is True,
         session_id=recorded.session_id,
         run_id=recorded.stream,
-        harness_profile_id=run.harness_profile_id,
-        agent_name=run.agent_name,
-        requester=run.requester,
+        harness_profile_id=None if run is None else run.harness_profile_id,
+        agent_name=None if run is None else run.agent_name,
+        requester=None if run is None else run.requester,
         origin=event.origin,
         turn=event.turn,
         tool_call_id=event.tool_call_id,

@@ -1,6 +1,6 @@
 """Read model of sessions and their transcripts."""
 
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
@@ -8,6 +8,8 @@ from athena_core.clock import iso
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.run import (
     MemoryRecalled,
+    RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCompleted,
     RunCrashed,
@@ -27,6 +29,8 @@ from athena_core.values import PAGE_BYTES_MAX, Scope
 from projections.engine.cursor import event_id
 from projections.engine.page import Keyset, Page, fill_page, first
 from projections.engine.projection import Projection, Rows, Table
+
+TranscriptEntryKind: TypeAlias = Literal[TranscriptKind, "ask", "answer"]
 
 
 class SessionRow(msgspec.Struct, gc=False):
@@ -55,9 +59,10 @@ class SessionRunRow(msgspec.Struct, gc=False):
 
 
 class TranscriptEntryRow(msgspec.Struct, gc=False):
-    """A message or tool call of a transcript. ``mark`` belongs to the event's id.
+    """A message, tool call, ask or answer of a transcript. ``mark`` belongs to the event's id.
 
-    Content and unknown tool names are NULL once redacted. ``remarks`` are words separated by spaces.
+    Content and unknown tool names are NULL once redacted. ``remarks`` are words separated by spaces, each a flag or
+    ``name=value``.
     """
 
     position: int
@@ -65,7 +70,7 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
     session_id: str
     run_id: str
     role: TranscriptRole
-    kind: TranscriptKind
+    kind: TranscriptEntryKind
     content: str | None
     redacted: bool
     tool_call_id: str | None
@@ -80,7 +85,7 @@ class TranscriptEntryRow(msgspec.Struct, gc=False):
 SESSION = Table("session", SessionRow, key=("session_id",), indexes=(("updated_at", "session_id"),), cached=True)
 SESSION_RUN = Table("session_run", SessionRunRow, key=("run_id",), cached=True)
 ENTRY = Table("session_entry", TranscriptEntryRow, key=("position",), indexes=(("session_id", "position"),))
-SESSIONS = Projection("sessions", version=4, tables=(SESSION, SESSION_RUN, ENTRY))
+SESSIONS = Projection("sessions", version=5, tables=(SESSION, SESSION_RUN, ENTRY))
 
 REMARKS = ("sanitized", "truncated", "changed", "interrupted")
 """Flags of an entry that are shown in its metadata. A refused call also has the reason of the refusal."""
@@ -149,7 +154,28 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
     """Add a tool call. A refused attempt is an error."""
     event = recorded.event
-    _append(rows, recorded, "assistant", "tool-call", event.arguments, event.refused)
+    remarks = event.refused if event.ask_id is None else f"askId={event.ask_id}"
+    _append(rows, recorded, "assistant", "tool-call", event.arguments, remarks)
+
+
+@SESSIONS.handler
+def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
+    """Add a question, or the arguments of a call that needs permission."""
+    event = recorded.event
+    content = event.arguments if event.kind == "tool-permission" else event.title
+    remarks = f"askId={event.ask_id} ask={event.kind}"
+    rows.append(ENTRY, _entry(rows, recorded, "ask", content, remarks, event.tool_call_id, event.tool_name))
+
+
+@SESSIONS.handler
+def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
+    """Add an answer: the values of a form, other arguments or the note, in this order; empty without them."""
+    event = recorded.event
+    content = event.values or event.arguments or event.note or ""
+    named = {"askId": event.ask_id, "cause": event.cause, "optionId": event.option_id, "by": event.by}
+    named["ruleId"] = event.rule_id
+    remarks = " ".join(f"{name}={value}" for name, value in named.items() if value is not None)
+    rows.append(ENTRY, _entry(rows, recorded, "answer", content, remarks))
 
 
 @SESSIONS.handler
@@ -203,6 +229,34 @@ def _append(
     )
 
 
+def _entry(
+    rows: Rows,
+    recorded: Recorded[RunAsked] | Recorded[RunAnswered],
+    kind: TranscriptEntryKind,
+    content: str | None,
+    remarks: str,
+    tool_call_id: str | None = None,
+    tool_name: str | None = None,
+) -> TranscriptEntryRow:
+    """Return the entry of an ask or an answer. Neither is a message of the model."""
+    return TranscriptEntryRow(
+        position=recorded.position,
+        mark=recorded.mark,
+        session_id=rows.need(SESSION_RUN, recorded.stream).session_id,
+        run_id=recorded.stream,
+        role="system",
+        kind=kind,
+        content=content,
+        redacted=False,
+        tool_call_id=tool_call_id,
+        tool_name=tool_name,
+        unknown_name=None,
+        is_error=None,
+        remarks=remarks,
+        created_at=recorded.at,
+    )
+
+
 def _touch(rows: Rows, recorded: Recorded[Event], session_id: str, provider: str, model: str) -> None:
     row = rows.change(SESSION, session_id)
     row.updated_at, row.provider, row.model = recorded.at, provider, model
@@ -230,13 +284,14 @@ class TranscriptEntry(Value):
     """A transcript entry. It is ``provisional`` until its run ends; then ``runStatus`` is the outcome of the run.
 
     ``partial``: the model had not finished when the run ended or paused; later runs do not get it as context.
-    ``content`` is null once redacted; then ``redacted`` is true.
+    ``content`` is null once redacted; then ``redacted`` is true. An ``ask`` and its ``answer`` name each other by
+    ``metadata.askId``.
     """
 
     id: str
     role: TranscriptRole
     content: str | None
-    kind: TranscriptKind
+    kind: TranscriptEntryKind
     metadata: dict[str, str]
     created_at: str
     run_id: str
@@ -318,7 +373,9 @@ def _to_entry(values: tuple[Cell, ...], log_id: str) -> TranscriptEntry:
     metadata = {"runId": row.run_id, "runTraceId": str(trace_id)}
     if citations is not None and row.role == "assistant" and row.kind == "message":
         metadata["memoryCitations"] = str(citations)
-    metadata |= dict.fromkeys((row.remarks or "").split(), "true")
+    for remark in (row.remarks or "").split():
+        name, _, value = remark.partition("=")
+        metadata[name] = value or "true"
     return TranscriptEntry(
         id=event_id(log_id, row.position, row.mark),
         role=row.role,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, iso
 from athena_core.domain import EVENTS
@@ -72,6 +73,7 @@ SPEC = HarnessSpec(
     config=HarnessConfig(provider="mock", model="mock-model", tools=("none",)),
     policies=HarnessPolicies(timeout_ms=1000, retry_limit=1, budget_usd=0),
 )
+ASKING = replace(SPEC, config=replace(SPEC.config, tools=("ask_user",)))
 RELIABILITY = Reliability(provider_attempts=1, provider_retries=0, fallback_hops=0)
 CONTEXT = ContextMeta(
     initial_strategy="raw",
@@ -180,6 +182,7 @@ class History:
         provider: str = "mock",
         persona: str | None = None,
         actor: str = "local",
+        asking: bool = False,
     ) -> str:
         """Append a run with plain input: its session, its shadow directive, and the run, admitted or waiting."""
         if f"session:{session_id}" not in self.versions:
@@ -193,8 +196,8 @@ class History:
             "harness_profile_id": "shadow-harness-0123456789ab",
             "provider": provider,
             "model": "mock-model",
-            "harness_profile_snapshot": SPEC,
-            "profile_named": False,
+            "harness_profile_snapshot": ASKING if asking else SPEC,
+            "profile_named": asking,
             "timeout_ms": 30_000,
             "requested_by": "ex_1",
             "persona_name": persona,
@@ -472,7 +475,7 @@ class History:
         session_id = f"s{choice % 4}"
         run_id = runs[choice % len(runs)] if runs else None
         if kind == 0:
-            self.request(session_id)
+            self.request(session_id, asking=choice % 3 == 0)
         elif kind == 1:
             self.request(session_id, "session-busy" if choice % 2 else "concurrency")
         elif kind == 2 and waiting:

@@ -150,7 +150,7 @@ ROOT = Identity(subject="root", role=Role.ADMIN)
 def asking(**fields: Any) -> tuple[History, str, str]:
     """Return a history with a run of vera that asks, the run and the ask."""
     history = History()
-    run_id = history.request("s1", actor="vera")
+    run_id = history.request("s1", actor="vera", asking=True)
     history.start(run_id)
     return history, run_id, history.asks.ask(run_id, **fields)
 
@@ -167,6 +167,7 @@ def test_an_ask_of_a_run_shows_the_call_and_the_answer(tmp_path: Path) -> None:
     assert (found.kind, found.question, found.arguments) == ("tool-permission", "May the agent call shell?", CALL)
     assert [(option.id, option.name) for option in found.options] == [("allow", "Allow"), ("deny", "Deny")]
     assert (found.requested_by, found.approvers, found.not_requester) == ("vera", ("ada",), True)
+    assert (found.agent_name, found.harness_profile_id) == ("Échange", "shadow-harness-0123456789ab")
     assert (found.editable, found.parked, found.subject, found.workflow_id) == (True, False, None, None)
     assert found == one(before, ask_id)
     edited = '{"command":["git","push","--dry-run"]}'

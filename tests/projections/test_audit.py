@@ -89,6 +89,30 @@ def test_everything_that_an_operator_decides_is_in_the_trail(tmp_path: Path) -> 
     assert (found[0]["sessionId"], found[0]["runId"]) == ("s", run_id)
 
 
+def test_decisions_of_asks_are_in_the_trail_and_the_end_of_a_run_decides_none(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    asks = [history.asks.ask(run_id) for _ in range(4)]
+    noted = history.asks.answer(run_id, asks[0], edited_sha256="cd" * 32, note="a secret")
+    history.asks.answer(run_id, asks[1], "rule", option_id="allow", rule_id="rule_1")
+    history.asks.answer(run_id, asks[2], "expiry")
+    history.end(run_id, "cancelled")
+    found = [entry for entry in trail(tmp_path, history)[::-1] if entry["kind"] == "ask"]
+    assert {entry["target"] for entry in found} == {run_id}
+    common = [{"askId": ask_id, "subjectHash": "ab" * 32} for ask_id in asks]
+    assert [entry["details"] for entry in found] == [
+        {**common[0], "cause": "person", "editedHash": "cd" * 32},
+        {**common[1], "cause": "rule", "ruleId": "rule_1"},
+        {**common[2], "cause": "expiry"},
+    ]
+    assert [entry.get("after") for entry in found] == [{"optionId": "allow"}, {"optionId": "allow"}, None]
+    assert [entry.get("reason") for entry in found] == ["a secret", None, None]
+    history.redact(noted)
+    (tmp_path / "later").mkdir()
+    erased = next(entry for entry in trail(tmp_path / "later", history)[::-1] if entry["kind"] == "ask")
+    assert ("reason" in erased, erased["redacted"]) == (False, True)
+
+
 def test_a_refused_request_is_in_the_trail_until_it_is_erased(tmp_path: Path) -> None:
     history = History()
     runs = [history.refuse("s", request=RefusedRequest(input=words)) for words in ("private words", "other words")]

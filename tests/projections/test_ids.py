@@ -105,6 +105,15 @@ def test_ids_beyond_a_scope_are_not_found(tmp_path: Path) -> None:
     assert find_ids(connection, f"run_{ULID}", both).items == ()
 
 
+def test_an_ask_of_a_run_is_found_within_the_scope_of_the_run(tmp_path: Path) -> None:
+    history = History()
+    ask_id = history.asks.ask(history.request("mine"))
+    connection = shown(tmp_path, history)
+    for scope, count in ((None, 1), (Scope(sessions=frozenset({"mine"})), 1), (Scope(sessions=frozenset({"x"})), 0)):
+        for part in (ask_id, ask_id[:9], ask_id.lower()):
+            assert [one.kind for one in find_ids(connection, part, scope).items] == ["ask"] * count
+
+
 @pytest.mark.parametrize("statement", [SELECT_BY_BEGINNING, SELECT_BY_END])
 def test_a_million_ids_are_not_scanned(tmp_path: Path, engine: str, statement: str) -> None:
     connection = shown(tmp_path, History())

@@ -7,7 +7,7 @@ import msgspec
 from athena_core.clock import iso
 from athena_core.domain.run import RunLeased, RunPaused, RunStarted
 from projections.engine.cursor import event_id
-from projections.sessions import list_sessions, session_by_id, transcript
+from projections.sessions import ENTRY, TranscriptEntry, list_sessions, session_by_id, transcript
 from tests.projections.history import BEGINNING, LOG_ID, History
 from tests.projections.support import catch_up, new_generation, shown
 
@@ -113,6 +113,47 @@ def test_tool_calls_and_results_are_entries(tmp_path: Path) -> None:
     ]
     remarks = [entry.metadata.keys() - {"runId", "runTraceId"} for entry in shown_entries]
     assert remarks == [set(), {"unknown-tool"}, {"truncated", "changed"}, {"interrupted"}]
+
+
+def test_asks_and_answers_are_entries_that_are_erased_like_others(tmp_path: Path) -> None:
+    history = History()
+    run_id = history.request("s")
+    call, question, plain = (
+        history.asks.ask(run_id, kind=kind, title="a secret?", arguments='{"command":"a secret"}')
+        for kind in ("tool-permission", "question", "choice")
+    )
+    positions = [history.asks.answer(run_id, call, arguments="a secret edit", note="never shown")]
+    positions.append(history.asks.answer(run_id, question, values='{"branch":"a secret"}'))
+    history.asks.answer(run_id, plain, "rule", option_id="1", rule_id="rule_1")
+    history.call(run_id, ask_id=call)
+    projector = new_generation(tmp_path / "live.db", history)
+    catch_up(projector)
+
+    def entries() -> list[TranscriptEntry]:
+        return transcript(projector.connection, LOG_ID, "s", after=None, limit=20).items
+
+    assert [(entry.role, entry.kind, entry.tool_name, entry.content) for entry in entries()] == [
+        ("system", "ask", "shell", '{"command":"a secret"}'),
+        ("system", "ask", "shell", "a secret?"),
+        ("system", "ask", "shell", "a secret?"),
+        ("system", "answer", None, "a secret edit"),
+        ("system", "answer", None, '{"branch":"a secret"}'),
+        ("system", "answer", None, ""),
+        ("assistant", "tool-call", "shell", "{}"),
+    ]
+    metadata = [
+        {name: value for name, value in entry.metadata.items() if not name.startswith("run")} for entry in entries()
+    ]
+    assert metadata[0] == {"askId": call, "ask": "tool-permission"}
+    assert metadata[3] == {"askId": call, "cause": "person", "optionId": "allow", "by": "ada"}
+    assert metadata[5] == {"askId": plain, "cause": "rule", "optionId": "1", "ruleId": "rule_1"}
+    assert metadata[6] == {"askId": call}
+    first = positions[0] - 3
+    for position in (first, first + 1, first + 2, *positions):
+        history.redact(position)
+    catch_up(projector)
+    assert [(entry.content, entry.redacted) for entry in entries()[:5]] == [(None, True)] * 5
+    assert "secret" not in str(list(projector.connection.execute(ENTRY.all)))
 
 
 def test_a_run_that_another_executor_takes_over_says_nothing_twice(tmp_path: Path) -> None:

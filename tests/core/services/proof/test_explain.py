@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from athena_core.clock import iso
 from athena_core.domain.run import (
     ENDING_TYPES,
     EvidenceAttached,
@@ -26,7 +27,7 @@ from athena_core.services.proof import explain
 from athena_core.services.proof.explain import CAUSES_FIRST, CAUSES_MAX, QUOTED, CurrentWait, Explanation, QueuePlace
 from athena_core.values import Usage, VerificationFailure
 from projections.engine.cursor import event_id
-from tests.projections.history import CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
+from tests.projections.history import BEGINNING, CODEC, CONTEXT, LOG_ID, MOVES, RELIABILITY, History
 
 ERASABLE = ("what was asked", "hello", "a secret")
 
@@ -99,6 +100,57 @@ def test_the_waits_of_a_run_are_explained_with_their_lengths() -> None:
     ]
     assert [cause.waited_ms for cause in found.causes[:3]] == [None, 3_200, 40]
     assert found.causes[1].after == holder
+
+
+def test_asks_answers_and_the_waits_for_them_are_explained_without_their_texts() -> None:
+    history = History()
+    run_id = history.request("one")
+    history.start(run_id)
+    words = {"title": "a secret", "arguments": "a secret", "turn": 2}
+    first = history.asks.ask(run_id, **words)
+    second = history.asks.ask(run_id, kind="question", on_expiry="cancel", **words)
+    third, fourth = (history.asks.ask(run_id, **words) for _ in range(2))
+    asking = waits(told(history, run_id))
+    assert (asking.reason, asking.since, asking.turn) == ("ask", iso(BEGINNING), 2)
+    assert asking.asks == (first, second, third, fourth)
+    assert f"{first} (may it call the tool shell?), {second} (a question)" in asking.says
+    history.asks.park(run_id)
+    history.now += 3_200
+    history.asks.answer(run_id, first, edited_sha256="ab", note="a secret")
+    history.asks.answer(run_id, second, "expiry")
+    history.asks.answer(run_id, third, "rule", option_id="allow", rule_id="rule_1")
+    assert waits(told(history, run_id)).asks == (fourth,)
+    history.asks.answer(run_id, fourth, option_id="deny")
+    history.asks.requeue(run_id)
+    requeued = waits(told(history, run_id, QueuePlace("concurrency", 3, None)))
+    assert (requeued.reason, requeued.position) == ("concurrency", 3)
+    assert requeued.says == "its turn: all run slots are in use"
+    history.asks.resume(run_id)
+    history.call(run_id, ask_id=first)
+    history.call(run_id, "c2", refused="denied")
+    fifth = history.asks.ask(run_id)
+    history.end(run_id, "cancelled")
+    found = told(history, run_id)
+    assert sentences(found)[3:] == [
+        f"asked a person: {first} (may it call the tool shell?)",
+        f"asked a person: {second} (a question)",
+        f"asked a person: {third} (may it call the tool shell?)",
+        f"asked a person: {fourth} (may it call the tool shell?)",
+        "paused: no answer came while it held its slot",
+        f"ada chose 'allow' with other arguments for {first}",
+        f"{second} expired: the run is cancelled",
+        f"the permission rule rule_1 chose 'allow' for {third}",
+        f"ada chose 'deny' for {fourth}",
+        "waits in line for a slot, because all run slots are in use",
+        "resumed after the answer",
+        f"the model called the tool shell, as {first} allowed",
+        "the model called the tool shell, which its harness profile denies",
+        f"asked a person: {fifth} (may it call the tool shell?)",
+        f"{fifth} was closed, because the run ended",
+        "cancelled on request",
+    ]
+    assert [cause.waited_ms for cause in found.causes[8:12]] == [3_200] * 4
+    assert "secret" not in str(found)
 
 
 def test_an_admission_by_another_commit_names_no_run() -> None:

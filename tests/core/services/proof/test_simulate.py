@@ -22,7 +22,7 @@ from athena_core.services.proof.recorded_requests import (
 from athena_core.services.proof.simulate import NOT_SIMULATED, Simulation, simulate
 from athena_core.services.proof.simulator import RunEstimates, Simulator
 from tests.scale import sized
-from tests.support.simulated_plane import CODEC, Plane, World, asked
+from tests.support.simulated_plane import CODEC, Plane, World, asked, step
 
 DAY_MS = 86_400_000
 FULL = "max-concurrent-runs-exceeded"
@@ -49,6 +49,18 @@ def under(requests: list[RecordedRequest], *limits: tuple[str, int, str, str | N
 
 def names(shares: Any) -> list[str]:
     return [share.name for share in shares]
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_run_that_asked_resumes_when_it_did(limit: int | None) -> None:
+    """Even if the simulated limit is reached then: answers are not simulated."""
+    one = asked(1, 0, duration_ms=9_000)
+    paused = run.RunPaused(reason="ask", elapsed_ms=5)
+    resumed = run.RunResumed(requested_by="exe_1", provider="mock")
+    steps = (one.steps[0], step(one, 1_000, paused), step(one, 3_000, resumed), *one.steps[1:])
+    found = under([replace(one, steps=steps), asked(2, 2_000, duration_ms=5_000)], max_concurrent_runs=limit)
+    assert (found.simulated.admitted, found.paused, found.simulated.cost_usd) == (2, 0, 2.0)
+    assert "asks" in found.not_simulated
 
 
 def test_without_limits_everybody_is_admitted() -> None:
