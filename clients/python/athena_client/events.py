@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         | str
     )
     ToolCalledRefused: TypeAlias = Literal["bad-arguments", "denied", "too-many-asks", "unknown-tool"] | str
+    TranscriptAppendedKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
     WorkflowApprovalGrantedCause: TypeAlias = Literal["expiry", "identity"] | str
     WorkflowApprovalRejectedCause: TypeAlias = Literal["expiry", "identity"] | str
@@ -109,6 +110,7 @@ else:  # a newer server may send others
     ScheduleRunTriggeredStatus = str
     ScheduleSlotsMissedReason = str
     ToolCalledRefused = str
+    TranscriptAppendedKind = str
     WorkDrainedPayloadStatus = str
     WorkflowApprovalGrantedCause = str
     WorkflowApprovalRejectedCause = str
@@ -640,7 +642,7 @@ class TranscriptAppendedPayload(Model, frozen=True, kw_only=True):
 
     role: models.TranscriptRole
     """Who wrote it."""
-    kind: models.TranscriptKind
+    kind: TranscriptAppendedKind
     """Kind of the content."""
     chars: int
     """Length in characters."""

@@ -199,7 +199,7 @@ if TYPE_CHECKING:
     StepStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running", "skipped", "waiting"] | str
     TextContentKind: TypeAlias = Literal["text"] | str
     ToolPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
-    TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
+    TranscriptKind: TypeAlias = Literal["answer", "ask", "message", "tool-call", "tool-result"] | str
     TranscriptRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
     TriggerRule: TypeAlias = Literal["all-done", "all-succeeded", "one-failed"] | str
     VerificationKind: TypeAlias = Literal["command", "contains", "json-schema", "require-evidence"] | str
@@ -3307,7 +3307,7 @@ class TranscriptEntry(Model, frozen=True, kw_only=True):
     """A transcript entry. It is `provisional` until its run ends; then `run_status` is the outcome of the run.
 
     `partial`: the model had not finished when the run ended or paused; later runs do not get it as context. `content`
-    is null once redacted; then `redacted` is true.
+    is null once redacted; then `redacted` is true. An `ask` and its `answer` name each other by `metadata.askId`.
     """
 
     id: str

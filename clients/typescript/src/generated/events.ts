@@ -28,7 +28,6 @@ import type {
   Reliability,
   RetryWith,
   RuleScope,
-  TranscriptKind,
   TranscriptRole,
   Usage,
   VerificationFailure,
@@ -266,6 +265,8 @@ export interface ScheduleTarget {
 
 export type ToolCalledRefused = "bad-arguments" | "denied" | "too-many-asks" | "unknown-tool";
 
+export type TranscriptAppendedKind = "message" | "tool-call" | "tool-result";
+
 /**
  * The times of a schedule: exactly one of `everyMinutes`, `cron` with `timezone`, and `runAtMs`.
  *
@@ -432,7 +433,7 @@ export interface TranscriptAppendedEvent extends EventBase {
     /** Who wrote it. */
     readonly role: TranscriptRole | (string & {});
     /** Kind of the content. */
-    readonly kind: TranscriptKind | (string & {});
+    readonly kind: TranscriptAppendedKind | (string & {});
     /** Length in characters. */
     readonly chars: number;
     /** Id of the tool call; absent without one. */

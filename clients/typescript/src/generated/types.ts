@@ -3683,7 +3683,7 @@ export interface TranscriptDelta {
  * A transcript entry. It is `provisional` until its run ends; then `runStatus` is the outcome of the run.
  *
  * `partial`: the model had not finished when the run ended or paused; later runs do not get it as context. `content` is
- * null once redacted; then `redacted` is true.
+ * null once redacted; then `redacted` is true. An `ask` and its `answer` name each other by `metadata.askId`.
  */
 export interface TranscriptEntry {
   /** Id. */
@@ -3724,7 +3724,7 @@ export interface TranscriptEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type TranscriptKind = "message" | "tool-call" | "tool-result";
+export type TranscriptKind = "answer" | "ask" | "message" | "tool-call" | "tool-result";
 
 export type TranscriptRole = "assistant" | "system" | "tool" | "user";
 
