@@ -32,6 +32,7 @@ PAGES = {
     "docs/how-to/oauth2-proxy.md": "tests/test_deployment.py",
     "docs/how-to/nightly-run.md": "here",
     "docs/how-to/openai-anthropic.md": "here",
+    "docs/how-to/stop-everything.md": "here",
     "docs/how-to/two-machines.md": "here",
     "docs/how-to/upgrading.md": "here",
     "docs/start.md": "here",
@@ -179,6 +180,21 @@ def test_nightly_run(serve: Serve, tmp_path: Path) -> None:
         read = shell.run(page.take("sh"))
         assert "Summarise the notes of today." in read
         assert server.api.get("/schedules/nightly")["pauseOnFailure"] is True
+
+
+@pytest.mark.heavy
+def test_stop_everything(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    shell = shell_of(server, tmp_path)
+    with Page("docs/how-to/stop-everything.md") as page:
+        shell.run(page.take("sh"))
+        refused = server.api.send("/runs", {"input": "x"})
+        assert (refused.status_code, refused.json()["error"]["details"]["by"]) == (503, "local")
+        assert '"cancelled":0' in shell.run(page.take("sh"))
+        assert "wrong prices in the catalogue" in shell.run(page.take("sh"))
+        assert '"halted":false' in shell.run(page.take("sh"))
+        assert server.api.run("x")["output"]
+        assert "wrong prices in the catalogue" in shell.run(page.take("sh"))
 
 
 @pytest.mark.heavy
