@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.asks import ASKS
 from benchmarks.beside import BESIDE
 from benchmarks.fanout import FANOUTS
 from benchmarks.footprint import FOOTPRINTS
@@ -35,6 +36,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **LIMITS,
     **IDENTITIES,
     **QUEUES,
+    **ASKS,
     **SCHEDULES,
     **MEMORY,
     **FOOTPRINTS,

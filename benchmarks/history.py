@@ -1,6 +1,7 @@
 """The history: a log with the events of mock runs, of any length, written through the product's own log.
 
-``python -m benchmarks.history DIRECTORY EVENTS [short]`` writes one; with ``short``, runs only start and end.
+``python -m benchmarks.history DIRECTORY EVENTS [short|parked]`` writes one. With ``short``, runs only start and end;
+with ``parked``, each asks a person for a call and waits.
 """
 
 import os
@@ -10,17 +11,39 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
 from athena_core.domain import DECIDERS, EVENTS, session
 from athena_core.domain.directive import DirectiveCreated
-from athena_core.domain.run import RunCompleted, RunCreated, RunLeased, RunStarted, TranscriptAppended, UsageRecorded
+from athena_core.domain.run import (
+    AskOption,
+    RunAsked,
+    RunCompleted,
+    RunCreated,
+    RunLeased,
+    RunPaused,
+    RunStarted,
+    TranscriptAppended,
+    UsageRecorded,
+)
 from athena_core.domain.session import SessionCreated
 from athena_core.event import Event, Fact, Meta
 from athena_core.log.codec import Codec
 from athena_core.log.engine import open_store
 from athena_core.log.writer import Log
-from athena_core.values import ContextMeta, HarnessConfig, HarnessPolicies, HarnessSpec, Reliability, Usage
+from athena_core.tools.approval import call_sha256
+from athena_core.values import (
+    ContextMeta,
+    HarnessConfig,
+    HarnessPolicies,
+    HarnessSpec,
+    Reliability,
+    ShellPolicy,
+    ToolPolicies,
+    Usage,
+)
 
 TRANSACTION_EVENTS = 2_000
 RUNS_PER_SESSION = 10
@@ -34,6 +57,10 @@ PROFILE = HarnessSpec(
     config=HarnessConfig(provider="mock", model="mock-model", tools=("none",)),
     policies=HarnessPolicies(timeout_ms=30_000, retry_limit=1, budget_usd=0),
 )
+ASKING = replace(PROFILE, tool_policies=ToolPolicies(shell=ShellPolicy(commands=(("git",),), approval="ask")))
+CALL = '{"command":["git","push","origin","main"]}'
+PARKED_RUN_EVENTS = 7
+DAY_MS = 86_400_000
 USAGE = Usage(input_tokens=len(SAID), output_tokens=len(ANSWER), total_tokens=len(SAID) + len(ANSWER))
 CONTEXT = ContextMeta(
     initial_strategy="raw",
@@ -70,6 +97,38 @@ def facts(ids: SystemIds, *, short: bool = False) -> Iterator[Fact]:
                 yield Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id)
 
 
+def parked_facts(ids: SystemIds, now: int) -> Iterator[Fact]:
+    """Yield parked runs forever, each in a session of its own."""
+    executor = ids.new("exe")
+    while True:
+        session_id, run_id, ask_id, salt = ids.new("ses"), ids.new("run"), ids.new("ask"), ids.salt(16).hex()
+        created, leased, started, said, *_ = run_events(session_id, ids.new("dir"), executor)
+        asked = RunAsked(
+            ask_id=ask_id,
+            kind="tool-permission",
+            origin="loop",
+            turn=1,
+            chars=len(CALL),
+            options=(AskOption(id="allow", kind="allow_once"), AskOption(id="deny", kind="reject_once")),
+            subject_sha256=call_sha256(salt, "shell", CALL),
+            expires_at_ms=now + DAY_MS,
+            on_expiry="deny",
+            hold_until_ms=now,
+            tool_call_id="call_1",
+            tool_name="shell",
+            title="Allow shell?",
+            arguments=CALL,
+            option_names=("Allow", "Deny"),
+            subject_salt=salt,
+        )
+        yield Fact(
+            stream=session.stream(session_id), event=SessionCreated(session_id=session_id), session_id=session_id
+        )
+        asking = replace(created, harness_profile_snapshot=ASKING)
+        for event in (asking, leased, started, said, asked, RunPaused(reason="ask", elapsed_ms=0)):
+            yield Fact(stream=run_id, event=event, session_id=session_id, run_id=run_id)
+
+
 def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event, ...]:
     """Return the events of one run."""
     return (
@@ -102,12 +161,12 @@ def run_events(session_id: str, directive_id: str, executor: str) -> tuple[Event
     )
 
 
-def write(directory: Path, events: int, *, short: bool, url: str | None = None) -> None:
+def write(directory: Path, events: int, *, short: bool, parked: bool = False, url: str | None = None) -> None:
     """Write a log with ``events`` events to a state directory or a database."""
     ids = SystemIds()
     log = Log(open_store(directory, url, ids), Codec(EVENTS), DECIDERS, clock=SystemClock(), ids=ids)
     log.start()
-    source = facts(ids, short=short)
+    source = parked_facts(ids, SystemClock().now()) if parked else facts(ids, short=short)
     for done in range(0, events, TRANSACTION_EVENTS):
         page = tuple(islice(source, min(TRANSACTION_EVENTS, events - done)))
 
@@ -118,9 +177,10 @@ def write(directory: Path, events: int, *, short: bool, url: str | None = None) 
     log.close()
 
 
-def written(directory: Path, events: int, *, short: bool = False) -> Path:
+def written(directory: Path, events: int, *, short: bool = False, parked: bool = False) -> Path:
     """Write a log in another process, so that the caller stays small."""
-    command = [sys.executable, "-m", "benchmarks.history", str(directory), str(events), *(["short"] if short else [])]
+    kind = ["short"] if short else ["parked"] if parked else []
+    command = [sys.executable, "-m", "benchmarks.history", str(directory), str(events), *kind]
     subprocess.run(command, check=True)
     return directory
 
@@ -130,5 +190,10 @@ def with_runs(directory: Path, runs: int) -> Path:
     return written(directory, -(-runs // RUNS_PER_SESSION) * (1 + RUNS_PER_SESSION * SHORT_RUN_EVENTS), short=True)
 
 
+def with_asks(directory: Path, asks: int) -> Path:
+    """Write a log with parked runs, each of which asks a person."""
+    return written(directory, asks * PARKED_RUN_EVENTS, parked=True)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]), short=sys.argv[3:] == ["short"])
+    write(Path(sys.argv[1]), int(sys.argv[2]), short=sys.argv[3:] == ["short"], parked=sys.argv[3:] == ["parked"])

@@ -10,7 +10,7 @@ from benchmarks import apps_postgres, loops
 from benchmarks.__main__ import SIZES
 from benchmarks.beside import STREAMS_TIMES, beside_streams
 from benchmarks.fanout import fanned
-from benchmarks.history import with_runs, write, written
+from benchmarks.history import PARKED_RUN_EVENTS, with_asks, with_runs, write, written
 from benchmarks.load import Http
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
@@ -33,6 +33,10 @@ def test_the_ceiling_of_a_replay_writes_the_same_rows_as_the_views(tmp_path: Pat
 def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path) -> None:
     done = loops.replay(with_runs(tmp_path, 20), 0)
     assert done.events == 2 * (1 + 10 * 4)
+
+
+def test_histories_of_asks_hold_parked_runs_that_wait_for_an_answer(tmp_path: Path) -> None:
+    assert loops.replay(with_asks(tmp_path, 20), 0).events == 20 * PARKED_RUN_EVENTS
 
 
 ANSWERS = (

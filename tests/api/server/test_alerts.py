@@ -29,6 +29,7 @@ CALM = {
     'athena_runs_total{outcome="failed"}': "0+1x240",
     'athena_run_waiting_seconds_bucket{le="10"}': "0+10x240",
     'athena_run_waiting_seconds_bucket{le="+Inf"}': "0+10x240",
+    "athena_asks_oldest_age_seconds": "60",
     "athena_dead_letters_total": "5",
     "athena_requests_suppressed_total": "5",
     "athena_cost_today_usd": "1",
@@ -54,6 +55,7 @@ TROUBLE: dict[str, dict[str, str]] = {
     "AthenaAnchorsNotSent": {'athena_background_failing{loop="anchors.send"}': "1"},
     "AthenaRunsWithoutExecutor": {"athena_runs_without_executor": "2"},
     "AthenaRunsFail": {'athena_runs_total{outcome="failed"}': "0+5x240"},
+    "AthenaAsksWaitLong": {"athena_asks_oldest_age_seconds": "20000"},
     "AthenaRunsWaitLong": {
         'athena_run_waiting_seconds_bucket{le="10"}': "0+1x240",
         'athena_run_waiting_seconds_bucket{le="600"}': "0+10x240",
