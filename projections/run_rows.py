@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from athena_core import errors
+from athena_core.domain.halt import HaltLifted, HaltStarted
 from athena_core.domain.plane import PayloadRedacted
 from athena_core.domain.policy import PolicyUpdated
 from athena_core.domain.run import (
@@ -141,6 +142,13 @@ class QueuedRunRow(msgspec.Struct, gc=False):
     places: str = ""
 
 
+class HaltRow(msgspec.Struct, gc=False):
+    """The position of the current halt."""
+
+    row: int
+    position: int
+
+
 class LimitsRow(msgspec.Struct, gc=False):
     """The limits by key of the current policy, as JSON (one row)."""
 
@@ -185,7 +193,8 @@ ACTIVE = Table("run_active", ActiveRunRow, key=("run_id",), indexes=(("session_i
 WAITING = Table("run_waiting", QueuedRunRow, key=("run_id",), indexes=(("position",), ("session_id", "position")))
 CANCEL = Table("run_cancel", CancelRequestRow, key=("run_id",))
 LIMITS = Table("run_limits", LimitsRow, key=("row",))
-RUNS = Projection("runs", version=12, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, TEXT))
+HALT = Table("run_halt", HaltRow, key=("row",))
+RUNS = Projection("runs", version=13, tables=(RUN, INPUT, OUTPUT, ACTIVE, WAITING, CANCEL, LIMITS, HALT, TEXT))
 CANCELLED = "the run was cancelled"
 
 # Handlers. A run's events are in the stream of its id. A rejected run has none of these.
@@ -404,6 +413,17 @@ def run_crashed(rows: Rows, recorded: Recorded[RunCrashed]) -> None:
     row = _finish(rows, recorded, "crashed")
     kind, message = errors.RunCrashedError, "the executor of the run was lost"
     row.error_code, row.error = kind.code, _error(kind.code, message, retryable=kind.retryable)
+
+
+@RUNS.handler
+def halt_started(rows: Rows, recorded: Recorded[HaltStarted]) -> None:
+    """Store the halt, which is then why every run in line waits."""
+    rows.put(HALT, HaltRow(ONLY_ROW, recorded.position))
+
+
+@RUNS.handler
+def halt_lifted(rows: Rows, recorded: Recorded[HaltLifted]) -> None:
+    rows.delete(HALT, ONLY_ROW)
 
 
 @RUNS.handler

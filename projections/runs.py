@@ -20,7 +20,7 @@ from athena_core.protocols import Cell, Connection
 from athena_core.values import RunFilter, Scope, VerificationFailure
 from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
-from projections.run_rows import ACTIVE, CANCEL, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
+from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
 
 FACETS = ("status", "harness_profile_id", "model", "error_code")
 FACET_RUNS_MAX = 100_000
@@ -447,7 +447,9 @@ class WaitReasons:
         self._scope = scope
 
     def waiting(self, run_id: str, session_id: str, position: int) -> RunWait:
-        """Return why a run waits now: its session, a limit or a slot. The reason may differ from that at its start."""
+        """Return why a run waits now: a halt, its session, a limit or a slot. At its start it may have been another."""
+        if self._halted:
+            return RunWait(reason="halted", position=self._place(run_id))
         waiter = WAITING.one(self._connection, run_id)
         assert waiter is not None
         holder = [str(active) for (active,) in self._connection.execute(SELECT_HOLDER, (session_id,))]
@@ -463,6 +465,8 @@ class WaitReasons:
         waiter = WAITING.one(self._connection, run_id)
         if waiter is None:
             return None
+        if self._halted:
+            return RunWait(reason="halted", position=self._place(run_id), parked=True)
         reason = "concurrency" if waiter.reason == "key-limit" else waiter.reason
         return self._for_slot(waiter, reason, parked=True)
 
@@ -482,7 +486,12 @@ class WaitReasons:
         active = ACTIVE.one(self._connection, run_id)
         if active is None or active.pid or active.paused:
             return None
-        return RunWait(reason="executor", position=self._unleased[run_id])
+        return RunWait(reason="halted" if self._halted else "executor", position=self._unleased[run_id])
+
+    def _place(self, run_id: str) -> int:
+        """Return the place of a run among all that wait."""
+        waiter = WAITING.one(self._connection, run_id)
+        return 1 if waiter is None else _count(self._connection, COUNT_WAITING, waiter.position)
 
     def _if_covered(self, run_id: str, session_id: str) -> str | None:
         """Return the id of a blocking run if the scope covers it."""
@@ -500,6 +509,10 @@ class WaitReasons:
         return ReachedLimit(scope=cast(LimitScope, scope), key=key, max=runs_max, active=len(runs)), self._if_covered(
             *runs[0]
         )
+
+    @cached_property
+    def _halted(self) -> bool:
+        return HALT.one(self._connection, ONLY_ROW) is not None
 
     @cached_property
     def _limits(self) -> dict[tuple[str, str | None], int]:

@@ -47,7 +47,7 @@ REASONS: dict[WaitReason | RequeueReason, str] = {
     "concurrency": "all run slots are in use",
     "executor": "every executor is full",
     "key-limit": "a concurrency limit of a key is reached",
-    "halted": "everything is halted",
+    "halted": "all work is halted",
 }
 QUOTED = frozenset({RunFailed.TYPE, RunCancelRequested.TYPE, PolicyRejected.TYPE})
 """The events whose text is quoted; the sentences of all others contain no erasable text."""
@@ -255,6 +255,8 @@ class Timeline:
             says = "its executor to stop"
             return CurrentWait(reason="cancel", since=iso(self._cancel_at), says=says)
         if self._executor is None:
+            if line and line.reason == "halted":
+                return _turn(line, line.reason, self._free_since)
             says = "an executor with room"
             return CurrentWait(reason="executor", since=iso(self._free_since), says=says)
         for call, called_at in self._pending.values():

@@ -167,6 +167,10 @@ def test_runs_in_line_are_not_admitted_and_go_on_in_order_after_it(plane: Inside
     waiting = [plane.begin(f"number {number}", f"line-{number}") for number in range(4)]
     halted = plane.data("POST", "/halt", WHY)
     assert (halted["running"], halted["waiting"]) == (2, 4)
+    for place, run_id in enumerate(waiting, 1):
+        assert plane.data("GET", f"/runs/{run_id}")["waiting"] == {"reason": "halted", "position": place}
+    explained = plane.data("GET", f"/runs/{waiting[1]}/explain")["waitsFor"]
+    assert (explained["reason"], explained["says"]) == ("halted", "its turn: all work is halted")
     first.release()
     second.release()
     for run_id in running:
