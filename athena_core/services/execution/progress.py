@@ -94,8 +94,7 @@ def evolve(progress: RunProgress, event: Event) -> RunProgress:
         case run.RunCreated():
             return replace(progress, budget_micro_usd=event.budget_micro_usd)
         case run.RunLeased():
-            begun = bool(progress.pending) and isinstance(progress.pending[0], run.ToolCalled)
-            return replace(progress, in_doubt=begun, parks=bool(open_asks(progress)))
+            return replace(progress, in_doubt=bool(progress.pending), parks=bool(open_asks(progress)))
         case run.RunResumed():
             return replace(progress, budget_micro_usd=event.budget_micro_usd, cut=False)
         case run.MemoryRecalled():

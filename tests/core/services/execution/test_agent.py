@@ -240,6 +240,7 @@ def test_an_allowed_call_is_recorded_then_made_and_never_made_twice() -> None:
 
 def test_an_answered_call_behind_an_open_ask_was_not_begun() -> None:
     events = (*BEGUN, ask(1), call(2, repeatable=False), paid(1), PARKED, answer(1), RESUMED, replace(LEASED, token=2))
+    assert next_step(after(*events, ALLOWED), 9) == CallTool(call=ALLOWED)
     assert next_step(after(*events, ALLOWED, result(1)), 9) == CallTool(call=call(2, repeatable=False))
 
 

@@ -25,6 +25,7 @@ from athena_core.settings import load
 from athena_core.tools.approval import call_sha256, question_sha256
 from athena_core.values import LOCAL, HarnessSpec, RunBody
 from tests.support.model import Model, Profile, Step, acting, call
+from tests.support.records import judge
 
 META = Meta(actor="ada", correlation="trace")
 ECHO: Step = call("shell", command=["/bin/sh", "-c", "echo done >> effects.txt"])
@@ -116,6 +117,7 @@ async def at_work(directory: Path, *script: Step) -> AsyncIterator[Plane]:
         )
         async with plane_lifespan(parts, serving=True):
             yield Plane(parts, model, directory)
+    judge(directory / "state")
 
 
 async def test_an_allowed_call_is_made_once_while_the_run_keeps_its_lease(tmp_path: Path) -> None:
@@ -185,12 +187,17 @@ async def test_a_refused_call_is_not_made_and_the_model_reads_why(tmp_path: Path
         assert "use the other file" in plane.model.requests[-1]["messages"][-1]["content"]
 
 
+def edits(arguments: str) -> dict[str, Any]:
+    """Return the fields of an answer that allows another call of the shell."""
+    return {"arguments": arguments, "edited_sha256": call_sha256("ab", "shell", arguments), "edited_salt": "ab"}
+
+
 async def test_an_edited_call_runs_as_edited_and_the_model_reads_how(tmp_path: Path) -> None:
     edited = msgspec.json.encode({"command": ["/bin/sh", "-c", "echo edited >> effects.txt"]}).decode()
     async with at_work(tmp_path, ECHO, "all done") as plane:
         run_id = await plane.start(ASKING)
         await plane.until(run_id, run.RunAsked.TYPE)
-        await plane.answer(run_id, arguments=edited, edited_sha256="0" * 64, edited_salt="00")
+        await plane.answer(run_id, **edits(edited))
         await plane.ended(run_id)
         assert plane.effects.read_text() == "edited\n"
         (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
@@ -204,7 +211,7 @@ async def test_edited_arguments_that_the_profile_forbids_are_refused(tmp_path: P
     async with at_work(tmp_path, ECHO, "all done") as plane:
         run_id = await plane.start(ASKING)
         await plane.until(run_id, run.RunAsked.TYPE)
-        await plane.answer(run_id, arguments='{"command":7}', edited_sha256="0" * 64, edited_salt="00")
+        await plane.answer(run_id, **edits('{"command":7}'))
         assert isinstance(await plane.ended(run_id), run.RunCompleted)
         (called,) = (event for event in plane.events(run_id) if isinstance(event, run.ToolCalled))
         assert (called.refused, called.ask_id is not None) == ("bad-arguments", True)
