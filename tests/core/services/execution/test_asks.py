@@ -141,7 +141,7 @@ async def test_an_allowed_call_is_made_once_while_the_run_keeps_its_lease(tmp_pa
         assert roles == ["user", "assistant", "tool"], "the model requested one call"
 
 
-async def test_what_is_shown_is_what_runs_though_the_model_names_a_member_twice(tmp_path: Path) -> None:
+async def test_the_shown_call_runs_though_the_model_names_a_member_twice(tmp_path: Path) -> None:
     twice = '{ "command": ["touch", "harmless.txt"], "command": ["/bin/sh", "-c", "echo done >> effects.txt"] }'
     async with at_work(tmp_path, (("shell", twice),), "all done") as plane:
         run_id = await plane.start(ASKING)
