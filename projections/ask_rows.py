@@ -267,8 +267,9 @@ def input_given(rows: Rows, recorded: Recorded[WorkflowRunCreated | WorkflowResu
 @ASKS.handler
 def approval_requested(rows: Rows, recorded: Recorded[WorkflowApprovalRequested]) -> None:
     event = recorded.event
-    approvals = msgspec.json.decode(rows.need(ASKING, event.workflow_id).approvals, type=dict[str, Approval])
-    approval = approvals[event.step_id]
+    workflow = rows.get(ASKING, event.workflow_id)
+    approvals = {} if workflow is None else msgspec.json.decode(workflow.approvals, type=dict[str, Approval])
+    approval = approvals.get(event.step_id, Approval())
     row = AskRow(
         position=recorded.position,
         ask_id=id_from("ask", recorded),

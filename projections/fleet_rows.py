@@ -21,6 +21,8 @@ from athena_core.domain.queue import WorkBatchDeadLettered, WorkEnqueued, WorkIt
 from athena_core.domain.run import (
     BudgetReserved,
     PolicyRejected,
+    RunAnswered,
+    RunAsked,
     RunCancelled,
     RunCompleted,
     RunCrashed,
@@ -64,7 +66,8 @@ class CurrentCountsRow(msgspec.Struct, gc=False):
 class OpenRunRow(msgspec.Struct, gc=False):
     """A run that has not ended. Its clock ran for ``elapsed_ms`` and, unless paused, since ``since``.
 
-    ``unleased`` is True while it is admitted and no executor has taken it.
+    ``unleased`` is True while it is admitted and no executor has taken it. While ``asks`` are open, its clock stands
+    since ``asked_at``.
     """
 
     run_id: str
@@ -78,6 +81,8 @@ class OpenRunRow(msgspec.Struct, gc=False):
     persona: str | None = None
     reserved_micro_usd: int = 0
     unleased: bool = False
+    asks: int = 0
+    asked_at: int | None = None
 
 
 class BudgetRow(msgspec.Struct, gc=False):
@@ -189,7 +194,7 @@ SPEND = Table(
 BUDGET = Table("fleet_budget", BudgetRow, key=("row",), cached=True)
 DAY = Table("fleet_day", DaySpendRow, key=("day",))
 FLEET = Projection(
-    "fleet", version=6, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
+    "fleet", version=7, tables=(CURRENT, OPEN, BUDGET, DAY, PENDING, PROVIDER, REFUSAL, HOUR, RUN_TIME, TIME, SPEND)
 )
 
 OVERALL = "all"
@@ -266,6 +271,25 @@ def budget_reserved(rows: Rows, recorded: Recorded[BudgetReserved]) -> None:
 def policy_updated(rows: Rows, recorded: Recorded[PolicyUpdated]) -> None:
     dollars = recorded.event.after.cost_budget_daily_usd
     _budget(rows).budget_micro_usd = max(round(dollars * MICRO_USD), 1) if dollars else None
+
+
+@FLEET.handler
+def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
+    row = rows.change(OPEN, recorded.stream)
+    row.asks += 1
+    if row.asked_at is None:
+        row.asked_at = recorded.at
+
+
+@FLEET.handler
+def run_answered(rows: Rows, recorded: Recorded[RunAnswered]) -> None:
+    """Let the clock of the run continue after the last answer, unless it is parked."""
+    row = rows.change(OPEN, recorded.stream)
+    row.asks -= 1
+    if row.asks == 0 and row.asked_at is not None:
+        if row.since is not None:
+            row.since += max(recorded.at - row.asked_at, 0)
+        row.asked_at = None
 
 
 @FLEET.handler

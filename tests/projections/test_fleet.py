@@ -243,6 +243,31 @@ def test_run_times_are_percentiles_of_the_runs_that_completed_in_the_window(tmp_
     assert 950 <= times["p95Ms"] <= 950 * 9 // 8
 
 
+@pytest.mark.parametrize("parked", [False, True])
+def test_the_clock_of_a_run_stands_while_an_ask_is_open(tmp_path: Path, parked: bool) -> None:
+    history = History()
+    run_id = history.request("s")
+    history.now += 5
+    first = history.asks.ask(run_id)
+    history.now += 50_000
+    second = history.asks.ask(run_id)
+    if parked:
+        history.asks.park(run_id)  # at 5 ms of its time
+    history.now += 50_000
+    history.asks.answer(run_id, first)
+    history.now += 50_000
+    history.asks.answer(run_id, second)
+    if parked:
+        history.asks.requeue(run_id)
+        history.now += 50_000
+        history.asks.resume(run_id)
+    history.now += 6
+    history.asks.ask(run_id)
+    history.now += 50_000
+    history.end(run_id, "completed")
+    assert {row for row in durations(tmp_path, history) if row[0] == "run"} == {("run", 50, 1, 11)}
+
+
 def test_the_clock_of_a_run_stands_while_it_waits_and_while_it_is_paused(tmp_path: Path) -> None:
     history = History()
     run_id = history.request("s", "concurrency")
