@@ -8,9 +8,11 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from athena_core.domain import DECIDERS
+from tests.api.examples import PROFILE
 from tests.support.api import soon
 from tests.support.gate import Gates
 from tests.support.inside import Inside, plane_on
+from tests.support.repository import branch, make
 
 WHY = {"reason": "wrong prices"}
 
@@ -233,3 +235,88 @@ def test_a_queue_is_drained_no_further_and_goes_on_after_it(plane: Inside, gates
         if types(plane, "work.drained"):
             break
     assert types(plane, "work.item.drained") == ["work.item.drained"] * 3
+
+
+class World:
+    """A plane with something behind every operation that begins work."""
+
+    def __init__(self, plane: Inside, directory: Path) -> None:
+        data = plane.data
+        make(directory / "workspace" / "library")
+        branch(directory / "workspace" / "library", "change", b_py="x = 1\n")
+        ended = data("POST", "/runs", {"input": "x"})["runId"]
+        profile = data("POST", "/harness-profiles", PROFILE)["id"]
+        text = {"harnessProfileId": profile, "directiveTemplate": "Write.", "defaultParams": {}, "paramsSchema": None}
+        template = data("POST", "/run-templates", text)["id"]
+        directive = data("POST", "/directives", {"input": "look"})["id"]
+        step = {"id": "a", "directiveId": directive, "harnessProfileId": profile}
+        definition = {"steps": [step], "dependencies": []}
+        workflow = data("POST", "/workflows", {"definition": definition})["id"]
+        data("POST", "/schedules", {"id": "nightly", "sessionId": "s", "input": "x", "everyMinutes": 60})
+        data("POST", "/work/enqueue", {"sessionId": "dead", "payload": "fail", "mode": "followup"})
+        plane.ask("POST", "/work/dead/drain", {})
+        (letter,) = data("GET", "/a2a/dlq")["items"]
+        data("POST", "/work/enqueue", {"sessionId": "full", "payload": "x", "mode": "followup"})
+        persona = {"name": "code-review", "repoPath": "library", "headRef": "change", "baseRef": "main"}
+        self.requests: dict[str, tuple[str, Any]] = {
+            "createRun": ("/runs", {"input": "x"}),
+            "drainWork": ("/work/full/drain", {}),
+            "redriveA2aDlq": ("/a2a/dlq/redrive", {"filter": {}}),
+            "requeueA2aDlqItem": (f"/a2a/dlq/{letter['id']}/requeue", {}),
+            "resumeRun": (f"/runs/{ended}/resume", {}),
+            "resumeWorkflow": (f"/workflows/run/{workflow}/resume", {}),
+            "retryRun": (f"/runs/{ended}/retry", {}),
+            "runPersona": ("/personas/run", persona),
+            "runSchedule": ("/schedules/nightly/run", {}),
+            "runTemplate": (f"/templates/{template}/run", {}),
+            "runWorkflow": (f"/workflows/{workflow}/run", {}),
+            "tickSchedules": ("/schedules/tick", {}),
+        }
+
+
+def test_every_way_to_begin_work_is_refused_with_the_reason_and_possible_after_the_halt(
+    tmp_path: Path, gates: Gates
+) -> None:
+    settings = gates.settings | {"workspace_root": str(tmp_path / "workspace"), "work_max_attempts": "1"}
+    (tmp_path / "workspace").mkdir()
+    with plane_on(tmp_path, **settings, scheduler="off", refusals_per_second="1000") as plane:
+        world = World(plane, tmp_path)
+        assert world.requests.keys() == REFUSED
+        plane.data("POST", "/halt", WHY)
+        before = plane.data("GET", "/events?limit=1")["head"]
+        for operation, (path, body) in world.requests.items():
+            refused(plane, "POST", path, body, idempotency_key=f"one-{operation}", prefer="respond-async")
+        page = plane.data("GET", f"/events?limit=500&cursor={before}")
+        assert {event["type"] for event in page["events"]} <= {"requests.suppressed"}
+        plane.data("DELETE", "/halt")
+        for operation, (path, body) in world.requests.items():
+            answer = plane.ask("POST", path, body, idempotency_key=f"one-{operation}", prefer="respond-async")
+            assert answer.status_code in ({409} if operation == "resumeRun" else {200, 202}), answer.text
+
+
+def test_a_workflow_starts_no_step_and_goes_on_after_it(plane: Inside, gates: Gates) -> None:
+    gate = gates["step"]
+    first = plane.data("POST", "/directives", {"input": gate.order})["id"]
+    second = plane.data("POST", "/directives", {"input": "second"})["id"]
+    config = {"provider": "local-exec", "model": "script", "tools": ["none"]}
+    profile = {name: PROFILE[name] for name in ("displayName", "version")} | {"config": config}
+    profile["policies"] = PROFILE["policies"] | {"budgetUsd": 0}
+    profile_id = plane.data("POST", "/harness-profiles", profile)["id"]
+    steps = [
+        {"id": name, "directiveId": directive, "harnessProfileId": profile_id}
+        for name, directive in (("a", first), ("b", second))
+    ]
+    definition = {"steps": steps, "dependencies": [{"from": "a", "to": "b"}]}
+    workflow = plane.data("POST", "/workflows", {"definition": definition})["id"]
+    run_id = plane.data("POST", f"/workflows/{workflow}/run", {}, prefer="respond-async")["id"]
+    gate.arrival()
+    plane.data("POST", "/halt", WHY)
+    gate.release()
+    for _ in soon():
+        if types(plane, "workflow.step.completed"):
+            break
+    assert types(plane, "workflow.step.started") == ["workflow.step.started"]
+    assert plane.data("GET", "/admin/health")["status"] == "ok"
+    plane.data("DELETE", "/halt")
+    plane.until(f"/workflows/run/{run_id}", "status", "ok")
+    assert types(plane, "workflow.step.started") == ["workflow.step.started"] * 2

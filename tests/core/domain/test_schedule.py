@@ -327,6 +327,44 @@ def test_after_an_outage(catch_up: CatchUp, window: int, late: int, events: tupl
     given(upserted(definition), now=now).when(tick(now)).then(*events)
 
 
+@pytest.mark.parametrize(
+    ("catch_up", "window", "halted", "events"),
+    [
+        ("latest", 86_400, (0, 9), (missed(NOW + HOUR, NOW + 5 * HOUR, 5, "halted"), started(NOW + 6 * HOUR))),
+        ("none", 86_400, (0, 9), (missed(NOW + HOUR, NOW + 5 * HOUR, 5, "halted"), started(NOW + 6 * HOUR))),
+        ("all", 86_400, (0, 9), (started(NOW + HOUR),)),
+        (
+            "latest",
+            86_400,
+            (2, 3),
+            (
+                missed(NOW + HOUR, NOW + HOUR, 1, "catchup-latest"),
+                missed(NOW + 2 * HOUR, NOW + 3 * HOUR, 2, "halted"),
+                missed(NOW + 4 * HOUR, NOW + 5 * HOUR, 2, "catchup-latest"),
+                started(NOW + 6 * HOUR),
+            ),
+        ),
+        (
+            "all",
+            7_200,
+            (2, 9),
+            (
+                missed(NOW + HOUR, NOW + HOUR, 1, "catchup-window-exceeded"),
+                missed(NOW + 2 * HOUR, NOW + 3 * HOUR, 2, "halted"),
+                started(NOW + 4 * HOUR),
+            ),
+        ),
+        ("latest", 86_400, (-9, 0), (missed(NOW + HOUR, NOW + 5 * HOUR, 5, "catchup-latest"), started(NOW + 6 * HOUR))),
+    ],
+)
+def test_after_a_halt(catch_up: CatchUp, window: int, halted: tuple[int, int], events: tuple[Event, ...]) -> None:
+    definition = replace(HOURLY, catch_up=catch_up, catch_up_window_seconds=window)
+    began, lifted = halted
+    now = NOW + 6 * HOUR
+    command = replace(tick(now), halted=(NOW + began * HOUR, NOW + lifted * HOUR))
+    given(upserted(definition), now=now).when(command).then(*events)
+
+
 RUNNING = started(NOW + HOUR, 8)
 BUSY = (RUNNING.target_run_id,)
 

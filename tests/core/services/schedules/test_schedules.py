@@ -16,9 +16,10 @@ from athena_core.clock import FixedDate, SystemIds, iso
 from athena_core.definitions.schedule_definition import ScheduleSpec
 from athena_core.definitions.slots import MINUTE
 from athena_core.domain import schedule
+from athena_core.domain.halt import HaltBody
 from athena_core.domain.policy import PutPolicyBody
 from athena_core.enums import OverlapPolicy
-from athena_core.errors import ConfigError, StoreUnreachable
+from athena_core.errors import ConfigError, Halted, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.sqlite.store import SqliteStore
 from athena_core.services.schedules.schedules import RunScheduleBody
@@ -251,6 +252,24 @@ async def test_a_clock_that_jumps_brings_no_slot_twice_and_leaves_none_unexplain
         await at.until(*["ok"] * 2, *["skipped catchup-latest"] * 71, "ok", limit=100)
         due = [entry.nominal_time for entry in await at.logs(limit=100)]
         assert due == [iso(start + hour * HOUR) for hour in range(1, 75)]
+
+
+async def test_slots_of_a_halt_wait_and_are_caught_up_or_have_its_reason(tmp_path: Path) -> None:
+    async with hours(tmp_path) as at:
+        await at.put(catch_up="latest")
+        await at.slot()
+        await at.until("ok")
+        await at.parts.halts.start(HaltBody(reason="wrong prices"), LOCAL, META, None)
+        for _ in range(3):
+            with pytest.raises(Halted):
+                await at.slot()
+        assert await at.became() == ["ok"]
+        at.parts.reactors.ask("schedules", "a")  # as the timer does
+        while not at.parts.reactors.idle:
+            await anyio.sleep(0)
+        assert at.parts.log.problems.failing() == ()
+        await at.parts.halts.lift(LOCAL, META, None)
+        await at.until("ok", "skipped halted", "skipped halted", "ok")
 
 
 async def test_the_log_of_a_paused_schedule_has_the_slots_of_the_pause_until_now(tmp_path: Path) -> None:
