@@ -26,6 +26,7 @@ from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.asks.answers import Answers
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
@@ -105,6 +106,7 @@ class ControlPlane(NamedTuple):
 
     # Services for commands
     anchors: Anchors
+    answers: Answers
     catalog: Catalog
     clock_jumps: ClockJumps
     dead_letters: DeadLetters
@@ -220,7 +222,7 @@ class ControlPlane(NamedTuple):
             part.close()
         self.runs.close()
         self.templates.close()
-        for service in (self.permission_rules, self.workflows, self.workflow_stepper, self.runner):
+        for service in (self.answers, self.permission_rules, self.workflows, self.workflow_stepper, self.runner):
             service.close()
         self.reader.close()
         self.views.generations.close()

@@ -39,6 +39,8 @@ from athena_core.roles import Roster
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.asks.answers import Answers
+from athena_core.services.asks.expiry import AskExpiry
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
 from athena_core.services.clock_jumps import ClockJumps
@@ -203,11 +205,12 @@ class Wiring:
         )
         executor = self.ids.new("exe")
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
+        self.tools = toolbox()
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
             self.providers,
-            toolbox(),
+            self.tools,
             self.workspace,
             self.ids,
             self.clock,
@@ -239,6 +242,7 @@ class Wiring:
             self.waiters,
             self.runner,
         )
+        self.answers = Answers(self.log, self.runner, self.access, self.tools, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
         self.policies = Policies(self.log, self.catalog, self.names, self.runs)
         self.halts = Halts(self.log, self.reader, self.runs)
@@ -347,10 +351,11 @@ class Wiring:
 
     def wire_reactors(self) -> None:
         """Connect the reactors, which run in the leading process."""
+        asks = AskExpiry(self.log, self.permission_rules, self.runner, self.clock, self.ids)
         self.reactors = Reactors(
             open_leader_lock(self.settings.state_dir, self.settings.database_url, "reactor"),
             self.tail,
-            (self.queue_drainer, self.redrives, self.workflow_stepper, self.reviews, self.timer),
+            (self.queue_drainer, self.redrives, self.workflow_stepper, self.reviews, self.timer, asks),
             self.log.problems,
             self.log.reader,
         )

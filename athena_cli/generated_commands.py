@@ -17,6 +17,14 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "Store an anchor of another log, so that a rewrite of its history is detected.",
     ),
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
+    "answer": GeneratedCommand(
+        "answerAsk",
+        "Answer an ask: choose an option, or fill in its form. The first answer wins.",
+    ),
+    "asks answer-all": GeneratedCommand(
+        "answerAsks",
+        "Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone.",
+    ),
     "asks get": GeneratedCommand("getAsk", "Get an ask, open or decided."),
     "asks list": GeneratedCommand("listAsks", "List what waits for a person's decision, oldest first."),
     "audit": GeneratedCommand(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
+from msgspec.structs import replace
+
 from athena_core.clock import Ids
 from athena_core.errors import AthenaError
 from athena_core.event import Event, Fact, Guard, Meta, Position, Recorded, Value
@@ -214,6 +216,10 @@ class Key(Value):
             fingerprint=b"\x01" + hmac.digest(key.encode(), content, "sha256"),
             unkeyed=hashlib.sha256(content).digest(),
         )
+
+    def of_item(self, item: str) -> "Key":
+        """Return the key of one item of a bulk command."""
+        return replace(self, hash=hashlib.sha256(self.hash + item.encode()).digest())
 
     def fits(self, fingerprint: bytes) -> bool:
         """Return True if a stored fingerprint matches this input."""

@@ -121,6 +121,11 @@ class Role(StrEnum):
     OPERATOR = "Operator"
     ADMIN = "Admin"
 
+    def reaches(self, least: "Role") -> bool:
+        """Return True if this role may do everything that another one may."""
+        roles = tuple(Role)
+        return roles.index(self) >= roles.index(least)
+
 
 PinnedScope: TypeAlias = dict[str, tuple[str, ...]]
 """A scope as stored in events: the allowed names of each restricted kind, sorted."""

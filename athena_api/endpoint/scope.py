@@ -11,6 +11,9 @@ from athena_core.errors import ConfigError
 from athena_core.protocols import Row
 from athena_core.values import persona_named
 
+SCOPED_RECORDS = "/asks"
+"""The beginning of paths whose commands apply the scope themselves: what it does not cover is not found."""
+
 
 async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], call: ApiCall[Any, Any]) -> None:
     """Return if the caller's scope covers the request. Raise AuthzDenied.
@@ -36,9 +39,10 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
             proof["runs"] = (run_id,)
     elif first == "directiveId":
         proof["personas"] = (persona_of_directive(plane, call.path[first]),)
-    elif first is None or operation.method == "GET":
+    elif first is None or operation.method == "GET" or operation.path.startswith(SCOPED_RECORDS):
+        itself = operation.method == "GET" or operation.path.startswith(SCOPED_RECORDS)
         for kind in operation.narrows:
-            proof[kind] = () if operation.method == "GET" else names_in_body(plane, kind, call.body)
+            proof[kind] = () if itself else names_in_body(plane, kind, call.body)
         session_id = getattr(call.body, "session_id", None)
     await plane.access.require_scope(call.who, operation.id, proof, call.meta, session_id, run_id)
 

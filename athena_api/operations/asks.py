@@ -1,21 +1,34 @@
-"""Operations on asks: list the questions that wait for a person."""
+"""Operations on asks: list the questions that wait for a person, and answer them."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
-from athena_core.event import Value
+import msgspec
+
+from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.decider import Key
+from athena_core.domain.workflow_run import DecideApproval
+from athena_core.errors import AthenaError, ConfigError
+from athena_core.event import Meta, Value
 from athena_core.protocols import Connection
-from athena_core.values import ClientId, Label, RecordId
+from athena_core.services.asks.answers import OPERATION, AnswerBody
+from athena_core.values import Body, ClientId, Label, RecordId
 from projections import asks, runs
 from projections.ask_rows import AskKind, AskStatus
+from projections.asks import AskPlace
 from projections.engine.page import Page
 from projections.workflow_subjects import SubjectReader
 
 if TYPE_CHECKING:
     from athena_api.plane import ControlPlane
+    from athena_core.log.submission import Committed
 
 VIEWS = ("asks", "workflows", "runs")
+ITEMS_MAX = 100
+"""The most asks that one request answers."""
+APPROVAL_OPTIONS = {"approve": True, "reject": False}
+REJECTING = frozenset(("deny", "decline", "reject"))
+"""Options that refuse; by filter only these can be chosen."""
 
 
 class AsksQuery(Value):
@@ -63,14 +76,187 @@ async def get_ask(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Repl
     return Reply(data=existing(ask, "ask", ask_id), position=position, steady=True)
 
 
+class AnswerItem(Body):
+    """An ask to answer, with one of its options."""
+
+    ask_id: RecordId
+    subject_hash: Label
+    option_id: Label
+    note: Label | None = None
+
+
+class AskFilter(Body):
+    """Open asks to reject, the oldest 100."""
+
+    kind: AskKind | None = None
+    session_id: ClientId | None = None
+    run_id: RecordId | None = None
+    harness_profile_id: RecordId | None = None
+
+
+class AnswersBody(Body):
+    """Answers to several asks: `items`, or a `filter` with an `optionId` that rejects."""
+
+    items: Annotated[tuple[AnswerItem, ...], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)] | None = None
+    filter: AskFilter | None = None
+    option_id: Label | None = None
+    note: Label | None = None
+
+
+class ItemError(Value):
+    """The reason why an item was not changed."""
+
+    code: str
+    message: str
+
+
+class AnsweredAsk(Value):
+    """The outcome for one ask."""
+
+    ask_id: str
+    status: Literal["answered", "failed"]
+    error: ItemError | None = None
+
+
+class AnsweredAsks(Value):
+    """The outcome for each ask. ``more`` is true if the filter covers further open asks."""
+
+    items: tuple[AnsweredAsk, ...]
+    more: bool | None = None
+
+
+async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) -> Reply:
+    """Answer an ask: choose an option, or fill in its form. The first answer wins.
+
+    A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of the
+    profile. A question may also be answered by who started the run.
+    """
+    ask_id, scope = call.path["askId"], call.who.scope
+    place, _ = await plane.query(VIEWS, lambda rows: asks.place_of(rows, ask_id, scope))
+    done = await _answer(plane, call, existing(place, "ask", ask_id), call.body, call.meta, call.key)
+    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, scope))
+    return Reply(data=existing(ask, "ask", ask_id), position=position, replayed=done.replayed)
+
+
+async def _answer(
+    plane: "ControlPlane", call: ApiCall[Any, NoQuery], place: AskPlace, body: AnswerBody, meta: Meta, key: Key | None
+) -> "Committed":
+    """Answer an ask of a run, or decide the approval of a workflow step."""
+    if place.workflow_run_id is None:
+        return await plane.answers.answer(place.position, body, call.who, meta, key)
+    approve = APPROVAL_OPTIONS.get(body.option_id or "")
+    if approve is None:
+        raise ConfigError.of("optionId", f"{body.option_id!r} is not an option of an approval", "approve or reject")
+    for name in ("values", "edited_arguments", "remember", "remember_for_ms"):
+        if getattr(body, name) is not None:
+            member = msgspec.structs.fields(AnswerBody)
+            encoded = next(field.encode_name for field in member if field.name == name)
+            raise ConfigError.of(encoded, "is not allowed for the approval of a workflow step", "leave it out")
+    command = DecideApproval(
+        step_id=place.step_id or "",
+        subject_sha256=body.subject_hash,
+        approve=approve,
+        by=call.who.subject,
+        note=body.note,
+    )
+    return await plane.workflows.judge(place.workflow_run_id, command, call.who, OPERATION, meta, key)
+
+
+async def answer_asks(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> Reply:
+    """Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone."""
+    answers, more = await _wanted(plane, call)
+    items = [await _answered(plane, call, *answer) for answer in answers]
+    return Reply(data=AnsweredAsks(items=tuple(items), more=more or None), position=plane.reader.head())
+
+
+Wanted = list[tuple[str, AskPlace | None, AnswerBody]]
+
+
+async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> tuple[Wanted, bool]:
+    """Return the asks to answer with their answers, and True if the filter covers more. Raise ConfigError."""
+    body, scope = call.body, call.who.scope
+    if (body.items is None) == (body.filter is None):
+        raise ConfigError.of("items", "either items or a filter is required", "one of the two")
+    if body.items is not None:
+        if body.option_id is not None or body.note is not None:
+            raise ConfigError.of("optionId", "belongs to each item", "optionId and note in the items")
+        given = body.items
+        places, _ = await plane.query(VIEWS, lambda rows: [asks.place_of(rows, item.ask_id, scope) for item in given])
+        answers = [
+            AnswerBody(subject_hash=item.subject_hash, option_id=item.option_id, note=item.note) for item in given
+        ]
+        return list(zip((item.ask_id for item in given), places, answers, strict=True)), False
+    wanted = body.filter or AskFilter()
+    if body.option_id not in REJECTING:
+        raise ConfigError.of("optionId", "a filter only rejects", f"one of {', '.join(sorted(REJECTING))}")
+    found, _ = await plane.query(
+        VIEWS,
+        lambda rows: asks.open_places(rows, **msgspec.structs.asdict(wanted), scope=scope, limit=ITEMS_MAX + 1),
+    )
+    rejections = [
+        (
+            place.ask_id,
+            place,
+            AnswerBody(subject_hash=place.subject_sha256, option_id=_rejecting(place.kind), note=body.note),
+        )
+        for place in found[:ITEMS_MAX]
+    ]
+    return list(rejections), len(found) > ITEMS_MAX
+
+
+def _rejecting(kind: AskKind) -> str:
+    """Return the option that refuses an ask of a kind."""
+    return {"tool-permission": "deny", "workflow-approval": "reject"}.get(kind, "decline")
+
+
+async def _answered(
+    plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery], ask_id: str, place: AskPlace | None, body: AnswerBody
+) -> AnsweredAsk:
+    """Answer one ask of several. Refusals count like refusals of requests."""
+    subject, limits = call.who.subject, plane.refusal_limits
+    key = None if call.key is None else call.key.of_item(ask_id)
+    try:
+        limits.check(subject, OPERATION)
+        meta = msgspec.structs.replace(call.meta, quiet=limits.exhausted(subject))
+        await _answer(plane, call, existing(place, "ask", ask_id), body, meta, key)
+    except AthenaError as error:
+        if error.recorded is not None:
+            limits.refused(subject, OPERATION, recorded=error.recorded)
+        return AnsweredAsk(ask_id=ask_id, status="failed", error=ItemError(code=error.code, message=error.message))
+    return AnsweredAsk(ask_id=ask_id, status="answered")
+
+
 def subjects(rows: Connection) -> SubjectReader:
     """Return the reader of texts to approve, for one answer."""
     return SubjectReader(rows, partial(runs.output_of, rows))
 
 
+ANSWER_ERRORS = (
+    *("NOT_FOUND", "CONFLICT", "ASK_DECIDED", "ASK_EXPIRED", "ASK_ENDED", "ASK_CHANGED", "ASK_NOT_EDITABLE"),
+    "PERMISSION_RULE_LIMIT",
+)
 row = Noun("asks", reads=VIEWS).row
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     row("asks.list", "GET /asks", list_asks, answer=Page[asks.Ask], paging="cursor", narrows={"sessions", "runs"}),
     row("asks.get", "GET /asks/:askId", get_ask, answer=asks.Ask, narrows={"sessions", "runs"}),
+    row(
+        "asks.answer",
+        "POST /asks/:askId/answer",
+        answer_ask,
+        answer=asks.Ask,
+        roles=EVERYBODY,
+        errors=ANSWER_ERRORS,
+        narrows={"sessions", "runs"},
+        command="answer",
+    ),
+    row(
+        "asks.answerAll",
+        "POST /asks/answer",
+        answer_asks,
+        answer=AnsweredAsks,
+        roles=EVERYBODY,
+        narrows={"sessions", "runs"},
+        command="asks answer-all",
+    ),
 )

@@ -8,6 +8,8 @@ EXAMPLES: Mapping[str, str] = {
     "anchors list": "anchors list --limit 10",
     "api contracts": "api contracts --out contracts.json",
     "api serve": "api serve --port 8787",
+    "answer": "answer ask_01M8XK --option-id allow --subject-hash 9f86d081",
+    "asks answer-all": """asks answer-all --filter '{"sessionId":"invoices"}' --option-id deny""",
     "asks get": "asks get ask_01M8XK",
     "asks list": "asks list",
     "audit": "audit --kind cancel --limit 20",

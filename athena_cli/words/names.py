@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Run": (
-        *("run", "cancel", "resume", "retry", "init", "demo", "profiles", "directives", "templates", "queues"),
+        *(
+            "run",
+            "answer",
+            "cancel",
+            "resume",
+            "retry",
+            "init",
+            "demo",
+            "profiles",
+            "directives",
+            "templates",
+            "queues",
+        ),
         "messages",
     ),
     "Look": (

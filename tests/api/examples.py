@@ -276,6 +276,23 @@ EXAMPLES: dict[str, Example] = {
     "listAnchors": Example("/anchors"),
     "listWorkQueues": Example("/work/queues"),
     "getAsk": Example("/asks/ask_unknown", 404),
+    "answerAsk": Example(
+        "/asks/ask_unknown/answer",
+        404,
+        body={
+            "subjectHash": "00",
+            "optionId": "allow",
+            "values": {"branch": "main"},
+            "note": "fine",
+            "editedArguments": {"command": ["git", "status"]},
+            "remember": "session",
+            "rememberForMs": 60_000,
+        },
+    ),
+    "answerAsks": Example(
+        "/asks/answer",
+        body={"items": [{"askId": "ask_unknown", "subjectHash": "00", "optionId": "deny", "note": "no"}]},
+    ),
     "getPermissionRule": Example("/permission-rules/rule_unknown", 404),
     "listPermissionRules": Example(
         "/permission-rules",

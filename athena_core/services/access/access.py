@@ -210,6 +210,18 @@ class Access:
                 return
 
 
+def decision_denied(
+    reader: Reader, context: Context, who: Identity, operation: str, role: str, message: str
+) -> Rejected:
+    """Return the denial of a decision to a caller who may not take it, with the violation that is derived from it."""
+    code: Literal["SCOPED_ACCESS_VIOLATION"] = "SCOPED_ACCESS_VIOLATION"
+    denied = plane.AuthzDenied(
+        subject=who.subject, role=who.role, operation=operation, required_roles=(role,), deny_reason=code
+    )
+    violation = violation_of(reader, context, denied.TYPE, who, "authorization", "denied", code)
+    return Rejected(AuthzDeniedError(message), facts_of(plane.STREAM, (denied, violation)))
+
+
 def violation_of(
     reader: Reader,
     context: Context,

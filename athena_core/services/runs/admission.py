@@ -3,8 +3,7 @@
 Everything here runs in the writer's thread, within one transaction. Every run begins in ``admit``.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -12,10 +11,11 @@ from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome, Reader, Rejected, facts_of
 from athena_core.domain import directive, halt, plane, policy, run, session
-from athena_core.enums import WaitReason
+from athena_core.enums import RequeueReason, WaitReason
 from athena_core.errors import ConfigError, NotFound, RunNotEnded, RunNotPaused
 from athena_core.event import Event, Fact, Position, Value
 from athena_core.services.catalog import directive_facts
+from athena_core.services.runs.limit_usage import LimitUsage, is_full
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, run_facts
 from athena_core.services.runs.refusals import (
     ExceededLimit,
@@ -29,49 +29,8 @@ from athena_core.values import MICRO_USD, Cancelled, Identity, narrower, pinned,
 
 ADMITTED_MAX = 256
 """The most waiters that one transaction admits; the ends of their runs admit more."""
+BEGINNING_TYPES = frozenset((run.RunCreated.TYPE, run.RunResumed.TYPE))
 RUN_PREFIX = f"{run.DECIDER.category}_"
-
-
-class LimitUsage:
-    """The use of limits by key while a transaction frees slots and takes others."""
-
-    def __init__(self, reader: Reader, limits: policy.PolicyState, freed: Sequence[tuple[str | int, ...]] = ()) -> None:
-        """Begin with the guards of the slots that are ``freed``."""
-        self._reader = reader
-        self._limits = limits
-        self._change: Counter[str] = Counter()
-        for _, *places in freed:
-            self._change.subtract(map(str, places))
-
-    def exceeded(self, places: Sequence[str | int]) -> Iterator[ExceededLimit]:
-        """Yield the limits that leave no room for a run with these keys."""
-        if not self._limits.limits:
-            return
-        for place in map(str, places):
-            limit = self._limits.limit(place)
-            if limit is None:
-                continue
-            active = self._active(place)
-            if active >= limit.max:
-                named = f"{limit.scope}:{place}" if limit.scope == "session" else place
-                yield ExceededLimit("policy.limits", "key-limit-exceeded", limit.max, active, named, limit.strategy)
-
-    def full(self, places: Sequence[str | int]) -> str | None:
-        """Return the first of these keys whose limit leaves no room; None if all have room."""
-        if not self._limits.limits:
-            return None
-        for place in map(str, places):
-            limit = self._limits.limit(place)
-            if limit is not None and self._active(place) >= limit.max:
-                return place
-        return None
-
-    def _active(self, place: str) -> int:
-        return self._reader.count("slot", place) + self._change[place]
-
-    def take(self, places: Sequence[str | int]) -> None:
-        """Count one more run with these keys."""
-        self._change.update(map(str, places))
 
 
 class RunTransaction:
@@ -136,6 +95,35 @@ class RunTransaction:
                 self._children.setdefault(str(parent), []).append(child)
         return self._children.get(run_id, ())
 
+    def carry_on(self, run_id: str) -> None:
+        """Resume a parked run whose asks are all answered, and lease it if this executor has room.
+
+        Without room for it, let it wait in line. A run that still asks, or that an executor holds, is left alone.
+        """
+        state = self.state(run_id)
+        request = state.request
+        if state.paused != "ask" or state.asks or state.requeued or not state.open or request is None:
+            return
+        wait = self._lacking(request)
+        if wait is not None:
+            self.decide(run_id, run.RequeueRun(reason=wait))
+            return
+        capacity = self._capacity
+        self.decide(run_id, run.ResumeRun(executor=capacity.executor))
+        if capacity.executor and capacity.serves(request.places):
+            self.decide(run_id, _lease(capacity, ""))
+
+    def _lacking(self, request: run.RunCreated) -> RequeueReason | None:
+        """Return what a run that would go on has to wait for; None if there is room."""
+        if halt.current(self._reader) is not None:
+            return "halted"
+        limits = self._reader.state(policy.DECIDER, policy.STREAM)
+        if is_full(self._reader, limits):
+            return "concurrency"
+        if LimitUsage(self._reader, limits).full(request.places) is not None:
+            return "key-limit"
+        return None if self._capacity.left(self._reader) else "executor"
+
     def admit_waiting(self, raised: policy.PolicyState | None = None) -> None:
         """Admit the oldest waiters whose session and limits are free, if this transaction freed anything.
 
@@ -157,7 +145,7 @@ class RunTransaction:
         if not freed and not left and raised is None:
             return
         limits = raised or reader.state(policy.DECIDER, policy.STREAM)
-        begun = [fact for fact in self.facts if fact.event.TYPE == run.RunCreated.TYPE]  # not in the guards yet
+        begun = [fact for fact in self.facts if fact.event.TYPE in BEGINNING_TYPES]  # not in the guards yet
         places = self._capacity.left(reader, over)
         if limits.max_concurrent_runs is not None:
             places = min(places, limits.max_concurrent_runs - len(slots) + len(freed))
@@ -183,7 +171,7 @@ class RunTransaction:
                 if not queued and reader.count("waiting", place) == len(waiting):
                     break  # every waiter needs this key: do not walk a long queue
                 continue
-            self.decide(run_id, run.AdmitRun())
+            self.decide(run_id, run.AdmitRun(executor=self._capacity.executor))
             keys.take(names)
             taken.add(name)
             places -= 1
@@ -191,7 +179,10 @@ class RunTransaction:
 
 
 def _places(fact: Fact) -> tuple[str, ...]:
-    return fact.event.places if isinstance(fact.event, run.RunRequest) else ()
+    event = fact.event
+    if isinstance(event, run.RunResumed):
+        return run.limit_keys(fact.session_id or "", event.harness_profile_id, event.provider, event.fallbacks)
+    return event.places if isinstance(event, run.RunRequest) else ()
 
 
 def _state(reader: Reader, run_id: str) -> run.RunState:
@@ -239,7 +230,7 @@ def admit(reader: Reader, context: Context, prepared: PreparedRun, *, behind: in
     busy = holder is not None or reader.count("waiting", session_id) > 0
     try:
         _check_day(reader, context, limits, request, run_id, prepared.least_micro_usd)
-        full = prepared.patient and _is_full(reader, limits)
+        full = prepared.patient and is_full(reader, limits)
         if not full:
             _check_slots(reader, context, limits, request, run_id, prepared.who)
         limited = _check_keys(reader, context, limits, request, run_id, prepared.who)
@@ -313,11 +304,6 @@ def _interrupted(
 
 def _lease(capacity: ExecutorCapacity, text: str) -> run.LeaseRun:
     return run.LeaseRun(executor=capacity.executor, pid=capacity.pid, said=text)
-
-
-def _is_full(reader: Reader, limits: policy.PolicyState) -> bool:
-    limit = limits.max_concurrent_runs
-    return limit is not None and len(reader.guards("slot")) >= limit
 
 
 def _check_slots(

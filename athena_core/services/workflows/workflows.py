@@ -10,22 +10,20 @@ from athena_core.decider import Context, Key, Outcome, Reader, Rejected, facts_o
 from athena_core.definitions import workflow_graph
 from athena_core.definitions.placeholder import names_in
 from athena_core.definitions.workflow_graph import WorkflowDefinition
-from athena_core.domain import plane, run, workflow, workflow_run
-from athena_core.errors import AthenaError, AuthzDeniedError, NotFound
+from athena_core.domain import run, workflow, workflow_run
+from athena_core.errors import NotFound
 from athena_core.event import Event, Fact, Meta
 from athena_core.log.submission import Committed
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
-from athena_core.services.access.access import Access, violation_of
+from athena_core.services.access.access import Access, decision_denied
 from athena_core.services.catalog import Catalog
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.runs import Runs
 from athena_core.services.states import at_head
 from athena_core.services.waiters import OneShot, Waiters
 from athena_core.values import Identity, Role, pinned
-
-RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 class WorkflowLaunch:
@@ -366,25 +364,15 @@ def may_judge(approval: workflow_graph.Approval, who: Identity, requesters: froz
         return False
     if approval.approvers is not None and who.subject not in approval.approvers:
         return False
-    return RANK[who.role] >= RANK[Role(approval.role or Role.OPERATOR)]
+    return who.role.reaches(Role(approval.role or Role.OPERATOR))
 
 
 def approval_denied(
     reader: Reader, context: Context, who: Identity, operation: str, approval: workflow_graph.Approval
 ) -> Rejected:
     """Return the denial of an approval, with the violation that is derived from it."""
-    required = approval.approvers or (approval.role or Role.OPERATOR.value,)
-    refusal = plane.AuthzDenied(
-        subject=who.subject,
-        role=who.role,
-        operation=operation,
-        required_roles=(approval.role or Role.OPERATOR.value,),
-        deny_reason="SCOPED_ACCESS_VIOLATION",
-    )
-    code = "SCOPED_ACCESS_VIOLATION"
-    violation = violation_of(reader, context, refusal.TYPE, who, "authorization", "denied", code)
-    facts = facts_of(plane.STREAM, (refusal, violation))
+    least = approval.role or Role.OPERATOR.value
     other = ", who neither started nor resumed the workflow run," if approval.not_requester else ""
-    message = f"{operation}: only {' or '.join(required)}{other} may decide; {who.subject} is {who.role}"
-    error: AthenaError = AuthzDeniedError(message)
-    return Rejected(error, facts)
+    allowed = " or ".join(approval.approvers or (least,))
+    message = f"{operation}: only {allowed}{other} may decide; {who.subject} is {who.role}"
+    return decision_denied(reader, context, who, operation, least, message)

@@ -23,6 +23,7 @@ def _variant(value: Any, tag: str, kinds: dict[str, type[Model]]) -> Any:
 
 
 if TYPE_CHECKING:
+    AnsweredAskStatus: TypeAlias = Literal["answered", "failed"] | str
     ApprovalOnExpiry: TypeAlias = Literal["approve", "reject"] | str
     ApproverRole: TypeAlias = Literal["Admin", "Operator"] | str
     ArtifactKind: TypeAlias = Literal["run-result"] | str
@@ -211,6 +212,7 @@ if TYPE_CHECKING:
     WorkflowLogLineLevel: TypeAlias = Literal["error", "info"] | str
     WorkflowRunStatus: TypeAlias = Literal["cancelled", "failed", "ok", "running", "waiting"] | str
 else:  # a newer server may send others
+    AnsweredAskStatus = str
     ApprovalOnExpiry = str
     ApproverRole = str
     ArtifactKind = str
@@ -342,6 +344,39 @@ class AnchorReceipt(Model, frozen=True, kw_only=True):
     """When the anchor was taken."""
     from_: str
     """Identity that sent it first."""
+
+
+class AnswerItem(Model, frozen=True, kw_only=True):
+    """An ask to answer, with one of its options."""
+
+    ask_id: str
+    """Id of the ask."""
+    subject_hash: str
+    """Hash that was shown, `subject_hash` of the ask."""
+    option_id: str
+    """An option of the ask."""
+    note: str | None = None
+    """Reason, for auditors."""
+
+
+class AnsweredAsk(Model, frozen=True, kw_only=True):
+    """The outcome for one ask."""
+
+    ask_id: str
+    """Id of the ask."""
+    status: AnsweredAskStatus
+    """Outcome."""
+    error: ItemError | None = None
+    """Why it failed; absent if it did not."""
+
+
+class AnsweredAsks(Model, frozen=True, kw_only=True):
+    """The outcome for each ask. `more` is true if the filter covers further open asks."""
+
+    items: list[AnsweredAsk]
+    """Outcomes, in the order of the request or oldest first."""
+    more: bool | None = None
+    """True if the filter covers further asks; else absent."""
 
 
 class AppliedRedriveFilter(Model, frozen=True, kw_only=True):
@@ -528,6 +563,19 @@ class AskChoice(Model, frozen=True, kw_only=True):
     """`allow_once` allows or answers, `reject_once` refuses."""
     name: str | None = None
     """Name of the option; absent once redacted."""
+
+
+class AskFilter(Model, frozen=True, kw_only=True):
+    """Open asks to reject, the oldest 100."""
+
+    kind: AskKind | None = None
+    """Only asks of this kind."""
+    session_id: str | None = None
+    """Only asks of this session."""
+    run_id: str | None = None
+    """Only asks of this run."""
+    harness_profile_id: str | None = None
+    """Only asks of this profile."""
 
 
 class AskPolicy(Model, frozen=True, kw_only=True):
@@ -1657,6 +1705,15 @@ class ItemCounts(Model, frozen=True, kw_only=True):
     """Number that failed."""
     cancelled: int
     """Number that were cancelled."""
+
+
+class ItemError(Model, frozen=True, kw_only=True):
+    """The reason why an item was not changed."""
+
+    code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
+    message: str
+    """Text for people."""
 
 
 class JsonContent(Model, frozen=True, kw_only=True):

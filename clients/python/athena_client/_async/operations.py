@@ -1862,6 +1862,93 @@ class AsyncOperations(AsyncCore):
         )
         return answer
 
+    async def answer_ask(
+        self,
+        ask_id: str,
+        *,
+        subject_hash: str,
+        option_id: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        note: str | None = None,
+        edited_arguments: Mapping[str, Any] | None = None,
+        remember: Literal["profile", "run", "session"] | None = None,
+        remember_for_ms: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Ask:
+        """Answer an ask: choose an option, or fill in its form.
+
+        The first answer wins.
+
+        A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of
+        the profile. A question may also be answered by who started the run.
+
+        Args:
+            ask_id: Id of the ask.
+            subject_hash: Hash that was shown, `subject_hash` of the ask.
+            option_id: An option of the ask; needless with `values`.
+            values: Values that fit the `form` of a question.
+            note: Reason, for auditors.
+            edited_arguments: Arguments of the call to make instead; only where the ask is `editable`.
+            remember: Also allow this exact call from now on, there.
+            remember_for_ms: How long; by default 1 day in a run, 7 in a session, 30 in a profile.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `ASK_CHANGED`, `ASK_DECIDED`, `ASK_ENDED`, `ASK_EXPIRED`, `ASK_NOT_EDITABLE`, `CONFLICT`,
+                `NOT_FOUND`, `PERMISSION_RULE_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Ask = await self.request(
+            "POST",
+            "/asks/{askId}/answer",
+            models.Ask,
+            parameters={"askId": ask_id},
+            body={
+                "subjectHash": subject_hash,
+                "optionId": option_id,
+                "values": values,
+                "note": note,
+                "editedArguments": edited_arguments,
+                "remember": remember,
+                "rememberForMs": remember_for_ms,
+            },
+            key=idempotency_key,
+        )
+        return answer
+
+    async def answer_asks(
+        self,
+        *,
+        items: Sequence[models.AnswerItem | Mapping[str, Any]] | None = None,
+        filter: models.AskFilter | Mapping[str, Any] | None = None,
+        option_id: str | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.AnsweredAsks:
+        """Answer up to 100 asks, or reject the oldest 100 open asks of a filter.
+
+        Each one succeeds or fails alone.
+
+        Args:
+            items: Asks to answer.
+            filter: Open asks to reject instead, the oldest 100.
+            option_id: With `filter`: `deny`, `decline` or `reject`, which all reject.
+            note: Reason, for auditors.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.AnsweredAsks = await self.request(
+            "POST",
+            "/asks/answer",
+            models.AnsweredAsks,
+            body={"items": items, "filter": filter, "optionId": option_id, "note": note},
+            key=idempotency_key,
+        )
+        return answer
+
     def list_permission_rules(
         self,
         *,

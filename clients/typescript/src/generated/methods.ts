@@ -600,6 +600,21 @@ export class Operations extends Transport {
     return (await this.request(rows.getAsk, { path: { askId }, ...options })).data;
   }
 
+  /**
+   * Answer an ask: choose an option, or fill in its form. The first answer wins.
+   *
+   * A parked run goes on if there is room, else it waits in line. Tool permissions need an Operator, or the role of the
+   * profile. A question may also be answered by who started the run.
+   */
+  async answerAsk(askId: string, body: types.AnswerBody, options: WriteOptions = {}): Promise<types.Ask> {
+    return (await this.request(rows.answerAsk, { path: { askId }, body, ...options })).data;
+  }
+
+  /** Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone. */
+  async answerAsks(body: types.AnswersBody = {}, options: WriteOptions = {}): Promise<types.AnsweredAsks> {
+    return (await this.request(rows.answerAsks, { body, ...options })).data;
+  }
+
   /** List permission rules, newest first. Each allows one exact call in a run, a session or a profile. */
   listPermissionRules(query: ListPermissionRulesQuery = {}, options: ReadOptions = {}): Pages<types.PermissionRule, types.PermissionRulePage> {
     return new Pages(this, rows.listPermissionRules, { query: { ...query }, ...options }, (page) => page.items, "cursor");

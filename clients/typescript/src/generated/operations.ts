@@ -5,6 +5,7 @@ import type {
   AcceptedClock,
   ActiveRunPage,
   AnchorReceipt,
+  AnsweredAsks,
   Ask,
   AskPage,
   AuditEntryPage,
@@ -133,6 +134,8 @@ export const listAnchors: Operation<KeptAnchorPage> = { id: "listAnchors", metho
 export const keepAnchor: Operation<AnchorReceipt> = { id: "keepAnchor", method: "POST", path: "/anchors", command: "anchors create" };
 export const listAsks: Operation<AskPage> = { id: "listAsks", method: "GET", path: "/asks", command: "asks list" };
 export const getAsk: Operation<Ask> = { id: "getAsk", method: "GET", path: "/asks/:askId", command: "asks get" };
+export const answerAsk: Operation<Ask> = { id: "answerAsk", method: "POST", path: "/asks/:askId/answer", command: "answer" };
+export const answerAsks: Operation<AnsweredAsks> = { id: "answerAsks", method: "POST", path: "/asks/answer", command: "asks answer-all" };
 export const listPermissionRules: Operation<PermissionRulePage> = { id: "listPermissionRules", method: "GET", path: "/permission-rules", command: "permission-rules list" };
 export const getPermissionRule: Operation<PermissionRule> = { id: "getPermissionRule", method: "GET", path: "/permission-rules/:ruleId", command: "permission-rules get" };
 export const revokePermissionRule: Operation<PermissionRule> = { id: "revokePermissionRule", method: "DELETE", path: "/permission-rules/:ruleId", command: "permission-rules revoke" };

@@ -56,6 +56,73 @@ export interface AnchorReceipt {
   readonly from: string;
 }
 
+/**
+ * An answer to an ask: one of its options, or the values of its form.
+ *
+ * `subjectHash` is the hash that was shown. `editedArguments` replaces the arguments of the call. `remember` also
+ * allows the same call in the future, in the run, its session or all runs of its profile.
+ */
+export interface AnswerBody {
+  /** Hash that was shown, `subjectHash` of the ask. */
+  readonly subjectHash: string;
+  /** An option of the ask; needless with `values`. */
+  readonly optionId?: string | null | undefined;
+  /** Values that fit the `form` of a question. */
+  readonly values?: Readonly<Record<string, unknown>> | null | undefined;
+  /** Reason, for auditors. */
+  readonly note?: string | null | undefined;
+  /** Arguments of the call to make instead; only where the ask is `editable`. */
+  readonly editedArguments?: Readonly<Record<string, unknown>> | null | undefined;
+  /** Also allow this exact call from now on, there. */
+  readonly remember?: RuleScope | null | undefined;
+  /** How long; by default 1 day in a run, 7 in a session, 30 in a profile. */
+  readonly rememberForMs?: number | null | undefined;
+}
+
+/** An ask to answer, with one of its options. */
+export interface AnswerItem {
+  /** Id of the ask. */
+  readonly askId: string;
+  /** Hash that was shown, `subjectHash` of the ask. */
+  readonly subjectHash: string;
+  /** An option of the ask. */
+  readonly optionId: string;
+  /** Reason, for auditors. */
+  readonly note?: string | null | undefined;
+}
+
+/** The outcome for one ask. */
+export interface AnsweredAsk {
+  /** Id of the ask. */
+  readonly askId: string;
+  /** Outcome. */
+  readonly status: AnsweredAskStatus | (string & {});
+  /** Why it failed; absent if it did not. */
+  readonly error?: ItemError | undefined;
+}
+
+export type AnsweredAskStatus = "answered" | "failed";
+
+/** The outcome for each ask. `more` is true if the filter covers further open asks. */
+export interface AnsweredAsks {
+  /** Outcomes, in the order of the request or oldest first. */
+  readonly items: readonly AnsweredAsk[];
+  /** True if the filter covers further asks; else absent. */
+  readonly more?: boolean | undefined;
+}
+
+/** Answers to several asks: `items`, or a `filter` with an `optionId` that rejects. */
+export interface AnswersBody {
+  /** Asks to answer. */
+  readonly items?: readonly AnswerItem[] | null | undefined;
+  /** Open asks to reject instead, the oldest 100. */
+  readonly filter?: AskFilter | null | undefined;
+  /** With `filter`: `deny`, `decline` or `reject`, which all reject. */
+  readonly optionId?: string | null | undefined;
+  /** Reason, for auditors. */
+  readonly note?: string | null | undefined;
+}
+
 /** An error: a stable code for programs, and a message for people. */
 export interface ApiError {
   /** A stable code, for programs. */
@@ -271,6 +338,18 @@ export interface AskChoice {
 }
 
 export type AskChoiceKind = "allow_once" | "reject_once";
+
+/** Open asks to reject, the oldest 100. */
+export interface AskFilter {
+  /** Only asks of this kind. */
+  readonly kind?: AskKind | null | undefined;
+  /** Only asks of this session. */
+  readonly sessionId?: string | null | undefined;
+  /** Only asks of this run. */
+  readonly runId?: string | null | undefined;
+  /** Only asks of this profile. */
+  readonly harnessProfileId?: string | null | undefined;
+}
 
 export type AskKind = "choice" | "question" | "tool-permission" | "workflow-approval";
 
@@ -1616,6 +1695,14 @@ export interface ItemCounts {
   readonly failed: number;
   /** Number that were cancelled. */
   readonly cancelled: number;
+}
+
+/** The reason why an item was not changed. */
+export interface ItemError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
+  readonly code: string;
+  /** Text for people. */
+  readonly message: string;
 }
 
 /** JSON content of evidence. */
