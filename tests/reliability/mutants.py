@@ -70,10 +70,75 @@ WORKFLOW_RUN = "tests/core/domain/test_workflow_run.py"
 
 REDACT = "tests/cli/test_redact.py"
 
+HISTORIES = "tests/reliability/test_ask_histories.py::test_a_history_of_asks_keeps_every_promise"
+RUN_COMMANDS = "athena_core/domain/run/commands.py"
+PROGRESS = "athena_core/services/execution/progress.py"
+
 ODD = "tests/clients/python/test_odd_servers.py"
 PARTS = "tests/clients/python/test_runs.py"
 
 MUTANTS: tuple[Mutant, ...] = (
+    of(
+        "the end of a run leaves its asks open",
+        HISTORIES,
+        (RUN_COMMANDS, "    return (*events[:-1], *_closed(state), events[-1])\n", "    return events\n"),
+    ),
+    of(
+        "a timeout ends a run that asks a person",
+        HISTORIES,
+        (
+            RUN_COMMANDS,
+            "case EndRun(ending=RunTimedOut()) if state.asks and state.cancel is None:",
+            "case EndRun() if False:",
+        ),
+    ),
+    of(
+        "a parked run in line waits for its own turn",
+        HISTORIES,
+        (
+            "athena_core/services/runs/admission.py",
+            "            others = turns.get(name, (run_id,)) != (run_id,)",
+            "            others = name in turns",
+        ),
+    ),
+    of(
+        "an answer without room for the run is lost",
+        HISTORIES,
+        ("athena_core/services/runs/admission.py", "self.decide(run_id, run.RequeueRun(reason=wait))", "pass"),
+    ),
+    of(
+        "a call that was interrupted is made again",
+        HISTORIES,
+        (PROGRESS, "    if progress.in_doubt and not call.repeatable:\n", "    if False:\n"),
+    ),
+    of(
+        "an answer to an expired ask is taken",
+        "tests/core/domain/test_asks.py::test_an_answer_that_comes_too_late_or_is_about_something_else_is_refused",
+        (RUN_COMMANDS, "    if ask.expires_at_ms <= now:\n", "    if False:\n"),
+    ),
+    of(
+        "an answer is taken for another subject than was read",
+        "tests/core/domain/test_asks.py::test_an_answer_that_comes_too_late_or_is_about_something_else_is_refused",
+        (RUN_COMMANDS, "    if ask.subject_sha256 != command.subject_sha256:\n", "    if False:\n"),
+    ),
+    of(
+        "verify accepts a call that no answer allowed",
+        "tests/core/services/proof/test_verify.py::test_a_breach_is_found",
+        (
+            "athena_core/services/proof/rules/ask.py",
+            '            return f"{named} was made, but no answer to {event.ask_id} allowed it"\n',
+            "            return None\n",
+        ),
+    ),
+    of(
+        "verify accepts other arguments than were allowed",
+        "tests/core/services/proof/test_verify.py::test_a_breach_is_found",
+        (
+            "athena_core/services/proof/rules/ask.py",
+            "made is not None and ask.arguments is not None and made != ask.arguments",
+            "made is not None and ask.arguments is None",
+        ),
+    ),
     in_client(
         "a repeated call of the client has another key",
         f"{ODD}::test_what_a_broken_connection_or_a_proxy_answers_is_asked_again_with_the_same_key",
