@@ -134,7 +134,9 @@ async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) 
     ask_id, scope = call.path["askId"], call.who.scope
     place, _ = await plane.query(VIEWS, lambda rows: asks.place_of(rows, ask_id, scope))
     done = await _answer(plane, call, existing(place, "ask", ask_id), call.body, call.meta, call.key)
-    ask, position = await plane.query(VIEWS, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, scope))
+    ask, position = await plane.read(
+        VIEWS, done.position, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, scope)
+    )
     return Reply(data=existing(ask, "ask", ask_id), position=position, replayed=done.replayed)
 
 
