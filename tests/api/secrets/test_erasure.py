@@ -59,6 +59,7 @@ def holds(plane: ControlPlane) -> dict[str, bool]:
         "histories": plane.runs.compiler.histories.size != (0, 0),
         "answers": any(CANARY.encode() in reply.data for reply in plane.answer_cache._answers.values()),
         "recent rows": bool(plane.log.recent._commits),
+        "permission rules": bool(plane.permission_rules._hashes),
         "inputs of workflows": bool(plane.workflow_stepper._inputs._inputs),
     }
 
@@ -71,6 +72,7 @@ def fill(inside: Inside) -> None:
     oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
     assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
     plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
+    plane.permission_rules._hashes["rule_1"] = ("ab", "cd")
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)
 
