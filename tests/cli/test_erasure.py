@@ -98,6 +98,11 @@ class Scene(NamedTuple):
             self.api.run(self.words("refused"), harnessProfileId=profile, sessionId="refused")
         self.api.put("/policy", {"schemaVersion": 1})
 
+    def halts(self) -> None:
+        """A halt with a reason, that is lifted."""
+        self.api.post("/halt", {"reason": self.words("halt")})
+        opened(self.api.send("/halt", None, method="DELETE"))
+
     def messages(self) -> None:
         """Messages between personas, one of which fails."""
         for to in ("bob", "carl"):
@@ -136,6 +141,28 @@ class Scene(NamedTuple):
                 if api.get(place)["run"]["status"] in ENDED:
                     break
         api.post(f"{place}/resume", {"inputOverrides": {"why": words("override")}}, respond_async=True)
+
+    def asks(self) -> None:
+        """A run that asks for a call, a choice and the values of a form, with notes, other arguments and a rule."""
+        api, words = self.api, self.words
+        body = Profile(tools=("files", "shell", "ask_user")).body
+        body["toolPolicies"]["files"]["approval"] = "ask"
+        profile = api.post("/harness-profiles", body)["id"]
+        run = api.post(
+            "/runs", {"input": "decide", "harnessProfileId": profile, "sessionId": "asks"}, respond_async=True
+        )
+        changed = {"action": "write", "path": "y.txt", "content": words("edited")}
+        for answer in (
+            {"optionId": "allow", "editedArguments": changed, "note": words("answer")},
+            {"optionId": "allow", "remember": "session"},
+            {"optionId": "1"},
+            {"values": {"why": words("value")}},
+        ):
+            for _ in soon():
+                if asks := api.items("/asks", runId=run["runId"]):
+                    break
+            api.post(f"/asks/{asks[0]['id']}/answer", {"subjectHash": asks[0]["subjectHash"], **answer})
+        assert api.await_ending(run["runId"]) == "run.completed"
 
     def queues(self) -> None:
         """Work that fails until it is a dead letter, with the notes of people about it."""
@@ -209,6 +236,14 @@ SCRIPT = (
     call("evidence", label=f"{CANARY}-label", type="text", content=f"{CANARY}-evidence sings"),
     ANSWER,
 )
+QUESTION = f"{CANARY}-question sings?"
+FORM = {"type": "object", "properties": {"why": {"type": "string", "title": f"{CANARY}-form sings"}}}
+ASKING = (
+    *[call("files", action="write", path=path, content=f"{CANARY}-asked sings") for path in ("y.txt", "z.txt")],
+    call("ask_user", question=QUESTION, options=[f"{CANARY}-one", f"{CANARY}-two"]),
+    call("ask_user", question=QUESTION, form=FORM),
+    ANSWER,
+)
 
 
 def choose(asked: Asked) -> Behaviour:
@@ -221,10 +256,11 @@ def choose(asked: Asked) -> Behaviour:
         return refuses(400, json.dumps({"error": {"message": f"{CANARY}-refusal sings"}}).encode())
     if "between main and" in said:
         return turn_of(json.dumps(REVIEW) if "and good" in said else f"{CANARY}-prose sings", 1)
-    if "act" not in said:
+    script = ASKING if "decide" in said else SCRIPT
+    if script is SCRIPT and "act" not in said:
         return says_and_waits()
     number = sum(1 for one in messages if one["role"] == "assistant" and one.get("tool_calls"))
-    return turn_of(SCRIPT[min(number, len(SCRIPT) - 1)], number + 1)
+    return turn_of(script[min(number, len(script) - 1)], number + 1)
 
 
 def furnish(workspace: Path) -> None:
@@ -337,10 +373,12 @@ def test_no_canary_is_left_of_any_free_field(
                 scene.schedules()
                 scene.others()
                 scene.agents()
+                scene.asks()
                 scene.refusals()
                 scene.messages()
                 scene.reviews()
                 scene.approvals()
+                scene.halts()
         words = re.compile(CANARY.encode())
         before = list(rows_of(terminal.state_dir, url))
         public = [(row.position, row.type) for row in before if words.search(row.data + (row.extra or b""))]
