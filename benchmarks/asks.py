@@ -1,13 +1,17 @@
 """The scenario of asks: the inbox, one ask, and the list of runs, with few and with many parked runs."""
 
+import http.client
 import json
+import time
 from collections.abc import Callable
+from itertools import islice
+from statistics import median
 
 from benchmarks import loops
 from benchmarks.history import with_asks
 from benchmarks.load import closing
 from benchmarks.report import Section
-from benchmarks.scenarios import Bench, settled
+from benchmarks.scenarios import Bench, Failed, settled
 from benchmarks.server import Server
 
 FEW, MANY = 10, 10_000
@@ -37,8 +41,14 @@ def asks(bench: Bench) -> list[Section]:
         section.ratio(many, few, figure="cpu_us", label=f"CPU time each: {many} / {few}", at_most=TIMES)
         section.ratio(many, few, figure="p50_ms", label=f"p50: {many} / {few}", at_most=TIMES)
         sections.append(section)
+    answers = Section(f"asks-{len(sections)}", "an answer, one after another", "answers/s", {}, [], [])
+    answers.measure(bench.rounds, {name: _answers(bench, server) for name, server in servers.items()})
+    answers.ratio(many, few, figure="p50_ms", label=f"p50: {many} / {few}", at_most=TIMES)
+    answers.notes.append("Each answer refuses a call. Then the run continues with the mock model.")
+        "Each answer refuses a call; its run waits in line, since a server of this kind executes none."
+    )
     bench.stop()
-    return sections
+    return [*sections, answers]
 
 
 def _each(server: Server) -> list[str]:
@@ -49,6 +59,37 @@ def _each(server: Server) -> list[str]:
 
 def _asked(bench: Bench, server: Server, paths: list[str]) -> Callable[[], dict[str, float]]:
     return bench.load(server, "asked", CLIENTS, paths=paths, anew=True)
+
+
+def _answers(bench: Bench, server: Server) -> Callable[[], dict[str, float]]:
+    """Return a measurement of answers to some of the oldest asks."""
+    body = json.loads(server.get(closing(f"/api/v1/asks?limit={FEW}")).partition(b"\r\n\r\n")[2])
+    asks = iter(body["data"]["items"])
+    each = FEW // bench.rounds
+
+    def measure() -> dict[str, float]:
+        disk = bench.sync()
+        times = []
+        for ask in islice(asks, each):
+            began = time.perf_counter()
+            _post(server, f"/api/v1/asks/{ask['id']}/answer", {"subjectHash": ask["subjectHash"], "optionId": "deny"})
+            times.append(time.perf_counter() - began)
+            settled(server)
+        return {"rate": len(times) / sum(times), "p50_ms": median(times) * 1e3} | disk
+
+    return measure
+
+
+def _post(server: Server, path: str, body: object) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+        if response.status != 200:
+            raise Failed(f"{path}: {content[:500]!r}")
+    finally:
+        connection.close()
 
 
 ASKS: dict[str, Callable[[Bench], list[Section]]] = {"asks": asks}
