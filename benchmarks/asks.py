@@ -45,8 +45,6 @@ def asks(bench: Bench) -> list[Section]:
     answers.measure(bench.rounds, {name: _answers(bench, server) for name, server in servers.items()})
     answers.ratio(many, few, figure="p50_ms", label=f"p50: {many} / {few}", at_most=TIMES)
     answers.notes.append("Each answer refuses a call. Then the run continues with the mock model.")
-        "Each answer refuses a call; its run waits in line, since a server of this kind executes none."
-    )
     bench.stop()
     return [*sections, answers]
 
