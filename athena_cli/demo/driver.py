@@ -68,11 +68,15 @@ class Driver:
             self._fleet.waiting = await self._fleet.publish()
 
     async def _restore(self) -> None:
-        """Replace a paused run and a dead letter that a visitor has taken, and in time the limit."""
+        """Replace what a visitor has taken: a paused run, an ask, a dead letter, and in time the limit."""
         fleet = self._fleet
         summary = await fleet.call("GET", "/fleet/summary")
-        if not summary["paused"]:
+        paused = await fleet.call("GET", "/runs?status=paused&limit=50")
+        if not any((run.get("paused") or {}).get("reason") == "budget" for run in paused["items"]):
             await fleet.audit()
+        for kind, ask in (("tool-permission", fleet.tidy), ("question", fleet.invite)):
+            if not await fleet.asks(kind):
+                await ask()
         if not summary["queue"]["deadLetters"]:
             await fleet.lose_work()
         policy = await fleet.call("GET", "/policy")

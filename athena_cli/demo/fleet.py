@@ -18,6 +18,9 @@ MODEL, LARGE_MODEL = "gpt-4o-mini", "gpt-4o"
 AUDIT_BUDGET_USD = 0.01
 HOUR_MS = 3_600_000
 
+PARK = {"holdMs": 0}
+"""Runs of the demo that ask give their slot back at once."""
+
 MUST_SHOW = {"id": "shows-report", "kind": "require-evidence", "label": "report"}
 PROFILES: Mapping[str, Json] = {
     "Market analyst": {
@@ -33,6 +36,18 @@ PROFILES: Mapping[str, Json] = {
         "model": LARGE_MODEL,
         "budgetUsd": AUDIT_BUDGET_USD,
     },
+    "Archivist": {
+        "tools": ["files", "shell"],
+        "toolPolicies": {
+            "shell": {
+                "commands": [["ls"], ["rm", "-r", "drafts"]],
+                "rules": [{"match": {"command": ["rm"]}, "approval": "ask"}],
+            },
+            "files": {"write": True},
+        },
+        "asks": PARK,
+    },
+    "Festival planner": {"tools": ["ask_user"], "asks": PARK},
     "Yearbook writer": {"tools": ["evidence"], "timeoutMs": HOUR_MS},
     "Support triage": {"tools": ["evidence"]},
     "Invoice reader": {"tools": ["evidence"], "model": LARGE_MODEL},
@@ -105,7 +120,7 @@ class Fleet:
         """Create the policy, the agents, the workflow and the schedules."""
         await self.limit(LIMIT, "the demo's limit")
         for name, about in PROFILES.items():
-            fields: Json = {key: about[key] for key in ("toolPolicies", "verificationPolicies") if key in about}
+            fields: Json = {key: about[key] for key in ("toolPolicies", "verificationPolicies", "asks") if key in about}
             policies: Json = {"timeoutMs": about.get("timeoutMs", 600_000), "retryLimit": 2}
             body: Json = {
                 "displayName": name,
@@ -176,6 +191,24 @@ class Fleet:
     async def audit(self) -> None:
         """Start the run that pauses on its budget, in a new session."""
         await self.start("Auditor", script.AUDIT, f"audit-{self.pick(10**6):06d}")
+
+    async def tidy(self) -> None:
+        """Start the run that asks for permission to delete files, in a new session."""
+        await self.start("Archivist", script.TIDY, f"archive-{self.pick(10**6):06d}")
+
+    async def invite(self) -> None:
+        """Start the run that asks a question, in a new session."""
+        await self.start("Festival planner", script.INVITE, f"festival-{self.pick(10**6):06d}")
+
+    async def asks(self, kind: str) -> list[Json]:
+        """Return the open asks of a kind."""
+        found = await self.call("GET", f"/asks?kind={kind}&limit=10")
+        return list(found["items"])
+
+    async def answer(self, ask: Json, option: str) -> None:
+        """Answer an ask."""
+        body = {"subjectHash": ask["subjectHash"], "optionId": option}
+        await self.call("POST", f"/asks/{ask['id']}/answer", body)
 
     async def publish(self) -> str:
         """Start the workflow that will wait for an approval. Return the id of its run."""

@@ -102,6 +102,9 @@ async def _live_through(fleet: Fleet, clock: PastClock, end: int, hours: float) 
         await fleet.call("POST", "/schedules/tick", {})
         if hour % 6 == 3:
             await _decide(fleet, await fleet.publish(), hour)
+            await fleet.tidy()
+            await fleet.answer(await _ask_of(fleet, "tool-permission"), "allow" if hour < 18 else "deny")
+            await _until_idle(fleet)
         if hour % 8 == 5:
             with clock.standing_still():
                 await fleet.burst()
@@ -111,7 +114,11 @@ async def _live_through(fleet: Fleet, clock: PastClock, end: int, hours: float) 
     await fleet.lose_work()
     fleet.waiting = await fleet.publish()
     await fleet.audit()
+    await fleet.tidy()
+    await fleet.invite()
     await _until_idle(fleet)
+    await _ask_of(fleet, "tool-permission")
+    await _ask_of(fleet, "question")
     await _approval_of(fleet, fleet.waiting)
     await _errands(fleet, clock, end - WAITING_MS, end)
     clock.move_to(end)
@@ -128,6 +135,13 @@ async def _errands(fleet: Fleet, clock: PastClock, start: int, end: int, count: 
 async def _until_idle(fleet: Fleet) -> None:
     while await fleet.running():
         await asyncio.sleep(REST_SECONDS)
+
+
+async def _ask_of(fleet: Fleet, kind: str) -> Json:
+    """Wait for an open ask of a kind."""
+    while not (found := await fleet.asks(kind)):
+        await asyncio.sleep(REST_SECONDS)
+    return found[0]
 
 
 async def _approval_of(fleet: Fleet, run_id: str) -> Json:

@@ -87,12 +87,16 @@ class ScriptedModel:
 
 
 class Request(NamedTuple):
-    """A request of a model call: the last text of the user, the turns since then, the offered tools, and its size."""
+    """A request of a model call: the last text of the user, the turns since then, the offered tools, and its size.
+
+    ``result`` is the last tool result since then.
+    """
 
     said: str
     number: int
     tools: frozenset[str]
     tokens: int
+    result: str = ""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "Request":
@@ -104,14 +108,16 @@ class Request(NamedTuple):
             tools = frozenset(tool["function"]["name"] for tool in body.get("tools", ()))
             chars = sum(len(str(one.get("content") or "")) for one in messages)
             said = str(messages[last]["content"]) if last >= 0 else ""
+            results = [str(one.get("content") or "") for one in messages[last + 1 :] if one["role"] == "tool"]
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a conversation: {error}") from error
-        return cls(said, number, tools, SYSTEM_TOKENS + chars // CHARS_PER_TOKEN)
+        return cls(said, number, tools, SYSTEM_TOKENS + chars // CHARS_PER_TOKEN, results[-1] if results else "")
 
     def turn(self) -> Turn:
         """Return the next turn. Turns that call a tool which is not offered are left out."""
         turns = [turn for turn in turns_of(self.said) if all(tool in self.tools for tool, _ in turn.calls)]
-        return turns[min(self.number, len(turns) - 1)] if turns else Turn(script.UNKNOWN)
+        turn = turns[min(self.number, len(turns) - 1)] if turns else Turn(script.UNKNOWN)
+        return turn.after(self.result)
 
 
 def _data(value: object) -> bytes:

@@ -1,19 +1,36 @@
 """The script of the demo: what the agents are asked, and what the models answer."""
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED
 
 Call = tuple[str, Mapping[str, Any]]
 """A tool call: the tool and its arguments."""
 
 
 class Turn(NamedTuple):
-    """A turn of a model: its text and tool calls, or an error. ``slowness`` multiplies the time between words."""
+    """A turn of a model: its text and tool calls, or an error. ``slowness`` multiplies the time between words.
+
+    ``text`` may name members of the last tool result. ``refused`` is the text after a call that a person refused.
+    """
 
     text: str = ""
     calls: tuple[Call, ...] = ()
     error: str = ""
     slowness: float = 1.0
+    refused: str = ""
+
+    def after(self, result: str) -> "Turn":
+        """Return the turn that follows the result of a call."""
+        if not self.refused:
+            return self
+        if any(words in result for words in (REFUSED, DECLINED, UNANSWERED)):
+            return self._replace(text=self.refused)
+        given = re.search(r"\{.*\}", result, re.DOTALL)
+        return self._replace(text=self.text.format_map(json.loads(given[0]) if given else {}))
 
     @property
     def tokens(self) -> int:
@@ -32,6 +49,8 @@ REPORT = "Report how pears sold this week."
 YEARBOOK = "Write the yearbook of the market, one entry for each week."
 CLEAN_UP = "Clean up the build directory, then list the rest."
 AUDIT = "Audit all receipts of the quarter, one by one."
+TIDY = "Tidy up: the drafts of last month can go."
+INVITE = "Write the invitation to the harvest festival."
 DIGEST = "Summarize the new tickets of the last hour."
 IMPORT = "Import the price list of supplier"
 INVOICE = "Read the invoice"
@@ -123,10 +142,42 @@ def _auditing() -> Sequence[Turn]:
     return (*batches, Turn("All receipts of the quarter are checked. One is a duplicate: no. 2071."))
 
 
+def _tidying() -> Sequence[Turn]:
+    return (
+        call("files", action="write", path="drafts/may.md", content="# May\n\nAn old draft.\n"),
+        call("shell", command=["rm", "-r", "drafts"]),
+        Turn("The drafts are deleted.", refused="I kept the drafts, as you decided."),
+    )
+
+
+FESTIVAL = "The harvest festival is not in my notes. When and where is it, and for how many guests?"
+FORM: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "day": {"type": "string", "format": "date", "title": "Day", "description": "Such as 2026-10-03."},
+        "place": {"type": "string", "title": "Place", "enum": ["Graz", "Linz", "Lyon"]},
+        "guests": {"type": "integer", "title": "Guests", "minimum": 1, "maximum": 500, "default": 80},
+    },
+    "required": ["day", "place", "guests"],
+}
+
+
+def _inviting() -> Sequence[Turn]:
+    return (
+        call("ask_user", question=FESTIVAL, form=FORM),
+        Turn(
+            "Join our harvest festival in {place} on {day}! Cider and pears for {guests} guests.",
+            refused="Without a day and a place the invitation has to wait.",
+        ),
+    )
+
+
 ANSWERS: Mapping[str, Callable[[], Sequence[Turn]]] = {
     REPORT: _reporting,
     CLEAN_UP: _cleaning,
     AUDIT: _auditing,
+    TIDY: _tidying,
+    INVITE: _inviting,
     YEARBOOK: lambda: (Turn(yearbook()),),
     DIGEST: lambda: (Turn("Four new tickets: two about deliveries, one about VAT, one about a login. None urgent."),),
     COLLECT: lambda: (Turn("Collected 41 receipts from 5 markets."),),

@@ -51,6 +51,7 @@ class Screen:
             f"    {athena} top",
             f'    {athena} run "Why did sales of pears rise?"',
             f"    {athena} ps",
+            f"    {athena} asks",
             "",
         ]
         end = "end the demo" if kept else "end the demo and forget it"
