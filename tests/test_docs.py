@@ -20,7 +20,7 @@ from athena_api.operations import OPERATIONS
 from athena_cli.app import build
 from athena_cli.command_tree import COMMANDS
 from athena_cli.generated_commands import GENERATED_COMMANDS
-from athena_cli.words.names import ALIASES
+from athena_cli.words.names import ALIASES, ALONE
 from docs.generate import COMMAND, pages
 from tests.conftest import Serve
 from tests.support import tree
@@ -109,7 +109,7 @@ ORIGINAL = ROOT / "docs" / "reference" / "contract-deviations.md"
 
 
 def test_commands_in_documents_exist() -> None:
-    names = ["help", *COMMANDS, *GENERATED_COMMANDS]
+    names = ["help", *ALONE, *COMMANDS, *GENERATED_COMMANDS]
     for path, document in documents().items():
         known = {tuple(words.split()) for words in [*names, *(ALIASES if path == ORIGINAL else ())]}
         said = COMMAND_WORDS.findall(document)

@@ -20,6 +20,7 @@ from tests.support.server import Server
 
 PAGES = {
     "README.md": "here",
+    "docs/how-to/approve.md": "here",
     "docs/how-to/back-up-and-prove.md": "here",
     "docs/how-to/caddy.md": "tests/test_deployment.py",
     "docs/how-to/demo.md": "here",
@@ -139,6 +140,54 @@ def test_local_model(tmp_path: Path) -> None:
                 run = json.loads(shell.run(page.take("sh").replace(PROFILE, named["harnessProfileId"])))
             assert run["output"] == "Two files."
             assert model.requests[-1]["model"] == "qwen3:8b"
+
+
+FORM = {"type": "object", "properties": {"title": {"type": "string"}, "public": {"type": "boolean"}}}
+
+
+@pytest.mark.heavy
+def test_approve(tmp_path: Path) -> None:
+    script = (
+        call("shell", command=["wc", "-w", "notes.md"]),
+        call("shell", command=["cp", "notes.md", "published.md"]),
+        call("ask_user", question="Which title, and is it public?", form=FORM),
+        "It is published.",
+    )
+    with acting(script) as model, Page("docs/how-to/approve.md") as page:
+        shell = Shell(tmp_path, openai_api_key="k", openai_base_url=f"{model.url}/v1")
+        (tmp_path / "notes.md").write_text("one two\n")
+        with served(shell, "athena api serve"):
+            (tmp_path / "publisher.json").write_text(page.take("json"))
+            profile = json.loads(shell.run(page.take("sh")))["id"]
+            start = page.take("sh").replace(PROFILE, profile)
+
+            def ask(run: Json) -> Json:
+                """Return the open ask of a run."""
+                for _ in soon():
+                    found = json.loads(shell.run(f"athena asks list --run {run['runId']}"))["items"]
+                    if found:
+                        return dict(found[0])
+                raise AssertionError(run)
+
+            def begin() -> tuple[Json, Json]:
+                run: Json = json.loads(shell.run(start))
+                return run, ask(run)
+
+            run, first = begin()
+            assert '"published.md"' in json.loads(shell.run(page.take("sh")))["items"][0]["arguments"]
+            shell.run(page.take("sh").replace("ask_01M87A", first["id"]))
+            _, second = begin()
+            shell.environment["HASH"] = second["subjectHash"]
+            page.changes[URL] = shell.environment["ATHENA_API_BASE_URL"]
+            assert '"status":"rejected"' in shell.run(page.take("sh").replace("ask_01M87B", second["id"]))
+            shell.run(page.take("sh").replace("ask_01M87C", begin()[1]["id"]))
+            *remember, revoke = page.take("sh").replace("ask_01M87D", begin()[1]["id"]).splitlines()
+            rules = json.loads(shell.run(remember[1] if shell.run(remember[0]) else ""))["items"]
+            assert '"status":"revoked"' in shell.run(revoke.replace("rule_01M87A", rules[0]["id"]))
+            shell.run(page.take("sh").replace("ask_01M87E", ask(run)["id"]))
+            ended = json.loads(shell.run(f"athena runs get {run['runId']} --wait 30"))
+            assert (ended["status"], ended["output"]) == ("completed", script[-1])
+            assert (tmp_path / "published.md").read_text() == (tmp_path / "draft.md").read_text() == "one two\n"
 
 
 @pytest.mark.heavy
