@@ -12,6 +12,7 @@ from athena_cli import render
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import CONNECTION
 from athena_cli.output.options import ListOptions
+from athena_cli.output.shapes import NOTES
 from athena_cli.render import OUTPUT, Output
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def request(
             render.note(f"More: --cursor {following}")
     else:
         render.show(data, output_of(connection), operation_id, options)
+    if operation_id in NOTES and (advice := NOTES[operation_id](json.decode(data))) is not None:
+        render.note(advice)
     if problem is not None and (wrong := problem(json.decode(data))) is not None:
         raise Failed(wrong, printed=True)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from athena_cli.commands import (
     anchors,
+    asks,
     backups,
     bundles,
     demo,
@@ -27,7 +28,7 @@ from athena_cli.commands import (
 GROUPS: Mapping[str, str] = {
     "anchors": "Anchors of other logs, stored in this one.",
     "api": "Run the server; write its OpenAPI document.",
-    "asks": "Questions to people, such as approvals of workflow steps.",
+    "asks": "What agents and workflows ask people: list it. Answer with `athena answer`.",
     "clock": "The clock of the server's machine.",
     "dead-letters": "Work that could not be processed: list, requeue, discard.",
     "directives": "Reusable instructions for runs.",
@@ -37,7 +38,7 @@ GROUPS: Mapping[str, str] = {
     "ids": "Look up ids by their beginning or end.",
     "memory": "Notes and memory entries: search, read, write, erase.",
     "messages": "Messages between personas.",
-    "permission-rules": "Calls that people allowed for good.",
+    "permission-rules": "Calls that people allowed for good: list and revoke them.",
     "personas": "Reviewers: define, validate and run them.",
     "policy": "Limits on runs: concurrency, budget, retries.",
     "profiles": "Agents (profiles): provider, model, tools and limits of runs.",
@@ -57,6 +58,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "init": init.init,
     "run": runs.run,
     "cancel": runs.cancel,
+    "answer": asks.answer,
     "ps": run_activity.list_present,
     "logs": run_activity.logs,
     "open": run_activity.open_console,

@@ -12,7 +12,7 @@ NOT_FOUND = 5
 INTERRUPTED = 130
 
 MEANINGS: Mapping[int, str] = {
-    OK: "Done. Also a run that paused, and a workflow run that waits for an approval: neither has failed.",
+    OK: "Done. Also a run that paused, and one that waits for an answer: neither has failed.",
     FAILED: "The run, workflow or check failed.",
     MISUSED: "Wrong usage or configuration.",
     UNREACHABLE: "No server answered.",

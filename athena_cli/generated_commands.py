@@ -17,10 +17,6 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "Store an anchor of another log, so that a rewrite of its history is detected.",
     ),
     "anchors list": GeneratedCommand("listAnchors", "List the kept anchors of other logs, oldest first."),
-    "answer": GeneratedCommand(
-        "answerAsk",
-        "Answer an ask: choose an option, or fill in its form. The first answer wins.",
-    ),
     "asks answer-all": GeneratedCommand(
         "answerAsks",
         "Answer up to 100 asks, or reject the oldest 100 open asks of a filter. Each one succeeds or fails alone.",

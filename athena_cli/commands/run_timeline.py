@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_cli import render
 from athena_cli.exit_codes import Failed
-from athena_cli.output.shapes import run_problem
+from athena_cli.output.shapes import run_problem, waiting_note
 
 if TYPE_CHECKING:
     from athena_cli.transport import Transport
@@ -18,8 +18,10 @@ OPEN = frozenset({"queued", "running"})
 
 
 def check_ended(record: Record) -> None:
-    """Raise Failed if a run has ended otherwise than completed, and say how to resume it if it is paused."""
-    if record["status"] == "paused":
+    """Raise Failed if a run has ended otherwise than completed. Print how a paused one continues."""
+    if (waits := waiting_note(record)) is not None:
+        render.note(waits)
+    elif record["status"] == "paused":
         render.note(f"The run is paused. Resume it with: athena resume {record['runId']} --budget-usd USD")
     elif (wrong := run_problem(record)) is not None:
         raise Failed(wrong, printed=True)
@@ -58,7 +60,7 @@ class RunFollower:
                     if item.record is not None:
                         self._print_item(item.record, passing=item.cursor is None)
 
-        following = asyncio.create_task(stream())
+        following, asking = asyncio.create_task(stream()), asyncio.create_task(self._print_asks(start))
         try:
             await asyncio.wait((ended, following), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:  # Ctrl-C
@@ -67,8 +69,10 @@ class RunFollower:
             raise
         finally:
             following.cancel()
+            asking.cancel()
             with suppress(asyncio.CancelledError):
                 await following
+            await asyncio.gather(asking, return_exceptions=True)  # an older server, or a caller who may not read asks
         record = await ended
         await self._print_recorded(record, start)
         self._print_end(record)
@@ -93,6 +97,27 @@ class RunFollower:
         while record["status"] in OPEN:
             record = await self._read_record(wait=str(WAIT_SECONDS))
         return record
+
+    async def _print_asks(self, after: str | None) -> None:
+        """Print each ask of the run once it is open, with the command that answers it."""
+        from contextlib import aclosing
+
+        import msgspec
+
+        from athena_cli.output.event_text import what_of
+        from athena_cli.output.timeline import cut
+
+        query = {"runId": self._run_id, "types": "run.asked"}
+        items = self._transport.follow("streamEvents", query=query, cursor=after, lost=lambda reason: None)
+        async with aclosing(items):
+            async for item in items:
+                if item.record is None:
+                    continue
+                ask_id = msgspec.json.decode(item.record)["payload"]["askId"]
+                ask = msgspec.json.decode(await self._transport.request("getAsk", path={"askId": ask_id}))
+                if ask["status"] == "open":
+                    self._end_turn()
+                    render.note(f"Waiting for an answer: {cut(what_of(ask))}\n  athena answer {ask_id}")
 
     async def _start(self) -> str | None:
         """Return the cursor of the run's first event, after which its entries are."""
@@ -170,3 +195,5 @@ class RunFollower:
             from athena_cli.output.timeline import end_line
 
             self._note(end_line(record))
+            if record["status"] == "running" and (waits := waiting_note(record)) is not None:
+                self._note(waits)

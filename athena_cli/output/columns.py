@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from athena_cli.output.event_text import call_text, result_text, summary_of
+from athena_cli.output.event_text import call_line, call_text, result_text, summary_of, what_of
 from athena_cli.output.values import TIME, age, between, clock_time, distance, duration, line, money, plain, short, size
 
 Record = Mapping[str, Any]
@@ -231,6 +231,17 @@ def _findings(record: Record) -> str:
     return " ".join(f"{found[grade]} {grade.upper()}" for grade in ("p1", "p2", "p3") if found.get(grade))
 
 
+def _expires(ask: Record) -> str:
+    return ahead("", "expiresAt").read(ask) if ask.get("status") == "open" else ""
+
+
+def _answer(record: Record) -> str:
+    """Return what became of a run: its answer or error, or what it waits for."""
+    if asks := at(record, "waiting.asks"):
+        return f"waits for an answer to {', '.join(map(short, asks))}"
+    return _first(record, ("error.message", "outputPreview", "waiting.reason", "paused.reason"))
+
+
 RUNS = ListTable(
     "runId",
     (
@@ -239,7 +250,7 @@ RUNS = ListTable(
         word("agent", "agentName", "model", rank=4, most=18),
         session(5),
         text("input", "inputPreview"),
-        text("answer", "error.message", "outputPreview", "waiting.reason", "paused.reason", rank=1),
+        Column("answer", _answer, 1, TEXT_CELLS_MIN),
         number("tokens", "usage.totalTokens", rank=6),
         cost("cost", "costMicroUsd", rank=3),
         Column("time", run_time, 3, right=True),
@@ -395,29 +406,30 @@ TABLES: Mapping[str, ListTable] = {
         "id",
         (
             key("ask", "id"),
-            word("status", "status", rank=2),
-            text("question", "question"),
-            text("subject", "subjectPreview", "subject", rank=1),
-            word("step", "stepId", rank=2),
-            key("run", "workflowRunId", "runId"),
-            joined("approvers", "approvers", rank=4),
-            word("decided by", "decidedBy", rank=3),
-            ahead("expires", "expiresAt", rank=3),
+            word("kind", "kind", rank=2),
+            word("status", "status", rank=5),
+            Column("what", what_of, least=TEXT_CELLS_MIN),
+            word("agent", "agentName", "stepId", rank=3, most=18),
+            key("run", "runId", "workflowRunId", rank=1),
+            joined("approvers", "approvers", rank=7),
+            word("decided by", "decidedBy", rank=6),
             ago("age", "askedAt"),
+            Column("expires", _expires, 1),
         ),
     ),
     "listPermissionRules": ListTable(
         "id",
         (
             key("rule", "id"),
-            word("status", "status", rank=1),
-            word("scope", "scope"),
-            word("of", "runId", "sessionId", "harnessProfileId", rank=2),
-            word("tool", "toolName"),
-            text("arguments", "arguments"),
-            number("uses", "uses", 2),
-            ahead("expires", "expiresAt", rank=1),
-            word("by", "createdBy", rank=3),
+            word("status", "status", rank=2),
+            Column("allows", call_line, least=TEXT_CELLS_MIN),
+            word("in", "scope"),
+            Column("of", lambda record: short(_first(record, ("runId", "sessionId", "harnessProfileId"))), 1),
+            number("uses", "uses", 1),
+            word("created by", "createdBy", rank=3),
+            ahead("expires", "expiresAt"),
+            ago("used", "lastUsedAt", rank=4),
+            ago("age", "createdAt", rank=5),
         ),
     ),
     "listAnchors": ListTable(

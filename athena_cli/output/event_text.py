@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from athena_cli.output.ask_text import visible
 from athena_cli.output.values import line, money, short
 
 MEMBERS: Mapping[str, tuple[str, ...]] = {
@@ -19,6 +20,11 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "run.cancel.requested": ("reason", "requestedBy"),
     "run.paused": ("reason",),
     "run.resumed": ("budgetMicroUsd",),
+    "run.asked": ("kind", "toolName", "askId"),
+    "run.answered": ("optionId", "cause", "by", "ruleId", "askId"),
+    "run.requeued": ("reason",),
+    "permission-rule.created": ("scope", "toolName", "by", "ruleId"),
+    "permission-rule.revoked": ("cause", "by", "ruleId"),
     "tool.called": ("toolName", "refused"),
     "transcript.appended": ("role", "toolName", "chars"),
     "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),
@@ -40,6 +46,9 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 USUAL = ("id", "stepId", "status", "reason", "code", "displayName", "model", "updatedBy", "requestedBy", "count")
 """Members of all other events, if present."""
 
+UNNAMED = ("command", "method", "url", "action", "path")
+"""Arguments of tool calls that stand first, without their names."""
+
 UNITS: Mapping[str, str] = {
     "chars": " characters",
     "inputTokens": " tokens in",
@@ -49,6 +58,10 @@ UNITS: Mapping[str, str] = {
 
 def call_text(arguments: str) -> str:
     """Return the arguments of a tool call in one line: a command as it is typed, other arguments by name."""
+    return line(_call_words(arguments))
+
+
+def _call_words(arguments: str) -> str:
     import shlex
 
     import msgspec
@@ -56,17 +69,29 @@ def call_text(arguments: str) -> str:
     try:
         named = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, ValueError):
-        return line(arguments)
+        return arguments
     if not isinstance(named, dict):
-        return line(arguments)
+        return arguments
     words = []
-    for name, value in named.items():
+    for name, value in {**{name: named[name] for name in UNNAMED if name in named}, **named}.items():
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             text = shlex.join(value)
         else:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        words.append(text if name in {"command", "action", "path"} else f"{name}={text}")
-    return line(" ".join(words))
+        words.append(text if name in UNNAMED else f"{name}={text}")
+    return " ".join(words)
+
+
+def call_line(record: Mapping[str, Any]) -> str:
+    """Return the call that a record names in one line, with its control characters written out."""
+    return visible(" ".join(f"{record.get('toolName') or ''} {_call_words(record.get('arguments') or '')}".split()))
+
+
+def what_of(ask: Mapping[str, Any]) -> str:
+    """Return what an ask is about in one line: the call, or the question."""
+    if ask.get("kind") == "tool-permission":
+        return call_line(ask)
+    return visible(" ".join(str(ask.get("question") or "").split()))
 
 
 def result_text(content: str) -> str:

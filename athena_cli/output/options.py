@@ -49,6 +49,14 @@ def since_time(text: str) -> str:
         raise Misused(f"--since: {text[:80]!r} is not {SPANS}") from error
 
 
+def span_ms(text: str) -> int:
+    """Return a span such as 30m, 8h or 2d in milliseconds. Raise ValueError."""
+    span = SPAN.fullmatch(text.strip())
+    if span is None:
+        raise ValueError(f"{text[:80]!r} is not a span such as 30m, 8h or 2d")
+    return int(span[1]) * SECONDS[span[2]] * 1_000
+
+
 def cut_page(data: bytes, since: str) -> bytes:
     """Return a page of a list, newest first, without records from before ``since``; then it is the last page."""
     import msgspec

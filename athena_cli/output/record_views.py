@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from athena_cli.output.ask_text import call_lines, form_lines, option_names
 from athena_cli.output.columns import (
     TABLES,
     Column,
@@ -23,6 +24,7 @@ from athena_cli.output.columns import (
     weight,
     word,
 )
+from athena_cli.output.tables import WIDE
 from athena_cli.output.values import counted, date_time, line, money, plain
 
 UNNAMED = "shadow-harness-"
@@ -136,6 +138,12 @@ RUN = View(
         ("partial answer", _partial_answer),
     ),
     (Listed("verification failures", "verificationFailures", (word("rule", "policyId"), text("message", "message"))),),
+    (
+        (
+            "answer it with",
+            lambda record: " · ".join(f"athena answer {ask}" for ask in at(record, "waiting.asks") or ()),
+        ),
+    ),
 )
 
 
@@ -299,12 +307,20 @@ def _approve(record: Record) -> str:
     return ""
 
 
-def _approve_ask(record: Record) -> str:
-    """Return the command that approves an open ask."""
-    if record.get("status") != "open" or not record.get("subjectHash"):
+def _answer_with(record: Record) -> str:
+    """Return the command that answers an open ask."""
+    return f"athena answer {record['id']}" if record.get("status") == "open" else ""
+
+
+def _call(record: Record, member: str) -> str:
+    """Return a tool call in full, with its control characters written out."""
+    arguments = at(record, member)
+    if arguments is None or record.get("kind") in {"question", "choice"}:
         return ""
-    run, step = record.get("workflowRunId"), record.get("stepId")
-    return f"athena workflows approve {run} {step} --subject-hash {record['subjectHash']}"
+    import msgspec
+
+    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+    return "\n".join(call_lines(str(record.get("toolName")), text, WIDE))
 
 
 STEP = (
@@ -418,20 +434,54 @@ VIEWS: Mapping[str, View] = {
     "getAsk": View(
         (
             whole("ask", "id"),
+            word("kind", "kind"),
             word("status", "status"),
             whole("question", "question"),
+            whole("agent", "agentName"),
+            whole("session", "sessionId"),
             whole("step", "stepId"),
-            whole("run", "workflowRunId"),
+            whole("run", "runId", "workflowRunId"),
             joined("approvers", "approvers"),
+            word("role", "role"),
             dated("asked", "askedAt"),
             due("expires", "expiresAt"),
+            word("on expiry", "onExpiry"),
+            Column("parked", lambda record: "yes" if record.get("parked") else ""),
+            Column("options", option_names),
             dated("decided", "decidedAt"),
             whole("decided by", "decidedBy"),
+            word("rule", "ruleId", most=40),
+            word("answer", "optionId"),
             whole("note", "note"),
         ),
-        (raw("subject", "subject"),),
+        (
+            ("call", lambda record: _call(record, "arguments")),
+            ("changed call", lambda record: _call(record, "editedArguments")),
+            raw("subject", "subject"),
+            ("form", lambda record: "\n".join(form_lines(record.get("form") or {}))),
+            ("values", lambda record: text_of(record.get("values") or "")),
+        ),
         (),
-        (("approve with", _approve_ask),),
+        (("answer it with", _answer_with),),
+    ),
+    "getPermissionRule": View(
+        (
+            whole("rule", "id"),
+            word("status", "status"),
+            word("scope", "scope"),
+            whole("run", "runId"),
+            whole("session", "sessionId"),
+            whole("agent (profile)", "harnessProfileId"),
+            whole("from ask", "askId"),
+            whole("created by", "createdBy"),
+            dated("created", "createdAt"),
+            due("expires", "expiresAt"),
+            number("uses", "uses"),
+            dated("last used", "lastUsedAt"),
+            dated("revoked", "revokedAt"),
+            whole("revoked by", "revokedBy"),
+        ),
+        (("allows", lambda record: _call(record, "arguments")),),
     ),
     "getRunEvidence": View(
         (
@@ -527,6 +577,8 @@ VIEWS: Mapping[str, View] = {
 """The views of records, by operation id. Of all other records every member is shown."""
 
 SAME: Mapping[str, tuple[str, ...]] = {
+    "getAsk": ("answerAsk",),
+    "getPermissionRule": ("revokePermissionRule",),
     "getSchedule": ("createSchedule", "updateSchedule"),
     "getWorkflow": ("createWorkflow",),
     "runWorkflow": ("resumeWorkflow", "cancelWorkflowRun", "approveWorkflowStep", "rejectWorkflowStep"),

@@ -48,6 +48,16 @@ def remains(left: Iterable[Mapping[str, str]]) -> str | None:
     return f"the text is erased, but copies may remain in {' · '.join(places)}" if places else None
 
 
+def waiting_note(run: Any) -> str | None:
+    """Return the line for a run that waits for answers, with the command that gives them; None for any other."""
+    waiting = run.get("waiting") or {}
+    asks = waiting.get("asks") or ()
+    if waiting.get("reason") != "ask" or not asks:
+        return None
+    held = "The run is parked until it is answered" if waiting.get("parked") else "The run waits for an answer"
+    return f"{held}. Answer it with: {' · '.join(f'athena answer {ask}' for ask in asks)}"
+
+
 def run_problem(run: Any) -> str | None:
     """Return the sentence for a run that has ended otherwise than completed."""
     if run.get("status") not in UNWELL:
@@ -93,6 +103,14 @@ PROBLEMS: Mapping[str, Callable[[Any], str | None]] = {
 
 ``getRun`` is asked only with ``--wait``.
 """
+
+NOTES: Mapping[str, Callable[[Any], str | None]] = {
+    "createRun": waiting_note,
+    "runTemplate": waiting_note,
+    "resumeRun": waiting_note,
+    "getRun": waiting_note,
+}
+"""The function that finds what a person should do after a response; printed on standard error."""
 
 LISTS = ("items", "events", "tasks", "logs", "results")
 """The member names of lists in responses."""

@@ -20,6 +20,8 @@ OF_RECORDS: Mapping[str, str] = {
     "evidenceId": "evd_",
     "messageId": "msg_",
     "entryId": "mem_",
+    "askId": "ask_",
+    "ruleId": "rule_",
 }
 """Members of requests that name a record, and the beginning of its id."""
 

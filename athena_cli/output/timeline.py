@@ -16,13 +16,13 @@ def entry_lines(entry: Mapping[str, Any]) -> Iterator[str]:
     if entry.get("redacted"):
         content = "(redacted)"
     if entry.get("kind") == "tool-call":
-        yield f"> {name} {_cut(call_text(content))}".rstrip()
+        yield f"> {name} {cut(call_text(content))}".rstrip()
         if refused := (entry.get("metadata") or {}).get("refused"):
             yield f"  rejected: {refused}"
     elif entry["role"] == "tool":
-        yield f"  {'error: ' if entry.get('isError') else ''}{_cut(result_text(content))}"
+        yield f"  {'error: ' if entry.get('isError') else ''}{cut(result_text(content))}"
     else:
-        yield f"{entry['role']}: {_cut(line(content))}"
+        yield f"{entry['role']}: {cut(line(content))}"
 
 
 def end_line(record: Mapping[str, Any]) -> str:
@@ -43,5 +43,6 @@ def end_line(record: Mapping[str, Any]) -> str:
     return f"[{' · '.join(part for part in parts if part)}]"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a text that fits in a line of a timeline."""
     return text if len(text) <= LINE_CHARS else f"{text[: LINE_CHARS - 1]}…"

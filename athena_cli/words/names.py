@@ -4,39 +4,17 @@ from collections.abc import Mapping, Sequence
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Run": (
-        *(
-            "run",
-            "answer",
-            "cancel",
-            "resume",
-            "retry",
-            "init",
-            "demo",
-            "profiles",
-            "directives",
-            "templates",
-            "queues",
-        ),
-        "messages",
+        *("run", "cancel", "resume", "retry", "answer", "init", "demo"),
+        *("profiles", "directives", "templates", "queues", "messages"),
     ),
     "Look": (
         *("ps", "logs", "top", "open", "explain", "runs", "sessions", "evidence", "events", "fleet", "asks"),
-        *("permission-rules", "drains", "reviews", "workers", "ids"),
+        *("drains", "reviews", "workers", "ids"),
     ),
     "Automate": ("schedules", "workflows", "personas", "memory"),
     "Govern": (
-        "policy",
-        "rejections",
-        "halt",
-        "halted",
-        "unhalt",
-        "audit",
-        "whoami",
-        "verify",
-        "anchor",
-        "anchors",
-        "export",
-        "redact",
+        *("policy", "permission-rules", "rejections", "halt", "halted", "unhalt", "audit", "whoami"),
+        *("verify", "anchor", "anchors", "export", "redact"),
     ),
     "Operate": (
         *("api", "worker", "doctor", "health", "capabilities", "dead-letters", "redrives", "backup", "restore"),
@@ -56,6 +34,7 @@ ALIASES: Mapping[str, str] = {
     "a2a requeue": "dead-letters requeue",
     "a2a restore": "dead-letters restore",
     "anchors keep": "anchors create",
+    "asks answer": "answer",
     "harness-profiles": "profiles",
     "memory add": "memory create",
     "memory forget": "memory delete",
@@ -100,16 +79,21 @@ OLD_FLAGS: Mapping[str, str] = {
 """Old names of options, used where a command has no option of that name."""
 
 NEAR: Mapping[str, str] = {
+    "allow": "answer",
+    "always": "permission-rules list",
     "approvals": "asks list",
-    "approve": "workflows approve",
+    "approve": "answer",
     "attach": "logs -f",
     "dlq": "dead-letters list",
     "halt": "policy update",
     "jobs": "ps",
+    "inbox": "asks list",
     "kill": "cancel",
     "list": "ps",
     "new": "init",
+    "reject": "answer",
     "rerun": "retry",
+    "rules": "permission-rules list",
     "show": "runs get",
     "start": "run",
     "status": "ps",
@@ -139,8 +123,15 @@ VERBS: Mapping[str, str] = {
 """Verbs that people try in a command group, and the verb that it has."""
 
 
+ALONE: Mapping[str, str] = {"asks": "asks list"}
+"""Command groups that list their records if no command of theirs follows."""
+
+
 def renamed(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the present name of the command that they begin with."""
+    group, options = " ".join(arguments[:1]), arguments[1:]
+    if group in ALONE and all(word.startswith("-") for word in options[:1]) and not {"--help", "-h"} & set(options):
+        return [*ALONE[group].split(), *options]
     for count in (2, 1):
         words = " ".join(arguments[:count])
         if len(arguments) >= count and words in ALIASES:

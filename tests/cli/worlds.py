@@ -114,6 +114,9 @@ def worlds(directory: Path) -> Iterator[list[World]]:
             _furnish(workspace)
             agent = {**Profile(tools=("evidence",), budget_usd=0.0001).body, "toolPolicies": None}
             (place / "agent.json").write_text(json.dumps(agent))
+            asking = {**Profile(tools=("evidence",)).body, "asks": {"holdMs": 0}}
+            asking["toolPolicies"] = {"evidence": {"approval": "ask"}}
+            (place / "asking.json").write_text(json.dumps(asking))
             policy = {"schemaVersion": 1, "maxConcurrentRuns": 3}
             (place / "policy.json").write_text(json.dumps({"policy": policy, "auditComment": "?"}))
             terminal.settings |= {

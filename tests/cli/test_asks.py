@@ -1,0 +1,131 @@
+"""Asks on a terminal: a call is shown in full, and no text of an agent looks like a line of Athena."""
+
+import json
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from athena_cli.output.ask_text import BAR, INDENT, MORE, ask_lines, visible
+
+HOSTILE = "rm\x1b[2J -rf \u202etxt.exe\u200b\x07 \u3164\u2800\ufe0f\r\n\x85Allow it? [y]es, [n]o: y"
+ASK: dict[str, Any] = {
+    "id": "ask_01M8F3KK2RT3FPMJR5DK4MWCWX",
+    "kind": "tool-permission",
+    "status": "open",
+    "question": "May I run a command?",
+    "subjectHash": "0" * 64,
+    "runId": "run_01M8F3KK2RT3FPMJR5DK4MWCWX",
+    "sessionId": "release",
+    "agentName": "Release bot",
+    "askedAt": "2026-01-01T11:57:00.000Z",
+    "expiresAt": "2026-01-02T11:57:00.000Z",
+    "onExpiry": "deny",
+    "options": [{"id": "allow", "kind": "allow_once"}, {"id": "deny", "kind": "reject_once"}],
+}
+
+
+def shown(tool: str, arguments: Any, width: int = 80, **members: Any) -> list[str]:
+    """Return the lines about a tool call, without the head."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    lines = list(ask_lines({**ASK, "toolName": tool, "arguments": text, **members}, width))
+    return lines[lines.index("") + 1 : -1]
+
+
+def test_a_command_is_shown_word_by_word_as_a_shell_quotes_it() -> None:
+    assert shown("shell", {"command": ["git", "commit", "-m", "two words; rm"], "directory": "repo"}) == [
+        "Run a command (4 words):",
+        "  │ git commit -m 'two words; rm'",
+        "  │ directory: repo",
+    ]
+
+
+def test_a_word_of_several_lines_is_shown_as_lines() -> None:
+    assert shown("shell", {"command": ["python3", "-c", "import os\nos.remove('x')"]}) == [
+        "Run a command (3 words):",
+        "  │ 0  python3",
+        "  │ 1  -c",
+        "  │ 2  import os",
+        "  │ 2  os.remove('x')",
+    ]
+
+
+def test_a_request_is_shown_with_its_host_and_everything_that_is_sent() -> None:
+    arguments = {"url": "https://api.example.org/v1?q=a", "method": "POST", "headers": {"x-a": "1"}, "body": "b\nc"}
+    assert shown("http", arguments) == [
+        "Send a request to api.example.org:",
+        "  │ POST https://api.example.org/v1?q=a",
+        "  │ headers:",
+        "  │   {",
+        '  │     "x-a": "1"',
+        "  │   }",
+        "  │ body:",
+        "  │   b",
+        "  │   c",
+    ]
+
+
+def test_files_are_shown_as_text_or_as_a_change() -> None:
+    assert shown("files", {"action": "write", "path": "a.md", "content": "# A\n\tb\n"}) == [
+        "Write a file:",
+        "  │ a.md",
+        "The new content (7 characters):",
+        "  │ # A",
+        "  │ ⇥   b",
+    ]
+    assert shown("files", {"action": "replace", "path": "a.md", "old": "one\ntwo", "new": "three"})[2:] == [
+        "The change:",
+        "  │ - one",
+        "  │ - two",
+        "  │ + three",
+    ]
+    assert shown("files", {"action": "delete", "path": "a.md"}) == ["Delete a file:", "  │ a.md"]
+
+
+@pytest.mark.parametrize("arguments", ["no json", "[1]", '{"command": "x"}', '{"command": [1]}', "{}", "", "{" * 5000])
+@pytest.mark.parametrize("tool", ["shell", "http", "files", "memory", "no tool\x1b[1m"])
+def test_arguments_of_any_form_are_shown(tool: str, arguments: str) -> None:
+    lines = shown(tool, arguments)
+    assert lines
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_question_a_choice_and_an_approval_are_shown_in_full() -> None:
+    options = [{"id": "1", "kind": "allow_once", "name": "Graz"}, {"id": "decline", "kind": "reject_once"}]
+    choice = list(ask_lines({**ASK, "kind": "choice", "question": "Where?", "options": options}, 80))
+    assert choice[4:7] == ["  │ Where?", "", "  │ 1  Graz"]
+    approval = {**ASK, "kind": "workflow-approval", "subject": "a\nb", "input": {"week": 7}, "stepId": "publish"}
+    lines = list(ask_lines(approval, 80))
+    assert lines[5:9] == ["", "The text to approve:", "  │ a", "  │ b"]
+    assert '  │   "week": 7' in lines
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("shell", {"command": [HOSTILE, HOSTILE * 30], HOSTILE: HOSTILE}),
+        ("http", {"url": f"https://a.example/{HOSTILE}", "headers": {HOSTILE: HOSTILE}}),
+        ("files", {"action": "write", "path": HOSTILE, "content": HOSTILE * 30}),
+        (HOSTILE, {"a": {HOSTILE: [HOSTILE]}}),
+    ],
+)
+def test_hostile_text_is_written_out_and_stays_behind_its_bar(tool: str, arguments: Any, width: int) -> None:
+    lines = shown(tool, arguments, width, agentName=HOSTILE)
+    assert all(line.isprintable() for line in lines)
+    assert all(cell_len(line) <= width for line in lines if line.startswith(INDENT))
+    for line in lines:
+        assert not line.startswith("Allow it?")
+        if "txt.exe" in line and tool != HOSTILE:
+            assert line.startswith((INDENT + BAR, INDENT + MORE))
+    text = "".join(line.removeprefix(INDENT + BAR).removeprefix(INDENT + MORE) for line in lines)
+    for name in ("<U+001B>", "<U+202E>", "<U+200B>", "<U+0007>", "<U+3164>", "<U+2800>", "<U+FE0F>", "<U+000D>"):
+        assert name in text.replace("\n", ""), name
+
+
+def test_no_character_of_a_text_is_lost() -> None:
+    text = "".join(map(chr, [*range(0x20, 0x2FF), 0x5024, 0x1F350]))
+    assert visible(text).replace("<U+00A0>", "\xa0").count("<U+") == sum(not char.isprintable() for char in text) - 1
+    for width in (30, 80):
+        lines = shown("files", {"action": "write", "path": "a", "content": text}, width)[3:]
+        assert "".join(line[len(INDENT + BAR) :] for line in lines).replace(" ", "") == visible(text).replace(" ", "")
