@@ -238,6 +238,9 @@ STORY = (
     Case("policy update", "--body $dir/policy.json --audit-comment '- less'", after="$policy"),
     Case("policy get"),
     Case("rejections list", "--session s"),
+    Case("halt", "--reason 'wrong prices' --cancel-running"),
+    Case("halted"),
+    Case("unhalt"),
     Case("policy simulate", """--policy '{"schemaVersion":1,"maxConcurrentRuns":1}' --since 0"""),
     # schedules, in the original's words
     Case(
