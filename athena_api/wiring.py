@@ -245,7 +245,7 @@ class Wiring:
         self.answers = Answers(self.log, self.runner, self.access, self.tools, self.mask, self.ids)
         self.templates = Templates(self.log, self.catalog, self.runs, self.ids)
         self.policies = Policies(self.log, self.catalog, self.names, self.runs)
-        self.halts = Halts(self.log, self.reader, self.runs)
+        self.halts = Halts(self.log, self.reader, self.runner)
 
     def wire_views(self) -> None:
         """Connect the views, and the search in memory."""

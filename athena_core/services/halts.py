@@ -9,7 +9,7 @@ from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.runs.admission import RunTransaction
-from athena_core.services.runs.runs import Runs
+from athena_core.services.runs.runs import LocalExecutor
 from athena_core.services.states import at_head
 from athena_core.text import or_erased
 from athena_core.values import Identity
@@ -45,10 +45,10 @@ class HaltChange(Value):
 class Halts:
     """Starts and lifts the halt, and returns it with its reason."""
 
-    def __init__(self, log: Log, reader: StoreReader, runs: Runs) -> None:
+    def __init__(self, log: Log, reader: StoreReader, executor: LocalExecutor) -> None:
         self._log = log
         self._reader = reader
-        self._runs = runs
+        self._executor = executor
 
     async def start(self, body: halt.HaltBody, who: Identity, meta: Meta, key: Key | None) -> Committed[HaltChange]:
         """Halt all work. If it is halted, return that halt.
@@ -56,7 +56,7 @@ class Halts:
         With ``cancel_running``, request the cancellation of every run with a slot and of its open children. Runs that
         wait or are paused stay.
         """
-        capacity = self._runs.capacity
+        capacity = self._executor.capacity
 
         def start(reader: Reader, context: Context) -> Outcome[HaltChange]:
             transaction = RunTransaction(reader, context, capacity)
@@ -80,7 +80,7 @@ class Halts:
 
     async def lift(self, who: Identity, meta: Meta, key: Key | None) -> Committed[HaltChange]:
         """Lift the halt, and admit the oldest waiting runs that have room. Without a halt, change nothing."""
-        capacity = self._runs.capacity
+        capacity = self._executor.capacity
 
         def lift(reader: Reader, context: Context) -> Outcome[HaltChange]:
             now = halt.current(reader)

@@ -10,6 +10,7 @@ import pytest
 
 from athena_core.decider import Key
 from athena_core.domain import plane, run
+from athena_core.domain.halt import HaltBody
 from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.errors import (
     AskChanged,
@@ -23,9 +24,10 @@ from athena_core.errors import (
     NotFound,
 )
 from athena_core.services.asks.answers import DAY_MS, EDITED_BYTES_MAX
+from athena_core.services.halts import Halts
 from athena_core.tools.approval import call_sha256
 from athena_core.values import Identity, Role, Scope
-from tests.core.services.asks.plane import ADA, GRACE, AskingPlane
+from tests.core.services.asks.plane import ADA, GRACE, META, AskingPlane
 from tests.support.events.ask import DRY, PUSH
 from tests.support.events.run import COMPLETED
 
@@ -63,6 +65,23 @@ async def test_a_held_run_is_left_to_its_executor(at: AskingPlane) -> None:
     await at.begin("run_1", "s")
     await at.answer(await at.ask("run_1", "s"))
     assert at.types(after="run.asked") == ["run.answered"]
+
+
+async def test_an_answer_during_a_halt_is_recorded_and_its_run_goes_on_after_it(at: AskingPlane) -> None:
+    halts = Halts(at.log, at.reader, at.executor)
+    first, second = await at.parked(), await at.parked("run_2", "t")
+    await halts.start(HaltBody(reason="wrong prices"), GRACE, META, None)
+    await at.answer(second)
+    await at.answer(first)
+    for run_id in ("run_1", "run_2"):
+        assert at.types(run_id) == ["run.answered", "run.requeued"]
+        requeued = at.recorded(run_id)[-1]
+        assert isinstance(requeued, run.RunRequeued)
+        assert requeued.reason == "halted"
+    await halts.lift(ROOT, META, None)
+    last = [row for run_id in ("run_1", "run_2") for row in at.reader.stream(run_id)[-1:]]
+    assert [row.type for row in last] == ["run.resumed"] * 2
+    assert last[1].position < last[0].position, "in the order of their answers"
 
 
 async def test_without_a_slot_the_run_waits_in_line_and_goes_on_before_later_ones(at: AskingPlane) -> None:
