@@ -32,7 +32,8 @@ REFUSED = {
 }
 """The operations that begin work."""
 MEANWHILE = {
-    *("acceptClock", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun", "cancelRunByRunId"),
+    *("acceptClock", "answerAsk", "answerAsks", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun"),
+    "cancelRunByRunId",
     *("cancelWorkflowRun", "createDirective", "createHarnessProfile", "createRunTemplate", "createSchedule"),
     *("createWorkflow", "deleteSchedule", "disableSchedule", "discardA2aDlqItem", "enableSchedule", "enqueueWork"),
     *(
