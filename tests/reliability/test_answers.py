@@ -13,7 +13,7 @@ from tests.support.api import Json, Refused, soon
 from tests.support.model import Profile, acting, call
 from tests.support.server import Server
 
-ASKS = 6
+ASKS = 4
 
 
 def parked(server: Server, profile: str, session: str) -> Json:
