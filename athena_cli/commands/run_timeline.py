@@ -38,6 +38,7 @@ class RunFollower:
         self._transport = transport
         self._run_id = run_id
         self._output = output
+        self._whole = whole
         self._note: Callable[[str], None] = render.say if whole else render.note
         self._seen: set[str] = set()
         self._written = 0
@@ -168,7 +169,7 @@ class RunFollower:
             self._end_turn()
             if entry.get("partial"):
                 self._note("  (partial: the run ended here)")
-        else:
+        elif self._whole or entry.get("kind") != "ask":  # an open one is printed with the command that answers it
             from athena_cli.output.timeline import entry_lines
 
             self._end_turn()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from athena_cli.output.event_text import call_line, call_text, result_text, summary_of, what_of
+from athena_cli.output.event_text import call_line, message_of, speaker_of, summary_of, what_of
 from athena_cli.output.values import TIME, age, between, clock_time, distance, duration, line, money, plain, short, size
 
 Record = Mapping[str, Any]
@@ -192,21 +192,6 @@ def _limit(record: Record) -> str:
     return "" if active is None or most is None else f"{active} of {most}"
 
 
-def _message(record: Record) -> str:
-    """Return the text of an entry of a transcript; of a tool call its arguments."""
-    if record.get("redacted"):
-        return "(redacted)"
-    name, content = record.get("toolName") or "", record.get("content") or ""
-    if record.get("kind") == "tool-call":
-        return line(f"{name} {call_text(content)}")
-    failed = "error: " if record.get("isError") else ""
-    return failed + (result_text(content) if record.get("role") == "tool" else line(content))
-
-
-def _who(record: Record) -> str:
-    return "call" if record.get("kind") == "tool-call" else str(record.get("role", ""))
-
-
 def _budget(record: Record) -> str:
     """Return the budget of a profile; 0 is none."""
     budget = at(record, "policies.budgetUsd")
@@ -302,8 +287,8 @@ TABLES: Mapping[str, ListTable] = {
         (
             clock("time", "createdAt", rank=2),
             key("run", "runId", rank=3),
-            Column("who", _who),
-            Column("text", _message, least=24),
+            Column("who", speaker_of),
+            Column("text", message_of, least=24),
         ),
     ),
     "listDirectives": ListTable(

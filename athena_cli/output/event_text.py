@@ -94,6 +94,24 @@ def what_of(ask: Mapping[str, Any]) -> str:
     return visible(" ".join(str(ask.get("question") or "").split()))
 
 
+def asked_line(entry: Mapping[str, Any]) -> str:
+    """Return what an ask in a transcript is about in one line."""
+    kind = (entry.get("metadata") or {}).get("ask")
+    content = entry.get("content")
+    return what_of({"kind": kind, "toolName": entry.get("toolName"), "arguments": content, "question": content})
+
+
+def answered_line(entry: Mapping[str, Any]) -> str:
+    """Return an answer in a transcript in one line: the option, or its cause without one, and the note or values."""
+    about = entry.get("metadata") or {}
+    who = about.get("by") or (f"rule {about['ruleId']}" if about.get("ruleId") else None)
+    decided = f"{about.get('optionId') or about.get('cause') or 'answered'}{f' by {who}' if who else ''}"
+    return visible(" ".join(f"{decided}{': ' if entry.get('content') else ''}{entry.get('content') or ''}".split()))
+
+
+ASKED = {"ask": asked_line, "answer": answered_line}
+
+
 def result_text(content: str) -> str:
     """Return the result of a tool call in one line; JSON by the names of its members."""
     import msgspec
@@ -107,6 +125,25 @@ def result_text(content: str) -> str:
     shown = {name: value for name, value in found.items() if value not in (None, "", [], {})}
     parts = (value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in shown.values())
     return line(" · ".join(f"{name} {part}" for name, part in zip(shown, parts, strict=True)))
+
+
+def message_of(entry: Mapping[str, Any]) -> str:
+    """Return the text of an entry of a transcript in one line; of a tool call its arguments."""
+    if entry.get("redacted"):
+        return "(redacted)"
+    kind, name, content = entry.get("kind"), entry.get("toolName") or "", entry.get("content") or ""
+    if kind in ASKED:
+        return ASKED[kind](entry)
+    if kind == "tool-call":
+        return line(f"{name} {call_text(content)}")
+    failed = "error: " if entry.get("isError") else ""
+    return failed + (result_text(content) if entry.get("role") == "tool" else line(content))
+
+
+def speaker_of(entry: Mapping[str, Any]) -> str:
+    """Return the role of an entry of a transcript, or its kind if that says more."""
+    kind = str(entry.get("kind"))
+    return "call" if kind == "tool-call" else kind if kind in ASKED else str(entry.get("role", ""))
 
 
 def summary_of(event: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from athena_cli.output.columns import run_time
-from athena_cli.output.event_text import call_text, result_text
+from athena_cli.output.event_text import answered_line, asked_line, call_text, result_text
 from athena_cli.output.values import line, money
 
 LINE_CHARS = 200
@@ -19,6 +19,10 @@ def entry_lines(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"> {name} {cut(call_text(content))}".rstrip()
         if refused := (entry.get("metadata") or {}).get("refused"):
             yield f"  rejected: {refused}"
+    elif entry.get("kind") == "ask":
+        yield f"? {cut(asked_line(entry))}"
+    elif entry.get("kind") == "answer":
+        yield f"  {cut(answered_line(entry))}"
     elif entry["role"] == "tool":
         yield f"  {'error: ' if entry.get('isError') else ''}{cut(result_text(content))}"
     else:
