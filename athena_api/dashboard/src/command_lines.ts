@@ -4,7 +4,8 @@ import { type Operation, pathOf, type RequestParts } from "@projectathena/client
 
 const DEFAULT = "http://127.0.0.1:8787";
 
-function quoted(text: string): string {
+/** Quote a word of a command line for a shell. */
+export function quoted(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 

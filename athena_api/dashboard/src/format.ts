@@ -60,9 +60,19 @@ export function profileText(id: string, provider: string, model: string): string
 /** Format a name such as `session-busy` as words. */
 export const words = (name: string): string => name.replaceAll("-", " ");
 
+const point = (char: string): string => `<U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`;
+
 // Controls of writing direction: a text with them may look like another one.
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Show the controls of writing direction as their code points. */
-export const plain = (text: string): string =>
-  text.replace(DIRECTIONS, (control) => `<U+${control.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+export const plain = (text: string): string => text.replace(DIRECTIONS, point);
+
+// Everything without a shape of its own: controls, formats, odd spaces, fillers, variation selectors, halves of pairs.
+const UNSEEN = /[^\P{C}\n\t]|[\p{Zl}\p{Zp}]|[^\P{Zs} ]|\p{Variation_Selector}|[\u115f\u1160\u2800\u3164\uffa0]/gu;
+
+/** Show every character that cannot be seen as its code point, but line breaks, tabs and spaces. For text to approve. */
+export const visible = (text: string): string => text.replace(UNSEEN, point);
+
+/** Show a text on one line, with its line breaks and tabs as code points. */
+export const visibleLine = (text: string): string => visible(text).replace(/[\n\t]/g, point);
