@@ -30,7 +30,7 @@ class PermissionRuleCreated(Event):
     """
 
     TYPE: ClassVar[str] = "permission-rule.created"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     rule_id: str
     scope: RuleScope
     tool_name: str
@@ -59,7 +59,7 @@ class PermissionRuleRevoked(Event):
     """A permission rule ended: an identity revoked it, or it expired."""
 
     TYPE: ClassVar[str] = "permission-rule.revoked"
-    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    SHOWS: ClassVar[Shows] = Shows(audit=True, console=True)
     rule_id: str
     cause: RevocationCause
     by: str | None = None

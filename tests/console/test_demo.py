@@ -94,8 +94,8 @@ def approve(page: Any) -> None:
     link = page.locator('.guide [data-step="approve"] a')
     expect(link).to_have_attribute("href", re.compile("wfr?_"))
     link.click()
-    page.get_by_role("button", name="Approve").first.click()
-    page.locator("dialog button[type=submit]").click()
+    page.get_by_role("link", name="Read and decide").first.click()
+    page.get_by_role("button", name="Approve").click()
 
 
 def raise_limit(page: Any) -> None:

@@ -367,14 +367,13 @@ def test_a_failed_workflow_is_resumed_and_its_approval_given(page: Any, scene: S
     assert page.locator(".step", has_text="collect").first.get_by_role("link").inner_text() == first, (
         "what is ok is not repeated"
     )
-    page.goto("/#/fleet")
-    panel(page, "Needs attention").get_by_role("link", name="Publish the report?").first.click()
-    button(page.locator(".step.waiting"), "Approve …").click()
-    dialog = page.get_by_role("dialog")
+    page.locator(".step.waiting").get_by_role("link", name="Read and decide").click()
+    expect(heading).to_contain_text("Publish the report?")
     (ask,) = (one for one in scene.api.items("/asks") if one["workflowId"] == workflow_id)
-    expect(dialog).to_contain_text("Publish the report?")
-    assert dialog.get_by_label("Text to approve").inner_text().strip() == ask["subject"].strip() != ""
-    button(dialog, "Approve").click()
+    assert page.get_by_label("Text to approve").inner_text().strip() == ask["subject"].strip() != ""
+    button(page, "Approve").click()
+    expect(status(heading)).to_have_text("approved")
+    page.goto(f"/#/workflows/{workflow_id}")
     expect(status(heading)).to_have_text("ok")
     expect(page.locator(".step.ok")).to_have_count(5)
 
@@ -412,7 +411,7 @@ def test_a_dead_letter_is_requeued_and_another_discarded_by_the_command_that_is_
 
 ACTIONS = {
     *("Start a run", "Cancel run", "Resume run", "Run now", "Pause", "Resume", "Disable", "Enable", "Remove"),
-    *("Cancel", "Approve", "Reject", "Requeue", "Discard", "Restore", "Change limits", "Drain"),
+    *("Cancel", "Requeue", "Discard", "Restore", "Change limits", "Drain", "Halt", "Run again"),
 }
 
 
@@ -422,7 +421,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     scene.api.post(f"/workflows/{failed}/run", {})
     scene.model.healed = True
     scene.api.post(f"/workflows/{waiting}/run", {})
-    running, paused = scene.hold("commanded", "commanded"), scene.paused("paused")
+    running, paused, ended = scene.hold("commanded", "commanded"), scene.paused("paused"), scene.failing("ended")
     scene.api.post("/work/enqueue", {"sessionId": "undrained", "payload": "later", "mode": "followup"})
     for name, state in (("enabled", None), ("stopped", "pause"), ("disabled", "disable")):
         scene.schedule(f"commanded-{name}")
@@ -431,7 +430,7 @@ def test_every_action_shows_commands_that_are_understood(page: Any, scene: Scene
     scene.letter("pending")
     scene.api.post(f"/a2a/dlq/{scene.letter('thrown-away')}/discard")
     places = (
-        *("fleet", f"runs/{running}", f"runs/{paused}", f"workflows/{failed}", f"workflows/{waiting}"),
+        *("fleet", f"runs/{running}", f"runs/{paused}", f"runs/{ended}", f"workflows/{failed}", f"workflows/{waiting}"),
         *("schedules/commanded-enabled", "schedules/commanded-stopped", "schedules/commanded-disabled"),
         *("letters?sessionId=pending", "letters?sessionId=thrown-away", "system"),
     )
@@ -753,6 +752,7 @@ def test_roles_hide_forbidden_actions_and_a_missing_identity_is_explained(browse
 
 PLACES = (
     "fleet",
+    "asks",
     "runs",
     "runs/{run}",
     "rejections",

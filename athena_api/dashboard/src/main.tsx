@@ -6,8 +6,11 @@ import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import { type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./components/actions";
+import { askKey } from "./components/ask_keys";
+import { HaltBanner, HaltButton } from "./components/halt";
 import { Notices } from "./components/notices";
 import { count } from "./format";
+import { Asks } from "./pages/asks";
 import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
@@ -23,12 +26,14 @@ import { head, request } from "./server";
 import { caller } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
+import { openAskCount } from "./state/open_asks";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
 
 const PAGES: Readonly<Record<string, () => JSX.Element>> = {
   fleet: () => <Fleet />,
   runs: () => (route.value.id ? <RunDetail key={route.value.id} id={route.value.id} /> : <Runs />),
+  asks: () => <Asks />,
   rejections: () => <Rejections />,
   schedules: () => <Schedules key={route.value.id} />,
   workflows: () => <Workflows key={route.value.id} />,
@@ -75,13 +80,24 @@ function UnknownFilters(): JSX.Element | null {
   );
 }
 
+/** The number of open asks. */
+function AskBadge(): JSX.Element | null {
+  const open = openAskCount();
+  return open ? (
+    <span class="badge" title="Open asks">
+      {open}
+    </span>
+  ) : null;
+}
+
 function App(): JSX.Element {
   const { page, id } = route.value;
   const show = PAGES[page];
   useEffect(() => {
     document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    document.title = `${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · Athena`;
-  }, [page, id]);
+    const waiting = openAskCount() ? `(${openAskCount()}) ` : "";
+    document.title = `${waiting}${id ? `${id} · ` : ""}${TITLES[page] ?? "Not found"} · Athena`;
+  }, [page, id, openAskCount()]);
   if (signInError.value) return <SignIn error={signInError.value} />;
   if (!caller.value) return <p class="empty">Connecting …</p>;
   return (
@@ -97,14 +113,17 @@ function App(): JSX.Element {
           {Object.entries(TITLES).map(([name, title]) => (
             <a key={name} href={href(name)} aria-current={name === page ? "page" : undefined}>
               {title}
+              {name === "asks" && <AskBadge />}
             </a>
           ))}
         </nav>
+        <HaltButton />
         <StreamIndicator />
         <a class="who" href={href("system")} title={`${caller.value.identity}, ${caller.value.role}`}>
           {caller.value.identity} <span class="quiet">{caller.value.role}</span>
         </a>
       </header>
+      <HaltBanner />
       {state.value === "cut" && (
         <p class="banner" role="alert">
           Disconnected from the server. This page shows the state at position {count(position.value)}, and catches up after reconnecting.
@@ -125,7 +144,7 @@ function skip(event: Event): void {
   document.getElementById("page")?.focus();
 }
 
-// Shortcuts: `g` and a letter open a page, `/` focuses its first filter
+// Shortcuts: `g` and a letter open a page, `/` focuses its first filter; cards of asks have keys of their own
 let afterG = false;
 addEventListener("keydown", (event) => {
   const { target } = event;
@@ -134,6 +153,7 @@ addEventListener("keydown", (event) => {
   const to = afterG ? SHORTCUTS[event.key] : undefined;
   afterG = event.key === "g";
   if (to) location.hash = href(to);
+  else if (askKey(event)) event.preventDefault();
   if (event.key === "/") {
     event.preventDefault();
     document.querySelector<HTMLElement>("[data-first]")?.focus();

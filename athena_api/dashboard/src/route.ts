@@ -11,7 +11,11 @@ export interface Route {
 
 /** The filters of each page. */
 export const FILTERS: Readonly<Record<string, readonly string[]>> = {
-  runs: ["status", "sessionId", "provider", "parentRunId"],
+  runs: [
+    ...["status", "sessionId", "provider", "parentRunId", "retryOf", "harnessProfileId", "model"],
+    ...["errorCode", "costOverUsd", "createdAfter", "createdBefore"],
+  ],
+  asks: ["status", "kind", "sessionId", "runId", "harnessProfileId"],
   rejections: ["sessionId", "reason", "actor", "provider"],
   letters: ["status", "reason", "sessionId"],
   events: ["types", "sessionId", "runId", "traceId", "at"],
@@ -33,7 +37,7 @@ export function filtersOf(page: string, query: string): Readonly<Record<string, 
 
 /** Return the filters that the page does not have. */
 export function unknownFilters({ page, id, filters }: Route): readonly string[] {
-  const known = (id === undefined || page !== "runs" ? FILTERS[page] : undefined) ?? [];
+  const known = (id === undefined || !["runs", "asks"].includes(page) ? FILTERS[page] : undefined) ?? [];
   return Object.keys(filters).filter((name) => !known.includes(name));
 }
 
@@ -69,12 +73,12 @@ export function filter(changes: Readonly<Record<string, string | undefined>>): v
 
 /** The titles of the pages, in the order of the navigation. */
 export const TITLES: Readonly<Record<string, string>> = {
-  ...{ fleet: "Fleet", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
+  ...{ fleet: "Fleet", asks: "Asks", runs: "Runs", rejections: "Rejected", schedules: "Schedules" },
   ...{ workflows: "Workflows", letters: "Dead letters", events: "Events", system: "System" },
 };
 
 /** The page that each key opens after `g`. */
 export const SHORTCUTS: Readonly<Record<string, string>> = {
-  ...{ f: "fleet", r: "runs", j: "rejections", s: "schedules" },
+  ...{ f: "fleet", a: "asks", r: "runs", j: "rejections", s: "schedules" },
   ...{ w: "workflows", d: "letters", e: "events", y: "system" },
 };

@@ -20,13 +20,17 @@ export type Option = string | { readonly value: string; readonly text: string };
 export interface Field {
   readonly name: string;
   readonly label: string;
-  /** `choice` accepts its options only. */
-  readonly kind?: "text" | "area" | "number" | "choice";
+  /** `choice` accepts its options only; the value of a `flag` is `true` or empty. */
+  readonly kind?: "text" | "area" | "json" | "number" | "choice" | "flag";
   readonly value?: string;
   readonly hint?: string;
   /** Suggested values; a function reads them when the dialog opens. */
   readonly options?: readonly Option[] | (() => Promise<readonly Option[]>);
   readonly required?: boolean;
+  /** The lines of an area. */
+  readonly rows?: number;
+  /** Return the fault of a value, if it has one. */
+  readonly check?: (value: string) => string | undefined;
 }
 
 /** An action: an operation with its label, fields and messages. */
@@ -38,7 +42,7 @@ export interface ActionSpec<T> {
   readonly question?: string;
   readonly fields?: readonly Field[];
   /** What the action applies to, shown above the fields. */
-  readonly subject?: () => ComponentChildren;
+  readonly subject?: (values: Readonly<Record<string, string>>) => ComponentChildren;
   readonly danger?: boolean;
   /** The message after success. */
   readonly done: (data: T) => string;
@@ -158,8 +162,8 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   useEffect(() => {
     if (reachable) setError((had) => (had?.code === "UNREACHABLE" ? undefined : had)); // its cause is gone
   }, [reachable]);
-  const filled = action.fields?.every((field) => !field.required || values[field.name]) ?? true;
-  const parts = { ...action.request(values), idempotencyKey: key };
+  const filled = action.fields?.every(({ name, required, check }) => (!required || values[name]) && !check?.(values[name] ?? "")) ?? true;
+  const parts = filled ? { ...action.request(values), idempotencyKey: key } : {};
   const close = (): void => element.current?.close(); // also restores the focus
   const closed = (): void => {
     if (pending.value?.id === id) pending.value = undefined; // runs after closing, when the next dialog may already be open
@@ -179,7 +183,7 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
       <form onSubmit={submit}>
         <h2 id="dialog-title">{action.label}</h2>
         {action.question && <p>{action.question}</p>}
-        {action.subject?.()}
+        {action.subject?.(values)}
         {action.fields?.map((field) => (
           <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => setValues({ ...values, [field.name]: value })} />
         ))}
@@ -189,13 +193,13 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
             View rejected runs
           </a>
         )}
-        <p class="quiet">{filled ? "Command line:" : "The command line is shown once the required fields are filled in."}</p>
+        <p class="quiet">{filled ? "Command line:" : "The command line is shown once the fields are filled in."}</p>
         {filled && <Commands operation={action.operation} request={parts} />}
         <footer>
           <button type="button" onClick={close}>
             {action.label.startsWith("Cancel") ? "Keep running" : "Close"}
           </button>
-          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy}>
+          <button type="submit" class={action.danger ? "danger primary" : "primary"} disabled={busy || !filled}>
             {action.label}
           </button>
         </footer>
@@ -204,19 +208,23 @@ function ActionDialog({ action, id }: { action: ActionSpec<unknown>; id: number 
   );
 }
 
-function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
+/** A field of a form. */
+export function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }): JSX.Element {
   const take = (event: TargetedEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>): void => set(event.currentTarget.value);
   const options = useOptions(field.options);
   const hint = field.hint ? `hint-${field.name}` : undefined;
+  const fault = field.check?.(value);
   const common = { value, required: field.required ?? false, onInput: take, "aria-describedby": hint };
   return (
     <div class="field">
-      <label>
+      <label class={field.kind === "flag" ? "flag" : ""}>
         <span>{field.label}</span>
-        {field.kind === "area" ? (
-          <textarea rows={4} {...common} />
+        {field.kind === "area" || field.kind === "json" ? (
+          <textarea rows={field.rows ?? 4} class={field.kind === "json" ? "mono" : ""} spellcheck={field.kind !== "json"} {...common} />
         ) : field.kind === "number" ? (
           <input type="number" step="any" min={0} {...common} />
+        ) : field.kind === "flag" ? (
+          <input type="checkbox" checked={value === "true"} onChange={(event) => set(event.currentTarget.checked ? "true" : "")} />
         ) : field.kind === "choice" ? (
           <select {...common} onChange={take}>
             {options}
@@ -227,6 +235,11 @@ function Input({ field, value, set }: { field: Field; value: string; set: (value
       </label>
       {field.options && field.kind !== "choice" && <datalist id={`options-${field.name}`}>{options}</datalist>}
       {hint && <small id={hint}>{field.hint}</small>}
+      {fault && (
+        <small class="bad" role="status">
+          {fault}
+        </small>
+      )}
     </div>
   );
 }

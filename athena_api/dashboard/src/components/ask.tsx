@@ -1,43 +1,265 @@
-// What a person decides about: the question, and all of the text.
+// An ask: what a person decides about, the buttons that answer it, and lists of asks.
 
-import { getAsk } from "@projectathena/client/operations";
-import type { JSX } from "preact";
-import { plain } from "../format";
-import { request } from "../server";
-import { changesAsks } from "../state/asks";
-import { reloadWhen, useLiveQuery } from "../state/live_query";
-import { Json, Loaded } from "./ui";
+import { useSignal } from "@preact/signals";
+import type { Ask, AskChoice } from "@projectathena/client";
+import { answerAsk } from "@projectathena/client/operations";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { plain, visible, words } from "../format";
+import { href } from "../route";
+import { asksInPlace, decisionOf, isAllowing, isYesOrNo, optionOfKey, refusalOf } from "../state/asks";
+import { type CallText, callText } from "../state/call_text";
+import { caller, isAllowed } from "../state/caller";
+import { touchOnly } from "../state/hold";
+import { Action } from "./actions";
+import { type AnswerBody, answer, latest, relearn, sending } from "./answering";
+import { alwaysAction, editAction } from "./ask_actions";
+import { AskForm } from "./ask_form";
+import { focusNext, receiveKeys } from "./ask_keys";
+import { Call } from "./call";
+import { notify } from "./notices";
+import { Json, RunLink, SessionLink, Status, Time } from "./ui";
 
-export function AskSubject({ id }: { id: string }): JSX.Element {
-  const live = useLiveQuery(`ask ${id}`, () => request(getAsk, { path: { askId: id } }), reloadWhen(changesAsks));
+/** What a person decides about, in full. */
+export function AskBody({ ask, call, whole = true }: { ask: Ask; call: CallText | undefined; whole?: boolean }): JSX.Element {
+  return (
+    <>
+      {call && <Call of={call} toolName={ask.toolName} />}
+      {whole && ask.kind === "workflow-approval" && <Approval ask={ask} />}
+      {(!whole || ask.redacted) && <p class="quiet">{ask.redacted ? "The text was redacted." : "Open it to read all of it."}</p>}
+    </>
+  );
+}
+
+function Approval({ ask }: { ask: Ask }): JSX.Element {
   return (
     <div class="subject">
-      <Loaded live={live}>
-        {(ask) => (
-          <>
-            <p>
-              <b>{plain(ask.question)}</b>
-            </p>
-            {ask.status !== "open" && <p class="bad">Already decided: {ask.status}.</p>}
-            {ask.subject ? (
-              <pre tabIndex={0} aria-label="Text to approve">
-                {plain(ask.subject)}
-              </pre>
-            ) : (
-              <p class="quiet">
-                {ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}
-              </p>
-            )}
-            {ask.truncated && <p class="quiet">A part is cut. The runs of the steps before show it in full.</p>}
-            {ask.input && (
-              <>
-                <p class="quiet">Input of the workflow:</p>
-                <Json value={ask.input} />
-              </>
-            )}
-          </>
-        )}
-      </Loaded>
+      {ask.subject ? (
+        <pre tabIndex={0} aria-label="Text to approve">
+          {plain(ask.subject)}
+        </pre>
+      ) : (
+        <p class="quiet">{ask.redacted ? "The text was redacted." : ask.status === "open" ? "The steps before have no output." : "The text was replaced."}</p>
+      )}
+      {ask.truncated && <p class="quiet">A part is cut. The runs of the steps before show it in full.</p>}
+      {ask.input && (
+        <>
+          <p class="quiet">Input of the workflow:</p>
+          <Json value={ask.input} />
+        </>
+      )}
     </div>
   );
 }
+
+/** Return the call that an ask is about, if it is about one. */
+export function useCall({ toolName, arguments: given, kind }: Ask): CallText | undefined {
+  return useMemo(() => (kind === "tool-permission" && toolName && given !== undefined ? callText(toolName, given) : undefined), [toolName, given, kind]);
+}
+
+const BRIEF_CHARS = 600;
+
+/** Return true if a card shows all that an ask is about. */
+function isShown(ask: Ask, call: CallText | undefined): boolean {
+  if (ask.truncated || ask.redacted) return false;
+  if (ask.kind === "tool-permission") return call?.brief ?? false;
+  return ask.kind !== "workflow-approval" || ((ask.subject ?? "").length <= BRIEF_CHARS && !ask.input);
+}
+
+/** Return why the caller may not decide an ask, if this page knows. */
+function refusalHere(ask: Ask): string | undefined {
+  if (!isAllowed(answerAsk)) return "Your role does not allow you to answer.";
+  return caller.value && refusalOf(ask, caller.value);
+}
+
+/** The buttons of an ask, or why there are none. `note` is what to record with the answer. */
+export function Answers(props: { ask: Ask; shown: boolean; note?: string }): JSX.Element {
+  const { ask, shown, note } = props;
+  const decision = decisionOf(ask);
+  const refusal = refusalHere(ask);
+  if (decision) return <p class="decision">{decision}.</p>;
+  if (refusal) return <p class="quiet">{refusal}</p>;
+  const busy = sending.value.has(ask.id);
+  const send = (body: AnswerBody): void => void answerAndMove(ask, note ? { ...body, note } : body);
+  const buttons = ask.options
+    .filter((option) => !isAllowing(option) || (shown && ask.kind !== "question"))
+    .map((option) => <OptionButton key={option.id} ask={ask} option={option} busy={busy} choose={({ id }) => send({ optionId: id })} />);
+  if (ask.kind === "question")
+    return (
+      <AskForm ask={ask} disabled={busy} submit={(values) => send({ values })}>
+        {buttons}
+      </AskForm>
+    );
+  return (
+    <p class="answers">
+      {!shown && (
+        <a class="button primary" href={href("asks", ask.id)}>
+          Read and decide
+        </a>
+      )}
+      {buttons}
+      {shown && ask.kind === "tool-permission" && <Action action={alwaysAction(ask)} label="Always" />}
+      {shown && ask.kind === "tool-permission" && ask.editable !== false && <Action action={editAction(ask)} label="Edit" />}
+    </p>
+  );
+}
+
+const NAMES: Readonly<Record<string, string>> = { allow: "Allow", deny: "Deny", approve: "Approve", reject: "Reject", decline: "Decline" };
+
+function OptionButton(props: { ask: Ask; option: AskChoice; busy: boolean; choose: (option: AskChoice) => void }): JSX.Element {
+  const { ask, option, busy, choose } = props;
+  const key = ["y", "n"].find((one) => optionOfKey(ask, one)?.id === option.id);
+  const style = isAllowing(option) ? (isYesOrNo(ask) ? "primary" : "") : "danger";
+  return (
+    <button type="button" class={style} disabled={busy} aria-keyshortcuts={key} title={key && `Key: ${key}`} onClick={() => choose(option)}>
+      {ask.kind === "choice" && isAllowing(option) ? visible(option.name ?? option.id) : (NAMES[option.id] ?? visible(option.name ?? option.id))}
+    </button>
+  );
+}
+
+async function answerAndMove(ask: Ask, body: AnswerBody): Promise<void> {
+  const inside = document.activeElement?.closest<HTMLElement>("[data-ask]")?.dataset.ask === ask.id;
+  if ((await answer(ask, body)) && inside) setTimeout(() => focusNext(ask.id), 0); // by then the next card is shown
+}
+
+/** Return what a key does to an ask. What a card does not show in full is opened, not allowed. */
+function keyOf(ask: Ask, shown: boolean, note: string): (key: string) => void {
+  return (key) => {
+    if (ask.status !== "open" || refusalHere(ask)) return;
+    const option = /\d/.test(key) ? (ask.kind === "choice" ? ask.options.find(({ id }) => id === key) : undefined) : optionOfKey(ask, key);
+    if (option && !shown && isAllowing(option)) {
+      location.hash = href("asks", ask.id);
+      notify("The list does not show all of it. Read it here; then y allows it.");
+    } else if (option) void answerAndMove(ask, { optionId: option.id, ...(note && { note }) });
+    else if (key === "y" && ask.kind === "question") document.querySelector<HTMLElement>(`[data-ask="${ask.id}"] form :is(textarea, input, select)`)?.focus();
+  };
+}
+
+/** The element of an ask that receives keys. */
+export function AskArticle(props: { ask: Ask; shown: boolean; children: ComponentChildren; class?: string; focused?: boolean; note?: string }): JSX.Element {
+  const { ask, shown, note = "" } = props;
+  const element = useRef<HTMLElement>(null);
+  useEffect(() => receiveKeys(ask.id, keyOf(ask, shown, note)), [ask, shown, note]);
+  useEffect(() => {
+    if (props.focused) element.current?.focus({ preventScroll: true });
+  }, [ask.id]);
+  const open = ask.status === "open" && !refusalHere(ask);
+  return (
+    <article
+      ref={element}
+      class={`ask ${props.class ?? ""} ${ask.status === "open" ? "" : "over"}`}
+      tabIndex={0}
+      data-ask={ask.id}
+      data-open={open ? "" : undefined}
+      aria-labelledby={`ask-${ask.id}`}
+    >
+      {props.children}
+    </article>
+  );
+}
+
+function AskCard({ ask: given }: { ask: Ask }): JSX.Element {
+  const ask = latest(given);
+  const call = useCall(ask);
+  const shown = isShown(ask, call);
+  return (
+    <AskArticle ask={ask} shown={shown}>
+      <header>
+        <h3 id={`ask-${ask.id}`}>
+          <a href={href("asks", ask.id)}>{visible(ask.question)}</a>
+        </h3>
+        {ask.status !== "open" && <Status is={ask.status} />}
+      </header>
+      <AskBody ask={ask} call={shown || !call ? call : { ...call, parts: [] }} whole={shown} />
+      <AskContext ask={ask} />
+      <Answers ask={ask} shown={shown} />
+    </AskArticle>
+  );
+}
+
+/** Who asks, where, since when, and until when. */
+export function AskContext({ ask }: { ask: Ask }): JSX.Element {
+  return (
+    <p class="context quiet">
+      {ask.agentName && <span>{plain(ask.agentName)}</span>}
+      {ask.runId && (
+        <span>
+          run <RunLink id={ask.runId} />
+        </span>
+      )}
+      {ask.workflowRunId && (
+        <span>
+          <a href={href("workflows", ask.workflowRunId)}>workflow step {ask.stepId}</a>
+        </span>
+      )}
+      {ask.sessionId && (
+        <span>
+          session <SessionLink id={ask.sessionId} />
+        </span>
+      )}
+      {ask.requestedBy && <span>started by {ask.requestedBy}</span>}
+      <span>
+        asked <Time at={ask.askedAt} />
+      </span>
+      {ask.expiresAt && ask.status === "open" && (
+        <span>
+          expires <Time at={ask.expiresAt} upcoming />
+        </span>
+      )}
+      {ask.parked && <span title="The run gave its slot back. It continues after the answer.">parked</span>}
+    </p>
+  );
+}
+
+/** Asks as cards, oldest first. They keep their places while the pointer is over the list. */
+export function AskCards({ asks, most }: { asks: readonly Ask[]; most?: number }): JSX.Element {
+  const over = useSignal(false);
+  const inside = useSignal<string | undefined>(undefined);
+  const had = useRef<readonly Ask[]>([]);
+  const open = asks.filter((ask) => latest(ask).status === "open").slice(0, most);
+  const seen = new Map(asks.map((ask) => [ask.id, ask]));
+  const before = had.current.map((ask) => seen.get(ask.id) ?? ask);
+  const rows = asksInPlace(before, open, (id) => over.value || touchOnly || inside.value === id);
+  had.current = rows;
+  const gone = rows.find((ask) => !seen.has(ask.id) && latest(ask).status === "open")?.id;
+  useEffect(() => {
+    if (gone) void relearn(gone); // the list does not say what became of it
+  }, [gone]);
+  return (
+    <div
+      class="asks"
+      onPointerEnter={(event: PointerEvent) => {
+        over.value = event.pointerType !== "touch";
+      }}
+      onPointerLeave={() => {
+        over.value = false;
+      }}
+      onFocusIn={(event: FocusEvent) => {
+        inside.value = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-ask]")?.dataset.ask : undefined;
+      }}
+      onFocusOut={() => {
+        inside.value = undefined;
+      }}
+    >
+      {rows.map((ask) => (
+        <AskCard key={ask.id} ask={ask} />
+      ))}
+    </div>
+  );
+}
+
+/** The keys of a list of asks. */
+export function AskKeys({ one = false }: { one?: boolean }): JSX.Element {
+  return (
+    <span class="quiet opt">
+      {!one && (
+        <>
+          <kbd>j</kbd> <kbd>k</kbd> move,{" "}
+        </>
+      )}
+      <kbd>y</kbd> allow, <kbd>n</kbd> deny
+    </span>
+  );
+}
+
+export const kindText = ({ kind }: Ask): string => words(kind);

@@ -30,7 +30,7 @@ function Steps(): JSX.Element {
     reloadWhen((event) => event.type.startsWith("run.")),
   );
   const asks = useLiveQuery("guide-asks", () => request(listAsks, { query: { limit: 1 } }), reloadWhen(changesAsks));
-  const waiting = asks.data.value?.items[0]?.workflowRunId;
+  const waiting = asks.data.value?.items[0];
   const writing = live.data.value?.items.find((run) => run.sessionId.startsWith(LONG_SESSION))?.runId;
   const running = <a href={writing ? href("runs", writing) : href("runs", undefined, { status: "running" })}>run in progress</a>;
   const steps: readonly Step[] = [
@@ -41,7 +41,8 @@ function Steps(): JSX.Element {
       title: "Decide",
       text: (
         <>
-          Approve the <a href={href("workflows", waiting)}>report</a>. Its workflow waits for you, and sends nothing before.
+          Approve the <a href={waiting?.workflowRunId ? href("workflows", waiting.workflowRunId) : href("asks", waiting?.id)}>report</a>. Its workflow waits for
+          you, and sends nothing before.
         </>
       ),
     },

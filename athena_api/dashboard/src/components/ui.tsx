@@ -174,11 +174,21 @@ export function Json({ value }: { value: unknown }): JSX.Element {
 
 // Filters
 
-export function Filter(props: { name: string; label: string; options?: readonly string[]; first?: boolean }): JSX.Element {
-  const { name, label, options } = props;
+export function Filter(props: {
+  name: string;
+  label: string;
+  options?: readonly string[];
+  first?: boolean;
+  /** A filter by a time. */
+  time?: boolean;
+  /** Values to choose from, with their numbers. */
+  facets?: readonly { readonly value: string; readonly count: number }[] | undefined;
+}): JSX.Element {
+  const { name, label, options, time, facets } = props;
   const value = route.value.filters[name] ?? "";
   const change = (event: TargetedEvent<HTMLInputElement | HTMLSelectElement>): void => {
-    filter({ [name]: event.currentTarget.value.trim() });
+    const text = event.currentTarget.value.trim();
+    filter({ [name]: time && text ? new Date(text).toISOString() : text });
   };
   return (
     <label class="filter">
@@ -193,11 +203,28 @@ export function Filter(props: { name: string; label: string; options?: readonly 
             </option>
           ))}
         </select>
+      ) : time ? (
+        <input type="datetime-local" value={localTime(value)} onChange={change} />
       ) : (
-        <input type="search" value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
+        <input type="search" list={facets && `facets-${name}`} value={value} onChange={change} spellcheck={false} data-first={props.first ? "" : undefined} />
+      )}
+      {facets && (
+        <datalist id={`facets-${name}`}>
+          {facets.map((facet) => (
+            <option key={facet.value} value={facet.value}>
+              {count(facet.count)}
+            </option>
+          ))}
+        </datalist>
       )}
     </label>
   );
+}
+
+/** Return a time as an input of local times has it. */
+function localTime(iso: string): string {
+  const at = new Date(iso);
+  return Number.isNaN(at.getTime()) ? "" : new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 /** The button of a list that may be held: pauses it, or shows the new rows. It keeps its place while their number grows. */

@@ -1,20 +1,21 @@
 // The fleet: current and recent runs, rejected runs, upcoming schedules, and items that need attention.
 
 import type { FleetSummary, RunPage } from "@projectathena/client";
-import { getFleetSummary, getPolicy, listA2aDlq, listAsks, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
+import { getFleetSummary, getPolicy, listA2aDlq, listPolicyConcurrencyRejections, listRuns, listSchedules } from "@projectathena/client/operations";
 import type { ComponentChildren, JSX } from "preact";
+import { AskCards, AskKeys } from "../components/ask";
 import { Sparkline, Traffic } from "../components/chart";
 import { Guide } from "../components/guide";
 import { Bar, Command, Empty, Loaded, Panel, RunLink, Time } from "../components/ui";
-import { clock, count, distance, dollars, duration, short, words } from "../format";
+import { clock, count, distance, dollars, duration, words } from "../format";
 import { href } from "../route";
 import { request } from "../server";
-import { changesAsks } from "../state/asks";
 import { now } from "../state/clock";
 import { health } from "../state/event_stream";
 import { eventSummary, eventTone } from "../state/event_text";
 import { foldFleet } from "../state/fleet";
 import { type Fold, reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { openAskCount, openAsks } from "../state/open_asks";
 import { chartSeries, redraws, ticker } from "../state/traffic";
 import { foldRuns, StartRun } from "./runs";
 
@@ -40,6 +41,7 @@ export function Fleet(): JSX.Element {
       ) : (
         <Loaded live={fleet}>{(summary) => <Tiles fleet={summary} limit={policy.data.value?.maxConcurrentRuns ?? undefined} />}</Loaded>
       )}
+      <Inbox />
       <div class="columns">
         {!unused && (
           <Panel title="Runs, last 10 minutes" wide>
@@ -301,18 +303,44 @@ function UpcomingSchedules(): JSX.Element {
   );
 }
 
-const ASKS_MAX = 8;
+const INBOX_MAX = 5;
+
+/** The asks that have waited longest. */
+function Inbox(): JSX.Element | null {
+  const page = openAsks()?.data.value;
+  const asks = page?.items ?? [];
+  const hidden = asks.length > INBOX_MAX || page?.nextCursor;
+  return (
+    <section class={asks.length ? "panel inbox" : "inbox"} aria-label="Asks">
+      {asks.length > 0 && (
+        <header>
+          <h2>Waiting for a decision ({openAskCount() || "none"})</h2> <AskKeys />
+          <a href={href("asks")}>{hidden ? `View all ${openAskCount()}` : "View all"}</a>
+        </header>
+      )}
+      <AskCards asks={asks} most={INBOX_MAX} />
+    </section>
+  );
+}
+
 const NEWEST_MAX = 3;
 
 function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
-  const { queue, openAsks, paused } = fleet;
+  const { queue, openAsks: waiting, paused } = fleet;
   const problems = health.value?.problems ?? [];
   const stopped = Object.entries(health.value?.projections ?? {}).filter(([, view]) => view.error);
-  const parts = [openAsks, paused, queue.deadLetters, problems.length, stopped.length];
+  const parts = [waiting, paused, queue.deadLetters, problems.length, stopped.length];
   if (!parts.some(Boolean)) return <Empty>Nothing needs attention.</Empty>;
   return (
     <ul class="list">
-      {openAsks > 0 && <OpenAsks total={openAsks} />}
+      {waiting > 0 && (
+        <li>
+          <span class="when" />
+          <a href={href("asks")}>
+            {count(waiting)} open {waiting === 1 ? "ask" : "asks"}
+          </a>
+        </li>
+      )}
       {paused > 0 && <PausedRuns total={paused} />}
       {queue.deadLetters > 0 && <DeadLetters total={queue.deadLetters} />}
       {problems.map((problem) => (
@@ -328,31 +356,6 @@ function NeedsAttention({ fleet }: { fleet: FleetSummary }): JSX.Element {
         </li>
       ))}
     </ul>
-  );
-}
-
-/** The asks that have waited longest. */
-function OpenAsks({ total }: { total: number }): JSX.Element {
-  const live = useLiveQuery("asks", () => request(listAsks, { query: { limit: ASKS_MAX } }), reloadWhen(changesAsks));
-  const asks = live.data.value?.items ?? [];
-  return (
-    <>
-      {asks.map((ask) => (
-        <li key={ask.id}>
-          <Time at={ask.askedAt} />
-          <a class="grow" href={href("workflows", ask.workflowRunId)}>
-            {ask.question}
-          </a>
-          <span class="quiet cut opt">{short(ask.workflowRunId)}</span>
-        </li>
-      ))}
-      {total > asks.length && asks.length > 0 && (
-        <li>
-          <span class="when" />
-          <span class="quiet">and {count(total - asks.length)} more approvals</span>
-        </li>
-      )}
-    </>
   );
 }
 

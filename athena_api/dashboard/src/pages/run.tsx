@@ -2,16 +2,18 @@
 
 import { type Signal, useSignal } from "@preact/signals";
 import type { AthenaError, Evidence, EvidenceRecord, Explanation, HarnessSpec, Run, TranscriptEntry } from "@projectathena/client";
-import { explainRun, getRun, getRunEvidence, listEvents, listRunEvidence, listRuns, listWorkers, resumeRun } from "@projectathena/client/operations";
+import { explainRun, getRun, getRunEvidence, listAsks, listEvents, listRunEvidence, listRuns, listWorkers, resumeRun } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Action, type ActionSpec } from "../components/actions";
+import { AskCards, AskKeys } from "../components/ask";
 import { type LiveTranscript, Transcript, useTranscript } from "../components/transcript";
 import { Bar, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { Waterfall } from "../components/waterfall";
 import { between, clock, count, dollars, duration, plain, profileText, short, words } from "../format";
 import { href } from "../route";
 import { request, type Snapshot } from "../server";
+import { foldAsks } from "../state/asks";
 import { caller, isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { eventSummary } from "../state/event_text";
@@ -20,7 +22,7 @@ import { reloadWhen, useLiveQuery } from "../state/live_query";
 import { entryOf, outcomeOf, titleOf } from "../state/run_outcome";
 import { ENDINGS, OPEN } from "../state/run_status";
 import { type RunTimeline, runTimeline, type Span } from "../state/run_timeline";
-import { cancelAction, foldRuns, Rows } from "./runs";
+import { cancelAction, foldRuns, Rows, retryAction } from "./runs";
 
 const EVENTS_MAX = 5_000;
 const UNSUCCESSFUL = new Set(["failed", "timed-out", "crashed"]);
@@ -58,11 +60,13 @@ export function RunDetail({ id }: { id: string }): JSX.Element {
       <h1 class="run-title">
         <span>{input ? titleOf(input) : `Run ${short(id)}`}</span> <Status is={record.status} />
         {OPEN.has(record.status) && <Action action={cancelAction(record, input)} />}
-        {record.status === "paused" && <Action action={resumeAction(id)} />}
+        {record.status === "paused" && record.waiting === undefined && <Action action={resumeAction(id)} />}
+        {!OPEN.has(record.status) && <Action action={retryAction(record, input)} />}
       </h1>
       <Essentials record={record} timeline={timeline} />
       <Banner record={record} />
-      {record.status !== "paused" && <WaitingFor explanation={explanation.data.value} />}
+      {OPEN.has(record.status) && <RunAsks id={id} />}
+      {record.status !== "paused" && record.waiting?.reason !== "ask" && <WaitingFor explanation={explanation.data.value} />}
       <div class="columns">
         <Panel title="Input">{input ? <pre class="prose">{input}</pre> : <Empty>{record.redacted ? "Redacted" : "Recorded when the run starts"}</Empty>}</Panel>
         <Answer record={record} transcript={transcript} />
@@ -120,6 +124,7 @@ function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }
           child of <RunLink id={record.parentRunId} />
         </span>
       )}
+      <Retries record={record} />
       <Time at={record.createdAt} />
       <span>{duration(between(record.createdAt, record.finishedAt ?? now.value))}</span>
       {inputTokens + outputTokens > 0 && (
@@ -135,6 +140,42 @@ function Essentials({ record, timeline }: { record: Run; timeline: RunTimeline }
         </span>
       )}
     </p>
+  );
+}
+
+/** The run that this one repeats, and the ones that repeat it. */
+function Retries({ record: { runId, retryOf, retries } }: { record: Run }): JSX.Element {
+  return (
+    <>
+      {retryOf && (
+        <span>
+          run again after <RunLink id={retryOf} />
+        </span>
+      )}
+      {retries ? (
+        <span>
+          run again <a href={href("runs", undefined, { retryOf: runId })}>{retries === 1 ? "once" : `${count(retries)} times`}</a>
+        </span>
+      ) : null}
+    </>
+  );
+}
+
+/** The open asks of the run, to be answered in place. */
+function RunAsks({ id }: { id: string }): JSX.Element | null {
+  const query = { runId: id, limit: 50 };
+  const live = useLiveQuery(`asks of ${id}`, () => request(listAsks, { query }), foldAsks);
+  const asks = live.data.value?.items ?? [];
+  const open = asks.filter(({ status }) => status === "open").length;
+  return (
+    <section class={asks.length ? "panel inbox" : "inbox"} aria-label="Asks of this run">
+      {asks.length > 0 && (
+        <header>
+          <h2>Waiting for a decision ({open})</h2> <AskKeys />
+        </header>
+      )}
+      <AskCards asks={asks} />
+    </section>
   );
 }
 

@@ -1,18 +1,19 @@
 // The list of runs, newest first, live, with filters in the URL.
 
 import { useSignal } from "@preact/signals";
-import { AthenaError, type Run, type RunPage } from "@projectathena/client";
-import { cancelRunByRunId, createRun, findIds, listHarnessProfiles, listRuns } from "@projectathena/client/operations";
+import { AthenaError, type Run, type RunFacets, type RunPage } from "@projectathena/client";
+import { cancelRunByRunId, createRun, findIds, getRunFacets, listHarnessProfiles, listRuns, retryRun } from "@projectathena/client/operations";
 import type { JSX, TargetedEvent } from "preact";
 import { useMemo } from "preact/hooks";
 import { Action, type ActionSpec, type Option, withoutEmpty } from "../components/actions";
 import { Empty, ErrorMessage, Facts, Filter, HoldButton, Loaded, Memo, MorePages, RunLink, SessionLink, Status, Table, Time } from "../components/ui";
 import { between, count, dollars, duration, isGenerated, plain, short, words } from "../format";
-import { href, route } from "../route";
+import { FILTERS, href, route } from "../route";
 import { request } from "../server";
+import { isAllowed } from "../state/caller";
 import { now } from "../state/clock";
 import { capabilities } from "../state/event_stream";
-import type { SeenEvent } from "../state/events";
+import { type SeenEvent, text } from "../state/events";
 import { Hold, useHeld } from "../state/hold";
 import { type Fold, useLiveQuery } from "../state/live_query";
 import { ENDINGS, OPEN, STATUSES, statusAfter } from "../state/run_status";
@@ -24,12 +25,16 @@ const PREVIEWS_MS = 2_000;
 
 type RunFilters = Readonly<Record<string, string>>;
 
+/** The filters that a run's own fields answer. */
+const SAME = ["status", "sessionId", "provider", "parentRunId", "retryOf", "harnessProfileId", "model"] as const;
+
 function matches(run: Run, filters: RunFilters): boolean {
   return (
-    (!filters.status || run.status === filters.status) &&
-    (!filters.sessionId || run.sessionId === filters.sessionId) &&
-    (!filters.provider || run.provider === filters.provider) &&
-    (!filters.parentRunId || run.parentRunId === filters.parentRunId)
+    SAME.every((name) => !filters[name] || run[name] === filters[name]) &&
+    (!filters.errorCode || run.error?.code === filters.errorCode) &&
+    (!filters.createdAfter || run.createdAt >= filters.createdAfter) &&
+    (!filters.createdBefore || run.createdAt < filters.createdBefore) &&
+    (!filters.costOverUsd || (run.costMicroUsd ?? 0) > Number(filters.costOverUsd) * 1e6)
   );
 }
 
@@ -75,16 +80,22 @@ export function foldRuns(filters: RunFilters): Fold<RunPage> {
 /** Return true if a run that is not listed may match the filters now. */
 function mayBelong(event: SeenEvent, filters: RunFilters): boolean {
   const status = ENDINGS[event.type] ?? statusAfter(event.type);
-  return status !== undefined && filters.status === status;
+  return (
+    (status !== undefined && filters.status === status) ||
+    (event.type in ENDINGS && text(event, "code") !== "" && filters.errorCode === text(event, "code")) ||
+    (event.type === "usage.recorded" && Boolean(filters.costOverUsd))
+  );
 }
 
 const NO_RUNS: readonly Run[] = [];
 const idOf = (run: Run): string => run.runId;
 const follow = (run: Run, event: SeenEvent): Run => (event.runId === run.runId ? applyEvent(run, event) : run);
 
+const MORE = ["model", "harnessProfileId", "errorCode", "costOverUsd", "createdAfter", "createdBefore"];
+
 export function Runs(): JSX.Element {
-  const { status, sessionId, provider, parentRunId } = route.value.filters;
-  const filters: RunFilters = { status: status ?? "", sessionId: sessionId ?? "", provider: provider ?? "", ...(parentRunId && { parentRunId }) };
+  const { filters: given } = route.value;
+  const filters: RunFilters = Object.fromEntries((FILTERS.runs ?? []).flatMap((name) => (given[name] ? [[name, given[name]]] : [])));
   const key = JSON.stringify(filters);
   const live = useLiveQuery(key, () => request(listRuns, { query: { ...filters, limit: 50 } }), foldRuns(filters));
   const hold = useMemo(() => new Hold(), [key]);
@@ -92,7 +103,7 @@ export function Runs(): JSX.Element {
   return (
     <>
       <h1>
-        Runs <StartRun session={sessionId} /> <HoldButton hold={hold} fresh={fresh} most={ROWS_MAX} />
+        Runs <StartRun session={filters.sessionId} /> <HoldButton hold={hold} fresh={fresh} most={ROWS_MAX} />
       </h1>
       <div class="filters">
         <Filter name="status" label="Status" options={STATUSES} />
@@ -100,6 +111,7 @@ export function Runs(): JSX.Element {
         <Filter name="provider" label="Provider" />
         <Find />
       </div>
+      <MoreFilters filters={filters} />
       <Loaded live={live}>
         {(page) =>
           rows.length ? (
@@ -117,6 +129,32 @@ export function Runs(): JSX.Element {
         }
       </Loaded>
     </>
+  );
+}
+
+/** The rarer filters, with the values that runs have. */
+function MoreFilters({ filters }: { filters: RunFilters }): JSX.Element {
+  const facets = useSignal<RunFacets | undefined>(undefined);
+  const load = (): void => {
+    if (isAllowed(getRunFacets))
+      void request(getRunFacets, { query: filters }).then(
+        ({ data }) => (facets.value = data),
+        () => undefined,
+      ); // then there are no suggestions
+  };
+  const { model, harnessProfileId, errorCode } = facets.value ?? {};
+  return (
+    <details open={MORE.some((name) => filters[name])} onToggle={load}>
+      <summary>More filters</summary>
+      <div class="filters">
+        <Filter name="model" label="Model" facets={model} />
+        <Filter name="harnessProfileId" label="Agent (profile id)" facets={harnessProfileId} />
+        <Filter name="errorCode" label="Error code" facets={errorCode} />
+        <Filter name="costOverUsd" label="Cost over (USD)" />
+        <Filter name="createdAfter" label="Created after" time />
+        <Filter name="createdBefore" label="Created before" time />
+      </div>
+    </details>
   );
 }
 
@@ -219,14 +257,16 @@ function Row({ run }: { run: Run }): JSX.Element {
       <td class="num opt">
         <Time at={run.createdAt} />
       </td>
-      <td class="num">{OPEN.has(run.status) && <Action action={cancelAction(run, run.inputPreview)} label="Cancel" />}</td>
+      <td class="num">
+        {OPEN.has(run.status) ? <Action action={cancelAction(run, run.inputPreview)} label="Cancel" /> : <Action action={retryAction(run)} label="Again" />}
+      </td>
     </tr>
   );
 }
 
 /** Return the reason for the status of a run: why it waits, is paused or failed. */
 function reasonOf(run: Run): string {
-  if (run.waiting) return words(run.waiting.reason);
+  if (run.waiting) return run.waiting.reason === "ask" ? "asks a person" : words(run.waiting.reason);
   if (run.paused) return words(run.paused.reason);
   if (run.error) return run.error.code;
   return run.verificationStatus === "verification-failed" ? "verification failed" : "";
@@ -271,9 +311,36 @@ export function cancelAction({ runId, sessionId }: Run, input: string | undefine
   };
 }
 
-/** Return the agents by name, newest first; the first option is none. */
-async function profiles(): Promise<readonly Option[]> {
-  const none = { value: "", text: "None" };
+/** Return the action that starts a run again, with the same request except for the changes. `input` is the whole one, if known. */
+export function retryAction({ runId, harnessProfileId, agentName, provider, model }: Run, input?: string): ActionSpec<unknown> {
+  const agent = isGenerated(harnessProfileId) ? "none" : plain(agentName ?? short(harnessProfileId));
+  return {
+    operation: retryRun,
+    label: "Run again",
+    question: "Starts a new run with the same request. Change what should be different.",
+    subject: () => <Facts of={[["Run", <span class="mono">{runId}</span>]]} />,
+    fields: [
+      { name: "input", label: "Input", kind: "area", value: input ?? "", hint: input === undefined ? "Leave empty for the same input" : "" },
+      { name: "harnessProfileId", label: "Agent (profile)", kind: "choice", options: () => profiles(`As before (${agent})`) },
+      { name: "provider", label: "Provider", hint: `Leave empty for the same: ${provider}`, options: capabilities.value?.providers ?? [] },
+      { name: "model", label: "Model", hint: `Leave empty for the same: ${model}`, options: models },
+      { name: "budgetUsd", label: "Budget in USD", kind: "number", hint: "Leave empty for the same" },
+    ],
+    request: ({ input: text, budgetUsd, ...values }) => ({
+      path: { runId },
+      body: withoutEmpty({ ...values, input: text === input ? undefined : text, budgetUsd: budgetUsd ? Number(budgetUsd) : undefined }),
+      respondAsync: true,
+    }),
+    done: () => "Started again.",
+    after: (data) => {
+      location.hash = href("runs", (data as { runId: string }).runId);
+    },
+  };
+}
+
+/** Return the agents by name, newest first; the first option is none of them. */
+async function profiles(first: string): Promise<readonly Option[]> {
+  const none = { value: "", text: first };
   const { items } = (await request(listHarnessProfiles, { query: { limit: OPTIONS_MAX } })).data;
   return [none, ...items.map(({ id, displayName }) => ({ value: id, text: `${displayName} (…${id.slice(-6)})` }))];
 }
@@ -300,7 +367,7 @@ export function StartRun({ session }: { session?: string | undefined }): JSX.Ele
     fields: [
       { name: "input", label: "Input", kind: "area", required: true },
       { name: "sessionId", label: "Session", value: session ?? "", hint: "Leave empty for a new session", options: sessions },
-      { name: "harnessProfileId", label: "Agent (profile)", kind: "choice", options: profiles },
+      { name: "harnessProfileId", label: "Agent (profile)", kind: "choice", options: () => profiles("None") },
       { name: "provider", label: "Provider", hint: "Without an agent. Leave empty for the default", options: capabilities.value?.providers ?? [] },
       { name: "model", label: "Model", hint: "Without an agent. Leave empty for the default", options: models },
     ],

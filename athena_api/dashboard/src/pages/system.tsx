@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { AthenaError, type Capabilities, type Health, type ViewDigests } from "@projectathena/client";
-import { getAdminHealth, getPolicy, getViewDigests, listWorkers } from "@projectathena/client/operations";
+import { getAdminHealth, getPolicy, getViewDigests, listPermissionRules, listWorkers } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { ChangeLimits } from "../components/policy";
 import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status, Table, Time } from "../components/ui";
@@ -12,6 +12,7 @@ import { head, request } from "../server";
 import { caller, isAllowed } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { PermissionRules } from "./permission_rules";
 
 const WORKERS_MS = 5_000; // heartbeats are not events
 
@@ -50,6 +51,11 @@ export function System(): JSX.Element {
           <Loaded live={policy}>{(document) => (document ? <Json value={document} /> : <p class="quiet">No policy is set, so there are no limits.</p>)}</Loaded>
         </Panel>
         {seen && <Diagnostics health={seen} />}
+        {isAllowed(listPermissionRules) && (
+          <Panel title="Permission rules" wide>
+            <PermissionRules />
+          </Panel>
+        )}
         <Panel title="Workers" wide>
           <Workers />
         </Panel>
@@ -57,6 +63,9 @@ export function System(): JSX.Element {
           <Facts
             of={[
               ...Object.entries(SHORTCUTS).map(([key, page]) => [TITLES[page] ?? page, <kbd>g {key}</kbd>] as const),
+              ["Next, previous ask", <kbd>j k</kbd>],
+              ["Allow, deny the ask", <kbd>y n</kbd>],
+              ["Choose an answer", <kbd>1 … 9</kbd>],
               ["Filter", <kbd>/</kbd>],
               ["Close dialog", <kbd>Esc</kbd>],
             ]}

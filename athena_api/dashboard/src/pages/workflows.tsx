@@ -1,19 +1,9 @@
 // Workflows: step graph, progress and actions, live.
 
-import type { PendingApproval, StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
-import {
-  approveWorkflowStep,
-  cancelWorkflowRun,
-  getWorkflowRun,
-  listWorkflowRuns,
-  listWorkflows,
-  rejectWorkflowStep,
-  resumeWorkflow,
-  runWorkflow,
-} from "@projectathena/client/operations";
+import type { StepState, Workflow, WorkflowRun, WorkflowRunDetails } from "@projectathena/client";
+import { cancelWorkflowRun, getWorkflowRun, listWorkflowRuns, listWorkflows, resumeWorkflow, runWorkflow } from "@projectathena/client/operations";
 import type { JSX } from "preact";
 import { Action, type ActionSpec, withoutEmpty } from "../components/actions";
-import { AskSubject } from "../components/ask";
 import { Bar, Empty, Facts, Loaded, Panel, RunLink, Status, Table, Time } from "../components/ui";
 import { duration, short } from "../format";
 import { href, route } from "../route";
@@ -251,8 +241,9 @@ function Step(props: { id: string; state: StepState | undefined; needs: readonly
             </p>
           )}
           <p>
-            <Action action={decideAction(run.id, id, approval, approveWorkflowStep, "Approve")} />
-            <Action action={decideAction(run.id, id, approval, rejectWorkflowStep, "Reject")} />
+            <a class="button primary" href={href("asks", approval.askId)}>
+              Read and decide
+            </a>
           </p>
         </>
       )}
@@ -313,18 +304,5 @@ function cancelAction(id: string): ActionSpec<unknown> {
     fields: [{ name: "reason", label: "Reason" }],
     request: (values) => ({ path: { id }, body: withoutEmpty({ reason: values.reason }) }),
     done: () => "Cancel requested.",
-  };
-}
-
-function decideAction(id: string, step: string, approval: PendingApproval, operation: typeof approveWorkflowStep, label: string): ActionSpec<unknown> {
-  const { askId, subjectHash } = approval;
-  return {
-    operation,
-    label,
-    danger: label === "Reject",
-    subject: () => <AskSubject id={askId} />,
-    fields: [{ name: "note", label: "Note", hint: "Recorded in the audit log" }],
-    request: (values) => ({ path: { id, step }, body: withoutEmpty({ subjectHash, note: values.note }) }),
-    done: () => `${step}: ${label === "Approve" ? "approved" : "rejected"}.`,
   };
 }

@@ -5,6 +5,18 @@ import { number, type SeenEvent, text } from "./events";
 
 const failed = (event: SeenEvent): string => `failed: ${text(event, "code")}`;
 
+const by = (event: SeenEvent): string => (text(event, "by") ? ` by ${text(event, "by")}` : "");
+
+const OPTIONS: Readonly<Record<string, string>> = { allow: "allowed", deny: "denied", decline: "declined" };
+
+function answerOf(event: SeenEvent): string {
+  const cause = text(event, "cause");
+  if (cause === "expiry") return "the ask expired";
+  if (cause === "run-ended") return "the ask was closed";
+  const said = OPTIONS[text(event, "optionId")] ?? "answered";
+  return cause === "rule" ? `${said} by a permission rule` : `${said}${event.payload.editedSha256 ? " with changes" : ""}${by(event)}`;
+}
+
 /** The summary by event type. Other events are shown by their type. */
 const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.queued": (event) => `queued: ${words(text(event, "reason"))}`,
@@ -18,10 +30,15 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.cancelled": (event) => `cancelled: ${text(event, "reason") || words(text(event, "cause"))}`,
   "run.cancel.requested": () => "cancel requested",
   "run.paused": (event) => `paused: ${words(text(event, "reason"))}`,
+  "run.asked": (event) => (text(event, "kind") === "tool-permission" ? `asks: may it call ${text(event, "toolName")}?` : `asks a ${text(event, "kind")}`),
+  "run.answered": answerOf,
+  "run.requeued": (event) => `waits in line again: ${words(text(event, "reason"))}`,
+  "halt.started": (event) => `halted${by(event)}`,
+  "halt.lifted": (event) => `halt lifted${by(event)}`,
+  "permission-rule.created": (event) => `allowed from now on: ${text(event, "toolName")}, this ${text(event, "scope")}`,
+  "permission-rule.revoked": (event) => (text(event, "cause") === "expiry" ? "permission rule expired" : `permission rule revoked${by(event)}`),
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
-  "halt.started": (event) => `all work halted by ${text(event, "by")}`,
-  "halt.lifted": (event) => `halt lifted by ${text(event, "by")}`,
   "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,
@@ -46,6 +63,6 @@ export function eventSummary(event: SeenEvent): string {
 /** Return the CSS class for the colour of an event. */
 export function eventTone(event: SeenEvent): string {
   if (event.type.endsWith(".completed")) return "good";
-  if (event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
+  if (event.type === "run.asked" || event.type === "halt.started" || event.type === "policy.rejected" || event.type === "authz.denied") return "warn";
   return /\.(failed|crashed|timed-out|dlq\.added)$/.test(event.type) ? "bad" : "";
 }

@@ -81,6 +81,7 @@ function applyEvent(state: Draft<FleetSummary>, event: SeenEvent): boolean {
       state.queue.deadLetters--;
       return true;
     case "a2a.dlq.added":
+    case "run.requeued":
     case "policy.updated":
       return false;
   }

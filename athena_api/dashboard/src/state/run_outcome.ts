@@ -22,6 +22,8 @@ export function outcomeOf(run: Run): Outcome | undefined {
     const tone = run.status === "cancelled" ? "warn" : "bad";
     return { tone, headline: `${ended}${after}`, reason: run.error?.message ?? "", ...(run.error && { code: run.error.code }) };
   }
+  if (run.waiting?.reason === "ask") return undefined; // the ask itself is shown
+  if (run.status === "paused" && run.waiting) return { tone: "warn", headline: "Answered", reason: `waits in line: ${words(run.waiting.reason)}` };
   if (run.status === "paused") return { tone: "warn", headline: "Paused", reason: pauseOf(run) };
   const failures = run.verificationFailures ?? [];
   if (!failures.length) return undefined;

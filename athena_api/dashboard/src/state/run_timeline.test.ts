@@ -103,3 +103,53 @@ test("a takeover by another executor is a new attempt", () => {
 test("very short steps are not spans", () => {
   deepEqual(spansOf(timelineOf(CREATED, [2, "run.leased"], [4, "run.started"], [5, "evidence.attached"])), ["model turn 1 4-…"]);
 });
+
+const ASKED: Step = [100, "run.asked", { askId: "ask_1", kind: "tool-permission", turn: 1, toolCallId: "c", toolName: "shell" }];
+const DECIDED: Step = [400, "run.answered", { askId: "ask_1", cause: "person", by: "ada", optionId: "allow" }];
+const DONE: readonly Step[] = [called(410, "c", 1), toolAnswered(500, "c"), answered(600), [610, "run.completed"]];
+
+test("the time stands while a held run asks, and the call follows the answer", () => {
+  const timeline = timelineOf(CREATED, STARTED, ASKED, used(100, 1), DECIDED, ...DONE);
+  deepEqual(spansOf(timeline).slice(1), [
+    "model turn 1 20-100",
+    "ask asks: shell 100-400",
+    "tool shell 410-500",
+    "model turn 2 500-600",
+    "check verification 600-610",
+  ]);
+  equal(timeline.spans[2]?.detail, "ada");
+  equal(timeline.elapsedMs, 310);
+});
+
+test("a run that asks is not in a turn", () => {
+  deepEqual(spansOf(timelineOf(CREATED, STARTED, ASKED, used(100, 1))).slice(1), ["model turn 1 20-100", "ask asks: shell 100-…"]);
+});
+
+test("a parked run waits in line after the answer, and continues with the call", () => {
+  const parked: readonly Step[] = [[200, "run.paused", { reason: "ask" }], DECIDED, [401, "run.requeued", { reason: "concurrency" }]];
+  const resumed: readonly Step[] = [
+    [405, "run.resumed"],
+    [406, "run.leased", { attempt: 1 }],
+    [407, "run.started", { attempt: 1 }],
+  ];
+  const timeline = timelineOf(CREATED, STARTED, ASKED, used(100, 1), ...parked, ...resumed, ...DONE);
+  deepEqual(spansOf(timeline).slice(1), [
+    "model turn 1 20-100",
+    "ask asks: shell 100-400",
+    "pause parked 200-401",
+    "wait queued: concurrency 401-405",
+    "tool shell 410-500",
+    "model turn 2 500-600",
+    "check verification 600-610",
+  ]);
+  deepEqual([timeline.elapsedMs, timeline.budgetMicroUsd], [305, 500]);
+});
+
+test("a denied call has no bar of a tool, and the model goes on", () => {
+  const timeline = timelineOf(CREATED, STARTED, ASKED, DECIDED, toolAnswered(401, "c", true));
+  deepEqual(spansOf(timeline).slice(1), ["model turn 1 20-100", "ask asks: shell 100-400", "model turn 2 401-…"]);
+});
+
+test("the end of a run closes its asks", () => {
+  deepEqual(spansOf(timelineOf(CREATED, STARTED, ASKED, [300, "run.cancelled"])).slice(1), ["model turn 1 20-100", "ask asks: shell 100-300"]);
+});

@@ -6,7 +6,7 @@ import { ENDINGS, OPEN } from "./run_status";
 
 /** A bar of the waterfall. */
 export interface Span {
-  readonly kind: "wait" | "start" | "model" | "tool" | "pause" | "check";
+  readonly kind: "wait" | "start" | "model" | "tool" | "ask" | "pause" | "check";
   readonly name: string;
   readonly from: number;
   /** Absent while in progress. */
@@ -69,6 +69,8 @@ class TimelineBuilder {
   private open: Span | undefined; // of kind wait, start or pause
   private call: ModelCall | undefined; // while in progress
   private answeredAt: number | undefined; // the start of the verification
+  private readonly asks = new Map<string, Span>(); // open ones, by their id
+  private readonly askedCalls = new Set<string>(); // ids of tool calls that wait for an answer, or for their result after it
 
   apply(event: SeenEvent): void {
     const at = new Date(event.createdAt).getTime();
@@ -97,6 +99,15 @@ class TimelineBuilder {
       case "tool.called":
         this.callTool(event, at);
         break;
+      case "run.asked":
+        this.ask(event, at);
+        break;
+      case "run.answered":
+        this.answer(event, at);
+        break;
+      case "run.requeued":
+        this.begin("wait", `queued: ${words(text(event, "reason"))}`, event, at);
+        break;
       case "transcript.appended":
         this.takeEntry(event, at);
         break;
@@ -110,10 +121,10 @@ class TimelineBuilder {
         this.status = "paused";
         this.call = this.answeredAt = undefined;
         this.stopClock(at);
-        this.begin("pause", `paused: ${words(text(event, "reason"))}`, event, at);
+        this.begin("pause", text(event, "reason") === "ask" ? "parked" : `paused: ${words(text(event, "reason"))}`, event, at);
         break;
       case "run.resumed":
-        this.budgetMicroUsd = number(event, "budgetMicroUsd");
+        this.budgetMicroUsd = number(event, "budgetMicroUsd") ?? this.budgetMicroUsd;
         this.startClock(at);
         this.callModel(event, at);
         break;
@@ -164,6 +175,7 @@ class TimelineBuilder {
 
   private callModel(event: SeenEvent, at: number): void {
     this.close(at);
+    if (this.askedCalls.size) return; // a call that was asked about comes first
     this.call = { since: at, position: event.position };
     this.answeredAt = undefined;
   }
@@ -211,10 +223,33 @@ class TimelineBuilder {
     this.spans.push(span);
   }
 
+  /** A person is asked. The time of the run stands until nothing is asked. */
+  private ask(event: SeenEvent, at: number): void {
+    if (this.isNewTurn(event)) this.endTurn(at);
+    this.answeredAt = undefined;
+    const callId = text(event, "toolCallId");
+    const span: Span = { kind: "ask", name: `asks: ${text(event, "toolName") || words(text(event, "kind"))}`, from: at, position: event.position, callId };
+    if (!this.asks.size) this.stopClock(at);
+    this.asks.set(text(event, "askId"), span);
+    if (callId) this.askedCalls.add(callId);
+    this.spans.push(span);
+  }
+
+  private answer(event: SeenEvent, at: number): void {
+    const id = text(event, "askId");
+    const span = this.asks.get(id);
+    if (!span) return;
+    span.to = at;
+    span.detail = text(event, "by") || words(text(event, "cause"));
+    this.asks.delete(id);
+    if (!this.asks.size && this.status === "running") this.runningSince = at;
+  }
+
   private takeEntry(event: SeenEvent, at: number): void {
     const role = text(event, "role");
     if (role === "tool") {
       const span = this.tools.get(text(event, "toolCallId"));
+      this.askedCalls.delete(text(event, "toolCallId"));
       if (span) span.to = at;
       if (span && event.payload.isError === true) span.failed = true;
       if (!this.toolRuns()) this.callModel(event, at);
@@ -225,7 +260,7 @@ class TimelineBuilder {
   }
 
   private toolRuns(): boolean {
-    return [...this.tools.values()].some((tool) => tool.to === undefined);
+    return this.askedCalls.size > 0 || [...this.tools.values()].some((tool) => tool.to === undefined);
   }
 
   private end(status: string | undefined, event: SeenEvent, at: number): void {
@@ -235,7 +270,7 @@ class TimelineBuilder {
     if (this.open && status !== "completed") this.open.failed = true;
     this.close(at);
     this.endTurn(at, true);
-    for (const span of this.tools.values()) span.to ??= at;
+    for (const span of [...this.tools.values(), ...this.asks.values()]) span.to ??= at;
     if (this.answeredAt !== undefined) this.spans.push({ kind: "check", name: "verification", from: this.answeredAt, to: at, position: event.position });
   }
 }

@@ -1,6 +1,6 @@
 // Run records as folds of events.
 
-import type { Run, Usage } from "@projectathena/client";
+import type { Run, RunWait, Usage } from "@projectathena/client";
 import { number, type SeenEvent, text } from "./events";
 import { ENDINGS } from "./run_status";
 
@@ -19,6 +19,7 @@ export function newRun(event: SeenEvent): Run {
     provider: text(event, "provider"),
     model: text(event, "model"),
     parentRunId: event.parentRunId,
+    retryOf: event.retryOf,
     attempt: 0,
     evidenceCount: 0,
     links: { self, session: `/api/v1/sessions/${session}`, events: `/api/v1/events?runId=${runId}`, cancel: "" },
@@ -30,6 +31,15 @@ export function newRun(event: SeenEvent): Run {
 function addUsage(had: Usage | undefined, event: SeenEvent): Usage {
   const { inputTokens = 0, outputTokens = 0 } = (event.payload.usage ?? {}) as Usage;
   return { ...had, inputTokens: (had?.inputTokens ?? 0) + inputTokens, outputTokens: (had?.outputTokens ?? 0) + outputTokens };
+}
+
+const asking = (asks: readonly string[], parked: boolean): RunWait => ({ reason: "ask", asks, parked });
+
+/** A held run goes on with its last answer. A parked one waits to be resumed. */
+function afterAnswer(run: Run, askId: string): Run {
+  const { asks = [], parked = false } = run.waiting ?? {};
+  const left = asks.filter((id) => id !== askId);
+  return run.waiting?.reason === "ask" ? { ...run, waiting: left.length || parked ? asking(left, parked) : undefined } : run;
 }
 
 /** Return the record after an event of the same run. */
@@ -45,10 +55,19 @@ export function applyEvent(run: Run, event: SeenEvent): Run {
       return { ...run, costMicroUsd: (run.costMicroUsd ?? 0) + (number(event, "costMicroUsd") ?? 0), usage: addUsage(run.usage, event) };
     case "evidence.attached":
       return { ...run, evidenceCount: run.evidenceCount + 1 };
-    case "run.paused":
-      return { ...run, status: "paused", paused: { reason: text(event, "reason"), since: event.createdAt } };
+    case "run.asked":
+      return { ...run, waiting: asking([...(run.waiting?.asks ?? []), text(event, "askId")], false) };
+    case "run.answered":
+      return afterAnswer(run, text(event, "askId"));
+    case "run.paused": {
+      const reason = text(event, "reason");
+      const waiting = reason === "ask" ? asking(run.waiting?.asks ?? [], true) : undefined;
+      return { ...run, status: "paused", paused: { reason, since: event.createdAt }, waiting };
+    }
+    case "run.requeued":
+      return { ...run, waiting: { reason: text(event, "reason"), parked: true } };
     case "run.resumed":
-      return { ...run, status: "running", paused: undefined, budgetMicroUsd: number(event, "budgetMicroUsd") };
+      return { ...run, status: "running", paused: undefined, waiting: undefined, budgetMicroUsd: number(event, "budgetMicroUsd") ?? run.budgetMicroUsd };
   }
   const ended = ENDINGS[event.type];
   if (ended === undefined) return run;

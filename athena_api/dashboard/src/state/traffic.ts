@@ -17,7 +17,7 @@ const TICKER_TYPES = new Set([
   ...["run.queued", "run.created", "run.paused", "run.resumed", "run.cancel.requested", "policy.rejected", "policy.updated"],
   ...["tool.called", "schedule.run.started", "schedule.run.skipped", "a2a.dlq.added", "authz.denied"],
   ...["workflow.run.created", "workflow.approval.requested", "workflow.step.failed", "workflow.run.completed"],
-  ...["workflow.run.failed", "a2a.message.sent", ...Object.keys(ENDINGS)],
+  ...["workflow.run.failed", "a2a.message.sent", "run.asked", "run.answered", "halt.started", "halt.lifted", ...Object.keys(ENDINGS)],
 ]);
 
 export const SERIES = ["started", "completed", "failed", "rejected"] as const;

@@ -1,0 +1,71 @@
+// Answers to asks: sends them, and remembers what was decided until the lists know it.
+
+import { signal } from "@preact/signals";
+import { type Ask, AthenaError, newKey } from "@projectathena/client";
+import { answerAsk, getAsk } from "@projectathena/client/operations";
+import { request } from "../server";
+import { decisionOf } from "../state/asks";
+import { notify } from "./notices";
+
+const LEARNED_MAX = 200;
+
+/** Asks that were decided, by their id: by this page, or by others first. */
+const learned = signal<ReadonlyMap<string, Ask>>(new Map());
+
+/** The asks with an answer on its way. */
+export const sending = signal<ReadonlySet<string>>(new Set());
+
+/** Return an ask as it is known to be now. */
+export const latest = (ask: Ask): Ask => (ask.status === "open" ? (learned.value.get(ask.id) ?? ask) : ask);
+
+/** Note that an ask was decided. */
+export function learn(ask: Ask): void {
+  if (ask.status !== "open") learned.value = new Map([...learned.value, [ask.id, ask] as const].slice(-LEARNED_MAX));
+}
+
+/** The idempotency keys of answers that may not have arrived. */
+const keys = new Map<string, string>();
+
+export interface AnswerBody {
+  readonly optionId?: string;
+  readonly values?: Readonly<Record<string, unknown>>;
+  readonly note?: string;
+}
+
+/** Answer an ask as it was shown. Return true if this answer counts. */
+export async function answer(ask: Ask, body: AnswerBody): Promise<boolean> {
+  if (sending.value.has(ask.id)) return false;
+  sending.value = new Set([...sending.value, ask.id]);
+  const content = { subjectHash: ask.subjectHash, ...body };
+  const sent = ask.id + JSON.stringify(content);
+  const idempotencyKey = keys.get(sent) ?? `console-${newKey()}`;
+  keys.set(sent, idempotencyKey);
+  try {
+    const { data } = await request(answerAsk, { path: { askId: ask.id }, body: content, idempotencyKey });
+    keys.delete(sent);
+    const now = data.status === "open" ? await relearn(ask.id) : data;
+    learn(now ?? data);
+    notify(`${(now && decisionOf(now)) ?? "Answered"}.`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof AthenaError)) throw error;
+    if (error.status !== 0) keys.delete(sent);
+    notify(error.message, true);
+    if (error.status === 409) await relearn(ask.id);
+    return false;
+  } finally {
+    sending.value = new Set([...sending.value].filter((id) => id !== ask.id));
+  }
+}
+
+/** Read an ask that was decided by others. */
+export async function relearn(askId: string): Promise<Ask | undefined> {
+  try {
+    const { data } = await request(getAsk, { path: { askId } });
+    learn(data);
+    return data;
+  } catch (error) {
+    if (error instanceof AthenaError) return undefined;
+    throw error;
+  }
+}
