@@ -44,6 +44,7 @@ from athena_core.services.queues.queues import Queues
 from athena_core.services.queues.redrives import Redrives
 from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.reviews import Reviews
+from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
@@ -107,6 +108,7 @@ class ControlPlane(NamedTuple):
     # Services for commands
     anchors: Anchors
     answers: Answers
+    bulk_requests: BulkRequests
     catalog: Catalog
     clock_jumps: ClockJumps
     dead_letters: DeadLetters

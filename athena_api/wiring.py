@@ -65,6 +65,7 @@ from athena_core.services.queues.redrives import Redrives
 from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.reviews import Reviews
+from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
 from athena_core.services.schedules.schedules import Schedules
@@ -292,6 +293,7 @@ class Wiring:
         )
         self.dead_letters = DeadLetters(self.log, self.reader, self.ids)
         finder = DeadLetterFinder(self.views_reader, self.reader)
+        self.bulk_requests = BulkRequests(self.log, self.runs, self.ids)
         self.redrives = Redrives(self.log, self.dead_letters, finder, self.access, self.clock, self.ids)
 
     def wire_workflows(self) -> None:

@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": runs.run,
     "cancel": runs.cancel,
     "answer": asks.answer,
+    "retry": runs.retry,
     "ps": run_activity.list_present,
     "logs": run_activity.logs,
     "open": run_activity.open_console,

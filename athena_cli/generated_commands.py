@@ -116,10 +116,6 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "resumeRun",
         "Resume a paused run, with or without a new budget. Waits for its end unless `--async` is given.",
     ),
-    "retry": GeneratedCommand(
-        "retryRun",
-        "Run the request of an ended run again, with the changes of the body. Answers as `POST /runs` does.",
-    ),
     "reviews get": GeneratedCommand("getPersonaRun", "Get a review with its result."),
     "reviews list": GeneratedCommand("listPersonaRuns", "List reviews, newest first."),
     "runs active": GeneratedCommand("listActiveRuns", "List admitted runs that have not ended, newest first."),

@@ -471,6 +471,15 @@ class RunBody(Body):
     parent_run_id: RecordId | None = None
 
 
+class RunChanges(Body):
+    """Changes to the requests of runs that are retried. An absent member keeps its value."""
+
+    harness_profile_id: RecordId | None = None
+    provider: Label | None = None
+    model: Label | None = None
+    budget_usd: Dollars | None = None
+
+
 class RunFilter(Value):
     """A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
 

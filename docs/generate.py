@@ -70,6 +70,7 @@ STREAMS = {
     "persona": "`persona:<id>`, with the id of the run that was admitted with the review",
     "anchor": "`anchor:<log id>:<position>`, of another log",
     "mem": "`mem_<ULID>`, the entry's id; events about recalled passages are in the streams of runs",
+    "bulk": "`bulk_<ULID>`, the id of the bulk request",
     "rdr": "`rdr_<ULID>`, the redrive's id",
     "plane": "`plane`, one stream; the `safety.violation` of a rejected run is in that run's stream",
 }
@@ -161,6 +162,7 @@ NAMES = frozenset(
         "actor",
         "approvers",
         "by",
+        "changes",
         "condition",
         "createdBy",
         "enqueuedBy",
@@ -208,6 +210,7 @@ PLAIN = frozenset(
         "at",
         "attempts",
         "baseCommit",
+        "bulkId",
         "callSha256",
         "cancels",
         "chain",

@@ -10,6 +10,7 @@ import msgspec
 
 from athena_core.clock import iso
 from athena_core.domain.anchor import AnchorConflicted
+from athena_core.domain.bulk_request import BulkRequested
 from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeued, DeadLetterRestored
 from athena_core.domain.halt import HaltLifted, HaltStarted
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
@@ -65,6 +66,7 @@ AuditKind: TypeAlias = Literal[
     "anchor",
     "permission-rule",
     "halt",
+    "bulk",
 ]
 """Subjects of entries."""
 
@@ -185,6 +187,12 @@ def _redrive(recorded: Recorded[RedriveStarted]) -> AuditContent:
     return AuditContent("dead-letter", event.redrive_id, details=details)
 
 
+def _bulk(recorded: Recorded[BulkRequested]) -> AuditContent:
+    event = recorded.event
+    details = {"decision": event.act, "filter": event.filter, "total": event.total, "changes": event.changes}
+    return AuditContent("bulk", event.bulk_id, details=details)
+
+
 def _stop(recorded: Recorded[RedriveCancelled]) -> AuditContent:
     return AuditContent("dead-letter", recorded.event.redrive_id, details={"decision": "redrive-cancelled"})
 
@@ -286,6 +294,7 @@ ENTRIES: dict[type[Event], Describe] = {
     DeadLetterDiscarded: _discard,
     DeadLetterRestored: _restore,
     RedriveStarted: _redrive,
+    BulkRequested: _bulk,
     RedriveCancelled: _stop,
     ScheduleUpserted: _schedule_put,
     ScheduleRemoved: _schedule_removed,

@@ -9,19 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
 from athena_core.clock import iso, iso_or_none
 from athena_core.enums import LimitScope, PauseReason, RequeueReason, RunStatus, VerificationStatus, WaitReason
-from athena_core.event import Value
+from athena_core.event import Position, Value
 from athena_core.protocols import Cell, Connection
 from athena_core.values import RunFilter, Scope, VerificationFailure
 from projections.engine.page import Keyset, Page, first, is_one_of
 from projections.engine.projection import ONLY_ROW
 from projections.run_rows import ACTIVE, CANCEL, HALT, LIMITS, RUN, WAITING, QueuedRunRow, RunError, RunRow, RunUsage
 
+OPEN: tuple[RunStatus, ...] = ("queued", "running", "paused")
+ENDED: tuple[RunStatus, ...] = tuple(status for status in get_args(RunStatus) if status not in OPEN)
 FACETS = ("status", "harness_profile_id", "model", "error_code")
 FACET_RUNS_MAX = 100_000
 FACET_VALUES_MAX = 100
@@ -334,6 +336,21 @@ def run_facets(connection: Connection, wanted: RunFilter, scope: Scope | None) -
         for name, counter in counts.items()
     }
     return RunFacets(total=min(total, FACET_RUNS_MAX), complete=total <= FACET_RUNS_MAX, **found)
+
+
+def run_ids(
+    connection: Connection, wanted: RunFilter, scope: Scope | None, *, ended: bool, until: Position | None, limit: int
+) -> list[str]:
+    """Return the ids of the first ended or open runs of a filter, created up to a position, the oldest first."""
+    where, values = restriction(wanted, scope)
+    statuses = ENDED if ended else OPEN
+    where = f"{where or ' WHERE TRUE'} AND status IN ({', '.join('?' * len(statuses))})"
+    values += statuses
+    if until is not None:
+        where += " AND position <= ?"
+        values.append(until)
+    rows = connection.execute(f"SELECT run_id FROM run{where} ORDER BY position LIMIT ?", (*values, limit))
+    return [str(run_id) for (run_id,) in rows]
 
 
 def restriction(wanted: RunFilter, scope: Scope | None) -> tuple[str, list[Cell]]:

@@ -352,6 +352,7 @@ NOUNS = {  # of the glossary, with their plurals
         noun: f"{noun}s"
         for noun in (
             "halt",
+            "bulk_request",
             "message",
             "permission_rule",
             "profile",

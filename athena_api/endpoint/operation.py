@@ -137,7 +137,10 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     shared: bool = False
     """True if the answer is not about any session, run or persona, so that every scoped identity may use it."""
     narrows: frozenset[ScopeKind] = frozenset()
-    """Kinds of scope that a read without a name in its path applies itself, or that a command names in its body."""
+    """Kinds of scope that a read without a name in its path applies itself, or that a command names in its body.
+
+    A command with a ``filter`` in its body applies them to the filter.
+    """
     stream: bool = False
     """True if the answer is ``text/event-stream``."""
     lines: bool = False

@@ -40,7 +40,7 @@ async def require_scope(plane: ControlPlane, operation: Operation[Any, Any], cal
     elif first == "directiveId":
         proof["personas"] = (persona_of_directive(plane, call.path[first]),)
     elif first is None or operation.method == "GET" or operation.path.startswith(SCOPED_RECORDS):
-        itself = operation.method == "GET" or operation.path.startswith(SCOPED_RECORDS)
+        itself = operation.method == "GET" or operation.path.startswith(SCOPED_RECORDS) or hasattr(call.body, "filter")
         for kind in operation.narrows:
             proof[kind] = () if itself else names_in_body(plane, kind, call.body)
         session_id = getattr(call.body, "session_id", None)

@@ -12,6 +12,7 @@ from athena_api.operations import (
     anchors,
     asks,
     audit,
+    bulk_requests,
     core,
     dead_letters,
     directives,
@@ -37,6 +38,7 @@ from athena_core.values import Role
 OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of the command line
     *core.OPERATIONS,
     *runs.OPERATIONS,
+    *bulk_requests.OPERATIONS,
     *sessions.OPERATIONS,
     *directives.OPERATIONS,
     *profiles.OPERATIONS,

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, machine_output_of, output_of, settings_of, show_list
+from athena_cli.commands.bulk_requests import RunFilters, filter_of
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Failed, Misused
 from athena_cli.flags import SWITCH
@@ -35,6 +36,8 @@ PAGES = {
 def list_present(
     *,
     recent: Annotated[bool, Parameter(name=("--all", "-a"), negative="", show_default=False)] = False,
+    session: Annotated[str | None, Parameter(metavar="ID", group="Filters")] = None,
+    filters: RunFilters | None = None,
     listing: ListOptions | None = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
@@ -42,6 +45,8 @@ def list_present(
 
     Args:
         recent: Also list the newest runs that have ended.
+        session: Only this session.
+        filters: Filters of the runs.
         listing: Options of the list.
         connection: Connection options.
     """
@@ -49,8 +54,11 @@ def list_present(
 
     async def read(transport: "Transport") -> bytes:
         found: dict[str, Any] = {}
-        queries = [{"status": status, "limit": str(PRESENT_RUNS)} for status in PRESENT]
-        for query in (*queries, *([{"limit": str(RECENT_RUNS)}] if recent else ())):
+        wanted = {name: str(value) for name, value in filter_of(filters, session).items()}
+        queries = [{"status": status, "limit": str(PRESENT_RUNS)} | wanted for status in PRESENT]
+        if "status" in wanted:
+            queries = [{"limit": str(PRESENT_RUNS)} | wanted]
+        for query in (*queries, *([{"limit": str(RECENT_RUNS)} | wanted] if recent else ())):
             for run in msgspec.json.decode(await transport.request("listRuns", query=query))["items"]:
                 found[run["runId"]] = run
         newest = sorted(found.values(), key=lambda run: (run["createdAt"], run["runId"]), reverse=True)

@@ -1,11 +1,13 @@
 """Commands that start, cancel and follow runs."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from athena_cli import render
 from athena_cli.client import ConnectionOptions, call, output_of, request, text_of
+from athena_cli.commands.bulk_requests import RunFilters, cancel_all, filter_of
 from athena_cli.commands.run_timeline import Record, RunFollower, check_ended
 from athena_cli.exit_codes import Misused
 from athena_cli.flags import SWITCH, TEXT, Detach
@@ -128,24 +130,73 @@ def _parse_param(text: str) -> tuple[str, Any]:
         raise Misused(f"--param: {name[:-1]}: {value[:80]!r} is not JSON: {error}") from error
 
 
+def retry(
+    run: str,
+    /,
+    *,
+    input: Annotated[str | None, TEXT] = None,
+    profile: Annotated[str | None, Parameter(metavar="ID")] = None,
+    provider: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    model: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    budget_usd: Annotated[float | None, Parameter(metavar="USD")] = None,
+    detach: Detach = False,
+    connection: ConnectionOptions | None = None,
+) -> None:
+    """Make the request of an ended run again, with changes, and wait for its end. On a terminal, follow it.
+
+    Args:
+        run: Id of the run.
+        input: Another prompt; `-` reads standard input.
+        profile: Another harness profile.
+        provider: Another provider.
+        model: Another model.
+        budget_usd: Another budget in USD, 0 for none.
+        detach: Return at once; the server continues in the background.
+        connection: Connection options.
+    """
+    if budget_usd is not None and not isfinite(budget_usd):
+        raise Misused(f"--budget-usd: {budget_usd} is not a number")
+    body = {
+        "input": None if input is None else text_of(input, "--input"),
+        "harnessProfileId": profile,
+        "provider": provider,
+        "model": model,
+        "budgetUsd": budget_usd,
+    }
+    _start(connection, "retryRun", detach=detach, path={"runId": run}, body=body)
+
+
 def cancel(
     run: str | None = None,
     /,
     *,
     session: Annotated[str | None, Parameter(metavar="ID")] = None,
     run_id: Annotated[str | None, Parameter(name="--run", metavar="ID")] = None,
+    everything: Annotated[bool, Parameter(name="--all", negative="", show_default=False)] = False,
+    filters: RunFilters | None = None,
+    yes: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     reason: Annotated[str | None, TEXT] = None,
     connection: ConnectionOptions | None = None,
 ) -> None:
-    """Request the cancellation of a run, or of the active run of a session.
+    """Request the cancellation of a run, of the active run of a session, or with `--all` of all runs of a filter.
 
     Args:
         run: Id of the run.
-        session: Cancel the active run of this session instead.
+        session: Cancel the active run of this session instead; with `--all`, also its waiting runs.
         run_id: Id of the run, as an option.
+        everything: Cancel all open runs that the filters select, at most 10,000. Lists them without `--yes`.
+        filters: Filters of `--all`.
+        yes: With `--all`, cancel instead of listing.
         reason: Reason for the cancellation.
         connection: Connection options.
     """
+    if everything:
+        if run is not None or run_id is not None:
+            raise Misused("--all cannot be combined with a run", "give RUN, or --all with filters")
+        cancel_all(filter_of(filters, session), reason, connection, yes=yes)
+        return
+    if yes or filter_of(filters):
+        raise Misused("filters and --yes require --all", "give RUN, or --all with filters")
     targets = [target for target in (run, run_id, session) if target is not None]
     if len(targets) != 1:
         raise Misused("cancel needs either a run or a session", "give RUN or --session ID")

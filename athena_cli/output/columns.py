@@ -375,6 +375,16 @@ TABLES: Mapping[str, ListTable] = {
             ago("age", "at", rank=1),
         ),
     ),
+    "cancelRuns": ListTable(
+        "runId",
+        (
+            key("run", "runId"),
+            word("status", "status"),
+            key("retry", "retryRunId", rank=2),
+            word("code", "error.code", rank=1),
+            text("error", "error.message"),
+        ),
+    ),
     "searchMemory": ListTable(
         "id",
         (

@@ -14,7 +14,7 @@ EXAMPLES: Mapping[str, str] = {
     "asks list": "asks list",
     "audit": "audit --kind cancel --limit 20",
     "backup": "backup /mnt/backups/monday.athena",
-    "cancel": "cancel run_01M8XK --reason 'wrong branch'",
+    "cancel": "cancel --all --profile hp_01M8XK --reason 'wrong branch'",
     "capabilities": "capabilities",
     "clock accept": "clock accept",
     "dead-letters discard": "dead-letters discard dlq_01M8XK --audit-note 'sent by hand'",

@@ -10,6 +10,7 @@ from typing import Any
 from athena_core.decider import Decider
 from athena_core.domain import (
     anchor,
+    bulk_request,
     dead_letter,
     directive,
     halt,
@@ -48,6 +49,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # one for each category of streams
     message.DECIDER,
     memory.DECIDER,
     redrive.DECIDER,
+    bulk_request.DECIDER,
     review.DECIDER,
     anchor.DECIDER,
     plane.DECIDER,

@@ -105,6 +105,7 @@ RUN_FILTER = {
     "createdBefore": "2026-12-31T23:59:59.999Z",
     "costOverUsd": "0.5",
 }
+BULK_FILTER: dict[str, Any] = RUN_FILTER | {"costOverUsd": 0.5}
 
 
 class Example(NamedTuple):
@@ -156,6 +157,15 @@ EXAMPLES: dict[str, Example] = {
             "provider": "mock",
             "model": "mock-model",
             "budgetUsd": 1.5,
+        },
+    ),
+    "cancelRuns": Example("/runs/cancel", body={"filter": BULK_FILTER, "reason": "enough", "dryRun": True}),
+    "retryRuns": Example(
+        "/runs/retry",
+        body={
+            "filter": BULK_FILTER,
+            "changes": {"harnessProfileId": "hp_unknown", "provider": "mock", "model": "mock-model", "budgetUsd": 1},
+            "dryRun": True,
         },
     ),
     "resumeRun": Example("/runs/run_unknown/resume", 404, body={"budgetUsd": 1.5}),

@@ -133,6 +133,9 @@ def _server_and_runs(recorder: Recorder) -> None:
     call("POST", f"/templates/{template}/run", {"params": {"what": "ticket 9"}}, prefer="respond-async")
     call("POST", f"/run-control/by-run/{run}/cancel", {"reason": "no longer needed"})
     call("POST", "/runs/support/cancel", {"reason": "no longer needed"})
+    call("POST", "/runs/cancel", {"filter": {"sessionId": "support"}, "reason": "wrong prices"})
+    changes = {"provider": "mock", "model": "mock-model"}
+    call("POST", "/runs/retry", {"filter": {"status": "failed", "errorCode": "PROVIDER_ERROR"}, "changes": changes})
     call("POST", "/anchors", {"logId": "ab" * 8, "position": 7, "chain": "cd" * 32, "at": "2026-01-01T00:00:00.000Z"})
     call("POST", "/policy/simulate", {"policy": POLICY})
     entry = call("POST", "/memory", {"text": "Deploy on Mondays.", "metadata": {"team": "support"}})["id"]

@@ -9,17 +9,13 @@ from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.services.access.access import ScopeProof
 from athena_core.services.runs.prepared import PreparedRun, RunRetry, micro_usd
-from athena_core.values import MICRO_USD, Body, Dollars, HarnessSpec, Label, LongText, RecordId, RunBody, persona_named
+from athena_core.values import MICRO_USD, HarnessSpec, LongText, RunBody, RunChanges, persona_named
 
 
-class RetryBody(Body):
+class RetryBody(RunChanges):
     """Changes to the request of a run that is retried. An absent member keeps its value."""
 
     input: LongText | None = None
-    harness_profile_id: RecordId | None = None
-    provider: Label | None = None
-    model: Label | None = None
-    budget_usd: Dollars | None = None
 
 
 class RetriedRequest(NamedTuple):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
     AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
+    BulkRequestedAct: TypeAlias = Literal["cancel", "retry"] | str
     LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
     PermissionRuleRevokedCause: TypeAlias = Literal["expiry", "requested"] | str
     PersonaRunCompletedStatus: TypeAlias = Literal["failed", "ok"] | str
@@ -87,6 +88,7 @@ else:  # a newer server may send others
     A2aMessageStartedPayloadStatus = str
     AskOptionKind = str
     AuthzDeniedDenyReason = str
+    BulkRequestedAct = str
     LogForkedAnchor = str
     PermissionRuleRevokedCause = str
     PersonaRunCompletedStatus = str
@@ -206,6 +208,7 @@ if TYPE_CHECKING:
             "a2a.dlq.redrive.advanced",
             "a2a.dlq.redrive.completed",
             "a2a.dlq.redrive.cancelled",
+            "bulk.requested",
             "persona.run.started",
             "persona.run.repair-requested",
             "persona.run.completed",
@@ -404,6 +407,35 @@ class ReopenedApproval(Model, frozen=True, kw_only=True):
     """Id of the step; absent without one."""
     input_names: list[str] | None = None
     step_ids: list[str] | None = None
+
+
+class RunFilter(Model, frozen=True, kw_only=True):
+    """A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
+
+    `cost_over_micro_usd` selects runs that cost more.
+    """
+
+    session_id: str | None = None
+    """Id of the session."""
+    status: models.RunStatus | None = None
+    """Current status."""
+    provider: str | None = None
+    """Name of the provider."""
+    model: str | None = None
+    """Name of the model."""
+    harness_profile_id: str | None = None
+    """Id of the harness profile."""
+    error_code: str | None = None
+    """Code of the error; absent without one."""
+    parent_run_id: str | None = None
+    """The run that started it; absent without one."""
+    retry_of: str | None = None
+    """Run whose request it makes again; absent if it is not a retry."""
+    created_after: int | None = None
+    """Only what was created at this time or later."""
+    created_before: int | None = None
+    """Only what was created at this time or earlier."""
+    cost_over_micro_usd: int | None = None
 
 
 class RunRejection(Model, frozen=True, kw_only=True):
@@ -2410,6 +2442,26 @@ class A2aDlqRedriveCancelled(EventRecord, frozen=True, kw_only=True):
     payload: A2aDlqRedriveCancelledPayload
 
 
+class BulkRequestedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `bulk.requested`."""
+
+    bulk_id: str
+    act: BulkRequestedAct
+    filter: RunFilter
+    """Which dead letters to requeue."""
+    total: int
+    """Number in all."""
+    until: int
+    changes: models.RunChanges | None = None
+
+
+class BulkRequested(EventRecord, frozen=True, kw_only=True):
+    """A cancellation or a retry was requested for `total` runs, all created up to position `until`."""
+
+    type: Literal["bulk.requested"]
+    payload: BulkRequestedPayload
+
+
 class PersonaRunStartedPayload(Model, frozen=True, kw_only=True):
     """The payload of `persona.run.started`."""
 
@@ -2816,6 +2868,7 @@ Event: TypeAlias = (
     | A2aDlqRedriveAdvanced
     | A2aDlqRedriveCompleted
     | A2aDlqRedriveCancelled
+    | BulkRequested
     | PersonaRunStarted
     | PersonaRunRepairRequested
     | PersonaRunCompleted
@@ -2922,6 +2975,7 @@ CLASSES: dict[str, type[Event]] = {
     "a2a.dlq.redrive.advanced": A2aDlqRedriveAdvanced,
     "a2a.dlq.redrive.completed": A2aDlqRedriveCompleted,
     "a2a.dlq.redrive.cancelled": A2aDlqRedriveCancelled,
+    "bulk.requested": BulkRequested,
     "persona.run.started": PersonaRunStarted,
     "persona.run.repair-requested": PersonaRunRepairRequested,
     "persona.run.completed": PersonaRunCompleted,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
             "anchor",
             "approval",
             "ask",
+            "bulk",
             "cancel",
             "clock",
             "dead-letter",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     )
     AuthzMode: TypeAlias = Literal["enforce", "observe", "off", "soft-enforce"] | str
     BinaryContentKind: TypeAlias = Literal["binary"] | str
+    BulkItemStatus: TypeAlias = Literal["cancelled", "failed", "not-running", "retried", "selected"] | str
     CancelledStatus: TypeAlias = Literal["cancelled", "not-running"] | str
     CapabilitiesDurability: TypeAlias = Literal["fsync"] | str
     CapabilitiesExecutionBackend: TypeAlias = Literal["local"] | str
@@ -226,6 +228,7 @@ else:  # a newer server may send others
     AuditKind = str
     AuthzMode = str
     BinaryContentKind = str
+    BulkItemStatus = str
     CancelledStatus = str
     CapabilitiesDurability = str
     CapabilitiesExecutionBackend = str
@@ -665,6 +668,51 @@ class BinaryContent(Model, frozen=True, kw_only=True):
     """Kind of the content."""
     base64: str
     """Bytes in base64."""
+
+
+class BulkError(Model, frozen=True, kw_only=True):
+    """The error of one run."""
+
+    code: str
+    """Error code, as in `ErrorCode`; older logs may hold others."""
+    message: str
+    """Text for people."""
+
+
+class BulkItem(Model, frozen=True, kw_only=True):
+    """The result for one run. `retry_run_id` is the new run of a retry.
+
+    `status` is `selected` in a dry run. `not-running` is a run that ended before its cancellation.
+    """
+
+    run_id: str
+    """Run of the filter."""
+    status: BulkItemStatus
+    """Result for the run."""
+    retry_run_id: str | None = None
+    """The new run of a retry; absent otherwise."""
+    error: BulkError | None = None
+    """Why it failed; absent otherwise."""
+
+
+class BulkResult(Model, frozen=True, kw_only=True):
+    """The result of a bulk request: counts, and the result for each run, the oldest first.
+
+    `id` is absent in a dry run. `position` is where the request was recorded.
+    """
+
+    dry_run: bool
+    """True if nothing was done."""
+    total: int
+    """Runs of the filter."""
+    done: int
+    """Runs that were cancelled or retried."""
+    failed: int
+    """Runs whose request failed."""
+    items: list[BulkItem]
+    """The runs, the oldest first."""
+    id: str | None = None
+    """Id of the request; absent in a dry run."""
 
 
 class Caller(Model, frozen=True, kw_only=True):
@@ -2693,6 +2741,19 @@ class Run(Model, frozen=True, kw_only=True):
     """Number of runs that retry it; absent without any."""
 
 
+class RunChanges(Model, frozen=True, kw_only=True):
+    """Changes to the requests of runs that are retried. An absent member keeps its value."""
+
+    harness_profile_id: str | None = None
+    """Another profile; absent, the same."""
+    provider: str | None = None
+    """Another provider; absent, the same."""
+    model: str | None = None
+    """Another model; absent, the same."""
+    budget_usd: float | None = None
+    """Budget in dollars, 0: none; absent, the same."""
+
+
 class RunError(Model, frozen=True, kw_only=True):
     """The error of a run without an answer."""
 
@@ -2734,6 +2795,33 @@ class RunFacets(Model, frozen=True, kw_only=True):
     """Counts by model."""
     error_code: list[RunFacet]
     """Counts by error code, of runs with an error."""
+
+
+class RunFilterBody(Model, frozen=True, kw_only=True):
+    """A filter of runs, as in `GET /runs`. An empty filter matches all. Times in ISO-8601, inclusive."""
+
+    session_id: str | None = None
+    """Id of the session."""
+    status: RunStatus | None = None
+    """Current status."""
+    provider: str | None = None
+    """Name of the provider."""
+    model: str | None = None
+    """Name of the model."""
+    harness_profile_id: str | None = None
+    """Id of the harness profile."""
+    error_code: str | None = None
+    """Code of the error; absent without one."""
+    parent_run_id: str | None = None
+    """The run that started it; absent without one."""
+    retry_of: str | None = None
+    """Run whose request it makes again; absent if it is not a retry."""
+    created_after: datetime | None = None
+    """Only what was created at this time or later."""
+    created_before: datetime | None = None
+    """Only what was created at this time or earlier."""
+    cost_over_usd: float | None = None
+    """Only runs that cost more, in dollars."""
 
 
 class RunLinks(Model, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ REFUSED = {
     "resumeRun",
     "resumeWorkflow",
     "retryRun",
+    "retryRuns",
     "runPersona",
     "runSchedule",
     "runTemplate",
@@ -33,7 +34,7 @@ REFUSED = {
 """The operations that begin work."""
 MEANWHILE = {
     *("acceptClock", "answerAsk", "answerAsks", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun"),
-    "cancelRunByRunId",
+    *("cancelRunByRunId", "cancelRuns"),
     *("cancelWorkflowRun", "createDirective", "createHarnessProfile", "createRunTemplate", "createSchedule"),
     *("createWorkflow", "deleteSchedule", "disableSchedule", "discardA2aDlqItem", "enableSchedule", "enqueueWork"),
     *(

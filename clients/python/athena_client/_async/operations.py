@@ -221,11 +221,11 @@ class AsyncOperations(AsyncCore):
         self,
         run_id: str,
         *,
-        input: str | None = None,
         harness_profile_id: str | None = None,
         provider: str | None = None,
         model: str | None = None,
         budget_usd: float | None = None,
+        input: str | None = None,
         idempotency_key: str | None = None,
         respond_async: Literal[True],
     ) -> models.Run: ...
@@ -235,11 +235,11 @@ class AsyncOperations(AsyncCore):
         self,
         run_id: str,
         *,
-        input: str | None = None,
         harness_profile_id: str | None = None,
         provider: str | None = None,
         model: str | None = None,
         budget_usd: float | None = None,
+        input: str | None = None,
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run: ...
@@ -248,11 +248,11 @@ class AsyncOperations(AsyncCore):
         self,
         run_id: str,
         *,
-        input: str | None = None,
         harness_profile_id: str | None = None,
         provider: str | None = None,
         model: str | None = None,
         budget_usd: float | None = None,
+        input: str | None = None,
         idempotency_key: str | None = None,
         respond_async: bool = False,
     ) -> models.RunResult | models.Run:
@@ -265,11 +265,11 @@ class AsyncOperations(AsyncCore):
 
         Args:
             run_id: Id of the run.
-            input: Another text of the task; absent, the same.
             harness_profile_id: Another profile; absent, the same.
             provider: Another provider; absent, the same.
             model: Another model; absent, the same.
             budget_usd: Budget in dollars, 0: none; absent, the same.
+            input: Another text of the task; absent, the same.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
             respond_async: Answer at once with the record so far, not after the end.
@@ -286,11 +286,11 @@ class AsyncOperations(AsyncCore):
             models.RunResult,
             parameters={"runId": run_id},
             body={
-                "input": input,
                 "harnessProfileId": harness_profile_id,
                 "provider": provider,
                 "model": model,
                 "budgetUsd": budget_usd,
+                "input": input,
             },
             headers=_headers(respond_async=respond_async),
             key=idempotency_key,
@@ -696,6 +696,74 @@ class AsyncOperations(AsyncCore):
             parameters={"runId": run_id},
             body={"budgetUsd": budget_usd},
             headers=_headers(respond_async=respond_async),
+            key=idempotency_key,
+        )
+        return answer
+
+    async def cancel_runs(
+        self,
+        *,
+        filter: models.RunFilterBody | Mapping[str, Any],
+        reason: str,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.BulkResult:
+        """Cancel the open runs of a filter, at most 10,000.
+
+        `dry_run` only lists them.
+
+        The answer has a result for each run. To continue after a lost connection, repeat the request with its
+        idempotency key.
+
+        Args:
+            filter: Open runs to cancel.
+            reason: Reason of the cancellations.
+            dry_run: True to only list the runs.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.BulkResult = await self.request(
+            "POST",
+            "/runs/cancel",
+            models.BulkResult,
+            body={"filter": filter, "reason": reason, "dryRun": dry_run},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def retry_runs(
+        self,
+        *,
+        filter: models.RunFilterBody | Mapping[str, Any],
+        changes: models.RunChanges | Mapping[str, Any] | None = None,
+        dry_run: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.BulkResult:
+        """Retry the ended runs of a filter, at most 10,000.
+
+        `dry_run` only lists them.
+
+        The retries wait for free slots. The answer does not wait for them. To continue after a lost connection, repeat
+        the request with its idempotency key.
+
+        Args:
+            filter: Ended runs to retry.
+            changes: Changes to every request; absent: none.
+            dry_run: True to only list the runs.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.BulkResult = await self.request(
+            "POST",
+            "/runs/retry",
+            models.BulkResult,
+            body={"filter": filter, "changes": changes, "dryRun": dry_run},
             key=idempotency_key,
         )
         return answer
@@ -3329,6 +3397,7 @@ class AsyncOperations(AsyncCore):
             "anchor",
             "approval",
             "ask",
+            "bulk",
             "cancel",
             "clock",
             "dead-letter",

@@ -28,6 +28,8 @@ import type {
   Reliability,
   RetryWith,
   RuleScope,
+  RunChanges,
+  RunStatus,
   TranscriptRole,
   Usage,
   VerificationFailure,
@@ -49,6 +51,8 @@ export interface AskOption {
 export type AskOptionKind = "allow_once" | "reject_once";
 
 export type AuthzDeniedDenyReason = "ROLE_MISSING" | "SCOPED_ACCESS_VIOLATION";
+
+export type BulkRequestedAct = "cancel" | "retry";
 
 /** A resolved reference in a run's context. `sha256` is the hash of the run's salt and the referenced text. */
 export interface ContextReference {
@@ -186,6 +190,35 @@ export type RunCancelRequestedCause = "executor" | "interrupted" | "key-limit" |
 export type RunCancelRequestedStatus = "cancelled" | "not-running";
 
 export type RunCancelledCause = "executor" | "interrupted" | "key-limit" | "parent" | "requested" | "session-busy";
+
+/**
+ * A filter of runs, for lists and for bulk acts. Times are milliseconds since 1970 UTC, inclusive.
+ *
+ * `costOverMicroUsd` selects runs that cost more.
+ */
+export interface RunFilter {
+  /** Id of the session. */
+  readonly sessionId?: string | undefined;
+  /** Current status. */
+  readonly status?: RunStatus | (string & {}) | undefined;
+  /** Name of the provider. */
+  readonly provider?: string | undefined;
+  /** Name of the model. */
+  readonly model?: string | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | undefined;
+  /** Code of the error; absent without one. */
+  readonly errorCode?: string | undefined;
+  /** The run that started it; absent without one. */
+  readonly parentRunId?: string | undefined;
+  /** Run whose request it makes again; absent if it is not a retry. */
+  readonly retryOf?: string | undefined;
+  /** Only what was created at this time or later. */
+  readonly createdAfter?: number | undefined;
+  /** Only what was created at this time or earlier. */
+  readonly createdBefore?: number | undefined;
+  readonly costOverMicroUsd?: number | undefined;
+}
 
 export type RunLeasedBecause = "dead" | "frozen" | "left";
 
@@ -1799,6 +1832,21 @@ export interface A2aDlqRedriveCancelledEvent extends EventBase {
   };
 }
 
+/** A cancellation or a retry was requested for `total` runs, all created up to position `until`. */
+export interface BulkRequestedEvent extends EventBase {
+  readonly type: "bulk.requested";
+  readonly payload: {
+    readonly bulkId: string;
+    readonly act: BulkRequestedAct | (string & {});
+    /** Which dead letters to requeue. */
+    readonly filter: RunFilter;
+    /** Number in all. */
+    readonly total: number;
+    readonly until: number;
+    readonly changes?: RunChanges | undefined;
+  };
+}
+
 /** A review started. Its first run has the id of the stream. `prepared` is the material for the model. */
 export interface PersonaRunStartedEvent extends EventBase {
   readonly type: "persona.run.started";
@@ -2133,6 +2181,7 @@ export type KnownEvent =
   | A2aDlqRedriveAdvancedEvent
   | A2aDlqRedriveCompletedEvent
   | A2aDlqRedriveCancelledEvent
+  | BulkRequestedEvent
   | PersonaRunStartedEvent
   | PersonaRunRepairRequestedEvent
   | PersonaRunCompletedEvent
@@ -2236,6 +2285,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "a2a.dlq.redrive.advanced",
   "a2a.dlq.redrive.completed",
   "a2a.dlq.redrive.cancelled",
+  "bulk.requested",
   "persona.run.started",
   "persona.run.repair-requested",
   "persona.run.completed",

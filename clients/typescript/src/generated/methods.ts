@@ -405,6 +405,26 @@ export class Operations extends Transport {
     return (await this.request(rows.resumeRun, { path: { runId }, body, ...options })).data;
   }
 
+  /**
+   * Cancel the open runs of a filter, at most 10,000. `dryRun` only lists them.
+   *
+   * The answer has a result for each run. To continue after a lost connection, repeat the request with its idempotency
+   * key.
+   */
+  async cancelRuns(body: types.BulkCancelBody, options: WriteOptions = {}): Promise<types.BulkResult> {
+    return (await this.request(rows.cancelRuns, { body, ...options })).data;
+  }
+
+  /**
+   * Retry the ended runs of a filter, at most 10,000. `dryRun` only lists them.
+   *
+   * The retries wait for free slots. The answer does not wait for them. To continue after a lost connection, repeat the
+   * request with its idempotency key.
+   */
+  async retryRuns(body: types.BulkRetryBody, options: WriteOptions = {}): Promise<types.BulkResult> {
+    return (await this.request(rows.retryRuns, { body, ...options })).data;
+  }
+
   /** List sessions, most recently used first. */
   listSessions(query: PageQuery = {}, options: ReadOptions = {}): Pages<types.Session, types.SessionPage> {
     return new Pages(this, rows.listSessions, { query: { ...query }, ...options }, (page) => page.items, "cursor");

@@ -9,6 +9,7 @@ import type {
   Ask,
   AskPage,
   AuditEntryPage,
+  BulkResult,
   Caller,
   CancelRequestPage,
   Cancelled,
@@ -96,6 +97,8 @@ export const listCancellationRequests: Operation<CancelRequestPage> = { id: "lis
 export const cancelRunByRunId: Operation<Cancelled> = { id: "cancelRunByRunId", method: "POST", path: "/run-control/by-run/:runId/cancel", command: "cancel" };
 export const cancelRun: Operation<Cancelled> = { id: "cancelRun", method: "POST", path: "/runs/:sessionId/cancel", command: "cancel" };
 export const resumeRun: Operation<Run> = { id: "resumeRun", method: "POST", path: "/runs/:runId/resume", command: "resume", waits: true };
+export const cancelRuns: Operation<BulkResult> = { id: "cancelRuns", method: "POST", path: "/runs/cancel", command: "cancel" };
+export const retryRuns: Operation<BulkResult> = { id: "retryRuns", method: "POST", path: "/runs/retry", command: "retry" };
 export const listSessions: Operation<SessionPage> = { id: "listSessions", method: "GET", path: "/sessions", command: "sessions list" };
 export const getSession: Operation<Session> = { id: "getSession", method: "GET", path: "/sessions/:sessionId", command: "sessions get" };
 export const getSessionTranscript: Operation<TranscriptEntryPage> = { id: "getSessionTranscript", method: "GET", path: "/sessions/:sessionId/transcript", command: "sessions transcript" };

@@ -433,7 +433,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "ask" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
+export type AuditKind = "anchor" | "approval" | "ask" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -465,6 +465,72 @@ export interface BinaryContent {
   readonly kind: "binary";
   /** Bytes in base64. */
   readonly base64: string;
+}
+
+/** The runs to cancel, and the reason. `dryRun` only lists them. */
+export interface BulkCancelBody {
+  /** Open runs to cancel. */
+  readonly filter: RunFilterBody;
+  /** Reason of the cancellations. */
+  readonly reason: string;
+  /** True to only list the runs. */
+  readonly dryRun?: boolean | null | undefined;
+}
+
+/** The error of one run. */
+export interface BulkError {
+  /** Error code, as in `ErrorCode`; older logs may hold others. */
+  readonly code: string;
+  /** Text for people. */
+  readonly message: string;
+}
+
+/**
+ * The result for one run. `retryRunId` is the new run of a retry.
+ *
+ * `status` is `selected` in a dry run. `not-running` is a run that ended before its cancellation.
+ */
+export interface BulkItem {
+  /** Run of the filter. */
+  readonly runId: string;
+  /** Result for the run. */
+  readonly status: BulkItemStatus | (string & {});
+  /** The new run of a retry; absent otherwise. */
+  readonly retryRunId?: string | undefined;
+  /** Why it failed; absent otherwise. */
+  readonly error?: BulkError | undefined;
+}
+
+export type BulkItemStatus = "cancelled" | "failed" | "not-running" | "retried" | "selected";
+
+/**
+ * The result of a bulk request: counts, and the result for each run, the oldest first.
+ *
+ * `id` is absent in a dry run. `position` is where the request was recorded.
+ */
+export interface BulkResult {
+  /** True if nothing was done. */
+  readonly dryRun: boolean;
+  /** Runs of the filter. */
+  readonly total: number;
+  /** Runs that were cancelled or retried. */
+  readonly done: number;
+  /** Runs whose request failed. */
+  readonly failed: number;
+  /** The runs, the oldest first. */
+  readonly items: readonly BulkItem[];
+  /** Id of the request; absent in a dry run. */
+  readonly id?: string | undefined;
+}
+
+/** The ended runs to retry, with changes to their requests. `dryRun` only lists them. */
+export interface BulkRetryBody {
+  /** Ended runs to retry. */
+  readonly filter: RunFilterBody;
+  /** Changes to every request; absent: none. */
+  readonly changes?: RunChanges | null | undefined;
+  /** True to only list the runs. */
+  readonly dryRun?: boolean | null | undefined;
 }
 
 /** The identity of the caller, its role and the operations that the role allows. `scope` narrows them further. */
@@ -2689,8 +2755,6 @@ export interface ResumeWorkflowBody {
 
 /** Changes to the request of a run that is retried. An absent member keeps its value. */
 export interface RetryBody {
-  /** Another text of the task; absent, the same. */
-  readonly input?: string | null | undefined;
   /** Another profile; absent, the same. */
   readonly harnessProfileId?: string | null | undefined;
   /** Another provider; absent, the same. */
@@ -2699,6 +2763,8 @@ export interface RetryBody {
   readonly model?: string | null | undefined;
   /** Budget in dollars, 0: none; absent, the same. */
   readonly budgetUsd?: number | null | undefined;
+  /** Another text of the task; absent, the same. */
+  readonly input?: string | null | undefined;
 }
 
 /**
@@ -2897,6 +2963,18 @@ export interface RunBody {
   readonly parentRunId?: string | null | undefined;
 }
 
+/** Changes to the requests of runs that are retried. An absent member keeps its value. */
+export interface RunChanges {
+  /** Another profile; absent, the same. */
+  readonly harnessProfileId?: string | undefined;
+  /** Another provider; absent, the same. */
+  readonly provider?: string | undefined;
+  /** Another model; absent, the same. */
+  readonly model?: string | undefined;
+  /** Budget in dollars, 0: none; absent, the same. */
+  readonly budgetUsd?: number | undefined;
+}
+
 export type RunEndStatus = "cancelled" | "completed" | "crashed" | "failed" | "timed-out";
 
 /** The error of a run without an answer. */
@@ -2938,6 +3016,32 @@ export interface RunFacets {
   readonly model: readonly RunFacet[];
   /** Counts by error code, of runs with an error. */
   readonly errorCode: readonly RunFacet[];
+}
+
+/** A filter of runs, as in `GET /runs`. An empty filter matches all. Times in ISO-8601, inclusive. */
+export interface RunFilterBody {
+  /** Id of the session. */
+  readonly sessionId?: string | null | undefined;
+  /** Current status. */
+  readonly status?: RunStatus | null | undefined;
+  /** Name of the provider. */
+  readonly provider?: string | null | undefined;
+  /** Name of the model. */
+  readonly model?: string | null | undefined;
+  /** Id of the harness profile. */
+  readonly harnessProfileId?: string | null | undefined;
+  /** Code of the error; absent without one. */
+  readonly errorCode?: string | null | undefined;
+  /** The run that started it; absent without one. */
+  readonly parentRunId?: string | null | undefined;
+  /** Run whose request it makes again; absent if it is not a retry. */
+  readonly retryOf?: string | null | undefined;
+  /** Only what was created at this time or later. */
+  readonly createdAfter?: string | null | undefined;
+  /** Only what was created at this time or earlier. */
+  readonly createdBefore?: string | null | undefined;
+  /** Only runs that cost more, in dollars. */
+  readonly costOverUsd?: number | null | undefined;
 }
 
 /** Paths of resources related to a run. */
