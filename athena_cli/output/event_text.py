@@ -105,7 +105,7 @@ def answered_line(entry: Mapping[str, Any]) -> str:
     """Return an answer in a transcript in one line: the option, or its cause without one, and the note or values."""
     about = entry.get("metadata") or {}
     who = about.get("by") or (f"rule {about['ruleId']}" if about.get("ruleId") else None)
-    decided = f"{about.get('optionId') or about.get('cause') or 'answered'}{f' by {who}' if who else ''}"
+    decided = f"{about.get('optionId') or about.get('cause') or 'answered'}{f' ({who})' if who else ''}"
     return visible(" ".join(f"{decided}{': ' if entry.get('content') else ''}{entry.get('content') or ''}".split()))
 
 

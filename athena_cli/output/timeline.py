@@ -20,9 +20,9 @@ def entry_lines(entry: Mapping[str, Any]) -> Iterator[str]:
         if refused := (entry.get("metadata") or {}).get("refused"):
             yield f"  rejected: {refused}"
     elif entry.get("kind") == "ask":
-        yield f"? {cut(asked_line(entry))}"
+        yield f"asks: {cut(asked_line(entry))}"
     elif entry.get("kind") == "answer":
-        yield f"  {cut(answered_line(entry))}"
+        yield f"answer: {cut(answered_line(entry))}"
     elif entry["role"] == "tool":
         yield f"  {'error: ' if entry.get('isError') else ''}{cut(result_text(content))}"
     else:

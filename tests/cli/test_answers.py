@@ -293,5 +293,7 @@ def test_the_inbox_is_a_table_and_the_command_of_a_run_says_what_it_waits_for(de
     assert screen.end() == 0, screen.text
     assert "done" in screen.plain
     told = desk.terminal.seen("logs", ask["runId"])
-    assert "? shell touch made 'ok<U+001B>[2J<U+202E>txt.exe'\r\n  allow by local\r\n> shell touch made" in told
-    assert "answer     allow by local" in desk.terminal.seen("sessions", "transcript", ask["sessionId"])
+    assert (
+        "asks: shell touch made 'ok<U+001B>[2J<U+202E>txt.exe'\r\nanswer: allow (local)\r\n> shell touch made" in told
+    )
+    assert "answer     allow (local)" in desk.terminal.seen("sessions", "transcript", ask["sessionId"])
