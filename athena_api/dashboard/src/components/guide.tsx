@@ -29,7 +29,7 @@ function Steps(): JSX.Element {
     () => request(listRuns, { query: { status: "running", limit: 50 } }),
     reloadWhen((event) => event.type.startsWith("run.")),
   );
-  const asks = useLiveQuery("guide-asks", () => request(listAsks, { query: { limit: 1 } }), reloadWhen(changesAsks));
+  const asks = useLiveQuery("guide-asks", () => request(listAsks, { query: { kind: "workflow-approval", limit: 1 } }), reloadWhen(changesAsks));
   const waiting = asks.data.value?.items[0];
   const writing = live.data.value?.items.find((run) => run.sessionId.startsWith(LONG_SESSION))?.runId;
   const running = <a href={writing ? href("runs", writing) : href("runs", undefined, { status: "running" })}>run in progress</a>;

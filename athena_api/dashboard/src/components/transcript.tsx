@@ -152,13 +152,25 @@ export function Transcript({ of, until }: { of: LiveTranscript; until: number | 
 
 const AUTHORS: Readonly<Record<string, string>> = { user: "User", assistant: "Model", system: "System" };
 
+const OPTIONS: Readonly<Record<string, string>> = { allow: "Allowed", deny: "Denied", decline: "Declined" };
+const CAUSES: Readonly<Record<string, string>> = { expiry: "The ask expired", "run-ended": "The ask was closed" };
+
+function answerText({ metadata }: TranscriptEntry): string {
+  const { cause = "", optionId = "", by, ruleId } = (metadata ?? {}) as Readonly<Record<string, string | undefined>>;
+  return CAUSES[cause] ?? `${OPTIONS[optionId] ?? "Answered"} by ${ruleId ? "a permission rule" : (by ?? "a person")}`;
+}
+
 function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
   const who =
-    entry.kind === "tool-call"
-      ? `Tool call: ${entry.toolName ?? "unknown"}`
-      : entry.role === "tool"
-        ? `Tool result: ${entry.toolName ?? "unknown"}`
-        : (AUTHORS[entry.role] ?? entry.role);
+    entry.kind === "ask"
+      ? `Asks a person${entry.toolName ? `: ${entry.toolName}` : ""}`
+      : entry.kind === "answer"
+        ? answerText(entry)
+        : entry.kind === "tool-call"
+          ? `Tool call: ${entry.toolName ?? "unknown"}`
+          : entry.role === "tool"
+            ? `Tool result: ${entry.toolName ?? "unknown"}`
+            : (AUTHORS[entry.role] ?? entry.role);
   return (
     <article id={`entry-${entry.id}`} tabIndex={-1} class={`${entry.role} ${entry.kind} ${entry.isError ? "failed" : ""}`}>
       <header>

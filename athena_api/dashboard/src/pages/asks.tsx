@@ -118,8 +118,8 @@ function AskState({ ask }: { ask: Ask }): JSX.Element {
             of={[
               ["Kind", kindText(ask)],
               ["Who may answer", decidersOf(ask)],
-              ["Expires", ask.expiresAt && <Time at={ask.expiresAt} upcoming={open} />],
-              ["At its expiry", ask.expiresAt && (ask.onExpiry === "cancel" ? "the run is cancelled" : "it is denied")],
+              ["Expires", open && ask.expiresAt ? <Time at={ask.expiresAt} upcoming /> : undefined],
+              ["At its expiry", open && ask.expiresAt && (ask.onExpiry === "cancel" ? "the run is cancelled" : "it is denied")],
               ["Run", ask.runId && (ask.parked ? "parked: no slot, and its timeout is paused" : open ? "held: it keeps its slot" : undefined)],
               ["Profile", ask.harnessProfileId && <span class="mono">{ask.harnessProfileId}</span>],
               ["Id", <span class="mono">{ask.id}</span>],

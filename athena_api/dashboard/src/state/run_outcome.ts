@@ -43,7 +43,7 @@ export function titleOf(input: string): string {
   return line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS).trimEnd()}…` : line;
 }
 
-const byModel = (entry: TranscriptEntry): boolean => entry.role === "assistant" || entry.kind === "tool-call";
+const byModel = ({ role, kind }: TranscriptEntry): boolean => role === "assistant" || ["tool-call", "ask", "answer"].includes(kind);
 
 /** Return the number of the model's turn that each entry belongs to; 0 before the first. */
 export function turnsOf(entries: readonly TranscriptEntry[]): readonly number[] {
