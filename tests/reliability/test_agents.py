@@ -19,12 +19,11 @@ from athena_core.event import Event, Meta
 from athena_core.settings import load
 from athena_core.values import LOCAL, RunBody
 from tests.reliability.commands import verified
-from tests.reliability.history import opened
+from tests.reliability.history import events_of, killed_after
 from tests.reliability.seed import fresh_seed
 from tests.scale import SCALE, sized
-from tests.support.api import soon
 from tests.support.model import Model, Profile, acting, call
-from tests.support.records import CODEC, judge
+from tests.support.records import judge
 from tests.support.server import Server
 
 SCRIPT = (
@@ -48,29 +47,8 @@ TURN_SECONDS = 0.02
 RACES = sized(40, 200, 2_000)
 
 
-def events_of(state_dir: Path, run_id: str) -> list[Event]:
-    """Return the events of a run, read without its server."""
-    reader = opened(state_dir / "log.db")
-    try:
-        return [CODEC.decode(row).event for row in reader.stream(run_id)]
-    finally:
-        reader.close()
-
-
 def turns_recorded(events: list[Event]) -> set[int]:
     return {event.turn for event in events if isinstance(event, run.UsageRecorded) and event.turn}
-
-
-def killed_after(server: Server, run_id: str, count: int) -> None:
-    """Kill a server as soon as a run of it has this many events."""
-    reader = opened(server.state_dir / "log.db")
-    try:
-        for _ in soon():
-            if len(reader.stream(run_id)) >= count:
-                break
-    finally:
-        reader.close()
-    server.kill()
 
 
 def journey(directory: Path, model: Model, count: int) -> str:
