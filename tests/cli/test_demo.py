@@ -14,9 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from athena_cli.demo import script
 from athena_cli.demo.fleet import LIMIT
 from athena_cli.demo.history import write_history
 from athena_cli.demo.process import settings_of
+from athena_core.services.execution.progress import DECLINED, REFUSED, UNANSWERED
 from tests.support.api import Api, soon
 from tests.support.process import ROOT
 from tests.support.records import judge
@@ -39,6 +41,15 @@ def test_the_history_verifies_and_replays(past: Path) -> None:
     replay = [sys.executable, "-m", "athena_cli", "replay", "--verify"]
     done = subprocess.run(replay, env=os.environ | settings, cwd=past, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_agents_of_the_script_follow_what_was_decided() -> None:
+    tidied, invited = script.turns_of(script.TIDY)[-1], script.turns_of(script.INVITE)[-1]
+    assert tidied.after("[exit status 0]").text == "The drafts are deleted."
+    assert tidied.after(f"{REFUSED} The person wrote: later").text == "I kept the drafts, as you decided."
+    values = '{"day": "2026-10-03", "place": "Graz", "guests": 80}'
+    assert "in Graz on 2026-10-03! Cider and pears for 80 guests." in invited.after(values).text
+    assert invited.after(DECLINED).text == invited.after(UNANSWERED).text == invited.refused
 
 
 class Running:
@@ -123,6 +134,13 @@ def test_two_demos_live_side_by_side_and_nothing_remains_after_them(tmp_path: Pa
             running = first.items("/runs", status="running")
             if fleet["paused"] and fleet["queue"]["deadLetters"] and running and first.items("/schedules"):
                 break
+        asks = first.items("/asks")
+        assert {ask["kind"] for ask in asks} == {"tool-permission", "question", "workflow-approval"}
+        for ask in asks:
+            if ask["kind"] == "tool-permission":
+                body = {"subjectHash": ask["subjectHash"], "optionId": "deny"}
+                first.post(f"/asks/{ask['id']}/answer", body)
+                assert first.get(f"/runs/{ask['runId']}", wait=60)["output"] == "I kept the drafts, as you decided."
         assert first.get("/policy")["maxConcurrentRuns"] == LIMIT
         assert one.left
         assert one.end(signal.SIGTERM) == 0, one.said

@@ -29,8 +29,8 @@ function Steps(): JSX.Element {
     () => request(listRuns, { query: { status: "running", limit: 50 } }),
     reloadWhen((event) => event.type.startsWith("run.")),
   );
-  const asks = useLiveQuery("guide-asks", () => request(listAsks, { query: { kind: "workflow-approval", limit: 1 } }), reloadWhen(changesAsks));
-  const waiting = asks.data.value?.items[0];
+  const reports = useLiveQuery("guide-asks", () => request(listAsks, { query: { kind: "workflow-approval", limit: 1 } }), reloadWhen(changesAsks));
+  const waiting = reports.data.value?.items[0]?.workflowRunId;
   const writing = live.data.value?.items.find((run) => run.sessionId.startsWith(LONG_SESSION))?.runId;
   const running = <a href={writing ? href("runs", writing) : href("runs", undefined, { status: "running" })}>run in progress</a>;
   const steps: readonly Step[] = [
@@ -41,8 +41,7 @@ function Steps(): JSX.Element {
       title: "Decide",
       text: (
         <>
-          Approve the <a href={waiting?.workflowRunId ? href("workflows", waiting.workflowRunId) : href("asks", waiting?.id)}>report</a>. Its workflow waits for
-          you, and sends nothing before.
+          Approve the <a href={href("workflows", waiting)}>report</a>, or answer an agent under “Needs attention”. They wait for you, and do nothing before.
         </>
       ),
     },

@@ -6,7 +6,7 @@ import { getPolicy, getRun } from "@projectathena/client/operations";
 import { route } from "../route";
 import { request } from "../server";
 import { capabilities, eventStream } from "./event_stream";
-import { number, type SeenEvent } from "./events";
+import { number, type SeenEvent, text } from "./events";
 
 export type GuideStep = "open" | "cancel" | "approve" | "limit" | "kill";
 
@@ -36,6 +36,7 @@ let limit = Number.POSITIVE_INFINITY;
 function apply(event: SeenEvent): void {
   if (event.type === "run.cancelled") finish("cancel");
   else if (event.type === "workflow.approval.granted") finish("approve");
+  else if (event.type === "run.answered" && text(event, "cause") === "person") finish("approve");
   else if (event.type === SERVER_STARTED) finish("kill");
   else if (event.type === "policy.updated") {
     const next = number(event, "maxConcurrentRuns") ?? Number.POSITIVE_INFINITY;
