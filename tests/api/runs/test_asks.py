@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.api.runs.test_agents import begin, payloads
 from tests.conftest import Serve
 from tests.support.api import Json, soon
 from tests.support.model import Profile, acting, call
@@ -26,7 +25,8 @@ def test_every_read_shows_what_a_run_waits_for(serve: Serve, parked: bool) -> No
     with acting([PUSH, "done"]) as model:
         server = serve(openai_base_url=model.url)
         api = server.api
-        run_id = begin(api, Profile(approval="ask", asks={"holdMs": 0} if parked else None))["runId"]
+        profile = Profile(approval="ask", asks={"holdMs": 0} if parked else None)
+        run_id = api.start("go", harnessProfileId=api.post("/harness-profiles", profile.body)["id"])["runId"]
         ask = asked(server, run_id, parked=parked)
         assert api.get(f"/asks/{ask['id']}") == ask
         arguments = '{"command":["touch","secret-pears.txt"]}'
@@ -58,4 +58,5 @@ def test_every_read_shows_what_a_run_waits_for(serve: Serve, parked: bool) -> No
         assert [entry["kind"] for entry in entries][1:5] == ["ask", "answer", "tool-call", "tool-result"]
         (entry,) = api.get("/governance/audit-trail", kind="ask")["items"]
         assert (entry["target"], entry["details"]["askId"], entry["reason"]) == (run_id, ask["id"], "fine")
-        assert payloads(api, run_id, "tool.called")[0]["askId"] == ask["id"]
+        (called,) = api.events(runId=run_id, types="tool.called")
+        assert called["payload"]["askId"] == ask["id"]
