@@ -132,7 +132,7 @@ async def answer_ask(plane: "ControlPlane", call: ApiCall[AnswerBody, NoQuery]) 
     profile. A question may also be answered by who started the run.
     """
     ask_id, scope = call.path["askId"], call.who.scope
-    place, _ = await plane.query(VIEWS, lambda rows: asks.place_of(rows, ask_id, scope))
+    place, _ = await plane.read(VIEWS, plane.reader.head(), lambda rows: asks.place_of(rows, ask_id, scope))
     done = await _answer(plane, call, existing(place, "ask", ask_id), call.body, call.meta, call.key)
     ask, position = await plane.read(
         VIEWS, done.position, lambda rows: asks.ask_by_id(rows, subjects(rows), ask_id, scope)
@@ -176,14 +176,16 @@ Wanted = list[tuple[str, AskPlace | None, AnswerBody]]
 
 async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) -> tuple[Wanted, bool]:
     """Return the asks to answer with their answers, and True if the filter covers more. Raise ConfigError."""
-    body, scope = call.body, call.who.scope
+    body, scope, head = call.body, call.who.scope, plane.reader.head()
     if (body.items is None) == (body.filter is None):
         raise ConfigError.of("items", "either items or a filter is required", "one of the two")
     if body.items is not None:
         if body.option_id is not None or body.note is not None:
             raise ConfigError.of("optionId", "belongs to each item", "optionId and note in the items")
         given = body.items
-        places, _ = await plane.query(VIEWS, lambda rows: [asks.place_of(rows, item.ask_id, scope) for item in given])
+        places, _ = await plane.read(
+            VIEWS, head, lambda rows: [asks.place_of(rows, item.ask_id, scope) for item in given]
+        )
         answers = [
             AnswerBody(subject_hash=item.subject_hash, option_id=item.option_id, note=item.note) for item in given
         ]
@@ -191,8 +193,9 @@ async def _wanted(plane: "ControlPlane", call: ApiCall[AnswersBody, NoQuery]) ->
     wanted = body.filter or AskFilter()
     if body.option_id not in REJECTING:
         raise ConfigError.of("optionId", "a filter only rejects", f"one of {', '.join(sorted(REJECTING))}")
-    found, _ = await plane.query(
+    found, _ = await plane.read(
         VIEWS,
+        head,
         lambda rows: asks.open_places(rows, **msgspec.structs.asdict(wanted), scope=scope, limit=ITEMS_MAX + 1),
     )
     rejections = [
