@@ -573,29 +573,6 @@ VIEWS: Mapping[str, View] = {
         (),
         (Listed("results", "results", TABLES["getA2aDlqRedrive"].columns),),
     ),
-    "getRunFacets": View(
-        (number("runs", "total"), Column("counted", lambda record: "all" if record["complete"] else "the newest")),
-        (),
-        tuple(
-            Listed(title, path, (word(title, "value", most=40), number("runs", "count")))
-            for title, path in (
-                ("status", "status"),
-                ("profile", "harnessProfileId"),
-                ("model", "model"),
-                ("error", "errorCode"),
-            )
-        ),
-    ),
-    "cancelRuns": View(
-        (
-            whole("request", "id"),
-            number("runs", "total"),
-            number("done", "done"),
-            number("failed", "failed"),
-        ),
-        (),
-        (Listed("runs", "items", TABLES["cancelRuns"].columns),),
-    ),
 }
 """The views of records, by operation id. Of all other records every member is shown."""
 
@@ -607,7 +584,6 @@ SAME: Mapping[str, tuple[str, ...]] = {
     "runWorkflow": ("resumeWorkflow", "cancelWorkflowRun", "approveWorkflowStep", "rejectWorkflowStep"),
     "getHarnessProfile": ("createHarnessProfile",),
     "getA2aDlqRedrive": ("redriveA2aDlq", "cancelA2aDlqRedrive"),
-    "cancelRuns": ("retryRuns",),
 }
 """Operations that answer the record of another one."""
 
