@@ -127,6 +127,7 @@ def test_a_server_killed_during_a_halt_resumes_nothing_before_it_is_lifted(tmp_p
                     break
             assert server.api.get(f"/runs/{run_id}")["status"] == "running"
             assert server.api.types(runId=run_id).count("run.leased") == 1
+            assert server.api.get("/admin/health")["status"] == "ok"
         server.api.http.delete("/halt")
         gate.arrival()
         gate.release()
