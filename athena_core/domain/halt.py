@@ -84,6 +84,11 @@ def last_interval(reader: Reader) -> tuple[int, int] | None:
     return None if row is None else (int(row[0]), int(row[1]))
 
 
+def interval_of(rows: Sequence[tuple[str, str, tuple[str | int, ...]]]) -> tuple[int, int]:
+    """Return the interval of the last halt from stored guards of its kind; an empty one without a halt."""
+    return next(((int(value[0]), int(value[1])) for _, _, value in rows), (0, 0))
+
+
 def refuse(reader: Reader) -> None:
     """Raise Halted during a halt. A transaction that begins work calls it before it checks anything else."""
     halt = current(reader)

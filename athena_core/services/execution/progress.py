@@ -285,8 +285,11 @@ class RunAssignment(Value):
     opens: bool = False
 
 
-def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
-    """Return the assignment of the run with these events, None if it was never admitted."""
+def assignment_of(recorded: Iterable[Recorded[Event]], halted: tuple[int, int] = (0, 0)) -> RunAssignment | None:
+    """Return the assignment of the run with these events, None if it was never admitted.
+
+    ``halted`` is the interval of the last halt. A run that waited in it for an executor does not lose that time.
+    """
     progress = RunProgress()
     admitted: Recorded[Event] | None = None
     request: run.RunRequest | None = None
@@ -303,7 +306,7 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
                 request, admitted, last = request or event, row, row
             case run.RunLeased():
                 token = event.token
-                elapsed_ms += 0 if last is None or stood else _apart_ms(last, row)
+                elapsed_ms += 0 if last is None or stood else _apart_ms(last, row, halted)
                 last = row  # on the clock of its executor
             case run.RunAsked():
                 elapsed_ms += 0 if last is None or stood else _apart_ms(last, row)
@@ -331,9 +334,13 @@ def assignment_of(recorded: Iterable[Recorded[Event]]) -> RunAssignment | None:
     )
 
 
-def _apart_ms(earlier: Recorded[Event], later: Recorded[Event]) -> int:
-    """Return the time between two events that different clocks may have decided; the log's times bound it."""
-    return max(min(later.at - earlier.at, later.recorded_at - earlier.recorded_at), 0)
+def _apart_ms(earlier: Recorded[Event], later: Recorded[Event], halted: tuple[int, int] = (0, 0)) -> int:
+    """Return the time between two events that different clocks may have decided; the log's times bound it.
+
+    Time in the interval ``halted`` does not count.
+    """
+    apart = min(later.at - earlier.at, later.recorded_at - earlier.recorded_at)
+    return max(apart - max(min(later.at, halted[1]) - max(earlier.at, halted[0]), 0), 0)
 
 
 def spent(progress: RunProgress, steps: Iterable[run.RunStep]) -> bool:

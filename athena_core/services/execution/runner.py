@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
-from athena_core.domain import run
+from athena_core.domain import halt, run
 from athena_core.errors import AthenaError, ConfigError, InternalError, LeaseLost, StoreUnreachable
 from athena_core.event import Meta
 from athena_core.log.port import FORMAT
@@ -268,7 +268,8 @@ class Runner:
         held = self._held.get(run_id)
         if not state.open or state.executor != self.executor or (held is not None and held.token == state.token):
             return
-        assignment = assignment_of(run_events(self._reader, self._log.codec, run_id))
+        halted = halt.interval_of(self._reader.guards(halt.LAST_HALT))
+        assignment = assignment_of(run_events(self._reader, self._log.codec, run_id), halted)
         if assignment is not None:
             self._execute_soon(assignment)
 

@@ -359,6 +359,14 @@ def test_a_run_that_another_clock_admitted_has_its_whole_time(decided: int, orde
     assert NOW - 500 <= work.clock_from <= NOW
 
 
+def test_the_time_of_a_halt_in_which_a_run_waits_for_an_executor_does_not_count() -> None:
+    events, at = recorded(CREATED, LEASED, at=(0, 1_000)), recorded(CREATED, at=(0,))[0].at
+    for halted, took in (((0, 0), 1_000), ((100, 900), 200), ((-500, 600), 400), ((400, 9_000), 400), ((-9, 2_000), 0)):
+        work = assignment_of(events, (at + halted[0], at + halted[1]) if halted[1] else halted)
+        assert work is not None
+        assert events[-1].at - work.clock_from == took
+
+
 def test_the_time_of_an_executor_that_was_lost_counts() -> None:
     taken_over = replace(LEASED, token=3)
     work = assignment_of(recorded(CREATED, LEASED, STARTED, taken_over, at=(0, 10, 20, 900)))
