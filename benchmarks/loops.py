@@ -172,8 +172,16 @@ said = msgspec.json.Decoder(SaidFields).decode
 asked = msgspec.json.Decoder(AskedFields).decode
 
 
-NO_MORE_OF_RUNS = (None,) * (len(RUN.columns) - 29)
-"""The columns of a run between the first 20 and the last seven, about its texts."""
+NO_MORE_OF_RUNS = (None,) * 6
+"""The columns of a run between the first 20 and the four about its input and output."""
+LAST_OF_RUNS = (None, None, None, None, 0, None, 0, None, None)
+"""The columns of a run behind these, but for its duration."""
+
+
+def run_cells(row: list[Any]) -> tuple[Any, ...]:
+    """Return the columns of a run."""
+    duration = None if row[12] is None or row[11] is None else row[12] - row[11]
+    return (*row[:20], *NO_MORE_OF_RUNS, *row[21:], *LAST_OF_RUNS, duration)
 
 
 class FoldedFleet:
@@ -335,7 +343,7 @@ class Folded:
             many(table.insert, rows)
             rows.clear()
         done = list(self.ended.values())
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None, None, 0) for row in done])
+        many(RUN.insert, [run_cells(row) for row in done])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], row[3], None) for row in done])
         many(SESSION.upsert, list(self.sessions.values()))
         for table, counters in self.fleet.tables.items():
@@ -351,7 +359,7 @@ class Folded:
         rows = list(self.runs.values())
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
-        many(RUN.insert, [(*row[:20], *NO_MORE_OF_RUNS, *row[21:], None, None, None, None, 0) for row in rows])
+        many(RUN.insert, [run_cells(row) for row in rows])
         many(SESSION_RUN.insert, [(row[1], row[2], row[7], row[8], row[9], None, None) for row in rows])
         active = [
             (row[11] or row[4], row[2], row[1], row[20], row[9], 0, f"{row[2]} provider:{row[7]}", row[0])
