@@ -229,7 +229,7 @@ def samples() -> dict[str, ShellPolicy]:
     """Return the policies of the tool shell in the documentation."""
     pages = (Path(__file__).parents[4] / "docs").rglob("*.md")
     blocks = [(page.name, block) for page in pages for block in JSON.findall(page.read_text("utf-8"))]
-    found = {name: json.loads(block).get("toolPolicies", {}).get("shell") for name, block in blocks if "{" in block}
+    found = {name: json.loads(block)["toolPolicies"].get("shell") for name, block in blocks if "toolPolicies" in block}
     return {name: msgspec.convert(policy, ShellPolicy) for name, policy in found.items() if policy}
 
 
