@@ -6,7 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from msgspec.structs import replace
+
+from athena_core.decider import Outcome
+from athena_core.event import Meta
+from athena_core.services.runs.prepared import run_facts
 from tests.api.callers import KINDS, OWN_PERSONA, ROLES, cells
+from tests.support.events.ask import PARKED, PERMISSION, QUESTION
+from tests.support.events.run import CREATED, LEASED, STARTED
 from tests.support.inside import Inside
 from tests.support.model import Profile, acting, call
 
@@ -30,7 +37,13 @@ ROWS = (
     "run.approves-workflow-step",
     "run.retries-own-session",
     "run.retries-other-session",
+    "ask.allows-call-of-own-session",
+    "ask.allows-call-of-other-session",
+    "ask.answers-question-of-own-run",
+    "ask.answers-question-of-other-run",
 )
+PREFIX = "run_asking_"
+TRACE = "00000000-0000-4000-8000-000000000000"
 NOTE, ENTRY = "curlew plover", "avocet godwit"
 
 
@@ -99,7 +112,8 @@ class Starter:
         foreign = self._first(other, "stranger", f"egret{number} bittern{number}")
         headers = dict(headers)
         sessions = ",".join((own, *(f"{own}-{place}" for place in range(1, 7))))
-        for kind, covered in zip(KINDS, (sessions, first, OWN_PERSONA), strict=True):
+        asking = (f"{PREFIX}{own}_{kind}" for kind in ("call", "own", "other"))
+        for kind, covered in zip(KINDS, (sessions, ",".join((first, *asking)), OWN_PERSONA), strict=True):
             if whose := headers.pop(kind, None):
                 headers[f"x_athena_scope_{kind}"] = covered if whose == "own" else "another"
 
@@ -107,6 +121,12 @@ class Starter:
             answer = self._inside.ask("POST", path, body, **headers)
             assert answer.status_code in {200, 401, 403}, answer.text
             return {200: "yes", 401: "401", 403: "-"}[answer.status_code], answer.json().get("data")
+
+        def decide(ask_id: str) -> str:
+            """Answer an ask with a wrong hash, which only a caller who may answer learns."""
+            body = {"subjectHash": "00", "optionId": "deny" if "call" in ask_id else "decline"}
+            answer = self._inside.ask("POST", f"/asks/{ask_id}/answer", body, **headers)
+            return {409: "yes", 401: "401", 403: "-", 404: "-"}[answer.status_code]
 
         def run(session: str, said: str | None = "go on", **fields: Any) -> tuple[str, Any]:
             body = {"sessionId": session, "input": said, "metadata": {"personaName": OWN_PERSONA}, **fields}
@@ -147,8 +167,28 @@ class Starter:
             post(f"/workflows/run/{waiting['id']}/steps/ask/approve", {"subjectHash": asked})[0],
             post(f"/runs/{first}/retry", {})[0],
             post(f"/runs/{foreign}/retry", {})[0],
+            *(decide(ask_id) for ask_id in self._asks(own, other, headers.get("x_athena_identity", "ada"))),
         )
         return dict(zip(ROWS, found, strict=True))
+
+    def _asks(self, own: str, other: str, starter: str) -> Iterator[str]:
+        """Record parked runs that ask: of ``ada`` in both sessions, and of the caller in its own. Yield their asks."""
+        for ask_id, session, actor in (
+            (f"ask_call_{own}", own, "ada"),
+            (f"ask_call_{other}", other, "ada"),
+            (f"ask_own_{own}", own, starter),
+            (f"ask_other_{own}", own, "ada"),
+        ):
+            kind: Any = "tool-permission" if "call" in ask_id else "question"
+            options = PERMISSION.options if "call" in ask_id else QUESTION.options
+            asked = replace(PERMISSION, ask_id=ask_id, kind=kind, options=options, expires_at_ms=2**52)
+            created = replace(CREATED, session_id=session)
+            run_id = f"{PREFIX}{session}_{ask_id.split('_')[1]}"
+            events = (created, LEASED, STARTED, asked, PARKED)
+            outcome = Outcome(facts=run_facts(run_id, session, events))
+            meta = Meta(actor=actor, correlation=TRACE)
+            self._inside.call(self._inside.app.plane.log.submit, lambda reader, context, outcome=outcome: outcome, meta)
+            yield ask_id
 
     def _first(self, session: str, persona: str, said: str) -> str:
         body = {"sessionId": session, "input": said, "metadata": {"personaName": persona}}
