@@ -246,7 +246,7 @@ class World:
         data = plane.data
         make(directory / "workspace" / "library")
         branch(directory / "workspace" / "library", "change", b_py="x = 1\n")
-        ended = data("POST", "/runs", {"input": "x"})["runId"]
+        ended = data("POST", "/runs", {"input": "x", "sessionId": "retried"})["runId"]
         profile = data("POST", "/harness-profiles", PROFILE)["id"]
         text = {"harnessProfileId": profile, "directiveTemplate": "Write.", "defaultParams": {}, "paramsSchema": None}
         template = data("POST", "/run-templates", text)["id"]
@@ -268,6 +268,7 @@ class World:
             "resumeRun": (f"/runs/{ended}/resume", {}),
             "resumeWorkflow": (f"/workflows/run/{workflow}/resume", {}),
             "retryRun": (f"/runs/{ended}/retry", {}),
+            "retryRuns": ("/runs/retry", {"filter": {"sessionId": "retried"}}),
             "runPersona": ("/personas/run", persona),
             "runSchedule": ("/schedules/nightly/run", {}),
             "runTemplate": (f"/templates/{template}/run", {}),
