@@ -155,6 +155,9 @@ class Story:
         self.until(retried["runId"], lambda run: run["status"] == "completed")
         self.erase(first)
         other, _ = self.parked("other", parking, "other")
+        self.parked("many", parking, "many")
+        many = {"filter": {"sessionId": "many"}, "reason": "the nightly one", "dryRun": False}
+        self.send("POST", "/runs/cancel", many)
         parked, waits = self.parked("parked", parking, "parked")
         in_line, wanted = self.parked("in line", parking, "in-line")
         later, unheard = self.parked("later", parking, "later")
