@@ -113,7 +113,7 @@ def question_of(arguments: Mapping[str, Any]) -> Question:
     unknown = set(form.get("required", ())) - form["properties"].keys()
     if unknown:
         raise BadArguments(f"The form requires {', '.join(sorted(unknown))}, which it has no field for.")
-    text = msgspec.json.encode(form, order="deterministic").decode()
+    text = msgspec.json.encode(form).decode()  # people see the fields in the order of the model
     if len(text.encode()) > FORM_BYTES_MAX:
         raise BadArguments(f"The form is larger than {FORM_BYTES_MAX} bytes. Ask for less.")
     return Question("question", title, (), clean(text))

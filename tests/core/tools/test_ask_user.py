@@ -33,6 +33,7 @@ def test_a_question_has_options_or_a_form_or_takes_words() -> None:
 def test_values_must_fill_in_the_form_and_nothing_else() -> None:
     form = question_of(read(question="Which?", form=FORM)).form
     assert form is not None
+    assert msgspec.json.decode(form) == FORM
     assert not form_problems(form, {"branch": "main", "times": 2})
     wrongs: tuple[object, ...] = (
         {},
@@ -68,3 +69,10 @@ def test_a_form_outside_of_the_subset_is_refused(form: dict[str, object]) -> Non
 def test_a_question_takes_options_or_a_form() -> None:
     with pytest.raises(BadArguments, match="not both"):
         question_of(read(question="Which?", options=["a", "b"], form=FORM))
+
+
+def test_the_fields_of_a_form_keep_their_order() -> None:
+    fields = {name: {"type": "string"} for name in ("when", "guests", "place")}
+    form = question_of(read(question="What?", form={"type": "object", "properties": fields})).form
+    assert form is not None
+    assert list(msgspec.json.decode(form)["properties"]) == ["when", "guests", "place"]
