@@ -44,7 +44,7 @@ FORM = {
         "type": {"const": "object"},
         "properties": {
             "type": "object",
-            "propertyNames": {"maxLength": OPTION_CHARS_MAX},
+            "propertyNames": {"minLength": 1, "maxLength": OPTION_CHARS_MAX},
             "additionalProperties": FIELD,
             "minProperties": 1,
             "maxProperties": FORM_FIELDS_MAX,

@@ -458,6 +458,7 @@ def sing(state_dir: Path) -> set[str]:
                 (text, text_hash, chain, row.position),
             )
     with closing(apsw.Connection(str(state_dir / "log.db"))) as log:
+        log.pragma("secure_delete", True)  # else a page that is filled may keep what it held before
         log.execute("VACUUM")  # the rows have moved, which never happens in a log
         log.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     write_anchor(state_dir / "log.anchor", Anchor(log_id=log_id, position=len(rows), chain=chain.hex()))
@@ -470,7 +471,7 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
     state.unpack(tmp_path)
     for name in ("views", "memory"):
         shutil.rmtree(tmp_path / "state" / name, ignore_errors=True)
-    assert len(sing(tmp_path / "state")) > 20
+    assert len(sing(tmp_path / "state")) > {"state-0.1": 20, "state-0.2-asks": 8}[name_of(state)]
     settings = {"scheduler": "off", "executor": "off", "memory_enabled": "true", "memory_include_transcripts": "true"}
     inside = Inside(tmp_path, FixedDate(state.expected.last_recorded_at), **settings)
     inside.start()
@@ -566,7 +567,7 @@ def test_what_a_run_was_given_and_what_repeats_its_error_goes_with_it(terminal: 
     assert traces(terminal.state_dir, CANARY) == []
 
 
-@pytest.mark.parametrize("state", STATES, ids=name_of)
+@pytest.mark.parametrize("state", [state for state in STATES if name_of(state) == "state-0.1"], ids=name_of)
 def test_words_that_an_older_release_made_public_are_named_and_counted(
     state: GoldenState, terminal: Terminal, here: Here
 ) -> None:

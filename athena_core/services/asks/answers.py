@@ -58,9 +58,9 @@ class AnswerBody(Body):
 
     subject_hash: Label
     option_id: Label | None = None
-    values: dict[str, Any] | None = None
+    values: dict[Label, Any] | None = None
     note: Label | None = None
-    edited_arguments: dict[str, Any] | None = None
+    edited_arguments: dict[Label, Any] | None = None
     remember: RuleScope | None = None
     remember_for_ms: Annotated[int, msgspec.Meta(ge=1_000, le=REMEMBER_MS_MAX)] | None = None
 

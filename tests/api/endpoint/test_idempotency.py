@@ -33,8 +33,8 @@ from tests.support.server import Server
 
 WORKING = [row for row in OPERATIONS if row.method != "GET" and EXAMPLES[row.id].status == 200]
 """Commands that succeed on an empty log; a refused command binds no key."""
-READING = {"simulatePolicy", "redriveA2aDlq"}
-"""What their examples ask, a simulation and a dry run, only reads: there is nothing to do once, and no key is bound."""
+READING = {"simulatePolicy", "redriveA2aDlq", "cancelRuns", "retryRuns", "answerAsks"}
+"""What their examples ask changes nothing, and no key is bound: a simulation, dry runs, and a bulk answer to no ask."""
 WITHOUT_INPUT = {"acceptClock", "liftHalt"}
 COMMANDS = [row for row in WORKING if row.id not in READING]
 
