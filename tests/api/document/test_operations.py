@@ -23,13 +23,8 @@ from tests.support.server import Server
 
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
-OPEN_WRITES = {
-    "answerAsk",
-    "createRun",
-    "getMemory",
-    "retryRun",
-    "runTemplate",
-}  # Viewers may use these writes too; who started a run may answer its questions
+OPEN_WRITES = {"answerAsk", "answerAsks", "createRun", "getMemory", "retryRun", "runTemplate"}
+"""Viewers may use these writes too; who started a run may answer its questions."""
 ADMINS_ONLY = {"acceptClock", "getAuditTrail", "liftHalt", "putPolicy"}
 
 
