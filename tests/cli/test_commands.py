@@ -131,7 +131,7 @@ STORY = (
     Case("resume", "$paused --budget-usd 1", {"agentRun": "runId"}),
     Case("resume", "$run", code=1, says="RUN_NOT_PAUSED"),
     Case("retry", "$run --input again --budget-usd 0"),
-    Case("retry", "$run --provider nobody", code=1, says="PROVIDER_NOT_FOUND"),
+    Case("retry", "$run --provider nobody", code=5, says="PROVIDER_NOT_FOUND"),
     Case("runs get", "$run"),
     Case("runs list", "--error-code PROVIDER_ERROR --cost-over-usd 1 --sort cost"),
     Case("runs facets", "--session s"),
