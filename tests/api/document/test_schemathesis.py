@@ -51,5 +51,5 @@ def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str 
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     print("\n".join(line for line in done.stdout.splitlines() if COUNTED.match(line.strip())))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-    tested = sum(not row.stream for row in OPERATIONS)
+    tested = sum(not row.stream and row.id != "startHalt" for row in OPERATIONS)  # as the configuration says
     assert f"Tested: {tested}" in done.stdout, "an operation was left out:\n" + done.stdout[-5_000:]
