@@ -19,7 +19,7 @@ from tests.support.events.run import CREATED, LEASED, PAID, SAID, STARTED
 from tests.support.inside import Inside
 from tests.support.records import META, opened_log
 
-FEW, MANY = 10, sized(2_000, 10_000, 10_000)
+FEW, MANY = 10, sized(2_000, 3_000, 10_000)
 PAIRS = 5
 ANSWERS = 150
 START_US, ANSWER_RATIO = 20, 1.3
