@@ -35,7 +35,7 @@ GUARDED = {
 @pytest.mark.heavy
 @pytest.mark.sqlite  # it is about documents and inputs, and takes minutes
 @pytest.mark.timeout(sized(300, 1_800, 7_200))
-@pytest.mark.parametrize("identity", sized([None], [None, *WHO], [None, *WHO]))
+@pytest.mark.parametrize("identity", sized([None], [None, "vera"], [None, *WHO]))
 def test_schemathesis_finds_nothing(serve: Serve, tmp_path: Path, identity: str | None) -> None:
     server = serve(**(GUARDED if identity else {}))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)]
