@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from athena_core.clock import milliseconds
 from athena_core.enums import (
     Approval,
     ApproverRole,
@@ -21,6 +22,7 @@ from athena_core.enums import (
     VerificationKind,
     VerificationStatus,
 )
+from athena_core.errors import ConfigError
 from athena_core.event import Value
 
 BODY_BYTES_MAX = 1_000_000  # the default of ATHENA_BODY_BYTES_MAX
@@ -111,6 +113,18 @@ Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 class Body(Value, forbid_unknown_fields=True):
     """A value written by clients; unknown fields are an error."""
+
+
+def with_times(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a filter with the range of creation in milliseconds since 1970. Raise ConfigError."""
+    for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
+        if fields[name] is not None:
+            try:
+                fields[name] = milliseconds(fields[name])
+            except ValueError as error:
+                remedy = "ISO-8601, such as 2026-01-01T00:00:00Z"
+                raise ConfigError.of(f"filter.{field}", "is not a time", remedy) from error
+    return fields
 
 
 class Role(StrEnum):

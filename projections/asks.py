@@ -267,6 +267,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
     row, (run_status, *cells) = ASK.load(values[:WIDTH]), values[WIDTH:]
     texts = _Texts(cells, chars_max)
     title, arguments, names, form, edited, given, note = texts.cells
+    options = msgspec.json.decode(row.options, type=tuple[AskChoice, ...])
     is_open = row.status == "open"
     fields: dict[str, Any] = {}
     erased = row.redacted
@@ -277,8 +278,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
     else:
         truncated = texts.truncated
         listed = () if names is None else msgspec.json.decode(names, type=tuple[str, ...])
-        ids = [option.id for option in _options(row)]
-        option_names = dict(zip(ids, listed, strict=False))
+        option_names = dict(zip((option.id for option in options), listed, strict=False))
         fields = {"question": ERASED if title is None else title}
     return Ask(
         id=row.ask_id,
@@ -286,7 +286,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         status=row.status,
         subject_hash=row.subject_sha256,
         options=tuple(
-            AskChoice(id=option.id, kind=option.kind, name=option_names.get(option.id)) for option in _options(row)
+            AskChoice(id=option.id, kind=option.kind, name=option_names.get(option.id)) for option in options
         ),
         role=row.role,
         parked=is_open and run_status == "paused",
@@ -338,10 +338,6 @@ class _Texts:
                 self.truncated = True
                 text = None if place in self.WHOLE else text[:chars_max]
             self.cells.append(text)
-
-
-def _options(row: AskRow) -> tuple[AskChoice, ...]:
-    return msgspec.json.decode(row.options, type=tuple[AskChoice, ...])
 
 
 def _approval(connection: Connection, subject_of: SubjectOf, row: AskRow) -> tuple[dict[str, Any], bool, bool]:

@@ -12,6 +12,7 @@ from athena_core.errors import AthenaError, ConfigError
 from athena_core.event import Meta, Value
 from athena_core.protocols import Connection
 from athena_core.services.asks.answers import OPERATION, AnswerBody
+from athena_core.services.runs.bulk_requests import ItemError
 from athena_core.values import Body, ClientId, Label, RecordId
 from projections import asks, runs
 from projections.ask_rows import AskKind, AskStatus
@@ -101,13 +102,6 @@ class AnswersBody(Body):
     filter: AskFilter | None = None
     option_id: Label | None = None
     note: Label | None = None
-
-
-class ItemError(Value):
-    """The reason why an item was not changed."""
-
-    code: str
-    message: str
 
 
 class AnsweredAsk(Value):

@@ -7,11 +7,11 @@ from typing import Annotated, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import asdict
 
-from athena_core.clock import Clock, Ids, milliseconds
+from athena_core.clock import Clock, Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of, transact
 from athena_core.domain import dead_letter, redrive
 from athena_core.enums import RedriveDecision
-from athena_core.errors import AthenaError, AuthzDeniedError, ConfigError, Contradicted, NotFound
+from athena_core.errors import AthenaError, AuthzDeniedError, Contradicted, NotFound
 from athena_core.event import Meta, Position, Value
 from athena_core.log.port import StoreReader
 from athena_core.log.submission import Committed
@@ -20,7 +20,7 @@ from athena_core.protocols import Row
 from athena_core.services.access.access import Access
 from athena_core.services.queues.dead_letters import DeadLetters, requeue_facts
 from athena_core.services.states import at_head
-from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned
+from athena_core.values import Body, ClientId, Identity, Label, pinned, unpinned, with_times
 
 RATE_DEFAULT = 10
 REQUEUE = "redriveA2aDlq"
@@ -213,16 +213,7 @@ class Redrives:
 
 def _selection(body: RedriveFilter) -> redrive.RedriveSelection:
     """Return the filter with times in milliseconds. Raise ConfigError."""
-    fields = asdict(body)
-    for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
-        if fields[name] is not None:
-            try:
-                fields[name] = milliseconds(fields[name])
-            except ValueError as error:
-                raise ConfigError.of(
-                    f"filter.{field}", "is not a time", "ISO-8601, such as 2026-01-01T00:00:00Z"
-                ) from error
-    return redrive.RedriveSelection(**fields)
+    return redrive.RedriveSelection(**with_times(asdict(body)))
 
 
 def _unknown(redrive_id: str) -> NotFound:

@@ -4,14 +4,13 @@ Each run has an idempotency key, derived from the key of the request and the id 
 continues where a crash ended the first one: runs that are done answer as before.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 import anyio
 from msgspec.structs import asdict, replace
 
-from athena_core.clock import Ids, milliseconds
+from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import bulk_request, halt
 from athena_core.enums import RunStatus
@@ -21,7 +20,19 @@ from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import Runs
-from athena_core.values import MICRO_USD, Body, ClientId, Dollars, Identity, Label, RunChanges, RunFilter, Scope, pinned
+from athena_core.values import (
+    MICRO_USD,
+    Body,
+    ClientId,
+    Dollars,
+    Identity,
+    Label,
+    RunChanges,
+    RunFilter,
+    Scope,
+    pinned,
+    with_times,
+)
 
 AT_ONCE = 32
 """Runs of one request that are decided at the same time."""
@@ -62,8 +73,8 @@ class BulkRetryBody(Body):
     dry_run: bool | None = None
 
 
-class BulkError(Value):
-    """The error of one run."""
+class ItemError(Value):
+    """The reason why an item was not changed."""
 
     code: str
     message: str
@@ -78,7 +89,7 @@ class BulkItem(Value):
     run_id: str
     status: Literal["selected", "cancelled", "not-running", "retried", "failed"]
     retry_run_id: str | None = None
-    error: BulkError | None = None
+    error: ItemError | None = None
 
 
 class BulkResult(Value):
@@ -211,13 +222,13 @@ class BulkRequests:
     async def _items(self, run_ids: Sequence[str], do: Act, meta: Meta, key: Key | None) -> list[BulkItem]:
         """Do one thing to each run, some at a time; after a fatal error the others fail like it, untried."""
         items: dict[str, BulkItem] = {}
-        fatal: list[BulkError] = []
+        fatal: list[ItemError] = []
 
         async def one(run_id: str) -> None:
             try:
-                items[run_id] = await do(run_id, meta, key and _derived(key, run_id))
+                items[run_id] = await do(run_id, meta, key and key.of_item(run_id))
             except AthenaError as error:
-                failure = BulkError(code=error.code, message=error.message)
+                failure = ItemError(code=error.code, message=error.message)
                 items[run_id] = BulkItem(run_id=run_id, status="failed", error=failure)
                 if error.code in FATAL:
                     fatal.append(failure)
@@ -231,11 +242,6 @@ class BulkRequests:
                 for run_id in chunk:
                     group.start_soon(one, run_id)
         return [items[run_id] for run_id in run_ids]
-
-
-def _derived(key: Key, run_id: str) -> Key:
-    """Return the key of one run of a request."""
-    return replace(key, hash=hashlib.sha256(key.hash + run_id.encode()).digest())
 
 
 def _check(run_ids: Sequence[str]) -> None:
@@ -254,14 +260,6 @@ def _result(items: Sequence[BulkItem], bulk_id: str | None = None) -> BulkResult
 
 def _selection(body: RunFilterBody) -> RunFilter:
     """Return the filter with times in milliseconds. Raise ConfigError."""
-    fields = asdict(body)
-    for name, field in (("created_after", "createdAfter"), ("created_before", "createdBefore")):
-        if fields[name] is not None:
-            try:
-                fields[name] = milliseconds(fields[name])
-            except ValueError as error:
-                raise ConfigError.of(
-                    f"filter.{field}", "is not a time", "ISO-8601, such as 2026-01-01T00:00:00Z"
-                ) from error
+    fields = with_times(asdict(body))
     dollars = fields.pop("cost_over_usd")
     return RunFilter(**fields, cost_over_micro_usd=None if dollars is None else round(dollars * MICRO_USD))

@@ -670,15 +670,6 @@ class BinaryContent(Model, frozen=True, kw_only=True):
     """Bytes in base64."""
 
 
-class BulkError(Model, frozen=True, kw_only=True):
-    """The error of one run."""
-
-    code: str
-    """Error code, as in `ErrorCode`; older logs may hold others."""
-    message: str
-    """Text for people."""
-
-
 class BulkItem(Model, frozen=True, kw_only=True):
     """The result for one run. `retry_run_id` is the new run of a retry.
 
@@ -691,7 +682,7 @@ class BulkItem(Model, frozen=True, kw_only=True):
     """Result for the run."""
     retry_run_id: str | None = None
     """The new run of a retry; absent otherwise."""
-    error: BulkError | None = None
+    error: ItemError | None = None
     """Why it failed; absent otherwise."""
 
 

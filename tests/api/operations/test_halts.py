@@ -45,7 +45,6 @@ MEANWHILE = {
         "pauseSchedule",
         "putPolicy",
         "recordMemory",
-        "revokePermissionRule",
     ),
     *("rejectWorkflowStep", "restoreA2aDlqItem", "resumeSchedule", "sendA2aMessage", "simulatePolicy", "startHalt"),
     *("revokePermissionRule", "updateRunTemplate", "updateSchedule"),

@@ -477,14 +477,6 @@ export interface BulkCancelBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
-/** The error of one run. */
-export interface BulkError {
-  /** Error code, as in `ErrorCode`; older logs may hold others. */
-  readonly code: string;
-  /** Text for people. */
-  readonly message: string;
-}
-
 /**
  * The result for one run. `retryRunId` is the new run of a retry.
  *
@@ -498,7 +490,7 @@ export interface BulkItem {
   /** The new run of a retry; absent otherwise. */
   readonly retryRunId?: string | undefined;
   /** Why it failed; absent otherwise. */
-  readonly error?: BulkError | undefined;
+  readonly error?: ItemError | undefined;
 }
 
 export type BulkItemStatus = "cancelled" | "failed" | "not-running" | "retried" | "selected";
