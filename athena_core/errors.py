@@ -151,6 +151,24 @@ class CursorAhead(Conflict):
     code = "CURSOR_AHEAD"
 
 
+class TokenMissing(Unauthenticated):
+    """The caller sent no token, and its address may not set an identity."""
+
+    code = "AUTH_TOKEN_MISSING"
+
+
+class TokenInvalid(Unauthenticated):
+    """The token is unknown, malformed or revoked."""
+
+    code = "AUTH_TOKEN_INVALID"
+
+
+class TokenExpired(Unauthenticated):
+    """The token has expired."""
+
+    code = "AUTH_TOKEN_EXPIRED"
+
+
 class IdentityMissing(Unauthenticated):
     """The identity header is missing."""
 
@@ -331,6 +349,12 @@ class PermissionRuleLimit(Throttled):
     """Too many permission rules are in force."""
 
     code = "PERMISSION_RULE_LIMIT"
+
+
+class TokenLimit(Throttled):
+    """Too many tokens are in force."""
+
+    code = "TOKEN_LIMIT"
 
 
 class TurnLimit(Upstream):

@@ -37,9 +37,21 @@ def parse_secrets(text: str) -> tuple[str, ...]:
     if len(secrets) > SECRETS_MAX:
         raise ConfigError(f"expected at most {SECRETS_MAX} secrets, the new and the old one")
     for secret in secrets:
-        if len(secret) < SECRET_CHARS_MIN or not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ConfigError(f"expected at least {SECRET_CHARS_MIN} visible ASCII characters without spaces")
+        _check_secret(secret)
     return secrets
+
+
+def parse_token(text: str) -> str | None:
+    """Parse a token; None if it is empty. Raise ConfigError without the token."""
+    if not text:
+        return None
+    _check_secret(text)
+    return text
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret) < SECRET_CHARS_MIN or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ConfigError(f"expected at least {SECRET_CHARS_MIN} visible ASCII characters without spaces")
 
 
 class TrustedProxies:

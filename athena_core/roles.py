@@ -10,6 +10,8 @@ from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role, Scope
 
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
+GROUP = re.compile(r"[!-+\--~](?:[ -+\--~]{0,254}[!-+\--~])?")
+"""A group: visible ASCII characters except the comma, and spaces inside."""
 RESERVED_PREFIX = "system:"
 """Prefix of the names of the server's own actors. No identity may have it, in upper or lower case."""
 SECRET_HEADER = "x-athena-proxy-secret"
@@ -75,6 +77,19 @@ def _add_role(roles: dict[str, Role], entry: str) -> None:
     if identity in roles:
         raise ConfigError(f"{identity!r} is listed twice; give each identity one role")
     roles[identity] = parse_role(role)
+
+
+def parse_group_role_map(text: str) -> dict[str, Role]:
+    """Parse ``group:Role,…``, split at the last colon. Raise ConfigError."""
+    roles: dict[str, Role] = {}
+    for entry in text.split(",") if text.strip() else ():
+        group, colon, role = (part.strip() for part in entry.rpartition(":"))
+        if not colon or not GROUP.fullmatch(group):
+            raise ConfigError(f"{entry.strip()!r} is not a group with a role; expected group:Role")
+        if group in roles:
+            raise ConfigError(f"{group!r} is listed twice; give each group one role")
+        roles[group] = parse_role(role)
+    return roles
 
 
 def read_role_map(path: Path) -> dict[str, Role]:

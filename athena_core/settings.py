@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
-from athena_core.proxies import parse_networks, parse_secrets
-from athena_core.roles import check_header_name, parse_role, parse_role_map
+from athena_core.proxies import parse_networks, parse_secrets, parse_token
+from athena_core.roles import check_header_name, parse_group_role_map, parse_role, parse_role_map
 from athena_core.system.dotenv import read_dotenv
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
 
@@ -384,6 +384,31 @@ class Settings:
         "Secret that proxies send as `x-athena-proxy-secret`. During a change: new and old one, comma-separated.",
         secret=True,
     )
+    auth_api_token = Setting(
+        "",
+        parse_token,
+        "Bearer token of the identity `api-token`, at least 16 characters. Its role is in the role map.",
+        secret=True,
+    )
+    auth_groups_header = Setting(
+        "x-forwarded-groups",
+        check_header_name,
+        "Name of the header in which a trusted proxy lists the groups of an identity.",
+    )
+    auth_group_role_map = Setting(
+        "",
+        parse_group_role_map,
+        "Roles as `group:Role`, comma-separated, for identities that are not in the role map.",
+    )
+    tls_cert_file = Setting(
+        "", _path_or_none, "PEM file with the certificate chain of the server. Read again on SIGHUP."
+    )
+    tls_key_file = Setting("", _path_or_none, "PEM file with the private key of the certificate.")
+    credentials_file = Setting(
+        "",
+        _path_or_none,
+        "TOML file with the credentials that tools add to requests (credentials.md). Read again on SIGHUP.",
+    )
     allowed_hosts = Setting(
         "",
         _hosts,
@@ -399,6 +424,10 @@ class Settings:
     )
     cli_api_timeout_ms = Setting("5000", _count, "Maximum time to connect and to wait for a response, in milliseconds.")
     cli_identity = Setting("", str, "Identity that the command line sends.")
+    token = Setting("", parse_token, "Token that the command line sends.", secret=True)
+    api_ca_file = Setting(
+        "", _path_or_none, "PEM file with the authorities that the command line trusts, instead of the system's."
+    )
 
     def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
         self.__dict__.update(values, files=files)  # Python reads it without calling __get__
@@ -453,6 +482,10 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
     if settings.auth_role_map_file is not None and settings.auth_identity_role_map:
         raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: set either this or ATHENA_AUTH_IDENTITY_ROLE_MAP, not both")
+    if settings.token and settings.cli_identity:
+        raise ConfigError("ATHENA_TOKEN: set either this or ATHENA_CLI_IDENTITY, not both")
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        raise ConfigError("ATHENA_TLS_CERT_FILE: set it together with ATHENA_TLS_KEY_FILE, or neither")
     return settings
 
 

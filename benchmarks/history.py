@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader
+from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, HarnessSpec, ShellPolicy, ToolPolicies
 from athena_core.domain import DECIDERS, EVENTS, session
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.run import (
@@ -34,16 +35,7 @@ from athena_core.log.codec import Codec
 from athena_core.log.engine import open_store
 from athena_core.log.writer import Log
 from athena_core.tools.approval import call_sha256
-from athena_core.values import (
-    ContextMeta,
-    HarnessConfig,
-    HarnessPolicies,
-    HarnessSpec,
-    Reliability,
-    ShellPolicy,
-    ToolPolicies,
-    Usage,
-)
+from athena_core.values import ContextMeta, Reliability, Usage
 
 TRANSACTION_EVENTS = 2_000
 RUNS_PER_SESSION = 10

@@ -3,10 +3,10 @@
 import msgspec
 
 from athena_core.clock import iso
+from athena_core.definitions.profile import HarnessProfile, HarnessSpec
 from athena_core.domain.profile import HarnessProfileCreated
 from athena_core.event import Recorded
 from athena_core.protocols import Cell, Connection
-from athena_core.values import HarnessProfile, HarnessSpec
 from projections.engine.page import Keyset, Page, first
 from projections.engine.projection import Projection, Rows, Table, to_json
 

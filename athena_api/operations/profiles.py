@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_api.endpoint.operation import ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso
-from athena_core.values import HarnessProfile, HarnessSpec
+from athena_core.definitions.profile import HarnessProfile, HarnessSpec
 from projections import profiles
 from projections.engine.page import Page
 

@@ -25,6 +25,7 @@ from athena_core.errors import AthenaError
 from athena_core.event import Event, Recorded, Value
 from athena_core.protocols import Connection
 from athena_core.services.proof import explain
+from athena_core.services.runs.results import RunResult
 from athena_core.services.runs.retries import RetryBody
 from athena_core.services.runs.runs import RunReport, StartedRun
 from athena_core.values import (
@@ -37,7 +38,6 @@ from athena_core.values import (
     Label,
     RunBody,
     RunFilter,
-    RunResult,
 )
 from projections import evidence, feed, run_rows, runs
 from projections.engine.page import Page

@@ -9,7 +9,8 @@ from athena_api.endpoint.operation import EVERYBODY, ApiCall, NoBody, NoQuery, N
 from athena_api.operations.runs import RUN_ERRORS, reply_to_start
 from athena_core.domain.template import Params, TemplateSpec
 from athena_core.event import Value
-from athena_core.values import INTEGER_MAX, Body, ClientId, RunResult
+from athena_core.services.runs.results import RunResult
+from athena_core.values import INTEGER_MAX, Body, ClientId
 from projections import runs, templates
 from projections.engine.page import Page
 

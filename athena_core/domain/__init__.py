@@ -27,6 +27,7 @@ from athena_core.domain import (
     schedule,
     session,
     template,
+    token,
     workflow,
     workflow_run,
 )
@@ -38,6 +39,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # one for each category of streams
     directive.DECIDER,
     profile.DECIDER,
     permission_rule.DECIDER,
+    token.DECIDER,
     template.DECIDER,
     workflow.DECIDER,
     workflow_run.DECIDER,

@@ -50,6 +50,22 @@ class AuthzDenied(Event):
     deny_reason: Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"]
 
 
+class AuthnFailed(Event):
+    """Requests with a token were refused: their number since ``since``, and the code of the last one.
+
+    ``token_id`` is set if all of them named a token that exists. ``peer`` is their address. Without it, they are the
+    rest: from several addresses.
+    """
+
+    TYPE: ClassVar[str] = "authn.failed"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
+    count: int
+    code: Literal["AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED", "RATE_LIMITED"]
+    since: str
+    token_id: str | None = None
+    peer: Text = None
+
+
 class RequestsSuppressed(Event):
     """Requests of an identity for an operation were stopped or refused without an event for each one.
 
@@ -154,6 +170,7 @@ DECIDER: Decider[PlaneState] = Decider(
         AuthzModeActive,
         RolesLoaded,
         AuthzDenied,
+        AuthnFailed,
         RequestsSuppressed,
         SafetyViolation,
         LogForked,

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Decider
-from athena_core.errors import ConfigError
-from athena_core.event import Event, Shows, Value
-from athena_core.values import (
+from athena_core.definitions.profile import (
     Egress,
     FilesMatch,
     FilesPolicy,
@@ -26,6 +24,8 @@ from athena_core.values import (
     ToolPolicy,
     VerificationPolicy,
 )
+from athena_core.errors import ConfigError
+from athena_core.event import Event, Shows, Value
 
 HOST = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 RUNS_ANYTHING = re.compile(

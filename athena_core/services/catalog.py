@@ -5,12 +5,12 @@ from typing import TypeVar
 from athena_core import schema
 from athena_core.clock import Ids
 from athena_core.decider import Context, Key, Reader, facts_of, transact
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import directive, profile
 from athena_core.errors import ConfigError
 from athena_core.event import Event, Fact, Meta
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
-from athena_core.values import HarnessSpec
 
 E = TypeVar("E", bound=Event)
 

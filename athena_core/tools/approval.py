@@ -6,11 +6,7 @@ from typing import Any
 
 import msgspec
 
-from athena_core.enums import Approval
-from athena_core.tools.http import is_host, target_of
-from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.workspace import parts_of
-from athena_core.values import (
+from athena_core.definitions.profile import (
     FilesMatch,
     FilesRule,
     HttpMatch,
@@ -20,6 +16,10 @@ from athena_core.values import (
     ToolPolicies,
     ToolPolicy,
 )
+from athena_core.enums import Approval
+from athena_core.tools.http import is_host, target_of
+from athena_core.tools.refusal import ToolRefused
+from athena_core.tools.workspace import parts_of
 
 STRICTEST: tuple[Approval, ...] = ("deny", "ask")
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import anyio
 
+from athena_core.definitions.profile import FilesPolicy
 from athena_core.providers.mask import Mask
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.tools.workspace import DirectoryEntry, Parts, Workspace, parts_of
-from athena_core.values import FilesPolicy, ToolSpec
+from athena_core.values import ToolSpec
 
 FILE_BYTES = 1_000_000
 """Maximum size of a file, unless the profile sets ``fileBytesMax``."""

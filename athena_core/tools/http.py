@@ -16,13 +16,14 @@ import anyio
 import httpx2
 import msgspec
 
+from athena_core.definitions.profile import Egress, HttpPolicy
 from athena_core.enums import EvidenceType
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
-from athena_core.values import Egress, HttpPolicy, ToolSpec
+from athena_core.values import ToolSpec
 
 TIMEOUT_MS = 30_000
 """Timeout of a whole request, unless the profile sets ``timeoutMs``."""

@@ -8,13 +8,14 @@ from typing import Any
 
 import anyio
 
+from athena_core.definitions.profile import ShellPolicy
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.tools.workspace import parts_of
-from athena_core.values import LIST_ITEMS_MAX, ShellPolicy, ToolSpec
+from athena_core.values import LIST_ITEMS_MAX, ToolSpec
 
 TIMEOUT_MS = 60_000
 """Timeout of a command, unless the profile sets ``timeoutMs``."""

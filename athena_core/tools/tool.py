@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
 from athena_core.event import Value
 from athena_core.providers.mask import Mask
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import Workspace
-from athena_core.values import MEMBER_CHARS_MAX, Egress, ToolPolicies, ToolSpec
+from athena_core.values import MEMBER_CHARS_MAX, ToolSpec
 
 EVIDENCE = {
     "type": "string",

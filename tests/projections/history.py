@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds, iso
+from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, HarnessSpec
 from athena_core.domain import EVENTS
 from athena_core.domain.directive import DirectiveCreated
 from athena_core.domain.memory import MemoryForgotten, MemoryRecorded
@@ -52,16 +53,7 @@ from athena_core.enums import EvidenceType, WaitReason
 from athena_core.event import Event, Position
 from athena_core.log.codec import Codec
 from athena_core.protocols import PublicRow, Row
-from athena_core.values import (
-    PAGE_BYTES_MAX,
-    ContextMeta,
-    HarnessConfig,
-    HarnessPolicies,
-    HarnessSpec,
-    RefusedRequest,
-    Reliability,
-    Usage,
-)
+from athena_core.values import PAGE_BYTES_MAX, ContextMeta, RefusedRequest, Reliability, Usage
 from tests.projections import ask_history, queue_history, schedule_history, workflow_history
 
 LOG_ID = "0123456789abcdef"

@@ -16,6 +16,16 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.decider import Context, Outcome
+from athena_core.definitions.profile import (
+    AskPolicy,
+    HarnessConfig,
+    HarnessPolicies,
+    HarnessSpec,
+    ShellMatch,
+    ShellPolicy,
+    ShellRule,
+    ToolPolicies,
+)
 from athena_core.domain import DECIDERS, policy, run
 from athena_core.domain.halt import HaltBody
 from athena_core.domain.permission_rule import RULE_GUARD
@@ -41,20 +51,7 @@ from athena_core.services.runs.prepared import ExecutorCapacity
 from athena_core.tools.tool import Tool, ToolResult
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import Workspace
-from athena_core.values import (
-    LOCAL,
-    AskPolicy,
-    HarnessConfig,
-    HarnessPolicies,
-    HarnessSpec,
-    RunBody,
-    ShellMatch,
-    ShellPolicy,
-    ShellRule,
-    ToolCall,
-    ToolPolicies,
-    Usage,
-)
+from athena_core.values import LOCAL, RunBody, ToolCall, Usage
 from tests.core.services.prepared_run import prepared
 from tests.support.events.run import COMPLETED
 from tests.support.simulated_plane import CODEC, World

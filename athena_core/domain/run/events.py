@@ -2,6 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.enums import (
     AnswerCause,
     ApproverRole,
@@ -29,7 +30,6 @@ from athena_core.event import EXTRA, TEXT, Event, Shows, Text, Value
 from athena_core.values import (
     ContextMeta,
     ContextReference,
-    HarnessSpec,
     PinnedScope,
     RefusedPlan,
     RefusedRequest,

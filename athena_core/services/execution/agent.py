@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
+from athena_core.definitions.profile import HarnessSpec, ToolPolicies
 from athena_core.domain import run
 from athena_core.errors import AskLimit, retry_with
 from athena_core.protocols import Passage
@@ -61,13 +62,7 @@ from athena_core.services.runs.admission import BudgetRequest
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.workspace import Workspace
-from athena_core.values import (
-    ContextMeta,
-    HarnessSpec,
-    Reliability,
-    ToolPolicies,
-    unpinned,
-)
+from athena_core.values import ContextMeta, Reliability, unpinned
 
 TURNS_DEFAULT = 50
 MESSAGE_CHARS_MAX = 500

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from athena_core.clock import Clock, Ids
+from athena_core.definitions.profile import AskPolicy, HarnessSpec
 from athena_core.domain import run
 from athena_core.log.codec import SALT_BYTES
 from athena_core.providers.mask import Mask
@@ -16,7 +17,7 @@ from athena_core.tools.ask_user import SPEC as ASK_USER
 from athena_core.tools.ask_user import Question, question_of
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import Tool, ToolResult, UnknownTool
-from athena_core.values import AskPolicy, HarnessSpec, ToolCall, ToolSpec
+from athena_core.values import ToolCall, ToolSpec
 
 ASKS_MAX = 32
 """The most asks of a run that may be open."""

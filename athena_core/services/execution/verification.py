@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from athena_core.clock import Ids
+from athena_core.definitions.profile import HarnessSpec, VerificationPolicy
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.enums import EvidenceSource, EvidenceType, VerificationStatus
 from athena_core.event import Event, Value
@@ -19,7 +20,7 @@ from athena_core.providers.mask import Mask
 from athena_core.schema import problems
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult
-from athena_core.values import HarnessSpec, VerificationFailure, VerificationPolicy
+from athena_core.values import VerificationFailure
 
 EXCERPT_CHARS = 200
 """Characters of output shown on each side of a text that it had to contain."""

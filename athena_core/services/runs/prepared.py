@@ -8,19 +8,11 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from athena_core.decider import Reader, facts_of
+from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, HarnessSpec
 from athena_core.domain import policy, run, session
 from athena_core.event import Event, Fact, Value
 from athena_core.services.context.compiler import ResolvedReferences
-from athena_core.values import (
-    MICRO_USD,
-    HarnessConfig,
-    HarnessPolicies,
-    HarnessSpec,
-    Identity,
-    PinnedScope,
-    RunBody,
-    persona_of,
-)
+from athena_core.values import MICRO_USD, Identity, PinnedScope, RunBody, persona_of
 
 PROVIDER_KEY = "provider:"
 """The prefix of the keys by which the limit of a provider counts runs (``run.places_of``)."""

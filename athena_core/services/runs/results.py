@@ -6,7 +6,9 @@ from msgspec.structs import asdict, replace
 
 from athena_core.clock import iso
 from athena_core.decider import fold
+from athena_core.definitions.profile import HarnessProfile
 from athena_core.domain import run, template
+from athena_core.enums import VerificationStatus
 from athena_core.errors import (
     AthenaError,
     ConcurrencyLimitExceeded,
@@ -19,11 +21,36 @@ from athena_core.errors import (
     recorded_error,
     took_longer,
 )
-from athena_core.event import Event, Recorded
+from athena_core.event import Event, Recorded, Value
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.text import or_erased
-from athena_core.values import HarnessProfile, RunResult, TemplateUse
+from athena_core.values import ContextMeta, Reliability, TemplateUse, Usage, VerificationFailure
+
+
+class RunResult(Value):
+    """The answer to a synchronous caller whose run completed.
+
+    ``redacted`` is true if the output or the parameters of the template were erased since. They are then empty.
+    """
+
+    session_id: str
+    run_id: str
+    output: str
+    provider: str
+    model: str
+    created_at: str
+    directive_id: str
+    harness_profile_id: str
+    harness_profile_snapshot: HarnessProfile
+    evidence_count: int
+    verification_status: VerificationStatus
+    context_meta: ContextMeta
+    reliability: Reliability
+    verification_failures: tuple[VerificationFailure, ...] | None = None
+    usage: Usage | None = None
+    template: TemplateUse | None = None
+    redacted: bool | None = None
 
 
 def run_state(reader: StoreReader, codec: Codec, run_id: str) -> run.RunState:

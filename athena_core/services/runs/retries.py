@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.errors import ConfigError, NotFound
 from athena_core.log.codec import Codec
 from athena_core.log.port import StoreReader
 from athena_core.services.access.access import ScopeProof
 from athena_core.services.runs.prepared import PreparedRun, RunRetry, micro_usd
-from athena_core.values import MICRO_USD, HarnessSpec, LongText, RunBody, RunChanges, persona_named
+from athena_core.values import MICRO_USD, LongText, RunBody, RunChanges, persona_named
 
 
 class RetryBody(RunChanges):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import Ids
 from athena_core.decider import A, Context, Key, Outcome, Reader, Transaction
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run, session, template
 from athena_core.errors import (
     AthenaError,
@@ -40,6 +41,7 @@ from athena_core.services.runs.admission import (
 )
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, RunRetry, joins
 from athena_core.services.runs.results import (
+    RunResult,
     completed_result,
     held_seconds,
     run_events,
@@ -51,7 +53,7 @@ from athena_core.services.runs.retries import RetryBody, retried_request, retry_
 from athena_core.services.runs.waiting import RunWaiter, RunWaiters
 from athena_core.settings import Settings
 from athena_core.tools.workspace import Workspace
-from athena_core.values import INTEGER_MAX, MICRO_USD, Cancelled, HarnessSpec, Identity, RunBody, RunResult, TemplateUse
+from athena_core.values import INTEGER_MAX, MICRO_USD, Cancelled, Identity, RunBody, TemplateUse
 
 WAIT_GRACE_SECONDS = 15.0
 REQUEST_TYPES = frozenset((run.RunQueued.TYPE, run.RunCreated.TYPE))

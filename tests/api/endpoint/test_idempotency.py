@@ -15,6 +15,7 @@ from athena_api.operations import OPERATIONS
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Key
+from athena_core.definitions.profile import HarnessPolicies, HarnessSpec
 from athena_core.errors import IdempotencyInProgress
 from athena_core.providers.model_choice import ModelChoice
 from athena_core.providers.prices import Prices
@@ -22,7 +23,7 @@ from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
 from athena_core.settings import load
 from athena_core.tools.workspace import open_workspace
-from athena_core.values import LOCAL, HarnessPolicies, HarnessSpec, RunBody
+from athena_core.values import LOCAL, RunBody
 from tests.api.examples import EXAMPLES, PROFILE
 from tests.conftest import Serve
 from tests.scale import sized

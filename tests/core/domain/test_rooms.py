@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from athena_core.domain import directive, policy, profile, session
-from athena_core.errors import ConfigError
-from athena_core.values import (
+from athena_core.definitions.profile import (
     Egress,
     FilesMatch,
     FilesPolicy,
@@ -23,6 +21,8 @@ from athena_core.values import (
     ToolPolicy,
     VerificationPolicy,
 )
+from athena_core.domain import directive, policy, profile, session
+from athena_core.errors import ConfigError
 from tests.core.domain.given import Given
 from tests.support.events.run import SPEC
 

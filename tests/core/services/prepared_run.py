@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.services.context.compiler import ResolvedReferences
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun
-from athena_core.values import LOCAL, HarnessSpec, RunBody
+from athena_core.values import LOCAL, RunBody
 
 
 def prepared(

@@ -13,6 +13,7 @@ from athena_api.lifespan import plane_lifespan
 from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import FixedClock, SystemIds
+from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, HarnessSpec
 from athena_core.definitions.workflow_graph import Approval, Dependency, OutputMapping, Step, WorkflowDefinition
 from athena_core.domain import dead_letter, directive, plane, queue, redrive, run, workflow_run
 from athena_core.enums import QueueMode
@@ -23,7 +24,7 @@ from athena_core.services.queues.messages import MessageBody
 from athena_core.services.queues.queues import DrainBody, EnqueueBody
 from athena_core.services.queues.redrives import RedriveBody, RedriveFilter
 from athena_core.settings import load
-from athena_core.values import LOCAL, HarnessConfig, HarnessPolicies, HarnessSpec, Identity, Role
+from athena_core.values import LOCAL, Identity, Role
 
 PATIENCE_SECONDS = 10.0
 META = Meta(actor="local", correlation="trace")

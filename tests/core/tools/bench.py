@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from athena_core.definitions.profile import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
 from athena_core.providers.mask import Mask
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox, toolbox
 from athena_core.tools.workspace import STATE, Workspace
-from athena_core.values import Egress, FilesPolicy, HttpPolicy, ShellPolicy, ToolPolicies
 
 CANARY = "canary-of-the-outside"
 

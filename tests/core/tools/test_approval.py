@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from athena_core.definitions.profile import ToolPolicies
 from athena_core.enums import Approval
 from athena_core.tools.approval import approval_of, call_sha256, canonical
-from athena_core.values import ToolPolicies
 
 
 def policies(**tools: object) -> ToolPolicies:

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from athena_core.definitions.profile import FilesPolicy
 from athena_core.tools.files import FILE_BYTES, LIST_ENTRIES_MAX
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import PATH_CHARS_MAX, PATH_PARTS_MAX
-from athena_core.values import FilesPolicy
 from tests.core.tools.bench import CANARY, Workbench, snapshot
 from tests.scale import sized
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from athena_core.definitions.profile import Egress, HttpPolicy, ToolPolicies
 from athena_core.providers.mask import Mask
 from athena_core.tools.http import REQUEST_HEADERS, RESPONSE_BYTES, HttpTool, is_public
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox
 from athena_core.tools.workspace import Workspace
-from athena_core.values import Egress, HttpPolicy, ToolPolicies
 from tests.core.tools.bench import Workbench
 from tests.support.canaries import SECRETS
 

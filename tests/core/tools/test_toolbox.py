@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain.profile import normalise_profile
 from athena_core.schema import check
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import BadArguments, UnknownTool
 from athena_core.tools.toolbox import ARGUMENTS_BYTES_MAX, toolbox
-from athena_core.values import HarnessSpec
 
 TOOLS = toolbox()
 ALL = ("memory", "files", "shell", "http", "evidence", "ask_user")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from athena_core.definitions.profile import FilesPolicy, ShellPolicy, ToolPolicies
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.compiler import resolve
@@ -15,7 +16,6 @@ from athena_core.tools.refusal import PathRefused
 from athena_core.tools.shell import ShellTool
 from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace, open_workspace
-from athena_core.values import FilesPolicy, ShellPolicy, ToolPolicies
 from tests.core.tools.bench import CANARY, snapshot
 
 FILES = (

@@ -2,16 +2,10 @@
 
 from msgspec.structs import replace
 
+from athena_core.definitions.profile import HarnessConfig, HarnessPolicies, HarnessSpec
 from athena_core.domain import run
 from athena_core.event import Event, Recorded
-from athena_core.values import (
-    ContextMeta,
-    HarnessConfig,
-    HarnessPolicies,
-    HarnessSpec,
-    Reliability,
-    Usage,
-)
+from athena_core.values import ContextMeta, Reliability, Usage
 from tests.core.domain.given import NOW
 
 SPEC = HarnessSpec(

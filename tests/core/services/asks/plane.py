@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from athena_core.clock import FixedClock, SystemIds
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
+from athena_core.definitions.profile import HarnessConfig, ShellMatch, ShellPolicy, ShellRule, ToolPolicies
 from athena_core.domain import DECIDERS, plane, policy, run
 from athena_core.enums import AuthzMode
 from athena_core.event import Event, Meta, Position
@@ -24,15 +25,7 @@ from athena_core.services.runs.admission import RunLease, apply_command
 from athena_core.services.runs.prepared import ExecutorCapacity, PreparedRun, run_facts
 from athena_core.tools.approval import call_sha256
 from athena_core.tools.toolbox import toolbox
-from athena_core.values import (
-    HarnessConfig,
-    Identity,
-    Role,
-    ShellMatch,
-    ShellPolicy,
-    ShellRule,
-    ToolPolicies,
-)
+from athena_core.values import Identity, Role
 from tests.support.event_samples import CODEC
 from tests.support.events.ask import OPTIONS, PUSH, SALT
 from tests.support.events.run import CREATED, SPEC

@@ -14,6 +14,7 @@ from athena_api.plane import ControlPlane
 from athena_api.wiring import wire
 from athena_core.clock import SystemClock, SystemIds
 from athena_core.decider import Context, Outcome, Reader, record
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import run
 from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.event import Event, Meta
@@ -23,7 +24,7 @@ from athena_core.services.execution.requested_calls import ASKS_MAX
 from athena_core.services.runs.admission import RunTransaction, apply_command
 from athena_core.settings import load
 from athena_core.tools.approval import call_sha256, question_sha256
-from athena_core.values import LOCAL, HarnessSpec, RunBody
+from athena_core.values import LOCAL, RunBody
 from tests.support.model import Model, Profile, Step, acting, call
 from tests.support.records import judge
 

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from athena_core.clock import CountingIds
+from athena_core.definitions.profile import VerificationPolicy
 from athena_core.domain.run import EvidenceAttached, TranscriptAppended
 from athena_core.event import Event
 from athena_core.providers.mask import Mask
 from athena_core.services.execution.verification import VerificationResult, evidence_of, judge, to_evidence
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolEvidence, ToolResult
-from athena_core.values import VerificationPolicy
 from tests.support.canaries import SECRETS
 from tests.support.events.run import SPEC
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from athena_core.definitions.profile import ShellPolicy, ToolPolicies
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.reviews.git import Repository
 from athena_core.system.process import environment
 from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace
-from athena_core.values import ShellPolicy, ToolPolicies
 from tests.core.tools.bench import Workbench
 from tests.scale import sized
 from tests.support.repository import commit, git, make

@@ -2,8 +2,8 @@
 
 import pytest
 
+from athena_core.definitions.profile import HarnessSpec
 from athena_core.domain import policy
-from athena_core.values import HarnessSpec
 from tests.core.services.prepared_run import prepared
 from tests.support.events.run import SPEC
 

@@ -1,0 +1,203 @@
+"""The parts of a harness profile: its model, its tools and its limits."""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+from athena_core.enums import (
+    Approval,
+    ApproverRole,
+    AskExpiry,
+    EvidenceType,
+    FilesAction,
+    HarnessVersion,
+    HttpMethod,
+    VerificationKind,
+)
+from athena_core.values import (
+    ASK_EXPIRES_MS_MAX,
+    ASK_EXPIRES_MS_MIN,
+    ASK_HOLD_MS_MAX,
+    CLAIM_DELAYS_MAX,
+    LIST_ITEMS_MAX,
+    TOOL_BYTES_MAX,
+    Body,
+    Dollars,
+    Label,
+    LongText,
+    Milliseconds,
+)
+
+
+class HarnessConfig(Body):
+    """The model and the tools of a harness profile."""
+
+    provider: Label
+    model: Label
+    tools: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+
+
+class HarnessPolicies(Body):
+    """The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls."""
+
+    timeout_ms: Milliseconds
+    retry_limit: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    budget_usd: Dollars
+    max_turns: Annotated[int, msgspec.Meta(ge=1, le=CLAIM_DELAYS_MAX)] | None = None
+
+
+class Egress(Body):
+    """A host, and optionally a port, that tool ``http`` may reach."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+
+
+Words: TypeAlias = Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+
+
+class ShellMatch(Body):
+    """Commands that begin with these words."""
+
+    command: Words
+
+
+class ShellRule(Body):
+    """The approval of the commands that match."""
+
+    match: ShellMatch
+    approval: Approval
+
+
+class HttpMatch(Body):
+    """Requests to a host (or ``*.`` and its parent) with one of these methods; without a field, to any."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)] | None = None
+    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] | None = None
+
+
+class HttpRule(Body):
+    """The approval of the requests that match."""
+
+    match: HttpMatch
+    approval: Approval
+
+
+class FilesMatch(Body):
+    """Calls on a path or below it, relative to the tool's directory, with one of these actions; any without a field."""
+
+    path: Label | None = None
+    actions: Annotated[tuple[FilesAction, ...], msgspec.Meta(min_length=1, max_length=5)] | None = None
+
+
+class FilesRule(Body):
+    """The approval of the calls that match."""
+
+    match: FilesMatch
+    approval: Approval
+
+
+class ToolPolicy(Body):
+    """The approval of a tool's calls; ``allow`` by default."""
+
+    approval: Approval | None = None
+
+
+class ShellPolicy(ToolPolicy, kw_only=True):
+    """The commands that tool ``shell`` may start. Each one is a prefix of the command line, word by word.
+
+    ``directory`` is relative to the workspace. The limits apply to one call. The first of ``rules`` that matches a
+    command decides whether it needs approval, else ``approval`` does.
+    """
+
+    commands: Annotated[tuple[Words, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+    directory: Label | None = None
+    timeout_ms: Milliseconds | None = None
+    output_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[ShellRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
+class HttpPolicy(ToolPolicy, kw_only=True):
+    """The methods and limits of tool ``http`` on the hosts of ``allowedEgress``. The limits apply to one call.
+
+    Approval is decided as for ``shell``.
+    """
+
+    methods: Annotated[tuple[HttpMethod, ...], msgspec.Meta(min_length=1, max_length=6)] = ("GET",)
+    timeout_ms: Milliseconds | None = None
+    response_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[HttpRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
+class FilesPolicy(ToolPolicy, kw_only=True):
+    """The rights of tool ``files`` below ``directory`` in the workspace: read, and with ``write`` also change.
+
+    Approval is decided as for ``shell``.
+    """
+
+    directory: Label | None = None
+    write: bool = False
+    file_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=TOOL_BYTES_MAX)] | None = None
+    rules: Annotated[tuple[FilesRule, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+
+
+class ToolPolicies(Body):
+    """The rules of the tools. Without them ``shell`` starts nothing, ``files`` only reads, and nothing is asked."""
+
+    shell: ShellPolicy | None = None
+    http: HttpPolicy | None = None
+    files: FilesPolicy | None = None
+    memory: ToolPolicy | None = None
+    evidence: ToolPolicy | None = None
+
+
+class AskPolicy(Body):
+    """The rules by which runs ask a person: how long they hold their slot, the expiry of an ask, and who may answer.
+
+    Defaults: 60 seconds, one day, ``deny``, and the role Operator. ``notRequester`` excludes who started the run.
+    """
+
+    hold_ms: Annotated[int, msgspec.Meta(ge=0, le=ASK_HOLD_MS_MAX)] | None = None
+    expires_after_ms: Annotated[int, msgspec.Meta(ge=ASK_EXPIRES_MS_MIN, le=ASK_EXPIRES_MS_MAX)] | None = None
+    on_expiry: AskExpiry | None = None
+    role: ApproverRole | None = None
+    approvers: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
+    not_requester: bool | None = None
+
+
+class VerificationPolicy(Body):
+    """A condition that a run must meet to pass verification. ``label`` is the label of the evidence.
+
+    ``require-evidence``: evidence with the label is attached. ``command``: ``command`` (allowed for ``shell``) exits
+    with 0. ``json-schema``: the output is JSON valid against ``schema``. ``contains``: the output contains the text.
+    """
+
+    id: Label
+    kind: VerificationKind
+    label: Label
+    evidence_type: EvidenceType | None = None
+    command: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)] | None = None
+    schema: dict[str, Any] | None = None
+    contains: LongText | None = None
+
+
+class HarnessSpec(Body):
+    """A harness profile as a client writes it."""
+
+    display_name: Label
+    version: HarnessVersion
+    config: HarnessConfig
+    policies: HarnessPolicies
+    tool_policies: ToolPolicies | None = None
+    allowed_egress: Annotated[tuple[Egress, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = None
+    verification_policies: Annotated[tuple[VerificationPolicy, ...], msgspec.Meta(max_length=LIST_ITEMS_MAX)] | None = (
+        None
+    )
+    asks: AskPolicy | None = None
+
+
+class HarnessProfile(HarnessSpec, kw_only=True):
+    """A harness profile with its id."""
+
+    id: str
+    created_at: str
