@@ -109,7 +109,8 @@ class Outcome(Value, Generic[A]):
 
     ``answer`` is returned to the caller and stored under the command's key as JSON, so it never holds text.
     ``subject`` is the id of the record that answers a repeated key. ``erase`` lists positions whose text is erased.
-    ``handover`` is returned to the caller but not stored, so it may hold text.
+    ``handover`` is returned to the caller but not stored, so it may hold text. ``uses`` are last uses of tokens, which
+    are stored beside the log: milliseconds since 1970 by token id.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -117,6 +118,7 @@ class Outcome(Value, Generic[A]):
     answer: A = None  # type: ignore[assignment]
     erase: tuple[Position, ...] = ()
     handover: object = None
+    uses: Mapping[str, int] = {}
 
 
 Transaction = Callable[[Reader, Context], Outcome[A]]

@@ -51,6 +51,7 @@ class WriteBatch:
         self.guards: list[tuple[Guard, Position]] = []
         self.keys: dict[bytes, BoundKey] = {}
         self.erase: list[Position] = []
+        self.uses: dict[str, int] = {}
         self.decided_at = 0.0
         """The time of completion, in seconds on the monotonic clock."""
 
@@ -62,7 +63,7 @@ class WriteBatch:
     @property
     def empty(self) -> bool:
         """True if there is nothing to commit."""
-        return not self.rows and not self.keys and not self.erase
+        return not self.rows and not self.keys and not self.erase and not self.uses
 
     def run(self, job: Submission, now: int) -> Committed[Any]:
         """Run a transaction and append its events, or return the result stored under its key. Raise its error."""
@@ -90,6 +91,8 @@ class WriteBatch:
         stored = msgspec.json.encode(outcome.answer) if bound else None  # may raise, so encode before appending
         self.append(outcome.facts, context)
         self.erase += outcome.erase
+        if outcome.uses:
+            self.uses |= outcome.uses
         if job.key is not None:
             count = self.head + 1 - first
             bound_at, subject = self.key_time, outcome.subject

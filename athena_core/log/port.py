@@ -34,6 +34,9 @@ ABOUT_BYTES_MAX = 4_096 - 8
 READ_BYTES_MAX = 64 << 20
 """The maximum size of payloads and texts in a page of rows, in bytes."""
 
+USES_KEPT_MS = 400 * 86_400_000
+"""The time for which the last use of a token is kept, in milliseconds."""
+
 REHEARSAL_BYTES = 1 << 20
 """The size of a full batch. After a failed write, this much space must be free before writes count as working."""
 
@@ -137,6 +140,9 @@ class StoreReader(LogReader, Protocol):
 
     def checkpoint(self, name: str) -> Position | None:
         """Return the checkpoint of a reactor or a foreign follower, if any."""
+
+    def token_uses(self, token_ids: Sequence[str]) -> dict[str, int]:
+        """Return the stored last uses of tokens, in milliseconds since 1970."""
 
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
@@ -356,6 +362,9 @@ class Store(Protocol):
 
     def put_guards(self, changes: Sequence[tuple[Guard, Position]]) -> None:
         """Apply guard changes in order."""
+
+    def put_token_uses(self, uses: Mapping[str, int]) -> None:
+        """Store last uses of tokens by token id, and drop those of long ago (``USES_KEPT_MS``)."""
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward. Return True if it moved."""

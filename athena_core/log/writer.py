@@ -498,6 +498,8 @@ class Log:
         if stamp is not None:
             self.store.put_key_stamp(stamp)
         self.store.put_guards(batch.guards)
+        if batch.uses:
+            self.store.put_token_uses(batch.uses)
         for position in batch.erase:
             self.store.erase_text(position)
         if batch.erase:

@@ -10,6 +10,7 @@ from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession
 
 LOG_LOCK, SCHEMA_LOCK = 1, 2
 
+CREATE_TOKEN_USE = """CREATE TABLE token_use (token_id text COLLATE "C" PRIMARY KEY, used_at bigint NOT NULL)"""
 TABLES = (
     """CREATE TABLE meta (name text COLLATE "C" PRIMARY KEY, value text NOT NULL)""",
     """CREATE TABLE log (
@@ -36,6 +37,7 @@ TABLES = (
         counted_at timestamptz NOT NULL
     )""",
     """CREATE TABLE views (name text PRIMARY KEY, generation text NOT NULL)""",
+    CREATE_TOKEN_USE,
 )
 SELECT_SCHEMA = """
     WITH ours AS (SELECT * FROM pg_class WHERE relnamespace = %(schema)s::regnamespace),
@@ -113,6 +115,8 @@ SHAPES = {
     "executor_number_key": ("unique index", "executor (number)"),
     "views": ("table", "(name text NOT NULL, generation text NOT NULL)"),
     "views_pkey": ("unique index", "views (name)"),
+    "token_use": ("table", "(token_id text COLLATE C NOT NULL, used_at bigint NOT NULL)"),
+    "token_use_pkey": ("unique index", "token_use (token_id)"),
     "stored": (
         "table",
         "(purpose text COLLATE C NOT NULL, originator_id text COLLATE C NOT NULL, originator_version bigint NOT NULL,"
@@ -122,8 +126,8 @@ SHAPES = {
 }
 """The objects that ``TABLES`` and ``CREATE_STORED`` create, as ``SELECT_SCHEMA`` shows them."""
 
-SNAPSHOT_TABLES = frozenset({"stored", "stored_pkey"})
-"""Objects that exist only after a foreign application has stored something."""
+OPTIONAL = frozenset({"stored", "stored_pkey", "token_use", "token_use_pkey"})
+"""Objects that exist only after a foreign application has stored something, or in older logs after a token was used."""
 
 TYPES = {
     "position": "bigint",
@@ -175,7 +179,7 @@ def schema_of(session: PostgresSession) -> SchemaReport:
         for kind, words in shapes
         if SHAPES.get(name) != (kind, words)
     ]
-    strays += [f"no {SHAPES[name][0]} {name}" for name in sorted(SHAPES.keys() - SNAPSHOT_TABLES - found.keys())]
+    strays += [f"no {SHAPES[name][0]} {name}" for name in sorted(SHAPES.keys() - OPTIONAL - found.keys())]
     kinds = {kind for shapes in found.values() for kind, _ in shapes}
     tables = all(found.get(name) == [SHAPES[name]] for name in READ_TABLES)
     return SchemaReport(tuple(sorted(strays)), tables and kinds.isdisjoint({"function", "operator", "heir"}))

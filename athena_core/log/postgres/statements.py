@@ -16,5 +16,7 @@ SQL = formatted(
                 FROM log, (SELECT ?::bytea AS words) AS wanted WHERE log.position > ? AND log.position <= ?) AS found
             WHERE public OR position(words IN text) > 0
         """,
+        has_token_uses="SELECT coalesce(has_table_privilege(to_regclass('token_use'), 'SELECT'), FALSE)",
+        token_uses="SELECT token_id, used_at FROM token_use WHERE token_id = ANY(?::text[])",
     )
 )

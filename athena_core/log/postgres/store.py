@@ -5,7 +5,7 @@ commit is durable. So positions are dense, and no row ever appears below a posit
 elsewhere in the cluster block nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED_TO,
+    USES_KEPT_MS,
     BoundKey,
     KeyRow,
     LogHead,
@@ -34,6 +35,7 @@ from athena_core.log.port import (
 from athena_core.log.postgres.notify import CHANNEL, PostgresChannel, PostgresCommitNotifier
 from athena_core.log.postgres.reader import ANCHOR, PostgresReader, PostgresReads, ReaderPool
 from athena_core.log.postgres.schema import (
+    CREATE_TOKEN_USE,
     LOCK,
     LOG_LOCK,
     SCHEMA_LOCK,
@@ -100,6 +102,18 @@ DROP_UNKEYED = f"""
         SELECT 1 FROM unnest(%s::bigint[]) AS erased (value)
         WHERE value BETWEEN first_position AND first_position + count - 1)
 """
+SELECT_TOKEN_USE_RIGHTS = """
+    SELECT has_schema_privilege(current_schema(), 'CREATE') AND to_regclass('token_use') IS NULL,
+        coalesce(has_table_privilege(to_regclass('token_use'), 'SELECT')
+            AND has_table_privilege(to_regclass('token_use'), 'INSERT')
+            AND has_table_privilege(to_regclass('token_use'), 'UPDATE')
+            AND has_table_privilege(to_regclass('token_use'), 'DELETE'), FALSE)
+"""
+"""True if the table of token uses must be created and may be, and True if it may be written."""
+PUT_TOKEN_USES = (
+    f"INSERT INTO token_use (token_id, used_at) SELECT * FROM {unnest('text', 'bigint')}"
+    " ON CONFLICT (token_id) DO UPDATE SET used_at = excluded.used_at WHERE token_use.used_at < excluded.used_at"
+)
 NOTIFY = "SELECT pg_notify(%s, %s)"
 INSERT_NOTHING = f"INSERT INTO log ({COLUMNS}) SELECT {COLUMNS} FROM log WHERE FALSE"
 WORK_MEM_BYTES_MIN = 64 << 10
@@ -130,6 +144,7 @@ class PostgresStore(PostgresReads):
         self._pool = ReaderPool(url)
         self._writes: list[tuple[str, StatementValues]] = []
         self._unkeyed: bool | None = None
+        self._keeps_uses: bool | None = None
         self._head: LogHead | None = None
         self._meta: dict[str, str] = {}
         self._expected: dict[bytes, BoundKey | None] = {}
@@ -316,6 +331,20 @@ class PostgresStore(PostgresReads):
             self._writes.append((DELETE_GUARDS, list(map(list, zip(*gone, strict=True)))))
         if put:
             self._writes.append((PUT_GUARDS, list(map(list, zip(*put, strict=True)))))
+
+    def put_token_uses(self, uses: Mapping[str, int]) -> None:
+        """Store last uses of tokens by token id, and drop those of long ago. An older log gets its table now.
+
+        A role that may not create or write the table stores nothing: a last use must not stop a commit.
+        """
+        if not self._keeps_uses:
+            creates, self._keeps_uses = self._session.read(SELECT_TOKEN_USE_RIGHTS)[0]
+            if not creates and not self._keeps_uses:
+                return
+            if creates:
+                self._writes.append((CREATE_TOKEN_USE, ()))
+        self._writes.append((SQL.expire_token_uses, (max(uses.values()) - USES_KEPT_MS,)))
+        self._writes.append((PUT_TOKEN_USES, (list(uses), list(uses.values()))))
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward. Return True if it moved."""

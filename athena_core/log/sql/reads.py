@@ -51,6 +51,12 @@ class Reads:
         found = list(self._read(self._sql.checkpoint, (name,)))
         return int(found[0][0]) if found else None
 
+    def token_uses(self, token_ids: Sequence[str]) -> dict[str, int]:
+        """Return the stored last uses of tokens, in milliseconds since 1970. Logs without a use lack the table."""
+        if not token_ids or not list(self._read(self._sql.has_token_uses))[0][0]:
+            return {}
+        return {str(name): int(at) for name, at in self._read(self._sql.token_uses, (self._list(token_ids),))}
+
     def part(self, stream: str, after: int, until: int, limit: int, *, backwards: bool) -> list[Row]:
         """Return at most ``limit`` rows of one stream with ``after < version <= until``, from one end or the other."""
         statement = self._sql.part_backwards if backwards else self._sql.part

@@ -25,6 +25,10 @@ class Statements(NamedTuple):
     """The rows of a list of types: after, until, types, limit."""
     holding: str
     """The positions of rows that contain some bytes, and whether the public payload does: bytes, after, until."""
+    has_token_uses: str
+    """True if the table of token uses exists and may be read."""
+    token_uses: str
+    """The last uses of a list of tokens."""
 
     meta: str = "SELECT value FROM meta WHERE name = ?"
     insert_meta: str = "INSERT INTO meta (name, value) VALUES (?, ?)"
@@ -48,6 +52,11 @@ class Statements(NamedTuple):
         " ON CONFLICT (name) DO UPDATE SET position = excluded.position"
         " WHERE checkpoint.position < excluded.position RETURNING position"
     )
+    put_token_use: str = (
+        "INSERT INTO token_use (token_id, used_at) VALUES (?, ?)"
+        " ON CONFLICT (token_id) DO UPDATE SET used_at = excluded.used_at WHERE token_use.used_at < excluded.used_at"
+    )
+    expire_token_uses: str = "DELETE FROM token_use WHERE used_at < ?"
     erase_text: str = "UPDATE log SET text = NULL WHERE position = ?"
     any_unkeyed: str = f"SELECT EXISTS (SELECT 1 FROM command WHERE length(fingerprint) = {UNKEYED_BYTES})"
     insert_stored: str = (

@@ -8,6 +8,9 @@ import apsw
 
 from athena_core.log.port import SchemaReport
 
+CREATE_TOKEN_USE = (
+    """CREATE TABLE token_use (token_id TEXT PRIMARY KEY, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
+)
 SCHEMA = (
     """CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID""",
     """CREATE TABLE log (
@@ -28,7 +31,10 @@ SCHEMA = (
         PRIMARY KEY (kind, key)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE checkpoint (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    CREATE_TOKEN_USE,
 )
+OPTIONAL = frozenset({"token_use"})
+"""Objects that older logs lack until a token is used. PostgreSQL lists its own."""
 SELECT_SCHEMA = "SELECT type, name, coalesce(tbl_name, ''), sql FROM sqlite_schema"
 OWN_STATISTICS = frozenset({"sqlite_stat1", "sqlite_stat4"})
 """The tables that SQLite creates for ``ANALYZE``."""
@@ -43,8 +49,14 @@ def schema_of(connection: apsw.Connection) -> SchemaReport:
         for name, (kind, table, sql) in sorted(found.items())
         if expected.get(name) != (kind, table, sql) and not (kind == "table" and name in OWN_STATISTICS)
     ]
-    strays += [f"no {kind} {name}" for name, (kind, _, _) in sorted(expected.items()) if name not in found]
-    tables = [name for name, (kind, _, _) in expected.items() if kind == "table"]
+    strays += [
+        f"no {kind} {name}"
+        for name, (kind, _, _) in sorted(expected.items())
+        if name not in found and name not in OPTIONAL
+    ]
+    tables = [
+        name for name, (kind, _, _) in expected.items() if kind == "table" and name not in OPTIONAL - found.keys()
+    ]
     return SchemaReport(tuple(sorted(strays)), all(found.get(name) == expected[name] for name in tables))
 
 

@@ -13,4 +13,6 @@ SQL = Statements(
             WHERE position > ?2 AND position <= ?3)
         WHERE public OR instr(text, ?1) > 0
     """,
+    has_token_uses="SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'token_use')",
+    token_uses=f"SELECT token_id, used_at FROM token_use WHERE token_id {LISTED}",
 )

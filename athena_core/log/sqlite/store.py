@@ -1,7 +1,7 @@
 """The database of the log on SQLite (apsw, WAL, synchronous FULL), for one writing process at a time."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from athena_core.log.port import (
     FORMAT,
     KEY_CLOCK,
     MOVED_TO,
+    USES_KEPT_MS,
     BoundKey,
     KeyRow,
     LogHead,
@@ -31,7 +32,7 @@ from athena_core.log.sqlite.connection import BUSY_MS, DAMAGE_ERRORS, ERROR_KIND
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.locks import ProcessLock
 from athena_core.log.sqlite.reader import SqliteReader, SqliteReads
-from athena_core.log.sqlite.schema import SCHEMA, schema_of
+from athena_core.log.sqlite.schema import CREATE_TOKEN_USE, SCHEMA, schema_of
 from athena_core.log.sqlite.scrub import scrub
 from athena_core.log.sqlite.snapshots import CREATE_STORED
 from athena_core.log.sqlite.statements import SQL
@@ -49,6 +50,7 @@ SELECT_KEY = (
 INSERT_KEY = f"INSERT OR REPLACE INTO command ({KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 EXPIRE_KEYS = "DELETE FROM command WHERE key_hash IN (SELECT key_hash FROM command WHERE recorded_at < ? LIMIT 1000)"
 PUT_GUARD = "INSERT OR REPLACE INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)"
+CREATE_MISSING_TOKEN_USE = CREATE_TOKEN_USE.replace("TABLE", "TABLE IF NOT EXISTS", 1)
 DELETE_GUARD = "DELETE FROM guard WHERE kind = ? AND key = ?"
 DROP_UNKEYED = f"""
     DELETE FROM command WHERE length(fingerprint) = {UNKEYED_BYTES} AND EXISTS (
@@ -245,6 +247,12 @@ class SqliteStore(SqliteReads):
             self._connection.executemany(DELETE_GUARD, gone)
         if put:
             self._connection.executemany(PUT_GUARD, put)
+
+    def put_token_uses(self, uses: Mapping[str, int]) -> None:
+        """Store last uses of tokens by token id, and drop those of long ago. An older log gets its table now."""
+        self._connection.execute(CREATE_MISSING_TOKEN_USE)
+        self._connection.execute(SQL.expire_token_uses, (max(uses.values()) - USES_KEPT_MS,))
+        self._connection.executemany(SQL.put_token_use, tuple(uses.items()))
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward. Return True if it moved."""

@@ -46,6 +46,7 @@ TABLES = (
     ),
     MovedTable("guard", ("kind", "key", "value", "position"), ("kind", "key"), ("", "")),
     MovedTable("checkpoint", ("name", "position"), ("name",), ("",)),
+    MovedTable("token_use", ("token_id", "used_at"), ("token_id",), ("",)),
 )
 
 Cells: TypeAlias = tuple[Cell, ...]
@@ -60,10 +61,10 @@ class MoveEnd(Protocol):
     """The anchor file of this machine."""
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
-        """Return a page of rows after a key, in the order of the key."""
+        """Return a page of rows after a key, in the order of the key. A table that an older log lacks is empty."""
 
     def size(self, table: MovedTable) -> int:
-        """Return the number of rows of a table."""
+        """Return the number of rows of a table; 0 if it is missing."""
 
     def check(self) -> None:
         """Raise ConfigError if a process uses it."""

@@ -13,7 +13,15 @@ from athena_core.errors import ConfigError, StoreUnreachable
 from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.postgres.executor_registry import SELECT_RUNNING
 from athena_core.log.postgres.reader import ANCHOR, PostgresReader
-from athena_core.log.postgres.schema import LOG_LOCK, SCHEMA_LOCK, TABLES, TYPES, check_unmade, schema_of
+from athena_core.log.postgres.schema import (
+    LOG_LOCK,
+    OPTIONAL,
+    SCHEMA_LOCK,
+    TABLES,
+    TYPES,
+    check_unmade,
+    schema_of,
+)
 from athena_core.log.postgres.session import LOCK_CLASS, SCHEMA, PostgresSession
 from athena_core.log.postgres.statements import SQL
 from athena_core.log.tools.move import Cells, MovedTable
@@ -30,6 +38,7 @@ KINDS = TYPES | {
     "first_position": "bigint",
     "count": "bigint",
     "answer": "bytea",
+    "used_at": "bigint",
 }
 SECRETS = frozenset({"password", "sslpassword", "passfile"})
 
@@ -89,12 +98,17 @@ class DatabaseMoveEnd:
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Return a page of rows after a key, in the order of the key."""
         with self._config_errors():
-            return self._read(table.page("%b"), after)
+            return self._read(table.page("%b"), after) if self._holds(table) else ()
 
     def size(self, table: MovedTable) -> int:
-        """Return the number of rows of a table."""
+        """Return the number of rows of a table; 0 if it is missing."""
         with self._config_errors():
+            if not self._holds(table):
+                return 0
             return int(self._read(f"SELECT count(*) FROM {table.name}")[0][0])
+
+    def _holds(self, table: MovedTable) -> bool:
+        return table.name not in OPTIONAL or bool(self._read(SQL.has_token_uses)[0][0])
 
     def check(self) -> None:
         """Raise ConfigError if a process uses the log."""

@@ -11,7 +11,7 @@ from athena_core.log.port import MOVED_TO, check_schema
 from athena_core.log.sqlite.connection import check_library, open_reader, open_writer
 from athena_core.log.sqlite.files import check_directory, check_presence, check_regular
 from athena_core.log.sqlite.reader import SqliteReader
-from athena_core.log.sqlite.schema import SCHEMA, schema_of
+from athena_core.log.sqlite.schema import OPTIONAL, SCHEMA, schema_of
 from athena_core.log.sqlite.statements import SQL
 from athena_core.log.tools.backup import DirectoryLock
 from athena_core.log.tools.move import Cells, MovedTable
@@ -46,11 +46,18 @@ class FileMoveEnd:
 
     def page(self, table: MovedTable, after: Cells) -> Sequence[Cells]:
         """Return a page of rows after a key, in the order of the key."""
+        if not self._holds(table):
+            return ()
         return cast("Sequence[Cells]", self.connection.execute(table.page("?"), after).fetchall())
 
     def size(self, table: MovedTable) -> int:
-        """Return the number of rows of a table."""
+        """Return the number of rows of a table; 0 if it is missing."""
+        if not self._holds(table):
+            return 0
         return int(self.connection.execute(f"SELECT count(*) FROM {table.name}").get)
+
+    def _holds(self, table: MovedTable) -> bool:
+        return table.name not in OPTIONAL or bool(self.connection.execute(SQL.has_token_uses).get)
 
     def check(self) -> None:
         """Raise ConfigError if a process uses the directory."""

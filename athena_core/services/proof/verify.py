@@ -58,6 +58,7 @@ NOT_LOOKED_AT = (
     " are not in the chain",
     "the clock of idempotency keys (`key_clock`) and the checkpoints of followers: setting that clock ahead expires"
     " keys early, so a repeated request would run again",
+    "the last uses of tokens, which are not in the chain",
     "who wrote the rows of a valid chain, and which events were never written: a log cannot prove that about itself",
 )
 """What no pass checks, and why; part of every report."""

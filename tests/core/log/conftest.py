@@ -7,7 +7,7 @@ import pytest
 
 from tests.core.log.pots import on_postgres, opened
 
-CONTRACT = ("test_log", "test_processes", "test_tail", "test_eventsourcing")
+CONTRACT = ("test_log", "test_processes", "test_tail", "test_eventsourcing", "test_token_uses")
 """Tests marked ``sqlite`` in them are about files, locks or hooks of that store."""
 
 

@@ -66,6 +66,7 @@ def filled(tmp_path: Path) -> Path:
         store.put_guards([(guard, 1 + number // 2) for number, guard in enumerate(guards)])
         store.put_checkpoint("projection:é", len(rows))
         store.put_checkpoint("another", 0)
+        store.put_token_uses({"tok_1": 1, "tok_2": 2})
         store.put_key_stamp("stamp")
     with closing(apsw.Connection(str(directory / "log.db"))) as database:
         database.execute("UPDATE meta SET value = '1' WHERE name = 'format'")
@@ -100,6 +101,7 @@ def everything(reader: StoreReader) -> list[object]:
         *sorted(reader.keys()),
         *sorted(reader.guards()),
         *(reader.checkpoint(name) for name in ("projection:é", "another", "none")),
+        *reader.token_uses(["tok_1", "tok_2"]).items(),
     ]
 
 
