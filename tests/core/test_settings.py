@@ -69,9 +69,9 @@ def test_a_secret_is_not_in_the_message(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variable", KEYS)
 def test_a_secret_may_be_in_a_file(variable: str, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("  sk-2\n")
+    (tmp_path / "key").write_text("  sk-2-and-enough-more\n")
     settings = load({f"{variable}_FILE": str(tmp_path / "key")}, tmp_path)
-    assert getattr(settings, variable.removeprefix("ATHENA_").lower()) == "sk-2"
+    assert getattr(settings, variable.removeprefix("ATHENA_").lower()) == "sk-2-and-enough-more"
 
 
 @pytest.mark.parametrize(
