@@ -1,5 +1,6 @@
 """The application: from the first byte of a request to the endpoint or a page."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +25,7 @@ from athena_api.wiring import wire
 from athena_core.clock import Clock, Ids, SystemClock, SystemIds
 from athena_core.decider import record
 from athena_core.domain import plane
-from athena_core.errors import AthenaError
+from athena_core.errors import AthenaError, ConfigError
 from athena_core.event import Meta
 from athena_core.log.sqlite.shortage import ERRORS as SHORTAGES
 from athena_core.proxies import TrustedProxies
@@ -34,6 +35,7 @@ from athena_core.system.watchdog import name_operation
 from athena_core.values import Identity
 
 ECHOED = frozenset((b"traceparent", b"tracestate"))
+CERTIFICATE_LOOP = "tls.certificate"
 READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the envelope, as everywhere
 
 
@@ -105,6 +107,37 @@ class AthenaApp:
                     run_id=scope.get("athena.run_id"),
                 )
             )
+
+    async def reload(self) -> None:
+        """Read the files again that may change while the server runs."""
+        await self.reload_roles()
+        await self.reload_certificate()
+
+    async def reload_certificate(self) -> None:
+        """Read the TLS certificate again. Keep the old one if the new one cannot be used. Open connections go on."""
+        certificate, problems = self.plane.certificate, self.plane.log.problems
+        if certificate is None:
+            return
+        try:
+            await asyncio.to_thread(certificate.reload, self._clock.now())
+        except ConfigError as error:
+            error.retryable = True  # the problem is logged as a warning
+            problems.report(CERTIFICATE_LOOP, error, "reload")
+            return
+        problems.recovered(CERTIFICATE_LOOP, "reload")
+        self.check_certificate()
+
+    def check_certificate(self) -> None:
+        """Report a certificate that has expired."""
+        certificate, problems = self.plane.certificate, self.plane.log.problems
+        if certificate is None:
+            return
+        if (expired := certificate.warning(self._clock.now(), soon_ms=0)) is None:
+            problems.recovered(CERTIFICATE_LOOP, "expiry")
+            return
+        error = ConfigError(expired)
+        error.retryable = True
+        problems.report(CERTIFICATE_LOOP, error, "expiry")
 
     async def reload_roles(self) -> None:
         """Reload the roles file, record that, and end the streams of callers that may no longer read."""

@@ -52,6 +52,7 @@ from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings
+from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
 from projections.engine import replay
 from projections.engine.page import PageTooLarge, inline
@@ -78,6 +79,8 @@ class ControlPlane(NamedTuple):
     """The ids of the operations, in the order of the table."""
     providers: Mapping[str, Provider]
     watchdog: Watchdog
+    certificate: Certificate | None
+    """The TLS certificate of this server; None without TLS."""
 
     # The log and the views
     log: Log

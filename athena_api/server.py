@@ -1,4 +1,4 @@
-"""The server: uvicorn on a socket of its own.
+"""The server: uvicorn on a socket of its own, with TLS if the settings name a certificate.
 
 It ends streams cleanly and shuts down in bounded time.
 """
@@ -12,12 +12,14 @@ import socket
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 
 from athena_api.app import AthenaApp
 from athena_api.edge.access_log import STDERR, JsonLines, log_lines
 from athena_api.edge.protocol import HttpProtocol
+from athena_api.edge.tls import TlsServer
 from athena_core.errors import ConfigError
 from athena_core.settings import Settings
 from athena_core.system import gc_tuning
@@ -26,6 +28,7 @@ SEND_BUFFER_BYTES = 64 << 10  # a stalled client holds no more than this in the 
 GRACE_SECONDS = 3
 IDLE_REQUESTS = 10  # a server with fewer requests in the last second is idle
 TICKS_A_SECOND = 10  # ticks of uvicorn
+TICKS_AN_HOUR = 3_600 * TICKS_A_SECOND
 BACKLOG = 2_048
 PORT_MAX = 65_535
 
@@ -33,9 +36,10 @@ PORT_MAX = 65_535
 class Server(uvicorn.Server):
     """A uvicorn server that ends all streams before it waits for connections to close."""
 
-    def __init__(self, config: uvicorn.Config, app: AthenaApp) -> None:
+    def __init__(self, config: uvicorn.Config, app: AthenaApp, tls: TlsServer | None) -> None:
         super().__init__(config)
         self._app = app
+        self._tls = tls
         self._reloads: set[asyncio.Task[None]] = set()
         self._collector = gc_tuning.GcTuner()
         self._requests = 0
@@ -48,7 +52,7 @@ class Server(uvicorn.Server):
         """Start as uvicorn does, then tune the garbage collector for a long-running process."""
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload_roles())))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._reloads.add(loop.create_task(self._app.reload())))
         gc_tuning.tune_gc()
 
     async def on_tick(self, counter: int) -> bool:
@@ -61,10 +65,14 @@ class Server(uvicorn.Server):
             requests = self.server_state.total_requests
             self._collector.collect(idle=requests - self._requests < IDLE_REQUESTS)
             self._requests = requests
+        if self._tls is not None and counter % TICKS_AN_HOUR == 0:
+            self._app.check_certificate()
         return await super().on_tick(counter)
 
     def _check_connections(self, now: float) -> None:
         """End overdue connections. If clients leave too much unread, abort those that have stalled for longest."""
+        if self._tls is not None:
+            self._tls.check(now)
         stalled: list[HttpProtocol] = []
         for connection in list(self.server_state.connections):
             assert isinstance(connection, HttpProtocol)
@@ -87,6 +95,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then shut down as uvicorn does."""
         self._app.plane.streams.drain()
+        if self._tls is not None:
+            self._tls.close()
         await super().shutdown(sockets)
 
 
@@ -103,9 +113,12 @@ def check_exposure(settings: Settings, address: str | None) -> None:
     if address is None or ip_address(address.partition("%")[0]).is_loopback:
         return
     if not settings.auth_enabled:
-        raise ConfigError(f"{address} is not a loopback address. Set ATHENA_AUTH_ENABLED to listen on it.")
-    if not settings.auth_trusted_proxies:
-        raise ConfigError(f"{address} is not a loopback address. Set ATHENA_AUTH_TRUSTED_PROXIES to listen on it.")
+        raise ConfigError(f"{address} is not a loopback address. To listen on it, set ATHENA_AUTH_ENABLED=true.")
+    if not settings.auth_trusted_proxies and settings.tls_cert_file is None:
+        raise ConfigError(
+            f"{address} is not a loopback address. To listen on it, set ATHENA_TLS_CERT_FILE and ATHENA_TLS_KEY_FILE,"
+            " or ATHENA_AUTH_TRUSTED_PROXIES if a proxy with TLS is in front."
+        )
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -162,9 +175,11 @@ def serve(
     SystemExit if the server cannot start or continue.
     """
     faulthandler.enable(STDERR, all_threads=False)  # a library may crash without a message when memory runs out
+    certificate = None if listener.family == socket.AF_UNIX else app.plane.certificate
+    tls = None if certificate is None else TlsServer(certificate, app.limits.header_seconds)
     config = uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=HttpProtocol if tls is None else cast(Any, tls),
         log_config=log_lines(app.plane.mask, formatter),
         ws="none",
         lifespan="on",
@@ -174,7 +189,7 @@ def serve(
         log_level="error",  # uvicorn would warn about each malformed request, which the access log has
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Server(config, app)
+    server = Server(config, app, tls)
     signal.signal(signal.SIGTERM, server.leave)  # until uvicorn listens, and when it raises the signal again
     ready()
     server.run(sockets=[listener])

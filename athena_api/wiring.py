@@ -74,6 +74,7 @@ from athena_core.services.templates import Templates
 from athena_core.services.workflows.stepper import WorkflowStepper
 from athena_core.services.workflows.workflows import Workflows
 from athena_core.settings import Settings, secrets_of
+from athena_core.system.certificate import Certificate
 from athena_core.system.watchdog import Watchdog
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import open_workspace
@@ -99,7 +100,7 @@ def wire(
 
     ``serves`` names the providers whose runs are executed here; all if empty.
     """
-    wiring = Wiring(settings, clock, ids, serves)
+    wiring = Wiring(settings, clock, ids, serves, serving=kind == "server")
     wiring.open_log()
     wiring.wire_access()
     wiring.wire_views()
@@ -123,7 +124,7 @@ class Wiring:
     The order is part of the behaviour: listeners of the tail receive an event in the order of their creation.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, ids: Ids, serves: tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, clock: Clock, ids: Ids, serves: tuple[str, ...], *, serving: bool) -> None:
         """Create the parts that need no log. Raise ConfigError."""
         self.settings = settings
         self.clock = clock
@@ -134,6 +135,8 @@ class Wiring:
         self.destinations = destinations_of(settings.anchor_to)
         check_outside(self.destinations, settings.state_dir)
         self.operations = tuple(ROLES)
+        cert, key = settings.tls_cert_file, settings.tls_key_file
+        self.certificate = Certificate(cert, key) if serving and cert is not None and key is not None else None
         self.prices = Prices.load()
         self.answer_cache = AnswerCache()
         self.answers_in_flight = ByteBudget(settings.answers_in_flight_bytes_max)

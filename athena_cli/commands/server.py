@@ -68,7 +68,9 @@ def serve(
         app = build(settings, access_log=_access_log(settings, log))
         for name in (host, address) if address else ():
             app.gate.browsers.answers_to(name)
-        place = Listening(uds=uds) if address is None else Listening(host, address, listening.getsockname()[1])
+        place = Listening(uds=uds)
+        if address is not None:
+            place = Listening(host, address, listening.getsockname()[1], tls=app.plane.certificate is not None)
         ready = partial(_announce, app, place, log)
         try:
             server.serve(app, listening, ready, formatter)
@@ -81,17 +83,20 @@ def serve(
 
 def _announce(app: "AthenaApp", place: "Listening", log: LogFormat) -> None:
     """Print that the server is ready: a banner, or one line of JSON."""
-    roster = app.plane.access.roster.warning
+    plane = app.plane
+    expiry = None if plane.certificate is None else plane.certificate.warning(plane.clock.now())
+    warnings = [warning for warning in (plane.access.roster.warning, expiry) if warning is not None]
     if _is_text(log, render.on_terminal()):
         from athena_cli.output.banner import show_banner
 
-        settings = app.plane.settings
-        provider = app.plane.providers[settings.default_provider]
-        show_banner(settings, place, configured=provider.configured, warnings=[roster] if roster else [])
+        provider = plane.providers[plane.settings.default_provider]
+        show_banner(plane.settings, place, configured=provider.configured, warnings=warnings)
         return
-    if roster:
-        render.note(f"Warning: {roster}")
+    for warning in warnings:
+        render.note(f"Warning: {warning}")
     ready: dict[str, object] = {"status": "serving", "host": place.host, "port": place.port}
+    if place.tls:
+        ready["tls"] = True
     if place.uds is not None:
         ready = {"status": "serving", "uds": str(place.uds)}
     render.say(json.dumps(ready, separators=(",", ":")))

@@ -18,12 +18,16 @@ BASE_URLS = {"openai": "openai_base_url", "anthropic": "anthropic_base_url", "ht
 
 
 class Listening(NamedTuple):
-    """Where a server listens: the host as it was given, its address and port, or the path of a Unix socket."""
+    """Where a server listens: the host as it was given, its address and port, or the path of a Unix socket.
+
+    ``tls`` is True if it serves https.
+    """
 
     host: str = ""
     address: str = ""
     port: int = 0
     uds: Path | None = None
+    tls: bool = False
 
     @property
     def url(self) -> str | None:
@@ -31,7 +35,8 @@ class Listening(NamedTuple):
         if self.uds is not None:
             return None
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - it is only shown
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 def show_banner(settings: "Settings", place: Listening, *, configured: bool, warnings: list[str]) -> None:
@@ -116,7 +121,7 @@ def warnings_of(settings: "Settings", place: Listening, *, configured: bool) -> 
     from ipaddress import ip_address
 
     exposed = place.uds is None and not ip_address(place.address.partition("%")[0]).is_loopback
-    if exposed and not settings.auth_proxy_secret:
+    if exposed and not place.tls and not settings.auth_proxy_secret:
         yield f"{place.address} is reachable from outside. Set ATHENA_AUTH_PROXY_SECRET."
     provider = settings.default_provider
     if not configured:

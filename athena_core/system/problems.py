@@ -35,6 +35,7 @@ LOOPS: Mapping[str, str] = {
     "runner.sweep": "finds runs whose executor is lost, and writes the heartbeat",
     "runner.take-over": "takes over these runs, and cancels overdue ones",
     "schedules.alarm": "wakes the schedules when they are due",
+    "tls.certificate": "reads the TLS certificate again on SIGHUP, and checks once an hour if it has expired",
     "views": "follows the log and writes the views",
 }
 """The task of each loop by its stable name. Metrics show all of them from the start."""
