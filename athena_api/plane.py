@@ -26,6 +26,7 @@ from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.access.token_records import TokenRecords
 from athena_core.services.asks.answers import Answers
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
@@ -127,6 +128,7 @@ class ControlPlane(NamedTuple):
     runs: Runs
     schedules: Schedules
     templates: Templates
+    token_records: TokenRecords
     workflows: Workflows
 
     # Background work

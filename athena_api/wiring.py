@@ -39,6 +39,7 @@ from athena_core.roles import Roster
 from athena_core.services.access.access import Access
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.access.token_records import TokenRecords
 from athena_core.services.asks.answers import Answers
 from athena_core.services.asks.expiry import AskExpiry
 from athena_core.services.asks.rules import PermissionRules
@@ -193,6 +194,7 @@ class Wiring:
             mode=settings.authz_mode,
             strict=strict,
         )
+        self.token_records = TokenRecords(self.log, self.ids, roster, settings.auth_api_token)
 
     def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
         """Connect the agent and its executor, and register this process as a worker."""

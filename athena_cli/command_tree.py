@@ -39,6 +39,7 @@ GROUPS: Mapping[str, str] = {
     "memory": "Notes and memory entries: search, read, write, erase.",
     "messages": "Messages between personas.",
     "permission-rules": "Calls that people allowed for good: list and revoke them.",
+    "tokens": "Tokens with which clients call the API: create, list and revoke them.",
     "personas": "Reviewers: define, validate and run them.",
     "policy": "Limits on runs: concurrency, budget, retries.",
     "profiles": "Agents (profiles): provider, model, tools and limits of runs.",

@@ -12,6 +12,7 @@ Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 NAMES: Mapping[str, str] = {
     "directiveId": "directive",
     "harnessProfileId": "profile",
+    "identity": "for",
     "parentRunId": "parent",
     "runId": "run",
     "runTemplateId": "template",
@@ -71,6 +72,7 @@ ABOUT: Mapping[str, str] = {
     "enabled": "Enable the schedule; true if absent. A disabled schedule has no slots.",
     "endAt": "Latest time of a slot (ISO-8601 with an offset).",
     "errorCode": "Only runs that ended with this error code.",
+    "expiresAfterMs": "Milliseconds until it expires; 90 days if absent.",
     "everyMinutes": "Interval in minutes.",
     "filter": "Filter of dead letters, with the fields of `dead-letters list`.",
     "format": "Response format; JSON if absent.",
@@ -78,6 +80,7 @@ ABOUT: Mapping[str, str] = {
     "fromPersona": "The sending persona.",
     "harnessProfileId": "Id of the harness profile.",
     "id": "Id of your choice.",
+    "identity": "Identity of its requests.",
     "include": "Show whole outputs instead of their beginnings.",
     "input": "The prompt.",
     "inputOverrides": "Input values to replace from now on, by name.",
@@ -108,6 +111,7 @@ ABOUT: Mapping[str, str] = {
     "ratePerSecond": "Dead letters to requeue per second.",
     "reason": "Only this reason.",
     "retryBudgetPerRun": "Maximum retries of failed model calls per run.",
+    "role": "Highest role of its requests.",
     "runAt": "Run once, at this time (ISO-8601 with an offset).",
     "runId": "Id of the run.",
     "runTemplateId": "Id of a run template.",
@@ -135,6 +139,7 @@ ABOUT: Mapping[str, str] = {
     "wait": "Seconds to wait for the end of the run.",
     "workflowId": "Id of a workflow.",
     # filters of lists
+    "?identity": "Only tokens of this identity.",
     "?harnessProfileId": "Only this harness profile.",
     "?model": "Only this model.",
     "?provider": "Only this provider.",
@@ -148,6 +153,8 @@ ABOUT: Mapping[str, str] = {
     # members of one operation that mean something else
     "answerAsks.filter": "Open asks to reject, with the fields of `asks list`.",
     "answerAsks.items": 'Asks to answer: [{"askId", "subjectHash", "optionId"}, ...].',
+    "createToken.note": "Purpose of the token.",
+    "createToken.scope": 'Records that it may concern: {"sessions": [...], "runs": [...], "personas": [...]}.',
     "cancelWorkflowRun.reason": "Reason for the cancellation.",
     "retryRun.budgetUsd": "Budget in USD, 0 for none; the same if absent.",
     "retryRun.harnessProfileId": "Another profile; the same if absent.",

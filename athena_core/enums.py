@@ -121,3 +121,7 @@ WorkflowRunStatus: TypeAlias = Literal["running", "waiting", "ok", "failed", "ca
 MergeGate: TypeAlias = Literal["pass", "fail"]
 PersonaStdout: TypeAlias = Literal["summary", "json", "md", "none"]
 """Format in which a persona's review is printed."""
+
+# Tokens
+
+TokenRole: TypeAlias = Literal["Viewer", "Operator", "Admin"]

@@ -10,6 +10,8 @@ from athena_core.values import IDENTITY_CHARS_MAX, LOCAL, Identity, Role, Scope
 
 EVERYBODY_ELSE = "*"
 IDENTITY = re.compile(rf"[A-Za-z0-9._@:+|-]{{1,{IDENTITY_CHARS_MAX}}}")
+IDENTITY_PATTERN = r"^[A-Za-z0-9._@:+|-]+$"
+"""The pattern of an identity in a schema, which limits the length separately."""
 GROUP = re.compile(r"[!-+\--~](?:[ -+\--~]{0,254}[!-+\--~])?")
 """A group: visible ASCII characters except the comma, and spaces inside."""
 RESERVED_PREFIX = "system:"

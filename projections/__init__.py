@@ -27,12 +27,28 @@ from projections.run_rows import RUNS
 from projections.schedule_rows import SCHEDULES
 from projections.sessions import SESSIONS
 from projections.templates import TEMPLATES
+from projections.tokens import TOKENS
 from projections.workflow_rows import WORKFLOWS
 
 CATALOG = joined(DIRECTIVES, PROFILES)
 
 ALL: tuple[Projection, ...] = (
     *(RUNS, SESSIONS, EVIDENCES, CATALOG, TEMPLATES, WORKFLOWS, QUEUES, DEAD_LETTERS),
-    *(MESSAGES, REDRIVES, MEMORY, REVIEWS, POLICY, SCHEDULES, ANCHORS, ASKS, PERMISSION_RULES, AUDIT, FLEET, IDS, FEED),
+    *(
+        MESSAGES,
+        REDRIVES,
+        MEMORY,
+        REVIEWS,
+        POLICY,
+        SCHEDULES,
+        ANCHORS,
+        ASKS,
+        PERMISSION_RULES,
+        TOKENS,
+        AUDIT,
+        FLEET,
+        IDS,
+        FEED,
+    ),
 )
 """All read models."""

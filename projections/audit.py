@@ -15,6 +15,7 @@ from athena_core.domain.dead_letter import DeadLetterDiscarded, DeadLetterRequeu
 from athena_core.domain.halt import HaltLifted, HaltStarted
 from athena_core.domain.permission_rule import PermissionRuleCreated, PermissionRuleRevoked
 from athena_core.domain.plane import (
+    AuthnFailed,
     AuthzDenied,
     AuthzModeActive,
     ClockAccepted,
@@ -34,6 +35,7 @@ from athena_core.domain.schedule import (
     ScheduleResumed,
     ScheduleUpserted,
 )
+from athena_core.domain.token import TokenCreated, TokenRevoked
 from athena_core.domain.workflow_run import (
     WorkflowApprovalGranted,
     WorkflowApprovalRejected,
@@ -67,11 +69,14 @@ AuditKind: TypeAlias = Literal[
     "permission-rule",
     "halt",
     "bulk",
+    "token",
+    "authentication",
 ]
 """Subjects of entries."""
 
-REQUEST = "request"
-"""The detail of a rejection that is text."""
+REQUEST, PEER = "request", "peer"
+TEXT_DETAILS: dict[str, str] = {PolicyRejected.TYPE: REQUEST, AuthnFailed.TYPE: PEER}
+"""The details that are text, by event type. Of other events, the reason is."""
 
 
 class AuditContent(NamedTuple):
@@ -109,6 +114,25 @@ def _denial(recorded: Recorded[AuthzDenied]) -> AuditContent:
     event = recorded.event
     details = {"role": event.role, "requiredRoles": event.required_roles}
     return AuditContent("denial", event.operation, event.deny_reason, details=details)
+
+
+def _authentication(recorded: Recorded[AuthnFailed]) -> AuditContent:
+    event = recorded.event
+    peer = {} if event.peer is None else {PEER: event.peer}
+    details = {"code": event.code, "count": event.count, "since": event.since, **peer}
+    return AuditContent("authentication", event.token_id, details=details)
+
+
+def _token_created(recorded: Recorded[TokenCreated]) -> AuditContent:
+    event = recorded.event
+    after: dict[str, object] = {"identity": event.identity, "role": event.role, "expiresAt": iso(event.expires_at_ms)}
+    after |= {} if event.scope is None else {"scope": event.scope}
+    after |= {} if event.parent is None else {"parentId": event.parent}
+    return AuditContent("token", event.token_id, event.note, after=after)
+
+
+def _token_revoked(recorded: Recorded[TokenRevoked]) -> AuditContent:
+    return AuditContent("token", recorded.event.token_id, details={"cause": recorded.event.cause})
 
 
 def _rejection(recorded: Recorded[PolicyRejected]) -> AuditContent:
@@ -281,6 +305,9 @@ ENTRIES: dict[type[Event], Describe] = {
     RunResumed: _resume,
     PermissionRuleCreated: _rule_created,
     PermissionRuleRevoked: _rule_revoked,
+    TokenCreated: _token_created,
+    TokenRevoked: _token_revoked,
+    AuthnFailed: _authentication,
     AuthzDenied: _denial,
     PolicyRejected: _rejection,
     RequestsSuppressed: _suppression,
@@ -332,7 +359,7 @@ AUDIT_ENTRY = Table(
     key=("position",),
     indexes=(("created_at",), ("actor", "position"), ("kind", "position")),
 )
-AUDIT = Projection("audit", version=9, tables=(AUDIT_ENTRY,))
+AUDIT = Projection("audit", version=10, tables=(AUDIT_ENTRY,))
 
 
 def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
@@ -367,14 +394,14 @@ def _handler(of: Describe) -> Callable[[Rows, Recorded[Any]], None]:
 
 @AUDIT.handler
 def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
-    """Add an erasure, and erase the reason of the target's entry, or the request of a rejection."""
+    """Add an erasure, and erase the text of the target's entry: its reason, or one of its details."""
     _handler(ENTRIES[PayloadRedacted])(rows, recorded)
     erased = rows.get(AUDIT_ENTRY, recorded.event.target)
     if erased is None:
         return
-    if erased.type == PolicyRejected.TYPE:
+    if erased.type in TEXT_DETAILS:
         details = msgspec.json.decode(erased.details or "{}")
-        details.pop(REQUEST, None)
+        details.pop(TEXT_DETAILS[erased.type], None)
         erased.details = to_json_or_null(details or None)
     else:
         erased.reason = None

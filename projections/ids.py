@@ -19,6 +19,7 @@ from athena_core.domain.redrive import RedriveStarted
 from athena_core.domain.run import EvidenceAttached, RunAsked, RunCreated, RunQueued
 from athena_core.domain.schedule import ScheduleRemoved, ScheduleUpserted
 from athena_core.domain.template import RunTemplateCreated
+from athena_core.domain.token import TokenCreated
 from athena_core.domain.workflow import WorkflowCreated
 from athena_core.domain.workflow_run import WorkflowApprovalRequested, WorkflowRunCreated
 from athena_core.event import Event, Recorded, Value
@@ -41,6 +42,7 @@ RecordKind: TypeAlias = Literal[
     "run",
     "run-template",
     "schedule",
+    "token",
     "workflow",
     "workflow-run",
 ]
@@ -64,7 +66,7 @@ class IdRow(msgspec.Struct, gc=False):
 
 
 ID = Table("record_id", IdRow, key=("id",), indexes=(("tail",),))
-IDS = Projection("ids", version=2, tables=(ID,))
+IDS = Projection("ids", version=3, tables=(ID,))
 
 SELECT_BY_BEGINNING = f"{ID.all} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 SELECT_BY_END = f"{ID.all} WHERE tail >= ? AND tail < ? ORDER BY tail LIMIT ?"
@@ -78,6 +80,7 @@ SOURCES: dict[type[Event], tuple[RecordKind, str]] = {
     RedriveStarted: ("redrive", "redrive_id"),
     RunTemplateCreated: ("run-template", "run_template_id"),
     ScheduleUpserted: ("schedule", "id"),
+    TokenCreated: ("token", "token_id"),
     WorkDrainStarted: ("drain", "drain_id"),
     WorkflowCreated: ("workflow", "workflow_id"),
 }

@@ -20,6 +20,7 @@ TIMES: frozenset[str] = frozenset(
 
 TAGS: Mapping[str, str] = {
     "a2a": "Messages between personas, and dead letters.",
+    "access": "Tokens, login and logout.",
     "asks": "What waits for a person's decision.",
     "catalog": "Directives and harness profiles.",
     "core": "The server: capabilities, health and workers.",

@@ -7,7 +7,7 @@ from athena_core import enums, errors
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.services.proof import explain, simulate
 from athena_core.services.reviews.result import ContextFileKind
-from projections import ask_rows, audit, ids, permission_rules, runs, schedule_rows, sessions, workflow_rows
+from projections import ask_rows, audit, ids, permission_rules, runs, schedule_rows, sessions, tokens, workflow_rows
 
 ALIASES: Mapping[str, Any] = {
     "ApproverRole": enums.ApproverRole,
@@ -55,6 +55,9 @@ ALIASES: Mapping[str, Any] = {
     "SimulationLimit": simulate.NotSimulated,
     "StepItemStatus": workflow_rows.StepItemStatus,
     "StepStatus": enums.StepStatus,
+    "TokenKind": tokens.TokenKind,
+    "TokenRole": enums.TokenRole,
+    "TokenStatus": tokens.TokenStatus,
     "TranscriptKind": sessions.TranscriptEntryKind,
     "TranscriptRole": enums.TranscriptRole,
     "TriggerRule": enums.TriggerRule,

@@ -149,6 +149,8 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """True if ``format=csv`` answers a page as comma-separated values, with the next cursor as a header."""
     versioned: bool = False
     """True if answers carry an ``ETag`` and a command honours ``If-Match``."""
+    browser: bool = False
+    """True if the answer sets a cookie. Such an operation has no command."""
     transient: Any = None
     """The type of ``data`` of frames without an id, which a stream sends and does not store."""
 
@@ -184,6 +186,7 @@ class Noun(NamedTuple):
         lines: bool = False,
         csv: bool = False,
         versioned: bool = False,
+        browser: bool = False,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
 
@@ -220,5 +223,6 @@ class Noun(NamedTuple):
             lines=lines,
             csv=csv,
             versioned=versioned,
+            browser=browser,
             transient=transient,
         )

@@ -31,6 +31,7 @@ from athena_api.operations import (
     schedules,
     sessions,
     templates,
+    tokens,
     workflows,
 )
 from athena_core.values import Role
@@ -55,6 +56,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (  # the order of listings and of 
     *reviews.OPERATIONS,
     *policy.OPERATIONS,
     *halts.OPERATIONS,
+    *tokens.OPERATIONS,
     *schedules.OPERATIONS,
     *audit.OPERATIONS,
     *fleet.OPERATIONS,

@@ -8,7 +8,7 @@ import msgspec
 
 from athena_api.endpoint.operation import ADMINS, ApiCall, NoBody, NoQuery, Noun, Operation, Reply
 from athena_core import __version__
-from athena_core.clock import iso
+from athena_core.clock import iso, iso_or_none
 from athena_core.domain import EVENTS
 from athena_core.enums import AuthzMode
 from athena_core.errors import NO_CONNECTIONS, ConfigError, NotCaughtUp, StoreUnreachable
@@ -90,6 +90,14 @@ class Capabilities(Value):
     demo: bool | None = None
 
 
+class CallerToken(Value):
+    """The token of the caller: its id and expiry, if it is stored, and whether it is a session of the console."""
+
+    session: bool
+    token_id: str | None = None
+    expires_at: str | None = None
+
+
 class Caller(Value):
     """The identity of the caller, its role and the operations that the role allows. ``scope`` narrows them further."""
 
@@ -97,6 +105,7 @@ class Caller(Value):
     role: Role
     operations: tuple[str, ...]
     scope: dict[str, tuple[str, ...]] | None = None
+    token: CallerToken | None = None
 
 
 class ProjectionHealth(Value):
@@ -203,7 +212,11 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
         kinds = {kind: getattr(who.scope, kind) for kind in who.scope.__struct_fields__}
         narrowed = {kind: tuple(sorted(names)) for kind, names in kinds.items() if names is not None}
     allowed = tuple(operation for operation in plane.operations if plane.access.allows(who, operation))
-    caller = Caller(identity=who.subject, role=who.role, operations=allowed, scope=narrowed)
+    claim, token = who.token, None
+    if claim is not None:
+        expires_at = iso_or_none(claim.expires_at_ms)
+        token = CallerToken(session=claim.session, token_id=claim.token_id, expires_at=expires_at)
+    caller = Caller(identity=who.subject, role=who.role, operations=allowed, scope=narrowed, token=token)
     return Reply(data=caller, position=call.position)
 
 

@@ -13,7 +13,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     ),
     "Automate": ("schedules", "workflows", "personas", "memory"),
     "Govern": (
-        *("policy", "permission-rules", "rejections", "halt", "halted", "unhalt", "audit", "whoami"),
+        *("policy", "permission-rules", "rejections", "halt", "halted", "unhalt", "tokens", "audit", "whoami"),
         *("verify", "anchor", "anchors", "export", "redact"),
     ),
     "Operate": (

@@ -323,6 +323,21 @@ EXAMPLES: dict[str, Example] = {
     "getHalt": Example("/halt"),
     "startHalt": Example("/halt", body={"reason": "wrong prices", "cancelRunning": False}),  # lift it after the call
     "liftHalt": Example("/halt"),
+    "createToken": Example(
+        "/tokens",
+        body={
+            "identity": "ci",
+            "role": "Operator",
+            "scope": {"sessions": ["session"], "runs": ["run_unknown"], "personas": ["researcher"]},
+            "expiresAfterMs": 86_400_000,
+            "note": "for the nightly build",
+        },
+    ),
+    "listTokens": Example("/tokens", query={"identity": "ci", "status": "active", "kind": "token"}),
+    "getToken": Example("/tokens/tok_unknown", 404),
+    "revokeToken": Example("/tokens/tok_unknown", 404),
+    "logIn": Example("/login", 400),
+    "logOut": Example("/logout"),
     "putPolicy": Example("/policy", body=POLICY_PUT),
     "simulatePolicy": Example(
         "/policy/simulate",

@@ -67,6 +67,7 @@ FIELDS: Mapping[str, str] = {
     "identity": "Name of the caller.",
     "operations": "Ids of the operations that the role allows.",
     "Caller.role": "Role of the caller.",
+    "Caller.token": "The token that the caller sent; absent without one.",
     "Caller.scope": "Names that the caller may see, by kind; absent: all.",
     # Health and workers
     "candidate": "File of the views that will replace `generation`; absent without one.",

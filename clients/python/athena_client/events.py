@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     A2aMessageSentPayloadStatus: TypeAlias = Literal["sent"] | str
     A2aMessageStartedPayloadStatus: TypeAlias = Literal["started"] | str
     AskOptionKind: TypeAlias = Literal["allow_once", "reject_once"] | str
+    AuthnFailedCode: TypeAlias = Literal["AUTH_TOKEN_EXPIRED", "AUTH_TOKEN_INVALID", "RATE_LIMITED"] | str
     AuthzDeniedDenyReason: TypeAlias = Literal["ROLE_MISSING", "SCOPED_ACCESS_VIOLATION"] | str
     BulkRequestedAct: TypeAlias = Literal["cancel", "retry"] | str
     LogForkedAnchor: TypeAlias = Literal["foreign", "missing", "unreadable"] | str
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         ]
         | str
     )
+    TokenRevokedCause: TypeAlias = Literal["expiry", "requested", "superseded"] | str
     ToolCalledRefused: TypeAlias = Literal["bad-arguments", "denied", "too-many-asks", "unknown-tool"] | str
     TranscriptAppendedKind: TypeAlias = Literal["message", "tool-call", "tool-result"] | str
     WorkDrainedPayloadStatus: TypeAlias = Literal["ok"] | str
@@ -87,6 +89,7 @@ else:  # a newer server may send others
     A2aMessageSentPayloadStatus = str
     A2aMessageStartedPayloadStatus = str
     AskOptionKind = str
+    AuthnFailedCode = str
     AuthzDeniedDenyReason = str
     BulkRequestedAct = str
     LogForkedAnchor = str
@@ -111,6 +114,7 @@ else:  # a newer server may send others
     ScheduleRunSkippedReason = str
     ScheduleRunTriggeredStatus = str
     ScheduleSlotsMissedReason = str
+    TokenRevokedCause = str
     ToolCalledRefused = str
     TranscriptAppendedKind = str
     WorkDrainedPayloadStatus = str
@@ -149,6 +153,8 @@ if TYPE_CHECKING:
             "harness-profile.created",
             "permission-rule.created",
             "permission-rule.revoked",
+            "token.created",
+            "token.revoked",
             "run-template.created",
             "run-template.updated",
             "run-template.run",
@@ -218,6 +224,7 @@ if TYPE_CHECKING:
             "AUTHZ_MODE_ACTIVE",
             "rbac.roles.loaded",
             "authz.denied",
+            "authn.failed",
             "requests.suppressed",
             "safety.violation",
             "log.forked",
@@ -1234,6 +1241,54 @@ class PermissionRuleRevoked(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["permission-rule.revoked"]
     payload: PermissionRuleRevokedPayload
+
+
+class TokenCreatedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `token.created`."""
+
+    token_id: str
+    """Id of the token or session."""
+    identity: str
+    """Name of the caller."""
+    role: models.Role
+    """Who wrote it."""
+    expires_at_ms: int
+    sha256: str
+    """SHA-256 in hex."""
+    by: str
+    """Identity that halted all work; absent without a halt."""
+    scope: dict[str, list[str]] | None = None
+    """What the limit counts by."""
+    parent: str | None = None
+
+
+class TokenCreated(EventRecord, frozen=True, kw_only=True):
+    """An Admin created a token for an identity, or an identity logged in with the token `parent`.
+
+    `sha256` is the hash of the whole token in hex; the token itself is not stored. `parent` is a token id, or `api-
+    token:` and a fingerprint of the token in the settings.
+    """
+
+    type: Literal["token.created"]
+    payload: TokenCreatedPayload
+
+
+class TokenRevokedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `token.revoked`."""
+
+    token_id: str
+    """Id of the token or session."""
+    cause: TokenRevokedCause
+    """Why it is paused."""
+    by: str | None = None
+    """Identity that halted all work; absent without a halt."""
+
+
+class TokenRevoked(EventRecord, frozen=True, kw_only=True):
+    """A token ended: an identity revoked it or logged out, it expired, or a newer login replaced it."""
+
+    type: Literal["token.revoked"]
+    payload: TokenRevokedPayload
 
 
 class RunTemplateCreatedPayload(Model, frozen=True, kw_only=True):
@@ -2670,6 +2725,30 @@ class AuthzDenied(EventRecord, frozen=True, kw_only=True):
     payload: AuthzDeniedPayload
 
 
+class AuthnFailedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `authn.failed`."""
+
+    count: int
+    """Number of failures."""
+    code: AuthnFailedCode
+    """Error code, as in `ErrorCode`; older logs may hold others."""
+    since: str
+    """Since when it fails."""
+    token_id: str | None = None
+    """Id of the token or session."""
+
+
+class AuthnFailed(EventRecord, frozen=True, kw_only=True):
+    """Requests with a token were refused: their number since `since`, and the code of the last one.
+
+    `token_id` is set if all of them named a token that exists. `peer` is their address. Without it, they are the rest:
+    from several addresses.
+    """
+
+    type: Literal["authn.failed"]
+    payload: AuthnFailedPayload
+
+
 class RequestsSuppressedPayload(Model, frozen=True, kw_only=True):
     """The payload of `requests.suppressed`."""
 
@@ -2809,6 +2888,8 @@ Event: TypeAlias = (
     | HarnessProfileCreated
     | PermissionRuleCreated
     | PermissionRuleRevoked
+    | TokenCreated
+    | TokenRevoked
     | RunTemplateCreated
     | RunTemplateUpdated
     | RunTemplateRun
@@ -2878,6 +2959,7 @@ Event: TypeAlias = (
     | AuthzModeActive
     | RbacRolesLoaded
     | AuthzDenied
+    | AuthnFailed
     | RequestsSuppressed
     | SafetyViolation
     | LogForked
@@ -2916,6 +2998,8 @@ CLASSES: dict[str, type[Event]] = {
     "harness-profile.created": HarnessProfileCreated,
     "permission-rule.created": PermissionRuleCreated,
     "permission-rule.revoked": PermissionRuleRevoked,
+    "token.created": TokenCreated,
+    "token.revoked": TokenRevoked,
     "run-template.created": RunTemplateCreated,
     "run-template.updated": RunTemplateUpdated,
     "run-template.run": RunTemplateRun,
@@ -2985,6 +3069,7 @@ CLASSES: dict[str, type[Event]] = {
     "AUTHZ_MODE_ACTIVE": AuthzModeActive,
     "rbac.roles.loaded": RbacRolesLoaded,
     "authz.denied": AuthzDenied,
+    "authn.failed": AuthnFailed,
     "requests.suppressed": RequestsSuppressed,
     "safety.violation": SafetyViolation,
     "log.forked": LogForked,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
             "anchor",
             "approval",
             "ask",
+            "authentication",
             "bulk",
             "cancel",
             "clock",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
             "schedule",
             "server",
             "suppression",
+            "token",
         ]
         | str
     )
@@ -147,6 +149,7 @@ if TYPE_CHECKING:
             "run",
             "run-template",
             "schedule",
+            "token",
             "workflow",
             "workflow-run",
         ]
@@ -201,6 +204,9 @@ if TYPE_CHECKING:
     StepItemStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running"] | str
     StepStatus: TypeAlias = Literal["cancelled", "failed", "ok", "pending", "running", "skipped", "waiting"] | str
     TextContentKind: TypeAlias = Literal["text"] | str
+    TokenKind: TypeAlias = Literal["session", "token"] | str
+    TokenRole: TypeAlias = Literal["Admin", "Operator", "Viewer"] | str
+    TokenStatus: TypeAlias = Literal["active", "expired", "revoked"] | str
     ToolPolicyApproval: TypeAlias = Literal["allow", "ask", "deny"] | str
     TranscriptKind: TypeAlias = Literal["answer", "ask", "message", "tool-call", "tool-result"] | str
     TranscriptRole: TypeAlias = Literal["assistant", "system", "tool", "user"] | str
@@ -296,6 +302,9 @@ else:  # a newer server may send others
     StepItemStatus = str
     StepStatus = str
     TextContentKind = str
+    TokenKind = str
+    TokenRole = str
+    TokenStatus = str
     ToolPolicyApproval = str
     TranscriptKind = str
     TranscriptRole = str
@@ -717,6 +726,19 @@ class Caller(Model, frozen=True, kw_only=True):
     """Ids of the operations that the role allows."""
     scope: dict[str, list[str]] | None = None
     """Names that the caller may see, by kind; absent: all."""
+    token: CallerToken | None = None
+    """The token that the caller sent; absent without one."""
+
+
+class CallerToken(Model, frozen=True, kw_only=True):
+    """The token of the caller: its id and expiry, if it is stored, and whether it is a session of the console."""
+
+    session: bool
+    """True for a session of the console."""
+    token_id: str | None = None
+    """Its id; absent for `ATHENA_AUTH_API_TOKEN`."""
+    expires_at: datetime | None = None
+    """When it expires; absent for `ATHENA_AUTH_API_TOKEN`."""
 
 
 class CancelRequest(Model, frozen=True, kw_only=True):
@@ -935,6 +957,43 @@ class CostSummary(Model, frozen=True, kw_only=True):
     """Model calls without a known price."""
     today: DaySpend
     """Costs of the day."""
+
+
+class CreatedToken(Model, frozen=True, kw_only=True):
+    """A new token. `token` is its text: it is answered once, and the answer to a repeated key lacks it."""
+
+    token_id: str
+    """Id of the token or session."""
+    kind: TokenKind
+    """Kind of the content."""
+    status: TokenStatus
+    """Current status."""
+    identity: str
+    """Name of the caller."""
+    role: Role
+    """Who wrote it."""
+    created_by: str
+    """Identity that created it."""
+    created_at: datetime
+    """When it was created."""
+    expires_at: datetime
+    """When it expires; absent: never."""
+    scope: dict[str, list[str]] | None = None
+    """What the limit counts by."""
+    note: str | None = None
+    """Reason, for auditors."""
+    parent_id: str | None = None
+    """Token that opened the session; absent for a token."""
+    revoked_at: datetime | None = None
+    """When it was revoked or expired; absent while in force."""
+    revoked_by: str | None = None
+    """Identity that revoked it; absent otherwise."""
+    last_used_at: datetime | None = None
+    """When it last allowed a call; absent before that."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
+    token: str | None = None
+    """The text of the token, answered once."""
 
 
 class CurrentWait(Model, frozen=True, kw_only=True):
@@ -1855,6 +1914,13 @@ class LimitCapabilities(Model, frozen=True, kw_only=True):
     """Refusals of all that are recorded one by one, per day."""
     requests_per_second: int | None = None
     """Requests of an identity, per second; absent without authentication."""
+
+
+class LoggedOut(Model, frozen=True, kw_only=True):
+    """The session that ended; absent if the caller had none."""
+
+    token_id: str | None = None
+    """The session that ended; absent if there was none."""
 
 
 class MapOver(Model, frozen=True, kw_only=True):
@@ -3381,6 +3447,46 @@ class TickResult(Model, frozen=True, kw_only=True):
     """Number that were skipped."""
 
 
+class Token(Model, frozen=True, kw_only=True):
+    """An API token or a console session, without its secret. A session is a token with `parent_id`.
+
+    `role` is the highest role that its requests may have. `parent_id` is the token that logged in, or names
+    `ATHENA_AUTH_API_TOKEN` by its fingerprint. `last_used_at` is exact to a minute. A token with `redacted` lost its
+    note.
+    """
+
+    token_id: str
+    """Id of the token or session."""
+    kind: TokenKind
+    """A token, or a session of the console."""
+    status: TokenStatus
+    """Current status."""
+    identity: str
+    """Identity of its requests."""
+    role: Role
+    """Highest role of its requests."""
+    created_by: str
+    """Identity that created it."""
+    created_at: datetime
+    """When it was created."""
+    expires_at: datetime
+    """When it expires."""
+    scope: dict[str, list[str]] | None = None
+    """Names that it may concern, by kind; absent: all."""
+    note: str | None = None
+    """Note of the Admin who created it; absent once redacted."""
+    parent_id: str | None = None
+    """Token that opened the session; absent for a token."""
+    revoked_at: datetime | None = None
+    """When it was revoked; absent while it is not."""
+    revoked_by: str | None = None
+    """Identity that revoked it; absent otherwise."""
+    last_used_at: datetime | None = None
+    """When it was last used, exact to a minute; absent before that."""
+    redacted: bool | None = None
+    """True if the content was erased; else absent."""
+
+
 class TokenMix(Model, frozen=True, kw_only=True):
     """Tokens of all calls. Ratios are shares of the sum of input and output tokens, 0 to 1."""
 
@@ -3394,6 +3500,17 @@ class TokenMix(Model, frozen=True, kw_only=True):
     """Share of input tokens, 0 to 1."""
     output_ratio: float
     """Share of output tokens, 0 to 1."""
+
+
+class TokenScope(Model, frozen=True, kw_only=True):
+    """The sessions, runs and personas that a token is restricted to. All kinds must match."""
+
+    sessions: list[str] | None = None
+    """Sessions that it may concern; absent: all."""
+    runs: list[str] | None = None
+    """Runs that it may concern; absent: all."""
+    personas: list[str] | None = None
+    """Personas that it may concern; absent: all."""
 
 
 class ToolPolicies(Model, frozen=True, kw_only=True):

@@ -2900,6 +2900,157 @@ class AsyncOperations(AsyncCore):
         answer: models.HaltRecord = await self.request("DELETE", "/halt", models.HaltRecord, key=idempotency_key)
         return answer
 
+    def list_tokens(
+        self,
+        *,
+        identity: str | None = None,
+        status: Literal["active", "expired", "revoked"] | None = None,
+        kind: Literal["session", "token"] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        min_position: int | None = None,
+        stale: str | None = None,
+    ) -> AsyncPages[models.Token]:
+        """List tokens and sessions, newest first, without their text.
+
+        Args:
+            identity: Only tokens of this identity.
+            status: Only tokens with this status.
+            kind: Only tokens, or only sessions.
+            cursor: The `next_cursor` of the previous page.
+            limit: The maximum number of items, clamped to the range 1 to 500.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Returns:
+            The items of all pages, one by one; `pages()` yields the pages.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `CURSOR_INVALID`, `NOT_CAUGHT_UP`, or an error of every call.
+        """
+        return self.pages(
+            "/tokens",
+            models.Token,
+            query={
+                "identity": identity,
+                "status": status,
+                "kind": kind,
+                "cursor": cursor,
+                "limit": limit,
+                "minPosition": min_position,
+                "stale": stale,
+            },
+        )
+
+    async def create_token(
+        self,
+        *,
+        identity: str,
+        role: Literal["Admin", "Operator", "Viewer"],
+        scope: models.TokenScope | Mapping[str, Any] | None = None,
+        expires_after_ms: int | None = None,
+        note: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.CreatedToken:
+        """Create a token for an identity.
+
+        The answer contains its text, which is not stored.
+
+        A request with the token has the lesser of its role and the identity's current role. If the answer is lost,
+        revoke the token and create another one: a repeated key answers the record without the text.
+
+        Args:
+            identity: Identity of its requests.
+            role: Highest role of its requests; at most the identity's role.
+            scope: Names that it may concern, by kind; absent: all.
+            expires_after_ms: Milliseconds until it expires; 90 days by default.
+            note: Purpose of the token.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `TOKEN_LIMIT`, or an error of every call.
+        """
+        answer: models.CreatedToken = await self.request(
+            "POST",
+            "/tokens",
+            models.CreatedToken,
+            body={"identity": identity, "role": role, "scope": scope, "expiresAfterMs": expires_after_ms, "note": note},
+            key=idempotency_key,
+        )
+        return answer
+
+    async def get_token(
+        self, token_id: str, *, min_position: int | None = None, stale: str | None = None
+    ) -> models.Token:
+        """Get a token or session, valid or not, without its text.
+
+        Args:
+            token_id: Id of the token or session.
+            min_position: Wait until the views reflect this position of the log.
+            stale: `allow` skips the wait for the views. An answer that lags carries the header `athena-stale`.
+
+        Raises:
+            AthenaError: `CURSOR_AHEAD`, `NOT_CAUGHT_UP`, `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Token = await self.request(
+            "GET",
+            "/tokens/{tokenId}",
+            models.Token,
+            parameters={"tokenId": token_id},
+            query={"minPosition": min_position, "stale": stale},
+        )
+        return answer
+
+    async def revoke_token(self, token_id: str, *, idempotency_key: str | None = None) -> models.Token:
+        """Revoke a token with its sessions, or one session.
+
+        Its open streams end within a second.
+
+        Args:
+            token_id: Id of the token or session.
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `NOT_FOUND`, `UNKNOWN_ERROR`, or an error of every call.
+        """
+        answer: models.Token = await self.request(
+            "DELETE", "/tokens/{tokenId}", models.Token, parameters={"tokenId": token_id}, key=idempotency_key
+        )
+        return answer
+
+    async def log_in(self, *, idempotency_key: str | None = None) -> models.Token:
+        """Log in: trade the token of the request for a session of at most twelve hours, in a cookie.
+
+        Send the token as `Authorization: Bearer …`. The session has its identity, role and scope, and ends with it. The
+        21st session of a token ends the oldest. The answer to a repeated key sets no cookie.
+
+        Args:
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: `TOKEN_LIMIT`, or an error of every call.
+        """
+        answer: models.Token = await self.request("POST", "/login", models.Token, key=idempotency_key)
+        return answer
+
+    async def log_out(self, *, idempotency_key: str | None = None) -> models.LoggedOut:
+        """Log out: revoke the session of the cookie, and delete the cookie.
+
+        Without a session, nothing is revoked.
+
+        Args:
+            idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
+                nothing twice.
+
+        Raises:
+            AthenaError: An error of every call.
+        """
+        answer: models.LoggedOut = await self.request("POST", "/logout", models.LoggedOut, key=idempotency_key)
+        return answer
+
     def list_schedules(
         self,
         *,
@@ -3397,6 +3548,7 @@ class AsyncOperations(AsyncCore):
             "anchor",
             "approval",
             "ask",
+            "authentication",
             "bulk",
             "cancel",
             "clock",
@@ -3413,6 +3565,7 @@ class AsyncOperations(AsyncCore):
             "schedule",
             "server",
             "suppression",
+            "token",
         ]
         | None = None,
         created_after: datetime | str | None = None,

@@ -27,6 +27,7 @@ import type {
   RejectionReason,
   Reliability,
   RetryWith,
+  Role,
   RuleScope,
   RunChanges,
   RunStatus,
@@ -49,6 +50,8 @@ export interface AskOption {
 }
 
 export type AskOptionKind = "allow_once" | "reject_once";
+
+export type AuthnFailedCode = "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "RATE_LIMITED";
 
 export type AuthzDeniedDenyReason = "ROLE_MISSING" | "SCOPED_ACCESS_VIOLATION";
 
@@ -295,6 +298,8 @@ export interface ScheduleTarget {
   /** Id of the workflow; absent without one. */
   readonly workflowId?: string | undefined;
 }
+
+export type TokenRevokedCause = "expiry" | "requested" | "superseded";
 
 export type ToolCalledRefused = "bad-arguments" | "denied" | "too-many-asks" | "unknown-tool";
 
@@ -911,6 +916,45 @@ export interface PermissionRuleRevokedEvent extends EventBase {
     readonly ruleId: string;
     /** Why it is paused. */
     readonly cause: PermissionRuleRevokedCause | (string & {});
+    /** Identity that halted all work; absent without a halt. */
+    readonly by?: string | undefined;
+  };
+}
+
+/**
+ * An Admin created a token for an identity, or an identity logged in with the token `parent`.
+ *
+ * `sha256` is the hash of the whole token in hex; the token itself is not stored. `parent` is a token id, or `api-
+ * token:` and a fingerprint of the token in the settings.
+ */
+export interface TokenCreatedEvent extends EventBase {
+  readonly type: "token.created";
+  readonly payload: {
+    /** Id of the token or session. */
+    readonly tokenId: string;
+    /** Name of the caller. */
+    readonly identity: string;
+    /** Who wrote it. */
+    readonly role: Role | (string & {});
+    readonly expiresAtMs: number;
+    /** SHA-256 in hex. */
+    readonly sha256: string;
+    /** Identity that halted all work; absent without a halt. */
+    readonly by: string;
+    /** What the limit counts by. */
+    readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
+    readonly parent?: string | undefined;
+  };
+}
+
+/** A token ended: an identity revoked it or logged out, it expired, or a newer login replaced it. */
+export interface TokenRevokedEvent extends EventBase {
+  readonly type: "token.revoked";
+  readonly payload: {
+    /** Id of the token or session. */
+    readonly tokenId: string;
+    /** Why it is paused. */
+    readonly cause: TokenRevokedCause | (string & {});
     /** Identity that halted all work; absent without a halt. */
     readonly by?: string | undefined;
   };
@@ -2012,6 +2056,26 @@ export interface AuthzDeniedEvent extends EventBase {
 }
 
 /**
+ * Requests with a token were refused: their number since `since`, and the code of the last one.
+ *
+ * `tokenId` is set if all of them named a token that exists. `peer` is their address. Without it, they are the rest:
+ * from several addresses.
+ */
+export interface AuthnFailedEvent extends EventBase {
+  readonly type: "authn.failed";
+  readonly payload: {
+    /** Number of failures. */
+    readonly count: number;
+    /** Error code, as in `ErrorCode`; older logs may hold others. */
+    readonly code: AuthnFailedCode | (string & {});
+    /** Since when it fails. */
+    readonly since: string;
+    /** Id of the token or session. */
+    readonly tokenId?: string | undefined;
+  };
+}
+
+/**
  * Requests of an identity for an operation were stopped or refused without an event for each one.
  *
  * A limit of recorded refusals was exceeded. `*` means several identities or operations. `since` is the time of the
@@ -2122,6 +2186,8 @@ export type KnownEvent =
   | HarnessProfileCreatedEvent
   | PermissionRuleCreatedEvent
   | PermissionRuleRevokedEvent
+  | TokenCreatedEvent
+  | TokenRevokedEvent
   | RunTemplateCreatedEvent
   | RunTemplateUpdatedEvent
   | RunTemplateRunEvent
@@ -2191,6 +2257,7 @@ export type KnownEvent =
   | Authz_mode_activeEvent
   | RbacRolesLoadedEvent
   | AuthzDeniedEvent
+  | AuthnFailedEvent
   | RequestsSuppressedEvent
   | SafetyViolationEvent
   | LogForkedEvent
@@ -2226,6 +2293,8 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "harness-profile.created",
   "permission-rule.created",
   "permission-rule.revoked",
+  "token.created",
+  "token.revoked",
   "run-template.created",
   "run-template.updated",
   "run-template.run",
@@ -2295,6 +2364,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "AUTHZ_MODE_ACTIVE",
   "rbac.roles.loaded",
   "authz.denied",
+  "authn.failed",
   "requests.suppressed",
   "safety.violation",
   "log.forked",

@@ -219,6 +219,16 @@ export interface ListPolicyConcurrencyRejectionsQuery extends PageQuery {
   readonly order?: "newest" | "oldest" | undefined;
 }
 
+/** The query of `listTokens`. */
+export interface ListTokensQuery extends PageQuery {
+  /** Only tokens of this identity. */
+  readonly identity?: string | undefined;
+  /** Only tokens with this status. */
+  readonly status?: types.TokenStatus | undefined;
+  /** Only tokens, or only sessions. */
+  readonly kind?: types.TokenKind | undefined;
+}
+
 /** The query of `getScheduleLogs`. */
 export interface GetScheduleLogsQuery {
   /** The id of the last entry received. */
@@ -774,6 +784,46 @@ export class Operations extends Transport {
   /** Lift the halt. Runs in line are admitted in order. Without a halt, nothing changes. */
   async liftHalt(options: WriteOptions = {}): Promise<types.HaltRecord> {
     return (await this.request(rows.liftHalt, { ...options })).data;
+  }
+
+  /** List tokens and sessions, newest first, without their text. */
+  listTokens(query: ListTokensQuery = {}, options: ReadOptions = {}): Pages<types.Token, types.TokenPage> {
+    return new Pages(this, rows.listTokens, { query: { ...query }, ...options }, (page) => page.items, "cursor");
+  }
+
+  /**
+   * Create a token for an identity. The answer contains its text, which is not stored.
+   *
+   * A request with the token has the lesser of its role and the identity's current role. If the answer is lost, revoke
+   * the token and create another one: a repeated key answers the record without the text.
+   */
+  async createToken(body: types.TokenBody, options: WriteOptions = {}): Promise<types.CreatedToken> {
+    return (await this.request(rows.createToken, { body, ...options })).data;
+  }
+
+  /** Get a token or session, valid or not, without its text. */
+  async getToken(tokenId: string, options: ReadOptions = {}): Promise<types.Token> {
+    return (await this.request(rows.getToken, { path: { tokenId }, ...options })).data;
+  }
+
+  /** Revoke a token with its sessions, or one session. Its open streams end within a second. */
+  async revokeToken(tokenId: string, options: WriteOptions = {}): Promise<types.Token> {
+    return (await this.request(rows.revokeToken, { path: { tokenId }, ...options })).data;
+  }
+
+  /**
+   * Log in: trade the token of the request for a session of at most twelve hours, in a cookie.
+   *
+   * Send the token as `Authorization: Bearer …`. The session has its identity, role and scope, and ends with it. The
+   * 21st session of a token ends the oldest. The answer to a repeated key sets no cookie.
+   */
+  async logIn(options: WriteOptions = {}): Promise<types.Token> {
+    return (await this.request(rows.logIn, { ...options })).data;
+  }
+
+  /** Log out: revoke the session of the cookie, and delete the cookie. Without a session, nothing is revoked. */
+  async logOut(options: WriteOptions = {}): Promise<types.LoggedOut> {
+    return (await this.request(rows.logOut, { ...options })).data;
   }
 
   /** List schedules in the order of their creation. */

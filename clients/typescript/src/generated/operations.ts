@@ -14,6 +14,7 @@ import type {
   CancelRequestPage,
   Cancelled,
   Capabilities,
+  CreatedToken,
   DeadLetter,
   DeadLetterPage,
   DecidedDeadLetter,
@@ -33,6 +34,7 @@ import type {
   HarnessProfilePage,
   Health,
   KeptAnchorPage,
+  LoggedOut,
   MemoryEntry,
   MemoryEntryPage,
   Message,
@@ -63,6 +65,8 @@ import type {
   Simulation,
   StepItemPage,
   TickResult,
+  Token,
+  TokenPage,
   TranscriptEntryPage,
   UpdatedSchedule,
   ViewDigests,
@@ -166,6 +170,12 @@ export const listPolicyConcurrencyRejections: Operation<RejectionPage> = { id: "
 export const getHalt: Operation<HaltRecord> = { id: "getHalt", method: "GET", path: "/halt", command: "halted" };
 export const startHalt: Operation<HaltRecord> = { id: "startHalt", method: "POST", path: "/halt", command: "halt" };
 export const liftHalt: Operation<HaltRecord> = { id: "liftHalt", method: "DELETE", path: "/halt", command: "unhalt" };
+export const listTokens: Operation<TokenPage> = { id: "listTokens", method: "GET", path: "/tokens", command: "tokens list" };
+export const createToken: Operation<CreatedToken> = { id: "createToken", method: "POST", path: "/tokens", command: "tokens create" };
+export const getToken: Operation<Token> = { id: "getToken", method: "GET", path: "/tokens/:tokenId", command: "tokens get" };
+export const revokeToken: Operation<Token> = { id: "revokeToken", method: "DELETE", path: "/tokens/:tokenId", command: "tokens revoke" };
+export const logIn: Operation<Token> = { id: "logIn", method: "POST", path: "/login", command: "tokens login" };
+export const logOut: Operation<LoggedOut> = { id: "logOut", method: "POST", path: "/logout", command: "tokens logout" };
 export const listSchedules: Operation<ScheduledTaskPage> = { id: "listSchedules", method: "GET", path: "/schedules", command: "schedules list" };
 export const createSchedule: Operation<ScheduledTask> = { id: "createSchedule", method: "POST", path: "/schedules", command: "schedules create" };
 export const tickSchedules: Operation<TickResult> = { id: "tickSchedules", method: "POST", path: "/schedules/tick", command: "schedules tick" };

@@ -433,7 +433,7 @@ export interface AuditEntryPage {
   readonly nextCursor?: string | undefined;
 }
 
-export type AuditKind = "anchor" | "approval" | "ask" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression";
+export type AuditKind = "anchor" | "approval" | "ask" | "authentication" | "bulk" | "cancel" | "clock" | "dead-letter" | "denial" | "fork" | "halt" | "permission-rule" | "policy" | "redaction" | "rejection" | "resume" | "roles" | "schedule" | "server" | "suppression" | "token";
 
 /** Authentication and authorization of the server. */
 export interface AuthCapabilities {
@@ -535,6 +535,18 @@ export interface Caller {
   readonly operations: readonly string[];
   /** Names that the caller may see, by kind; absent: all. */
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** The token that the caller sent; absent without one. */
+  readonly token?: CallerToken | undefined;
+}
+
+/** The token of the caller: its id and expiry, if it is stored, and whether it is a session of the console. */
+export interface CallerToken {
+  /** True for a session of the console. */
+  readonly session: boolean;
+  /** Its id; absent for `ATHENA_AUTH_API_TOKEN`. */
+  readonly tokenId?: string | undefined;
+  /** When it expires; absent for `ATHENA_AUTH_API_TOKEN`. */
+  readonly expiresAt?: string | undefined;
 }
 
 /** The reason for cancelling a run. */
@@ -789,6 +801,42 @@ export interface CostSummary {
   readonly unpricedCalls: number;
   /** Costs of the day. */
   readonly today: DaySpend;
+}
+
+/** A new token. `token` is its text: it is answered once, and the answer to a repeated key lacks it. */
+export interface CreatedToken {
+  /** Id of the token or session. */
+  readonly tokenId: string;
+  /** Kind of the content. */
+  readonly kind: TokenKind | (string & {});
+  /** Current status. */
+  readonly status: TokenStatus | (string & {});
+  /** Name of the caller. */
+  readonly identity: string;
+  /** Who wrote it. */
+  readonly role: Role | (string & {});
+  /** Identity that created it. */
+  readonly createdBy: string;
+  /** When it was created. */
+  readonly createdAt: string;
+  /** When it expires; absent: never. */
+  readonly expiresAt: string;
+  /** What the limit counts by. */
+  readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** Reason, for auditors. */
+  readonly note?: string | undefined;
+  /** Token that opened the session; absent for a token. */
+  readonly parentId?: string | undefined;
+  /** When it was revoked or expired; absent while in force. */
+  readonly revokedAt?: string | undefined;
+  /** Identity that revoked it; absent otherwise. */
+  readonly revokedBy?: string | undefined;
+  /** When it last allowed a call; absent before that. */
+  readonly lastUsedAt?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
+  /** The text of the token, answered once. */
+  readonly token?: string | undefined;
 }
 
 /** The one thing that a run waits for now, and since when. `asks` are its open asks, if it waits for answers. */
@@ -1070,7 +1118,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -1873,6 +1921,12 @@ export type LimitScope = "harness-profile" | "provider" | "session";
 
 export type LimitStrategy = "enqueue" | "reject";
 
+/** The session that ended; absent if the caller had none. */
+export interface LoggedOut {
+  /** The session that ended; absent if there was none. */
+  readonly tokenId?: string | undefined;
+}
+
 /**
  * A list from an earlier step's output or from the workflow's input. The step runs once for each item.
  *
@@ -2464,7 +2518,7 @@ export interface ReadMemoryBody {
   readonly lines?: number | null | undefined;
 }
 
-export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "workflow" | "workflow-run";
+export type RecordKind = "ask" | "dead-letter" | "directive" | "drain" | "evidence" | "harness-profile" | "memory" | "message" | "permission-rule" | "redrive" | "run" | "run-template" | "schedule" | "token" | "workflow" | "workflow-run";
 
 /**
  * A job that requeues dead letters. `status` is `running`, `completed`, `cancelled` or `dry-run`.
@@ -3805,6 +3859,61 @@ export interface TickResult {
   readonly skipped: number;
 }
 
+/**
+ * An API token or a console session, without its secret. A session is a token with `parentId`.
+ *
+ * `role` is the highest role that its requests may have. `parentId` is the token that logged in, or names
+ * `ATHENA_AUTH_API_TOKEN` by its fingerprint. `lastUsedAt` is exact to a minute. A token with `redacted` lost its note.
+ */
+export interface Token {
+  /** Id of the token or session. */
+  readonly tokenId: string;
+  /** A token, or a session of the console. */
+  readonly kind: TokenKind | (string & {});
+  /** Current status. */
+  readonly status: TokenStatus | (string & {});
+  /** Identity of its requests. */
+  readonly identity: string;
+  /** Highest role of its requests. */
+  readonly role: Role | (string & {});
+  /** Identity that created it. */
+  readonly createdBy: string;
+  /** When it was created. */
+  readonly createdAt: string;
+  /** When it expires. */
+  readonly expiresAt: string;
+  /** Names that it may concern, by kind; absent: all. */
+  readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** Note of the Admin who created it; absent once redacted. */
+  readonly note?: string | undefined;
+  /** Token that opened the session; absent for a token. */
+  readonly parentId?: string | undefined;
+  /** When it was revoked; absent while it is not. */
+  readonly revokedAt?: string | undefined;
+  /** Identity that revoked it; absent otherwise. */
+  readonly revokedBy?: string | undefined;
+  /** When it was last used, exact to a minute; absent before that. */
+  readonly lastUsedAt?: string | undefined;
+  /** True if the content was erased; else absent. */
+  readonly redacted?: boolean | undefined;
+}
+
+/** A new token: its identity, its highest role, its scope, and its age in milliseconds (90 days by default). */
+export interface TokenBody {
+  /** Identity of its requests. */
+  readonly identity: string;
+  /** Highest role of its requests; at most the identity's role. */
+  readonly role: TokenRole;
+  /** Names that it may concern, by kind; absent: all. */
+  readonly scope?: TokenScope | null | undefined;
+  /** Milliseconds until it expires; 90 days by default. */
+  readonly expiresAfterMs?: number | null | undefined;
+  /** Purpose of the token. */
+  readonly note?: string | null | undefined;
+}
+
+export type TokenKind = "session" | "token";
+
 /** Tokens of all calls. Ratios are shares of the sum of input and output tokens, 0 to 1. */
 export interface TokenMix {
   /** Input tokens, with cached ones; absent if unknown. */
@@ -3818,6 +3927,28 @@ export interface TokenMix {
   /** Share of output tokens, 0 to 1. */
   readonly outputRatio: number;
 }
+
+/** Part of a list. `nextCursor` is present if more follows. */
+export interface TokenPage {
+  /** Items of this page. */
+  readonly items: readonly Token[];
+  /** Cursor of the next page; absent on the last. */
+  readonly nextCursor?: string | undefined;
+}
+
+export type TokenRole = "Admin" | "Operator" | "Viewer";
+
+/** The sessions, runs and personas that a token is restricted to. All kinds must match. */
+export interface TokenScope {
+  /** Sessions that it may concern; absent: all. */
+  readonly sessions?: readonly string[] | null | undefined;
+  /** Runs that it may concern; absent: all. */
+  readonly runs?: readonly string[] | null | undefined;
+  /** Personas that it may concern; absent: all. */
+  readonly personas?: readonly string[] | null | undefined;
+}
+
+export type TokenStatus = "active" | "expired" | "revoked";
 
 /** The rules of the tools. Without them `shell` starts nothing, `files` only reads, and nothing is asked. */
 export interface ToolPolicies {

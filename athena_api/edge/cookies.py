@@ -1,0 +1,23 @@
+"""The session cookie of the console: its name and attributes.
+
+With TLS its name begins with `__Host-`, so that a browser accepts it only from this host, with `Secure` and for all
+paths. No other host of the domain can set or replace it.
+"""
+
+SESSION_COOKIE = "athena_session"
+ATTRIBUTES = "Path=/; HttpOnly; SameSite=Strict"
+
+
+def cookie_name(*, tls: bool) -> str:
+    """Return the name of the session cookie."""
+    return f"__Host-{SESSION_COOKIE}" if tls else SESSION_COOKIE
+
+
+def session_cookie(token: str, seconds: int, *, tls: bool) -> str:
+    """Return the value of ``Set-Cookie`` that stores a session for ``seconds``."""
+    return f"{cookie_name(tls=tls)}={token}; {ATTRIBUTES}; Max-Age={seconds}" + ("; Secure" if tls else "")
+
+
+def cleared_cookie(*, tls: bool) -> str:
+    """Return the value of ``Set-Cookie`` that deletes the session cookie."""
+    return session_cookie("", 0, tls=tls)
