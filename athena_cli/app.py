@@ -15,6 +15,7 @@ from athena_cli.words.examples import EXAMPLES
 from athena_cli.words.names import OLD_FLAGS, SECTIONS, renamed
 from athena_cli.words.sentences import usage_of
 from athena_core import __version__
+from athena_core.system import own_environment
 from athena_core.system.supervisor import protect
 from athena_core.text import printable
 
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Without ``arguments``, run as the program ``athena``."""
     _open_closed_streams()
     if arguments is None:
+        own_environment.hide()
         protect()
     given = join_switch_values(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -13,6 +13,7 @@ from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_networks, parse_secrets, parse_token
 from athena_core.roles import check_header_name, parse_group_role_map, parse_role, parse_role_map
+from athena_core.system import own_environment
 from athena_core.system.dotenv import read_dotenv
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
 
@@ -543,6 +544,11 @@ def _read_secret(variable: str, path: str) -> str:
 def other_environment() -> dict[str, str]:
     """Return the environment without settings, for a child process that is given its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ATHENA_")}
+
+
+def forget() -> None:
+    """Remove the settings and other tools' keys from the environment. For servers, once they have read them."""
+    own_environment.remove(name for name in list(os.environ) if name.startswith("ATHENA_") or name in VENDOR_VARIABLES)
 
 
 def replaced(environment: Mapping[str, str] | None = None) -> list[str]:

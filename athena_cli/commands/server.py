@@ -46,13 +46,14 @@ def serve(
     import logging.config
 
     from athena_api.edge.access_log import log_lines
-    from athena_core.settings import load, replaced
+    from athena_core.settings import forget, load, replaced
 
     formatter = _formatter(log)
     logging.config.dictConfig(log_lines(formatter=formatter))
     settings = load()
     for warning in replaced():
         render.note(f"Warning: {warning}")
+    forget()
 
     from athena_api import server
     from athena_api.app import build
@@ -144,9 +145,10 @@ def worker(*, concurrency: int | None = None, providers: str | None = None, log:
     if "" in serves:
         raise Misused("--providers: expected names, separated by commas")
 
-    from athena_core.settings import load
+    from athena_core.settings import forget, load
 
     settings = load()
+    forget()
     settings = settings.replace(executor="inline", executor_max_runs=concurrency or settings.executor_max_runs)
 
     from athena_api.edge import versions

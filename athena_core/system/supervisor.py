@@ -17,7 +17,10 @@ import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
+CAP_SYS_PTRACE = 19
+CAPABILITY_VERSION = 0x20080522
 ROUND_SECONDS_MAX = 0.1
 NOTHING_STARTED = 1
 OK = b"\0"
@@ -44,6 +47,21 @@ def prctl(option: int, value: int) -> None:
     if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def renounce_tracing() -> None:
+    """Give up the capability to trace any process, also for the programs that this process starts.
+
+    A command of a server that runs as root could read the server's memory with it. Users without it lose nothing.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(CAP_SYS_PTRACE), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, then their upper halves
+    if libc.capget(header, sets) == 0 and (sets[1] | sets[2]) & 1 << CAP_SYS_PTRACE:
+        for number in range(3):
+            sets[number] &= ~(1 << CAP_SYS_PTRACE)
+        libc.capset(header, sets)
 
 
 def children() -> list[int]:
@@ -117,6 +135,7 @@ def main(parent: int, report: int, argv: list[str]) -> None:
         signal.signal(number, _stop)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_DUMPABLE, 0)  # the command cannot trace this process, and there are no core dumps
+    renounce_tracing()
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it ended before PR_SET_PDEATHSIG took effect
         os._exit(NOTHING_STARTED)

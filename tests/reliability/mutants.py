@@ -315,6 +315,17 @@ MUTANTS: tuple[Mutant, ...] = (
         ("athena_cli/app.py", "        protect()\n", "        pass\n"),
     ),
     of(
+        "the server's environment stays in /proc",
+        "tests/core/system/test_own_environment.py::"
+        "test_no_process_reads_a_hidden_environment_and_its_own_code_reads_all_of_it",
+        ("athena_core/system/own_environment.py", "        ctypes.memset(start, 0, end - start)\n", "        pass\n"),
+    ),
+    of(
+        "commands of a root server may trace it",
+        "tests/core/system/test_process.py::test_a_command_may_trace_no_process",
+        (SUPERVISOR, "    renounce_tracing()\n    prctl", "    prctl"),
+    ),
+    of(
         "a command takes files for a repository",
         "tests/core/services/reviews/test_git.py::test_git_as_a_tool_takes_no_directory_of_files_for_a_repository",
         ("athena_core/system/process.py", '    "safe.bareRepository": "explicit",\n', ""),

@@ -197,3 +197,15 @@ def test_servers_and_workers_are_closed_to_other_processes_of_their_user(
         assert program.stdout.readline()
         spy = (*UNPRIVILEGED, "cat", f"/proc/{program.pid}/environ")
         assert b"denied" in subprocess.run(spy, capture_output=True, check=False).stderr
+
+
+@LINUX
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has the capability")
+async def test_a_command_may_trace_no_process() -> None:
+    """A server that runs as root is not dumpable, which closes its memory to commands without this capability."""
+    child = await Child.start(("grep", "^Cap", "/proc/self/status"), environment(), fed=False)
+    await child.exited.wait()
+    sets = [int(line.split()[1], 16) for line in (await child.output.read()).decode().splitlines()]
+    await child.end()
+    assert len(sets) == 5
+    assert not [value for value in sets if value >> supervisor.CAP_SYS_PTRACE & 1]
