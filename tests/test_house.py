@@ -128,7 +128,12 @@ def packages_have_door_plates(sources: Sources) -> Iterator[Breach]:
                 yield Breach(path, 1, f"the door plate lacks '{part}'", "write it into the docstring, a line or two")
 
 
-READERS = {"athena_core/clock.py", "athena_core/settings.py", "athena_core/system/supervisor.py"}
+READERS = {
+    "athena_core/clock.py",
+    "athena_core/settings.py",
+    "athena_core/system/own_environment.py",
+    "athena_core/system/supervisor.py",
+}
 
 
 def clocks_and_environment_have_one_reader(sources: Sources) -> Iterator[Breach]:

@@ -31,7 +31,8 @@ import os, posix
 from athena_core.settings import forget, load
 assert load().openai_api_key == os.environ["ATHENA_OPENAI_API_KEY"]
 forget()
-print([name for name in (*os.environ, *map(os.fsdecode, posix.environ)) if name.startswith(("ATHENA", "OPENAI"))], flush=True)
+left = (*os.environ, *map(os.fsdecode, posix.environ))
+print([name for name in left if name.startswith(("ATHENA", "OPENAI"))], flush=True)
 os.execv("/usr/bin/env", ["env"])
 """
 
