@@ -15,6 +15,7 @@ HIDES = """
 import ctypes, os, sys
 from athena_core.system import own_environment
 had = dict(os.environ)
+sys.stdin.readline()
 own_environment.hide()
 libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
@@ -60,6 +61,8 @@ def test_no_process_reads_a_hidden_environment_and_its_own_code_reads_all_of_it(
         assert running.stdout
         assert running.stdin
         before = Path(f"/proc/{running.pid}/environ").read_bytes()
+        running.stdin.write(b"\n")
+        running.stdin.flush()
         assert running.stdout.readline() == b"hidden\n"
         shown = Path(f"/proc/{running.pid}/environ").read_bytes()
         kept = running.communicate(b"\n")[0]
