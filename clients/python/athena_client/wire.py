@@ -95,6 +95,19 @@ def server_url(url: str) -> str:
     return url
 
 
+def bearer_of(token: str | None, base_url: str, identity: str | None) -> dict[str, str]:
+    """Return the header that sends a token, if there is one. Raise ValueError, which does not quote the token."""
+    if token is None:
+        return {}
+    if not (token.isascii() and token.isprintable()) or not token or " " in token:
+        raise ValueError("token: it is empty, or has characters other than visible ASCII, such as a line end")
+    if identity is not None:
+        raise ValueError("token: give it or an identity, not both: a token contains its identity")
+    if "@" in server_url(base_url).partition("://")[2].partition("/")[0]:
+        raise ValueError("token: give it or a user in base_url, not both")
+    return {"authorization": f"Bearer {token}"}
+
+
 def header_text(name: str, value: str) -> str:
     """Return the value of a header. Raise ValueError if a header cannot carry it."""
     if not (value.isascii() and value.isprintable()):

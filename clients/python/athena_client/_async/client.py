@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class AsyncAthena(AsyncOperations):
     """A client of a control plane: a method for each operation, and ``run``, ``start``, ``follow`` and ``events``.
 
-    ``AsyncAthena("http://127.0.0.1:8787", identity="ada")`` connects at the first call. Use it as a context manager,
-    or call ``aclose``. ``timeout`` is the longest silence of the server and ``deadline`` the time for the attempts of
+    ``AsyncAthena("https://athena.example", token=token)`` connects at the first call. Use it as a context manager, or
+    call ``aclose``. ``timeout`` is the longest silence of the server and ``deadline`` the time for the attempts of
     a call, in seconds. ``AsyncCore`` describes all arguments.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -45,9 +46,12 @@ class AsyncCore:
     Args:
         base_url: URL of the server, without ``/api/v1``. Raises ValueError if it is not an http or https URL.
         identity: Identity to send if the server asks for one, in printable ASCII characters; else raises ValueError.
+        token: Token to send instead of an identity, which it contains. Errors and texts of the client never quote it,
+            and it is never sent to another host: redirects are not followed.
         timeout: Seconds to wait for a connection, and for the next bytes of an answer. A call that waits for a run may
             take longer: after a silence the client asks if the server still answers.
         deadline: Seconds during which a failed request is repeated, from its first attempt.
+        verify: TLS context for an https server whose certificate is from a private authority.
         transport: Transport of httpx2 to use instead of sockets.
         identity_header: Name of the identity header, if the server uses another one.
         answer_bytes_max: Maximum size of an answer in bytes.
@@ -60,23 +64,28 @@ class AsyncCore:
         base_url: str = "http://127.0.0.1:8787",
         identity: str | None = None,
         *,
+        token: str | None = None,
         timeout: float = TIMEOUT_SECONDS,
         deadline: float = DEADLINE_SECONDS,
+        verify: SSLContext | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         identity_header: str = IDENTITY_HEADER,
         answer_bytes_max: int = wire.ANSWER_BYTES_MAX,
         frame_bytes_max: int = wire.FRAME_BYTES_MAX,
         clock: AsyncClock | None = None,
     ) -> None:
-        headers = {"user-agent": wire.USER_AGENT}
+        headers = httpx2.Headers(wire.bearer_of(token, base_url, identity))  # its repr hides the token
+        del token  # some tracebacks show the variables of a frame
+        headers["user-agent"] = wire.USER_AGENT
         if identity is not None:
             headers[identity_header] = wire.header_text("identity", identity)
         self._http = httpx2.AsyncClient(
             base_url=wire.server_url(base_url),
             headers=headers,
             timeout=httpx2.Timeout(timeout, pool=None),
+            verify=verify or True,
             transport=transport,
-            trust_env=False,  # the identity must not go to a proxy of the environment
+            trust_env=False,  # the identity or token must not go to a proxy of the environment
             limits=httpx2.Limits(max_connections=None),
         )
         self._timeout = timeout
