@@ -19,6 +19,8 @@ export interface AthenaOptions {
   readonly baseUrl?: string | URL;
   /** The identity to send as `x-athena-identity`. Leave it out where a proxy sets it. */
   readonly identity?: string;
+  /** The token to send instead of an identity. No error and no text of the client has it. */
+  readonly token?: string;
   /** Headers of every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The fetch to use. Default: the global one. */
@@ -43,7 +45,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const SENT = { cache: "no-store", redirect: "manual" } as const; // another host must not get the identity
+const SENT = { cache: "no-store", redirect: "manual" } as const; // another host must not get the identity or token
 
 type Plain = string | number | boolean;
 
@@ -123,8 +125,17 @@ function baseOf(given: string | URL | undefined): string {
   return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
 }
 
+/** Return the token of the options. Throws RangeError, which does not quote it. */
+function tokenOf({ token, identity }: AthenaOptions): string | undefined {
+  if (token === undefined) return undefined;
+  if (!/^[!-~]+$/.test(token)) throw new RangeError("token: it is empty, or has characters other than visible ASCII");
+  if (identity) throw new RangeError("token: give it or an identity, not both");
+  return token;
+}
+
 /** Sends requests to a server. Throws RangeError or TypeError for a wrong address. */
 export class Transport {
+  readonly #token: string | undefined; // a private field, which no console prints
   private readonly base: string;
   private readonly headers: Readonly<Record<string, string>>;
   private readonly fetch: typeof globalThis.fetch;
@@ -133,6 +144,7 @@ export class Transport {
   private readonly answerBytesMax: number;
 
   constructor(options: AthenaOptions = {}) {
+    this.#token = tokenOf(options);
     this.base = baseOf(options.baseUrl);
     this.headers = { ...(options.identity ? { "x-athena-identity": options.identity } : {}), ...options.headers };
     const { fetch } = options;
@@ -161,7 +173,7 @@ export class Transport {
   }
 
   private initOf(operation: Operation<unknown>, parts: RequestParts): RequestInit {
-    const headers = new Headers({ ...this.headers, ...parts.headers }); // throws for values that cannot be sent
+    const headers = this.headersOf(parts);
     const init: RequestInit = { method: operation.method, headers, ...SENT };
     if (parts.ifMatch !== undefined) headers.set("if-match", parts.ifMatch);
     if (parts.respondAsync) headers.set("prefer", "respond-async");
@@ -170,6 +182,13 @@ export class Transport {
     if (parts.body === undefined) return init;
     headers.set("content-type", "application/json");
     return { ...init, body: JSON.stringify(parts.body) };
+  }
+
+  /** Return the headers of the client and of a call. Throws TypeError for values that cannot be sent. */
+  private headersOf(parts: CallOptions): Headers {
+    const headers = new Headers({ ...this.headers, ...parts.headers });
+    if (this.#token) headers.set("authorization", `Bearer ${this.#token}`);
+    return headers;
   }
 
   private async attempt<T>(
@@ -236,7 +255,8 @@ export class Transport {
   /** Yield the frames of one connection. Throws Failed if it is lost or rejected. */
   private async *frames(url: string, parts: StreamParts, opened: () => void): AsyncGenerator<Frame, void, undefined> {
     const cutoff = new Cutoff(parts.signal);
-    const headers = new Headers({ ...this.headers, ...parts.headers, accept: "text/event-stream" });
+    const headers = this.headersOf(parts);
+    headers.set("accept", "text/event-stream");
     const lost = (error: unknown): Failed => new Failed(unreachable(lossOf(error, cutoff, SILENCE_MS_MAX), 0, error));
     try {
       cutoff.arm(parts.timeoutMs ?? this.timeoutMs);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import * as operations from "../src/generated/operations.js";
 import { Athena, AthenaError, type AthenaOptions, pathOf } from "../src/index.js";
 import { retryAfterMs } from "../src/timing.js";
@@ -260,6 +261,68 @@ test("a redirect is not followed: another host does not get the identity", async
     await served([away], use, { identity: "alice" });
   });
   assert.equal(elsewhere.length, 1);
+});
+
+const TOKEN = `ath_${"T0K3N".repeat(10)}`;
+
+test("the token goes with each request and stream, and not along a redirect", async () => {
+  const elsewhere = await served([answer(null)], async (other) => {
+    const { base } = other as unknown as { base: string };
+    const away: Step = (_, response) => response.writeHead(307, { location: `${base}/api/v1/policy` }).end();
+    const steps = [answer(null), stream(frames(1), () => undefined), away];
+    const use = async (athena: Athena): Promise<void> => {
+      await athena.getPolicy({ headers: { Authorization: "Basic other" } });
+      await athena.events().next();
+      await assert.rejects(athena.getPolicy(), { code: "INVALID_ANSWER", status: 307 });
+    };
+    const seen = await served(steps, use, { token: TOKEN });
+    assert.deepEqual(
+      seen.map((one) => one.headers.authorization),
+      Array(3).fill(`Bearer ${TOKEN}`),
+    );
+    assert.equal(seen[0]?.headers["x-athena-identity"], undefined);
+  });
+  assert.equal(elsewhere.length, 0);
+});
+
+test("a stream whose token is refused at a reconnection throws the error", async () => {
+  const revoked = refuse(401, { code: "AUTH_TOKEN_INVALID" }, { "www-authenticate": "Bearer" });
+  const seen = await served([stream(frames(1), (response) => response.end()), revoked], async (athena) => {
+    const events = athena.events();
+    assert.equal((await events.next()).value?.id, "c1");
+    await assert.rejects(events.next(), { code: "AUTH_TOKEN_INVALID", status: 401 });
+  });
+  assert.equal(seen.length, 2);
+});
+
+test("no text of the client and of its errors has the token", async () => {
+  const texts: string[] = [];
+  const keep = (thing: unknown): void =>
+    void texts.push(inspect(thing, { depth: 20, showHidden: true }), String(thing));
+  const use = async (athena: Athena): Promise<void> => {
+    keep(athena);
+    texts.push(JSON.stringify(athena));
+    await athena.getPolicy().catch(keep);
+    await athena.events({ deadlineMs: 0 }).next().catch(keep);
+  };
+  const options = { token: TOKEN, deadlineMs: 0 };
+  await served([refuse(401, { code: "AUTH_TOKEN_EXPIRED" })], use, options);
+  await use(new Athena({ baseUrl: "http://127.0.0.1:1", ...options }));
+  const wrong = ["", "ath_a b", `${TOKEN}\n`].map((token) => ({ token }));
+  for (const parts of [...wrong, { token: TOKEN, identity: "ada" }]) {
+    try {
+      new Athena(parts);
+      assert.fail();
+    } catch (error) {
+      assert.ok(error instanceof RangeError);
+      keep(error);
+    }
+  }
+  assert.ok(texts.length > 16 && texts.includes("AthenaError: no"));
+  assert.deepEqual(
+    texts.filter((text) => text.includes("T0K3N")),
+    [],
+  );
 });
 
 test("an answer without an end is refused", async () => {
