@@ -76,7 +76,7 @@ def test_no_text_of_the_client_has_it(use: Callable[[Athena], Any], caplog: pyte
 
 
 def _texts_of(error: BaseException) -> list[str]:
-    """Return what is printed of an error: also what tools print that show the variables of each frame."""
+    """Return the printed forms of an error, also of tools that show the variables of each frame."""
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     return [str(error), repr(error), repr(vars(error)), "".join(shown.format())]
 
