@@ -7,6 +7,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from athena_api.endpoint.operation import PREFIX
+from athena_cli.exit_codes import Misused
 from athena_cli.offline_log import OfflineLog, open_offline_log
+from athena_cli.output.values import distance
+from athena_cli.transport import tls_context, untrusted
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
@@ -23,6 +27,7 @@ from athena_core.event import Value
 from athena_core.log.port import FORMAT, MOVED_TO, StoreReader
 from athena_core.log.sqlite.connection import check_library
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
+from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
 from athena_core.system.private_file import open_to_others
 from athena_core.text import printable
@@ -30,6 +35,7 @@ from athena_core.text import printable
 SPACE_BYTES_MIN = 1 << 30
 ANSWER_SECONDS_MAX = 2.0
 AHEAD_SECONDS_MAX = 5.0
+EXPIRES_SOON_DAYS = 14
 RECENT_EVENTS = 1_000
 KNOWN = {event.TYPE for event in EVENTS}
 
@@ -155,9 +161,17 @@ def _server(settings: Settings) -> Iterator[CheckResult]:
     url = settings.api_base_url or LOCAL_SERVER_URL
     parts = urlsplit(url)
     try:
-        answer = httpx2.get(url + "/readyz", timeout=ANSWER_SECONDS_MAX, trust_env=False)
-    except httpx2.HTTPError:
-        host, port = parts.hostname or "127.0.0.1", parts.port or 80
+        answer = _get(settings, "/readyz")
+    except Misused as error:
+        yield CheckResult(check="settings", status="wrong", says=error.message, remedy="correct the setting")
+        return
+    except httpx2.HTTPError as error:
+        if (reason := untrusted(error)) is not None:
+            says = f"the certificate of {url} is not accepted: {reason}"
+            remedy = "for a private authority, set ATHENA_API_CA_FILE to its certificate"
+            yield CheckResult(check="server", status="wrong", says=says, remedy=remedy)
+            return
+        host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
         with socket.socket() as probe:
             taken = probe.connect_ex((host, port)) == 0
         yield CheckResult(
@@ -169,6 +183,7 @@ def _server(settings: Settings) -> Iterator[CheckResult]:
         return
     if answer.status_code == 200:
         yield CheckResult(check="server", status="ok", says=f"a server at {url} is ready")
+        yield from check_token(settings, url)
         yield from _problems(settings)
     elif "athena-position" in answer.headers or "x-trace-id" in answer.headers:
         yield CheckResult(
@@ -205,14 +220,65 @@ def _problems(settings: Settings) -> Iterator[CheckResult]:
 
 def _read(settings: Settings, path: str) -> dict[str, Any]:
     """Return the data of a response; empty if the request fails."""
-    identity = {settings.auth_identity_header: settings.cli_identity} if settings.cli_identity else {}
-    url = (settings.api_base_url or LOCAL_SERVER_URL) + PREFIX + path
     try:
-        answer = httpx2.get(url, headers=identity, timeout=ANSWER_SECONDS_MAX, trust_env=False)
+        answer = _get(settings, PREFIX + path)
         data = answer.json()["data"] if answer.status_code == 200 else {}
     except (httpx2.HTTPError, ValueError, LookupError, TypeError):  # it may be another program
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _get(settings: Settings, path: str) -> httpx2.Response:
+    """Send a request to the server as this caller. Raise HTTPError, or Misused for a wrong ATHENA_API_CA_FILE."""
+    url = settings.api_base_url or LOCAL_SERVER_URL
+    headers = httpx2.Headers()
+    if not path.startswith(PREFIX):
+        pass  # a probe, for the port may be another program's
+    elif settings.token:
+        headers["authorization"] = f"Bearer {settings.token}"
+    elif settings.cli_identity:
+        headers[settings.auth_identity_header] = settings.cli_identity
+    verify = tls_context(settings, url) or True
+    return httpx2.get(url + path, headers=headers, timeout=ANSWER_SECONDS_MAX, trust_env=False, verify=verify)
+
+
+def check_token(settings: Settings, url: str) -> Iterator[CheckResult]:
+    """Check that the server accepts ATHENA_TOKEN, that it lasts, and that it is sent encrypted."""
+    if not settings.token:
+        return
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
+        says = f"ATHENA_TOKEN is sent to {parts.hostname} without encryption"
+        yield CheckResult(check="token", status="notice", says=says, remedy="use https:// in ATHENA_API_BASE_URL")
+    answer = _get(settings, f"{PREFIX}/caller")
+    try:
+        body = answer.json()
+        if answer.status_code == 200:
+            yield _token_in_force(body["data"])
+        elif answer.status_code == 401:
+            says = f"the server refuses ATHENA_TOKEN: {body['error']['message']} ({body['error']['code']})"
+            remedy = "ask an Admin for another one: athena tokens create"
+            yield CheckResult(check="token", status="wrong", says=printable(says), remedy=remedy)
+    except (ValueError, LookupError, TypeError):  # an older release, or another program
+        return
+
+
+def _token_in_force(caller: dict[str, Any]) -> CheckResult:
+    who = f"{caller['identity']} ({caller['role']})"
+    token = caller.get("token")
+    if token is None:
+        return CheckResult(check="token", status="notice", says=f"the server ignores ATHENA_TOKEN; you are {who}")
+    expires = token.get("expiresAt")
+    if expires is None:
+        return CheckResult(check="token", status="ok", says=f"ATHENA_TOKEN is accepted, as {who}; it does not expire")
+    left = datetime.fromisoformat(expires) - datetime.fromtimestamp(SystemClock().now() / 1000, UTC)
+    soon = left < timedelta(days=EXPIRES_SOON_DAYS)
+    return CheckResult(
+        check="token",
+        status="notice" if soon else "ok",
+        says=printable(f"ATHENA_TOKEN is accepted, as {who}; it expires {distance(expires)}"),
+        remedy="ask an Admin for another one: athena tokens create" if soon else None,
+    )
 
 
 def _log(log: OfflineLog) -> Iterator[CheckResult]:

@@ -16,7 +16,7 @@ MEANINGS: Mapping[int, str] = {
     FAILED: "The run, workflow or check failed.",
     MISUSED: "Wrong usage or configuration.",
     UNREACHABLE: "No server answered.",
-    REFUSED: "Refused: by the policy, a role, a rate limit or a halt.",
+    REFUSED: "Refused: by authentication, a role, the policy, a rate limit or a halt.",
     NOT_FOUND: "The object does not exist.",
     INTERRUPTED: "Ctrl-C.",
 }
@@ -77,7 +77,7 @@ class Unreachable(Exit):
 
 
 class NotAllowed(Exit):
-    """The policy, a role, a rate limit or a halt does not allow it."""
+    """Authentication, a role, the policy, a rate limit or a halt does not allow it."""
 
     code = REFUSED
     name = "REFUSED"

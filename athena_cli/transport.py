@@ -1,6 +1,7 @@
 """The transport of a command: the client, over HTTP or to the application in this process, by operation id."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -224,6 +225,8 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
     """
     if detached and settings.cli_transport == "local":
         raise Misused("--async requires a server to continue the run", "leave out --transport local")
+    if settings.token and settings.cli_identity:
+        raise Misused("ATHENA_TOKEN: set either this or --identity, not both", "a token contains its identity")
     if settings.cli_identity and not IDENTITY.fullmatch(settings.cli_identity):
         raise Misused(f"--identity: {settings.cli_identity!r} is not a valid identity", "see ATHENA_CLI_IDENTITY")
     if is_reserved(settings.cli_identity):
@@ -245,14 +248,38 @@ async def connect(settings: Settings, *, detached: bool = False) -> AsyncIterato
             client = AsyncCore(
                 url,
                 settings.cli_identity or None,
+                token=settings.token,
                 timeout=settings.cli_api_timeout_ms / 1000,
                 deadline=RETRY_SECONDS,
+                verify=tls_context(settings, url),
                 transport=chosen,
                 identity_header=settings.auth_identity_header,
             )
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misused(f"ATHENA_API_BASE_URL: {error} (it is {settings.api_base_url!r})") from error
         yield Transport(await stack.enter_async_context(client), url, chosen)
+
+
+def tls_context(settings: Settings, url: str) -> ssl.SSLContext | None:
+    """Return the context that trusts only the authorities of ATHENA_API_CA_FILE; None without it. Raise Misused."""
+    path = settings.api_ca_file
+    if path is None or not url.startswith("https://"):
+        return None
+    try:
+        return ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise Misused(f"ATHENA_API_CA_FILE: {path} is not a file of certificates in PEM") from error
+    except OSError as error:
+        raise Misused(f"ATHENA_API_CA_FILE: {path} cannot be read: {error.strerror}") from error
+
+
+def untrusted(error: BaseException | None) -> str | None:
+    """Return why a server's certificate was not accepted, if that is the cause of an error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def template_of(operation: Operation[Any, Any]) -> str:
@@ -265,6 +292,9 @@ def exit_of(error: AthenaError, names: Sequence[str], url: str) -> Exit:
     """Return the exit of a command for an error of the client. ``names`` are the path parameters of the request."""
     if isinstance(error, NoAnswer) and error.status is None:
         note = f"API transport failed for {error.request}: {error.message}"
+        if (reason := untrusted(error)) is not None:
+            remedy = "for a private authority, set ATHENA_API_CA_FILE to its certificate"
+            return Unreachable(f"the certificate of {url} is not accepted: {reason}", remedy, note=note)
         if isinstance(error.__cause__, httpx2.ConnectError):
             return Unreachable(f"no server at {url}", START, note=note)
         return Unreachable(f"the server at {url} does not answer", "see athena doctor", note=note)

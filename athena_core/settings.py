@@ -263,6 +263,7 @@ class Settings:
         _names,
         "Destinations of anchors, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL` (operations.md).",
     )
+    anchor_token = Setting("", parse_token, "Token for the other Athena that anchors are sent to.", secret=True)
     anchor_seconds = Setting("300", _count, "Seconds between two anchors. Without new events no anchor is sent.")
     scheduler = Setting("on", _switch, "Run due schedules. If off, only `POST /schedules/tick` does.")
     schedules_max = Setting("10000", _count, "Maximum number of schedules.")
@@ -485,6 +486,8 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         raise ConfigError("ATHENA_AUTH_ROLE_MAP_FILE: set either this or ATHENA_AUTH_IDENTITY_ROLE_MAP, not both")
     if settings.token and settings.cli_identity:
         raise ConfigError("ATHENA_TOKEN: set either this or ATHENA_CLI_IDENTITY, not both")
+    if settings.anchor_token and sum(place.startswith("athena:") for place in settings.anchor_to) > 1:
+        raise ConfigError("ATHENA_ANCHOR_TOKEN: it is sent to one Athena, but ATHENA_ANCHOR_TO has several")
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         raise ConfigError("ATHENA_TLS_CERT_FILE: set it together with ATHENA_TLS_KEY_FILE, or neither")
     return settings

@@ -38,7 +38,11 @@ LISTS: Mapping[str, str] = {
 }
 """The command group that lists the records of a noun in messages of the server."""
 REMEDIES: Mapping[str, str] = {
-    "AUTH_IDENTITY_MISSING": "give --identity NAME, or set ATHENA_CLI_IDENTITY",
+    "AUTH_IDENTITY_MISSING": "give --identity NAME, or set ATHENA_CLI_IDENTITY or ATHENA_TOKEN",
+    "AUTH_PROXY_UNTRUSTED": "set ATHENA_TOKEN instead of an identity: only trusted proxies may set one",
+    "AUTH_TOKEN_EXPIRED": "ask an Admin for another one: athena tokens create",
+    "AUTH_TOKEN_INVALID": "it may be revoked; ask an Admin for another one: athena tokens create",
+    "AUTH_TOKEN_MISSING": "set ATHENA_TOKEN; an Admin makes a token by athena tokens create",
     "AUTHZ_DENIED": "see athena whoami",
     "HALTED": "see athena halted",
     "POLICY_BUDGET_EXCEEDED": "see athena policy get",

@@ -16,6 +16,7 @@ from tests.support.wrong_settings import WRONG
 SECRETS = {
     "ATHENA_AUTH_API_TOKEN",
     "ATHENA_TOKEN",
+    "ATHENA_ANCHOR_TOKEN",
     "ATHENA_OPENAI_API_KEY",
     "ATHENA_ANTHROPIC_API_KEY",
     "ATHENA_HTTP_PROVIDER_API_KEY",

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -134,16 +134,20 @@ def _url(text: str) -> str:
 
 
 class Sender(NamedTuple):
-    """The needs of sending: a private directory for git, and the identity header for another Athena, if any."""
+    """The needs of sending: a private directory for git, and the headers of requests to another Athena."""
 
     scratch: Path
-    identity: tuple[str, str] | None = None
+    headers: httpx2.Headers = httpx2.Headers(JSON)  # its repr hides a token
 
     @classmethod
     def of(cls, settings: Settings) -> "Sender":
-        """Return the sender of a state directory; it uses the identity of the command line."""
-        name = settings.cli_identity
-        return cls(settings.state_dir, (settings.auth_identity_header, name) if name else None)
+        """Return the sender of a state directory; it uses ATHENA_ANCHOR_TOKEN, or the identity of the command line."""
+        headers = httpx2.Headers(JSON)
+        if settings.anchor_token:
+            headers["authorization"] = f"Bearer {settings.anchor_token}"
+        elif settings.cli_identity:
+            headers[settings.auth_identity_header] = settings.cli_identity
+        return cls(settings.state_dir, headers)
 
     async def send(self, line: AnchorBody, to: Destination) -> None:
         """Append an anchor to a destination. Raise AnchorNotSent."""
@@ -170,18 +174,13 @@ class Sender(NamedTuple):
         except AthenaError as error:
             raise AnchorNotSent(f"{to.shown}: {error.message}") from error
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers of a request to another Athena."""
-        return JSON if self.identity is None else {**JSON, self.identity[0]: self.identity[1]}
-
     async def _put(self, url: str, line: AnchorBody) -> None:
         """Create an object unless it exists."""
         status = await _asked("PUT", url, line, {**JSON, "if-none-match": "*"})
         if status != 412:
             _check(status)
 
-    async def _post(self, url: str, line: AnchorBody, headers: dict[str, str]) -> None:
+    async def _post(self, url: str, line: AnchorBody, headers: Mapping[str, str]) -> None:
         status = await _asked("POST", url, line, headers)
         if status == 409:
             reason = "it keeps another chain value for this position, so one of the two histories was rewritten"
@@ -201,7 +200,7 @@ async def _client() -> httpx2.AsyncClient:
     return await to_thread.run_sync(partial(httpx2.AsyncClient, timeout=SEND_SECONDS_MAX, trust_env=False))
 
 
-async def _asked(method: str, url: str, line: AnchorBody, headers: dict[str, str]) -> int:
+async def _asked(method: str, url: str, line: AnchorBody, headers: Mapping[str, str]) -> int:
     """Send an anchor and return the response's status; the body is not read."""
     client = await _client()
     async with client, client.stream(method, url, content=anchor_line(line), headers=headers) as response:
@@ -256,7 +255,7 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 
 
-async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
+async def _pages(url: str, log_id: str, headers: Mapping[str, str]) -> bytes:
     """Read all kept anchors of a log from another Athena."""
     lines = bytearray()
     query = {"logId": log_id, "limit": "500"}
@@ -271,7 +270,7 @@ async def _pages(url: str, log_id: str, headers: dict[str, str]) -> bytes:
         query["cursor"] = page.next_cursor
 
 
-async def _got(url: str, headers: dict[str, str]) -> bytes:
+async def _got(url: str, headers: Mapping[str, str]) -> bytes:
     """Read a response of bounded size."""
     client = await _client()
     content = bytearray()

@@ -33,6 +33,7 @@ from athena_core.services.proof.anchors import (
     destination_of,
     fetch_anchors,
 )
+from athena_core.settings import load
 from tests.support import repository
 from tests.support.api import PATIENCE_SECONDS
 from tests.support.repository import git
@@ -213,13 +214,38 @@ async def test_another_athena_gets_the_identity_and_its_refusal_is_a_failure(
     tmp_path: Path, status: int, words: str
 ) -> None:
     async with choosing(answering(200, status)) as stub:
-        sender = Sender(tmp_path, ("x-athena-identity", "plane-1"))
+        sender = Sender.of(load({"ATHENA_STATE_DIR": str(tmp_path), "ATHENA_CLI_IDENTITY": "plane-1"}, tmp_path))
         await sender.send(LINE, destination_of(f"athena:{stub.url}"))
         with pytest.raises(AnchorNotSent, match=words):
             await sender.send(LINE, destination_of(f"athena:{stub.url}/"))
         for asked in stub.asked:
             assert asked.head.startswith("post /api/v1/anchors ")
             assert "x-athena-identity: plane-1" in asked.head
+
+
+async def test_another_athena_alone_gets_the_token(tmp_path: Path) -> None:
+    token = "ath_" + "T0K3N" * 10
+    sender = Sender.of(load({"ATHENA_CLI_IDENTITY": "plane-1", "ATHENA_ANCHOR_TOKEN": token}, tmp_path))
+    async with choosing(answering(201, 307)) as stub:
+        await sender.send(LINE, destination_of(f"athena:{stub.url}"))
+        for place in (f"athena:{stub.url}", f"{stub.url}/take", f"{stub.url}/bucket/"):
+            with pytest.raises(AnchorNotSent, match="the response was 307") as caught:
+                await sender.send(LINE, destination_of(place))
+            assert token not in repr(vars(caught.value))
+    assert [f"authorization: bearer {token.lower()}" in asked.head for asked in stub.asked] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not any("x-athena-identity" in asked.head for asked in stub.asked)
+    assert token not in repr(sender)
+
+
+def test_a_token_for_several_places_is_refused(tmp_path: Path) -> None:
+    places = "athena:https://a.example,athena:https://b.example"
+    with pytest.raises(ConfigError, match="ATHENA_ANCHOR_TOKEN: it is sent to one Athena"):
+        load({"ATHENA_ANCHOR_TO": places, "ATHENA_ANCHOR_TOKEN": "x" * 16}, tmp_path)
 
 
 async def test_an_unreachable_place_is_a_failure_that_names_no_secret(tmp_path: Path) -> None:
