@@ -233,7 +233,7 @@ def _get(settings: Settings, path: str) -> httpx2.Response:
     url = settings.api_base_url or LOCAL_SERVER_URL
     headers = httpx2.Headers()
     if not path.startswith(PREFIX):
-        pass  # a probe, for the port may be another program's
+        pass  # a probe, for another program may use the port
     elif settings.token:
         headers["authorization"] = f"Bearer {settings.token}"
     elif settings.cli_identity:
