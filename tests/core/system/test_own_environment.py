@@ -15,6 +15,7 @@ HIDES = """
 import ctypes, os, sys
 from athena_core.system import own_environment
 had = dict(os.environ)
+print("started", flush=True)
 sys.stdin.readline()
 own_environment.hide()
 libc = ctypes.CDLL(None)
@@ -60,6 +61,7 @@ def test_no_process_reads_a_hidden_environment_and_its_own_code_reads_all_of_it(
     with program(HIDES) as running:
         assert running.stdout
         assert running.stdin
+        assert running.stdout.readline() == b"started\n"
         before = Path(f"/proc/{running.pid}/environ").read_bytes()
         running.stdin.write(b"\n")
         running.stdin.flush()
