@@ -187,7 +187,13 @@ def test_without_authentication_only_this_machine_is_served(terminal: Terminal, 
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
-        (["--host", "0.0.0.0"], {}, "Set ATHENA_AUTH_TRUSTED_PROXIES to listen on it"),
+        (
+            ["--host", "0.0.0.0"],
+            {},
+            "To listen on it, set ATHENA_TLS_CERT_FILE and ATHENA_TLS_KEY_FILE, or ATHENA_AUTH",
+        ),
+        ([], {"tls_cert_file": "c", "tls_key_file": "k"}, "ATHENA_TLS_CERT_FILE: "),
+        ([], {"tls_cert_file": "c"}, "set it together with ATHENA_TLS_KEY_FILE"),
         ([], {"auth_trusted_proxies": "0.0.0.0/0"}, "0.0.0.0/0 is every address"),
         ([], {"auth_trusted_proxies": "10.0.0.0/8,::/0"}, "::/0 is every address"),
         (["--uds", "taken"], {}, "another server is listening there"),

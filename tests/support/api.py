@@ -1,5 +1,6 @@
 """The client of the tests: the API over real HTTP, its envelopes opened, its events followed."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,11 +36,17 @@ class Refused(Exception):
 class Api:
     """A client of one server, safe from several threads."""
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str] | None = None, *, trust: ssl.SSLContext | None = None
+    ) -> None:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS)
         self.url = url
         self.http = httpx2.Client(
-            base_url=url + "/api/v1", headers=dict(headers or {}), timeout=PATIENCE_SECONDS, limits=limits
+            base_url=url + "/api/v1",
+            headers=dict(headers or {}),
+            timeout=PATIENCE_SECONDS,
+            limits=limits,
+            verify=trust or True,
         )
 
     def close(self) -> None:

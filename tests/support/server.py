@@ -1,6 +1,7 @@
 """The server under test: a process of its own on a state directory, started, stopped and killed by tests."""
 
 import signal
+import ssl
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +43,8 @@ class Server(Process):
 
     def start(self, port: int = 0, **settings: str) -> Self:
         """Start on the same directory, on a free port or this one, with further settings."""
-        self.url = f"http://127.0.0.1:{self.launch(begin, self._settings | settings, port)}"
+        scheme = "https" if "tls_cert_file" in self._settings else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.launch(begin, self._settings | settings, port)}"
         self.api = self.client()
         self.api.http.get(self.url + "/livez").raise_for_status()
         return self
@@ -51,7 +53,8 @@ class Server(Process):
         """Return a client, which the server object closes."""
         if identity is not None:
             headers["x-athena-identity"] = identity
-        api = Api(self.url, headers)
+        cert = self._settings.get("tls_cert_file")
+        api = Api(self.url, headers, trust=ssl.create_default_context(cafile=cert) if cert else None)
         self._apis.append(api)
         return api
 
