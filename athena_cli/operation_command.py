@@ -47,7 +47,7 @@ def words_of(row: AnyOperation) -> str:
 
 def generated_operations() -> dict[str, AnyOperation]:
     """Return the row behind each generated command, by the words of the command."""
-    return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS and not row.browser}
+    return {words_of(row): row for row in OPERATIONS if words_of(row) not in COMMANDS and row.command != ""}
 
 
 def command_of(operation_id: str) -> Callable[..., None]:

@@ -17,7 +17,7 @@ TokenKind: TypeAlias = Literal["token", "session"]
 TokenStatus: TypeAlias = Literal["active", "expired", "revoked"]
 
 
-class TokenRow(msgspec.Struct, gc=False):
+class IssuedTokenRow(msgspec.Struct, gc=False):
     """A token, by the position of its event. ``status`` is the recorded one: the token may have expired since.
 
     ``scope`` is JSON.
@@ -47,7 +47,7 @@ class TokenPlaceRow(msgspec.Struct, gc=False):
     position: int
 
 
-TOKEN = Table("token", TokenRow, key=("position",), indexes=(("identity", "position"), ("status", "position")))
+TOKEN = Table("token", IssuedTokenRow, key=("position",), indexes=(("identity", "position"), ("status", "position")))
 PLACE = Table("token_place", TokenPlaceRow, key=("token_id",))
 TOKENS = Projection("tokens", version=1, tables=(TOKEN, PLACE))
 
@@ -57,7 +57,7 @@ def token_created(rows: Rows, recorded: Recorded[TokenCreated]) -> None:
     event = recorded.event
     rows.append(
         TOKEN,
-        TokenRow(
+        IssuedTokenRow(
             position=recorded.position,
             token_id=event.token_id,
             kind="token" if event.parent is None else "session",

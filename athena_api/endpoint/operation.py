@@ -131,7 +131,7 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     accepted: Any = None
     """The type of ``data`` of a 202 answer; None if the operation never answers 202."""
     command: str | None = None
-    """The words of its command, unless they follow from its method and path."""
+    """The words of its command, unless they follow from its method and path. Empty: it has none, as for a browser."""
     successor: str | None = None
     """The path that replaces this one, if it is deprecated."""
     shared: bool = False
@@ -149,8 +149,6 @@ class Operation(msgspec.Struct, Generic[B, Q], frozen=True, kw_only=True):
     """True if ``format=csv`` answers a page as comma-separated values, with the next cursor as a header."""
     versioned: bool = False
     """True if answers carry an ``ETag`` and a command honours ``If-Match``."""
-    browser: bool = False
-    """True if the answer sets a cookie. Such an operation has no command."""
     transient: Any = None
     """The type of ``data`` of frames without an id, which a stream sends and does not store."""
 
@@ -186,7 +184,6 @@ class Noun(NamedTuple):
         lines: bool = False,
         csv: bool = False,
         versioned: bool = False,
-        browser: bool = False,
     ) -> Operation[B, Q]:
         """Return a row of the table. ``route`` is its method and path, such as ``POST /runs``.
 
@@ -215,7 +212,7 @@ class Noun(NamedTuple):
             reads=reads or (self.reads if reading else ()),
             errors=errors or (("NOT_FOUND",) if reading and ":" in path.rpartition("/")[2] else ()),
             accepted=accepted,
-            command=command or (self.word and f"{self.word} {context.rpartition('.')[2]}"),
+            command=self.word and f"{self.word} {context.rpartition('.')[2]}" if command is None else command,
             successor=successor,
             shared=shared,
             narrows=frozenset(narrows),
@@ -223,6 +220,5 @@ class Noun(NamedTuple):
             lines=lines,
             csv=csv,
             versioned=versioned,
-            browser=browser,
             transient=transient,
         )

@@ -146,7 +146,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         roles=EVERYBODY,
         errors=("CONFIG_ERROR", "TOKEN_LIMIT"),
         shared=True,
-        browser=True,
+        command="",
     ),
-    row("logout", "POST /logout", log_out, answer=LoggedOut, roles=EVERYBODY, shared=True, browser=True),
+    row("logout", "POST /logout", log_out, answer=LoggedOut, roles=EVERYBODY, shared=True, command=""),
 )

@@ -327,7 +327,7 @@ EXAMPLES: dict[str, Example] = {
         "/tokens",
         body={
             "identity": "ci",
-            "role": "Operator",
+            "role": "Viewer",
             "scope": {"sessions": ["session"], "runs": ["run_unknown"], "personas": ["researcher"]},
             "expiresAfterMs": 86_400_000,
             "note": "for the nightly build",

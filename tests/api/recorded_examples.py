@@ -49,6 +49,7 @@ def renamed(text: str) -> str:
         width = 4 if prefix else len(rest)
         return known.setdefault(match[0], f"{prefix}{len(known) + 1:0{width}}")
 
+    text = re.sub(r"ath_[0-9A-Z]{26}_[A-Za-z0-9_-]{43}", "ath_0001_…", text)
     text = re.sub(r"(?P<prefix>[a-z]+_)[0-9A-HJKMNP-TV-Z]{26}", number, text)
     text = re.sub(r"(?P<prefix>)\b([0-9a-f]{64}|[0-9a-f]{16})\b", number, text)
     text = re.sub(r"(?P<prefix>[0-9a-f]{8}(-[0-9a-f]{4}){3}-)[0-9a-f]{12}", lambda one: UUID + number(one)[-4:], text)
@@ -100,7 +101,15 @@ def record() -> dict[str, Any]:
             _queues(recorder)
             _schedules(recorder)
             _workflows(recorder)
+            _tokens(recorder)
             return dict(sorted(recorder.found.items()))
+
+
+def _tokens(recorder: Recorder) -> None:
+    body = {"identity": "ci", "role": "Operator", "scope": {"sessions": ["support-42"]}, "note": "Nightly build"}
+    token = recorder.call("POST", "/tokens", body)["tokenId"]
+    recorder.read(f"/tokens/{token}", "/tokens")
+    recorder.call("POST", "/logout")
 
 
 def _server_and_runs(recorder: Recorder) -> None:

@@ -31,7 +31,7 @@ from athena_core.services.proof.witnesses import Witness, Witnesses
 from athena_core.settings import load
 from tests.support.records import CODEC, guard_rows
 
-VIEWS, KEYS, _, LIAR = NOT_LOOKED_AT
+VIEWS, KEYS, _, _, LIAR = NOT_LOOKED_AT
 ELSEWHERE = "kept elsewhere"
 ERASED = "erased.text"
 """The file with the text that was erased last."""

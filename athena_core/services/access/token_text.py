@@ -1,4 +1,4 @@
-"""The text of a token, its hash, and the fingerprint of the token in the settings. Only the hash is stored."""
+"""The text of a token, and its hash, which alone is stored."""
 
 import base64
 import hashlib

@@ -23,9 +23,11 @@ from tests.support.server import Server
 
 IDS = [row.id for row in OPERATIONS]
 PEOPLE = {Role.NONE: "nemo", Role.VIEWER: "vera", Role.OPERATOR: "otto", Role.ADMIN: "ada"}
-OPEN_WRITES = {"answerAsk", "answerAsks", "createRun", "getMemory", "retryRun", "runTemplate"}
+OPEN_WRITES = {"answerAsk", "answerAsks", "createRun", "getMemory", "logIn", "logOut", "retryRun", "runTemplate"}
 """Viewers may use these writes too; who started a run may answer its questions."""
-ADMINS_ONLY = {"acceptClock", "getAuditTrail", "liftHalt", "putPolicy"}
+ADMINS_ONLY = {"acceptClock", "getAuditTrail", "liftHalt", "putPolicy"} | {
+    *("createToken", "getToken", "listTokens", "revokeToken"),
+}
 
 
 # The table itself

@@ -24,6 +24,7 @@ from athena_core.services.proof.rules.queue import QueueRules
 from athena_core.services.proof.rules.review import ReviewRules
 from athena_core.services.proof.rules.run import RunRules
 from athena_core.services.proof.rules.schedule import ScheduleRules
+from athena_core.services.proof.rules.token import TokenRules
 from athena_core.services.proof.rules.workflow_run import WorkflowRunRules
 
 STANDS_IN_RUNS = (plane.SafetyViolation, template.RunTemplateRun)
@@ -67,7 +68,13 @@ class Rules:
                 ScheduleRules(self.log),
             ),
             *(QueueRules(self.log), dead_letters, MessageRules(), ReviewRules(self.log, self.runs)),
-            *(RedriveRules(dead_letters), AnchorRules(), PermissionRuleRules(asks, self.runs), HaltRules()),
+            *(
+                RedriveRules(dead_letters),
+                AnchorRules(),
+                PermissionRuleRules(asks, self.runs),
+                HaltRules(),
+                TokenRules(),
+            ),
         )
         self.table: Mapping[type[Event], EventRules] = rules_by_event(self.rule_sets, STREAMS)
 
