@@ -24,8 +24,11 @@ SECURITY_HEADERS = (
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
 )
-"""Headers of pages and static files: no inline code, nothing from other hosts."""
+"""Headers of pages and static files: no inline code, nothing from other hosts, and no use by pages of other sites."""
 
 PAGE = b"""<!doctype html>
 <html lang="en">

@@ -25,7 +25,8 @@ def test_the_instructions_for_a_missing_identity_work(browser: Any, tmp_path: Pa
     with set_up(tmp_path / "server", identity="ada", **roles) as scene:
         with watched(browser, scene.server.url) as page:
             page.goto("/")
-            expect(page.get_by_role("heading", name="Sign-in required")).to_be_visible()
+            expect(page.get_by_role("heading", name="Log in to Athena")).to_be_visible()
+            page.get_by_text("Sign in through a proxy instead").click()
             told = page.locator("pre").first.inner_text()
         gate = scene.gates["proxied"]
         passwords = tmp_path / "passwords"
@@ -40,6 +41,7 @@ def test_the_instructions_for_a_missing_identity_work(browser: Any, tmp_path: Pa
         ):
             page.goto("/")
             expect(page.locator(".who")).to_have_text(re.compile("ada.*Admin"))
+            expect(page.get_by_role("button", name="Log out")).to_have_count(0)
             expect(page.locator('.pulse[data-state="live"]')).to_be_visible()
             page.get_by_role("button", name="Start a run …", exact=True).click()
             dialog = page.get_by_role("dialog")

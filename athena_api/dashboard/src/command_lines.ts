@@ -1,6 +1,7 @@
 // The command lines of an action: the request as curl and athena commands.
 
 import { type Operation, pathOf, type RequestParts } from "@projectathena/client";
+import { caller } from "./state/caller";
 
 const DEFAULT = "http://127.0.0.1:8787";
 
@@ -37,6 +38,7 @@ export function curlOf(operation: Operation<unknown>, parts: RequestParts): stri
   const words = ["curl"];
   if (operation.method !== "GET") words.push("-X", operation.method);
   words.push(quoted(location.origin + pathOf(operation, parts)));
+  if (caller.value?.token) words.push("-H", '"Authorization: Bearer $ATHENA_TOKEN"');
   if (parts.idempotencyKey) words.push("-H", quoted(`Idempotency-Key: ${parts.idempotencyKey}`));
   if (parts.respondAsync) words.push("-H", quoted("Prefer: respond-async"));
   if (parts.body && Object.keys(parts.body).length) words.push("-d", quoted(JSON.stringify(parts.body)));

@@ -1,7 +1,7 @@
 // The console: loads the caller, opens the event stream, and shows the page that the URL names.
 
 import { signal } from "@preact/signals";
-import { AthenaError } from "@projectathena/client";
+import { AthenaError, type Caller } from "@projectathena/client";
 import { getCaller, getCapabilities } from "@projectathena/client/operations";
 import { type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
@@ -14,7 +14,7 @@ import { Asks } from "./pages/asks";
 import { DeadLetters } from "./pages/dead_letters";
 import { Events } from "./pages/events";
 import { Fleet } from "./pages/fleet";
-import { SignIn } from "./pages/identity";
+import { LoginDialog, LogOut, SignIn } from "./pages/identity";
 import { Rejections } from "./pages/rejections";
 import { RunDetail } from "./pages/run";
 import { Runs } from "./pages/runs";
@@ -22,10 +22,11 @@ import { Schedules } from "./pages/schedules";
 import { System } from "./pages/system";
 import { Workflows } from "./pages/workflows";
 import { FILTERS, filter, href, route, SHORTCUTS, TITLES, unknownFilters } from "./route";
-import { head, request } from "./server";
-import { caller } from "./state/caller";
+import { head, loggedOut, request } from "./server";
+import { caller, loginOf } from "./state/caller";
 import { startClock } from "./state/clock";
 import { eventStream, position, type StreamState, state } from "./state/event_stream";
+import { shareLogins } from "./state/login";
 import { openAskCount } from "./state/open_asks";
 import { startTraffic } from "./state/traffic";
 import "./style.css";
@@ -80,6 +81,11 @@ function UnknownFilters(): JSX.Element | null {
   );
 }
 
+function whoOf(who: Caller): string {
+  const login = loginOf(who);
+  return `${who.identity}, ${who.role}${login ? `, logged in by ${login}` : ""}`;
+}
+
 /** The number of open asks. */
 function AskBadge(): JSX.Element | null {
   const open = openAskCount();
@@ -119,9 +125,10 @@ function App(): JSX.Element {
         </nav>
         <HaltButton />
         <StreamIndicator />
-        <a class="who" href={href("system")} title={`${caller.value.identity}, ${caller.value.role}`}>
+        <a class="who" href={href("system")} title={whoOf(caller.value)}>
           {caller.value.identity} <span class="quiet">{caller.value.role}</span>
         </a>
+        <LogOut />
       </header>
       <HaltBanner />
       {state.value === "cut" && (
@@ -135,6 +142,7 @@ function App(): JSX.Element {
       </main>
       <Dialog />
       <Notices />
+      <LoginDialog />
     </>
   );
 }
@@ -148,7 +156,7 @@ function skip(event: Event): void {
 let afterG = false;
 addEventListener("keydown", (event) => {
   const { target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
+  if (loggedOut.value || event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
   if (target.closest("input, textarea, select, dialog")) return;
   const to = afterG ? SHORTCUTS[event.key] : undefined;
   afterG = event.key === "g";
@@ -179,4 +187,5 @@ async function start(): Promise<void> {
 const root = document.getElementById("console");
 if (root) render(<App />, root);
 startClock();
+shareLogins();
 void start();

@@ -6,7 +6,7 @@ import { getSessionTranscript, streamSessionTranscript } from "@projectathena/cl
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { clock, count, plain } from "../format";
-import { client, request } from "../server";
+import { follow, request } from "../server";
 import { state } from "../state/event_stream";
 import { positionOf } from "../state/events";
 import { foldOf, turnsOf } from "../state/run_outcome";
@@ -66,9 +66,8 @@ export function useTranscript(run: Run | undefined, from: number): LiveTranscrip
 /** Follow the transcript of an open run by a second stream, because live text is not an event. */
 async function followTranscript(run: Run, from: number, transcript: LiveTranscript, signal: AbortSignal): Promise<void> {
   const { entries, writing, error } = transcript;
-  const parts = { path: { sessionId: run.sessionId }, signal, deadlineMs: Number.POSITIVE_INFINITY };
   try {
-    for await (const item of client.stream(streamSessionTranscript, from - 1, parts)) {
+    for await (const item of follow(streamSessionTranscript, from - 1, { path: { sessionId: run.sessionId }, signal })) {
       const record = item.data as TranscriptEntry | TranscriptDelta;
       if (record.runId !== run.runId) continue;
       if ("id" in record) {

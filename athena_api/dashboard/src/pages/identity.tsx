@@ -1,7 +1,14 @@
-// The page for callers without an identity: how to sign in.
+// Logging in: the form, the page without a caller, the dialog of a login that ended, and the button that ends one.
 
-import type { AthenaError } from "@projectathena/client";
+import { AthenaError } from "@projectathena/client";
 import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { notify } from "../components/notices";
+import { Command, ErrorMessage } from "../components/ui";
+import { loggedOut } from "../server";
+import { caller } from "../state/caller";
+import { now } from "../state/clock";
+import { faultOf, logIn, logOut, recheck, tokenIn } from "../state/login";
 
 const NGINX = `location / {
     auth_basic           "Athena";            # or any other way to sign in
@@ -18,33 +25,164 @@ const NGINX = `location / {
     proxy_set_header     x-athena-scope-global "";
 }`;
 
+const CREATE = "athena tokens create --identity NAME --role Operator --expires 90d";
+
+/** The error of a caller without an identity: there is nothing to explain. */
+const isMissing = ({ code }: AthenaError): boolean => code === "AUTH_TOKEN_MISSING" || code === "AUTH_IDENTITY_MISSING";
+
+/** The form that takes a token. The field has no name and no value of this page's state, so that nothing keeps the token. */
+function LoginForm(): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  const [error, setError] = useState<AthenaError | string>();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => field.current?.focus(), []);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const token = tokenIn(field.current?.value ?? "");
+    const fault = faultOf(token);
+    setError(fault);
+    if (fault) return field.current?.focus();
+    setBusy(true);
+    try {
+      await logIn(token);
+      if (field.current) field.current.value = "";
+    } catch (failure) {
+      if (!(failure instanceof AthenaError)) throw failure;
+      setError(failure);
+      setBusy(false);
+      field.current?.select();
+    }
+  };
+  return (
+    <form class="login" method="post" onSubmit={(event) => void submit(event)}>
+      <div class="field">
+        <label>
+          <span>Token</span>
+          <input ref={field} type="password" autocomplete="off" spellcheck={false} required aria-describedby="token-hint" />
+        </label>
+        <small id="token-hint">It begins with ath_. It becomes a session of 12 hours at most, in a cookie that scripts cannot read.</small>
+      </div>
+      {typeof error === "string" ? (
+        <p class="trouble" role="alert">
+          {error}
+        </p>
+      ) : (
+        error && <ErrorMessage error={error} />
+      )}
+      <footer>
+        <button type="submit" class="primary" disabled={busy}>
+          Log in
+        </button>
+      </footer>
+      <p class="quiet">No token? An Admin creates one on the command line:</p>
+      <Command line={CREATE} />
+    </form>
+  );
+}
+
+/** The page of callers without an identity, and of other errors before the first answer. */
 export function SignIn({ error }: { error: AthenaError }): JSX.Element {
-  const identity = error.status === 401;
+  const unknown = error.status === 401;
   return (
     <main class="sign-in">
-      <h1>{identity ? "Sign-in required" : "Cannot load the console"}</h1>
-      <p class="trouble" role="alert">
-        <strong>{error.code}</strong> {error.message}
-      </p>
-      {identity && (
+      <h1>{unknown ? "Log in to Athena" : "Cannot load the console"}</h1>
+      {!isMissing(error) && <ErrorMessage error={error} />}
+      {unknown ? (
         <>
-          <p>
-            This server requires an identity, which a browser cannot send. Put a proxy in front of Athena that signs users in and sends their name in the header{" "}
-            <code>x-athena-identity</code> (<code>ATHENA_AUTH_IDENTITY_HEADER</code>). Then open the console at the address of the proxy. For nginx:
-          </p>
-          <pre tabIndex={0}>{NGINX}</pre>
-          <p>
-            Add the proxy to <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its host name to <code>ATHENA_ALLOWED_HOSTS</code>, and the role of each user to{" "}
-            <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/reference/security.md. On this machine, the command line needs no proxy:
-          </p>
-          <pre tabIndex={0}>athena --help{"\n"}ATHENA_CLI_IDENTITY=ada athena runs list</pre>
+          <LoginForm />
+          <details>
+            <summary>Sign in through a proxy instead</summary>
+            <p>
+              Put a proxy in front of Athena that signs users in and sends their name in the header <code>x-athena-identity</code> (
+              <code>ATHENA_AUTH_IDENTITY_HEADER</code>). Then open the console at the address of the proxy. For nginx:
+            </p>
+            <pre tabIndex={0}>{NGINX}</pre>
+            <p>
+              Add the proxy to <code>ATHENA_AUTH_TRUSTED_PROXIES</code>, its host name to <code>ATHENA_ALLOWED_HOSTS</code>, and the role of each user to{" "}
+              <code>ATHENA_AUTH_IDENTITY_ROLE_MAP</code>. See docs/reference/security.md.
+            </p>
+          </details>
         </>
+      ) : (
+        <p>
+          <button type="button" onClick={() => location.reload()}>
+            Try again
+          </button>
+        </p>
       )}
-      <p>
-        <button type="button" onClick={() => location.reload()}>
-          Try again
-        </button>
-      </p>
     </main>
+  );
+}
+
+/** The dialog over a page whose login ended. The page behind it keeps what was typed, and cannot be read. */
+export function LoginDialog(): JSX.Element | null {
+  const error = loggedOut.value;
+  return error && caller.value ? <OpenLoginDialog error={error} identity={caller.value.identity} /> : null;
+}
+
+function OpenLoginDialog({ error, identity }: { error: AthenaError; identity: string }): JSX.Element {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const { current } = element;
+    current?.showModal();
+    return () => current?.close(); // restores the focus
+  }, []);
+  const stay = (): void => {
+    if (loggedOut.value && !element.current?.open) element.current?.showModal(); // Escape closes any dialog
+  };
+  const isProxy = error.code === "INVALID_ANSWER";
+  return (
+    <dialog ref={element} class="door" onCancel={(event) => event.preventDefault()} onClose={stay} aria-labelledby="login-title">
+      <h2 id="login-title">{isProxy ? "Sign in again" : error.status === 403 ? "Access ended" : "Log in again"}</h2>
+      {isProxy ? (
+        <p>
+          The proxy in front of Athena no longer knows you.{" "}
+          <a href="/" target="_blank" rel="noopener">
+            Sign in in a new tab
+          </a>
+          , then try again here.
+        </p>
+      ) : error.status === 403 ? (
+        <ErrorMessage error={error} />
+      ) : (
+        <p role="alert">{endOf(error)}</p>
+      )}
+      <p class="quiet">If you continue as {identity}, nothing that you typed on this page is lost.</p>
+      {error.status === 401 && !isProxy && <LoginForm />}
+      {(error.status !== 401 || isProxy) && (
+        <footer>
+          <button type="button" onClick={() => void recheck()}>
+            Try again
+          </button>
+        </footer>
+      )}
+    </dialog>
+  );
+}
+
+/** Return why the login ended. */
+function endOf({ code, message }: AthenaError): string {
+  const expiresAt = caller.value?.token?.expiresAt;
+  if (code === "AUTH_TOKEN_EXPIRED" || (expiresAt && Date.parse(expiresAt) <= now.value)) return "Your session has expired.";
+  if (code === "AUTH_TOKEN_INVALID" || caller.value?.token) return "You are logged out: the session was ended, or its token was revoked.";
+  return message;
+}
+
+/** The button that ends a session. Absent where a proxy or nothing says who asks. */
+export function LogOut(): JSX.Element | null {
+  const [busy, setBusy] = useState(false);
+  if (!caller.value?.token?.session) return null;
+  const act = (): void => {
+    setBusy(true);
+    logOut().catch((error: unknown) => {
+      if (!(error instanceof AthenaError)) throw error;
+      notify(`Log out: ${error.code}: ${error.message}`, true);
+      setBusy(false);
+    });
+  };
+  return (
+    <button type="button" class="small" disabled={busy} onClick={act}>
+      Log out
+    </button>
   );
 }

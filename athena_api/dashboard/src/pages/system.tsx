@@ -9,9 +9,10 @@ import { Commands, Copy, Empty, ErrorMessage, Facts, Json, Loaded, Panel, Status
 import { clock, count } from "../format";
 import { SHORTCUTS, TITLES } from "../route";
 import { head, request } from "../server";
-import { caller, isAllowed } from "../state/caller";
+import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
+import { LogOut } from "./identity";
 import { PermissionRules } from "./permission_rules";
 
 const WORKERS_MS = 5_000; // heartbeats are not events
@@ -36,12 +37,14 @@ export function System(): JSX.Element {
         {seen && <Problems health={seen} />}
         <div class="stack">
           <Panel title="Server">{server && <ServerFacts server={server} />}</Panel>
-          <Panel title="Your access">
+          <Panel title="Your access" aside={<LogOut />}>
             <Facts
               of={[
                 ["Identity", caller.value?.identity],
                 ["Role", caller.value?.role],
                 ["Scope", caller.value?.scope ? JSON.stringify(caller.value.scope) : "everything"],
+                ["Logged in by", loginText()],
+                ["Token", caller.value?.token?.tokenId && <span class="mono">{caller.value.token.tokenId}</span>],
                 ["Allowed operations", count(caller.value?.operations.length ?? 0)],
               ]}
             />
@@ -77,6 +80,11 @@ export function System(): JSX.Element {
       </div>
     </>
   );
+}
+
+function loginText(): string | undefined {
+  const { auth } = capabilities.value ?? {};
+  return (caller.value && loginOf(caller.value)) ?? (auth?.enabled ? `proxy, header ${auth.identityHeader}` : undefined);
 }
 
 function spaced(name: string): string {

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { AthenaError, type Capabilities, type EventRecord, type Health } from "@projectathena/client";
 import { getAdminHealth, getCapabilities, streamEvents } from "@projectathena/client/operations";
-import { client, head, request } from "../server";
+import { follow, head, loggedOut, request } from "../server";
 import { setClock } from "./clock";
 import { positionOf, type SeenEvent } from "./events";
 import { ENDINGS, type OpenStatus, statusAfter } from "./run_status";
@@ -84,9 +84,8 @@ class EventStream {
       else if (state.value === "cut") void reloadIfReleaseChanged().catch(() => undefined);
       this.updateState();
     };
-    const parts = { signal, onConnection, deadlineMs: Number.POSITIVE_INFINITY };
     try {
-      for await (const { name, data } of client.stream(streamEvents, position.value, parts)) {
+      for await (const { name, data } of follow(streamEvents, position.value, { signal, onConnection })) {
         if (name === "bookmark" || name === "caught-up") this.receiveMark(data as FeedMark);
         else {
           this.queue.push(data as EventRecord);
@@ -109,8 +108,10 @@ class EventStream {
     const { connection } = this;
     state.value = "cut";
     if (error.code.startsWith("CURSOR_")) void this.reset();
-    else if (error.status === 401 || error.status === 403) location.reload();
-    else setTimeout(() => connection === this.connection && this.open(), RETRY_MS);
+    else {
+      if (error.status === 403) loggedOut.value ??= error;
+      setTimeout(() => connection === this.connection && this.open(), RETRY_MS);
+    }
   }
 
   /** Read all snapshots again, because the log has changed or too many events are pending. */
