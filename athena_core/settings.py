@@ -554,6 +554,20 @@ def forget() -> None:
     own_environment.remove(name for name in list(os.environ) if name.startswith("ATHENA_") or name in VENDOR_VARIABLES)
 
 
+_taken: dict[str, str] = {}
+
+
+def take_variable(name: str) -> str | None:
+    """Remove a variable from the environment, so that no child inherits it, and return its value.
+
+    Later calls return the same value, until the variable is set again.
+    """
+    if (value := os.environ.get(name)) is not None:
+        _taken[name] = value
+        own_environment.remove([name])
+    return _taken.get(name)
+
+
 def replaced(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return a warning line for each setting of the original server that has no meaning here."""
     present = os.environ if environment is None else environment

@@ -4,9 +4,14 @@ A shape is the prefix of a kind of secret, followed by enough characters. Secret
 a password, a key split over two messages, a key in base64. Each pattern reads each character a bounded number of times.
 """
 
+import base64
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from threading import Lock
 from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -15,6 +20,8 @@ MIN_KEY_CHARS = 8
 """Shorter keys are not hidden, because they would hide ordinary text."""
 HELD_CHARS_MAX = 16_384
 """Maximum number of streamed characters that are held back because they may be a secret."""
+LEARNED_MAX = 5
+"""Number of secrets of one credential that stay masked: the current one, and those before it."""
 
 WORD, ALNUM, UPPER = "A-Za-z0-9_-", "A-Za-z0-9", "A-Z0-9"
 DIGIT = "(?=[A-Za-z_.~+/-]{0,40}[0-9])"  # ordinary names have the same prefixes, but rarely a digit
@@ -65,6 +72,7 @@ CONTEXT_CHARS = 6
 JWT = rf"eyJ[{WORD}]{{8,}}\.eyJ[{WORD}]{{8,}}\.[{WORD}]{{8,}}"
 LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 NOTHING = "(?!)"
+URL_SAFE = str.maketrans("+/", "-_")
 KEY_BLOCK = (
     rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
     r"|(?:(?:\\[rn]|\s)*+[A-Za-z0-9+/=]{16,})*+)"  # without an end
@@ -107,18 +115,47 @@ OPENING = re.compile(
 
 
 class Mask:
-    """A set of keys, and the functions that hide them and secrets with a shape."""
+    """A set of keys, and the functions that hide them and secrets with a shape.
+
+    Safe from any thread: a call that runs while a secret is learned uses the keys before or after it.
+    """
 
     def __init__(self, keys: Iterable[str] = (), *, shapes: bool = True) -> None:
         """Take the keys; longer ones are hidden first. Without ``shapes`` only the keys are hidden."""
-        self._keys = sorted({key for key in keys if len(key) >= MIN_KEY_CHARS}, key=len, reverse=True)
+        self._given = frozenset(keys)
+        self._learned: dict[str, deque[str]] = {}
+        self._lock = Lock()
         self._shapes = shapes
-        self._marks = (*(MARKS if shapes else ()), *self._keys)
-        self._marks_in_json = tuple(msgspec.json.encode(mark)[1:-1].decode("latin-1") for mark in self._marks)
-        keys = [re.escape(key) for key in self._keys]
+        self._compile()
+
+    def learn(self, owner: str, secret: str) -> None:
+        """Hide a secret from now on, in the forms in which it is sent and echoed.
+
+        The last ``LEARNED_MAX`` secrets of an owner stay hidden.
+        """
+        with self._lock:
+            learned = self._learned.setdefault(owner, deque(maxlen=LEARNED_MAX))
+            if learned and learned[-1] == secret:
+                return
+            if secret in learned:
+                learned.remove(secret)
+            learned.append(secret)
+            self._compile()
+
+    def _compile(self) -> None:
+        """Build the patterns. What finds a suspect is replaced last, so that a pattern is never missing for it."""
+        learned = (form for secrets in self._learned.values() for secret in secrets for form in forms(secret))
+        present = {key for key in (*self._given, *learned) if len(key) >= MIN_KEY_CHARS}
+        in_order = sorted(present, key=lambda key: (-len(key), key))
+        keys = [re.escape(key) for key in in_order]
+        shapes = self._shapes
         self._secret = re.compile("|".join([*([_any(PATTERNS)] if shapes else []), *keys]) or NOTHING)
         self._secret_in_json = re.compile("|".join([*([_any_escaped(PATTERNS)] if shapes else []), *keys]) or NOTHING)
-        self._keys_in_bytes = tuple(key.encode() for key in self._keys)
+        self._keys_in_bytes = tuple(key.encode() for key in in_order)
+        self._keys = in_order
+        marks = (*(MARKS if shapes else ()), *in_order)
+        self._marks_in_json = tuple(msgspec.json.encode(mark)[1:-1].decode("latin-1") for mark in marks)
+        self._marks = marks
 
     def hide(self, text: str, start: int = 0, *, lines: bool = False) -> str:
         """Return the text from ``start`` with secrets replaced by ``***``. The text before decides where words start.
@@ -207,6 +244,28 @@ class Mask:
         found = OPENING.search(text, start) if self._shapes else None
         opening = min(len(text) - longest, len(text) if found is None else found.start())
         return opening if len(text) - opening <= HELD_CHARS_MAX else len(text)
+
+
+def forms(secret: str) -> set[str]:
+    """Return a secret of printable ASCII as it is, and as JSON, URLs and base64 spell it.
+
+    The base64 forms are the characters that depend on the secret alone, for each place where it may begin in a longer
+    text. If the secret is itself ``user:password`` in base64, as for Basic, those two are returned as well.
+    """
+    in_url = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    in_json = msgspec.json.encode(secret)[1:-1].decode()
+    found = {secret, in_json, in_json.replace("/", "\\/"), *in_url}
+    found |= {re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), text) for text in in_url}
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + secret.encode()).decode()
+        first, last = -(-8 * before // 6), (before + len(secret)) * 8 // 6
+        found |= {encoded[first:last], encoded[first:last].translate(URL_SAFE)}
+    with suppress(ValueError):  # no base64, or not ASCII in it
+        plain = base64.b64decode(secret, validate=True).decode("ascii")
+        _, colon, password = plain.partition(":")
+        if colon and plain.isprintable():
+            found |= {plain, password, quote(password, safe="")}
+    return found
 
 
 def _overlap(text: str, key: str, start: int) -> int:

@@ -22,7 +22,7 @@ def read_dotenv(path: Path, user: int | None = None) -> dict[str, str]:
     values: dict[str, str] = {}
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO would block
-            _check_writers(path, os.fstat(file.fileno()), os.geteuid() if user is None else user)
+            check_writers(path, os.fstat(file.fileno()), os.geteuid() if user is None else user)
             text = file.read().decode()
     except (FileNotFoundError, NotADirectoryError):
         return values
@@ -75,7 +75,7 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if value.strip("\"'") != value or " " in value or "#" in value else value
 
 
-def _check_writers(path: Path, opened: os.stat_result, user: int) -> None:
+def check_writers(path: Path, opened: os.stat_result, user: int) -> None:
     """Raise ConfigError if another user may have written, linked or placed the opened file."""
     if not stat.S_ISREG(opened.st_mode):
         raise ConfigError(f"{path} is not a regular file. Remove it.")

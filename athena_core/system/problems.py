@@ -13,6 +13,7 @@ from athena_core.event import Value
 
 LOOPS: Mapping[str, str] = {
     "anchors.send": "sends anchors of the log to the destinations in `ATHENA_ANCHOR_TO`",
+    "credentials": "reads the credentials file and its secrets; the last good ones stay in use",
     "log.anchor": "writes the head of the log to a file, so that a truncated log is noticed",
     "log.checkpoint": "moves the WAL into the database file",
     "log.clock": "compares the machine's clock with the time that has passed",
