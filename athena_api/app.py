@@ -112,6 +112,7 @@ class AthenaApp:
         """Read the files again that may change while the server runs."""
         await self.reload_roles()
         await self.reload_certificate()
+        await self.plane.credentials.reload()
 
     async def reload_certificate(self) -> None:
         """Read the TLS certificate again. Keep the old one if the new one cannot be used. Open connections go on."""
@@ -222,7 +223,8 @@ def build(
     """Return the application for a state directory. Raise ConfigError. Its parts are ``plane``."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     parts = wire(settings, clock, ids, kind="server" if serving else "command", frozen_seconds=frozen_seconds)
-    lines = access_log or AccessLog(clock, mask=parts.mask)
+    lines = access_log or AccessLog(clock)
+    lines.mask = parts.mask
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core.clock import Clock, Ids
+from athena_core.credentials.credentials import Credentials
 from athena_core.errors import CursorAhead, NotCaughtUp
 from athena_core.event import Position
 from athena_core.log.port import StoreReader
@@ -74,6 +75,7 @@ class ControlPlane(NamedTuple):
     # Shared
     settings: Settings
     mask: Mask
+    credentials: Credentials
     clock: Clock
     ids: Ids
     operations: tuple[str, ...]

@@ -22,6 +22,7 @@ from athena_api.streams.feed import Feed
 from athena_api.streams.sse import Streams
 from athena_api.streams.transcripts import Transcripts
 from athena_core.clock import Clock, Ids
+from athena_core.credentials.credentials import Credentials
 from athena_core.domain import DECIDERS, EVENTS
 from athena_core.errors import ConfigError
 from athena_core.log.codec import Codec
@@ -131,6 +132,7 @@ class Wiring:
         self.clock = clock
         self.ids = ids
         self.mask = Mask(secrets_of(settings), shapes=settings.mask_secrets)
+        self.credentials = Credentials(settings.credentials_file, self.mask, monotonic=clock.monotonic)
         self.providers = providers_of(settings, self.mask, serves)
         self.names = frozenset(self.providers)
         self.destinations = destinations_of(settings.anchor_to)
@@ -257,6 +259,7 @@ class Wiring:
         """Connect the views, and the search in memory."""
         settings, directory = self.settings, self.settings.state_dir
         self.workspace = open_workspace(settings)
+        self.credentials.connect(self.log.problems, self.workspace.close)
         (directory / "views").mkdir(exist_ok=True, mode=0o700)
         databases = SqliteDatabases()
         url = settings.database_url

@@ -39,9 +39,10 @@ def run_worker(
     ``ready`` is called once the worker claims runs, ``leaving`` with the number of runs that it waits for.
     ``formatter`` writes log records.
     """
-    logging.config.dictConfig(log_lines(Mask(secrets_of(settings)), formatter))
+    logging.config.dictConfig(log_lines(Mask(secrets_of(settings)), formatter))  # until there are credentials
     faulthandler.enable(STDERR, all_threads=False)
     parts = wire(settings, SystemClock(), SystemIds(), kind="worker", serves=serves, frozen_seconds=frozen_seconds)
+    logging.config.dictConfig(log_lines(parts.mask, formatter))
     asyncio.run(_work(parts, ready, leaving))
 
 
@@ -54,6 +55,14 @@ async def _work(parts: ControlPlane, ready: Callable[[ControlPlane], object], le
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    reloads = set[asyncio.Task[None]]()
+
+    def reload() -> None:
+        task = loop.create_task(parts.credentials.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     async with worker_lifespan(parts):
         ready(parts)
         await draining.wait()

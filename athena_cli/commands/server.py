@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from athena_api.edge.access_log import AccessLog
     from athena_api.plane import ControlPlane
     from athena_cli.output.banner import Listening
-    from athena_core.settings import Settings
 
 
 LogFormat: TypeAlias = Literal["auto", "text", "json"]
@@ -66,7 +65,7 @@ def serve(
     with listening:
         address = listening.getsockname()[0] if uds is None else None
         server.check_exposure(settings, address)
-        app = build(settings, access_log=_access_log(settings, log))
+        app = build(settings, access_log=_access_log(log))
         for name in (host, address) if address else ():
             app.gate.browsers.answers_to(name)
         place = Listening(uds=uds)
@@ -116,16 +115,14 @@ def _formatter(log: LogFormat) -> "type[logging.Formatter]":
     return TextLines if _is_text(log, render.errors_on_terminal()) else JsonLines
 
 
-def _access_log(settings: "Settings", log: LogFormat) -> "AccessLog | None":
+def _access_log(log: LogFormat) -> "AccessLog | None":
     """Return the access log for a terminal, None for the usual one."""
     if not _is_text(log, render.errors_on_terminal()):
         return None
     from athena_api.edge.terminal_log import TerminalLog
     from athena_core.clock import SystemClock
-    from athena_core.providers.mask import Mask
-    from athena_core.settings import secrets_of
 
-    return TerminalLog(SystemClock(), mask=Mask(secrets_of(settings), shapes=settings.mask_secrets))
+    return TerminalLog(SystemClock())  # the application sets its mask
 
 
 def worker(*, concurrency: int | None = None, providers: str | None = None, log: LogFormat = "auto") -> None:

@@ -1,4 +1,6 @@
 """Credentials: secrets that requests carry to named hosts, and that models never get.
 
-The credentials file names them. ``Credentials`` reads it, and returns a secret to the code that sends a request.
+What lives here: the credentials file, the sources of secrets, and the places of a secret in a request.
+What may not: connections and requests; the tools send them. No error or log line quotes a secret.
+Read first: ``credentials.py``.
 """

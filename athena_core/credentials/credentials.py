@@ -6,15 +6,16 @@ from pathlib import Path
 
 import anyio
 
+from athena_core.clock import SystemClock
 from athena_core.credentials.credentials_file import CredentialDefinition, read_definitions
 from athena_core.credentials.host_pattern import normal
 from athena_core.credentials.sources import CommandSource, FileSource, SecretUnavailable, Source, read_once
-from athena_core.credentials.template import Conflict
+from athena_core.credentials.template import TemplateConflict
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.system.problems import Problems
 
-__all__ = ["Conflict", "Credential", "CredentialUnavailable", "Credentials"]
+__all__ = ["Credential", "CredentialUnavailable", "Credentials", "TemplateConflict"]
 
 LOOP = "credentials"
 RETRY_SECONDS = 10.0
@@ -104,21 +105,23 @@ class Credential:
         return await self._secret()
 
     def apply(self, secret: str, headers: Mapping[str, str], path: str) -> tuple[dict[str, str], str]:
-        """Return headers and path (with the query) of a request with the secret in its place. Raise Conflict."""
+        """Return headers and path (with the query) of a request that carries the secret. Raise TemplateConflict."""
         return self._definition.template.apply(secret, headers, path)
 
 
 class Credentials:
     """The credentials of a process. Each secret that was read is masked, also after its rotation."""
 
-    def __init__(self, path: Path | None = None, mask: Mask | None = None, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path | None = None, mask: Mask | None = None, *, monotonic: Callable[[], float] | None = None
+    ) -> None:
         """Read the credentials file, its secret files and variables. Commands run with the first use.
 
         Without a path there are no credentials. Raise ConfigError.
         """
         self._path = path
         self._mask = mask or Mask()
-        self._monotonic = monotonic
+        self._monotonic = monotonic or SystemClock().monotonic
         self._problems: Problems | None = None
         self._close: Callable[[Iterable[Path]], object] = lambda paths: None
         self._entries: dict[str, tuple[CredentialDefinition, Secret]] = {}
@@ -152,23 +155,22 @@ class Credentials:
         self._problems, self._close = problems, close
         close(self.files)
 
-    async def reload(self) -> bool:
-        """Read the file again. Return True if it was good; else the old credentials stay, and health has a problem."""
+    async def reload(self) -> None:
+        """Read the file again. If it is bad, the old credentials stay, and the health has a problem."""
         path = self._path
         if path is None:
-            return True
+            return
         async with self._reloading:
             try:
                 entries = await asyncio.to_thread(lambda: self._loaded(read_definitions(path)))
             except ConfigError as error:
                 self.failed("", error.message)
-                return False
+                return
             for name in self._entries.keys() - entries.keys():
                 self.works(name)
             self._entries = entries
             self._close(self.files)
             self.works("")
-            return True
 
     def _loaded(
         self, definitions: Mapping[str, CredentialDefinition]

@@ -73,7 +73,7 @@ def read_definitions(path: Path) -> dict[str, CredentialDefinition]:
 def parse_definitions(data: bytes) -> dict[str, CredentialDefinition]:
     """Parse the content of the file. Raise an exception that ``read_definitions`` turns into a ConfigError."""
     if len(data) > FILE_BYTES_MAX:
-        raise _Fault("", f"the file is larger than {FILE_BYTES_MAX} bytes. Remove what is not a credential.")
+        raise _Fault("", f"the file is larger than {FILE_BYTES_MAX} bytes. Remove some entries.")
     document = _toml(data)
     _check_members(document, "", ("credentials",))
     found = _table(document.get("credentials", {}), "credentials")

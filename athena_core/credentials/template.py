@@ -23,7 +23,7 @@ class BadTemplate(ValueError):
     """A template that cannot be used. The message is the reason and the remedy, without the text."""
 
 
-class Conflict(Exception):
+class TemplateConflict(Exception):
     """A request that has a value in the place of the secret already. The message is a sentence."""
 
 
@@ -57,15 +57,17 @@ class Template(NamedTuple):
         return cls(None, found[1], *_around(found[2]))
 
     def apply(self, secret: str, headers: Mapping[str, str], path: str) -> tuple[dict[str, str], str]:
-        """Return headers and path (with the query) of a request with the secret in its place. Raise Conflict."""
+        """Return headers and path (with the query) of a request that carries the secret. Raise TemplateConflict."""
         if self.header is not None:
             if self.header in map(str.lower, headers):
-                raise Conflict(f"The request sets the header {self.header!r}, which a credential sets. Remove it.")
+                raise TemplateConflict(
+                    f"The request sets the header {self.header!r}, which a credential sets. Remove it."
+                )
             return {**headers, self.header: self.before + secret + self.after}, path
         parameter = self.parameter or ""
         start, _, query = path.partition("?")
         if any(_name(pair) == parameter.lower() for pair in re.split("[&;]", query)):
-            raise Conflict(f"The URL has the parameter {parameter!r}, which a credential sets. Remove it.")
+            raise TemplateConflict(f"The URL has the parameter {parameter!r}, which a credential sets. Remove it.")
         added = f"{parameter}={self.before}{quote(secret, safe='')}{self.after}"
         return dict(headers), f"{start}?{query}{'&' if query else ''}{added}"
 

@@ -113,6 +113,12 @@ class Workspace:
         opened._paths = {parts: why for parts, why in self._paths.items() if parts != (PERSONAS,)}
         return opened
 
+    def close(self, paths: Iterable[Path], why: str = CONFIGURES) -> None:
+        """Close more files, also in a copy from ``with_personas`` if they exist. Safe while other threads read."""
+        added = dict.fromkeys(paths, why)
+        self._paths = {**self._paths, **{parts: why for path in added for parts in self._below(path)}}
+        self._files.update(added)
+
     def closed(self, parts: Parts) -> tuple[Parts, str] | None:
         """Return the first closed part of a path and the reason; None if the path is open by name."""
         for end in range(1, len(parts) + 1):
@@ -260,7 +266,7 @@ class Workspace:
     def _identities(self) -> dict[FileIdentity, str]:
         """Return the closed files that exist now, by identity."""
         found: dict[FileIdentity, str] = {}
-        for path, why in self._files.items():
+        for path, why in tuple(self._files.items()):
             with suppress(OSError):  # it does not exist
                 found[_identity(path.stat())] = why
         return found
