@@ -292,7 +292,7 @@ class Client:
         return self.tls.read(12)
 
 
-async def test_the_bytes_that_a_client_leaves_unread_are_those_of_the_socket(pair: Pair) -> None:
+async def test_unread_bytes_are_counted_by_the_socket(pair: Pair) -> None:
     client = Client(Application(), pair).shake_hands()
     assert await client.ask() == b"HTTP/1.1 200"
     assert not client.server.handshakes
