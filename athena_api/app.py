@@ -42,9 +42,21 @@ READING = ("GET", "HEAD")  # pages have no other methods: those get 404 in the e
 class AthenaApp:
     """The outermost layer: it gives every request a trace id and a line in the access log."""
 
-    def __init__(self, gate: RequestFilter, plane: ControlPlane, clock: Clock, ids: Ids, log: AccessLog) -> None:
-        """Wrap the application whose parts are ``plane``."""
+    def __init__(
+        self,
+        gate: RequestFilter,
+        plane: ControlPlane,
+        clock: Clock,
+        ids: Ids,
+        log: AccessLog,
+        identification: Identification | None,
+    ) -> None:
+        """Wrap the application whose parts are ``plane``. End the streams of tokens that end."""
         self.plane = plane
+        self._identification = identification
+        if identification is not None:
+            plane.streams.may_read = self._may_still_read
+            plane.tokens.ended = lambda: plane.streams.review(lambda who, operation: identification.in_force(who))
         self.gate = gate
         settings = plane.settings
         self.limits = ConnectionLimits(
@@ -154,7 +166,12 @@ class AthenaApp:
             self.plane.streams.review(self._may_still_read)
 
     def _may_still_read(self, who: Identity, operation: str) -> bool:
-        now = self.plane.access.roster.identity(who.subject, who.asked)
+        if self._identification is None:
+            return True
+        try:
+            now = self._identification.again(who)
+        except AthenaError:
+            return False
         return now.scope == who.scope and self.plane.access.allows(now, operation)
 
     def refusal(self, error: AthenaError, client: str | None = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
@@ -238,11 +255,21 @@ def build(
     )
     pages.state.plane = parts
     proxies = TrustedProxies(settings.auth_trusted_proxies, settings.auth_proxy_secret)
-    header, roster = settings.auth_identity_header, parts.access.roster
+    roster = parts.access.roster
+    identification = None
+    if roster.enabled:
+        identification = Identification(
+            header=settings.auth_identity_header,
+            roster=roster,
+            proxies=proxies,
+            tokens=parts.tokens,
+            failures=parts.authentication_limits,
+            tls=settings.tls_cert_file is not None,
+        )
     gate = RequestFilter(
         Dispatcher(Endpoint(parts, OPERATIONS, lines, PAGES), pages),
         browsers=BrowserChecks(settings.allowed_hosts, settings.allowed_origins),
         proxies=proxies,
-        identification=Identification(header=header, roster=roster, proxies=proxies) if roster.enabled else None,
+        identification=identification,
     )
-    return AthenaApp(gate, parts, clock, ids, lines)
+    return AthenaApp(gate, parts, clock, ids, lines, identification)

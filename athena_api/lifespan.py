@@ -37,6 +37,8 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
             tasks.start_soon(parts.tail.watch)
             tasks.start_soon(parts.relay.serve)
             tasks.start_soon(parts.refusal_limits.serve)
+            tasks.start_soon(parts.authentication_limits.serve)
+            tasks.start_soon(parts.tokens.serve)
             await announce(parts, forked, serving=serving)
             await parts.runner.serve(tasks, take_over=serving)
             if serving:
@@ -50,6 +52,8 @@ async def plane_lifespan(parts: ControlPlane, *, serving: bool) -> AsyncIterator
             parts.streams.drain()
             await parts.runner.stop()
             await parts.refusal_limits.flush()
+            await parts.authentication_limits.flush()
+            await parts.tokens.flush()
             if serving:
                 await parts.anchors.stop()
             tasks.cancel_scope.cancel()

@@ -25,9 +25,11 @@ from athena_core.protocols import Connection
 from athena_core.providers.mask import Mask
 from athena_core.providers.provider import Provider
 from athena_core.services.access.access import Access
+from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.access.token_records import TokenRecords
+from athena_core.services.access.tokens import Tokens
 from athena_core.services.asks.answers import Answers
 from athena_core.services.asks.rules import PermissionRules
 from athena_core.services.catalog import Catalog
@@ -108,6 +110,8 @@ class ControlPlane(NamedTuple):
 
     # Access and rate limits
     access: Access
+    tokens: Tokens
+    authentication_limits: AuthenticationLimits
     rate_limits: RateLimits
     refusal_limits: RefusalLimits
 
@@ -227,7 +231,15 @@ class ControlPlane(NamedTuple):
     def close(self) -> None:
         """Close the readers, then the log."""
         self.watchdog.close()
-        for part in (self.reactors, self.memory, self.views_reader, self.tail, self.catalog, self.schedules):
+        for part in (
+            self.reactors,
+            self.memory,
+            self.views_reader,
+            self.tokens,
+            self.tail,
+            self.catalog,
+            self.schedules,
+        ):
             part.close()
         self.runs.close()
         self.templates.close()

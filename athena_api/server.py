@@ -105,7 +105,7 @@ def check_exposure(settings: Settings, address: str | None) -> None:
 
     Raise ConfigError. ``address`` is None for a Unix socket.
     """
-    everywhere = [network for network in settings.auth_trusted_proxies if network.prefixlen == 0]
+    everywhere = [network for network in settings.auth_trusted_proxies or () if network.prefixlen == 0]
     if settings.auth_enabled and everywhere and not settings.auth_proxy_secret:
         raise ConfigError(
             f"ATHENA_AUTH_TRUSTED_PROXIES: {everywhere[0]} is every address. Set ATHENA_AUTH_PROXY_SECRET, too."

@@ -38,9 +38,11 @@ from athena_core.providers.provider import Provider
 from athena_core.providers.registry import registry
 from athena_core.roles import Roster
 from athena_core.services.access.access import Access
+from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
 from athena_core.services.access.token_records import TokenRecords
+from athena_core.services.access.tokens import Tokens
 from athena_core.services.asks.answers import Answers
 from athena_core.services.asks.expiry import AskExpiry
 from athena_core.services.asks.rules import PermissionRules
@@ -185,6 +187,8 @@ class Wiring:
             settings.refusals_per_day_in_all,
             RECORDED_AS,
         )
+        self.authentication_limits = AuthenticationLimits(self.log, self.clock, self.ids)
+        self.tokens = Tokens(self.log, self.tail, self.clock, self.ids, roster, settings.auth_api_token)
         roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
         strict = settings.authz_default_decision == "deny"
         self.access = Access(

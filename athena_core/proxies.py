@@ -13,6 +13,8 @@ LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 """Host names of this machine."""
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
+NO_PROXIES = "none"
+"""The setting with which no peer may name an identity."""
 SECRET_CHARS_MIN = 16
 SECRETS_MAX = 2
 PEERS_REMEMBERED_MAX = 10_000
@@ -29,6 +31,11 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         except ValueError as error:
             raise ConfigError(f"{part.strip()!r} is not a network: {error}; expected e.g. 10.0.0.0/8 or ::1") from None
     return tuple(networks)
+
+
+def parse_trusted(text: str) -> tuple[Network, ...] | None:
+    """Parse the networks of trusted proxies; None for ``none``. Raise ConfigError."""
+    return None if text.strip().lower() == NO_PROXIES else parse_networks(text)
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
@@ -57,9 +64,11 @@ def _check_secret(secret: str) -> None:
 class TrustedProxies:
     """The peers to trust: those inside of the networks that, if secrets are set, also send one of them."""
 
-    def __init__(self, networks: Sequence[Network] = (), secrets: Sequence[str] = ()) -> None:
-        """Trust these networks, or only this machine if there are none."""
-        self._networks = tuple(networks) or LOOPBACK
+    def __init__(self, networks: Sequence[Network] | None = (), secrets: Sequence[str] = ()) -> None:
+        """Trust these networks, or only this machine if there are none. None trusts no peer."""
+        self.none = networks is None
+        """True if no peer may name an identity."""
+        self._networks = () if networks is None else tuple(networks) or LOOPBACK
         self._secrets = tuple(secret.encode() for secret in secrets)
         self._known: dict[str, bool] = {}
 
@@ -93,7 +102,7 @@ class TrustedProxies:
         end: the address that a trusted proxy added counts, and the one before it only if that address is a trusted
         proxy, too. So a client cannot choose its own address.
         """
-        if peer is not None and (not self.trusts(peer) or self._secrets and not self.vouched(secrets)):
+        if self.none or peer is not None and (not self.trusts(peer) or self._secrets and not self.vouched(secrets)):
             return peer
         client = peer
         for part in reversed(b",".join(forwarded)[-FORWARDED_BYTES_MAX:].split(b",")):

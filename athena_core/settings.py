@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
 from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
-from athena_core.proxies import parse_networks, parse_secrets, parse_token
+from athena_core.proxies import parse_secrets, parse_token, parse_trusted
 from athena_core.roles import check_header_name, parse_group_role_map, parse_role, parse_role_map
 from athena_core.system import own_environment
 from athena_core.system.dotenv import read_dotenv
@@ -377,8 +377,8 @@ class Settings:
     )
     auth_trusted_proxies = Setting(
         "",
-        parse_networks,
-        "Networks of trusted proxies, comma-separated. Default: the loopback addresses.",
+        parse_trusted,
+        "Networks of trusted proxies, comma-separated; `none` if no peer may set an identity. Default: loopback.",
     )
     auth_proxy_secret = Setting(
         "",

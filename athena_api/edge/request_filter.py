@@ -3,8 +3,8 @@
 from typing import Any
 
 from athena_api.edge.asgi import HEAD_ERROR, App, Message, Receive, Scope, Send
-from athena_api.edge.browser import BrowserChecks, preflight
-from athena_api.edge.identity import Identification
+from athena_api.edge.browser import BrowserChecks, Headers, preflight
+from athena_api.edge.identity import HOST, ORIGIN, Identification, RequestHead, check_query
 from athena_api.edge.replies import failure, status_of
 from athena_core.errors import AthenaError
 from athena_core.proxies import TrustedProxies
@@ -34,18 +34,20 @@ class RequestFilter:
         self._proxies = proxies
         self._identification = identification
         names = identification.names if identification else frozenset()
-        self._watched: frozenset[bytes] = names | {b"host", b"origin"}
+        self._watched: frozenset[bytes] = names | {HOST, ORIGIN}
         self._secret = SECRET_HEADER.encode()
+        self._secrets = identification.secrets if identification else frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer its error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers: Headers = []
         try:
-            shared = self._pass(scope)
+            shared = self._pass(scope, headers)
         except AthenaError as error:
-            await _answer(send, status_of(error), failure(error, scope["athena.trace"]))
+            await _answer(send, status_of(error), failure(error, scope["athena.trace"]), headers)
             return
         if scope["method"] == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": preflight(shared)})
@@ -55,8 +57,8 @@ class RequestFilter:
         else:
             await self._app(scope, receive, send)
 
-    def _pass(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """Check a request. Return the headers for its answer. Raise AthenaError."""
+    def _pass(self, scope: Scope, refusal: Headers) -> Headers:
+        """Check a request. Return the headers for its answer. Raise AthenaError, and add the headers of ``refusal``."""
         if HEAD_ERROR in scope:
             refused: AthenaError = scope[HEAD_ERROR]
             raise refused
@@ -69,8 +71,8 @@ class RequestFilter:
             elif b"_" in name and name.replace(b"_", b"-") in watched:
                 twins |= {name.replace(b"_", b"-")}
         method, path, server = scope["method"], scope["path"], scope["server"]
-        hosts, origins = fields.pop(b"host", []), fields.pop(b"origin", [])
-        shared: list[tuple[bytes, bytes]] = []
+        hosts, origins = fields.get(HOST, []), fields.get(ORIGIN, [])
+        shared: Headers = []
         local = server is None or server[1] is None  # in this process, or over a Unix socket
         client = scope["client"]
         peer = None if local else client[0] if client else ""
@@ -79,12 +81,22 @@ class RequestFilter:
         if server is not None and path not in PROBES:
             self.browsers.check_host(hosts, reachable=server[1] is not None)
             shared = self.browsers.check_origin(origins, hosts)
-        if self._secret in fields:  # the application must not see the secret
-            scope["headers"] = [field for field in scope["headers"] if field[0] != self._secret]
-        if self._identification is None:
+        if not self._secrets.isdisjoint(fields):  # the application must not see secrets
+            scope["headers"] = [field for field in scope["headers"] if field[0] not in self._secrets]
+        identification = self._identification
+        if identification is None:
             scope["athena.identity"] = LOCAL
-        elif not is_open(method, path):
-            scope["athena.identity"] = self._identification.identify(fields, twins, peer)
+            return shared
+        if path not in PROBES:
+            check_query(scope.get("query_string", b""))
+        if not is_open(method, path):
+            client = scope.get("athena.client", peer)
+            head = RequestHead(method, fields, twins, peer, client, inside=server is None)
+            try:
+                scope["athena.identity"] = identification.identify(head)
+            except AthenaError as error:
+                refusal += identification.headers_of(error, head)
+                raise
         return shared
 
 
@@ -93,7 +105,7 @@ def is_open(method: str, path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or method == "OPTIONS"
 
 
-def _with(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+def _with(send: Send, headers: Headers) -> Send:
     """Return a send function that adds headers to the answer."""
 
     async def answer(message: Message) -> None:
@@ -104,10 +116,11 @@ def _with(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
     return answer
 
 
-async def _answer(send: Send, status: int, body: bytes) -> None:
+async def _answer(send: Send, status: int, body: bytes, more: Headers) -> None:
     headers: Any = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -202,6 +202,8 @@ class OpenStream(ClientWait):
     def __enter__(self) -> Self:
         """Enter, and count."""
         self._streams.begin(self)
+        if not self._streams.may_read(self.who, self.operation):
+            asyncio.get_running_loop().call_soon(self.cancel)
         return super().__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
@@ -233,6 +235,8 @@ class Streams:
         """The open streams and all other waits for clients."""
         self.count = 0
         self.draining = False
+        self.may_read: Callable[[Identity, str], bool] = lambda who, operation: True
+        """Return True if a caller may read now, which a stream that opens late may no longer."""
 
     def admit(self, subject: str) -> None:
         """Check that this identity may open another stream. Raise StreamLimit or Overloaded."""

@@ -364,7 +364,7 @@ class Store(Protocol):
         """Apply guard changes in order."""
 
     def put_token_uses(self, uses: Mapping[str, int]) -> None:
-        """Store last uses of tokens by token id, and drop those of long ago (``USES_KEPT_MS``)."""
+        """Store last uses of tokens by token id, and drop old ones (``USES_KEPT_MS``)."""
 
     def put_checkpoint(self, name: str, position: Position) -> bool:
         """Move a checkpoint forward. Return True if it moved."""

@@ -47,6 +47,7 @@ class SecretPattern(NamedTuple):
 
 
 SECRET_PATTERNS = (
+    SecretPattern("ath_", WORD, 40),  # this server's own tokens
     SecretPattern("sk-", WORD, 20, digit=True),  # OpenAI, Anthropic, and others
     *(SecretPattern(f"{kind}_{mode}_", ALNUM, 16) for kind in ("sk", "rk") for mode in ("live", "test")),  # Stripe
     *(SecretPattern(f"gh{kind}_", ALNUM, 36) for kind in "pousr"),  # GitHub

@@ -333,7 +333,7 @@ class PostgresStore(PostgresReads):
             self._writes.append((PUT_GUARDS, list(map(list, zip(*put, strict=True)))))
 
     def put_token_uses(self, uses: Mapping[str, int]) -> None:
-        """Store last uses of tokens by token id, and drop those of long ago. An older log gets its table now.
+        """Store last uses of tokens by token id, and drop old ones. An older log gets its table now.
 
         A role that may not create or write the table stores nothing: a last use must not stop a commit.
         """

@@ -249,7 +249,7 @@ class SqliteStore(SqliteReads):
             self._connection.executemany(PUT_GUARD, put)
 
     def put_token_uses(self, uses: Mapping[str, int]) -> None:
-        """Store last uses of tokens by token id, and drop those of long ago. An older log gets its table now."""
+        """Store last uses of tokens by token id, and drop old ones. An older log gets its table now."""
         self._connection.execute(CREATE_MISSING_TOKEN_USE)
         self._connection.execute(SQL.expire_token_uses, (max(uses.values()) - USES_KEPT_MS,))
         self._connection.executemany(SQL.put_token_use, tuple(uses.items()))

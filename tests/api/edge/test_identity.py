@@ -1,7 +1,7 @@
 """Identity: one header field with one name, or a refusal; and how settings spell roles."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,70 +9,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.asgi import Message, Receive, Scope, Send
+from athena_api.edge.asgi import Message, Scope
 from athena_api.edge.browser import BrowserChecks
-from athena_api.edge.identity import Identification
 from athena_api.edge.request_filter import RequestFilter
 from athena_core.errors import ConfigError
 from athena_core.proxies import TrustedProxies, parse_networks
 from athena_core.roles import Roster, check_header_name, parse_role, parse_role_file, parse_role_map, role_of
 from athena_core.values import LOCAL, Identity, Role
 from athena_core.values import Scope as Narrowed
+from tests.support import edge
 from tests.support.connection import Application, feed
 from tests.support.server import Server
+from tests.support.tokens import TokenLog, token_log
 from tests.support.wire import exchange
 
 Headers = list[tuple[bytes, bytes]]
 NAME = b"x-athena-identity"
 
 
-LOCALLY = ("127.0.0.1", 8787)
+PLANES: list[TokenLog] = []
 
 
-async def ask(
-    headers: Headers,
-    *,
-    enabled: bool = True,
-    method: str = "GET",
-    path: str = "/api/v1/runs",
-    client: tuple[str, int] | None = ("127.0.0.1", 50_000),
-    server: tuple[str, int | None] | None = LOCALLY,
-    proxies: TrustedProxies | None = None,
-) -> tuple[Scope | None, list[Message]]:
+@pytest.fixture(scope="module", autouse=True)
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with token_log(tmp_path_factory.mktemp("identity")) as made:
+        PLANES.append(made)
+        yield
+        PLANES.clear()
+
+
+async def ask(headers: Headers, **request: Any) -> tuple[Scope | None, Sequence[Message]]:
     """Return the scope that reached the application, or else the messages sent instead."""
-    reached: list[Scope] = []
-    sent: list[Message] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        reached.append(scope)
-
-    async def receive() -> Message:
-        raise AssertionError("the body is nobody's business here")
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    roles = {"alice": Role.ADMIN, "spiffe://a:b": Role.OPERATOR}
-    roster = Roster(enabled=enabled, roles=roles, default=Role.VIEWER)
-    identification = Identification(header="X-Athena-Identity", roster=roster, proxies=proxies or TrustedProxies())
-    gate = RequestFilter(
-        app,
-        browsers=BrowserChecks(),
-        proxies=proxies or TrustedProxies(),
-        identification=identification if enabled else None,
-    )
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "headers": [(name.lower(), value) for name, value in headers],  # as every server hands them on
-        "client": client,
-        "server": server,
-        "athena.trace": "trace",
-    }
-    await gate(scope, receive, send)
-    assert len(reached) + len(sent) // 2 == 1
-    return (reached[0] if reached else None), sent
+    return await edge.ask(PLANES[0], headers, **request)
 
 
 async def identity(headers: Headers, **request: Any) -> Identity | None:
@@ -454,8 +422,8 @@ def trailed(start: bytes, headers: list[bytes], trailers: list[bytes], body: byt
     ("start", "headers", "trailers", "expected"),
     [
         (ADMIN_READS, PROXY, [b"x-athena-identity: root"], (401, "AUTH_IDENTITY_MISSING")),
-        (ADMIN_READS, [], ROOT, (401, "AUTH_PROXY_UNTRUSTED")),
-        (ADMIN_READS, [], [*ROOT, b"X-Athena-Identity: root"], (401, "AUTH_PROXY_UNTRUSTED")),
+        (ADMIN_READS, [], ROOT, (401, "AUTH_TOKEN_MISSING")),
+        (ADMIN_READS, [], [*ROOT, b"authorization: Bearer x"], (401, "AUTH_TOKEN_MISSING")),
         (b"HEAD /metrics", PROXY, [b"x-athena-identity: root"], (401, "")),
         (ADMIN_READS, VERA, [b"x-athena-identity: root"], (403, "AUTHZ_DENIED")),
         (ADMIN_READS, [*PROXY, b"trailer: x-athena-identity", b"te: trailers"], ROOT, (401, "AUTH_IDENTITY_MISSING")),

@@ -20,7 +20,7 @@ def used(uses: Mapping[str, int]) -> Transaction:
     return lambda reader, context: Outcome(uses=uses)
 
 
-def test_the_latest_use_is_kept_and_is_no_event(tmp_path: Path) -> None:
+def test_the_latest_use_is_kept_without_an_event(tmp_path: Path) -> None:
     with closing(new_log(tmp_path)) as log, closing(log.reader()) as reader:
         commit(log, used({"tok_1": 5, "tok_2": 7}))
         commit(log, used({"tok_1": 9}), used({"tok_2": 6}), fill())
