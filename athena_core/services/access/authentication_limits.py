@@ -70,7 +70,7 @@ class AuthenticationLimits:
     def failed(self, error: AthenaError, peer: str | None, token_id: str | None = None) -> None:
         """Count a failure. ``token_id`` is the id of a token that exists.
 
-        An expired token, whose secret was right, does not count as a guess. A token that was not checked does not, either.
+        An expired token, whose secret was right, does not count as a guess. Neither does a token that was not checked.
         """
         self.counts[error.code] += 1
         if not isinstance(error, TokenInvalid | TokenExpired | RateLimited):
