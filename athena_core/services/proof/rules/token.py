@@ -29,7 +29,7 @@ class TokenRules(RuleSet):
         return None
 
     @rule(TokenCreated)
-    def sessions(self, row: Row, event: TokenCreated) -> str | None:
+    def login_sessions(self, row: Row, event: TokenCreated) -> str | None:
         """A session has the identity of its parent, and at most its role, its scope and its time."""
         if event.parent is None:
             return None

@@ -65,6 +65,7 @@ from tests.support.forged_log import (
     run_to_the_end,
     whole_lives,
 )
+from tests.support.token_breaches import TOKEN_BREACHES, legal
 
 KEY_LIMIT = policy.KeyLimit(scope="provider", max=1, strategy="enqueue")
 ONE_OF_EACH = policy.PolicyUpdated(
@@ -1202,6 +1203,7 @@ BREACHES: tuple[tuple[Callable[[Forge], None], str, Position | None, str], ...] 
     (kept_nowhere, "anchor", None, "kept.anchors has no anchors"),
     (anchor_of_another_history, "anchor", 1, "the row differs from the one that was anchored"),
     *ASK_BREACHES,
+    *TOKEN_BREACHES,
 )
 
 
@@ -1219,6 +1221,11 @@ def test_a_breach_is_found(
     assert [(one.rule, one.position) for one in report.violations] == [(rule, position)], report.violations
     assert words in report.violations[0].reason
     assert f"[{rule}]" in str(report.violations[0])
+
+
+def test_tokens_and_sessions_as_a_plane_writes_them_break_no_rule(forge: Forge) -> None:
+    legal(forge)
+    assert forge.report().violations == ()
 
 
 def test_every_rule_has_a_breach() -> None:
