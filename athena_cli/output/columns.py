@@ -1,143 +1,34 @@
 """The columns of tables: for each list of the API the members that people need, with their importance."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from athena_cli.output.column import (
+    ALWAYS,
+    TEXT_CELLS_MIN,
+    WORD_CELLS_MAX,
+    Column,
+    ListTable,
+    Record,
+    ago,
+    ahead,
+    at,
+    clock,
+    cost,
+    first_of,
+    joined,
+    key,
+    lasting,
+    number,
+    session,
+    text,
+    text_of,
+    took,
+    weight,
+    word,
+)
 from athena_cli.output.event_text import call_line, message_of, speaker_of, summary_of, what_of
-from athena_cli.output.values import TIME, age, between, clock_time, distance, duration, line, money, plain, short, size
-
-Record = Mapping[str, Any]
-Read = Callable[[Record], str]
-
-ALWAYS = 0
-WORD_CELLS_MAX = 28
-SESSION_CELLS_MAX = 20
-TEXT_CELLS_MIN = 16
-
-
-class Column(NamedTuple):
-    """A column of a table, or a field of a record.
-
-    Columns of the highest ``rank`` are left out first where a terminal is narrow. A column of texts has ``least`` cells
-    at least and shares the rest of the width; any other is as wide as its widest cell, up to ``most``.
-    """
-
-    name: str
-    read: Read
-    rank: int = ALWAYS
-    least: int = 0
-    most: int = WORD_CELLS_MAX
-    right: bool = False
-
-
-class ListTable(NamedTuple):
-    """The columns of a list, and the member that identifies a record (for ``-q``)."""
-
-    id: str
-    columns: tuple[Column, ...]
-
-
-def at(record: Any, path: str) -> Any:
-    """Return the member of a record at a path such as ``error.message``; None if there is none."""
-    for name in path.split("."):
-        if not isinstance(record, Mapping):
-            return None
-        record = record.get(name)
-    return record
-
-
-def text_of(value: object) -> str:
-    """Return any value as one line of text."""
-    if isinstance(value, dict | list):
-        import msgspec
-
-        return line(msgspec.json.encode(value).decode())
-    return line(plain(value))
-
-
-def _first(record: Record, paths: Iterable[str]) -> str:
-    values = (at(record, path) for path in paths)
-    return next((text_of(value) for value in values if value not in (None, "", [], {})), "")
-
-
-def text(name: str, *paths: str, rank: int = ALWAYS, least: int = TEXT_CELLS_MIN) -> Column:
-    """Return a column of texts: the first that is there."""
-    return Column(name, lambda record: _first(record, paths), rank, least)
-
-
-def word(name: str, *paths: str, rank: int = ALWAYS, most: int = WORD_CELLS_MAX) -> Column:
-    """Return a column of words, such as a status, a session or an identity."""
-    return Column(name, lambda record: _first(record, paths), rank, most=most)
-
-
-def session(rank: int = ALWAYS) -> Column:
-    """Return the column of sessions: names, and of a generated id the end. Commands take no part of either."""
-
-    def read(record: Record) -> str:
-        found = _first(record, ("sessionId",))
-        return found if short(found) == found else f"…{short(found)}"
-
-    return Column("session", read, rank, most=SESSION_CELLS_MAX)
-
-
-def key(name: str, *paths: str, rank: int = ALWAYS) -> Column:
-    """Return a column of ids, in their short form."""
-    return Column(name, lambda record: short(_first(record, paths)), rank)
-
-
-def number(name: str, path: str, rank: int = ALWAYS) -> Column:
-    """Return a column of numbers."""
-    return Column(name, lambda record: plain(at(record, path)), rank, right=True)
-
-
-def joined(name: str, path: str, rank: int = ALWAYS, least: int = TEXT_CELLS_MIN) -> Column:
-    """Return a column of lists of words."""
-    return Column(name, lambda record: line(", ".join(map(str, at(record, path) or ()))), rank, least)
-
-
-def cost(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Column:
-    """Return a column of money; ``scale`` is the number of micro-USD in a unit."""
-
-    def read(record: Record) -> str:
-        value = at(record, path)
-        return "" if value is None else money(value * scale)
-
-    return Column(name, read, rank, right=True)
-
-
-def usd(name: str, path: str, rank: int = ALWAYS) -> Column:
-    """Return a column of money that is given in USD."""
-    return cost(name, path, rank, scale=1e6)
-
-
-def ago(name: str, *paths: str, rank: int = ALWAYS) -> Column:
-    """Return a column of ages."""
-    return Column(name, lambda record: _dated(record, paths, age), rank)
-
-
-def ahead(name: str, *paths: str, rank: int = ALWAYS) -> Column:
-    """Return a column of distances to times that may come."""
-    return Column(name, lambda record: _dated(record, paths, distance), rank)
-
-
-def clock(name: str, *paths: str, rank: int = ALWAYS) -> Column:
-    """Return a column of times of the day."""
-    return Column(name, lambda record: _dated(record, paths, clock_time), rank)
-
-
-def _dated(record: Record, paths: Iterable[str], shown: Callable[[str], str]) -> str:
-    found = next((value for path in paths if isinstance(value := at(record, path), str)), "")
-    return shown(found) if TIME.fullmatch(found) else found
-
-
-def took(name: str, start: str, end: str, rank: int = ALWAYS) -> Column:
-    """Return a column of durations between two times."""
-
-    def read(record: Record) -> str:
-        begun, ended = at(record, start), at(record, end)
-        return between(begun, ended) if begun and ended else ""
-
-    return Column(name, read, rank, right=True)
+from athena_cli.output.values import TIME, age, distance, duration, line, money, short, size
 
 
 def run_time(record: Record) -> str:
@@ -146,24 +37,9 @@ def run_time(record: Record) -> str:
     return took("", "createdAt", "finishedAt").read(record) if measured is None else duration(measured)
 
 
-def lasting(name: str, path: str, rank: int = ALWAYS, *, scale: float = 1) -> Column:
-    """Return a column of durations; ``scale`` is the number of milliseconds in a unit."""
-
-    def read(record: Record) -> str:
-        value = at(record, path)
-        return "" if value is None else duration(value * scale)
-
-    return Column(name, read, rank, right=True)
-
-
-def weight(name: str, path: str, rank: int = ALWAYS) -> Column:
-    """Return a column of sizes in bytes."""
-
-    def read(record: Record) -> str:
-        value = at(record, path)
-        return "" if value is None else size(value)
-
-    return Column(name, read, rank, right=True)
+def token_scope(record: Record) -> str:
+    """Return the scope of a token as `tokens create` takes it."""
+    return line(" ".join(f"{kind}={','.join(names)}" for kind, names in (record.get("scope") or {}).items()))
 
 
 def _trigger(record: Record) -> str:
@@ -200,11 +76,11 @@ def _budget(record: Record) -> str:
 
 def _rule(record: Record) -> str:
     """Return the limit of the policy that rejected a run."""
-    return _first(record, ("policy.policyName", "event.policy.policyName")).removeprefix("policy.")
+    return first_of(record, ("policy.policyName", "event.policy.policyName")).removeprefix("policy.")
 
 
 def _target(record: Record) -> str:
-    return short(_first(record, ("target", "runId")))
+    return short(first_of(record, ("target", "runId")))
 
 
 def _problems(record: Record) -> str:
@@ -224,7 +100,7 @@ def _answer(record: Record) -> str:
     """Return what became of a run: its answer or error, or what it waits for."""
     if asks := at(record, "waiting.asks"):
         return f"waits for an answer to {', '.join(map(short, asks))}"
-    return _first(record, ("error.message", "outputPreview", "waiting.reason", "paused.reason"))
+    return first_of(record, ("error.message", "outputPreview", "waiting.reason", "paused.reason"))
 
 
 RUNS = ListTable(
@@ -412,6 +288,22 @@ TABLES: Mapping[str, ListTable] = {
             Column("expires", _expires, 1),
         ),
     ),
+    "listTokens": ListTable(
+        "tokenId",
+        (
+            key("token", "tokenId"),
+            word("identity", "identity"),
+            word("role", "role"),
+            word("status", "status", rank=1),
+            Column("last used", lambda record: age(used) if (used := record.get("lastUsedAt")) else "never"),
+            ahead("expires", "expiresAt"),
+            text("note", "note", rank=2),
+            Column("scope", token_scope, 3, least=TEXT_CELLS_MIN),
+            word("kind", "kind", rank=4),
+            word("created by", "createdBy", rank=5),
+            ago("age", "createdAt", rank=6),
+        ),
+    ),
     "listPermissionRules": ListTable(
         "id",
         (
@@ -419,7 +311,7 @@ TABLES: Mapping[str, ListTable] = {
             word("status", "status", rank=2),
             Column("allows", call_line, least=TEXT_CELLS_MIN),
             word("in", "scope"),
-            Column("of", lambda record: short(_first(record, ("runId", "sessionId", "harnessProfileId"))), 1),
+            Column("of", lambda record: short(first_of(record, ("runId", "sessionId", "harnessProfileId"))), 1),
             number("uses", "uses", 1),
             word("created by", "createdBy", rank=3),
             ahead("expires", "expiresAt"),

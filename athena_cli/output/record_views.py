@@ -4,28 +4,30 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from athena_cli.output.ask_text import call_lines, form_lines, option_names
-from athena_cli.output.columns import (
-    TABLES,
+from athena_cli.output.column import (
     Column,
     Read,
     Record,
     ago,
     at,
     clock,
+    dated,
+    due,
     joined,
     key,
     lasting,
     number,
-    run_time,
     text,
     text_of,
     took,
     usd,
     weight,
+    whole,
     word,
 )
+from athena_cli.output.columns import TABLES, run_time, token_scope
 from athena_cli.output.tables import WIDE
-from athena_cli.output.values import counted, date_time, line, money, plain
+from athena_cli.output.values import counted, line, money, plain
 
 UNNAMED = "shadow-harness-"
 """The beginning of the id of a default profile: the provider and model of a run without a profile."""
@@ -62,21 +64,6 @@ def _whole_answer(record: Record) -> str:
 
 def _partial_answer(record: Record) -> str:
     return (record.get("output") or "") if record.get("partial") else ""
-
-
-def dated(name: str, path: str) -> Column:
-    """Return a field with a time that has passed."""
-    return Column(name, lambda record: date_time(found) if (found := at(record, path)) else "")
-
-
-def due(name: str, path: str) -> Column:
-    """Return a field with a time that may come."""
-    return Column(name, lambda record: date_time(found, ahead=True) if (found := at(record, path)) else "")
-
-
-def whole(name: str, *paths: str) -> Column:
-    """Return a field with whole ids or words, separated by spaces."""
-    return Column(name, lambda record: line(" ".join(str(v) for path in paths if (v := at(record, path)) is not None)))
 
 
 def _agent(record: Record) -> str:
@@ -464,6 +451,24 @@ VIEWS: Mapping[str, View] = {
         (),
         (("answer it with", _answer_with),),
     ),
+    "getToken": View(
+        (
+            whole("token", "tokenId"),
+            word("kind", "kind"),
+            word("status", "status"),
+            whole("identity", "identity"),
+            word("role", "role"),
+            Column("scope", token_scope),
+            whole("parent", "parentId"),
+            whole("created by", "createdBy"),
+            dated("created", "createdAt"),
+            due("expires", "expiresAt"),
+            Column("last used", lambda record: date_time(used) if (used := record.get("lastUsedAt")) else "never"),
+            dated("revoked", "revokedAt"),
+            whole("revoked by", "revokedBy"),
+            whole("note", "note"),
+        ),
+    ),
     "getPermissionRule": View(
         (
             whole("rule", "id"),
@@ -579,6 +584,7 @@ VIEWS: Mapping[str, View] = {
 SAME: Mapping[str, tuple[str, ...]] = {
     "getAsk": ("answerAsk",),
     "getPermissionRule": ("revokePermissionRule",),
+    "getToken": ("revokeToken",),
     "getSchedule": ("createSchedule", "updateSchedule"),
     "getWorkflow": ("createWorkflow",),
     "runWorkflow": ("resumeWorkflow", "cancelWorkflowRun", "approveWorkflowStep", "rejectWorkflowStep"),

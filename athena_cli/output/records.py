@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from athena_cli.output.columns import Column, Record, at, generic, shown_member, text_of
+from athena_cli.output.column import Column, Record, at, text_of
+from athena_cli.output.columns import generic, shown_member
 from athena_cli.output.record_views import View, view_of
 from athena_cli.output.tables import GAP, fitted, table_lines
 from athena_cli.output.values import COLOURS, TIME, date_time, line, plain

@@ -22,6 +22,7 @@ OF_RECORDS: Mapping[str, str] = {
     "entryId": "mem_",
     "askId": "ask_",
     "ruleId": "rule_",
+    "tokenId": "tok_",
 }
 """Members of requests that name a record, and the beginning of its id."""
 

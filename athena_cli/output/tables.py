@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from athena_cli.exit_codes import Misused
-from athena_cli.output.columns import ALWAYS, TABLES, Column, Record, generic, of_member
+from athena_cli.output.column import ALWAYS, Column, Record
+from athena_cli.output.columns import TABLES, generic, of_member
 from athena_cli.output.shapes import LISTS
 from athena_cli.output.values import COLOURS
 
