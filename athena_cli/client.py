@@ -34,39 +34,56 @@ def _connection(flag: str, metavar: str) -> Parameter:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ConnectionOptions:
-    """Connection and output options of a command. Defaults come from the settings."""
+class ServerOptions:
+    """Connection and output options of a command whose `--identity` is not the caller's."""
 
     transport: Annotated[Literal["api", "local", "auto"] | None, _connection("--transport", "api|local|auto")] = None
     api_base_url: Annotated[str | None, _connection("--api-base-url", "URL")] = None
     api_timeout_ms: Annotated[str | None, _connection("--api-timeout-ms", "MS")] = None
-    identity: Annotated[str | None, _connection("--identity", "NAME")] = None
     output: Annotated[Output | None, OUTPUT] = None
     """Output format: a table, one JSON document, or a JSON line per record. Default: table on a terminal, else json."""
 
+    @property
+    def caller(self) -> str | None:
+        """The identity that the options name, if any."""
+        return None
 
-def output_of(connection: ConnectionOptions | None) -> Output | None:
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ConnectionOptions(ServerOptions):
+    """Connection and output options of a command. Defaults come from the settings."""
+
+    identity: Annotated[str | None, _connection("--identity", "NAME")] = None
+
+    @property
+    def caller(self) -> str | None:
+        """The identity to send."""
+        return self.identity
+
+
+def output_of(connection: ServerOptions | None) -> Output | None:
     """Return the output format of the options, if given."""
     return connection.output if connection else None
 
 
-def machine_output_of(connection: ConnectionOptions | None) -> Literal["json", "jsonl"] | None:
+def machine_output_of(connection: ServerOptions | None) -> Literal["json", "jsonl"] | None:
     """Return the output format if it is a JSON format, else None."""
     output = output_of(connection)
     return output if output in {"json", "jsonl"} else None
 
 
-def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
+def settings_of(connection: ServerOptions | None = None) -> "Settings":
     """Return the settings, overridden by the flags of this command. Raise ConfigError or Misused."""
     from athena_core.settings import SETTINGS, load
 
     settings = load()
-    flags = connection or ConnectionOptions()
+    flags = connection or ServerOptions()
     given = {
         "ATHENA_CLI_TRANSPORT": ("--transport", flags.transport),
         "ATHENA_API_BASE_URL": ("--api-base-url", flags.api_base_url),
         "ATHENA_CLI_API_TIMEOUT_MS": ("--api-timeout-ms", flags.api_timeout_ms),
-        "ATHENA_CLI_IDENTITY": ("--identity", flags.identity),
+        "ATHENA_CLI_IDENTITY": ("--identity", flags.caller),
     }
     changes: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -79,28 +96,31 @@ def settings_of(connection: ConnectionOptions | None = None) -> "Settings":
     return settings.replace(**changes)
 
 
-def call(
-    connection: ConnectionOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False
-) -> T:
+def call(connection: ServerOptions | None, work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False) -> T:
     """Connect to the plane, await ``work`` on the transport, and return its result. Raise ConfigError or Exit."""
+    return call_with(settings_of(connection), work, detached=detached)
+
+
+def call_with(settings: "Settings", work: "Callable[[Transport], Awaitable[T]]", *, detached: bool = False) -> T:
+    """Do ``call`` with settings."""
     import asyncio
 
     from athena_cli.transport import connect
 
     async def connected() -> T:
-        async with connect(settings_of(connection), detached=detached) as transport:
+        async with connect(settings, detached=detached) as transport:
             return await work(transport)
 
     return asyncio.run(connected())
 
 
-def request_data(connection: ConnectionOptions | None, operation_id: str, **parts: Any) -> bytes:
+def request_data(connection: ServerOptions | None, operation_id: str, **parts: Any) -> bytes:
     """Send one request and return the ``data`` of the response, as JSON."""
     return call(connection, lambda transport: transport.request(operation_id, **parts))
 
 
 def request(
-    connection: ConnectionOptions | None,
+    connection: ServerOptions | None,
     operation_id: str,
     *,
     detached: bool = False,
@@ -178,7 +198,7 @@ async def watch(read: Callable[[], Awaitable[bytes]], operation_id: str, options
 
 
 def show_list(
-    connection: ConnectionOptions | None,
+    connection: ServerOptions | None,
     read: "Callable[[Transport], Awaitable[bytes]]",
     operation_id: str,
     options: ListOptions | None,
@@ -195,7 +215,7 @@ def show_list(
 
 
 def request_all(
-    connection: ConnectionOptions | None,
+    connection: ServerOptions | None,
     operation_id: str,
     *,
     query: dict[str, str | None],
@@ -224,9 +244,7 @@ def request_all(
     call(connection, work)
 
 
-def follow(
-    connection: ConnectionOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any
-) -> None:
+def follow(connection: ServerOptions | None, operation_id: str, *, query: dict[str, str | None], **parts: Any) -> None:
     """Print the records of a stream as they arrive, until Ctrl-C. Then print the last cursor.
 
     On a terminal a record is a line of text, otherwise a line of JSON.

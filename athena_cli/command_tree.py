@@ -21,6 +21,7 @@ from athena_cli.commands import (
     runs,
     schedules,
     server,
+    tokens,
     views,
     workflow_approvals,
 )
@@ -75,6 +76,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "personas validate": reviews.validate_persona,
     "workflows approve": workflow_approvals.approve,
     "workflows reject": workflow_approvals.reject,
+    "tokens create": tokens.create_token,
     "memory search": memory.search_memory,
     "memory get": memory.get_memory,
     "top": fleet.top,

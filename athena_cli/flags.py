@@ -12,7 +12,6 @@ Detach: TypeAlias = Annotated[bool, Parameter(name="--async", negative="")]
 NAMES: Mapping[str, str] = {
     "directiveId": "directive",
     "harnessProfileId": "profile",
-    "identity": "for",
     "parentRunId": "parent",
     "runId": "run",
     "runTemplateId": "template",
@@ -153,8 +152,6 @@ ABOUT: Mapping[str, str] = {
     # members of one operation that mean something else
     "answerAsks.filter": "Open asks to reject, with the fields of `asks list`.",
     "answerAsks.items": 'Asks to answer: [{"askId", "subjectHash", "optionId"}, ...].',
-    "createToken.note": "Purpose of the token.",
-    "createToken.scope": 'Records that it may concern: {"sessions": [...], "runs": [...], "personas": [...]}.',
     "cancelWorkflowRun.reason": "Reason for the cancellation.",
     "retryRun.budgetUsd": "Budget in USD, 0 for none; the same if absent.",
     "retryRun.harnessProfileId": "Another profile; the same if absent.",

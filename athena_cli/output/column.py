@@ -173,9 +173,9 @@ def weight(name: str, path: str, rank: int = ALWAYS) -> Column:
     return Column(name, read, rank, right=True)
 
 
-def dated(name: str, path: str) -> Column:
-    """Return a field with a time that has passed."""
-    return Column(name, lambda record: date_time(found) if (found := at(record, path)) else "")
+def dated(name: str, path: str, absent: str = "") -> Column:
+    """Return a field with a time that has passed, or with the word for an absent one."""
+    return Column(name, lambda record: date_time(found) if (found := at(record, path)) else absent)
 
 
 def due(name: str, path: str) -> Column:

@@ -463,7 +463,7 @@ VIEWS: Mapping[str, View] = {
             whole("created by", "createdBy"),
             dated("created", "createdAt"),
             due("expires", "expiresAt"),
-            Column("last used", lambda record: date_time(used) if (used := record.get("lastUsedAt")) else "never"),
+            dated("last used", "lastUsedAt", absent="never"),
             dated("revoked", "revokedAt"),
             whole("revoked by", "revokedBy"),
             whole("note", "note"),

@@ -107,7 +107,7 @@ EXAMPLES: Mapping[str, str] = {
     "templates get": "templates get tpl_01M8XK",
     "templates list": "templates list",
     "templates update": "templates update tpl_01M8XK --profile hp_01M8XK --directive-template 'Write {{count}}.'",
-    "tokens create": "tokens create --for ci --role Operator --note 'Nightly build'",
+    "tokens create": "tokens create --identity ci --role Operator --expires 90d --note 'nightly build'",
     "tokens get": "tokens get tok_01M8XK",
     "tokens list": "tokens list --status active",
     "tokens revoke": "tokens revoke tok_01M8XK",

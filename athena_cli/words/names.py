@@ -90,6 +90,7 @@ NEAR: Mapping[str, str] = {
     "inbox": "asks list",
     "kill": "cancel",
     "list": "ps",
+    "login": "help connection",
     "new": "init",
     "reject": "answer",
     "rerun": "retry",
@@ -99,6 +100,10 @@ NEAR: Mapping[str, str] = {
     "status": "ps",
     "stop": "cancel",
     "tail": "logs -f",
+    "token": "tokens list",
+    "tokens delete": "tokens revoke",
+    "tokens remove": "tokens revoke",
+    "tokens rm": "tokens revoke",
     "ui": "open",
     "version": "--version",
     "watch": "logs -f",
@@ -123,7 +128,7 @@ VERBS: Mapping[str, str] = {
 """Verbs that people try in a command group, and the verb that it has."""
 
 
-ALONE: Mapping[str, str] = {"asks": "asks list"}
+ALONE: Mapping[str, str] = {"asks": "asks list", "tokens": "tokens list"}
 """Command groups that list their records if no command of theirs follows."""
 
 
