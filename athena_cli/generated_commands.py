@@ -197,10 +197,6 @@ GENERATED_COMMANDS: Mapping[str, GeneratedCommand] = {
         "updateRunTemplate",
         "Create a new version of a run template. Runs of earlier versions are not affected.",
     ),
-    "tokens create": GeneratedCommand(
-        "createToken",
-        "Create a token for an identity. The answer contains its text, which is not stored.",
-    ),
     "tokens get": GeneratedCommand("getToken", "Get a token or session, valid or not, without its text."),
     "tokens list": GeneratedCommand("listTokens", "List tokens and sessions, newest first, without their text."),
     "tokens revoke": GeneratedCommand(

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from athena_cli import render
 from athena_cli.client import ServerOptions, call_with, output_of, settings_of
 from athena_cli.exit_codes import Failed, Misused, NotAllowed
-from athena_cli.flags import SWITCH, TEXT
+from athena_cli.flags import TEXT
 from athena_cli.output.columns import token_scope
 from athena_cli.output.options import span_ms
 
@@ -26,16 +26,16 @@ def create_token(
     *,
     identity: Annotated[str, Parameter(metavar="NAME")],
     role: Literal["Admin", "Operator", "Viewer"],
-    scope: Annotated[tuple[str, ...], Parameter(metavar="KIND=NAME,…", negative="")] = (),
+    scope: Annotated[tuple[str, ...], Parameter(metavar="KIND=NAME,…", negative="", show_default=False)] = (),
     expires: Annotated[str, Parameter(metavar="SPAN")] = "90d",
-    note: Annotated[str | None, TEXT] = None,
-    quiet: Annotated[bool, Parameter(name=("--quiet", "-q")), SWITCH] = False,
+    note: Annotated[str | None, Parameter(metavar="TEXT"), TEXT] = None,
+    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show_default=False)] = False,
     connection: ServerOptions | None = None,
 ) -> None:
     """Create a token and print it. It is printed only once: the server stores its hash.
 
     Requests with the token have its role, or the role that its identity has then if that is lower. Only an Admin may
-    create tokens. Whoever owns the state directory can create the first one with `--transport local`, also while a
+    create tokens. The owner of the state directory can create the first one with `--transport local`, also while a
     server runs.
 
     Args:
@@ -121,17 +121,17 @@ def _print(data: bytes | None, *, quiet: bool, output: str | None) -> None:
 
 def lines_of(record: Mapping[str, Any]) -> list[str]:
     """Return a new token with what to do next, in lines of at most 80 cells."""
-    from athena_cli.output.values import date_time
+    from athena_cli.output.values import local_time
 
     scope = token_scope(record)
     return [
         f"Token of {record['identity']}, {record['role']}" + (f", only for {scope}" if scope else ""),
-        f"Expires {date_time(record['expiresAt'], ahead=True)}",
+        f"Valid until {local_time(record['expiresAt'])}",
         "",
         f"    {record['token']}",
         "",
         "It is not shown again. Keep it where you keep secrets.",
-        "  Use it:     ATHENA_TOKEN, or ATHENA_TOKEN_FILE with a file that only you can read",
+        "  Use it:     set ATHENA_TOKEN, or ATHENA_TOKEN_FILE to a file with it",
         "  Try it:     athena whoami",
         f"  Revoke it:  {REVOKE} {record['tokenId']}",
     ]

@@ -82,8 +82,12 @@ def between(start: str, end: str) -> str:
 
 def date_time(then: str, *, ahead: bool = False) -> str:
     """Return a time of the local time zone, with its distance."""
-    local = datetime.fromisoformat(then).astimezone(ZONE)
-    return f"{local:%Y-%m-%d %H:%M:%S %Z} ({distance(then) if ahead else age(then)})"
+    return f"{local_time(then)} ({distance(then) if ahead else age(then)})"
+
+
+def local_time(then: str) -> str:
+    """Return a time of the local time zone."""
+    return f"{datetime.fromisoformat(then).astimezone(ZONE):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def clock_time(then: str) -> str:

@@ -90,7 +90,7 @@ NEAR: Mapping[str, str] = {
     "inbox": "asks list",
     "kill": "cancel",
     "list": "ps",
-    "login": "help connection",
+    "login": "whoami",
     "new": "init",
     "reject": "answer",
     "rerun": "retry",
