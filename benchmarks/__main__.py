@@ -27,6 +27,7 @@ from benchmarks.report import Report, Section
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size
 from benchmarks.schedules import SCHEDULES
+from benchmarks.tokens import TOKENS
 
 ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCENARIOS,
@@ -35,6 +36,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **READS,
     **LIMITS,
     **IDENTITIES,
+    **TOKENS,
     **QUEUES,
     **ASKS,
     **SCHEDULES,

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -65,6 +67,8 @@ class Spec(msgspec.Struct, kw_only=True):
     anew: bool = False
     body: str = ""
     fields: Sequence[str] = ()
+    tokens: int = 0
+    """Number of tokens that the GETs of ``asked`` send in turn, instead of the identity."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -201,6 +205,12 @@ def get(path: str, *fields: str) -> bytes:
     return "\r\n".join([*lines, *fields, "", ""]).encode()
 
 
+def token_text(number: int) -> str:
+    """Return the text of a token; it is made up, and the same in every process."""
+    secret = base64.urlsafe_b64encode(hashlib.sha256(b"%d" % number).digest()).rstrip(b"=").decode()
+    return f"ath_01M8{number:022}_{secret}"
+
+
 def closing(path: str) -> bytes:
     """Return a GET that closes the connection."""
     return get(path).replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
@@ -213,6 +223,11 @@ def requests(spec: Spec) -> Iterator[bytes]:
         while True:
             start += 1
             yield post("/api/v1/directives", {"input": WORDS}, f"idempotency-key: bench-{start}")
+    if spec.kind == "asked" and spec.tokens:
+        lines = [f"authorization: Bearer {token_text(number)}" for number in range(spec.tokens)]
+        for number, (path, line) in enumerate(zip(cycle(spec.paths), cycle(lines), strict=False)):
+            anew = f"{'&' if '?' in path else '?'}number={number}" if spec.anew else ""
+            yield f"GET {path}{anew} HTTP/1.1\r\nhost: localhost\r\n{line}\r\n\r\n".encode()
     if spec.kind == "asked" and spec.anew:
         for number, path in enumerate(cycle(spec.paths)):
             yield get(f"{path}{'&' if '?' in path else '?'}number={number}")

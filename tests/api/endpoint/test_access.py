@@ -11,6 +11,7 @@ import pytest
 from athena_api.operations import OPERATIONS
 from athena_core.values import Role
 from tests.api.access import access_text, asked
+from tests.api.access_of_tokens import HEAD, tokens_text
 from tests.api.callers import KINDS
 from tests.api.listing import FOLDER
 from tests.conftest import Serve
@@ -22,17 +23,39 @@ TABLE = FOLDER / "access.txt"
 ROLES = "ada:Admin,otto:Operator,vera:Viewer"
 
 
+SOME = ("createRun", "getRun", "getToken", "listEvents", "logOut", "revokeToken")
+"""Operations that differ in roles and scopes, and those that end tokens."""
+
+
+def tables() -> tuple[str, str]:
+    """Return the committed tables: of identity headers, and of tokens."""
+    headers, head, tokens = TABLE.read_text(encoding="utf-8").partition(HEAD)
+    return headers, head + tokens
+
+
+def rows_of(table: str) -> dict[str, dict[str, str]]:
+    """Return the cells of each operation, by the mark of their column."""
+    header, *rows = [line.split() for line in table.splitlines() if line.strip() and not line.startswith("#")]
+    return {operation: dict(zip(header, cells, strict=True)) for operation, *cells in rows}
+
+
 def test_the_committed_table_equals_the_answers() -> None:
-    committed = TABLE.read_text(encoding="utf-8")
-    assert access_text() == committed, "who may do what changed: run `make docs`, review access.txt"
+    assert access_text() == tables()[0], "who may do what changed: run `make docs`, review access.txt"
+
+
+@pytest.mark.heavy
+def test_the_committed_table_of_tokens_equals_the_answers() -> None:
+    assert tokens_text() == tables()[1], "who may do what changed: run `make docs`, review access.txt"
+
+
+def test_some_of_the_committed_table_of_tokens_equals_the_answers() -> None:
+    committed = rows_of(tables()[1])
+    assert rows_of(tokens_text(SOME)) == {operation: committed[operation] for operation in SOME}
 
 
 def test_nothing_in_the_table_is_a_surprise() -> None:
     """A scope grants nothing, another's things allow no more than own ones, and each role includes those below it."""
-    lines = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    header, *rows = [line.split() for line in lines if line.strip()]
-    for operation, *cells in rows:
-        cell = dict(zip(header, cells, strict=True))
+    for operation, cell in rows_of(tables()[0]).items():
         assert cell["none"] == "401", operation
         order = [cell[role] == "yes" for role in "VOA"]
         assert order == sorted(order), operation
@@ -42,6 +65,23 @@ def test_nothing_in_the_table_is_a_surprise() -> None:
                 own, other = cell[f"{role}.{narrowed}"], cell[f"{role}.{narrowed}'"]
                 assert (own, cell[role]) != ("yes", "-"), f"{operation}: a scope gives nothing"
                 assert (other, own) != ("yes", "-"), f"{operation}: another's is no more than one's own"
+
+
+def test_a_token_gives_what_the_header_gives_and_an_ended_one_gives_nothing() -> None:
+    by_header, by_token = (rows_of(table) for table in tables())
+    rows = {row.id for row in OPERATIONS}
+    assert rows == by_token.keys() == {name for name in by_header if "." not in name}
+    for operation, cell in by_token.items():
+        same = by_header[operation]
+        for role in "VOA":
+            assert cell[role] == cell[f"{role}.c"] == same[role], operation
+        assert cell["V/A"] == cell["A/V"] == same["V"], f"{operation}: the lesser of both roles counts"
+        assert cell["api"] == same["O"], operation
+        for kind in ("s", "s'", "r", "r'", "p", "p'"):
+            assert cell[kind] == same[f"O.{kind}"], operation
+        assert cell["s.c"] == cell["s"], operation
+        assert [cell[ended] for ended in ("exp", "rev", "end", "no")] == ["401"] * 4, operation
+        assert (cell["two"], cell["csrf"]) == ("400", "403"), operation
 
 
 def test_scopes_of_several_kinds_have_to_cover_a_thing_together() -> None:
