@@ -27,6 +27,7 @@ TRANSACTION_TOKENS = 1_000
 
 def tokens(bench: Bench) -> list[Section]:
     """Measure the same requests with a header, with one token in force, and with ten thousand that take turns."""
+    header, few, twin, many = "header", f"{FEW} token", f"{FEW} token, twin", f"{MANY:,} tokens"
     servers = {}
     for name, number in {
         "header": FEW,
