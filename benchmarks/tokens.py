@@ -38,7 +38,7 @@ def tokens(bench: Bench) -> list[Section]:
         directory = with_tokens(bench.place("tokens"), number)
         servers[name] = bench.server("athena", directory, settings={"executor": "off", **GUARDED})
         settled(servers[name])
-    sections = []
+    sections: list[Section] = []
     for title, paths, anew in (
         ("`GET /api/v1/caller`, {} clients", ["/api/v1/caller"], False),
         ("`GET /api/v1/runs?limit=1`, {} clients, each request new", ["/api/v1/runs?limit=1"], True),

@@ -1,20 +1,23 @@
 """The benchmarks: what they compare with is the same thing."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from benchmarks import apps_postgres, loops
+from athena_core.services.access.token_text import id_in
+from benchmarks import apps_postgres, load, loops
 from benchmarks.__main__ import SIZES
 from benchmarks.beside import STREAMS_TIMES, beside_streams
 from benchmarks.fanout import fanned
 from benchmarks.history import PARKED_RUN_EVENTS, with_asks, with_runs, write, written
-from benchmarks.load import Http
+from benchmarks.load import Http, Spec, token_text
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
+from benchmarks.tokens import with_tokens
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import soon
@@ -37,6 +40,13 @@ def test_short_histories_hold_as_many_runs_as_they_are_asked_for(tmp_path: Path)
 
 def test_histories_of_asks_hold_parked_runs_that_wait_for_an_answer(tmp_path: Path) -> None:
     assert loops.replay(with_asks(tmp_path, 20), 0).events == 20 * PARKED_RUN_EVENTS
+
+
+def test_histories_of_tokens_hold_the_tokens_that_the_load_sends(tmp_path: Path) -> None:
+    assert loops.replay(with_tokens(tmp_path, 20), 0).events == 20
+    spec = Spec(kind="asked", port=0, pid=0, clients=1, seconds=1, paths=["/a"], anew=True, tokens=2)
+    sent = list(islice(load.requests(spec), 3))
+    assert [id_in(request.split()[-1].decode()) for request in sent] == [id_in(token_text(n)) for n in (0, 1, 0)]
 
 
 ANSWERS = (

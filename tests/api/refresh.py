@@ -7,8 +7,9 @@ from tests.support import packages
 
 
 def main() -> None:
-    for name, text in {**LISTINGS, "access.txt": lambda: access_text() + tokens_text()}.items():
+    for name, text in LISTINGS.items():
         (FOLDER / name).write_text(text(), encoding="utf-8")
+    (FOLDER / "access.txt").write_text(access_text() + tokens_text(), encoding="utf-8")
     packages.LISTING.write_text(packages.packages_text(), encoding="utf-8")
 
 
