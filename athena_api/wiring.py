@@ -200,7 +200,7 @@ class Wiring:
             mode=settings.authz_mode,
             strict=strict,
         )
-        self.token_records = TokenRecords(self.log, self.ids, roster, settings.auth_api_token)
+        self.token_records = TokenRecords(self.log, self.ids, roster, lambda: self.tokens.api_token_parent)
 
     def wire_executor(self, kind: ProcessKind, serves: tuple[str, ...], frozen_seconds: float) -> None:
         """Connect the agent and its executor, and register this process as a worker."""

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from athena_api.edge.cookies import cleared_cookie, session_cookie
 from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
+from athena_core.clock import iso_or_none
 from athena_core.event import Value
 from athena_core.log.submission import Committed
 from athena_core.services.access.token_records import IdentityName, IssuedToken, TokenBody
@@ -65,14 +66,15 @@ async def list_tokens(plane: "ControlPlane", call: ApiCall[NoBody, TokensQuery])
             limit=call.limit,
         ),
     )
-    return Reply(data=page, position=position)
+    return Reply(data=Page(items=_used(plane, *page.items), next_cursor=page.next_cursor), position=position)
 
 
 async def get_token(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get a token or session, valid or not, without its text."""
     token_id, now = call.path["tokenId"], plane.clock.now()
     found, position = await plane.query(VIEWS, lambda rows: tokens.token_by_id(rows, token_id, now))
-    return Reply(data=existing(found, "token", token_id), position=position)
+    (record,) = _used(plane, existing(found, "token", token_id))
+    return Reply(data=record, position=position)
 
 
 async def revoke_token(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -121,7 +123,14 @@ async def _record(plane: "ControlPlane", done: Committed, *, shown: bool = False
 async def _stored(plane: "ControlPlane", done: Committed) -> Token:
     token_id, now = done.subject or "", plane.clock.now()
     found, _ = await plane.read(VIEWS, done.position, lambda rows: tokens.token_by_id(rows, token_id, now))
-    return existing(found, "token", token_id)
+    (record,) = _used(plane, existing(found, "token", token_id))
+    return record
+
+
+def _used(plane: "ControlPlane", *records: Token) -> list[Token]:
+    """Return the records with their last uses, which are not in the log."""
+    uses = plane.tokens.last_used([record.token_id for record in records])
+    return [replace(record, last_used_at=iso_or_none(uses.get(record.token_id))) for record in records]
 
 
 row = Noun("access", reads=VIEWS, word="tokens").row

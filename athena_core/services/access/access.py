@@ -25,6 +25,9 @@ For an absent kind they are unknown, so a scope of that kind never covers the re
 PROTECTED = frozenset(("putPolicy", "cancelRun", "cancelRunByRunId", "getAuditTrail"))
 """The operations that ``soft-enforce`` guards."""
 
+ALWAYS_GUARDED = frozenset(("createToken", "getToken", "listTokens", "revokeToken"))
+"""The operations that every mode guards, because a token outlives the mode."""
+
 
 class Access:
     """Authorizes operations by role and scope; an operation without an entry in ``roles`` is denied.
@@ -62,7 +65,7 @@ class Access:
 
     def _guards(self, who: Identity, operation: str) -> bool:
         """Return True if the mode enforces a denial of this operation. It always does for a locked-out identity."""
-        if who.role is Role.NONE:
+        if who.role is Role.NONE or operation in ALWAYS_GUARDED:
             return True
         match self.mode:
             case "off":

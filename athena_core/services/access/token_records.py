@@ -3,6 +3,7 @@
 The text of a token leaves this module once, in the ``handover`` of the commit, and is stored nowhere.
 """
 
+from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -17,7 +18,7 @@ from athena_core.event import Fact, Meta, Value
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.roles import IDENTITY_PATTERN, RESERVED_PREFIX, Roster, is_reserved
-from athena_core.services.access.token_text import api_token_parent, hash_of, new_text
+from athena_core.services.access.token_text import hash_of, new_text
 from athena_core.values import IDENTITY_CHARS_MAX, LIST_ITEMS_MAX, Body, Identity, Label, Role, Scope, pinned
 
 RELEASED_AT_ONCE = 20
@@ -62,11 +63,12 @@ class IssuedToken(Value):
 class TokenRecords:
     """Creates and revokes tokens and sessions. The lookup of tokens is in ``tokens.py``."""
 
-    def __init__(self, log: Log, ids: Ids, roster: Roster, api_token: str | None) -> None:
+    def __init__(self, log: Log, ids: Ids, roster: Roster, api_token_parent: Callable[[], str | None]) -> None:
+        """``api_token_parent`` returns the parent of sessions of the token in the settings."""
         self._log = log
         self._ids = ids
         self._roster = roster
-        self._api_parent = api_token_parent(api_token, log.log_id) if api_token else ""
+        self._api_token_parent = api_token_parent
 
     async def create(self, body: TokenBody, who: Identity, meta: Meta, key: Key | None) -> Committed:
         """Create a token. The subject of the commit is its id, the handover an ``IssuedToken``.
@@ -135,7 +137,7 @@ class TokenRecords:
             raise ConfigError("Log in with a token: send it as `Authorization: Bearer …`, without an identity header.")
         if claim.session:
             raise ConfigError("A session cannot open another one. Log in with the token itself.")
-        parent = claim.token_id or self._api_parent
+        parent = claim.token_id or self._api_token_parent()
         token_id = self._ids.new("tok")
         text = new_text(token_id, self._ids)
 

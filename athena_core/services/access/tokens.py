@@ -218,8 +218,9 @@ class Tokens:
         uses = self._reader.token_uses(token_ids)
         for token_id in token_ids:
             token = self._tokens.get(token_id)
-            if token is not None and token.used_at:
-                uses[token_id] = max(uses.get(token_id, 0), token.used_at)
+            used_at = max(self._uses.get(token_id, 0), 0 if token is None else token.used_at)
+            if used_at:
+                uses[token_id] = max(uses.get(token_id, 0), used_at)
         return uses
 
     async def serve(self) -> None:
