@@ -264,6 +264,7 @@ def build(
             proxies=proxies,
             tokens=parts.tokens,
             failures=parts.authentication_limits,
+            groups_header=settings.auth_groups_header,
             tls=settings.tls_cert_file is not None,
         )
     gate = RequestFilter(

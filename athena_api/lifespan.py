@@ -114,4 +114,5 @@ def roles_loaded(roster: Roster) -> plane.RolesLoaded:
         everybody_else=roster.identity(EVERYBODY_ELSE).role,
         sha256=roster.sha256,
         locked_out=named[Role.NONE] or None,
+        groups=len(roster.groups) or None,
     )

@@ -41,6 +41,7 @@ from athena_core.services.access.access import Access
 from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.rate_limits import RateLimits
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.access.seen_groups import SeenGroups
 from athena_core.services.access.token_records import TokenRecords
 from athena_core.services.access.tokens import Tokens
 from athena_core.services.asks.answers import Answers
@@ -177,6 +178,7 @@ class Wiring:
             roles=settings.auth_identity_role_map,
             default=settings.auth_default_role,
             file=settings.auth_role_map_file,
+            groups=settings.auth_group_role_map,
         )
         self.refusal_limits = RefusalLimits(
             self.log,
@@ -199,6 +201,7 @@ class Wiring:
             names=RECORDED_AS,
             mode=settings.authz_mode,
             strict=strict,
+            seen_groups=SeenGroups(self.log, self.tail),
         )
         self.token_records = TokenRecords(self.log, self.ids, roster, lambda: self.tokens.api_token_parent)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from athena_core.errors import ConfigError
@@ -14,6 +14,8 @@ IDENTITY_PATTERN = r"^[A-Za-z0-9._@:+|-]+$"
 """The pattern of an identity in a schema, which limits the length separately."""
 GROUP = re.compile(r"[!-+\--~](?:[ -+\--~]{0,254}[!-+\--~])?")
 """A group: visible ASCII characters except the comma, and spaces inside."""
+GROUPS_KEPT_MAX = 32
+"""Maximum number of groups of an identity that are kept: those with the highest roles."""
 RESERVED_PREFIX = "system:"
 """Prefix of the names of the server's own actors. No identity may have it, in upper or lower case."""
 SECRET_HEADER = "x-athena-proxy-secret"
@@ -86,7 +88,7 @@ def parse_group_role_map(text: str) -> dict[str, Role]:
     roles: dict[str, Role] = {}
     for entry in text.split(",") if text.strip() else ():
         group, colon, role = (part.strip() for part in entry.rpartition(":"))
-        if not colon or not GROUP.fullmatch(group):
+        if not colon or group == EVERYBODY_ELSE or not GROUP.fullmatch(group):
             raise ConfigError(f"{entry.strip()!r} is not a group with a role; expected group:Role")
         if group in roles:
             raise ConfigError(f"{group!r} is listed twice; give each group one role")
@@ -130,20 +132,35 @@ def check_header_name(name: str) -> str:
     return lower
 
 
-def role_of(subject: str, roles: Mapping[str, Role], default: Role) -> Role:
-    """Return the role of an identity: its own entry, else the entry ``*``, else the default."""
-    return roles.get(subject) or roles.get(EVERYBODY_ELSE) or default
+def role_of(subject: str, roles: Mapping[str, Role], default: Role, by_groups: Role | None = None) -> Role:
+    """Return the role of an identity: its own entry, else the role by its groups, else the entry ``*`` or the default.
+
+    ``by_groups`` is the highest role of its groups.
+    """
+    return roles.get(subject) or by_groups or roles.get(EVERYBODY_ELSE) or default
 
 
 class Roster:
-    """The map from identities to roles. With authentication off every identity is an Admin."""
+    """The maps from identities and groups to roles. With authentication off every identity is an Admin."""
 
-    def __init__(self, *, enabled: bool, roles: Mapping[str, Role], default: Role, file: Path | None = None) -> None:
-        """Use a map of roles, or the file that holds it, and the role of unlisted identities. Raise ConfigError."""
+    def __init__(
+        self,
+        *,
+        enabled: bool,
+        roles: Mapping[str, Role],
+        default: Role,
+        file: Path | None = None,
+        groups: Mapping[str, Role] | None = None,
+    ) -> None:
+        """Use a map of roles, or the file that holds it, and the role of unlisted identities. Raise ConfigError.
+
+        ``groups`` are the roles of groups.
+        """
         self.enabled = enabled
         self.default = default
         self.file = file
         self.roles = roles if file is None else read_role_map(file)
+        self.groups: Mapping[str, Role] = groups or {}
 
     def reload(self) -> bool:
         """Read the file again; return False if there is none. On ConfigError the old map stays."""
@@ -154,8 +171,9 @@ class Roster:
 
     @property
     def sha256(self) -> str:
-        """A hash of the role map and the default role."""
+        """A hash of the role map, the default role, and the roles of groups if there are any."""
         lines = [f"{name}:{role}\n" for name, role in sorted(self.roles.items())]
+        lines += [f"group:{name}:{role}\n" for name, role in sorted(self.groups.items())]
         return hashlib.sha256("".join([*lines, f"default:{self.default}\n"]).encode()).hexdigest()
 
     @property
@@ -165,7 +183,20 @@ class Roster:
             return "every identity that is not in the role map is an Admin"
         return None
 
-    def identity(self, subject: str, scope: Scope | None = None) -> Identity:
-        """Return an identity with its current role, restricted to a scope unless it is an Admin."""
-        role = role_of(subject, self.roles, self.default) if self.enabled else LOCAL.role
-        return Identity(subject=subject, role=role, scope=None if role is Role.ADMIN else scope, asked=scope)
+    def identity(self, subject: str, scope: Scope | None = None, groups: Iterable[str] = ()) -> Identity:
+        """Return an identity with its current role, restricted to a scope unless it is an Admin.
+
+        ``groups`` are those that its proxy named. The identity keeps the ones that have a role, highest first.
+        """
+        if not self.enabled:
+            return Identity(subject=subject, role=LOCAL.role, asked=scope)
+        kept = self._with_role(groups) if groups else ()
+        role = role_of(subject, self.roles, self.default, self.groups[kept[0]] if kept else None)
+        return Identity(
+            subject=subject, role=role, scope=None if role is Role.ADMIN else scope, asked=scope, groups=kept
+        )
+
+    def _with_role(self, groups: Iterable[str]) -> tuple[str, ...]:
+        known = {group: self.groups[group] for group in groups if group in self.groups}
+        order = tuple(Role)
+        return tuple(sorted(known, key=lambda group: (-order.index(known[group]), group)))[:GROUPS_KEPT_MAX]

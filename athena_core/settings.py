@@ -488,6 +488,8 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         raise ConfigError("ATHENA_TOKEN: set either this or ATHENA_CLI_IDENTITY, not both")
     if settings.anchor_token and sum(place.startswith("athena:") for place in settings.anchor_to) > 1:
         raise ConfigError("ATHENA_ANCHOR_TOKEN: it is sent to one Athena, but ATHENA_ANCHOR_TO has several")
+    if settings.auth_groups_header == settings.auth_identity_header:
+        raise ConfigError("ATHENA_AUTH_GROUPS_HEADER: must not be the header of ATHENA_AUTH_IDENTITY_HEADER")
     if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
         raise ConfigError("ATHENA_TLS_CERT_FILE: set it together with ATHENA_TLS_KEY_FILE, or neither")
     return settings

@@ -19,6 +19,7 @@ from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
     ClockAccepted,
+    GroupsSeen,
     LogForked,
     PayloadRedacted,
     RequestsSuppressed,
@@ -158,6 +159,10 @@ def _roles(recorded: Recorded[RolesLoaded]) -> AuditContent:
     return AuditContent(
         "roles", event.source, after={**counts, "everybodyElse": event.everybody_else, "sha256": event.sha256}
     )
+
+
+def _groups(recorded: Recorded[GroupsSeen]) -> AuditContent:
+    return AuditContent("roles", recorded.event.identity, after={"groups": recorded.event.groups})
 
 
 def _redaction(recorded: Recorded[PayloadRedacted]) -> AuditContent:
@@ -313,6 +318,7 @@ ENTRIES: dict[type[Event], Describe] = {
     RequestsSuppressed: _suppression,
     AuthzModeActive: _server,
     RolesLoaded: _roles,
+    GroupsSeen: _groups,
     PayloadRedacted: _redaction,
     LogForked: _fork,
     ClockAccepted: _clock,

@@ -41,6 +41,11 @@ CHALLENGE_AGAIN = (b"www-authenticate", b'Bearer realm="athena", error="invalid_
 TOKEN_PARAMETERS = frozenset((b"access_token", b"token"))
 TOKEN_IN_QUERY = re.compile(rb"ath_[0-9A-Z]{26}_")
 
+GROUPS_MAX = 1_000
+"""Maximum number of groups of one request."""
+GROUPS_BYTES_MAX = 32 << 10
+"""Maximum size of the header with the groups, in bytes."""
+
 Fields = Mapping[bytes, Sequence[bytes]]
 """Values of relevant header fields by name. A name with underscores counts as its spelling with dashes."""
 
@@ -72,9 +77,12 @@ class Identification:
         proxies: TrustedProxies,
         tokens: Tokens,
         failures: AuthenticationLimits,
+        groups_header: str | None = None,
         tls: bool = False,
     ) -> None:
+        """``groups_header`` is read only if a group has a role."""
         self._header = header.lower().encode()
+        self._groups_header = groups_header.encode() if groups_header is not None and roster.groups else None
         self._roster = roster
         self._proxies = proxies
         self._tokens = tokens
@@ -82,7 +90,8 @@ class Identification:
         self._cookie = cookie_name(tls=tls).encode()
         self._cleared = (b"set-cookie", cleared_cookie(tls=tls).encode())
         self._scoping = frozenset(name.encode() for name in (GLOBAL_HEADER, *SCOPE_HEADERS))
-        self._proxied = frozenset((self._header, *self._scoping))
+        groups = () if self._groups_header is None else (self._groups_header,)
+        self._proxied = frozenset((self._header, *groups, *self._scoping))
         self.names = frozenset((*self._proxied, SECRET_HEADER.encode(), AUTHORIZATION, COOKIE, FETCH_SITE))
         """The relevant header fields."""
         self.secrets = frozenset((SECRET_HEADER.encode(), AUTHORIZATION, COOKIE))
@@ -146,7 +155,8 @@ class Identification:
         if distrust is not None:
             raise ProxyUntrusted(distrust)
         subject = self._subject(head.fields, head.twins)
-        return self._roster.identity(subject, scope_of(head.fields, head.twins) if scoped else None)
+        groups = () if self._groups_header is None else groups_of(head.fields, head.twins, self._groups_header)
+        return self._roster.identity(subject, scope_of(head.fields, head.twins) if scoped else None, groups)
 
     def _subject(self, fields: Fields, twins: frozenset[bytes]) -> str:
         """Return the name in the identity header: exactly one field, exactly one name."""
@@ -223,7 +233,7 @@ class Identification:
         """Return the identity of a caller with the role that it has now. Raise Unauthenticated if its token ended."""
         if who.token is not None:
             return self._tokens.again(who.token)
-        return self._roster.identity(who.subject, who.asked)
+        return self._roster.identity(who.subject, who.asked, who.groups)
 
     def in_force(self, who: Identity) -> bool:
         """Return True unless the caller's token was revoked or has expired."""
@@ -274,3 +284,21 @@ def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
             f"The header {GLOBAL_HEADER} cannot be combined with scope lists. Send one or the other."
         )
     return Scope(**lists) if lists else None
+
+
+def groups_of(fields: Fields, twins: frozenset[bytes], header: bytes) -> tuple[str, ...]:
+    """Return the groups in a header, separated by commas; none without the header. Raise AthenaError.
+
+    Text that cannot be a group with a role is not refused, because the groups are those of a directory.
+    """
+    values = fields.get(header, ())
+    if len(values) > 1 or header in twins:
+        raise IdentityAmbiguous(f"The header {header.decode()} must be sent at most once, in one spelling.")
+    if not values:
+        return ()
+    if len(values[0]) > GROUPS_BYTES_MAX or values[0].count(b",") >= GROUPS_MAX:
+        raise IdentityInvalid(
+            f"The header {header.decode()} may list at most {GROUPS_MAX} groups in {GROUPS_BYTES_MAX} bytes. "
+            "Let the proxy send fewer."
+        )
+    return tuple(part.strip() for part in values[0].decode("latin-1").split(","))

@@ -93,6 +93,8 @@ class Endpoint:
             call = await self._call(plane, match, scope, receive, meta)
             if identity.scope is not None:
                 await require_scope(plane, operation, call)
+            if operation.method != "GET":
+                await plane.access.note_groups(identity, meta)
             begun = True
             reply = await self._answer(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status

@@ -99,13 +99,17 @@ class CallerToken(Value):
 
 
 class Caller(Value):
-    """The identity of the caller, its role and the operations that the role allows. ``scope`` narrows them further."""
+    """The identity of the caller, its role and the operations that the role allows. ``scope`` narrows them further.
+
+    ``groups`` are those that its proxy named and that have a role.
+    """
 
     identity: str
     role: Role
     operations: tuple[str, ...]
     scope: dict[str, tuple[str, ...]] | None = None
     token: CallerToken | None = None
+    groups: tuple[str, ...] | None = None
 
 
 class ProjectionHealth(Value):
@@ -216,7 +220,8 @@ async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> R
     if claim is not None:
         expires_at = iso_or_none(claim.expires_at_ms)
         token = CallerToken(session=claim.session, token_id=claim.token_id, expires_at=expires_at)
-    caller = Caller(identity=who.subject, role=who.role, operations=allowed, scope=narrowed, token=token)
+    groups = who.groups or None
+    caller = Caller(identity=who.subject, role=who.role, operations=allowed, scope=narrowed, token=token, groups=groups)
     return Reply(data=caller, position=call.position)
 
 

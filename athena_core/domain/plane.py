@@ -3,9 +3,12 @@
 from typing import ClassVar, Literal
 
 from athena_core.decider import Decider
-from athena_core.event import Event, Position, Shows, Text, Value
+from athena_core.event import Event, Guard, Position, Recorded, Shows, Text, Value
 
 STREAM = "plane"
+
+GROUPS_GUARD = "groups"
+"""The guard kind of the groups of an identity as a proxy named them last, by identity."""
 
 OF_THE_SERVER = "it is a fact about the server; no other event depends on it"
 DERIVED = "it is derived from a denial or refusal, which is handled"
@@ -24,7 +27,8 @@ class AuthzModeActive(Event):
 class RolesLoaded(Event):
     """A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
 
-    ``locked_out`` is the number of identities with the role None, if there are any.
+    ``locked_out`` is the number of identities with the role None, and ``groups`` of groups with a role, if there are
+    any.
     """
 
     TYPE: ClassVar[str] = "rbac.roles.loaded"
@@ -36,6 +40,19 @@ class RolesLoaded(Event):
     everybody_else: str
     sha256: str
     locked_out: int | None = None
+    groups: int | None = None
+
+
+class GroupsSeen(Event):
+    """A proxy named other groups of an identity than before. Only those with a role are listed, highest role first.
+
+    Work that goes on later in the name of the identity has the role of these groups.
+    """
+
+    TYPE: ClassVar[str] = "rbac.groups.seen"
+    SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
+    identity: str
+    groups: tuple[str, ...]
 
 
 class AuthzDenied(Event):
@@ -164,11 +181,16 @@ def evolve(state: PlaneState, event: Event) -> PlaneState:
     return state
 
 
+def _groups(recorded: Recorded[GroupsSeen]) -> tuple[Guard, ...]:
+    return (Guard(kind=GROUPS_GUARD, key=recorded.event.identity, value=recorded.event.groups or None),)
+
+
 DECIDER: Decider[PlaneState] = Decider(
     category="plane",
     events=(
         AuthzModeActive,
         RolesLoaded,
+        GroupsSeen,
         AuthzDenied,
         AuthnFailed,
         RequestsSuppressed,
@@ -179,4 +201,5 @@ DECIDER: Decider[PlaneState] = Decider(
     ),
     initial=PlaneState(),
     evolve=evolve,
+    occupies={GroupsSeen: _groups},
 )

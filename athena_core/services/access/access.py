@@ -14,6 +14,7 @@ from athena_core.event import Fact, Meta
 from athena_core.log.writer import Log
 from athena_core.roles import Roster
 from athena_core.services.access.refusal_limits import RefusalLimits
+from athena_core.services.access.seen_groups import SeenGroups
 from athena_core.values import Identity, Role, Scope
 
 ScopeProof: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -46,6 +47,7 @@ class Access:
         names: Mapping[str, str] | None = None,
         mode: AuthzMode = "enforce",
         strict: bool = False,
+        seen_groups: SeenGroups | None = None,
     ) -> None:
         """``names`` are the names of operations in recorded denials, by operation id."""
         self._log = log
@@ -53,6 +55,7 @@ class Access:
         self._names = names or {}
         self.roster = roster
         self._refusal_limits = refusal_limits
+        self._seen_groups = seen_groups
         self.mode: AuthzMode = mode if roster.enabled else "off"
         self._strict = strict
 
@@ -79,9 +82,18 @@ class Access:
     def on_behalf(self, subject: str, scope: Scope | None = None) -> Identity:
         """Return the identity that a definition names, with its current role and the given scope.
 
+        Its groups are those that a proxy named last.
+
         The scope is the one recorded at the start, because others may have contributed to it.
         """
-        return replace(self.roster.identity(subject), scope=scope)
+        groups = () if self._seen_groups is None else self._seen_groups.of(subject)
+        return replace(self.roster.identity(subject, groups=groups), scope=scope)
+
+    async def note_groups(self, who: Identity, meta: Meta) -> None:
+        """Record the groups of a caller before a command of it, if a proxy has named others before."""
+        seen = self._seen_groups
+        if seen is not None and self.roster.groups and who.token is None and who.groups != seen.of(who.subject):
+            await seen.note(who, meta)
 
     async def require(self, who: Identity, operation: str, meta: Meta) -> None:
         """Check the role. Record a denial, and raise AuthzDenied if the mode guards the operation."""
