@@ -64,6 +64,7 @@ class CommandSource(NamedTuple):
 
     argv: tuple[str, ...]
     refresh_seconds: int = REFRESH_SECONDS
+    seconds_max: float = COMMAND_SECONDS_MAX
 
     async def run(self) -> str:
         """Run the command once and return the secret. Raise SecretUnavailable."""
@@ -73,7 +74,7 @@ class CommandSource(NamedTuple):
             raise SecretUnavailable(f"the command cannot be started: {error}") from None
         data = b""
         try:
-            with anyio.move_on_after(COMMAND_SECONDS_MAX) as limit:
+            with anyio.move_on_after(self.seconds_max) as limit:
                 while len(data) < SECRET_CHARS_MAX + 2 and (piece := await child.output.read(SECRET_CHARS_MAX + 2)):
                     data += piece
                 if len(data) < SECRET_CHARS_MAX + 2:
@@ -81,7 +82,7 @@ class CommandSource(NamedTuple):
         finally:
             await child.end()
         if limit.cancelled_caught:
-            raise SecretUnavailable(f"the command ran for more than {COMMAND_SECONDS_MAX:g} s")
+            raise SecretUnavailable(f"the command ran for more than {self.seconds_max:g} s")
         if len(data) < SECRET_CHARS_MAX + 2 and child.status != 0:  # its error output may quote the secret
             raise SecretUnavailable(f"the command failed with exit status {child.status}. Run it by hand.")
         return secret_of(data, "the output of the command")

@@ -271,8 +271,12 @@ def forms(secret: str) -> set[str]:
 
 def _overlap(text: str, key: str, start: int) -> int:
     """Return the length of the longest proper prefix of a key at the end of a text."""
-    longest = min(len(text) - start, len(key) - 1)
-    return next((length for length in range(longest, 0, -1) if text.endswith(key[:length])), 0)
+    place = max(start, len(text) - len(key) + 1)
+    while (place := text.find(key[0], place)) >= 0:
+        if key.startswith(text[place:]):
+            return len(text) - place
+        place += 1
+    return 0
 
 
 class StreamMask:

@@ -1,13 +1,17 @@
 """The mask: it hides secrets, however they are split, leaves other text unchanged, and is fast on any text."""
 
+import base64
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_core.providers.mask import HELD_CHARS_MAX, Mask, StreamMask
+from athena_core.providers.mask import HELD_CHARS_MAX, HIDDEN, LEARNED_MAX, Mask, StreamMask
 from tests.support.canaries import SECRETS, told
 
 KEY, LONGER = "sk-canary", "sk-canary-longer"
@@ -29,6 +33,13 @@ INNOCENT = (
     "2026-01-31T12:00:00Z",
     "5d41402abc4b2a76b9719d911017c592" * 2,
 )
+
+
+def stream_through(mask: Mask, text: str, size: int) -> Iterator[str]:
+    stream = StreamMask(mask)
+    for start in range(0, len(text), size):
+        yield stream.more(text[start : start + size])
+    yield stream.rest()
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -53,6 +64,63 @@ def test_a_key_block_without_an_end_is_hidden_while_it_looks_like_one() -> None:
 
 def test_keys_are_hidden_the_longest_first_and_short_ones_stay() -> None:
     assert MASK.hide(f"a {LONGER}{KEY} short") == "a ****** short"
+
+
+ODD = 'p/w+d?&=%"\\ ~1{'
+
+
+@pytest.mark.parametrize("secret", ["a-learned-s3cret", ODD, "AAAAAAAA", "x" * 4_096])
+def test_a_learned_secret_is_hidden_as_it_is_echoed(secret: str) -> None:
+    mask = Mask(shapes=False)
+    mask.learn("a", secret)
+    spelt = [
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(secret)),
+    ]
+    spelt += [json.dumps(secret)[1:-1], json.dumps(secret)[1:-1].replace("/", "\\/")]
+    for text in spelt:
+        assert mask.hide(f"<{text}>") == f"<{HIDDEN}>"
+        assert mask.holds(text.encode())
+        assert "".join(stream_through(mask, f"<{text}>", 3)) == f"<{HIDDEN}>"
+    for before in ("", "u", "u:", "Bearer ", "user:"):
+        for after in ("", ":", ":x", ":xy"):
+            encoded = base64.b64encode(f"{before}{secret}{after}".encode())
+            for spelling in (encoded, base64.urlsafe_b64encode(f"{before}{secret}{after}".encode())):
+                hidden = mask.hide(spelling.decode())
+                assert HIDDEN in hidden
+                assert len(hidden.replace(HIDDEN, "")) <= len(encoded) - len(secret)
+
+
+def test_a_learned_secret_of_basic_hides_user_and_password() -> None:
+    mask = Mask(shapes=False)
+    mask.learn("a", base64.b64encode(b"robot:a-good-password").decode())
+    assert mask.hide("robot:a-good-password, a-good-password") == f"{HIDDEN}, {HIDDEN}"
+    mask.learn("b", "no+base64/")
+    assert mask.hide("robot") == "robot"
+
+
+def test_secrets_that_an_owner_had_long_ago_are_forgotten_and_given_keys_never() -> None:
+    mask = Mask([KEY], shapes=False)
+    mask.learn("b", "s3cret-of-b")
+    for number in (*range(LEARNED_MAX), 0):
+        mask.learn("a", f"s3cret-number-{number}")
+        mask.learn("a", f"s3cret-number-{number}")
+    mask.learn("a", "s3cret-number-last")
+    shown = [number for number in range(LEARNED_MAX) if mask.hide(f"s3cret-number-{number}") != HIDDEN]
+    assert shown == [1]
+    assert mask.hide(f"{KEY} s3cret-of-b s3cret-number-last") == f"{HIDDEN} {HIDDEN} {HIDDEN}"
+
+
+def test_functions_and_streams_that_were_taken_before_hide_what_is_learned_later() -> None:
+    mask = Mask()
+    hide, stream = mask.hide, StreamMask(mask)
+    assert stream.more("a-learned-s3cret a-le") == "a-learned-s3cret a-le"
+    mask.learn("a", "b-learned-s3cret")
+    assert hide("b-learned-s3cret") == HIDDEN
+    assert stream.more(" b-learned-s3") + stream.more("cret") + stream.rest() == f" {HIDDEN}"
+    assert mask.suspects(b'"b-learned-s3cret"')
 
 
 def test_json_is_masked_in_its_texts_and_names_and_nowhere_else() -> None:
