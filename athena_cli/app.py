@@ -141,9 +141,9 @@ def _print_topic(topic: str) -> None:
         for code, meaning in MEANINGS.items():
             render.say(f"{code:>3}  {meaning}")
         return
-    from athena_cli.flags import CONNECTION
+    from athena_cli.flags import CONNECTION, CONNECTION_SETTINGS
 
-    for flag, text in CONNECTION.items():
+    for flag, text in (CONNECTION | CONNECTION_SETTINGS).items():
         render.say(f"{flag}\n    {text}")
 
 

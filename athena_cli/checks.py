@@ -20,6 +20,7 @@ from athena_cli.exit_codes import Misused
 from athena_cli.offline_log import OfflineLog, open_offline_log
 from athena_cli.output.values import distance
 from athena_cli.transport import tls_context, untrusted
+from athena_cli.words.sentences import MESSAGES, REMEDIES
 from athena_core.clock import SystemClock, iso
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
@@ -256,8 +257,9 @@ def check_token(settings: Settings, url: str) -> Iterator[CheckResult]:
         if answer.status_code == 200:
             yield _token_in_force(body["data"])
         elif answer.status_code == 401:
-            says = f"the server refuses ATHENA_TOKEN: {body['error']['message']} ({body['error']['code']})"
-            remedy = "ask an Admin for another one: athena tokens create"
+            code = body["error"]["code"]
+            says = f"the server at {url} refuses it: {MESSAGES.get(code, body['error']['message'])} ({code})"
+            remedy = REMEDIES["AUTH_TOKEN_INVALID"]
             yield CheckResult(check="token", status="wrong", says=printable(says), remedy=remedy)
     except (ValueError, LookupError, TypeError):  # an older release, or another program
         return
@@ -277,7 +279,7 @@ def _token_in_force(caller: dict[str, Any]) -> CheckResult:
         check="token",
         status="notice" if soon else "ok",
         says=printable(f"ATHENA_TOKEN is accepted, as {who}; it expires {distance(expires)}"),
-        remedy="ask an Admin for another one: athena tokens create" if soon else None,
+        remedy=REMEDIES["AUTH_TOKEN_EXPIRED"] if soon else None,
     )
 
 

@@ -28,7 +28,7 @@ FLAGGED: Mapping[str, str] = {"scheduleId": "--id"}
 WITHOUT_FLAG = frozenset({"frames"})
 """Query members that only change how a client reads the answer."""
 
-CONNECTION: Mapping[str, str] = {
+CONNECTION: dict[str, str] = {
     "--transport": "`api` sends the request to a server, `local` runs it in this process, `auto` prefers the server "
     "(ATHENA_CLI_TRANSPORT).",
     "--api-base-url": "Base URL of the server (ATHENA_API_BASE_URL).",
@@ -37,6 +37,13 @@ CONNECTION: Mapping[str, str] = {
     "--identity": "Identity to send when authentication is on (ATHENA_CLI_IDENTITY).",
 }
 """The connection options of every command that sends a request, and their help."""
+
+CONNECTION_SETTINGS: dict[str, str] = {
+    "ATHENA_TOKEN": "Token to send, if the server requires one. `athena tokens create` makes it.",
+    "ATHENA_TOKEN_FILE": "File with the token, instead of ATHENA_TOKEN.",
+    "ATHENA_API_CA_FILE": "PEM file with the authority of the server's certificate, if it is a private one.",
+}
+"""Settings of the connection without a flag: arguments of a process can be read by others on the machine."""
 
 ABOUT: Mapping[str, str] = {
     "actor": "Only actions of this identity.",

@@ -53,6 +53,8 @@ def create_token(
     if note is not None:
         body["note"] = note
     settings = settings_of(connection)
+    if settings.cli_transport == "local":
+        _announce(settings)
     data = _created(settings, body) or _created(settings.replace(cli_identity=identity), body)
     _print(data, quiet=quiet, output=output_of(connection))
 
@@ -71,12 +73,21 @@ def _created(settings: "Settings", body: Mapping[str, Any]) -> bytes | None:
                 who = settings.cli_identity
                 remedy = f"set ATHENA_CLI_IDENTITY to an Admin, or ATHENA_AUTH_IDENTITY_ROLE_MAP={who}:Admin"
             elif not here and code in UNKNOWN_CALLER:
-                remedy = "set ATHENA_TOKEN; on the machine of the server, make the first one with --transport local"
+                remedy = "set ATHENA_TOKEN, or make the first one on its machine with --transport local"
             else:
                 raise
             raise NotAllowed(error.message, remedy, note=error.note, error=error.error) from None
 
     return call_with(settings, work)
+
+
+def _announce(settings: "Settings") -> None:
+    """Print that a new log begins, where the directory of an existing one was meant."""
+    from athena_cli.transport import state_of
+
+    place, exists = state_of(settings)
+    if not exists:
+        render.note(f"No log was in {place}. A new one begins there.")
 
 
 def scope_of(given: Sequence[str]) -> dict[str, list[str]]:

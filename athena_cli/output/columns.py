@@ -39,7 +39,7 @@ def run_time(record: Record) -> str:
 
 def token_scope(record: Record) -> str:
     """Return the scope of a token as `tokens create` takes it."""
-    return line(" ".join(f"{kind}={','.join(names)}" for kind, names in (record.get("scope") or {}).items()))
+    return line(" ".join(f"{kind}={','.join(names)}" for kind, names in sorted((record.get("scope") or {}).items())))
 
 
 def _trigger(record: Record) -> str:

@@ -39,10 +39,10 @@ LISTS: Mapping[str, str] = {
 """The command group that lists the records of a noun in messages of the server."""
 REMEDIES: Mapping[str, str] = {
     "AUTH_IDENTITY_MISSING": "give --identity NAME, or set ATHENA_CLI_IDENTITY or ATHENA_TOKEN",
-    "AUTH_PROXY_UNTRUSTED": "set ATHENA_TOKEN instead of an identity: only trusted proxies may set one",
-    "AUTH_TOKEN_EXPIRED": "ask an Admin for another one: athena tokens create",
-    "AUTH_TOKEN_INVALID": "it may be revoked; ask an Admin for another one: athena tokens create",
-    "AUTH_TOKEN_MISSING": "set ATHENA_TOKEN; an Admin makes a token by athena tokens create",
+    "AUTH_PROXY_UNTRUSTED": "set ATHENA_TOKEN instead of an identity",
+    "AUTH_TOKEN_EXPIRED": "ask an Admin for another one, made by athena tokens create",
+    "AUTH_TOKEN_INVALID": "ask an Admin for another one, made by athena tokens create",
+    "AUTH_TOKEN_MISSING": "set ATHENA_TOKEN to a token that an Admin made by athena tokens create",
     "AUTHZ_DENIED": "see athena whoami",
     "HALTED": "see athena halted",
     "POLICY_BUDGET_EXCEEDED": "see athena policy get",
@@ -53,13 +53,23 @@ REMEDIES: Mapping[str, str] = {
 }
 """Remedies by error code, where the server gives none."""
 
+MESSAGES: Mapping[str, str] = {
+    "AUTH_IDENTITY_MISSING": "the server requires an identity",
+    "AUTH_PROXY_UNTRUSTED": "the server accepts no identity from this address",
+    "AUTH_TOKEN_EXPIRED": "the token in ATHENA_TOKEN has expired",
+    "AUTH_TOKEN_INVALID": "the token in ATHENA_TOKEN is unknown or was revoked",
+    "AUTH_TOKEN_MISSING": "the server requires a token",
+}
+"""Messages by error code, where the server names headers that people did not type."""
+
 
 def exit_of(error: Mapping[str, Any], status: int, request: str = "", names: Sequence[str] = ()) -> Exit:
     """Return the exit for an error of the API: ``error`` of the envelope, its HTTP status, and its request.
 
     ``names`` are the path parameters of the request, which have no flag.
     """
-    code, message, remedy = error["code"], error["message"], REMEDIES.get(error["code"], "")
+    code = error["code"]
+    message, remedy = MESSAGES.get(code, error["message"]), REMEDIES.get(code, "")
     if (faults := faults_of(error.get("details"))) and code != "CURSOR_INVALID":
         message, remedy = _faults_sentence(faults, names)
     elif noun := NOUN.search(message):

@@ -105,7 +105,7 @@ class TokenRecords:
         if own is Role.NONE:
             raise ConfigError.of("identity", f"{identity} is locked out by the role map", "an identity with a role")
         if not own.reaches(role):
-            remedy = f"{own.value}, or give {identity} the role {role.value} in the role map"
+            remedy = f"the role {own.value}, or give {identity} the role {role.value} in the role map"
             raise ConfigError.of("role", f"{identity} has only the role {own.value}", remedy)
         if role is Role.ADMIN and scope is not None:
             raise ConfigError.of("scope", "has no effect on an Admin", "no scope, or the role Operator or Viewer")
