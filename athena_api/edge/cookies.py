@@ -1,7 +1,7 @@
 """The session cookie of the console: its name and attributes.
 
-With TLS its name begins with `__Host-`, so that a browser accepts it only from this host, with `Secure` and for all
-paths. No other host of the domain can set or replace it.
+Where the browser uses https, its name begins with `__Host-`, so that a browser accepts it only from this host, with
+`Secure` and for all paths. No other host of the domain can set or replace it.
 """
 
 SESSION_COOKIE = "athena_session"
@@ -21,3 +21,7 @@ def session_cookie(token: str, seconds: int, *, tls: bool) -> str:
 def cleared_cookie(*, tls: bool) -> str:
     """Return the value of ``Set-Cookie`` that deletes the session cookie."""
     return session_cookie("", 0, tls=tls)
+
+
+CLEARED_COOKIES = (cleared_cookie(tls=True), cleared_cookie(tls=False))
+"""The values of ``Set-Cookie`` that delete the session cookie under both of its names."""

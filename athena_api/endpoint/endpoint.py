@@ -244,6 +244,7 @@ class Endpoint:
         else:
             call.key = idempotency_key(scope, headers, operation, path, body, self._key_chars_max)
             call.if_match = _text(headers.get(b"if-match"))
+            call.origin = _text(headers.get(b"origin"))
             call.wait = not (operation.accepted is not None and b"respond-async" in headers.get(b"prefer", b""))
         return call
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
-from athena_api.edge.cookies import cleared_cookie, session_cookie
+from athena_api.edge.cookies import CLEARED_COOKIES, session_cookie
 from athena_api.endpoint.operation import ADMINS, EVERYBODY, ApiCall, NoBody, NoQuery, Noun, Operation, Reply, existing
 from athena_core.clock import iso_or_none
 from athena_core.event import Value
@@ -94,7 +94,7 @@ async def log_in(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply
     headers: tuple[tuple[str, str], ...] = ()
     if isinstance(done.handover, IssuedToken):
         seconds = (done.handover.created.expires_at_ms - done.at) // 1000
-        headers = ((SET_COOKIE, session_cookie(done.handover.text, seconds, tls=_tls(plane))),)
+        headers = ((SET_COOKIE, session_cookie(done.handover.text, seconds, tls=_by_tls(plane, call))),)
     record = await _record(plane, done)
     return Reply(data=record, position=done.position, replayed=done.replayed, headers=headers)
 
@@ -102,13 +102,14 @@ async def log_in(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply
 async def log_out(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Log out: revoke the session of the cookie, and delete the cookie. Without a session, nothing is revoked."""
     done = await plane.token_records.log_out(call.who, call.meta, call.key)
-    headers = ((SET_COOKIE, cleared_cookie(tls=_tls(plane))),)
+    headers = tuple((SET_COOKIE, cookie) for cookie in CLEARED_COOKIES)
     data = LoggedOut(token_id=done.subject)
     return Reply(data=data, position=done.position, replayed=done.replayed, headers=headers)
 
 
-def _tls(plane: "ControlPlane") -> bool:
-    return plane.settings.tls_cert_file is not None
+def _by_tls(plane: "ControlPlane", call: ApiCall[Any, Any]) -> bool:
+    """Return True if the browser uses https, to this server or to a proxy before it."""
+    return plane.settings.tls_cert_file is not None or (call.origin or "").lower().startswith("https://")
 
 
 async def _record(plane: "ControlPlane", done: Committed, *, shown: bool = False) -> Token:

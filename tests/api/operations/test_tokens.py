@@ -110,7 +110,10 @@ def test_a_session_lives_in_a_cookie_until_its_caller_logs_out(door: Door) -> No
     assert (status, caller["token"]["session"], caller["token"]["tokenId"]) == (200, True, session["tokenId"])
     left = door.ask("POST", "/logout", cookie=cookie, origin=ORIGIN)
     assert left.json()["data"] == {"tokenId": session["tokenId"]}
-    assert left.headers["set-cookie"] == "athena_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
+    assert left.headers.get_list("set-cookie") == [
+        "__Host-athena_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure",
+        "athena_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0",
+    ]
     assert door.caller(cookie=cookie)[0] == 401
     assert door.record(session["tokenId"])["revokedBy"] == "otto"
     assert door.caller(authorization=f"Bearer {made['token']}")[0] == 200
@@ -152,6 +155,13 @@ def test_only_a_token_opens_a_session(door: Door, caller: str) -> None:
     answer = door.ask("POST", "/login", **headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "CONFIG_ERROR")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(("origin", "secure"), [("https://plane", True), ("http://plane", False)])
+def test_the_cookie_of_a_page_with_https_is_bound_to_the_host(door: Door, origin: str, secure: bool) -> None:
+    """A proxy may end TLS before the server."""
+    cookie = str(door.log_in(door.create()["token"], origin=origin).headers["set-cookie"])
+    assert (cookie.startswith("__Host-athena_session=ath_"), cookie.endswith("; Secure")) == (secure, secure)
 
 
 def test_the_cookie_is_bound_to_the_host_with_tls() -> None:
