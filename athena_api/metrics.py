@@ -102,6 +102,9 @@ DENIALS = MetricFamily("athena_denials_total", "counter", "Denied operations, si
 SUPPRESSED = MetricFamily(
     "athena_requests_suppressed_total", "counter", "Requests rejected after too many refusals, since the log began."
 )
+AUTH_FAILURES = MetricFamily(
+    "athena_auth_failures_total", "counter", "Requests whose caller was not identified, by error code.", ("code",)
+)
 TOKENS = MetricFamily(
     "athena_tokens_total", "counter", "Tokens of model calls, since the log began.", ("provider", "direction")
 )
@@ -179,6 +182,7 @@ FAMILIES = (
         REJECTIONS,
         DENIALS,
         SUPPRESSED,
+        AUTH_FAILURES,
         TOKENS,
         COST,
         UNPRICED,
@@ -225,6 +229,7 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
         samples[STOPPED].append(((name,), int(projection.error is not None)))
     samples[HALTED].append(((), int(plane.halts.active)))
     samples[STREAMS].append(((), plane.streams.count))
+    samples[AUTH_FAILURES] += [((code,), count) for code, count in plane.authentication_limits.counts.items()]
     failing = {problem.loop for problem in log.problems.failing()}
     for loop, count in log.problems.totals().items():
         samples[FAILURES].append(((loop,), count))

@@ -1,7 +1,7 @@
 """Tokens for tests: a log by hand with the services that look tokens up, and tokens made in it."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from athena_core.domain import DECIDERS
 from athena_core.domain.token import TokenCreated, TokenRevoked
 from athena_core.event import Event, Meta
 from athena_core.log.engine import open_store
-from athena_core.log.submission import Submission
+from athena_core.log.submission import Committed, Submission
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.roles import Roster
@@ -46,15 +46,12 @@ class TokenLog:
 
     def commit(self, *transactions: Transaction[Any]) -> None:
         """Commit transactions, and deliver their events."""
-        loop = asyncio.new_event_loop()
-        try:
-            futures = [loop.create_future() for _ in transactions]
-            for transaction, future in zip(transactions, futures, strict=True):
-                self.log.enqueue(Submission(transaction, META, None, frozenset(), loop, future))
-            self.log.commit_waiting()
-            loop.run_until_complete(asyncio.wait_for(asyncio.gather(*futures), 10))
-        finally:
-            loop.close()
+        futures: list[Future[Committed[Any]]] = [Future() for _ in transactions]
+        for transaction, future in zip(transactions, futures, strict=True):
+            self.log.enqueue(Submission(transaction, META, None, frozenset(), None, future))
+        self.log.commit_waiting()
+        for future in futures:
+            future.result(timeout=0)
         self.tail._commits_seen = self.log.commits
         self.tail.refresh()
 

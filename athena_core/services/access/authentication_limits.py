@@ -8,7 +8,7 @@ import anyio
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import record
 from athena_core.domain import plane
-from athena_core.errors import AthenaError, RateLimited, TokenExpired, TokenInvalid
+from athena_core.errors import AthenaError, RateLimited, TokenExpired, TokenInvalid, TokenMissing
 from athena_core.event import Meta
 from athena_core.log.writer import Log
 from athena_core.services.access.refusal_limits import (
@@ -31,6 +31,9 @@ LOOP = "authentication.flush"
 LOCAL_SOCKET = "unix"
 ANYWHERE = ""
 
+CODES = tuple(error.code for error in (TokenMissing, TokenInvalid, TokenExpired, RateLimited))
+"""The codes of failures that are counted from the start of the process."""
+
 Source = tuple[str, str | None, str]
 """The address, the token if it exists, and the code of failures."""
 
@@ -51,7 +54,7 @@ class AuthenticationLimits:
         self._summaries = TokenBucket(clock.monotonic(), SUMMARIES_BURST, 1 / SUMMARY_SECONDS)
         self._failures: dict[Source, int] = {}
         self._since = 0
-        self.counts = Counter[str]()
+        self.counts = Counter[str](dict.fromkeys(CODES, 0))
         """The number of failures since the start, by code."""
 
     def check(self, peer: str | None, token_id: str | None) -> None:

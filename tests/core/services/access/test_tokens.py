@@ -1,0 +1,192 @@
+"""The lookup of tokens: it follows the log, costs the same with many tokens, and stores uses at most once a minute."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from athena_core.clock import CountingIds, FixedClock
+from athena_core.decider import Outcome
+from athena_core.domain.token import TOKENS_MAX, TokenCreated
+from athena_core.errors import AthenaError, StoreUnreachable, TokenExpired, TokenInvalid
+from athena_core.event import Fact
+from athena_core.log.tail import Tail
+from athena_core.roles import Roster
+from athena_core.services.access.token_text import hash_of, new_text
+from athena_core.services.access.tokens import REFRESHES_BURST, USE_MS, Tokens
+from athena_core.values import Role, TokenClaim
+from tests.support.records import opened_log
+from tests.support.tokens import API_TOKEN, META, TokenLog, token_log
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[TokenLog]:
+    with token_log(tmp_path) as made:
+        yield made
+
+
+def code_of(tokens: Tokens, text: str) -> str | None:
+    try:
+        tokens.identify(text.encode())
+    except AthenaError as error:
+        return error.code
+    return None
+
+
+def test_a_token_is_known_at_once_also_to_another_server_and_after_a_restart(plane: TokenLog, tmp_path: Path) -> None:
+    with token_log(tmp_path) as other:
+        text, token_id = plane.create()
+        assert code_of(plane.tokens, text) is None
+        assert code_of(other.tokens, text) is None, "the other server did not look at the log"
+        with token_log(tmp_path) as later:
+            assert code_of(later.tokens, text) is None
+        plane.revoke(token_id)
+        other.tail.refresh()
+        assert [code_of(one.tokens, text) for one in (plane, other)] == ["AUTH_TOKEN_INVALID"] * 2
+        with token_log(tmp_path) as later:
+            assert code_of(later.tokens, text) == "AUTH_TOKEN_INVALID"
+
+
+def test_unknown_tokens_read_the_head_a_bounded_number_of_times(plane: TokenLog) -> None:
+    looked: list[int] = []
+
+    def refresh(pages_max: int = 0) -> bool:
+        looked.append(pages_max)
+        return False
+
+    plane.tail.refresh = refresh  # type: ignore[method-assign]
+    for number in range(int(REFRESHES_BURST) + 50):
+        assert code_of(plane.tokens, f"ath_{number:026d}_{'x' * 43}") == "AUTH_TOKEN_INVALID"
+    assert len(looked) == REFRESHES_BURST
+
+
+def test_an_unknown_token_is_not_called_invalid_while_the_log_cannot_be_read(plane: TokenLog) -> None:
+    def lost(pages_max: int = 0) -> bool:
+        raise plane.log.store.damaged[0]("gone")
+
+    plane.tail.refresh = lost  # type: ignore[method-assign]
+    with pytest.raises(StoreUnreachable):
+        plane.tokens.identify(b"ath_" + b"0" * 26 + b"_" + b"x" * 43)
+
+
+def test_a_token_expires_to_the_millisecond_and_ends_the_sessions_of_its_parent(plane: TokenLog) -> None:
+    text, token_id = plane.create(ms=1_000)
+    session, session_id = plane.create(ms=5_000, parent=token_id)
+    who, its = plane.tokens.identify(text.encode()), plane.tokens.identify(session.encode())
+    assert who.token is not None
+    assert its.token == TokenClaim(token_id=session_id, expires_at_ms=plane.clock.now() + 5_000, session=True)
+    plane.clock.advance(999)
+    assert plane.tokens.again(who.token) == who
+    plane.clock.advance(1)
+    for claim, sent in (who.token, text), (its.token, session):
+        assert not plane.tokens.in_force(claim)
+        assert code_of(plane.tokens, sent) == "AUTH_TOKEN_EXPIRED"
+        with pytest.raises(TokenExpired):
+            plane.tokens.again(claim)
+
+
+def test_sessions_end_with_their_parent(plane: TokenLog) -> None:
+    _, token_id = plane.create()
+    session, _ = plane.create(parent=token_id)
+    its = plane.tokens.identify(session.encode()).token
+    assert its is not None
+    plane.revoke(token_id)
+    assert not plane.tokens.in_force(its)
+    with pytest.raises(TokenInvalid):
+        plane.tokens.again(its)
+
+
+def test_sessions_of_the_token_in_the_settings_end_when_it_changes(plane: TokenLog, tmp_path: Path) -> None:
+    session, _ = plane.create("api-token", parent=plane.tokens.api_token_parent)
+    assert code_of(plane.tokens, session) is None
+    assert code_of(plane.tokens, API_TOKEN) is None
+    assert plane.tokens.in_force(TokenClaim())
+    for changed in ("another-token-of-the-settings", None):
+        with token_log(tmp_path, api_token=changed) as later:
+            assert code_of(later.tokens, session) == "AUTH_TOKEN_INVALID"
+            assert code_of(later.tokens, API_TOKEN) == "AUTH_TOKEN_INVALID"
+
+
+def test_the_role_of_the_identity_counts_now(plane: TokenLog) -> None:
+    text, _ = plane.create("alice", Role.ADMIN)
+    assert plane.tokens.identify(text.encode()).role is Role.ADMIN
+    for role in Role:
+        plane.roster.roles = {"alice": role}
+        who = plane.tokens.identify(text.encode())
+        assert who.role is role
+        assert who.token is not None
+        assert plane.tokens.again(who.token).role is role
+
+
+async def test_the_end_of_a_token_is_noticed_once(plane: TokenLog) -> None:
+    ended: list[int] = []
+    plane.tokens.ended = lambda: ended.append(plane.clock.now())
+    _, first = plane.create(ms=1_000)
+    plane.create(ms=2_000)
+    await plane.tokens.tick()
+    assert ended == []
+    plane.clock.advance(1_000)
+    await plane.tokens.tick()
+    await plane.tokens.tick()
+    assert len(ended) == 1
+    plane.revoke(first)
+    plane.revoke(first)
+    assert len(ended) == 2
+    plane.clock.advance(1_000)
+    await plane.tokens.tick()
+    assert len(ended) == 3
+
+
+async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(tmp_path: Path) -> None:
+    with opened_log(tmp_path) as log:
+        clock, ids, tail = FixedClock(), CountingIds(), Tail(log)
+        roster = Roster(enabled=True, roles={}, default=Role.VIEWER)
+        token_id = ids.new("tok")
+        text = new_text(token_id, ids)
+        created = TokenCreated(
+            token_id=token_id, identity="ci", role=Role.VIEWER, expires_at_ms=2**52, sha256=hash_of(text), by="alice"
+        )
+        await log.submit(lambda reader, context: Outcome(facts=(Fact(stream=token_id, event=created),)), META)
+        tokens = Tokens(log, tail, clock, ids, roster)
+        began, reader = clock.now(), log.reader()
+        assert tokens.last_used([token_id]) == {}
+        commits = log.commits
+        for _ in range(59):
+            tokens.identify(text.encode())
+            await tokens.tick()
+            clock.advance(1_000)
+        assert (reader.token_uses([token_id]), log.commits) == ({token_id: began}, commits + 1)
+        clock.advance(USE_MS)
+        tokens.identify(text.encode())
+        assert tokens.last_used([token_id]) == {token_id: clock.now()}
+        enqueue, log._failed = log._failed, StoreUnreachable("away")
+        await tokens.flush()
+        assert [problem.loop for problem in log.problems.failing()] == ["tokens.uses"]
+        log._failed = enqueue
+        await tokens.flush()
+        assert reader.token_uses([token_id]) == {token_id: clock.now()}
+        assert log.problems.failing() == ()
+        for part in reader, tokens, tail:
+            part.close()
+
+
+def test_a_lookup_among_ten_thousand_tokens_costs_what_one_costs(plane: TokenLog) -> None:
+    text, _ = plane.create()
+    alone = fastest(plane.tokens, text)
+    row = plane.tokens._tokens[next(iter(plane.tokens._tokens))]
+    for number in range(TOKENS_MAX):
+        plane.tokens._tokens[f"tok_{number:026d}x"] = row
+    among = fastest(plane.tokens, text)
+    assert among < 2 * alone, f"{among * 1e6:.1f} µs among {TOKENS_MAX}, {alone * 1e6:.1f} µs alone"
+
+
+def fastest(tokens: Tokens, text: str) -> float:
+    """Return the shortest of several times for a lookup, in seconds of CPU."""
+    sent, times = text.encode(), []
+    for _ in range(20):
+        began = time.process_time()
+        for _ in range(200):
+            tokens.identify(sent)
+        times.append((time.process_time() - began) / 200)
+    return min(times)
