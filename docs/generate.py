@@ -173,6 +173,7 @@ NAMES = frozenset(
         "filter",
         "from",
         "fromAgent",
+        "groups",
         "held",
         "id",
         "identity",

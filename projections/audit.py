@@ -19,7 +19,7 @@ from athena_core.domain.plane import (
     AuthzDenied,
     AuthzModeActive,
     ClockAccepted,
-    GroupsSeen,
+    GroupsChanged,
     LogForked,
     PayloadRedacted,
     RequestsSuppressed,
@@ -161,7 +161,7 @@ def _roles(recorded: Recorded[RolesLoaded]) -> AuditContent:
     )
 
 
-def _groups(recorded: Recorded[GroupsSeen]) -> AuditContent:
+def _groups(recorded: Recorded[GroupsChanged]) -> AuditContent:
     return AuditContent("roles", recorded.event.identity, after={"groups": recorded.event.groups})
 
 
@@ -318,7 +318,7 @@ ENTRIES: dict[type[Event], Describe] = {
     RequestsSuppressed: _suppression,
     AuthzModeActive: _server,
     RolesLoaded: _roles,
-    GroupsSeen: _groups,
+    GroupsChanged: _groups,
     PayloadRedacted: _redaction,
     LogForked: _fork,
     ClockAccepted: _clock,

@@ -289,7 +289,7 @@ def scope_of(fields: Fields, twins: frozenset[bytes]) -> Scope | None:
 def groups_of(fields: Fields, twins: frozenset[bytes], header: bytes) -> tuple[str, ...]:
     """Return the groups in a header, separated by commas; none without the header. Raise AthenaError.
 
-    Text that cannot be a group with a role is not refused, because the groups are those of a directory.
+    Any text may be a group, because they come from a directory. Only groups with a role count.
     """
     values = fields.get(header, ())
     if len(values) > 1 or header in twins:

@@ -93,8 +93,6 @@ class Endpoint:
             call = await self._call(plane, match, scope, receive, meta)
             if identity.scope is not None:
                 await require_scope(plane, operation, call)
-            if operation.method != "GET":
-                await plane.access.note_groups(identity, meta)
             begun = True
             reply = await self._answer(plane, operation, scope, call)
             headers, status = _headers(reply, operation, call), reply.status
@@ -201,6 +199,8 @@ class Endpoint:
     ) -> Reply:
         """Return a cached reply if the log has not moved; otherwise wait for the views and call the handler."""
         if not operation.reads:
+            if operation.method != "GET":
+                await plane.access.note_groups(call.who, call.meta)
             return await operation.handle(plane, call)
         question = (scope["path"], scope["query_string"], call.who.scope)
         cached: Reply | None = plane.answer_cache.find(question, call.position)

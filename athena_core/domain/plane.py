@@ -43,13 +43,13 @@ class RolesLoaded(Event):
     groups: int | None = None
 
 
-class GroupsSeen(Event):
+class GroupsChanged(Event):
     """A proxy named other groups of an identity than before. Only those with a role are listed, highest role first.
 
     Work that goes on later in the name of the identity has the role of these groups.
     """
 
-    TYPE: ClassVar[str] = "rbac.groups.seen"
+    TYPE: ClassVar[str] = "rbac.groups.changed"
     SHOWS: ClassVar[Shows] = Shows(verify=OF_THE_SERVER, audit=True)
     identity: str
     groups: tuple[str, ...]
@@ -181,7 +181,7 @@ def evolve(state: PlaneState, event: Event) -> PlaneState:
     return state
 
 
-def _groups(recorded: Recorded[GroupsSeen]) -> tuple[Guard, ...]:
+def _groups(recorded: Recorded[GroupsChanged]) -> tuple[Guard, ...]:
     return (Guard(kind=GROUPS_GUARD, key=recorded.event.identity, value=recorded.event.groups or None),)
 
 
@@ -190,7 +190,7 @@ DECIDER: Decider[PlaneState] = Decider(
     events=(
         AuthzModeActive,
         RolesLoaded,
-        GroupsSeen,
+        GroupsChanged,
         AuthzDenied,
         AuthnFailed,
         RequestsSuppressed,
@@ -201,5 +201,5 @@ DECIDER: Decider[PlaneState] = Decider(
     ),
     initial=PlaneState(),
     evolve=evolve,
-    occupies={GroupsSeen: _groups},
+    occupies={GroupsChanged: _groups},
 )

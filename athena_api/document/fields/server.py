@@ -66,6 +66,7 @@ FIELDS: Mapping[str, str] = {
     # The caller
     "identity": "Name of the caller.",
     "operations": "Ids of the operations that the role allows.",
+    "Caller.groups": "Groups that its proxy named and that have a role, highest role first; absent without one.",
     "Caller.role": "Role of the caller.",
     "Caller.token": "The token that the caller sent; absent without one.",
     "Caller.scope": "Names that the caller may see, by kind; absent: all.",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from athena_core.decider import Context, Outcome, Reader, facts_of
 from athena_core.domain import plane
-from athena_core.domain.plane import GROUPS_GUARD, GroupsSeen
+from athena_core.domain.plane import GROUPS_GUARD, GroupsChanged
 from athena_core.event import Meta
 from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
@@ -18,7 +18,7 @@ class SeenGroups:
     def __init__(self, log: Log, tail: Tail) -> None:
         """Read the guard rows, then follow the log."""
         self._log = log
-        tail.subscribe(self._follow, frozenset((GroupsSeen.TYPE,)))
+        tail.subscribe(self._follow, frozenset((GroupsChanged.TYPE,)))
         reader = log.reader()
         try:
             self._groups = {key: tuple(map(str, value)) for _, key, value in reader.guards(GROUPS_GUARD)}
@@ -35,7 +35,7 @@ class SeenGroups:
         def note(reader: Reader, context: Context) -> Outcome:
             if reader.guards(GROUPS_GUARD).get(who.subject, ()) == who.groups:
                 return Outcome()
-            return Outcome(facts=facts_of(plane.STREAM, (GroupsSeen(identity=who.subject, groups=who.groups),)))
+            return Outcome(facts=facts_of(plane.STREAM, (GroupsChanged(identity=who.subject, groups=who.groups),)))
 
         await self._log.submit(note, meta)
         self._set(who.subject, who.groups)
@@ -43,7 +43,7 @@ class SeenGroups:
     def _follow(self, rows: Sequence[Row]) -> None:
         for row in rows:
             event = self._log.codec.decode(row).event
-            if isinstance(event, GroupsSeen):
+            if isinstance(event, GroupsChanged):
                 self._set(event.identity, event.groups)
 
     def _set(self, subject: str, groups: tuple[str, ...]) -> None:

@@ -223,6 +223,7 @@ if TYPE_CHECKING:
             "anchor.conflicted",
             "AUTHZ_MODE_ACTIVE",
             "rbac.roles.loaded",
+            "rbac.groups.changed",
             "authz.denied",
             "authn.failed",
             "requests.suppressed",
@@ -2695,16 +2696,35 @@ class RbacRolesLoadedPayload(Model, frozen=True, kw_only=True):
     sha256: str
     """SHA-256 in hex."""
     locked_out: int | None = None
+    groups: int | None = None
 
 
 class RbacRolesLoaded(EventRecord, frozen=True, kw_only=True):
     """A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
 
-    `locked_out` is the number of identities with the role None, if there are any.
+    `locked_out` is the number of identities with the role None, and `groups` of groups with a role, if there are any.
     """
 
     type: Literal["rbac.roles.loaded"]
     payload: RbacRolesLoadedPayload
+
+
+class RbacGroupsChangedPayload(Model, frozen=True, kw_only=True):
+    """The payload of `rbac.groups.changed`."""
+
+    identity: str
+    """Name of the caller."""
+    groups: list[str]
+
+
+class RbacGroupsChanged(EventRecord, frozen=True, kw_only=True):
+    """A proxy named other groups of an identity than before. Only those with a role are listed, highest role first.
+
+    Work that goes on later in the name of the identity has the role of these groups.
+    """
+
+    type: Literal["rbac.groups.changed"]
+    payload: RbacGroupsChangedPayload
 
 
 class AuthzDeniedPayload(Model, frozen=True, kw_only=True):
@@ -2958,6 +2978,7 @@ Event: TypeAlias = (
     | AnchorConflicted
     | AuthzModeActive
     | RbacRolesLoaded
+    | RbacGroupsChanged
     | AuthzDenied
     | AuthnFailed
     | RequestsSuppressed
@@ -3068,6 +3089,7 @@ CLASSES: dict[str, type[Event]] = {
     "anchor.conflicted": AnchorConflicted,
     "AUTHZ_MODE_ACTIVE": AuthzModeActive,
     "rbac.roles.loaded": RbacRolesLoaded,
+    "rbac.groups.changed": RbacGroupsChanged,
     "authz.denied": AuthzDenied,
     "authn.failed": AuthnFailed,
     "requests.suppressed": RequestsSuppressed,

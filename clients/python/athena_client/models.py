@@ -716,7 +716,10 @@ class BulkResult(Model, frozen=True, kw_only=True):
 
 
 class Caller(Model, frozen=True, kw_only=True):
-    """The identity of the caller, its role and the operations that the role allows. `scope` narrows them further."""
+    """The identity of the caller, its role and the operations that the role allows. `scope` narrows them further.
+
+    `groups` are those that its proxy named and that have a role.
+    """
 
     identity: str
     """Name of the caller."""
@@ -728,6 +731,8 @@ class Caller(Model, frozen=True, kw_only=True):
     """Names that the caller may see, by kind; absent: all."""
     token: CallerToken | None = None
     """The token that the caller sent; absent without one."""
+    groups: list[str] | None = None
+    """Groups that its proxy named and that have a role, highest role first; absent without one."""
 
 
 class CallerToken(Model, frozen=True, kw_only=True):

@@ -2025,7 +2025,7 @@ export interface Authz_mode_activeEvent extends EventBase {
 /**
  * A server loaded the role map, at its start or again: the number of identities of each role, and a hash.
  *
- * `lockedOut` is the number of identities with the role None, if there are any.
+ * `lockedOut` is the number of identities with the role None, and `groups` of groups with a role, if there are any.
  */
 export interface RbacRolesLoadedEvent extends EventBase {
   readonly type: "rbac.roles.loaded";
@@ -2039,6 +2039,21 @@ export interface RbacRolesLoadedEvent extends EventBase {
     /** SHA-256 in hex. */
     readonly sha256: string;
     readonly lockedOut?: number | undefined;
+    readonly groups?: number | undefined;
+  };
+}
+
+/**
+ * A proxy named other groups of an identity than before. Only those with a role are listed, highest role first.
+ *
+ * Work that goes on later in the name of the identity has the role of these groups.
+ */
+export interface RbacGroupsChangedEvent extends EventBase {
+  readonly type: "rbac.groups.changed";
+  readonly payload: {
+    /** Name of the caller. */
+    readonly identity: string;
+    readonly groups: readonly string[];
   };
 }
 
@@ -2256,6 +2271,7 @@ export type KnownEvent =
   | AnchorConflictedEvent
   | Authz_mode_activeEvent
   | RbacRolesLoadedEvent
+  | RbacGroupsChangedEvent
   | AuthzDeniedEvent
   | AuthnFailedEvent
   | RequestsSuppressedEvent
@@ -2363,6 +2379,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "anchor.conflicted",
   "AUTHZ_MODE_ACTIVE",
   "rbac.roles.loaded",
+  "rbac.groups.changed",
   "authz.denied",
   "authn.failed",
   "requests.suppressed",

@@ -525,7 +525,11 @@ export interface BulkRetryBody {
   readonly dryRun?: boolean | null | undefined;
 }
 
-/** The identity of the caller, its role and the operations that the role allows. `scope` narrows them further. */
+/**
+ * The identity of the caller, its role and the operations that the role allows. `scope` narrows them further.
+ *
+ * `groups` are those that its proxy named and that have a role.
+ */
 export interface Caller {
   /** Name of the caller. */
   readonly identity: string;
@@ -537,6 +541,8 @@ export interface Caller {
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
   /** The token that the caller sent; absent without one. */
   readonly token?: CallerToken | undefined;
+  /** Groups that its proxy named and that have a role, highest role first; absent without one. */
+  readonly groups?: readonly string[] | undefined;
 }
 
 /** The token of the caller: its id and expiry, if it is stored, and whether it is a session of the console. */
