@@ -59,7 +59,7 @@ ABOUT: Mapping[str, str] = {
     "catchUp": "Which missed slots run after downtime; `latest` if absent.",
     "catchUpWindowSeconds": "Seconds after which a missed slot is dropped; one year if absent.",
     "chain": "The chain value at that position, 64 hex digits.",
-    "config": 'Model and tools: {"provider", "model", "tools": [...]}.',
+    "config": 'Model and tools: {"provider", "model", "tools": [...]}; "credentials": [...] for tool http.',
     "contextRefs": "Files to add to the context: file:PATH or memory:PATH, inside the workspace.",
     "costBudgetDailyUsd": "Daily budget of all runs (UTC day), in USD; omit it for no limit.",
     "count": "Number of slots; 10 if absent.",

@@ -166,6 +166,7 @@ NAMES = frozenset(
         "changes",
         "condition",
         "createdBy",
+        "credentials",
         "enqueuedBy",
         "everybodyElse",
         "failedSteps",

@@ -61,7 +61,7 @@ class Ask(Value):
 
     Of a run: ``arguments`` belong to the call, as JSON text, and ``form`` is a JSON Schema of ``values``. An
     ``editable`` ask takes other arguments. It is ``parked`` if the run gave its slot back and waits for the answer.
-    ``requestedBy`` started the run.
+    ``requestedBy`` started the run. ``credentials`` are the names of those that the call would carry.
 
     Of a workflow approval: ``subject`` is the text to approve, the outputs of the steps before it, and ``input`` the
     input values of the workflow run. Both are absent once the run repeated such a step.
@@ -91,6 +91,7 @@ class Ask(Value):
     tool_name: str | None = None
     arguments: str | None = None
     form: dict[str, Any] | None = None
+    credentials: tuple[str, ...] | None = None
     workflow_id: str | None = None
     workflow_run_id: str | None = None
     step_id: str | None = None
@@ -303,6 +304,7 @@ def _to_view(connection: Connection, subject_of: SubjectOf, values: tuple[Cell, 
         tool_name=row.tool_name,
         arguments=arguments,
         form=None if form is None else msgspec.json.decode(form),
+        credentials=None if row.credentials is None else msgspec.json.decode(row.credentials, type=tuple[str, ...]),
         workflow_id=row.workflow_id,
         workflow_run_id=row.workflow_run_id,
         step_id=row.step_id,

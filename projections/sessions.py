@@ -154,8 +154,10 @@ def transcript_appended(rows: Rows, recorded: Recorded[TranscriptAppended]) -> N
 def tool_called(rows: Rows, recorded: Recorded[ToolCalled]) -> None:
     """Add a tool call. A refused attempt is an error."""
     event = recorded.event
-    remarks = event.refused if event.ask_id is None else f"askId={event.ask_id}"
-    _append(rows, recorded, "assistant", "tool-call", event.arguments, remarks)
+    remarks: list[str] = [event.refused] if event.refused and event.ask_id is None else []
+    remarks += [f"askId={event.ask_id}"] if event.ask_id else []
+    remarks += _carried(event)
+    _append(rows, recorded, "assistant", "tool-call", event.arguments, " ".join(remarks) or None)
 
 
 @SESSIONS.handler
@@ -163,7 +165,7 @@ def run_asked(rows: Rows, recorded: Recorded[RunAsked]) -> None:
     """Add a question, or the arguments of a call that needs permission."""
     event = recorded.event
     content = event.arguments if event.kind == "tool-permission" else event.title
-    remarks = f"askId={event.ask_id} ask={event.kind}"
+    remarks = " ".join((f"askId={event.ask_id}", f"ask={event.kind}", *_carried(event)))
     rows.append(ENTRY, _entry(rows, recorded, "ask", content, remarks, event.tool_call_id, event.tool_name))
 
 
@@ -195,6 +197,11 @@ def payload_redacted(rows: Rows, recorded: Recorded[PayloadRedacted]) -> None:
     row = rows.erase(ENTRY, recorded.event.target, "content", "unknown_name")
     if row is not None:
         row.redacted = True
+
+
+def _carried(event: ToolCalled | RunAsked) -> list[str]:
+    """Return the remark about the credentials of a call."""
+    return [f"credentials={','.join(event.credentials)}"] if event.credentials else []
 
 
 def _append(

@@ -60,6 +60,8 @@ def ask_lines(ask: Record, width: int) -> Iterator[str]:
     yield ""
     if ask["kind"] == "tool-permission":
         yield from call_lines(str(ask.get("toolName") or "a tool"), ask.get("arguments"), width)
+        if ask.get("credentials"):
+            yield f"With the credentials: {', '.join(map(_name_of, ask['credentials']))}"
     else:
         yield from block(str(ask.get("question") or ""), width)
         if ask["kind"] == "workflow-approval":

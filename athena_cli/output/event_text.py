@@ -28,7 +28,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "token.created": ("identity", "role", "tokenId"),
     "token.revoked": ("cause", "by", "tokenId"),
     "authn.failed": ("code", "count", "tokenId"),
-    "tool.called": ("toolName", "refused"),
+    "tool.called": ("toolName", "refused", "credentials"),
     "transcript.appended": ("role", "toolName", "chars"),
     "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),
     "evidence.attached": ("label", "evidenceType"),
@@ -166,6 +166,8 @@ def _at(payload: Any, path: str) -> Any:
 
 
 def _part(name: str, value: Any) -> str:
+    if name == "credentials" and isinstance(value, list):
+        return f"credentials {', '.join(map(str, value))}"
     if value is None or value == "" or isinstance(value, dict | list):
         return ""
     if name.endswith("MicroUsd"):

@@ -510,6 +510,7 @@ VIEWS: Mapping[str, View] = {
             whole("version", "version"),
             whole("model", "config.provider", "config.model"),
             joined("tools", "config.tools"),
+            joined("credentials", "config.credentials"),
             Column(
                 "shell", lambda record: ", ".join(" ".join(c) for c in at(record, "toolPolicies.shell.commands") or ())
             ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from athena_cli.output.ask_text import visible
 from athena_cli.output.columns import run_time
 from athena_cli.output.event_text import answered_line, asked_line, call_text, result_text
 from athena_cli.output.values import line, money
@@ -17,6 +18,8 @@ def entry_lines(entry: Mapping[str, Any]) -> Iterator[str]:
         content = "(redacted)"
     if entry.get("kind") == "tool-call":
         yield f"> {name} {cut(call_text(content))}".rstrip()
+        if credentials := (entry.get("metadata") or {}).get("credentials"):
+            yield f"  credentials: {visible(credentials)}"
         if refused := (entry.get("metadata") or {}).get("refused"):
             yield f"  rejected: {refused}"
     elif entry.get("kind") == "ask":

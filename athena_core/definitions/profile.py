@@ -22,19 +22,24 @@ from athena_core.values import (
     LIST_ITEMS_MAX,
     TOOL_BYTES_MAX,
     Body,
+    ClientId,
     Dollars,
     Label,
     LongText,
     Milliseconds,
 )
 
+CREDENTIALS_MAX = 16
+"""Maximum number of credentials of a profile."""
+
 
 class HarnessConfig(Body):
-    """The model and the tools of a harness profile."""
+    """The model and the tools of a harness profile, and the names of the credentials that its requests may carry."""
 
     provider: Label
     model: Label
     tools: Annotated[tuple[Label, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
+    credentials: Annotated[tuple[ClientId, ...], msgspec.Meta(max_length=CREDENTIALS_MAX)] | None = None
 
 
 class HarnessPolicies(Body):

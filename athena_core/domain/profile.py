@@ -13,6 +13,7 @@ from athena_core.definitions.profile import (
     FilesMatch,
     FilesPolicy,
     FilesRule,
+    HarnessConfig,
     HarnessSpec,
     HttpMatch,
     HttpPolicy,
@@ -43,6 +44,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "contains": ("contains",),
 }
 """The field that each kind of verification policy requires. Only the first kind may have ``evidenceType``."""
+
+CREDENTIAL_TOOL = "http"
+"""The tool whose requests carry the credentials of a profile."""
 
 SchemaFault = Callable[[Mapping[str, Any]], str | None]
 """A function that returns the problem of a JSON Schema, or None."""
@@ -90,8 +94,13 @@ class CreateProfile(Value):
     spec: HarnessSpec
 
 
-def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault) -> HarnessSpec:
-    """Return the profile with unique tools and lower-case hosts. Raise ConfigError."""
+def normalise_profile(
+    spec: HarnessSpec, providers: frozenset[str], schema_fault: SchemaFault, credentials: frozenset[str] | None = None
+) -> HarnessSpec:
+    """Return the profile with unique tools and credentials and lower-case hosts. Raise ConfigError.
+
+    ``credentials`` are the names that exist; None if another process knows them.
+    """
     if spec.config.provider not in providers:
         known = ", ".join(sorted(providers))
         raise ConfigError.of(
@@ -109,8 +118,24 @@ def normalise_profile(spec: HarnessSpec, providers: frozenset[str], schema_fault
     tools = tuple(dict.fromkeys(spec.config.tools))
     if spec.tool_policies is not None:
         _check_tools(spec.tool_policies, tools, any(policy.command for policy in policies))
-    config = replace(spec.config, tools=tools)
+    config = replace(spec.config, tools=tools, credentials=_normal_credentials(spec.config, credentials))
     return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
+
+
+def _normal_credentials(config: HarnessConfig, known: frozenset[str] | None) -> tuple[str, ...] | None:
+    """Return the unique names of credentials, None without any. Raise ConfigError."""
+    names = tuple(dict.fromkeys(config.credentials or ()))
+    if names and CREDENTIAL_TOOL not in config.tools:
+        raise ConfigError.of(
+            "config.credentials",
+            f"only requests of tool {CREDENTIAL_TOOL!r} carry credentials, and it is not in config.tools",
+            f"add {CREDENTIAL_TOOL!r} to config.tools, or leave credentials out",
+        )
+    for index, name in enumerate(names):
+        if known is not None and name not in known:
+            remedy = f"use one of {', '.join(sorted(known))}" if known else "set ATHENA_CREDENTIALS_FILE on the server"
+            raise ConfigError.of(f"config.credentials[{index}]", f"no credential {name!r} exists here", remedy)
+    return names or None
 
 
 def _check_verification(

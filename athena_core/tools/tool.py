@@ -1,7 +1,7 @@
 """The contract of a tool: a description for the model, and a call that always ends with a result."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
@@ -58,7 +58,8 @@ class BadArguments(ToolRefused):
 class ToolContext(Value):
     """The surroundings of a run's tools: its workspace, the mask for what they read, and the rules of its profile.
 
-    ``scoped`` is True if a scope restricts the run.
+    ``scoped`` is True if a scope restricts the run. ``credentials`` are the names of the profile's credentials, and
+    ``carries`` the names of those that the call was recorded with.
     """
 
     workspace: Workspace
@@ -66,6 +67,8 @@ class ToolContext(Value):
     policies: ToolPolicies
     allowed_egress: tuple[Egress, ...] = ()
     scoped: bool = False
+    credentials: tuple[str, ...] = ()
+    carries: tuple[str, ...] = ()
 
 
 class Tool(Protocol):
@@ -80,6 +83,14 @@ class Tool(Protocol):
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Execute the call; ``arguments`` match the schema. Raise ToolRefused. A cancel ends it within a second."""
+
+
+@runtime_checkable
+class CarryingTool(Tool, Protocol):
+    """A tool whose calls may carry credentials of the profile."""
+
+    def carries(self, arguments: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of the named credentials a call carries, sorted by name. It is recorded before the call."""
 
 
 def parameters(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:

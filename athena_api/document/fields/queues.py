@@ -227,6 +227,7 @@ FIELDS: Mapping[str, str] = {
     "Ask.origin": "Who asks: the loop, an outside agent or an MCP server.",
     "Ask.turn": "Turn of the model that asks.",
     "Ask.arguments": "Arguments of the call, as JSON text.",
+    "Ask.credentials": "Names of the credentials that the call would carry; absent: none.",
     "Ask.form": "JSON Schema of `values`; absent without a form.",
     "Ask.onExpiry": "Consequence of no answer in time: the call is refused, or the run is cancelled.",
     "Ask.optionId": "Option that was chosen.",

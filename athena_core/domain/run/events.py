@@ -181,6 +181,7 @@ class ToolCalled(Event):
     """A model requested a tool call. It is recorded before the call. ``refused`` is set if the call will not be made.
 
     If the tool does not exist, the model's text is in ``unknown_name``. ``ask_id`` is the ask that allowed the call.
+    ``credentials`` are the names of the credentials that the call carries.
     """
 
     TYPE: ClassVar[str] = "tool.called"
@@ -193,6 +194,7 @@ class ToolCalled(Event):
     tool_name: str | None = None
     refused: Literal["unknown-tool", "bad-arguments", "denied", "too-many-asks"] | None = None
     ask_id: str | None = None
+    credentials: tuple[str, ...] | None = None
     unknown_name: Text = None
     arguments: Text = None
 
@@ -271,6 +273,7 @@ class RunAsked(Event):
 
     ``subject_sha256`` is the hash of the salt and the subject of the decision. ``chars`` is the length of the call's
     arguments. After ``hold_until_ms`` the run is parked. ``on_expiry`` is the consequence of no answer in time.
+    ``credentials`` are the names of the credentials that the call would carry.
     """
 
     TYPE: ClassVar[str] = "run.asked"
@@ -290,6 +293,7 @@ class RunAsked(Event):
     role: ApproverRole | None = None
     approvers: tuple[str, ...] | None = None
     not_requester: bool | None = None
+    credentials: tuple[str, ...] | None = None
     title: Text = None
     arguments: Text = None
     option_names: Annotated[tuple[str, ...] | None, TEXT] = None

@@ -326,7 +326,8 @@ class Agent:
         profile, call = assignment.request.harness_profile_snapshot, step.call
         try:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            result = self._masked(await tool.call(arguments, self._bench(assignment.request)))
+            bench = self._bench(assignment.request, call.credentials or ())
+            result = self._masked(await tool.call(arguments, bench))
         except ToolRefused as refusal:
             result = ToolResult(content=self._mask.hide(str(refusal)), is_error=True)
         done = tool_result(call, replace(result, content=step.preface + result.content))
@@ -376,7 +377,7 @@ class Agent:
         hide, shown = self._mask.hide, result.shown
         return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
-    def _bench(self, request: run.RunCreated) -> ToolContext:
+    def _bench(self, request: run.RunCreated, carries: tuple[str, ...] = ()) -> ToolContext:
         profile = request.harness_profile_snapshot
         return ToolContext(
             workspace=self._workspace,
@@ -384,6 +385,8 @@ class Agent:
             policies=profile.tool_policies or ToolPolicies(),
             allowed_egress=profile.allowed_egress or (),
             scoped=request.scope is not None,
+            credentials=profile.config.credentials or (),
+            carries=carries,
         )
 
 

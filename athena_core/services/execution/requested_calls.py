@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from athena_core.clock import Clock, Ids
 from athena_core.definitions.profile import AskPolicy, HarnessSpec
@@ -16,7 +17,7 @@ from athena_core.tools.approval import approval_of, call_sha256, canonical, ques
 from athena_core.tools.ask_user import SPEC as ASK_USER
 from athena_core.tools.ask_user import Question, question_of
 from athena_core.tools.refusal import ToolRefused
-from athena_core.tools.tool import Tool, ToolResult, UnknownTool
+from athena_core.tools.tool import CarryingTool, Tool, ToolResult, UnknownTool
 from athena_core.values import ToolCall, ToolSpec
 
 ASKS_MAX = 32
@@ -87,7 +88,7 @@ class RequestedCalls:
     def allowed(self, profile: HarnessSpec, ask: run.RunAsked, arguments: str) -> tuple[run.RunStep, ...]:
         """Return the record of a call that was allowed with these arguments, and its result if it is refused."""
         call = ToolCall(id=ask.tool_call_id or "", name=ask.tool_name or "", arguments=arguments)
-        called, why = self._requested(profile, call, ask.turn, 0, ask.ask_id)
+        called, why = self._requested(profile, call, ask.turn, 0, ask)
         if why is None:
             return (called,)
         return called, tool_result(called, ToolResult(content=why, is_error=True))
@@ -115,14 +116,15 @@ class RequestedCalls:
         return tuple(answered)
 
     def _requested(
-        self, profile: HarnessSpec, call: ToolCall, turn: int, asks_left: int, ask_id: str | None = None
+        self, profile: HarnessSpec, call: ToolCall, turn: int, asks_left: int, allowed: run.RunAsked | None = None
     ) -> tuple[run.ToolCalled | run.RunAsked, str | None]:
         """Return the record of a call, and why it will not be made (None if it will, or may).
 
-        With ``ask_id`` a person or a rule has allowed it.
+        With ``allowed`` a person or a rule has allowed it, with the credentials that the ask names.
         """
-        text = self._masked(call.arguments) if ask_id is None else call.arguments  # exactly what was approved
+        text = self._masked(call.arguments) if allowed is None else call.arguments  # exactly what was approved
         repeatable, why, refused, ask = True, None, None, None
+        credentials = None if allowed is None else allowed.credentials
         try:
             tool, arguments = self._tools.read(call.name, text, profile.config.tools)
             repeatable = tool.repeatable(arguments)
@@ -130,8 +132,11 @@ class RequestedCalls:
             if approval == "deny":
                 raise Denied(DENIED.format(name=call.name))
             question = question_of(arguments) if call.name == ASK_USER.name else None
-            if ask_id is None and (approval == "ask" or question is not None):
+            if allowed is None:
+                credentials = _carried(tool, arguments, profile)
+            if allowed is None and (approval == "ask" or question is not None):
                 ask = self._ask(profile, call, text, turn, question, asks_left)
+                ask = replace(ask, credentials=credentials)
         except ToolRefused as refusal:
             why = self._mask.hide(str(refusal))
             refused = REASONS.get(type(refusal), "bad-arguments")
@@ -146,7 +151,8 @@ class RequestedCalls:
             chars=len(text),
             repeatable=repeatable,
             refused=refused,
-            ask_id=ask_id,
+            ask_id=None if allowed is None else allowed.ask_id,
+            credentials=credentials if refused is None else None,
             arguments=text,
         )
         return called, why
@@ -202,6 +208,12 @@ class RequestedCalls:
             return arguments
         hidden = self._mask.hide_in(value)
         return arguments if hidden == value else msgspec.json.encode(hidden).decode()
+
+
+def _carried(tool: Tool, arguments: Mapping[str, Any], profile: HarnessSpec) -> tuple[str, ...] | None:
+    """Return the names of the credentials of a profile that a call carries; None without any."""
+    names = profile.config.credentials
+    return (tool.carries(arguments, names) or None) if names and isinstance(tool, CarryingTool) else None
 
 
 def _options(question: Question) -> tuple[run.AskOption, ...]:

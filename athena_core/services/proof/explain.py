@@ -400,7 +400,11 @@ def _requested(one: Recorded[Event], event: RunQueued | RunCreated) -> str:
 
 
 def _tool(event: ToolCalled | TranscriptAppended | RunAsked) -> str:
-    return "a tool that does not exist" if event.tool_name is None else f"the tool {event.tool_name}"
+    if event.tool_name is None:
+        return "a tool that does not exist"
+    carried = None if isinstance(event, TranscriptAppended) else event.credentials
+    noun = "credential" if carried and len(carried) == 1 else "credentials"
+    return f"the tool {event.tool_name}" + (f" with {noun} {', '.join(carried)}" if carried else "")
 
 
 def _turn(line: QueuePlace | None, reason: WaitReason | RequeueReason, since: int) -> CurrentWait:

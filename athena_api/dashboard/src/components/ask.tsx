@@ -25,6 +25,7 @@ export function AskBody({ ask, call, whole = true }: { ask: Ask; call: CallText 
   return (
     <>
       {call && <Call of={call} toolName={ask.toolName} />}
+      {ask.credentials && <p class="quiet">With the credentials: {ask.credentials.join(", ")}</p>}
       {whole && ask.kind === "workflow-approval" && <Approval ask={ask} />}
       {(!whole || ask.redacted) && <p class="quiet">{ask.redacted ? "The text was redacted." : "Open it to read all of it."}</p>}
     </>

@@ -175,6 +175,7 @@ function TranscriptItem({ entry }: { entry: TranscriptEntry }): JSX.Element {
       <header>
         {who} <time dateTime={entry.createdAt}>{clock(entry.createdAt)}</time>
         {entry.isError && <b> failed</b>}
+        {entry.metadata?.credentials && <span> with the credentials: {entry.metadata.credentials}</span>}
         {entry.partial && <b> partial: it was cut off</b>}
       </header>
       <pre>{plain(entry.content ?? "(redacted)")}</pre>

@@ -7,6 +7,11 @@ const failed = (event: SeenEvent): string => `failed: ${text(event, "code")}`;
 
 const by = (event: SeenEvent): string => (text(event, "by") ? ` by ${text(event, "by")}` : "");
 
+function credentials({ payload }: SeenEvent): string {
+  const names = payload.credentials;
+  return Array.isArray(names) && names.length ? ` with the credentials ${names.join(", ")}` : "";
+}
+
 const OPTIONS: Readonly<Record<string, string>> = { allow: "allowed", deny: "denied", decline: "declined" };
 
 function answerOf(event: SeenEvent): string {
@@ -30,7 +35,7 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.cancelled": (event) => `cancelled: ${text(event, "reason") || words(text(event, "cause"))}`,
   "run.cancel.requested": () => "cancel requested",
   "run.paused": (event) => `paused: ${words(text(event, "reason"))}`,
-  "run.asked": (event) => (text(event, "kind") === "tool-permission" ? `asks: may it call ${text(event, "toolName")}?` : `asks a ${text(event, "kind")}`),
+  "run.asked": (event) => (text(event, "kind") === "tool-permission" ? `asks: may it call ${text(event, "toolName")}${credentials(event)}?` : `asks a ${text(event, "kind")}`),
   "run.answered": answerOf,
   "run.requeued": (event) => `waits in line again: ${words(text(event, "reason"))}`,
   "halt.started": (event) => `halted${by(event)}`,
@@ -39,7 +44,7 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "permission-rule.revoked": (event) => (text(event, "cause") === "expiry" ? "permission rule expired" : `permission rule revoked${by(event)}`),
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
-  "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}`,
+  "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}${credentials(event)}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,
   "schedule.run.failed": failed,

@@ -25,6 +25,7 @@ class CheckedAsk(NamedTuple):
     call: str | None
     tool: str | None
     arguments: bytes | None
+    credentials: tuple[str, ...] | None = None
 
 
 class RunAsks:
@@ -116,7 +117,7 @@ class AskRules(RuleSet):
 
     @rule(run.ToolCalled)
     def permitted(self, row: Row, event: run.ToolCalled) -> str | None:
-        """A call that was asked for is made once, after the answer that allowed it, with the allowed arguments."""
+        """A call that was asked for is made once, once allowed, with the allowed arguments and named credentials."""
         asks = self._runs.get(row.stream, NO_ASKS)
         asked, named = asks.calls.get(event.tool_call_id), f"the call {event.tool_call_id} of {row.stream}"
         if event.ask_id is None:
@@ -128,6 +129,8 @@ class AskRules(RuleSet):
             return f"{named} was made twice for {event.ask_id}"
         if (event.tool_call_id, event.tool_name) != (ask.call, ask.tool):
             return f"{named} was made for {event.ask_id}, which is about another call"
+        if event.refused is None and event.credentials != ask.credentials:
+            return f"{named} was made with other credentials than {event.ask_id} named"
         made = _digest(event.arguments)
         if made is not None and ask.arguments is not None and made != ask.arguments:
             return f"{named} was made with arguments that the answer to {event.ask_id} did not allow"
@@ -150,6 +153,7 @@ class AskRules(RuleSet):
             call=event.tool_call_id,
             tool=event.tool_name,
             arguments=_digest(event.arguments),
+            credentials=event.credentials,
         )
         self._open[event.ask_id] = row.stream
         if event.tool_call_id is not None:
