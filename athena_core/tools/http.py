@@ -1,4 +1,7 @@
-"""The tool http: requests to the hosts of the profile, at public addresses, without redirects."""
+"""The tool http: requests to the hosts of the profile, at public addresses, without redirects.
+
+A request carries the credentials of the profile that cover its host. Models never get their secrets.
+"""
 
 import asyncio
 import base64
@@ -6,7 +9,8 @@ import codecs
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple, TypeAlias
@@ -16,11 +20,20 @@ import anyio
 import httpx2
 import msgspec
 
+from athena_core.credentials.credentials import Credentials
 from athena_core.definitions.profile import Egress, HttpPolicy
 from athena_core.enums import EvidenceType
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
+from athena_core.tools.http_credentials import (
+    COMPRESSED,
+    WITHHELD,
+    RequestCredentials,
+    is_compressed,
+    missing_names,
+    reveals,
+)
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
 from athena_core.values import ToolSpec
@@ -64,6 +77,7 @@ SPEC = ToolSpec(
     name="http",
     description=(
         "Send one HTTP request to an allowed host. Redirects are not followed: a 3xx is the result. "
+        "Send no credentials: those of the profile are added. "
         f"Allowed headers: {', '.join(REQUEST_HEADERS)}."
     ),
     parameters=parameters(
@@ -104,14 +118,27 @@ class HttpTool:
 
     spec = SPEC
 
-    def __init__(self, allow_loopback: bool = False, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, credentials: Credentials | None = None, *, allow_loopback: bool = False, resolve: Resolve | None = None
+    ) -> None:
         """Use the system's resolver. Only tests set ``allow_loopback`` or ``resolve``."""
+        self._credentials = credentials or Credentials(monotonic=time.monotonic)
         self._allow_loopback = allow_loopback
         self._resolve = resolve or _resolve
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Return True if the method only reads."""
         return arguments.get("method", "GET") in READING
+
+    def carries(self, arguments: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of the named credentials a call carries, sorted by name."""
+        try:
+            return self._carried(target_of(arguments["url"]), names).names
+        except ToolRefused:  # it will be refused
+            return ()
+
+    def _carried(self, target: HttpTarget, names: Iterable[str]) -> RequestCredentials:
+        return RequestCredentials.of(self._credentials, names, target.scheme, target.host, target.port)
 
     async def call(self, arguments: Mapping[str, Any], bench: ToolContext) -> ToolResult:
         """Send the request and read the response up to the limits. Raise ToolRefused."""
@@ -127,24 +154,39 @@ class HttpTool:
         headers = _headers(arguments.get("headers", {}))
         target = target_of(arguments["url"])
         _allowed(target, bench.allowed_egress)
+        if missing := missing_names(self._credentials, bench.credentials):
+            raise ToolRefused(
+                f"The profile names the credential {missing[0]!r}, which does not exist on this server. An operator "
+                "can add it to the credentials file, or create a profile without it."
+            )
+        carried = self._carried(target, bench.credentials)
+        carried.check(bench.carries, headers)
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
         try:
             with anyio.fail_after(timeout_ms / 1_000):
-                addresses = await self._addresses(target)
-                request = _Request(target, method, headers, arguments.get("body"), self._tls)
+                addresses = await self._addresses(target, carried)
+                signed = await carried.sign(headers, target.path)
+                target = target._replace(path=signed.path)
+                request = _Request(target, method, signed.headers, arguments.get("body"), self._tls)
                 answer = await request.send(addresses, policy.response_bytes_max or RESPONSE_BYTES)
         except TimeoutError:
             remedy = "Request less, or ask an operator to raise toolPolicies.http.timeoutMs."
             return ToolResult(content=f"The request timed out after {timeout_ms} ms. {remedy}", is_error=True)
         except (OSError, httpx2.HTTPError) as error:
             return ToolResult(content=f"{target.authority}: {_words(error)}", is_error=True)
-        return answer.result(arguments.get("evidence"), bench.mask)
+        return answer.result(arguments.get("evidence"), bench.mask, carries=bool(carried.carried))
 
-    async def _addresses(self, target: HttpTarget) -> list[Address]:
-        """Return the checked addresses of the host. Raise ToolRefused or OSError."""
+    async def _addresses(self, target: HttpTarget, carried: RequestCredentials) -> list[Address]:
+        """Return the checked addresses of the host. Raise ToolRefused or OSError.
+
+        Addresses that are not public need credentials that may all go there, and nothing else opens them.
+        """
         found = [ip_address(text.partition("%")[0]) for text in await self._resolve(target.host, target.port)]
         for address in found:
-            if not (is_public(address) or (self._allow_loopback and address.is_loopback)):
+            public = is_public(address)
+            carried.check_transport(target.scheme, target.host, public=public)
+            opened = carried.private or (self._allow_loopback and address.is_loopback and not carried.carried)
+            if not (public or opened):
                 raise ToolRefused(
                     f"{target.host} has the address {address}, which is not public. Only public addresses are "
                     "allowed, also for hosts in allowedEgress. Choose another host."
@@ -219,8 +261,11 @@ class _Answer(NamedTuple):
         """True if the body continues after its shown part."""
         return len(self.read) > self.bytes_max
 
-    def result(self, label: str | None, mask: Mask) -> ToolResult:
-        """Return the result. Its evidence is the body if that is JSON or binary, else the whole text for the model."""
+    def result(self, label: str | None, mask: Mask, *, carries: bool = False) -> ToolResult:
+        """Return the result. Its evidence is the body if that is JSON or binary, else the whole text for the model.
+
+        If the request carried credentials, an answer that may repeat a secret in another form is not shown.
+        """
         phrase = PHRASES.get(self.status, "")
         lines = [f"HTTP {self.status} {phrase}".rstrip()]
         lines += [f"{name}: {self.headers[name]}" for name in RESPONSE_HEADERS if name in self.headers]
@@ -230,7 +275,10 @@ class _Answer(NamedTuple):
             lines.append(f"[the body was cut after {len(self.body)} bytes]")
         text = self._text()
         kind: EvidenceType = "text"
-        if text is not None:
+        if carries and is_compressed(self.headers.get("content-encoding", ""), self.read):
+            lines.append(COMPRESSED)
+            body = ""
+        elif text is not None:
             after = self.read[self.bytes_max :].decode(errors="replace")
             body = mask.hide_part(clean(text + after), 0, len(text)) if after else mask.hide(clean(text))
         elif mask.holds(self.read):
@@ -239,7 +287,10 @@ class _Answer(NamedTuple):
         else:
             lines.append("[the body is not text; it follows in base64]")
             kind, body = "binary", base64.b64encode(self.body).decode()
-        content = clean("\n".join(lines)) + ("\n\n" + body if body else "")
+        head = clean("\n".join(lines))
+        if carries and (reveals(mask.hide(head), mask) or (kind == "text" and reveals(body, mask))):
+            head, body = f"{lines[0]}\n{WITHHELD}", ""
+        content = head + ("\n\n" + body if body else "")
         if kind == "text" and _is_json(body):
             kind = "json"
         return ToolResult(

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from athena_core.credentials.credentials import Credentials
 from athena_core.schema import Schema
 from athena_core.tools.ask_user import AskUserTool
 from athena_core.tools.evidence import EvidenceTool
@@ -62,6 +63,7 @@ class Toolbox:
         return tool, value
 
 
-def toolbox(*, allow_loopback: bool = False) -> Toolbox:
+def toolbox(credentials: Credentials | None = None, *, allow_loopback: bool = False) -> Toolbox:
     """Return all tools. ``allow_loopback`` lets tests of http reach their own machine."""
-    return Toolbox((MemoryTool(), FilesTool(), ShellTool(), HttpTool(allow_loopback), EvidenceTool(), AskUserTool()))
+    http = HttpTool(credentials, allow_loopback=allow_loopback)
+    return Toolbox((MemoryTool(), FilesTool(), ShellTool(), http, EvidenceTool(), AskUserTool()))
