@@ -273,7 +273,7 @@ class _Answer(NamedTuple):
             lines.append("[the redirect was not followed; request the location if you need it]")
         if self.cut:
             lines.append(f"[the body was cut after {len(self.body)} bytes]")
-        text = self._text()
+        text, escaped = self._text(), False
         kind: EvidenceType = "text"
         if carries and is_compressed(self.headers.get("content-encoding", ""), self.read):
             lines.append(COMPRESSED)
@@ -281,6 +281,7 @@ class _Answer(NamedTuple):
         elif text is not None:
             after = self.read[self.bytes_max :].decode(errors="replace")
             body = mask.hide_part(clean(text + after), 0, len(text)) if after else mask.hide(clean(text))
+            escaped = carries and reveals(mask.hide(clean(text + after)), mask)
         elif mask.holds(self.read):
             lines.append("[the body is not text and holds a secret; it is not shown]")
             body = ""
@@ -288,7 +289,7 @@ class _Answer(NamedTuple):
             lines.append("[the body is not text; it follows in base64]")
             kind, body = "binary", base64.b64encode(self.body).decode()
         head = clean("\n".join(lines))
-        if carries and (reveals(mask.hide(head), mask) or (kind == "text" and reveals(body, mask))):
+        if escaped or (carries and reveals(mask.hide(head), mask)):
             head, body = f"{lines[0]}\n{WITHHELD}", ""
         content = head + ("\n\n" + body if body else "")
         if kind == "text" and _is_json(body):
