@@ -167,7 +167,8 @@ class Wiring:
         self.tail = Tail(self.log)
         self.live = LiveText(self.tail, self.log.signal)
         self.reader = self.log.reader()
-        self.catalog = Catalog(self.log, self.ids, self.names)
+        knows = self.credentials.configured or settings.executor == "inline"
+        self.catalog = Catalog(self.log, self.ids, self.names, lambda: self.credentials.names if knows else None)
         self.permission_rules = PermissionRules(self.log)
 
     def wire_access(self) -> None:
@@ -220,7 +221,7 @@ class Wiring:
         )
         executor = self.ids.new("exe")
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
-        self.tools = toolbox()
+        self.tools = toolbox(self.credentials)
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),

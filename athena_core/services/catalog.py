@@ -1,5 +1,6 @@
 """The catalog: directives and harness profiles, created once and read by runs."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from athena_core import schema
@@ -18,11 +19,19 @@ E = TypeVar("E", bound=Event)
 class Catalog:
     """Creates directives and harness profiles, and finds them for runs."""
 
-    def __init__(self, log: Log, ids: Ids, providers: frozenset[str]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        ids: Ids,
+        providers: frozenset[str],
+        credentials: Callable[[], frozenset[str] | None] = lambda: None,
+    ) -> None:
+        """Connect the parts. ``credentials`` returns the names that exist, None if another process knows them."""
         self._log = log
         self._ids = ids
         self._reader = log.reader()
         self._providers = providers
+        self._credentials = credentials
 
     async def create_directive(self, spec: directive.DirectiveSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a directive; the subject of the commit is its id."""
@@ -33,7 +42,7 @@ class Catalog:
 
     async def create_profile(self, spec: HarnessSpec, meta: Meta, key: Key | None) -> Committed:
         """Create a harness profile; the subject of the commit is its id. Raise ConfigError."""
-        normal = profile.normalise_profile(spec, self._providers, schema.check)
+        normal = profile.normalise_profile(spec, self._providers, schema.check, self._credentials())
         profile_id = self._ids.new("hp")
         command = profile.CreateProfile(harness_profile_id=profile_id, spec=normal)
         create = transact(profile, profile_id, command, subject=profile_id)

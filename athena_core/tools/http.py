@@ -9,7 +9,6 @@ import codecs
 import re
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -122,7 +121,7 @@ class HttpTool:
         self, credentials: Credentials | None = None, *, allow_loopback: bool = False, resolve: Resolve | None = None
     ) -> None:
         """Use the system's resolver. Only tests set ``allow_loopback`` or ``resolve``."""
-        self._credentials = credentials or Credentials(monotonic=time.monotonic)
+        self._credentials = credentials or Credentials()
         self._allow_loopback = allow_loopback
         self._resolve = resolve or _resolve
 

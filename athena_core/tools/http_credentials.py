@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from athena_core.credentials.credentials import Conflict, Credential, Credentials, CredentialUnavailable
+from athena_core.credentials.credentials import Credential, Credentials, CredentialUnavailable
+from athena_core.credentials.template import TemplateConflict
 from athena_core.providers.mask import Mask
 from athena_core.tools.refusal import ToolRefused
 
@@ -80,7 +81,7 @@ class RequestCredentials(NamedTuple):
         for credential in self.carried:
             try:
                 signed = SignedRequest(*credential.apply(await credential.secret(), *signed))
-            except Conflict as conflict:
+            except TemplateConflict as conflict:
                 raise ToolRefused(str(conflict)) from None
             except CredentialUnavailable:  # its message names places of the server
                 raise ToolRefused(

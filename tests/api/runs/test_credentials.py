@@ -210,7 +210,7 @@ def test_arguments_that_a_person_edits_carry_only_what_the_ask_named(plant: Plan
 def test_a_name_that_the_server_does_not_have_is_refused_with_what_it_has(plant: Plant) -> None:
     with pytest.raises(Refused) as refused:
         plant.profile("vault", "valut")
-    assert (refused.value.status, refused.value.error["details"]["field"]) == (400, "config.credentials[1]")
+    assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, "config.credentials[1]")
     assert "no credential 'valut' exists here; use one of shop, vault" in refused.value.error["message"]
 
 

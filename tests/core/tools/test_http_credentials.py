@@ -42,7 +42,7 @@ class Caller:
     def __init__(self, workbench: Workbench, directory: Path, **entries: Mapping[str, object]) -> None:
         self.mask = Mask()
         self.path = credentials_file(directory, **entries)
-        self.credentials = Credentials(self.path, self.mask, monotonic=lambda: 0.0)
+        self.credentials = Credentials(self.path, self.mask)
         self.names = tuple(entries)
         self.answers: dict[str, list[str]] = {}
         self.tool = HttpTool(self.credentials, resolve=self._resolve)
@@ -167,10 +167,10 @@ async def test_a_call_carries_exactly_the_credentials_that_it_was_recorded_with(
     for carries in ((), ("other",), ("other", "vault")):
         assert "changed meanwhile" in await caller.refusal(api.url, carries=carries)
     credentials_file(tmp_path, vault=entry(api, hosts=["127.0.0.1:1"]))
-    assert await caller.credentials.reload()
+    await caller.credentials.reload()
     assert "carry no credential" in await caller.refusal(api.url, carries=("vault",))
     credentials_file(tmp_path, other=entry(api))
-    assert await caller.credentials.reload()
+    await caller.credentials.reload()
     told = await caller.refusal(api.url, carries=("vault",))
     assert "'vault', which does not exist on this server. An operator can add it" in told
     assert api.seen == []
