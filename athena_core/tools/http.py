@@ -76,7 +76,7 @@ SPEC = ToolSpec(
     name="http",
     description=(
         "Send one HTTP request to an allowed host. Redirects are not followed: a 3xx is the result. "
-        "Send no credentials: those of the profile are added. "
+        "Send no credentials: the server adds the ones of the profile. "
         f"Allowed headers: {', '.join(REQUEST_HEADERS)}."
     ),
     parameters=parameters(

@@ -35,7 +35,7 @@ class RequestCredentials(NamedTuple):
     def of(
         cls, credentials: Credentials, names: Iterable[str], scheme: str, host: str, port: int
     ) -> "RequestCredentials":
-        """Return those of the named credentials that cover a destination. Names without a credential are ignored."""
+        """Return the named credentials that cover a destination. Names without a credential are ignored."""
         found = (credentials.find(name) for name in sorted(set(names)))
         return cls(tuple(one for one in found if one is not None and one.covers(scheme, host, port)))
 

@@ -304,7 +304,7 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     version: models.HarnessVersion
     """Version of this shape."""
     config: models.HarnessConfig
-    """Model and tools."""
+    """Model, tools, and names of credentials."""
     policies: models.HarnessPolicies
     """Limits of a run."""
     tool_policies: models.ToolPolicies | None = None
@@ -728,12 +728,14 @@ class ToolCalledPayload(Model, frozen=True, kw_only=True):
     """Number that were refused."""
     ask_id: str | None = None
     """Id of the ask."""
+    credentials: list[str] | None = None
 
 
 class ToolCalled(EventRecord, frozen=True, kw_only=True):
     """A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
 
     If the tool does not exist, the model's text is in `unknown_name`. `ask_id` is the ask that allowed the call.
+    `credentials` are the names of the credentials that the call carries.
     """
 
     type: Literal["tool.called"]
@@ -861,6 +863,7 @@ class RunAskedPayload(Model, frozen=True, kw_only=True):
     """Identities that may decide; absent: all with the role."""
     not_requester: bool | None = None
     """True: who started or resumed the run may not approve."""
+    credentials: list[str] | None = None
 
 
 class RunAsked(EventRecord, frozen=True, kw_only=True):
@@ -868,6 +871,7 @@ class RunAsked(EventRecord, frozen=True, kw_only=True):
 
     `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
     arguments. After `hold_until_ms` the run is parked. `on_expiry` is the consequence of no answer in time.
+    `credentials` are the names of the credentials that the call would carry.
     """
 
     type: Literal["run.asked"]

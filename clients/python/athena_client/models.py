@@ -477,7 +477,7 @@ class Ask(Model, frozen=True, kw_only=True):
 
     Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
     takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requested_by` started
-    the run.
+    the run. `credentials` are the names of those that the call would carry.
 
     Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
     values of the workflow run. Both are absent once the run repeated such a step.
@@ -528,6 +528,8 @@ class Ask(Model, frozen=True, kw_only=True):
     """Arguments of the call, as JSON text."""
     form: dict[str, Any] | None = None
     """JSON Schema of `values`; absent without a form."""
+    credentials: list[str] | None = None
+    """Names of the credentials that the call would carry; absent: none."""
     workflow_id: str | None = None
     """Its workflow; absent for a run."""
     workflow_run_id: str | None = None
@@ -1663,7 +1665,7 @@ class HaltRecord(Model, frozen=True, kw_only=True):
 
 
 class HarnessConfig(Model, frozen=True, kw_only=True):
-    """The model and the tools of a harness profile."""
+    """The model and the tools of a harness profile, and the names of the credentials that its requests may carry."""
 
     provider: str
     """Name of the provider."""
@@ -1671,6 +1673,8 @@ class HarnessConfig(Model, frozen=True, kw_only=True):
     """Name of the model."""
     tools: list[str]
     """Names of the tools that the run may use."""
+    credentials: list[str] | None = None
+    """Names of credentials that requests of `http` to their hosts carry; absent: none."""
 
 
 class HarnessPolicies(Model, frozen=True, kw_only=True):
@@ -1694,7 +1698,7 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     version: HarnessVersion
     """Version of this shape."""
     config: HarnessConfig
-    """Model and tools."""
+    """Model, tools, and names of credentials."""
     policies: HarnessPolicies
     """Limits of a run."""
     tool_policies: ToolPolicies | None = None

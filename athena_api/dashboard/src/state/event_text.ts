@@ -35,7 +35,8 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "run.cancelled": (event) => `cancelled: ${text(event, "reason") || words(text(event, "cause"))}`,
   "run.cancel.requested": () => "cancel requested",
   "run.paused": (event) => `paused: ${words(text(event, "reason"))}`,
-  "run.asked": (event) => (text(event, "kind") === "tool-permission" ? `asks: may it call ${text(event, "toolName")}${credentials(event)}?` : `asks a ${text(event, "kind")}`),
+  "run.asked": (event) =>
+    text(event, "kind") === "tool-permission" ? `asks: may it call ${text(event, "toolName")}${credentials(event)}?` : `asks a ${text(event, "kind")}`,
   "run.answered": answerOf,
   "run.requeued": (event) => `waits in line again: ${words(text(event, "reason"))}`,
   "halt.started": (event) => `halted${by(event)}`,

@@ -1000,7 +1000,7 @@ class AsyncOperations(AsyncCore):
         Args:
             display_name: Name for people.
             version: Version of this shape.
-            config: Model and tools.
+            config: Model, tools, and names of credentials.
             policies: Limits of a run.
             tool_policies: Rules of the tools; absent: `shell` runs nothing and `files` reads.
             allowed_egress: Hosts that tool `http` may reach; absent: none.

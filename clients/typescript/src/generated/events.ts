@@ -493,6 +493,7 @@ export interface TranscriptAppendedEvent extends EventBase {
  * A model requested a tool call. It is recorded before the call. `refused` is set if the call will not be made.
  *
  * If the tool does not exist, the model's text is in `unknownName`. `askId` is the ask that allowed the call.
+ * `credentials` are the names of the credentials that the call carries.
  */
 export interface ToolCalledEvent extends EventBase {
   readonly type: "tool.called";
@@ -510,6 +511,7 @@ export interface ToolCalledEvent extends EventBase {
     readonly refused?: ToolCalledRefused | (string & {}) | undefined;
     /** Id of the ask. */
     readonly askId?: string | undefined;
+    readonly credentials?: readonly string[] | undefined;
   };
 }
 
@@ -598,7 +600,8 @@ export interface BudgetReservedEvent extends EventBase {
  * The run asks a person and waits. Its time stands until no ask is open.
  *
  * `subject_sha256` is the hash of the salt and the subject of the decision. `chars` is the length of the call's
- * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time.
+ * arguments. After `holdUntilMs` the run is parked. `onExpiry` is the consequence of no answer in time. `credentials`
+ * are the names of the credentials that the call would carry.
  */
 export interface RunAskedEvent extends EventBase {
   readonly type: "run.asked";
@@ -628,6 +631,7 @@ export interface RunAskedEvent extends EventBase {
     readonly approvers?: readonly string[] | undefined;
     /** True: who started or resumed the run may not approve. */
     readonly notRequester?: boolean | undefined;
+    readonly credentials?: readonly string[] | undefined;
   };
 }
 

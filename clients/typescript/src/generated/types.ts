@@ -238,7 +238,7 @@ export interface ArtifactRef {
  *
  * Of a run: `arguments` belong to the call, as JSON text, and `form` is a JSON Schema of `values`. An `editable` ask
  * takes other arguments. It is `parked` if the run gave its slot back and waits for the answer. `requestedBy` started
- * the run.
+ * the run. `credentials` are the names of those that the call would carry.
  *
  * Of a workflow approval: `subject` is the text to approve, the outputs of the steps before it, and `input` the input
  * values of the workflow run. Both are absent once the run repeated such a step.
@@ -289,6 +289,8 @@ export interface Ask {
   readonly arguments?: string | undefined;
   /** JSON Schema of `values`; absent without a form. */
   readonly form?: Readonly<Record<string, unknown>> | undefined;
+  /** Names of the credentials that the call would carry; absent: none. */
+  readonly credentials?: readonly string[] | undefined;
   /** Its workflow; absent for a run. */
   readonly workflowId?: string | undefined;
   /** Workflow run that waits; absent for a run. */
@@ -1629,7 +1631,7 @@ export interface HaltRecord {
   readonly cancelled?: number | undefined;
 }
 
-/** The model and the tools of a harness profile. */
+/** The model and the tools of a harness profile, and the names of the credentials that its requests may carry. */
 export interface HarnessConfig {
   /** Name of the provider. */
   readonly provider: string;
@@ -1637,6 +1639,8 @@ export interface HarnessConfig {
   readonly model: string;
   /** Names of the tools that the run may use. */
   readonly tools: readonly string[];
+  /** Names of credentials that requests of `http` to their hosts carry; absent: none. */
+  readonly credentials?: readonly string[] | undefined;
 }
 
 /** The limits of a run: milliseconds, attempts of a model call, dollars (0: no budget), and model calls. */
@@ -1657,7 +1661,7 @@ export interface HarnessProfile {
   readonly displayName: string;
   /** Version of this shape. */
   readonly version: HarnessVersion | (string & {});
-  /** Model and tools. */
+  /** Model, tools, and names of credentials. */
   readonly config: HarnessConfig;
   /** Limits of a run. */
   readonly policies: HarnessPolicies;
@@ -1689,7 +1693,7 @@ export interface HarnessSpec {
   readonly displayName: string;
   /** Version of this shape. */
   readonly version: HarnessVersion | (string & {});
-  /** Model and tools. */
+  /** Model, tools, and names of credentials. */
   readonly config: HarnessConfig;
   /** Limits of a run. */
   readonly policies: HarnessPolicies;
