@@ -156,7 +156,11 @@ function skip(event: Event): void {
 let afterG = false;
 addEventListener("keydown", (event) => {
   const { target } = event;
-  if (loggedOut.value || event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
+  if (loggedOut.value) {
+    if (event.key === "Escape") event.preventDefault(); // it would close the dialogs
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
   if (target.closest("input, textarea, select, dialog")) return;
   const to = afterG ? SHORTCUTS[event.key] : undefined;
   afterG = event.key === "g";

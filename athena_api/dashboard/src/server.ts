@@ -30,7 +30,8 @@ function untilLoggedIn(): Promise<void> {
 
 /** Return true if the server, or a proxy in front of it, no longer knows the caller. */
 export function endsLogin({ code, status }: AthenaError): boolean {
-  return status === 401 || (code === "INVALID_ANSWER" && (status === 0 || status === 403)); // 0: redirected to a login page
+  if (code === "INVALID_ANSWER") return [0, 401, 403].includes(status); // of a proxy; 0: it redirects to its own login
+  return status === 401 || code === "AUTH_IDENTITY_AMBIGUOUS"; // the latter: another page planted a second cookie
 }
 
 /** Return true if an error ended the login of the open page. */

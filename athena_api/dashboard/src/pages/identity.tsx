@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { notify } from "../components/notices";
 import { Command, ErrorMessage } from "../components/ui";
-import { loggedOut } from "../server";
+import { endsLogin, loggedOut } from "../server";
 import { caller } from "../state/caller";
 import { now } from "../state/clock";
 import { faultOf, logIn, logOut, recheck, tokenIn } from "../state/login";
@@ -82,7 +82,7 @@ function LoginForm(): JSX.Element {
 
 /** The page of callers without an identity, and of other errors before the first answer. */
 export function SignIn({ error }: { error: AthenaError }): JSX.Element {
-  const unknown = error.status === 401;
+  const unknown = endsLogin(error);
   return (
     <main class="sign-in">
       <h1>{unknown ? "Log in to Athena" : "Cannot load the console"}</h1>
@@ -123,17 +123,18 @@ export function LoginDialog(): JSX.Element | null {
 function OpenLoginDialog({ error, identity }: { error: AthenaError; identity: string }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const { current } = element;
-    current?.showModal();
-    return () => current?.close(); // restores the focus
+    const before = document.activeElement;
+    element.current?.showModal();
+    return () => before instanceof HTMLElement && before.focus(); // the dialog is removed, not closed
   }, []);
   const stay = (): void => {
-    if (loggedOut.value && !element.current?.open) element.current?.showModal(); // Escape closes any dialog
+    if (loggedOut.value && !element.current?.open) element.current?.showModal(); // some browsers close any dialog at a gesture
   };
   const isProxy = error.code === "INVALID_ANSWER";
+  const isDenied = !isProxy && error.status === 403;
   return (
     <dialog ref={element} class="door" onCancel={(event) => event.preventDefault()} onClose={stay} aria-labelledby="login-title">
-      <h2 id="login-title">{isProxy ? "Sign in again" : error.status === 403 ? "Access ended" : "Log in again"}</h2>
+      <h2 id="login-title">{isProxy ? "Sign in again" : isDenied ? "Access ended" : "Log in again"}</h2>
       {isProxy ? (
         <p>
           The proxy in front of Athena no longer knows you.{" "}
@@ -142,19 +143,20 @@ function OpenLoginDialog({ error, identity }: { error: AthenaError; identity: st
           </a>
           , then try again here.
         </p>
-      ) : error.status === 403 ? (
+      ) : isDenied ? (
         <ErrorMessage error={error} />
       ) : (
         <p role="alert">{endOf(error)}</p>
       )}
       <p class="quiet">If you continue as {identity}, nothing that you typed on this page is lost.</p>
-      {error.status === 401 && !isProxy && <LoginForm />}
-      {(error.status !== 401 || isProxy) && (
+      {isProxy || isDenied ? (
         <footer>
           <button type="button" onClick={() => void recheck()}>
             Try again
           </button>
         </footer>
+      ) : (
+        <LoginForm />
       )}
     </dialog>
   );

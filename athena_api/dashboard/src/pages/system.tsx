@@ -12,7 +12,6 @@ import { head, request } from "../server";
 import { caller, isAllowed, loginOf } from "../state/caller";
 import { capabilities, health, position, state } from "../state/event_stream";
 import { reloadWhen, useLiveQuery, useReloadEvery } from "../state/live_query";
-import { LogOut } from "./identity";
 import { PermissionRules } from "./permission_rules";
 
 const WORKERS_MS = 5_000; // heartbeats are not events
@@ -37,7 +36,7 @@ export function System(): JSX.Element {
         {seen && <Problems health={seen} />}
         <div class="stack">
           <Panel title="Server">{server && <ServerFacts server={server} />}</Panel>
-          <Panel title="Your access" aside={<LogOut />}>
+          <Panel title="Your access">
             <Facts
               of={[
                 ["Identity", caller.value?.identity],
