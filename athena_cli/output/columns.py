@@ -31,6 +31,17 @@ from athena_cli.output.event_text import call_line, message_of, speaker_of, summ
 from athena_cli.output.values import TIME, age, distance, duration, line, money, short, size
 
 
+def allowed_files(record: Record) -> str:
+    """Return what the tool ``files`` of a profile may do."""
+    files = at(record, "toolPolicies.files")
+    return "" if files is None else "read and write" if files.get("write") else "read"
+
+
+def allowed_commands(record: Record) -> str:
+    """Return the commands that the tool ``shell`` of a profile may start."""
+    return ", ".join(" ".join(words) for words in at(record, "toolPolicies.shell.commands") or ())
+
+
 def run_time(record: Record) -> str:
     """Return how long a run that has ended took, without its time in the queue."""
     measured = record.get("durationMs")

@@ -25,7 +25,7 @@ from athena_cli.output.column import (
     whole,
     word,
 )
-from athena_cli.output.columns import TABLES, run_time, token_scope
+from athena_cli.output.columns import TABLES, allowed_commands, allowed_files, run_time, token_scope
 from athena_cli.output.tables import WIDE
 from athena_cli.output.values import counted, line, money, plain
 
@@ -335,10 +335,8 @@ WORKFLOW_RUN = View(
 )
 
 
-def _files(record: Record) -> str:
-    """Return what an agent may do with files."""
-    files = at(record, "toolPolicies.files")
-    return "" if files is None else "read and write" if files.get("write") else "read"
+def _budget(record: Record) -> str:
+    return usd("", "policies.budgetUsd").read(record) if at(record, "policies.budgetUsd") else "none"
 
 
 def _schedule(name: str, record: Record) -> str:
@@ -511,19 +509,12 @@ VIEWS: Mapping[str, View] = {
             whole("model", "config.provider", "config.model"),
             joined("tools", "config.tools"),
             joined("credentials", "config.credentials"),
-            Column(
-                "shell", lambda record: ", ".join(" ".join(c) for c in at(record, "toolPolicies.shell.commands") or ())
-            ),
-            Column("files", _files),
+            Column("shell", allowed_commands),
+            Column("files", allowed_files),
             lasting("timeout", "policies.timeoutMs"),
             number("retries", "policies.retryLimit"),
             number("turns at most", "policies.maxTurns"),
-            Column(
-                "budget",
-                lambda record: (
-                    usd("", "policies.budgetUsd").read(record) if at(record, "policies.budgetUsd") else "none"
-                ),
-            ),
+            Column("budget", _budget),
             dated("created", "createdAt"),
         ),
         (),
