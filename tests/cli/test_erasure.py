@@ -471,7 +471,7 @@ def test_no_canary_is_left_of_any_text_that_a_release_recorded(state: GoldenStat
     state.unpack(tmp_path)
     for name in ("views", "memory"):
         shutil.rmtree(tmp_path / "state" / name, ignore_errors=True)
-    assert len(sing(tmp_path / "state")) > {"state-0.1": 20, "state-0.2-asks": 8}[name_of(state)]
+    assert len(sing(tmp_path / "state")) > {"state-0.1": 20, "state-0.2-asks": 8, "state-0.2-tokens": 4}[name_of(state)]
     settings = {"scheduler": "off", "executor": "off", "memory_enabled": "true", "memory_include_transcripts": "true"}
     inside = Inside(tmp_path, FixedDate(state.expected.last_recorded_at), **settings)
     inside.start()

@@ -47,6 +47,9 @@ at_0_1 = pytest.mark.parametrize("state", [state for state in STATES if name_of(
 with_asks = pytest.mark.parametrize(
     "state", [state for state in STATES if name_of(state).endswith("asks")], ids=name_of
 )
+with_tokens = pytest.mark.parametrize(
+    "state", [state for state in STATES if name_of(state).endswith("tokens")], ids=name_of
+)
 
 
 class Command:
@@ -425,6 +428,42 @@ def test_asks_and_a_halt_continue_where_they_were(state: GoldenState, opened: Op
     assert effects.read_text().splitlines() == before + done
     report = command("verify")
     assert (report["ok"], report["openRuns"]) == (True, 0)
+    assert command("replay", "--verify")["outcome"] == "equal"
+
+
+@with_tokens
+@pytest.mark.parametrize("store", BOTH)
+def test_tokens_and_sessions_continue_as_they_were(state: GoldenState, opened: Opened, command: Command) -> None:
+    left, texts = opened.expected.open, opened.expected.tokens
+    settings = {"scheduler": "off", "auth_group_role_map": "platform:Admin,support:Operator"}
+
+    def asked(name: str) -> tuple[str, str]:
+        answer = opened.inside.ask("GET", "/caller", authorization=f"Bearer {texts[name]}").json()
+        return (answer["data"]["identity"], answer["data"]["role"]) if answer["ok"] else ("", answer["error"]["code"])
+
+    with opened.serving(opened.at_its_last_row(), auth_api_token=texts["settings"], **settings):
+        ada = opened.ada
+        assert asked("valid") == asked("erased") == asked("session") == ("ci", "Operator")
+        assert asked("settings") == asked("apiSession") == ("api-token", "Operator")
+        assert asked("expired") == ("", "AUTH_TOKEN_EXPIRED")
+        for name in ("revoked", "released", "superseded", "endedSession", "loggedOut"):
+            assert asked(name) == ("", "AUTH_TOKEN_INVALID"), name
+        (one,) = opened.expected.keyed
+        again = ada.send(one["method"], one["path"], one["body"], idempotency_key=one["key"])
+        assert (again.headers["idempotency-replayed"], again.json()["data"]) == ("true", one["answer"])
+        status = {name: ada.get(f"/tokens/{token_id}")["status"] for name, token_id in left.items()}
+        assert status == dict.fromkeys(left, "revoked") | dict.fromkeys(("expired", "released"), "expired") | (
+            dict.fromkeys(("valid", "erased", "session", "apiSession"), "active")
+        )
+        valid, erased = (ada.get(f"/tokens/{left[name]}") for name in ("valid", "erased"))
+        assert (valid["note"], bool(valid["lastUsedAt"])) == ("Nightly build", True)
+        assert (erased.get("note"), erased["redacted"]) == (None, True)
+        ada.send("DELETE", f"/tokens/{left['valid']}").raise_for_status()
+        assert asked("session") == asked("valid") == ("", "AUTH_TOKEN_INVALID")
+    with opened.serving(opened.at_its_last_row(), auth_api_token=texts["settings"] + "-2", **settings):
+        assert asked("apiSession") == ("", "AUTH_TOKEN_INVALID"), "its parent is another token now"
+        assert asked("erased")[0] == "ci"
+    assert command("verify")["ok"]
     assert command("replay", "--verify")["outcome"] == "equal"
 
 

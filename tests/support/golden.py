@@ -3,6 +3,7 @@
 A state is a folder ``tests/samples/state-VERSION``, made once by the code of that version and never rewritten. The
 program that made ``state-0.1`` runs only with release 0.1.0: ``make_state_0_1.py`` beside it, in commit 83c6256.
 ``state-0.2-asks`` holds the asks, permission rules and halt of 0.2; ``make_state_0_2_asks.py`` made it.
+``state-0.2-tokens`` holds tokens, sessions, groups and credentials by name; ``make_state_0_2_tokens.py`` made it.
 
 =================  ==================================================================================================
 ``state.tar.xz``   the state directory of a server that was killed, and its workspace
@@ -29,7 +30,10 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 
 class Expected(NamedTuple):
-    """The release's own answers about the state; ``pairs`` are ids of an event and of the one after it."""
+    """The release's own answers about the state; ``pairs`` are ids of an event and of the one after it.
+
+    ``tokens`` are the texts of tokens by name, which no state holds.
+    """
 
     events: int
     last_recorded_at: int
@@ -45,6 +49,7 @@ class Expected(NamedTuple):
     open: dict[str, str]
     runs: list[str]
     runs_cursor: str
+    tokens: dict[str, str]
 
 
 class GoldenState(NamedTuple):
@@ -68,6 +73,7 @@ class GoldenState(NamedTuple):
             open=found["open"],
             runs=found["runs"],
             runs_cursor=found["runsCursor"],
+            tokens=found.get("tokens", {}),
         )
 
     def unpack(self, directory: Path) -> None:

@@ -20,6 +20,7 @@ LISTS = {
     "/runs/cancel-requests": "runId",
     "/asks": "id",
     "/permission-rules": "id",
+    "/tokens": "tokenId",
     "/a2a/messages": "messageId",
     "/a2a/dlq": "id",
     "/sessions": "id",
@@ -38,6 +39,7 @@ DETAILS = {
 LOSING = {
     "state-0.1": {"directives", "run-templates", "schedules", "runs", "sessions", "a2a", "personas"},
     "state-0.2-asks": {"directives", "runs", "sessions", "asks", "permission-rules"},
+    "state-0.2-tokens": {"directives", "runs", "sessions", "tokens", "governance"},
 }
 """The kinds of records with texts in each state."""
 
@@ -59,7 +61,7 @@ def records(inside: Inside) -> Json:
 
 def by_id(data: Any) -> Any:
     if isinstance(data, list) and data and all(isinstance(item, dict) for item in data):
-        for name in ("id", "runId", "messageId"):
+        for name in ("id", "runId", "messageId", "tokenId"):
             if all(name in item for item in data):
                 return {item[name]: by_id(item) for item in data}
     return {key: by_id(value) for key, value in data.items()} if isinstance(data, dict) else data
