@@ -191,7 +191,9 @@ class Wiring:
             RECORDED_AS,
         )
         self.authentication_limits = AuthenticationLimits(self.log, self.clock, self.ids)
-        self.tokens = Tokens(self.log, self.tail, self.clock, self.ids, roster, settings.auth_api_token)
+        self.tokens = Tokens(
+            self.log, self.tail, self.clock, self.ids, roster, self.authentication_limits, settings.auth_api_token
+        )
         roles = {**ROLES, METRICS_OPERATION: EVERYBODY}
         strict = settings.authz_default_decision == "deny"
         self.access = Access(

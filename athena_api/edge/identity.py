@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from athena_api.edge.cookies import cleared_cookie, cookie_name
+from athena_api.edge.cookies import CLEARED_COOKIES, cookie_name
 from athena_core.errors import (
     AthenaError,
     ConfigError,
@@ -32,6 +31,8 @@ YES = frozenset(("1", "true", "yes", "on"))
 SCOPE_NAMES_MAX = 256
 AUTHORIZATION, COOKIE, FETCH_SITE, ORIGIN, HOST = b"authorization", b"cookie", b"sec-fetch-site", b"origin", b"host"
 OURS = TOKEN_PREFIX.encode()
+COOKIES = tuple(cookie_name(tls=tls).encode() for tls in (True, False))
+"""The names of the session cookie. If both are sent, the first one counts."""
 SAME_SITES = frozenset((b"same-origin", b"none"))
 """Values of ``Sec-Fetch-Site`` of a page of this server, and of an address that a person typed."""
 SAFE_METHODS = frozenset(("GET", "HEAD"))
@@ -78,7 +79,6 @@ class Identification:
         tokens: Tokens,
         failures: AuthenticationLimits,
         groups_header: str | None = None,
-        tls: bool = False,
     ) -> None:
         """``groups_header`` is read only if a group has a role."""
         self._header = header.lower().encode()
@@ -87,8 +87,6 @@ class Identification:
         self._proxies = proxies
         self._tokens = tokens
         self._failures = failures
-        self._cookie = cookie_name(tls=tls).encode()
-        self._cleared = (b"set-cookie", cleared_cookie(tls=tls).encode())
         self._scoping = frozenset(name.encode() for name in (GLOBAL_HEADER, *SCOPE_HEADERS))
         groups = () if self._groups_header is None else (self._groups_header,)
         self._proxied = frozenset((self._header, *groups, *self._scoping))
@@ -118,8 +116,8 @@ class Identification:
         if named:
             return self._named_by_proxy(head, scoped=scoped)
         if token is not None:
-            return self._tokens.identify(token, partial(self._failures.check, head.client))
-        if not authorization and self._cookies(fields):
+            return self._tokens.identify(token, head.client)
+        if not authorization and cookies_of(fields):
             if scoped:
                 raise IdentityAmbiguous(
                     "A scope header cannot be combined with a session cookie. Send one or the other."
@@ -180,15 +178,10 @@ class Identification:
 
     # Sessions
 
-    def _cookies(self, fields: Fields) -> list[bytes]:
-        """Return the values of the session cookie."""
-        parts = (part.partition(b"=") for value in fields.get(COOKIE, ()) for part in value.split(b";"))
-        return [value.strip(b' \t"') for name, _, value in parts if name.strip() == self._cookie]
-
     def _by_cookie(self, head: RequestHead) -> bool:
         """Return True if the session cookie of a request counts."""
         sent = head.fields.keys() | head.twins
-        return AUTHORIZATION not in sent and self._header not in sent and bool(self._cookies(head.fields))
+        return AUTHORIZATION not in sent and self._header not in sent and bool(cookies_of(head.fields))
 
     def _session(self, head: RequestHead) -> Identity:
         """Return the identity of the session in the cookie. Only pages of this server may use it.
@@ -204,10 +197,10 @@ class Identification:
         )
         if not SAME_SITES.issuperset(sites) or (not same and (origins or head.method not in SAFE_METHODS)):
             raise OriginForbidden("Only pages of this server may use its session cookie. Send a token instead.")
-        cookies = self._cookies(fields)
+        cookies = cookies_of(fields)
         if len(cookies) > 1:
             raise IdentityAmbiguous("The session cookie must be sent exactly once. Log in again.")
-        who = self._tokens.identify(cookies[0], partial(self._failures.check, head.client))
+        who = self._tokens.identify(cookies[0], head.client)
         if who.token is None or not who.token.session:
             raise TokenInvalid("The session cookie does not hold a session. Log in again.")
         return who
@@ -215,7 +208,7 @@ class Identification:
     def _token_of(self, head: RequestHead) -> str | None:
         """Return the id of the token that counts, if such a token exists."""
         authorization = head.fields.get(AUTHORIZATION, ())
-        texts = [bearer_of(authorization[0]) or b""] if authorization else self._cookies(head.fields)
+        texts = [bearer_of(authorization[0]) or b""] if authorization else cookies_of(head.fields)
         token_id = id_in(texts[0].decode("latin-1")) if texts else None
         return token_id if token_id is not None and self._tokens.exists(token_id) else None
 
@@ -226,7 +219,7 @@ class Identification:
         if refused:
             headers.append(CHALLENGE_AGAIN if error.code in ("AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED") else CHALLENGE)
         if (refused or isinstance(error, IdentityAmbiguous)) and self._by_cookie(head):
-            headers.append(self._cleared)
+            headers += ((b"set-cookie", cookie.encode()) for cookie in CLEARED_COOKIES)
         return headers
 
     def again(self, who: Identity) -> Identity:
@@ -244,6 +237,16 @@ def bearer_of(value: bytes) -> bytes | None:
     """Return the token in a field ``Authorization``; None if it has another scheme."""
     scheme, _, token = value.strip(b" \t").partition(b" ")
     return token.strip(b" \t") if scheme.lower() == b"bearer" else None
+
+
+def cookies_of(fields: Fields) -> list[bytes]:
+    """Return the values of the session cookie, under the name that only this host can set if it was sent."""
+    found: dict[bytes, list[bytes]] = {name: [] for name in COOKIES}
+    for part in b";".join(fields.get(COOKIE, ())).split(b";"):
+        name, _, value = part.partition(b"=")
+        if (name := name.strip()) in found:
+            found[name].append(value.strip(b' \t"'))
+    return next(filter(None, found.values()), [])
 
 
 def check_query(query: bytes) -> None:

@@ -59,7 +59,6 @@ async def ask(
     client: tuple[str, int] | None = ("127.0.0.1", 50_000),
     server: tuple[str, int | None] | None = LOCALLY,
     proxies: TrustedProxies | None = None,
-    tls: bool = False,
 ) -> Asked:
     """Send a request to a filter with the tokens of ``plane``."""
     reached: list[Scope] = []
@@ -81,7 +80,6 @@ async def ask(
         proxies=proxies,
         tokens=plane.tokens,
         failures=plane.limits,
-        tls=tls,
     )
     gate = RequestFilter(
         app,

@@ -41,8 +41,8 @@ class TokenLog:
         self.log = Log(open_store(directory, url, self.ids), CODEC, DECIDERS, clock=self.clock, ids=self.ids)
         self.tail = Tail(self.log)
         self.roster = Roster(enabled=True, roles=dict(ROLES), default=Role.VIEWER)
-        self.tokens = Tokens(self.log, self.tail, self.clock, self.ids, self.roster, api_token)
         self.limits = AuthenticationLimits(self.log, self.clock, self.ids)
+        self.tokens = Tokens(self.log, self.tail, self.clock, self.ids, self.roster, self.limits, api_token)
 
     def commit(self, *transactions: Transaction[Any]) -> None:
         """Commit transactions, and deliver their events."""

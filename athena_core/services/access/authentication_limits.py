@@ -25,6 +25,8 @@ PEERS_MAX = 10_000
 """Maximum number of addresses, and of tokens, whose failures are counted separately."""
 SUMMARIES_MAX = 1_000
 """Maximum number of addresses, tokens and codes that are counted separately until the next summary."""
+KNOWN_SECONDS = 600.0
+"""The time for which an address that sent the right token of the settings is not refused."""
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that one client may have for itself."""
 LOOP = "authentication.flush"
@@ -51,6 +53,8 @@ class AuthenticationLimits:
         self._ids = ids
         self._peers: OrderedDict[str, TokenBucket] = OrderedDict()
         self._tokens: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._known: OrderedDict[str, float] = OrderedDict()
+        """Addresses that sent the token in the settings, and when, on the monotonic clock."""
         self._summaries = TokenBucket(clock.monotonic(), SUMMARIES_BURST, 1 / SUMMARY_SECONDS)
         self._failures: dict[Source, int] = {}
         self._since = 0
@@ -69,6 +73,16 @@ class AuthenticationLimits:
                     f"Too many requests with a wrong token: more than {FAILURES_A_MINUTE} a minute. The token was not "
                     "checked. Retry later."
                 )
+
+    def check_known(self, peer: str | None) -> None:
+        """Check an address that sent the right token of the settings, unless it did so in the last minutes."""
+        address, now = address_of(peer), self._clock.monotonic()
+        if now - self._known.get(address, -KNOWN_SECONDS) >= KNOWN_SECONDS:
+            self.check(peer, None)
+        self._known[address] = now
+        self._known.move_to_end(address)
+        if len(self._known) > PEERS_MAX:
+            self._known.popitem(last=False)
 
     def failed(self, error: AthenaError, peer: str | None, token_id: str | None = None) -> None:
         """Count a failure. ``token_id`` is the id of a token that exists.

@@ -20,6 +20,7 @@ from athena_core.log.tail import Tail
 from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.roles import Roster
+from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.refusal_limits import TokenBucket
 from athena_core.services.access.token_text import api_token_parent, hash_of, id_in
 from athena_core.values import Identity, Scope, TokenClaim
@@ -40,12 +41,6 @@ TYPES = frozenset({TokenCreated.TYPE, TokenRevoked.TYPE})
 INVALID = "The token is unknown, malformed or revoked. Use another one, or ask an Admin for one."
 EXPIRED = "The token has expired. Ask an Admin for another one."
 
-Check = Callable[[str | None], None]
-"""A function that raises an error if a token that was not verified before may not be checked now.
-
-It takes the id of the token, or None if no such token exists.
-"""
-
 
 class KnownToken:
     """A token that is not revoked. ``seen`` is True once this process has verified its secret."""
@@ -60,15 +55,18 @@ class KnownToken:
         """The last stored use, in milliseconds since 1970."""
 
 
-def unlimited(token_id: str | None) -> None:
-    """Allow every check."""
-
-
 class Tokens:
     """The tokens in force, by id, on the event loop. ``ended`` is called when one of them was revoked or expired."""
 
     def __init__(
-        self, log: Log, tail: Tail, clock: Clock, ids: Ids, roster: Roster, api_token: str | None = None
+        self,
+        log: Log,
+        tail: Tail,
+        clock: Clock,
+        ids: Ids,
+        roster: Roster,
+        limits: AuthenticationLimits,
+        api_token: str | None = None,
     ) -> None:
         """Load the guards, and follow the log."""
         self._log = log
@@ -76,8 +74,8 @@ class Tokens:
         self._clock = clock
         self._ids = ids
         self._roster = roster
+        self._limits = limits
         self._api_token = api_token.encode() if api_token else None
-        self._api_token_seen = False
         self._refreshes = TokenBucket(clock.monotonic(), REFRESHES_BURST, REFRESHES_A_SECOND)
         self._uses: dict[str, int] = {}
         """Uses to store, in milliseconds since 1970, by token id."""
@@ -113,26 +111,25 @@ class Tokens:
 
     # Requests
 
-    def identify(self, text: bytes, check: Check = unlimited) -> Identity:
-        """Return the identity of a token.
+    def identify(self, text: bytes, peer: str | None = None) -> Identity:
+        """Return the identity of a token that an address sent. Raise TokenInvalid or TokenExpired.
 
-        Raise TokenInvalid, TokenExpired, or the error of ``check``, which is called for each token that this process
-        has not verified before. So guesses from an address stop no client that works there.
+        Raise RateLimited after too many failures, unless this process has verified the token before. So guesses from an
+        address stop no client that works there. A person may have chosen the token in the settings, so it is verified
+        anew for each address.
         """
         if self._api_token is not None and hmac.compare_digest(text, self._api_token):
-            if not self._api_token_seen:
-                check(None)
-                self._api_token_seen = True
+            self._limits.check_known(peer)
             return self._api_identity()
         words = text.decode("latin-1")
         token_id = id_in(words)
         if token_id is None:
-            check(None)
+            self._limits.check(peer, None)
             raise TokenInvalid(INVALID)
         sha256 = hash_of(words)
         token = self._tokens.get(token_id)
         if token is None or not token.seen or not hmac.compare_digest(token.row.sha256, sha256):
-            check(None if token is None else token_id)
+            self._limits.check(peer, None if token is None else token_id)
             token = token or self._refreshed(token_id)
             if token is None or not hmac.compare_digest(token.row.sha256, sha256):
                 raise TokenInvalid(INVALID)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_api.edge.cookies import cleared_cookie
+from athena_api.edge.cookies import CLEARED_COOKIES
 from athena_core.errors import TokenInvalid
 from athena_core.proxies import TrustedProxies, parse_networks, parse_trusted
 from athena_core.services.access.authentication_limits import FAILURES_A_MINUTE, PEERS_MAX, SUMMARIES_MAX
@@ -25,6 +25,7 @@ UNSET = "ath_" + "0" * 26 + "_" + "x" * 43
 MISSING, UNNAMED = "AUTH_TOKEN_MISSING", "AUTH_IDENTITY_MISSING"
 INVALID, EXPIRED = "AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED"
 UNTRUSTED, TWO, LIMITED = "AUTH_PROXY_UNTRUSTED", "AUTH_IDENTITY_AMBIGUOUS", "RATE_LIMITED"
+CLEARED = [cookie.encode() for cookie in CLEARED_COOKIES]
 STATUS = {TWO: 400, LIMITED: 429}
 
 
@@ -312,7 +313,7 @@ async def test_a_session_cookie_names_the_identity_of_its_token(made: Tokens) ->
 )
 async def test_a_cookie_without_a_session_in_force_is_cleared(made: Tokens, name: str, code: str) -> None:
     answer = await refused([cookie(made[name])], code)
-    assert answer.header(b"set-cookie") == [cleared_cookie(tls=False).encode()]
+    assert answer.header(b"set-cookie") == CLEARED
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ async def test_a_cookie_without_a_session_in_force_is_cleared(made: Tokens, name
         (["Bearer lower", "session"], "alice"),
         ([(b"cookie", b"other=1")], None),
         ([(b"cookie", b"")], None),
-        ([(b"cookie", b"__Host-athena_session=x")], None),
+        ([(b"cookie", b"__host-athena_session=x")], None),
         ([(b"cookie", b"Athena_Session=x")], None),
         (["session", (b"authorization", b"Basic YTpi")], None),
     ],
@@ -348,17 +349,17 @@ async def test_two_session_cookies_or_a_scope_beside_one_are_refused(made: Token
         [cookie(made.session), SCOPED],
     ):
         answer = await refused(list(headers), TWO)
-        assert answer.header(b"set-cookie") == [cleared_cookie(tls=False).encode()]
+        assert answer.header(b"set-cookie") == CLEARED
 
 
-async def test_with_tls_the_cookie_is_tied_to_the_host(made: Tokens) -> None:
+async def test_the_name_that_only_this_host_can_set_counts_first(made: Tokens) -> None:
     host = cookie(made.session, "__Host-athena_session")
-    assert (await asked([host], tls=True)).identity is not None
-    assert (await refused([cookie(made.session)], UNNAMED, tls=True)).header(b"set-cookie") == []
-    answer = await refused([cookie(made.unset, "__Host-athena_session")], INVALID, tls=True)
-    assert answer.header(b"set-cookie") == [
-        b"__Host-athena_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure"
-    ]
+    planted = cookie(made.unset)
+    for headers in [host], [host, planted], [planted, host]:
+        assert (await asked(headers)).identity is not None
+    answer = await refused([cookie(made.session), cookie(made.unset, "__Host-athena_session")], INVALID)
+    assert answer.header(b"set-cookie") == CLEARED
+    await refused([host, host], TWO)
 
 
 HOST = (b"host", b"localhost:8787")
@@ -420,13 +421,23 @@ async def test_guesses_from_an_address_are_slowed(made: Tokens) -> None:
     await refused([bearer(b"x")], LIMITED, client=peer)
     await refused([cookie(UNSET)], LIMITED, client=peer)
     assert (await asked([bearer(made.good)], client=peer)).identity is not None, "a token in use was locked out"
-    assert (await asked([bearer(made.api)], client=peer)).identity is not None
     assert (await asked([bearer(fresh)], client=("198.51.100.2", 1))).identity is not None
     made.plane.clock.advance(60_000 // FAILURES_A_MINUTE)
     await refused([bearer(UNSET)], INVALID, client=peer)
     await refused([bearer(UNSET)], LIMITED, client=peer)
     made.plane.clock.advance(60_000)
     await refused([bearer(UNSET)], INVALID, client=peer)
+
+
+async def test_the_token_in_the_settings_is_not_checked_for_an_address_that_guesses(made: Tokens) -> None:
+    known, guessing = ("198.51.100.3", 1), ("198.51.100.4", 1)
+    assert (await asked([bearer(made.api)], client=known)).identity is not None
+    for client in known, guessing:
+        for _ in range(FAILURES_A_MINUTE):
+            await refused([bearer("a-token-of-the-setting?")], INVALID, client=client)
+        await refused([bearer("a-token-of-the-setting?")], LIMITED, client=client)
+    await refused([bearer(made.api)], LIMITED, client=guessing)
+    assert (await asked([bearer(made.api)], client=known)).identity is not None, "a client at work was locked out"
 
 
 async def test_guesses_of_one_token_from_many_addresses_are_slowed(made: Tokens) -> None:

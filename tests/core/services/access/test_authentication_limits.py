@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from athena_core.clock import CountingIds, FixedClock
 from athena_core.errors import IdentityMissing, StoreUnreachable, TokenExpired, TokenInvalid, TokenMissing
@@ -18,6 +19,10 @@ from athena_core.services.access.refusal_limits import SUMMARIES_BURST, SUMMARY_
 from tests.support.records import CODEC, opened_log
 
 INVALID, EXPIRED = TokenInvalid("wrong"), TokenExpired("old")
+
+
+async def away(*_: object) -> None:
+    raise StoreUnreachable("away")
 
 
 def recorded(log: Log) -> list[Any]:
@@ -100,16 +105,16 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
         assert len(counted(log)) <= SUMMARY_EVENTS_MAX
 
 
-async def test_counts_that_cannot_be_recorded_are_kept(tmp_path: Path) -> None:
+async def test_counts_that_cannot_be_recorded_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened_log(tmp_path) as log:
         limits, clock = limits_of(log)
         limits.failed(INVALID, "192.0.2.1")
-        log._failed = StoreUnreachable("away")
-        await limits.tick()
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "submit", away)
+            await limits.tick()
         assert [problem.loop for problem in log.problems.failing()] == ["authentication.flush"]
         clock.advance(60_000)
         limits.failed(INVALID, "192.0.2.1")
-        log._failed = None
         await limits.tick()
         assert counted(log) == [("192.0.2.1", None, "AUTH_TOKEN_INVALID", 2)]
         assert recorded(log)[0].since == "2026-01-01T00:00:00.000Z"

@@ -13,6 +13,7 @@ from athena_core.errors import AthenaError, StoreUnreachable, TokenExpired, Toke
 from athena_core.event import Fact
 from athena_core.log.tail import Tail
 from athena_core.roles import Roster
+from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.token_text import hash_of, new_text
 from athena_core.services.access.tokens import REFRESHES_BURST, USE_MS, Tokens
 from athena_core.values import Role, TokenClaim
@@ -24,6 +25,10 @@ from tests.support.tokens import API_TOKEN, META, TokenLog, token_log
 def plane(tmp_path: Path) -> Iterator[TokenLog]:
     with token_log(tmp_path) as made:
         yield made
+
+
+async def away(*_: object) -> None:
+    raise StoreUnreachable("away")
 
 
 def code_of(tokens: Tokens, text: str) -> str | None:
@@ -138,7 +143,9 @@ async def test_the_end_of_a_token_is_noticed_once(plane: TokenLog) -> None:
     assert len(ended) == 3
 
 
-async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(tmp_path: Path) -> None:
+async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened_log(tmp_path) as log:
         clock, ids, tail = FixedClock(), CountingIds(), Tail(log)
         roster = Roster(enabled=True, roles={}, default=Role.VIEWER)
@@ -148,7 +155,7 @@ async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(tmp_pat
             token_id=token_id, identity="ci", role=Role.VIEWER, expires_at_ms=2**52, sha256=hash_of(text), by="alice"
         )
         await log.submit(lambda reader, context: Outcome(facts=(Fact(stream=token_id, event=created),)), META)
-        tokens = Tokens(log, tail, clock, ids, roster)
+        tokens = Tokens(log, tail, clock, ids, roster, AuthenticationLimits(log, clock, ids))
         began, reader = clock.now(), log.reader()
         assert tokens.last_used([token_id]) == {}
         commits = log.commits
@@ -160,10 +167,10 @@ async def test_a_use_is_stored_once_a_minute_and_survives_a_failed_write(tmp_pat
         clock.advance(USE_MS)
         tokens.identify(text.encode())
         assert tokens.last_used([token_id]) == {token_id: clock.now()}
-        enqueue, log._failed = log._failed, StoreUnreachable("away")
-        await tokens.flush()
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "submit", away)
+            await tokens.flush()
         assert [problem.loop for problem in log.problems.failing()] == ["tokens.uses"]
-        log._failed = enqueue
         await tokens.flush()
         assert reader.token_uses([token_id]) == {token_id: clock.now()}
         assert log.problems.failing() == ()
