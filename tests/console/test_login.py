@@ -175,7 +175,7 @@ def brief(door: Door) -> Login:
     body = TokenBody(identity="otto", role="Operator", expires_after_ms=BRIEF_MS)
 
     async def create(log: Log) -> Login:
-        done = await TokenRecords(log, SystemIds(), roster, None).create(body, LOCAL, META, None)
+        done = await TokenRecords(log, SystemIds(), roster, lambda: None).create(body, LOCAL, META, None)
         assert isinstance(done.handover, IssuedToken)
         return Login(done.handover.text, done.handover.created.token_id)
 

@@ -29,6 +29,8 @@ from athena_core.services.erasure import redaction
 from tests.samples.make_state_0_2_asks import ROOT, athena, copied, dump, feed, pack
 from tests.support.api import soon
 from tests.support.inside import Inside
+from tests.support.keyed_api import credentials_file, keyed
+from tests.support.model import acting, call
 
 ROLES = "ada:Admin,olga:Operator,vera:Viewer,ci:Operator,api-token:Operator"
 API_TOKEN = "the-token-in-the-settings-of-the-sample"
@@ -37,33 +39,29 @@ HOUR_MS = 3_600_000
 PROFILE = {
     "displayName": "Caller of an API",
     "version": "v1",
-    "config": {"provider": "mock", "model": "mock-model", "tools": ["http"], "credentials": ["github"]},
-    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0.5},
-    "allowedEgress": [{"host": "api.github.com", "port": 443}],
+    "config": {"provider": "openai", "model": "gpt-5-mini", "tools": ["http"], "credentials": ["vault"]},
+    "policies": {"timeoutMs": 30_000, "retryLimit": 1, "budgetUsd": 0},
+    "allowedEgress": [{"host": "127.0.0.1"}],
+    "toolPolicies": {"http": {"methods": ["GET"]}},
 }
-CREDENTIALS = """
-[credentials.github]
-header = "Authorization: Bearer {secret}"
-hosts = ["api.github.com"]
-secret = { env = "SAMPLE_SECRET" }
-"""
+SECRET = "a-secret-of-the-sample"
 
 
 class Story:
     """The history of the plane, in one process."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, api, model):
         self.clock = FixedDate(BEGINNING)
         self.notes_file = directory / "notes.json"
         (directory / "workspace").mkdir()
-        credentials = directory / "credentials.toml"
-        credentials.touch(mode=0o600)
-        credentials.write_text(CREDENTIALS)
-        os.environ["SAMPLE_SECRET"] = "no-secret-of-anything"
+        vault = {"header": "Authorization: Bearer {secret}", "hosts": [f"127.0.0.1:{api.port}"], "secret": SECRET}
+        credentials = credentials_file(directory, vault=vault | {"private": True})
         self.plane = Inside(
             directory,
             self.clock,
             workspace_root=str(directory / "workspace"),
+            openai_base_url=model.url,
+            openai_api_key="none",
             scheduler="off",
             auth_enabled="true",
             auth_identity_role_map=ROLES,
@@ -133,6 +131,8 @@ class Story:
         grouped = {"x_athena_identity": "gina", "x_forwarded_groups": "support,platform"}
         self.send("POST", "/directives", {"input": "Sort the open tickets."}, **grouped)
         self.erase(other)
+        again = {"input": "call it", "harnessProfileId": profile, "sessionId": "another"}
+        self.send("POST", "/runs", again, x_athena_identity="olga")
         for number in range(13):
             wrong = f"Bearer {self.texts['valid'][:-1]}{'-' if number % 2 else '_'}"
             assert self.plane.ask("GET", "/caller", authorization=wrong).status_code in {401, 429}
@@ -166,12 +166,14 @@ class Story:
 
 
 def phase(directory):
-    try:
-        Story(directory).tell()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os.kill(os.getpid(), signal.SIGKILL)
+    with keyed(f"Bearer {SECRET}") as api, acting((call("http", url=f"{api.url}/items"), "done")) as model:
+        try:
+            Story(directory, api, model).tell()
+            assert set(api.carried) == {f"Bearer {SECRET}"}, api.carried
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(out):
@@ -185,6 +187,8 @@ def main(out):
     assert report["head"] == len(events), report
     types = {event["type"] for event in events}
     assert types >= {"token.created", "token.revoked", "authn.failed", "rbac.groups.changed"}, types
+    carried = [event["payload"].get("credentials") for event in events if event["type"] == "tool.called"]
+    assert carried == [["vault"], ["vault"]], carried
     causes = {event["payload"].get("cause") for event in events if event["type"] == "token.revoked"}
     assert causes == {"requested", "expiry", "superseded"}, causes
     with sqlite3.connect(copied(directory, "for-guards") / "log.db") as log:
