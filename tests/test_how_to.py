@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
+import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -13,6 +15,7 @@ import pytest
 from tests.conftest import Serve
 from tests.support import postgres, tree
 from tests.support.api import Json, soon
+from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell, blocks
@@ -22,6 +25,7 @@ PAGES = {
     "README.md": "here",
     "docs/how-to/approve.md": "here",
     "docs/how-to/back-up-and-prove.md": "here",
+    "docs/how-to/ci-token.md": "here",
     "docs/how-to/caddy.md": "tests/test_deployment.py",
     "docs/how-to/demo.md": "here",
     "docs/how-to/deployment.md": "tests/test_deployment.py",
@@ -303,6 +307,49 @@ def test_install(tmp_path: Path) -> None:
         shell.run(page.take("sh"), seconds=INSTALL_SECONDS)
         assert "psycopg-binary" in shell.run(f"{tmp_path}/athena/bin/pip list")
         assert '"ok":true' in shell.run(f"{athena} verify -o json")
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(OPENSSL is None, reason=MISSING)
+def test_ci_token(tmp_path: Path) -> None:
+    pair, port = make_pair(tmp_path / "etc"), free_port()
+    server, job = Shell(tmp_path / "etc"), tmp_path / "job"
+    job.mkdir()
+    changes = {
+        **{"https://athena.example:8787": f"https://localhost:{port}", "0.0.0.0": f"127.0.0.1 --port {port}"},  # noqa: S104
+        **{"/etc/athena": str(tmp_path / "etc"), "=ca.pem": f"={pair.cert}", '"ca.pem"': f'"{pair.cert}"'},
+    }
+    with Page("docs/how-to/ci-token.md", **changes) as page:
+        (server.directory / ".env").write_text(page.take("ini"))
+        process = server.begin(page.take("sh").strip())
+        try:
+            until_answered(f"https://localhost:{port}/readyz", ssl.create_default_context(cafile=pair.cert))
+            assert server.run(page.take("sh")) == ""
+            ann = Shell(job)
+            shutil.copy(server.directory / "ann.token", job)
+            variables = page.take("sh")
+            assert '"identity":"ann","role":"Admin"' in ann.run(variables)
+            token = json.loads(ann.run(variables + page.take("sh")).splitlines()[-1])
+            exports = [line for line in variables.splitlines()[:-1] if "TOKEN" not in line]
+            ci = "\n".join([*exports, f"export ATHENA_TOKEN={token['token']}", ""])
+            assert "Review the last commit." in ann.run(ci + (run := page.take("sh")))
+            (job / "job.py").write_text(page.take("python"))
+            assert "Review the last commit." in ann.run(ci + "python job.py")
+            ann.run(ci + run.replace("--session nightly", "--session other"), code=4)
+            shown = ann.run(variables + page.take("sh").replace("tok_01M8XK", token["tokenId"]))
+            assert '"status":"revoked"' in shown
+            ann.run(ci + run, code=4)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def until_answered(url: str, trust: ssl.SSLContext) -> None:
+    with httpx2.Client(verify=trust, trust_env=False) as http:
+        for _ in soon():
+            with suppress(httpx2.TransportError):
+                if http.get(url).status_code == 200:
+                    return
 
 
 def test_upgrading(database: str) -> None:
