@@ -14,6 +14,7 @@ from athena_client import __version__
 from athena_core import __version__ as server_version
 from tests.support import blocks, outside, tree
 from tests.support.server import Server
+from tests.support.token_server import TOKENS_ONLY, put_token
 
 PAGE = "docs/reference/from-python.md"
 HERE = Path(__file__).parent
@@ -110,10 +111,17 @@ def test_pyright_understands_user_code_strictly(python: Path, programs: list[Pat
     assert "0 errors, 0 warnings" in done.stdout
 
 
-@pytest.mark.parametrize("name", blocks.blocks(PAGE))
+@pytest.mark.parametrize("name", sorted(blocks.blocks(PAGE).keys() - {"token"}))
 def test_each_program_of_the_page_runs(python: Path, server: Server, tmp_path: Path, name: str) -> None:
     program = blocks.blocks(PAGE)[name].replace(SERVER, server.url)
     blocks.run(program, tmp_path, python)
+
+
+def test_the_program_with_a_token_runs(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(tmp_path, **TOKENS_ONLY) as server:
+        monkeypatch.setenv("ATHENA_TOKEN", put_token(server).text)
+        output = blocks.run(blocks.blocks(PAGE)["token"].replace(SERVER, server.url), tmp_path, python)
+    assert output == "ci Operator\nAUTH_TOKEN_INVALID 401\n"
 
 
 def test_the_quick_start_shows_what_it_says(python: Path, server: Server, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 from athena_client import AsyncAthena, Athena, AthenaError, InvalidAnswer, Unreachable
 from tests.clients.python.halves import HALVES, client_of
 from tests.support.odd_server import STREAM_HEAD, odd_server, response, sends
+from tests.support.server import Server
+from tests.support.token_server import TOKENS_ONLY, put_token, revoke_token
 
 TOKEN = "ath_" + "T0K3N" * 10
 GOOD = sends(response(200, b'{"ok":true,"data":{"a":1}}'))
@@ -23,6 +25,35 @@ def read_policy(client: Athena) -> Any:
 
 def read_stream(client: Athena) -> list[Any]:
     return list(client.stream("/events/stream", dict))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes tokens only."""
+    with Server(tmp_path_factory.mktemp("guarded"), **TOKENS_ONLY) as server:
+        yield server
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_server_takes_the_token_until_it_is_revoked(half: str, guarded: Server) -> None:
+    token, expired = put_token(guarded), put_token(guarded, ms=-1)
+    with client_of(half, guarded.url, token=token.text) as client:
+        assert client.run("hello").output == "Echo: user: hello"
+        caller = client.get_caller()
+        assert (caller.identity, caller.token and caller.token.token_id) == ("ci", token.id)
+        records: list[str] = []
+        with pytest.raises(AthenaError, match="AUTH_TOKEN_INVALID") as ended:
+            for event in client.events():
+                if not records:
+                    revoke_token(guarded, token)
+                records.append(event.id)
+        assert records and (ended.value.status, ended.value.retry_with) == (401, None)
+        with pytest.raises(AthenaError, match="AUTH_TOKEN_INVALID"):
+            client.run("hello")
+    with client_of(half, guarded.url, token=expired.text) as late, pytest.raises(AthenaError, match="TOKEN_EXPIRED"):
+        late.run("hello")
+    with client_of(half, guarded.url) as nobody, pytest.raises(AthenaError, match="AUTH_TOKEN_MISSING"):
+        nobody.run("hello")
 
 
 @pytest.mark.parametrize("half", HALVES)
