@@ -21,7 +21,7 @@ from athena_core.errors import (
 from athena_core.proxies import TrustedProxies
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, SECRET_HEADER, Roster, is_reserved
 from athena_core.services.access.authentication_limits import AuthenticationLimits
-from athena_core.services.access.token_text import TOKEN_PREFIX, id_in
+from athena_core.services.access.token_text import TOKEN_PREFIX, TOKEN_TEXT, id_in
 from athena_core.services.access.tokens import Tokens
 from athena_core.values import IDENTITY_CHARS_MAX, Identity, Scope
 
@@ -169,6 +169,8 @@ class Identification:
             raise IdentityInvalid(
                 f"The header {name} must contain one name of 1 to {IDENTITY_CHARS_MAX} letters, digits or ._@:+|-"
             )
+        if TOKEN_TEXT.search(subject):  # it would be recorded as the name of the caller
+            raise IdentityInvalid(f"The header {name} must not contain a token. Send it as Authorization: Bearer.")
         if is_reserved(subject):
             raise IdentityInvalid(
                 f"The header {name} must not contain a name that begins with {RESERVED_PREFIX}: "
