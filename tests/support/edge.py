@@ -59,6 +59,7 @@ async def ask(
     client: tuple[str, int] | None = ("127.0.0.1", 50_000),
     server: tuple[str, int | None] | None = LOCALLY,
     proxies: TrustedProxies | None = None,
+    groups_header: str | None = None,
 ) -> Asked:
     """Send a request to a filter with the tokens of ``plane``."""
     reached: list[Scope] = []
@@ -80,6 +81,7 @@ async def ask(
         proxies=proxies,
         tokens=plane.tokens,
         failures=plane.limits,
+        groups_header=groups_header,
     )
     gate = RequestFilter(
         app,
