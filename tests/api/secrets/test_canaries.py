@@ -18,10 +18,10 @@ import pytest
 
 from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
-from tests.api.secrets.test_secrets import leaves, put
 from tests.conftest import Serve
 from tests.support.api import Api, until_caught_up
 from tests.support.keyed_api import ECHOES, KeyedApi, credentials_file, keyed, write_secret
+from tests.support.leaves import leaves, put
 from tests.support.model import Model, acting, call
 from tests.support.process import environment_of
 from tests.support.server import NO_FLOOD, Server

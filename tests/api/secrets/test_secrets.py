@@ -1,10 +1,9 @@
 """Secrets that anybody gives (clients, models, tools, files) are in no byte that is written, and in no answer."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import httpx2
@@ -14,6 +13,7 @@ from athena_api.operations import OPERATIONS
 from tests.api.examples import EXAMPLES
 from tests.support.api import Api
 from tests.support.canaries import SECRETS, TELLING, told
+from tests.support.leaves import leaves, put
 from tests.support.model import Profile, call, turn_of
 from tests.support.repository import branch, make
 from tests.support.server import Server
@@ -82,26 +82,6 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
         settings = OWN | {"openai_base_url": stub.url, "anthropic_base_url": stub.url}
         with Server(directory, memory_enabled="true", memory_include_transcripts="true", **settings) as server:
             yield Heard(server, [])
-
-
-def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """Yield the paths of texts in JSON."""
-    match value:
-        case str():
-            yield path
-        case dict() | list():
-            for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from leaves(part, *path, name)
-
-
-def put(value: Any, path: tuple[str | int, ...], text: str) -> Any:
-    """Return a copy of JSON with another text in one place."""
-    changed = deepcopy(value)
-    place = changed
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = text
-    return changed
 
 
 def ask_everything(api: Api) -> None:
