@@ -77,7 +77,53 @@ PROGRESS = "athena_core/services/execution/progress.py"
 ODD = "tests/clients/python/test_odd_servers.py"
 PARTS = "tests/clients/python/test_runs.py"
 
+TOKENS = "athena_core/services/access/tokens.py"
+TOKEN_RECORDS = "athena_core/services/access/token_records.py"
+TOKENS_OVER_HTTP = "tests/api/operations/test_tokens.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    of(
+        "a revoked token still works",
+        f"{TOKENS_OVER_HTTP}::test_a_token_works_until_it_is_revoked",
+        (TOKENS, "ended = self._tokens.pop(row.stream, None) is not None or ended", "ended = True"),
+    ),
+    of(
+        "a session outlives its token",
+        f"{TOKENS_OVER_HTTP}::test_a_session_ends_with_its_token",
+        (
+            TOKENS,
+            "        if parent is None:\n            raise TokenInvalid(INVALID)\n",
+            "        if parent is None:\n            return\n",
+        ),
+        (
+            TOKEN_RECORDS,
+            "            sessions = _sessions_of(reader, token_id)\n",
+            "            sessions: list[str] = []\n",
+        ),
+    ),
+    of(
+        "a token has a higher role than its identity",
+        "tests/core/services/access/test_token_records.py",
+        (TOKEN_RECORDS, "        if not own.reaches(role):\n", "        if False:\n"),
+    ),
+    of(
+        "the text of a token is stored for its key",
+        f"{TOKENS_OVER_HTTP}::test_the_text_of_a_token_stands_nowhere",
+        (
+            TOKEN_RECORDS,
+            "=created.token_id, handover=issued)",
+            "=created.token_id, answer=issued.text, handover=issued)",
+        ),
+    ),
+    of(
+        "verify accepts a session that outlives its token",
+        "tests/core/services/proof/test_verify.py::test_a_breach_is_found",
+        (
+            "athena_core/services/proof/rules/token.py",
+            "        if event.expires_at_ms > parent.expires_at_ms:\n",
+            "        if False:\n",
+        ),
+    ),
     of(
         "the end of a run leaves its asks open",
         HISTORIES,

@@ -439,6 +439,23 @@ def completed_for_another_sum(copy: Copy) -> None:
     edited(copy, row, data=json.dumps(payload).encode())
 
 
+def token_in_force_again(copy: Copy) -> None:
+    row = last(copy, "token.revoked")
+    created = json.loads(first(copy, "token.created", lambda one: one.stream == row.stream).data)
+    value = [created["sha256"], created["identity"], created["role"], created["expiresAtMs"], "", ""]
+    copy.execute(
+        "INSERT INTO guard (kind, key, value, position) VALUES (?, ?, ?, ?)",
+        *("token", row.stream, json.dumps(value, separators=(",", ":")), row.position - 1),
+    )
+
+
+def session_of_a_revoked_token(copy: Copy) -> None:
+    row = last(copy, "token.revoked")
+    session = json.loads(first(copy, "token.created", lambda one: one.stream == row.stream).data)
+    session |= {"tokenId": "tok_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "parent": row.stream}
+    appended(copy, "token.created", session["tokenId"], session)
+
+
 def too_deep(copy: Copy) -> None:
     rows = copy.rows()
     deep = mended([*rows, following(rows, "AUTHZ_MODE_ACTIVE", "plane", DEEP)])[-1]
@@ -543,6 +560,11 @@ CASES: tuple[Case, ...] = (
     Case("27", "an event caused by a later one", caused_by_the_future, rules("envelope"), against=True),
     Case("28", "usage under another session than its run", paid_in_another_session, rules("envelope"), against=True),
     Case("29", "wrong totals of a run", completed_for_another_sum, rules("totals"), against=True),
+    Case("30", "the guard of a revoked token put back", token_in_force_again, rules("guards")),
+    Case(
+        *("31", "a session of a revoked token appended, correctly chained", session_of_a_revoked_token),
+        rules("login_sessions"),
+    ),
 )
 
 

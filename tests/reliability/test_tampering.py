@@ -289,6 +289,9 @@ def go_on(directory: Path, **settings: str) -> None:
     for number in range(4):
         body = {"input": f"directive {number}"}
         inside.ask("POST", "/directives", body, idempotency_key=f"key-{number}").raise_for_status()
+    for _ in range(2):
+        token = inside.data("POST", "/tokens", {"identity": "ci", "role": "Operator"})
+    inside.ask("DELETE", f"/tokens/{token['tokenId']}").raise_for_status()
     catch_up(inside)
     inside.stop()
 
