@@ -24,7 +24,15 @@ SETTINGS = {
     "ATHENA_AUTH_PROXY_SECRET": "canary-of-the-process-3",
     "ATHENA_HTTP_PROVIDER_URL": "http://someone:canary-of-the-process-4@127.0.0.1:9/",
     "ANTHROPIC_API_KEY": "canary-of-the-process-5",
+    "ATHENA_AUTH_API_TOKEN": "canary-of-the-process-6",
+    "KEY_OF_A_VAULT": "canary-of-the-process-7",
 }
+CREDENTIALS = """
+[credentials.vault]
+header = "Authorization: Bearer {secret}"
+hosts = ["vault.example.org"]
+secret = { env = "KEY_OF_A_VAULT" }
+"""
 DOOR = {"x-athena-identity": "ada", "x-athena-proxy-secret": SETTINGS["ATHENA_AUTH_PROXY_SECRET"]}
 SPY = """
 import glob, os
@@ -124,7 +132,12 @@ def spied(api: Api, model: Model) -> str:
 def test_a_command_of_a_run_finds_no_secret_of_the_server(user: str | None, executor: str) -> None:
     with acting((call("shell", command=["python3", "spy.py"]), "done")) as model, directory_of(user) as place:
         (place / "spy.py").write_text(SPY)
+        file = place / "credentials.toml"
+        file.touch(mode=0o600)
+        file.write_text(CREDENTIALS)
+        shutil.chown(file, user or os.getuid())
         settings = SETTINGS | {
+            "ATHENA_CREDENTIALS_FILE": str(file),
             "ATHENA_OPENAI_BASE_URL": model.url,
             "ATHENA_AUTH_ENABLED": "true",
             "ATHENA_AUTH_IDENTITY_ROLE_MAP": "ada:Admin",
