@@ -5,7 +5,7 @@ The program ran once, with the commit that ``expected.json`` names and with no o
     python -m tests.samples.make_state_0_2_tokens tests/samples/state-0.2-tokens
 
 The files that it wrote are never rewritten: they stand for what installations hold. The tokens in ``expected.json``
-are those of the sample, and open nothing else.
+belong to the sample, and open nothing else.
 """
 # mypy: ignore-errors
 # It is written against one commit; later releases may rename what it imports.

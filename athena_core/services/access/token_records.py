@@ -22,7 +22,10 @@ from athena_core.services.access.token_text import hash_of, new_text
 from athena_core.values import IDENTITY_CHARS_MAX, LIST_ITEMS_MAX, Body, Identity, Label, Role, Scope, pinned
 
 RELEASED_AT_ONCE = 20
-"""Maximum number of expired tokens that a new one releases."""
+"""Maximum number of expired tokens and sessions that a new one releases."""
+
+KEPT_MS = 30 * 86_400_000
+"""Time for which an expired token is kept, so that its requests are refused as expired and not as unknown."""
 
 EXPIRES_AT, PARENT = 3, 5
 """Places of values in the guard rows of tokens."""
@@ -187,7 +190,10 @@ def _issue(reader: Reader, context: Context, issued: IssuedToken) -> Outcome:
     """Return the outcome that creates a token, after it has released expired ones and superfluous sessions."""
     created, now = issued.created, context.now
     rows = reader.guards(TOKEN_GUARD)
-    expired = [key for key, value in rows.items() if int(value[EXPIRES_AT]) <= now][:RELEASED_AT_ONCE]
+    kept = KEPT_MS if len(rows) < token.TOKENS_MAX else 0
+    expired = [key for key, value in rows.items() if int(value[EXPIRES_AT]) <= (now if value[PARENT] else now - kept)][
+        :RELEASED_AT_ONCE
+    ]
     facts = [fact for one in expired for fact in _revoked(reader, context, one, "expiry", None)]
     left = len(rows) - len(expired)
     if created.parent is not None:

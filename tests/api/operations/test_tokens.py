@@ -189,6 +189,17 @@ def test_a_repeated_login_sets_no_cookie(door: Door) -> None:
     assert ("set-cookie" in first.headers, "set-cookie" in second.headers) == (True, False)
 
 
+def test_logins_count_as_requests_of_the_identity(tmp_path: Path) -> None:
+    door = Door(tmp_path, requests_per_second="3")
+    door.start()
+    try:
+        made = door.create()
+        answers = [door.ask("POST", "/login", authorization=f"Bearer {made['token']}") for _ in range(8)]
+        assert {answer.status_code for answer in answers} == {200, 429}
+    finally:
+        door.stop()
+
+
 # Bad input
 
 
@@ -277,6 +288,15 @@ def test_tokens_are_listed_by_identity_kind_and_status(tmp_path: Path) -> None:
         door.stop()
 
 
+def test_a_scoped_caller_sees_no_tokens(door: Door) -> None:
+    made = door.create(scope={"sessions": ["mine"]})
+    headers = {"authorization": f"Bearer {made['token']}"}
+    assert door.ask("GET", "/tokens", **headers).status_code == 403
+    for path in (f"/ids/{made['tokenId']}", "/events?cursor=0&limit=500"):
+        answer = door.ask("GET", path, **headers)
+        assert made["tokenId"] not in answer.text, (answer.status_code, path)
+
+
 # Text
 
 
@@ -297,7 +317,7 @@ def test_the_text_of_a_token_stands_nowhere(tmp_path: Path) -> None:
             for path in ("/events", "/governance/audit-trail", "/tokens", f"/tokens/{made['tokenId']}", "/admin/health")
         ]
         door.ask("POST", "/tokens", body, x_athena_identity="ada", idempotency_key="k")
-        answers = [str(vars(door.app.plane.answer_cache))]
+        answers = [str(vars(door.app.plane.answer_cache)), door.log.decode()]
     finally:
         door.stop()
     files = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]

@@ -18,7 +18,14 @@ from athena_core.log.engine import open_store
 from athena_core.log.submission import Committed
 from athena_core.log.writer import Log
 from athena_core.roles import Roster
-from athena_core.services.access.token_records import RELEASED_AT_ONCE, IssuedToken, TokenBody, TokenRecords, TokenScope
+from athena_core.services.access.token_records import (
+    KEPT_MS,
+    RELEASED_AT_ONCE,
+    IssuedToken,
+    TokenBody,
+    TokenRecords,
+    TokenScope,
+)
 from athena_core.services.access.token_text import hash_of, id_in
 from athena_core.values import Identity, Role, Scope, TokenClaim
 from tests.support.event_samples import CODEC
@@ -212,10 +219,21 @@ async def test_a_new_token_releases_expired_ones(plane: Plane) -> None:
     now = plane.clock.now()
     old = [replace(TOKEN, token_id=f"tok_o{n}", expires_at_ms=now + 1) for n in range(RELEASED_AT_ONCE + 1)]
     await plane.add(*old, replace(TOKEN, expires_at_ms=now + 2))
+    plane.clock.advance(KEPT_MS)
+    kept = str((await plane.create()).subject)
+    assert plane.revoked() == [], "requests with them are refused as expired"
     plane.clock.advance(1)
     token_id = str((await plane.create()).subject)
     assert plane.revoked() == [(one.token_id, "expiry") for one in old[:-1]]
-    assert plane.valid() == [old[-1].token_id, "tok_1", token_id]
+    assert plane.valid() == [old[-1].token_id, "tok_1", kept, token_id]
+
+
+async def test_a_login_releases_expired_sessions(plane: Plane) -> None:
+    token_id = str((await plane.create()).subject)
+    session = str((await plane.log_in(token_id)).subject)
+    plane.clock.advance(token.SESSION_MS)
+    other = str((await plane.log_in(token_id)).subject)
+    assert (plane.revoked(), plane.valid()) == ([(session, "expiry")], [token_id, other])
 
 
 async def test_the_limit_of_tokens_counts_valid_ones(plane: Plane) -> None:
