@@ -1,5 +1,6 @@
 """Checks of an installation, without a server and without changes."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx2
@@ -22,6 +23,8 @@ from athena_cli.output.values import distance
 from athena_cli.transport import tls_context, untrusted
 from athena_cli.words.sentences import MESSAGES, REMEDIES
 from athena_core.clock import SystemClock, iso
+from athena_core.credentials.credentials_file import read_definitions
+from athena_core.credentials.sources import FileSource, SecretUnavailable, VariableSource, read_once
 from athena_core.domain import EVENTS
 from athena_core.errors import ConfigError
 from athena_core.event import Value
@@ -41,11 +44,14 @@ RECENT_EVENTS = 1_000
 KNOWN = {event.TYPE for event in EVENTS}
 
 
+CheckStatus: TypeAlias = Literal["ok", "notice", "wrong"]
+
+
 class CheckResult(Value):
     """The result of one check: ``wrong`` is a fault, ``notice`` is worth knowing."""
 
     check: str
-    status: Literal["ok", "notice", "wrong"]
+    status: CheckStatus
     says: str
     remedy: str | None = None
 
@@ -61,6 +67,7 @@ def examine() -> list[CheckResult]:
             CheckResult(check="settings", status="wrong", says=error.message, remedy="correct the setting"),
         ]
     findings += _settings(settings)
+    findings += check_credentials(settings.credentials_file)
     findings += _directory(settings.state_dir)
     findings += _server(settings)
     try:
@@ -112,6 +119,37 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
             status="wrong",
             says=f"{workspace} is not a directory",
             remedy="set ATHENA_WORKSPACE_ROOT to a directory",
+        )
+
+
+def check_credentials(path: Path | None) -> Iterator[CheckResult]:
+    """Check the credentials file, and read each secret once without showing it."""
+    if path is None:
+        return
+    try:
+        definitions = read_definitions(path)
+    except ConfigError as error:
+        remedy = "correct the file: docs/how-to/credentials.md"
+        yield CheckResult(check="credentials", status="wrong", says=error.message, remedy=remedy)
+        return
+    yield CheckResult(check="credentials", status="ok", says=printable(f"{len(definitions)} entries in {path}"))
+    for name, definition in definitions.items():
+        source = definition.source
+        check = f"credential {name}"
+        try:
+            asyncio.run(read_once(source))
+        except SecretUnavailable as error:
+            variable = isinstance(source, VariableSource)
+            remedy = "set it where servers and workers start" if variable else "correct the source, then check again"
+            status: CheckStatus = "notice" if variable else "wrong"
+            yield CheckResult(check=check, status=status, says=printable(str(error)), remedy=remedy)
+            continue
+        shared = isinstance(source, FileSource) and source.path.stat().st_mode & 0o044
+        yield CheckResult(
+            check=check,
+            status="notice" if shared else "ok",
+            says="the secret can be read" + (", also by other users" if shared else ""),
+            remedy="run 'chmod 600' on its file, unless only this user can reach its directory" if shared else None,
         )
 
 

@@ -444,6 +444,9 @@ class Settings:
         return Settings({**self.__dict__, **values}, self.files)
 
 
+CLOSED = ("credentials_file", "tls_key_file")
+"""Settings that name files which tools may not reach, beside ``.env`` and the files of secret settings."""
+
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
 
 REPLACED: Mapping[str, str] = {
@@ -479,6 +482,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
         except (ValueError, ConfigError) as error:
             shown = "" if setting.secret else f" (got {text!r})"
             raise ConfigError(f"{setting.variable}: {error}{shown}") from error
+    files += [place for name in CLOSED if isinstance(place := found[name], Path)]
     settings = Settings(found, tuple(files))
     if settings.context_reserve_chars >= settings.context_max_chars:
         raise ConfigError("ATHENA_CONTEXT_RESERVE_CHARS: must be below ATHENA_CONTEXT_MAX_CHARS")
@@ -553,7 +557,9 @@ def other_environment() -> dict[str, str]:
 
 def forget() -> None:
     """Remove the settings and other tools' keys from the environment. For servers, once they have read them."""
-    own_environment.remove(name for name in list(os.environ) if name.startswith("ATHENA_") or name in VENDOR_VARIABLES)
+    for name in VENDOR_VARIABLES:
+        take_variable(name)  # a credential may name it
+    own_environment.remove(name for name in list(os.environ) if name.startswith("ATHENA_"))
 
 
 _taken: dict[str, str] = {}

@@ -88,6 +88,7 @@ class Capabilities(Value):
     event_types: tuple[str, ...]
     limits: LimitCapabilities
     demo: bool | None = None
+    credentials: tuple[str, ...] | None = None
 
 
 class CallerToken(Value):
@@ -206,7 +207,7 @@ class Workers(Value):
 
 async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get the features, providers and limits of the server."""
-    return Reply(data=capabilities_of(plane), position=call.position)
+    return Reply(data=capabilities_of(plane, call.who.role), position=call.position)
 
 
 async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -250,9 +251,10 @@ async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     return Reply(data=await workers_of(plane), position=call.position)
 
 
-def capabilities_of(plane: "ControlPlane") -> Capabilities:
-    """Return the capabilities of this server."""
+def capabilities_of(plane: "ControlPlane", role: Role) -> Capabilities:
+    """Return the capabilities of this server. Only who may create profiles gets the names of credentials."""
     settings = plane.settings
+    named = plane.credentials.configured and role.reaches(Role.OPERATOR)
     executes = settings.executor == "inline"  # else workers may have keys that this server lacks
     return Capabilities(
         execution_backend="local",
@@ -298,6 +300,7 @@ def capabilities_of(plane: "ControlPlane") -> Capabilities:
             refusals_per_day=settings.refusals_per_day,
             refusals_per_day_in_all=settings.refusals_per_day_in_all,
         ),
+        credentials=tuple(sorted(plane.credentials.names)) if named else None,
         demo=settings.demo or None,
     )
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+from athena_cli.checks import check_credentials
 from athena_core.event import Position
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.conftest import Serve
+from tests.core.credentials.corpus import entry, write_credentials
 from tests.support.api import Api, refused_by, soon
 
 
@@ -252,3 +254,26 @@ def test_the_doctor_finds_faults(history: Terminal) -> None:
     (history.state_dir / "log.db").write_text("Dear all, this was a log once, and it is no more. " * 100)
     assert statuses(history)["log"] == "wrong"
     assert "no log" in history.seen("doctor") or "cannot read" in history.seen("doctor")
+
+
+def test_the_doctor_reads_each_credential_and_shows_none(tmp_path: Path) -> None:
+    sources = {
+        "file": '{ file = "@DIR@/key" }',
+        "shared": '{ file = "@DIR@/other" }',
+        "env": '{ env = "ATHENS_MISSING" }',
+        "command": '{ command = ["echo", "a-s3cret-of-echo"] }',
+        "failing": '{ command = ["sh", "-c", "echo s3cret >&2; false"] }',
+    }
+    text = "".join(entry(secret=source).replace(".a]", f".{name}]") for name, source in sources.items())
+    path = write_credentials(tmp_path, text)
+    (tmp_path / "other").chmod(0o644)
+    found = tuple(check_credentials(path))
+    assert {result.check.removeprefix("credential "): result.status for result in found} == {
+        "credentials": "ok", "file": "ok", "shared": "notice", "env": "notice", "command": "ok", "failing": "wrong",
+    }  # fmt: skip
+    assert all(result.remedy or result.status == "ok" for result in found)
+    assert not any("s3cret" in result.says for result in found)
+    path.chmod(0o640)
+    (refused,) = check_credentials(path)
+    assert refused.status == "wrong"
+    assert tuple(check_credentials(None)) == ()

@@ -23,9 +23,16 @@ FILES = (
     ".git-credentials", ".netrc", ".npmrc", "sub/.pypirc", ".pgpass", ".ssh/id_ed25519", ".aws/credentials",
     ".docker/config.json", ".kube/config", ".hg/hgrc", "state/log.db", ".athena/log.anchor", "index.sqlite",
     "index.sqlite-wal", "conf/roles", "conf/key", "cert.pem", "sub/cert.pem", "deploy/keys/one", "Anchored/file",
+    "conf/credentials.toml", "conf/tls.pem", "conf/github",
 )  # fmt: skip
 """Closed paths that exist."""
-LINKS = {"innocent": ".env", "sub/innocent": "conf/key", "roles.txt": "conf/roles", "index": "index.sqlite"}
+LINKS = {
+    "innocent": ".env",
+    "sub/innocent": "conf/key",
+    "roles.txt": "conf/roles",
+    "token": "conf/github",
+    "index": "index.sqlite",
+}
 """Further names of closed files."""
 SPELT = (".ENV", "sub/.Env", "Personas/critic.json", ".GIT/config", "./.env", "sub//.env", "personas", ".git", ".ssh")
 ABSENT = (
@@ -82,11 +89,16 @@ def site(tmp_path: Path) -> Site:
         "MEMORY_SQLITE_PATH": str(root / "index.sqlite"),
         "AUTH_ROLE_MAP_FILE": str(root / "conf/roles"),
         "OPENAI_API_KEY_FILE": str(root / "conf/key"),
+        "CREDENTIALS_FILE": str(root / "conf/credentials.toml"),
+        "TLS_CERT_FILE": str(root / "conf/other"),
+        "TLS_KEY_FILE": str(root / "conf/tls.pem"),
         "WORKSPACE_CLOSED": "*.pem, deploy/keys, /anchored",
         "LOCAL_PROVIDER_CMD": str(root / "provider.sh"),
     }
     (root / "provider.sh").write_text("#!/bin/sh\n")
-    return Site(root, open_workspace(load({f"ATHENA_{name}": value for name, value in found.items()}, root)))
+    workspace = open_workspace(load({f"ATHENA_{name}": value for name, value in found.items()}, root))
+    workspace.close([root / "conf/github"])
+    return Site(root, workspace)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
