@@ -815,6 +815,8 @@ class Capabilities(Model, frozen=True, kw_only=True):
     """Limits of this server."""
     demo: bool | None = None
     """True on the server of `athena demo`; absent otherwise."""
+    credentials: list[str] | None = None
+    """Names in the credentials file, for Operators and Admins; absent without a file."""
 
 
 class Cause(Model, frozen=True, kw_only=True):

@@ -644,6 +644,8 @@ export interface Capabilities {
   readonly limits: LimitCapabilities;
   /** True on the server of `athena demo`; absent otherwise. */
   readonly demo?: boolean | undefined;
+  /** Names in the credentials file, for Operators and Admins; absent without a file. */
+  readonly credentials?: readonly string[] | undefined;
 }
 
 export type CapabilitiesScheduler = "off" | "on";
