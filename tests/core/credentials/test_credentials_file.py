@@ -143,7 +143,7 @@ def test_a_secret_file_that_others_may_read_is_accepted_as_containers_mount_them
     assert Credentials(path).names == {"a"}
 
 
-def test_one_line_break_at_the_end_is_no_part_of_a_secret(tmp_path: Path) -> None:
+def test_one_line_break_at_the_end_is_left_out_of_a_secret(tmp_path: Path) -> None:
     write_credentials(tmp_path, ENTRY)
     for content in ("a-good-s3cret", "a-good-s3cret\n", "a-good-s3cret\r\n"):
         write_private(tmp_path / "key", content)

@@ -44,7 +44,7 @@ def test_hosts_are_compared_exactly(pattern: str, scheme: str, host: str, port: 
      "1.2.3", "1.2.3.4.5", "256.0.0.1", "[::1", "::1", "[::g]", "[fe80::1%eth0]", "[1.2.3.4]", "*.", "**.a.b", "*a.b.c",
      "*.a", "a/b", "a@b", "a?b", "a#b", "a\\b", "a\tb", "x" * 64 + ".org", "a." * 126 + "abc", "ﬁ.org", "a。b"],
 )  # fmt: skip
-def test_what_a_resolver_could_read_otherwise_is_no_host(text: str) -> None:
+def test_a_name_that_a_resolver_could_read_as_an_address_is_refused(text: str) -> None:
     with pytest.raises(BadHost) as raised:
         HostPattern.parse(text)
     assert str(raised.value).endswith(".")

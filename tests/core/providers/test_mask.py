@@ -113,7 +113,7 @@ def test_secrets_that_an_owner_had_long_ago_are_forgotten_and_given_keys_never()
     assert mask.hide(f"{KEY} s3cret-of-b s3cret-number-last") == f"{HIDDEN} {HIDDEN} {HIDDEN}"
 
 
-def test_functions_and_streams_that_were_taken_before_hide_what_is_learned_later() -> None:
+def test_functions_and_streams_that_were_taken_before_hide_secrets_learned_later() -> None:
     mask = Mask()
     hide, stream = mask.hide, StreamMask(mask)
     assert stream.more("a-learned-s3cret a-le") == "a-learned-s3cret a-le"
