@@ -4,6 +4,7 @@ BLOCK = "MIIEpAIBAAKCAQEA75x0Uo3P2mYl4V9sT1bKq8nR6wZcD+/aE0fGhJkLmNoPq"
 
 # Assembled here, so that a scanner of repositories does not take them for real ones.
 SECRETS: tuple[str, ...] = (
+    "ath_" + "01JCANARY00000000000000000_" + "Canary0123456789abcdefghijklmnopqrstuvw-_xy",
     "sk-" + "canary0123456789abcdefghij",
     "sk-" + "proj-Canary_0123456789-abcdefghij",
     "sk-" + "ant-api03-Canary0123456789abcdefghij",
