@@ -10,7 +10,10 @@ from athena_core.proxies import LOOPBACK_NAMES
 HOST_CHARS_MAX = 255
 REMEMBERED_MAX = 1_000
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, DELETE, OPTIONS"
-ALLOWED_HEADERS = b"accept, authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, traceparent, tracestate"
+ALLOWED_HEADERS = (
+    b"accept, authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, "
+    b"traceparent, tracestate"
+)
 EXPOSED_HEADERS = (
     b"athena-next-cursor, athena-position, athena-stale, deprecation, etag, idempotency-replayed, link, location, "
     b"preference-applied, retry-after, traceparent, tracestate, x-trace-id"
