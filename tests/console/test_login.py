@@ -255,6 +255,24 @@ def test_everything_works_with_the_keyboard(browser: Any, door: Door) -> None:
         expect(page.get_by_label("Token", exact=True)).to_be_focused()
 
 
+def test_a_proxy_that_asks_to_sign_in_again_loses_nothing(browser: Any, door: Door) -> None:
+    with watched(browser, door.url, extra_http_headers={"x-athena-identity": "otto"}) as page:
+        page.goto("/#/runs")
+        shown_as(page, "otto", "Operator")
+        expect(page.get_by_role("button", name="Log out")).to_have_count(0)
+        start_run(page, "half of an ans")
+        answer = {"status": 401, "content_type": "text/html", "body": "<h1>Sign in</h1>"}
+        page.route("**/api/**", lambda route: route.fulfill(**answer))
+        dialog = page.get_by_role("dialog", name="Sign in again")
+        expect(dialog).to_be_visible()
+        expect(dialog.get_by_label("Token")).to_have_count(0)
+        page.unroute("**/api/**")
+        dialog.get_by_role("button", name="Try again").click()
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("dialog").get_by_label("Input", exact=True)).to_have_value("half of an ans")
+        expect(page.locator(LIVE)).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_everybody_can_use_it(browser: Any, door: Door, scheme: str, viewport: dict[str, int]) -> None:
