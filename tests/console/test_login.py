@@ -47,7 +47,7 @@ ENDS_MS = 1_000
 
 @pytest.fixture(scope="module")
 def door(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A server that failures are counted on by client."""
+    """A server with authentication."""
     with Server(tmp_path_factory.mktemp("door"), **SETTINGS) as server:
         yield Door(server)
 

@@ -39,7 +39,7 @@ def door(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doo
 
 
 class Attacker(NamedTuple):
-    """A site of somebody else: the pages that it serves, and the headers that it sends."""
+    """A site of another owner, on its port, and the pages that it serves."""
 
     port: int
     pages: dict[str, str]
@@ -77,7 +77,7 @@ def attacker() -> Iterator[Attacker]:
 
 @contextmanager
 def lured(page: Any, attacker: Attacker, host: str) -> Iterator[Any]:
-    """Yield a page of the attacker in the browser of somebody who is logged in."""
+    """Yield a page of the attacker in the browser of a user who is logged in."""
     other = page.context.new_page()
     other.goto(attacker.url(host))
     yield other
@@ -204,7 +204,7 @@ def test_a_second_cookie_is_refused_and_the_page_asks_to_log_in(browser: Any, do
         expect(page.locator(LIVE)).to_be_visible()
 
 
-def test_a_token_is_no_cookie_and_no_part_of_an_address(door: Door) -> None:
+def test_a_token_is_refused_as_a_cookie_and_in_an_address(door: Door) -> None:
     login = door.token()
     with httpx2.Client(base_url=door.url) as client:
         asked = client.get("/api/v1/caller", headers={"cookie": f"{COOKIE}={login.token}"})
