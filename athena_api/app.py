@@ -265,6 +265,7 @@ def build(
             tokens=parts.tokens,
             failures=parts.authentication_limits,
             groups_header=settings.auth_groups_header,
+            tls=settings.tls_cert_file is not None,
         )
     gate = RequestFilter(
         Dispatcher(Endpoint(parts, OPERATIONS, lines, PAGES), pages),

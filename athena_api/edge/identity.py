@@ -79,14 +79,16 @@ class Identification:
         tokens: Tokens,
         failures: AuthenticationLimits,
         groups_header: str | None = None,
+        tls: bool = False,
     ) -> None:
-        """``groups_header`` is read only if a group has a role."""
+        """``groups_header`` is read only if a group has a role. With ``tls`` browsers use https for this server."""
         self._header = header.lower().encode()
         self._groups_header = groups_header.encode() if groups_header is not None and roster.groups else None
         self._roster = roster
         self._proxies = proxies
         self._tokens = tokens
         self._failures = failures
+        self._tls = tls
         self._scoping = frozenset(name.encode() for name in (GLOBAL_HEADER, *SCOPE_HEADERS))
         groups = () if self._groups_header is None else (self._groups_header,)
         self._proxied = frozenset((self._header, *groups, *self._scoping))
@@ -193,13 +195,14 @@ class Identification:
         """
         fields = head.fields
         origins, hosts, sites = fields.get(ORIGIN, ()), fields.get(HOST, ()), fields.get(FETCH_SITE, ())
-        same = len(origins) == len(hosts) == 1 and origins[0].lower() in (
-            b"http://" + hosts[0].lower(),
-            b"https://" + hosts[0].lower(),
-        )
+        origin, host = (values[0].lower() if len(values) == 1 else b"" for values in (origins, hosts))
+        secure = self._tls or origin == b"https://" + host
+        same = host != b"" and origin == (b"https://" if secure else b"http://") + host
         if not SAME_SITES.issuperset(sites) or (not same and (origins or head.method not in SAFE_METHODS)):
             raise OriginForbidden("Only pages of this server may use its session cookie. Send a token instead.")
-        cookies = cookies_of(fields)
+        cookies = cookies_of(fields, secure=secure)
+        if not cookies:
+            raise TokenInvalid("The session cookie was not set through https. Log in again.")
         if len(cookies) > 1:
             raise IdentityAmbiguous("The session cookie must be sent exactly once. Log in again.")
         who = self._tokens.identify(cookies[0], head.client)
@@ -222,6 +225,8 @@ class Identification:
             headers.append(CHALLENGE_AGAIN if error.code in ("AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED") else CHALLENGE)
         if (refused or isinstance(error, IdentityAmbiguous)) and self._by_cookie(head):
             headers += ((b"set-cookie", cookie.encode()) for cookie in CLEARED_COOKIES)
+        if error.retry_after is not None:
+            headers.append((b"retry-after", str(error.retry_after).encode()))
         return headers
 
     def again(self, who: Identity) -> Identity:
@@ -241,14 +246,17 @@ def bearer_of(value: bytes) -> bytes | None:
     return token.strip(b" \t") if scheme.lower() == b"bearer" else None
 
 
-def cookies_of(fields: Fields) -> list[bytes]:
-    """Return the values of the session cookie, under the name that only this host can set if it was sent."""
+def cookies_of(fields: Fields, *, secure: bool = False) -> list[bytes]:
+    """Return the values of the session cookie, under the name that only this host can set if it was sent.
+
+    If a request is known to be ``secure``, only that name counts: another host of the domain can set the other one.
+    """
     found: dict[bytes, list[bytes]] = {name: [] for name in COOKIES}
     for part in b";".join(fields.get(COOKIE, ())).split(b";"):
         name, _, value = part.partition(b"=")
         if (name := name.strip()) in found:
             found[name].append(value.strip(b' \t"'))
-    return next(filter(None, found.values()), [])
+    return found[COOKIES[0]] if secure else next(filter(None, found.values()), [])
 
 
 def check_query(query: bytes) -> None:

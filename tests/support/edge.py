@@ -60,6 +60,7 @@ async def ask(
     server: tuple[str, int | None] | None = LOCALLY,
     proxies: TrustedProxies | None = None,
     groups_header: str | None = None,
+    tls: bool = False,
 ) -> Asked:
     """Send a request to a filter with the tokens of ``plane``."""
     reached: list[Scope] = []
@@ -82,6 +83,7 @@ async def ask(
         tokens=plane.tokens,
         failures=plane.limits,
         groups_header=groups_header,
+        tls=tls,
     )
     gate = RequestFilter(
         app,

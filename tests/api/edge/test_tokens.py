@@ -380,7 +380,6 @@ SAME = (b"origin", b"http://localhost:8787")
         ("GET", [HOST, SAME], True),
         ("POST", [HOST, SAME], True),
         ("POST", [HOST, SAME, (b"sec-fetch-site", b"same-origin")], True),
-        ("POST", [HOST, (b"origin", b"https://localhost:8787")], True),
         ("POST", [HOST], False),
         ("POST", [SAME], False),
         ("POST", [HOST, (b"sec-fetch-site", b"same-origin")], False),
@@ -402,6 +401,21 @@ async def test_only_pages_of_this_server_use_the_cookie(
         assert (answer.status, answer.code, answer.header(b"set-cookie")) == (403, "ORIGIN_FORBIDDEN", [])
 
 
+SECURE = (b"origin", b"https://localhost:8787")
+
+
+async def test_through_https_only_the_name_that_no_other_host_can_set_counts(made: Tokens) -> None:
+    host, plain = cookie(made.session, "__Host-athena_session"), cookie(made.session)
+    assert (await asked([host, HOST, SECURE], method="POST")).identity is not None
+    assert (await asked([host, plain, HOST, SECURE], method="POST")).identity is not None
+    answer = await refused([plain, HOST, SECURE], INVALID, method="POST")
+    assert answer.header(b"set-cookie") == CLEARED
+    assert (await asked([host, HOST], tls=True)).identity is not None
+    await refused([plain, HOST], INVALID, tls=True)
+    answer = await asked([host, HOST, SAME], method="POST", tls=True)
+    assert answer.code == "ORIGIN_FORBIDDEN", "a page that came through http is another origin"
+
+
 async def test_a_token_needs_no_origin(made: Tokens) -> None:
     headers = [bearer(made.good), HOST, (b"sec-fetch-site", b"cross-site")]
     assert (await asked(headers, method="POST")).identity is not None
@@ -417,6 +431,7 @@ async def test_guesses_from_an_address_are_slowed(made: Tokens) -> None:
         await refused([bearer(UNSET)], INVALID, client=peer)
     answer = await refused([bearer(UNSET)], LIMITED, client=peer)
     assert "was not checked" in answer.message
+    assert answer.header(b"retry-after") == [b"1"]
     await refused([bearer(fresh)], LIMITED, client=peer)
     await refused([bearer(b"x")], LIMITED, client=peer)
     await refused([cookie(UNSET)], LIMITED, client=peer)
