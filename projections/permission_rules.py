@@ -13,13 +13,16 @@ from athena_core.enums import RuleScope
 from athena_core.event import Recorded, Value
 from athena_core.protocols import Cell, Connection
 from projections.engine.page import Keyset, Page, first
-from projections.engine.projection import Projection, Rows, Table
+from projections.engine.projection import Projection, Rows, Table, to_json_or_null
 
 PermissionRuleStatus: TypeAlias = Literal["in-force", "revoked", "expired"]
 
 
 class PermissionRuleRow(msgspec.Struct, gc=False):
-    """A permission rule, by the position of its event. ``target`` is its run, session or profile."""
+    """A permission rule, by the position of its event. ``target`` is its run, session or profile.
+
+    ``credentials`` is JSON.
+    """
 
     position: int
     rule_id: str
@@ -37,6 +40,7 @@ class PermissionRuleRow(msgspec.Struct, gc=False):
     uses: int = 0
     last_used_at: int | None = None
     redacted: bool = False
+    credentials: str | None = None
 
 
 class PermissionRulePlaceRow(msgspec.Struct, gc=False):
@@ -50,7 +54,7 @@ RULE = Table(
     "permission_rule", PermissionRuleRow, key=("position",), indexes=(("status", "position"), ("target", "position"))
 )
 PLACE = Table("permission_rule_place", PermissionRulePlaceRow, key=("rule_id",))
-PERMISSION_RULES = Projection("permission_rules", version=1, tables=(RULE, PLACE))
+PERMISSION_RULES = Projection("permission_rules", version=2, tables=(RULE, PLACE))
 
 
 @PERMISSION_RULES.handler
@@ -70,6 +74,7 @@ def rule_created(rows: Rows, recorded: Recorded[PermissionRuleCreated]) -> None:
             created_by=event.by,
             created_at=recorded.at,
             expires_at=event.expires_at_ms,
+            credentials=to_json_or_null(event.credentials),
         ),
     )
     rows.put(PLACE, PermissionRulePlaceRow(event.rule_id, recorded.position))
@@ -125,6 +130,7 @@ class PermissionRule(Value):
     session_id: str | None = None
     harness_profile_id: str | None = None
     arguments: str | None = None
+    credentials: tuple[str, ...] | None = None
     last_used_at: str | None = None
     revoked_at: str | None = None
     revoked_by: str | None = None
@@ -169,6 +175,7 @@ def _to_view(values: tuple[Cell, ...]) -> PermissionRule:
         harness_profile_id=row.target if row.scope == "profile" else None,
         tool_name=row.tool_name,
         arguments=row.arguments,
+        credentials=None if row.credentials is None else msgspec.json.decode(row.credentials, type=tuple[str, ...]),
         ask_id=row.ask_id,
         created_by=row.created_by,
         created_at=iso(row.created_at),

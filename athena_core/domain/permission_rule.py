@@ -27,6 +27,7 @@ class PermissionRuleCreated(Event):
     """A person allowed an exact call until ``expires_at_ms``: in a run, a session, or every run of a profile.
 
     ``call_sha256`` is the hash of the salt and the call. ``ask_id`` is the ask that was answered with "always".
+    ``credentials`` are the names of the credentials that the call carries, no others.
     """
 
     TYPE: ClassVar[str] = "permission-rule.created"
@@ -41,6 +42,7 @@ class PermissionRuleCreated(Event):
     run_id: str | None = None
     session_id: str | None = None
     harness_profile_id: str | None = None
+    credentials: tuple[str, ...] | None = None
     arguments: Text = None
     call_salt: Text = None
 

@@ -65,6 +65,11 @@ def test_a_request_is_shown_with_its_host_and_everything_that_is_sent() -> None:
     ]
 
 
+def test_a_request_is_shown_with_the_names_of_the_credentials_that_it_would_carry() -> None:
+    lines = shown("http", {"url": "https://api.example.org/"}, credentials=["github", "ji\u202era"])
+    assert lines[-1] == "With the credentials: github, ji<U+202E>ra"
+
+
 def test_files_are_shown_as_text_or_as_a_change() -> None:
     assert shown("files", {"action": "write", "path": "a.md", "content": "# A\n\tb\n"}) == [
         "Write a file:",

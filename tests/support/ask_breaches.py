@@ -167,6 +167,16 @@ ASK_BREACHES: tuple[Breach, ...] = (
         *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
     ),
     named(
+        "called_with_another_credential",
+        lived(asked(credentials=("github",)), answered(), replace(PUSHED, credentials=("jira",))),
+        *("permitted", 6, "made with other credentials than ask_1 named"),
+    ),
+    named(
+        "called_with_a_credential",
+        lived(PERMISSION, answered(), replace(PUSHED, credentials=("jira",))),
+        *("permitted", 6, "made with other credentials than ask_1 named"),
+    ),
+    named(
         "called_as_before_the_edit",
         lived(PERMISSION, EDITED, PUSHED),
         *("permitted", 6, "made with arguments that the answer to ask_1 did not allow"),
@@ -193,6 +203,11 @@ ASK_BREACHES: tuple[Breach, ...] = (
     ),
     named("said_while_it_was_parked", lived(PERMISSION, PARKED, SAID), "transitions", 6, "run_1, which is paused"),
     (answered_by_a_revoked_rule, "answers_by_rule", 7, "answered by the rule rule_1, which was not in force"),
+    named(
+        "answered_by_a_rule_with_a_credential",
+        answered_by_rule(replace(RULE, credentials=("github",))),
+        *("answers_by_rule", 6, "which is for another call"),
+    ),
     named(
         "answered_by_a_rule_of_another_session",
         answered_by_rule(replace(RULE, session_id="elsewhere")),

@@ -272,6 +272,7 @@ FIELDS: Mapping[str, str] = {
     "ruleId": "Id of the permission rule.",
     "uses": "Number of calls that it allowed.",
     "PermissionRule.askId": "The ask whose answer created it.",
+    "PermissionRule.credentials": "Names of the credentials that the call carries; absent: none.",
     "PermissionRule.expiresAt": "When it expires.",
     "PermissionRule.harnessProfileId": "Its profile; absent for another scope.",
     "PermissionRule.runId": "Its run; absent for another scope.",

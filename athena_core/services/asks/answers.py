@@ -247,6 +247,7 @@ class Answers:
             run_id=asked.run_id if scope == "run" else None,
             session_id=request.session_id if scope == "session" else None,
             harness_profile_id=request.harness_profile_id if scope == "profile" else None,
+            credentials=ask.credentials,
             arguments=arguments,
             call_salt=salt,
         )

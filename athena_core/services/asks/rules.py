@@ -1,10 +1,11 @@
 """The service of permission rules: find the rule that allows a call, and revoke rules.
 
-A rule allows one exact call: a tool and its arguments, compared as canonical JSON by a salted hash. The salt is text of
-the rule, so a rule whose text was erased allows nothing.
+A rule allows one exact call: a tool and its arguments, compared as canonical JSON by a salted hash, and the same
+credentials. The salt is text of the rule, so a rule whose text was erased allows nothing.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from athena_core.decider import Context, Key, Outcome, Reader, facts_of
 from athena_core.domain import permission_rule, run
@@ -36,16 +37,31 @@ def without_revoked(reader: Reader, context: Context, steps: Sequence[run.RunSte
     )
 
 
+class AllowedCall(NamedTuple):
+    """The call that a rule allows: its salt, its hash, and the names of the credentials that it carries."""
+
+    salt: str
+    sha256: str
+    credentials: tuple[str, ...] | None
+
+
 class PermissionRules:
     """Finds and revokes permission rules. An answer to an ask creates them (``answers.py``)."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._reader = log.reader()
-        self._hashes: dict[str, tuple[str, str]] = {}
-        """Salt and hash of rules that were looked at, by id."""
+        self._hashes: dict[str, AllowedCall] = {}
+        """The calls of rules that were looked at, by id."""
 
-    async def match(self, run_id: str, request: run.RunCreated, tool_name: str, arguments: str) -> str | None:
+    async def match(
+        self,
+        run_id: str,
+        request: run.RunCreated,
+        tool_name: str,
+        arguments: str,
+        credentials: tuple[str, ...] | None = None,
+    ) -> str | None:
         """Return the id of a rule in force that allows exactly this call in a run; None if there is none.
 
         It reads nothing but counters unless a rule for the tool exists in the run, its session or its profile.
@@ -60,20 +76,23 @@ class PermissionRules:
             return Outcome(answer=tuple(key for key, (_, at, until) in rows if at in wanted and int(until) > now))
 
         found = await self._log.submit(candidates, META)
-        return next((rule_id for rule_id in found.answer if self._allows(rule_id, tool_name, arguments)), None)
+        allows = (rule_id for rule_id in found.answer if self._allows(rule_id, tool_name, arguments, credentials))
+        return next(allows, None)
 
-    def _allows(self, rule_id: str, tool_name: str, arguments: str) -> bool:
+    def _allows(self, rule_id: str, tool_name: str, arguments: str, credentials: tuple[str, ...] | None) -> bool:
         known = self._hashes.get(rule_id) or self._read(rule_id)
-        return known is not None and call_sha256(known[0], tool_name, canonical(arguments)) == known[1]
+        if known is None or known.credentials != credentials:
+            return False
+        return call_sha256(known.salt, tool_name, canonical(arguments)) == known.sha256
 
-    def _read(self, rule_id: str) -> tuple[str, str] | None:
-        """Return the salt and the hash of a rule; None if its text was erased."""
+    def _read(self, rule_id: str) -> AllowedCall | None:
+        """Return the call of a rule; None if its text was erased."""
         for row in self._reader.stream(rule_id)[:1]:
             created = self._log.codec.decode(row).event
             if isinstance(created, PermissionRuleCreated) and created.call_salt is not None:
                 if len(self._hashes) >= RULES_MAX:
                     self._hashes.clear()
-                self._hashes[rule_id] = created.call_salt, created.call_sha256
+                self._hashes[rule_id] = AllowedCall(created.call_salt, created.call_sha256, created.credentials)
                 return self._hashes[rule_id]
         return None
 

@@ -102,7 +102,8 @@ class RequestedCalls:
             answered.append(step)
             if not isinstance(step, run.RunAsked) or step.kind != "tool-permission":
                 continue
-            rule_id = await self._rules.match(run_id, request, step.tool_name or "", step.arguments or "")
+            tool_name, arguments = step.tool_name or "", step.arguments or ""
+            rule_id = await self._rules.match(run_id, request, tool_name, arguments, step.credentials)
             if rule_id is not None:
                 answered.append(
                     run.RunAnswered(

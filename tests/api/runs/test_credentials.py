@@ -211,7 +211,26 @@ def test_a_name_that_the_server_does_not_have_is_refused_with_what_it_has(plant:
     with pytest.raises(Refused) as refused:
         plant.profile("vault", "valut")
     assert (refused.value.status, refused.value.error["details"][0]["field"]) == (400, "config.credentials[1]")
-    assert "no credential 'valut' exists here; use one of shop, vault" in refused.value.error["message"]
+    assert "no credential 'valut' exists here" in refused.value.error["message"]
+    assert refused.value.error["details"][0]["remedy"] == "use one of shop, vault"
+
+
+def test_a_lasting_permission_is_for_the_credentials_that_were_shown(plant: Plant) -> None:
+    one, two = (
+        plant.profile(*credentials, approval="ask", holdMs=0) for credentials in (("vault",), ("vault", "shop"))
+    )
+    endings = []
+    for number, profile_id in enumerate((one, one, two), 1):
+        plant.model.script = (*([get(plant.vault.url + "/")] * number), "done")  # the session has the calls before
+        run_id = plant.api.start("go", harnessProfileId=profile_id, sessionId="of-a-rule")["runId"]
+        endings.append(plant.api.await_event("run.completed", "run.paused", runId=run_id)["type"])
+        if endings[-1] == "run.paused":
+            answer(plant.api, run_id, **({"remember": "session"} if number == 1 else {"option": "deny"}))
+        assert plant.api.await_ending(run_id) == "run.completed"
+    assert endings == ["run.paused", "run.completed", "run.paused"]
+    (rule,) = [rule for rule in plant.api.items("/permission-rules") if rule.get("sessionId") == "of-a-rule"]
+    assert (rule["credentials"], rule["uses"]) == (["vault"], 1)
+    assert plant.vault.carried == [BEARER] * 2
 
 
 def test_a_worker_carries_the_credentials_of_its_own_file(serve: Serve, tmp_path: Path, store: dict[str, str]) -> None:

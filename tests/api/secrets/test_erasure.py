@@ -9,6 +9,7 @@ import pytest
 
 from athena_api.plane import ControlPlane
 from athena_core.services import memory
+from athena_core.services.asks.rules import AllowedCall
 from athena_core.services.erasure import erasure
 from athena_core.services.erasure.erasure import PLACES
 from athena_core.services.erasure.redaction import Copies, copies_of, redact, text_of_session
@@ -72,7 +73,7 @@ def fill(inside: Inside) -> None:
     oldest = inside.ask("GET", "/runs").json()["data"]["items"][-1]["runId"]
     assert CANARY in inside.ask("GET", f"/runs/{oldest}").text
     plane.workflow_stepper._inputs._inputs["wfr_1"] = WorkflowInput({"said": CANARY}, frozenset(), "", 0)
-    plane.permission_rules._hashes["rule_1"] = ("ab", "cd")
+    plane.permission_rules._hashes["rule_1"] = AllowedCall("ab", "cd", None)
     plane.log.recent.put(plane.log.store.rows(0, 1_000), 1)  # it is empty once the views have taken them
     assert holds(plane) == dict.fromkeys(plane.erasure.caches, True)
 

@@ -75,6 +75,30 @@ def test_tools_are_kept_once_and_hosts_in_lower_case() -> None:
     assert normal.allowed_egress == (Egress(host="api.example.org", port=443),)
 
 
+def with_credentials(*names: str, tools: tuple[str, ...] = ("http",)) -> HarnessSpec:
+    return replace(SPEC, config=replace(SPEC.config, tools=tools, credentials=names))
+
+
+def test_credentials_are_kept_once_and_must_exist_where_that_is_known() -> None:
+    def of(spec: HarnessSpec, known: frozenset[str] | None) -> HarnessSpec:
+        return profile.normalise_profile(spec, PROVIDERS, lambda schema: None, known)
+
+    assert of(with_credentials("b", "a", "b"), frozenset("ab")).config.credentials == ("b", "a")
+    assert of(with_credentials("c"), None).config.credentials == ("c",)
+    assert of(with_credentials(tools=("files",)), frozenset()).config.credentials is None
+    for known, place, remedy in (
+        (frozenset("a"), 1, "use one of a"),
+        (frozenset[str](), 0, "set ATHENA_CREDENTIALS_FILE on the server"),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"config.credentials\[{place}\]: no credential '[ac]' exists"
+        ) as refused:
+            of(with_credentials("a", "c", "c"), known)
+        assert remedy in str(refused.value.details)
+    with pytest.raises(ConfigError, match=r"config.credentials: only requests of tool 'http' carry credentials"):
+        of(with_credentials("a", tools=("files",)), None)
+
+
 @pytest.mark.parametrize("host", ["a b", "-x.org", "x-.org", "a..b", "*.", "*", "x" * 64 + ".org", "http://x.org", ""])
 def test_an_invalid_host_is_refused(host: str) -> None:
     spec = replace(SPEC, allowed_egress=(Egress(host=host),))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from athena_core.domain import run
+from athena_core.domain.permission_rule import PermissionRuleCreated
 from athena_core.event import Event, Unknown
 from athena_core.log import chain
 from athena_core.log.codec import at_of
@@ -66,11 +67,14 @@ class AskRules(RuleSet):
         allowed = asks.allowed.get(ask_id)
         return allowed is None or allowed.kind != "tool-permission" or error
 
-    def is_for(self, run_id: str, ask_id: str, tool: str, arguments: str | None) -> bool:
-        """Return True if an open ask is about a call; erased arguments are equal to any."""
+    def is_for(self, run_id: str, ask_id: str, rule: PermissionRuleCreated) -> bool:
+        """Return True if an open ask is about the call of a rule; erased arguments are equal to any."""
         ask = self._runs.get(run_id, NO_ASKS).open.get(ask_id)
-        digest = _digest(arguments)
-        return ask is None or (ask.tool == tool and (None in {digest, ask.arguments} or digest == ask.arguments))
+        if ask is None:
+            return True
+        digest = _digest(rule.arguments)
+        same = None in {digest, ask.arguments} or digest == ask.arguments
+        return same and (ask.tool, ask.credentials) == (rule.tool_name, rule.credentials)
 
     # The rules
 

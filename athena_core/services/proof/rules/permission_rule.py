@@ -43,7 +43,7 @@ class PermissionRuleRules(RuleSet):
             return f"{named} was answered by the rule {event.rule_id}, which was not in force"
         if not self._runs.is_in(row.stream, used.scope, used.target):
             return f"{named} was answered by the rule {event.rule_id}, which is for another {used.scope}"
-        if not self._asks.is_for(row.stream, event.ask_id, used.tool_name, used.arguments):
+        if not self._asks.is_for(row.stream, event.ask_id, used):
             return f"{named} was answered by the rule {event.rule_id}, which is for another call"
         return None
 

@@ -33,7 +33,13 @@ class Plane:
         self.clock = clock
         self.rules = PermissionRules(log)
 
-    async def allow(self, rule_id: str = "rule_1", arguments: str = PUSH, **target: str) -> int:
+    async def allow(
+        self,
+        rule_id: str = "rule_1",
+        arguments: str = PUSH,
+        credentials: tuple[str, ...] | None = None,
+        **target: str,
+    ) -> int:
         """Create a rule for shell that is in force for a minute. Return its position."""
         (field,) = target
         scope = {"run_id": "run", "session_id": "session", "harness_profile_id": "profile"}[field]
@@ -48,8 +54,9 @@ class Plane:
             expires_at_ms=self.clock.now() + 60_000,
             arguments=arguments,
             call_salt=SALT,
-            **target,
+            credentials=credentials,
         )
+        created = replace(created, **target)
         outcome = Outcome(facts=facts_of(rule_id, (created,)))
         return (await self.log.submit(lambda reader, context: outcome, META)).position
 
@@ -90,6 +97,13 @@ async def test_a_rule_allows_no_other_call(at: Plane, arguments: str) -> None:
     await at.allow(session_id="s")
     assert await at.match(arguments) is None
     assert await at.match(tool="http") is None
+
+
+async def test_a_rule_allows_a_call_with_its_own_credentials_only(at: Plane) -> None:
+    await at.allow(session_id="s", credentials=("github",))
+    for credentials in (None, ("jira",), ("github", "jira")):
+        assert await at.rules.match("run_1", REQUEST, "shell", PUSH, credentials) is None
+    assert await at.rules.match("run_1", REQUEST, "shell", PUSH, ("github",)) == "rule_1"
 
 
 async def test_a_rule_allows_calls_in_its_place_only(at: Plane) -> None:
