@@ -1218,12 +1218,14 @@ class PermissionRuleCreatedPayload(Model, frozen=True, kw_only=True):
     """Id of the session."""
     harness_profile_id: str | None = None
     """Id of the harness profile."""
+    credentials: list[str] | None = None
 
 
 class PermissionRuleCreated(EventRecord, frozen=True, kw_only=True):
     """A person allowed an exact call until `expires_at_ms`: in a run, a session, or every run of a profile.
 
     `call_sha256` is the hash of the salt and the call. `ask_id` is the ask that was answered with "always".
+    `credentials` are the names of the credentials that the call carries, no others.
     """
 
     type: Literal["permission-rule.created"]

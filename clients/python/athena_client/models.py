@@ -2150,6 +2150,8 @@ class PermissionRule(Model, frozen=True, kw_only=True):
     """Its profile; absent for another scope."""
     arguments: str | None = None
     """JSON text of the call's arguments; absent once redacted."""
+    credentials: list[str] | None = None
+    """Names of the credentials that the call carries; absent: none."""
     last_used_at: datetime | None = None
     """When it last allowed a call; absent before that."""
     revoked_at: datetime | None = None

@@ -886,7 +886,8 @@ export interface HarnessProfileCreatedEvent extends EventBase {
 /**
  * A person allowed an exact call until `expiresAtMs`: in a run, a session, or every run of a profile.
  *
- * `call_sha256` is the hash of the salt and the call. `askId` is the ask that was answered with "always".
+ * `call_sha256` is the hash of the salt and the call. `askId` is the ask that was answered with "always". `credentials`
+ * are the names of the credentials that the call carries, no others.
  */
 export interface PermissionRuleCreatedEvent extends EventBase {
   readonly type: "permission-rule.created";
@@ -909,6 +910,7 @@ export interface PermissionRuleCreatedEvent extends EventBase {
     readonly sessionId?: string | undefined;
     /** Id of the harness profile. */
     readonly harnessProfileId?: string | undefined;
+    readonly credentials?: readonly string[] | undefined;
   };
 }
 

@@ -2202,6 +2202,8 @@ export interface PermissionRule {
   readonly harnessProfileId?: string | undefined;
   /** JSON text of the call's arguments; absent once redacted. */
   readonly arguments?: string | undefined;
+  /** Names of the credentials that the call carries; absent: none. */
+  readonly credentials?: readonly string[] | undefined;
   /** When it last allowed a call; absent before that. */
   readonly lastUsedAt?: string | undefined;
   /** When it was revoked or expired; absent while in force. */
