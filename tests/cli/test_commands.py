@@ -237,6 +237,11 @@ STORY = (
     Case("personas run", "--name $critic --repo library --head work --stdout md"),
     Case("reviews list"),
     Case("reviews get", "$review"),
+    # tokens
+    Case("tokens create", "--identity ci --role Operator --scope sessions=a,b --note nightly", {"token": "tokenId"}),
+    Case("tokens list"),
+    Case("tokens get", "$token"),
+    Case("tokens revoke", "$token"),
     # limits
     Case(
         "policy update",

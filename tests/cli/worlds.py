@@ -22,6 +22,7 @@ ESTIMATED = re.compile(r"\babout [\d.]+ s\b")
 TOOK = re.compile(r"[\d.]+ m?s\]")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 NAMES = re.compile(
+    r"\b(?P<token>ath_[0-9A-Z]{26}_[\w-]{43})|"
     r"\b(?P<record>[a-z]+)[_:-][0-9A-HJKMNP-TV-Z]{26}\b|\b(?P<event>A[\w-]{27})(?![\w-])|\b(?P<hash>[0-9a-f]{16,64})\b"
     r"|\b(?P<trace>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\bprocess (?P<process>\d+)\b|\b(?P<cursor>eyJ[\w-]+)"
 )
