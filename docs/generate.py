@@ -332,6 +332,13 @@ All transports print the same JSON. The commands `anchor`, `api`, `backup`, `doc
 `personas validate`, `redact`, `replay`, `restore`, `verify` and `worker` work directly on the state directory. They
 need no server and have no transport flags. All of them except `move` and `restore` may run while a server does.
 
+**Tokens.** If the server requires authentication, set `ATHENA_TOKEN`, or `ATHENA_TOKEN_FILE` to a file with the token.
+All commands send it, also those that follow a stream. A revoked or expired token ends them with exit code 4.
+`--identity` and `ATHENA_CLI_IDENTITY` are only for servers that accept identities from this machine; either of them
+beside a token is refused. For `tokens create` and `tokens list`, `--identity` names the identity of the token. For a
+server whose certificate is from a private authority, set `ATHENA_API_CA_FILE` to its certificate in PEM; then only this
+authority is trusted. `athena demo` needs none of them. More: [Let a CI job in](../how-to/ci-token.md).
+
 **Output.** Data goes to standard output, everything else to standard error. On a terminal, lists are tables, records
 are fields, and events are lines, with ages (`3 min ago`) instead of times. In a pipe, the output is one line of JSON:
 the `data` of the response, as [api.md](api.md) describes it. `-o json` (indented on a terminal) and `-o table` choose a
@@ -703,7 +710,7 @@ def flags_of(command: Callable[..., None], but: frozenset[str] = frozenset()) ->
     app.command(command, name="it")
     lines = []
     for argument in app["it"].assemble_argument_collection(parse_docstring=True):
-        if not argument.show or argument.field_info.name in but:
+        if not argument.show or (argument.keys and argument.keys[-1] in but):  # of an object of options
             continue
         names = ", ".join(f"`{name}`" for name in argument.names)
         choices = " ".join(f"`{choice}`" for choice in sorted(argument.get_choices() or ()))
