@@ -20,8 +20,9 @@ from athena_api.endpoint.operation import PREFIX
 from athena_cli.exit_codes import Misused
 from athena_cli.offline_log import OfflineLog, open_offline_log
 from athena_cli.output.values import distance
-from athena_cli.transport import tls_context, untrusted
+from athena_cli.transport import tls_context
 from athena_cli.words.sentences import MESSAGES, REMEDIES
+from athena_client.wire import certificate_fault
 from athena_core.clock import SystemClock, iso
 from athena_core.credentials.credentials_file import read_definitions
 from athena_core.credentials.sources import FileSource, SecretUnavailable, VariableSource, read_once
@@ -33,6 +34,7 @@ from athena_core.log.sqlite.connection import check_library
 from athena_core.log.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
+from athena_core.system.certificate import Certificate
 from athena_core.system.private_file import open_to_others
 from athena_core.text import printable
 
@@ -112,6 +114,8 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
         says=f"servers send anchors to {places} places" if places else "servers send no anchors to other machines",
         remedy=None if places else "set ATHENA_ANCHOR_TO, or run 'athena anchor --to': docs/reference/operations.md",
     )
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        yield _certificate(settings.tls_cert_file, settings.tls_key_file)
     workspace = settings.workspace_root
     if not workspace.is_dir():
         yield CheckResult(
@@ -151,6 +155,19 @@ def check_credentials(path: Path | None) -> Iterator[CheckResult]:
             says="the secret can be read" + (", also by other users" if shared else ""),
             remedy="run 'chmod 600' on its file, unless only this user can reach its directory" if shared else None,
         )
+
+
+def _certificate(cert_file: Path, key_file: Path) -> CheckResult:
+    try:
+        certificate = Certificate(cert_file, key_file)
+    except ConfigError as error:
+        return CheckResult(check="certificate", status="wrong", says=error.message)
+    expires = iso(certificate.current.not_after)
+    return CheckResult(
+        check="certificate",
+        status="ok" if (warning := certificate.warning(SystemClock().now())) is None else "notice",
+        says=warning or f"{cert_file} expires {distance(expires)}",
+    )
 
 
 def _directory(directory: Path) -> Iterator[CheckResult]:
@@ -205,7 +222,7 @@ def _server(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(check="settings", status="wrong", says=error.message, remedy="correct the setting")
         return
     except httpx2.HTTPError as error:
-        if (reason := untrusted(error)) is not None:
+        if (reason := certificate_fault(error)) is not None:
             says = f"the certificate of {url} is not accepted: {reason}"
             remedy = "for a private authority, set ATHENA_API_CA_FILE to its certificate"
             yield CheckResult(check="server", status="wrong", says=says, remedy=remedy)

@@ -17,7 +17,7 @@ from athena_cli.render import note
 from athena_cli.words import sentences
 from athena_client import AsyncCore, AthenaError, InvalidAnswer
 from athena_client import Unreachable as NoAnswer
-from athena_client.wire import was_refused
+from athena_client.wire import certificate_fault, was_refused
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, is_reserved
 from athena_core.settings import LOCAL_SERVER_URL, Settings
 
@@ -273,15 +273,6 @@ def tls_context(settings: Settings, url: str) -> ssl.SSLContext | None:
         raise Misused(f"ATHENA_API_CA_FILE: {path} cannot be read: {error.strerror}") from error
 
 
-def untrusted(error: BaseException | None) -> str | None:
-    """Return why a server's certificate was not accepted, if that is the cause of an error."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def template_of(operation: Operation[Any, Any]) -> str:
     """Return the path of an operation as the client takes it, such as ``/runs/{runId}``."""
     segments = operation.path.split("/")
@@ -292,7 +283,7 @@ def exit_of(error: AthenaError, names: Sequence[str], url: str) -> Exit:
     """Return the exit of a command for an error of the client. ``names`` are the path parameters of the request."""
     if isinstance(error, NoAnswer) and error.status is None:
         note = f"API transport failed for {error.request}: {error.message}"
-        if (reason := untrusted(error)) is not None:
+        if (reason := certificate_fault(error)) is not None:
             remedy = "for a private authority, set ATHENA_API_CA_FILE to its certificate"
             return Unreachable(f"the certificate of {url} is not accepted: {reason}", remedy, note=note)
         if isinstance(error.__cause__, httpx2.ConnectError):

@@ -1,6 +1,7 @@
 """The wire format: requests, answers in the envelope, and pauses between attempts; no input or output."""
 
 import errno
+import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -256,6 +257,15 @@ def retry_after(headers: Mapping[str, str]) -> float:
     except (KeyError, TypeError, ValueError, OverflowError):
         return 0.0
     return min(max(wait.total_seconds(), 0.0), PAUSE_SECONDS_MAX)
+
+
+def certificate_fault(error: BaseException | None) -> str | None:
+    """Return the reason why the server's certificate was not accepted, if that is the cause of an error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def was_refused(error: BaseException | None) -> bool:

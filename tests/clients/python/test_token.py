@@ -1,14 +1,19 @@
 """The token of the Python client: it is sent, and stands in no text of the client."""
 
 import logging
+import ssl
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from athena_client import AsyncAthena, Athena, AthenaError, InvalidAnswer, Unreachable
+from athena_client._async.core import DEADLINE_SECONDS
 from tests.clients.python.halves import HALVES, client_of
+from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.odd_server import STREAM_HEAD, odd_server, response, sends
 from tests.support.server import Server
 from tests.support.token_server import TOKENS_ONLY, put_token, revoke_token
@@ -125,3 +130,20 @@ def test_a_token_beside_another_identity_is_refused() -> None:
         Athena(identity="ada", token=TOKEN)
     with pytest.raises(ValueError, match="token: give it or a user in base_url, not both"):
         Athena("https://ada:secret@athena.example", token=TOKEN)
+
+
+@pytest.mark.skipif(OPENSSL is None, reason=MISSING)
+@pytest.mark.parametrize("half", HALVES)
+def test_a_server_of_a_private_authority_needs_its_certificate(half: str, tmp_path: Path) -> None:
+    pair = make_pair(tmp_path / "certificates")
+    with Server(tmp_path / "served", **TOKENS_ONLY, **pair.settings) as server:
+        token = put_token(server).text
+        trust = ssl.create_default_context(cafile=pair.cert)
+        with client_of(half, server.url, token=token, verify=trust) as client:
+            assert client.get_caller().identity == "ci"
+        with client_of(half, server.url, token=token) as client:
+            for use in (read_policy, read_stream):  # at once, not at the deadline of a minute
+                begun = time.monotonic()
+                with pytest.raises(Unreachable, match="certificate verify failed"):
+                    use(client)
+                assert time.monotonic() - begun < DEADLINE_SECONDS / 2

@@ -196,7 +196,7 @@ class AsyncCore:
             except httpx2.TransportError as error:
                 failed = self._unreachable(call.name, error)
                 failed.__cause__ = error
-                if isinstance(error, NEVER_SENT):
+                if isinstance(error, NEVER_SENT) or wire.certificate_fault(error) is not None:
                     raise failed from error
             except _Refused as refused:
                 failed, pause = refused.error, refused.pause
@@ -375,7 +375,7 @@ class AsyncStream(Generic[T]):
             except httpx2.TransportError as error:
                 failed = core._unreachable(call.name, error)
                 failed.__cause__ = error
-                if isinstance(error, NEVER_SENT):
+                if isinstance(error, NEVER_SENT) or wire.certificate_fault(error) is not None:
                     raise failed from error
             except (FrameTooLarge, httpx2.DecodingError) as error:
                 raise InvalidAnswer(str(error), request=call.name, status=200) from error
