@@ -14,13 +14,14 @@ from athena_core.errors import (
     IdentityMissing,
     OriginForbidden,
     ProxyUntrusted,
+    RateLimited,
     TokenInvalid,
     TokenMissing,
     Unauthenticated,
 )
 from athena_core.proxies import TrustedProxies
 from athena_core.roles import IDENTITY, RESERVED_PREFIX, SECRET_HEADER, Roster, is_reserved
-from athena_core.services.access.authentication_limits import AuthenticationLimits
+from athena_core.services.access.authentication_limits import FAILURES_A_MINUTE, AuthenticationLimits
 from athena_core.services.access.token_text import TOKEN_PREFIX, TOKEN_TEXT, id_in
 from athena_core.services.access.tokens import Tokens
 from athena_core.values import IDENTITY_CHARS_MAX, Identity, Scope
@@ -225,7 +226,9 @@ class Identification:
             headers.append(CHALLENGE_AGAIN if error.code in ("AUTH_TOKEN_INVALID", "AUTH_TOKEN_EXPIRED") else CHALLENGE)
         if (refused or isinstance(error, IdentityAmbiguous)) and self._by_cookie(head):
             headers += ((b"set-cookie", cookie.encode()) for cookie in CLEARED_COOKIES)
-        if error.retry_after is not None:
+        if isinstance(error, RateLimited):
+            headers.append((b"retry-after", str(60 // FAILURES_A_MINUTE).encode()))
+        elif error.retry_after is not None:
             headers.append((b"retry-after", str(error.retry_after).encode()))
         return headers
 

@@ -22,7 +22,7 @@ from athena_core.protocols import Row
 from athena_core.roles import Roster
 from athena_core.services.access.authentication_limits import AuthenticationLimits
 from athena_core.services.access.refusal_limits import TokenBucket
-from athena_core.services.access.token_text import api_token_parent, hash_of, id_in
+from athena_core.services.access.token_text import API_TOKEN_PARENT, api_token_parent, hash_of, id_in
 from athena_core.values import Identity, Scope, TokenClaim
 
 API_IDENTITY = "api-token"
@@ -43,7 +43,7 @@ EXPIRED = "The token has expired. Ask an Admin for another one."
 
 
 class KnownToken:
-    """A token that is not revoked. ``seen`` is True once this process has verified its secret."""
+    """A token that is not revoked. ``seen`` is True once its secret was verified, by this process or before."""
 
     __slots__ = ("row", "scope", "seen", "used_at")
 
@@ -82,6 +82,8 @@ class Tokens:
         self.ended: Callable[[], object] = lambda: None
         self._reader = log.reader()
         self._tokens = {key: KnownToken(row_of(value)) for _, key, value in self._reader.guards(TOKEN_GUARD)}
+        for token_id, used_at in self._reader.token_uses(tuple(self._tokens)).items():
+            self._tokens[token_id].used_at, self._tokens[token_id].seen = used_at, True
         self._expiries = [(token.row.expires_at_ms, token_id) for token_id, token in self._tokens.items()]
         heapify(self._expiries)
         tail.subscribe(self._follow, TYPES)
@@ -114,9 +116,9 @@ class Tokens:
     def identify(self, text: bytes, peer: str | None = None) -> Identity:
         """Return the identity of a token that an address sent. Raise TokenInvalid or TokenExpired.
 
-        Raise RateLimited after too many failures, unless this process has verified the token before. So guesses from an
-        address stop no client that works there. A person may have chosen the token in the settings, so it is verified
-        anew for each address.
+        Raise RateLimited after too many failures, unless the token was verified before. So guesses from an address stop
+        no client that works there. A person may have chosen the token in the settings, so it is verified anew for each
+        address.
         """
         if self._api_token is not None and hmac.compare_digest(text, self._api_token):
             self._limits.check_known(peer)
@@ -171,9 +173,7 @@ class Tokens:
         """Raise TokenExpired or TokenInvalid if a token, or the parent of a session, is not in force."""
         if row.expires_at_ms <= now:
             raise TokenExpired(EXPIRED)
-        if not row.parent:
-            return
-        if row.parent == self.api_token_parent:
+        if not row.parent or (row.parent.startswith(API_TOKEN_PARENT) and row.parent == self.api_token_parent):
             return
         parent = self._tokens.get(row.parent)
         if parent is None:

@@ -431,7 +431,7 @@ async def test_guesses_from_an_address_are_slowed(made: Tokens) -> None:
         await refused([bearer(UNSET)], INVALID, client=peer)
     answer = await refused([bearer(UNSET)], LIMITED, client=peer)
     assert "was not checked" in answer.message
-    assert answer.header(b"retry-after") == [b"1"]
+    assert answer.header(b"retry-after") == [b"6"]
     await refused([bearer(fresh)], LIMITED, client=peer)
     await refused([bearer(b"x")], LIMITED, client=peer)
     await refused([cookie(UNSET)], LIMITED, client=peer)

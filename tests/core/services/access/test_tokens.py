@@ -13,7 +13,7 @@ from athena_core.errors import AthenaError, StoreUnreachable, TokenExpired, Toke
 from athena_core.event import Fact
 from athena_core.log.tail import Tail
 from athena_core.roles import Roster
-from athena_core.services.access.authentication_limits import AuthenticationLimits
+from athena_core.services.access.authentication_limits import FAILURES_A_MINUTE, AuthenticationLimits
 from athena_core.services.access.token_text import hash_of, new_text
 from athena_core.services.access.tokens import REFRESHES_BURST, USE_MS, Tokens
 from athena_core.values import Role, TokenClaim
@@ -122,6 +122,18 @@ def test_the_role_of_the_identity_counts_now(plane: TokenLog) -> None:
         assert who.role is role
         assert who.token is not None
         assert plane.tokens.again(who.token).role is role
+
+
+def test_a_token_that_was_used_before_a_restart_is_in_use(plane: TokenLog, tmp_path: Path) -> None:
+    (used, used_id), (fresh, _) = plane.create(), plane.create()
+    plane.tokens.identify(used.encode())
+    plane.commit(lambda reader, context: Outcome(uses={used_id: plane.clock.now()}))
+    with token_log(tmp_path) as later:
+        for _ in range(FAILURES_A_MINUTE):
+            later.limits.failed(TokenInvalid("guessed"), None)
+        assert code_of(later.tokens, used) is None
+        assert code_of(later.tokens, fresh) == "RATE_LIMITED"
+        assert later.tokens.last_used([used_id]) == {used_id: plane.clock.now()}
 
 
 async def test_the_end_of_a_token_is_noticed_once(plane: TokenLog) -> None:
