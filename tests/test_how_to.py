@@ -16,6 +16,7 @@ from tests.conftest import Serve
 from tests.support import postgres, tree
 from tests.support.api import Json, soon
 from tests.support.certificates import MISSING, OPENSSL, make_pair
+from tests.support.keyed_api import keyed
 from tests.support.model import acting, call
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell, blocks
@@ -27,6 +28,7 @@ PAGES = {
     "docs/how-to/back-up-and-prove.md": "here",
     "docs/how-to/ci-token.md": "here",
     "docs/how-to/caddy.md": "tests/test_deployment.py",
+    "docs/how-to/credentials.md": "here",
     "docs/how-to/demo.md": "here",
     "docs/how-to/deployment.md": "tests/test_deployment.py",
     "docs/how-to/follow-the-feed.md": "here",
@@ -248,6 +250,41 @@ def test_stop_everything(serve: Serve, tmp_path: Path) -> None:
         assert '"halted":false' in shell.run(page.take("sh"))
         assert server.api.run("x")["output"]
         assert "wrong prices in the catalogue" in shell.run(page.take("sh"))
+
+
+@pytest.mark.heavy
+def test_credentials(tmp_path: Path) -> None:
+    with keyed("Bearer the-first-s3cret", "Bearer the-next-s3cret") as api, acting(()) as model:
+        places = {"/etc/athena": f"{tmp_path}/etc", "tickets.internal:8080": f"127.0.0.1:{api.port}"}
+        places |= {'"tickets.internal", "port": 8080': f'"127.0.0.1", "port": {api.port}'}
+        model.script = (call("http", url=f"{api.url}/open"), "None is urgent.")
+        with Page("docs/how-to/credentials.md", **places) as page:
+            shell = Shell(tmp_path, openai_api_key="k", openai_base_url=f"{model.url}/v1")
+            shell.run(page.take("sh"))
+            key, path = tmp_path / "etc/tickets", tmp_path / "etc/credentials.toml"
+            assert key.stat().st_mode & 0o777 == 0o600
+            key.write_text("the-first-s3cret\n")
+            path.write_text(page.take("toml"))
+            shell.environment["ATHENA_CREDENTIALS_FILE"] = str(path)
+            found = shell.run(page.take("sh"))
+            assert "credential tickets" in found
+            assert "s3cret" not in found
+            with served(shell, page.take("sh")):
+                (tmp_path / "clerk.json").write_text(page.take("json"))
+                profile = json.loads(shell.run(page.take("sh")))["id"]
+                ask = page.take("sh").replace(PROFILE, profile)
+                assert "None is urgent." in shell.run(ask)
+                write, move = page.take("sh").splitlines()
+                shell.run(write)
+                (tmp_path / "etc/tickets.new").write_text("the-next-s3cret\n")
+                shell.run(move)
+                shell.run(ask)
+                assert api.carried == ["Bearer the-first-s3cret", "Bearer the-next-s3cret"]
+                key.write_text("short")
+                shell.run(ask)
+                assert api.carried[2:] == ["Bearer the-next-s3cret"]
+                assert "holds fewer than 8 characters" in shell.run(page.take("sh"))
+                assert '"tickets"' in shell.run("athena capabilities")
 
 
 @pytest.mark.heavy
