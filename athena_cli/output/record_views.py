@@ -409,7 +409,9 @@ VIEWS: Mapping[str, View] = {
         (
             whole("identity", "identity"),
             word("role", "role"),
-            Column("scope", lambda record: text_of(record.get("scope") or "")),
+            Column("scope", token_scope),
+            whole("token", "token.tokenId"),
+            due("expires", "token.expiresAt"),
             Column("operations", lambda record: "-o json lists them"),
         )
     ),

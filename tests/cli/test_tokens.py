@@ -80,6 +80,11 @@ def test_a_screen_shows_the_token_once_with_what_to_do_next(guarded: Terminal, a
     shown = guarded.screen("tokens", "get", token_id[-8:], token=admin.text)
     assert shown.end() == 0
     assert TOKEN.search(shown.plain) is None and "last used   never" in shown.plain
+    caller = guarded.screen("whoami", token=lines[3].strip())
+    assert caller.end() == 0
+    fields = dict(line.split(maxsplit=1) for line in caller.plain.splitlines())
+    assert (fields["identity"], fields["scope"], fields["token"]) == ("ci", "runs=run_1 sessions=a,b", token_id)
+    assert fields["expires"].endswith("(in 89 d)")
 
 
 def test_scripts_get_the_token_alone_or_as_json(guarded: Terminal, here: Here, admin: PutToken) -> None:
