@@ -122,6 +122,9 @@ class Reader:
         list(self.read("searchMemory", query="deploy"))
         list(self.read("listAnchors"))
         assert not list(self.read("listPermissionRules")), "the release had none, so none can be read alone"
+        made = self._client.create_token(identity="ci", role="Viewer")
+        assert made.token, "the release had none"
+        assert self.first("listTokens", identity="ci") == self.read("getToken", made.token_id)
         assert self.first("listWorkQueues").item_count
         workflow_id = self.first("listWorkflows").id
         assert [one.id for one in self.read("findIds", workflow_id[-8:]).items] == [workflow_id]
