@@ -73,6 +73,7 @@ CONTEXT_CHARS = 6
 JWT = rf"eyJ[{WORD}]{{8,}}\.eyJ[{WORD}]{{8,}}\.[{WORD}]{{8,}}"
 LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 NOTHING = "(?!)"
+NO_PATTERN: tuple[list[str], re.Pattern[str]] = ([], re.compile(NOTHING))
 URL_SAFE = str.maketrans("+/", "-_")
 KEY_BLOCK = (
     rf"-----BEGIN {LABEL}(?:(?:[^-]|-(?!----))*+-----END {LABEL}"
@@ -126,6 +127,8 @@ class Mask:
         self._given = frozenset(keys)
         self._learned: dict[str, deque[str]] = {}
         self._lock = Lock()
+        self._patterns: dict[bool, tuple[list[str], re.Pattern[str]]] = {}
+        """The pattern for text with and without escapes, each with the keys that it was compiled from."""
         self._shapes = shapes
         self._compile()
 
@@ -144,19 +147,25 @@ class Mask:
             self._compile()
 
     def _compile(self) -> None:
-        """Build the patterns. What finds a suspect is replaced last, so that a pattern is never missing for it."""
+        """Take the keys. The marks are replaced last, so that a pattern is never missing for what they find."""
         learned = (form for secrets in self._learned.values() for secret in secrets for form in forms(secret))
         present = {key for key in (*self._given, *learned) if len(key) >= MIN_KEY_CHARS}
         in_order = sorted(present, key=lambda key: (-len(key), key))
-        keys = [re.escape(key) for key in in_order]
-        shapes = self._shapes
-        self._secret = re.compile("|".join([*([_any(PATTERNS)] if shapes else []), *keys]) or NOTHING)
-        self._secret_in_json = re.compile("|".join([*([_any_escaped(PATTERNS)] if shapes else []), *keys]) or NOTHING)
         self._keys_in_bytes = tuple(key.encode() for key in in_order)
         self._keys = in_order
-        marks = (*(MARKS if shapes else ()), *in_order)
+        marks = (*(MARKS if self._shapes else ()), *in_order)
         self._marks_in_json = tuple(msgspec.json.encode(mark)[1:-1].decode("latin-1") for mark in marks)
         self._marks = marks
+
+    def _secret(self, *, in_json: bool) -> re.Pattern[str]:
+        """Return the pattern of all secrets. It is compiled at its first use, because that takes milliseconds."""
+        keys, pattern = self._patterns.get(in_json, NO_PATTERN)
+        if keys is not self._keys:
+            keys = self._keys
+            shapes = [(_any_escaped if in_json else _any)(PATTERNS)] if self._shapes else []
+            pattern = re.compile("|".join([*shapes, *map(re.escape, keys)]) or NOTHING)
+            self._patterns[in_json] = (keys, pattern)
+        return pattern
 
     def hide(self, text: str, start: int = 0, *, lines: bool = False) -> str:
         """Return the text from ``start`` with secrets replaced by ``***``. The text before decides where words start.
@@ -192,7 +201,9 @@ class Mask:
     def holds(self, data: bytes) -> bool:
         """Return True if bytes hold a secret, in ASCII, UTF-8 or UTF-16."""
         for spelt in (data, data.replace(b"\0", b"")) if b"\0" in data else (data,):
-            if any(key in spelt for key in self._keys_in_bytes) or self._secret_in_json.search(spelt.decode("latin-1")):
+            if any(key in spelt for key in self._keys_in_bytes) or self._secret(in_json=True).search(
+                spelt.decode("latin-1")
+            ):
                 return True
         return False
 
@@ -226,7 +237,7 @@ class Mask:
 
     def _secrets(self, text: str, start: int = 0) -> Iterator[re.Match[str]]:
         """Yield the secrets in a text. The pattern for text with escapes takes twice as long."""
-        return (self._secret_in_json if "\\" in text else self._secret).finditer(text, start)
+        return self._secret(in_json="\\" in text).finditer(text, start)
 
     def _masked(self, text: str, start: int, end: int, *, lines: bool = False) -> tuple[str, int]:
         """Mask the text up to ``end``, or to the end of a secret there. Return it with its end."""
