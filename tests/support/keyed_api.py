@@ -116,6 +116,7 @@ ECHOES: dict[str, Callable[[str], Answered]] = {
     "/gzip-file": lambda value: says(gzip.compress(value.encode()), content_type="application/gzip"),
     "/etag": lambda value: says(b"", etag=value, content_type="text/plain"),
     "/link": lambda value: says(b"", link=f"<https://a.example.org/?key={quote(value)}>", content_type="text/plain"),
+    "/location": lambda value: (302, {"location": "/?" + "".join(f"%{ord(char):02x}" for char in value)}, b""),
     "/redirect": lambda value: (302, {"location": f"https://b.example.org/?key={quote(value, safe='')}"}, b""),
 }
 """Answers that repeat the key, each spelled in another way."""
