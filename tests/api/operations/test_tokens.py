@@ -222,6 +222,7 @@ def test_logins_count_as_requests_of_the_identity(tmp_path: Path) -> None:
         ({"expiresAfterMs": 59_999}, "expiresAfterMs"),
         ({"expiresAfterMs": 3_650 * DAY_MS + 1}, "expiresAfterMs"),
         ({"note": "x" * 1_001}, "note"),
+        ({"identity": f"ath_{'0' * 26}_{'a' * 43}"}, "identity"),
         ({"token": "ath_mine"}, "token"),
     ],
 )
@@ -298,6 +299,11 @@ def test_a_scoped_caller_sees_no_tokens(door: Door) -> None:
 
 
 # Text
+
+
+def test_a_token_in_a_note_is_masked(door: Door) -> None:
+    made = door.create(note=f"it replaces {door.create()['token']}")
+    assert made["note"] == "it replaces ***"
 
 
 def test_the_text_of_a_token_stands_nowhere(tmp_path: Path) -> None:
