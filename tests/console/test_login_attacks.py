@@ -104,18 +104,18 @@ def test_pages_of_others_do_nothing_and_read_nothing(browser: Any, door: Door, a
                     assert seen in ("opaque 0 ", "failed: TypeError"), seen
             for path in ("login", "logout"):
                 other.evaluate(FETCH, [f"{door.url}/api/v1/{path}", {"method": "POST", "mode": "no-cors"}])
-        for enctype in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-            for path in ("halt", "logout", "login"):
-                attacker.pages["/form"] = (
-                    f'<form method="post" enctype="{enctype}" action="{door.url}/api/v1/{path}">'
-                    """<input name='{"reason": "forged", "a": "' value='"}'></form><script>"""
-                    "document.forms[0].submit()</script>"
-                )
-                with lured(page, attacker, host) as other:
-                    with other.expect_navigation(url=door.url + "/**") as sent:
-                        other.goto(attacker.url(host) + "form", wait_until="commit")
-                    assert sent.value.status == 403
-                    assert "ORIGIN_FORBIDDEN" in sent.value.text()
+        forms = {"halt": "text/plain", "logout": "application/x-www-form-urlencoded", "login": "multipart/form-data"}
+        for path, enctype in forms.items():
+            attacker.pages["/form"] = (
+                f'<form method="post" enctype="{enctype}" action="{door.url}/api/v1/{path}">'
+                """<input name='{"reason": "forged", "a": "' value='"}'></form><script>"""
+                "document.forms[0].submit()</script>"
+            )
+            with lured(page, attacker, host) as other:
+                with other.expect_navigation(url=door.url + "/**") as sent:
+                    other.goto(attacker.url(host) + "form", wait_until="commit")
+                assert sent.value.status == 403
+                assert "ORIGIN_FORBIDDEN" in sent.value.text()
         assert halts(door) == before
         expect(page.locator(LIVE)).to_be_visible()
         assert page.evaluate(FETCH, ["/api/v1/caller", {}]).startswith("basic 200"), "the session goes on"

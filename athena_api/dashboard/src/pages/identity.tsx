@@ -49,8 +49,9 @@ function LoginForm(): JSX.Element {
     } catch (failure) {
       if (!(failure instanceof AthenaError)) throw failure;
       setError(failure);
-      setBusy(false);
       field.current?.select();
+    } finally {
+      setBusy(false);
     }
   };
   return (
