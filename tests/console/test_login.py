@@ -151,11 +151,13 @@ def test_an_action_on_an_ended_session_is_not_sent_by_the_next_login(browser: An
 def test_another_identity_gets_a_page_of_its_own(browser: Any, door: Door) -> None:
     login = door.token()
     with logged_in(browser, door, login, "/#/system") as page:
+        page.evaluate("window.before = true")
         door.revoke(login.token_id)
         expect(again(page)).to_be_visible()
         enter(page, door.token("vera", "Viewer").token)
         shown_as(page, "vera", "Viewer")
         assert page.url == door.url + "/#/system"
+        assert page.evaluate("window.before") is None, "the page is a new one"
 
 
 def test_an_expired_page_says_so(browser: Any, door: Door) -> None:
