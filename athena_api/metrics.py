@@ -133,6 +133,11 @@ JUMP = MetricFamily(
     "gauge",
     "Seconds of a forward jump of the machine's clock, until it is accepted.",
 )
+CERTIFICATE = MetricFamily(
+    "athena_tls_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the TLS certificate of this server expires, in seconds since 1970; absent without TLS.",
+)
 BUILD = MetricFamily("athena_build_info", "gauge", "1, with the version of this server.", ("version",))
 RUN_TIMES = MetricFamily(
     "athena_run_duration_seconds",
@@ -193,6 +198,7 @@ FAMILIES = (
         FAILING,
         BEHIND_LOG,
         JUMP,
+        CERTIFICATE,
         BUILD,
         STARTED,
         CPU,
@@ -238,6 +244,8 @@ def collect(plane: "ControlPlane") -> Mapping[MetricFamily, list[Sample]]:
     samples[BLOCKS] += [((operation,), count) for operation, count in sorted(plane.watchdog.blocks.copy().items())]
     samples[BEHIND_LOG].append(((), health.clock_behind_log_ms / 1000))
     samples[JUMP].append(((), health.clock_ahead_ms / 1000))
+    if plane.certificate is not None:
+        samples[CERTIFICATE].append(((), plane.certificate.current.not_after // 1000))
     samples[BUILD].append(((__version__,), 1))
     for family, value in process_samples():
         samples[family].append(((), value))
