@@ -49,6 +49,7 @@ SAMPLES = {
     "haproxy": {"haproxy.cfg": "text"},
     "caddy": {"Caddyfile": "text"},
     "oauth2-proxy": {"oauth2-proxy.cfg": "toml", "nginx-oauth2-proxy.conf": "nginx"},
+    "without-a-proxy": {"athena-tls.conf": "ini"},
 }
 """The sample files of ``examples/deployment`` that a how-to page shows, each with its language."""
 

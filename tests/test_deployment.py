@@ -17,14 +17,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
 from packaging.requirements import Requirement
 
 from athena_cli.command_tree import COMMANDS
+from athena_core.settings import load
 from tests.support import caddy, haproxy, nginx
 from tests.support.api import PATIENCE_SECONDS, Json, events_of, frames, soon
+from tests.support.certificates import MISSING, OPENSSL, make_pair
 from tests.support.gate import Gates
 from tests.support.nginx import free_port
 from tests.support.pages import Page, Shell
@@ -147,6 +150,59 @@ def test_the_commands_of_a_proxy_leave_no_secret_readable(proxy: str, tmp_path: 
         assert "shared" in path.read_text() or path.name in {"athena.users", "roles"}
 
 
+# Without a proxy
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(OPENSSL is None, reason=MISSING)
+def test_a_server_without_a_proxy_is_served_and_its_certificate_is_renewed(tmp_path: Path) -> None:
+    port, shell = free_port(), as_root(tmp_path)
+    etc, athena = tmp_path / "etc" / "athena", f"{sys.executable} -m athena_cli"
+    (tmp_path / "etc" / "letsencrypt" / "renewal-hooks" / "deploy").mkdir(parents=True)
+    made = {name: make_pair(tmp_path / name) for name in ("first", "second")}
+    for name, pair in made.items():
+        pair.cert.rename(tmp_path / name / "fullchain.pem")
+        pair.key.rename(tmp_path / name / "privkey.pem")
+    (tmp_path / "programs" / "runuser").write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
+    (tmp_path / "programs" / "runuser").chmod(0o755)
+    renamed = {"https://athena.example.org:8787": f"https://localhost:{port}", PROGRAM: athena}
+    state = {"/var/lib/athena/server-8787": str(tmp_path / "state")}
+    page = Page("docs/how-to/without-a-proxy.md", **renamed, **state, **changes(tmp_path))
+    with page:
+        shell.run("cp first/*.pem .\n" + page.take("sh"))
+        shell.run(page.take("sh"))
+        settings = (DEPLOYMENT / "athena.env").read_text().splitlines()
+        kept = [line for line in settings if not re.match("ATHENA_(DATABASE|EXECUTOR|AUTH_PROXY|ALLOWED)|PGPASS", line)]
+        text = page.changed("\n".join([*kept, ""])) + page.take("ini")
+        (etc / "athena.env").write_text(text)
+        (etc / "roles").write_text("ada:Admin\n")
+        shell.run(page.take("sh"))
+        drop_in = (tmp_path / "etc/systemd/system/athena@8787.service.d/tls.conf").read_text()
+        command = drop_in.splitlines()[-1].removeprefix("ExecStart=").replace("%i", str(port)).replace(PROGRAM, athena)
+        process = shell.begin(
+            f"env {' '.join(line for line in text.splitlines() if line.startswith('ATHENA_'))}"
+            f" ATHENA_STATE_DIR={tmp_path}/state {command}"
+        )
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["tls"] is True
+            shell.run(page.take("sh"))
+            assert stat.S_IMODE((tmp_path / "ada.token").stat().st_mode) == 0o600
+            trusted = f"export ATHENA_API_CA_FILE={tmp_path}/first/fullchain.pem\n"
+            check = page.take("sh")
+            assert '"identity":"ada","role":"Admin"' in shell.run(trusted + check)
+            (tmp_path / "programs" / "systemctl").write_text(f"#!/bin/sh\nexec kill -HUP {process.pid}\n")
+            hook = tmp_path / "etc" / "letsencrypt" / "renewal-hooks" / "deploy" / "athena"
+            shell.run(f"RENEWED_LINEAGE={tmp_path}/second {hook}")
+            renewed = trusted.replace("first", "second") + check
+            for _ in soon():
+                if '"role":"Admin"' in shell.run(f"({renewed}) || true"):
+                    break
+        finally:
+            process.terminate()
+            process.communicate()
+
+
 # Everything together
 
 
@@ -162,14 +218,15 @@ class Machine:
         self.secret = "what-only-the-proxy-knows"
         self.processes: list[subprocess.Popen[bytes]] = []
         for name, text in {
-            "roles": f"{self.people['ada']}:Admin\n{self.people['vera']}:Viewer\n",
+            "roles": f"{self.people['ada']}:Admin\n",  # vera has the default role
             "proxy-secret": self.secret,
             "athena.users": "ada:{PLAIN}lovelace\nvera:{PLAIN}rubin\n",
             "athena.secret": f'proxy_set_header x-athena-proxy-secret "{self.secret}";\n',
         }.items():
             (directory / name).write_text(text)
         (directory / "workspace").mkdir()
-        self.settings = {"ATHENA_DATABASE_URL": database} | settings
+        groups = {"ATHENA_AUTH_GROUP_ROLE_MAP": "admins:Admin,/athena/red team:Operator"}
+        self.settings = {"ATHENA_DATABASE_URL": database} | groups | settings
 
     def environment(self) -> dict[str, str]:
         """Return the environment in the file, with the paths of this machine."""
@@ -326,6 +383,12 @@ def checked(machine: Machine, directory: Path) -> str:
     )
     with page:
         page.take("sh")
+        if machine.proxy == OAUTH2_PROXY:
+            name, _, text = page.take("ini").strip().partition("=")
+            assert load({name: text}, directory).auth_group_role_map == {
+                "athena-admins": "Admin",
+                "/teams/ops": "Operator",
+            }
         return Shell(directory).run(page.take("sh"))
 
 
@@ -367,11 +430,19 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
             "x-athena-identity": machine.people["ada"],
             "x-athena-proxy-secret": machine.secret,
             "x-athena-scope-runs": "r",
+            "x-forwarded-groups": "admins",
         }
         forged["x-auth-request-email"] = machine.people["ada"]
         caller = data(vera.get("/caller", headers=forged))
         assert caller["identity"] == machine.people["vera"]
         assert "scope" not in caller  # also not the forged one
+        assert (caller["role"], caller.get("groups")) == ("Viewer", None)
+        if proxy == OAUTH2_PROXY:
+            session = quote("una@example.org|/athena/red team,role:other,Köln")
+            with httpx2.Client(headers={"host": HOST, "cookie": f"{COOKIE}={session}"}, verify=trust) as una:
+                caller = data(una.get(f"{site}/api/v1/caller", headers=forged))
+                assert caller["identity"] == "una@example.org"
+                assert (caller["role"], caller["groups"]) == ("Operator", ["/athena/red team"])
         assert vera.post("/directives", json={"input": "x"}, headers=forged).status_code == 403
         past = httpx2.get(f"http://127.0.0.1:{machine.ports[0]}/api/v1/caller", headers={"x-athena-identity": "ada"})
         assert (past.status_code, past.json()["error"]["code"]) == (401, "AUTH_PROXY_UNTRUSTED")
@@ -404,6 +475,7 @@ def test_two_servers_and_a_worker_behind_the_site_are_one_plane(
         assert all(machine.lines(port) for port in machine.ports)
         assert {line["identity"] for port in machine.ports for line in machine.lines(port)} <= {
             *machine.people.values(),
+            "una@example.org",
             None,
         }
         machine.processes[0].kill()

@@ -42,6 +42,7 @@ PAGES = {
     "docs/how-to/stop-everything.md": "here",
     "docs/how-to/two-machines.md": "here",
     "docs/how-to/upgrading.md": "here",
+    "docs/how-to/without-a-proxy.md": "tests/test_deployment.py",
     "docs/start.md": "here",
 }
 """Pages for people who do something, and where their blocks run."""

@@ -1,10 +1,14 @@
-"""A stand-in for oauth2-proxy as a proxy in front asks it: who is signed in, by a cookie with the name of a person."""
+"""A stand-in for oauth2-proxy as a proxy in front asks it: who is signed in, by a cookie with the name of a person.
+
+Groups follow the name after a ``|``, separated by commas.
+"""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 COOKIE = "_oauth2_proxy"
 
@@ -17,8 +21,12 @@ class _Answer(BaseHTTPRequestHandler):
         if self.path == "/oauth2/auth":
             self.send_response(202 if person else 401)
             if person:
-                self.send_header("X-Auth-Request-User", f"subject of {person.value}")
-                self.send_header("X-Auth-Request-Email", person.value)
+                email, _, groups = unquote(person.value).partition("|")
+                self.send_header("X-Auth-Request-User", f"subject of {email}")
+                self.send_header("X-Auth-Request-Email", email)
+                self.send_header("X-Auth-Request-Preferred-Username", email.partition("@")[0])
+                if groups:  # as the real one, which leaves out what is empty
+                    self.send_header("X-Auth-Request-Groups", groups)
         else:
             self.send_response(302 if self.path.startswith("/oauth2/start") else 404)
             self.send_header("Location", "https://login.example.org/authorize")
