@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.access_tokens import ACCESS_TOKENS
 from benchmarks.asks import ASKS
 from benchmarks.beside import BESIDE
 from benchmarks.fanout import FANOUTS
@@ -27,7 +28,6 @@ from benchmarks.report import Report, Section
 from benchmarks.runs import RUNS
 from benchmarks.scenarios import DEADLINE_MS, SCENARIOS, Bench, Failed, Size
 from benchmarks.schedules import SCHEDULES
-from benchmarks.tokens import TOKENS
 
 ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **SCENARIOS,
@@ -36,7 +36,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **READS,
     **LIMITS,
     **IDENTITIES,
-    **TOKENS,
+    **ACCESS_TOKENS,
     **QUEUES,
     **ASKS,
     **SCHEDULES,

@@ -10,6 +10,7 @@ import pytest
 from athena_core.services.access.token_text import id_in
 from benchmarks import apps_postgres, load, loops
 from benchmarks.__main__ import SIZES
+from benchmarks.access_tokens import with_tokens
 from benchmarks.beside import STREAMS_TIMES, beside_streams
 from benchmarks.fanout import fanned
 from benchmarks.history import PARKED_RUN_EVENTS, with_asks, with_runs, write, written
@@ -17,7 +18,6 @@ from benchmarks.load import Http, Spec, token_text
 from benchmarks.peers.nats import Nats
 from benchmarks.scenarios import Bench
 from benchmarks.schedules import DUE, Plane
-from benchmarks.tokens import with_tokens
 from tests.conftest import Serve
 from tests.scale import sized
 from tests.support.api import soon

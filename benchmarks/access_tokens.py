@@ -1,4 +1,4 @@
-"""The scenario of tokens: the cost of a request with one token in force, and with ten thousand."""
+"""The scenario of access tokens: the cost of a request with one token in force, and with ten thousand."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -25,7 +25,7 @@ COST = 1.10
 TRANSACTION_TOKENS = 1_000
 
 
-def tokens(bench: Bench) -> list[Section]:
+def access_tokens(bench: Bench) -> list[Section]:
     """Measure the same requests with a header, with one token in force, and with ten thousand that take turns."""
     header, few, twin, many = "header", f"{FEW} token", f"{FEW} token, twin", f"{MANY:,} tokens"
     servers = {}
@@ -40,10 +40,10 @@ def tokens(bench: Bench) -> list[Section]:
         settled(servers[name])
     sections: list[Section] = []
     for title, paths, anew in (
-        ("`GET /api/v1/caller`, {} clients", ["/api/v1/caller"], False),
-        ("`GET /api/v1/runs?limit=1`, {} clients, each request new", ["/api/v1/runs?limit=1"], True),
+        ("`GET /api/v1/caller`, {} clients, tokens", ["/api/v1/caller"], False),
+        ("`GET /api/v1/runs?limit=1`, {} clients, tokens, each request new", ["/api/v1/runs?limit=1"], True),
     ):
-        section = Section(f"tokens-{len(sections)}", title.format(CLIENTS), "requests/s", {}, [], [])
+        section = Section(f"access-tokens-{len(sections)}", title.format(CLIENTS), "requests/s", {}, [], [])
         section.measure(
             bench.rounds,
             {
@@ -99,4 +99,4 @@ def _facts(number: int, now: int) -> Iterator[Fact]:
         yield Fact(stream=token_id, event=created)
 
 
-TOKENS: dict[str, Callable[[Bench], list[Section]]] = {"tokens": tokens}
+ACCESS_TOKENS: dict[str, Callable[[Bench], list[Section]]] = {"access-tokens": access_tokens}
