@@ -21,6 +21,8 @@ from athena_core.text import one_line
 from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
 
 FILE_BYTES_MAX = 65_536
+DOTS_MAX = 500
+"""Maximum number of dots in a line: the parser takes the square of a name's parts, so a long name would take minutes."""
 CREDENTIALS_MAX = 100
 HOSTS_MAX = 50
 WORDS_MAX, WORD_CHARS_MAX = 64, 4_096
@@ -83,6 +85,9 @@ def parse_definitions(data: bytes) -> dict[str, CredentialDefinition]:
 
 
 def _toml(data: bytes) -> dict[str, Any]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.count(b".") > DOTS_MAX:
+            raise _Fault(f"line {number}", f"more than {DOTS_MAX} dots. Divide the line.")
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:

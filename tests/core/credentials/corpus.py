@@ -57,6 +57,7 @@ BAD = {
     "a table twice": BadFile(entry() + "[credentials.a]\n", "line 5, column"),
     "too large": BadFile(f"# {LONG}\n", "the file is larger than 65536 bytes"),
     "nested too deep": BadFile(f"a = {'[' * 30_000}", "not valid TOML"),
+    "a name of too many parts": BadFile(f"\na{'.a' * 501} = 1", "line 2: more than 500 dots"),
     "a huge number": BadFile(f"a = {'9' * 5_000}", "not valid TOML"),
     "unknown at the top": BadFile(f'token = "{CANARY}"\n', "unknown member 'token'. Known are credentials."),
     "a secret as a name at the top": BadFile(f'"{CANARY}" = 1\n', "unknown member (not shown, it may be a secret)"),
