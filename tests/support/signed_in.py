@@ -25,7 +25,7 @@ class _Answer(BaseHTTPRequestHandler):
                 self.send_header("X-Auth-Request-User", f"subject of {email}")
                 self.send_header("X-Auth-Request-Email", email)
                 self.send_header("X-Auth-Request-Preferred-Username", email.partition("@")[0])
-                if groups:  # as the real one, which leaves out what is empty
+                if groups:  # as the real one, which sends no empty header
                     self.send_header("X-Auth-Request-Groups", groups)
         else:
             self.send_response(302 if self.path.startswith("/oauth2/start") else 404)
