@@ -22,7 +22,7 @@ from athena_core.values import CLIENT_ID_CHARS_MAX, NAME
 
 FILE_BYTES_MAX = 65_536
 DOTS_MAX = 500
-"""Maximum number of dots in a line: the parser takes the square of a name's parts, so a long name would take minutes."""
+"""Maximum number of dots in a line. The parser's time grows with the square of the parts of a name."""
 CREDENTIALS_MAX = 100
 HOSTS_MAX = 50
 WORDS_MAX, WORD_CHARS_MAX = 64, 4_096
@@ -85,8 +85,8 @@ def parse_definitions(data: bytes) -> dict[str, CredentialDefinition]:
 
 
 def _toml(data: bytes) -> dict[str, Any]:
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.count(b".") > DOTS_MAX:
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if text.count(b".") > DOTS_MAX:
             raise _Fault(f"line {number}", f"more than {DOTS_MAX} dots. Divide the line.")
     try:
         return tomllib.loads(data.decode())
