@@ -1,5 +1,6 @@
 """TLS: the limits of connections hold as without it, and a renewed certificate is used without a restart."""
 
+import re
 import signal
 import socket
 import ssl
@@ -210,6 +211,9 @@ def test_sighup_reloads_the_certificate_and_open_streams_go_on(pair: Pair, tmp_p
         run = server.client().run("after the renewal")  # it trusts the new one
         assert next(events_of(stream))["runId"] == run["runId"]
         assert not problems(server)
+        shown = server.client().http.get(server.url + "/metrics").text
+        (expiry,) = re.findall(r"^athena_tls_certificate_expiry_timestamp_seconds (\d+)$", shown, re.MULTILINE)
+        assert int(expiry) * 1000 == Certificate(*used).current.not_after
         assert "tls.certificate works again" in server.log_path.read_text()
 
 
