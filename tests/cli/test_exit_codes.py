@@ -33,12 +33,14 @@ AT_THE_START = {
     "ATHENA_DEFAULT_PROVIDER": "nobody",
     "ATHENA_PROVIDER_FALLBACK_ORDER": "mock,nobody",
     "ATHENA_AUTH_ROLE_MAP_FILE": "/dev/null/roles",
+    "ATHENA_CREDENTIALS_FILE": "/dev/null/credentials",
 }
 """Values that can be read, and are wrong on this machine."""
 
 ANY_TEXT = {
     *("ATHENA_MEMORY_SQLITE_PATH", "ATHENA_WORKSPACE_ROOT", "ATHENA_DEFAULT_MODEL", "ATHENA_LOCAL_PROVIDER_CMD"),
     *("ATHENA_LOCAL_PROVIDER_ARGS", "ATHENA_CLI_IDENTITY"),
+    *("ATHENA_API_CA_FILE", "ATHENA_TLS_KEY_FILE"),  # see test_https.py; the error names the certificate
 }
 
 
