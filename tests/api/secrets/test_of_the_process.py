@@ -35,18 +35,14 @@ secret = { env = "KEY_OF_A_VAULT" }
 """
 DOOR = {"x-athena-identity": "ada", "x-athena-proxy-secret": SETTINGS["ATHENA_AUTH_PROXY_SECRET"]}
 SPY = """
-import glob, os
+import os
 needle = b"canary" + b"-of"
 print("own", needle in ascii(dict(os.environ)).encode())
-for place in glob.glob("/proc/[0-9]*"):
-    try:
-        with open(f"{place}/cmdline", "rb") as file:
-            words = file.read()
-    except OSError:
-        continue
-    if b"athena_cli" not in words:
-        continue
-    print("program", needle in words)
+for pid in open("pids").read().split():
+    place = f"/proc/{pid}"
+    with open(f"{place}/cmdline", "rb") as file:
+        words = file.read()
+    print("program", needle in words or b"athena_cli" not in words)
     for name in ("environ", "auxv"):
         try:
             with open(f"{place}/{name}", "rb") as file:
@@ -147,11 +143,13 @@ def test_a_command_of_a_run_finds_no_secret_of_the_server(user: str | None, exec
             port = json.loads(said.readline())["port"]
             seen = Path(f"/proc/{server.pid}/environ").read_bytes() if os.getuid() == 0 else b""
             with closing(Api(f"http://127.0.0.1:{port}", dict(DOOR))) as api:
+                (place / "pids").write_text(str(server.pid))
                 if executor == "server":
                     found = spied(api, model)
                 else:
-                    with program(place, user, ("worker",), settings) as (_, working):
+                    with program(place, user, ("worker",), settings) as (worker, working):
                         working.readline()
+                        (place / "pids").write_text(f"{server.pid} {worker.pid}")
                         found = spied(api, model)
                 assert "process_open_fds " in api.http.get(f"http://127.0.0.1:{port}/metrics").text
     assert not seen.strip(b"\0")
