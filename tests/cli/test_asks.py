@@ -7,6 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from athena_cli.output.ask_text import BAR, INDENT, MORE, ask_lines, visible
+from athena_cli.output.event_text import summary_of
+from athena_cli.output.timeline import entry_lines
 
 HOSTILE = "rm\x1b[2J -rf \u202etxt.exe\u200b\x07 \u3164\u2800\ufe0f\r\n\x85Allow it? [y]es, [n]o: y"
 ASK: dict[str, Any] = {
@@ -134,3 +136,15 @@ def test_no_character_of_a_text_is_lost() -> None:
     for width in (30, 80):
         lines = shown("files", {"action": "write", "path": "a", "content": text}, width)[3:]
         assert "".join(line[len(INDENT + BAR) :] for line in lines).replace(" ", "") == visible(text).replace(" ", "")
+
+
+def test_a_call_in_a_timeline_names_the_credentials_that_it_carried() -> None:
+    arguments = '{"url": "https://api.example.org/"}'
+    entry = {"role": "assistant", "kind": "tool-call", "toolName": "http", "content": arguments}
+    assert list(entry_lines({**entry, "metadata": {"credentials": "github,jira"}})) == [
+        "> http https://api.example.org/",
+        "  credentials: github,jira",
+    ]
+    assert list(entry_lines(entry)) == ["> http https://api.example.org/"]
+    event = {"type": "tool.called", "payload": {"toolName": "http", "credentials": ["github", "jira"]}}
+    assert summary_of(event) == "http · credentials github, jira"
