@@ -26,6 +26,7 @@ from athena_core.settings import SETTINGS, load
 from tests.cli.conftest import Here
 from tests.cli.terminal import NOWHERE, Result, Terminal
 from tests.support.api import soon
+from tests.support.certificates import OPENSSL, make_pair
 from tests.support.wrong_settings import WRONG
 
 AT_THE_START = {
@@ -220,7 +221,9 @@ def test_a_unix_socket_belongs_to_who_serves(terminal: Terminal) -> None:
     path = terminal.directory / "athena.sock"
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(path))  # what a server that was killed leaves behind
-    running = terminal.start("api", "serve", "--uds", str(path), auth_enabled="true", auth_identity_role_map="*:Admin")
+    tls = {} if OPENSSL is None else make_pair(terminal.directory / "pair").settings  # a Unix socket needs none
+    access = {"auth_enabled": "true", "auth_identity_role_map": "*:Admin"}
+    running = terminal.start("api", "serve", "--uds", str(path), **access, **tls)
     assert json.loads(running.line()) == {"status": "serving", "uds": str(path)}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://anything") as client:
