@@ -173,7 +173,10 @@ class HttpTool:
             return ToolResult(content=f"The request timed out after {timeout_ms} ms. {remedy}", is_error=True)
         except (OSError, httpx2.HTTPError) as error:
             return ToolResult(content=f"{target.authority}: {_words(error)}", is_error=True)
-        return answer.result(arguments.get("evidence"), bench.mask, carries=bool(carried.carried))
+        label = arguments.get("evidence")
+        if not carried.carried:
+            return answer.result(label, bench.mask)
+        return await asyncio.to_thread(answer.result, label, bench.mask, carries=True)  # up to a second for a megabyte
 
     async def _addresses(self, target: HttpTarget, carried: RequestCredentials) -> list[Address]:
         """Return the checked addresses of the host. Raise ToolRefused or OSError.
