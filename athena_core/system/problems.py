@@ -3,9 +3,12 @@
 import logging
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from threading import Lock
+from typing import NoReturn
+
+import anyio
 
 from athena_core.clock import Clock
 from athena_core.errors import AthenaError
@@ -127,6 +130,18 @@ class Problems:
         if len(self._lines) > LINES_MAX:
             self._lines.popitem(last=False)
         return True
+
+    async def repeat(self, loop: str, seconds: float, tick: Callable[[], Awaitable[bool]]) -> NoReturn:
+        """Call ``tick`` at an interval until cancelled, also after it failed. It returns True if nothing is left."""
+        while True:
+            await anyio.sleep(seconds)
+            try:
+                done = await tick()
+            except Exception as error:
+                self.report(loop, error)
+            else:
+                if done:
+                    self.recovered(loop)
 
     def recovered(self, loop: str, key: str | None = "") -> None:
         """Record that a loop, or one of its keys, works. Cheap while the loop does not fail.

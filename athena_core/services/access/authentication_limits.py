@@ -3,8 +3,6 @@
 from collections import Counter, OrderedDict
 from ipaddress import IPv4Address, ip_address, ip_network
 
-import anyio
-
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import record
 from athena_core.domain import plane
@@ -108,22 +106,15 @@ class AuthenticationLimits:
 
     async def serve(self) -> None:
         """Record the failures when a summary is due, until cancelled."""
-        while True:
-            await anyio.sleep(WINDOW_SECONDS)
-            try:
-                await self.tick()
-            except Exception as error:
-                self._log.problems.report(LOOP, error)
-            else:
-                if not self._failures:
-                    self._log.problems.recovered(LOOP)
+        await self._log.problems.repeat(LOOP, WINDOW_SECONDS, self.tick)
 
-    async def tick(self) -> None:
-        """Record the failures if a summary is due."""
+    async def tick(self) -> bool:
+        """Record the failures if a summary is due. Return True if none is left."""
         now = self._clock.monotonic()
         if self._failures and self._summaries.has(now):
             self._summaries.take(now)
             await self.flush()
+        return not self._failures
 
     async def flush(self) -> None:
         """Record the failures; a count that cannot be recorded now is kept."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import anyio
-
 from athena_core.clock import Clock, Ids, iso
 from athena_core.decider import record
 from athena_core.domain import plane
@@ -161,23 +159,16 @@ class RefusalLimits:
 
     async def serve(self) -> None:
         """Record the suppressed counts when a summary is due, until cancelled."""
-        while True:
-            await anyio.sleep(WINDOW_SECONDS)
-            try:
-                await self.tick()
-            except Exception as error:
-                self._log.problems.report(LOOP, error)
-            else:
-                if not self._suppressed:
-                    self._log.problems.recovered(LOOP)
+        await self._log.problems.repeat(LOOP, WINDOW_SECONDS, self.tick)
 
-    async def tick(self) -> None:
-        """Drop windows that are over, and record the suppressed counts if a summary is due."""
+    async def tick(self) -> bool:
+        """Drop windows that are over, and record the counts if a summary is due. Return True if none is left."""
         now = self._clock.monotonic()
         self._counts = {key: count for key, count in self._counts.items() if now - count.since < WINDOW_SECONDS}
         if self._suppressed and self._summaries.has(now):
             self._summaries.take(now)
             await self.flush()
+        return not self._suppressed
 
     async def flush(self) -> None:
         """Record the suppressed counts; a count that cannot be recorded now is kept."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 
-import anyio
 import msgspec
 
 from athena_core.clock import Clock, Ids
@@ -222,15 +221,10 @@ class Tokens:
 
     async def serve(self) -> None:
         """Store uses and notice expiries, once a second until cancelled."""
-        while True:
-            await anyio.sleep(TICK_SECONDS)
-            try:
-                await self.tick()
-            except Exception as error:
-                self._log.problems.report(LOOP, error)
+        await self._log.problems.repeat(LOOP, TICK_SECONDS, self.tick)
 
-    async def tick(self) -> None:
-        """Call ``ended`` if tokens have expired, and store their uses."""
+    async def tick(self) -> bool:
+        """Call ``ended`` if tokens have expired, and store their uses. Return True if none is left."""
         now, expired = self._clock.now(), False
         while self._expiries and self._expiries[0][0] <= now:
             heappop(self._expiries)
@@ -238,6 +232,7 @@ class Tokens:
         if expired:
             self.ended()
         await self.flush()
+        return not self._uses
 
     async def flush(self) -> None:
         """Store the uses; if that fails, keep them for the next attempt."""
