@@ -464,10 +464,20 @@ REPLACED: Mapping[str, str] = {
 """Settings of the original server without a meaning here, with the text of their warning."""
 
 
+ADDRESS, TOKENS = "ATHENA_API_BASE_URL", ("ATHENA_TOKEN", "ATHENA_TOKEN_FILE")
+"""The variables with the server that the command line calls, and with the token that it sends there."""
+
+
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Read the settings from the environment, else from ``.env`` in a directory. Raise ConfigError for a bad value."""
     dotenv = (directory or Path.cwd()) / ".env"
-    values = read_dotenv(dotenv) | dict(os.environ if environment is None else environment)
+    present = dict(os.environ if environment is None else environment)
+    values = read_dotenv(dotenv) | present
+    if values.get(ADDRESS) != present.get(ADDRESS) and any(present.get(name) for name in TOKENS):
+        raise ConfigError(
+            f"{ADDRESS}: .env sets it, but the token is in the environment. Set both in one place, because the "
+            "directory of another person must not choose where the token is sent"
+        )
     found: dict[str, object] = {}
     files = [dotenv]
     for setting in SETTINGS:

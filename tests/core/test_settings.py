@@ -113,6 +113,18 @@ def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
     assert load({"ATHENA_DEFAULT_MODEL": "from environment"}, tmp_path).default_model == "from environment"
 
 
+def test_a_dotenv_cannot_send_the_token_of_the_environment_elsewhere(tmp_path: Path) -> None:
+    token = "sixteen-characters"
+    (tmp_path / "token").write_text(token)
+    (tmp_path / ".env").write_text("ATHENA_API_BASE_URL=http://127.0.0.1:1\n")
+    for present in ({"ATHENA_TOKEN": token}, {"ATHENA_TOKEN_FILE": str(tmp_path / "token")}):
+        with pytest.raises(ConfigError, match=r"ATHENA_API_BASE_URL: \.env sets it"):
+            load(present, tmp_path)
+        load({**present, "ATHENA_API_BASE_URL": "http://127.0.0.1:2"}, tmp_path)
+    (tmp_path / ".env").write_text(f"ATHENA_API_BASE_URL=http://127.0.0.1:1\nATHENA_TOKEN={token}\n")
+    assert load({}, tmp_path).token == token
+
+
 def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff")
     with pytest.raises(ConfigError, match="cannot be read"):
