@@ -34,7 +34,7 @@ REFUSED = {
 """The operations that begin work."""
 MEANWHILE = {
     *("acceptClock", "answerAsk", "answerAsks", "approveWorkflowStep", "cancelA2aDlqRedrive", "cancelRun"),
-    *("cancelRunByRunId", "cancelRuns"),
+    *("cancelRunByRunId", "cancelRuns", "createToken", "logIn", "logOut", "revokeToken"),
     *("cancelWorkflowRun", "createDirective", "createHarnessProfile", "createRunTemplate", "createSchedule"),
     *("createWorkflow", "deleteSchedule", "disableSchedule", "discardA2aDlqItem", "enableSchedule", "enqueueWork"),
     *(
