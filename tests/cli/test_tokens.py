@@ -68,6 +68,7 @@ def test_a_log_that_the_first_token_begins_is_named(here: Here, terminal: Termin
     assert here("tokens", "create", "--identity", "ann", "--role", "Admin", "-q", *LOCAL).err == ""
 
 
+@pytest.mark.heavy
 def test_a_screen_shows_the_token_once_with_what_to_do_next(guarded: Terminal, admin: PutToken) -> None:
     screen = guarded.screen(*CREATE, "--scope", "sessions=a,b", "--scope", "runs=run_1", token=admin.text)
     assert screen.end() == 0
@@ -179,6 +180,7 @@ def test_the_doctor_says_whose_token_it_is_and_when_it_expires(guarded: Terminal
         )
 
 
+@pytest.mark.heavy
 def test_a_stream_ends_with_its_token_and_says_why(guarded: Terminal, server: Server) -> None:
     token = put_token(server)
     tail = guarded.start("events", "tail", "--cursor", "0", token=token.text)

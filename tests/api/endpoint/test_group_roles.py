@@ -105,6 +105,7 @@ def test_work_in_the_name_of_an_identity_has_its_last_groups(guarded: Guarded) -
     assert due() == 2
 
 
+@pytest.mark.heavy
 def test_groups_outlast_a_restart_and_have_the_role_of_the_map_now(tmp_path: Path) -> None:
     settings = {"auth_enabled": "true", "auth_identity_role_map": "root:Admin", "auth_default_role": "None"}
     with Server(tmp_path, **settings, auth_group_role_map="ops:Operator") as server:

@@ -36,6 +36,7 @@ def test_a_bad_file_stops_the_start_in_one_line(tmp_path: Path) -> None:
     assert line == f"{place}: unknown member 'tokens'. Known are {known}."
 
 
+@pytest.mark.heavy
 def test_servers_and_workers_read_the_file_again_on_sighup_and_keep_the_old_one_if_it_is_bad(tmp_path: Path) -> None:
     path = write_credentials(tmp_path, ENTRY)
     settings = {"credentials_file": str(path), "workspace_root": str(tmp_path), "auth_enabled": "true"}
