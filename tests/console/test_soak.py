@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 RATE = 1_000
-SECONDS = sized(8, 30, 600)
+SECONDS = sized(8, 15, 600)
 RUNS = 50
 LONG_TASK_MS = 200
 HEAP_GROWTH_BYTES = 4 << 20

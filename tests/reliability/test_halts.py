@@ -19,7 +19,7 @@ from tests.support.worker import Worker
 
 pytestmark = pytest.mark.heavy
 
-CLIENTS, WORKERS, RUNS_BEFORE = sized((16, 2, 60), (64, 4, 20), (64, 4, 2_000))
+CLIENTS, WORKERS, RUNS_BEFORE = sized((16, 2, 60), (24, 4, 20), (64, 4, 2_000))
 BEGINNINGS = {kind.TYPE for decider in DECIDERS for kind in decider.events if kind.BEGINS}
 MODEL = "sleep 0.05; echo done"
 WHY = {"reason": "wrong prices"}

@@ -36,7 +36,7 @@ IdentityName: TypeAlias = Annotated[
 ScopeNames: TypeAlias = Annotated[tuple[IdentityName, ...], msgspec.Meta(min_length=1, max_length=LIST_ITEMS_MAX)]
 
 
-class TokenScope(Body):
+class TokenScopeBody(Body):
     """The sessions, runs and personas that a token is restricted to. All kinds must match."""
 
     sessions: ScopeNames | None = None
@@ -49,7 +49,7 @@ class TokenBody(Body):
 
     identity: IdentityName
     role: TokenRole
-    scope: TokenScope | None = None
+    scope: TokenScopeBody | None = None
     expires_after_ms: (
         Annotated[int, msgspec.Meta(ge=token.EXPIRES_AFTER_MS_MIN, le=token.EXPIRES_AFTER_MS_MAX)] | None
     ) = None

@@ -3515,7 +3515,7 @@ class TokenMix(Model, frozen=True, kw_only=True):
     """Share of output tokens, 0 to 1."""
 
 
-class TokenScope(Model, frozen=True, kw_only=True):
+class TokenScopeBody(Model, frozen=True, kw_only=True):
     """The sessions, runs and personas that a token is restricted to. All kinds must match."""
 
     sessions: list[str] | None = None

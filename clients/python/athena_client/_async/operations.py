@@ -2947,7 +2947,7 @@ class AsyncOperations(AsyncCore):
         *,
         identity: str,
         role: Literal["Admin", "Operator", "Viewer"],
-        scope: models.TokenScope | Mapping[str, Any] | None = None,
+        scope: models.TokenScopeBody | Mapping[str, Any] | None = None,
         expires_after_ms: int | None = None,
         note: str | None = None,
         idempotency_key: str | None = None,

@@ -3919,7 +3919,7 @@ export interface TokenBody {
   /** Highest role of its requests; at most the identity's role. */
   readonly role: TokenRole;
   /** Names that it may concern, by kind; absent: all. */
-  readonly scope?: TokenScope | null | undefined;
+  readonly scope?: TokenScopeBody | null | undefined;
   /** Milliseconds until it expires; 90 days by default. */
   readonly expiresAfterMs?: number | null | undefined;
   /** Purpose of the token. */
@@ -3953,7 +3953,7 @@ export interface TokenPage {
 export type TokenRole = "Admin" | "Operator" | "Viewer";
 
 /** The sessions, runs and personas that a token is restricted to. All kinds must match. */
-export interface TokenScope {
+export interface TokenScopeBody {
   /** Sessions that it may concern; absent: all. */
   readonly sessions?: readonly string[] | null | undefined;
   /** Runs that it may concern; absent: all. */

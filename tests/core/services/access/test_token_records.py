@@ -24,7 +24,7 @@ from athena_core.services.access.token_records import (
     IssuedToken,
     TokenBody,
     TokenRecords,
-    TokenScope,
+    TokenScopeBody,
 )
 from athena_core.services.access.token_text import hash_of, id_in
 from athena_core.values import Identity, Role, Scope, TokenClaim
@@ -91,7 +91,7 @@ def created(plane: Plane) -> TokenCreated:
 
 
 async def test_a_token_is_created_with_its_hash_only(plane: Plane) -> None:
-    scope = TokenScope(sessions=("b", "a", "a"))
+    scope = TokenScopeBody(sessions=("b", "a", "a"))
     done = await plane.create(replace(BODY, scope=scope, expires_after_ms=60_000))
     text, event = issued(done).text, created(plane)
     assert (id_in(text), hash_of(text)) == (event.token_id, event.sha256)
@@ -128,7 +128,7 @@ async def test_a_repeated_key_gets_the_id_and_not_the_text(plane: Plane) -> None
         ({"identity": "gone"}, "identity", "locked out"),
         ({"role": "Admin"}, "role", "only the role Operator"),
         ({"identity": "stranger"}, "role", "only the role Viewer"),
-        ({"identity": "ada", "role": "Admin", "scope": TokenScope(runs=("r",))}, "scope", "no effect"),
+        ({"identity": "ada", "role": "Admin", "scope": TokenScopeBody(runs=("r",))}, "scope", "no effect"),
     ],
 )
 async def test_what_the_identity_may_not_have_is_refused_with_its_field(
