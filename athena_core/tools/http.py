@@ -7,24 +7,34 @@ import asyncio
 import base64
 import codecs
 import re
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 import anyio
 import httpx2
 import msgspec
 
 from athena_core.credentials.credentials import Credentials
-from athena_core.definitions.profile import Egress, HttpPolicy
+from athena_core.definitions.profile import HttpPolicy
 from athena_core.enums import EvidenceType
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.statuses import PHRASES
 from athena_core.text import clean
+from athena_core.tools.destination import (
+    ADDRESSES_TRIED_MAX,
+    Address,
+    HttpTarget,
+    Resolve,
+    addresses,
+    check_allowed,
+    failure,
+    is_public,
+    not_public,
+    resolved,
+    target_of,
+)
 from athena_core.tools.http_credentials import (
     COMPRESSED,
     WITHHELD,
@@ -44,7 +54,6 @@ RESPONSE_BYTES = 1_000_000
 URL_CHARS_MAX = 8_000
 BODY_CHARS_MAX = 1_000_000
 HEADER_CHARS_MAX = 1_000
-ADDRESSES_TRIED_MAX = 3
 REQUEST_HEADERS = (
     "accept", "accept-language", "content-type", "idempotency-key", "if-match", "if-modified-since", "if-none-match",
     "range",
@@ -57,21 +66,7 @@ RESPONSE_HEADERS = (
 """Headers of a response that the model gets."""
 READING = frozenset({"GET", "HEAD"})
 CHARSETS = {"": "utf-8", "utf-8": "utf-8", "us-ascii": "utf-8", "iso-8859-1": "latin-1", "windows-1252": "cp1252"}
-PRINTABLE = re.compile(r"[!-\[\]-~]+")  # no space and no backslash: URL parsers disagree about them
 HEADER_VALUE = re.compile(r"[ -~]*")
-HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
-
-GLOBAL_V6 = IPv6Network("2000::/3")
-CLOSED_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
-CLOSED_V4 = tuple(
-    map(IPv4Network, ("192.0.0.0/24", "168.63.129.16/32"))
-)  # protocol assignments, and a cloud's internal service with a public address
-
-Address: TypeAlias = IPv4Address | IPv6Address
-Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
-"""A function that returns the addresses of a host and port. It may raise OSError."""
-
 SPEC = ToolSpec(
     name="http",
     description=(
@@ -90,23 +85,6 @@ SPEC = ToolSpec(
 )
 
 
-class HttpTarget(NamedTuple):
-    """The parsed destination of a request. The URL is rebuilt from these parts only."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def authority(self) -> str:
-        """The host, with the port unless it is the scheme's default."""
-        return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"
-
-
-PORTS = {"http": 80, "https": 443}
-
-
 class HttpTool:
     """A tool that sends a request to a host of ``allowedEgress`` with a method of ``toolPolicies.http.methods``.
 
@@ -123,7 +101,7 @@ class HttpTool:
         """Use the system's resolver. Only tests set ``allow_loopback`` or ``resolve``."""
         self._credentials = credentials or Credentials()
         self._allow_loopback = allow_loopback
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or resolved
 
     def repeatable(self, arguments: Mapping[str, Any]) -> bool:
         """Return True if the method only reads."""
@@ -152,7 +130,7 @@ class HttpTool:
             raise ToolRefused(f"{method} requests cannot have a body. Remove it, or send the data in the query string.")
         headers = _headers(arguments.get("headers", {}))
         target = target_of(arguments["url"])
-        _allowed(target, bench.allowed_egress)
+        check_allowed(target, bench.allowed_egress)
         if missing := missing_names(self._credentials, bench.credentials):
             raise ToolRefused(
                 f"The profile names the credential {missing[0]!r}, which does not exist on this server. An operator "
@@ -163,11 +141,11 @@ class HttpTool:
         timeout_ms = policy.timeout_ms or TIMEOUT_MS
         try:
             with anyio.fail_after(timeout_ms / 1_000):
-                addresses = await self._addresses(target, carried)
+                found = await self._addresses(target, carried)
                 signed = await carried.sign(headers, target.path)
                 target = target._replace(path=signed.path)
                 request = _Request(target, method, signed.headers, arguments.get("body"), self._tls)
-                answer = await request.send(addresses, policy.response_bytes_max or RESPONSE_BYTES)
+                answer = await request.send(found, policy.response_bytes_max or RESPONSE_BYTES)
         except TimeoutError:
             remedy = "Request less, or ask an operator to raise toolPolicies.http.timeoutMs."
             return ToolResult(content=f"The request timed out after {timeout_ms} ms. {remedy}", is_error=True)
@@ -183,16 +161,13 @@ class HttpTool:
 
         Addresses that are not public need credentials that may all go there, and nothing else opens them.
         """
-        found = [ip_address(text.partition("%")[0]) for text in await self._resolve(target.host, target.port)]
+        found = addresses(await self._resolve(target.host, target.port))
         for address in found:
             public = is_public(address)
             carried.check_transport(target.scheme, target.host, public=public)
             opened = carried.private or (self._allow_loopback and address.is_loopback and not carried.carried)
             if not (public or opened):
-                raise ToolRefused(
-                    f"{target.host} has the address {address}, which is not public. Only public addresses are "
-                    "allowed, also for hosts in allowedEgress. Choose another host."
-                )
+                raise not_public(target.host, address)
         return found[:ADDRESSES_TRIED_MAX]
 
     @cached_property
@@ -316,53 +291,6 @@ class _Answer(NamedTuple):
             return None
 
 
-def target_of(url: str) -> HttpTarget:
-    """Parse a URL. Raise ToolRefused if parsers could disagree about it."""
-    if not PRINTABLE.fullmatch(url):
-        raise ToolRefused("The URL contains spaces, backslashes or non-ASCII characters. Percent-encode them.")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ToolRefused(
-            "The URL is malformed. Use http:// or https://, a host, an optional port, and a path."
-        ) from None
-    scheme = parts.scheme.lower()
-    if scheme not in PORTS:
-        raise ToolRefused(f"The scheme {scheme[:20]!r} is not allowed. Use http or https.")
-    if "@" in parts.netloc:
-        raise ToolRefused("The URL contains a user name or password. Remove them; credentials are not sent.")
-    host = (parts.hostname or "").lower().removesuffix(".")
-    numeric = NUMERIC.fullmatch(host)
-    if numeric and _address(host) is None or len(host) > 253 or not HOST.fullmatch(host):
-        raise ToolRefused(
-            f"{host[:100]!r} is not a host. Use an ASCII name, or an IPv4 address of four decimal numbers."
-        )
-    if port == 0:
-        raise ToolRefused("Port 0 is not valid. Use 1 to 65535, or none.")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return HttpTarget(scheme, host, port or PORTS[scheme], path if path.startswith("/") else "/" + path)
-
-
-def is_host(host: str, pattern: str) -> bool:
-    """Return True if a lower-case host matches a name; ``*.`` matches one or more labels."""
-    suffix = pattern.lower().removeprefix("*")
-    return host.endswith(suffix) if pattern.startswith("*.") else host == suffix
-
-
-def _allowed(target: HttpTarget, egress: tuple[Egress, ...]) -> None:
-    """Raise ToolRefused unless an entry allows the host and port; ``*.`` matches one or more labels."""
-    for entry in egress:
-        matches = is_host(target.host, entry.host)
-        if matches and entry.port in (None, target.port):
-            return
-    known = ", ".join(f"{entry.host}:{entry.port}" if entry.port else entry.host for entry in egress[:20])
-    raise ToolRefused(
-        f"{target.host}:{target.port} is not in allowedEgress ({known or 'it is empty'}). "
-        "Use a host from it, or ask an operator to add this one to the profile."
-    )
-
-
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers in lower case. Raise ToolRefused."""
     normal = {name.lower(): value for name, value in headers.items()}
@@ -376,30 +304,6 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     return normal
 
 
-def _address(text: str) -> Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
-
-
-def is_public(address: Address) -> bool:
-    """Return True for an internet address: not of this machine, a local network, or a cloud's internal service."""
-    if isinstance(address, IPv6Address):
-        return address in GLOBAL_V6 and not any(address in network for network in CLOSED_V6)
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not any(address in network for network in CLOSED_V4)
-    )
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 def _is_json(body: str) -> bool:
     try:
         msgspec.json.decode(body)
@@ -411,11 +315,9 @@ def _is_json(body: str) -> bool:
 def _words(error: OSError | httpx2.HTTPError) -> str:
     """Return a short description of a network failure, without texts of libraries."""
     match error:
-        case socket.gaierror():
-            return "the name cannot be resolved"
         case httpx2.ConnectError():
             return "cannot connect"
         case httpx2.HTTPError():
             return f"the connection broke ({type(error).__name__})"
         case _:
-            return error.strerror or str(error)
+            return failure(error)

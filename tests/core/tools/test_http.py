@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from athena_core.definitions.profile import Egress, HttpPolicy, ToolPolicies
 from athena_core.providers.mask import Mask
-from athena_core.tools.http import REQUEST_HEADERS, RESPONSE_BYTES, HttpTool, is_public
+from athena_core.tools.destination import is_public
+from athena_core.tools.http import REQUEST_HEADERS, RESPONSE_BYTES, HttpTool
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.toolbox import Toolbox

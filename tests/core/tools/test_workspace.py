@@ -11,11 +11,12 @@ from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.context.compiler import resolve
 from athena_core.settings import load
+from athena_core.system.sandbox import SandboxRefused, probe
 from athena_core.tools.files import FilesTool
 from athena_core.tools.refusal import PathRefused
 from athena_core.tools.shell import ShellTool
-from athena_core.tools.tool import ToolContext
-from athena_core.tools.workspace import Workspace, open_workspace
+from athena_core.tools.tool import CommandBox, ToolContext
+from athena_core.tools.workspace import REPOSITORIES, Workspace, open_workspace
 from tests.core.tools.bench import CANARY, snapshot
 
 FILES = (
@@ -191,3 +192,30 @@ async def test_the_code_of_the_server_is_only_read() -> None:
 def test_a_wrong_pattern_is_refused(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="ATHENA_WORKSPACE_CLOSED"):
         load({"ATHENA_WORKSPACE_CLOSED": wrong}, tmp_path)
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+async def test_a_command_in_a_sandbox_finds_nothing_closed_but_repositories(site: Site) -> None:
+    policy = ShellPolicy(commands=(("/bin/sh",),))
+    bench = ToolContext(workspace=site.workspace, mask=Mask(), policies=ToolPolicies(shell=policy), box=CommandBox())
+
+    async def said(script: str) -> list[str]:
+        result = await ShellTool().call({"command": ["/bin/sh", "-c", script]}, bench)
+        assert result.boxed_ms is not None
+        return result.content.splitlines()[1:]
+
+    open_file = site.root / "sub" / "open.txt"
+    open_file.write_text(CANARY)
+    found = {Path(line) for line in await said(f"grep -rlai {CANARY} . 2>/dev/null")}
+    assert Path("sub/open.txt") in found
+    assert all(REPOSITORIES & {part.casefold() for part in path.parts} for path in found - {Path("sub/open.txt")})
+    before = snapshot(site.root)
+    inside = [name for name in CLOSED if (site.root / name).exists()] + ["provider.sh"]
+    await said(";".join(f"echo planted >> {name!r}; rm -rf {name!r}" for name in inside))
+    assert snapshot(site.root) == before
+
+
+async def test_a_workspace_too_large_to_search_has_no_box(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("athena_core.tools.workspace.SEARCHED_MAX", 5)
+    with pytest.raises(SandboxRefused, match="more than 5 files"):
+        site.workspace.places_in_box()
