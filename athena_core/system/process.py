@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 import anyio
+from anyio import to_thread
 
 from athena_core.system import supervisor
+from athena_core.system.sandbox import Sandbox, SandboxRefused
 from athena_core.text import clean
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -99,8 +101,9 @@ class Child(asyncio.SubprocessProtocol):
     _supervisors: ClassVar[set[int]] = set()
     _starting: ClassVar[int] = 0
 
-    def __init__(self, report: int) -> None:
+    def __init__(self, report: int, sandbox: Sandbox | None) -> None:
         """Take the pipe that the supervisor reports on. ``end`` closes it."""
+        self._sandbox = sandbox
         self.output = asyncio.StreamReader(limit=CHUNK_BYTES)
         self.exited = asyncio.Event()
         self._complaints = b""
@@ -116,9 +119,18 @@ class Child(asyncio.SubprocessProtocol):
         directory: Path | None = None,
         fed: bool = True,
         merged: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> "Child":
-        """Start a command; ``fed``: with standard input, ``merged``: with errors in its output. Raise CannotStart."""
-        starting = asyncio.ensure_future(cls._start(argv, environment, directory, fed=fed, merged=merged))
+        """Start a command; ``fed``: with standard input, ``merged``: with errors in its output. Raise CannotStart.
+
+        With ``sandbox`` it runs in a box. A command that the box cannot start ends at once, and ``problem`` says why.
+        """
+        if sandbox is not None:
+            try:
+                argv, directory = await to_thread.run_sync(sandbox.argv, argv, directory), None
+            except SandboxRefused as error:
+                raise CannotStart(str(error)) from error
+        starting = asyncio.ensure_future(cls._start(argv, environment, directory, sandbox, fed=fed, merged=merged))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:  # it may run already, and asyncio would end only its first process
@@ -128,18 +140,26 @@ class Child(asyncio.SubprocessProtocol):
 
     @classmethod
     async def _start(
-        cls, argv: tuple[str, ...], environment: Mapping[str, str], directory: Path | None, *, fed: bool, merged: bool
+        cls,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        directory: Path | None,
+        sandbox: Sandbox | None,
+        *,
+        fed: bool,
+        merged: bool,
     ) -> "Child":
         try:
             report, reporter = os.pipe()
         except OSError as error:
             raise CannotStart(error.strerror) from error
         os.set_blocking(report, False)
-        supervised = (*SUPERVISOR, str(os.getpid()), str(reporter)) if SUPERVISED else ()
+        limits = sandbox.supervised if sandbox else ""
+        supervised = (*SUPERVISOR, str(os.getpid()), str(reporter), limits) if SUPERVISED else ()
         Child._starting += 1
         try:
             _, child = await asyncio.get_running_loop().subprocess_exec(
-                lambda: cls(report),
+                lambda: cls(report, sandbox),
                 *supervised,
                 *argv,
                 env=environment,
@@ -240,12 +260,20 @@ class Child(asyncio.SubprocessProtocol):
         stdin.write_eof()
 
     @property
+    def problem(self) -> str | None:
+        """Why the box ended the command, or could not start it; None if neither happened."""
+        code = self._take_report()[1:]
+        return self._sandbox.problem(code) if self._sandbox and code else None
+
+    @property
     def status(self) -> int | None:
         """The exit status; a negative number is the signal that ended the command."""
         return self._transport.get_returncode()
 
     def ending(self, hide: Callable[[str], str] = str) -> str:
         """Return how the command ended, with its last error output. ``hide`` masks it before it is cut."""
+        if problem := self.problem:
+            return problem
         status = self.status or 0
         words = hide(clean(self._complaints.decode(errors="replace"))).strip()[-MAX_COMPLAINT_CHARS:]
         return (f"exit status {status}" if status >= 0 else f"killed by signal {-status}") + (words and f": {words}")
@@ -260,6 +288,7 @@ class Child(asyncio.SubprocessProtocol):
                     await self.exited.wait()
         self._transport.close()
         if self._report >= 0:
+            self._take_report()
             os.close(self._report)
             self._report = -1
 

@@ -15,6 +15,10 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False  # the module typing would take 3 ms
+if TYPE_CHECKING:
+    from athena_core.system.box.launch import Box
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
@@ -129,8 +133,12 @@ def _stop(number: int, frame: object) -> None:
     end_as(signal.SIGKILL)
 
 
-def main(parent: int, report: int, argv: list[str]) -> None:
-    """Run a command. Write to ``report`` a byte about its start (errno or OK), and OK once all descendants are dead."""
+def main(parent: int, report: int, limits: str, argv: list[str]) -> None:
+    """Run a command, with ``limits`` in a box (see ``box/launch.py``).
+
+    Write to ``report`` a byte about its start (errno or OK), and one once all descendants are dead: OK, or why the box
+    was ended.
+    """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -141,23 +149,43 @@ def main(parent: int, report: int, argv: list[str]) -> None:
         os._exit(NOTHING_STARTED)
     os.set_inheritable(report, False)
     try:
-        command = os.posix_spawnp(
-            argv[0], argv, os.environ, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
-        )
+        command = _box(argv, limits) if limits else Command(argv)
     except OSError as error:
+        kill_descendants()
         os.write(report, bytes([error.errno or errno.ENOEXEC]))
         os._exit(NOTHING_STARTED)
     os.write(report, OK)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # only the command and its descendants hold the pipes
         os.dup2(null, stream)
-    while True:
-        pid, status = os.wait()
-        if pid == command:
-            kill_descendants()
-            os.write(report, OK)
-            end_as(status)
+    ending, status = command.wait()
+    kill_descendants()
+    os.write(report, ending)
+    end_as(status)
+
+
+class Command:
+    """A command without a box."""
+
+    def __init__(self, argv: list[str]) -> None:
+        """Start it. Raise OSError."""
+        self.pid = os.posix_spawnp(
+            argv[0], argv, os.environ, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ), setsigmask=()
+        )
+
+    def wait(self) -> tuple[bytes, int]:
+        """Wait for the end of the command. Return the byte to report and the status of ``waitpid``."""
+        while (found := os.wait())[0] != self.pid:
+            pass
+        return OK, found[1]
+
+
+def _box(argv: list[str], limits: str) -> "Box":
+    sys.path.append(os.path.abspath(f"{__file__}/../../.."))
+    from athena_core.system.box.launch import Box  # noqa: PLC0415  (other commands start without it)
+
+    return Box(argv, limits)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

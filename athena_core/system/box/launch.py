@@ -1,0 +1,303 @@
+"""The start and the limits of a box, as the supervisor of its command handles them.
+
+Resource limits of the kernel count each process for itself, and leave root out of the number of processes. So the
+supervisor watches the box as a whole: it reads the box's own /proc, which lists nothing but the box. To end one that
+multiplies, it kills all of the box in a single call from inside of the box's namespaces.
+"""
+
+import _signal as signal  # type: ignore[import-not-found]  # the module signal would take 5 ms more
+import ctypes
+import os
+import resource
+import time
+
+from athena_core.system.box import mounts, syscalls
+
+TYPE_CHECKING = False  # the module typing would take 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENDED, MEMORY, PROCESSES, CPU, FILE, DISK, TMP_FILES, NOT_STARTED, NOT_WATCHED, CHANGED = map(
+    bytes, ((number,) for number in range(10))
+)
+"""The ways a box ends, as reported to the server: like its command, at a limit, or before the command started."""
+
+SECCOMP, PASSWD, GROUP, HOSTS, SWITCH, STATUS, BLOCK = range(20, 27)
+"""The descriptors that bubblewrap inherits."""
+
+USER_ID = 1_000
+FILES = {
+    PASSWD: ("/etc/passwd", f"athena:x:{USER_ID}:{USER_ID}:athena:/tmp/home:/bin/sh\n"),
+    GROUP: ("/etc/group", f"athena:x:{USER_ID}:\n"),
+    HOSTS: ("/etc/hosts", "127.0.0.1 localhost athena\n::1 localhost\n"),
+    SWITCH: ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+}
+OPTIONS: tuple[str, ...] = (
+    *(word for number, (path, _) in FILES.items() for word in ("--perms", "0444", "--file", str(number), path)),
+    *("--seccomp", str(SECCOMP), "--json-status-fd", str(STATUS), "--block-fd", str(BLOCK)),
+)
+
+FILES_OPEN_MAX = 4_096
+SPARE_PROCESSES = 16
+SPARE_SECONDS = 2
+NICENESS = 5
+"""Lower priority of a box, so that the server and the supervisor run first."""
+
+WATCH_SECONDS = 0.01
+COST_MAX = 1 / 20
+"""Maximum share of its time that the supervisor watches. With many processes it looks less often."""
+
+CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
+PIDS_RESERVED = 300
+"""The pids that the kernel gives out only once in a namespace."""
+
+KEYCTL_JOIN_SESSION_KEYRING = 1
+SETUP_SECONDS = 0.0005
+TMP = ("/tmp", "/dev/shm")
+EXIT_AT_SIGNAL = 128
+PAGE = resource.getpagesize()
+TICKS = os.sysconf("SC_CLK_TCK")
+UTIME, CSTIME, THREADS, RSS = 11, 14, 17, 21
+"""Fields of /proc/PID/stat, counted from the state."""
+
+
+class Box:
+    """A running box."""
+
+    def __init__(self, argv: list[str], limits: str) -> None:
+        """Start bubblewrap and let the command begin once its limits hold. Raise OSError.
+
+        ``limits``: CPU seconds, bytes of memory, processes, bytes of a file, free bytes of the disk, files in /tmp, and
+        a directory on the disk, separated by commas.
+        """
+        *numbers, self._directory = limits.split(",", 6)
+        self._cpu, self._memory, self._processes, self._file, self._disk_free, self._tmp_files = map(int, numbers)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+        self._status, status = os.pipe()
+        block, go = os.pipe()
+        blocked = os.open(
+            f"/proc/self/fd/{block}", os.O_RDWR
+        )  # its own writer: it never ends, so nothing runs unwatched
+        os.close(block)
+        ctypes.CDLL(None).syscall(syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)  # an empty keyring of its own
+        files = {SECCOMP: syscalls.program()} | {number: text.encode() for number, (_, text) in FILES.items()}
+        sources = {number: _memory(data) for number, data in files.items()} | {STATUS: status, BLOCK: blocked}
+        self.pid = os.posix_spawn(
+            argv[0],
+            argv,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, number) for number, source in sources.items()],
+            setsid=True,
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+            setsigmask=(),
+        )
+        for source in sources.values():
+            os.close(source)
+        self._ended: int | None = None
+        self._reported = b""
+        self._first = self._first_process()
+        self._proc = -1
+        if self._first:
+            helper = self._inside(self._limit_pids) if os.getuid() == 0 else 0  # it works while the box is built
+            self._proc = self._own_proc(self._first)
+            self._open_tmp()
+            _wait_for(helper)
+        self._changed = self._proc >= 0 and not mounts.in_place(self._first, self._directory)
+        if self._changed:
+            self._end()
+        elif self._proc >= 0:
+            self._limit(self._first)
+            os.write(go, b"\0")
+        os.close(go)
+
+    def _first_process(self) -> int:
+        """Return the pid of the box's first process; 0 if bubblewrap failed."""
+        while b"\n" not in self._reported:
+            piece = os.read(self._status, 4_096)
+            if not piece:
+                return 0
+            self._reported += piece
+        return int(self._reported.partition(b'"child-pid":')[2].partition(b",")[0].strip(b" }\n") or 0)
+
+    def _own_proc(self, first: int) -> int:
+        """Open the /proc of the box once it is built; the command has not begun then. Return -1 if the box ended."""
+        host = os.stat("/proc").st_dev
+        while not self._reap():
+            try:
+                proc = os.open(f"/proc/{first}/root" + "/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError:
+                time.sleep(SETUP_SECONDS)
+                continue
+            if os.fstat(proc).st_dev != host and os.access("1", os.F_OK, dir_fd=proc):  # not a directory for a mount
+                return proc
+            os.close(proc)
+            time.sleep(SETUP_SECONDS)
+        return -1
+
+    def _open_tmp(self) -> None:
+        """Open the file systems in memory that the box may fill."""
+        self._tmp: list[int] = []
+        for path in TMP if self._proc >= 0 else ():
+            self._tmp.append(os.open(f"/proc/{self._first}/root" + path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+    def _limit(self, pid: int) -> None:
+        """Limit a process and all that it starts."""
+        spare = self._processes // 4 + SPARE_PROCESSES  # the watch ends the box before
+        for kind, limit in (
+            (resource.RLIMIT_CPU, self._cpu + SPARE_SECONDS),
+            (resource.RLIMIT_DATA, 2 * self._memory),  # reserved memory, such as the stacks of threads, counts here
+            (resource.RLIMIT_NPROC, self._processes + spare),
+            (resource.RLIMIT_FSIZE, self._file),
+            (resource.RLIMIT_NOFILE, FILES_OPEN_MAX),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            for_soft, for_hard = resource.prlimit(pid, kind)
+            hard = limit if for_hard == resource.RLIM_INFINITY else min(limit, for_hard)
+            soft = hard if for_soft == resource.RLIM_INFINITY else min(hard, for_soft)
+            resource.prlimit(pid, kind, (soft, hard))
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        try:
+            with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+                file.write("1000")  # if memory runs out, the kernel ends the box first
+        except OSError:
+            return  # no such file, or a container that forbids it
+
+    def _limit_pids(self) -> None:
+        """Limit the pids of the box, since Linux 6.14: for root, because RLIMIT_NPROC does not bind it."""
+        with open("/proc/sys/kernel/pid_max", "w") as file:
+            file.write(str(PIDS_RESERVED + self._processes + SPARE_PROCESSES))
+
+    def _inside(self, act: "Callable[[], None]") -> int:
+        """Call a function in a child in the namespaces of the box. Return its pid, 0 if there is none."""
+        try:
+            helper = os.fork()
+        except OSError:  # the machine has no room for another process
+            return 0
+        if helper:
+            return helper
+        try:
+            box = os.pidfd_open(self._first)
+            if ctypes.CDLL(None).setns(box, CLONE_NEWUSER | CLONE_NEWPID) == 0:
+                if inner := os.fork():  # only children enter the namespace of pids
+                    os.waitpid(inner, 0)
+                else:
+                    act()
+        finally:
+            os._exit(0)
+
+    def wait(self) -> tuple[bytes, int]:
+        """Wait until the box has ended or exceeds a limit. Return how it ended and the status of bubblewrap."""
+        while not self._reap():
+            before = time.monotonic()
+            try:
+                exceeded = self._exceeded() if self._proc >= 0 else None
+            except (OSError, ValueError, MemoryError):
+                exceeded = NOT_WATCHED
+            if exceeded:
+                self._end()
+                return exceeded, signal.SIGKILL
+            seconds = max(WATCH_SECONDS, (time.monotonic() - before) / COST_MAX)
+            signal.sigtimedwait((signal.SIGCHLD,), seconds)
+        assert self._ended is not None
+        return CHANGED if self._changed else self._ending(self._ended), self._ended
+
+    def _end(self) -> None:
+        """Kill the box. Its first process ends the rest, but must wait for a processor between all others."""
+        _wait_for(self._inside(_kill_all))
+        try:
+            os.kill(self._first, signal.SIGKILL)
+        except OSError:
+            return  # it has ended
+
+    def _reap(self) -> bool:
+        """Reap what has ended. Return True once bubblewrap has."""
+        try:
+            while self._ended is None and (found := os.waitpid(-1, os.WNOHANG))[0]:
+                if found[0] == self.pid:
+                    self._ended = found[1]
+        except ChildProcessError:  # reaped elsewhere
+            self._ended = self._ended or signal.SIGKILL
+        return self._ended is not None
+
+    def _ending(self, status: int) -> bytes:
+        """Return how the box ended. Bubblewrap reports the command's exit only if the command started."""
+        while piece := os.read(self._status, 4_096):
+            self._reported += piece
+        if not os.WIFEXITED(status):
+            return ENDED
+        if b'"exit-code"' not in self._reported:
+            return NOT_STARTED
+        number = os.WEXITSTATUS(status) - EXIT_AT_SIGNAL
+        return {int(signal.SIGXCPU): CPU, int(signal.SIGXFSZ): FILE}.get(number, ENDED)
+
+    def _exceeded(self) -> bytes | None:
+        """Return the limit that the box exceeds now, or None."""
+        names = [name for name in os.listdir(self._proc) if name.isdecimal()]
+        if len(names) > self._processes + 1:
+            return PROCESSES
+        ticks = threads = pages = 0
+        for name in names:
+            fields = self._read(name, "stat").rpartition(b") ")[2].split()
+            if fields:
+                ticks += sum(map(int, fields[UTIME : CSTIME + 1]))
+                threads += int(fields[THREADS])
+                pages += int(fields[RSS])
+        if threads > self._processes + 1:  # the first process of the box does not count
+            return PROCESSES
+        if ticks > self._cpu * TICKS:
+            return CPU
+        if pages * PAGE > self._memory and self._shared_out(names) > self._memory:
+            return MEMORY
+        for place in self._tmp:
+            held = os.fstatvfs(place)
+            if held.f_files - held.f_ffree > self._tmp_files:
+                return TMP_FILES
+        disk = os.statvfs(self._directory)
+        return DISK if disk.f_bavail * disk.f_frsize < self._disk_free else None
+
+    def _shared_out(self, names: list[str]) -> int:
+        """Return the bytes of memory of processes. Pages that several of them share are counted once."""
+        found = 0
+        for name in names:
+            for line in self._read(name, "smaps_rollup").splitlines():
+                if line.startswith(b"Pss:"):
+                    found += int(line.split()[1]) * 1_024
+                    break
+            else:  # it hides its memory, or has just ended
+                fields = self._read(name, "stat").rpartition(b") ")[2].split()
+                found += int(fields[RSS]) * PAGE if fields else 0
+        return found
+
+    def _read(self, name: str, file: str) -> bytes:
+        """Return a file of a process of the box; empty if it has ended or forbids it."""
+        try:
+            number = os.open(f"{name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        except OSError:
+            return b""
+        try:
+            return os.read(number, 4_096)
+        except OSError:
+            return b""
+        finally:
+            os.close(number)
+
+
+def _wait_for(helper: int) -> None:
+    try:
+        if helper:
+            os.waitpid(helper, 0)
+    except ChildProcessError:
+        return  # reaped already
+
+
+def _kill_all() -> None:
+    """Kill every process of this namespace but the first. A process that is being killed cannot start another one."""
+    os.kill(-1, signal.SIGKILL)
+
+
+def _memory(data: bytes) -> int:
+    """Return a file in memory."""
+    number = os.memfd_create("box", os.MFD_CLOEXEC)
+    os.write(number, data)
+    os.lseek(number, 0, os.SEEK_SET)
+    return number

@@ -1,0 +1,356 @@
+"""The sandbox: a box of namespaces that bubblewrap builds around a command.
+
+A boxed command sees a read-only system, a private ``/tmp``, ``/proc`` and ``/dev``, and its workspace. It has no
+network, no capabilities and no way to other processes. When the supervisor of the command ends, the kernel ends
+everything in the box.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from athena_core.system import supervisor
+from athena_core.system.box import launch, relay, syscalls
+from athena_core.text import clean
+
+PROVIDER = "bwrap"
+HOST_NAME = "athena"
+HOME = "/tmp/home"
+SEARCHED = "/usr/local/bin:/usr/bin:/bin"
+SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+MEBIBYTE = 1_048_576
+ETC = tuple(
+    Path("/etc") / name
+    for name in (
+        *("ld.so.cache", "localtime", "alternatives", "os-release", "ssl/certs", "ssl/openssl.cnf"),
+        *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust", "crypto-policies", "ca-certificates"),
+    )
+)
+"""The files of /etc that programs need. Everything else of /etc is absent. Each one costs time: it is a mount."""
+
+PROBE_SECONDS = 10
+PROBLEM_CHARS_MAX = 300
+SEE = "See docs/how-to/deployment.md for what a sandbox needs."
+SYSCTLS = (
+    ("kernel.unprivileged_userns_clone", "0", "Set the sysctl kernel.unprivileged_userns_clone=1."),
+    (
+        "kernel.apparmor_restrict_unprivileged_userns",
+        "1",
+        "Allow user namespaces to bwrap in an AppArmor profile, or set the sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0.",
+    ),
+    ("user.max_user_namespaces", "0", "Set the sysctl user.max_user_namespaces to at least 1000."),
+)
+"""Settings of the kernel that forbid namespaces to ordinary users."""
+
+REMEDIES = tuple(
+    (re.compile(words), remedy)
+    for words, remedy in (
+        ("Unknown option", "Install bubblewrap 0.6 or later."),
+        ("NETLINK|[Aa]ddress family", "Add AF_NETLINK to RestrictAddressFamilies= of the systemd unit."),
+        (
+            "mount proc|/proc",
+            "Remove ProtectProc=, ProcSubset=, ProtectKernelTunables= and ProtectKernelLogs= from the systemd unit; "
+            "in a container, do not mask paths of /proc.",
+        ),
+        ("No space left on device", "Raise the sysctl user.max_user_namespaces."),
+        (
+            "namespace|uid map|RTM_NEWADDR",
+            "Remove RestrictNamespaces= from the systemd unit; in a container, use a seccomp profile that allows user "
+            "namespaces.",
+        ),
+        (
+            "mount|slave|pivot_root|remount|chroot",
+            "Allow @mount in SystemCallFilter= of the systemd unit; in a container, use a seccomp and AppArmor profile "
+            "that allows mounts in user namespaces.",
+        ),
+    )
+)
+FORBIDDEN_PLACES = tuple(Path(place) for place in ("/", "/proc", "/dev", "/sys"))
+MOUNTS_MAX = 2_000
+
+
+class SandboxRefused(Exception):
+    """The box cannot be built as described. The message is the reason."""
+
+
+class SandboxLimits(NamedTuple):
+    """The limits of a box. All processes of the box share them, except ``file_bytes``."""
+
+    cpu_seconds: int = 600
+    memory_bytes: int = 2_048 * MEBIBYTE
+    processes: int = 256
+    """Maximum number of processes and threads."""
+    file_bytes: int = 1_024 * MEBIBYTE
+    """Maximum size of one file."""
+    tmp_bytes: int = 256 * MEBIBYTE
+    """Maximum size of /tmp, and of /dev/shm."""
+    tmp_files: int = 65_536
+    """Maximum number of files in /tmp, and in /dev/shm: an empty file takes memory of the kernel."""
+    disk_free_bytes: int = 512 * MEBIBYTE
+    """Free space of the workspace's file system below which the box is ended."""
+
+
+DEFAULT_LIMITS = SandboxLimits()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The surroundings of a boxed command.
+
+    ``workspace`` is writable and bound at its own path. Paths in ``readonly`` are bound read-only, also inside of the
+    workspace. Paths in ``hidden`` are overmounted by something empty; paths that do not exist are left out. ``proxy``
+    is the socket of the egress proxy, None if the box has no network.
+    """
+
+    workspace: Path
+    readonly: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    proxy: Path | None = None
+    limits: SandboxLimits = DEFAULT_LIMITS
+
+    def argv(self, command: tuple[str, ...], directory: Path | None = None) -> tuple[str, ...]:
+        """Return the command line of bubblewrap for a command in a directory of the box. Raise SandboxRefused.
+
+        It names descriptors that only the supervisor opens.
+        """
+        program = bubblewrap()
+        if program is None:
+            raise SandboxRefused("bubblewrap is not installed")
+        variables = {"HOME": HOME, "TMPDIR": "/tmp"}
+        if self.proxy is not None:
+            variables |= relay.variables()
+            command = (sys.executable, "-I", "-S", relay.SCRIPT, relay.SOCKET, str(relay.PORT), *command)
+        return (
+            program,
+            *_namespaces(),
+            *_system(self.limits),
+            *launch.OPTIONS,
+            *(word for mount in self._mounts() for word in mount),
+            *("--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"),
+            *(word for name, value in variables.items() for word in ("--setenv", name, value)),
+            *("--chdir", str(directory or self.workspace)),
+            "--",
+            *command,
+        )
+
+    @property
+    def supervised(self) -> str:
+        """The limits as the supervisor reads them."""
+        limits = self.limits
+        numbers = (limits.cpu_seconds, limits.memory_bytes, limits.processes, limits.file_bytes)
+        return ",".join((*map(str, (*numbers, limits.disk_free_bytes, limits.tmp_files)), str(self.workspace)))
+
+    def problem(self, code: bytes) -> str | None:
+        """Return the reason for the end of a box in words, None if it ended like its command."""
+        limits = self.limits
+        raised = "Split the work into smaller commands"
+        return {
+            launch.MEMORY: f"ended: more than {limits.memory_bytes} bytes of memory in the sandbox. {raised}",
+            launch.PROCESSES: f"ended: more than {limits.processes} processes and threads in the sandbox. {raised}",
+            launch.CPU: f"ended: more than {limits.cpu_seconds} s of CPU time in the sandbox. {raised}",
+            launch.FILE: f"ended: a file of more than {limits.file_bytes} bytes in the sandbox. {raised}",
+            launch.DISK: f"ended: less than {limits.disk_free_bytes} bytes are free on the disk of the workspace. "
+            "Delete files, or ask an operator to make room",
+            launch.TMP_FILES: f"ended: more than {limits.tmp_files} files in /tmp or /dev/shm of the sandbox. {raised}",
+            launch.NOT_STARTED: "the sandbox could not start the command",
+            launch.CHANGED: "not started: the workspace changed while the sandbox was built. Retry the command",
+            launch.NOT_WATCHED: "ended: the limits of the sandbox could not be checked. Retry later",
+        }.get(code)
+
+    def _mounts(self) -> Iterator[tuple[str, ...]]:
+        """Yield the mounts, outer paths before inner ones.
+
+        The directories above a closed path of the workspace are mounts, too: nothing can rename a mount, so the path
+        stays closed for the server as well.
+        """
+        workspace = _absolute(self.workspace)
+        if workspace in FORBIDDEN_PLACES or any(workspace.is_relative_to(place) for place in FORBIDDEN_PLACES[1:]):
+            raise SandboxRefused(f"{workspace} cannot be the workspace of a sandbox")
+        hidden = {place for path in self.hidden for place in self._places(path)}
+        shared = Path(tempfile.gettempdir()).resolve()  # the sockets of egress proxies are there
+        if workspace.resolve() == shared:
+            raise SandboxRefused(
+                f"{workspace} is the server's temporary directory. Set TMPDIR or choose another workspace"
+            )
+        if shared.is_relative_to(workspace.resolve()):
+            hidden |= self._places(shared)
+        readonly = {place for path in self.readonly for place in self._places(path)} | set(_programs())
+        for path in readonly:
+            if any(path.is_relative_to(closed) for closed in hidden):
+                raise SandboxRefused(f"{path} is closed to commands in the sandbox")
+        if len(hidden) + len(readonly) > MOUNTS_MAX:
+            raise SandboxRefused(f"more than {MOUNTS_MAX} paths of the workspace are closed or read-only")
+        closed = {path for path in hidden | readonly if not any(parent in hidden for parent in path.parents)}
+        pinned = {place for path in closed if path.is_relative_to(workspace) for place in path.parents}
+        pinned = {place for place in pinned if place.is_relative_to(workspace)}
+        for path in sorted(closed | pinned | {workspace}, key=lambda place: len(place.parts)):
+            if path in hidden:
+                if any(path.is_relative_to(place) for place in readonly | {workspace}):
+                    yield _overmount(path)
+            elif any(path.is_relative_to(place) for place in readonly):
+                yield "--ro-bind", str(path), str(path)
+            else:
+                yield "--bind", str(path), str(path)
+        if self.proxy is not None:
+            yield "--ro-bind", str(self.proxy), relay.SOCKET
+            yield "--ro-bind", relay.__file__, relay.SCRIPT
+
+    def _places(self, path: Path) -> set[Path]:
+        """Return the paths in the box under which an existing path can be reached."""
+        workspace, places = _absolute(self.workspace), {_absolute(path)}
+        try:
+            real, root = path.resolve(), workspace.resolve()
+        except OSError as error:  # a directory became a link meanwhile
+            raise SandboxRefused(f"{path} changed while the sandbox was built. Retry the command") from error
+        places |= {real} | ({workspace / real.relative_to(root)} if real.is_relative_to(root) else set())
+        return {place for place in places if os.path.lexists(place)}
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _overmount(path: Path) -> tuple[str, ...]:
+    """Return the mount of something empty. The box may write to an empty directory, which nothing else sees."""
+    try:
+        kind = path.lstat().st_mode
+    except OSError:
+        return ()  # deleted meanwhile
+    if stat.S_ISDIR(kind):
+        return "--perms", "0555", "--size", "4096", "--tmpfs", str(path)
+    if stat.S_ISLNK(kind):
+        return ()  # its target is hidden where it is
+    return "--ro-bind", os.devnull, str(path)
+
+
+def _namespaces() -> tuple[str, ...]:
+    return (
+        *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
+        *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *("--uid", str(launch.USER_ID), "--gid", str(launch.USER_ID), "--hostname", HOST_NAME),
+    )
+
+
+def _system(limits: SandboxLimits) -> tuple[str, ...]:
+    """Return the mounts of the system. /proc is read-only, because root owns the settings of the kernel there."""
+    size = str(limits.tmp_bytes)
+    return (
+        *_usr(),
+        *("--proc", "/proc", *_covered(), "--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"),
+        *("--perms", "1777", "--size", size, "--tmpfs", "/tmp", "--dir", HOME, "--dir", "/run", "--dir", "/var"),
+        *("--symlink", "../tmp", "/var/tmp"),
+    )
+
+
+@cache
+def _covered() -> tuple[str, ...]:
+    """Return mounts over files of /proc that name the keys of the server's user."""
+    names = (path for path in ("/proc/keys", "/proc/key-users") if Path(path).exists())
+    return tuple(word for path in names for word in ("--ro-bind", os.devnull, path))
+
+
+@cache
+def _usr() -> tuple[str, ...]:
+    """Return the mounts of programs, libraries and their configuration. Links lead to places that are mounted."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for path in (*map(Path, SYSTEM_LINKS), *ETC):
+        target = path.resolve()
+        if path.is_symlink() and target.is_relative_to("/usr"):
+            words += ["--symlink", str(target), str(path)]
+        elif target.exists():
+            words += ["--ro-bind", str(path), str(path)]
+    return tuple(words)
+
+
+@cache
+def _programs() -> tuple[Path, ...]:
+    """Return the directories of this Python outside of /usr."""
+    prefixes = {Path(prefix).absolute() for prefix in (sys.prefix, sys.base_prefix)}
+    return tuple(prefix for prefix in sorted(prefixes) if not prefix.is_relative_to("/usr"))
+
+
+@cache
+def bubblewrap() -> str | None:
+    """Return the path of bubblewrap, None if it is not installed."""
+    return shutil.which("bwrap", path=SEARCHED)
+
+
+class SandboxProbe(NamedTuple):
+    """The result of trying a box on this machine: its version, or the reason and the remedy."""
+
+    available: bool
+    version: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+
+
+@cache
+def probe() -> SandboxProbe:
+    """Run a command in a box and return the result. It blocks for up to ten seconds; later calls return at once."""
+    program = bubblewrap()
+    if sys.platform != "linux":
+        return SandboxProbe(False, None, "sandboxes need Linux", "Run the server on Linux.")
+    if program is None:
+        return SandboxProbe(False, None, "bubblewrap is not installed", "Install the package bubblewrap.")
+    if (machine := os.uname().machine) not in syscalls.MACHINES:
+        remedy = f"Run the server on one of: {', '.join(syscalls.MACHINES)}."
+        return SandboxProbe(False, None, f"the system calls of {machine} are not known", remedy)
+    try:
+        version = subprocess.run((program, "--version"), capture_output=True, timeout=PROBE_SECONDS, check=True)
+        with tempfile.TemporaryDirectory(prefix="athena-probe-") as place:
+            problem = _try(Sandbox(Path(place), limits=DEFAULT_LIMITS._replace(disk_free_bytes=0)))
+    except (OSError, subprocess.SubprocessError, SandboxRefused) as error:
+        return SandboxProbe(False, None, f"bubblewrap failed: {error}", SEE)
+    number = version.stdout.decode(errors="replace").split()[-1]
+    if problem is None:
+        return SandboxProbe(True, number)
+    return SandboxProbe(False, number, f"bubblewrap failed: {problem}", remedy_of(problem))
+
+
+def _try(sandbox: Sandbox) -> str | None:
+    """Run a command in the box. Return the problem, None if there is none."""
+    reader, report = os.pipe()
+    try:
+        command = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(report), sandbox.supervised)
+        argv = (*command, *sandbox.argv(("true",)))
+        tried = subprocess.run(
+            argv,
+            env={"PATH": SEARCHED},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+            pass_fds=(report,),
+        )
+        os.close(report)
+        report = -1
+        ending = os.read(reader, 2)
+    finally:
+        os.close(reader)
+        if report >= 0:
+            os.close(report)
+    if tried.returncode == 0 and ending == launch.ENDED + launch.ENDED:
+        return None
+    said = clean(tried.stderr.decode(errors="replace")).strip().splitlines()[-1:]
+    return (said or [f"exit status {tried.returncode}"])[0].removeprefix("bwrap: ")[:PROBLEM_CHARS_MAX]
+
+
+def remedy_of(problem: str) -> str:
+    """Return what to do about a message of bubblewrap."""
+    for setting, wrong, remedy in SYSCTLS:
+        try:
+            if Path("/proc/sys", *setting.split(".")).read_text().strip() == wrong and os.getuid() != 0:
+                return remedy
+        except OSError:
+            continue  # this kernel does not have it
+    return next((remedy for words, remedy in REMEDIES if words.search(problem)), SEE)

@@ -1,0 +1,295 @@
+"""Tests of the sandbox: its command line, its limits in words, the remedies, and small commands in a real box."""
+
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from athena_core.system import sandbox as sandboxes
+from athena_core.system.box import launch, relay, syscalls
+from athena_core.system.process import CannotStart, Child, environment
+from athena_core.system.sandbox import (
+    DEFAULT_LIMITS,
+    MEBIBYTE,
+    Sandbox,
+    SandboxLimits,
+    SandboxRefused,
+    bubblewrap,
+    probe,
+    remedy_of,
+)
+
+BOXED = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sandboxes, "bubblewrap", lambda: "/usr/bin/bwrap")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    place = tmp_path / "workspace"
+    place.mkdir()
+    return place
+
+
+def mounts(sandbox: Sandbox) -> dict[str, str]:
+    """Return what lies at each path of the workspace: bind, ro-bind, tmpfs (empty) or null."""
+    words, found = sandbox.argv(("true",)), dict[str, str]()
+    for number, word in enumerate(words):
+        if word in {"--bind", "--ro-bind"}:
+            found[words[number + 2]] = "null" if words[number + 1] == os.devnull else word[2:]
+        elif word == "--tmpfs":
+            found[words[number + 1]] = "tmpfs"
+    root = f"{sandbox.workspace}"
+    return {path.removeprefix(root): kind for path, kind in found.items() if path.startswith(root)}
+
+
+def test_closed_paths_are_empty_and_the_directories_above_them_cannot_be_renamed(workspace: Path) -> None:
+    for place in ("a/state", "lib/deep"):
+        (workspace / place).mkdir(parents=True)
+    for file in ("a/state/log", "lib/deep/key", "token"):
+        (workspace / file).touch()
+    closed = tuple(workspace / path for path in ("a/state", "a/state/log", "lib/deep/key", "token", "missing"))
+    assert mounts(Sandbox(workspace, readonly=(workspace / "lib",), hidden=closed)) == {
+        "": "bind",
+        "/a": "bind",
+        "/a/state": "tmpfs",
+        "/lib": "ro-bind",
+        "/lib/deep": "ro-bind",  # as a bind it would be writable again
+        "/lib/deep/key": "null",
+        "/token": "null",
+    }
+
+
+def test_outer_paths_are_mounted_before_inner_ones(workspace: Path) -> None:
+    (workspace / "a" / "b").mkdir(parents=True)
+    inner = tuple(workspace / path for path in ("a/b", "a"))
+    assert list(mounts(Sandbox(workspace, readonly=inner))) == ["", "/a", "/a/b"]
+
+
+def test_a_closed_path_is_closed_under_its_link_too(workspace: Path) -> None:
+    (workspace / "real").mkdir()
+    (workspace / "link").symlink_to("real")
+    assert mounts(Sandbox(workspace, hidden=(workspace / "link",)))["/real"] == "tmpfs"
+
+
+@pytest.mark.parametrize("place", ["/", "/proc", "/dev/shm", "/sys/fs"])
+def test_a_system_directory_cannot_be_the_workspace(workspace: Path, place: str) -> None:
+    with pytest.raises(SandboxRefused, match="cannot be the workspace"):
+        Sandbox(Path(place)).argv(("true",))
+
+
+def test_the_temporary_directory_of_the_server_is_closed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = workspace / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(shared))
+    assert mounts(Sandbox(workspace))["/tmp"] == "tmpfs"
+    with pytest.raises(SandboxRefused, match="Set TMPDIR"):
+        Sandbox(shared).argv(("true",))
+
+
+def test_a_closed_path_cannot_be_bound_read_only(workspace: Path) -> None:
+    (workspace / "state" / "x").mkdir(parents=True)
+    with pytest.raises(SandboxRefused, match="is closed"):
+        Sandbox(workspace, readonly=(workspace / "state" / "x",), hidden=(workspace / "state",)).argv(("true",))
+
+
+def test_too_many_closed_paths_are_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxes, "MOUNTS_MAX", 3)
+    for number in range(4):
+        (workspace / f"{number}").touch()
+    with pytest.raises(SandboxRefused, match="more than 3 paths"):
+        Sandbox(workspace, hidden=tuple(workspace / f"{number}" for number in range(4))).argv(("true",))
+
+
+def test_a_box_with_a_proxy_starts_the_relay(workspace: Path) -> None:
+    words = Sandbox(workspace, proxy=Path("/run/x.sock")).argv(("curl", "x"))
+    assert words[-4:] == (relay.SOCKET, str(relay.PORT), "curl", "x")
+    assert words[words.index("HTTPS_PROXY") + 1] == f"http://127.0.0.1:{relay.PORT}"
+
+
+def test_without_bubblewrap_a_command_does_not_start(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxes, "bubblewrap", lambda: None)
+    with pytest.raises(SandboxRefused, match="not installed"):
+        Sandbox(workspace).argv(("true",))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (launch.MEMORY, "2147483648 bytes of memory"),
+        (launch.PROCESSES, "256 processes"),
+        (launch.CPU, "600 s of CPU"),
+        (launch.FILE, "a file of more than 1073741824 bytes"),
+        (launch.DISK, "less than 536870912 bytes are free"),
+        (launch.TMP_FILES, "65536 files"),
+        (launch.NOT_STARTED, "could not start"),
+        (launch.NOT_WATCHED, "could not be checked"),
+    ],
+)
+def test_each_limit_has_its_own_words(code: bytes, words: str) -> None:
+    assert words in str(Sandbox(Path("/w")).problem(code))
+
+
+def test_a_box_that_ended_like_its_command_has_no_problem() -> None:
+    assert Sandbox(Path("/w")).problem(launch.ENDED) is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        ("loopback: Failed to create NETLINK_ROUTE socket: Address family not supported by protocol", "AF_NETLINK"),
+        ("Can't mount proc on /newroot/proc: Operation not permitted", "ProtectProc="),
+        ("Creating new namespace failed: Operation not permitted", "RestrictNamespaces="),
+        ("Failed to make / slave: Operation not permitted", "@mount"),
+        ("Unknown option --size", "0.6 or later"),
+        ("something else", "deployment.md"),
+    ],
+)
+def test_a_message_of_bubblewrap_leads_to_a_remedy(problem: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxes, "SYSCTLS", ())
+    assert remedy in remedy_of(problem)
+
+
+# The filter of system calls
+
+
+def run_filter(number: int, *arguments: int, machine: str = "x86_64", architecture: int = 0) -> int:
+    """Return the verdict of the filter for a system call, as the kernel would."""
+    data = struct.pack(
+        "IIQ6Q", number, architecture or syscalls.AUDIT_ARCHITECTURES[machine], 0, *(*arguments, *[0] * 6)[:6]
+    )
+    program, line, held = list(struct.iter_unpack("HBBI", syscalls.program(machine))), 0, 0
+    while True:
+        code, yes, no, operand = program[line]
+        line += 1
+        match code:
+            case syscalls.LOAD:
+                held = struct.unpack_from("I", data, operand)[0]
+            case syscalls.JUMP_EQUAL:
+                line += yes if held == operand else no
+            case syscalls.JUMP_AT_LEAST:
+                line += yes if held >= operand else no
+            case syscalls.JUMP_ANY_BIT:
+                line += yes if held & operand else no
+            case _:
+                return int(operand)
+
+
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+@pytest.mark.parametrize("name", [*syscalls.REFUSED, *syscalls.MISSING])
+def test_dangerous_system_calls_fail(name: str, machine: str) -> None:
+    number = {**syscalls.REFUSED, **syscalls.MISSING}[name][syscalls.MACHINES.index(machine)]
+    if number is not None:
+        assert run_filter(number, machine=machine) & 0xFFFF0000 == syscalls.ERROR
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "allowed"),
+    [
+        ("read", (0,), True),
+        ("socket", (1, 1), True),
+        ("socket", (2, 1), True),
+        ("socket", (10, 2), True),
+        ("socket", (16, 3), True),
+        ("socket", (40, 1), False),  # AF_VSOCK
+        ("socket", (38, 5), False),  # AF_ALG
+        ("clone", (0x1200011,), True),  # fork
+        ("clone", (0x10000011,), False),  # CLONE_NEWUSER
+        ("clone", (0x20000,), False),  # CLONE_NEWNS
+        ("shmget", (0, 56), True),
+        ("shmget", (0, 65_537), False),
+        ("shmget", (0, 1 << 32), False),
+        ("fallocate", (3,), False),
+        ("chmod", (0, 0o755), True),
+        ("chmod", (0, 0o4755), False),
+        ("fchmodat", (0, 0, 0o2755), False),
+        ("openat", (0, 0, 0o100, 0o644), True),
+        ("openat", (0, 0, 0o100, 0o4755), False),
+        ("openat", (0, 0, 0, 0o4755), True),  # it creates nothing, so this argument is not read
+    ],
+)
+def test_arguments_decide_about_some_system_calls(call: str, arguments: tuple[int, ...], allowed: bool) -> None:
+    numbers = {
+        **{"read": 0, "socket": 41, "clone": 56, "shmget": 29, "fallocate": 285},
+        **{"chmod": 90, "fchmodat": 268, "openat": 257},
+    }
+    assert (run_filter(numbers[call], *arguments) == syscalls.ALLOW) is allowed
+
+
+def test_system_calls_of_other_architectures_end_the_process() -> None:
+    assert run_filter(0, architecture=0x40000003) == syscalls.KILL_PROCESS  # i386
+    assert run_filter(syscalls.X32_BIT) & 0xFFFF0000 == syscalls.ERROR
+
+
+def test_a_machine_whose_calls_are_not_known_has_no_filter() -> None:
+    with pytest.raises(ValueError, match="not in tuple"):
+        syscalls.program("riscv64")
+
+
+# Real boxes
+
+
+async def run(sandbox: Sandbox, *command: str) -> tuple[str, Child]:
+    child = await Child.start(command, environment(), fed=False, merged=True, sandbox=sandbox)
+    output = (await child.output.read()).decode()
+    await child.exited.wait()
+    await child.end()
+    return output, child
+
+
+@BOXED
+def test_a_box_works_here() -> None:
+    tried = probe()
+    assert tried.available, tried
+
+
+@BOXED
+async def test_a_boxed_command_sees_its_workspace_and_little_else(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("canary")
+    box = Sandbox(tmp_path, hidden=(tmp_path / "secret",))
+    script = "echo new > made; cat secret; ls /proc/self/fd | wc -l; ls -d /proc/[0-9]* | wc -l; id -un; exit 7"
+    output, child = await run(box, "sh", "-c", script)
+    assert child.status == 7
+    assert child.problem is None
+    assert "canary" not in output
+    assert output.split()[-1] == "athena"
+    assert (tmp_path / "made").read_text() == "new\n"
+
+
+@BOXED
+async def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
+    output, child = await run(Sandbox(tmp_path), "no-such-command")
+    assert "No such file" in output
+    assert child.problem == "the sandbox could not start the command"
+
+
+@BOXED
+@pytest.mark.parametrize(
+    ("limits", "script", "words"),
+    [
+        ({"processes": 20}, "for i in $(seq 40); do sleep 20 & done; wait", "20 processes"),
+        ({"memory_bytes": 8 * MEBIBYTE}, "x=$(head -c 12000000 /dev/zero | tr '\\0' a); sleep 20", "bytes of memory"),
+        ({"file_bytes": MEBIBYTE}, "exec head -c 2000000 /dev/zero > file", "a file of more"),
+        ({"tmp_files": 50}, "cd /tmp; touch $(seq 100); sleep 20", "files in /tmp"),
+        ({"disk_free_bytes": 1 << 60}, "sleep 20", "are free on the disk"),
+    ],
+)
+async def test_a_box_over_a_limit_is_ended(tmp_path: Path, limits: dict[str, int], script: str, words: str) -> None:
+    _, child = await run(Sandbox(tmp_path, limits=SandboxLimits(**limits)), "sh", "-c", script)
+    assert words in str(child.problem)
+    assert child.ending() == child.problem
+
+
+@BOXED
+async def test_tmp_is_private_and_small(tmp_path: Path) -> None:
+    box = Sandbox(tmp_path, limits=DEFAULT_LIMITS._replace(tmp_bytes=MEBIBYTE))
+    output, _ = await run(box, "sh", "-c", "head -c 3000000 /dev/zero > /tmp/x; wc -c < /tmp/x; touch /x /usr/x /etc/x")
+    assert str(MEBIBYTE) in output
+    assert output.count("Read-only file system") == 3
+
+
+async def test_a_box_that_cannot_be_built_starts_nothing() -> None:
+    with pytest.raises(CannotStart, match="workspace"):
+        await Child.start(("true",), environment(), sandbox=Sandbox(Path("/")))
