@@ -50,6 +50,7 @@ from athena_core.services.reactors import Reactors
 from athena_core.services.reviews.reviews import Reviews
 from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
@@ -84,6 +85,7 @@ class ControlPlane(NamedTuple):
     """The ids of the operations, in the order of the table."""
     providers: Mapping[str, Provider]
     watchdog: Watchdog
+    sandboxes: RunSandboxes
     certificate: Certificate | None
     """The TLS certificate of this server; None without TLS."""
 

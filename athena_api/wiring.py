@@ -73,6 +73,7 @@ from athena_core.services.reviews.reviews import Reviews
 from athena_core.services.runs.bulk_requests import BulkRequests
 from athena_core.services.runs.runs import Runs
 from athena_core.services.runs.waiting import RunWaiters
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.schedules.schedules import Schedules
 from athena_core.services.schedules.timer import Timer
 from athena_core.services.templates import Templates
@@ -224,6 +225,7 @@ class Wiring:
         executor = self.ids.new("exe")
         registry = register_executor(settings.state_dir, settings.database_url, executor, msgspec.json.encode(about))
         self.tools = toolbox(self.credentials)
+        self.sandboxes = RunSandboxes(required=settings.runtime_isolation_standard_require_sandbox)
         agent = Agent(
             self.compiler,
             ModelCaller(self.providers, self.prices, self.clock, self.ids),
@@ -234,6 +236,7 @@ class Wiring:
             self.clock,
             self.mask,
             self.permission_rules,
+            self.sandboxes,
             self.live.append,
             self.memory.recall if settings.memory_enabled else None,
         )
@@ -339,6 +342,8 @@ class Wiring:
             self.ids,
             self.mask,
             self.workspace,
+            self.catalog,
+            self.sandboxes,
         )
 
     def wire_schedules(self) -> None:

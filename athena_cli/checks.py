@@ -36,6 +36,7 @@ from athena_core.proxies import LOOPBACK_NAMES
 from athena_core.settings import LOCAL_SERVER_URL, Settings, load, replaced
 from athena_core.system.certificate import Certificate
 from athena_core.system.private_file import open_to_others
+from athena_core.system.sandbox import SandboxProbe, probe
 from athena_core.text import printable
 
 SPACE_BYTES_MIN = 1 << 30
@@ -70,6 +71,7 @@ def examine() -> list[CheckResult]:
         ]
     findings += _settings(settings)
     findings += check_credentials(settings.credentials_file)
+    findings.append(check_sandbox(probe(), required=settings.runtime_isolation_standard_require_sandbox))
     findings += _directory(settings.state_dir)
     findings += _server(settings)
     try:
@@ -124,6 +126,16 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
             says=f"{workspace} is not a directory",
             remedy="set ATHENA_WORKSPACE_ROOT to a directory",
         )
+
+
+def check_sandbox(found: SandboxProbe, *, required: bool) -> CheckResult:
+    """Check that commands of runs can have a sandbox here; ``required``: all commands need one."""
+    if found.available:
+        return CheckResult(check="sandbox", status="ok", says=f"bubblewrap {found.version} works")
+    status: CheckStatus = "wrong" if required else "notice"
+    return CheckResult(
+        check="sandbox", status=status, says=f"no sandbox works here: {found.reason}", remedy=found.remedy
+    )
 
 
 def check_credentials(path: Path | None) -> Iterator[CheckResult]:

@@ -22,6 +22,11 @@ ContextStrategy: TypeAlias = Literal["raw", "summary"]
 HarnessVersion: TypeAlias = Literal["v1", "v2"]
 FilesAction: TypeAlias = Literal["list", "read", "write", "replace", "delete"]
 HttpMethod: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+SandboxMode: TypeAlias = Literal["off", "preferred", "required"]
+"""Whether commands run in a sandbox: never, where one works, or only in one."""
+SandboxNetwork: TypeAlias = Literal["none", "egress"]
+IsolationProfile: TypeAlias = Literal["standard", "high-security"]
+SandboxPhase: TypeAlias = Literal["ready", "fallback", "required-unavailable", "cleaned"]
 
 # Asks
 

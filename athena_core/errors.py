@@ -515,6 +515,12 @@ class ClockJumped(Unavailable):
     retryable = True
 
 
+class SandboxUnavailable(Unavailable):
+    """The run needs a sandbox, and none works on the executor. The message has the reason and the remedy."""
+
+    code = "SANDBOX_UNAVAILABLE"
+
+
 class Halted(Unavailable):
     """All work is halted. Nothing was decided; the `Idempotency-Key` is still free. An Admin lifts the halt."""
 

@@ -120,6 +120,12 @@ def _switch(text: str) -> bool:
     raise ValueError("expected true or false")
 
 
+def _only_true(text: str) -> bool:
+    if not _switch(text):
+        raise ValueError("expected true: use sandbox.mode preferred in the profiles instead")
+    return True
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
@@ -411,6 +417,14 @@ class Settings:
         _path_or_none,
         "TOML file with the credentials that tools add to requests (credentials.md). Read again on SIGHUP.",
     )
+    runtime_isolation_standard_require_sandbox = Setting(
+        "false",
+        _switch,
+        "Require a sandbox for commands of runs and reviews, whatever their harness profile says.",
+    )
+    runtime_isolation_high_security_require_sandbox = Setting(
+        "true", _only_true, "Always `true`: runs whose profile has `sandbox.mode` `required` need a sandbox."
+    )
     allowed_hosts = Setting(
         "",
         _hosts,
@@ -449,23 +463,14 @@ CLOSED = ("credentials_file", "tls_key_file")
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
 
+KEPT, UNLOCKED = "not used; the log keeps all events", "not used; the log needs no lock service"
 REPLACED: Mapping[str, str] = {
-    "ATHENA_RUN_HISTORY_RETENTION_DAYS": "not used; the log keeps all events",
-    "ATHENA_RETENTION_SWEEP_MS": "not used; the log keeps all events",
-    "ATHENA_EVENTS_MAX_RECORDS": "not used; the log keeps all events",
-    "ATHENA_EVENTS_MAX_AGE_MS": "not used; the log keeps all events",
-    "ATHENA_EVENTS_MAX_BYTES": "not used; the log keeps all events",
-    "ATHENA_EVENT_RETENTION_DAYS": "not used; the log keeps all events",
-    "ATHENA_EVENT_MAX_BYTES": "not used; the log keeps all events",
-    "ATHENA_DISTRIBUTED_LOCK_PROVIDER": "not used; the log needs no lock service",
-    "ATHENA_REDIS_URL": "not used; the log needs no lock service",
+    **{f"ATHENA_{name}": KEPT for name in ("RUN_HISTORY_RETENTION_DAYS", "RETENTION_SWEEP_MS", "EVENTS_MAX_RECORDS")},
+    **{f"ATHENA_EVENT{name}": KEPT for name in ("S_MAX_AGE_MS", "S_MAX_BYTES", "_RETENTION_DAYS", "_MAX_BYTES")},
+    **dict.fromkeys(("ATHENA_DISTRIBUTED_LOCK_PROVIDER", "ATHENA_REDIS_URL"), UNLOCKED),
     "ATHENA_FLEET_METRICS_PROVIDER": "not used; fleet figures are computed from events",
 }
 """Settings of the original server without a meaning here, with the text of their warning."""
-
-
-ADDRESS, TOKENS = "ATHENA_API_BASE_URL", ("ATHENA_TOKEN", "ATHENA_TOKEN_FILE")
-"""The variables with the server that the command line calls, and with the token that it sends there."""
 
 
 def load(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
@@ -473,9 +478,10 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
     dotenv = (directory or Path.cwd()) / ".env"
     present = dict(os.environ if environment is None else environment)
     values = read_dotenv(dotenv) | present
-    if values.get(ADDRESS) != present.get(ADDRESS) and any(present.get(name) for name in TOKENS):
+    address = "ATHENA_API_BASE_URL"
+    if values.get(address) != present.get(address) and any(map(present.get, ("ATHENA_TOKEN", "ATHENA_TOKEN_FILE"))):
         raise ConfigError(
-            f"{ADDRESS}: .env sets it, but the token is in the environment. Set both in one place, because the "
+            f"{address}: .env sets it, but the token is in the environment. Set both in one place, because the "
             "directory of another person must not choose where the token is sent"
         )
     found: dict[str, object] = {}

@@ -14,6 +14,7 @@ import msgspec
 from benchmarks.access_tokens import ACCESS_TOKENS
 from benchmarks.asks import ASKS
 from benchmarks.beside import BESIDE
+from benchmarks.boxes import BOXES
 from benchmarks.fanout import FANOUTS
 from benchmarks.footprint import FOOTPRINTS
 from benchmarks.identity import IDENTITIES
@@ -39,6 +40,7 @@ ALL: dict[str, Callable[[Bench], Iterable[Section]]] = {
     **ACCESS_TOKENS,
     **QUEUES,
     **ASKS,
+    **BOXES,
     **SCHEDULES,
     **MEMORY,
     **FOOTPRINTS,

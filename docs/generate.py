@@ -28,7 +28,7 @@ from athena_core.errors import AthenaError, ProviderError, retry_with
 from athena_core.event import Event
 from athena_core.settings import SETTINGS
 from athena_core.system.problems import LOOPS
-from athena_core.tools import evidence, files, http, memory, shell, toolbox, workspace
+from athena_core.tools import egress_proxy, evidence, files, http, memory, shell, toolbox, workspace
 from athena_core.values import TOOL_BYTES_MAX, Role
 from docs import layout, python_client, python_events, python_sync, typescript_client
 from projections.feed import REFERRING
@@ -258,6 +258,7 @@ PLAIN = frozenset(
         "retryWith",
         "retryable",
         "role",
+        "sandbox",
         "ruleId",
         "runId",
         "runTemplateId",
@@ -635,6 +636,23 @@ def loops_table() -> str:
     return "\n".join(lines)
 
 
+def egress_limits() -> list[tuple[str, str, str]]:
+    """Return the limits of the egress proxy."""
+    most = egress_proxy.EgressLimits()
+    return [
+        ("egress: connections of a run at once", f"{most.connections_max}; further ones wait", ""),
+        ("egress: connections of all runs at once", "an eighth of the file descriptors (`LimitNOFILE`)", ""),
+        ("egress: bytes of a run, both ways", f"{most.bytes_max:,} bytes", ""),
+        (
+            "egress: a request line with its headers",
+            f"{egress_proxy.HEAD_BYTES_MAX:,} bytes, {egress_proxy.HEADERS_MAX} headers, {most.head_seconds:.0f} s",
+            "",
+        ),
+        ("egress: looking up and connecting to a host", f"{most.connect_seconds:.0f} s", ""),
+        ("egress: a connection", f"{most.connection_seconds:,.0f} s, {most.idle_seconds:.0f} s without a byte", ""),
+    ]
+
+
 def limits_table() -> str:
     """Return the table of the limits of tools, with the profile field that changes each."""
     limits = [
@@ -651,6 +669,7 @@ def limits_table() -> str:
         ("`http`: the body of a response", f"{http.RESPONSE_BYTES:,} bytes", "`toolPolicies.http.responseBytesMax`"),
         ("`http`: a URL", f"{http.URL_CHARS_MAX:,} characters", ""),
         ("`http`: the body of a request", f"{http.BODY_CHARS_MAX:,} characters", ""),
+        *egress_limits(),
         ("`memory`: a note", f"{memory.FILE_BYTES_MAX:,} bytes", ""),
         ("`memory`: a search", f"{memory.FILES_MAX:,} notes, {memory.SEARCH_BYTES_MAX:,} bytes", ""),
         ("`memory`: results", f"{memory.RESULTS}, at most {memory.RESULTS_MAX}", "`max_results` of the call"),

@@ -132,6 +132,8 @@ READERS = {
     "athena_core/clock.py",
     "athena_core/settings.py",
     "athena_core/system/own_environment.py",
+    "athena_core/system/box/launch.py",
+    "athena_core/system/box/relay.py",
     "athena_core/system/supervisor.py",
 }
 

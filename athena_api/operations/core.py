@@ -17,6 +17,7 @@ from athena_core.log.writer import REFUSALS
 from athena_core.services.clock_jumps import AcceptedClock
 from athena_core.services.execution.liveness import ProcessKind
 from athena_core.system.problems import Problem
+from athena_core.system.sandbox import SandboxProbe
 from athena_core.values import FEED_SCAN_EVENTS_MAX, ID_PART_CHARS_MIN, PAGE_BYTES_MAX, PAGE_ITEMS_MAX, Role
 from projections import ALL, ids
 
@@ -66,6 +67,14 @@ class LimitCapabilities(Value):
     requests_per_second: int | None = None
 
 
+class SandboxCapabilities(Value):
+    """The sandbox for commands of this server's runs: if it works, and else the reason and the remedy."""
+
+    available: bool
+    reason: str | None = None
+    remedy: str | None = None
+
+
 class Capabilities(Value):
     """Features, providers, event types and limits of the server.
 
@@ -89,6 +98,7 @@ class Capabilities(Value):
     limits: LimitCapabilities
     demo: bool | None = None
     credentials: tuple[str, ...] | None = None
+    sandbox: SandboxCapabilities | None = None
 
 
 class CallerToken(Value):
@@ -207,7 +217,9 @@ class Workers(Value):
 
 async def get_capabilities(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
     """Get the features, providers and limits of the server."""
-    return Reply(data=capabilities_of(plane, call.who.role), position=call.position)
+    executes = plane.settings.executor == "inline"
+    found = await plane.sandboxes.probed() if executes else None
+    return Reply(data=capabilities_of(plane, call.who.role, found), position=call.position)
 
 
 async def get_caller(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) -> Reply:
@@ -251,17 +263,21 @@ async def list_workers(plane: "ControlPlane", call: ApiCall[NoBody, NoQuery]) ->
     return Reply(data=await workers_of(plane), position=call.position)
 
 
-def capabilities_of(plane: "ControlPlane", role: Role) -> Capabilities:
-    """Return the capabilities of this server. Only who may create profiles gets the names of credentials."""
+def capabilities_of(plane: "ControlPlane", role: Role, sandbox: SandboxProbe | None) -> Capabilities:
+    """Return the capabilities of this server; ``sandbox`` is None if it executes no runs.
+
+    Only who may create profiles gets the names of credentials, and why no sandbox works.
+    """
     settings = plane.settings
-    named = plane.credentials.configured and role.reaches(Role.OPERATOR)
+    creates = role.reaches(Role.OPERATOR)
+    named = plane.credentials.configured and creates
     executes = settings.executor == "inline"  # else workers may have keys that this server lacks
     return Capabilities(
         execution_backend="local",
         state_store="sqlite" if settings.database_url is None else "postgres",
         supports_pods=False,
         supports_cpu_mem_metrics=False,
-        supports_sandbox=False,
+        supports_sandbox=sandbox is not None and sandbox.available,
         supports_a2a_bus=True,
         version=__version__,
         log_id=plane.log.log_id,
@@ -301,8 +317,13 @@ def capabilities_of(plane: "ControlPlane", role: Role) -> Capabilities:
             refusals_per_day_in_all=settings.refusals_per_day_in_all,
         ),
         credentials=tuple(sorted(plane.credentials.names)) if named else None,
+        sandbox=_shown_sandbox(sandbox) if creates and sandbox is not None else None,
         demo=settings.demo or None,
     )
+
+
+def _shown_sandbox(found: SandboxProbe) -> SandboxCapabilities:
+    return SandboxCapabilities(available=found.available, reason=found.reason, remedy=found.remedy)
 
 
 def health_of(plane: "ControlPlane", head: Position) -> Health:

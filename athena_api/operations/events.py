@@ -38,7 +38,6 @@ CONTRACT_TYPES = frozenset(
         "policy.generated",
         "policy.mutated",
         "sandbox.egress-policy",
-        "sandbox.lifecycle",
         "sandbox.quota-exceeded",
         "specialist.run.completed",
         "specialist.run.failed",
@@ -87,6 +86,7 @@ class EventRecord(Value):
     parent_run_id: str | None = None
     retry_of: str | None = None
     policy: dict[str, Any] | None = None
+    sandbox: dict[str, Any] | None = None
     scope: dict[str, tuple[str, ...]] | None = None
     undecodable: bool | None = None
 

@@ -75,6 +75,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         answer=PersonaRunOutput,
         accepted=reviews.PersonaRunDetails,
         errors=(
+            "SANDBOX_UNAVAILABLE",
             *("PROVIDER_NOT_FOUND", "CONTEXT_OVERFLOW", "NOT_FOUND", "RATE_LIMITED"),
             *("POLICY_CONCURRENCY_LIMIT_EXCEEDED", "POLICY_BUDGET_EXCEEDED"),
         ),

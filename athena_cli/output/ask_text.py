@@ -166,7 +166,7 @@ def _http(tool: str, rest: dict[str, Any], width: int) -> Iterator[str]:
 
 def _to(url: str) -> str:
     """Return the host that a URL names."""
-    from athena_core.tools.http import target_of
+    from athena_core.tools.destination import target_of
     from athena_core.tools.refusal import ToolRefused
 
     try:

@@ -29,6 +29,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "token.revoked": ("cause", "by", "tokenId"),
     "authn.failed": ("code", "count", "tokenId"),
     "tool.called": ("toolName", "refused", "credentials"),
+    "sandbox.lifecycle": ("sandbox.phase", "sandbox.reason"),
     "transcript.appended": ("role", "toolName", "chars"),
     "usage.recorded": ("model", "inputTokens", "outputTokens", "costMicroUsd"),
     "evidence.attached": ("label", "evidenceType"),
@@ -44,7 +45,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "workflow.approval.requested": ("stepId", "message"),
     "workflow.step.failed": ("stepId", "code"),
 }
-"""Members of payloads, by type of event."""
+"""Members of payloads (and ``sandbox``, beside the payload), by type of event."""
 
 USUAL = ("id", "stepId", "status", "reason", "code", "displayName", "model", "updatedBy", "requestedBy", "count")
 """Members of all other events, if present."""
@@ -155,7 +156,8 @@ def summary_of(event: Mapping[str, Any]) -> str:
     if payload.get("verificationStatus") == "verification-failed":
         return "verification failed"
     names = MEMBERS.get(event.get("type", ""), USUAL)
-    parts = (_part(name.rpartition(".")[2], _at(payload, name)) for name in names)
+    shown = {**payload, "sandbox": event.get("sandbox")}
+    parts = (_part(name.rpartition(".")[2], _at(shown, name)) for name in names)
     return line(" · ".join(part for part in parts if part))
 
 

@@ -12,6 +12,8 @@ from athena_core.enums import (
     FilesAction,
     HarnessVersion,
     HttpMethod,
+    SandboxMode,
+    SandboxNetwork,
     VerificationKind,
 )
 from athena_core.values import (
@@ -31,6 +33,10 @@ from athena_core.values import (
 
 CREDENTIALS_MAX = 16
 """Maximum number of credentials of a profile."""
+READ_ONLY_MAX = 32
+"""Maximum number of paths that a profile adds to the sandbox of its commands."""
+PATH_CHARS_MAX = 1_024
+"""Maximum length of such a path."""
 
 
 class HarnessConfig(Body):
@@ -186,6 +192,22 @@ class VerificationPolicy(Body):
     contains: LongText | None = None
 
 
+ReadOnlyPath: TypeAlias = Annotated[str, msgspec.Meta(min_length=2, max_length=PATH_CHARS_MAX)]
+
+
+class SandboxPolicy(Body):
+    """The sandbox of the commands of a run, whether tool ``shell`` or a verification policy starts them.
+
+    ``preferred``: commands run without a sandbox where none works, which is recorded. ``required``: the run is refused
+    there. Network ``egress``: the hosts of ``allowedEgress`` can be reached through a proxy. ``readOnly``: absolute
+    paths that commands may read beside the system and the workspace.
+    """
+
+    mode: SandboxMode
+    network: SandboxNetwork | None = None
+    read_only: Annotated[tuple[ReadOnlyPath, ...], msgspec.Meta(max_length=READ_ONLY_MAX)] | None = None
+
+
 class HarnessSpec(Body):
     """A harness profile as a client writes it."""
 
@@ -199,6 +221,7 @@ class HarnessSpec(Body):
         None
     )
     asks: AskPolicy | None = None
+    sandbox: SandboxPolicy | None = None
 
 
 class HarnessProfile(HarnessSpec, kw_only=True):

@@ -18,6 +18,7 @@ from athena_core.definitions.profile import (
     HttpMatch,
     HttpPolicy,
     HttpRule,
+    SandboxPolicy,
     ShellMatch,
     ShellPolicy,
     ShellRule,
@@ -44,6 +45,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "contains": ("contains",),
 }
 """The field that each kind of verification policy requires. Only the first kind may have ``evidenceType``."""
+
+OF_THE_KERNEL = ("/proc", "/sys", "/dev", "/run", "/tmp")
+"""Directories of which a sandbox has its own; the host's are never shown."""
 
 CREDENTIAL_TOOL = "http"
 """The tool whose requests carry the credentials of a profile."""
@@ -118,6 +122,8 @@ def normalise_profile(
     tools = tuple(dict.fromkeys(spec.config.tools))
     if spec.tool_policies is not None:
         _check_tools(spec.tool_policies, tools, any(policy.command for policy in policies))
+    if spec.sandbox is not None:
+        _check_sandbox(spec.sandbox, egress)
     config = replace(spec.config, tools=tools, credentials=_normal_credentials(spec.config, credentials))
     return replace(spec, config=config, allowed_egress=egress or None, verification_policies=policies or None)
 
@@ -192,6 +198,22 @@ def _check_rule(rule: ShellRule | HttpRule | FilesRule, field: str) -> None:
                 raise ConfigError.of(f"{field}.match.host", f"{host!r} is not a host", remedy)
         case FilesMatch(path=path):
             _check_inside(f"{field}.match.path", path)
+
+
+def _check_sandbox(policy: SandboxPolicy, egress: tuple[Egress, ...]) -> None:
+    """Check that ``egress`` has hosts, and that the paths are plain, absolute and not below a directory of the box."""
+    if policy.network == "egress" and not egress:
+        remedy = "list the hosts in allowedEgress, or use network none"
+        raise ConfigError.of("sandbox.network", "egress needs hosts, and allowedEgress is empty", remedy)
+    for index, text in enumerate(policy.read_only or ()):
+        path, field = PurePosixPath(text), f"sandbox.readOnly[{index}]"
+        plain = str(path) == text and path.is_absolute() and ".." not in path.parts and text.isprintable()
+        if not plain or text == "/" or text.startswith("//"):
+            remedy = "use a path like /opt/tools: absolute, without .., and not / itself"
+            raise ConfigError.of(field, f"{text[:100]!r} is not a plain absolute path", remedy)
+        if any(path.is_relative_to(own) for own in OF_THE_KERNEL):
+            remedy = f"use a path outside of {', '.join(OF_THE_KERNEL)}"
+            raise ConfigError.of(field, "a sandbox has its own directory there", remedy)
 
 
 def _check_inside(field: str, path: str | None) -> None:

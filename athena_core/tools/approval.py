@@ -17,7 +17,7 @@ from athena_core.definitions.profile import (
     ToolPolicy,
 )
 from athena_core.enums import Approval
-from athena_core.tools.http import is_host, target_of
+from athena_core.tools.destination import is_host, target_of
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import parts_of
 

@@ -11,10 +11,11 @@ import anyio
 from athena_core.definitions.profile import ShellPolicy
 from athena_core.providers.mask import HELD_CHARS_MAX, Mask
 from athena_core.system.process import CHUNK_BYTES, REAP_SECONDS, CannotStart, Child, environment
+from athena_core.system.sandbox import SandboxRefused
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import EVIDENCE, ToolContext, ToolResult, parameters, tool_evidence
-from athena_core.tools.workspace import parts_of
+from athena_core.tools.workspace import Parts, parts_of
 from athena_core.values import LIST_ITEMS_MAX, ToolSpec
 
 TIMEOUT_MS = 60_000
@@ -49,7 +50,8 @@ SPEC = ToolSpec(
 class ShellTool:
     """A tool that runs commands that start, word by word, with an entry of ``toolPolicies.shell.commands``.
 
-    The command gets PATH, HOME, LANG and settings of git. All its descendants are killed when the call ends.
+    The command gets PATH, HOME, LANG and settings of git. All its descendants are killed when the call ends. It runs
+    in a sandbox if the profile says so.
     """
 
     spec = SPEC
@@ -68,33 +70,43 @@ class ShellTool:
         output = ShellOutput(policy.output_bytes_max or OUTPUT_BYTES)
         parts = (*parts_of(policy.directory or ""), *parts_of(arguments.get("directory", "")))
         try:
-            with bench.workspace.directory(parts) as directory:
-                there = _path(directory, bench.workspace.root.joinpath(*parts))
-                variables = environment(
-                    await anyio.to_thread.run_sync(_object_format, bench.workspace.root.joinpath(*parts))
-                )
-                child = await Child.start(argv, variables, directory=there, fed=False, merged=True)
+            child, boxed_ms = await _start(argv, bench, parts)
             try:
                 with anyio.move_on_after(timeout_ms / 1_000):
                     await _follow(child, output)
                 stopped = not child.exited.is_set()
             finally:
                 await child.end()
-        except CannotStart as error:
+        except (CannotStart, SandboxRefused) as error:
             return ToolResult(content=f"The command could not be started: {error}", is_error=True)
         except OSError as error:
             return ToolResult(content=f"{'/'.join(parts) or '.'}: {error.strerror}", is_error=True)
-        ending = child.ending()
+        ending = child.problem or child.ending()
         if stopped:
             ending = f"stopped after {timeout_ms} ms. Split the work, or have toolPolicies.shell.timeoutMs raised"
         content = f"[{ending}]\n{output.text(bench.mask)}"
         return ToolResult(
             content=content,
             is_error=child.status != 0 or stopped,
+            boxed_ms=boxed_ms,
             changed=True,
             truncated=output.left_out > 0,
             shown=tool_evidence(arguments.get("evidence"), content, workspace=True, exit_code=child.status),
         )
+
+
+async def _start(argv: tuple[str, ...], bench: ToolContext, parts: Parts) -> tuple[Child, int | None]:
+    """Start a command in a directory of the workspace. Return it, and the milliseconds that it took in a sandbox."""
+    path = bench.workspace.root.joinpath(*parts)
+    with bench.workspace.directory(parts) as directory:
+        variables = environment(await anyio.to_thread.run_sync(_object_format, path))
+        if bench.box is None:
+            there = _path(directory, path)
+            return await Child.start(argv, variables, directory=there, fed=False, merged=True), None
+        since = anyio.current_time()
+        box = await anyio.to_thread.run_sync(bench.box.around, bench.workspace)
+        child = await Child.start(argv, variables, directory=path.absolute(), fed=False, merged=True, sandbox=box)
+        return child, round((anyio.current_time() - since) * 1_000)
 
 
 class ShellOutput:

@@ -1,12 +1,14 @@
 """The contract of a tool: a description for the model, and a call that always ends with a result."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from athena_core.definitions.profile import Egress, ToolPolicies
 from athena_core.enums import EvidenceType
 from athena_core.event import Value
 from athena_core.providers.mask import Mask
+from athena_core.system.sandbox import DEFAULT_LIMITS, Sandbox, SandboxLimits
 from athena_core.text import clean
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.workspace import Workspace
@@ -37,13 +39,15 @@ class ToolEvidence(Value):
 class ToolResult(Value):
     """The result of a call. ``content`` is the text for the model.
 
-    ``changed``: the workspace may have changed. ``truncated``: the content was cut at a limit.
+    ``changed``: the workspace may have changed. ``truncated``: the content was cut at a limit. ``boxed_ms``: the time
+    that a command took to start in its sandbox; None without one.
     """
 
     content: str
     is_error: bool = False
     changed: bool = False
     truncated: bool = False
+    boxed_ms: int | None = None
     shown: ToolEvidence | None = None
 
 
@@ -55,11 +59,33 @@ class BadArguments(ToolRefused):
     """The arguments are not a JSON object that matches the tool's schema."""
 
 
+class CommandBox(Value):
+    """The sandbox of a run's commands: paths to read beside the system and the workspace, and the proxy's socket."""
+
+    readonly: tuple[Path, ...] = ()
+    proxy: Path | None = None
+    limits: SandboxLimits = DEFAULT_LIMITS
+
+    def around(self, workspace: Workspace) -> Sandbox:
+        """Return the sandbox of the next command: what the workspace closes now is hidden. It blocks.
+
+        Raise SandboxRefused.
+        """
+        places = workspace.places_in_box()
+        return Sandbox(
+            workspace=workspace.root.absolute(),
+            readonly=(*self.readonly, *places.readonly),
+            hidden=places.hidden,
+            proxy=self.proxy,
+            limits=self.limits,
+        )
+
+
 class ToolContext(Value):
     """The surroundings of a run's tools: its workspace, the mask for what they read, and the rules of its profile.
 
     ``scoped`` is True if a scope restricts the run. ``credentials`` are the names of the profile's credentials, and
-    ``carries`` the names of those that the call was recorded with.
+    ``carries`` the names of those that the call was recorded with. Commands run in ``box``; None: without a sandbox.
     """
 
     workspace: Workspace
@@ -69,6 +95,7 @@ class ToolContext(Value):
     scoped: bool = False
     credentials: tuple[str, ...] = ()
     carries: tuple[str, ...] = ()
+    box: CommandBox | None = None
 
 
 class Tool(Protocol):

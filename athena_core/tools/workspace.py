@@ -15,6 +15,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 import athena_core
 from athena_core.settings import Settings
+from athena_core.system.sandbox import SandboxRefused
 from athena_core.tools.refusal import PathRefused, ToolRefused
 
 PATH_CHARS_MAX = 1_000
@@ -39,6 +40,10 @@ CLOSED_NAMES: Mapping[str, str] = {
     **dict.fromkeys((".npmrc", ".pypirc", ".pgpass", ".ssh", ".gnupg", ".aws", ".kube", ".docker"), CREDENTIALS),
 }
 """Names that are closed everywhere, ignoring case, with the reason."""
+REPOSITORIES = frozenset((".git", ".hg", ".svn", ".jj"))
+"""Closed names that commands in a sandbox may read, so that git works there, but not change."""
+SEARCHED_MAX = 500_000
+"""Maximum number of entries of a workspace in which commands run in a sandbox."""
 
 PACKAGES = ("athena_core", "athena_api", "athena_cli", "projections")
 DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal")
@@ -56,6 +61,13 @@ class DirectoryEntry(NamedTuple):
     parts: Parts
     mode: int
     size: int
+
+
+class PlacesInBox(NamedTuple):
+    """The paths of a workspace that a sandbox hides, and those that it shows read-only."""
+
+    hidden: tuple[Path, ...]
+    readonly: tuple[Path, ...]
 
 
 def parts_of(path: str) -> Parts:
@@ -251,6 +263,34 @@ class Workspace:
                     yield from self._walk(there, parts, begin, known, deep=True)
                 finally:
                     os.close(there)
+
+    def places_in_box(self) -> PlacesInBox:
+        """Return what a sandbox hides of the tree, under any name, and what it shows read-only.
+
+        Repositories and code of the server are read-only. Raise SandboxRefused if the tree is too large to search.
+        """
+        root, known = self.root.absolute(), {inode for _, inode in self._identities()}
+        hidden, readonly, left = set(self._files), set[Path](), SEARCHED_MAX
+        above: list[Parts] = [()]
+        while above:
+            parts = above.pop()
+            try:
+                found = os.scandir(root.joinpath(*parts))
+            except OSError:
+                continue  # deleted meanwhile, or not readable for commands either
+            with found:
+                for entry in found:
+                    left -= 1
+                    there = (*parts, entry.name)
+                    if entry.name.casefold() in REPOSITORIES or (self._code and _folded(there) in self._code):
+                        readonly.add(root.joinpath(*there))
+                    elif self._why(there) is not None or entry.inode() in known:
+                        hidden.add(root.joinpath(*there))
+                    elif entry.is_dir(follow_symlinks=False):
+                        above.append(there)
+            if left < 0:
+                raise SandboxRefused(f"the workspace has more than {SEARCHED_MAX} files, too many to search")
+        return PlacesInBox(tuple(sorted(hidden)), tuple(sorted(readonly)))
 
     def _why(self, parts: Parts) -> str | None:
         """Return the reason why a path is closed by name. Its parents must be open."""

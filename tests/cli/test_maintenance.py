@@ -10,8 +10,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from athena_cli.checks import check_credentials
+from athena_cli.checks import check_credentials, check_sandbox
 from athena_core.event import Position
+from athena_core.system.sandbox import SandboxProbe
 from tests.cli.conftest import Here
 from tests.cli.terminal import Terminal
 from tests.conftest import Serve
@@ -277,3 +278,12 @@ def test_the_doctor_reads_each_credential_and_shows_none(tmp_path: Path) -> None
     (refused,) = check_credentials(path)
     assert refused.status == "wrong"
     assert tuple(check_credentials(None)) == ()
+
+
+def test_doctor_says_why_no_sandbox_works() -> None:
+    broken = SandboxProbe(False, "0.11.0", "no user namespaces", "Set user.max_user_namespaces.")
+    for required, status in ((False, "notice"), (True, "wrong")):
+        found = check_sandbox(broken, required=required)
+        assert (found.status, found.remedy) == (status, broken.remedy)
+        assert found.says == "no sandbox works here: no user namespaces"
+    assert check_sandbox(SandboxProbe(True, "0.11.0"), required=True).says == "bubblewrap 0.11.0 works"

@@ -48,6 +48,7 @@ from athena_core.services.proof.rules import Rules
 from athena_core.services.runs import admission
 from athena_core.services.runs.admission import RunTransaction
 from athena_core.services.runs.prepared import ExecutorCapacity
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.tools.tool import Tool, ToolResult
 from athena_core.tools.toolbox import toolbox
 from athena_core.tools.workspace import Workspace
@@ -336,6 +337,7 @@ class Executor:
             cast(Any, self.plane),
             Mask(()),
             rules=self.plane.permission_rules,
+            sandboxes=RunSandboxes(required=False),
         )
         self._held[run_id] = agent.work(assignment, recorder), recorder
         self.points[run_id] = "begin"

@@ -19,7 +19,7 @@ SWITCHES = (
         "HISTORY_STRIP_CONTROL_CHARS",
         "MASK_SECRETS",
     ),
-    *("MEMORY_ENABLED", "MEMORY_INCLUDE_TRANSCRIPTS", "SCHEDULER"),
+    *("MEMORY_ENABLED", "MEMORY_INCLUDE_TRANSCRIPTS", "RUNTIME_ISOLATION_STANDARD_REQUIRE_SANDBOX", "SCHEDULER"),
 )
 WRONG = {
     **{f"ATHENA_{name}": ["0", "-1", "1e3", "99999999999999"] for name in COUNTS},
@@ -55,6 +55,7 @@ WRONG = {
     "ATHENA_AUTH_GROUP_ROLE_MAP": ["admins", "admins:root", "a:Viewer,a:Admin"],
     "ATHENA_TOKEN": ["ath_short", "a token with spaces in it"],
     "ATHENA_ANCHOR_TOKEN": ["ath_short", "tok\u00e9n-of-16-characters"],
+    "ATHENA_RUNTIME_ISOLATION_HIGH_SECURITY_REQUIRE_SANDBOX": ["false", "maybe"],
     "ATHENA_TLS_CERT_FILE": ["/nowhere/cert.pem"],
     "ATHENA_ALLOWED_HOSTS": ["a/b", "a:80", "a,,b", "*"],
     "ATHENA_ALLOWED_ORIGINS": ["example.org", "*", "https://a/b", "null"],

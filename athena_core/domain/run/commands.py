@@ -30,6 +30,7 @@ from athena_core.domain.run.events import (
     RunStarted,
     RunStep,
     RunTimedOut,
+    SandboxLifecycle,
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
@@ -415,7 +416,7 @@ def _despite_cancel(step: RunStep, unmade: Collection[str | None]) -> RunStep | 
     match step:
         case TranscriptAppended(kind="tool-result", tool_call_id=call) if call in unmade:
             return None
-        case UsageRecorded() | EvidenceAttached() | TranscriptAppended(kind="tool-result"):
+        case UsageRecorded() | EvidenceAttached() | SandboxLifecycle() | TranscriptAppended(kind="tool-result"):
             return step
         case TranscriptAppended(role="assistant") if step.chars:
             return replace(step, partial=True)

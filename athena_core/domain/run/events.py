@@ -12,6 +12,7 @@ from athena_core.enums import (
     EvidenceSource,
     EvidenceType,
     FailureAction,
+    IsolationProfile,
     PauseReason,
     PolicyEngine,
     PolicyRuleType,
@@ -20,6 +21,8 @@ from athena_core.enums import (
     RequeueReason,
     RunAskKind,
     RunEndStatus,
+    SandboxNetwork,
+    SandboxPhase,
     TranscriptKind,
     TranscriptRole,
     VerificationStatus,
@@ -222,6 +225,40 @@ class EvidenceAttached(Event):
     free_label: Text = None
     content: Text = None
     content_salt: Text = None
+
+
+class SandboxReport(Value):
+    """The envelope member ``sandbox``: a phase of the sandbox of a run.
+
+    ``backend`` is the contract's word for any sandbox, ``provider`` the program. ``reason`` is the code of the problem
+    of a phase without a sandbox. ``latency_ms_startup`` is the time that the first command took to start.
+    """
+
+    schema_version: int
+    backend: Literal["agent-sandbox"]
+    phase: SandboxPhase
+    provider: Literal["bwrap"]
+    isolation_profile: IsolationProfile
+    network: SandboxNetwork
+    latency_ms_startup: int | None = None
+    reason: str | None = None
+
+
+class SandboxLifecycle(Event):
+    """The sandbox of the run's commands reached a phase, or does not work on the executor.
+
+    ``ready``: a lease started its first command in it. ``fallback``: none works, so commands run without one.
+    ``required-unavailable``: none works, so the run fails. ``cleaned``: the run ended, and nothing of it is left.
+    """
+
+    TYPE: ClassVar[str] = "sandbox.lifecycle"
+    SHOWS: ClassVar[Shows] = Shows(
+        views="the page of the run folds it from the run's events",
+        explain=True,
+        simulate=FREES_NOTHING,
+        console=True,
+    )
+    sandbox: Annotated[SandboxReport | None, EXTRA] = None
 
 
 class UsageRecorded(Event):
@@ -519,5 +556,14 @@ STATUS_OF_ENDING: dict[str, RunEndStatus] = {
     RunTimedOut.TYPE: "timed-out",
     RunCrashed.TYPE: "crashed",
 }
-RunStep = MemoryRecalled | TranscriptAppended | ToolCalled | EvidenceAttached | UsageRecorded | RunAsked | RunAnswered
+RunStep = (
+    MemoryRecalled
+    | TranscriptAppended
+    | ToolCalled
+    | EvidenceAttached
+    | SandboxLifecycle
+    | UsageRecorded
+    | RunAsked
+    | RunAnswered
+)
 """The events that an executor records during a run. Its only answers are those by a permission rule."""

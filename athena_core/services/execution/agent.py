@@ -59,6 +59,7 @@ from athena_core.services.execution.verification import (
     to_evidence,
 )
 from athena_core.services.runs.admission import BudgetRequest
+from athena_core.services.sandboxes import RunSandbox, RunSandboxes
 from athena_core.tools.refusal import ToolRefused
 from athena_core.tools.tool import ToolContext, ToolResult
 from athena_core.tools.workspace import Workspace
@@ -138,6 +139,7 @@ class Agent:
         clock: Clock,
         mask: Mask,
         rules: PermissionRules,
+        sandboxes: RunSandboxes,
         show: ShowText | None = None,
         search: SearchNotes | None = None,
     ) -> None:
@@ -150,6 +152,8 @@ class Agent:
         self._mask = mask
         self._show = show
         self._search = search
+        self._sandboxes = sandboxes
+        self._boxes: dict[str, RunSandbox] = {}
         self._writing: dict[str, int] = {}
         self._requested = RequestedCalls(tools, mask, ids, clock, rules)
         self._in_vain: dict[str, tuple[int, list[CallCost]]] = {}
@@ -159,6 +163,20 @@ class Agent:
 
         Raise the errors of the provider and the context. The deadline is the caller's cancel scope.
         """
+        request = assignment.request
+        profile = request.harness_profile_snapshot
+        async with self._sandboxes.opened(profile, named=request.profile_named) as sandbox:
+            self._boxes[assignment.run_id] = sandbox
+            if sandbox.refusal is not None:
+                failed = run_failed(sandbox.refusal.code, sandbox.refusal.message)
+                return RunEnd(sandbox.beginning(), failed)
+            first = sandbox.beginning()
+            if first and not await recorder.record(first):
+                return None
+            return await self._work(assignment, recorder, sandbox)
+
+    async def _work(self, assignment: RunAssignment, recorder: RunRecorder, sandbox: RunSandbox) -> RunEnd | None:
+        """Take steps until the run ends or pauses; see ``work``."""
         profile = assignment.request.harness_profile_snapshot
         turns_max = profile.policies.max_turns or TURNS_DEFAULT
         progress, turn = assignment.progress, None
@@ -170,7 +188,7 @@ class Agent:
                         return asked
                     turn, steps = asked, asked.steps
                 case CallTool() as made:
-                    steps = await self._call(assignment, made)
+                    steps = await self._call(assignment, made, sandbox)
                 case AllowCall(ask=ask, arguments=arguments):
                     steps = self._requested.allowed(profile, ask, arguments)
                 case AnswerCall() as step:
@@ -188,13 +206,13 @@ class Agent:
                     await recorder.pause()
                     return None
                 case JudgeAnswer():
-                    return await self._end(assignment, progress, turn, ())
+                    return await self._end(assignment, progress, turn, (), sandbox)
                 case GiveUp() as given_up:
                     return RunEnd((), run_failed(given_up.code, given_up.message))
             progress = after(progress, steps)
             match next_step(progress, turns_max):
                 case JudgeAnswer() if not _runs_command(profile):
-                    return await self._end(assignment, progress, turn, steps)
+                    return await self._end(assignment, progress, turn, steps, sandbox)
                 case GiveUp() as given_up:
                     return RunEnd(without_asks(steps), run_failed(given_up.code, given_up.message))
             try:
@@ -238,8 +256,14 @@ class Agent:
         turn, calls = self._in_vain.pop(assignment.run_id, (0, []))
         return tuple(usage_recorded(call, turn, in_vain=True) for call in calls)
 
+    def cleaned(self, assignment: RunAssignment) -> tuple[run.RunStep, ...]:
+        """Return the last record of the run's sandbox, to record with its end."""
+        sandbox = self._boxes.get(assignment.run_id)
+        return () if sandbox is None else sandbox.cleaned()
+
     def leave(self, assignment: RunAssignment, *, ended: bool) -> None:
         """Forget a run, and withdraw its live text unless its end was recorded with all of it."""
+        self._boxes.pop(assignment.run_id, None)
         self._in_vain.pop(assignment.run_id, None)
         turn = self._writing.pop(assignment.run_id, None)
         if turn is not None and self._show is not None and not ended:
@@ -321,23 +345,30 @@ class Agent:
             usage_recorded(answered.paid, turn, attempts=attempts),
         )
 
-    async def _call(self, assignment: RunAssignment, step: CallTool) -> tuple[run.RunStep, ...]:
+    async def _call(self, assignment: RunAssignment, step: CallTool, sandbox: RunSandbox) -> tuple[run.RunStep, ...]:
         """Make a call. Its result or refusal goes back to the model."""
         profile, call = assignment.request.harness_profile_snapshot, step.call
         try:
             tool, arguments = self._tools.read(call.tool_name or "", call.arguments or "", profile.config.tools)
-            bench = self._bench(assignment.request, call.credentials or ())
+            bench = self._bench(assignment.request, sandbox, call.credentials or ())
             result = self._masked(await tool.call(arguments, bench))
+            sandbox.note(result)
         except ToolRefused as refusal:
             result = ToolResult(content=self._mask.hide(str(refusal)), is_error=True)
         done = tool_result(call, replace(result, content=step.preface + result.content))
         if result.shown is None:
-            return (done,)
+            return *sandbox.unrecorded(), done
         labels = policy_labels(profile)
-        return done, to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
+        evidence = to_evidence(self._ids, result.shown, "tool", labels, tool_call_id=call.tool_call_id)
+        return *sandbox.unrecorded(), done, evidence
 
     async def _end(
-        self, assignment: RunAssignment, progress: RunProgress, turn: ModelTurn | None, last: tuple[run.RunStep, ...]
+        self,
+        assignment: RunAssignment,
+        progress: RunProgress,
+        turn: ModelTurn | None,
+        last: tuple[run.RunStep, ...],
+        sandbox: RunSandbox,
     ) -> RunEnd:
         """Return the end of a run that has an answer, after verifying it against the profile."""
         request = assignment.request
@@ -345,7 +376,7 @@ class Agent:
         evidence = evidence_of(progress.events)
         verdict = VerificationResult()
         if profile.verification_policies:
-            run_command = partial(self._run_command, request)
+            run_command = partial(self._run_command, request, sandbox)
             verdict = await judge(profile, progress.answer or "", evidence, run_command, self._ids, self._mask)
         answered, context = (None, None) if turn is None else (turn.answered, turn.context)
         ending = run.RunCompleted(
@@ -364,20 +395,24 @@ class Agent:
             ),
             context_meta=context or self._compile(assignment, progress)[1],
         )
-        return RunEnd((*last, *verdict.evidence), ending, progress.answer or "")
+        return RunEnd((*last, *sandbox.unrecorded(), *verdict.evidence), ending, progress.answer or "")
 
-    async def _run_command(self, request: run.RunCreated, argv: tuple[str, ...], label: str) -> ToolResult:
+    async def _run_command(
+        self, request: run.RunCreated, sandbox: RunSandbox, argv: tuple[str, ...], label: str
+    ) -> ToolResult:
         """Run a command of a verification policy, within the profile's rules for the shell."""
         arguments = msgspec.json.encode({"command": argv, "evidence": label}).decode()
         tool, read = self._tools.read("shell", arguments, ("shell",))
-        return self._masked(await tool.call(read, self._bench(request)))
+        result = self._masked(await tool.call(read, self._bench(request, sandbox)))
+        sandbox.note(result)
+        return result
 
     def _masked(self, result: ToolResult) -> ToolResult:
         """Return a result without secrets, so that neither the model nor the log gets them."""
         hide, shown = self._mask.hide, result.shown
         return replace(result, content=hide(result.content), shown=shown and masked(shown, self._mask))
 
-    def _bench(self, request: run.RunCreated, carries: tuple[str, ...] = ()) -> ToolContext:
+    def _bench(self, request: run.RunCreated, sandbox: RunSandbox, carries: tuple[str, ...] = ()) -> ToolContext:
         profile = request.harness_profile_snapshot
         return ToolContext(
             workspace=self._workspace,
@@ -387,6 +422,7 @@ class Agent:
             scoped=request.scope is not None,
             credentials=profile.config.credentials or (),
             carries=carries,
+            box=sandbox.box,
         )
 
 

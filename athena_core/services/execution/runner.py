@@ -393,6 +393,7 @@ class Runner:
                 stopped = run.RunCancelled(cause="requested") if held.stopped else late
                 done = RunEnd(self._agent.cut_off(assignment), stopped)
             if done is not None and not self._leaving:
+                done = done._replace(last=(*done.last, *self._agent.cleaned(assignment)))
                 with suppress(LeaseLost):
                     committed = await recorder.end(done)
                     ended = committed.answer is not None

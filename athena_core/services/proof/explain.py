@@ -26,6 +26,8 @@ from athena_core.domain.run import (
     RunRequeued,
     RunResumed,
     RunTimedOut,
+    SandboxLifecycle,
+    SandboxReport,
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
@@ -61,6 +63,12 @@ REFUSED = {
     "bad-arguments": ", with invalid arguments",
     "denied": ", which its harness profile denies",
     "too-many-asks": ", while too many asks were open",
+}
+SANDBOX = {
+    "ready": "started the first command in a sandbox",
+    "fallback": "no sandbox works here, so commands run without one",
+    "required-unavailable": "no sandbox works here, and the run requires one",
+    "cleaned": "nothing of the sandbox is left",
 }
 CANCELLED = {
     "requested": "cancelled on request",
@@ -302,6 +310,8 @@ class Timeline:
             case EvidenceAttached():
                 shown = f"{event.label or 'evidence'} ({event.evidence_type}, {event.size_bytes:,} bytes)"
                 return Sentence(f"the {event.source} attached evidence: {shown}", self._turn or None)
+            case SandboxLifecycle():
+                return None if event.sandbox is None else Sentence(_sandboxed(event.sandbox), self._turn or None)
             case UsageRecorded():
                 self._turn = self._turn if event.failed else event.turn or self._turn
                 return Sentence(_paid(event), event.turn)
@@ -457,6 +467,12 @@ def _wanted(event: RunPaused) -> str:
     if event.reason == "budget":
         return f"a higher budget: {spent} of {budget} is spent"
     return f"the next UTC day, or a higher daily budget: {spent} of {budget} is spent"
+
+
+def _sandboxed(report: SandboxReport) -> str:
+    egress = ", with the hosts of allowedEgress by a proxy" if report.network == "egress" else ", without a network"
+    about = f" ({report.reason})" if report.reason else ""
+    return f"{SANDBOX[report.phase]}{egress if report.phase == 'ready' else ''}{about}"
 
 
 def _paid(event: UsageRecorded) -> str:

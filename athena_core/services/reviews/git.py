@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from athena_core.errors import ConfigError, Overloaded
 from athena_core.system.process import CHUNK_BYTES, CannotStart, Child, environment
+from athena_core.system.sandbox import Sandbox
 
 SECONDS_MAX = 20.0
 BYTES_MAX = 1_000_000
@@ -83,10 +84,11 @@ class GitPaths(NamedTuple):
 
 
 class Repository:
-    """A repository with a worktree."""
+    """A repository with a worktree. In a sandbox it can only be read."""
 
-    def __init__(self, directory: Path, field: str, variables: dict[str, str]) -> None:
+    def __init__(self, directory: Path, field: str, variables: dict[str, str], sandbox: Sandbox | None = None) -> None:
         """Run git in ``directory`` with these variables; ``field`` is the request field that named it."""
+        self._sandbox = sandbox
         self._directory = directory
         self._field = field
         self._environment = environment() | variables
@@ -94,10 +96,13 @@ class Repository:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, directory: Path, root: Path, field: str, scratch: Path) -> AsyncIterator["Repository"]:
+    async def open(
+        cls, directory: Path, root: Path, field: str, scratch: Path, *, boxed: bool = False
+    ) -> AsyncIterator["Repository"]:
         """Open the repository of ``directory``; ``scratch`` is a directory that agents cannot open.
 
-        Raise ConfigError if there is none with a worktree, or if it is not wholly inside ``root``.
+        ``boxed``: git runs in a sandbox, with ``root`` read-only and nothing of ``scratch`` but its own. Raise
+        ConfigError if there is none with a worktree, or if it is not wholly inside ``root``.
         """
         private = Path(await to_thread.run_sync(lambda: tempfile.mkdtemp(prefix="git-", dir=scratch)))
         try:
@@ -106,7 +111,9 @@ class Repository:
                 git = await to_thread.run_sync(_mirror, place, private)
             except OSError as error:
                 raise ConfigError.of(field, f"cannot be read: {error.strerror}") from error
-            repository = cls(directory, field, {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)})
+            sandbox = await to_thread.run_sync(_box, root, scratch, private) if boxed else None
+            variables = {"GIT_DIR": str(git), "GIT_WORK_TREE": str(place.worktree)}
+            repository = cls(directory, field, variables, sandbox)
             await repository._copy_settings(place, private)
             yield repository
         finally:
@@ -148,7 +155,8 @@ class Repository:
         left = bytes_max
         try:
             argv = ("git", *OPTIONS, *arguments)
-            child = await Child.start(argv, self._environment, directory=self._directory, fed=False)
+            where, box = self._directory.absolute(), self._sandbox
+            child = await Child.start(argv, self._environment, directory=where, fed=False, sandbox=box)
         except CannotStart as error:
             raise ConfigError.of(self._field, f"git cannot be started: {error}") from error
         cut = False
@@ -164,6 +172,8 @@ class Repository:
                 raise Overloaded(f"git {arguments[0]} took longer than {SECONDS_MAX:.0f} s")
         finally:
             await child.end()
+        if child.problem is not None:
+            raise ConfigError.of(self._field, f"git cannot run in a sandbox: {child.problem}")
         return GitOutput(0 if cut else child.status or 0, b"".join(pieces), cut, child.ending())
 
     async def commit(self, ref: str, field: str) -> str:
@@ -245,6 +255,15 @@ class Repository:
     def _expect(self, output: GitOutput, what: str) -> None:
         if output.status != 0:
             raise ConfigError.of(self._field, f"git {what} failed: {output.ending}")
+
+
+def _box(root: Path, scratch: Path, private: Path) -> Sandbox:
+    """Return the sandbox of git. Everything beside ``private`` in ``scratch`` is hidden, if ``root`` contains it."""
+    return Sandbox(
+        workspace=private.resolve(),
+        readonly=(root.resolve(),),
+        hidden=tuple(entry for entry in scratch.resolve().iterdir() if entry.name != private.name),
+    )
 
 
 def _find(directory: Path, root: Path, field: str) -> GitPaths:

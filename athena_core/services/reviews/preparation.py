@@ -14,12 +14,14 @@ from athena_core.domain import review
 from athena_core.enums import PersonaStdout
 from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
+from athena_core.services.catalog import Catalog
 from athena_core.services.context.conversation import cut
 from athena_core.services.reviews.definitions import LoadedPersona, PersonaDefinition, PersonaFiles, output_path
 from athena_core.services.reviews.git import Repository
 from athena_core.services.reviews.result import ContextFile, ContextFileKind, FileSnapshot, PreparedReview, ReviewFiles
 from athena_core.services.runs.prepared import PreparedRun
 from athena_core.services.runs.runs import Runs
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.settings import Settings
 from athena_core.text import clean
 from athena_core.tools.refusal import PathRefused
@@ -71,8 +73,12 @@ class Preparation:
         settings: Settings,
         mask: Mask,
         workspace: Workspace,
+        catalog: Catalog,
+        sandboxes: RunSandboxes,
     ) -> None:
         self._runs = runs
+        self._catalog = catalog
+        self._sandboxes = sandboxes
         self._personas = personas
         self._files = files
         self._mask = mask
@@ -87,7 +93,10 @@ class Preparation:
         out_json = self._output_path(body.out_json_path or spec.output.write_json_file, "outJsonPath")
         out_markdown = self._output_path(body.out_markdown_path or spec.output.write_markdown_file, "outMarkdownPath")
         directory = await to_thread.run_sync(self._directory, body.repo_path)
-        async with Repository.open(directory, self._root, "repoPath", self._state_dir) as repository:
+        named = body.provider is not None or body.model is not None
+        profile = None if named else spec.harness_profile_id
+        boxed = await self._boxed(profile)
+        async with Repository.open(directory, self._root, "repoPath", self._state_dir, boxed=boxed) as repository:
             head = await repository.commit(body.head_ref, "headRef")
             base_ref, found_by, base = await self._base_commit(repository, body, definition)
             if spec.git.require_clean_worktree:
@@ -98,8 +107,6 @@ class Preparation:
                     raise ConfigError.of("repoPath", f"the worktree is not clean: {dirty[0]}{more}", remedy)
             place = await self._path_in_workspace(repository)
             prepared, diff = await self._gather(repository, place, definition, body.head_ref, base_ref, base, head)
-        named = body.provider is not None or body.model is not None
-        profile = None if named else spec.harness_profile_id
         asked = RunBody(
             session_id=body.session_id,
             input=prepared.prompt,
@@ -130,6 +137,11 @@ class Preparation:
         )
         await to_thread.run_sync(self._files.write, launch.run_id, {"diff.patch": diff})
         return launch, started
+
+    async def _boxed(self, profile_id: str | None) -> bool:
+        """Return True if git runs in a sandbox, as commands of the profile do. Raise SandboxUnavailable."""
+        profile = None if profile_id is None else self._catalog.profile(profile_id, "harnessProfileId")[0]
+        return await self._sandboxes.boxes(profile)
 
     def _directory(self, path: str) -> Path:
         """Return a directory of the workspace. Raise ConfigError."""

@@ -21,10 +21,12 @@ from athena_core.log.writer import Log
 from athena_core.protocols import Row
 from athena_core.providers.mask import Mask
 from athena_core.services.access.access import Access
+from athena_core.services.catalog import Catalog
 from athena_core.services.reviews.definitions import PersonaFiles
 from athena_core.services.reviews.preparation import PersonaRunBody, Preparation, repair_prompt
 from athena_core.services.reviews.result import ReviewFiles, ReviewReply, build_result, parse_answer
 from athena_core.services.runs.runs import Runs
+from athena_core.services.sandboxes import RunSandboxes
 from athena_core.services.states import committed
 from athena_core.services.waiters import OneShot, Waiters
 from athena_core.settings import Settings
@@ -56,6 +58,8 @@ class Reviews:
         ids: Ids,
         mask: Mask,
         workspace: Workspace,
+        catalog: Catalog,
+        sandboxes: RunSandboxes,
     ) -> None:
         self._log = log
         self._reader = reader
@@ -64,7 +68,7 @@ class Reviews:
         self._ids = ids
         self._mask = mask
         self._files = ReviewFiles(settings.state_dir, workspace)
-        self._preparation = Preparation(runs, personas, self._files, settings, mask, workspace)
+        self._preparation = Preparation(runs, personas, self._files, settings, mask, workspace, catalog, sandboxes)
         self._following: dict[str, str] = {}
         self._waiters = Waiters[str, OneShot](OneShot)
         tail.subscribe(self._on_rows, ENDED_TYPES | {run.RunPaused.TYPE})

@@ -133,6 +133,7 @@ if TYPE_CHECKING:
             "transcript.appended",
             "tool.called",
             "evidence.attached",
+            "sandbox.lifecycle",
             "usage.recorded",
             "budget.reserved",
             "run.asked",
@@ -260,6 +261,8 @@ class EventRecord(Model, frozen=True, kw_only=True):
     """Run whose request it makes again; absent if it is not a retry."""
     policy: dict[str, Any] | None = None
     """Rule of a rejection; absent otherwise."""
+    sandbox: dict[str, Any] | None = None
+    """Phase of the sandbox of a run, in `sandbox.lifecycle`; absent otherwise."""
     scope: dict[str, list[str]] | None = None
     """Scope that the event stores, as names by kind; absent without one."""
     undecodable: bool | None = None
@@ -315,6 +318,8 @@ class HarnessSpec(Model, frozen=True, kw_only=True):
     """Conditions of a verified answer; absent: none."""
     asks: models.AskPolicy | None = None
     """How its runs ask a person; absent: the defaults."""
+    sandbox: models.SandboxPolicy | None = None
+    """Sandbox of the commands of its runs; absent: none."""
 
 
 class LetterItem(Model, frozen=True, kw_only=True):
@@ -775,6 +780,21 @@ class EvidenceAttached(EventRecord, frozen=True, kw_only=True):
 
     type: Literal["evidence.attached"]
     payload: EvidenceAttachedPayload
+
+
+class SandboxLifecyclePayload(Model, frozen=True, kw_only=True):
+    """The payload of `sandbox.lifecycle`."""
+
+
+class SandboxLifecycle(EventRecord, frozen=True, kw_only=True):
+    """The sandbox of the run's commands reached a phase, or does not work on the executor.
+
+    `ready`: a lease started its first command in it. `fallback`: none works, so commands run without one. `required-
+    unavailable`: none works, so the run fails. `cleaned`: the run ended, and nothing of it is left.
+    """
+
+    type: Literal["sandbox.lifecycle"]
+    payload: SandboxLifecyclePayload
 
 
 class UsageRecordedPayload(Model, frozen=True, kw_only=True):
@@ -2894,6 +2914,7 @@ Event: TypeAlias = (
     | TranscriptAppended
     | ToolCalled
     | EvidenceAttached
+    | SandboxLifecycle
     | UsageRecorded
     | BudgetReserved
     | RunAsked
@@ -3005,6 +3026,7 @@ CLASSES: dict[str, type[Event]] = {
     "transcript.appended": TranscriptAppended,
     "tool.called": ToolCalled,
     "evidence.attached": EvidenceAttached,
+    "sandbox.lifecycle": SandboxLifecycle,
     "usage.recorded": UsageRecorded,
     "budget.reserved": BudgetReserved,
     "run.asked": RunAsked,

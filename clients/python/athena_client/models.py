@@ -176,6 +176,8 @@ if TYPE_CHECKING:
     RunStatus: TypeAlias = (
         Literal["cancelled", "completed", "crashed", "failed", "paused", "queued", "running", "timed-out"] | str
     )
+    SandboxPolicyMode: TypeAlias = Literal["off", "preferred", "required"] | str
+    SandboxPolicyNetwork: TypeAlias = Literal["egress", "none"] | str
     ScheduleRunReason: TypeAlias = (
         Literal[
             "buffer-full",
@@ -293,6 +295,8 @@ else:  # a newer server may send others
     RuleScope = str
     RunEndStatus = str
     RunStatus = str
+    SandboxPolicyMode = str
+    SandboxPolicyNetwork = str
     ScheduleRunReason = str
     ScheduleRunStatus = str
     SessionStrategy = str
@@ -794,7 +798,7 @@ class Capabilities(Model, frozen=True, kw_only=True):
     supports_cpu_mem_metrics: bool
     """True if CPU and memory are measured."""
     supports_sandbox: bool
-    """True if runs execute in a sandbox."""
+    """True if this server executes runs, and a sandbox works for their commands."""
     supports_a2_abus: bool = msgspec.field(name="supportsA2ABus")
     """True if personas can send messages."""
     version: str
@@ -817,6 +821,8 @@ class Capabilities(Model, frozen=True, kw_only=True):
     """True on the server of `athena demo`; absent otherwise."""
     credentials: list[str] | None = None
     """Names in the credentials file, for Operators and Admins; absent without a file."""
+    sandbox: SandboxCapabilities | None = None
+    """Whether a sandbox works, for Operators and Admins; absent if the server executes no runs."""
 
 
 class Cause(Model, frozen=True, kw_only=True):
@@ -1711,6 +1717,8 @@ class HarnessProfile(Model, frozen=True, kw_only=True):
     """Conditions of a verified answer; absent: none."""
     asks: AskPolicy | None = None
     """How its runs ask a person; absent: the defaults."""
+    sandbox: SandboxPolicy | None = None
+    """Sandbox of the commands of its runs; absent: none."""
     id: str
     """Id."""
     created_at: datetime
@@ -3053,6 +3061,33 @@ class RunWait(Model, frozen=True, kw_only=True):
     """Ids of the open asks that it waits for."""
     parked: bool | None = None
     """True if it gave its slot back to wait for a person; absent for a queued run."""
+
+
+class SandboxCapabilities(Model, frozen=True, kw_only=True):
+    """The sandbox for commands of this server's runs: if it works, and else the reason and the remedy."""
+
+    available: bool
+    """True if it works."""
+    reason: str | None = None
+    """Why none works; absent if one does."""
+    remedy: str | None = None
+    """What to do about it; absent if one works."""
+
+
+class SandboxPolicy(Model, frozen=True, kw_only=True):
+    """The sandbox of the commands of a run, whether tool `shell` or a verification policy starts them.
+
+    `preferred`: commands run without a sandbox where none works, which is recorded. `required`: the run is refused
+    there. Network `egress`: the hosts of `allowed_egress` can be reached through a proxy. `read_only`: absolute paths
+    that commands may read beside the system and the workspace.
+    """
+
+    mode: SandboxPolicyMode
+    """Run commands without a sandbox (`off`), in one where it works, or only in one."""
+    network: SandboxPolicyNetwork | None = None
+    """`none` (the default), or `egress`: the hosts of `allowed_egress`, through a proxy."""
+    read_only: list[str] | None = None
+    """Absolute paths that commands may read beside the system and the workspace."""
 
 
 class SchedulePause(Model, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ OPEN = {
     "CancelRequest.reason": "text of a client",
     "HaltRecord.reason": "text of a client",
     "Health.reason": "text for people",
+    "SandboxCapabilities.reason": "text for people",
     "TextTrace.reason": "text for people",
     "AppliedRedriveFilter.reason": "as the client sent it",
     "AppliedRedriveFilter.source": "as the client sent it",

@@ -112,7 +112,7 @@ def test_an_error_code_without_a_class_is_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "method", "statuses"),
     [
-        ("/runs", "post", "200 202 404 408 409 413 429 502 default"),
+        ("/runs", "post", "200 202 404 408 409 413 429 502 503 default"),
         ("/runs/{sessionId}/cancel", "post", "200 404 default"),
         ("/directives", "get", "200 400 409 503 default"),
         ("/directives/{directiveId}", "get", "200 404 409 503 default"),

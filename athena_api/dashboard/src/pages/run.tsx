@@ -415,6 +415,7 @@ function Budgets({ record, timeline, past }: { record: Run; timeline: RunTimelin
           ["Turns", count(timeline.turns)],
           ["Tool calls", count(timeline.toolCalls)],
           ["Tokens", tokensText(record, timeline)],
+          ["Sandbox", timeline.sandbox],
           ["Agent (profile)", profileText(record.harnessProfileId, record.provider, record.model)],
           ["Template", record.template ? `${record.template.id} version ${record.template.version}` : undefined],
           ["Started", <Time at={record.createdAt} />],

@@ -46,6 +46,7 @@ const SUMMARIES: Readonly<Record<string, (event: SeenEvent) => string>> = {
   "policy.rejected": (event) => `rejected: ${words((event.payload.rejection as { reason: string }).reason)}`,
   "policy.updated": (event) => `policy updated${text(event, "updatedBy") ? ` by ${text(event, "updatedBy")}` : ""}`,
   "tool.called": (event) => `called ${text(event, "toolName") || "a tool"}${credentials(event)}`,
+  "sandbox.lifecycle": (event) => `sandbox: ${words(String(event.sandbox?.phase))}`,
   "schedule.run.started": (event) => `schedule ${text(event, "id")} started a run`,
   "schedule.run.skipped": (event) => `schedule ${text(event, "id")} skipped: ${words(text(event, "reason"))}`,
   "schedule.run.failed": failed,

@@ -153,3 +153,13 @@ test("a denied call has no bar of a tool, and the model goes on", () => {
 test("the end of a run closes its asks", () => {
   deepEqual(spansOf(timelineOf(CREATED, STARTED, ASKED, [300, "run.cancelled"])).slice(1), ["model turn 1 20-100", "ask asks: shell 100-300"]);
 });
+
+test("the last phase of the sandbox says how commands ran", () => {
+  const phase = (phase: string, network = "none"): string | undefined => {
+    const [created, at] = eventsOf([CREATED, [30, "sandbox.lifecycle"]]);
+    return created && at && runTimeline([created, { ...at, sandbox: { phase, network } }]).sandbox;
+  };
+  equal(timelineOf(CREATED).sandbox, undefined);
+  deepEqual([phase("ready"), phase("cleaned", "egress")], ["bubblewrap, without a network", "bubblewrap, with allowed hosts"]);
+  equal(phase("fallback"), "none works on the worker: commands ran without one");
+});

@@ -32,9 +32,22 @@ export interface RunTimeline {
   readonly budgetMicroUsd: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly cancelAsked: boolean;
+  /** The last phase of the sandbox of its commands, in words. */
+  readonly sandbox: string | undefined;
   /** The time spent running, without the current interval, and the start of that interval. */
   readonly elapsedMs: number;
   readonly runningSince: number | undefined;
+}
+
+const LACKS = "none works on the worker";
+const PHASES: Readonly<Record<string, string>> = {
+  fallback: `${LACKS}: commands ran without one`,
+  "required-unavailable": `${LACKS}, so the run failed`,
+};
+
+/** Say how the commands of a run were isolated. */
+export function sandboxText({ sandbox }: SeenEvent): string {
+  return PHASES[String(sandbox?.phase)] ?? (sandbox?.network === "egress" ? "bubblewrap, with allowed hosts" : "bubblewrap, without a network");
 }
 
 const BRIEF_MS = 3; // shorter spans are not shown
@@ -62,6 +75,7 @@ class TimelineBuilder {
   private budgetMicroUsd: number | undefined;
   private timeoutMs: number | undefined;
   private cancelAsked = false;
+  private sandbox: string | undefined;
   private elapsedMs = 0;
   private runningSince: number | undefined;
   private readonly spans: Span[] = [];
@@ -114,6 +128,9 @@ class TimelineBuilder {
       case "evidence.attached":
         this.evidence++;
         break;
+      case "sandbox.lifecycle":
+        this.sandbox = sandboxText(event);
+        break;
       case "run.cancel.requested":
         this.cancelAsked = true;
         break;
@@ -140,10 +157,10 @@ class TimelineBuilder {
       else if (this.call) spans.push(this.turn(this.call, false));
     }
     const { status, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd } = this;
-    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, elapsedMs, runningSince } = this;
+    const { turns, budgetMicroUsd, timeoutMs, cancelAsked, sandbox, elapsedMs, runningSince } = this;
     return {
       ...{ status, spans, turns, toolCalls, evidence, inputTokens, outputTokens, costMicroUsd },
-      ...{ budgetMicroUsd, timeoutMs, cancelAsked, elapsedMs, runningSince },
+      ...{ budgetMicroUsd, timeoutMs, cancelAsked, sandbox, elapsedMs, runningSince },
     };
   }
 

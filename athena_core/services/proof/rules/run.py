@@ -49,6 +49,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     ("started", "usage.recorded"): "started",
     ("started", "tool.called"): "started",
     ("started", "evidence.attached"): "started",
+    ("started", "sandbox.lifecycle"): "started",
     ("started", "budget.reserved"): "started",
     ("started", "run.asked"): "started",
     ("started", "run.answered"): "started",

@@ -193,7 +193,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every
+                call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -277,8 +278,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
-                `RUN_TIMEOUT`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error
-                of every call.
+                `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -993,6 +994,7 @@ class AsyncOperations(AsyncCore):
         allowed_egress: Sequence[models.Egress | Mapping[str, Any]] | None = None,
         verification_policies: Sequence[models.VerificationPolicy | Mapping[str, Any]] | None = None,
         asks: models.AskPolicy | Mapping[str, Any] | None = None,
+        sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1006,6 +1008,7 @@ class AsyncOperations(AsyncCore):
             allowed_egress: Hosts that tool `http` may reach; absent: none.
             verification_policies: Conditions of a verified answer; absent: none.
             asks: How its runs ask a person; absent: the defaults.
+            sandbox: Sandbox of the commands of its runs; absent: none.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1025,6 +1028,7 @@ class AsyncOperations(AsyncCore):
                 "allowedEgress": allowed_egress,
                 "verificationPolicies": verification_policies,
                 "asks": asks,
+                "sandbox": sandbox,
             },
             key=idempotency_key,
         )
@@ -1229,7 +1233,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.RunResult | models.Run = await self.request(
             "POST",
@@ -1371,7 +1376,8 @@ class AsyncOperations(AsyncCore):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = await self.request(
             "POST",
@@ -2596,7 +2602,7 @@ class AsyncOperations(AsyncCore):
 
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_NOT_FOUND`, or an error of every call.
+                `PROVIDER_NOT_FOUND`, `SANDBOX_UNAVAILABLE`, or an error of every call.
         """
         answer: models.PersonaRunOutput | models.PersonaRunDetails = await self.request(
             "POST",

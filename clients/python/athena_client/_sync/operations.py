@@ -189,7 +189,8 @@ class Operations(Core):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, or an error of every
+                call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -273,8 +274,8 @@ class Operations(Core):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_ENDED`,
-                `RUN_TIMEOUT`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error
-                of every call.
+                `RUN_TIMEOUT`, `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`,
+                `UNKNOWN_ERROR`, or an error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -989,6 +990,7 @@ class Operations(Core):
         allowed_egress: Sequence[models.Egress | Mapping[str, Any]] | None = None,
         verification_policies: Sequence[models.VerificationPolicy | Mapping[str, Any]] | None = None,
         asks: models.AskPolicy | Mapping[str, Any] | None = None,
+        sandbox: models.SandboxPolicy | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> models.HarnessProfile:
         """Create a harness profile.
@@ -1002,6 +1004,7 @@ class Operations(Core):
             allowed_egress: Hosts that tool `http` may reach; absent: none.
             verification_policies: Conditions of a verified answer; absent: none.
             asks: How its runs ask a person; absent: the defaults.
+            sandbox: Sandbox of the commands of its runs; absent: none.
             idempotency_key: A key of your choice for this call. By default the client makes one, so that retries do
                 nothing twice.
 
@@ -1021,6 +1024,7 @@ class Operations(Core):
                 "allowedEgress": allowed_egress,
                 "verificationPolicies": verification_policies,
                 "asks": asks,
+                "sandbox": sandbox,
             },
             key=idempotency_key,
         )
@@ -1225,7 +1229,8 @@ class Operations(Core):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.RunResult | models.Run = self.request(
             "POST",
@@ -1367,7 +1372,8 @@ class Operations(Core):
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
                 `PROVIDER_ERROR`, `PROVIDER_NOT_FOUND`, `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_TIMEOUT`,
-                `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an error of every call.
+                `SANDBOX_UNAVAILABLE`, `SESSION_LOCK_TIMEOUT`, `STUCK`, `TURN_LIMIT`, `UNKNOWN_ERROR`, or an
+                error of every call.
         """
         answer: models.DrainResult | models.WorkDrain = self.request(
             "POST",
@@ -2590,7 +2596,7 @@ class Operations(Core):
 
         Raises:
             AthenaError: `CONTEXT_OVERFLOW`, `NOT_FOUND`, `POLICY_BUDGET_EXCEEDED`, `POLICY_CONCURRENCY_LIMIT_EXCEEDED`,
-                `PROVIDER_NOT_FOUND`, or an error of every call.
+                `PROVIDER_NOT_FOUND`, `SANDBOX_UNAVAILABLE`, or an error of every call.
         """
         answer: models.PersonaRunOutput | models.PersonaRunDetails = self.request(
             "POST",

@@ -547,6 +547,17 @@ export interface EvidenceAttachedEvent extends EventBase {
 }
 
 /**
+ * The sandbox of the run's commands reached a phase, or does not work on the executor.
+ *
+ * `ready`: a lease started its first command in it. `fallback`: none works, so commands run without one. `required-
+ * unavailable`: none works, so the run fails. `cleaned`: the run ended, and nothing of it is left.
+ */
+export interface SandboxLifecycleEvent extends EventBase {
+  readonly type: "sandbox.lifecycle";
+  readonly payload: Readonly<Record<string, never>>;
+}
+
+/**
  * A model call was paid for. The cost is absent, and `unpriced` set, if the model has no price.
  *
  * `estimated`: the provider reported no usage, so characters were counted. `failed`: the call failed or was cancelled
@@ -2187,6 +2198,7 @@ export type KnownEvent =
   | TranscriptAppendedEvent
   | ToolCalledEvent
   | EvidenceAttachedEvent
+  | SandboxLifecycleEvent
   | UsageRecordedEvent
   | BudgetReservedEvent
   | RunAskedEvent
@@ -2295,6 +2307,7 @@ const TYPES: ReadonlySet<string> = new Set<KnownEvent["type"]>([
   "transcript.appended",
   "tool.called",
   "evidence.attached",
+  "sandbox.lifecycle",
   "usage.recorded",
   "budget.reserved",
   "run.asked",

@@ -622,7 +622,7 @@ export interface Capabilities {
   readonly supportsPods: boolean;
   /** True if CPU and memory are measured. */
   readonly supportsCpuMemMetrics: boolean;
-  /** True if runs execute in a sandbox. */
+  /** True if this server executes runs, and a sandbox works for their commands. */
   readonly supportsSandbox: boolean;
   /** True if personas can send messages. */
   readonly supportsA2ABus: boolean;
@@ -646,6 +646,8 @@ export interface Capabilities {
   readonly demo?: boolean | undefined;
   /** Names in the credentials file, for Operators and Admins; absent without a file. */
   readonly credentials?: readonly string[] | undefined;
+  /** Whether a sandbox works, for Operators and Admins; absent if the server executes no runs. */
+  readonly sandbox?: SandboxCapabilities | undefined;
 }
 
 export type CapabilitiesScheduler = "off" | "on";
@@ -1128,7 +1130,7 @@ export interface EnqueueBody {
 }
 
 /** The kind of error, for programs. */
-export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
+export type ErrorCode = "ANCHOR_CONFLICT" | "ANCHOR_LIMIT" | "ANCHOR_NOT_SENT" | "ASK_CHANGED" | "ASK_DECIDED" | "ASK_ENDED" | "ASK_EXPIRED" | "ASK_LIMIT" | "ASK_NOT_EDITABLE" | "AUTHZ_DENIED" | "AUTH_IDENTITY_AMBIGUOUS" | "AUTH_IDENTITY_INVALID" | "AUTH_IDENTITY_MISSING" | "AUTH_PROXY_UNTRUSTED" | "AUTH_TOKEN_EXPIRED" | "AUTH_TOKEN_INVALID" | "AUTH_TOKEN_MISSING" | "CLOCK_JUMPED" | "CONFIG_ERROR" | "CONFLICT" | "CONTEXT_OVERFLOW" | "CURSOR_AHEAD" | "CURSOR_FOREIGN" | "CURSOR_INVALID" | "HALTED" | "HEADERS_TOO_LARGE" | "HOST_FORBIDDEN" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_MISMATCH" | "INTERNAL_ERROR" | "LEASE_LOST" | "NOT_CAUGHT_UP" | "NOT_FOUND" | "ORIGIN_FORBIDDEN" | "OUTCOME_UNKNOWN" | "OVERLOADED" | "PAYLOAD_TOO_LARGE" | "PERMISSION_RULE_LIMIT" | "POLICY_BUDGET_EXCEEDED" | "POLICY_CONCURRENCY_LIMIT_EXCEEDED" | "PRECONDITION_FAILED" | "PROVIDER_ERROR" | "PROVIDER_NOT_FOUND" | "RATE_LIMITED" | "REQUEST_TIMEOUT" | "RUN_CANCELLED" | "RUN_CRASHED" | "RUN_NOT_ENDED" | "RUN_NOT_PAUSED" | "RUN_TIMEOUT" | "SANDBOX_UNAVAILABLE" | "SESSION_LOCK_TIMEOUT" | "STORE_DAMAGED" | "STORE_FULL" | "STORE_MOVED" | "STORE_UNREACHABLE" | "STREAM_LIMIT" | "STUCK" | "TOKEN_LIMIT" | "TURN_LIMIT" | "UNKNOWN_ERROR" | "URI_TOO_LONG" | "WORK_QUEUE_FULL";
 
 /** The estimated end of a run, from earlier durations of its steps, along the longest path. */
 export interface Eta {
@@ -1186,6 +1188,8 @@ export interface EventRecord {
   readonly retryOf?: string | undefined;
   /** Rule of a rejection; absent otherwise. */
   readonly policy?: Readonly<Record<string, unknown>> | undefined;
+  /** Phase of the sandbox of a run, in `sandbox.lifecycle`; absent otherwise. */
+  readonly sandbox?: Readonly<Record<string, unknown>> | undefined;
   /** Scope that the event stores, as names by kind; absent without one. */
   readonly scope?: Readonly<Record<string, readonly string[]>> | undefined;
   /** True if the payload cannot be read here; else absent. */
@@ -1675,6 +1679,8 @@ export interface HarnessProfile {
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
   /** How its runs ask a person; absent: the defaults. */
   readonly asks?: AskPolicy | undefined;
+  /** Sandbox of the commands of its runs; absent: none. */
+  readonly sandbox?: SandboxPolicy | undefined;
   /** Id. */
   readonly id: string;
   /** When it was created. */
@@ -1707,6 +1713,8 @@ export interface HarnessSpec {
   readonly verificationPolicies?: readonly VerificationPolicy[] | undefined;
   /** How its runs ask a person; absent: the defaults. */
   readonly asks?: AskPolicy | undefined;
+  /** Sandbox of the commands of its runs; absent: none. */
+  readonly sandbox?: SandboxPolicy | undefined;
 }
 
 export type HarnessVersion = "v1" | "v2";
@@ -3297,6 +3305,36 @@ export interface RunWorkflowBody {
   /** Values of placeholders, by name. */
   readonly input?: Readonly<Record<string, unknown>> | null | undefined;
 }
+
+/** The sandbox for commands of this server's runs: if it works, and else the reason and the remedy. */
+export interface SandboxCapabilities {
+  /** True if it works. */
+  readonly available: boolean;
+  /** Why none works; absent if one does. */
+  readonly reason?: string | undefined;
+  /** What to do about it; absent if one works. */
+  readonly remedy?: string | undefined;
+}
+
+/**
+ * The sandbox of the commands of a run, whether tool `shell` or a verification policy starts them.
+ *
+ * `preferred`: commands run without a sandbox where none works, which is recorded. `required`: the run is refused
+ * there. Network `egress`: the hosts of `allowedEgress` can be reached through a proxy. `readOnly`: absolute paths that
+ * commands may read beside the system and the workspace.
+ */
+export interface SandboxPolicy {
+  /** Run commands without a sandbox (`off`), in one where it works, or only in one. */
+  readonly mode: SandboxPolicyMode | (string & {});
+  /** `none` (the default), or `egress`: the hosts of `allowedEgress`, through a proxy. */
+  readonly network?: SandboxPolicyNetwork | (string & {}) | undefined;
+  /** Absolute paths that commands may read beside the system and the workspace. */
+  readonly readOnly?: readonly string[] | undefined;
+}
+
+export type SandboxPolicyMode = "off" | "preferred" | "required";
+
+export type SandboxPolicyNetwork = "egress" | "none";
 
 /** A schedule with its id, which the client chooses. */
 export interface ScheduleBody {

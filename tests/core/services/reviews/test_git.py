@@ -17,6 +17,7 @@ from athena_core.errors import ConfigError
 from athena_core.providers.mask import Mask
 from athena_core.services.reviews.git import Repository
 from athena_core.system.process import environment
+from athena_core.system.sandbox import probe
 from athena_core.tools.tool import ToolContext
 from athena_core.tools.workspace import Workspace
 from tests.core.tools.bench import Workbench
@@ -346,6 +347,26 @@ async def test_a_linked_worktree_is_read_as_the_repository_that_it_belongs_to(tm
         assert await found.commit("side", "headRef") == await found.commit("head", "headRef")
         assert await found.commit("HEAD~1", "headRef") == await found.commit("base", "headRef")
     assert trap.ran == ""
+
+
+@pytest.mark.skipif(not probe().available, reason="no sandbox works here")
+async def test_git_in_a_sandbox_reads_the_same_and_writes_nothing(tmp_path: Path) -> None:
+    trap = Trap.build(tmp_path)
+    (trap.place / "new").touch()
+    root, scratch = trap.place.parent, trap.place.parent / "state"
+    scratch.mkdir()
+    (scratch / "log.db").write_text("canary")
+    found = []
+    for boxed in (False, True):
+        async with Repository.open(trap.place, root, "repoPath", scratch, boxed=boxed) as repository:
+            head, base = await repository.commit("head", "headRef"), await repository.commit("base", "baseRef")
+            found.append((head, await repository.diff(base, head, ()), await repository.dirty(())))
+            aim = ("-c", "alias.look=!cat ../state/log.db; touch planted", "look")
+            shown = (await repository.ask(*aim)).text  # the name of the log shows, its content does not
+            assert (shown == "") == boxed == (not (trap.place / "planted").exists())
+            (trap.place / "planted").unlink(missing_ok=True)
+    assert found[0] == found[1]
+    assert "?? new" in found[1][2]
 
 
 async def test_settings_that_say_how_files_differ_are_copied(tmp_path: Path) -> None:
