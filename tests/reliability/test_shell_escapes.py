@@ -1,0 +1,150 @@
+"""Tests of the whole way of a boxed command: a server, a run, the tool shell and its sandbox, under attack."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from athena_core.system.sandbox import probe
+from tests.reliability.escapes.attack import CORPUS
+from tests.reliability.escapes.bomb import DESCENDANTS
+from tests.reliability.escapes.corpus import FAMILIES
+from tests.support.api import Api
+from tests.support.boxed import SharedPipe, paths, python_of
+from tests.support.model import Model, Profile, acting, call
+
+ROOT = Path(__file__).parents[2]
+ESCAPES = "tests/reliability/escapes"
+CANARY = "canary-of-the-shell"
+KILL_SECONDS = 1.0
+TOLERANCE = 10
+COMMANDS = (("python3",), ("sh", "-c"))
+CLOSED = {".env": "A=", "conf/a.key": "", "sub/.ssh/id": "", "secret.txt": ""}
+MOVES = "mv var moved; mv conf moved-conf; mv secret.txt open.txt; rm -rf var conf; cat moved*/*; true"
+READS = "cat moved/state/log.db var/state/log.db moved-conf/a.key conf/a.key open.txt secret.txt .env; true"
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces"),
+]
+
+
+class BoxingServer:
+    """A server of a user, whose runs need a sandbox, and whose state lies in the workspace."""
+
+    def __init__(self, user: str | None, model: Model) -> None:
+        command = (*python_of(user, "athena_cli, athena_api.wiring"), "-m", "athena_cli", "api", "serve", "--port", "0")
+        self._stack = ExitStack()
+        self.model = model
+        place = Path(self._stack.enter_context(TemporaryDirectory()))
+        self.workspace, self.other = place / "work", place / "other"
+        self.state = self.workspace / "var/state"
+        for path in (self.workspace / ESCAPES, self.workspace / "var", self.other, place / "home/.ssh"):
+            path.mkdir(parents=True)
+        for file in (ROOT / ESCAPES).glob("*.py"):
+            shutil.copy(file, self.workspace / ESCAPES)
+        (self.other / "notes.txt").write_text(CANARY)
+        (place / "home/.ssh/id").write_text(CANARY)
+        for name, head in CLOSED.items():
+            (self.workspace / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.workspace / name).write_text(head + CANARY)
+        (self.workspace / "link-to-log").symlink_to(self.state / "log.db")
+        (self.workspace / "link-to-state").symlink_to(self.state)
+        if user is not None:
+            subprocess.run(("chown", "-R", user, place), check=True)
+        settings = {
+            "ATHENA_STATE_DIR": str(self.state),
+            "ATHENA_WORKSPACE_ROOT": str(self.workspace),
+            "ATHENA_WORKSPACE_CLOSED": "conf/*.key,secret.txt",
+            "ATHENA_OPENAI_BASE_URL": model.url,
+            "ATHENA_OPENAI_API_KEY": "key-of-the-shell-test",
+            "HOME": str(place / "home"),
+        }
+        self.process = subprocess.Popen(command, cwd=place, env=paths() | settings, stdout=subprocess.PIPE)
+        assert self.process.stdout
+        self.port = int(json.loads(self.process.stdout.readline())["port"])
+        self.api = self._stack.enter_context(closing(Api(f"http://127.0.0.1:{self.port}")))
+        body = Profile(commands=COMMANDS).body | {"sandbox": {"mode": "required"}}
+        self.profile = self.api.post("/harness-profiles", body)["id"]
+
+    def run(self, *commands: tuple[str, ...]) -> list[str]:
+        """Let a run execute commands. Return their outputs."""
+        self.model.forget()
+        self.model.script = [*(call("shell", command=list(words)) for words in commands), "done"]
+        self.api.post("/runs", {"input": f"look for {CANARY}", "harnessProfileId": self.profile})
+        messages = self.model.requests[-1]["messages"]
+        return [str(message["content"]) for message in messages if message["role"] == "tool"]
+
+    def close(self) -> None:
+        """End it and delete its files."""
+        self.process.terminate()
+        self.process.communicate()
+        self._stack.close()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(None, id="this-user"),
+        pytest.param(
+            "nobody",
+            id="nobody",
+            marks=pytest.mark.skipif(os.getuid() != 0, reason="only root starts programs of others"),
+        ),
+    ],
+)
+def server(request: pytest.FixtureRequest) -> Iterator[BoxingServer]:
+    assert probe().available, probe()
+    with acting(["done"]) as model:
+        try:
+            found = BoxingServer(request.param, model)
+        except LookupError as error:
+            pytest.skip(str(error))
+        with closing(found):
+            yield found
+
+
+def test_every_escape_of_a_run_is_denied(server: BoxingServer) -> None:
+    places = {"workspace": server.workspace, "state": server.state, "other": server.other, "tmp": server.other}
+    numbers = {"pid": server.process.pid, "neighbour": server.process.pid, "tcp": server.port, "tcp6": server.port}
+    target: dict[str, Any] = {name: str(place) for name, place in places.items()} | numbers
+    target |= {"boxed": True, "canary": CANARY, "udp": server.port, "abstract": CANARY, "key": 0, "address": 4_096}
+    target |= {"home": str(server.other.parent / "home"), "socket": str(server.state / "socket")}
+    (output,) = server.run(("python3", "-m", "tests.reliability.escapes.corpus", json.dumps(target)))
+    results = {row["name"]: row for row in map(json.loads, output.splitlines()[1:])}
+    assert {row.run.__module__ for row in CORPUS.values()} == {family.__name__ for family in FAMILIES}
+    assert results.keys() == CORPUS.keys()
+    wrong = [row for row in results.values() if row["outcome"] != "denied"]
+    print(f"{len(results) - len(wrong)} of {len(CORPUS)} escapes denied in the tool shell")
+    assert not wrong, json.dumps(wrong, indent=1)
+
+
+def test_closed_files_stay_closed_when_their_directories_are_moved(server: BoxingServer) -> None:
+    outputs = server.run(("sh", "-c", MOVES), ("sh", "-c", READS), ("sh", "-c", READS))
+    assert CANARY not in "".join(outputs), outputs
+    assert (server.state / "log.db").exists(), outputs
+    assert (server.workspace / "conf/a.key").read_text() == CANARY
+    assert (server.workspace / "secret.txt").read_text() == CANARY
+    assert server.api.get("/capabilities")["supportsSandbox"] is True
+
+
+def test_nothing_is_left_of_a_server_that_is_killed(server: BoxingServer) -> None:
+    with closing(SharedPipe(server.workspace / "witness")) as pipe:
+        server.model.forget()
+        words = ("python3", "-m", "tests.reliability.escapes.bomb", "wait_with_descendants", str(pipe.path))
+        server.model.script = [call("shell", command=list(words)), "done"]
+        server.api.post("/runs", {"input": "stay", "harnessProfileId": server.profile}, respond_async=True)
+        assert pipe.bytes_until(DESCENDANTS + 1, 30.0) == DESCENDANTS + 1
+        server.process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        assert pipe.bytes_until(None, TOLERANCE * KILL_SECONDS) == 0
+        print(f"all {DESCENDANTS + 1} processes of the box ended {time.monotonic() - began:.3f} s after the kill")
