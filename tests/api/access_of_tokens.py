@@ -7,13 +7,14 @@ from typing import Any
 from athena_api.operations import OPERATIONS
 from athena_core.clock import SystemIds
 from athena_core.decider import record
-from athena_core.domain.token import EXPIRES_AFTER_MS, TokenCreated, TokenRevoked
+from athena_core.domain.token import EXPIRES_AFTER_MS, TokenRevoked
 from athena_core.event import Event, Meta
-from athena_core.services.access.token_text import hash_of, new_text
+from athena_core.services.access.token_text import new_text
 from athena_core.values import PinnedScope, Role
 from tests.api.access import Question, asked
 from tests.api.callers import OWN_PERSONA, OWN_SESSION, PEOPLE
 from tests.support.inside import Inside
+from tests.support.tokens import new_token
 
 HEAD = """
 # The same for tokens. V O A: a token of a Viewer, an Operator, an Admin. V.c O.c A.c: a session of each, in a cookie.
@@ -64,18 +65,9 @@ class Issuer:
         revoked: bool = False,
     ) -> tuple[str, str]:
         """Return the text and the id of a new token."""
-        token_id = self._ids.new("tok")
-        text = new_text(token_id, self._ids)
-        created = TokenCreated(
-            token_id=token_id,
-            identity=identity,
-            role=role,
-            expires_at_ms=self._inside.app.plane.clock.now() + ms,
-            sha256=hash_of(text),
-            by="ada",
-            scope=scope,
-            parent=parent,
-        )
+        expires_at = self._inside.app.plane.clock.now() + ms
+        text, created = new_token(self._ids, identity, role, expires_at, by="ada", scope=scope, parent=parent)
+        token_id = created.token_id
         ended = [TokenRevoked(token_id=token_id, cause="requested", by="ada")] if revoked else []
         self._write(token_id, created, *ended)
         return text, token_id

@@ -22,6 +22,7 @@ from tests.reliability.escapes.attack import ROOT as BY_ROOT
 from tests.reliability.escapes.bomb import DESCENDANTS
 from tests.reliability.escapes.corpus import FAMILIES
 from tests.support.boxed import SharedPipe, paths, python_of
+from tests.support.users import USERS
 
 ROOT = Path(__file__).parents[2]
 NEEDS = "athena_core.system.process"
@@ -136,17 +137,7 @@ class Victim:
         shutil.rmtree(self._place)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(None, id="this-user"),
-        pytest.param(
-            "nobody",
-            id="nobody",
-            marks=pytest.mark.skipif(os.getuid() != 0, reason="only root starts programs of others"),
-        ),
-    ],
-)
+@pytest.fixture(scope="module", params=USERS)
 def user(request: pytest.FixtureRequest) -> str | None:
     found: str | None = request.param
     return found

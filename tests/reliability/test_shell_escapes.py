@@ -1,7 +1,6 @@
 """Tests of the whole way of a boxed command: a server, a run, the tool shell and its sandbox, under attack."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from tests.reliability.escapes.corpus import FAMILIES
 from tests.support.api import Api
 from tests.support.boxed import SharedPipe, paths, python_of
 from tests.support.model import Model, Profile, acting, call
+from tests.support.users import USERS
 
 ROOT = Path(__file__).parents[2]
 ESCAPES = "tests/reliability/escapes"
@@ -91,17 +91,7 @@ class BoxingServer:
         self._stack.close()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(None, id="this-user"),
-        pytest.param(
-            "nobody",
-            id="nobody",
-            marks=pytest.mark.skipif(os.getuid() != 0, reason="only root starts programs of others"),
-        ),
-    ],
-)
+@pytest.fixture(scope="module", params=USERS)
 def server(request: pytest.FixtureRequest) -> Iterator[BoxingServer]:
     assert probe().available, probe()
     with acting(["done"]) as model:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from athena_core.clock import CountingIds, FixedClock
+from athena_core.clock import CountingIds, FixedClock, Ids
 from athena_core.decider import Transaction, record
 from athena_core.domain import DECIDERS
 from athena_core.domain.token import TokenCreated, TokenRevoked
@@ -31,6 +31,32 @@ ROLES: Mapping[str, Role] = {
 }
 DAY_MS = 86_400_000
 META = Meta(actor="test", correlation="trace-1")
+
+
+def new_token(
+    ids: Ids,
+    identity: str,
+    role: Role,
+    expires_at_ms: int,
+    *,
+    by: str,
+    scope: dict[str, tuple[str, ...]] | None = None,
+    parent: str | None = None,
+) -> tuple[str, TokenCreated]:
+    """Return the text of a new token, and the event that creates it."""
+    token_id = ids.new("tok")
+    text = new_text(token_id, ids)
+    created = TokenCreated(
+        token_id=token_id,
+        identity=identity,
+        role=role,
+        expires_at_ms=expires_at_ms,
+        sha256=hash_of(text),
+        by=by,
+        scope=scope,
+        parent=parent,
+    )
+    return text, created
 
 
 class TokenLog:
@@ -65,20 +91,11 @@ class TokenLog:
         parent: str | None = None,
     ) -> tuple[str, str]:
         """Create a token. Return its text and its id."""
-        token_id = self.ids.new("tok")
-        text = new_text(token_id, self.ids)
-        created = TokenCreated(
-            token_id=token_id,
-            identity=identity,
-            role=role,
-            expires_at_ms=self.clock.now() + ms,
-            sha256=hash_of(text),
-            by="alice",
-            scope=scope,
-            parent=parent,
+        text, created = new_token(
+            self.ids, identity, role, self.clock.now() + ms, by="alice", scope=scope, parent=parent
         )
-        self.add(token_id, created)
-        return text, token_id
+        self.add(created.token_id, created)
+        return text, created.token_id
 
     def revoke(self, token_id: str) -> None:
         self.add(token_id, TokenRevoked(token_id=token_id, cause="requested", by="alice"))

@@ -115,9 +115,9 @@ class Tokens:
     def identify(self, text: bytes, peer: str | None = None) -> Identity:
         """Return the identity of a token that an address sent. Raise TokenInvalid or TokenExpired.
 
-        Raise RateLimited after too many failures, unless the token was verified before. So guesses from an address stop
-        no client that works there. A person may have chosen the token in the settings, so it is verified anew for each
-        address.
+        Raise RateLimited after too many failures, unless the token was verified before. So guesses from an address do
+        not stop clients there. The token in the settings is verified for each address, because a person may have chosen
+        it and it could be guessed.
         """
         if self._api_token is not None and hmac.compare_digest(text, self._api_token):
             self._limits.check_known(peer)

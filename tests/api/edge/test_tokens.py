@@ -452,7 +452,7 @@ async def test_the_token_in_the_settings_is_not_checked_for_an_address_that_gues
             await refused([bearer("a-token-of-the-setting?")], INVALID, client=client)
         await refused([bearer("a-token-of-the-setting?")], LIMITED, client=client)
     await refused([bearer(made.api)], LIMITED, client=guessing)
-    assert (await asked([bearer(made.api)], client=known)).identity is not None, "a client at work was locked out"
+    assert (await asked([bearer(made.api)], client=known)).identity is not None, "a working client was locked out"
 
 
 async def test_guesses_of_one_token_from_many_addresses_are_slowed(made: Tokens) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.model import Model, Profile, acting, call
+from tests.support.users import USERS
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {
@@ -64,13 +65,6 @@ for pid in open("pids").read().split():
         print("fd refused")
 """
 """A command of an agent. It reports only which places hold a canary, because the mask would hide the canary."""
-
-USERS = [
-    pytest.param(None, id="this-user"),
-    pytest.param(
-        "nobody", id="nobody", marks=pytest.mark.skipif(os.getuid() != 0, reason="only root starts servers of others")
-    ),
-]
 
 
 def python_of(name: str | None) -> tuple[str, ...]:
