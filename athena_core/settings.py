@@ -2,27 +2,44 @@
 
 import base64
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from athena_core.definitions.workflow_graph import RUN_ITEMS_MAX
-from athena_core.enums import AuthzMode
 from athena_core.errors import ConfigError
 from athena_core.proxies import parse_secrets, parse_token, parse_trusted
 from athena_core.roles import check_header_name, parse_group_role_map, parse_role, parse_role_map
 from athena_core.system import own_environment
 from athena_core.system.dotenv import read_dotenv
+from athena_core.system.setting_values import (
+    parse_count,
+    parse_count_or_none,
+    parse_count_to,
+    parse_database_or_none,
+    parse_hosts,
+    parse_key,
+    parse_mode,
+    parse_names,
+    parse_one_of,
+    parse_only_true,
+    parse_origins,
+    parse_path,
+    parse_path_or_none,
+    parse_patterns,
+    parse_size,
+    parse_switch,
+    parse_url,
+    parse_url_or_none,
+    parse_words,
+)
 from athena_core.values import BODY_BYTES_MAX, JSON_DEPTH_MAX, KEY_CHARS_MAX, MEMBER_CHARS_MAX, MILLISECONDS_MAX
 
 T = TypeVar("T")
 
 LOCAL_SERVER_URL = "http://127.0.0.1:8787"
 """The address of a server that was started without options."""
-HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
-ORIGIN = re.compile(r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 class Setting(Generic[T]):
@@ -61,128 +78,6 @@ class Setting(Generic[T]):
         def __set__(self, settings: "Settings", value: NoReturn) -> NoReturn: ...
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _path_or_none(text: str) -> Path | None:
-    return _path(text) if text else None
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    names = _names(text.lower())
-    for name in names:
-        if not HOST.fullmatch(name):
-            raise ValueError("expected names or addresses without ports, separated by commas")
-    return tuple(name.strip("[]") for name in names)
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    for name in names:
-        if not ORIGIN.fullmatch(name):
-            raise ValueError("expected origins such as https://console.example.org, separated by commas")
-    return names
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
-        raise ValueError("expected a whole number above 0")
-    return int(text)
-
-
-def _count_to(most: int) -> Callable[[str], int]:
-    """Return the parser of a count with a ceiling, above which stored values could not be read again."""
-
-    def parse(text: str) -> int:
-        if _count(text) > most:
-            raise ValueError(f"expected a whole number from 1 to {most}")
-        return _count(text)
-
-    return parse
-
-
-def _count_or_none(text: str) -> int:
-    if text == "0":
-        return 0
-    try:
-        return _count(text)
-    except ValueError:
-        raise ValueError("expected a whole number") from None
-
-
-def _switch(text: str) -> bool:
-    word = text.lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError("expected true or false")
-
-
-def _only_true(text: str) -> bool:
-    if not _switch(text):
-        raise ValueError("expected true: use sandbox.mode preferred in the profiles instead")
-    return True
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",")) if text else ()
-    if len(set(names)) < len(names) or "" in names:
-        raise ValueError("expected unique names, separated by commas")
-    return names
-
-
-def _patterns(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    for name in names:
-        if not name.strip("/") or any(part in {".", "..", "**"} for part in name.split("/")):
-            raise ValueError("expected names or paths inside the workspace, separated by commas; * and ? are allowed")
-    return names
-
-
-def _key(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("expected visible ASCII characters without spaces")
-    return text
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _mode(text: str) -> AuthzMode:
-    joined = {"softenforce": "soft-enforce"}
-    word = text.lower().replace("_", "-")
-    return cast(AuthzMode, _one_of(*get_args(AuthzMode))(joined.get(word, word)))
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # .port raises if too high
-        raise ValueError("expected a URL that starts with http:// or https://")
-    return text.rstrip("/")
-
-
-def _database_or_none(text: str) -> str | None:
-    if text and not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("expected a URL that starts with postgresql://")
-    return text or None
-
-
-def _url_or_none(text: str) -> str:
-    return text and _url(text)
-
-
 KEY_FILE_BYTES_MAX = 8_192
 
 
@@ -194,19 +89,37 @@ class Settings:
 
     files: tuple[Path, ...]
 
-    state_dir = Setting(".athena", _path, "Directory of the log and the views.")
+    state_dir = Setting(".athena", parse_path, "Directory of the log and the views.")
     database_url = Setting(
         "",
-        _database_or_none,
+        parse_database_or_none,
         "URL of a PostgreSQL database to store the log and the views in, instead of the state directory.",
         secret=True,
     )
-    workspace_root = Setting(".", _path, "Directory that tools work in and `contextRefs` are read from.")
+    workspace_root = Setting(".", parse_path, "Directory that tools work in and `contextRefs` are read from.")
     workspace_closed = Setting(
         "",
-        _patterns,
+        parse_patterns,
         "Names (`*.pem`) and paths (`deploy/keys`) in the workspace, comma-separated, that tools, reports and"
         " references may neither read nor write. Some are always closed (tools.md).",
+    )
+    workspaces_source = Setting(
+        "auto",
+        parse_one_of("auto", "clone", "copy", "empty"),
+        "Content of a new workspace of a session or workflow run: a `clone` of the repository in"
+        " `ATHENA_WORKSPACE_ROOT`, a `copy` of its files, or `empty`. `auto` clones where there is a repository, else"
+        " copies.",
+    )
+    workspaces_dir = Setting(
+        "",
+        parse_path_or_none,
+        "Directory of the workspaces of sessions and workflow runs. Default: `workspaces` in the state directory.",
+    )
+    workspaces_bytes_max = Setting("10737418240", parse_size, "Maximum size of these workspaces together, in bytes.")
+    workspaces_keep_hours = Setting(
+        "168",
+        parse_count_or_none,
+        "Hours after which an unused one is cleaned, unless an operator keeps it; 0: as soon as its runs have ended.",
     )
     default_provider = Setting("mock", str, "Provider of runs that do not name one.")
     default_model = Setting(
@@ -216,147 +129,153 @@ class Settings:
         " that the provider's server lists, or is refused.",
     )
     local_provider_cmd = Setting("/bin/cat", str, "Program that provider `local-exec` starts.")
-    local_provider_args = Setting("", _words, "Arguments of that program, separated by spaces.")
+    local_provider_args = Setting("", parse_words, "Arguments of that program, separated by spaces.")
     provider_fallback_order = Setting(
         "",
-        _names,
+        parse_names,
         "Providers, comma-separated, to try in this order if the default provider fails. A provider that the run"
         " names has no fallback.",
     )
-    openai_api_key = Setting("", _key, "API key of provider `openai`. Local servers need none.", secret=True)
-    openai_base_url = Setting("https://api.openai.com/v1", _url, "Base URL of an OpenAI-compatible server.")
-    anthropic_api_key = Setting("", _key, "API key of provider `anthropic`.", secret=True)
+    openai_api_key = Setting("", parse_key, "API key of provider `openai`. Local servers need none.", secret=True)
+    openai_base_url = Setting("https://api.openai.com/v1", parse_url, "Base URL of an OpenAI-compatible server.")
+    anthropic_api_key = Setting("", parse_key, "API key of provider `anthropic`.", secret=True)
     anthropic_base_url = Setting(
-        "https://api.anthropic.com", _url, "Base URL of a server with Anthropic's Messages API."
+        "https://api.anthropic.com", parse_url, "Base URL of a server with Anthropic's Messages API."
     )
-    http_provider_url = Setting("", _url_or_none, "URL of provider `http`. If empty, the provider does not exist.")
-    http_provider_api_key = Setting("", _key, "API key of provider `http`.", secret=True)
-    http_provider_timeout_ms = Setting("20000", _count, "Read timeout of provider `http`, in milliseconds.")
+    http_provider_url = Setting("", parse_url_or_none, "URL of provider `http`. If empty, the provider does not exist.")
+    http_provider_api_key = Setting("", parse_key, "API key of provider `http`.", secret=True)
+    http_provider_timeout_ms = Setting("20000", parse_count, "Read timeout of provider `http`, in milliseconds.")
     runtime_run_timeout_ms = Setting(
-        "600000", _count_to(MILLISECONDS_MAX), "Default timeout of a run, in milliseconds."
+        "600000", parse_count_to(MILLISECONDS_MAX), "Default timeout of a run, in milliseconds."
     )
     schedule_run_timeout_ms = Setting(
-        "600000", _count_to(MILLISECONDS_MAX), "Default timeout of a scheduled run, in milliseconds."
+        "600000", parse_count_to(MILLISECONDS_MAX), "Default timeout of a scheduled run, in milliseconds."
     )
     session_wait_ms = Setting(
-        "10000", _count, "Maximum time that a synchronous run waits for a busy session, in milliseconds."
+        "10000", parse_count, "Maximum time that a synchronous run waits for a busy session, in milliseconds."
     )
-    context_strategy = Setting("raw", _one_of("raw", "summary"), "Strategy for compiling contexts.")
-    context_max_chars = Setting("32000", _count, "Maximum size of a context, in characters.")
-    context_reserve_chars = Setting("2000", _count, "Characters of the context reserved for the answer.")
+    context_strategy = Setting("raw", parse_one_of("raw", "summary"), "Strategy for compiling contexts.")
+    context_max_chars = Setting("32000", parse_count, "Maximum size of a context, in characters.")
+    context_reserve_chars = Setting("2000", parse_count, "Characters of the context reserved for the answer.")
     context_max_overflow_retries = Setting(
-        "2", _count_or_none, "Maximum attempts to shrink a context that is too large."
+        "2", parse_count_or_none, "Maximum attempts to shrink a context that is too large."
     )
-    context_summary_max_chars = Setting("2400", _count, "Maximum size of a summary, in characters.")
+    context_summary_max_chars = Setting("2400", parse_count, "Maximum size of a summary, in characters.")
     context_max_tool_result_chars = Setting(
-        "12000", _count, "Maximum size of a tool result in a context that overflowed, in characters."
+        "12000", parse_count, "Maximum size of a tool result in a context that overflowed, in characters."
     )
-    history_max_entries = Setting("200", _count, "Maximum number of earlier transcript entries in a context.")
-    history_max_entry_chars = Setting("8000", _count, "Maximum size of an earlier entry, in characters.")
-    history_repair_tool_pairing = Setting("true", _switch, "Pair earlier tool calls with their results.")
-    history_strip_control_chars = Setting("true", _switch, "Remove control characters from the history.")
-    memory_enabled = Setting("false", _switch, "Search notes, and give matching passages to runs.")
+    history_max_entries = Setting("200", parse_count, "Maximum number of earlier transcript entries in a context.")
+    history_max_entry_chars = Setting("8000", parse_count, "Maximum size of an earlier entry, in characters.")
+    history_repair_tool_pairing = Setting("true", parse_switch, "Pair earlier tool calls with their results.")
+    history_strip_control_chars = Setting("true", parse_switch, "Remove control characters from the history.")
+    memory_enabled = Setting("false", parse_switch, "Search notes, and give matching passages to runs.")
     memory_sqlite_path = Setting("", str, "Path of the index. Default: `memory/index.sqlite` in the state directory.")
-    memory_include_transcripts = Setting("false", _switch, "Search the transcripts of sessions, too.")
-    memory_max_results = Setting("6", _count, "Maximum number of passages that a search returns or a run is given.")
-    memory_max_snippet_chars = Setting("700", _count, "Maximum size of a passage, in characters.")
-    memory_max_injected_chars = Setting("2500", _count, "Maximum size of all passages given to a run, in characters.")
-    memory_search_timeout_ms = Setting("2000", _count, "Timeout of a memory search, in milliseconds.")
-    idempotency_hours = Setting("24", _count, "Hours that an `Idempotency-Key` is kept.")
-    accept_fork = Setting("false", _switch, "Start even if the log ends before its last acknowledged event.")
+    memory_include_transcripts = Setting("false", parse_switch, "Search the transcripts of sessions, too.")
+    memory_max_results = Setting(
+        "6", parse_count, "Maximum number of passages that a search returns or a run is given."
+    )
+    memory_max_snippet_chars = Setting("700", parse_count, "Maximum size of a passage, in characters.")
+    memory_max_injected_chars = Setting(
+        "2500", parse_count, "Maximum size of all passages given to a run, in characters."
+    )
+    memory_search_timeout_ms = Setting("2000", parse_count, "Timeout of a memory search, in milliseconds.")
+    idempotency_hours = Setting("24", parse_count, "Hours that an `Idempotency-Key` is kept.")
+    accept_fork = Setting("false", parse_switch, "Start even if the log ends before its last acknowledged event.")
     anchor_to = Setting(
         "",
-        _names,
+        parse_names,
         "Destinations of anchors, comma-separated: paths, `https://…`, `git:PATH`, `athena:URL` (operations.md).",
     )
     anchor_token = Setting("", parse_token, "Token for the other Athena that anchors are sent to.", secret=True)
-    anchor_seconds = Setting("300", _count, "Seconds between two anchors. Without new events no anchor is sent.")
-    scheduler = Setting("on", _switch, "Run due schedules. If off, only `POST /schedules/tick` does.")
-    schedules_max = Setting("10000", _count, "Maximum number of schedules.")
-    schedule_minutes_min = Setting("1", _count, "Minimum interval of a schedule, in minutes.")
+    anchor_seconds = Setting("300", parse_count, "Seconds between two anchors. Without new events no anchor is sent.")
+    scheduler = Setting("on", parse_switch, "Run due schedules. If off, only `POST /schedules/tick` does.")
+    schedules_max = Setting("10000", parse_count, "Maximum number of schedules.")
+    schedule_minutes_min = Setting("1", parse_count, "Minimum interval of a schedule, in minutes.")
     executor = Setting(
         "inline",
-        _one_of("inline", "off"),
+        parse_one_of("inline", "off"),
         "`inline`: the server executes runs. `off`: it leaves them to workers and other servers.",
     )
-    executor_max_runs = Setting("1000", _count, "Maximum number of runs that a process executes at once. Others wait.")
+    executor_max_runs = Setting(
+        "1000", parse_count, "Maximum number of runs that a process executes at once. Others wait."
+    )
     worker_drain_ms = Setting(
         "25000",
-        _count,
+        parse_count,
         "Milliseconds that a stopping worker may still spend on its runs before others take them over.",
     )
-    work_max_attempts = Setting("3", _count, "Attempts before a failing work item becomes a dead letter.")
+    work_max_attempts = Setting("3", parse_count, "Attempts before a failing work item becomes a dead letter.")
     workflow_items_max = Setting(
         str(RUN_ITEMS_MAX),
-        _count,
+        parse_count,
         "Maximum number of map items in a workflow run.",
     )
-    a2a_max_hops = Setting("8", _count, "Maximum number of messages in a chain, each caused by the one before.")
+    a2a_max_hops = Setting("8", parse_count, "Maximum number of messages in a chain, each caused by the one before.")
     a2a_retry_ms = Setting(
-        "1000", _count, "Delay before a failed message is sent again, in milliseconds; doubles each time."
+        "1000", parse_count, "Delay before a failed message is sent again, in milliseconds; doubles each time."
     )
     refusals_per_second = Setting(
         "100",
-        _count,
+        parse_count,
         "Refusals per second of one identity and operation. Above that, requests get `RATE_LIMITED`.",
     )
     refusals_per_day = Setting(
         "2000",
-        _count,
+        parse_count,
         "Refusals per day of one identity that are recorded one by one. Above that, they are only counted.",
     )
     refusals_per_day_in_all = Setting(
-        "20000", _count, "Refusals per day of all identities together that are recorded one by one."
+        "20000", parse_count, "Refusals per day of all identities together that are recorded one by one."
     )
-    header_bytes_max = Setting("65536", _count, "Maximum size of a request's header fields, in bytes.")
-    headers_max = Setting("100", _count, "Maximum number of header fields of a request.")
-    url_bytes_max = Setting("16384", _count, "Maximum size of a request's path and query, in bytes.")
-    body_bytes_max = Setting(str(BODY_BYTES_MAX), _count, "Maximum size of a request body, in bytes.")
+    header_bytes_max = Setting("65536", parse_count, "Maximum size of a request's header fields, in bytes.")
+    headers_max = Setting("100", parse_count, "Maximum number of header fields of a request.")
+    url_bytes_max = Setting("16384", parse_count, "Maximum size of a request's path and query, in bytes.")
+    body_bytes_max = Setting(str(BODY_BYTES_MAX), parse_count, "Maximum size of a request body, in bytes.")
     json_depth_max = Setting(
         str(JSON_DEPTH_MAX),
-        _count_to(JSON_DEPTH_MAX),
+        parse_count_to(JSON_DEPTH_MAX),
         "Maximum nesting of JSON in a request body, in levels. Cannot be above the default.",
     )
     idempotency_key_chars_max = Setting(
         str(KEY_CHARS_MAX),
-        _count_to(KEY_CHARS_MAX),
+        parse_count_to(KEY_CHARS_MAX),
         "Maximum length of an `Idempotency-Key`, in characters. Cannot be above the default.",
     )
     reason_chars_max = Setting(
         str(MEMBER_CHARS_MAX),
-        _count_to(MEMBER_CHARS_MAX),
+        parse_count_to(MEMBER_CHARS_MAX),
         "Maximum length of a reason, note or comment, in characters. Cannot be above the default.",
     )
-    header_timeout_ms = Setting("10000", _count, "Maximum time to receive a request's head, in milliseconds.")
+    header_timeout_ms = Setting("10000", parse_count, "Maximum time to receive a request's head, in milliseconds.")
     body_timeout_ms = Setting(
-        "30000", _count, "Maximum time to receive a request's body after its head, in milliseconds."
+        "30000", parse_count, "Maximum time to receive a request's body after its head, in milliseconds."
     )
     bodies_in_flight_bytes_max = Setting(
         str(64 << 20),
-        _count,
+        parse_count,
         "Maximum size of all request bodies being received, in bytes. The first 16 KiB of each do not count.",
     )
     answers_in_flight_bytes_max = Setting(
         str(128 << 20),
-        _count,
+        parse_count,
         "Maximum size of all answers above 64 KiB that are being sent, in bytes.",
     )
     send_timeout_ms = Setting(
-        "10000", _count, "Time after which a client that stops reading is disconnected, in milliseconds."
+        "10000", parse_count, "Time after which a client that stops reading is disconnected, in milliseconds."
     )
-    streams_max = Setting("10000", _count, "Maximum number of open streams.")
-    streams_per_identity_max = Setting("1000", _count, "Maximum number of open streams of one identity.")
+    streams_max = Setting("10000", parse_count, "Maximum number of open streams.")
+    streams_per_identity_max = Setting("1000", parse_count, "Maximum number of open streams of one identity.")
     requests_per_second = Setting(
         "1000",
-        _count,
+        parse_count,
         "Requests per second of one identity, with bursts of twice as many. Applies only with authentication on.",
     )
     mask_secrets = Setting(
         "true",
-        _switch,
+        parse_switch,
         "Mask what looks like a key before it is recorded (security.md). Keys in these settings are always masked.",
     )
-    auth_enabled = Setting("false", _switch, "Require an identity header on every request.")
+    auth_enabled = Setting("false", parse_switch, "Require an identity header on every request.")
     auth_identity_header = Setting("x-athena-identity", check_header_name, "Name of the identity header.")
     auth_default_role = Setting(
         "Viewer",
@@ -368,17 +287,17 @@ class Settings:
     )
     auth_role_map_file = Setting(
         "",
-        _path_or_none,
+        parse_path_or_none,
         "File with the role map, one entry a line, instead of the variable. Read again on SIGHUP.",
     )
     authz_mode = Setting(
         "enforce",
-        _mode,
+        parse_mode,
         "Authorization mode: `off`, `observe` (only record denials), `soft-enforce` or `enforce`.",
     )
     authz_default_decision = Setting(
         "allow",
-        _one_of("allow", "deny"),
+        parse_one_of("allow", "deny"),
         "What `observe` and `soft-enforce` do with requests that they do not protect: `allow` or `deny`.",
     )
     auth_trusted_proxies = Setting(
@@ -409,40 +328,44 @@ class Settings:
         "Roles as `group:Role`, comma-separated, for identities that are not in the role map.",
     )
     tls_cert_file = Setting(
-        "", _path_or_none, "PEM file with the certificate chain of the server. Read again on SIGHUP."
+        "", parse_path_or_none, "PEM file with the certificate chain of the server. Read again on SIGHUP."
     )
-    tls_key_file = Setting("", _path_or_none, "PEM file with the private key of the certificate.")
+    tls_key_file = Setting("", parse_path_or_none, "PEM file with the private key of the certificate.")
     credentials_file = Setting(
         "",
-        _path_or_none,
+        parse_path_or_none,
         "TOML file with the credentials that tools add to requests (credentials.md). Read again on SIGHUP.",
     )
     runtime_isolation_standard_require_sandbox = Setting(
         "false",
-        _switch,
+        parse_switch,
         "Require a sandbox for commands of runs and reviews, whatever their harness profile says.",
     )
     runtime_isolation_high_security_require_sandbox = Setting(
-        "true", _only_true, "Always `true`: runs whose profile has `sandbox.mode` `required` need a sandbox."
+        "true", parse_only_true, "Always `true`: runs whose profile has `sandbox.mode` `required` need a sandbox."
     )
     allowed_hosts = Setting(
         "",
-        _hosts,
+        parse_hosts,
         "Host names of this server, comma-separated, beside loopback names and the listen address.",
     )
-    allowed_origins = Setting("", _origins, "Origins, comma-separated, whose pages may use the API.")
-    demo = Setting("false", _switch, "Show the guide of `athena demo` in the console. Does nothing else.")
+    allowed_origins = Setting("", parse_origins, "Origins, comma-separated, whose pages may use the API.")
+    demo = Setting("false", parse_switch, "Show the guide of `athena demo` in the console. Does nothing else.")
     api_base_url = Setting(
-        "", _url_or_none, f"URL of the server that the command line calls; `{LOCAL_SERVER_URL}` if absent."
+        "", parse_url_or_none, f"URL of the server that the command line calls; `{LOCAL_SERVER_URL}` if absent."
     )
     cli_transport = Setting(
-        "auto", _one_of("api", "local", "auto"), "How the command line executes commands: `api`, `local` or `auto`."
+        "auto",
+        parse_one_of("api", "local", "auto"),
+        "How the command line executes commands: `api`, `local` or `auto`.",
     )
-    cli_api_timeout_ms = Setting("5000", _count, "Maximum time to connect and to wait for a response, in milliseconds.")
+    cli_api_timeout_ms = Setting(
+        "5000", parse_count, "Maximum time to connect and to wait for a response, in milliseconds."
+    )
     cli_identity = Setting("", str, "Identity that the command line sends.")
     token = Setting("", parse_token, "Token that the command line sends.", secret=True)
     api_ca_file = Setting(
-        "", _path_or_none, "PEM file with the authorities that the command line trusts, instead of the system's."
+        "", parse_path_or_none, "PEM file with the authorities that the command line trusts, instead of the system's."
     )
 
     def __init__(self, values: Mapping[str, object], files: tuple[Path, ...]) -> None:
@@ -492,7 +415,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
             if text:
                 raise ConfigError(f"{setting.variable}_FILE: set either this or {setting.variable}, not both")
             text = _read_secret(f"{setting.variable}_FILE", path)
-            files.append(_path(path))
+            files.append(parse_path(path))
         try:
             found[setting.name] = setting.parse(text)
         except (ValueError, ConfigError) as error:
@@ -555,7 +478,7 @@ def overridden(values: Mapping[str, str], environment: Mapping[str, str] | None 
 def _read_secret(variable: str, path: str) -> str:
     """Return the one line of a secret file, stripped."""
     try:
-        with _path(path).open("rb") as file:
+        with parse_path(path).open("rb") as file:
             text = file.read(KEY_FILE_BYTES_MAX + 1).decode().strip()
     except OSError as error:
         raise ConfigError(f"{variable}: {path} cannot be read: {error.strerror}") from error
