@@ -15,7 +15,7 @@ PauseReason: TypeAlias = Literal["budget", "daily-budget", "unpriced-model", "as
 TranscriptRole: TypeAlias = Literal["system", "user", "assistant", "tool"]
 TranscriptKind: TypeAlias = Literal["message", "tool-call", "tool-result"]
 EvidenceType: TypeAlias = Literal["text", "json", "binary"]
-EvidenceSource: TypeAlias = Literal["tool", "model", "verifier"]
+EvidenceSource: TypeAlias = Literal["tool", "model", "verifier", "workspace"]
 VerificationKind: TypeAlias = Literal["require-evidence", "command", "json-schema", "contains"]
 VerificationStatus: TypeAlias = Literal["passed", "verification-failed"]
 ContextStrategy: TypeAlias = Literal["raw", "summary"]
@@ -27,6 +27,15 @@ SandboxMode: TypeAlias = Literal["off", "preferred", "required"]
 SandboxNetwork: TypeAlias = Literal["none", "egress"]
 IsolationProfile: TypeAlias = Literal["standard", "high-security"]
 SandboxPhase: TypeAlias = Literal["ready", "fallback", "required-unavailable", "cleaned"]
+
+# Workspaces
+
+WorkspaceMode: TypeAlias = Literal["shared", "session", "workflow-run"]
+"""Where runs of a profile work: in the shared workspace, in that of their session, or of their workflow run."""
+WorkspaceKind: TypeAlias = Literal["session", "workflow-run"]
+WorkspaceSource: TypeAlias = Literal["clone", "copy", "empty"]
+WorkspaceEnd: TypeAlias = Literal["requested", "policy", "erasure"]
+"""Why a workspace was cleaned: an operator wanted it, it was unused for too long, or its owner's text was erased."""
 
 # Asks
 

@@ -357,6 +357,43 @@ class TokenLimit(Throttled):
     code = "TOKEN_LIMIT"
 
 
+class WorkspaceLimit(Throttled):
+    """Too many workspaces of sessions and workflow runs exist."""
+
+    code = "WORKSPACE_LIMIT"
+
+
+class WorkspaceDiskFull(Throttled):
+    """The workspaces of sessions and workflow runs together reached ``ATHENA_WORKSPACES_BYTES_MAX``."""
+
+    code = "WORKSPACE_DISK_FULL"
+
+
+class WorkspaceMissing(Conflict):
+    """The directory of a workspace is not on this machine: another host has it, or it was deleted by hand."""
+
+    code = "WORKSPACE_MISSING"
+
+
+class WorkspaceBusy(Conflict):
+    """A run is at work in the workspace."""
+
+    code = "WORKSPACE_BUSY"
+    retryable = True
+
+
+class WorkspaceConflict(Conflict):
+    """The changes of a run do not fit the shared workspace any more. Nothing was written; ``details`` has the paths."""
+
+    code = "WORKSPACE_CONFLICT"
+
+
+class WorkspaceIsCleaned(Conflict):
+    """The workspace of the run is deleted. The recorded diff of the run can still be applied by hand."""
+
+    code = "WORKSPACE_CLEANED"
+
+
 class TurnLimit(Upstream):
     """The model gave no answer within the number of calls that the profile allows."""
 

@@ -15,6 +15,7 @@ from athena_core.enums import (
     SandboxMode,
     SandboxNetwork,
     VerificationKind,
+    WorkspaceMode,
 )
 from athena_core.values import (
     ASK_EXPIRES_MS_MAX,
@@ -222,6 +223,7 @@ class HarnessSpec(Body):
     )
     asks: AskPolicy | None = None
     sandbox: SandboxPolicy | None = None
+    workspace: WorkspaceMode | None = None
 
 
 class HarnessProfile(HarnessSpec, kw_only=True):

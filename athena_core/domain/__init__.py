@@ -30,6 +30,7 @@ from athena_core.domain import (
     token,
     workflow,
     workflow_run,
+    workspace,
 )
 from athena_core.event import Event
 
@@ -40,6 +41,7 @@ DECIDERS: tuple[Decider[Any], ...] = (  # one for each category of streams
     profile.DECIDER,
     permission_rule.DECIDER,
     token.DECIDER,
+    workspace.DECIDER,
     template.DECIDER,
     workflow.DECIDER,
     workflow_run.DECIDER,

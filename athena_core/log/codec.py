@@ -74,6 +74,7 @@ def dead_letter_to_text(payload: dict[str, Any]) -> dict[str, Any]:
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("evidence.attached", 1): unchanged,  # all labels were public; now only those that the profile names
+    ("evidence.attached", 2): unchanged,  # the source is now also the workspace
     ("tool.called", 1): unchanged,  # all names were public; now only names of tools
     ("tool.called", 2): unchanged,  # no call was denied, and none waited for a person
     ("run.paused", 1): unchanged,  # it was always for money

@@ -34,6 +34,8 @@ from athena_core.domain.run.events import (
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
+    WorkspaceChanged,
+    WorkspaceOpened,
 )
 from athena_core.domain.run.state import RunState, evolve, request_fields
 from athena_core.enums import RequeueReason, WaitReason
@@ -417,6 +419,8 @@ def _despite_cancel(step: RunStep, unmade: Collection[str | None]) -> RunStep | 
         case TranscriptAppended(kind="tool-result", tool_call_id=call) if call in unmade:
             return None
         case UsageRecorded() | EvidenceAttached() | SandboxLifecycle() | TranscriptAppended(kind="tool-result"):
+            return step
+        case WorkspaceOpened() | WorkspaceChanged():
             return step
         case TranscriptAppended(role="assistant") if step.chars:
             return replace(step, partial=True)

@@ -210,7 +210,7 @@ class EvidenceAttached(Event):
     """
 
     TYPE: ClassVar[str] = "evidence.attached"
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
     SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
     evidence_id: str
     evidence_type: EvidenceType
@@ -259,6 +259,33 @@ class SandboxLifecycle(Event):
         console=True,
     )
     sandbox: Annotated[SandboxReport | None, EXTRA] = None
+
+
+class WorkspaceOpened(Event):
+    """The run works in the workspace of its session or workflow run, which has the content ``tree`` before."""
+
+    TYPE: ClassVar[str] = "workspace.opened"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
+    workspace_id: str
+    tree: str
+
+
+class WorkspaceChanged(Event):
+    """The run left its workspace with the content ``tree``. The evidence is the diff, unless nothing changed.
+
+    ``files`` counts the changed files, ``binary_files`` those of them without lines in the diff.
+    """
+
+    TYPE: ClassVar[str] = "workspace.changed"
+    SHOWS: ClassVar[Shows] = Shows(explain=True, simulate=FREES_NOTHING, console=True)
+    workspace_id: str
+    tree: str
+    files: int
+    binary_files: int
+    added_lines: int
+    removed_lines: int
+    truncated: bool | None = None
+    evidence_id: str | None = None
 
 
 class UsageRecorded(Event):
@@ -562,6 +589,8 @@ RunStep = (
     | ToolCalled
     | EvidenceAttached
     | SandboxLifecycle
+    | WorkspaceOpened
+    | WorkspaceChanged
     | UsageRecorded
     | RunAsked
     | RunAnswered

@@ -37,6 +37,8 @@ from athena_core.domain.run.events import (
     ToolCalled,
     TranscriptAppended,
     UsageRecorded,
+    WorkspaceChanged,
+    WorkspaceOpened,
     limit_keys,
 )
 from athena_core.enums import PauseReason
@@ -263,6 +265,8 @@ DECIDER: Decider[RunState] = Decider(
         ToolCalled,
         EvidenceAttached,
         SandboxLifecycle,
+        WorkspaceOpened,
+        WorkspaceChanged,
         UsageRecorded,
         BudgetReserved,
         RunAsked,

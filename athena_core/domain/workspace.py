@@ -1,0 +1,204 @@
+"""The workspace of a session or of a workflow run: a directory tree in which its runs work."""
+
+from typing import ClassVar
+
+from msgspec.structs import replace
+
+from athena_core.decider import Context, Decider, Reader
+from athena_core.enums import WorkspaceEnd, WorkspaceKind, WorkspaceSource
+from athena_core.errors import NotFound, WorkspaceLimit
+from athena_core.event import Event, Guard, Recorded, Shows, Value
+
+WORKSPACES_MAX = 10_000
+"""Maximum number of workspaces of sessions and workflow runs that are not cleaned."""
+
+FILES_MAX = 500_000
+"""Maximum number of files of a new workspace."""
+
+DIFF_BYTES_MAX = 1_000_000
+"""Maximum size of the recorded diff of a run."""
+
+DIFF_FILES_MAX = 10_000
+"""Maximum number of changed files that are listed."""
+
+DIFF_LABEL = "workspace-diff"
+"""The label of the evidence with the diff of a run."""
+
+WORKSPACE_GUARD = "workspace"
+"""The guard kind of workspaces that are not cleaned: the id of the workspace, by its place."""
+
+# Stored events. Their TYPE is storage: never rename one.
+
+
+class WorkspaceCreated(Event):
+    """The first run of ``owner``, a session or a workflow run, got a workspace.
+
+    ``commit`` is the commit of a clone. ``run_id`` is that run.
+    """
+
+    TYPE: ClassVar[str] = "workspace.created"
+    SHOWS: ClassVar[Shows] = Shows()
+    workspace_id: str
+    kind: WorkspaceKind
+    owner: str
+    source: WorkspaceSource
+    run_id: str
+    commit: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The owner with its kind, as the guard names it."""
+        return place_of(self.kind, self.owner)
+
+
+class WorkspaceKept(Event):
+    """An identity decided whether the workspace is kept: not cleaned because it is unused."""
+
+    TYPE: ClassVar[str] = "workspace.kept"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    workspace_id: str
+    keep: bool
+    by: str
+
+
+class WorkspaceApplied(Event):
+    """An identity wrote the changes of a run into the shared workspace; ``files`` is the number of files written."""
+
+    TYPE: ClassVar[str] = "workspace.applied"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    workspace_id: str
+    run_id: str
+    files: int
+    by: str
+
+
+class WorkspaceCleaned(Event):
+    """The workspace is deleted: on request, because it was unused for too long, or with the text of its owner."""
+
+    TYPE: ClassVar[str] = "workspace.cleaned"
+    SHOWS: ClassVar[Shows] = Shows(audit=True)
+    workspace_id: str
+    kind: WorkspaceKind
+    owner: str
+    cause: WorkspaceEnd
+    by: str | None = None
+
+
+# State
+
+
+class WorkspaceState(Value):
+    """The workspace; None before it is created."""
+
+    created: WorkspaceCreated | None = None
+    keep: bool = False
+    cleaned: bool = False
+
+
+def evolve(state: WorkspaceState, event: Event) -> WorkspaceState:
+    """Apply one event."""
+    match event:
+        case WorkspaceCreated():
+            return replace(state, created=event)
+        case WorkspaceKept(keep=keep):
+            return replace(state, keep=keep)
+        case WorkspaceCleaned():
+            return replace(state, cleaned=True)
+        case _:
+            return state
+
+
+# Guards
+
+
+def place_of(kind: WorkspaceKind, owner: str) -> str:
+    """Return the name of an owner in a guard."""
+    return f"{kind}:{owner}"
+
+
+def workspace_at(reader: Reader, place: str) -> str | None:
+    """Return the id of the workspace of an owner, None if it has none. Reads one guard."""
+    guard = reader.guards(WORKSPACE_GUARD).get(place)
+    return None if guard is None else str(guard[0])
+
+
+def check_room(reader: Reader) -> None:
+    """Raise WorkspaceLimit if no further workspace may be created."""
+    if (count := len(reader.guards(WORKSPACE_GUARD))) >= WORKSPACES_MAX:
+        raise WorkspaceLimit(f"{count} workspaces exist. Clean some (`athena workspaces clean`), then retry.")
+
+
+def _created_guards(recorded: Recorded[WorkspaceCreated]) -> tuple[Guard, ...]:
+    event = recorded.event
+    return (Guard(kind=WORKSPACE_GUARD, key=event.place, value=(event.workspace_id,)),)
+
+
+def _cleaned_guards(recorded: Recorded[WorkspaceCleaned]) -> tuple[Guard, ...]:
+    event = recorded.event
+    return (Guard(kind=WORKSPACE_GUARD, key=place_of(event.kind, event.owner), value=None),)
+
+
+# Commands
+
+
+class CreateWorkspace(Value):
+    """Create a workspace under a new id, unless its owner has one."""
+
+    workspace: WorkspaceCreated
+
+
+class KeepWorkspace(Value):
+    """Set whether a workspace is kept."""
+
+    workspace_id: str
+    keep: bool
+    by: str
+
+
+class NoteApplied(Value):
+    """Record that the changes of a run were written into the shared workspace."""
+
+    workspace_id: str
+    run_id: str
+    files: int
+    by: str
+
+
+class CleanWorkspace(Value):
+    """Clean a workspace; ``by`` is who requested it."""
+
+    workspace_id: str
+    cause: WorkspaceEnd
+    by: str | None = None
+
+
+WorkspaceCommand = CreateWorkspace | KeepWorkspace | NoteApplied | CleanWorkspace
+
+
+def decide(command: WorkspaceCommand, state: WorkspaceState, context: Context) -> tuple[Event, ...]:
+    """Create, keep or clean the workspace once, or record an apply. Raise NotFound if it does not exist."""
+    if isinstance(command, CreateWorkspace):
+        return () if state.created else (command.workspace,)
+    if state.created is None:
+        raise NotFound(f"no workspace {command.workspace_id!r} exists")
+    match command:
+        case KeepWorkspace(workspace_id=workspace_id, keep=keep, by=by):
+            if state.cleaned or state.keep == keep:
+                return ()
+            return (WorkspaceKept(workspace_id=workspace_id, keep=keep, by=by),)
+        case NoteApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by):
+            return (WorkspaceApplied(workspace_id=workspace_id, run_id=run_id, files=files, by=by),)
+        case CleanWorkspace(workspace_id=workspace_id, cause=cause, by=by):
+            if state.cleaned or (cause == "policy" and state.keep):
+                return ()
+            kind, owner = state.created.kind, state.created.owner
+            return (WorkspaceCleaned(workspace_id=workspace_id, kind=kind, owner=owner, cause=cause, by=by),)
+
+
+DECIDER: Decider[WorkspaceState] = Decider(
+    category="wsp",
+    events=(WorkspaceCreated, WorkspaceKept, WorkspaceApplied, WorkspaceCleaned),
+    initial=WorkspaceState(),
+    evolve=evolve,
+    occupies={WorkspaceCreated: _created_guards, WorkspaceCleaned: _cleaned_guards},
+)
